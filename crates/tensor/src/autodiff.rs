@@ -1,0 +1,282 @@
+//! Reverse-mode differentiation: nodes recorded by operations, walked backwards without recursion.
+use crate::{Error, Result, Tensor};
+use smallvec::SmallVec;
+use std::{
+    cell::Cell,
+    collections::{BinaryHeap, HashMap},
+    sync::{
+        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Mutex,
+    },
+};
+
+/// Gradients of a node's inputs, in their order; `None` for what needs none.
+pub(crate) type Grads = SmallVec<[Option<Tensor>; 3]>;
+/// Cotangents of a node's outputs; `None` for an output that nothing depends on.
+type Cotangents = SmallVec<[Option<Tensor>; 1]>;
+type Vjp = Box<dyn Fn(&[Option<Tensor>], &[bool]) -> Result<Grads> + Send + Sync>;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+thread_local!(static NO_GRAD: Cell<usize> = const { Cell::new(0) });
+
+/// One recorded operation. Ids grow with time, so descending ids are a reverse topological order.
+pub(crate) struct Node {
+    id: u64,
+    inputs: SmallVec<[Option<NodeRef>; 3]>,
+    rule: Rule,
+}
+
+enum Rule {
+    /// A variable: gradients end here.
+    Leaf,
+    /// An operation; the closure is taken out once a backward that does not retain the graph has used it.
+    Op(Mutex<Option<Vjp>>),
+    /// The result of a gradient computation that depended on an outer variable.
+    SecondDerivative,
+}
+
+/// Output `index` of a node.
+#[derive(Clone)]
+pub(crate) struct NodeRef {
+    node: Arc<Node>,
+    index: usize,
+}
+
+impl Drop for Node {
+    // Deep graphs would overflow the stack if nodes dropped their inputs recursively.
+    fn drop(&mut self) {
+        let mut stack: Vec<NodeRef> = self.inputs.drain(..).flatten().collect();
+        while let Some(r) = stack.pop() {
+            if let Some(mut node) = Arc::into_inner(r.node) {
+                stack.extend(node.inputs.drain(..).flatten());
+            }
+        }
+    }
+}
+
+/// While it lives, operations of this thread are not recorded.
+pub struct NoGrad(());
+
+impl NoGrad {
+    /// Stops recording on this thread until the guard is dropped.
+    #[must_use]
+    pub fn new() -> Self {
+        NO_GRAD.with(|c| c.set(c.get() + 1));
+        Self(())
+    }
+}
+impl Default for NoGrad {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+impl Drop for NoGrad {
+    fn drop(&mut self) {
+        NO_GRAD.with(|c| c.set(c.get() - 1));
+    }
+}
+
+/// Runs `f` without recording.
+pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
+    let _guard = NoGrad::new();
+    f()
+}
+
+/// Whether operations of this thread are recorded now.
+pub fn is_recording() -> bool {
+    NO_GRAD.with(|c| c.get() == 0)
+}
+
+impl Tensor {
+    /// The same values as a new variable that gradients can be asked for. Shares storage.
+    pub fn variable(&self) -> Tensor {
+        let inputs = self.node().cloned().into_iter().map(Some).collect();
+        let node = Node { id: NEXT_ID.fetch_add(1, Relaxed), inputs, rule: Rule::Leaf };
+        self.detach().with_node(NodeRef { node: Arc::new(node), index: 0 })
+    }
+}
+
+/// Records `value` as computed from `inputs`. `vjp(ct, need)` maps the cotangent of `value` to gradients of the inputs;
+/// `need[i]` says whether input `i` wants one. What the closure keeps must be detached: it decides what memory lives on.
+pub(crate) fn record(
+    value: Tensor,
+    inputs: &[&Tensor],
+    vjp: impl Fn(&Tensor, &[bool]) -> Result<Grads> + Send + Sync + 'static,
+) -> Tensor {
+    debug_assert!(!value.is_tracked());
+    if !is_recording() || !value.dtype().is_float() || inputs.iter().all(|t| !t.is_tracked()) {
+        return value;
+    }
+    let vjp: Vjp = Box::new(move |cts, need| match &cts[0] {
+        Some(ct) => vjp(ct, need),
+        None => Ok(need.iter().map(|_| None).collect()),
+    });
+    let node = new_node(inputs.iter().map(|t| t.node().cloned()).collect(), vjp);
+    value.with_node(NodeRef { node, index: 0 })
+}
+
+fn new_node(inputs: SmallVec<[Option<NodeRef>; 3]>, vjp: Vjp) -> Arc<Node> {
+    Arc::new(Node { id: NEXT_ID.fetch_add(1, Relaxed), inputs, rule: Rule::Op(Mutex::new(Some(vjp))) })
+}
+
+/// An operation with its own backward, the only door for memory-lean gradients.
+///
+/// `forward` runs unrecorded on detached `inputs` and returns outputs and residuals; nothing else is kept.
+/// `backward(residuals, cotangents, need)` returns one gradient per input (`None`: no gradient); it runs unrecorded too.
+///
+/// # Errors
+/// Those of `forward`; at backward time those of `backward`, or `Internal` if it returns the wrong number of gradients.
+pub fn custom_vjp<R: Send + Sync + 'static>(
+    inputs: &[Tensor],
+    forward: impl FnOnce(&[Tensor]) -> Result<(Vec<Tensor>, R)>,
+    backward: impl Fn(&R, &[Option<Tensor>], &[bool]) -> Result<Vec<Option<Tensor>>> + Send + Sync + 'static,
+) -> Result<Vec<Tensor>> {
+    let detached: Vec<Tensor> = inputs.iter().map(Tensor::detach).collect();
+    let (outputs, residuals) = no_grad(|| forward(&detached))?;
+    drop(detached);
+    let outputs: Vec<Tensor> = outputs.iter().map(Tensor::detach).collect();
+    if !is_recording() || inputs.iter().all(|t| !t.is_tracked()) {
+        return Ok(outputs);
+    }
+    let count = inputs.len();
+    let vjp: Vjp = Box::new(move |cts, need| {
+        let grads = backward(&residuals, cts, need)?;
+        if grads.len() != count {
+            return Err(Error::internal(format!("a backward returned {} gradients for {count} inputs", grads.len())));
+        }
+        Ok(grads.into_iter().map(|g| g.map(|t| t.detach())).collect())
+    });
+    let node = new_node(inputs.iter().map(|t| t.node().cloned()).collect(), vjp);
+    Ok(outputs
+        .into_iter()
+        .enumerate()
+        .map(|(index, t)| {
+            if t.dtype().is_float() {
+                t.with_node(NodeRef { node: node.clone(), index })
+            } else {
+                t
+            }
+        })
+        .collect())
+}
+
+/// Gradients of Σ⟨output, cotangent⟩ over `seeds`, with respect to each of `wrt` (zeros where nothing depends on it).
+///
+/// Walks nodes by descending id, without recursion. Unless `retain` is set, a node's saved values are freed once used,
+/// and a second backward through it is an error.
+///
+/// # Errors
+/// `Autodiff` for a second derivative, a freed graph, or a `wrt` that is not tracked; `ShapeMismatch` for a cotangent of another shape.
+pub fn backward(seeds: &[(Tensor, Tensor)], wrt: &[Tensor], retain: bool) -> Result<Vec<Tensor>> {
+    let _guard = NoGrad::new();
+    // Cotangents that have arrived, by node; the heap yields the newest node first.
+    let mut pending: HashMap<u64, (Arc<Node>, Cotangents)> = HashMap::new();
+    let mut order: BinaryHeap<u64> = BinaryHeap::new();
+    let mut wanted: HashMap<(u64, usize), SmallVec<[usize; 1]>> = HashMap::with_capacity(wrt.len());
+    for (i, t) in wrt.iter().enumerate() {
+        let r = t.node().ok_or_else(|| Error::autodiff("a gradient was asked for with respect to a constant"))?;
+        wanted.entry((r.node.id, r.index)).or_default().push(i);
+    }
+    let mut found: Vec<Option<Tensor>> = vec![None; wrt.len()];
+    let mut foreign: Vec<NodeRef> = Vec::new();
+    for (output, cotangent) in seeds {
+        if output.shape() != cotangent.shape() {
+            return Err(Error::shape(format!(
+                "cotangent has shape {:?}, its output has {:?}",
+                cotangent.shape(),
+                output.shape()
+            )));
+        }
+        if let Some(r) = output.node() {
+            arrive(&mut pending, &mut order, r, cotangent.detach().cast(output.dtype())?)?;
+        }
+    }
+    // Nodes older than every wanted one cannot lead to it.
+    let oldest_wanted = wrt.iter().filter_map(|t| t.node()).map(|r| r.node.id).min().unwrap_or(0);
+    while let Some(id) = order.pop() {
+        let Some((node, cts)) = pending.remove(&id) else { continue };
+        for (index, ct) in cts.iter().enumerate() {
+            for &i in wanted.get(&(id, index)).into_iter().flatten() {
+                found[i].clone_from(ct);
+            }
+        }
+        match &node.rule {
+            Rule::Leaf => {
+                let is_wanted = wanted.contains_key(&(id, 0));
+                if is_wanted {
+                    foreign.extend(node.inputs.iter().flatten().cloned());
+                } else {
+                    foreign.push(NodeRef { node: node.clone(), index: 0 });
+                }
+            }
+            Rule::SecondDerivative => {
+                return Err(Error::autodiff(
+                    "second derivatives are not supported: this value was itself computed as a gradient; use stopGradient to treat it as a constant",
+                ))
+            }
+            Rule::Op(slot) => {
+                if id < oldest_wanted {
+                    // Only foreign variables can be below; they matter for the second-derivative check alone.
+                    foreign.push(NodeRef { node: node.clone(), index: 0 });
+                    continue;
+                }
+                let need: SmallVec<[bool; 8]> = node.inputs.iter().map(Option::is_some).collect();
+                let freed = || Error::autodiff("this graph was already used by a backward pass that freed it");
+                let grads = {
+                    let mut held = slot.lock().map_err(|_| Error::internal("a gradient rule panicked earlier"))?;
+                    if retain {
+                        held.as_ref().ok_or_else(freed)?(&cts, &need)?
+                    } else {
+                        let vjp = held.take().ok_or_else(freed)?;
+                        drop(held);
+                        vjp(&cts, &need)?
+                    }
+                };
+                for (input, grad) in node.inputs.iter().zip(grads) {
+                    if let (Some(r), Some(g)) = (input, grad) {
+                        arrive(&mut pending, &mut order, r, g)?;
+                    }
+                }
+            }
+        }
+    }
+    let mut out = Vec::with_capacity(wrt.len());
+    for (t, g) in wrt.iter().zip(found) {
+        let g = match g {
+            Some(g) => g.detach().cast(t.dtype())?,
+            None => Tensor::zeros(t.shape(), t.dtype(), t.device())?,
+        };
+        out.push(g);
+    }
+    drop(_guard);
+    if !foreign.is_empty() && is_recording() {
+        let poison = Arc::new(Node {
+            id: NEXT_ID.fetch_add(1, Relaxed),
+            inputs: foreign.into_iter().map(Some).collect(),
+            rule: Rule::SecondDerivative,
+        });
+        out = out.into_iter().map(|g| g.with_node(NodeRef { node: poison.clone(), index: 0 })).collect();
+    }
+    Ok(out)
+}
+
+fn arrive(
+    pending: &mut HashMap<u64, (Arc<Node>, Cotangents)>,
+    order: &mut BinaryHeap<u64>,
+    at: &NodeRef,
+    grad: Tensor,
+) -> Result<()> {
+    let entry = pending.entry(at.node.id).or_insert_with(|| {
+        order.push(at.node.id);
+        (at.node.clone(), Cotangents::new())
+    });
+    if entry.1.len() <= at.index {
+        entry.1.resize(at.index + 1, None);
+    }
+    let slot = &mut entry.1[at.index];
+    *slot = Some(match slot.take() {
+        None => grad,
+        Some(sum) => sum.accumulate(grad)?,
+    });
+    Ok(())
+}

@@ -1,0 +1,2 @@
+//! CPU kernels on slices and candle storages. No autodiff here.
+pub(crate) mod copy;

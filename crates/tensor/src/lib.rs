@@ -1,0 +1,23 @@
+//! Tensors, reverse-mode autodiff, CPU kernels and random keys. Knows no layer.
+//!
+//! Storage, devices and plain kernels are candle's; autodiff, random numbers and the fast CPU paths are ours
+//! (`docs/numerics.md` says why). Each operation is a method of [`Tensor`], recorded for [`autodiff`] when an input is tracked.
+mod device_path;
+mod dtype;
+mod error;
+mod memory;
+mod tensor;
+
+pub mod autodiff;
+mod kernels;
+pub mod ops;
+pub mod random;
+pub mod threads;
+
+pub use autodiff::{backward, custom_vjp, is_recording, no_grad, NoGrad};
+pub use candle_core::Device;
+pub use device_path::{force_general_path, general_path_forced};
+pub use dtype::{Accumulator, DType, Element};
+pub use error::{Error, ErrorKind, Result};
+pub use memory::{memory, reset_peak, MemoryUse};
+pub use tensor::{element_count, Tensor, Values};

@@ -1,0 +1,4 @@
+//! The operations, one file per family. Each is a method of [`crate::Tensor`] and records its gradient rule.
+mod binary;
+mod cast;
+mod make;
