@@ -12,6 +12,8 @@ pub mod autodiff;
 mod kernels;
 pub mod ops;
 pub mod random;
+#[doc(hidden)]
+pub mod testing;
 pub mod threads;
 
 pub use autodiff::{backward, custom_vjp, is_recording, no_grad, NoGrad};
