@@ -1,1 +1,31 @@
-//! crate
+//! The layers of `trax.layers`: one file or folder per module, named as there.
+//!
+//! A layer is pure over (inputs, weights, state, key); see [`layer`]. [`registry`] lists all of them by name.
+mod apply;
+mod custom_gradient;
+mod domains;
+mod error;
+mod host;
+mod spec;
+mod tree;
+
+pub mod build;
+pub mod initializers;
+pub mod layer;
+pub mod options;
+pub mod registry;
+
+pub use apply::{
+    deep_copy, for_each_instance, held, hold, init, load_state, load_weights, pure_fn, signature, stack_signature,
+    view_state, view_weights, with_mode, Cx, InitCx, Loader, Rebuild, Store, View,
+};
+pub use domains::{
+    Axis, AxisList, Count, Dim, Factory, FnArg, KeyArg, LayerArg, LayerList, LayerNest, Mode, Num, Positive, Rate,
+    Shape, TensorArg, Whole, Wholes,
+};
+pub use error::{Error, Phase, Result};
+pub use host::{HostFn, HostFnRef, HostValue};
+pub use initializers::Initializer;
+pub use layer::{leaf, print, Arity, BackwardCall, Base, Call, Layer, LayerId, LayerRef, Leaf, Local, Output};
+pub use spec::TensorSpec;
+pub use tree::Tree;

@@ -1,0 +1,169 @@
+//! Errors of layers: a code, one sentence, and the path of layers it happened in.
+use crate::{layer::LayerId, TensorSpec};
+use std::fmt;
+use tallow_tensor::ErrorKind;
+
+/// Result with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// When an error happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// While the layer was made.
+    Build,
+    /// While weights and state were made.
+    Init,
+    /// While outputs were computed.
+    Forward,
+    /// While gradients were computed.
+    Backward,
+}
+
+impl Phase {
+    /// The word users see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Build => "build",
+            Phase::Init => "init",
+            Phase::Forward => "forward",
+            Phase::Backward => "backward",
+        }
+    }
+}
+
+/// An error with its code, message, path of layers (outermost first), phase and the inputs of the innermost layer.
+#[derive(Debug, Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    code: &'static str,
+    message: String,
+    path: Vec<String>,
+    innermost: Option<LayerId>,
+    phase: Phase,
+    inputs: Vec<TensorSpec>,
+    cause: Option<tallow_tensor::Error>,
+}
+
+impl Error {
+    /// A new error without a path; [`crate::Cx::apply`] adds the path.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            message: message.into(),
+            path: Vec::new(),
+            innermost: None,
+            phase: Phase::Build,
+            inputs: Vec::new(),
+            cause: None,
+        }))
+    }
+    /// An option or argument outside its domain.
+    pub fn option(message: impl Into<String>) -> Self {
+        Self::new("InvalidOption", message)
+    }
+    /// Shapes that do not fit.
+    pub fn shape(message: impl Into<String>) -> Self {
+        Self::new("ShapeMismatch", message)
+    }
+    /// A dtype that does not fit.
+    pub fn dtype(message: impl Into<String>) -> Self {
+        Self::new("DTypeMismatch", message)
+    }
+    /// Adds `layer` as the new outermost frame; the first frame added also records the phase and inputs.
+    #[must_use]
+    pub fn within(mut self, name: &str, id: LayerId, phase: Phase, inputs: impl FnOnce() -> Vec<TensorSpec>) -> Self {
+        if self.0.path.is_empty() {
+            self.0.innermost = Some(id);
+            self.0.phase = phase;
+            self.0.inputs = inputs();
+        }
+        self.0.path.insert(0, name.to_string());
+        self
+    }
+    /// The code: an [`ErrorKind`] name, or `NotInitialized`, `InvalidOption`, `ArityMismatch`, `WeightsMismatch`.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+    /// The sentence without path and inputs.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+    /// Names of the layers, outermost first.
+    pub fn path(&self) -> &[String] {
+        &self.0.path
+    }
+    /// The layer it happened in.
+    pub fn innermost(&self) -> Option<LayerId> {
+        self.0.innermost
+    }
+    /// The phase.
+    pub fn phase(&self) -> Phase {
+        self.0.phase
+    }
+    /// Signatures of the innermost layer's inputs.
+    pub fn inputs(&self) -> &[TensorSpec] {
+        &self.0.inputs
+    }
+    /// The tensor error behind it (which may carry a host exception).
+    pub fn cause(&self) -> Option<&tallow_tensor::Error> {
+        self.0.cause.as_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.path.is_empty() {
+            return f.write_str(&self.0.message);
+        }
+        write!(f, "[{}] {} ({}): {}", self.0.code, self.0.path.join(" > "), self.0.phase.name(), self.0.message)?;
+        if !self.0.inputs.is_empty() {
+            let inputs: Vec<_> = self.0.inputs.iter().map(ToString::to_string).collect();
+            write!(f, " · inputs {}", inputs.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.cause.as_ref().map(|c| c as _)
+    }
+}
+
+fn code_of(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ShapeMismatch => "ShapeMismatch",
+        ErrorKind::DTypeMismatch => "DTypeMismatch",
+        ErrorKind::InvalidArgument => "InvalidArgument",
+        ErrorKind::IndexOutOfRange => "IndexOutOfRange",
+        ErrorKind::Autodiff => "Autodiff",
+        ErrorKind::Device => "Device",
+        ErrorKind::Io => "Io",
+        ErrorKind::Aborted => "Aborted",
+        ErrorKind::Host => "Host",
+        ErrorKind::Internal => "Internal",
+    }
+}
+
+impl From<tallow_tensor::Error> for Error {
+    fn from(e: tallow_tensor::Error) -> Self {
+        // A layer error that went through autodiff comes out as it was.
+        if let Some(inner) = e.source_as::<Error>() {
+            return inner.clone();
+        }
+        let mut out = Error::new(code_of(e.kind()), e.message());
+        out.0.cause = Some(e);
+        out
+    }
+}
+
+impl From<Error> for tallow_tensor::Error {
+    fn from(e: Error) -> Self {
+        match &e.0.cause {
+            Some(cause) if e.0.path.is_empty() => cause.clone(),
+            _ => tallow_tensor::Error::wrap(ErrorKind::Host, e),
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! What a layer is.
+//!
+//! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
+//! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
+use crate::{Cx, Error, InitCx, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View};
+use parking_lot::Mutex;
+use std::{
+    fmt::Debug,
+    sync::{
+        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc,
+    },
+};
+use tallow_tensor::{random::Key, Tensor};
+
+/// Identity of a layer instance; kept by `with_mode`. Equal ids share weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayerId(pub u64);
+
+impl LayerId {
+    /// A new identity.
+    pub fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Relaxed))
+    }
+}
+
+/// A shared layer.
+pub type LayerRef = Arc<dyn Layer>;
+
+/// How many tensors a layer takes from the stack and puts onto it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arity {
+    /// Inputs.
+    pub n_in: usize,
+    /// Outputs.
+    pub n_out: usize,
+}
+
+impl Arity {
+    /// One input, one output.
+    pub const ONE: Arity = Arity { n_in: 1, n_out: 1 };
+    /// `n_in` inputs, `n_out` outputs.
+    pub const fn new(n_in: usize, n_out: usize) -> Self {
+        Self { n_in, n_out }
+    }
+}
+
+/// The weights and state an instance holds between calls. Weights are shared by `with_mode` copies, state is not.
+#[derive(Debug, Default)]
+pub struct Slot {
+    weights: Arc<Mutex<Option<Tree<Tensor>>>>,
+    state: Mutex<Option<Tree<Tensor>>>,
+    key: Mutex<Option<Key>>,
+}
+
+impl Slot {
+    /// The weights last set, if any.
+    pub fn weights(&self) -> Option<Tree<Tensor>> {
+        self.weights.lock().clone()
+    }
+    /// Sets the weights.
+    pub fn set_weights(&self, w: Tree<Tensor>) {
+        *self.weights.lock() = Some(w);
+    }
+    /// Takes the weights out, so that their storage can be written in place.
+    pub fn take_weights(&self) -> Option<Tree<Tensor>> {
+        self.weights.lock().take()
+    }
+    /// The state last set, if any.
+    pub fn state(&self) -> Option<Tree<Tensor>> {
+        self.state.lock().clone()
+    }
+    /// Sets or clears the state.
+    pub fn set_state(&self, s: Option<Tree<Tensor>>) {
+        *self.state.lock() = s;
+    }
+    /// The random key last set, if any.
+    pub fn key(&self) -> Option<Key> {
+        *self.key.lock()
+    }
+    /// Sets the random key.
+    pub fn set_key(&self, k: Key) {
+        *self.key.lock() = Some(k);
+    }
+    fn sharing_weights(&self) -> Self {
+        Self { weights: self.weights.clone(), state: Mutex::default(), key: Mutex::new(*self.key.lock()) }
+    }
+}
+
+/// What every layer has: identity, name, printed substructure, slot.
+#[derive(Debug)]
+pub struct Base {
+    /// Identity.
+    pub id: LayerId,
+    /// Name, as printed.
+    pub name: String,
+    /// Sublayers to print instead of all of them.
+    pub to_print: Option<Vec<LayerRef>>,
+    /// Weights and state between calls.
+    pub slot: Slot,
+}
+
+impl Base {
+    /// A new identity under `name`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { id: LayerId::fresh(), name: name.into(), to_print: None, slot: Slot::default() }
+    }
+    /// The base of a rebuilt layer: same name, and same identity and weights unless the copy is deep.
+    pub fn rebuilt(&self, r: &mut Rebuild) -> Self {
+        let to_print = self.to_print.as_ref().map(|v| v.iter().map(|l| r.layer(l)).collect());
+        if r.deep {
+            Self { to_print, ..Self::new(self.name.clone()) }
+        } else {
+            Self { id: self.id, name: self.name.clone(), to_print, slot: self.slot.sharing_weights() }
+        }
+    }
+}
+
+/// A layer of any kind. Layers without sublayers implement [`Leaf`] instead and get this by [`leaf`].
+pub trait Layer: Debug + Send + Sync {
+    /// Identity, name, slot.
+    fn base(&self) -> &Base;
+    /// Inputs and outputs.
+    fn arity(&self) -> Arity;
+    /// Layers run by this one, each use of a shared layer counted.
+    fn sublayers(&self) -> &[LayerRef] {
+        &[]
+    }
+    /// Signatures of the outputs for inputs of these signatures. Needs no weights.
+    ///
+    /// # Errors
+    /// Inputs the layer does not take.
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>>;
+    /// Makes weights and state of this layer and its sublayers (each through [`InitCx::init`], with its own key).
+    ///
+    /// # Errors
+    /// Inputs the layer does not take.
+    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], key: Key) -> Result<()>;
+    /// Computes outputs. Sublayers run only through [`Cx::apply`].
+    ///
+    /// # Errors
+    /// Inputs or weights that do not fit.
+    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>>;
+    /// The same structure with another mode, or a deep copy; see [`Rebuild`].
+    fn rebuild(&self, r: &mut Rebuild) -> LayerRef;
+    /// Whether the layer brings its own backward pass.
+    fn has_backward(&self) -> bool {
+        false
+    }
+    /// Weights as Trax nests them: own weights for a layer without sublayers, else a tuple of the sublayers'.
+    fn view_weights(&self, v: &mut View) -> Tree<Tensor> {
+        match self.sublayers() {
+            [] => v.own(self.base().id),
+            subs => Tree::Tuple(subs.iter().map(|l| v.weights_of(l)).collect()),
+        }
+    }
+    /// State as Trax nests it.
+    fn view_state(&self, v: &mut View) -> Tree<Tensor> {
+        match self.sublayers() {
+            [] => v.own(self.base().id),
+            subs => Tree::Tuple(subs.iter().map(|l| v.state_of(l)).collect()),
+        }
+    }
+    /// Takes weights nested as [`Layer::view_weights`] gives them.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` when the nesting does not fit.
+    fn load_weights(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
+        match self.sublayers() {
+            [] => l.own(self.base().id, tree),
+            subs => l.each(self.base(), tree, subs, Loader::weights_of),
+        }
+    }
+    /// Takes state nested as [`Layer::view_state`] gives it.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` when the nesting does not fit.
+    fn load_state(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
+        match self.sublayers() {
+            [] => l.own(self.base().id, tree),
+            subs => l.each(self.base(), tree, subs, Loader::state_of),
+        }
+    }
+}
+
+/// Weights and state a leaf starts with.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// Trainable weights.
+    pub weights: Tree<Tensor>,
+    /// State.
+    pub state: Tree<Tensor>,
+}
+
+impl Local {
+    /// Neither weights nor state.
+    pub const EMPTY: Local = Local { weights: Tree::EMPTY, state: Tree::EMPTY };
+    /// Weights only.
+    pub fn weights(weights: Tree<Tensor>) -> Self {
+        Self { weights, state: Tree::EMPTY }
+    }
+    /// State only.
+    pub fn state(state: Tree<Tensor>) -> Self {
+        Self { weights: Tree::EMPTY, state }
+    }
+}
+
+/// What a leaf computes from.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Inputs, as many as the arity says.
+    pub xs: &'a [Tensor],
+    /// The leaf's weights.
+    pub w: &'a Tree<Tensor>,
+    /// The leaf's state.
+    pub s: &'a Tree<Tensor>,
+    /// A key for this call alone.
+    pub key: Key,
+}
+
+/// What a leaf returns: outputs, and the new state if it changed.
+#[derive(Debug)]
+pub struct Output {
+    /// Outputs, as many as the arity says.
+    pub ys: Vec<Tensor>,
+    /// New state; `None` leaves it.
+    pub state: Option<Tree<Tensor>>,
+}
+
+impl From<Tensor> for Output {
+    fn from(y: Tensor) -> Self {
+        Self { ys: vec![y], state: None }
+    }
+}
+impl From<Vec<Tensor>> for Output {
+    fn from(ys: Vec<Tensor>) -> Self {
+        Self { ys, state: None }
+    }
+}
+
+/// What a leaf's own backward computes from.
+#[derive(Debug)]
+pub struct BackwardCall<'a> {
+    /// The call it belongs to.
+    pub call: Call<'a>,
+    /// Its outputs.
+    pub ys: &'a [Tensor],
+    /// Its new state.
+    pub new_state: &'a Tree<Tensor>,
+    /// Cotangents of the outputs (zeros where nothing arrived).
+    pub cotangents: &'a [Tensor],
+}
+
+/// A layer without sublayers: what most authors write. [`leaf`] makes a [`Layer`] of it.
+pub trait Leaf: Debug + Clone + Send + Sync + 'static {
+    /// The printed name.
+    fn name(&self) -> String;
+    /// Inputs and outputs; one each by default.
+    fn arity(&self) -> Arity {
+        Arity::ONE
+    }
+    /// Signatures of the outputs. The number of inputs is checked before.
+    ///
+    /// # Errors
+    /// Inputs the layer does not take.
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>>;
+    /// Weights and state for inputs of these signatures.
+    ///
+    /// # Errors
+    /// Inputs the layer does not take.
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        let _ = (inputs, key);
+        Ok(Local::EMPTY)
+    }
+    /// Outputs and new state.
+    ///
+    /// # Errors
+    /// Inputs or weights that do not fit.
+    fn forward(&self, call: Call) -> Result<Output>;
+    /// The same layer in another mode.
+    #[must_use]
+    fn with_mode(&self, mode: Mode) -> Self {
+        let _ = mode;
+        self.clone()
+    }
+    /// Whether [`Leaf::backward`] replaces automatic differentiation.
+    fn has_backward(&self) -> bool {
+        false
+    }
+    /// Gradients of inputs (`None` where there is none) and of weights (structured as the weights), if `has_backward`.
+    ///
+    /// # Errors
+    /// Those of the layer's own computation.
+    fn backward(&self, call: BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
+        let _ = call;
+        Err(Error::new("Internal", "this layer has no backward of its own"))
+    }
+}
+
+/// A [`Leaf`] as a [`Layer`].
+#[derive(Debug)]
+pub struct LeafLayer<L> {
+    base: Base,
+    leaf: L,
+}
+
+/// Makes a layer of a leaf, with a new identity.
+pub fn leaf<L: Leaf>(leaf: L) -> LayerRef {
+    Arc::new(LeafLayer { base: Base::new(leaf.name()), leaf })
+}
+
+impl<L: Leaf> Layer for LeafLayer<L> {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+    fn arity(&self) -> Arity {
+        self.leaf.arity()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        self.leaf.signature(inputs)
+    }
+    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], key: Key) -> Result<()> {
+        cx.set(self.base.id, self.leaf.init(inputs, key)?);
+        Ok(())
+    }
+    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let w = cx.weights(self.base.id);
+        let s = cx.state(self.base.id);
+        let out = if self.leaf.has_backward() && tallow_tensor::is_recording() {
+            crate::custom_gradient::forward(&self.leaf, &xs, w, &s, key)?
+        } else {
+            self.leaf.forward(Call { xs: &xs, w, s: &s, key })?
+        };
+        if let Some(s) = out.state {
+            cx.set_state(self.base.id, s);
+        }
+        Ok(out.ys)
+    }
+    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
+        let leaf = r.mode.map_or_else(|| self.leaf.clone(), |m| self.leaf.with_mode(m));
+        Arc::new(Self { base: self.base.rebuilt(r), leaf })
+    }
+    fn has_backward(&self) -> bool {
+        self.leaf.has_backward()
+    }
+}
+
+/// Trax's printed form: name, arity where it is not one, and the sublayers, indented.
+pub fn print(layer: &LayerRef) -> String {
+    let base = layer.base();
+    let arity = layer.arity();
+    let mut name = base.name.clone();
+    if arity.n_in != 1 {
+        name += &format!("_in{}", arity.n_in);
+    }
+    if arity.n_out != 1 {
+        name += &format!("_out{}", arity.n_out);
+    }
+    let subs = base.to_print.as_deref().unwrap_or(layer.sublayers());
+    if subs.is_empty() {
+        return name;
+    }
+    let inner: Vec<String> = subs.iter().map(print).filter(|s| !s.is_empty()).collect();
+    let inner: Vec<String> = inner.iter().map(|s| format!("  {}", s.replace('\n', "\n  "))).collect();
+    format!("{name}[\n{}\n]", inner.join("\n"))
+}

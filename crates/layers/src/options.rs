@@ -1,0 +1,195 @@
+//! Options of layers, initializers and functions: one struct each, written once by [`options!`](crate::options).
+//!
+//! The struct carries docs, types and defaults; from it come the parser (unknown keys, wrong types and values outside a
+//! domain are refused in the caller's words) and the metadata that the TypeScript facade and the docs are generated from.
+use crate::{Error, Result};
+use serde_json::Value;
+
+/// Why an option was refused: the path to it and the sentence.
+pub type Refusal = String;
+
+/// A type that an option can have.
+pub trait OptionType: Sized {
+    /// The TypeScript type.
+    const TS: &'static str;
+    /// What is expected, after "must be".
+    const EXPECTED: &'static str;
+    /// The value, or `None` if `v` is not of this type or outside its domain.
+    fn parse(v: &Value) -> Option<Self>;
+    /// The value that an explicit `null` means; `None`: the default.
+    fn null() -> Option<Self> {
+        None
+    }
+    /// The value as written in TypeScript, for `@defaultValue`.
+    fn show(&self) -> String;
+    /// What was wrong with `v`, if there is more to say than [`OptionType::EXPECTED`].
+    fn explain(v: &Value) -> Option<String> {
+        let _ = v;
+        None
+    }
+}
+
+/// One option, for the code generator.
+#[derive(Debug, Clone)]
+pub struct FieldMeta {
+    /// camelCase name.
+    pub name: &'static str,
+    /// TypeScript type.
+    pub ts: &'static str,
+    /// Documentation.
+    pub doc: &'static str,
+    /// Default as TypeScript; `None`: required.
+    pub default: Option<String>,
+}
+
+/// A layer, initializer or function, for the code generator.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// Name of the factory.
+    pub kind: &'static str,
+    /// Documentation.
+    pub doc: &'static str,
+    /// Names of the positional parameters, in order.
+    pub positional: &'static [&'static str],
+    /// Name of the rest parameter, if any.
+    pub rest: Option<&'static str>,
+    /// All options, positional ones included.
+    pub fields: Vec<FieldMeta>,
+}
+
+/// The object that options come in.
+///
+/// # Errors
+/// `InvalidOption` if it is no object or has a key that is not in `known`.
+pub fn object<'a>(kind: &str, v: &'a Value, known: &[&str]) -> Result<&'a serde_json::Map<String, Value>> {
+    let map =
+        v.as_object().ok_or_else(|| Error::option(format!("{kind}: options must be an object, got {}", show(v))))?;
+    for key in map.keys() {
+        if !known.contains(&key.as_str()) {
+            let hint = nearest(key, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
+            let list = if known.is_empty() {
+                "it takes no options".to_string()
+            } else {
+                let quoted: Vec<_> = known.iter().map(|k| format!("`{k}`")).collect();
+                format!("it takes {}", quoted.join(", "))
+            };
+            return Err(Error::option(format!("{kind}: unknown option `{key}`: {list}{hint}")));
+        }
+    }
+    Ok(map)
+}
+
+fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let plain = |s: &str| s.to_lowercase().replace('_', "");
+    known.iter().find(|k| plain(k) == plain(key)).copied()
+}
+
+/// The value of one option: `None` if it is left out (or an explicit null that means the default).
+///
+/// # Errors
+/// `InvalidOption` in the words of the type.
+pub fn field<T: OptionType>(kind: &str, key: &str, map: &serde_json::Map<String, Value>) -> Result<Option<T>> {
+    match map.get(key) {
+        None => Ok(None),
+        Some(Value::Null) => Ok(T::null()),
+        Some(v) => T::parse(v).map(Some).ok_or_else(|| refused::<T>(kind, key, v)),
+    }
+}
+
+fn refused<T: OptionType>(kind: &str, key: &str, v: &Value) -> Error {
+    match T::explain(v) {
+        Some(why) => Error::option(format!("{kind}: `{key}` {why}")),
+        None => Error::option(format!("{kind}: `{key}` must be {}, got {}", T::EXPECTED, show(v))),
+    }
+}
+
+/// The error for a required option that is missing.
+pub fn missing<T: OptionType>(kind: &str, key: &str) -> Error {
+    Error::option(format!("{kind}: `{key}` is required and must be {}", T::EXPECTED))
+}
+
+/// A JSON value in messages, in the words of the TypeScript caller.
+pub fn show(v: &Value) -> String {
+    if let Some(o) = v.as_object() {
+        if let Some(n) = o.get("$number").and_then(Value::as_str) {
+            return n.to_string();
+        }
+        for (tag, word) in [
+            ("$layer", "a layer"),
+            ("$fn", "a function"),
+            ("$tensor", "a tensor"),
+            ("$initializer", "an initializer"),
+            ("$factory", "a layer factory"),
+        ] {
+            if o.contains_key(tag) {
+                return word.to_string();
+            }
+        }
+    }
+    let s = v.to_string();
+    if s.chars().count() > 80 {
+        format!("{}…", s.chars().take(80).collect::<String>())
+    } else {
+        s
+    }
+}
+
+/// Declares an options struct with docs, types and defaults, its parser and its metadata.
+///
+/// ```ignore
+/// options! {
+///     /// What the layer does.
+///     pub struct DenseOptions for "Dense" ("nUnits") {
+///         /// Width of the layer.
+///         n_units "nUnits": Dim,
+///         /// Whether to add a bias.
+///         use_bias "useBias": bool = true,
+///     }
+/// }
+/// ```
+/// Positional parameters stand in parentheses; a rest parameter follows as `...("sublayers")`.
+#[macro_export]
+macro_rules! options {
+    ($(#[doc = $doc:literal])* pub struct $S:ident for $kind:literal ( $($pos:literal),* ) $(...($rest:literal))? {
+        $( $(#[doc = $fd:literal])* $n:ident $j:literal : $t:ty $(= $d:expr)? ),* $(,)?
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone)]
+        pub struct $S { $( $(#[doc = $fd])* pub $n: $t ),* }
+        impl $S {
+            /// Options from JSON.
+            ///
+            /// # Errors
+            /// `InvalidOption` naming the key and what it must be.
+            pub fn parse(v: &serde_json::Value) -> $crate::Result<Self> {
+                let _map = $crate::options::object($kind, v, &[$($j),*])?;
+                Ok(Self { $( $n: $crate::options!(@take _map, $kind, $j, $t $(, $d)?) ),* })
+            }
+            /// Metadata for the code generator.
+            pub fn meta() -> $crate::options::Meta {
+                $crate::options::Meta {
+                    kind: $kind,
+                    doc: concat!($($doc, "\n"),*),
+                    positional: &[$($pos),*],
+                    rest: $crate::options!(@rest $($rest)?),
+                    fields: vec![ $( $crate::options::FieldMeta {
+                        name: $j,
+                        ts: <$t as $crate::options::OptionType>::TS,
+                        doc: concat!($($fd, "\n"),*),
+                        default: $crate::options!(@default $t $(, $d)?),
+                    } ),* ],
+                }
+            }
+        }
+    };
+    (@take $m:ident, $kind:literal, $j:literal, $t:ty) => {
+        $crate::options::field::<$t>($kind, $j, $m)?.ok_or_else(|| $crate::options::missing::<$t>($kind, $j))?
+    };
+    (@take $m:ident, $kind:literal, $j:literal, $t:ty, $d:expr) => {
+        match $crate::options::field::<$t>($kind, $j, $m)? { Some(v) => v, None => $d }
+    };
+    (@default $t:ty) => { None };
+    (@default $t:ty, $d:expr) => { Some({ let d: $t = $d; $crate::options::OptionType::show(&d) }) };
+    (@rest) => { None };
+    (@rest $r:literal) => { Some($r) };
+}

@@ -1,0 +1,69 @@
+//! Everything that can be constructed by name: layers, initializers, functions, in Trax's order, module by module.
+use crate::{initializers::Initializer, options::Meta, Error, HostValue, LayerRef, Result};
+use serde_json::Value;
+
+/// One registered name.
+#[derive(Debug)]
+pub struct Entry<T> {
+    /// Trax's module, e.g. `core`.
+    pub module: &'static str,
+    /// Metadata for the code generator.
+    pub meta: fn() -> Meta,
+    /// Builds it from JSON options.
+    pub build: fn(&Value) -> Result<T>,
+}
+
+/// Makes an [`Entry`] of an options struct and a function from it.
+#[macro_export]
+macro_rules! entry {
+    ($module:literal, $O:ty, $f:expr) => {
+        $crate::registry::Entry { module: $module, meta: <$O>::meta, build: |v| ($f)(<$O>::parse(v)?) }
+    };
+}
+
+/// All layers.
+pub fn layers() -> &'static [&'static [Entry<LayerRef>]] {
+    &[]
+}
+
+/// All initializers.
+pub fn initializers() -> &'static [&'static [Entry<Initializer>]] {
+    &[]
+}
+
+/// All functions on tensors that belong to a layer module.
+pub fn functions() -> &'static [&'static [Entry<HostValue>]] {
+    &[]
+}
+
+fn find<T>(what: &str, table: &[&'static [Entry<T>]], kind: &str) -> Result<&'static Entry<T>> {
+    table
+        .iter()
+        .flat_map(|t| t.iter())
+        .find(|e| (e.meta)().kind == kind)
+        .ok_or_else(|| Error::option(format!("there is no {what} named {kind}")))
+}
+
+/// A new layer of a registered kind.
+///
+/// # Errors
+/// `InvalidOption` for an unknown kind or options outside their domain.
+pub fn construct(kind: &str, options: &Value) -> Result<LayerRef> {
+    (find("layer", layers(), kind)?.build)(options)
+}
+
+/// A new initializer of a registered kind.
+///
+/// # Errors
+/// `InvalidOption` for an unknown kind or options outside their domain.
+pub fn initializer(kind: &str, options: &Value) -> Result<Initializer> {
+    (find("initializer", initializers(), kind)?.build)(options)
+}
+
+/// The result of a registered function.
+///
+/// # Errors
+/// `InvalidOption` for an unknown name or arguments outside their domain; the function's own errors.
+pub fn call_function(name: &str, arguments: &Value) -> Result<HostValue> {
+    (find("function", functions(), name)?.build)(arguments)
+}

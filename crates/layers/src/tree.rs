@@ -1,0 +1,120 @@
+//! Nested tuples of tensors, as Trax shapes weights, state and signatures.
+use crate::{Error, Result};
+use tallow_tensor::Tensor;
+
+/// A nested structure of tuples (and, rarely, dictionaries) with `T` at its leaves.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tree<T> {
+    /// One value.
+    Leaf(T),
+    /// A tuple; `()` is the empty one.
+    Tuple(Vec<Tree<T>>),
+    /// A dictionary, in order of insertion.
+    Dict(Vec<(String, Tree<T>)>),
+    /// The marker of a layer that occurred earlier: its values stand there (Trax's `GET_WEIGHTS_FROM_CACHE`).
+    Cached,
+}
+
+impl<T> Tree<T> {
+    /// The empty tuple: no weights, no state.
+    pub const EMPTY: Tree<T> = Tree::Tuple(Vec::new());
+    /// A tuple of leaves.
+    pub fn tuple(items: impl IntoIterator<Item = T>) -> Self {
+        Tree::Tuple(items.into_iter().map(Tree::Leaf).collect())
+    }
+    /// Whether this is `()`.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Tree::Tuple(v) if v.is_empty())
+    }
+    /// The leaves in Trax's flattening order (dictionaries by sorted key, as JAX does).
+    pub fn leaves(&self) -> Vec<&T> {
+        let mut out = Vec::new();
+        self.visit(&mut |t| out.push(t));
+        out
+    }
+    fn visit<'a>(&'a self, f: &mut impl FnMut(&'a T)) {
+        match self {
+            Tree::Leaf(t) => f(t),
+            Tree::Tuple(v) => v.iter().for_each(|t| t.visit(f)),
+            Tree::Dict(v) => {
+                let mut sorted: Vec<_> = v.iter().collect();
+                sorted.sort_by(|a, b| a.0.cmp(&b.0));
+                sorted.into_iter().for_each(|(_, t)| t.visit(f));
+            }
+            Tree::Cached => {}
+        }
+    }
+    /// The same structure with `f` applied to each leaf.
+    ///
+    /// # Errors
+    /// The first error of `f`.
+    pub fn try_map<U, E>(
+        &self,
+        f: &mut impl FnMut(&T) -> std::result::Result<U, E>,
+    ) -> std::result::Result<Tree<U>, E> {
+        Ok(match self {
+            Tree::Leaf(t) => Tree::Leaf(f(t)?),
+            Tree::Tuple(v) => Tree::Tuple(v.iter().map(|t| t.try_map(f)).collect::<std::result::Result<_, E>>()?),
+            Tree::Dict(v) => Tree::Dict(
+                v.iter().map(|(k, t)| Ok((k.clone(), t.try_map(f)?))).collect::<std::result::Result<_, E>>()?,
+            ),
+            Tree::Cached => Tree::Cached,
+        })
+    }
+    /// The same structure with `f` applied to each leaf.
+    pub fn map<U>(&self, f: &mut impl FnMut(&T) -> U) -> Tree<U> {
+        match self.try_map::<U, std::convert::Infallible>(&mut |t| Ok(f(t))) {
+            Ok(t) => t,
+            Err(e) => match e {},
+        }
+    }
+}
+
+impl Tree<Tensor> {
+    /// Exactly one tensor: the tree itself is a leaf.
+    ///
+    /// # Errors
+    /// `NotInitialized` if there is nothing, `WeightsMismatch` for any other structure.
+    pub fn one(&self) -> Result<&Tensor> {
+        match self {
+            Tree::Leaf(t) => Ok(t),
+            other => Err(other.wrong("a tensor")),
+        }
+    }
+    /// Exactly `N` tensors in a flat tuple.
+    ///
+    /// # Errors
+    /// `NotInitialized` if there is nothing, `WeightsMismatch` for any other structure.
+    pub fn many<const N: usize>(&self) -> Result<[&Tensor; N]> {
+        if let Tree::Tuple(v) = self {
+            let leaves: Option<Vec<&Tensor>> =
+                v.iter().map(|t| if let Tree::Leaf(t) = t { Some(t) } else { None }).collect();
+            if let Some(Ok(a)) = leaves.map(<[&Tensor; N]>::try_from) {
+                return Ok(a);
+            }
+        }
+        Err(self.wrong(&format!("a tuple of {N} tensors")))
+    }
+    /// The error for a structure that is not `expected`.
+    pub fn wrong(&self, expected: &str) -> Error {
+        if self.is_empty() {
+            Error::new("NotInitialized", "the layer has no weights or state yet; call init(signature) first")
+        } else {
+            Error::new("WeightsMismatch", format!("expected {expected}, got {}", self.describe()))
+        }
+    }
+    /// Structure with shapes, for messages: `(float32[2,3], ())`.
+    pub fn describe(&self) -> String {
+        match self {
+            Tree::Leaf(t) => crate::TensorSpec::of(t).to_string(),
+            Tree::Tuple(v) => format!("({})", v.iter().map(Tree::describe).collect::<Vec<_>>().join(", ")),
+            Tree::Dict(v) => {
+                format!(
+                    "{{{}}}",
+                    v.iter().map(|(k, t)| format!("{k}: {}", t.describe())).collect::<Vec<_>>().join(", ")
+                )
+            }
+            Tree::Cached => "cached".into(),
+        }
+    }
+}
