@@ -1,2 +1,3 @@
 //! CPU kernels on slices and candle storages. No autodiff here.
 pub(crate) mod copy;
+pub(crate) mod gemm;

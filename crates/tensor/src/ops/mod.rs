@@ -2,3 +2,5 @@
 mod binary;
 mod cast;
 mod make;
+mod matmul;
+pub use matmul::dense;

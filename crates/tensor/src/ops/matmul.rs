@@ -1,0 +1,278 @@
+//! Matrix products.
+use crate::{
+    autodiff::record,
+    kernels::gemm::{column_sums, Batched, Multiply},
+    tensor::Raw,
+    DType, Element, Error, Result, Tensor,
+};
+use candle_core::{Storage, D};
+use half::{bf16, f16};
+use smallvec::{smallvec, SmallVec};
+
+impl Tensor {
+    /// The matrix product `self · other` over the last two axes, batch axes broadcast, as `jnp.matmul`.
+    ///
+    /// `[…, m, k] · […, k, n] -> […, m, n]`; a 1-D operand is a row on the left and a column on the right, and its axis is
+    /// left out of the result. Transposed and strided views are multiplied without copies. Halves accumulate in float32,
+    /// integers wrap around.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` for a 0-d operand, inner sizes that differ, or batch axes that do not broadcast; `DTypeMismatch` for two bools.
+    pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
+        let dtype = self.dtype().promote(other.dtype());
+        if dtype == DType::Bool {
+            return Err(Error::dtype("matmul of two bool tensors; cast one to a number first"));
+        }
+        let (a, b) = (self.cast(dtype)?, other.cast(dtype)?);
+        let mismatch = |why: &str| Error::shape(format!("matmul of {:?} and {:?}: {why}", self.shape(), other.shape()));
+        if a.rank() == 0 || b.rank() == 0 {
+            return Err(mismatch("both need at least one axis"));
+        }
+        let (row, col) = (a.rank() == 1, b.rank() == 1);
+        let (x, y) = (as_rows(a.raw(), row)?, as_cols(b.raw(), col)?);
+        let (m, k) = matrix_dims(&x);
+        let (inner, n) = matrix_dims(&y);
+        if k != inner {
+            return Err(mismatch(&format!("inner sizes {k} and {inner} differ")));
+        }
+        let batch = broadcast(batch_dims(&x), batch_dims(&y)).ok_or_else(|| mismatch("batch axes do not broadcast"))?;
+        let mut shape = batch.to_vec();
+        shape.extend((!row).then_some(m));
+        shape.extend((!col).then_some(n));
+        let value = finish(product(&x, &y, &batch, None, a.use_kernels())?, &shape, dtype)?;
+        let (saved_a, saved_b) = (a.detach(), b.detach());
+        Ok(record(value, &[&a, &b], move |ct, need| {
+            let (x, y) = (as_rows(saved_a.raw(), row)?, as_cols(saved_b.raw(), col)?);
+            let ct_raw = as_cols(ct.raw(), col)?;
+            let ct_raw = if row { ct_raw.unsqueeze(ct_raw.rank() - 1)? } else { ct_raw };
+            let fast = ct.use_kernels();
+            let da = if need[0] {
+                let g = product(&ct_raw, &y.transpose(D::Minus2, D::Minus1)?, batch_dims(&x), None, fast)?;
+                Some(finish(g, saved_a.shape(), dtype)?)
+            } else {
+                None
+            };
+            let db = if need[1] {
+                let g = product(&x.transpose(D::Minus2, D::Minus1)?, &ct_raw, batch_dims(&y), None, fast)?;
+                Some(finish(g, saved_b.shape(), dtype)?)
+            } else {
+                None
+            };
+            Ok(smallvec![da, db])
+        }))
+    }
+}
+
+/// `x · w + b`: `x […, in]`, `w [in, out]`, `b [out]`, in one pass over the result.
+///
+/// Backward: `dx = dy · wᵀ`, `dw = xᵀ · dy` over all rows at once, `db` = sum of the rows of `dy`; none copies an operand.
+///
+/// # Errors
+/// `ShapeMismatch` unless the last axis of `x` is the first of `w` and `b` has the size of the second; `DTypeMismatch` unless all are floats.
+pub fn dense(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
+    let shapes = || format!("{:?}, {:?} and {:?}", x.shape(), w.shape(), b.map(Tensor::shape));
+    let dtype = b.map_or(x.dtype().promote(w.dtype()), |b| x.dtype().promote(w.dtype()).promote(b.dtype()));
+    if !dtype.is_float() {
+        return Err(Error::dtype(format!("dense takes floats, got {dtype}")));
+    }
+    if x.rank() == 0 || w.rank() != 2 || x.shape()[x.rank() - 1] != w.shape()[0] {
+        return Err(Error::shape(format!("dense of {}: the last axis of x must be the first of a 2-D weight", shapes())));
+    }
+    let n = w.shape()[1];
+    if b.is_some_and(|b| b.shape() != [n]) {
+        return Err(Error::shape(format!("dense of {}: the bias must have shape [{n}]", shapes())));
+    }
+    let (x, w, b) = (x.cast(dtype)?, w.cast(dtype)?, b.map(|b| b.cast(dtype)).transpose()?);
+    let row = x.rank() == 1;
+    let rows = as_rows(x.raw(), row)?;
+    let mut shape = x.shape().to_vec();
+    if let Some(last) = shape.last_mut() {
+        *last = n;
+    }
+    let value = product(&rows, w.raw(), batch_dims(&rows), b.as_ref().map(Tensor::raw), x.use_kernels())?;
+    let value = finish(value, &shape, dtype)?;
+    let (saved_x, saved_w) = (x.detach(), w.detach());
+    let mut inputs: SmallVec<[&Tensor; 3]> = smallvec![&x, &w];
+    inputs.extend(b.as_ref());
+    Ok(record(value, &inputs, move |ct, need| {
+        let fast = ct.use_kernels();
+        let (x, dy) = (as_rows(saved_x.raw(), row)?, as_rows(ct.raw(), row)?);
+        let dx = if need[0] {
+            Some(finish(product(&dy, &saved_w.raw().t()?, batch_dims(&x), None, fast)?, saved_x.shape(), dtype)?)
+        } else {
+            None
+        };
+        let dw = if need[1] {
+            Some(finish(product(&x.transpose(D::Minus2, D::Minus1)?, &dy, &[], None, fast)?, saved_w.shape(), dtype)?)
+        } else {
+            None
+        };
+        let mut grads = smallvec![dx, dw];
+        if let Some(&needed) = need.get(2) {
+            grads.push(if needed { Some(sum_rows(ct)?) } else { None });
+        }
+        Ok(grads)
+    }))
+}
+
+/// The sum over all axes but the last.
+fn sum_rows(ct: &Tensor) -> Result<Tensor> {
+    let n = ct.shape()[ct.rank() - 1];
+    if !ct.use_kernels() {
+        let rows = ct.size() / n.max(1);
+        let x = if is_half(ct.dtype()) { ct.raw().to_dtype(candle_core::DType::F32)? } else { ct.raw().clone() };
+        return finish(x.reshape((rows, n))?.sum(0)?, &[n], ct.dtype());
+    }
+    Ok(match ct.dtype() {
+        DType::F64 => Tensor::from_vec(column_sums(&ct.values::<f64>()?, n), &[n])?,
+        DType::F32 => Tensor::from_vec(column_sums(&ct.values::<f32>()?, n), &[n])?,
+        half => finish(Raw::from_vec(column_sums(&raw_f32(ct.raw())?, n), n, ct.device())?, &[n], half)?,
+    })
+}
+
+/// A vector as a matrix of one row.
+fn as_rows(x: &Raw, vector: bool) -> Result<Raw> {
+    Ok(if vector { x.unsqueeze(x.rank() - 1)? } else { x.clone() })
+}
+/// A vector, or a stack of them, as matrices of one column.
+fn as_cols(x: &Raw, vector: bool) -> Result<Raw> {
+    Ok(if vector { x.unsqueeze(x.rank())? } else { x.clone() })
+}
+fn batch_dims(x: &Raw) -> &[usize] {
+    &x.dims()[..x.rank() - 2]
+}
+fn matrix_dims(x: &Raw) -> (usize, usize) {
+    (x.dims()[x.rank() - 2], x.dims()[x.rank() - 1])
+}
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
+}
+
+/// The NumPy broadcast of two shapes.
+fn broadcast(a: &[usize], b: &[usize]) -> Option<SmallVec<[usize; 4]>> {
+    let rank = a.len().max(b.len());
+    let at = |s: &[usize], i: usize| (i + s.len()).checked_sub(rank).map_or(1, |j| s[j]);
+    (0..rank)
+        .map(|i| match (at(a, i), at(b, i)) {
+            (x, y) if x == y || y == 1 => Some(x),
+            (1, y) => Some(y),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The result as a tensor of `shape`.
+fn finish(raw: Raw, shape: &[usize], dtype: DType) -> Result<Tensor> {
+    Ok(Tensor::from_raw(raw.reshape(shape)?.to_dtype(dtype.storage())?, dtype))
+}
+
+/// The batched product of two operands of the same dtype and rank ≥ 2, summed over the batch axes that `out_batch`
+/// lacks or has as 1; the gradient of broadcasting is such a sum. Halves give float32. The shape is `out_batch + [m, n]`, or as many elements.
+fn product(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>, kernels: bool) -> Result<Raw> {
+    use candle_core::DType as C;
+    if !kernels {
+        return general(a, b, out_batch, bias);
+    }
+    match a.dtype() {
+        C::F32 => strided::<f32>(a, b, out_batch, bias),
+        C::F64 => strided::<f64>(a, b, out_batch, bias),
+        C::I32 => strided::<i32>(a, b, out_batch, bias),
+        C::I64 => strided::<i64>(a, b, out_batch, bias),
+        C::U32 => strided::<u32>(a, b, out_batch, bias),
+        C::U8 => strided::<u8>(a, b, out_batch, bias),
+        _ => {
+            let up = |x: &Raw| Ok::<_, Error>(Raw::from_vec(raw_f32(x)?, x.dims(), x.device())?);
+            strided::<f32>(&up(a)?, &up(b)?, out_batch, bias.map(up).transpose()?.as_ref())
+        }
+    }
+}
+
+/// The values of a CPU tensor of halves as float32, row-major.
+fn raw_f32(x: &Raw) -> Result<Vec<f32>> {
+    use half::slice::HalfFloatSliceExt;
+    let x = crate::kernels::copy::contiguous(x)?;
+    let (storage, layout) = x.storage_and_layout();
+    let range = layout.start_offset()..layout.start_offset() + x.elem_count();
+    let Storage::Cpu(cpu) = &*storage else { return Err(Error::internal("a CPU kernel was given a tensor of another device")) };
+    let mut out = vec![0f32; x.elem_count()];
+    match x.dtype() {
+        candle_core::DType::F16 => cpu.as_slice::<f16>()?[range].convert_to_f32_slice(&mut out),
+        _ => cpu.as_slice::<bf16>()?[range].convert_to_f32_slice(&mut out),
+    }
+    Ok(out)
+}
+
+/// The CPU kernel: strides are passed on as they are.
+fn strided<T: Element + Multiply>(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>) -> Result<Raw> {
+    let ((m, k), (_, n)) = (matrix_dims(a), matrix_dims(b));
+    let (sa, la) = a.storage_and_layout();
+    let (sb, lb) = b.storage_and_layout();
+    let (Storage::Cpu(ca), Storage::Cpu(cb)) = (&*sa, &*sb) else {
+        return Err(Error::internal("a CPU kernel was given a tensor of another device"));
+    };
+    let bias = bias.map(|t| t.contiguous()?.to_vec1::<T>()).transpose()?;
+    let rank = a.rank().max(b.rank()) - 2;
+    let axis = |dims: &[usize], strides: &[usize], i: usize| match (i + dims.len() - 2).checked_sub(rank) {
+        Some(j) if dims[j] != 1 => (dims[j], strides[j]),
+        _ => (1, 0),
+    };
+    let mut job = Batched {
+        a: &ca.as_slice::<T>()?[la.start_offset()..],
+        b: &cb.as_slice::<T>()?[lb.start_offset()..],
+        size: [m, n, k],
+        a_strides: [la.stride()[a.rank() - 2], la.stride()[a.rank() - 1]],
+        b_strides: [lb.stride()[b.rank() - 2], lb.stride()[b.rank() - 1]],
+        batch: SmallVec::new(),
+        summed: SmallVec::new(),
+        bias: bias.as_deref(),
+    };
+    for i in 0..rank {
+        let ((na, sa), (nb, sb)) = (axis(a.dims(), la.stride(), i), axis(b.dims(), lb.stride(), i));
+        let size = if na == 1 { nb } else { na };
+        let kept = (i + out_batch.len()).checked_sub(rank).map_or(1, |j| out_batch[j]);
+        if kept == size {
+            job.batch.push([size, sa, sb]);
+        } else {
+            job.summed.push([size, sa, sb]);
+        }
+    }
+    let values = job.run();
+    let len = values.len();
+    Ok(Raw::from_vec(values, len, a.device())?)
+}
+
+/// The general path: candle's own product on contiguous float operands; integers go through the host.
+fn general(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>) -> Result<Raw> {
+    use candle_core::{DType as C, Device};
+    let device = a.device().clone();
+    if !matches!(a.dtype(), C::F32 | C::F64 | C::F16 | C::BF16) {
+        let (a, b) = (a.to_device(&Device::Cpu)?, b.to_device(&Device::Cpu)?);
+        return Ok(product(&a, &b, out_batch, None, true)?.to_device(&device)?);
+    }
+    let up = |x: &Raw| x.to_dtype(if x.dtype() == C::F64 { C::F64 } else { C::F32 });
+    let (a, b) = (up(a)?, up(b)?);
+    let ((m, k), (_, n)) = (matrix_dims(&a), matrix_dims(&b));
+    let batch = broadcast(batch_dims(&a), batch_dims(&b)).ok_or_else(|| Error::internal("batch axes were checked before"))?;
+    let items: usize = batch.iter().product();
+    let full = |x: &Raw, r: usize, c: usize| {
+        let dims: Vec<usize> = batch.iter().copied().chain([r, c]).collect();
+        x.broadcast_as(dims)?.contiguous()?.reshape((items, r, c))
+    };
+    let out = if items * m * n * k == 0 {
+        Raw::zeros((items, m, n), a.dtype(), &device)?
+    } else {
+        full(&a, m, k)?.matmul(&full(&b, k, n)?)?
+    };
+    let dims: Vec<usize> = batch.iter().copied().chain([m, n]).collect();
+    let mut out = out.reshape(dims)?;
+    for i in 0..batch.len() {
+        let kept = (i + out_batch.len()).checked_sub(batch.len()).map_or(1, |j| out_batch[j]);
+        if kept != batch[i] {
+            out = out.sum_keepdim(i)?;
+        }
+    }
+    match bias {
+        Some(bias) => Ok(out.broadcast_add(&up(bias)?)?),
+        None => Ok(out),
+    }
+}
