@@ -90,16 +90,19 @@ pub enum Mode {
     Eval,
     /// One step of a sequence at a time, with state.
     Predict,
+    /// Evaluation that keeps attention strengths in state, to be drawn.
+    Viz,
 }
 
 impl OptionType for Mode {
     const TS: &'static str = "Mode";
-    const EXPECTED: &'static str = "'train', 'eval' or 'predict'";
+    const EXPECTED: &'static str = "'train', 'eval', 'predict' or 'viz'";
     fn parse(v: &Value) -> Option<Self> {
         match v.as_str()? {
             "train" => Some(Mode::Train),
             "eval" => Some(Mode::Eval),
             "predict" => Some(Mode::Predict),
+            "viz" => Some(Mode::Viz),
             _ => None,
         }
     }

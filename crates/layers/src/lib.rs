@@ -9,6 +9,7 @@ mod host;
 mod spec;
 mod tree;
 
+pub mod assert_shape;
 pub mod build;
 pub mod initializers;
 pub mod layer;

@@ -21,19 +21,23 @@ macro_rules! entry {
     };
 }
 
+static LAYERS: &[&[Entry<LayerRef>]] = &[crate::assert_shape::LAYERS];
+static INITIALIZERS: &[&[Entry<Initializer>]] = &[];
+static FUNCTIONS: &[&[Entry<HostValue>]] = &[];
+
 /// All layers.
 pub fn layers() -> &'static [&'static [Entry<LayerRef>]] {
-    &[]
+    LAYERS
 }
 
 /// All initializers.
 pub fn initializers() -> &'static [&'static [Entry<Initializer>]] {
-    &[]
+    INITIALIZERS
 }
 
 /// All functions on tensors that belong to a layer module.
 pub fn functions() -> &'static [&'static [Entry<HostValue>]] {
-    &[]
+    FUNCTIONS
 }
 
 fn find<T>(what: &str, table: &[&'static [Entry<T>]], kind: &str) -> Result<&'static Entry<T>> {
