@@ -1,0 +1,103 @@
+//! Draws of whole numbers: ranges, shuffles, categories.
+use super::{draws, stream, Key};
+use crate::{DType, Error, Result, Tensor};
+
+/// Whole numbers spread evenly over `lo <= x < hi`, as `jax.random.randint`; `lo` everywhere when `hi <= lo`.
+///
+/// Bounds outside `dtype` are moved to its ends; `hi` may be one above its largest value.
+///
+/// # Errors
+/// `DTypeMismatch` for a dtype that is not an integer.
+pub fn randint(key: Key, shape: &[usize], lo: i64, hi: i64, dtype: DType) -> Result<Tensor> {
+    let (high_key, low_key) = key.split_pair();
+    macro_rules! narrow {
+        ($t:ty, $u:ty, $per_word:literal) => {{
+            let range = range!($t, $u);
+            let words = |key| {
+                let mut out = vec![0 as $u; crate::element_count(shape)?];
+                stream::generate(key, &mut out, $per_word, |words, out| {
+                    for (i, out) in out.iter_mut().enumerate() {
+                        *out = (words[i / $per_word] >> (32 / $per_word * (i % $per_word))) as $u;
+                    }
+                });
+                Ok::<_, Error>(out)
+            };
+            let (high, low) = (words(high_key)?, words(low_key)?);
+            pick!(range, high, low, $t)
+        }};
+    }
+    macro_rules! range {
+        ($t:ty, $u:ty) => {{
+            let (min, max) = (i128::from(<$t>::MIN), i128::from(<$t>::MAX));
+            let (l, h) = (i128::from(lo).clamp(min, max), i128::from(hi).clamp(min, max));
+            let beyond = i128::from(hi) > max;
+            // A span of 2^bits wraps to 0, which stands for "take the low word as it is".
+            let span = if h <= l { 1 } else { (h - l) as $u };
+            let span = if beyond && h > l { span.wrapping_add(1) } else { span };
+            let rem = |x: $u| if span == 0 { x } else { x % span };
+            let root = rem(1 << (<$u>::BITS / 2));
+            (l as $t, span, rem(root.wrapping_mul(root)))
+        }};
+    }
+    macro_rules! pick {
+        ($range:expr, $high:expr, $low:expr, $t:ty) => {{
+            let (lo, span, multiplier) = $range;
+            draws::draw(shape, |out: &mut [$t]| {
+                crate::threads::for_chunks(out, crate::threads::GRAIN, |start, out| {
+                    for ((out, high), low) in out.iter_mut().zip(&$high[start..]).zip(&$low[start..]) {
+                        let offset = if span == 0 {
+                            high.wrapping_mul(multiplier).wrapping_add(*low)
+                        } else {
+                            (high % span).wrapping_mul(multiplier).wrapping_add(low % span) % span
+                        };
+                        *out = lo.wrapping_add(offset as $t);
+                    }
+                });
+            })
+        }};
+    }
+    match dtype {
+        DType::U8 => narrow!(u8, u8, 4),
+        DType::I32 => narrow!(i32, u32, 1),
+        DType::U32 => narrow!(u32, u32, 1),
+        DType::I64 => {
+            let range = range!(i64, u64);
+            let words = |key| {
+                let mut out = vec![0u64; crate::element_count(shape)?];
+                stream::generate_wide(key, &mut out, |upper, lower, out| {
+                    for ((out, &upper), &lower) in out.iter_mut().zip(upper).zip(lower) {
+                        *out = u64::from(upper) << 32 | u64::from(lower);
+                    }
+                });
+                Ok::<_, Error>(out)
+            };
+            let (high, low) = (words(high_key)?, words(low_key)?);
+            pick!(range, high, low, i64)
+        }
+        other => Err(Error::dtype(format!("random.randint makes integers, got dtype {other}"))),
+    }
+}
+
+/// The numbers 0 … n-1 in random order, as int32: as many rounds of sorting by random words as make ties harmless.
+///
+/// # Errors
+/// `InvalidArgument` when `n` does not fit int32.
+pub fn permutation(key: Key, n: usize) -> Result<Tensor> {
+    if n > i32::MAX as usize {
+        return Err(Error::argument(format!("random.permutation orders at most 2147483647 numbers, got {n}")));
+    }
+    let mut order: Vec<i32> = (0..n as i32).collect();
+    let mut words = vec![0u32; n];
+    let rounds = (3.0 * (n.max(1) as f64).ln() / f64::from(u32::MAX).ln()).ceil() as usize;
+    let mut key = key;
+    for _ in 0..rounds {
+        let (next, subkey) = key.split_pair();
+        key = next;
+        stream::generate(subkey, &mut words, 1, |words, out| out.copy_from_slice(words));
+        // Places below the words make the sort stable.
+        let mut sorted: Vec<u64> = words.iter().zip(0u64..).map(|(&word, at)| u64::from(word) << 32 | at).collect();
+        sorted.sort_unstable();
+        order = sorted.into_iter().map(|pair| order[pair as u32 as usize]).collect();
+    }
+    Tensor::from_vec(order, &[n])
+}
