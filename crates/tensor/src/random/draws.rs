@@ -40,9 +40,17 @@ pub fn normal(key: Key, shape: &[usize], dtype: DType) -> Result<Tensor> {
     };
     let mut bounds = Bounds::new(dtype, lo, 1.0, 1.0 - wide_lo, wide_lo);
     bounds.range = rounded(dtype, bounds.range);
-    floats(key, "random.normal", shape, dtype, bounds, |x| quantiles(x, sqrt_2(dtype)), |x| {
-        x.iter_mut().for_each(|x| *x = std::f64::consts::SQRT_2 * erf_inv_f64(*x));
-    })
+    floats(
+        key,
+        "random.normal",
+        shape,
+        dtype,
+        bounds,
+        |x| quantiles(x, sqrt_2(dtype)),
+        |x| {
+            x.iter_mut().for_each(|x| *x = std::f64::consts::SQRT_2 * erf_inv_f64(*x));
+        },
+    )
 }
 
 /// Normal values conditioned on lying inside the open interval (`lower`, `upper`), by inversion.
@@ -92,9 +100,17 @@ pub fn gumbel(key: Key, shape: &[usize], dtype: DType) -> Result<Tensor> {
     };
     let bounds = Bounds::new(dtype, tiny, 1.0, 1.0, f64::MIN_POSITIVE);
     let round = dtype == DType::F16;
-    floats(key, "random.gumbel", shape, dtype, bounds, |x| double_log(x, round), |x| {
-        x.iter_mut().for_each(|x| *x = -libm::log(-libm::log(*x)));
-    })
+    floats(
+        key,
+        "random.gumbel",
+        shape,
+        dtype,
+        bounds,
+        |x| double_log(x, round),
+        |x| {
+            x.iter_mut().for_each(|x| *x = -libm::log(-libm::log(*x)));
+        },
+    )
 }
 
 /// Booleans that are true with probability `p`: u < p, with `p` and the uniform u in float32.

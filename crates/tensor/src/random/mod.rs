@@ -11,8 +11,8 @@ mod stream;
 mod threefry;
 
 pub use discrete::{permutation, randint};
-pub use draws::{bernoulli, bits, gumbel, normal, truncated_normal, uniform};
 pub(crate) use draws::bernoulli_threshold;
+pub use draws::{bernoulli, bits, gumbel, normal, truncated_normal, uniform};
 pub(crate) use stream::BitStream;
 pub use threefry::threefry_2x32;
 

@@ -1,0 +1,112 @@
+//! Several tensors as one, and one repeated.
+use super::args::resolve_axis;
+use crate::{
+    autodiff::record,
+    element_count, for_any,
+    kernels::concat::{concat, Part},
+    tensor::Raw,
+    DType, Error, Result, Tensor,
+};
+
+impl Tensor {
+    /// `tensors` one after the other along `axis`, in the dtype they promote to.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for no tensors or an axis out of range, `ShapeMismatch` when another axis differs.
+    pub fn concat(tensors: &[Tensor], axis: isize) -> Result<Tensor> {
+        let first = tensors.first().ok_or_else(|| Error::argument("concat: there must be at least one tensor"))?;
+        let at = resolve_axis("concat", axis, first.rank())?;
+        let others = |s: &[usize]| s.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, &d)| d).collect::<Vec<_>>();
+        if let Some(bad) =
+            tensors.iter().find(|t| t.rank() != first.rank() || others(t.shape()) != others(first.shape()))
+        {
+            return Err(Error::shape(format!(
+                "concat: {:?} and {:?} differ in more than axis {axis}",
+                first.shape(),
+                bad.shape()
+            )));
+        }
+        let dtype = tensors.iter().fold(first.dtype(), |d, t| d.promote(t.dtype()));
+        let tensors = tensors.iter().map(|t| t.cast(dtype)).collect::<Result<Vec<_>>>()?;
+        if let [only] = &tensors[..] {
+            return Ok(only.clone());
+        }
+        let mut shape = first.shape().to_vec();
+        shape[at] = tensors.iter().map(|t| t.shape()[at]).sum();
+        element_count(&shape)?;
+        let value = if first.use_kernels() {
+            for_any!(dtype, T => {
+                let inner: usize = shape[at + 1..].iter().product();
+                let values = tensors.iter().map(Tensor::values::<T>).collect::<Result<Vec<_>>>()?;
+                let parts: Vec<Part<'_, T>> = tensors
+                    .iter()
+                    .zip(&values)
+                    .map(|(t, values)| Part { values, width: t.shape()[at] * inner })
+                    .collect();
+                let mut out = vec![T::default(); element_count(&shape)?];
+                concat(&parts, &mut out);
+                let out = Tensor::from_vec(out, &shape)?;
+                if dtype == DType::Bool { out.with_dtype_tag(dtype) } else { out }
+            })
+        } else {
+            // Empty parts are left out: candle's copy of nothing is not reliable on every device.
+            let parts: Vec<&Raw> = tensors.iter().filter(|t| t.size() > 0).map(Tensor::raw).collect();
+            match parts[..] {
+                [] => Tensor::zeros(&shape, dtype, first.device())?,
+                _ => Tensor::from_raw(Raw::cat(&parts, at)?.force_contiguous()?, dtype),
+            }
+        };
+        let inputs: Vec<&Tensor> = tensors.iter().collect();
+        let sizes: Vec<usize> = tensors.iter().map(|t| t.shape()[at]).collect();
+        Ok(record(value, &inputs, move |ct, need| {
+            let mut start = 0;
+            let parts = sizes.iter().zip(need).map(|(&n, &need)| {
+                start += n;
+                need.then(|| ct.narrow(at as isize, start - n, n)).transpose()
+            });
+            parts.collect()
+        }))
+    }
+    /// `tensors` of one shape along a new axis at place `axis` of the result.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for no tensors or an axis out of range, `ShapeMismatch` when shapes differ.
+    pub fn stack(tensors: &[Tensor], axis: isize) -> Result<Tensor> {
+        let first = tensors.first().ok_or_else(|| Error::argument("stack: there must be at least one tensor"))?;
+        let at = resolve_axis("stack", axis, first.rank() + 1)? as isize;
+        if let Some(bad) = tensors.iter().find(|t| t.shape() != first.shape()) {
+            return Err(Error::shape(format!("stack: shapes {:?} and {:?} differ", first.shape(), bad.shape())));
+        }
+        Self::concat(&tensors.iter().map(|t| t.expand_dims(at)).collect::<Result<Vec<_>>>()?, at)
+    }
+    /// The tensor `repeats[i]` times along axis `i`, as a whole; with more entries than axes, axes are put before the first,
+    /// with fewer, they count for the last axes.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` when the result would have too many elements.
+    pub fn tile(&self, repeats: &[usize]) -> Result<Tensor> {
+        let rank = self.rank().max(repeats.len());
+        let pick = |list: &[usize], i: usize| (i + list.len()).checked_sub(rank).map_or(1, |j| list[j]);
+        let (mut apart, mut wide, mut shape) = (Vec::new(), Vec::new(), Vec::new());
+        for i in 0..rank {
+            let (n, size) = (pick(repeats, i), pick(self.shape(), i));
+            apart.extend([1, size]);
+            wide.extend([n, size]);
+            shape.push(element_count(&[n, size])?);
+        }
+        self.reshape(&apart)?.broadcast_to(&wide)?.reshape(&shape)
+    }
+    /// Each position of `axis` `n` times in a row.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range, `ShapeMismatch` when the result would have too many elements.
+    pub fn repeat(&self, n: usize, axis: isize) -> Result<Tensor> {
+        let at = resolve_axis("repeat", axis, self.rank())?;
+        let mut shape = self.shape().to_vec();
+        shape.insert(at + 1, n);
+        let wide = self.expand_dims(at as isize + 1)?.broadcast_to(&shape)?;
+        shape.remove(at + 1);
+        shape[at] = element_count(&[shape[at], n])?;
+        wide.reshape(&shape)
+    }
+}

@@ -1,0 +1,289 @@
+//! Parts of a tensor, and a tensor as part of a larger one.
+use super::args::{resolve_axis, Axes};
+use crate::{
+    autodiff::{custom_vjp, record},
+    for_any,
+    kernels::remap::{remap, AxisMap, NOWHERE},
+    tensor::Raw,
+    Device, Element, Error, Result, Tensor,
+};
+use candle_core::WithDType;
+use smallvec::smallvec;
+
+impl Tensor {
+    /// `len` positions of `axis` from `start` on; a view.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis or positions out of range.
+    pub fn narrow(&self, axis: isize, start: usize, len: usize) -> Result<Tensor> {
+        let at = resolve_axis("narrow", axis, self.rank())?;
+        let size = self.shape()[at];
+        if start.checked_add(len).is_none_or(|end| end > size) {
+            return Err(Error::argument(format!(
+                "narrow: axis {axis} of {:?} has no {len} positions from {start} on",
+                self.shape()
+            )));
+        }
+        if len == size {
+            return Ok(self.clone());
+        }
+        let value = self.view(self.raw().narrow(at, start, len)?);
+        let mut around = vec![(0, 0); self.rank()];
+        around[at] = (start, size - start - len);
+        Ok(record(value, &[self], move |ct, _| Ok(smallvec![Some(ct.pad(&around, 0.0)?)])))
+    }
+    /// Position `i` of `axis` (negative: from the end), without that axis; a view.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range, `IndexOutOfRange` for a position out of range.
+    pub fn index(&self, axis: isize, i: isize) -> Result<Tensor> {
+        let at = resolve_axis("index", axis, self.rank())?;
+        let size = self.shape()[at];
+        let from = if i < 0 { i + size as isize } else { i };
+        if !(0..size as isize).contains(&from) {
+            return Err(Error::index(format!("index: {i} is out of range for axis {axis} of {:?}", self.shape())));
+        }
+        self.narrow(axis, from as usize, 1)?.squeeze(at as isize)
+    }
+    /// `x[starts[0]:ends[0]:steps[0], …]` with NumPy's rules: one entry for each of the first axes, negative positions count
+    /// from the end, positions beyond an end stop there. `isize::MAX` and `isize::MIN` reach the far and the near end
+    /// whatever the step. A view when all steps are 1. Missing steps are 1.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when there are more entries than axes, lists of different lengths, or a step of 0.
+    pub fn slice(&self, starts: &[isize], ends: &[isize], steps: &[isize]) -> Result<Tensor> {
+        let n = starts.len();
+        if ends.len() != n || n > self.rank() || !(steps.is_empty() || steps.len() == n) {
+            return Err(Error::argument(format!(
+                "slice: {n} starts, {} ends and {} steps for the {} axes of {:?}",
+                ends.len(),
+                steps.len(),
+                self.rank(),
+                self.shape()
+            )));
+        }
+        let mut out = self.clone();
+        let mut maps: Vec<AxisMap> = Vec::new();
+        for axis in 0..self.rank() {
+            let size = self.shape()[axis];
+            if axis >= n {
+                maps.push(AxisMap::Same(size));
+                continue;
+            }
+            let step = steps.get(axis).copied().unwrap_or(1);
+            if step == 0 {
+                return Err(Error::argument("slice: a step must not be 0"));
+            }
+            let (first, count) = positions(starts[axis], ends[axis], step, size);
+            if step == 1 || count == 0 {
+                out = out.narrow(axis as isize, if count == 0 { 0 } else { first }, count)?;
+                maps.push(AxisMap::Same(count));
+            } else {
+                let place = |i: usize| (first as isize + i as isize * step) as usize;
+                maps.push(AxisMap::From((0..count).map(place).collect()));
+            }
+        }
+        out.through(maps)
+    }
+    /// The positions of the given axes in reverse order.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range or given twice.
+    pub fn flip(&self, axes: impl Into<Axes>) -> Result<Tensor> {
+        let axes = axes.into().resolve("flip", self.rank())?;
+        let map = |(axis, &n): (usize, &usize)| match axes.contains(&axis) {
+            true => AxisMap::From((0..n).rev().collect()),
+            false => AxisMap::Same(n),
+        };
+        self.through(self.shape().iter().enumerate().map(map).collect())
+    }
+    /// The positions of `axis` moved `shift` further, those beyond the end coming back at the start.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range.
+    pub fn roll(&self, shift: isize, axis: isize) -> Result<Tensor> {
+        let at = resolve_axis("roll", axis, self.rank())?;
+        let map = |(axis, &n): (usize, &usize)| {
+            let shift = if axis == at && n > 0 { shift.rem_euclid(n as isize) as usize } else { 0 };
+            match shift {
+                0 => AxisMap::Same(n),
+                s => AxisMap::From((n - s..n).chain(0..n - s).collect()),
+            }
+        };
+        self.through(self.shape().iter().enumerate().map(map).collect())
+    }
+    /// `value` put around: `widths[i]` says how many positions before and after axis `i`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` unless there is one pair for each axis.
+    pub fn pad(&self, widths: &[(usize, usize)], value: f64) -> Result<Tensor> {
+        if widths.len() != self.rank() {
+            return Err(Error::argument(format!(
+                "pad: {} pairs of widths for the {} axes of {:?}",
+                widths.len(),
+                self.rank(),
+                self.shape()
+            )));
+        }
+        let map = |(&n, &(before, after)): (&usize, &(usize, usize))| match (before, after) {
+            (0, 0) => Ok(AxisMap::Same(n)),
+            _ => {
+                let size = before.checked_add(n).and_then(|m| m.checked_add(after));
+                let size = size.ok_or_else(|| Error::shape("pad: the result would have too many elements"))?;
+                crate::element_count(&[size])?;
+                let places = (0..size).map(|i| if (before..before + n).contains(&i) { i - before } else { NOWHERE });
+                Ok(AxisMap::From(places.collect()))
+            }
+        };
+        let maps = self.shape().iter().zip(widths).map(map).collect::<Result<Vec<_>>>()?;
+        if maps.iter().all(|m| matches!(m, AxisMap::Same(_))) {
+            return Ok(self.clone());
+        }
+        let out = apply(self, &maps, value)?;
+        let (starts, sizes): (Vec<usize>, Vec<usize>) = (widths.iter().map(|w| w.0).collect(), self.shape().to_vec());
+        Ok(record(out, &[self], move |ct, _| {
+            let mut ct = ct.clone();
+            for (axis, (&start, &size)) in starts.iter().zip(&sizes).enumerate() {
+                ct = ct.narrow(axis as isize, start, size)?;
+            }
+            Ok(smallvec![Some(ct)])
+        }))
+    }
+    /// `n` parts of the same size along `axis`; views.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range or when `n` does not divide its size.
+    pub fn split(&self, n: usize, axis: isize) -> Result<Vec<Tensor>> {
+        let at = resolve_axis("split", axis, self.rank())?;
+        let size = self.shape()[at];
+        if n == 0 || size % n != 0 {
+            return Err(Error::argument(format!(
+                "split: axis {axis} of {:?} cannot be cut into {n} equal parts",
+                self.shape()
+            )));
+        }
+        self.split_at(&(1..n).map(|i| i * (size / n)).collect::<Vec<_>>(), axis)
+    }
+    /// The parts of `axis` between 0, the ascending positions `at`, and the end; views.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range or positions that descend or lie beyond the end.
+    pub fn split_at(&self, at: &[usize], axis: isize) -> Result<Vec<Tensor>> {
+        let place = resolve_axis("split_at", axis, self.rank())?;
+        let size = self.shape()[place];
+        let ends: Vec<usize> = at.iter().copied().chain([size]).collect();
+        if !ends.is_sorted() {
+            return Err(Error::argument(format!(
+                "split_at: positions {at:?} must ascend from 0 to {size}, the size of axis {axis} of {:?}",
+                self.shape()
+            )));
+        }
+        let shape = self.shape().to_vec();
+        let (dtype, device) = (self.dtype(), self.device().clone());
+        let lens: Vec<usize> = ends.iter().scan(0, |start, &end| Some(end - std::mem::replace(start, end))).collect();
+        let parts = lens.clone();
+        // One node for all parts: the gradient is put together once.
+        custom_vjp(
+            std::slice::from_ref(self),
+            move |x| {
+                let starts = ends.iter().zip(&lens).map(|(&end, &len)| end - len);
+                let parts = starts.zip(&lens).map(|(start, &len)| x[0].narrow(place as isize, start, len));
+                Ok((parts.collect::<Result<Vec<_>>>()?, ()))
+            },
+            move |(), cts, _| {
+                let part = |(ct, &len): (&Option<Tensor>, &usize)| match ct {
+                    Some(ct) => Ok(ct.clone()),
+                    None => {
+                        let mut shape = shape.clone();
+                        shape[place] = len;
+                        Tensor::zeros(&shape, dtype, &device)
+                    }
+                };
+                let parts = cts.iter().zip(&parts).map(part).collect::<Result<Vec<_>>>()?;
+                Ok(vec![Some(Tensor::concat(&parts, place as isize)?)])
+            },
+        )
+    }
+    /// Reads each axis through a map that has a source for each place and uses none twice.
+    fn through(&self, maps: Vec<AxisMap>) -> Result<Tensor> {
+        if maps.iter().all(|m| matches!(m, AxisMap::Same(_))) {
+            return Ok(self.clone());
+        }
+        let value = apply(self, &maps, 0.0)?;
+        let shape = self.shape().to_vec();
+        Ok(record(value, &[self], move |ct, _| {
+            let back = |(map, &n): (&AxisMap, &usize)| match map {
+                AxisMap::Same(n) => AxisMap::Same(*n),
+                AxisMap::From(places) => {
+                    let mut inverse = vec![NOWHERE; n];
+                    places.iter().enumerate().for_each(|(to, &from)| inverse[from] = to);
+                    AxisMap::From(inverse)
+                }
+            };
+            let inverse: Vec<AxisMap> = maps.iter().zip(&shape).map(back).collect();
+            Ok(smallvec![Some(apply(ct, &inverse, 0.0)?)])
+        }))
+    }
+}
+
+/// The first position and their number of a NumPy slice over `size` positions.
+fn positions(start: isize, end: isize, step: isize, size: usize) -> (usize, usize) {
+    let n = size as isize;
+    // The range that positions stop at: 0..=n forwards, -1..=n-1 backwards.
+    let (low, high) = if step > 0 { (0, n) } else { (-1, n - 1) };
+    let place = |i: isize| match i {
+        isize::MIN => low,
+        i if i < 0 => (i + n).max(low),
+        i => i.min(high),
+    };
+    let (first, last) = (place(start), place(end));
+    let span = if step > 0 { last - first } else { first - last };
+    let count = if span <= 0 { 0 } else { (span as usize - 1) / step.unsigned_abs() + 1 };
+    (first.max(0) as usize, count)
+}
+
+/// `x` read through `maps`, untracked; `fill` where they lead nowhere.
+fn apply(x: &Tensor, maps: &[AxisMap], fill: f64) -> Result<Tensor> {
+    let shape: Vec<usize> = maps.iter().map(AxisMap::len).collect();
+    crate::element_count(&shape)?;
+    let fill = if x.dtype() == crate::DType::Bool { f64::from(u8::from(fill != 0.0)) } else { fill };
+    if x.use_kernels() {
+        return for_any!(x.dtype(), T => by_kernel::<T>(x, maps, fill, &shape));
+    }
+    let raw = by_selection(x, maps, fill, &shape).or_else(|_| {
+        // A device may lack a dtype for one of the steps; the host has them all.
+        let host = x.raw().to_device(&Device::Cpu)?;
+        let host = Tensor::from_raw(host.contiguous()?, x.dtype());
+        for_any!(x.dtype(), T => Ok::<_, Error>(by_kernel::<T>(&host, maps, fill, &shape)?.raw().to_device(x.device())?))
+    })?;
+    Ok(Tensor::from_raw(raw, x.dtype()))
+}
+
+fn by_kernel<T: Element>(x: &Tensor, maps: &[AxisMap], fill: f64, shape: &[usize]) -> Result<Tensor> {
+    let mut out = vec![T::default(); crate::element_count(shape)?];
+    remap(&x.values::<T>()?, x.shape(), maps, <T as WithDType>::from_f64(fill), &mut out);
+    let out = Tensor::from_vec(out, shape)?;
+    Ok(if x.dtype() == crate::DType::Bool { out.with_dtype_tag(x.dtype()) } else { out })
+}
+
+/// Axis by axis: a slice of fill values is put behind the axis, then its positions are selected.
+fn by_selection(x: &Tensor, maps: &[AxisMap], fill: f64, shape: &[usize]) -> Result<Raw> {
+    let mut raw = x.raw().contiguous()?;
+    if shape.contains(&0) {
+        return Ok(Raw::zeros(shape, raw.dtype(), raw.device())?);
+    }
+    for (axis, map) in maps.iter().enumerate() {
+        let AxisMap::From(places) = map else { continue };
+        let n = raw.dims()[axis];
+        if places.contains(&NOWHERE) {
+            let mut dims = raw.dims().to_vec();
+            dims[axis] = 1;
+            let edge = Raw::full(fill, dims, raw.device())?.to_dtype(raw.dtype())?;
+            raw = Raw::cat(&[&raw, &edge], axis)?.contiguous()?;
+        }
+        let ids: Vec<u32> = places.iter().map(|&p| p.min(n) as u32).collect();
+        let ids = Raw::from_vec(ids, places.len(), raw.device())?;
+        raw = raw.index_select(&ids, axis)?;
+    }
+    Ok(raw)
+}
