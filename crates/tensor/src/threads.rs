@@ -79,3 +79,14 @@ pub(crate) fn for_each_index(n: usize, work: usize, f: impl Fn(usize) + Sync + S
         install(|| (0..n).into_par_iter().for_each(f));
     }
 }
+
+/// Calls `f` for each task, in parallel when `work` (elements touched in all) pays. For kernels that write several outputs:
+/// a task holds its part of each.
+pub(crate) fn for_tasks<T: Send>(tasks: Vec<T>, work: usize, f: impl Fn(T) + Sync + Send) {
+    use rayon::prelude::*;
+    if tasks.len() < 2 || work < 2 * GRAIN {
+        tasks.into_iter().for_each(f);
+    } else {
+        install(|| tasks.into_par_iter().for_each(f));
+    }
+}

@@ -1,0 +1,191 @@
+//! Scalar functions of the accumulating types, and sums in a fixed order that the compiler can vectorise.
+use crate::{Accumulator, Element};
+
+/// A float type that kernels compute in: f32 (also for halves) or f64.
+pub(crate) trait Real: Accumulator + Element + std::ops::Neg<Output = Self> {
+    /// −∞, where a maximum starts.
+    const LOWEST: Self;
+    /// The nearest value to `v`.
+    fn of(v: f64) -> Self;
+    fn wide(self) -> f64;
+    fn exp(self) -> Self;
+    fn ln(self) -> Self;
+    fn ln_1p(self) -> Self;
+    fn tanh(self) -> Self;
+    fn erf(self) -> Self;
+    fn sqrt(self) -> Self;
+    fn abs(self) -> Self;
+    /// 1 / (1 + exp(−x)).
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        Self::of(1.0) / (Self::of(1.0) + (-self).exp())
+    }
+}
+
+macro_rules! real {
+    ($t:ty, $erf:path) => {
+        impl Real for $t {
+            const LOWEST: Self = <$t>::NEG_INFINITY;
+            #[inline(always)]
+            fn of(v: f64) -> Self {
+                v as $t
+            }
+            #[inline(always)]
+            fn wide(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                self.exp()
+            }
+            #[inline(always)]
+            fn ln(self) -> Self {
+                self.ln()
+            }
+            #[inline(always)]
+            fn ln_1p(self) -> Self {
+                self.ln_1p()
+            }
+            #[inline(always)]
+            fn tanh(self) -> Self {
+                self.tanh()
+            }
+            #[inline(always)]
+            fn erf(self) -> Self {
+                $erf(self)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+            #[inline(always)]
+            fn abs(self) -> Self {
+                self.abs()
+            }
+        }
+    };
+}
+real!(f32, libm::erff);
+real!(f64, libm::erf);
+
+/// An element whose sums are taken in a [`Real`]: any float.
+pub(crate) trait Float: Element<Acc = <Self as Float>::Wide> {
+    /// The accumulating type.
+    type Wide: Real + Float<Wide = Self::Wide>;
+}
+impl Float for f32 {
+    type Wide = f32;
+}
+impl Float for f64 {
+    type Wide = f64;
+}
+impl Float for half::f16 {
+    type Wide = f32;
+}
+impl Float for half::bf16 {
+    type Wide = f32;
+}
+
+/// Compiles a function for AVX-512, AVX2 and the baseline (on ARM: NEON is the baseline) and picks one at run time.
+/// The arithmetic is the same in each, so are the bits.
+macro_rules! simd {
+    ($($item:tt)*) => {
+        #[multiversion::multiversion(targets(
+            "x86_64+avx512f+avx512bw+avx512cd+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+            "x86_64+avx2+fma+bmi1+bmi2",
+        ))]
+        $($item)*
+    };
+}
+pub(crate) use simd;
+
+/// Running sums side by side, so that additions do not wait for one another.
+const LANES: usize = 32;
+
+#[inline(always)]
+fn fold<A: Real>(mut lanes: [A; LANES]) -> A {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = lanes[i] + lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// Σ f(x). The order of additions depends on the length alone.
+#[inline(always)]
+pub(crate) fn sum<T: Float>(x: &[T], f: impl Fn(T::Wide) -> T::Wide) -> T::Wide {
+    let mut lanes = [T::Wide::default(); LANES];
+    let mut blocks = x.chunks_exact(LANES);
+    for block in &mut blocks {
+        for (lane, &v) in lanes.iter_mut().zip(block) {
+            *lane += f(v.up());
+        }
+    }
+    for (lane, &v) in lanes.iter_mut().zip(blocks.remainder()) {
+        *lane += f(v.up());
+    }
+    fold(lanes)
+}
+
+/// Σ f(x, y), in the order of [`sum`].
+#[inline(always)]
+pub(crate) fn sum2<T: Float, U: Float<Wide = T::Wide>>(
+    x: &[T],
+    y: &[U],
+    f: impl Fn(T::Wide, T::Wide) -> T::Wide,
+) -> T::Wide {
+    let mut lanes = [T::Wide::default(); LANES];
+    let n = x.len().min(y.len());
+    let (x, y) = (&x[..n], &y[..n]);
+    let (mut xs, mut ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    for (a, b) in (&mut xs).zip(&mut ys) {
+        for i in 0..LANES {
+            lanes[i] += f(a[i].up(), b[i].up());
+        }
+    }
+    for ((lane, &a), &b) in lanes.iter_mut().zip(xs.remainder()).zip(ys.remainder()) {
+        *lane += f(a.up(), b.up());
+    }
+    fold(lanes)
+}
+
+/// The largest value; NaN are passed over (what follows a maximum turns them into NaN again), −∞ when empty.
+#[inline(always)]
+pub(crate) fn max<T: Float>(x: &[T]) -> T::Wide {
+    let mut lanes = [T::Wide::LOWEST; LANES];
+    let mut blocks = x.chunks_exact(LANES);
+    let larger = |m: T::Wide, v: T::Wide| if v > m { v } else { m };
+    for block in &mut blocks {
+        for (lane, &v) in lanes.iter_mut().zip(block) {
+            *lane = larger(*lane, v.up());
+        }
+    }
+    for (lane, &v) in lanes.iter_mut().zip(blocks.remainder()) {
+        *lane = larger(*lane, v.up());
+    }
+    lanes.into_iter().fold(T::Wide::LOWEST, larger)
+}
+
+/// Rows per task, fixed by the row's length: enough work to be worth handing to a thread.
+pub(crate) fn rows_per_task(cols: usize) -> usize {
+    (crate::threads::GRAIN / cols.max(1)).max(1)
+}
+
+/// Rows per partial sum over rows: at most 32 partial sums, whose number depends on the shape alone.
+pub(crate) fn rows_per_partial(rows: usize, cols: usize) -> usize {
+    rows.div_ceil(32).max(rows_per_task(cols))
+}
+
+/// Sums partial rows of `cols` in order: the end of a sum over rows that was cut into tasks.
+pub(crate) fn add_partials<T: Float>(partials: &[T::Wide], cols: usize) -> Vec<T> {
+    let mut total = vec![T::Wide::default(); cols];
+    for partial in partials.chunks_exact(cols.max(1)) {
+        for (t, &p) in total.iter_mut().zip(partial) {
+            *t += p;
+        }
+    }
+    total.into_iter().map(T::down).collect()
+}

@@ -1,0 +1,169 @@
+//! Bias and activation in one step.
+use crate::{
+    autodiff::record,
+    for_float,
+    kernels::activation::{self as kernel, DENSITY, FAST_GELU_A, FAST_GELU_B},
+    ops::general::{narrow, require_float, require_last_axis, widen},
+    tensor::Raw,
+    Result, Tensor,
+};
+use smallvec::smallvec;
+
+/// An element-wise nonlinearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// The identity.
+    None,
+    /// 0 for `x <= 0`, else `x`; the derivative at 0 is 0.
+    Relu,
+    /// `x Φ(x)` with the normal distribution function Φ (Hendrycks & Gimpel, 2016, arXiv:1606.08415).
+    Gelu,
+    /// GELU with Φ approximated by a tanh.
+    FastGelu,
+    /// `1 / (1 + exp(−x))`.
+    Sigmoid,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `x · sigmoid(x)`.
+    Swish,
+    /// `log(1 + exp(x))`, without overflow.
+    Softplus,
+}
+
+impl Activation {
+    /// Whether the derivative is computed from the output, which is then what is kept for backward, or from the input.
+    pub(crate) fn from_output(self) -> bool {
+        matches!(self, Activation::None | Activation::Relu | Activation::Sigmoid | Activation::Tanh)
+    }
+}
+
+/// `activation(x + bias)` for `x: [..., n]` and `bias: [n]`, in one pass; backward gives both gradients in one pass.
+///
+/// Keeps the output where the derivative can be had from it (relu, sigmoid, tanh), else `x`: never a tensor of its own.
+/// Halves compute in float32; a bias of another float type is cast to that of `x`.
+///
+/// # Errors
+/// `DTypeMismatch` for what is not floating point, `ShapeMismatch` for a bias that is not `[n]`.
+pub fn bias_activation(x: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
+    require_float(x, "bias_activation")?;
+    require_last_axis(x, bias, "bias_activation", "bias")?;
+    if bias.is_none() && activation == Activation::None {
+        return Ok(x.clone());
+    }
+    let bias = bias.map(|b| b.cast(x.dtype())).transpose()?;
+    let value = forward(x, bias.as_ref(), activation)?;
+    let from_output = activation.from_output();
+    // Without an activation the derivative is 1 and nothing need be kept.
+    let kept = match activation {
+        Activation::None => None,
+        _ if from_output => Some(value.clone()),
+        _ => Some(x.detach()),
+    };
+    let kept_bias = if from_output { None } else { bias.as_ref().map(Tensor::detach) };
+    let cols = bias.as_ref().map(Tensor::size);
+    let dtype = x.dtype();
+    let absent = x.detach();
+    let inputs = [x, bias.as_ref().unwrap_or(&absent)];
+    Ok(record(value, &inputs, move |g, need| {
+        let g = g.cast(dtype)?;
+        let (dx, dbias) =
+            backward(kept.as_ref().unwrap_or(&g), kept_bias.as_ref(), &g, cols.filter(|_| need[1]), activation)?;
+        Ok(smallvec![need[0].then_some(dx), dbias])
+    }))
+}
+
+fn forward(x: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
+    if x.size() == 0 {
+        return Ok(x.detach());
+    }
+    if x.use_kernels() {
+        return for_float!(x.dtype(), "bias_activation", T => {
+            let bias = bias.map(Tensor::values::<T>).transpose()?;
+            Tensor::from_vec(kernel::forward(&x.values::<T>()?, bias.as_deref(), activation), x.shape())
+        });
+    }
+    let z = biased(x, bias)?;
+    let y = match activation {
+        Activation::None => z,
+        Activation::Relu => positive_part(&z)?,
+        Activation::Gelu => ((z.affine(std::f64::consts::FRAC_1_SQRT_2, 0.0)?.erf()? + 1.0)? * (z * 0.5)?)?,
+        Activation::FastGelu => {
+            let t = (((z.sqr()? * FAST_GELU_B)? + 1.0)? * (&z * FAST_GELU_A)?)?.tanh()?;
+            ((t + 1.0)? * (z * 0.5)?)?
+        }
+        Activation::Sigmoid => sigmoid(&z)?,
+        Activation::Tanh => z.tanh()?,
+        Activation::Swish => (&z * sigmoid(&z)?)?,
+        Activation::Softplus => (positive_part(&z)? + (z.abs()?.neg()?.exp()? + 1.0)?.log()?)?,
+    };
+    narrow(y, x.dtype())
+}
+
+fn biased(x: &Tensor, bias: Option<&Tensor>) -> Result<Raw> {
+    let x = widen(x)?;
+    Ok(match bias {
+        Some(b) => x.broadcast_add(&widen(b)?)?,
+        None => x,
+    })
+}
+
+fn sigmoid(z: &Raw) -> Result<Raw> {
+    Ok((z.neg()?.exp()? + 1.0)?.recip()?)
+}
+
+/// 0 where `z <= 0`, else `z` (also NaN).
+fn positive_part(z: &Raw) -> Result<Raw> {
+    Ok(z.le(0.0)?.where_cond(&z.zeros_like()?, z)?)
+}
+
+fn backward(
+    kept: &Tensor,
+    bias: Option<&Tensor>,
+    g: &Tensor,
+    bias_cols: Option<usize>,
+    activation: Activation,
+) -> Result<(Tensor, Option<Tensor>)> {
+    if g.size() == 0 {
+        let dbias = bias_cols.map(|n| Tensor::zeros(&[n], g.dtype(), g.device())).transpose()?;
+        return Ok((g.detach(), dbias));
+    }
+    if activation == Activation::None && bias_cols.is_none() {
+        return Ok((g.detach(), None));
+    }
+    if g.use_kernels() {
+        return for_float!(g.dtype(), "bias_activation", T => {
+            let (kept, g_values) = (kept.values::<T>()?, g.values::<T>()?);
+            let bias = bias.map(Tensor::values::<T>).transpose()?;
+            // The pre-activation needs the bias even where no one wants its gradient.
+            let cols = bias_cols.or(bias.as_ref().map(|b| b.len()));
+            let (dx, dbias) = kernel::backward(&kept, bias.as_deref(), &g_values, cols, activation);
+            let dbias = bias_cols.map(|n| Tensor::from_vec(dbias, &[n])).transpose()?;
+            Ok((Tensor::from_vec(dx, g.shape())?, dbias))
+        });
+    }
+    let (k, gw) = (biased(kept, bias)?, widen(g)?);
+    let slope = match activation {
+        Activation::None => k.ones_like()?,
+        Activation::Relu => k.le(0.0)?.where_cond(&k.zeros_like()?, &k.ones_like()?)?,
+        Activation::Gelu => {
+            let below = ((k.affine(std::f64::consts::FRAC_1_SQRT_2, 0.0)?.erf()? + 1.0)? * 0.5)?;
+            (below + ((k.sqr()? * -0.5)?.exp()? * (&k * DENSITY)?)?)?
+        }
+        Activation::FastGelu => {
+            let square = (k.sqr()? * FAST_GELU_B)?;
+            let t = ((&square + 1.0)? * (&k * FAST_GELU_A)?)?.tanh()?;
+            let inner = square.affine(3.0 * FAST_GELU_A, FAST_GELU_A)?;
+            (t.affine(0.5, 0.5)? + (t.sqr()?.affine(-0.5, 0.5)? * (k * inner)?)?)?
+        }
+        Activation::Sigmoid => (&k - k.sqr()?)?,
+        Activation::Tanh => k.sqr()?.affine(-1.0, 1.0)?,
+        Activation::Swish => {
+            let s = sigmoid(&k)?;
+            ((k * s.affine(-1.0, 1.0)?)?.affine(1.0, 1.0)? * s)?
+        }
+        Activation::Softplus => sigmoid(&k)?,
+    };
+    let dx = (gw * slope)?;
+    let dbias = bias_cols.map(|n| narrow(dx.reshape(((), n))?.sum(0)?, g.dtype())).transpose()?;
+    Ok((narrow(dx, g.dtype())?, dbias))
+}

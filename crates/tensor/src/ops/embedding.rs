@@ -1,0 +1,76 @@
+//! Rows of a table by id.
+use crate::{
+    autodiff::record,
+    for_any, for_float,
+    kernels::embedding as kernel,
+    ops::general::{narrow, require_float, wide_dtype, widen},
+    tensor::Raw,
+    Error, Result, Tensor,
+};
+use smallvec::smallvec;
+use std::sync::Arc;
+
+/// Row `ids[...]` of `table: [V, D]` for each id: `[..., D]`. The gradient adds the cotangent's rows into a fresh table,
+/// in order of position, so its bits do not depend on the number of threads.
+///
+/// # Errors
+/// `IndexOutOfRange` for an id below 0 or not below V, `DTypeMismatch` unless ids are integers and the table floats,
+/// `ShapeMismatch` for a table without two axes.
+pub fn embedding(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
+    require_float(table, "embedding")?;
+    if ids.dtype().is_float() {
+        return Err(Error::dtype(format!("embedding takes integer ids, got {}", ids.dtype())));
+    }
+    let &[vocabulary, depth] = table.shape() else {
+        return Err(Error::shape(format!(
+            "embedding needs a table of two axes [vocabulary, depth], got {:?}",
+            table.shape()
+        )));
+    };
+    let rows = Arc::new(checked_ids(ids, vocabulary)?);
+    let mut shape = ids.shape().to_vec();
+    shape.push(depth);
+    let (dtype, device) = (table.dtype(), table.device().clone());
+    let empty = rows.is_empty() || depth == 0;
+    let value = if empty {
+        Tensor::zeros(&shape, dtype, &device)?
+    } else if table.use_kernels() {
+        for_float!(dtype, "embedding", T => Tensor::from_vec(kernel::gather(&table.values::<T>()?, &rows, depth), &shape)?)
+    } else {
+        let at = on_device(&rows, &device)?;
+        Tensor::from_raw(table.raw().contiguous()?.index_select(&at, 0)?.reshape(&shape[..])?, dtype)
+    };
+    Ok(record(value, &[table], move |g, _| {
+        if empty {
+            return Ok(smallvec![Some(Tensor::zeros(&[vocabulary, depth], dtype, &device)?)]);
+        }
+        let g = g.cast(dtype)?;
+        let d = if g.use_kernels() {
+            for_float!(dtype, "embedding", T => {
+                Tensor::from_vec(kernel::scatter_add(&g.values::<T>()?, &rows, vocabulary, depth), &[vocabulary, depth])?
+            })
+        } else {
+            let zeros = Raw::zeros((vocabulary, depth), wide_dtype(dtype).storage(), &device)?;
+            narrow(zeros.index_add(&on_device(&rows, &device)?, &widen(&g)?.reshape(((), depth))?, 0)?, dtype)?
+        };
+        Ok(smallvec![Some(d)])
+    }))
+}
+
+fn on_device(rows: &[usize], device: &crate::Device) -> Result<Raw> {
+    Ok(Raw::from_vec(rows.iter().map(|&r| r as u32).collect::<Vec<_>>(), rows.len(), device)?)
+}
+
+fn checked_ids(ids: &Tensor, vocabulary: usize) -> Result<Vec<usize>> {
+    for_any!(ids.dtype(), T => {
+        ids.values::<T>()?
+            .iter()
+            .map(|v| {
+                let id = candle_core::WithDType::to_f64(*v) as i64;
+                usize::try_from(id).ok().filter(|&r| r < vocabulary).ok_or_else(|| {
+                    Error::index(format!("embedding: id {id} is outside the vocabulary of {vocabulary}"))
+                })
+            })
+            .collect()
+    })
+}

@@ -1,0 +1,94 @@
+//! Softmax along one axis.
+use crate::{
+    autodiff::{record, Grads},
+    for_float,
+    kernels::softmax as kernel,
+    ops::general::{narrow, require_float, widen},
+    tensor::Raw,
+    Error, Result, Tensor,
+};
+use smallvec::smallvec;
+
+impl Tensor {
+    /// `exp(x) / Σ exp(x)` along `axis` (negative: from the end), computed as `exp(x − max)`.
+    ///
+    /// As in JAX a group that is −∞ throughout, or holds NaN or +∞, becomes NaN throughout. Halves compute in float32.
+    /// The gradient `y (g − Σ g y)` keeps only the output.
+    ///
+    /// # Errors
+    /// `DTypeMismatch` unless floating point, `InvalidArgument` for an axis that does not exist.
+    pub fn softmax(&self, axis: isize) -> Result<Tensor> {
+        along(self, axis, false)
+    }
+
+    /// `x − log Σ exp(x)` along `axis`: the logarithm of [`Tensor::softmax`] without its underflow.
+    ///
+    /// The same edge cases, errors and dtypes as there; the gradient `g − exp(y) Σ g` keeps only the output.
+    pub fn log_softmax(&self, axis: isize) -> Result<Tensor> {
+        along(self, axis, true)
+    }
+}
+
+fn along(x: &Tensor, axis: isize, log: bool) -> Result<Tensor> {
+    let name = if log { "log_softmax" } else { "softmax" };
+    require_float(x, name)?;
+    let rank = x.rank();
+    let at = if axis < 0 { axis + rank as isize } else { axis };
+    if !(0..rank as isize).contains(&at) {
+        return Err(Error::argument(format!("{name} along axis {axis} of a tensor of shape {:?}", x.shape())));
+    }
+    let (at, last) = (at as usize, rank - 1);
+    let value = last_axis(&moved(x, at, last)?, log, name)?;
+    let value = moved(&value, at, last)?;
+    let kept = value.clone();
+    Ok(record(value, &[x], move |g, _| -> Result<Grads> {
+        let (y, g) = (moved(&kept, at, last)?, moved(g, at, last)?);
+        Ok(smallvec![Some(moved(&last_axis_gradient(&y, &g, log, name)?, at, last)?)])
+    }))
+}
+
+/// `x` untracked, with axes `a` and `b` swapped: a view.
+fn moved(x: &Tensor, a: usize, b: usize) -> Result<Tensor> {
+    if a == b {
+        return Ok(x.detach());
+    }
+    Ok(x.view(x.raw().transpose(a, b)?))
+}
+
+fn last_axis(x: &Tensor, log: bool, name: &str) -> Result<Tensor> {
+    let cols = x.shape()[x.rank() - 1];
+    if x.size() == 0 {
+        return Tensor::zeros(x.shape(), x.dtype(), x.device());
+    }
+    if x.use_kernels() {
+        return for_float!(x.dtype(), name, T => Tensor::from_vec(kernel::forward(&x.values::<T>()?, cols, log), x.shape()));
+    }
+    let wide = widen(x)?;
+    let last = x.rank() - 1;
+    let shifted = wide.broadcast_sub(&wide.max_keepdim(last)?)?;
+    let e = shifted.exp()?;
+    let total = e.sum_keepdim(last)?;
+    narrow(if log { shifted.broadcast_sub(&total.log()?)? } else { e.broadcast_div(&total)? }, x.dtype())
+}
+
+fn last_axis_gradient(y: &Tensor, g: &Tensor, log: bool, name: &str) -> Result<Tensor> {
+    if y.size() == 0 {
+        return Ok(y.clone());
+    }
+    let cols = y.shape()[y.rank() - 1];
+    if y.use_kernels() {
+        return for_float!(y.dtype(), name, T => {
+            Tensor::from_vec(kernel::backward(&y.values::<T>()?, &g.values::<T>()?, cols, log), y.shape())
+        });
+    }
+    let (last, dtype) = (y.rank() - 1, y.dtype());
+    let (y, g): (Raw, Raw) = (widen(y)?, widen(g)?);
+    narrow(
+        if log {
+            (&g - y.exp()?.broadcast_mul(&g.sum_keepdim(last)?)?)?
+        } else {
+            (&y * g.broadcast_sub(&(&g * &y)?.sum_keepdim(last)?)?)?
+        },
+        dtype,
+    )
+}
