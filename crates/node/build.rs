@@ -1,1 +1,4 @@
-fn main() { napi_build::setup(); }
+//! Linker flags of a Node addon.
+fn main() {
+    napi_build::setup();
+}

@@ -1,1 +1,18 @@
-//! crate
+//! The Node addon: handles, conversion of data and errors, the compute thread. No arithmetic, no defaults, no layer names.
+//!
+//! A handle is a number; what it stands for lives in the table of its JavaScript environment (`environment.rs`).
+//! Every export goes through `environment::run`, which turns errors and panics into JavaScript exceptions.
+mod args;
+mod compute;
+mod data;
+mod environment;
+mod error;
+mod gradients;
+mod host;
+mod layer;
+mod ops;
+mod random;
+mod wire;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

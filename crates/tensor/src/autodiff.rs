@@ -3,7 +3,7 @@ use crate::{Error, Result, Tensor};
 use smallvec::SmallVec;
 use std::{
     cell::Cell,
-    collections::{BinaryHeap, HashMap},
+    collections::{BinaryHeap, HashMap, HashSet},
     sync::{
         atomic::{AtomicU64, Ordering::Relaxed},
         Arc, Mutex,
@@ -82,6 +82,19 @@ pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Records operations of this thread again, whatever guards are alive, until [`end_recording`] gets the returned value.
+///
+/// For a host that differentiates a function of its own in the middle of unrecorded work and cannot hold a guard.
+#[must_use]
+pub fn begin_recording() -> usize {
+    NO_GRAD.with(|c| c.replace(0))
+}
+
+/// Goes back to what was before [`begin_recording`].
+pub fn end_recording(before: usize) {
+    NO_GRAD.with(|c| c.set(before));
+}
+
 /// Whether operations of this thread are recorded now.
 pub fn is_recording() -> bool {
     NO_GRAD.with(|c| c.get() == 0)
@@ -93,6 +106,29 @@ impl Tensor {
         let inputs = self.node().cloned().into_iter().map(Some).collect();
         let node = Node { id: NEXT_ID.fetch_add(1, Relaxed), inputs, rule: Rule::Leaf };
         self.detach().with_node(NodeRef { node: Arc::new(node), index: 0 })
+    }
+    /// Whether no gradient could flow from this tensor to anything but the `variables`, so that detaching it cuts nothing else off.
+    ///
+    /// Walks the graph down to the variables. A variable made of a tracked tensor leads on to that tensor.
+    pub fn depends_only_on(&self, variables: &[Tensor]) -> bool {
+        let known: HashSet<u64> = variables.iter().filter_map(|t| t.node()).map(|r| r.node.id).collect();
+        let mut stack: Vec<&NodeRef> = self.node().into_iter().collect();
+        let mut seen: HashSet<u64> = HashSet::new();
+        while let Some(NodeRef { node, .. }) = stack.pop() {
+            if !seen.insert(node.id) {
+                continue;
+            }
+            let ends_here = match node.rule {
+                Rule::Leaf => known.contains(&node.id),
+                Rule::Op(_) => true,
+                Rule::SecondDerivative => false,
+            };
+            if !ends_here {
+                return false;
+            }
+            stack.extend(node.inputs.iter().flatten());
+        }
+        true
     }
 }
 

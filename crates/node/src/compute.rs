@@ -1,0 +1,129 @@
+//! The compute thread: asynchronous work runs there, one job after another, never on libuv's pool.
+//!
+//! One thread for the process: operations already use all cores, so jobs side by side would only compete.
+use crate::{
+    environment::{find, Environment},
+    error::{Failure, Outcome},
+    wire::Wire,
+};
+use napi::{bindgen_prelude::*, Env, JsDeferred};
+use napi_derive::napi;
+use std::{
+    cell::RefCell,
+    panic::{catch_unwind, AssertUnwindSafe},
+    sync::{
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{channel, Sender},
+        Arc, Mutex, OnceLock, PoisonError,
+    },
+    thread,
+};
+use tallow_tensor::{Error as TensorError, ErrorKind};
+
+/// Deep networks recurse.
+const STACK_BYTES: usize = 64 << 20;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Whether a job was told to stop: by its `AbortSignal`, or because its environment ended.
+#[derive(Clone, Default)]
+pub(crate) struct Cancel {
+    asked: Arc<AtomicBool>,
+    closing: Arc<AtomicBool>,
+}
+
+impl Cancel {
+    pub(crate) fn new(closing: Arc<AtomicBool>) -> Self {
+        Self { asked: Arc::default(), closing }
+    }
+    pub(crate) fn ask(&self) {
+        self.asked.store(true, Relaxed);
+    }
+    fn check(&self) -> tallow_tensor::Result<()> {
+        if self.asked.load(Relaxed) || self.closing.load(Relaxed) {
+            return Err(TensorError::new(ErrorKind::Aborted, "the work was cancelled"));
+        }
+        Ok(())
+    }
+}
+
+thread_local!(static RUNNING: RefCell<Option<Cancel>> = const { RefCell::new(None) });
+
+/// An `Aborted` error if the job that runs on this thread was told to stop.
+pub(crate) fn check_cancelled() -> tallow_tensor::Result<()> {
+    RUNNING.with(|r| r.borrow().as_ref().map_or(Ok(()), Cancel::check))
+}
+
+fn queue() -> Outcome<Sender<Job>> {
+    static QUEUE: OnceLock<Mutex<Option<Sender<Job>>>> = OnceLock::new();
+    let mut queue = QUEUE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(sender) = &*queue {
+        return Ok(sender.clone());
+    }
+    let (sender, jobs) = channel::<Job>();
+    thread::Builder::new()
+        .name("tallow-compute".to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(move || jobs.into_iter().for_each(|job| job()))
+        .map_err(|e| Failure::Internal(format!("the compute thread cannot be started: {e}")))?;
+    Ok(queue.insert(sender).clone())
+}
+
+type Resolver = Box<dyn FnOnce(Env) -> Result<Wire>>;
+
+/// Runs `work` on the compute thread, then `finish` on the JavaScript thread, whose value the returned promise gets.
+pub(crate) fn submit<'env, T: Send + 'static>(
+    env: &'env Env,
+    environment: &Environment,
+    cancel: Option<f64>,
+    work: impl FnOnce() -> Outcome<T> + Send + 'static,
+    finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
+) -> Outcome<Object<'env>> {
+    let cancel = environment.cancel_of(cancel);
+    let (deferred, promise): (JsDeferred<Wire, Resolver>, _) = env.create_deferred()?;
+    let job: Job = Box::new(move || {
+        RUNNING.with(|r| *r.borrow_mut() = Some(cancel.clone()));
+        let result = cancel.check().map_err(Failure::from).and_then(|()| {
+            let worked = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Failure::from_panic(panic)));
+            worked.and_then(|value| cancel.check().map(|()| value).map_err(Failure::from))
+        });
+        RUNNING.with(|r| *r.borrow_mut() = None);
+        deferred.resolve(Box::new(move |env| settle(&env, result, finish)));
+    });
+    let sent = queue()?.send(job);
+    sent.map_err(|_| Failure::Internal("the compute thread has ended".to_owned()))?;
+    Ok(promise)
+}
+
+fn settle<T>(
+    env: &Env,
+    result: Outcome<T>,
+    finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire>,
+) -> Result<Wire> {
+    let environment = find(env.raw()).ok_or_else(|| Error::from_reason("the JavaScript environment has ended"))?;
+    result.and_then(|value| finish(env, &environment, value)).map_err(|failure| failure.into_js(env, &environment))
+}
+
+/// A new flag to stop a job with.
+#[napi]
+pub fn new_cancel(env: Env) -> Result<f64> {
+    crate::environment::run(&env, |e| Ok(e.insert_cancel()))
+}
+
+/// Tells the jobs of a flag to stop.
+#[napi]
+pub fn cancel(env: Env, id: f64) -> Result<()> {
+    crate::environment::run(&env, |e| {
+        e.cancel_of(Some(id)).ask();
+        Ok(())
+    })
+}
+
+/// Forgets a flag.
+#[napi]
+pub fn drop_cancel(env: Env, id: f64) -> Result<()> {
+    crate::environment::run(&env, |e| {
+        e.remove_cancel(id);
+        Ok(())
+    })
+}

@@ -1,0 +1,94 @@
+//! Values in and out. TypeScript allocates, Rust fills: external buffers are refused by Electron.
+use crate::{
+    args::{Shape, TypeCode},
+    environment::run,
+};
+use napi::{bindgen_prelude::*, Env};
+use napi_derive::napi;
+use tallow_tensor::{for_any, DType, Device, Error, ErrorKind, Tensor};
+
+/// The names of the dtypes; a dtype crosses as its place in this list.
+#[napi]
+pub fn dtype_names() -> Vec<&'static str> {
+    DType::ALL.iter().map(|d| d.name()).collect()
+}
+
+/// A tensor from the bytes of its row-major values.
+#[napi]
+pub fn from_bytes(env: Env, bytes: &[u8], dtype: TypeCode, shape: Shape, device: Option<String>) -> Result<f64> {
+    run(&env, |e| {
+        let (dtype, shape) = (dtype.0, shape.0);
+        let tensor = for_any!(dtype, T => Tensor::from_vec(bytemuck::allocation::pod_collect_to_vec::<u8, T>(bytes), &shape)?);
+        let tensor = if dtype == DType::Bool { Tensor::from_bools(bytes.to_vec(), &shape)? } else { tensor };
+        Ok(e.insert(&env, on_device(tensor, device.as_deref())?))
+    })
+}
+
+fn on_device(tensor: Tensor, name: Option<&str>) -> tallow_tensor::Result<Tensor> {
+    match name {
+        None | Some("cpu") => Ok(tensor),
+        Some(name) => { let _ = parse_device(name)?; Ok(tensor) },
+    }
+}
+
+/// The device of a name: `cpu`, `cuda:0`, `metal:0`.
+pub(crate) fn parse_device(name: &str) -> tallow_tensor::Result<Device> {
+    let unknown = || Error::argument(format!("unknown device \"{name}\", expected \"cpu\", \"cuda:N\" or \"metal:N\""));
+    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
+    let index: usize = index.parse().map_err(|_| unknown())?;
+    let missing = |e| Error::new(ErrorKind::Device, format!("device \"{name}\" cannot be used: {e}"));
+    match kind {
+        "cpu" if index == 0 => Ok(Device::Cpu),
+        "cuda" => Device::new_cuda(index).map_err(missing),
+        "metal" => Device::new_metal(index).map_err(missing),
+        _ => Err(unknown()),
+    }
+}
+
+/// The name of the device that holds the values.
+#[napi]
+pub fn device(env: Env, id: f64) -> Result<String> {
+    run(&env, |e| {
+        Ok(match e.tensor(id)?.device().location() {
+            candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
+            candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+            candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+        })
+    })
+}
+
+/// `[dtype, ...shape]`.
+#[napi]
+pub fn describe(env: Env, id: f64) -> Result<Vec<f64>> {
+    run(&env, |e| {
+        let tensor = e.tensor(id)?;
+        let code = DType::ALL.iter().position(|&d| d == tensor.dtype()).unwrap_or_default();
+        Ok([code].iter().chain(tensor.shape()).map(|&n| n as f64).collect())
+    })
+}
+
+/// Fills `bytes` with the row-major values.
+#[napi]
+pub fn copy_into(env: Env, id: f64, mut bytes: Uint8ArraySlice) -> Result<()> {
+    run(&env, |e| {
+        // SAFETY: the slice is used before this call returns, and no JavaScript runs meanwhile that could see or change it.
+        // Tested by `data() fills what TypeScript allocated` in tensor.spec.ts.
+        let bytes = unsafe { bytes.as_mut() };
+        let tensor = e.tensor(id)?;
+        for_any!(tensor.dtype(), T => {
+            let values = tensor.values::<T>()?;
+            let source: &[u8] = bytemuck::cast_slice(&values);
+            if source.len() != bytes.len() {
+                return Err(Error::shape(format!("{tensor:?} has {} bytes, the array {}", source.len(), bytes.len())).into());
+            }
+            bytes.copy_from_slice(source);
+        });
+        Ok(())
+    })
+}
+
+/// The only value, as a number.
+#[napi]
+pub fn item(env: Env, id: f64) -> Result<f64> {
+    run(&env, |e| Ok(e.tensor(id)?.item()?))
+}

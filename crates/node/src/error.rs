@@ -1,0 +1,122 @@
+//! How failures become JavaScript exceptions.
+use crate::environment::Environment;
+use napi::{bindgen_prelude::*, Env, Status};
+use serde_json::json;
+use std::{any::Any, fmt};
+use tallow_tensor::ErrorKind;
+
+/// Why an export failed.
+pub(crate) enum Failure {
+    /// An error of the tensor library.
+    Tensor(tallow_tensor::Error),
+    /// An error of a layer.
+    Layer(tallow_layers::Error),
+    /// A handle that was disposed.
+    Disposed,
+    /// An argument of the wrong JavaScript type.
+    Type(String),
+    /// A defect of this library.
+    Internal(String),
+    /// What JavaScript itself threw.
+    Js(Error),
+}
+
+/// Result of the work behind an export.
+pub(crate) type Outcome<T> = std::result::Result<T, Failure>;
+
+impl From<tallow_tensor::Error> for Failure {
+    fn from(e: tallow_tensor::Error) -> Self {
+        Failure::Tensor(e)
+    }
+}
+
+impl From<tallow_layers::Error> for Failure {
+    fn from(e: tallow_layers::Error) -> Self {
+        Failure::Layer(e)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        Failure::Js(e)
+    }
+}
+
+impl Failure {
+    /// The failure that a caught panic stands for.
+    pub(crate) fn from_panic(panic: Box<dyn Any + Send>) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown panic");
+        Failure::Internal(format!("a defect of tallow: {text}"))
+    }
+
+    /// The exception, as an error that JavaScript gets verbatim when a promise is rejected with it.
+    pub(crate) fn into_js(self, env: &Env, environment: &Environment) -> Error {
+        let make = |code, message, details| environment.make_error(env, code, message, details).unwrap_or_else(|e| e);
+        match self {
+            Failure::Js(e) => e,
+            Failure::Layer(e) => match e.cause().and_then(|cause| cause.source_as::<HostException>()) {
+                Some(host) => host.to_js(),
+                None => make(e.code(), e.message().to_owned(), Some(details(&e))),
+            },
+            Failure::Tensor(e) => match (e.source_as::<HostException>(), e.source_as::<tallow_layers::Error>()) {
+                (Some(host), _) => host.to_js(),
+                (None, Some(layer)) => Failure::Layer(layer.clone()).into_js(env, environment),
+                (None, None) => make(code(e.kind()), e.message().to_owned(), None),
+            },
+            Failure::Disposed => make("Disposed", "it was disposed and can no longer be used".to_owned(), None),
+            Failure::Type(message) => make("TypeError", message, None),
+            Failure::Internal(message) => make("Internal", message, None),
+        }
+    }
+}
+
+/// Where a layer's error happened, as `errors.ts` reads it.
+fn details(e: &tallow_layers::Error) -> String {
+    let inputs: Vec<String> = e.inputs().iter().map(ToString::to_string).collect();
+    let layer = e.innermost().map(|id| id.0);
+    json!({ "path": e.path(), "phase": e.phase().name(), "inputs": inputs, "layer": layer }).to_string()
+}
+
+/// The name of an error kind, which JavaScript sees as `error.code`.
+pub(crate) fn code(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ShapeMismatch => "ShapeMismatch",
+        ErrorKind::DTypeMismatch => "DTypeMismatch",
+        ErrorKind::InvalidArgument => "InvalidArgument",
+        ErrorKind::IndexOutOfRange => "IndexOutOfRange",
+        ErrorKind::Autodiff => "Autodiff",
+        ErrorKind::Device => "Device",
+        ErrorKind::Io => "Io",
+        ErrorKind::Aborted => "Aborted",
+        ErrorKind::Host => "Host",
+        ErrorKind::Internal => "Internal",
+    }
+}
+
+/// The error that tells the generated code that an exception is already pending.
+pub(crate) fn pending() -> Error {
+    Error::new(Status::PendingException, String::new())
+}
+
+/// What a JavaScript callback threw, on its way through the Rust crates; it comes out as the same JavaScript value.
+#[derive(Debug)]
+pub(crate) struct HostException(Error);
+
+impl HostException {
+    /// The tensor library's error that carries `thrown`.
+    pub(crate) fn wrap(thrown: Error) -> tallow_tensor::Error {
+        tallow_tensor::Error::wrap(ErrorKind::Host, HostException(thrown))
+    }
+    fn to_js(&self) -> Error {
+        self.0.try_clone().unwrap_or_else(|e| e)
+    }
+}
+
+impl fmt::Display for HostException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.reason)
+    }
+}
+
+impl std::error::Error for HostException {}

@@ -1,0 +1,134 @@
+//! Nested values between JavaScript and the core: numbers, strings, lists, records, tensors, layers.
+//!
+//! A tensor crosses as `{$tensor: id}`, a layer as `{$layer: id}`, the marker of cached weights or state as `{$cached: true}`.
+use crate::{
+    environment::{find, Environment},
+    error::{Failure, Outcome},
+};
+use napi::{bindgen_prelude::*, sys, Env, JsValue, ValueType};
+use tallow_layers::HostValue;
+
+/// A nested value that JavaScript lends or gets: its handles stay JavaScript's.
+pub struct Wire(pub HostValue);
+
+/// A nested value that JavaScript hands over: its tensor handles end here.
+pub struct Owned(pub HostValue);
+
+/// The positional arguments of a host function; arrive as one array.
+pub struct Arguments(pub Vec<HostValue>);
+
+fn read(env: &Env, e: &Environment, value: Unknown, owned: bool) -> Outcome<HostValue> {
+    Ok(match value.get_type()? {
+        ValueType::Null | ValueType::Undefined => HostValue::Null,
+        // SAFETY: the type was checked just above, for this and the next three casts.
+        ValueType::Boolean => HostValue::Bool(unsafe { value.cast()? }),
+        // SAFETY: as above.
+        ValueType::Number => HostValue::Number(unsafe { value.cast()? }),
+        // SAFETY: as above.
+        ValueType::String => HostValue::Text(unsafe { value.cast()? }),
+        ValueType::Object if value.is_array()? => {
+            // SAFETY: an object, as checked above.
+            let list: Array = unsafe { value.cast()? };
+            let items = (0..list.len()).map(|i| match list.get::<Unknown>(i)? {
+                Some(item) => read(env, e, item, owned),
+                None => Ok(HostValue::Null),
+            });
+            HostValue::List(items.collect::<Outcome<_>>()?)
+        }
+        // SAFETY: an object, as checked above.
+        ValueType::Object => read_object(env, e, &unsafe { value.cast()? }, owned)?,
+        other => return Err(Failure::Type(format!("expected tensors, numbers, arrays or objects, got {other}"))),
+    })
+}
+
+fn read_object(env: &Env, e: &Environment, object: &Object, owned: bool) -> Outcome<HostValue> {
+    if let Some(id) = object.get::<f64>("$tensor")? {
+        let tensor = if owned { e.take(env, id).ok_or(Failure::Disposed)? } else { e.tensor(id)? };
+        return Ok(HostValue::Tensor(tensor));
+    }
+    if let Some(id) = object.get::<f64>("$layer")? {
+        return Ok(HostValue::Layer(e.layer(id)?));
+    }
+    if object.has_named_property("$cached")? {
+        return Ok(HostValue::Cached);
+    }
+    let fields = Object::keys(object)?.into_iter().map(|key| {
+        let value = object.get::<Unknown>(&key)?;
+        Ok((key, value.map_or(Ok(HostValue::Null), |v| read(env, e, v, owned))?))
+    });
+    Ok(HostValue::Record(fields.collect::<Outcome<_>>()?))
+}
+
+fn write(env: &Env, e: &Environment, value: HostValue) -> Result<sys::napi_value> {
+    let raw = env.raw();
+    // SAFETY: `raw` is the live environment of this call, here and in the conversions below.
+    unsafe {
+        match value {
+            HostValue::Null => ToNapiValue::to_napi_value(raw, Null),
+            HostValue::Bool(b) => ToNapiValue::to_napi_value(raw, b),
+            HostValue::Number(n) => ToNapiValue::to_napi_value(raw, n),
+            HostValue::Text(s) => ToNapiValue::to_napi_value(raw, s),
+            HostValue::Tensor(t) => tagged(env, "$tensor", e.insert(env, t)),
+            HostValue::Layer(l) => tagged(env, "$layer", e.insert_layer(l)),
+            HostValue::Cached => tagged(env, "$cached", true),
+            HostValue::List(items) => {
+                let mut list = env.create_array(items.len() as u32)?;
+                for (i, item) in items.into_iter().enumerate() {
+                    let item = write(env, e, item)?;
+                    list.set(i as u32, Unknown::from_raw_unchecked(raw, item))?;
+                }
+                Ok(list.raw())
+            }
+            HostValue::Record(fields) => {
+                let mut object = Object::new(env)?;
+                for (key, value) in fields {
+                    let value = write(env, e, value)?;
+                    object.set(&key, Unknown::from_raw_unchecked(raw, value))?;
+                }
+                Ok(object.raw())
+            }
+        }
+    }
+}
+
+fn tagged(env: &Env, tag: &str, value: impl ToNapiValue) -> Result<sys::napi_value> {
+    let mut object = Object::new(env)?;
+    object.set(tag, value)?;
+    Ok(object.raw())
+}
+
+fn connected(env: sys::napi_env) -> Result<std::rc::Rc<Environment>> {
+    find(env).ok_or_else(|| Error::from_reason("tallow is not loaded in this environment"))
+}
+
+fn from_js(env: sys::napi_env, value: sys::napi_value, owned: bool) -> Result<HostValue> {
+    let environment = connected(env)?;
+    let env = Env::from_raw(env);
+    // SAFETY: called only from `from_napi_value`, whose caller vouches for `env` and `value`.
+    let value = unsafe { Unknown::from_raw_unchecked(env.raw(), value) };
+    read(&env, &environment, value, owned).map_err(|failure| failure.into_js(&env, &environment))
+}
+
+impl FromNapiValue for Wire {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        from_js(env, value, false).map(Wire)
+    }
+}
+
+impl FromNapiValue for Owned {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        from_js(env, value, true).map(Owned)
+    }
+}
+
+impl ToNapiValue for Wire {
+    unsafe fn to_napi_value(env: sys::napi_env, value: Self) -> Result<sys::napi_value> {
+        write(&Env::from_raw(env), &*connected(env)?, value.0)
+    }
+}
+
+impl ToNapiValue for Arguments {
+    unsafe fn to_napi_value(env: sys::napi_env, value: Self) -> Result<sys::napi_value> {
+        write(&Env::from_raw(env), &*connected(env)?, HostValue::List(value.0))
+    }
+}
