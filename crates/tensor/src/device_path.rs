@@ -1,4 +1,5 @@
 //! Which of an operation's two paths runs: the CPU kernel, or the general one composed of candle operations.
+use crate::{tensor::Raw, Device, Result, Tensor};
 use std::cell::Cell;
 
 thread_local!(static FORCED: Cell<bool> = const { Cell::new(false) });
@@ -14,4 +15,34 @@ pub fn force_general_path<R>(f: impl FnOnce() -> R) -> R {
 /// Whether [`force_general_path`] is in effect on this thread.
 pub fn general_path_forced() -> bool {
     FORCED.with(Cell::get)
+}
+
+/// `raw` on `device`; itself when it is there already.
+pub(crate) fn to_device_raw(raw: Raw, device: &Device) -> Result<Raw> {
+    if raw.device().same_device(device) {
+        return Ok(raw);
+    }
+    // candle moves whole storages of views; pack first.
+    Ok(raw.force_contiguous()?.to_device(device)?)
+}
+
+/// Runs `f` on `inputs` moved to the CPU, with kernels, and moves its result to where the first input is:
+/// for what candle has no operation for.
+pub(crate) fn on_host(inputs: &[&Tensor], f: impl FnOnce(&[Tensor]) -> Result<Tensor>) -> Result<Tensor> {
+    let moved: Vec<Tensor> = inputs.iter().map(|t| moved_to(t, &Device::Cpu)).collect::<Result<_>>()?;
+    let before = FORCED.with(|c| c.replace(false));
+    let out = crate::no_grad(|| f(&moved));
+    FORCED.with(|c| c.set(before));
+    match inputs.first() {
+        Some(t) => moved_to(&out?, t.device()),
+        None => out,
+    }
+}
+
+/// The same values on `device`, untracked; shares storage when they are there already.
+pub(crate) fn moved_to(t: &Tensor, device: &Device) -> Result<Tensor> {
+    if t.device().same_device(device) {
+        return Ok(t.detach());
+    }
+    Ok(Tensor::from_raw(to_device_raw(t.raw().clone(), device)?, t.dtype()))
 }

@@ -22,4 +22,5 @@ pub use device_path::{force_general_path, general_path_forced};
 pub use dtype::{Accumulator, DType, Element};
 pub use error::{Error, ErrorKind, Result};
 pub use memory::{memory, reset_peak, MemoryUse};
+pub use ops::args::{resolve_axis, Axes, Scalar};
 pub use tensor::{element_count, Tensor, Values};

@@ -40,8 +40,9 @@ pub fn random(shape: &[usize], seed: u64) -> Tensor {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     };
-    let values =
-        (0..n).map(|_| (-2.0 * (1.0 - unit()).ln()).sqrt() * (std::f64::consts::TAU * unit()).cos()).collect::<Vec<_>>();
+    let values = (0..n)
+        .map(|_| (-2.0 * (1.0 - unit()).ln()).sqrt() * (std::f64::consts::TAU * unit()).cos())
+        .collect::<Vec<_>>();
     Tensor::from_vec(values, shape).expect("as many values as the shape has")
 }
 

@@ -42,7 +42,8 @@ fn close_values_are_told_from_distant_ones() {
         (vec![1.0, f64::NAN, 1e300], DType::BF16),
     ] {
         let other = Tensor::from_vec(other, &[3]).unwrap();
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| testing::assert_close(&a, &other, dtype))).is_err());
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| testing::assert_close(&a, &other, dtype)))
+            .is_err());
     }
 }
 

@@ -1,9 +1,11 @@
 //! The operations, one file per family. Each is a method of [`crate::Tensor`] and records its gradient rule.
+
 mod activation;
 mod adam;
 pub(crate) mod args;
 mod binary;
 mod cast;
+mod compare;
 mod dropout;
 mod embedding;
 pub(crate) mod general;
@@ -12,10 +14,13 @@ mod loss;
 mod make;
 mod matmul;
 mod norm;
+mod reduce;
+mod reduce_general;
 mod shape;
 mod slice;
 mod softmax;
-
+mod unary;
+mod unary_rules;
 pub use activation::{bias_activation, Activation};
 pub use adam::{adam_update, clip_by_global_norm, clip_factor, global_norm, AdamStep};
 pub use args::{Axes, Scalar};

@@ -1,0 +1,230 @@
+//! Comparisons, logic, and choice by a mask.
+use super::{
+    args::Scalar,
+    binary::{cast_side, meet, meet_shape, same_device, Side},
+};
+use crate::{
+    autodiff::{record, Grads},
+    for_any,
+    kernels::{
+        map::{map, select, zip, Operand},
+        plan::broadcast_shape,
+    },
+    tensor::Raw,
+    DType, Element, Result, Tensor,
+};
+use smallvec::smallvec;
+
+#[derive(Debug, Clone, Copy)]
+enum Compare {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+impl Compare {
+    fn name(self) -> &'static str {
+        match self {
+            Compare::Eq => "eq",
+            Compare::Ne => "ne",
+            Compare::Lt => "lt",
+            Compare::Le => "le",
+            Compare::Gt => "gt",
+            Compare::Ge => "ge",
+        }
+    }
+    fn apply(self, a: &Tensor, b: Side<'_>) -> Result<Tensor> {
+        let left = Side::Tensor(a);
+        let mut dtype = meet(left, b);
+        if let Side::Value(Scalar::Int(v)) = b {
+            // A number outside the tensor's type is compared as it is, not wrapped around.
+            let range = match dtype {
+                DType::I32 => i32::MIN as i64..=i32::MAX as i64,
+                DType::U32 => 0..=u32::MAX as i64,
+                DType::U8 => 0..=255,
+                _ => i64::MIN..=i64::MAX,
+            };
+            if !range.contains(&v) {
+                dtype = DType::I64;
+            }
+        }
+        let shape = meet_shape(self.name(), left, b)?;
+        if !a.use_kernels() {
+            let (x, y) = (left.general(dtype, &shape, a.device())?, b.general(dtype, &shape, a.device())?);
+            let out = match self {
+                Compare::Eq => x.eq(&y)?,
+                Compare::Ne => x.ne(&y)?,
+                Compare::Lt => x.lt(&y)?,
+                Compare::Le => x.le(&y)?,
+                Compare::Gt => x.gt(&y)?,
+                Compare::Ge => x.ge(&y)?,
+            };
+            return Ok(Tensor::from_raw(out, DType::Bool));
+        }
+        let (x, y) = (cast_side(left, dtype)?, cast_side(b, dtype)?);
+        for_any!(dtype, T => {
+            let x: Operand<'_, T> = Operand::Tensor(x.as_ref().unwrap_or(a).raw());
+            let y: Operand<'_, T> = match (&y, b) {
+                (Some(t), _) | (None, Side::Tensor(t)) => Operand::Tensor(t.raw()),
+                (None, Side::Value(v)) => Operand::Value(v.element()),
+            };
+            let values = match self {
+                Compare::Eq => zip(&shape, x, y, |x: T, y: T| (x == y) as u8),
+                Compare::Ne => zip(&shape, x, y, |x: T, y: T| (x != y) as u8),
+                Compare::Lt => zip(&shape, x, y, |x: T, y: T| (x < y) as u8),
+                Compare::Le => zip(&shape, x, y, |x: T, y: T| (x <= y) as u8),
+                Compare::Gt => zip(&shape, x, y, |x: T, y: T| (x > y) as u8),
+                Compare::Ge => zip(&shape, x, y, |x: T, y: T| (x >= y) as u8),
+            }?;
+            Ok(Tensor::from_raw(Raw::from_vec(values, &shape[..], a.device())?, DType::Bool))
+        })
+    }
+}
+
+macro_rules! comparisons {
+    ($($op:ident, $name:ident, $scalar:ident, $sign:literal;)*) => {
+        impl Tensor {$(
+            #[doc = concat!("Whether `self ", $sign, " other`, element by element, broadcast; a bool tensor.")]
+            ///
+            /// # Errors
+            /// `ShapeMismatch` for shapes that do not broadcast.
+            pub fn $name(&self, other: &Tensor) -> Result<Tensor> {
+                Compare::$op.apply(self, Side::Tensor(other))
+            }
+            #[doc = concat!("Whether `self ", $sign, " value`, element by element; a bool tensor.")]
+            ///
+            /// # Errors
+            /// Those of the device.
+            pub fn $scalar(&self, value: impl Into<Scalar>) -> Result<Tensor> {
+                Compare::$op.apply(self, Side::Value(value.into()))
+            }
+        )*}
+    };
+}
+comparisons! {
+    Eq, eq, eq_scalar, "==";
+    Ne, ne, ne_scalar, "!=";
+    Lt, lt, lt_scalar, "<";
+    Le, le, le_scalar, "<=";
+    Gt, gt, gt_scalar, ">";
+    Ge, ge, ge_scalar, ">=";
+}
+
+/// Combines two tensors as truth values, given as 0 and 1.
+fn logic(
+    op: &str,
+    a: &Tensor,
+    b: &Tensor,
+    f: fn(u8, u8) -> u8,
+    general: fn(&Tensor, &Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    same_device(op, a, b)?;
+    let shape = broadcast_shape(op, a.shape(), b.shape())?;
+    let (a, b) = (a.detach().cast(DType::Bool)?, b.detach().cast(DType::Bool)?);
+    if !a.use_kernels() {
+        let as_bytes = |t: &Tensor| t.with_dtype_tag(DType::U8);
+        return Ok(general(&as_bytes(&a), &as_bytes(&b))?.with_dtype_tag(DType::Bool));
+    }
+    let values = zip(&shape, Operand::Tensor(a.raw()), Operand::Tensor(b.raw()), f)?;
+    Ok(Tensor::from_raw(Raw::from_vec(values, &shape[..], a.device())?, DType::Bool))
+}
+
+impl Tensor {
+    /// Both are true; nonzero counts as true.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` for shapes that do not broadcast.
+    pub fn logical_and(&self, other: &Tensor) -> Result<Tensor> {
+        logic("logical_and", self, other, |a, b| a & b, |a, b| a.minimum(b))
+    }
+    /// Either is true; nonzero counts as true.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` for shapes that do not broadcast.
+    pub fn logical_or(&self, other: &Tensor) -> Result<Tensor> {
+        logic("logical_or", self, other, |a, b| a | b, |a, b| a.maximum(b))
+    }
+    /// Exactly one is true; nonzero counts as true.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` for shapes that do not broadcast.
+    pub fn logical_xor(&self, other: &Tensor) -> Result<Tensor> {
+        logic("logical_xor", self, other, |a, b| a ^ b, |a, b| a.ne(b))
+    }
+    /// The opposite; nonzero counts as true.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn logical_not(&self) -> Result<Tensor> {
+        self.eq_scalar(0)
+    }
+    /// Whether each value is NaN.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn isnan(&self) -> Result<Tensor> {
+        self.ne(self)
+    }
+    /// Whether each value is neither NaN nor infinite.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn isfinite(&self) -> Result<Tensor> {
+        if !self.dtype().is_float() {
+            return Tensor::ones(self.shape(), DType::Bool, self.device());
+        }
+        if !self.use_kernels() {
+            let wide = self.detach().cast(if self.dtype() == DType::F64 { DType::F64 } else { DType::F32 })?;
+            // x - x is 0 for finite values, else NaN.
+            return wide.sub(&wide)?.eq_scalar(0.0);
+        }
+        crate::for_float!(self.dtype(), "isfinite", T => {
+            let values = map(self.raw(), |v: T| v.up().is_finite() as u8)?;
+            Ok(Tensor::from_raw(Raw::from_vec(values, self.shape(), self.device())?, DType::Bool))
+        })
+    }
+    /// `a` where `condition` is true (nonzero), else `b`; all three broadcast together. Differentiable in `a` and `b`.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` for shapes that do not broadcast.
+    pub fn where_(condition: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        same_device("where", condition, a)?;
+        same_device("where", a, b)?;
+        let values = broadcast_shape("where", a.shape(), b.shape())?;
+        let shape = broadcast_shape("where", condition.shape(), &values)?;
+        let condition = condition.detach().cast(DType::Bool)?;
+        let dtype = a.dtype().promote(b.dtype());
+        let (x, y) = (a.detach().cast(dtype)?, b.detach().cast(dtype)?);
+        let out = if condition.use_kernels() {
+            for_any!(dtype, T => {
+                let values = select::<T>(&shape, condition.raw(), x.raw(), y.raw())?;
+                Tensor::from_raw(Raw::from_vec(values, &shape[..], a.device())?, dtype)
+            })
+        } else {
+            let wide = |t: &Tensor| Result::Ok(t.raw().broadcast_as(&shape[..])?.contiguous()?);
+            Tensor::from_raw(wide(&condition)?.where_cond(&wide(&x)?, &wide(&y)?)?, dtype)
+        };
+        drop((x, y));
+        let homes = [a, b].map(|t| (smallvec::SmallVec::<[usize; 6]>::from(t.shape()), t.dtype()));
+        Ok(record(out, &[a, b], move |ct, need| {
+            let zero = Tensor::zeros(&[], ct.dtype(), ct.device())?;
+            let mut grads: Grads = smallvec![None, None];
+            for (i, (shape, dtype)) in homes.iter().enumerate().filter(|(i, _)| need[*i]) {
+                let g =
+                    if i == 0 { Tensor::where_(&condition, ct, &zero) } else { Tensor::where_(&condition, &zero, ct) };
+                grads[i] = Some(g?.sum_to(shape)?.cast(*dtype)?);
+            }
+            Ok(grads)
+        }))
+    }
+    /// `value` where `mask` is true (nonzero), else this tensor, at this tensor's dtype.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` for shapes that do not broadcast.
+    pub fn mask_fill(&self, mask: &Tensor, value: f64) -> Result<Tensor> {
+        Tensor::where_(mask, &Tensor::full(&[], value, self.dtype(), self.device())?, self)
+    }
+}

@@ -1,0 +1,431 @@
+//! Reductions over axes.
+use super::args::{resolve_axis, Axes};
+use super::reduce_general as general;
+use crate::{
+    autodiff::{record, Grads},
+    device_path::on_host,
+    for_any, for_float,
+    kernels::{
+        copy,
+        number::Number,
+        plan::{read, Dims},
+        reduce::{best_index, middle, running_sum, same, Combine, Largest, Product, Smallest, Sum},
+    },
+    tensor::Raw,
+    DType, Element, Error, Result, Tensor,
+};
+use smallvec::{smallvec, SmallVec};
+
+/// A reduction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fold {
+    Sum,
+    Prod,
+    Max,
+    Min,
+}
+
+/// The shape with the axes at 1, and without them.
+fn reduced_shapes(shape: &[usize], axes: &[usize]) -> (Dims, Dims) {
+    let kept = shape.iter().enumerate().map(|(i, &d)| if axes.contains(&i) { 1 } else { d }).collect();
+    let dropped = shape.iter().enumerate().filter(|(i, _)| !axes.contains(i)).map(|(_, &d)| d).collect();
+    (kept, dropped)
+}
+
+/// Neighbouring axes of `shape` as blocks (size, is reduced); axes of size 1 vanish.
+fn blocks(shape: &[usize], axes: &[usize]) -> SmallVec<[(usize, bool); 6]> {
+    let mut out: SmallVec<[(usize, bool); 6]> = SmallVec::new();
+    for (i, &d) in shape.iter().enumerate().filter(|(_, &d)| d != 1) {
+        let reduced = axes.contains(&i);
+        match out.last_mut() {
+            Some((size, same)) if *same == reduced => *size *= d,
+            _ => out.push((d, reduced)),
+        }
+    }
+    out
+}
+
+/// Folds row-major values of `shape` over `axes`, innermost block first, in the accumulating type.
+pub(super) fn fold_values<T: Element, C: Combine<T::Acc>>(
+    values: &[T],
+    shape: &[usize],
+    axes: &[usize],
+    how: C,
+) -> Vec<T::Acc> {
+    let mut blocks = blocks(shape, axes);
+    let mut done: Option<Vec<T::Acc>> = None;
+    while let Some(at) = blocks.iter().rposition(|b| b.1) {
+        let outer = blocks[..at].iter().map(|b| b.0).product();
+        let inner = blocks[at + 1..].iter().map(|b| b.0).product();
+        let size = [outer, blocks[at].0, inner];
+        done = Some(if blocks[at].0 == 0 || outer * inner == 0 {
+            vec![how.start(); outer * inner]
+        } else {
+            match done {
+                None => middle(values, size, |v: T| v.up(), how),
+                Some(values) => middle(&values, size, same, how),
+            }
+        });
+        blocks.remove(at);
+    }
+    done.unwrap_or_else(|| values.iter().map(|v| v.up()).collect())
+}
+
+fn fold_kernel<T: Element>(x: &Raw, axes: &[usize], fold: Fold) -> Result<Vec<T::Acc>>
+where
+    T::Acc: Number,
+{
+    let packed = copy::contiguous(x)?;
+    let source = read(&packed);
+    let values = &source.slice::<T>()?[..packed.elem_count()];
+    let shape = packed.dims();
+    Ok(match fold {
+        Fold::Sum => fold_values(values, shape, axes, Sum),
+        Fold::Prod => fold_values(values, shape, axes, Product),
+        Fold::Max => fold_values(values, shape, axes, Largest),
+        Fold::Min => fold_values(values, shape, axes, Smallest),
+    })
+}
+
+impl Fold {
+    /// The untracked result with the axes kept at size 1.
+    pub(super) fn value(self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+        let dtype = x.dtype();
+        let (kept, _) = reduced_shapes(x.shape(), axes);
+        if !x.use_kernels() {
+            return general::fold(&x.detach(), axes, self);
+        }
+        for_any!(dtype, T => {
+            let values = fold_kernel::<T>(x.raw(), axes, self)?.into_iter().map(T::down).collect::<Vec<T>>();
+            Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, dtype))
+        })
+    }
+}
+
+/// Views a result that kept its axes at 1 as one without them, unless they are wanted.
+fn finish(out: Tensor, axes: &[usize], keepdims: bool) -> Result<Tensor> {
+    if keepdims {
+        return Ok(out);
+    }
+    let shape = without(out.shape(), axes);
+    Ok(out.view(out.raw().reshape(&shape[..])?))
+}
+
+fn without(shape: &[usize], axes: &[usize]) -> Dims {
+    shape.iter().enumerate().filter(|(i, _)| !axes.contains(i)).map(|(_, &d)| d).collect()
+}
+
+/// The opposite of [`finish`]: puts axes of size 1 back.
+fn with_kept(t: &Tensor, kept: &[usize]) -> Result<Tensor> {
+    if t.shape() == kept {
+        return Ok(t.detach());
+    }
+    let packed = if t.use_kernels() { copy::contiguous(t.raw())? } else { t.raw().contiguous()? };
+    Ok(t.view(packed.reshape(kept)?))
+}
+
+/// A broadcast view.
+fn spread(t: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    Ok(t.view(t.raw().broadcast_as(shape)?))
+}
+
+fn sum_dtype(dtype: DType) -> DType {
+    // Sums of small unsigned numbers overflow at once.
+    if matches!(dtype, DType::U8 | DType::Bool) {
+        DType::I32
+    } else {
+        dtype
+    }
+}
+
+fn refuse_empty(op: &str, shape: &[usize], axes: &[usize]) -> Result<()> {
+    match axes.iter().find(|&&a| shape[a] == 0) {
+        Some(axis) => Err(Error::argument(format!("{op}: axis {axis} of shape {shape:?} is empty and has no {op}"))),
+        None => Ok(()),
+    }
+}
+
+impl Tensor {
+    /// Sum over `axes`. Uint8 and bool are summed as int32, other whole numbers keep their dtype and wrap around.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range or given twice.
+    pub fn sum(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
+        let axes = axes.into().resolve("sum", self.rank())?;
+        let wide = sum_dtype(self.dtype());
+        if wide != self.dtype() {
+            return finish(Fold::Sum.value(&self.cast(wide)?, &axes)?, &axes, keepdims);
+        }
+        let out = finish(Fold::Sum.value(self, &axes)?, &axes, keepdims)?;
+        let shape: Dims = self.shape().into();
+        Ok(record(out, &[self], move |ct, _| {
+            let (kept, _) = reduced_shapes(&shape, &axes);
+            Ok(smallvec![Some(spread(&with_kept(ct, &kept)?, &shape)?)])
+        }))
+    }
+    /// Mean over `axes`; whole numbers give float32. Of an empty axis it is NaN.
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`].
+    pub fn mean(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
+        let axes = axes.into().resolve("mean", self.rank())?;
+        if !self.dtype().is_float() {
+            let some: SmallVec<[isize; 4]> = axes.iter().map(|&a| a as isize).collect();
+            return self.cast(DType::F32)?.mean(Axes::Some(some), keepdims);
+        }
+        let out = finish(mean_value(self, &axes)?, &axes, keepdims)?;
+        let shape: Dims = self.shape().into();
+        Ok(record(out, &[self], move |ct, _| {
+            let (kept, _) = reduced_shapes(&shape, &axes);
+            let each = with_kept(ct, &kept)?.div_scalar(count(&shape, &axes) as f64)?;
+            Ok(smallvec![Some(spread(&each, &shape)?)])
+        }))
+    }
+    /// The largest value over `axes`; NaN if one is. Equal largest values share the gradient.
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`], and for an empty axis.
+    pub fn max(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
+        self.extreme(axes.into(), keepdims, Fold::Max, "max")
+    }
+    /// The smallest value over `axes`; NaN if one is. Equal smallest values share the gradient.
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`], and for an empty axis.
+    pub fn min(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
+        self.extreme(axes.into(), keepdims, Fold::Min, "min")
+    }
+    fn extreme(&self, axes: Axes, keepdims: bool, fold: Fold, op: &str) -> Result<Tensor> {
+        let axes = axes.resolve(op, self.rank())?;
+        refuse_empty(op, self.shape(), &axes)?;
+        let best = fold.value(self, &axes)?;
+        let out = finish(best.clone(), &axes, keepdims)?;
+        if !self.is_tracked() {
+            return Ok(out);
+        }
+        let x = self.detach();
+        Ok(record(out, &[self], move |ct, _| {
+            let hit = x.eq(&best)?.cast(x.dtype())?;
+            let share = with_kept(ct, best.shape())?.div(&Fold::Sum.value(&hit, &axes)?)?;
+            Ok(smallvec![Some(hit.mul(&share)?)])
+        }))
+    }
+    /// Product over `axes`. Uint8 and bool are multiplied as int32.
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`].
+    pub fn prod(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
+        let axes = axes.into().resolve("prod", self.rank())?;
+        let wide = sum_dtype(self.dtype());
+        if wide != self.dtype() {
+            return finish(Fold::Prod.value(&self.cast(wide)?, &axes)?, &axes, keepdims);
+        }
+        let out = finish(Fold::Prod.value(self, &axes)?, &axes, keepdims)?;
+        let x = self.detach();
+        Ok(record(out, &[self], move |ct, _| {
+            // The product of the others: with one zero it is that of the nonzero ones at the zero's place, with more it is 0.
+            let (kept, _) = reduced_shapes(x.shape(), &axes);
+            let is_zero = x.eq_scalar(0)?;
+            let zeros = Fold::Sum.value(&is_zero.cast(x.dtype())?, &axes)?;
+            let filled = Tensor::where_(&is_zero, &x.ones_like()?, &x)?;
+            let product = Fold::Prod.value(&filled, &axes)?;
+            let nothing = Tensor::zeros(&[], x.dtype(), x.device())?;
+            let without_zeros = Tensor::where_(&zeros.eq_scalar(0)?, &product.div(&filled)?, &nothing)?;
+            let at_zero = Tensor::where_(&zeros.eq_scalar(1)?, &product, &nothing)?;
+            let others = Tensor::where_(&is_zero, &at_zero, &without_zeros)?;
+            Ok(smallvec![Some(others.mul(&with_kept(ct, &kept)?)?)])
+        }))
+    }
+    /// Population variance over `axes` (divided by the count); whole numbers give float32.
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`].
+    pub fn var(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
+        let axes = axes.into().resolve("var", self.rank())?;
+        if !self.dtype().is_float() {
+            let some: SmallVec<[isize; 4]> = axes.iter().map(|&a| a as isize).collect();
+            return self.cast(DType::F32)?.var(Axes::Some(some), keepdims);
+        }
+        // Halves compute in float32 throughout.
+        let wide_dtype = if self.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let wide = self.detach().cast(wide_dtype)?;
+        let mean = mean_value(&wide, &axes)?;
+        let centred = wide.sub(&mean)?;
+        let out = finish(mean_value(&centred.square()?, &axes)?.cast(self.dtype())?, &axes, keepdims)?;
+        if !self.is_tracked() {
+            return Ok(out);
+        }
+        drop((wide, centred));
+        let x = self.detach();
+        Ok(record(out, &[self], move |ct, _| {
+            let (kept, _) = reduced_shapes(x.shape(), &axes);
+            let each = with_kept(ct, &kept)?.cast(wide_dtype)?.mul_scalar(2.0 / count(x.shape(), &axes) as f64)?;
+            Ok(smallvec![Some(x.cast(wide_dtype)?.sub(&mean)?.mul(&each)?.cast(x.dtype())?)])
+        }))
+    }
+    /// ln Σ e^x over `axes`, without overflow; -inf where all values are -inf (with gradient 0).
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`].
+    pub fn logsumexp(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
+        let axes = axes.into().resolve("logsumexp", self.rank())?;
+        if !self.dtype().is_float() {
+            let some: SmallVec<[isize; 4]> = axes.iter().map(|&a| a as isize).collect();
+            return self.cast(DType::F32)?.logsumexp(Axes::Some(some), keepdims);
+        }
+        let wide_dtype = if self.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let wide = self.detach().cast(wide_dtype)?;
+        let (kept, _) = reduced_shapes(self.shape(), &axes);
+        let total = if count(self.shape(), &axes) == 0 {
+            Tensor::full(&kept, f64::NEG_INFINITY, wide_dtype, self.device())?
+        } else {
+            let most = Fold::Max.value(&wide, &axes)?;
+            let shift = Tensor::where_(&most.isfinite()?, &most, &most.zeros_like()?)?;
+            Fold::Sum.value(&wide.sub(&shift)?.exp()?, &axes)?.log()?.add(&shift)?
+        };
+        let out = finish(total.cast(self.dtype())?, &axes, keepdims)?;
+        if !self.is_tracked() {
+            return Ok(out);
+        }
+        drop(wide);
+        let x = self.detach();
+        Ok(record(out, &[self], move |ct, _| {
+            let shift = Tensor::where_(&total.eq_scalar(f64::NEG_INFINITY)?, &total.zeros_like()?, &total)?;
+            let share = x.cast(wide_dtype)?.sub(&shift)?.exp()?;
+            Ok(smallvec![Some(share.mul(&with_kept(ct, total.shape())?)?.cast(x.dtype())?)])
+        }))
+    }
+    /// Whether any value over `axes` is true (nonzero).
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`].
+    pub fn any(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
+        let axes = axes.into().resolve("any", self.rank())?;
+        finish(truth(self, &axes, Fold::Max)?, &axes, keepdims)
+    }
+    /// Whether all values over `axes` are true (nonzero).
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`].
+    pub fn all(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
+        let axes = axes.into().resolve("all", self.rank())?;
+        finish(truth(self, &axes, Fold::Min)?, &axes, keepdims)
+    }
+    /// The first index of the largest value along `axis` (`None`: of all values in row-major order), int32. NaN counts as largest.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range or empty.
+    pub fn argmax(&self, axis: Option<isize>, keepdims: bool) -> Result<Tensor> {
+        self.arg_extreme("argmax", axis, keepdims, true)
+    }
+    /// The first index of the smallest value along `axis` (`None`: of all values in row-major order), int32. NaN counts as smallest.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range or empty.
+    pub fn argmin(&self, axis: Option<isize>, keepdims: bool) -> Result<Tensor> {
+        self.arg_extreme("argmin", axis, keepdims, false)
+    }
+    fn arg_extreme(&self, op: &str, axis: Option<isize>, keepdims: bool, largest: bool) -> Result<Tensor> {
+        let axes = Axes::from(axis).resolve(op, self.rank())?;
+        refuse_empty(op, self.shape(), &axes)?;
+        if !self.use_kernels() {
+            // candle's order of NaN and of equal values differs between devices.
+            return on_host(&[self], |t| t[0].arg_extreme(op, axis, keepdims, largest));
+        }
+        let (kept, _) = reduced_shapes(self.shape(), &axes);
+        let split = match axis {
+            None => [1, self.size(), 1],
+            Some(_) => split_at(self.shape(), axes[0]),
+        };
+        for_any!(self.dtype(), T => {
+            let values = self.detach().values::<T>()?;
+            // The comparison with itself is false for NaN alone.
+            #[allow(clippy::eq_op)]
+            let out = if largest {
+                best_index(&values, split, |new: T, best: T| best == best && (new > best || new != new))
+            } else {
+                best_index(&values, split, |new: T, best: T| best == best && (new < best || new != new))
+            };
+            let out = Tensor::from_raw(Raw::from_vec(out, &kept[..], self.device())?, DType::I32);
+            finish(out, &axes, keepdims)
+        })
+    }
+    /// Running sums along `axis`. Uint8 and bool are summed as int32.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range.
+    pub fn cumsum(&self, axis: isize) -> Result<Tensor> {
+        let at = resolve_axis("cumsum", axis, self.rank())?;
+        let wide = sum_dtype(self.dtype());
+        if wide != self.dtype() {
+            return self.cast(wide)?.cumsum(axis);
+        }
+        let out = running(self, at, false)?;
+        Ok(record(out, &[self], move |ct, _| Ok(smallvec![Some(running(ct, at, true)?)])))
+    }
+    /// Sums over the axes along which `shape` was broadcast to this tensor's shape: the gradient of broadcasting.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` when `shape` does not broadcast to this tensor's shape.
+    pub fn sum_to(&self, shape: &[usize]) -> Result<Tensor> {
+        if self.shape() == shape {
+            return Ok(self.clone());
+        }
+        let missing = self.rank().checked_sub(shape.len());
+        let fits = |m: usize| shape.iter().zip(&self.shape()[m..]).all(|(&s, &d)| s == d || s == 1);
+        let Some(missing) = missing.filter(|&m| fits(m)) else {
+            return Err(Error::shape(format!("sum_to: {shape:?} does not broadcast to {:?}", self.shape())));
+        };
+        let axes: SmallVec<[usize; 4]> =
+            (0..self.rank()).filter(|&i| i < missing || (shape[i - missing] == 1 && self.shape()[i] != 1)).collect();
+        let sum = Fold::Sum.value(self, &axes)?;
+        let out = sum.view(sum.raw().reshape(shape)?);
+        let (from, kept) = (Dims::from(self.shape()), Dims::from(sum.shape()));
+        Ok(record(out, &[self], move |ct, _| -> Result<Grads> {
+            Ok(smallvec![Some(spread(&with_kept(ct, &kept)?, &from)?)])
+        }))
+    }
+}
+
+fn split_at(shape: &[usize], axis: usize) -> [usize; 3] {
+    [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
+}
+
+fn count(shape: &[usize], axes: &[usize]) -> usize {
+    axes.iter().map(|&a| shape[a]).product()
+}
+
+/// The mean with the axes kept; halves divide before they are rounded.
+fn mean_value(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    let n = count(x.shape(), axes) as f64;
+    if !x.use_kernels() {
+        let wide = x.detach().cast(if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 })?;
+        return Fold::Sum.value(&wide, axes)?.div_scalar(n)?.cast(x.dtype());
+    }
+    let (kept, _) = reduced_shapes(x.shape(), axes);
+    for_float!(x.dtype(), "mean", T => {
+        let n = n as <T as Element>::Acc;
+        let values: Vec<T> = fold_kernel::<T>(x.raw(), axes, Fold::Sum)?.into_iter().map(|v| T::down(v / n)).collect();
+        Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, x.dtype()))
+    })
+}
+
+fn truth(x: &Tensor, axes: &[usize], fold: Fold) -> Result<Tensor> {
+    let bytes = x.detach().cast(DType::Bool)?;
+    let (kept, _) = reduced_shapes(x.shape(), axes);
+    if count(x.shape(), axes) == 0 {
+        return Tensor::full(&kept, (fold == Fold::Min) as i64, DType::Bool, x.device());
+    }
+    fold.value(&bytes, axes)
+}
+
+fn running(x: &Tensor, axis: usize, backwards: bool) -> Result<Tensor> {
+    if !x.use_kernels() {
+        // candle sums by a product with a triangle, which is quadratic.
+        return on_host(&[x], |t| running(&t[0], axis, backwards));
+    }
+    for_any!(x.dtype(), T => {
+        let values = running_sum(&x.values::<T>()?, split_at(x.shape(), axis), backwards);
+        Ok(Tensor::from_raw(Raw::from_vec(values, x.shape(), x.device())?, x.dtype()))
+    })
+}
