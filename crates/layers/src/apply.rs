@@ -1,5 +1,5 @@
 //! Running layers: the contexts sublayers run in, and the one door ([`Cx::apply`]) they run through.
-use crate::{Error, LayerId, LayerRef, Local, Phase, Result, TensorSpec, Tree};
+use crate::{Error, LayerId, LayerNest, LayerRef, Local, Phase, Result, TensorSpec, Tree};
 use std::collections::{HashMap, HashSet};
 use tallow_tensor::{random::Key, Tensor};
 
@@ -42,12 +42,13 @@ impl<'a> Cx<'a> {
     /// # Errors
     /// `ArityMismatch`, or the layer's own error with this layer added to its path.
     pub fn apply(&mut self, layer: &LayerRef, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let arity = layer.arity();
         let specs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
         let run = |cx: &mut Self| {
-            check_count("takes", "input", arity.n_in, xs.len())?;
+            check_inputs(layer, xs.len())?;
             let ys = layer.forward(cx, xs, key)?;
-            check_count("promises", "output", arity.n_out, ys.len())?;
+            if !layer.open() {
+                check_count("promises", "output", layer.arity().n_out, ys.len())?;
+            }
             Ok(ys)
         };
         run(self).map_err(|e: Error| e.within(&layer.base().name, layer.base().id, Phase::Forward, || specs))
@@ -64,6 +65,21 @@ impl<'a> Cx<'a> {
         }
         Ok(stack)
     }
+}
+
+fn check_inputs(layer: &LayerRef, got: usize) -> Result<()> {
+    if layer.open() {
+        return Ok(());
+    }
+    check_count("takes", "input", layer.arity().n_in, got)
+}
+
+/// Refuses a stack with fewer items than an open layer takes.
+pub(crate) fn check_stack(arity: crate::Arity, got: usize) -> Result<()> {
+    if arity.n_in <= got {
+        return Ok(());
+    }
+    check_count("takes", "input", arity.n_in, got)
 }
 
 fn check_count(verb: &str, what: &str, expected: usize, got: usize) -> Result<()> {
@@ -93,7 +109,7 @@ pub fn stack_signature(layers: &[LayerRef], inputs: &[TensorSpec]) -> Result<Vec
 /// # Errors
 /// `ArityMismatch`, or the layer's own error with this layer added to its path.
 pub fn signature(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-    check_count("takes", "input", layer.arity().n_in, inputs.len())
+    check_inputs(layer, inputs.len())
         .and_then(|()| layer.signature(inputs))
         .map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Forward, || inputs.to_vec()))
 }
@@ -135,7 +151,7 @@ impl InitCx {
             return Ok(());
         }
         let key = self.keys.get(&id).copied().unwrap_or(Key::new(0));
-        check_count("takes", "input", layer.arity().n_in, inputs.len())
+        check_inputs(layer, inputs.len())
             .and_then(|()| layer.init(self, inputs, key))
             .map_err(|e| e.within(&layer.base().name, id, Phase::Init, || inputs.to_vec()))
     }
@@ -164,6 +180,32 @@ pub fn init(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store,
     cx.deal(layer, key);
     cx.init(layer, inputs)?;
     Ok((cx.weights, cx.state))
+}
+
+/// Weights and state as [`init`] would make them, but with zeros for what initializers draw: their structure, without the work.
+///
+/// # Errors
+/// Inputs a layer does not take, with its path.
+pub fn init_signature(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
+    crate::initializers::without_drawing(|| init(layer, inputs, key))
+}
+
+/// Adds to `state` what the layer starts with wherever an instance has none yet, as in a copy just made by [`with_mode`].
+///
+/// # Errors
+/// Inputs a layer does not take, with its path.
+pub fn ensure_state(layer: &LayerRef, mut state: Store, inputs: &[TensorSpec], key: Key) -> Result<Store> {
+    let (mut bare, mut initialized) = (false, false);
+    for_each_instance(layer, &mut |l| {
+        bare |= l.sublayers().is_empty() && !state.contains_key(&l.base().id);
+        initialized |= l.base().slot.weights().is_some();
+    });
+    if bare && initialized {
+        for (id, fresh) in init_signature(layer, inputs, key)?.1 {
+            state.entry(id).or_insert(fresh);
+        }
+    }
+    Ok(state)
 }
 
 /// The layer as a pure function: outputs and new state from inputs, weights, state and key.
@@ -262,6 +304,20 @@ impl Loader {
         }
         load(layer, self).map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Init, Vec::new))
     }
+    /// The two elements of a pair; both `()` if the tree is.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` for anything else.
+    pub fn pair<'a>(&self, base: &crate::Base, tree: &'a Tree<Tensor>) -> Result<[&'a Tree<Tensor>; 2]> {
+        match tree {
+            Tree::Tuple(v) if v.is_empty() => Ok([&NOTHING, &NOTHING]),
+            Tree::Tuple(v) if v.len() == 2 => Ok([&v[0], &v[1]]),
+            other => Err(Error::new(
+                "WeightsMismatch",
+                format!("the state of {} is a pair, but got {}", base.name, other.describe()),
+            )),
+        }
+    }
     /// One element of a tuple for each sublayer. `()` leaves all of them without.
     ///
     /// # Errors
@@ -312,7 +368,7 @@ pub fn load_state(layer: &LayerRef, tree: &Tree<Tensor>) -> Result<Store> {
 pub struct Rebuild {
     /// The new mode; `None` keeps each layer's own.
     pub mode: Option<crate::Mode>,
-    /// Whether copies get new identities and no weights.
+    /// Whether copies get new identities, and weights and state of their own.
     pub deep: bool,
     done: HashMap<LayerId, LayerRef>,
 }
@@ -328,18 +384,26 @@ impl Rebuild {
         self.done.insert(id, new.clone());
         new
     }
+    /// The new instances of the layers in `nest`.
+    pub fn nest(&mut self, nest: &LayerNest) -> LayerNest {
+        match nest {
+            LayerNest::Null => LayerNest::Null,
+            LayerNest::One(l) => LayerNest::One(self.layer(l)),
+            LayerNest::List(v) => LayerNest::List(v.iter().map(|l| self.nest(l)).collect()),
+        }
+    }
     /// The new instances of `layers`.
     pub fn layers(&mut self, layers: &[LayerRef]) -> Vec<LayerRef> {
         layers.iter().map(|l| self.layer(l)).collect()
     }
 }
 
-/// The same layer in another mode: same identities and weights, fresh state.
+/// The same layer in another mode: same identities and weights; state is fresh (see [`ensure_state`]) but for what is learned.
 pub fn with_mode(layer: &LayerRef, mode: crate::Mode) -> LayerRef {
     Rebuild { mode: Some(mode), ..Rebuild::default() }.layer(layer)
 }
 
-/// A copy with new identities and no weights, sharing inside it as in the original.
+/// A copy with new identities, starting from the same weights and state if there are any, sharing inside it as in the original.
 pub fn deep_copy(layer: &LayerRef) -> LayerRef {
     Rebuild { deep: true, ..Rebuild::default() }.layer(layer)
 }

@@ -52,6 +52,11 @@ pub(crate) fn forward<L: Leaf>(
     Ok(Output { ys, state: new_state })
 }
 
+/// Zeros shaped as `w`: gradients of weights that a backward says nothing about.
+pub(crate) fn zeros_like(w: &Tree<Tensor>) -> Result<Tree<Tensor>> {
+    Ok(w.try_map(&mut |t| Tensor::zeros(t.shape(), t.dtype(), t.device()))?)
+}
+
 fn check(dxs: &[Option<Tensor>], xs: &[Tensor], dw: &Tree<Tensor>, w: &Tree<Tensor>) -> Result<()> {
     let wrong = |what: String| Error::shape(format!("backward returned {what}"));
     if dxs.len() != xs.len() {

@@ -222,6 +222,33 @@ impl LayerNest {
         }
     }
 }
+impl OptionType for LayerNest {
+    const TS: &'static str = "LayerNest";
+    const EXPECTED: &'static str = "a layer, null or a nested list of these";
+    fn parse(v: &Value) -> Option<Self> {
+        Self::read(v)
+    }
+    fn null() -> Option<Self> {
+        Some(LayerNest::Null)
+    }
+    fn show(&self) -> String {
+        match self {
+            LayerNest::Null => "null".into(),
+            LayerNest::One(l) => l.base().name.clone(),
+            LayerNest::List(v) => format!("[{}]", v.iter().map(Self::show).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+impl From<LayerRef> for LayerNest {
+    fn from(layer: LayerRef) -> Self {
+        LayerNest::One(layer)
+    }
+}
+impl From<Option<LayerRef>> for LayerNest {
+    fn from(layer: Option<LayerRef>) -> Self {
+        layer.map_or(LayerNest::Null, LayerNest::One)
+    }
+}
 /// The sublayers of a combinator, as given.
 #[derive(Debug, Clone, Default)]
 pub struct LayerList(pub Vec<LayerNest>);
@@ -265,6 +292,67 @@ impl OptionType for TensorArg {
     }
     fn show(&self) -> String {
         "tensor".into()
+    }
+}
+
+/// Tensors in nested lists, with cache markers, as weights and state are.
+#[derive(Debug, Clone)]
+pub struct TensorNest(pub crate::Tree<tallow_tensor::Tensor>);
+impl OptionType for TensorNest {
+    const TS: &'static str = "TensorTree";
+    const EXPECTED: &'static str = "a tensor or nested lists of tensors";
+    fn parse(v: &Value) -> Option<Self> {
+        fn read(v: &Value) -> Option<crate::Tree<tallow_tensor::Tensor>> {
+            match v {
+                Value::Array(a) => a.iter().map(read).collect::<Option<_>>().map(crate::Tree::Tuple),
+                Value::Object(o) if o.keys().any(|k| k.starts_with("__marker_for_cached_")) => {
+                    Some(crate::Tree::Cached)
+                }
+                Value::Object(o) if !o.contains_key("$tensor") => {
+                    let entry = |(k, v): (&String, &Value)| Some((k.clone(), read(v)?));
+                    o.iter().map(entry).collect::<Option<_>>().map(crate::Tree::Dict)
+                }
+                v => TensorArg::parse(v).map(|t| crate::Tree::Leaf(t.0)),
+            }
+        }
+        read(v).map(Self)
+    }
+    fn show(&self) -> String {
+        self.0.describe()
+    }
+}
+
+/// The signatures of weights and of state, nested as these are.
+#[derive(Debug, Clone)]
+pub struct SignaturePair(pub [crate::Tree<crate::TensorSpec>; 2]);
+impl OptionType for SignaturePair {
+    const TS: &'static str = "readonly [SignatureTree, SignatureTree]";
+    const EXPECTED: &'static str = "a pair of nested lists of {shape, dtype}";
+    fn parse(v: &Value) -> Option<Self> {
+        use crate::{TensorSpec, Tree};
+        fn read(v: &Value) -> Option<Tree<TensorSpec>> {
+            match v {
+                Value::Array(a) => a.iter().map(read).collect::<Option<_>>().map(Tree::Tuple),
+                Value::Object(o) if o.keys().any(|k| k.starts_with("__marker_for_cached_")) => Some(Tree::Cached),
+                Value::Object(o) => match (o.get("shape"), o.get("dtype")) {
+                    (Some(shape), Some(dtype)) => {
+                        Some(Tree::Leaf(TensorSpec::new(Shape::parse(shape)?.0, DType::parse(dtype.as_str()?).ok()?)))
+                    }
+                    _ => {
+                        let entry = |(k, v): (&String, &Value)| Some((k.clone(), read(v)?));
+                        o.iter().map(entry).collect::<Option<_>>().map(Tree::Dict)
+                    }
+                },
+                _ => None,
+            }
+        }
+        match v.as_array()?.as_slice() {
+            [w, s] => Some(Self([read(w)?, read(s)?])),
+            _ => None,
+        }
+    }
+    fn show(&self) -> String {
+        "signatures".into()
     }
 }
 

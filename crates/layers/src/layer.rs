@@ -2,7 +2,7 @@
 //!
 //! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
 //! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
-use crate::{Cx, Error, InitCx, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View};
+use crate::{Cx, Error, InitCx, LayerNest, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View};
 use parking_lot::Mutex;
 use std::{
     fmt::Debug,
@@ -46,11 +46,12 @@ impl Arity {
     }
 }
 
-/// The weights and state an instance holds between calls. Weights are shared by `with_mode` copies, state is not.
+/// The weights and state an instance holds between calls. `with_mode` copies share weights, and state only where it is kept
+/// ([`Leaf::keeps_state`]).
 #[derive(Debug, Default)]
 pub struct Slot {
     weights: Arc<Mutex<Option<Tree<Tensor>>>>,
-    state: Mutex<Option<Tree<Tensor>>>,
+    state: Arc<Mutex<Option<Tree<Tensor>>>>,
     key: Mutex<Option<Key>>,
 }
 
@@ -71,9 +72,9 @@ impl Slot {
     pub fn state(&self) -> Option<Tree<Tensor>> {
         self.state.lock().clone()
     }
-    /// Sets or clears the state.
+    /// Sets or clears the state; what is kept between calls is a constant to autodiff.
     pub fn set_state(&self, s: Option<Tree<Tensor>>) {
-        *self.state.lock() = s;
+        *self.state.lock() = s.map(|s| s.map(&mut Tensor::detach));
     }
     /// The random key last set, if any.
     pub fn key(&self) -> Option<Key> {
@@ -83,8 +84,13 @@ impl Slot {
     pub fn set_key(&self, k: Key) {
         *self.key.lock() = Some(k);
     }
-    fn sharing_weights(&self) -> Self {
-        Self { weights: self.weights.clone(), state: Mutex::default(), key: Mutex::new(*self.key.lock()) }
+    fn sharing(&self, state: bool) -> Self {
+        let state = if state { self.state.clone() } else { Arc::default() };
+        Self { weights: self.weights.clone(), state, key: Mutex::new(self.key()) }
+    }
+    fn copied(&self) -> Self {
+        let cell = |t| Arc::new(Mutex::new(t));
+        Self { weights: cell(self.weights()), state: cell(self.state()), key: Mutex::new(self.key()) }
     }
 }
 
@@ -95,8 +101,8 @@ pub struct Base {
     pub id: LayerId,
     /// Name, as printed.
     pub name: String,
-    /// Sublayers to print instead of all of them.
-    pub to_print: Option<Vec<LayerRef>>,
+    /// What to print instead of all sublayers, as the caller gave it.
+    pub to_print: Option<Vec<LayerNest>>,
     /// Weights and state between calls.
     pub slot: Slot,
 }
@@ -108,11 +114,14 @@ impl Base {
     }
     /// The base of a rebuilt layer: same name, and same identity and weights unless the copy is deep.
     pub fn rebuilt(&self, r: &mut Rebuild) -> Self {
-        let to_print = self.to_print.as_ref().map(|v| v.iter().map(|l| r.layer(l)).collect());
+        self.rebuilt_keeping(r, false)
+    }
+    fn rebuilt_keeping(&self, r: &mut Rebuild, state: bool) -> Self {
+        let to_print = self.to_print.as_ref().map(|v| v.iter().map(|l| r.nest(l)).collect());
         if r.deep {
-            Self { to_print, ..Self::new(self.name.clone()) }
+            Self { to_print, slot: self.slot.copied(), ..Self::new(self.name.clone()) }
         } else {
-            Self { id: self.id, name: self.name.clone(), to_print, slot: self.slot.sharing_weights() }
+            Self { id: self.id, name: self.name.clone(), to_print, slot: self.slot.sharing(state) }
         }
     }
 }
@@ -123,6 +132,11 @@ pub trait Layer: Debug + Send + Sync {
     fn base(&self) -> &Base;
     /// Inputs and outputs.
     fn arity(&self) -> Arity;
+    /// Whether any number of inputs may come, as on a stack: then the layer itself checks that there are enough, and leaves
+    /// the rest behind its outputs. [`Cx::apply`] checks the arity of all other layers.
+    fn open(&self) -> bool {
+        false
+    }
     /// Layers run by this one, each use of a shared layer counted.
     fn sublayers(&self) -> &[LayerRef] {
         &[]
@@ -278,6 +292,15 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     /// # Errors
     /// Inputs or weights that do not fit.
     fn forward(&self, call: Call) -> Result<Output>;
+    /// Whether more inputs and outputs than the arity says are taken and given; see [`Layer::open`].
+    fn open(&self) -> bool {
+        false
+    }
+    /// Whether the state is learned (running averages), so that a copy in another mode goes on with it, or else belongs to a
+    /// sequence being processed.
+    fn keeps_state(&self) -> bool {
+        false
+    }
     /// The same layer in another mode.
     #[must_use]
     fn with_mode(&self, mode: Mode) -> Self {
@@ -339,7 +362,10 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     }
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
         let leaf = r.mode.map_or_else(|| self.leaf.clone(), |m| self.leaf.with_mode(m));
-        Arc::new(Self { base: self.base.rebuilt(r), leaf })
+        Arc::new(Self { base: self.base.rebuilt_keeping(r, leaf.keeps_state()), leaf })
+    }
+    fn open(&self) -> bool {
+        self.leaf.open()
     }
     fn has_backward(&self) -> bool {
         self.leaf.has_backward()
@@ -357,11 +383,23 @@ pub fn print(layer: &LayerRef) -> String {
     if arity.n_out != 1 {
         name += &format!("_out{}", arity.n_out);
     }
-    let subs = base.to_print.as_deref().unwrap_or(layer.sublayers());
-    if subs.is_empty() {
+    let inner: Vec<String> = match &base.to_print {
+        Some(shown) => shown.iter().map(print_nest).collect(),
+        None => layer.sublayers().iter().map(print).collect(),
+    };
+    if inner.is_empty() {
         return name;
     }
-    let inner: Vec<String> = subs.iter().map(print).filter(|s| !s.is_empty()).collect();
-    let inner: Vec<String> = inner.iter().map(|s| format!("  {}", s.replace('\n', "\n  "))).collect();
-    format!("{name}[\n{}\n]", inner.join("\n"))
+    let lines: Vec<String> =
+        inner.iter().filter(|s| !s.is_empty()).map(|s| format!("  {}", s.replace('\n', "\n  "))).collect();
+    format!("{name}[\n{}\n]", lines.join("\n"))
+}
+
+/// No layer and lists of layers as Python prints them.
+fn print_nest(nest: &LayerNest) -> String {
+    match nest {
+        LayerNest::Null => "None".into(),
+        LayerNest::One(l) => print(l),
+        LayerNest::List(v) => format!("[{}]", v.iter().map(print_nest).collect::<Vec<_>>().join(", ")),
+    }
 }

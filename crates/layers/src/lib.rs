@@ -6,27 +6,32 @@ mod custom_gradient;
 mod domains;
 mod error;
 mod host;
+mod host_layer;
+mod remat;
 mod spec;
 mod tree;
 
 pub mod assert_shape;
+pub mod base;
 pub mod build;
+pub mod combinators;
 pub mod initializers;
 pub mod layer;
 pub mod options;
 pub mod registry;
 
 pub use apply::{
-    deep_copy, for_each_instance, held, hold, init, load_state, load_weights, pure_fn, signature, stack_signature,
-    view_state, view_weights, with_mode, Cx, InitCx, Loader, Rebuild, Store, View,
+    deep_copy, ensure_state, for_each_instance, held, hold, init, init_signature, load_state, load_weights, pure_fn,
+    signature, stack_signature, view_state, view_weights, with_mode, Cx, InitCx, Loader, Rebuild, Store, View,
 };
 pub use domains::{
     Axis, AxisList, Count, Dim, Factory, FnArg, KeyArg, LayerArg, LayerList, LayerNest, Mode, Num, Positive, Rate,
-    Shape, TensorArg, Whole, Wholes,
+    Shape, SignaturePair, TensorArg, TensorNest, Whole, Wholes,
 };
 pub use error::{Error, Phase, Result};
 pub use host::{HostFn, HostFnRef, HostValue};
 pub use initializers::Initializer;
 pub use layer::{leaf, print, Arity, BackwardCall, Base, Call, Layer, LayerId, LayerRef, Leaf, Local, Output};
+pub use remat::Recompute;
 pub use spec::TensorSpec;
 pub use tree::Tree;

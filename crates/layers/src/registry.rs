@@ -21,9 +21,9 @@ macro_rules! entry {
     };
 }
 
-static LAYERS: &[&[Entry<LayerRef>]] = &[crate::assert_shape::LAYERS];
+static LAYERS: &[&[Entry<LayerRef>]] = &[crate::base::LAYERS, crate::combinators::LAYERS, crate::assert_shape::LAYERS];
 static INITIALIZERS: &[&[Entry<Initializer>]] = &[];
-static FUNCTIONS: &[&[Entry<HostValue>]] = &[];
+static FUNCTIONS: &[&[Entry<HostValue>]] = &[crate::base::FUNCTIONS, crate::combinators::FUNCTIONS];
 
 /// All layers.
 pub fn layers() -> &'static [&'static [Entry<LayerRef>]] {

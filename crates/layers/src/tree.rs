@@ -44,6 +44,20 @@ impl<T> Tree<T> {
             Tree::Cached => {}
         }
     }
+    /// The leaves in the order they stand in, the one [`Tree::try_map`] goes by.
+    pub(crate) fn leaves_in_place(&self) -> Vec<&T> {
+        fn walk<'a, T>(tree: &'a Tree<T>, out: &mut Vec<&'a T>) {
+            match tree {
+                Tree::Leaf(t) => out.push(t),
+                Tree::Tuple(v) => v.iter().for_each(|t| walk(t, out)),
+                Tree::Dict(v) => v.iter().for_each(|(_, t)| walk(t, out)),
+                Tree::Cached => {}
+            }
+        }
+        let mut out = Vec::new();
+        walk(self, &mut out);
+        out
+    }
     /// The same structure with `f` applied to each leaf.
     ///
     /// # Errors

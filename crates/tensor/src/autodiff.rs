@@ -95,6 +95,18 @@ pub fn end_recording(before: usize) {
     NO_GRAD.with(|c| c.set(before));
 }
 
+/// Runs `f` recording, even inside unrecorded work: for a backward that differentiates a recomputation.
+pub fn recording<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(usize);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            end_recording(self.0);
+        }
+    }
+    let _restore = Restore(begin_recording());
+    f()
+}
+
 /// Whether operations of this thread are recorded now.
 pub fn is_recording() -> bool {
     NO_GRAD.with(|c| c.get() == 0)

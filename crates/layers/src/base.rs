@@ -1,0 +1,262 @@
+//! Layers made of functions: [`pure_layer`] for the core's own, `Fn` and `PureLayer` for the host's.
+use crate::{
+    entry, leaf, options, registry::Entry, Arity, Call, Count, Error, FnArg, HostFnRef, HostValue, LayerRef, Leaf,
+    Output, Result, SignaturePair, TensorNest, TensorSpec, Tree,
+};
+use std::{fmt, sync::Arc};
+use tallow_tensor::{no_grad, DType, Tensor};
+
+/// The layers of this module.
+pub static LAYERS: &[Entry<LayerRef>] = &[
+    entry!("base", crate::host_layer::LayerOptions, crate::host_layer::layer),
+    entry!("base", PureLayerOptions, |o: PureLayerOptions| host(o.name, o.n_in.0, o.n_out.0, o.forward_fn, Packing::Trax)),
+    entry!("base", FnOptions, |o: FnOptions| {
+        let name = if o.name.is_empty() { "Fn".to_string() } else { o.name };
+        host(name, o.f.0.arity(), o.n_out.0, o.f, Packing::Separate)
+    }),
+];
+
+options! {
+    /// A layer without weights that applies a function of the inputs to the outputs.
+    ///
+    /// Shapes: whatever the function does. No weights, no state; the same in every mode.
+    /// Errors: `ArityMismatch` if the function returns another number of tensors than `nOut`; the function's own errors.
+    pub struct PureLayerOptions for "PureLayer" ("forwardFn") {
+        /// Function of the input, or of the array of inputs if there are several, to the output or the array of outputs.
+        forward_fn "forwardFn": FnArg,
+        /// Number of inputs.
+        n_in "nIn": Count = Count(1),
+        /// Number of outputs.
+        n_out "nOut": Count = Count(1),
+        /// Printed name.
+        name "name": String = "PureLayer".into(),
+    }
+}
+
+options! {
+    /// A layer without weights that applies a function taking each input as an argument of its own.
+    ///
+    /// The number of inputs is the number of parameters the function declares.
+    /// Shapes: whatever the function does. No weights, no state; the same in every mode.
+    /// Errors: `ArityMismatch` if the function returns another number of tensors than `nOut`; the function's own errors.
+    pub struct FnOptions for "Fn" ("name", "f") {
+        /// Printed name; an empty one means `Fn`.
+        name "name": String,
+        /// Function of the inputs to the output or the array of outputs.
+        f "f": FnArg,
+        /// Number of outputs.
+        n_out "nOut": Count = Count(1),
+    }
+}
+
+options! {
+    /// Weights and state as flat lists, in Trax's order, without empty and cached ones.
+    pub struct FlattenOptions for "flattenWeightsAndState" ("weights", "state") {
+        /// Weights, as a layer nests them.
+        weights "weights": TensorNest,
+        /// State, as a layer nests it.
+        state "state": TensorNest,
+    }
+}
+
+options! {
+    /// Flat weights and state, nested as the signature says. Inverse of `flattenWeightsAndState`.
+    ///
+    /// Errors: `WeightsMismatch` when there are too few or too many, or one has another shape.
+    pub struct UnflattenOptions for "unflattenWeightsAndState" ("flatWeights", "flatState", "weightsAndStateSignature") {
+        /// Weights in a flat list.
+        flat_weights "flatWeights": TensorNest,
+        /// State in a flat list.
+        flat_state "flatState": TensorNest,
+        /// Pair of trees with the structure of weights and state; `{shape, dtype}` at the leaves.
+        signature "weightsAndStateSignature": SignaturePair,
+        /// Whether to leave out the state, which is then `null`.
+        weights_only "weightsOnly": bool = false,
+    }
+}
+
+options! {
+    /// Tensors as nested lists of numbers, easy to compare.
+    pub struct ToListOptions for "toList" ("outputs") {
+        /// A tensor or a list of tensors.
+        outputs "outputs": TensorNest,
+    }
+}
+
+/// The functions of this module.
+pub static FUNCTIONS: &[Entry<HostValue>] = &[
+    entry!("base", FlattenOptions, |o: FlattenOptions| {
+        let flat = |t: &TensorNest| HostValue::List(t.0.leaves().into_iter().cloned().map(HostValue::Tensor).collect());
+        Ok::<_, Error>(HostValue::List(vec![flat(&o.weights), flat(&o.state)]))
+    }),
+    entry!("base", UnflattenOptions, |o: UnflattenOptions| {
+        let [w, s] = &o.signature.0;
+        let weights = unflatten("weights", &o.flat_weights.0, w)?;
+        let state = if o.weights_only { HostValue::Null } else { unflatten("state", &o.flat_state.0, s)? };
+        Ok(HostValue::List(vec![weights, state]))
+    }),
+    entry!("base", ToListOptions, |o: ToListOptions| to_list(&o.outputs.0)),
+];
+
+fn unflatten(what: &str, flat: &Tree<Tensor>, signature: &Tree<TensorSpec>) -> Result<HostValue> {
+    let wrong = |text: String| Error::new("WeightsMismatch", format!("unflattenWeightsAndState: {text}"));
+    let leaves = flat.leaves();
+    let expected = signature.leaves();
+    if leaves.len() != expected.len() {
+        return Err(wrong(format!("{} tensors for {what} of {}", leaves.len(), expected.len())));
+    }
+    // Leaves come in flattening order, which differs from the standing order where dictionaries are.
+    let pairs: Vec<_> = expected.into_iter().zip(leaves).collect();
+    let tree = signature.try_map(&mut |spec| {
+        let (_, t) = pairs.iter().find(|(s, _)| std::ptr::eq(*s, spec)).ok_or_else(|| wrong("lost a leaf".into()))?;
+        if TensorSpec::of(t).shape != spec.shape {
+            return Err(wrong(format!("{} stands where the signature says {spec}", TensorSpec::of(t))));
+        }
+        Ok((*t).clone())
+    })?;
+    Ok(HostValue::tree(&tree))
+}
+
+/// Values of tensors as nested lists.
+fn to_list(tree: &Tree<Tensor>) -> Result<HostValue> {
+    fn nest(shape: &[usize], values: &[f64], one: &impl Fn(f64) -> HostValue) -> HostValue {
+        match shape {
+            [] => one(values[0]),
+            [n, rest @ ..] => {
+                let size = rest.iter().product::<usize>();
+                HostValue::List((0..*n).map(|i| nest(rest, &values[i * size..(i + 1) * size], one)).collect())
+            }
+        }
+    }
+    Ok(match tree {
+        Tree::Leaf(t) if t.dtype() == DType::Bool => nest(t.shape(), &t.to_f64_vec()?, &|v| HostValue::Bool(v != 0.0)),
+        Tree::Leaf(t) => nest(t.shape(), &t.to_f64_vec()?, &HostValue::Number),
+        Tree::Tuple(v) => HostValue::List(v.iter().map(to_list).collect::<Result<_>>()?),
+        other => return Err(Error::option(format!("toList: `outputs` must be tensors, got {}", other.describe()))),
+    })
+}
+
+type Signature = dyn Fn(&[TensorSpec]) -> Result<Vec<TensorSpec>> + Send + Sync;
+type Forward = dyn Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync;
+
+/// A leaf of two functions, without weights, state or randomness.
+#[derive(Clone)]
+struct Pure {
+    name: String,
+    arity: Arity,
+    open: bool,
+    signature: Arc<Signature>,
+    forward: Arc<Forward>,
+}
+
+impl fmt::Debug for Pure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pure").field("name", &self.name).field("arity", &self.arity).finish_non_exhaustive()
+    }
+}
+
+impl Leaf for Pure {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+    fn arity(&self) -> Arity {
+        self.arity
+    }
+    fn open(&self) -> bool {
+        self.open
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        (self.signature)(inputs)
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        Ok((self.forward)(call.xs)?.into())
+    }
+}
+
+/// A layer of a function from inputs to outputs, with the function from input to output signatures that declares them.
+/// The number of inputs is checked before either is called.
+pub fn pure_layer(
+    name: impl Into<String>,
+    n_in: usize,
+    n_out: usize,
+    signature: impl Fn(&[TensorSpec]) -> Result<Vec<TensorSpec>> + Send + Sync + 'static,
+    forward: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static,
+) -> LayerRef {
+    let (signature, forward) = (Arc::new(signature), Arc::new(forward));
+    leaf(Pure { name: name.into(), arity: Arity::new(n_in, n_out), open: false, signature, forward })
+}
+
+/// As [`pure_layer`] with one input and output, taking any number of inputs all the same; see [`crate::Layer::open`].
+pub(crate) fn open_layer(
+    name: &str,
+    signature: impl Fn(&[TensorSpec]) -> Result<Vec<TensorSpec>> + Send + Sync + 'static,
+    forward: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static,
+) -> LayerRef {
+    let (signature, forward) = (Arc::new(signature), Arc::new(forward));
+    leaf(Pure { name: name.into(), arity: Arity::ONE, open: true, signature, forward })
+}
+
+/// A layer of an elementwise function of one tensor. `float`: whether integers become float32, as in `exp`, or stay, as in `abs`.
+pub fn elementwise(
+    name: impl Into<String>,
+    float: bool,
+    f: impl Fn(&Tensor) -> tallow_tensor::Result<Tensor> + Send + Sync + 'static,
+) -> LayerRef {
+    let signature = move |s: &[TensorSpec]| {
+        let dtype = if float { s[0].dtype.to_float() } else { s[0].dtype };
+        Ok(vec![TensorSpec::new(s[0].shape.clone(), dtype)])
+    };
+    pure_layer(name, 1, 1, signature, move |xs| Ok(vec![f(&xs[0])?]))
+}
+
+/// A layer of an elementwise function of two tensors, which broadcast and promote.
+pub fn elementwise2(
+    name: impl Into<String>,
+    f: impl Fn(&Tensor, &Tensor) -> tallow_tensor::Result<Tensor> + Send + Sync + 'static,
+) -> LayerRef {
+    pure_layer(name, 2, 1, |s| Ok(vec![s[0].broadcast(&s[1])?]), move |xs| Ok(vec![f(&xs[0], &xs[1])?]))
+}
+
+/// How a host function takes its inputs.
+#[derive(Clone, Copy)]
+enum Packing {
+    /// One argument each.
+    Separate,
+    /// One argument: the tensor, or the list if there is not exactly one.
+    Trax,
+}
+
+fn host(name: String, n_in: usize, n_out: usize, f: FnArg, packing: Packing) -> Result<LayerRef> {
+    let f = f.0;
+    let on_zeros = f.clone();
+    let signature = move |specs: &[TensorSpec]| {
+        let zeros = specs.iter().map(TensorSpec::zeros).collect::<tallow_tensor::Result<Vec<_>>>()?;
+        let ys = no_grad(|| call(&on_zeros, packing, &zeros))?;
+        check_outputs(n_out, &ys)?;
+        Ok(ys.iter().map(TensorSpec::of).collect())
+    };
+    Ok(pure_layer(name, n_in, n_out, signature, move |xs| {
+        let ys = call(&f, packing, xs)?;
+        check_outputs(n_out, &ys)?;
+        Ok(ys)
+    }))
+}
+
+fn call(f: &HostFnRef, packing: Packing, xs: &[Tensor]) -> Result<Vec<Tensor>> {
+    let mut args: Vec<HostValue> = xs.iter().cloned().map(HostValue::Tensor).collect();
+    if matches!(packing, Packing::Trax) && args.len() != 1 {
+        args = vec![HostValue::List(args)];
+    }
+    f.call(&args)?.into_tensors()
+}
+
+fn check_outputs(n_out: usize, ys: &[Tensor]) -> Result<()> {
+    if ys.len() == n_out {
+        return Ok(());
+    }
+    let s = if ys.len() == 1 { "" } else { "s" };
+    Err(Error::new(
+        "ArityMismatch",
+        format!("the function returned {} tensor{s}, but the layer was made with nOut {n_out}", ys.len()),
+    ))
+}

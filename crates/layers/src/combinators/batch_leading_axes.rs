@@ -1,0 +1,93 @@
+//! A layer for batches, applied to any number of leading axes.
+use crate::{
+    options, Arity, Base, Count, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Rebuild, Result, TensorSpec,
+};
+use std::sync::Arc;
+use tallow_tensor::{random::Key, Tensor};
+
+options! {
+    /// Applies a layer with all but the last axes joined to one batch axis, and takes them apart again.
+    ///
+    /// Shapes: with `nLastAxesToKeep` 3, `[..., w, h, c]` goes through the layer as `[batch, w, h, c]`; the output gets the leading
+    /// axes of the last input back. Weights and state: one element, the layer's.
+    /// Errors: `InvalidOption` for a layer with other than one output; `ShapeMismatch` if it changes the size of the batch.
+    pub struct BatchLeadingAxesOptions for "BatchLeadingAxes" ("layer") {
+        /// Layer to apply, with one output.
+        layer "layer": LayerArg,
+        /// How many axes are not batch axes.
+        n_last_axes_to_keep "nLastAxesToKeep": Count = Count(1),
+    }
+}
+
+/// A layer with all but the last `keep` axes joined to one batch axis.
+///
+/// # Errors
+/// `InvalidOption` for a layer with other than one output.
+pub fn batch_leading_axes(layer: LayerRef, keep: usize) -> Result<LayerRef> {
+    if layer.arity().n_out != 1 {
+        let n = layer.arity().n_out;
+        return Err(Error::option(format!("BatchLeadingAxes: the layer must have one output, it has {n}")));
+    }
+    Ok(Arc::new(BatchLeadingAxes { base: Base::new("BatchLeadingAxes"), layer: [layer], keep }))
+}
+
+#[derive(Debug)]
+struct BatchLeadingAxes {
+    base: Base,
+    layer: [LayerRef; 1],
+    keep: usize,
+}
+
+impl BatchLeadingAxes {
+    /// The leading axes and the shape with them joined. Keeping none keeps all behind a batch of one, as in Trax.
+    fn joined(&self, shape: &[usize]) -> (Vec<usize>, Vec<usize>) {
+        let leading = if self.keep == 0 { 0 } else { shape.len().saturating_sub(self.keep) };
+        let (leading, kept) = shape.split_at(leading);
+        let batch = leading.iter().product();
+        (leading.to_vec(), [&[batch], kept].concat())
+    }
+    fn parted(&self, leading: &[usize], shape: &[usize]) -> Result<Vec<usize>> {
+        match shape.split_first() {
+            Some((&batch, kept)) if batch == leading.iter().product::<usize>() => Ok([leading, kept].concat()),
+            _ => Err(Error::shape(format!(
+                "{} returned shape {shape:?}, whose first axis is not the joined {leading:?}",
+                self.layer[0].base().name
+            ))),
+        }
+    }
+    fn no_inputs() -> Error {
+        Error::new("ArityMismatch", "there is no input to take leading axes from")
+    }
+    fn joined_specs(&self, inputs: &[TensorSpec]) -> Vec<TensorSpec> {
+        inputs.iter().map(|s| s.with_shape(self.joined(&s.shape).1)).collect()
+    }
+}
+
+impl Layer for BatchLeadingAxes {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+    fn arity(&self) -> Arity {
+        self.layer[0].arity()
+    }
+    fn sublayers(&self) -> &[LayerRef] {
+        &self.layer
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let leading = self.joined(&inputs.last().ok_or_else(Self::no_inputs)?.shape).0;
+        let ys = crate::signature(&self.layer[0], &self.joined_specs(inputs))?;
+        ys.iter().map(|y| Ok(y.with_shape(self.parted(&leading, &y.shape)?))).collect()
+    }
+    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
+        cx.init(&self.layer[0], &self.joined_specs(inputs))
+    }
+    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let leading = self.joined(xs.last().ok_or_else(Self::no_inputs)?.shape()).0;
+        let xs = xs.iter().map(|x| Ok(x.reshape(&self.joined(x.shape()).1)?)).collect::<Result<_>>()?;
+        let ys = cx.apply(&self.layer[0], xs, key)?;
+        ys.iter().map(|y| Ok(y.reshape(&self.parted(&leading, y.shape())?)?)).collect()
+    }
+    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
+        Arc::new(Self { base: self.base.rebuilt(r), layer: [r.layer(&self.layer[0])], keep: self.keep })
+    }
+}

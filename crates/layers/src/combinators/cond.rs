@@ -1,0 +1,116 @@
+//! One of two layers, chosen by a third.
+use super::serial;
+use crate::{
+    apply::check_stack, options, Arity, Base, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Rebuild, Result, TensorSpec,
+};
+use std::sync::Arc;
+use tallow_tensor::{random::Key, Tensor};
+
+options! {
+    /// Applies one of two layers: `cond(x) ? true(y) : false(y)`, where `x` are the first inputs and `y` those after them.
+    ///
+    /// Only the chosen layer runs, and only its state is updated. Without `false` the inputs `y` pass through.
+    /// Shapes: `cond` returns one element; `true` and `false` return the same shapes. Weights and state: one element for each of the three.
+    /// Errors: `InvalidOption` if `cond` does not have one output, or `true` and `false` differ in inputs or outputs;
+    /// `ShapeMismatch` if their outputs differ in shape, or `cond` returns more than one element.
+    pub struct CondOptions for "Cond" ("cond", "true") {
+        /// Layer that decides.
+        cond "cond": LayerArg,
+        /// Layer applied if the decision is not 0.
+        when_true "true": LayerArg,
+        /// Layer applied if the decision is 0.
+        when_false "false": Option<LayerArg> = None,
+        /// Printed name.
+        name "name": String = "Cond".into(),
+    }
+}
+
+/// `cond(x) ? true(y) : false(y)`.
+///
+/// # Errors
+/// `InvalidOption` for layers whose inputs and outputs do not fit together.
+pub fn cond(o: CondOptions) -> Result<LayerRef> {
+    let layers = [o.cond.0, o.when_true.0, o.when_false.map_or_else(|| serial(Vec::new()), |l| l.0)];
+    let [c, t, f] = [layers[0].arity(), layers[1].arity(), layers[2].arity()];
+    if c.n_out != 1 {
+        return Err(Error::option(format!("Cond: `cond` must have one output, it has {}", c.n_out)));
+    }
+    if t != f {
+        return Err(Error::option(format!(
+            "Cond: `true` and `false` must take and return equally many tensors, but `true` is {} to {} and `false` {} to {}",
+            t.n_in, t.n_out, f.n_in, f.n_out
+        )));
+    }
+    let arity = Arity::new(c.n_in + t.n_in, t.n_out);
+    Ok(Arc::new(Cond { base: Base::new(o.name), layers, arity }))
+}
+
+#[derive(Debug)]
+struct Cond {
+    base: Base,
+    /// Deciding, for true, for false.
+    layers: [LayerRef; 3],
+    arity: Arity,
+}
+
+impl Cond {
+    /// The inputs of the deciding layer, those of the chosen one, and the rest of the stack.
+    fn shares<'a, T>(&self, items: &'a [T]) -> Result<[&'a [T]; 3]> {
+        check_stack(self.arity, items.len())?;
+        let (x, rest) = items.split_at(self.layers[0].arity().n_in);
+        let (y, rest) = rest.split_at(self.layers[1].arity().n_in);
+        Ok([x, y, rest])
+    }
+}
+
+impl Layer for Cond {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+    fn arity(&self) -> Arity {
+        self.arity
+    }
+    fn open(&self) -> bool {
+        true
+    }
+    fn sublayers(&self) -> &[LayerRef] {
+        &self.layers
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let [_, y, rest] = self.shares(inputs)?;
+        let mut out = crate::signature(&self.layers[1], y)?;
+        let other = crate::signature(&self.layers[2], y)?;
+        if out != other {
+            return Err(Error::shape(format!("`true` returns {}, but `false` {}", list(&out), list(&other))));
+        }
+        out.extend_from_slice(rest);
+        Ok(out)
+    }
+    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
+        let [x, y, _] = self.shares(inputs)?;
+        cx.init(&self.layers[0], x)?;
+        cx.init(&self.layers[1], y)?;
+        cx.init(&self.layers[2], y)
+    }
+    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let [x, y, rest] = self.shares(&xs)?;
+        let keys = key.split(3);
+        let decision = cx.apply(&self.layers[0], x.to_vec(), keys[0])?;
+        let chosen = match &decision[0] {
+            d if d.size() == 1 && d.item()? != 0.0 => 1,
+            d if d.size() == 1 => 2,
+            d => return Err(Error::shape(format!("`cond` must return one element, it returned shape {:?}", d.shape()))),
+        };
+        let mut ys = cx.apply(&self.layers[chosen], y.to_vec(), keys[chosen])?;
+        ys.extend_from_slice(rest);
+        Ok(ys)
+    }
+    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
+        let layers = self.layers.each_ref().map(|l| r.layer(l));
+        Arc::new(Self { base: self.base.rebuilt(r), layers, arity: self.arity })
+    }
+}
+
+fn list(specs: &[TensorSpec]) -> String {
+    specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,60 @@
+//! Taking inputs off a stack and putting outputs onto it, as functions.
+use crate::{entry, options, registry::Entry, Count, HostValue, TensorNest, Tree};
+use tallow_tensor::Tensor;
+
+/// The functions of this module.
+pub static FUNCTIONS: &[Entry<HostValue>] = &[
+    entry!("combinators", InputsFromStackOptions, |o: InputsFromStackOptions| {
+        Ok::<_, crate::Error>(HostValue::tree(&inputs_from_stack(&o.stack.0, o.n.0)))
+    }),
+    entry!("combinators", OutputsOntoStackOptions, |o: OutputsOntoStackOptions| {
+        Ok::<_, crate::Error>(HostValue::tree(&outputs_onto_stack(&o.outputs.0, &o.stack.0, o.n.0)))
+    }),
+];
+
+options! {
+    /// The top `n` items of a stack: the item itself if it is one, else an array.
+    pub struct InputsFromStackOptions for "inputsFromStack" ("stack", "n") {
+        /// Tensors, the top first, or one tensor.
+        stack "stack": TensorNest,
+        /// How many.
+        n "n": Count,
+    }
+}
+
+options! {
+    /// The stack with its top `n` items replaced by outputs: the item itself if it is one, else an array.
+    pub struct OutputsOntoStackOptions for "outputsOntoStack" ("outputs", "stack", "n") {
+        /// Tensors that replace them, or one tensor.
+        outputs "outputs": TensorNest,
+        /// Tensors, the top first, or one tensor.
+        stack "stack": TensorNest,
+        /// How many are replaced.
+        n "n": Count,
+    }
+}
+
+fn items(tree: &Tree<Tensor>) -> &[Tree<Tensor>] {
+    match tree {
+        Tree::Tuple(v) => v,
+        one => std::slice::from_ref(one),
+    }
+}
+
+fn single_or_tuple(mut items: Vec<Tree<Tensor>>) -> Tree<Tensor> {
+    if items.len() == 1 {
+        items.remove(0)
+    } else {
+        Tree::Tuple(items)
+    }
+}
+
+/// The top `n` items of a stack: the item itself if it is one.
+pub fn inputs_from_stack(stack: &Tree<Tensor>, n: usize) -> Tree<Tensor> {
+    single_or_tuple(items(stack).iter().take(n).cloned().collect())
+}
+
+/// The stack with its top `n` items replaced by `outputs`: the item itself if it is one.
+pub fn outputs_onto_stack(outputs: &Tree<Tensor>, stack: &Tree<Tensor>, n: usize) -> Tree<Tensor> {
+    single_or_tuple(items(outputs).iter().chain(items(stack).iter().skip(n)).cloned().collect())
+}

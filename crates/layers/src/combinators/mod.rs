@@ -1,0 +1,72 @@
+//! Layers that compose layers, and layers that rearrange the stack between them.
+//!
+//! Data flows over a stack: each layer of a [`serial`] takes its inputs off the top and puts its outputs there.
+mod batch_leading_axes;
+mod bidirectional;
+mod branch;
+mod cache;
+mod chunk;
+mod cond;
+mod functions;
+mod merge;
+mod parallel;
+mod scan;
+mod select;
+mod serial;
+mod side_outputs;
+
+pub use crate::base::pure_layer as pure;
+pub use batch_leading_axes::{batch_leading_axes, BatchLeadingAxesOptions};
+pub use bidirectional::{bidirectional, BidirectionalOptions};
+pub use branch::{branch, branch_named, residual, BranchOptions, ResidualOptions};
+pub use cache::{cache, CacheOptions};
+pub use chunk::{chunk, ChunkOptions};
+pub use cond::{cond, CondOptions};
+pub use functions::{inputs_from_stack, outputs_onto_stack, FUNCTIONS};
+pub use merge::{add, concatenate, gate, multiply, split, subtract_top, ConcatenateOptions, SplitOptions};
+pub use parallel::{parallel, parallel_named, ParallelOptions};
+pub use scan::{scan, ScanOptions};
+pub use select::{drop_top, dup, flatten_list, select, select_named, swap, SelectOptions};
+pub use serial::{serial, serial_named, SerialOptions};
+pub use side_outputs::{serial_with_side_outputs, SideOutputs, SideOutputsOptions};
+
+use crate::{entry, registry::Entry, LayerNest, LayerRef, Result};
+
+/// The layers of this module.
+pub static LAYERS: &[Entry<LayerRef>] = &[
+    entry!("combinators", SerialOptions, serial::build),
+    entry!("combinators", ParallelOptions, parallel::build),
+    entry!("combinators", ConcatenateOptions, |o: ConcatenateOptions| Ok(concatenate(o.n_items.0, o.axis.0))),
+    entry!("combinators", SplitOptions, |o: SplitOptions| Ok(split(o.n_items.0, o.axis.0))),
+    entry!("combinators", ScanOptions, scan),
+    entry!("combinators", CondOptions, cond),
+    entry!("combinators", ChunkOptions, |o: ChunkOptions| chunk(o.layer.0, o.chunk_size.0, o.pass_unchunkable)),
+    entry!("combinators", BranchOptions, |o: BranchOptions| branch_named(&o.name, o.layers.0)),
+    entry!("combinators", ResidualOptions, |o: ResidualOptions| residual(o.layers.0, o.shortcut)),
+    entry!("combinators", SelectOptions, select::build),
+    entry!("combinators", select::DropOptions, |_| Ok(drop_top())),
+    entry!("combinators", select::DupOptions, |_| Ok(dup())),
+    entry!("combinators", select::SwapOptions, |_| Ok(swap())),
+    entry!("combinators", SideOutputsOptions, side_outputs::build),
+    entry!("combinators", select::FlattenListOptions, |_| Ok(flatten_list())),
+    entry!("combinators", merge::AddOptions, |_| Ok(add())),
+    entry!("combinators", merge::SubtractTopOptions, |_| Ok(subtract_top())),
+    entry!("combinators", merge::MultiplyOptions, |_| Ok(multiply())),
+    entry!("combinators", merge::GateOptions, |_| Ok(gate())),
+    entry!("combinators", CacheOptions, |o: CacheOptions| Ok(cache(o.layer.0))),
+    entry!("combinators", BatchLeadingAxesOptions, |o: BatchLeadingAxesOptions| {
+        batch_leading_axes(o.layer.0, o.n_last_axes_to_keep.0)
+    }),
+    entry!("combinators", BidirectionalOptions, |o: BidirectionalOptions| {
+        bidirectional(&o.forward_layer.0, o.axis.0, o.merge_layer.map(|l| l.0))
+    }),
+];
+
+/// One layer for an entry of a list: `null` and `[]` are no-ops, a list is a [`serial`].
+fn as_layer(nest: LayerNest) -> Result<LayerRef> {
+    match nest {
+        LayerNest::Null => Ok(serial(Vec::new())),
+        LayerNest::One(l) => Ok(l),
+        list @ LayerNest::List(_) => Ok(serial(serial::flat("Serial", vec![list])?)),
+    }
+}

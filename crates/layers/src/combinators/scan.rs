@@ -1,0 +1,204 @@
+//! A layer applied step by step along an axis.
+use crate::{
+    options, remat::Recompute, Arity, Axis, Base, Count, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Loader, Mode,
+    Rebuild, Result, TensorSpec, Tree, View,
+};
+use std::sync::Arc;
+use tallow_tensor::{custom_vjp, random::Key, Tensor};
+
+options! {
+    /// Applies a layer to the slices along an axis, one after another, handing carried values from step to step.
+    ///
+    /// The last `nCarry` inputs are the first carried values, the last `nCarry` outputs the final ones; the other inputs are sliced and the other
+    /// outputs stacked along `axis`. Step `i` draws from the key folded with `i`.
+    /// Shapes: sliced inputs have equal sizes along `axis`; carried values keep their shape from step to step.
+    /// State: `[the layer's, carried values]`; in mode `'predict'` the carried values of the last call are where the next one starts.
+    /// Errors: `InvalidOption` when nothing is left to slice; `ShapeMismatch` for sizes or carried shapes that differ.
+    pub struct ScanOptions for "Scan" ("layer") {
+        /// Layer to apply at each step.
+        layer "layer": LayerArg,
+        /// Axis to slice along.
+        axis "axis": Axis = Axis(0),
+        /// Number of carried values.
+        n_carry "nCarry": Count = Count(1),
+        /// Whether the backward pass computes each step anew instead of keeping its intermediate values.
+        remat "remat": bool = false,
+        /// `'predict'` keeps the carried values between calls.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+/// A layer applied step by step along an axis.
+///
+/// # Errors
+/// `InvalidOption` when all inputs are carried, or there are fewer outputs than carried values.
+pub fn scan(o: ScanOptions) -> Result<LayerRef> {
+    let ScanOptions { layer, axis, n_carry: Count(n_carry), remat, mode } = o;
+    let a = layer.0.arity();
+    if a.n_in <= n_carry || a.n_out < n_carry {
+        return Err(Error::option(format!(
+            "Scan: `nCarry` {n_carry} leaves no input to slice, or exceeds the outputs, of a layer with {} inputs and {} outputs",
+            a.n_in, a.n_out
+        )));
+    }
+    Ok(Arc::new(Scan { base: Base::new("Scan"), layer: [layer.0], axis: axis.0, n_carry, remat, mode }))
+}
+
+#[derive(Debug)]
+struct Scan {
+    base: Base,
+    layer: [LayerRef; 1],
+    axis: isize,
+    n_carry: usize,
+    remat: bool,
+    mode: Mode,
+}
+
+impl Scan {
+    fn sublayer(&self) -> &LayerRef {
+        &self.layer[0]
+    }
+    fn n_sliced(&self) -> usize {
+        self.arity().n_in - self.n_carry
+    }
+    fn n_stacked(&self) -> usize {
+        self.arity().n_out - self.n_carry
+    }
+    /// The number of steps, and the signatures of the layer's inputs in one.
+    fn step(&self, inputs: &[TensorSpec]) -> Result<(usize, Vec<TensorSpec>)> {
+        let mut specs = inputs.to_vec();
+        let mut steps = None;
+        for (s, original) in specs[..self.n_sliced()].iter_mut().zip(inputs) {
+            let at = s.axis(self.axis)?;
+            let n = s.shape.remove(at);
+            if *steps.get_or_insert(n) != n {
+                let text = format!("{} and {original} have different sizes along axis {}", inputs[0], self.axis);
+                return Err(Error::shape(text));
+            }
+        }
+        Ok((steps.unwrap_or(0), specs))
+    }
+    fn stacked(&self, s: &TensorSpec, n: usize) -> Result<TensorSpec> {
+        let mut shape = s.shape.clone();
+        shape.push(n);
+        let stacked = s.with_shape(shape);
+        let at = stacked.axis(self.axis)?;
+        let mut shape = s.shape.clone();
+        shape.insert(at, n);
+        Ok(s.with_shape(shape))
+    }
+    fn check_carry(&self, before: &[TensorSpec], after: &[TensorSpec]) -> Result<()> {
+        for (b, a) in before.iter().zip(after) {
+            if a != b {
+                return Err(Error::shape(format!("a carried value went into the step as {b} and came out as {a}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Layer for Scan {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+    fn arity(&self) -> Arity {
+        self.layer[0].arity()
+    }
+    fn sublayers(&self) -> &[LayerRef] {
+        &self.layer
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let (n, specs) = self.step(inputs)?;
+        let mut ys = crate::signature(self.sublayer(), &specs)?;
+        let k = self.n_stacked();
+        self.check_carry(&specs[self.n_sliced()..], &ys[k..])?;
+        for y in &mut ys[..k] {
+            *y = self.stacked(y, n)?;
+        }
+        Ok(ys)
+    }
+    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
+        cx.init(self.sublayer(), &self.step(inputs)?.1)
+    }
+    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let inputs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
+        let (n, mut specs) = self.step(&inputs)?;
+        let (sliced, first) = xs.split_at(self.n_sliced());
+        let mut carry = first.to_vec();
+        let keeps = self.mode == Mode::Predict && self.n_carry > 0;
+        if keeps {
+            let kept = cx.state(self.base.id);
+            if !kept.is_empty() {
+                carry = kept.leaves().into_iter().cloned().collect();
+                specs.truncate(self.n_sliced());
+                specs.extend(carry.iter().map(TensorSpec::of));
+            }
+        }
+        let k = self.n_stacked();
+        let mut columns: Vec<Vec<Tensor>> = vec![Vec::with_capacity(n); k];
+        let mut slices = sliced
+            .iter()
+            .map(|x| Ok(unstack(x, self.axis)?.into_iter()))
+            .collect::<Result<Vec<_>>>()?;
+        let recompute = self.remat.then(|| Recompute::new(self.sublayer()));
+        for i in 0..n {
+            let mut inputs: Vec<Tensor> = slices.iter_mut().filter_map(Iterator::next).collect();
+            inputs.append(&mut carry);
+            let key = key.fold_in(i as u32);
+            let mut ys = match &recompute {
+                Some(r) => r.apply(cx, inputs, key)?,
+                None => cx.apply(self.sublayer(), inputs, key)?,
+            };
+            carry = ys.split_off(k);
+            self.check_carry(&specs[self.n_sliced()..], &carry.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+            columns.iter_mut().zip(ys).for_each(|(column, y)| column.push(y));
+        }
+        let mut ys = if n == 0 {
+            let outputs = crate::signature(self.sublayer(), &specs)?;
+            outputs[..k].iter().map(|y| Ok(self.stacked(y, 0)?.zeros()?)).collect::<Result<Vec<_>>>()?
+        } else {
+            columns.iter().map(|column| Ok(Tensor::stack(column, self.axis)?)).collect::<Result<Vec<_>>>()?
+        };
+        let state = if keeps { Tree::tuple(carry.iter().cloned()) } else { Tree::EMPTY };
+        cx.set_state(self.base.id, state);
+        ys.append(&mut carry);
+        Ok(ys)
+    }
+    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
+        Arc::new(Self {
+            base: self.base.rebuilt(r),
+            layer: [r.layer(self.sublayer())],
+            axis: self.axis,
+            n_carry: self.n_carry,
+            remat: self.remat,
+            mode: r.mode.unwrap_or(self.mode),
+        })
+    }
+    fn view_state(&self, v: &mut View) -> Tree<Tensor> {
+        Tree::Tuple(vec![v.state_of(self.sublayer()), v.own(self.base.id)])
+    }
+    fn load_state(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
+        let [inner, own] = l.pair(&self.base, tree)?;
+        l.own(self.base.id, own)?;
+        l.state_of(self.sublayer(), inner)
+    }
+}
+
+/// The slices along an axis, views of `x`. One node of autodiff for all, so that the gradient of `n` slices is one stack, not `n` sums.
+fn unstack(x: &Tensor, axis: isize) -> Result<Vec<Tensor>> {
+    let at = TensorSpec::of(x).axis(axis)?;
+    let n = x.shape()[at];
+    let mut shape = x.shape().to_vec();
+    shape.remove(at);
+    let (dtype, device) = (x.dtype(), x.device().clone());
+    Ok(custom_vjp(
+        std::slice::from_ref(x),
+        |x| Ok(((0..n).map(|i| x[0].index(axis, i as isize)).collect::<tallow_tensor::Result<_>>()?, ())),
+        move |(), cts, _| {
+            let zeros = Tensor::zeros(&shape, dtype, &device)?;
+            let cts: Vec<Tensor> =
+                (0..n).map(|i| cts.get(i).and_then(Clone::clone).unwrap_or_else(|| zeros.clone())).collect();
+            Ok(vec![Some(Tensor::stack(&cts, axis)?)])
+        },
+    )?)
+}

@@ -1,0 +1,157 @@
+//! Layers defined in the host language: `class Mine extends Layer`.
+//!
+//! One host function, the driver, does everything; its first argument says what. Inputs, outputs and gradients are lists,
+//! weights and state are trees, keys are uint32\[2\] tensors, signatures are records of `shape` and `dtype`:
+//! - `("init", signatures, key)` → `[weights, state]`
+//! - `("forward", inputs, weights, state, key)` → `[outputs, newState]`
+//! - `("backward", inputs, outputs, grads, weights, state, newState, key)` → `[inputGrads, weightGrads]`
+use crate::{
+    custom_gradient, leaf, options, Arity, BackwardCall, Call, Count, Error, FnArg, HostFnRef, HostValue, LayerRef,
+    Leaf, Local, Output, Result, TensorSpec, Tree,
+};
+use tallow_tensor::{no_grad, random::Key, DType, Tensor};
+
+options! {
+    /// The base of layers that are classes of their own; by itself it cannot be called.
+    ///
+    /// Shapes, weights and state: what the subclass makes of them.
+    /// Errors: `InvalidOption` when a class without `forward` is called; `ArityMismatch` when `forward` returns another number of tensors
+    /// than `nOut`; what the class itself throws.
+    pub struct LayerOptions for "Layer" () {
+        /// Number of inputs.
+        n_in "nIn": Count = Count(1),
+        /// Number of outputs.
+        n_out "nOut": Count = Count(1),
+        /// Printed name.
+        name "name": String = "Layer".into(),
+        /// Function that runs the methods of the class; given by the subclass.
+        driver "driver": Option<FnArg> = None,
+        /// Whether the class brings its own `backward`.
+        has_backward "hasBackward": bool = false,
+    }
+}
+
+/// A layer run by a driver.
+///
+/// # Errors
+/// None; a result as all constructors have.
+pub fn layer(o: LayerOptions) -> Result<LayerRef> {
+    Ok(leaf(HostLayer {
+        name: o.name,
+        arity: Arity::new(o.n_in.0, o.n_out.0),
+        driver: o.driver.map(|f| f.0),
+        has_backward: o.has_backward,
+    }))
+}
+
+#[derive(Debug, Clone)]
+struct HostLayer {
+    name: String,
+    arity: Arity,
+    driver: Option<HostFnRef>,
+    has_backward: bool,
+}
+
+impl HostLayer {
+    /// Calls a method that returns a pair.
+    fn call(&self, method: &str, args: impl IntoIterator<Item = HostValue>) -> Result<[HostValue; 2]> {
+        let Some(driver) = &self.driver else {
+            return Err(Error::option(format!("the class {} defines no {method}", self.name)));
+        };
+        let mut all = vec![HostValue::Text(method.into())];
+        all.extend(args);
+        match driver.call(&all)? {
+            HostValue::List(v) => v.try_into().map_err(|v: Vec<_>| self.no_pair(method, &format!("{} values", v.len()))),
+            other => Err(self.no_pair(method, other.what())),
+        }
+    }
+    fn no_pair(&self, method: &str, got: &str) -> Error {
+        Error::new("Internal", format!("the driver of {} must return a pair from {method}, got {got}", self.name))
+    }
+    fn run(&self, xs: &[Tensor], w: &Tree<Tensor>, s: &Tree<Tensor>, key: Key) -> Result<Output> {
+        let [ys, s] = self.call("forward", [list(xs), HostValue::tree(w), HostValue::tree(s), key_value(key)?])?;
+        let ys = ys.into_tensors()?;
+        if ys.len() != self.arity.n_out {
+            let (n, name) = (ys.len(), &self.name);
+            let what = format!("forward of {name} returned {n} tensors, but nOut is {}", self.arity.n_out);
+            return Err(Error::new("ArityMismatch", what));
+        }
+        Ok(Output { ys, state: Some(s.into_tree()?) })
+    }
+}
+
+impl Leaf for HostLayer {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+    fn arity(&self) -> Arity {
+        self.arity
+    }
+    /// A host class declares no shapes: they come from a run on zeros.
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        no_grad(|| {
+            let key = Key::new(0);
+            let Local { weights, state } = self.init(inputs, key)?;
+            let zeros = inputs.iter().map(TensorSpec::zeros).collect::<tallow_tensor::Result<Vec<_>>>()?;
+            Ok(self.run(&zeros, &weights, &state, key)?.ys.iter().map(TensorSpec::of).collect())
+        })
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        if self.driver.is_none() {
+            return Ok(Local::EMPTY);
+        }
+        let specs = HostValue::List(inputs.iter().map(spec).collect());
+        let [weights, state] = self.call("init", [specs, key_value(key)?])?;
+        Ok(Local { weights: weights.into_tree()?, state: state.into_tree()? })
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        self.run(call.xs, call.w, call.s, call.key)
+    }
+    fn has_backward(&self) -> bool {
+        self.has_backward
+    }
+    fn backward(&self, b: BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
+        let c = &b.call;
+        let args = [
+            list(c.xs),
+            list(b.ys),
+            list(b.cotangents),
+            HostValue::tree(c.w),
+            HostValue::tree(c.s),
+            HostValue::tree(b.new_state),
+            key_value(c.key)?,
+        ];
+        let [dxs, dw] = self.call("backward", args)?;
+        let dxs = match dxs {
+            HostValue::List(v) => v,
+            HostValue::Null => Vec::new(),
+            one => vec![one],
+        };
+        let dxs = dxs
+            .into_iter()
+            .map(|g| match g {
+                HostValue::Null => Ok(None),
+                HostValue::Tensor(t) => Ok(Some(t)),
+                other => Err(Error::dtype(format!("backward returned {} as a gradient", other.what()))),
+            })
+            .collect::<Result<_>>()?;
+        let dw = match dw {
+            HostValue::Null => custom_gradient::zeros_like(c.w)?,
+            dw => dw.into_tree()?,
+        };
+        Ok((dxs, dw))
+    }
+}
+
+fn list(xs: &[Tensor]) -> HostValue {
+    HostValue::List(xs.iter().cloned().map(HostValue::Tensor).collect())
+}
+
+fn key_value(key: Key) -> Result<HostValue> {
+    Ok(HostValue::Tensor(Tensor::from_vec(key.0.to_vec(), &[2])?))
+}
+
+fn spec(s: &TensorSpec) -> HostValue {
+    let dtype = |d: DType| HostValue::Text(d.name().into());
+    HostValue::Record(vec![("shape".into(), HostValue::shape(&s.shape)), ("dtype".into(), dtype(s.dtype))])
+}
