@@ -61,11 +61,27 @@ pub fn assert_close(actual: &Tensor, expected: &Tensor, dtype: DType) {
 /// When they are not close, with the first difference.
 #[track_caller]
 pub fn assert_within(actual: &Tensor, expected: &Tensor, tolerance: Tolerance) {
-    assert_eq!(actual.shape(), expected.shape(), "shapes differ");
+    if let Err(message) = within(actual, expected, tolerance) {
+        panic!("{message}");
+    }
+}
+
+/// [`assert_within`] as a result: the sentence it would panic with.
+///
+/// # Errors
+/// When they are not close.
+pub fn within(actual: &Tensor, expected: &Tensor, tolerance: Tolerance) -> std::result::Result<(), String> {
+    let shape = actual.shape();
+    if shape != expected.shape() {
+        return Err(format!("shapes differ: got {shape:?}, expected {:?}", expected.shape()));
+    }
     let (a, e) = (floats(actual), floats(expected));
-    if let Some(i) = (0..a.len()).find(|&i| !close(a[i], e[i], tolerance)) {
-        let shape = actual.shape();
-        panic!("values of shape {shape:?} differ at {:?}: got {:e}, expected {:e}", position(i, shape), a[i], e[i]);
+    match (0..a.len()).find(|&i| !close(a[i], e[i], tolerance)) {
+        None => Ok(()),
+        Some(i) => {
+            let at = position(i, shape);
+            Err(format!("values of shape {shape:?} differ at {at:?}: got {:e}, expected {:e}", a[i], e[i]))
+        }
     }
 }
 

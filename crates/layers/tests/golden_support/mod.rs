@@ -1,0 +1,5 @@
+//! Reading, evaluating and checking golden cases.
+pub mod case;
+pub mod check;
+pub mod expr;
+pub mod lambda;
