@@ -8,12 +8,14 @@ use smallvec::SmallVec;
 
 /// Elements that can be multiplied as matrices. Halves go through f32 (`ops/matmul.rs`).
 pub(crate) trait Multiply: Copy + Send + Sync + Default + 'static {
-    /// `out = a · b`, or `out += a · b` with `add`, on one thread.
+    /// The factor that changes nothing.
+    const ONE: Self;
+    /// `out = factor · a · b`, or `out += factor · a · b` with `add`, on one thread.
     ///
     /// # Safety
     /// All elements that the sizes and strides reach lie in the allocations that the pointers come from; `out` overlaps
     /// neither operand, and its elements are initialised if `add`.
-    unsafe fn tile(size: [usize; 3], out: Pointer<Self, *mut Self>, a: Pointer<Self, *const Self>, b: Pointer<Self, *const Self>, add: bool);
+    unsafe fn tile(size: [usize; 3], out: Pointer<Self, *mut Self>, a: Pointer<Self, *const Self>, b: Pointer<Self, *const Self>, factor: Self, add: bool);
 }
 
 /// A matrix in memory: where it starts and how far its rows and columns lie apart.
@@ -34,13 +36,14 @@ impl<T, P> Pointer<T, P> {
 macro_rules! float {
     ($($t:ty),*) => {$(
         impl Multiply for $t {
+            const ONE: Self = 1.0;
             #[inline]
-            unsafe fn tile([m, n, k]: [usize; 3], out: Pointer<$t, *mut $t>, a: Pointer<$t, *const $t>, b: Pointer<$t, *const $t>, add: bool) {
+            unsafe fn tile([m, n, k]: [usize; 3], out: Pointer<$t, *mut $t>, a: Pointer<$t, *const $t>, b: Pointer<$t, *const $t>, factor: $t, add: bool) {
                 // SAFETY: the caller's promise is what gemm asks for.
                 unsafe {
                     gemm::gemm(
                         m, n, k, out.at, out.cols, out.rows, add, a.at, a.cols, a.rows, b.at, b.cols, b.rows,
-                        1.0, 1.0, false, false, false, gemm::Parallelism::None,
+                        1.0, factor, false, false, false, gemm::Parallelism::None,
                     );
                 }
             }
@@ -52,18 +55,20 @@ float!(f32, f64);
 macro_rules! integer {
     ($($t:ty),*) => {$(
         impl Multiply for $t {
-            unsafe fn tile([m, n, k]: [usize; 3], out: Pointer<$t, *mut $t>, a: Pointer<$t, *const $t>, b: Pointer<$t, *const $t>, add: bool) {
+            const ONE: Self = 1;
+            unsafe fn tile([m, n, k]: [usize; 3], out: Pointer<$t, *mut $t>, a: Pointer<$t, *const $t>, b: Pointer<$t, *const $t>, factor: $t, add: bool) {
                 // SAFETY: the indices stay within the sizes, for which the caller vouches.
                 unsafe {
                     for i in 0..m as isize {
                         for j in 0..n as isize {
                             let o = out.at.offset(i * out.rows + j * out.cols);
-                            let mut sum: $t = if add { *o } else { 0 };
+                            let mut sum: $t = 0;
                             for l in 0..k as isize {
                                 let x = *a.at.offset(i * a.rows + l * a.cols);
                                 sum = sum.wrapping_add(x.wrapping_mul(*b.at.offset(l * b.rows + j * b.cols)));
                             }
-                            o.write(sum);
+                            let sum = sum.wrapping_mul(factor);
+                            o.write(if add { (*o).wrapping_add(sum) } else { sum });
                         }
                     }
                 }
@@ -111,14 +116,20 @@ fn reach(axes: &[(usize, usize)]) -> usize {
     }
 }
 
-/// `out = a · b`, or `out += a · b` with `add`, on this thread. `out` has rows `stride` apart.
-pub(crate) fn multiply<T: Multiply>(out: &mut [T], stride: usize, a: Mat<'_, T>, b: Mat<'_, T>, add: bool) {
+/// `out = factor · a · b`, or `out += factor · a · b` with `add`, on this thread. `out` has rows `stride` apart.
+pub(crate) fn multiply<T: Multiply>(out: &mut [T], stride: usize, a: Mat<'_, T>, b: Mat<'_, T>, factor: T, add: bool) {
     let size = [a.rows, b.cols, a.cols];
     assert_eq!(a.cols, b.rows, "inner sizes of a product agree");
     assert!(reach(&[(size[0], stride), (size[1], 1)]) <= out.len(), "a product fits its output");
     assert!(stride >= size[1], "rows of an output do not overlap");
+    if a.cols == 0 {
+        if !add {
+            (0..size[0]).for_each(|i| out[i * stride..i * stride + size[1]].fill(T::default()));
+        }
+        return;
+    }
     // SAFETY: the three matrices lie within their slices, and `out` is borrowed alone.
-    unsafe { T::tile(size, Pointer::new(out.as_mut_ptr(), stride, 1), a.pointer(), b.pointer(), add) }
+    unsafe { T::tile(size, Pointer::new(out.as_mut_ptr(), stride, 1), a.pointer(), b.pointer(), factor, add) }
 }
 
 /// Many matrices in a slice: each batch axis with the strides of both operands; the result is row-major.
@@ -146,9 +157,26 @@ const PIECE: usize = 1 << 21;
 /// At most so many pieces: enough to balance, few enough that packing is not repeated for nothing.
 const PIECES: usize = 32;
 
-struct Out<T>(*mut T);
-// SAFETY: the threads that share it write disjoint tiles.
+/// The start of an output that several threads write, each its own part.
+pub(crate) struct Out<T>(*mut T);
+// SAFETY: writing through it is unsafe, and who does so vouches that the parts are disjoint.
 unsafe impl<T: Send> Sync for Out<T> {}
+
+impl<T> Out<T> {
+    /// Shares the whole of `data`, or all the room it has.
+    pub(crate) fn new(data: &mut Vec<T>) -> Self {
+        Self(data.as_mut_ptr())
+    }
+    /// `len` elements from `at`.
+    ///
+    /// # Safety
+    /// They lie within the vector, which outlives the use, are initialised or only written, and nobody else uses them meanwhile.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn part(&self, at: usize, len: usize) -> &mut [T] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(at), len) }
+    }
+}
 
 impl<T: Multiply> Batched<'_, T> {
     /// Joins axes so that fewer and larger products remain: a batch axis over which only the left operand moves becomes
@@ -203,7 +231,7 @@ impl<T: Multiply> Batched<'_, T> {
         assert!(all([k, n], self.b_strides, 2) <= self.b.len(), "right operand lies within its storage");
         assert!(self.bias.is_none_or(|b| b.len() == n), "one bias per column");
         let mut out: Vec<T> = Vec::with_capacity(len);
-        let at = Out(out.as_mut_ptr());
+        let at = Out::new(&mut out);
         let work = m.saturating_mul(n).saturating_mul(k).saturating_mul(terms);
         let (rows, cols) = tile_size(m, n, (work.saturating_mul(items) / PIECE).clamp(1, PIECES).div_ceil(items));
         let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
@@ -243,7 +271,7 @@ impl<T: Multiply> Batched<'_, T> {
             let b = &self.b[b0 + b1 + col * self.b_strides[1]..];
             let (a, b) = (Pointer::new(a.as_ptr(), self.a_strides[0], self.a_strides[1]), Pointer::new(b.as_ptr(), self.b_strides[0], self.b_strides[1]));
             // SAFETY: `run` checked that all indices lie within the operands; the tile is initialised from the second term on, or by the bias.
-            unsafe { T::tile([rows, cols, k], Pointer::new(dst, n, 1), a, b, term > 0 || self.bias.is_some()) };
+            unsafe { T::tile([rows, cols, k], Pointer::new(dst, n, 1), a, b, T::ONE, term > 0 || self.bias.is_some()) };
         }
     }
 }

@@ -1,6 +1,7 @@
 //! CPU kernels on slices and candle storages. No autodiff here.
 pub(crate) mod activation;
 pub(crate) mod adam;
+pub(crate) mod attention;
 pub(crate) mod concat;
 pub(crate) mod copy;
 pub(crate) mod cross_entropy;

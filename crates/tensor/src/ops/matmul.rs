@@ -138,7 +138,7 @@ fn as_rows(x: &Raw, vector: bool) -> Result<Raw> {
 fn as_cols(x: &Raw, vector: bool) -> Result<Raw> {
     Ok(if vector { x.unsqueeze(x.rank())? } else { x.clone() })
 }
-fn batch_dims(x: &Raw) -> &[usize] {
+pub(super) fn batch_dims(x: &Raw) -> &[usize] {
     &x.dims()[..x.rank() - 2]
 }
 fn matrix_dims(x: &Raw) -> (usize, usize) {
@@ -149,7 +149,7 @@ fn is_half(dtype: DType) -> bool {
 }
 
 /// The NumPy broadcast of two shapes.
-fn broadcast(a: &[usize], b: &[usize]) -> Option<SmallVec<[usize; 4]>> {
+pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<SmallVec<[usize; 4]>> {
     let rank = a.len().max(b.len());
     let at = |s: &[usize], i: usize| (i + s.len()).checked_sub(rank).map_or(1, |j| s[j]);
     (0..rank)
@@ -162,13 +162,13 @@ fn broadcast(a: &[usize], b: &[usize]) -> Option<SmallVec<[usize; 4]>> {
 }
 
 /// The result as a tensor of `shape`.
-fn finish(raw: Raw, shape: &[usize], dtype: DType) -> Result<Tensor> {
+pub(super) fn finish(raw: Raw, shape: &[usize], dtype: DType) -> Result<Tensor> {
     Ok(Tensor::from_raw(raw.reshape(shape)?.to_dtype(dtype.storage())?, dtype))
 }
 
 /// The batched product of two operands of the same dtype and rank ≥ 2, summed over the batch axes that `out_batch`
 /// lacks or has as 1; the gradient of broadcasting is such a sum. Halves give float32. The shape is `out_batch + [m, n]`, or as many elements.
-fn product(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>, kernels: bool) -> Result<Raw> {
+pub(super) fn product(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>, kernels: bool) -> Result<Raw> {
     use candle_core::DType as C;
     if !kernels {
         return general(a, b, out_batch, bias);
@@ -264,15 +264,21 @@ fn general(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>) -> Result<
         full(&a, m, k)?.matmul(&full(&b, k, n)?)?
     };
     let dims: Vec<usize> = batch.iter().copied().chain([m, n]).collect();
-    let mut out = out.reshape(dims)?;
-    for i in 0..batch.len() {
-        let kept = (i + out_batch.len()).checked_sub(batch.len()).map_or(1, |j| out_batch[j]);
-        if kept != batch[i] {
-            out = out.sum_keepdim(i)?;
-        }
-    }
+    let out = sum_leading(out.reshape(dims)?, out_batch)?;
     match bias {
         Some(bias) => Ok(out.broadcast_add(&up(bias)?)?),
         None => Ok(out),
     }
+}
+
+/// Sums the axes before the last two that `batch` lacks or has as 1.
+pub(super) fn sum_leading(mut x: Raw, batch: &[usize]) -> Result<Raw> {
+    let rank = x.rank() - 2;
+    for i in 0..rank {
+        let kept = (i + batch.len()).checked_sub(rank).map_or(1, |j| batch[j]);
+        if kept != x.dims()[i] {
+            x = x.sum_keepdim(i)?;
+        }
+    }
+    Ok(x)
 }

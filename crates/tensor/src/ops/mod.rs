@@ -3,6 +3,7 @@
 mod activation;
 mod adam;
 pub(crate) mod args;
+mod attention;
 mod binary;
 mod cast;
 mod compare;
@@ -24,6 +25,7 @@ mod unary_rules;
 pub use activation::{bias_activation, Activation};
 pub use adam::{adam_update, clip_by_global_norm, clip_factor, global_norm, AdamStep};
 pub use args::{Axes, Scalar};
+pub use attention::{attention, AttentionOptions};
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use loss::cross_entropy;

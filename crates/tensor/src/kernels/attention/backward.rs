@@ -1,0 +1,212 @@
+//! Attention backward: tiles recomputed from the saved maximum and sum of each row.
+use super::{scale_by, Kind, Place, Problem, Scalar, Stack, COLS, ROWS};
+use crate::{
+    kernels::{
+        gemm::{multiply, Mat, Out},
+        real::{simd, sum2},
+    },
+    threads,
+};
+
+/// Gradients at the full batch shape, each laid out as asked for.
+pub(crate) struct Gradients<T> {
+    pub q: Vec<T>,
+    pub k: Vec<T>,
+    pub v: Vec<T>,
+}
+
+/// What forward saved, and the cotangent.
+pub(crate) struct Saved<'a, T> {
+    pub out: Stack<'a, T>,
+    pub top: &'a [T],
+    pub total: &'a [T],
+    pub ct: Stack<'a, T>,
+}
+
+/// Groups of key tiles that are worked on at the same time, each with its own sum for the queries' gradient: enough of them
+/// for several threads when there are few matrices. Fixed by the shape, as the order of additions depends on it.
+fn groups(items: usize, key_tiles: usize) -> usize {
+    16usize.div_ceil(items).clamp(1, key_tiles.max(1)).min(8)
+}
+
+/// Gradients of attention with respect to queries, keys and values.
+pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, places: &[Place; 3]) -> Gradients<T> {
+    let items = p.items();
+    let (key_tiles, row_size) = (p.keys.div_ceil(COLS), p.queries * p.depth);
+    let groups = groups(items, key_tiles);
+    let mut grads = Gradients {
+        q: vec![T::default(); items * row_size],
+        k: vec![T::default(); items * p.keys * p.depth],
+        v: vec![T::default(); items * p.keys * p.value_depth],
+    };
+    if grads.q.is_empty() && grads.k.is_empty() && grads.v.is_empty() {
+        return grads;
+    }
+    // Σ_j strength × its cotangent, which is the product of a row of the result and its cotangent.
+    let mut inner = vec![T::default(); items * p.queries];
+    threads::for_chunks(&mut inner, p.queries.clamp(1, 1 << 10), |start, part| {
+        for (i, x) in part.iter_mut().enumerate() {
+            let (item, row) = ((start + i) / p.queries, (start + i) % p.queries);
+            *x = dot(
+                saved.out.row(&p.batch, item, row, p.value_depth),
+                saved.ct.row(&p.batch, item, row, p.value_depth),
+            );
+        }
+    });
+    let inverse: Vec<T> = saved.total.iter().map(|&t| T::ONE / t).collect();
+    let mut partial = vec![T::default(); if groups > 1 { items * groups * row_size } else { 0 }];
+    let out = (Out::new(&mut grads.q), Out::new(&mut grads.k), Out::new(&mut grads.v), Out::new(&mut partial));
+    let work = (items * p.queries * p.keys).saturating_mul(p.depth + p.value_depth);
+    threads::for_each_index(items * groups, work, |task| {
+        let (item, group) = (task / groups, task % groups);
+        let mut scratch = Scratch::new(p);
+        let mut own;
+        let dq = if groups > 1 {
+            // SAFETY: each task has its own part, and the vector outlives the loop.
+            unsafe { out.3.part(task * row_size, row_size) }
+        } else {
+            own = vec![T::default(); row_size];
+            &mut own[..]
+        };
+        for col in (group..key_tiles).step_by(groups).map(|t| t * COLS) {
+            let cols = COLS.min(p.keys - col);
+            column(p, saved, [&inner, &inverse], item, col, dq, &mut scratch);
+            // SAFETY: each task has its own key rows, which `places` send to different elements.
+            for i in 0..cols {
+                unsafe {
+                    let to = out.1.part(places[1].offset(&p.batch, item, col + i), p.depth);
+                    to.copy_from_slice(&scratch.dk[i * p.depth..(i + 1) * p.depth]);
+                    let to = out.2.part(places[2].offset(&p.batch, item, col + i), p.value_depth);
+                    to.copy_from_slice(&scratch.dv[i * p.value_depth..(i + 1) * p.value_depth]);
+                }
+            }
+        }
+        if groups == 1 {
+            for i in 0..p.queries {
+                // SAFETY: each task has its own query rows, which `places` send to different elements.
+                let to = unsafe { out.0.part(places[0].offset(&p.batch, item, i), p.depth) };
+                to.copy_from_slice(&dq[i * p.depth..(i + 1) * p.depth]);
+            }
+        }
+    });
+    if groups > 1 {
+        threads::for_each_index(items * p.queries, items * row_size * groups, |index| {
+            let (item, i) = (index / p.queries, index % p.queries);
+            // SAFETY: each call has its own query row.
+            let to = unsafe { out.0.part(places[0].offset(&p.batch, item, i), p.depth) };
+            for g in 0..groups {
+                let from = &partial[(item * groups + g) * row_size + i * p.depth..];
+                to.iter_mut().zip(from).for_each(|(t, &f)| *t += f);
+            }
+        });
+    }
+    grads
+}
+
+/// Memory of one task.
+struct Scratch<T> {
+    strengths: Vec<T>,
+    cotangents: Vec<T>,
+    factors: Vec<T>,
+    allowed: Vec<u8>,
+    words: Vec<u32>,
+    dk: Vec<T>,
+    dv: Vec<T>,
+}
+
+impl<T: Scalar> Scratch<T> {
+    fn new(p: &Problem<'_, T>) -> Self {
+        let cols = COLS.min(p.keys);
+        let of = |n| vec![T::default(); n];
+        Self {
+            strengths: of(ROWS * cols),
+            cotangents: of(ROWS * cols),
+            factors: of(if p.dropout.is_some() { ROWS * cols } else { 0 }),
+            allowed: vec![0; if p.causal || p.mask.is_some() { ROWS * cols } else { 0 }],
+            words: vec![0; cols],
+            dk: of(cols * p.depth),
+            dv: of(cols * p.value_depth),
+        }
+    }
+}
+
+/// All query blocks against one block of keys: its gradients in `dk` and `dv` of the scratch, theirs added to `dq`.
+fn column<T: Scalar>(
+    p: &Problem<'_, T>,
+    saved: &Saved<'_, T>,
+    [inner, inverse]: [&[T]; 2],
+    item: usize,
+    col: usize,
+    dq: &mut [T],
+    s: &mut Scratch<T>,
+) {
+    s.dk.fill(T::default());
+    s.dv.fill(T::default());
+    for row in (0..p.queries).step_by(ROWS) {
+        let t = p.tile(item, row, col);
+        let here = item * p.queries + row..item * p.queries + row + t.rows;
+        let kind = p.kind(t, &mut s.allowed);
+        if kind == Kind::None && !p.masked_count(&saved.top[here.clone()]) {
+            continue;
+        }
+        let n = t.rows * t.cols;
+        let (strengths, cotangents) = (&mut s.strengths[..n], &mut s.cotangents[..n]);
+        p.dots(t, kind, &s.allowed, strengths);
+        let ct = saved.ct.rows(&p.batch, item, row, [t.rows, p.value_depth]);
+        let v = p.v.rows(&p.batch, item, col, [t.cols, p.value_depth]);
+        if kind != Kind::None {
+            multiply(cotangents, t.cols, ct, v.t(), T::ONE, false);
+        }
+        strengths_of(strengths, t.cols, &saved.top[here.clone()], &inverse[here.clone()]);
+        if let Some(dropout) = &p.dropout {
+            p.keep_factors(dropout, t, &mut s.words, &mut s.factors);
+            scale_by(cotangents, &s.factors[..n]);
+        }
+        // The cotangents become those of the products before the strengths are dropped.
+        if kind != Kind::None {
+            softmax_gradient(cotangents, strengths, t.cols, &inner[here]);
+            if kind == Kind::Some {
+                super::choose(cotangents, &s.allowed[..n], T::default());
+            }
+        }
+        if p.dropout.is_some() {
+            scale_by(strengths, &s.factors[..n]);
+        }
+        multiply(&mut s.dv, p.value_depth, Mat::dense(strengths, t.rows, t.cols).t(), ct, T::ONE, true);
+        if kind != Kind::None {
+            let g = Mat::dense(cotangents, t.rows, t.cols);
+            let q = p.q.rows(&p.batch, item, row, [t.rows, p.depth]);
+            let k = p.k.rows(&p.batch, item, col, [t.cols, p.depth]);
+            multiply(&mut s.dk, p.depth, g.t(), q, p.scale, true);
+            multiply(&mut dq[row * p.depth..], p.depth, g, k, p.scale, true);
+        }
+    }
+}
+
+simd! {
+fn dot<T: Scalar>(x: &[T], y: &[T]) -> T {
+    sum2(x, y, |x, y| x * y)
+}
+}
+
+simd! {
+/// exp(product − maximum) / sum.
+fn strengths_of<T: Scalar>(x: &mut [T], cols: usize, top: &[T], inverse: &[T]) {
+    for ((row, &top), &inverse) in x.chunks_exact_mut(cols).zip(top).zip(inverse) {
+        for x in row {
+            *x = (*x - top).exp() * inverse;
+        }
+    }
+}
+}
+
+simd! {
+/// strength × (cotangent − inner product of both along the row), into the cotangents.
+fn softmax_gradient<T: Scalar>(g: &mut [T], strengths: &[T], cols: usize, inner: &[T]) {
+    for ((g, p), &inner) in g.chunks_exact_mut(cols).zip(strengths.chunks_exact(cols)).zip(inner) {
+        for (g, &p) in g.iter_mut().zip(p) {
+            *g = p * (*g - inner);
+        }
+    }
+}
+}

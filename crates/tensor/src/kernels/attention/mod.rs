@@ -1,0 +1,231 @@
+//! Softmax attention in tiles of queries × keys: the matrix of attention strengths never exists as a whole.
+//!
+//! Forward keeps a running maximum and sum per query row; backward recomputes each tile from them. A tile whose positions
+//! are all masked is left out while every row of its block has a maximum so far above the mask value that its strengths
+//! round to zero; otherwise (rows that see no key at all) it takes part, so a fully masked row attends uniformly.
+mod backward;
+mod forward;
+
+pub(crate) use backward::{backward, Saved};
+pub(crate) use forward::forward;
+
+use super::gemm::{Mat, Multiply};
+use super::real::{simd, Real};
+use crate::random::BitStream;
+use smallvec::SmallVec;
+
+/// Query rows per tile.
+const ROWS: usize = 64;
+/// Key columns per tile.
+const COLS: usize = 128;
+
+/// Floats attention is computed in.
+pub(crate) trait Scalar: Real + Multiply {
+    /// exp of less than this is zero.
+    const VANISHES: Self;
+}
+impl Scalar for f32 {
+    const VANISHES: Self = -104.0;
+}
+impl Scalar for f64 {
+    const VANISHES: Self = -746.0;
+}
+
+/// A stack of matrices whose columns are adjacent: the strides of the leading axes (0 where broadcast) and of the rows.
+pub(crate) struct Stack<'a, T> {
+    pub data: &'a [T],
+    pub batch: SmallVec<[usize; 4]>,
+    pub row: usize,
+}
+
+impl<T> Stack<'_, T> {
+    fn offset(&self, sizes: &[usize], mut item: usize) -> usize {
+        let mut at = 0;
+        for (&n, &stride) in sizes.iter().zip(&self.batch).rev() {
+            at += item % n * stride;
+            item /= n;
+        }
+        at
+    }
+    /// `rows` rows of matrix `item` from row `from`.
+    fn rows(&self, sizes: &[usize], item: usize, from: usize, [rows, cols]: [usize; 2]) -> Mat<'_, T> {
+        Mat::new(&self.data[self.offset(sizes, item) + from * self.row..], [rows, cols], [self.row, 1])
+    }
+    /// One row of matrix `item`.
+    fn row(&self, sizes: &[usize], item: usize, row: usize, cols: usize) -> &[T] {
+        let at = self.offset(sizes, item) + row * self.row;
+        &self.data[at..at + cols]
+    }
+}
+
+/// Where each matrix and row of a result lies: like [`Stack`], without the data.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub batch: SmallVec<[usize; 4]>,
+    pub row: usize,
+}
+
+impl Place {
+    fn offset(&self, sizes: &[usize], item: usize, row: usize) -> usize {
+        let at: Stack<'_, ()> = Stack { data: &[], batch: self.batch.clone(), row: self.row };
+        at.offset(sizes, item) + row * self.row
+    }
+}
+
+/// A boolean mask as bytes, any strides; nonzero = attend.
+pub(crate) struct MaskView<'a> {
+    pub data: &'a [u8],
+    pub batch: SmallVec<[usize; 4]>,
+    pub row: usize,
+    pub col: usize,
+}
+
+/// Dropout of attention strengths by a counter stream over the whole `[…, queries, keys]` matrix.
+pub(crate) struct Dropout<T> {
+    pub stream: BitStream,
+    /// A strength is kept where `word >> 9` is below.
+    pub threshold: u32,
+    /// 1 / (1 − rate).
+    pub scale: T,
+}
+
+/// What attention is computed of.
+pub(crate) struct Problem<'a, T> {
+    /// Sizes of the leading axes.
+    pub batch: SmallVec<[usize; 4]>,
+    pub q: Stack<'a, T>,
+    pub k: Stack<'a, T>,
+    pub v: Stack<'a, T>,
+    pub queries: usize,
+    pub keys: usize,
+    /// Size of a query and a key.
+    pub depth: usize,
+    /// Size of a value.
+    pub value_depth: usize,
+    pub scale: T,
+    pub causal: bool,
+    pub mask: Option<MaskView<'a>>,
+    pub mask_value: T,
+    pub dropout: Option<Dropout<T>>,
+}
+
+/// How much of a tile may be attended to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    All,
+    Some,
+    None,
+}
+
+/// A tile: query rows and key columns of one matrix.
+#[derive(Clone, Copy)]
+struct Tile {
+    item: usize,
+    row: usize,
+    rows: usize,
+    col: usize,
+    cols: usize,
+}
+
+impl<T: Scalar> Problem<'_, T> {
+    fn items(&self) -> usize {
+        self.batch.iter().product()
+    }
+    fn tile(&self, item: usize, row: usize, col: usize) -> Tile {
+        Tile { item, row, rows: ROWS.min(self.queries - row), col, cols: COLS.min(self.keys - col) }
+    }
+    /// Which positions of a tile may be attended to; for [`Kind::Some`] also as bytes in `allowed`.
+    fn kind(&self, t: Tile, allowed: &mut [u8]) -> Kind {
+        if self.causal && t.col > t.row + t.rows - 1 {
+            return Kind::None;
+        }
+        let diagonal = self.causal && t.col + t.cols - 1 > t.row;
+        let Some(mask) = &self.mask else {
+            if !diagonal {
+                return Kind::All;
+            }
+            for (i, row) in allowed.chunks_mut(t.cols).take(t.rows).enumerate() {
+                let seen = (t.row + i + 1).saturating_sub(t.col).min(t.cols);
+                row[..seen].fill(1);
+                row[seen..].fill(0);
+            }
+            return Kind::Some;
+        };
+        let place = Place { batch: mask.batch.clone(), row: mask.row };
+        let start = place.offset(&self.batch, t.item, t.row) + t.col * mask.col;
+        let (mut any, mut every) = (false, true);
+        for (i, row) in allowed.chunks_mut(t.cols).take(t.rows).enumerate() {
+            if i > 0 && mask.row == 0 && !diagonal {
+                // All rows are like the first, which is counted; copies are made below.
+                continue;
+            }
+            let seen = if diagonal { (t.row + i + 1).saturating_sub(t.col).min(t.cols) } else { t.cols };
+            let from = &mask.data[start + i * mask.row..];
+            let mut count = 0;
+            for (j, a) in row[..seen].iter_mut().enumerate() {
+                *a = u8::from(from[j * mask.col] != 0);
+                count += usize::from(*a);
+            }
+            row[seen..].fill(0);
+            any |= count > 0;
+            every &= count == t.cols;
+        }
+        match (any, every) {
+            (false, _) => Kind::None,
+            (_, true) => Kind::All,
+            _ => {
+                if mask.row == 0 && !diagonal {
+                    let (first, rest) = allowed.split_at_mut(t.cols);
+                    rest.chunks_mut(t.cols).take(t.rows - 1).for_each(|row| row.copy_from_slice(first));
+                }
+                Kind::Some
+            }
+        }
+    }
+    /// Whether masked positions count beside what these rows have seen: whether exp(mask value − maximum) is not zero in all.
+    fn masked_count(&self, top: &[T]) -> bool {
+        // Written so that NaN counts.
+        top.iter().any(|&m| !matches!((self.mask_value - m).partial_cmp(&T::VANISHES), Some(std::cmp::Ordering::Less)))
+    }
+    /// The scaled products of queries and keys of a tile, masked.
+    fn dots(&self, t: Tile, kind: Kind, allowed: &[u8], out: &mut [T]) {
+        let out = &mut out[..t.rows * t.cols];
+        if kind == Kind::None {
+            return out.fill(self.mask_value);
+        }
+        let q = self.q.rows(&self.batch, t.item, t.row, [t.rows, self.depth]);
+        let k = self.k.rows(&self.batch, t.item, t.col, [t.cols, self.depth]);
+        super::gemm::multiply(out, t.cols, q, k.t(), self.scale, false);
+        if kind == Kind::Some {
+            choose(out, &allowed[..t.rows * t.cols], self.mask_value);
+        }
+    }
+    /// Multiplies strengths of a tile by what dropout leaves of them; `factors` gets 0 or 1 / (1 − rate) for each.
+    fn keep_factors(&self, dropout: &Dropout<T>, t: Tile, words: &mut [u32], factors: &mut [T]) {
+        for (i, row) in factors[..t.rows * t.cols].chunks_mut(t.cols).enumerate() {
+            let words = &mut words[..t.cols];
+            dropout.stream.fill(((t.item * self.queries) + t.row + i) * self.keys + t.col, words);
+            for (f, &w) in row.iter_mut().zip(words.iter()) {
+                *f = if w >> 9 < dropout.threshold { dropout.scale } else { T::default() };
+            }
+        }
+    }
+}
+
+simd! {
+/// Puts `value` where nothing is allowed.
+fn choose<T: Real>(x: &mut [T], allowed: &[u8], value: T) {
+    for (x, &a) in x.iter_mut().zip(allowed) {
+        *x = if a != 0 { *x } else { value };
+    }
+}
+}
+
+simd! {
+/// Element-wise product into the first.
+fn scale_by<T: Real>(x: &mut [T], factors: &[T]) {
+    for (x, &f) in x.iter_mut().zip(factors) {
+        *x *= f;
+    }
+}
+}

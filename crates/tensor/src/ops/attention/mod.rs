@@ -1,0 +1,290 @@
+//! Softmax attention in tiles.
+mod general;
+
+use crate::{
+    autodiff::record,
+    kernels::attention::{backward, forward, Dropout, MaskView, Place, Problem, Saved, Scalar, Stack},
+    random::{bernoulli_threshold, BitStream, Key},
+    tensor::Raw,
+    DType, Element, Error, Result, Tensor,
+};
+use candle_core::Storage;
+use smallvec::{smallvec, SmallVec};
+
+/// What [`attention`] does beside softmax(q · kᵀ) · v.
+#[derive(Debug, Clone)]
+pub struct AttentionOptions {
+    /// Factor of the products of queries and keys; 1/√d in Trax.
+    pub scale: f64,
+    /// Query `i` attends to keys `0..=i` only.
+    pub causal: bool,
+    /// Bool, broadcast to `[…, Lq, Lk]`; true = attend.
+    pub mask: Option<Tensor>,
+    /// What replaces the product at masked positions, by `causal` or `mask`. Finite, so that a row whose positions are all
+    /// masked attends uniformly to all keys.
+    pub mask_value: f64,
+    /// Rate at which attention strengths are set to zero (the others are divided by 1 − rate), and the key of
+    /// `random::bernoulli(key, 1 - rate, […, Lq, Lk])`, whose bits decide which.
+    pub dropout: Option<(f64, Key)>,
+}
+
+impl Default for AttentionOptions {
+    /// Scale 1, nothing masked, mask value −10⁹, no dropout.
+    fn default() -> Self {
+        Self { scale: 1.0, causal: false, mask: None, mask_value: -1e9, dropout: None }
+    }
+}
+
+/// Softmax attention: `softmax(where(mask, scale · q kᵀ, mask_value)) · v`, strengths dropped out if asked for.
+///
+/// `q […, Lq, D]`, `k […, Lk, D]`, `v […, Lk, Dv]` with leading axes that broadcast `-> […, Lq, Dv]`. Computed in tiles, forward and
+/// backward (online softmax as in Dao et al. 2022, arXiv:2205.14135): no `Lq × Lk` matrix is made, and all that is kept for
+/// backward are the operands, the result and two numbers a row. Views such as `[B, L, H, D]` seen as
+/// `[B, H, L, D]` are read in place, and the result and the gradients then have that same layout. Halves are computed in float32.
+///
+/// # Errors
+/// `ShapeMismatch` when the shapes do not fit, `DTypeMismatch` for operands that are not floats or a mask that is not bool,
+/// `InvalidArgument` for a dropout rate outside \[0, 1).
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions) -> Result<Tensor> {
+    let dtype = q.dtype().promote(k.dtype()).promote(v.dtype());
+    if !dtype.is_float() {
+        return Err(Error::dtype(format!("attention takes floats, got {}, {} and {}", q.dtype(), k.dtype(), v.dtype())));
+    }
+    let shape = check(q, k, v, options)?;
+    let inputs = [q.cast(dtype)?, k.cast(dtype)?, v.cast(dtype)?];
+    if !q.use_kernels() {
+        let work = if dtype == DType::F64 { dtype } else { DType::F32 };
+        let wide = [inputs[0].cast(work)?, inputs[1].cast(work)?, inputs[2].cast(work)?];
+        return general::composed(&wide, &shape, options)?.cast(dtype);
+    }
+    match dtype {
+        DType::F32 => tiled::<f32>(&inputs, shape, options),
+        DType::F64 => tiled::<f64>(&inputs, shape, options),
+        _ => {
+            let up = [inputs[0].cast(DType::F32)?, inputs[1].cast(DType::F32)?, inputs[2].cast(DType::F32)?];
+            tiled::<f32>(&up, shape, options)?.cast(dtype)
+        }
+    }
+}
+
+/// Sizes that the operands agree on.
+#[derive(Debug, Clone)]
+struct Shape {
+    batch: SmallVec<[usize; 4]>,
+    queries: usize,
+    keys: usize,
+    depth: usize,
+    value_depth: usize,
+}
+
+impl Shape {
+    fn with(&self, last: [usize; 2]) -> Vec<usize> {
+        self.batch.iter().copied().chain(last).collect()
+    }
+}
+
+fn check(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions) -> Result<Shape> {
+    let fail = |why: String| {
+        Err(Error::shape(format!("attention of q {:?}, k {:?}, v {:?}: {why}", q.shape(), k.shape(), v.shape())))
+    };
+    if [q, k, v].iter().any(|t| t.rank() < 2) {
+        return fail("each needs at least two axes".into());
+    }
+    let last = |t: &Tensor| (t.shape()[t.rank() - 2], t.shape()[t.rank() - 1]);
+    let ((queries, depth), (keys, key_depth), (values, value_depth)) = (last(q), last(k), last(v));
+    if depth != key_depth {
+        return fail(format!("queries have depth {depth}, keys {key_depth}"));
+    }
+    if keys != values {
+        return fail(format!("there are {keys} keys and {values} values"));
+    }
+    let lead = |t: &Tensor| t.shape()[..t.rank() - 2].to_vec();
+    let batch = super::matmul::broadcast(&lead(q), &lead(k)).and_then(|b| super::matmul::broadcast(&b, &lead(v)));
+    let Some(batch) = batch else { return fail("leading axes do not broadcast".into()) };
+    let shape = Shape { batch, queries, keys, depth, value_depth };
+    if let Some(mask) = &options.mask {
+        if mask.dtype() != DType::Bool {
+            return Err(Error::dtype(format!("an attention mask is bool, got {}", mask.dtype())));
+        }
+        let full = shape.with([queries, keys]);
+        if super::matmul::broadcast(mask.shape(), &full).as_deref() != Some(&full) {
+            return fail(format!("a mask of shape {:?} does not broadcast to {full:?}", mask.shape()));
+        }
+    }
+    if let Some((rate, _)) = options.dropout {
+        if !(0.0..1.0).contains(&rate) {
+            return Err(Error::argument(format!("attention dropout must be at least 0 and below 1, got {rate}")));
+        }
+    }
+    Ok(shape)
+}
+
+/// A tensor on the CPU with adjacent columns, its storage held so that stacks can borrow from it.
+struct Held(Raw);
+
+impl Held {
+    fn new(t: &Tensor) -> Result<Self> {
+        let stride = t.raw().stride();
+        let adjacent = stride.last() == Some(&1) || t.shape().last().is_some_and(|&n| n <= 1);
+        Ok(Self(if adjacent { t.raw().clone() } else { crate::kernels::copy::contiguous(t.raw())? }))
+    }
+    /// Strides of the leading axes, aligned to `rank` of them, 0 where broadcast.
+    fn leading(&self, rank: usize) -> SmallVec<[usize; 4]> {
+        let (dims, strides) = (self.0.dims(), self.0.stride());
+        let own = dims.len() - 2;
+        (0..rank)
+            .map(|i| match (i + own).checked_sub(rank) {
+                Some(j) if dims[j] != 1 => strides[j],
+                _ => 0,
+            })
+            .collect()
+    }
+    /// Calls `f` with the values from the first element on.
+    fn with<T: Element, R>(&self, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+        let (storage, layout) = self.0.storage_and_layout();
+        let Storage::Cpu(cpu) = &*storage else {
+            return Err(Error::internal("a CPU kernel was given a tensor of another device"));
+        };
+        f(&cpu.as_slice::<T>()?[layout.start_offset()..])
+    }
+    fn stack<'a, T>(&self, data: &'a [T], rank: usize) -> Stack<'a, T> {
+        Stack { data, batch: self.leading(rank), row: self.0.stride()[self.0.rank() - 2] }
+    }
+}
+
+/// Where a result of `shape` goes: as the operand `like` lies, if that is a view with rows outside of heads.
+fn place_like(like: &Tensor, shape: &[usize]) -> (Place, bool) {
+    let rank = shape.len();
+    let swapped = rank >= 3 && like.rank() == rank && {
+        let s = like.raw().stride();
+        like.shape()[rank - 3] > 1 && like.shape()[rank - 2] > 1 && s[rank - 3] < s[rank - 2]
+    };
+    let mut strides = vec![1; rank];
+    for i in (0..rank.saturating_sub(1)).rev() {
+        strides[i] = strides[i + 1] * shape[i + 1];
+    }
+    if swapped {
+        strides[rank - 2] = shape[rank - 1] * shape[rank - 3];
+        strides[rank - 3] = shape[rank - 1];
+    }
+    (Place { batch: strides[..rank - 2].into(), row: strides[rank - 2] }, swapped)
+}
+
+/// Values that lie as [`place_like`] said, as a tensor of `shape`.
+fn placed<T: Element>(values: Vec<T>, shape: &[usize], swapped: bool) -> Result<Tensor> {
+    if !swapped {
+        return Tensor::from_vec(values, shape);
+    }
+    let rank = shape.len();
+    let mut stored = shape.to_vec();
+    stored.swap(rank - 3, rank - 2);
+    let t = Tensor::from_vec(values, &stored)?;
+    let view = t.raw().transpose(rank - 3, rank - 2)?;
+    Ok(t.view(view))
+}
+
+/// Operands and options as the kernels take them.
+struct Bound {
+    q: Held,
+    k: Held,
+    v: Held,
+    mask: Option<Raw>,
+    shape: Shape,
+    options: AttentionOptions,
+}
+
+impl Bound {
+    fn new([q, k, v]: &[Tensor; 3], shape: &Shape, options: &AttentionOptions) -> Result<Self> {
+        let mask = match &options.mask {
+            None => None,
+            Some(m) => Some(m.raw().broadcast_as(shape.with([shape.queries, shape.keys]))?),
+        };
+        let options = AttentionOptions { mask: None, ..options.clone() };
+        Ok(Self { q: Held::new(q)?, k: Held::new(k)?, v: Held::new(v)?, mask, shape: shape.clone(), options })
+    }
+    fn with<T: Element + Scalar, R>(&self, f: impl FnOnce(&Problem<'_, T>) -> Result<R>) -> Result<R> {
+        let (s, rank) = (&self.shape, self.shape.batch.len());
+        let locked = self.mask.as_ref().map(|m| m.storage_and_layout());
+        let mask = match &locked {
+            None => None,
+            Some((storage, layout)) => {
+                let Storage::Cpu(cpu) = &**storage else {
+                    return Err(Error::internal("a CPU kernel was given a mask of another device"));
+                };
+                let data = &cpu.as_slice::<u8>()?[layout.start_offset()..];
+                let strides = layout.stride();
+                Some(MaskView { data, batch: strides[..rank].into(), row: strides[rank], col: strides[rank + 1] })
+            }
+        };
+        let dropout = self.options.dropout.filter(|d| d.0 > 0.0).map(|(rate, key)| Dropout {
+            stream: BitStream::new(key, s.batch.iter().product::<usize>() * s.queries * s.keys),
+            threshold: bernoulli_threshold(1.0 - rate),
+            scale: T::of(1.0 / (1.0 - rate)),
+        });
+        self.q.with(|q| {
+            self.k.with(|k| {
+                self.v.with(|v| {
+                    f(&Problem {
+                        batch: s.batch.clone(),
+                        q: self.q.stack(q, rank),
+                        k: self.k.stack(k, rank),
+                        v: self.v.stack(v, rank),
+                        queries: s.queries,
+                        keys: s.keys,
+                        depth: s.depth,
+                        value_depth: s.value_depth,
+                        scale: T::of(self.options.scale),
+                        causal: self.options.causal,
+                        mask,
+                        mask_value: T::of(self.options.mask_value),
+                        dropout,
+                    })
+                })
+            })
+        })
+    }
+}
+
+/// The CPU kernel.
+fn tiled<T: Element + Scalar>(inputs: &[Tensor; 3], shape: Shape, options: &AttentionOptions) -> Result<Tensor> {
+    let bound = Bound::new(inputs, &shape, options)?;
+    let full = shape.with([shape.queries, shape.value_depth]);
+    let (place, swapped) = place_like(&inputs[0], &full);
+    let done = bound.with::<T, _>(|p| Ok(forward(p, &place)))?;
+    let value = placed(done.out, &full, swapped)?;
+    if inputs.iter().all(|t| !t.is_tracked()) {
+        return Ok(value);
+    }
+    let rows = [done.top.len()];
+    let (top, total) = (Tensor::from_vec(done.top, &rows)?, Tensor::from_vec(done.total, &rows)?);
+    let (saved, out, options) = (inputs.clone().map(|t| t.detach()), value.clone(), options.clone());
+    Ok(record(value, &[&inputs[0], &inputs[1], &inputs[2]], move |ct, need| {
+        let rank = shape.batch.len();
+        let full = [[shape.queries, shape.depth], [shape.keys, shape.depth], [shape.keys, shape.value_depth]].map(|l| shape.with(l));
+        let places = [0, 1, 2].map(|i| place_like(&saved[i], &full[i]));
+        let (held_out, held_ct) = (Held::new(&out)?, Held::new(ct)?);
+        let (top, total) = (top.values::<T>()?, total.values::<T>()?);
+        let grads = Bound::new(&saved, &shape, &options)?.with::<T, _>(|p| {
+            held_out.with(|o| {
+                held_ct.with(|c| {
+                    let s = Saved { out: held_out.stack(o, rank), top: &top, total: &total, ct: held_ct.stack(c, rank) };
+                    Ok(backward(p, &s, &[places[0].0.clone(), places[1].0.clone(), places[2].0.clone()]))
+                })
+            })
+        })?;
+        let mut result = smallvec![];
+        for (i, values) in [grads.q, grads.k, grads.v].into_iter().enumerate() {
+            result.push(if need[i] { Some(fit(placed(values, &full[i], places[i].1)?, &saved[i])?) } else { None });
+        }
+        Ok(result)
+    }))
+}
+
+/// A gradient at the full batch shape, summed to the operand's shape.
+fn fit(gradient: Tensor, like: &Tensor) -> Result<Tensor> {
+    if gradient.shape() == like.shape() {
+        return Ok(gradient);
+    }
+    let summed = super::matmul::sum_leading(gradient.raw().clone(), super::matmul::batch_dims(like.raw()))?;
+    super::matmul::finish(summed, like.shape(), like.dtype())
+}
