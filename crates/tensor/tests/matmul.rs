@@ -200,3 +200,23 @@ fn bits_do_not_depend_on_threads() {
         }
     }
 }
+
+#[test]
+fn views_are_multiplied_as_their_copies() {
+    let x = random(&[2, 9, 3, 8], 13);
+    let heads = |t: &Tensor| t.transpose(Some(&[0, 2, 1, 3])).unwrap();
+    let (a, b) = (heads(&x), heads(&random(&[2, 7, 3, 8], 14)));
+    let bt = b.swap_axes(-1, -2).unwrap();
+    let expected = naive(&a.contiguous().unwrap(), &bt.contiguous().unwrap());
+    assert_close(&a.matmul(&bt).unwrap(), &expected, DType::F64);
+    let f = |t: &[Tensor]| Ok(vec![heads(&t[0]).matmul(&t[1].swap_axes(-1, -2)?)?]);
+    check_gradients(f, &[x.clone(), random(&[3, 2, 8], 15)]);
+    // A broadcast view has strides of zero in its batch axes, a slice strides beyond its size.
+    let wide = random(&[1, 8, 5], 16).broadcast_to(&[3, 8, 5]).unwrap();
+    assert_close(&a.matmul(&wide).unwrap(), &naive(&a, &wide.contiguous().unwrap()), DType::F64);
+    let part = x.slice(&[0, 1, 0, 0], &[2, 9, 3, 8], &[1, 2, 1, 3]).unwrap();
+    let w = random(&[3, 4], 17);
+    assert_close(&part.matmul(&w).unwrap(), &naive(&part.contiguous().unwrap(), &w), DType::F64);
+    assert_close(&dense(&part, &w, None).unwrap(), &naive(&part.contiguous().unwrap(), &w), DType::F64);
+    check_gradients(|t| Ok(vec![dense(&heads(&t[0]), &t[1].swap_axes(0, 1)?, None)?]), &[x, random(&[4, 8], 18)]);
+}

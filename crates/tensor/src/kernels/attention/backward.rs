@@ -26,7 +26,7 @@ pub(crate) struct Saved<'a, T> {
 /// Groups of key tiles that are worked on at the same time, each with its own sum for the queries' gradient: enough of them
 /// for several threads when there are few matrices. Fixed by the shape, as the order of additions depends on it.
 fn groups(items: usize, key_tiles: usize) -> usize {
-    16usize.div_ceil(items).clamp(1, key_tiles.max(1)).min(8)
+    16usize.div_ceil(items.max(1)).clamp(1, key_tiles.max(1)).min(8)
 }
 
 /// Gradients of attention with respect to queries, keys and values.

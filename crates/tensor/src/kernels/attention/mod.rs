@@ -10,7 +10,7 @@ pub(crate) use backward::{backward, Saved};
 pub(crate) use forward::forward;
 
 use super::gemm::{Mat, Multiply};
-use super::real::{simd, Real};
+use super::real::{simd, Float, Real};
 use crate::random::BitStream;
 use smallvec::SmallVec;
 
@@ -20,7 +20,7 @@ const ROWS: usize = 64;
 const COLS: usize = 128;
 
 /// Floats attention is computed in.
-pub(crate) trait Scalar: Real + Multiply {
+pub(crate) trait Scalar: Real + Multiply + Float<Wide = Self> {
     /// exp of less than this is zero.
     const VANISHES: Self;
 }

@@ -55,7 +55,7 @@ fn strengths(dots: Raw, shape: &Shape, options: &AttentionOptions) -> Result<Str
         Some(m) => m.where_cond(&dots, &(dots.zeros_like()? + options.mask_value)?)?,
         None => dots,
     };
-    let whole = if shape.keys == 0 {
+    let whole = if dots.elem_count() == 0 {
         dots
     } else {
         let e = dots.broadcast_sub(&dots.max_keepdim(D::Minus1)?)?.exp()?;
