@@ -1,7 +1,21 @@
-//! GFLOP/s of the gemm crate beside the FMA peak.
+//! GFLOP/s of matrix products beside the processor's own peak: `cargo run --release -p tallow-tensor --example gemm_bench`.
 #![allow(clippy::print_stdout)]
 use std::arch::asm;
 use std::time::Instant;
+use tallow_tensor::{testing::random, threads, DType};
+
+const SHAPES: [(usize, usize, usize, usize); 9] = [
+    (1, 256, 256, 256),
+    (1, 512, 512, 512),
+    (1, 1024, 1024, 1024),
+    (1, 2048, 2048, 2048),
+    (1, 512, 512, 2048),
+    (1, 8, 512, 512),
+    (64, 128, 64, 128),
+    (1, 1, 256, 1024),
+    (1, 2048, 256, 256),
+];
+
 #[target_feature(enable = "avx2,fma")]
 unsafe fn fma256() -> f64 {
     let n: u64 = 50_000;
@@ -16,29 +30,33 @@ unsafe fn fma256() -> f64 {
     n as f64 * 12.0 * 16.0 / t.elapsed().as_secs_f64() / 1e9
 }
 fn peak(threads: usize) -> f64 {
-    let h: Vec<_> = (0..threads).map(|_| std::thread::spawn(|| (0..400).map(|_| unsafe { fma256() }).fold(0.0, f64::max))).collect();
+    let h: Vec<_> = (0..threads)
+        .map(|_| std::thread::spawn(|| (0..400).map(|_| unsafe { fma256() }).fold(0.0, f64::max)))
+        .collect();
     h.into_iter().map(|h| h.join().unwrap()).sum()
 }
 fn best(mut f: impl FnMut()) -> f64 {
     let (mut b, t0) = (f64::MAX, Instant::now());
     let mut n = 0;
-    while n < 3 || t0.elapsed().as_secs_f64() < 0.7 { let t = Instant::now(); f(); b = b.min(t.elapsed().as_secs_f64()); n += 1; }
+    while n < 3 || t0.elapsed().as_secs_f64() < 0.7 {
+        let t = Instant::now();
+        f();
+        b = b.min(t.elapsed().as_secs_f64());
+        n += 1;
+    }
     b
 }
 fn main() {
-    for threads in [1, 2] {
-        let p = peak(threads);
-        println!("threads {threads} peak {p:.1}");
-        for (b, m, k, n) in [(1, 256, 256, 256), (1, 512, 512, 512), (1, 1024, 1024, 1024), (1, 2048, 2048, 2048), (1, 512, 512, 2048), (1, 8, 512, 512), (64, 128, 64, 128)] {
-            let x: Vec<f32> = (0..b * m * k).map(|i| (i % 17) as f32 - 8.0).collect();
-            let y: Vec<f32> = (0..b * n * k).map(|i| (i % 13) as f32 - 6.0).collect();
-            let mut z = vec![0f32; b * m * n];
-            let par = if threads == 1 { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(threads) };
-            let t = best(|| for i in 0..b { unsafe {
-                gemm::gemm(m, n, k, z[i * m * n..].as_mut_ptr(), 1, n as isize, false, x[i * m * k..].as_ptr(), 1, k as isize,
-                    y[i * k * n..].as_ptr(), 1, n as isize, 0.0f32, 1.0f32, false, false, false, par) } });
-            let g = 2.0 * (b * m * k * n) as f64 / t / 1e9;
-            println!("  {b}x({m}x{k}x{n}) {g:.1} GFLOP/s {:.0} %", 100.0 * g / p);
+    for n in [1, 2] {
+        threads::set_num_threads(n).expect("a number of threads");
+        let top = peak(n);
+        println!("{n} threads, peak {top:.1} GFLOP/s");
+        for (b, m, k, n) in SHAPES {
+            let x = random(&[b, m, k], 1).cast(DType::F32).expect("floats");
+            let y = random(&[b, k, n], 2).cast(DType::F32).expect("floats");
+            let rate = |t: f64| 2.0 * (b * m * k * n) as f64 / t / 1e9;
+            let ours = rate(best(|| drop(x.matmul(&y).expect("shapes that fit"))));
+            println!("  {b} x ({m} x {k} x {n}): {ours:.1} GFLOP/s, {:.0} %", 100.0 * ours / top);
         }
     }
 }

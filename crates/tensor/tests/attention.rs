@@ -1,4 +1,5 @@
 //! Attention against its definition written out, its gradients, memory and independence of threads.
+use std::sync::{Mutex, MutexGuard};
 use tallow_tensor::{
     backward, force_general_path, memory,
     ops::{attention, AttentionOptions},
@@ -7,7 +8,6 @@ use tallow_tensor::{
     testing::{assert_close, assert_same_bits, assert_within, check_gradients, random, Tolerance},
     threads, DType, ErrorKind, Tensor,
 };
-use std::sync::{Mutex, MutexGuard};
 
 /// One test at a time: some count memory or set the number of threads.
 fn alone() -> MutexGuard<'static, ()> {
@@ -30,7 +30,13 @@ fn bools(shape: &[usize], f: impl Fn(usize) -> bool) -> Option<Tensor> {
 
 fn cases() -> Vec<Case> {
     let o = || AttentionOptions { scale: 0.4, ..Default::default() };
-    let case = |name, q: &[usize], k: &[usize], v: &[usize], options| Case { name, q: q.into(), k: k.into(), v: v.into(), options };
+    let case = |name, q: &[usize], k: &[usize], v: &[usize], options| Case {
+        name,
+        q: q.into(),
+        k: k.into(),
+        v: v.into(),
+        options,
+    };
     let key = Key::new(7);
     vec![
         case("plain", &[2, 5, 3], &[2, 7, 3], &[2, 7, 4], o()),
@@ -40,17 +46,57 @@ fn cases() -> Vec<Case> {
         case("causal", &[2, 6, 3], &[2, 6, 3], &[2, 6, 3], AttentionOptions { causal: true, ..o() }),
         case("causal, more keys", &[4, 3], &[7, 3], &[7, 3], AttentionOptions { causal: true, ..o() }),
         case("causal, more queries", &[7, 3], &[4, 3], &[4, 3], AttentionOptions { causal: true, ..o() }),
-        case("mask of all", &[2, 4, 3], &[2, 5, 3], &[2, 5, 3], AttentionOptions { mask: bools(&[2, 4, 5], |i| i % 3 != 0), ..o() }),
-        case("mask of keys", &[2, 2, 4, 3], &[2, 2, 5, 3], &[2, 2, 5, 3], AttentionOptions { mask: bools(&[2, 1, 1, 5], |i| i % 5 < 3), ..o() }),
-        case("mask of queries", &[2, 4, 3], &[2, 5, 3], &[2, 5, 3], AttentionOptions { mask: bools(&[4, 1], |i| i != 2), ..o() }),
-        case("nothing allowed", &[2, 4, 3], &[2, 5, 3], &[2, 5, 3], AttentionOptions { mask: bools(&[1], |_| false), ..o() }),
+        case(
+            "mask of all",
+            &[2, 4, 3],
+            &[2, 5, 3],
+            &[2, 5, 3],
+            AttentionOptions { mask: bools(&[2, 4, 5], |i| i % 3 != 0), ..o() },
+        ),
+        case(
+            "mask of keys",
+            &[2, 2, 4, 3],
+            &[2, 2, 5, 3],
+            &[2, 2, 5, 3],
+            AttentionOptions { mask: bools(&[2, 1, 1, 5], |i| i % 5 < 3), ..o() },
+        ),
+        case(
+            "mask of queries",
+            &[2, 4, 3],
+            &[2, 5, 3],
+            &[2, 5, 3],
+            AttentionOptions { mask: bools(&[4, 1], |i| i != 2), ..o() },
+        ),
+        case(
+            "nothing allowed",
+            &[2, 4, 3],
+            &[2, 5, 3],
+            &[2, 5, 3],
+            AttentionOptions { mask: bools(&[1], |_| false), ..o() },
+        ),
         // Row 0 sees only key 0, which the mask hides: it attends to all keys, those of the future too.
-        case("causal and a mask that hides the past", &[2, 6, 3], &[2, 6, 3], &[2, 6, 3],
-            AttentionOptions { causal: true, mask: bools(&[6], |i| i > 1), ..o() }),
-        case("a small mask value", &[2, 6, 3], &[2, 6, 3], &[2, 6, 3], AttentionOptions { causal: true, mask_value: -0.5, ..o() }),
+        case(
+            "causal and a mask that hides the past",
+            &[2, 6, 3],
+            &[2, 6, 3],
+            &[2, 6, 3],
+            AttentionOptions { causal: true, mask: bools(&[6], |i| i > 1), ..o() },
+        ),
+        case(
+            "a small mask value",
+            &[2, 6, 3],
+            &[2, 6, 3],
+            &[2, 6, 3],
+            AttentionOptions { causal: true, mask_value: -0.5, ..o() },
+        ),
         case("dropout", &[2, 4, 3], &[2, 5, 3], &[2, 5, 2], AttentionOptions { dropout: Some((0.4, key)), ..o() }),
-        case("dropout, causal, mask", &[2, 2, 5, 3], &[2, 2, 5, 3], &[2, 2, 5, 2],
-            AttentionOptions { dropout: Some((0.3, key)), causal: true, mask: bools(&[2, 1, 1, 5], |i| i != 0), ..o() }),
+        case(
+            "dropout, causal, mask",
+            &[2, 2, 5, 3],
+            &[2, 2, 5, 3],
+            &[2, 2, 5, 2],
+            AttentionOptions { dropout: Some((0.3, key)), causal: true, mask: bools(&[2, 1, 1, 5], |i| i != 0), ..o() },
+        ),
         case("shared keys", &[2, 3, 4, 2], &[2, 1, 5, 2], &[1, 5, 3], o()),
         case("shared queries", &[4, 2], &[3, 5, 2], &[3, 5, 2], AttentionOptions { causal: true, ..o() }),
         case("values of more heads", &[4, 2], &[5, 2], &[3, 5, 2], o()),
@@ -65,16 +111,39 @@ fn cases() -> Vec<Case> {
 /// Cases of several tiles, too large for central differences.
 fn large_cases() -> Vec<Case> {
     let o = || AttentionOptions { scale: 0.3, ..Default::default() };
-    let case = |name, q: &[usize], k: &[usize], v: &[usize], options| Case { name, q: q.into(), k: k.into(), v: v.into(), options };
+    let case = |name, q: &[usize], k: &[usize], v: &[usize], options| Case {
+        name,
+        q: q.into(),
+        k: k.into(),
+        v: v.into(),
+        options,
+    };
     let key = Key::new(8);
     vec![
         case("plain", &[2, 131, 8], &[2, 300, 8], &[2, 300, 5], o()),
         case("causal", &[300, 8], &[300, 8], &[300, 8], AttentionOptions { causal: true, ..o() }),
         case("causal, more keys", &[70, 8], &[400, 8], &[400, 8], AttentionOptions { causal: true, ..o() }),
-        case("padding", &[2, 2, 260, 8], &[2, 2, 260, 8], &[2, 2, 260, 8], AttentionOptions { mask: bools(&[2, 1, 1, 260], |i| i % 260 < 20 + i / 3), ..o() }),
-        case("left padding, causal", &[2, 2, 300, 8], &[2, 2, 300, 8], &[2, 2, 300, 8],
-            AttentionOptions { causal: true, mask: bools(&[2, 1, 1, 300], |i| i >= 150), ..o() }),
-        case("dropout, causal", &[3, 290, 8], &[3, 290, 8], &[3, 290, 8], AttentionOptions { causal: true, dropout: Some((0.1, key)), ..o() }),
+        case(
+            "padding",
+            &[2, 2, 260, 8],
+            &[2, 2, 260, 8],
+            &[2, 2, 260, 8],
+            AttentionOptions { mask: bools(&[2, 1, 1, 260], |i| i % 260 < 20 + i / 3), ..o() },
+        ),
+        case(
+            "left padding, causal",
+            &[2, 2, 300, 8],
+            &[2, 2, 300, 8],
+            &[2, 2, 300, 8],
+            AttentionOptions { causal: true, mask: bools(&[2, 1, 1, 300], |i| i >= 150), ..o() },
+        ),
+        case(
+            "dropout, causal",
+            &[3, 290, 8],
+            &[3, 290, 8],
+            &[3, 290, 8],
+            AttentionOptions { causal: true, dropout: Some((0.1, key)), ..o() },
+        ),
     ]
 }
 
@@ -110,7 +179,10 @@ fn naive(c: &Case, inputs: &[Tensor; 3], ct: &[f64]) -> [Vec<f64>; 4] {
     let mut full = batch.clone();
     full.extend([lq, lk]);
     let mask = c.options.mask.as_ref().map(|m| m.to_f64_vec().unwrap());
-    let drop = c.options.dropout.map(|(rate, key)| (bernoulli(key, 1.0 - rate, &full).unwrap().to_f64_vec().unwrap(), 1.0 - rate));
+    let drop = c
+        .options
+        .dropout
+        .map(|(rate, key)| (bernoulli(key, 1.0 - rate, &full).unwrap().to_f64_vec().unwrap(), 1.0 - rate));
     let items: usize = batch.iter().product();
     let mut out = vec![0.0; items * lq * dv];
     let mut g = [vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]];
@@ -120,13 +192,19 @@ fn naive(c: &Case, inputs: &[Tensor; 3], ct: &[f64]) -> [Vec<f64>; 4] {
             let place = |j: usize| (b * lq + i) * lk + j;
             let open = |j: usize| {
                 (!c.options.causal || j <= i)
-                    && mask.as_ref().is_none_or(|m| m[index(c.options.mask.as_ref().unwrap().shape(), &full, place(j))] != 0.0)
+                    && mask
+                        .as_ref()
+                        .is_none_or(|m| m[index(c.options.mask.as_ref().unwrap().shape(), &full, place(j))] != 0.0)
             };
             let at = |x: usize, r: usize, n: usize, w: usize| (x * n + r) * w;
             let dots: Vec<f64> = (0..lk)
                 .map(|j| {
                     let dot: f64 = (0..d).map(|x| q[at(bq, i, lq, d) + x] * k[at(bk, j, lk, d) + x]).sum();
-                    if open(j) { dot * c.options.scale } else { c.options.mask_value }
+                    if open(j) {
+                        dot * c.options.scale
+                    } else {
+                        c.options.mask_value
+                    }
                 })
                 .collect();
             let top = dots.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -196,15 +274,8 @@ fn values_and_gradients_are_those_of_the_definition() {
     }
     for c in cases() {
         for (dtype, close) in [(DType::F16, 4e-3), (DType::BF16, 3e-2)] {
-            let x = inputs(&c, dtype);
-            let check = || {
-                let y = attention(&x[0], &x[1], &x[2], &c.options).unwrap();
-                assert_eq!(y.dtype(), dtype);
-                let [expected, ..] = naive(&c, &x, &vec![0.0; y.size()]);
-                assert_within(&y, &Tensor::from_vec(expected, y.shape()).unwrap(), t(close));
-            };
-            check();
-            force_general_path(check);
+            holds_to_definition(&c, dtype, t(close));
+            force_general_path(|| holds_to_definition(&c, dtype, t(close)));
         }
     }
 }
@@ -274,10 +345,14 @@ fn no_matrix_of_strengths_is_made() {
 fn mistakes_are_named() {
     let _guard = alone();
     let t = |s: &[usize]| random(s, 1);
-    let fail = |q: &[usize], k: &[usize], v: &[usize], o: AttentionOptions| attention(&t(q), &t(k), &t(v), &o).unwrap_err();
+    let fail =
+        |q: &[usize], k: &[usize], v: &[usize], o: AttentionOptions| attention(&t(q), &t(k), &t(v), &o).unwrap_err();
     let o = AttentionOptions::default;
     let e = fail(&[2, 3], &[4, 5], &[4, 5], o());
-    assert_eq!((e.kind(), e.message()), (ErrorKind::ShapeMismatch, "attention of q [2, 3], k [4, 5], v [4, 5]: queries have depth 3, keys 5"));
+    assert_eq!(
+        (e.kind(), e.message()),
+        (ErrorKind::ShapeMismatch, "attention of q [2, 3], k [4, 5], v [4, 5]: queries have depth 3, keys 5")
+    );
     assert!(fail(&[2, 3], &[4, 3], &[5, 3], o()).message().contains("4 keys and 5 values"));
     assert!(fail(&[3], &[4, 3], &[4, 3], o()).message().contains("two axes"));
     assert!(fail(&[2, 2, 3], &[3, 4, 3], &[4, 3], o()).message().contains("broadcast"));
@@ -310,7 +385,8 @@ fn heads_seen_through_a_transpose_are_read_in_place() {
     let view = |t: &Tensor| t.transpose(Some(&[0, 2, 1, 3])).unwrap();
     let odd = |seed, l: usize| random(&[2, 3, 4, l], seed).transpose(Some(&[0, 1, 3, 2])).unwrap();
     for causal in [false, true] {
-        let options = AttentionOptions { causal, scale: 0.5, mask: bools(&[2, 1, 1, 140], |i| i % 7 != 3), ..Default::default() };
+        let options =
+            AttentionOptions { causal, scale: 0.5, mask: bools(&[2, 1, 1, 140], |i| i % 7 != 3), ..Default::default() };
         for x in [[1, 2, 3].map(|s| view(&split(s, 140))), [1, 2, 3].map(|s| odd(s, 140))] {
             let dense = x.clone().map(|t| t.contiguous().unwrap());
             let (a, b) = (run(&x, &options), run(&dense, &options));

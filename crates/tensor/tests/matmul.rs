@@ -138,9 +138,15 @@ fn mistakes_are_named() {
     let t = |s: &[usize]| random(s, 5);
     let kind = |a: &Tensor, b: &Tensor| a.matmul(b).unwrap_err();
     let e = kind(&t(&[2, 3]), &t(&[4, 5]));
-    assert_eq!((e.kind(), e.message()), (ErrorKind::ShapeMismatch, "matmul of [2, 3] and [4, 5]: inner sizes 3 and 4 differ"));
+    assert_eq!(
+        (e.kind(), e.message()),
+        (ErrorKind::ShapeMismatch, "matmul of [2, 3] and [4, 5]: inner sizes 3 and 4 differ")
+    );
     assert_eq!(kind(&t(&[]), &t(&[4, 5])).kind(), ErrorKind::ShapeMismatch);
-    assert_eq!(kind(&t(&[2, 1, 3]), &t(&[4, 3, 5])).message(), "matmul of [2, 1, 3] and [4, 3, 5]: batch axes do not broadcast");
+    assert_eq!(
+        kind(&t(&[2, 1, 3]), &t(&[4, 3, 5])).message(),
+        "matmul of [2, 1, 3] and [4, 3, 5]: batch axes do not broadcast"
+    );
     let flags = Tensor::from_bools(vec![1, 0], &[2]).unwrap();
     assert_eq!(kind(&flags, &flags).kind(), ErrorKind::DTypeMismatch);
     let e = dense(&t(&[2, 3]), &t(&[4, 5]), None).unwrap_err();
@@ -150,7 +156,15 @@ fn mistakes_are_named() {
 
 #[test]
 fn dense_is_product_plus_bias() {
-    for (sx, n) in [(&[3usize][..], 4usize), (&[5, 3], 4), (&[2, 5, 3], 4), (&[2, 3, 5, 7], 1), (&[0, 3], 2), (&[4, 0], 3), (&[4, 3], 0)] {
+    for (sx, n) in [
+        (&[3usize][..], 4usize),
+        (&[5, 3], 4),
+        (&[2, 5, 3], 4),
+        (&[2, 3, 5, 7], 1),
+        (&[0, 3], 2),
+        (&[4, 0], 3),
+        (&[4, 3], 0),
+    ] {
         let k = sx[sx.len() - 1];
         let (x, w, b) = (random(sx, 6), random(&[k, n], 7), random(&[n], 8));
         let mut expected = naive(&x, &w).to_f64_vec().unwrap();

@@ -15,7 +15,14 @@ pub(crate) trait Multiply: Copy + Send + Sync + Default + 'static {
     /// # Safety
     /// All elements that the sizes and strides reach lie in the allocations that the pointers come from; `out` overlaps
     /// neither operand, and its elements are initialised if `add`.
-    unsafe fn tile(size: [usize; 3], out: Pointer<Self, *mut Self>, a: Pointer<Self, *const Self>, b: Pointer<Self, *const Self>, factor: Self, add: bool);
+    unsafe fn tile(
+        size: [usize; 3],
+        out: Pointer<Self, *mut Self>,
+        a: Pointer<Self, *const Self>,
+        b: Pointer<Self, *const Self>,
+        factor: Self,
+        add: bool,
+    );
 }
 
 /// A matrix in memory: where it starts and how far its rows and columns lie apart.
@@ -223,7 +230,8 @@ impl<T: Multiply> Batched<'_, T> {
             };
         }
         let all = |inner: [usize; 2], strides: [usize; 2], which: usize| {
-            let mut axes: SmallVec<[(usize, usize); 10]> = self.batch.iter().chain(&self.summed).map(|x| (x[0], x[which])).collect();
+            let mut axes: SmallVec<[(usize, usize); 10]> =
+                self.batch.iter().chain(&self.summed).map(|x| (x[0], x[which])).collect();
             axes.extend(inner.into_iter().zip(strides));
             reach(&axes)
         };
@@ -269,7 +277,10 @@ impl<T: Multiply> Batched<'_, T> {
             let (a1, b1) = offsets(&self.summed, term);
             let a = &self.a[a0 + a1 + row * self.a_strides[0]..];
             let b = &self.b[b0 + b1 + col * self.b_strides[1]..];
-            let (a, b) = (Pointer::new(a.as_ptr(), self.a_strides[0], self.a_strides[1]), Pointer::new(b.as_ptr(), self.b_strides[0], self.b_strides[1]));
+            let (a, b) = (
+                Pointer::new(a.as_ptr(), self.a_strides[0], self.a_strides[1]),
+                Pointer::new(b.as_ptr(), self.b_strides[0], self.b_strides[1]),
+            );
             // SAFETY: `run` checked that all indices lie within the operands; the tile is initialised from the second term on, or by the bias.
             unsafe { T::tile([rows, cols, k], Pointer::new(dst, n, 1), a, b, T::ONE, term > 0 || self.bias.is_some()) };
         }

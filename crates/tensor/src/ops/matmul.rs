@@ -76,7 +76,10 @@ pub fn dense(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
         return Err(Error::dtype(format!("dense takes floats, got {dtype}")));
     }
     if x.rank() == 0 || w.rank() != 2 || x.shape()[x.rank() - 1] != w.shape()[0] {
-        return Err(Error::shape(format!("dense of {}: the last axis of x must be the first of a 2-D weight", shapes())));
+        return Err(Error::shape(format!(
+            "dense of {}: the last axis of x must be the first of a 2-D weight",
+            shapes()
+        )));
     }
     let n = w.shape()[1];
     if b.is_some_and(|b| b.shape() != [n]) {
@@ -193,7 +196,9 @@ fn raw_f32(x: &Raw) -> Result<Vec<f32>> {
     let x = crate::kernels::copy::contiguous(x)?;
     let (storage, layout) = x.storage_and_layout();
     let range = layout.start_offset()..layout.start_offset() + x.elem_count();
-    let Storage::Cpu(cpu) = &*storage else { return Err(Error::internal("a CPU kernel was given a tensor of another device")) };
+    let Storage::Cpu(cpu) = &*storage else {
+        return Err(Error::internal("a CPU kernel was given a tensor of another device"));
+    };
     let mut out = vec![0f32; x.elem_count()];
     match x.dtype() {
         candle_core::DType::F16 => cpu.as_slice::<f16>()?[range].convert_to_f32_slice(&mut out),
@@ -252,7 +257,8 @@ fn general(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>) -> Result<
     let up = |x: &Raw| x.to_dtype(if x.dtype() == C::F64 { C::F64 } else { C::F32 });
     let (a, b) = (up(a)?, up(b)?);
     let ((m, k), (_, n)) = (matrix_dims(&a), matrix_dims(&b));
-    let batch = broadcast(batch_dims(&a), batch_dims(&b)).ok_or_else(|| Error::internal("batch axes were checked before"))?;
+    let batch =
+        broadcast(batch_dims(&a), batch_dims(&b)).ok_or_else(|| Error::internal("batch axes were checked before"))?;
     let items: usize = batch.iter().product();
     let full = |x: &Raw, r: usize, c: usize| {
         let dims: Vec<usize> = batch.iter().copied().chain([r, c]).collect();

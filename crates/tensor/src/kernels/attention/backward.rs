@@ -194,7 +194,7 @@ simd! {
 fn strengths_of<T: Scalar>(x: &mut [T], cols: usize, top: &[T], inverse: &[T]) {
     for ((row, &top), &inverse) in x.chunks_exact_mut(cols).zip(top).zip(inverse) {
         for x in row {
-            *x = (*x - top).exp() * inverse;
+            *x = (*x - top).power() * inverse;
         }
     }
 }

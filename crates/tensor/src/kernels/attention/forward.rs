@@ -45,9 +45,8 @@ pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T
             words: vec![0; COLS],
         };
         // SAFETY: each task has its own rows of each output, and the vectors outlive the loop.
-        let (top, total) = unsafe {
-            (shared.1.part(item * p.queries + row, rows), shared.2.part(item * p.queries + row, rows))
-        };
+        let (top, total) =
+            unsafe { (shared.1.part(item * p.queries + row, rows), shared.2.part(item * p.queries + row, rows)) };
         block(p, item, row, top, total, &mut scratch);
         for i in 0..rows {
             // SAFETY: as above; `place` sends different rows to different elements.
@@ -100,7 +99,7 @@ fn update<T: Scalar>(dots: &mut [T], cols: usize, top: &mut [T], total: &mut [T]
         // A row of −∞ so far: its sums are zero whatever they are measured from.
         let from = if new == T::LOWEST { T::default() } else { new };
         if new > top[i] {
-            let shrink = (top[i] - from).exp();
+            let shrink = (top[i] - from).power();
             total[i] *= shrink;
             for s in &mut sums[i * depth..(i + 1) * depth] {
                 *s *= shrink;
@@ -108,7 +107,7 @@ fn update<T: Scalar>(dots: &mut [T], cols: usize, top: &mut [T], total: &mut [T]
             top[i] = new;
         }
         for x in row.iter_mut() {
-            *x = (*x - from).exp();
+            *x = (*x - from).power();
         }
         total[i] += sum(row, |x| x);
     }

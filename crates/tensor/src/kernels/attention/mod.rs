@@ -11,6 +11,7 @@ pub(crate) use forward::forward;
 
 use super::gemm::{Mat, Multiply};
 use super::real::{simd, Float, Real};
+use super::vecmath::exp_f32;
 use crate::random::BitStream;
 use smallvec::SmallVec;
 
@@ -23,12 +24,22 @@ const COLS: usize = 128;
 pub(crate) trait Scalar: Real + Multiply + Float<Wide = Self> {
     /// exp of less than this is zero.
     const VANISHES: Self;
+    /// e^x in arithmetic that vectorises.
+    fn power(self) -> Self;
 }
 impl Scalar for f32 {
     const VANISHES: Self = -104.0;
+    #[inline(always)]
+    fn power(self) -> Self {
+        exp_f32(self)
+    }
 }
 impl Scalar for f64 {
     const VANISHES: Self = -746.0;
+    #[inline(always)]
+    fn power(self) -> Self {
+        self.exp()
+    }
 }
 
 /// A stack of matrices whose columns are adjacent: the strides of the leading axes (0 where broadcast) and of the rows.

@@ -87,7 +87,9 @@ pub(super) fn composed(inputs: &[Tensor; 3], shape: &Shape, options: &AttentionO
     let scale = options.scale;
     Ok(record(value, &[&inputs[0], &inputs[1], &inputs[2]], move |ct, need| {
         let [q, k, v] = [0, 1, 2].map(|i| saved[i].raw());
-        let grad = |a: &Raw, b: &Raw, like: &Tensor| finish(product(a, b, batch_dims(like.raw()), None, false)?, like.shape(), dtype);
+        let grad = |a: &Raw, b: &Raw, like: &Tensor| {
+            finish(product(a, b, batch_dims(like.raw()), None, false)?, like.shape(), dtype)
+        };
         let dv = if need[2] { Some(grad(&t(&s.dropped()?)?, ct.raw(), &saved[2])?) } else { None };
         if !(need[0] || need[1]) {
             return Ok(smallvec![None, None, dv]);

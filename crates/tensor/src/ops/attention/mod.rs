@@ -48,7 +48,12 @@ impl Default for AttentionOptions {
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions) -> Result<Tensor> {
     let dtype = q.dtype().promote(k.dtype()).promote(v.dtype());
     if !dtype.is_float() {
-        return Err(Error::dtype(format!("attention takes floats, got {}, {} and {}", q.dtype(), k.dtype(), v.dtype())));
+        return Err(Error::dtype(format!(
+            "attention takes floats, got {}, {} and {}",
+            q.dtype(),
+            k.dtype(),
+            v.dtype()
+        )));
     }
     let shape = check(q, k, v, options)?;
     let inputs = [q.cast(dtype)?, k.cast(dtype)?, v.cast(dtype)?];
@@ -260,31 +265,28 @@ fn tiled<T: Element + Scalar>(inputs: &[Tensor; 3], shape: Shape, options: &Atte
     let (saved, out, options) = (inputs.clone().map(|t| t.detach()), value.clone(), options.clone());
     Ok(record(value, &[&inputs[0], &inputs[1], &inputs[2]], move |ct, need| {
         let rank = shape.batch.len();
-        let full = [[shape.queries, shape.depth], [shape.keys, shape.depth], [shape.keys, shape.value_depth]].map(|l| shape.with(l));
+        let full = [[shape.queries, shape.depth], [shape.keys, shape.depth], [shape.keys, shape.value_depth]]
+            .map(|l| shape.with(l));
         let places = [0, 1, 2].map(|i| place_like(&saved[i], &full[i]));
         let (held_out, held_ct) = (Held::new(&out)?, Held::new(ct)?);
         let (top, total) = (top.values::<T>()?, total.values::<T>()?);
         let grads = Bound::new(&saved, &shape, &options)?.with::<T, _>(|p| {
             held_out.with(|o| {
                 held_ct.with(|c| {
-                    let s = Saved { out: held_out.stack(o, rank), top: &top, total: &total, ct: held_ct.stack(c, rank) };
+                    let s =
+                        Saved { out: held_out.stack(o, rank), top: &top, total: &total, ct: held_ct.stack(c, rank) };
                     Ok(backward(p, &s, &[places[0].0.clone(), places[1].0.clone(), places[2].0.clone()]))
                 })
             })
         })?;
         let mut result = smallvec![];
         for (i, values) in [grads.q, grads.k, grads.v].into_iter().enumerate() {
-            result.push(if need[i] { Some(fit(placed(values, &full[i], places[i].1)?, &saved[i])?) } else { None });
+            result.push(if need[i] {
+                Some(placed(values, &full[i], places[i].1)?.sum_to(saved[i].shape())?)
+            } else {
+                None
+            });
         }
         Ok(result)
     }))
-}
-
-/// A gradient at the full batch shape, summed to the operand's shape.
-fn fit(gradient: Tensor, like: &Tensor) -> Result<Tensor> {
-    if gradient.shape() == like.shape() {
-        return Ok(gradient);
-    }
-    let summed = super::matmul::sum_leading(gradient.raw().clone(), super::matmul::batch_dims(like.raw()))?;
-    super::matmul::finish(summed, like.shape(), like.dtype())
 }
