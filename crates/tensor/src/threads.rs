@@ -3,7 +3,7 @@
 //! Work is always cut at the same places, whatever the number of threads, so results have the same bits on 1, 2 or 4 of them.
 use crate::{Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 fn build(n: usize) -> Result<Arc<ThreadPool>> {
     ThreadPoolBuilder::new()
@@ -57,36 +57,59 @@ pub fn install<R: Send>(f: impl FnOnce() -> R + Send) -> R {
 /// Elements below which splitting costs more than it gains.
 pub(crate) const GRAIN: usize = 16 * 1024;
 
-/// Calls `f(start, part)` for consecutive parts of `out`, `chunk` elements each (the last may be shorter), in parallel when it pays.
-pub(crate) fn for_chunks<T: Send>(out: &mut [T], chunk: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+/// Runs `f(i)` for `i` in `0..n` on the pool. Takes `f` by reference to a trait object: rayon's machinery is then compiled once,
+/// not once a kernel, which more than halves the crate's build time and costs nothing beside the work of an index.
+fn parallel(n: usize, f: &(dyn Fn(usize) + Sync)) {
     use rayon::prelude::*;
-    let chunk = chunk.max(1);
-    if out.len() < 2 * GRAIN || out.len() <= chunk {
-        for (i, part) in out.chunks_mut(chunk).enumerate() {
-            f(i * chunk, part);
-        }
-    } else {
-        install(|| out.par_chunks_mut(chunk).enumerate().for_each(|(i, part)| f(i * chunk, part)));
-    }
+    install(|| (0..n).into_par_iter().for_each(f));
 }
 
-/// Calls `f(i)` for `i` in `0..n`, in parallel when `work` (elements touched in all) pays.
-pub(crate) fn for_each_index(n: usize, work: usize, f: impl Fn(usize) + Sync + Send) {
-    use rayon::prelude::*;
+fn each(n: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
     if n < 2 || work < 2 * GRAIN {
         (0..n).for_each(f);
     } else {
-        install(|| (0..n).into_par_iter().for_each(f));
+        parallel(n, f);
     }
+}
+
+/// The start of a buffer whose disjoint parts are handed to different threads.
+struct Start<T>(*mut T);
+// SAFETY: only `for_chunks_of` makes one, and hands each part of the buffer to one call alone. Tested in `tests/threads.rs`.
+unsafe impl<T: Send> Sync for Start<T> {}
+
+/// Calls `f(start, part)` for consecutive parts of `out`, `chunk` elements each (the last may be shorter), in parallel when it pays.
+pub(crate) fn for_chunks<T: Send>(out: &mut [T], chunk: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    let work = out.len();
+    for_chunks_of(out, chunk, work, f);
+}
+
+/// [`for_chunks`] where `work` elements are touched to make `out`.
+pub(crate) fn for_chunks_of<T: Send>(out: &mut [T], chunk: usize, work: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    let (chunk, len) = (chunk.max(1), out.len());
+    let first = Start(out.as_mut_ptr());
+    let first = &first;
+    each(len.div_ceil(chunk), work, &|i| {
+        let start = i * chunk;
+        // SAFETY: parts `start..start + chunk` of different `i` do not overlap and lie inside `out`, which is borrowed
+        // mutably for the whole call.
+        let part = unsafe { std::slice::from_raw_parts_mut(first.0.add(start), chunk.min(len - start)) };
+        f(start, part);
+    });
+}
+
+/// Calls `f(i)` for `i` in `0..n`, in parallel when `work` (elements touched in all) pays.
+pub(crate) fn for_each_index(n: usize, work: usize, f: impl Fn(usize) + Sync) {
+    each(n, work, &f);
 }
 
 /// Calls `f` for each task, in parallel when `work` (elements touched in all) pays. For kernels that write several outputs:
 /// a task holds its part of each.
-pub(crate) fn for_tasks<T: Send>(tasks: Vec<T>, work: usize, f: impl Fn(T) + Sync + Send) {
-    use rayon::prelude::*;
-    if tasks.len() < 2 || work < 2 * GRAIN {
-        tasks.into_iter().for_each(f);
-    } else {
-        install(|| tasks.into_par_iter().for_each(f));
-    }
+pub(crate) fn for_tasks<T: Send>(tasks: Vec<T>, work: usize, f: impl Fn(T) + Sync) {
+    let tasks: Vec<Mutex<Option<T>>> = tasks.into_iter().map(|t| Mutex::new(Some(t))).collect();
+    each(tasks.len(), work, &|i| {
+        let task = tasks[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(task) = task {
+            f(task);
+        }
+    });
 }

@@ -138,12 +138,12 @@ where
         let mut out = vec![how.start(); outer * pieces];
         if pieces == 1 {
             let chunk = (GRAIN / size).max(1);
-            parts(&mut out, chunk, outer * size, |start, out| {
+            threads::for_chunks_of(&mut out, chunk, outer * size, |start, out| {
                 rows_part(&values[start * size..], size, out, up, how);
             });
             return out;
         }
-        parts(&mut out, 1, outer * size, |i, out| {
+        threads::for_chunks_of(&mut out, 1, outer * size, |i, out| {
             let (o, p) = (i / pieces, i % pieces);
             let (from, to) = (p * GRAIN, ((p + 1) * GRAIN).min(size));
             rows_part(&values[o * size + from..o * size + to], to - from, out, up, how);
@@ -162,7 +162,7 @@ where
         tasks.extend(results.chunks_mut(width).enumerate().map(|(i, part)| (first + i * width, part)));
     }
     let few = tasks.len().div_ceil(64).min((GRAIN / (tall.min(size) * width)).max(1));
-    parts(&mut tasks, few, values.len(), |_, tasks| {
+    threads::for_chunks_of(&mut tasks, few, values.len(), |_, tasks| {
         for (first, part) in tasks {
             let block = (*first / inner % size) / tall;
             columns_part(&values[*first..], inner, tall.min(size - block * tall), part, up, how);
@@ -173,18 +173,6 @@ where
         out
     } else {
         middle(&out, [outer, blocks, inner], same, how)
-    }
-}
-
-/// Calls `f(start, part)` for parts of `chunk` results, in parallel when the work behind all of them pays.
-fn parts<A: Send>(out: &mut [A], chunk: usize, work: usize, f: impl Fn(usize, &mut [A]) + Sync) {
-    use rayon::prelude::*;
-    if work < 2 * GRAIN || out.len() <= chunk {
-        for (i, part) in out.chunks_mut(chunk).enumerate() {
-            f(i * chunk, part);
-        }
-    } else {
-        threads::install(|| out.par_chunks_mut(chunk).enumerate().for_each(|(i, part)| f(i * chunk, part)));
     }
 }
 
@@ -199,7 +187,7 @@ pub(crate) fn best_index<T: Element>(
         return out;
     }
     let lines = (GRAIN / (size * inner)).max(1);
-    parts(&mut out, lines * inner, values.len(), |start, out| {
+    threads::for_chunks_of(&mut out, lines * inner, values.len(), |start, out| {
         for (l, line) in out.chunks_mut(inner).enumerate() {
             let values = &values[(start / inner + l) * size * inner..];
             for k in 1..size {
@@ -224,7 +212,7 @@ where
         return out;
     }
     let lines = (GRAIN / (size * inner)).max(1);
-    parts(&mut out, lines * size * inner, values.len(), |_, out| {
+    threads::for_chunks_of(&mut out, lines * size * inner, values.len(), |_, out| {
         let mut sums = vec![T::Acc::ZERO; inner];
         for line in out.chunks_mut(size * inner) {
             sums.fill(T::Acc::ZERO);

@@ -3,8 +3,7 @@
 //! A draw of n words splits the counters 0 … n-1 into two halves, the second padded with one 0 when n is odd, and
 //! block i takes a counter from each: so word i and word i + ⌈n/2⌉ come from the same block.
 use super::{threefry, Key};
-use crate::threads::{self, GRAIN};
-use rayon::prelude::*;
+use crate::threads;
 
 /// Draws of this many words or more are cut into pieces with keys of their own, as counters have 32 bits.
 const PIECE: usize = u32::MAX as usize;
@@ -150,16 +149,12 @@ pub(super) fn generate_wide<T: Send>(key: Key, out: &mut [T], convert: impl Fn(&
 /// Calls `task(i, low_part, high_part)` for the `i`-th parts of both, in parallel when it pays. `high` may be shorter.
 fn in_pairs<T: Send>(low: &mut [T], high: &mut [T], chunk: usize, task: impl Fn((usize, &mut [T], &mut [T])) + Sync) {
     let count = low.len().div_ceil(chunk);
-    let pays = low.len() + high.len() >= 2 * GRAIN && count > 1;
+    let work = low.len() + high.len();
     let lows = low.chunks_mut(chunk);
     let highs = high.chunks_mut(chunk).map(Some).chain(std::iter::repeat_with(|| None));
     let mut parts = Vec::with_capacity(count);
     for (i, (low, high)) in lows.zip(highs).enumerate() {
         parts.push((i, low, high.unwrap_or_default()));
     }
-    if pays {
-        threads::install(|| parts.into_par_iter().for_each(&task));
-    } else {
-        parts.into_iter().for_each(task);
-    }
+    threads::for_tasks(parts, work, task);
 }
