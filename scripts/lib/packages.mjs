@@ -4,6 +4,8 @@ import { npm } from './needs.mjs'
 import { at, readJson, root } from './paths.mjs'
 import { must, Refusal } from './run.mjs'
 
+const json = value => `${JSON.stringify(value, null, 2)}\n`
+
 /** The folders below npm/, each a platform package: "linux-x64-gnu" and so on. */
 export const platforms = () => readdirSync(at('npm')).toSorted()
 
@@ -26,6 +28,8 @@ export async function packAll(out, addons = root) {
     if (!existsSync(join(addons, file))) continue
     const folder = join(stage, platform)
     cpSync(at('npm', platform), folder, { recursive: true })
+    // napi leaves the module type open; said, it spares Node from guessing.
+    writeFileSync(join(folder, 'package.json'), json({ ...readJson(`npm/${platform}/package.json`), type: 'commonjs' }))
     cpSync(join(addons, file), join(folder, file))
     cpSync(at('LICENSE'), join(folder, 'LICENSE'))
     packed.push(await pack(folder, out))
@@ -45,7 +49,7 @@ export async function packAll(out, addons = root) {
     }),
   )
   for (const key of checkoutOnly) delete manifest[key]
-  writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ ...manifest, optionalDependencies }, null, 2)}\n`)
+  writeFileSync(join(folder, 'package.json'), json({ ...manifest, optionalDependencies }))
   return [await pack(folder, out), ...packed]
 }
 
