@@ -50,15 +50,13 @@ fn make(base: Base, layers: Vec<LayerRef>) -> LayerRef {
 }
 
 /// The layers in nested lists, in order. A lone `null` is none at all.
-pub(crate) fn flat(kind: &str, nests: Vec<LayerNest>) -> Result<Vec<LayerRef>> {
+pub(super) fn flat(kind: &str, nests: Vec<LayerNest>) -> Result<Vec<LayerRef>> {
     fn walk(kind: &str, nest: LayerNest, out: &mut Vec<LayerRef>) -> Result<()> {
         match nest {
             LayerNest::One(l) => out.push(l),
             LayerNest::List(v) => v.into_iter().try_for_each(|n| walk(kind, n, out))?,
             LayerNest::Null => {
-                return Err(Error::option(format!(
-                    "{kind}: null stands among layers; it is a no-op only when it stands alone"
-                )))
+                return Err(Error::option(format!("{kind}: null stands among layers; it is a no-op only when it stands alone")))
             }
         }
         Ok(())
