@@ -9,7 +9,13 @@ use tallow_tensor::{no_grad, DType, Tensor};
 /// The layers of this module.
 pub static LAYERS: &[Entry<LayerRef>] = &[
     entry!("base", crate::host_layer::LayerOptions, crate::host_layer::layer),
-    entry!("base", PureLayerOptions, |o: PureLayerOptions| host(o.name, o.n_in.0, o.n_out.0, o.forward_fn, Packing::Trax)),
+    entry!("base", PureLayerOptions, |o: PureLayerOptions| host(
+        o.name,
+        o.n_in.0,
+        o.n_out.0,
+        o.forward_fn,
+        Packing::Trax
+    )),
     entry!("base", FnOptions, |o: FnOptions| {
         let name = if o.name.is_empty() { "Fn".to_string() } else { o.name };
         host(name, o.f.0.arity(), o.n_out.0, o.f, Packing::Separate)

@@ -61,7 +61,9 @@ impl HostLayer {
         let mut all = vec![HostValue::Text(method.into())];
         all.extend(args);
         match driver.call(&all)? {
-            HostValue::List(v) => v.try_into().map_err(|v: Vec<_>| self.no_pair(method, &format!("{} values", v.len()))),
+            HostValue::List(v) => {
+                v.try_into().map_err(|v: Vec<_>| self.no_pair(method, &format!("{} values", v.len())))
+            }
             other => Err(self.no_pair(method, other.what())),
         }
     }

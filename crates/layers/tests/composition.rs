@@ -5,8 +5,8 @@ use tallow_layers::{
     base::pure_layer,
     build::{with_references, References},
     combinators::{add, bidirectional, branch, cache, dup, multiply, residual, scan, select, serial, ScanOptions},
-    deep_copy, ensure_state, held, hold, init, leaf, print, pure_fn, registry, view_state, view_weights, with_mode, Axis,
-    Call, Count, LayerArg, LayerRef, Leaf, Local, Mode, Output, Result, Store, TensorSpec, Tree,
+    deep_copy, ensure_state, held, hold, init, leaf, print, pure_fn, registry, view_state, view_weights, with_mode,
+    Axis, Call, Count, LayerArg, LayerRef, Leaf, Local, Mode, Output, Result, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{backward, random::Key, testing, DType, Tensor};
 
@@ -62,14 +62,21 @@ fn start(layer: &LayerRef, shape: &[usize]) -> (Store, Store) {
 
 /// `(x, c)` to `(c', c')` with `c' = tanh(0.5 c + x)`.
 fn cell() -> LayerRef {
-    pure_layer("cell", 2, 2, |s| Ok(vec![s[1].clone(), s[1].clone()]), |xs| {
-        let c = xs[1].mul_scalar(0.5)?.add(&xs[0])?.tanh()?;
-        Ok(vec![c.clone(), c])
-    })
+    pure_layer(
+        "cell",
+        2,
+        2,
+        |s| Ok(vec![s[1].clone(), s[1].clone()]),
+        |xs| {
+            let c = xs[1].mul_scalar(0.5)?.add(&xs[0])?.tanh()?;
+            Ok(vec![c.clone(), c])
+        },
+    )
 }
 
 fn scanned(layer: LayerRef, remat: bool) -> LayerRef {
-    scan(ScanOptions { layer: LayerArg(layer), axis: Axis(1), n_carry: Count(1), remat, mode: Mode::Train }).expect("a scan")
+    scan(ScanOptions { layer: LayerArg(layer), axis: Axis(1), n_carry: Count(1), remat, mode: Mode::Train })
+        .expect("a scan")
 }
 
 fn scan_gradients(layer: &LayerRef, n: usize) -> (Vec<Tensor>, f64) {
@@ -156,7 +163,11 @@ fn a_copy_in_another_mode_gets_the_state_it_lacks() {
     assert_eq!(state.len(), 1, "only the learned state is kept: {state:?}");
     let state = ensure_state(&predict, state, &[spec(&[3])], KEY).expect("state");
     assert_eq!(state[&fresh.base().id].one().expect("a tensor").shape(), [2], "state of the new mode");
-    assert_eq!(state[&learned.base().id].one().expect("a tensor").item().expect("a number"), 1.0, "state that was learned");
+    assert_eq!(
+        state[&learned.base().id].one().expect("a tensor").item().expect("a number"),
+        1.0,
+        "state that was learned"
+    );
     let (ys, _) = pure_fn(&predict, vec![f32(&[3], 1)], &weights, state, KEY).expect("a call");
     let w = view_weights(&layer, &weights);
     let sum = w.leaves().into_iter().try_fold(f32(&[3], 1), |sum, w| sum.add(w)).expect("a sum");
@@ -208,7 +219,8 @@ fn a_cache_within_one_call_carries_gradients() {
     let twice = serial(vec![layer, branch(vec![cached.clone(), cached]).expect("a branch"), add()]);
     let x = f32(&[3], 1).variable();
     let (ys, state) = pure_fn(&twice, vec![x.clone()], &Store::new(), Store::new(), KEY).expect("a call");
-    let g = backward(&[(ys[0].clone(), ys[0].ones_like().expect("ones"))], std::slice::from_ref(&x), false).expect("gradients");
+    let g = backward(&[(ys[0].clone(), ys[0].ones_like().expect("ones"))], std::slice::from_ref(&x), false)
+        .expect("gradients");
     testing::assert_close(&g[0], &x.detach().mul_scalar(4.0).expect("a product"), DType::F32);
     hold(&twice, None, Some(&state));
     assert!(held(&twice).1.values().all(|s| s.leaves().iter().all(|t| !t.is_tracked())), "what is held is constant");
@@ -235,7 +247,8 @@ fn errors_name_the_path_and_the_inputs() {
 /// Errors inside a recomputed step come out as they are.
 #[test]
 fn errors_pass_through_recomputation() {
-    let layer = scanned(pure_layer("bad", 2, 2, |s| Ok(s.to_vec()), |xs| Ok(vec![xs[0].matmul(&xs[1])?, xs[1].clone()])), true);
+    let layer =
+        scanned(pure_layer("bad", 2, 2, |s| Ok(s.to_vec()), |xs| Ok(vec![xs[0].matmul(&xs[1])?, xs[1].clone()])), true);
     let (x, c) = (f32(&[2, 3, 4], 1).variable(), f32(&[3, 4], 2));
     let error = pure_fn(&layer, vec![x, c], &Store::new(), Store::new(), KEY).expect_err("shapes that do not fit");
     assert_eq!((error.code(), error.path()), ("ShapeMismatch", &["Scan".to_string(), "bad".to_string()][..]));
@@ -253,16 +266,44 @@ fn refused(kind: &str, options: Value, layers: &[LayerRef]) -> String {
 fn options_are_refused_in_the_callers_words() {
     let layers = [dup(), add(), select(&[], Some(0)).expect("select")];
     for (kind, options, message) in [
-        ("Serial", json!({"sublayers": [{"$layer": 0}, null]}), "Serial: null stands among layers; it is a no-op only when it stands alone"),
-        ("Serial", json!({"sublayers": [7]}), "Serial: `sublayers` must be layers, nulls or nested lists of them, got 7"),
+        (
+            "Serial",
+            json!({"sublayers": [{"$layer": 0}, null]}),
+            "Serial: null stands among layers; it is a no-op only when it stands alone",
+        ),
+        (
+            "Serial",
+            json!({"sublayers": [7]}),
+            "Serial: `sublayers` must be layers, nulls or nested lists of them, got 7",
+        ),
         ("Parallel", json!({"sublayers": [{"$layer": 0}]}), "Parallel: needs at least two layers, got 1"),
-        ("Parallel", json!({"sublayers": [{"$layer": 0}, {"$layer": 2}]}), "Parallel: each layer must take an input, but Select[]_in0_out0 takes none"),
+        (
+            "Parallel",
+            json!({"sublayers": [{"$layer": 0}, {"$layer": 2}]}),
+            "Parallel: each layer must take an input, but Select[]_in0_out0 takes none",
+        ),
         ("Select", json!({"indices": [3], "nIn": 2}), "Select: index 3 is outside the 2 items it takes"),
         ("Select", json!({"indices": []}), "Select: `nIn` is required when no index says how many items there are"),
-        ("Scan", json!({"layer": {"$layer": 0}}), "Scan: `nCarry` 1 leaves no input to slice, or exceeds the outputs, of a layer with 1 inputs and 2 outputs"),
-        ("SerialWithSideOutputs", json!({"layers": [{"$layer": 1}], "nSideOutputs": [1, 1]}), "SerialWithSideOutputs: `nSideOutputs` has 2 numbers for 1 layers"),
-        ("SerialWithSideOutputs", json!({"layers": [{"$layer": 1}], "nSideOutputs": 2}), "SerialWithSideOutputs: 2 outputs of Add are to be put aside, it has 1"),
-        ("BatchLeadingAxes", json!({"layer": {"$layer": 0}}), "BatchLeadingAxes: the layer must have one output, it has 2"),
+        (
+            "Scan",
+            json!({"layer": {"$layer": 0}}),
+            "Scan: `nCarry` 1 leaves no input to slice, or exceeds the outputs, of a layer with 1 inputs and 2 outputs",
+        ),
+        (
+            "SerialWithSideOutputs",
+            json!({"layers": [{"$layer": 1}], "nSideOutputs": [1, 1]}),
+            "SerialWithSideOutputs: `nSideOutputs` has 2 numbers for 1 layers",
+        ),
+        (
+            "SerialWithSideOutputs",
+            json!({"layers": [{"$layer": 1}], "nSideOutputs": 2}),
+            "SerialWithSideOutputs: 2 outputs of Add are to be put aside, it has 1",
+        ),
+        (
+            "BatchLeadingAxes",
+            json!({"layer": {"$layer": 0}}),
+            "BatchLeadingAxes: the layer must have one output, it has 2",
+        ),
     ] {
         assert_eq!(refused(kind, options, &layers), message);
     }

@@ -30,7 +30,8 @@ const MENDED: &[(&str, &str, &str)] = &[
 #[test]
 fn golden() {
     let wanted = std::env::var("GOLDEN").unwrap_or_default();
-    let modules: Vec<Module> = Module::all().into_iter().filter(|m| wanted.is_empty() || names(&wanted, &m.name)).collect();
+    let modules: Vec<Module> =
+        Module::all().into_iter().filter(|m| wanted.is_empty() || names(&wanted, &m.name)).collect();
     assert!(!modules.is_empty(), "GOLDEN={wanted} names no module");
     let homes = homes();
     let registered = registered();
@@ -57,7 +58,11 @@ fn golden() {
     }
     let missing_cases: usize = missing.values().sum();
     let kinds: Vec<String> = missing.iter().map(|(k, n)| format!("{k} ({n})")).collect();
-    eprintln!("golden: {passed} passed, {} failed, {missing_cases} wait for kinds not registered: {}", failures.len(), kinds.join(", "));
+    eprintln!(
+        "golden: {passed} passed, {} failed, {missing_cases} wait for kinds not registered: {}",
+        failures.len(),
+        kinds.join(", ")
+    );
     assert!(failures.is_empty(), "{} golden cases failed:\n{}", failures.len(), failures.join("\n"));
 }
 

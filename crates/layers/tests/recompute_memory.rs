@@ -10,13 +10,19 @@ const KEY: Key = Key([1, 2]);
 
 /// A step with elementwise work whose intermediate values would all be kept.
 fn tower() -> LayerRef {
-    pure_layer("tower", 2, 2, |s| Ok(vec![s[1].clone(), s[1].clone()]), |xs| {
-        let mut y = xs[1].mul_scalar(0.5)?.add(&xs[0])?;
-        for _ in 0..32 {
-            y = y.mul(&y)?.add_scalar(0.1)?.tanh()?;
-        }
-        Ok(vec![y.clone(), y])
-    })
+    pure_layer(
+        "tower",
+        2,
+        2,
+        |s| Ok(vec![s[1].clone(), s[1].clone()]),
+        |xs| {
+            let mut y = xs[1].mul_scalar(0.5)?.add(&xs[0])?;
+            for _ in 0..32 {
+                y = y.mul(&y)?.add_scalar(0.1)?.tanh()?;
+            }
+            Ok(vec![y.clone(), y])
+        },
+    )
 }
 
 /// Gradients of a scan of `tower`, and the bytes alive at the peak beyond those before.

@@ -1,7 +1,5 @@
 //! A layer for batches, applied to any number of leading axes.
-use crate::{
-    options, Arity, Base, Count, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Rebuild, Result, TensorSpec,
-};
+use crate::{options, Arity, Base, Count, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Rebuild, Result, TensorSpec};
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
 

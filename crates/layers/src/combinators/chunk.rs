@@ -1,8 +1,6 @@
 //! A batch worked off in pieces.
 use super::{scan, serial, ScanOptions};
-use crate::{
-    base::pure_layer, options, Axis, Count, Error, LayerArg, LayerRef, Mode, Result, TensorSpec, Whole,
-};
+use crate::{base::pure_layer, options, Axis, Count, Error, LayerArg, LayerRef, Mode, Result, TensorSpec, Whole};
 use tallow_tensor::Tensor;
 
 options! {
@@ -44,13 +42,8 @@ pub fn chunk(layer: LayerRef, chunk_size: i64, pass_unchunkable: bool) -> Result
         [n, size, rest @ ..] => Ok([&[n * size], rest].concat()),
         _ => Err(Error::shape("the layer must keep the batch axis")),
     };
-    let scanned = scan(ScanOptions {
-        layer: LayerArg(layer),
-        axis: Axis(0),
-        n_carry: Count(0),
-        remat: true,
-        mode: Mode::Train,
-    })?;
+    let scanned =
+        scan(ScanOptions { layer: LayerArg(layer), axis: Axis(0), n_carry: Count(0), remat: true, mode: Mode::Train })?;
     Ok(serial(vec![
         reshaping("ReshapeToChunks", arity.n_in, apart),
         scanned,

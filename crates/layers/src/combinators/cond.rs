@@ -99,7 +99,9 @@ impl Layer for Cond {
         let chosen = match &decision[0] {
             d if d.size() == 1 && d.item()? != 0.0 => 1,
             d if d.size() == 1 => 2,
-            d => return Err(Error::shape(format!("`cond` must return one element, it returned shape {:?}", d.shape()))),
+            d => {
+                return Err(Error::shape(format!("`cond` must return one element, it returned shape {:?}", d.shape())))
+            }
         };
         let mut ys = cx.apply(&self.layers[chosen], y.to_vec(), keys[chosen])?;
         ys.extend_from_slice(rest);

@@ -136,10 +136,7 @@ impl Layer for Scan {
         }
         let k = self.n_stacked();
         let mut columns: Vec<Vec<Tensor>> = vec![Vec::with_capacity(n); k];
-        let mut slices = sliced
-            .iter()
-            .map(|x| Ok(unstack(x, self.axis)?.into_iter()))
-            .collect::<Result<Vec<_>>>()?;
+        let mut slices = sliced.iter().map(|x| Ok(unstack(x, self.axis)?.into_iter())).collect::<Result<Vec<_>>>()?;
         let recompute = self.remat.then(|| Recompute::new(self.sublayer()));
         for i in 0..n {
             let mut inputs: Vec<Tensor> = slices.iter_mut().filter_map(Iterator::next).collect();

@@ -56,7 +56,9 @@ pub(super) fn flat(kind: &str, nests: Vec<LayerNest>) -> Result<Vec<LayerRef>> {
             LayerNest::One(l) => out.push(l),
             LayerNest::List(v) => v.into_iter().try_for_each(|n| walk(kind, n, out))?,
             LayerNest::Null => {
-                return Err(Error::option(format!("{kind}: null stands among layers; it is a no-op only when it stands alone")))
+                return Err(Error::option(format!(
+                    "{kind}: null stands among layers; it is a no-op only when it stands alone"
+                )))
             }
         }
         Ok(())

@@ -7,9 +7,10 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("AssertShape", json!({"spec": "ab,...b"}), [f32([2, 3]), f32([4, 1, 3])]),
         case("AssertShape", json!({"spec": "a3", "visibleLayer": true}), [f32([2, 3])]),
-        case("AssertFunction", json!({"specification": "...a,a->...a", "layer": new("Add", json!({}))}), [
-            f32([2, 3]),
-            f32([3]),
-        ]),
+        case(
+            "AssertFunction",
+            json!({"specification": "...a,a->...a", "layer": new("Add", json!({}))}),
+            [f32([2, 3]), f32([3])],
+        ),
     ]
 }

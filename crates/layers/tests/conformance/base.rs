@@ -14,8 +14,12 @@ pub fn cases() -> Vec<Case> {
             .function(1, |xs| Ok(vec![xs[0].tanh()?, xs[0].sum(0, false)?])),
         case("Fn", json!({"name": "None", "f": {"$fn": 0}, "nOut": 0}), [f32([4])]).function(1, |_| Ok(vec![])),
         case("PureLayer", json!({"forwardFn": {"$fn": 0}}), [f32([2, 3])]).function(1, |xs| Ok(vec![xs[0].square()?])),
-        case("PureLayer", json!({"forwardFn": {"$fn": 0}, "nIn": 2, "nOut": 2, "name": "Two"}), [f32([2, 3]), f32([2])])
-            .function(1, |xs| Ok(vec![xs[1].clone(), xs[0].exp()?])),
+        case(
+            "PureLayer",
+            json!({"forwardFn": {"$fn": 0}, "nIn": 2, "nOut": 2, "name": "Two"}),
+            [f32([2, 3]), f32([2])],
+        )
+        .function(1, |xs| Ok(vec![xs[1].clone(), xs[0].exp()?])),
         case("Layer", json!({"name": "Scale", "driver": {"$fn": 0}}), [f32([2, 3])]).host(Arc::new(Scale)),
         case("Layer", json!({"name": "Scale", "driver": {"$fn": 0}, "hasBackward": true}), [f32([2, 3])])
             .host(Arc::new(Scale)),
@@ -52,7 +56,10 @@ impl HostFn for Scale {
             HostValue::Text(m) if m == "backward" => {
                 let (x, ct, w) = (tensor(&args[1])?, tensor(&args[3])?, tensor(&args[4])?);
                 let dw = ct.mul(&x)?.sum_to(w.shape())?;
-                pair(HostValue::List(vec![HostValue::Tensor(ct.mul(&w)?)]), HostValue::List(vec![HostValue::Tensor(dw)]))
+                pair(
+                    HostValue::List(vec![HostValue::Tensor(ct.mul(&w)?)]),
+                    HostValue::List(vec![HostValue::Tensor(dw)]),
+                )
             }
             other => panic!("no method {other:?}"),
         }

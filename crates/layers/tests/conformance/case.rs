@@ -106,9 +106,9 @@ fn resolve(v: &Value, references: &mut References) -> Result<Value> {
                 references.layers.push(construct(kind, &o["options"], &references.functions)?);
                 json!({"$layer": references.layers.len() - 1})
             }
-            None => Value::Object(
-                o.iter().map(|(k, v)| Ok((k.clone(), resolve(v, references)?))).collect::<Result<_>>()?,
-            ),
+            None => {
+                Value::Object(o.iter().map(|(k, v)| Ok((k.clone(), resolve(v, references)?))).collect::<Result<_>>()?)
+            }
         },
         other => other.clone(),
     })

@@ -214,8 +214,10 @@ impl Subject {
             Ok(backward(&seeds, &variables, true)?)
         };
         let keys = CALL_KEY.split(2);
-        let second: Vec<Tensor> =
-            inputs.iter().map(|t| if t.dtype().is_float() { Ok(t.mul_scalar(0.5)?) } else { Ok(t.clone()) }).collect::<Result<_>>()?;
+        let second: Vec<Tensor> = inputs
+            .iter()
+            .map(|t| if t.dtype().is_float() { Ok(t.mul_scalar(0.5)?) } else { Ok(t.clone()) })
+            .collect::<Result<_>>()?;
         let (ys, between) = pure_fn(&self.layer, inputs.clone(), &weights, state.clone(), keys[0])?;
         let n = ys.len();
         let first = gradients(ys, 0)?;

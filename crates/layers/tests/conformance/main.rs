@@ -33,8 +33,10 @@ fn every_case_holds() {
 fn every_registered_layer_has_a_case() {
     let covered: BTreeSet<&str> = cases().iter().map(|c| c.kind).collect();
     let all = tallow_layers::registry::layers().iter().flat_map(|t| t.iter());
-    let without: Vec<String> =
-        all.filter(|e| !covered.contains((e.meta)().kind)).map(|e| format!("{}.{}", e.module, (e.meta)().kind)).collect();
+    let without: Vec<String> = all
+        .filter(|e| !covered.contains((e.meta)().kind))
+        .map(|e| format!("{}.{}", e.module, (e.meta)().kind))
+        .collect();
     assert!(without.is_empty(), "no case in tests/conformance for: {}", without.join(", "));
 }
 

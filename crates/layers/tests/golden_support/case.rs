@@ -31,9 +31,8 @@ impl Module {
     /// All modules, by name.
     pub fn all() -> Vec<Self> {
         let files = fs::read_dir(folder()).expect("the golden folder");
-        let mut names: Vec<String> = files
-            .filter_map(|f| f.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_string))
-            .collect();
+        let mut names: Vec<String> =
+            files.filter_map(|f| f.ok()?.file_name().to_str()?.strip_suffix(".json").map(str::to_string)).collect();
         names.sort();
         names.iter().map(|n| Self::read(n)).collect()
     }
@@ -46,7 +45,10 @@ impl Module {
         let mut by_case: HashMap<String, HashMap<String, Tensor>> = HashMap::new();
         for (full, view) in arrays.tensors() {
             let (case, array) = full.split_once('/').expect("<case>/<array>");
-            by_case.entry(case.into()).or_default().insert(array.into(), tensor(view.dtype(), view.shape(), view.data()));
+            by_case
+                .entry(case.into())
+                .or_default()
+                .insert(array.into(), tensor(view.dtype(), view.shape(), view.data()));
         }
         let cases = json["cases"].as_array().expect("cases").iter().map(|c| {
             let id = c["id"].as_str().expect("id").to_string();
@@ -61,7 +63,10 @@ fn tensor(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Tensor {
     macro_rules! of {
         ($t:ty) => {
             Tensor::from_vec(
-                bytes.chunks_exact(size_of::<$t>()).map(|b| <$t>::from_le_bytes(b.try_into().expect("chunk"))).collect(),
+                bytes
+                    .chunks_exact(size_of::<$t>())
+                    .map(|b| <$t>::from_le_bytes(b.try_into().expect("chunk")))
+                    .collect(),
                 shape,
             )
         };

@@ -65,7 +65,11 @@ fn layer(case: &Case) -> Checked {
     }
 
     let w = refilled(&w, &tensors(case, &json["weights"])?)?;
-    let s = if given_state { refilled(&s, &tensors(case, &json["state"])?)? } else { refilled(&s, &tensors(case, &init_json["state"])?)? };
+    let s = if given_state {
+        refilled(&s, &tensors(case, &json["state"])?)?
+    } else {
+        refilled(&s, &tensors(case, &init_json["state"])?)?
+    };
     let weights = load_weights(&layer, &w)?;
     let mut state = load_state(&layer, &s)?;
     let mut shape_of_state = init_json["stateTree"].clone();
@@ -118,8 +122,11 @@ fn gradients(
     if cotangents.len() != ys.len() {
         return wrong(format!("{} cotangents for {} outputs", cotangents.len(), ys.len()));
     }
-    let seeds: Vec<(Tensor, Tensor)> =
-        ys.iter().zip(&cotangents).filter_map(|(y, ct)| Some((y.clone(), case.tensors[ct.as_ref()?].clone()))).collect();
+    let seeds: Vec<(Tensor, Tensor)> = ys
+        .iter()
+        .zip(&cotangents)
+        .filter_map(|(y, ct)| Some((y.clone(), case.tensors[ct.as_ref()?].clone())))
+        .collect();
     let w = leaves(&w);
     let tracked: Vec<Tensor> = xs.iter().chain(&w).filter(|t| t.is_tracked()).cloned().collect();
     let mut found = backward(&seeds, &tracked, false)?.into_iter();
@@ -171,9 +178,11 @@ fn floats(value: &HostValue, out: &mut Vec<Tensor>) {
 
 fn compare(case: &Case, what: &str, got: &HostValue, want: &Value, tolerance: Tolerance) -> Checked {
     match (got, want) {
-        (HostValue::List(v), Value::Array(w)) if v.len() == w.len() => {
-            v.iter().zip(w).enumerate().try_for_each(|(i, (v, w))| compare(case, &format!("{what}[{i}]"), v, w, tolerance))
-        }
+        (HostValue::List(v), Value::Array(w)) if v.len() == w.len() => v
+            .iter()
+            .zip(w)
+            .enumerate()
+            .try_for_each(|(i, (v, w))| compare(case, &format!("{what}[{i}]"), v, w, tolerance)),
         (HostValue::Tensor(t), Value::Object(o)) if o.contains_key("tensor") => {
             close(what, t, &case.tensors[o["tensor"].as_str().expect("a name")], tolerance)
         }
@@ -233,9 +242,8 @@ fn names(nest: &Value) -> Vec<Option<String>> {
 }
 
 fn tensors(case: &Case, nest: &Value) -> Result<Vec<Tensor>, Failure> {
-    let find = |n: String| {
-        case.tensors.get(&n).cloned().ok_or_else(|| Failure::Wrong(format!("the case has no array {n}")))
-    };
+    let find =
+        |n: String| case.tensors.get(&n).cloned().ok_or_else(|| Failure::Wrong(format!("the case has no array {n}")));
     names(nest).into_iter().flatten().map(find).collect()
 }
 
@@ -249,7 +257,10 @@ fn specs(json: &Value) -> Result<Vec<TensorSpec>, Failure> {
         Value::Array(v) => Ok(v.iter().map(specs).collect::<Result<Vec<_>, _>>()?.concat()),
         spec => {
             let shape = spec["shape"].as_array().expect("a shape").iter().map(|d| d.as_u64().expect("a size") as usize);
-            Ok(vec![TensorSpec::new(shape.collect::<Vec<_>>(), DType::parse(spec["dtype"].as_str().expect("a dtype"))?)])
+            Ok(vec![TensorSpec::new(
+                shape.collect::<Vec<_>>(),
+                DType::parse(spec["dtype"].as_str().expect("a dtype"))?,
+            )])
         }
     }
 }
@@ -283,10 +294,9 @@ fn refilled(t: &Tree<Tensor>, values: &[Tensor]) -> Result<Tree<Tensor>, Failure
 
 fn tolerance(json: &Value) -> Tolerance {
     match json {
-        Value::Object(t) => Tolerance {
-            absolute: t["atol"].as_f64().expect("atol"),
-            relative: t["rtol"].as_f64().expect("rtol"),
-        },
+        Value::Object(t) => {
+            Tolerance { absolute: t["atol"].as_f64().expect("atol"), relative: t["rtol"].as_f64().expect("rtol") }
+        }
         _ => Tolerance { absolute: 0.0, relative: 0.0 },
     }
 }

@@ -141,7 +141,11 @@ impl<'a> Evaluator<'a> {
                 all.insert(name.into(), Value::Array(items));
             }
             None if !rest.is_empty() => {
-                return Err(Failure::Wrong(format!("{} takes {} positional arguments", meta.kind, meta.positional.len())))
+                return Err(Failure::Wrong(format!(
+                    "{} takes {} positional arguments",
+                    meta.kind,
+                    meta.positional.len()
+                )))
             }
             _ => {}
         }
