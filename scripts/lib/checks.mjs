@@ -17,7 +17,10 @@ export const lint = [
   command('cargo fmt', cargo, () => ['fmt', '--all', '--check']),
   node('oxlint', () => [tool('oxlint'), '--deny-warnings']),
   node('tsc', () => [tool('typescript', 'tsc'), '--noEmit']),
-  command('clippy', cargo, () => 'clippy --workspace --all-targets --release --quiet -- -D warnings'.split(' ')),
+  command('clippy', cargo, () => [
+    ...['clippy', '--workspace', '--all-targets', '--release', '--quiet'],
+    ...['--', '-D', 'warnings'],
+  ]),
 ]
 
 /** The compile-only tests of the published types. */

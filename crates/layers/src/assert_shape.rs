@@ -3,15 +3,19 @@
 //! `'bld,b11l->bld,b11l'`: tensors are separated by commas, inputs from outputs by an arrow. Each letter is one axis, equal
 //! letters have equal sizes, a digit is that very size, and `...` covers any number of axes (the same ones everywhere).
 use crate::{
-    entry, leaf, options, registry::Entry, Arity, Base, Call, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Leaf, Output,
-    Rebuild, Result, TensorSpec,
+    entry, leaf, options, registry::Entry, Arity, Base, Call, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Leaf,
+    Output, Rebuild, Result, TensorSpec,
 };
 use std::{collections::HashMap, sync::Arc};
 use tallow_tensor::{random::Key, Tensor};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[
-    entry!("assert_shape", AssertShapeOptions, |o: AssertShapeOptions| assert_shape(&o.spec, o.message, o.visible_layer)),
+    entry!("assert_shape", AssertShapeOptions, |o: AssertShapeOptions| assert_shape(
+        &o.spec,
+        o.message,
+        o.visible_layer
+    )),
     entry!("assert_shape", AssertFunctionOptions, |o: AssertFunctionOptions| {
         assert_function_with(&o.specification, o.layer.0, o.message)
     }),
@@ -71,7 +75,9 @@ impl ShapeSpec {
     pub fn parse(text: &str) -> Result<Self> {
         let tensors: Vec<Vec<char>> = text.replace("...", ".").split(',').map(|t| t.chars().collect()).collect();
         for t in &tensors {
-            if t.iter().any(|c| !(c.is_ascii_alphanumeric() || *c == '.')) || t.iter().filter(|c| **c == '.').count() > 1 {
+            if t.iter().any(|c| !(c.is_ascii_alphanumeric() || *c == '.'))
+                || t.iter().filter(|c| **c == '.').count() > 1
+            {
                 return Err(Error::option(format!(
                     "shape specification '{text}' must be letters and digits, at most one '...' a tensor, and commas between tensors"
                 )));
@@ -179,9 +185,7 @@ impl Leaf for AssertShape {
         Arity::new(self.spec.len(), self.spec.len())
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        self.spec
-            .check(&mut Sizes::default(), inputs)
-            .map_err(|e| explain(e, "tensors", self.message.as_deref()))?;
+        self.spec.check(&mut Sizes::default(), inputs).map_err(|e| explain(e, "tensors", self.message.as_deref()))?;
         Ok(inputs.to_vec())
     }
     fn forward(&self, call: Call) -> Result<Output> {

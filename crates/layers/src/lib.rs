@@ -12,6 +12,7 @@ mod spec;
 mod tree;
 
 pub mod assert_shape;
+pub mod attention;
 pub mod base;
 pub mod build;
 pub mod combinators;

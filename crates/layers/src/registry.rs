@@ -21,7 +21,8 @@ macro_rules! entry {
     };
 }
 
-static LAYERS: &[&[Entry<LayerRef>]] = &[crate::base::LAYERS, crate::combinators::LAYERS, crate::assert_shape::LAYERS];
+static LAYERS: &[&[Entry<LayerRef>]] =
+    &[crate::base::LAYERS, crate::combinators::LAYERS, crate::attention::LAYERS, crate::assert_shape::LAYERS];
 static INITIALIZERS: &[&[Entry<Initializer>]] = &[];
 static FUNCTIONS: &[&[Entry<HostValue>]] = &[crate::base::FUNCTIONS, crate::combinators::FUNCTIONS];
 

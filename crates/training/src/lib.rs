@@ -1,1 +1,16 @@
-//! crate
+//! Training: optimizers, learning-rate schedules, the training step and loop, checkpoints.
+//!
+//! Knows layers only through [`tallow_layers::Layer`]; knows nothing of the host language.
+mod checkpoint;
+mod fit;
+mod safetensors_file;
+mod trainer;
+
+pub mod optimizers;
+pub mod schedules;
+
+pub use checkpoint::{load_layer, named_leaves, save_layer, Checkpoint};
+pub use fit::{fit, Batches, FitOptions, FitReport, Progress};
+pub use safetensors_file::{read as read_safetensors, write as write_safetensors};
+pub use tallow_layers::{Error, Result};
+pub use trainer::{StepReport, Trainer};

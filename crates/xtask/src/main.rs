@@ -1,1 +1,42 @@
-fn main() {}
+//! `cargo run -p tallow-xtask [-- --check]`: writes `src/generated/*.ts` and `docs/layers.md` from the registry of layers.
+//! With `--check` nothing is written; the exit code says whether the files are up to date.
+mod index;
+mod typescript;
+
+use std::{fs, path::Path, process::ExitCode};
+
+fn main() -> ExitCode {
+    let check = std::env::args().skip(1).any(|a| a == "--check");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let files = [
+        ("src/generated/layers.ts", typescript::layers()),
+        ("src/generated/initializers.ts", typescript::initializers()),
+        ("src/generated/functions.ts", typescript::functions()),
+        ("docs/layers.md", index::layers()),
+    ];
+    let mut stale = false;
+    for (name, text) in files {
+        let path = root.join(name);
+        if fs::read_to_string(&path).is_ok_and(|old| old == text) {
+            continue;
+        }
+        if check {
+            eprintln!("{name} is out of date; run `npm run codegen`");
+            stale = true;
+            continue;
+        }
+        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, text));
+        match written {
+            Ok(()) => eprintln!("wrote {name}"),
+            Err(e) => {
+                eprintln!("cannot write {name}: {e}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    if stale {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

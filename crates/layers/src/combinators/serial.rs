@@ -50,7 +50,7 @@ fn make(base: Base, layers: Vec<LayerRef>) -> LayerRef {
 }
 
 /// The layers in nested lists, in order. A lone `null` is none at all.
-pub(super) fn flat(kind: &str, nests: Vec<LayerNest>) -> Result<Vec<LayerRef>> {
+pub(crate) fn flat(kind: &str, nests: Vec<LayerNest>) -> Result<Vec<LayerRef>> {
     fn walk(kind: &str, nest: LayerNest, out: &mut Vec<LayerRef>) -> Result<()> {
         match nest {
             LayerNest::One(l) => out.push(l),

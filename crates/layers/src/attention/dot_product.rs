@@ -1,0 +1,270 @@
+//! Scaled dot-product attention: `softmax(Q·Kᵀ / √d)·V`, masked, causal, or step by step.
+//! Source: Vaswani et al., Attention Is All You Need, arXiv:1706.03762.
+use super::heads;
+use crate::{
+    assert_shape::check_inputs, leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Rate,
+    Result, TensorSpec, Tree,
+};
+use tallow_tensor::{
+    ops::{attention, AttentionOptions},
+    random::{self, Key},
+    DType, Device, Tensor,
+};
+
+/// What a masked position's dot product is replaced by, as in Trax.
+const MASKED: f64 = -1e9;
+
+options! {
+    /// Multi-head attention from `(queries, keys, values, mask)` to `(activations, mask)`, without projections.
+    ///
+    /// `softmax(where(mask, Q·Kᵀ / √d_head, -1e9))·V` for each head. Never holds a length × length matrix (except in `'viz'`).
+    /// Shapes: `(b,l,q), (b,k,q), (b,k,d), (b,1,x,k) -> (b,l,d), (b,1,x,k)`; the mask is nonzero where attention is allowed.
+    /// No weights. State: `()`, in mode `'viz'` the attention strengths `(b, n_heads, l, k)` of the last call.
+    /// Mode: dropout of attention strengths only in `'train'`.
+    /// Errors: `ShapeMismatch` when the features are no multiple of `nHeads`.
+    /// Source: Vaswani et al. 2017, arXiv:1706.03762.
+    pub struct PureAttentionOptions for "PureAttention" () {
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(1),
+        /// Probability of dropping an attention strength.
+        dropout "dropout": Rate = Rate(0.0),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+options! {
+    /// Attention for vectors already split into heads: `(queries, keys, values, mask) -> activations`.
+    ///
+    /// `softmax(where(mask, Q·Kᵀ / √d, -1e9))·V` over the last two axes.
+    /// Shapes: `(...,l,d), (...,k,d), (...,k,v), mask broadcast to (...,l,k) -> (...,l,v)`.
+    /// No weights. State: `()`, in mode `'viz'` the attention strengths of the last call.
+    /// Mode: dropout of attention strengths only in `'train'`.
+    /// Source: Vaswani et al. 2017, arXiv:1706.03762.
+    pub struct DotProductAttentionOptions for "DotProductAttention" () {
+        /// Probability of dropping an attention strength.
+        dropout "dropout": Rate = Rate(0.0),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+options! {
+    /// Attention in which no position sees a later one: `(queries, keys, values) -> activations`, heads already split.
+    ///
+    /// Shapes: `(b,l,d), (b,l,d), (b,l,v) -> (b,l,v)`. No weights.
+    /// State: `()`; in `'predict'` `(keys (b, maxInferenceLength, d), values (b, maxInferenceLength, v), index)`, where each call
+    /// appends its keys and values; in `'viz'` the attention strengths of the last call.
+    /// Mode: dropout only in `'train'`; `'predict'` takes the next positions only.
+    /// Errors: `InvalidArgument` when predict runs past `maxInferenceLength` (Trax overwrites the last positions silently).
+    /// Source: Vaswani et al. 2017, arXiv:1706.03762.
+    pub struct DotProductCausalAttentionOptions for "DotProductCausalAttention" () {
+        /// Probability of dropping an attention strength.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Positions that predict mode has room for.
+        max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+enum Mask<'a> {
+    Causal,
+    Given(&'a Tensor),
+}
+
+struct Strengths {
+    dropout: Rate,
+    mode: Mode,
+    key: Key,
+}
+
+impl Strengths {
+    /// Activations, and in viz mode the attention strengths.
+    fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, mask: Mask) -> Result<(Tensor, Option<Tree<Tensor>>)> {
+        let d = q.shape().last().copied().unwrap_or(1).max(1);
+        let scale = 1.0 / (d as f64).sqrt();
+        let viz = if self.mode == Mode::Viz { Some(Tree::Leaf(strengths(q, k, scale, &mask)?)) } else { None };
+        let dropout = (self.mode == Mode::Train && self.dropout.0 > 0.0).then_some((self.dropout.0, self.key));
+        let (causal, mask) = match mask {
+            Mask::Causal => (true, None),
+            Mask::Given(m) => (false, Some(m.cast(DType::Bool)?)),
+        };
+        let y = attention(q, k, v, &AttentionOptions { scale, causal, mask, mask_value: MASKED, dropout })?;
+        // Trax gives float32 whatever came in; float64 stays.
+        let y = if y.dtype() == DType::F64 { y } else { y.cast(DType::F32)? };
+        Ok((y, viz))
+    }
+}
+
+/// The whole matrix of attention strengths, for looking at.
+fn strengths(q: &Tensor, k: &Tensor, scale: f64, mask: &Mask) -> Result<Tensor> {
+    let dots = q.detach().matmul(&k.detach().swap_axes(-1, -2)?)?.mul_scalar(scale)?;
+    let mask = match mask {
+        Mask::Causal => Tensor::tril_mask(q.shape()[q.rank() - 2], k.shape()[k.rank() - 2], 0, q.device())?,
+        Mask::Given(m) => m.cast(DType::Bool)?,
+    };
+    let masked = Tensor::full(&[], MASKED, dots.dtype(), dots.device())?;
+    Ok(Tensor::where_(&mask, &dots, &masked)?.softmax(-1)?.cast(DType::F32)?)
+}
+
+fn output_dtype(x: &TensorSpec) -> DType {
+    if x.dtype == DType::F64 {
+        DType::F64
+    } else {
+        DType::F32
+    }
+}
+
+#[derive(Debug, Clone)]
+struct PureAttention(PureAttentionOptions);
+
+impl Leaf for PureAttention {
+    fn name(&self) -> String {
+        "PureAttention".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(4, 2)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        check_inputs("blq,bkq,bkd,b1xk->bld,b1xk", inputs)?;
+        let (q, v) = (&inputs[0], &inputs[2]);
+        heads::head_size(q.shape[2], self.0.n_heads.0)?;
+        heads::head_size(v.shape[2], self.0.n_heads.0)?;
+        let y = TensorSpec::new([q.shape[0], q.shape[1], v.shape[2]], output_dtype(q));
+        Ok(vec![y, inputs[3].clone()])
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let [q, k, v, mask] = call.xs else { return Err(Error::new("ArityMismatch", "takes 4 inputs")) };
+        self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let o = &self.0;
+        let split = |x: &Tensor| heads::split(x, o.n_heads.0);
+        let how = Strengths { dropout: o.dropout, mode: o.mode, key: call.key };
+        let (y, state) = how.attend(&split(q)?, &split(k)?, &split(v)?, Mask::Given(mask))?;
+        Ok(Output { ys: vec![heads::merge(&y)?, mask.clone()], state })
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self(PureAttentionOptions { mode, ..self.0.clone() })
+    }
+}
+
+#[derive(Debug, Clone)]
+struct DotProductAttention(DotProductAttentionOptions);
+
+impl Leaf for DotProductAttention {
+    fn name(&self) -> String {
+        "DotProductAttention".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(4, 1)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        check_inputs("...ld,...kd,...kv->...lv", &inputs[..3])?;
+        let mut shape = inputs[0].shape.clone();
+        let last = shape.len() - 1;
+        shape[last] = inputs[2].shape[last];
+        Ok(vec![TensorSpec::new(shape, output_dtype(&inputs[0]))])
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let [q, k, v, mask] = call.xs else { return Err(Error::new("ArityMismatch", "takes 4 inputs")) };
+        self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let how = Strengths { dropout: self.0.dropout, mode: self.0.mode, key: call.key };
+        let (y, state) = how.attend(q, k, v, Mask::Given(mask))?;
+        Ok(Output { ys: vec![y], state })
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self(DotProductAttentionOptions { mode, ..self.0.clone() })
+    }
+}
+
+#[derive(Debug, Clone)]
+struct DotProductCausalAttention(DotProductCausalAttentionOptions);
+
+impl DotProductCausalAttention {
+    /// Appends keys and values to the state; returns the state and what the new queries may see.
+    fn append(&self, xs: &[Tensor], s: &Tree<Tensor>) -> Result<(Tree<Tensor>, Tensor, Tensor, Tensor)> {
+        let [keys, values, index] = s.many::<3>()?;
+        let (start, length) = (index.item()? as usize, xs[1].shape()[1]);
+        let room = keys.shape()[1];
+        if start + length > room {
+            return Err(Error::new(
+                "InvalidArgument",
+                format!("predict reached position {}, but maxInferenceLength is {room}", start + length),
+            ));
+        }
+        let put = |buffer: &Tensor, new: &Tensor| -> Result<(Tensor, Tensor)> {
+            let seen = Tensor::concat(&[buffer.narrow(1, 0, start)?, new.cast(buffer.dtype())?], 1)?;
+            let rest = buffer.narrow(1, start + length, room - start - length)?;
+            Ok((Tensor::concat(&[seen.clone(), rest], 1)?, seen))
+        };
+        let ((keys, k), (values, v)) = (put(keys, &xs[1])?, put(values, &xs[2])?);
+        let index = Tensor::scalar((start + length) as i32);
+        let mask = Tensor::tril_mask(length, start + length, start as isize, &Device::Cpu)?;
+        Ok((Tree::tuple([keys.detach(), values.detach(), index]), k, v, mask))
+    }
+}
+
+impl Leaf for DotProductCausalAttention {
+    fn name(&self) -> String {
+        "DotProductCausalAttention".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(3, 1)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        check_inputs("bld,bld,blv->blv", inputs)?;
+        Ok(vec![TensorSpec::new(inputs[2].shape.clone(), output_dtype(&inputs[0]))])
+    }
+    fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+        self.signature(inputs)?;
+        if self.0.mode != Mode::Predict {
+            return Ok(Local::EMPTY);
+        }
+        let buffer = |x: &TensorSpec| x.with_shape([x.shape[0], self.0.max_inference_length.0, x.shape[2]]).zeros();
+        Ok(Local::state(Tree::tuple([buffer(&inputs[1])?, buffer(&inputs[2])?, Tensor::scalar(0i32)])))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let how = Strengths { dropout: self.0.dropout, mode: self.0.mode, key: call.key };
+        let [q, k, v] = call.xs else { return Err(Error::new("ArityMismatch", "takes 3 inputs")) };
+        if self.0.mode == Mode::Predict {
+            let (state, k, v, mask) = self.append(call.xs, call.s)?;
+            let (y, _) = how.attend(q, &k, &v, Mask::Given(&mask))?;
+            return Ok(Output { ys: vec![y], state: Some(state) });
+        }
+        let (y, state) = how.attend(q, k, v, Mask::Causal)?;
+        Ok(Output { ys: vec![y], state })
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self(DotProductCausalAttentionOptions { mode, ..self.0.clone() })
+    }
+}
+
+/// See [`PureAttentionOptions`].
+///
+/// # Errors
+/// None.
+pub(super) fn pure_attention(o: PureAttentionOptions) -> Result<LayerRef> {
+    Ok(leaf(PureAttention(o)))
+}
+
+/// See [`DotProductAttentionOptions`].
+///
+/// # Errors
+/// None.
+pub(super) fn dot_product_attention(o: DotProductAttentionOptions) -> Result<LayerRef> {
+    Ok(leaf(DotProductAttention(o)))
+}
+
+/// See [`DotProductCausalAttentionOptions`].
+///
+/// # Errors
+/// None.
+pub(super) fn dot_product_causal_attention(o: DotProductCausalAttentionOptions) -> Result<LayerRef> {
+    Ok(leaf(DotProductCausalAttention(o)))
+}
+
+/// Draws the mask of positions kept, for layers of this module.
+pub(super) fn keep_mask(key: Key, rate: Rate, shape: &[usize]) -> Result<Tensor> {
+    Ok(random::bernoulli(key, 1.0 - rate.0, shape)?)
+}

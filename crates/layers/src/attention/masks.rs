@@ -1,0 +1,147 @@
+//! Masks and shifts that attention models put around their attention.
+use crate::{
+    assert_shape::assert_function, leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Mode, Output, Result,
+    TensorSpec, Whole,
+};
+use tallow_tensor::{DType, Tensor};
+
+options! {
+    /// Shifts a sequence to the right, so that no position sees itself: zeros come in at the start, the end falls off.
+    ///
+    /// Shapes: `(batch, length, ...) -> (batch, length, ...)`. No weights, no state.
+    /// Mode: in `'predict'` the input passes unchanged, since it already is the previous position.
+    pub struct ShiftRightOptions for "ShiftRight" () {
+        /// How many positions to shift by.
+        n_positions "nPositions": Dim = Dim(1),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+options! {
+    /// Marks the positions of a batch of id sequences that are not padding.
+    ///
+    /// `mask[b,0,0,i] = ids[b,i] != pad`.
+    /// Shapes: `(batch, length) -> bool (batch, 1, 1, length)`. No weights, no state; the same in every mode.
+    /// Errors: `ShapeMismatch` unless the input has two axes.
+    pub struct PaddingMaskOptions for "PaddingMask" () {
+        /// The id that stands for padding.
+        pad "pad": Whole = Whole(0),
+    }
+}
+
+options! {
+    /// The mask of encoder-decoder attention, from decoder activations and the encoder's padding mask.
+    ///
+    /// Shapes: `(batch, decoder_length, d_model), (batch, 1, 1, encoder_length) -> float32 (batch, 1, decoder_length, encoder_length)`.
+    /// No weights, no state; the same in every mode.
+    /// Errors: `ShapeMismatch` unless the decoder input has three axes.
+    pub struct EncoderDecoderMaskOptions for "EncoderDecoderMask" () {}
+}
+
+#[derive(Debug, Clone)]
+struct ShiftRight(ShiftRightOptions);
+
+impl Leaf for ShiftRight {
+    fn name(&self) -> String {
+        format!("ShiftRight({})", self.0.n_positions.0)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        if inputs[0].rank() < 2 {
+            return Err(Error::shape(format!(
+                "expected at least 2 axes (batch, length), got shape {:?}",
+                inputs[0].shape
+            )));
+        }
+        Ok(inputs.to_vec())
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = &call.xs[0];
+        self.signature(&[TensorSpec::of(x)])?;
+        if self.0.mode == Mode::Predict {
+            return Ok(x.clone().into());
+        }
+        let length = x.shape()[1];
+        let n = self.0.n_positions.0.min(length);
+        let mut shape = x.shape().to_vec();
+        shape[1] = n;
+        let zeros = Tensor::zeros(&shape, x.dtype(), x.device())?;
+        Ok(Tensor::concat(&[zeros, x.narrow(1, 0, length - n)?], 1)?.into())
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self(ShiftRightOptions { mode, ..self.0.clone() })
+    }
+}
+
+#[derive(Debug, Clone)]
+struct PaddingMask(PaddingMaskOptions);
+
+impl Leaf for PaddingMask {
+    fn name(&self) -> String {
+        format!("PaddingMask({})", self.0.pad.0)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let &[b, l] = &inputs[0].shape[..] else {
+            return Err(Error::shape(format!("expected shape (batch, length), got {:?}", inputs[0].shape)));
+        };
+        Ok(vec![TensorSpec::new([b, 1, 1, l], DType::Bool)])
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let spec = self.signature(&[TensorSpec::of(&call.xs[0])])?;
+        Ok(call.xs[0].ne_scalar(self.0.pad.0)?.reshape(&spec[0].shape)?.into())
+    }
+}
+
+#[derive(Debug, Clone)]
+struct EncoderDecoderMask;
+
+impl Leaf for EncoderDecoderMask {
+    fn name(&self) -> String {
+        "EncoderDecoderMask".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(2, 1)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let (x, mask) = (&inputs[0], &inputs[1]);
+        let (&[_, decoder, _], Some(&encoder), Some(&b)) = (&x.shape[..], mask.shape.last(), mask.shape.first()) else {
+            return Err(Error::shape(format!(
+                "expected a decoder input (batch, length, d_model) and a mask (batch, 1, 1, length), got {x} and {mask}"
+            )));
+        };
+        if mask.shape.iter().product::<usize>() != b * encoder {
+            return Err(Error::shape(format!("expected a mask (batch, 1, 1, length), got {mask}")));
+        }
+        Ok(vec![TensorSpec::new([b, 1, decoder, encoder], DType::F32)])
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let out = self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let &[b, _, _, encoder] = &out[0].shape[..] else { return Err(Error::shape("no mask")) };
+        let mask = call.xs[1].reshape(&[b, 1, 1, encoder])?.cast(DType::F32)?;
+        Ok(mask.broadcast_to(&out[0].shape)?.into())
+    }
+}
+
+/// See [`ShiftRightOptions`].
+///
+/// # Errors
+/// None.
+pub fn shift_right(o: ShiftRightOptions) -> Result<LayerRef> {
+    assert_function("...d->...d", leaf(ShiftRight(o)))
+}
+
+/// See [`PaddingMaskOptions`].
+///
+/// # Errors
+/// None.
+pub fn padding_mask(o: PaddingMaskOptions) -> Result<LayerRef> {
+    assert_function("bs->b11l", leaf(PaddingMask(o)))
+}
+
+/// See [`EncoderDecoderMaskOptions`].
+///
+/// # Errors
+/// None.
+pub fn encoder_decoder_mask(_: EncoderDecoderMaskOptions) -> Result<LayerRef> {
+    Ok(leaf(EncoderDecoderMask))
+}

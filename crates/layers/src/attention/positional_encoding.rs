@@ -1,0 +1,168 @@
+//! Trainable positions that start as sines and cosines.
+use super::dot_product::keep_mask;
+use crate::{
+    initializers::Initializer, leaf, options, Call, Count, Dim, Error, LayerRef, Leaf, Local, Mode, Num, Output, Rate,
+    Result, TensorSpec, Tree, Wholes,
+};
+use tallow_tensor::{
+    random::{self, Key},
+    DType, Tensor,
+};
+
+options! {
+    /// Adds a trainable vector for each position, initialised with sines and cosines of geometrically growing wavelengths.
+    ///
+    /// `y[b,t] = x[b,t] + w[t]`, at first `w[t,2i] = sin(t / 10000^(2i/d))`, `w[t,2i+1] = cos(t / 10000^(2i/d))`.
+    /// Shapes: `(batch, length, d) -> (batch, length, d)`.
+    /// Weights: `w (maxLen, d)`, or with `dFeature` `(w (maxLen, dFeature), projection (dFeature, d))`.
+    /// State: `()`; in `'predict'` the index of the next position.
+    /// Mode: dropout of positions and random starts only in `'train'`; `'predict'` continues at the stored index.
+    /// Errors: `ShapeMismatch` for sequences longer than `maxLen`, also when predict runs past it.
+    /// Source: Vaswani et al. 2017, arXiv:1706.03762.
+    pub struct PositionalEncodingOptions for "PositionalEncoding" () {
+        /// Longest sequence.
+        max_len "maxLen": Dim = Dim(2048),
+        /// Probability of adding no position.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Axes that share one dropout draw.
+        dropout_broadcast_dims "dropoutBroadcastDims": Wholes = Wholes(vec![-2]),
+        /// Whether weights start as bfloat16.
+        use_bfloat16 "useBfloat16": bool = false,
+        /// Probability of starting at position 0 in training; 1 always does.
+        start_from_zero_prob "startFromZeroProb": Num = Num(1.0),
+        /// Random starts lie below this position.
+        max_offset_to_add "maxOffsetToAdd": Count = Count(0),
+        /// Width of the position vectors, projected to the input's width; null: the input's width, without projection.
+        d_feature "dFeature": Option<Dim> = None,
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct PositionalEncoding {
+    o: PositionalEncodingOptions,
+    projection: Option<(usize, Initializer)>,
+}
+
+impl PositionalEncoding {
+    /// The position vectors as `(1, maxLen, d)`.
+    fn table(&self, w: &Tree<Tensor>) -> Result<Tensor> {
+        let w = match self.projection {
+            Some(_) => {
+                let [positions, projection] = w.many::<2>()?;
+                positions.matmul(projection)?
+            }
+            None => w.one()?.clone(),
+        };
+        Ok(if w.rank() == 2 { w.expand_dims(0)? } else { w })
+    }
+    fn slice(table: &Tensor, start: usize, length: usize) -> Result<Tensor> {
+        let room = table.shape()[1];
+        if start + length > room {
+            return Err(Error::shape(format!("positions up to {} are needed, but maxLen is {room}", start + length)));
+        }
+        Ok(table.narrow(1, start, length)?)
+    }
+    fn random_start(&self, key: Key, length: usize, room: usize) -> Result<usize> {
+        let o = &self.o;
+        if o.mode != Mode::Train || o.start_from_zero_prob.0 >= 1.0 || o.max_offset_to_add.0 == 0 {
+            return Ok(0);
+        }
+        let keys = key.split(2);
+        let start = random::randint(keys[0], &[], 0, o.max_offset_to_add.0 as i64, DType::I32)?.item()? as usize;
+        let zero = random::uniform(keys[1], &[], DType::F32, 0.0, 1.0)?.item()?;
+        // A start too late for the sequence moves back, as Trax's dynamic slice does.
+        Ok(if zero < f64::from(o.start_from_zero_prob.0 as f32) { 0 } else { start.min(room.saturating_sub(length)) })
+    }
+}
+
+impl Leaf for PositionalEncoding {
+    fn name(&self) -> String {
+        "PositionalEncoding".into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let x = &inputs[0];
+        if x.rank() != 3 || !x.dtype.is_float() {
+            return Err(Error::shape(format!("expected floats of shape (batch, length, features), got {x}")));
+        }
+        if x.shape[1] > self.o.max_len.0 {
+            return Err(Error::shape(format!(
+                "the sequence has {} positions, but maxLen is {}",
+                x.shape[1], self.o.max_len.0
+            )));
+        }
+        let weights = if self.o.use_bfloat16 && self.projection.is_none() { DType::BF16 } else { DType::F32 };
+        Ok(vec![TensorSpec::new(x.shape.clone(), x.dtype.promote(weights))])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        self.signature(&[TensorSpec {
+            shape: vec![inputs[0].shape.first().copied().unwrap_or(0), 0, 0],
+            ..inputs[0].clone()
+        }])?;
+        let width = inputs[0].shape.last().copied().unwrap_or(0);
+        let d = self.projection.as_ref().map_or(width, |p| p.0);
+        let mut w = tallow_tensor::Tensor::from_vec(sinusoids(self.o.max_len.0, d), &[self.o.max_len.0, d])?;
+        if self.o.use_bfloat16 {
+            w = w.cast(DType::BF16)?;
+        }
+        let weights = match &self.projection {
+            Some((d, init)) => Tree::tuple([w, init.make(&[*d, width], key)?]),
+            None => Tree::Leaf(w),
+        };
+        let state = if self.o.mode == Mode::Predict { Tree::Leaf(Tensor::scalar(0i32)) } else { Tree::EMPTY };
+        Ok(Local { weights, state })
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = &call.xs[0];
+        self.signature(&[TensorSpec::of(x)])?;
+        let table = self.table(call.w)?;
+        let length = x.shape()[1];
+        if self.o.mode == Mode::Predict {
+            let start = call.s.one()?.item()? as usize;
+            let y = x.add(&Self::slice(&table, start, length)?)?;
+            return Ok(Output { ys: vec![y], state: Some(Tree::Leaf(Tensor::scalar((start + length) as i32))) });
+        }
+        let start = self.random_start(call.key, length, table.shape()[1])?;
+        let mut positions = Self::slice(&table, start, length)?;
+        if self.o.mode == Mode::Train && self.o.dropout.0 > 0.0 {
+            let mut shape = positions.shape().to_vec();
+            for &axis in &self.o.dropout_broadcast_dims.0 {
+                let n = shape.len() as isize;
+                let at = usize::try_from(if axis < 0 { axis + n } else { axis }).ok().filter(|&a| a < shape.len());
+                let at = at
+                    .ok_or_else(|| Error::option(format!("dropoutBroadcastDims: there is no axis {axis} among {n}")))?;
+                shape[at] = 1;
+            }
+            let keep = keep_mask(call.key, self.o.dropout, &shape)?.cast(x.dtype())?;
+            positions = positions.mul(&keep.div_scalar(1.0 - self.o.dropout.0)?)?;
+        }
+        Ok(x.add(&positions)?.into())
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self { o: PositionalEncodingOptions { mode, ..self.o.clone() }, projection: self.projection.clone() }
+    }
+}
+
+fn sinusoids(length: usize, d: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(length * d);
+    for t in 0..length {
+        for i in 0..d {
+            let angle = t as f64 * ((i - i % 2) as f64 * -(10000f64.ln() / d as f64)).exp();
+            out.push(if i % 2 == 0 { angle.sin() } else { angle.cos() } as f32);
+        }
+    }
+    out
+}
+
+/// See [`PositionalEncodingOptions`].
+///
+/// # Errors
+/// None.
+pub(super) fn positional_encoding(o: PositionalEncodingOptions) -> Result<LayerRef> {
+    let projection = match o.d_feature {
+        Some(d) => Some((d.0, crate::registry::initializer("GlorotUniformInitializer", &serde_json::json!({}))?)),
+        None => None,
+    };
+    Ok(leaf(PositionalEncoding { o, projection }))
+}

@@ -1,0 +1,110 @@
+//! The training loop: batches in, steps, progress out, until the steps are done or someone cancels.
+use crate::{schedules::ScheduleRef, Result, StepReport, Trainer};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+use tallow_tensor::{random::Key, Tensor};
+
+/// Where batches come from.
+pub trait Batches {
+    /// The next batch; `None` when there are no more.
+    ///
+    /// # Errors
+    /// Those of the source.
+    fn next(&mut self) -> Result<Option<Vec<Tensor>>>;
+}
+
+impl<F: FnMut() -> Result<Option<Vec<Tensor>>>> Batches for F {
+    fn next(&mut self) -> Result<Option<Vec<Tensor>>> {
+        self()
+    }
+}
+
+/// How a loop runs.
+#[derive(Debug, Clone)]
+pub struct FitOptions {
+    /// Steps to run.
+    pub steps: u64,
+    /// Number of the first step (after a checkpoint).
+    pub first_step: u64,
+    /// Learning rate of each step; `None`: the optimizer's.
+    pub schedule: Option<ScheduleRef>,
+    /// Step `i` uses the key folded in with `i`, so a run that resumes draws as one that never stopped.
+    pub key: Key,
+    /// Least time between two progress reports.
+    pub report_every: Duration,
+}
+
+/// What a loop reports on its way.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Number of the step just done.
+    pub step: u64,
+    /// Steps done in this run.
+    pub done: u64,
+    /// What the step measured.
+    pub report: StepReport,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+    /// Seconds since the run began.
+    pub seconds: f64,
+    /// Elements of the first tensor of all batches so far: tokens, for sequences.
+    pub items: u64,
+}
+
+/// How a loop ended.
+#[derive(Debug, Clone)]
+pub struct FitReport {
+    /// Steps done.
+    pub steps: u64,
+    /// Loss of every step.
+    pub losses: Vec<f64>,
+    /// Whether it was cancelled.
+    pub cancelled: bool,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// Trains until `steps` are done, the batches end, or `cancel` is set. Weights of every finished step are kept.
+///
+/// # Errors
+/// The first error of a batch, schedule, step or progress callback; finished steps stay.
+pub fn fit(
+    trainer: &mut Trainer,
+    batches: &mut dyn Batches,
+    o: &FitOptions,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(&Progress) -> Result<()>,
+) -> Result<FitReport> {
+    let start = Instant::now();
+    let mut reported = start;
+    let mut out = FitReport { steps: 0, losses: Vec::new(), cancelled: false, seconds: 0.0 };
+    let mut items = 0;
+    while out.steps < o.steps {
+        if cancel.load(Relaxed) {
+            out.cancelled = true;
+            break;
+        }
+        let Some(batch) = batches.next()? else { break };
+        if cancel.load(Relaxed) {
+            out.cancelled = true;
+            break;
+        }
+        items += batch.first().map_or(0, |t| t.size() as u64);
+        let step = o.first_step + out.steps;
+        let rate = o.schedule.as_ref().map(|s| s.rate(step)).transpose()?;
+        let report = trainer.one_step(batch, o.key.fold_in(step as u32), step, rate)?;
+        out.steps += 1;
+        out.losses.push(report.loss);
+        let last = out.steps == o.steps;
+        if last || out.steps == 1 || reported.elapsed() >= o.report_every {
+            reported = Instant::now();
+            let learning_rate = rate.unwrap_or_else(|| trainer.optimizer().learning_rate());
+            let seconds = start.elapsed().as_secs_f64();
+            progress(&Progress { step, done: out.steps, report, learning_rate, seconds, items })?;
+        }
+    }
+    out.seconds = start.elapsed().as_secs_f64();
+    Ok(out)
+}

@@ -1,0 +1,70 @@
+//! Adam, with Trax's decoupled weight decay. Source: Kingma & Ba, arXiv:1412.6980.
+use super::{Optimizer, Update};
+use tallow_layers::{options, Num, Positive, Result};
+use tallow_tensor::{
+    ops::{adam_update, AdamStep},
+    Tensor,
+};
+
+options! {
+    /// Adam: each weight moves by its gradient's running mean over the root of its running mean square.
+    ///
+    /// `m = b1·m + (1-b1)·g`, `v = b2·v + (1-b2)·g²`,
+    /// `w = (1 - weightDecayRate)·w - learningRate · (m / (1-b1^(t+1))) / (√(v / (1-b2^(t+1))) + eps)` at step `t = 0, 1, …`.
+    /// Slots: `(m, v)`, each shaped as its weight.
+    /// Source: Kingma & Ba 2015, arXiv:1412.6980.
+    pub struct AdamOptions for "Adam" () {
+        /// Step size, when a step states none.
+        learning_rate "learningRate": Num = Num(0.0001),
+        /// Fraction of each weight taken off at every step.
+        weight_decay_rate "weightDecayRate": Num = Num(1e-5),
+        /// Decay rate of the running mean.
+        b1 "b1": Num = Num(0.9),
+        /// Decay rate of the running mean square.
+        b2 "b2": Num = Num(0.999),
+        /// Keeps the divisor away from zero.
+        eps "eps": Num = Num(1e-5),
+        /// Largest L2 norm of the whole gradient; null: no clipping.
+        clip_grad_norm "clipGradNorm": Option<Positive> = None,
+    }
+}
+
+/// See [`AdamOptions`].
+#[derive(Debug, Clone)]
+pub struct Adam(pub AdamOptions);
+
+impl Optimizer for Adam {
+    fn init(&self, weight: &Tensor) -> Result<Vec<Tensor>> {
+        let zeros = || Tensor::zeros(weight.shape(), weight.dtype(), weight.device());
+        Ok(vec![zeros()?, zeros()?])
+    }
+    fn update(
+        &self,
+        weight: Tensor,
+        gradient: &Tensor,
+        slots: Vec<Tensor>,
+        u: &Update,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let o = &self.0;
+        let [m, v]: [Tensor; 2] = slots.try_into().map_err(|s: Vec<Tensor>| {
+            tallow_layers::Error::new("WeightsMismatch", format!("Adam keeps 2 slots a weight, got {}", s.len()))
+        })?;
+        let step = AdamStep {
+            lr: u.learning_rate,
+            b1: o.b1.0,
+            b2: o.b2.0,
+            eps: o.eps.0,
+            weight_decay_rate: o.weight_decay_rate.0,
+            step: u.step,
+            gradient_scale: u.gradient_scale,
+        };
+        let (w, m, v) = adam_update(weight, gradient, m, v, &step)?;
+        Ok((w, vec![m, v]))
+    }
+    fn learning_rate(&self) -> f64 {
+        self.0.learning_rate.0
+    }
+    fn clip_grad_norm(&self) -> Option<f64> {
+        self.0.clip_grad_norm.map(|p| p.0)
+    }
+}

@@ -1,0 +1,71 @@
+//! Optimizers: what a gradient does to a weight.
+mod adam;
+
+pub use adam::{Adam, AdamOptions};
+
+use std::{fmt::Debug, sync::Arc};
+use tallow_layers::{options::Meta, Result};
+use tallow_tensor::Tensor;
+
+/// What an update of one weight is computed from.
+#[derive(Debug, Clone, Copy)]
+pub struct Update {
+    /// The step's number, from 0.
+    pub step: u64,
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// What gradients are multiplied by first (clipping).
+    pub gradient_scale: f64,
+}
+
+/// An optimizer: slots for each weight, and the update of a weight and its slots.
+pub trait Optimizer: Debug + Send + Sync {
+    /// The slots a weight starts with.
+    ///
+    /// # Errors
+    /// None but of memory.
+    fn init(&self, weight: &Tensor) -> Result<Vec<Tensor>>;
+    /// The new weight and slots. What is consumed is written in place when nobody else holds it.
+    ///
+    /// # Errors
+    /// Shapes that do not belong together.
+    fn update(
+        &self,
+        weight: Tensor,
+        gradient: &Tensor,
+        slots: Vec<Tensor>,
+        u: &Update,
+    ) -> Result<(Tensor, Vec<Tensor>)>;
+    /// Learning rate when a step states none.
+    fn learning_rate(&self) -> f64;
+    /// Largest L2 norm of the whole gradient; `None`: no clipping.
+    fn clip_grad_norm(&self) -> Option<f64>;
+}
+
+/// A shared optimizer.
+pub type OptimizerRef = Arc<dyn Optimizer>;
+
+/// One registered optimizer.
+#[derive(Debug)]
+pub struct Entry {
+    /// Metadata for the code generator.
+    pub meta: fn() -> Meta,
+    /// Builds it from JSON options.
+    pub build: fn(&serde_json::Value) -> Result<OptimizerRef>,
+}
+
+/// All optimizers.
+pub const OPTIMIZERS: &[Entry] =
+    &[Entry { meta: AdamOptions::meta, build: |v| Ok(Arc::new(Adam(AdamOptions::parse(v)?))) }];
+
+/// A new optimizer of a registered kind.
+///
+/// # Errors
+/// `InvalidOption` for an unknown kind or options outside their domain.
+pub fn construct(kind: &str, options: &serde_json::Value) -> Result<OptimizerRef> {
+    let entry = OPTIMIZERS
+        .iter()
+        .find(|e| (e.meta)().kind == kind)
+        .ok_or_else(|| tallow_layers::Error::option(format!("there is no optimizer named {kind}")))?;
+    (entry.build)(options)
+}

@@ -1,0 +1,205 @@
+//! One training step: forward, backward, optimizer.
+use crate::optimizers::{OptimizerRef, Update};
+use std::collections::HashMap;
+use tallow_layers::{for_each_instance, held, hold, pure_fn, Error, LayerId, LayerRef, Result, Store, Tree};
+use tallow_tensor::{
+    backward,
+    ops::{clip_factor, global_norm},
+    random::Key,
+    Tensor,
+};
+
+/// What a step measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// The loss before the update.
+    pub loss: f64,
+    /// L2 norm of all gradients, before clipping.
+    pub gradients_l2: f64,
+    /// L2 norm of all weights, before the update.
+    pub weights_l2: f64,
+}
+
+/// A model with its loss, and an optimizer with its slots. The weights are those the model's layers hold.
+#[derive(Debug)]
+pub struct Trainer {
+    model_with_loss: LayerRef,
+    optimizer: OptimizerRef,
+    /// Slots of each weight, in the order of the weights' leaves.
+    slots: HashMap<LayerId, Vec<Vec<Tensor>>>,
+}
+
+/// Where the float weights of a model are: instance and leaf, in the order of first visit.
+fn places(model: &LayerRef, weights: &Store) -> Vec<(LayerId, usize)> {
+    let mut out = Vec::new();
+    for_each_instance(model, &mut |l| {
+        let id = l.base().id;
+        if let Some(tree) = weights.get(&id) {
+            let leaves = tree.leaves();
+            out.extend((0..leaves.len()).filter(|&i| leaves[i].dtype().is_float()).map(|i| (id, i)));
+        }
+    });
+    out
+}
+
+impl Trainer {
+    /// A trainer of an initialized model; its layer's only output is the loss (one number).
+    #[must_use]
+    pub fn new(model_with_loss: LayerRef, optimizer: OptimizerRef) -> Self {
+        Self { model_with_loss, optimizer, slots: HashMap::new() }
+    }
+    /// The model with its loss.
+    pub fn model_with_loss(&self) -> &LayerRef {
+        &self.model_with_loss
+    }
+    /// The optimizer.
+    pub fn optimizer(&self) -> &OptimizerRef {
+        &self.optimizer
+    }
+    /// Slots of each weight, in the order of the weights; empty before the first step.
+    pub fn slots(&self) -> Vec<Vec<Tensor>> {
+        let (weights, _) = held(&self.model_with_loss);
+        places(&self.model_with_loss, &weights)
+            .into_iter()
+            .filter_map(|(id, i)| self.slots.get(&id).and_then(|s| s.get(i)).cloned())
+            .collect()
+    }
+    /// Sets the slots, given as [`Trainer::slots`] gives them.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` if their number or shapes are not those of the weights.
+    pub fn set_slots(&mut self, slots: Vec<Vec<Tensor>>) -> Result<()> {
+        let (weights, _) = held(&self.model_with_loss);
+        let places = places(&self.model_with_loss, &weights);
+        if places.len() != slots.len() {
+            let what = format!("the model has {} weights, but slots for {} were given", places.len(), slots.len());
+            return Err(Error::new("WeightsMismatch", what));
+        }
+        let mut new: HashMap<LayerId, Vec<Vec<Tensor>>> = HashMap::new();
+        for ((id, i), given) in places.into_iter().zip(slots) {
+            let weight = weights[&id].leaves()[i];
+            let made = self.optimizer.init(weight)?;
+            if made.len() != given.len() || made.iter().zip(&given).any(|(a, b)| a.shape() != b.shape()) {
+                let what = format!("slots {given:?} do not fit a weight of shape {:?}", weight.shape());
+                return Err(Error::new("WeightsMismatch", what));
+            }
+            let list = new.entry(id).or_default();
+            list.resize(list.len().max(i + 1), Vec::new());
+            list[i] = given;
+        }
+        self.slots = new;
+        Ok(())
+    }
+    /// One step on a batch: updates the weights and state the model's layers hold, and the slots.
+    ///
+    /// `step` counts from 0; `learning_rate: None` takes the optimizer's. On an error weights, state and slots are as before.
+    ///
+    /// # Errors
+    /// `NotInitialized` for a model without weights; `NotFinite` when the loss is NaN or infinite; the layers' own errors.
+    pub fn one_step(
+        &mut self,
+        batch: Vec<Tensor>,
+        key: Key,
+        step: u64,
+        learning_rate: Option<f64>,
+    ) -> Result<StepReport> {
+        let model = self.model_with_loss.clone();
+        let (weights, state) = held(&model);
+        let places = places(&model, &weights);
+        if places.is_empty() {
+            return Err(Error::new("NotInitialized", "the model has no weights to train; call init(signature) first"));
+        }
+        let mut tracked: Store = weights.clone();
+        let mut variables: Vec<Tensor> = Vec::with_capacity(places.len());
+        for tree in tracked.values_mut() {
+            *tree = tree.map(&mut |t: &Tensor| if t.dtype().is_float() { t.variable() } else { t.clone() });
+        }
+        for &(id, i) in &places {
+            variables.push(tracked[&id].leaves()[i].clone());
+        }
+        let (outputs, new_state) = pure_fn(&model, batch, &tracked, state, key)?;
+        let loss = match &outputs[..] {
+            [loss] if loss.size() == 1 => loss.clone(),
+            other => {
+                return Err(Error::shape(format!(
+                    "a model with loss must return one number, this one returned {other:?}"
+                )))
+            }
+        };
+        let loss_value = loss.item()?;
+        if !loss_value.is_finite() {
+            let what = format!("the loss is {loss_value} at step {step}; weights are as before this step");
+            return Err(Error::new("NotFinite", what));
+        }
+        let ones = Tensor::ones(loss.shape(), loss.dtype(), loss.device())?;
+        drop(outputs);
+        let gradients = backward(&[(loss, ones)], &variables, false)?;
+        drop((variables, tracked));
+        let gradients_l2 = global_norm(&gradients)?;
+        let flat: Vec<Tensor> = places.iter().map(|&(id, i)| weights[&id].leaves()[i].clone()).collect();
+        let weights_l2 = global_norm(&flat)?;
+        drop(flat);
+        let gradient_scale = self.optimizer.clip_grad_norm().map_or(1.0, |max| clip_factor(gradients_l2, max));
+        let learning_rate = learning_rate.unwrap_or_else(|| self.optimizer.learning_rate());
+        let update = Update { step, learning_rate, gradient_scale };
+        self.make_missing_slots(&places, &weights)?;
+        let new_weights = self.updated(&weights, &places, gradients, &update)?;
+        hold(&model, Some(&new_weights), Some(&new_state));
+        Ok(StepReport { loss: loss_value, gradients_l2, weights_l2 })
+    }
+    fn make_missing_slots(&mut self, places: &[(LayerId, usize)], weights: &Store) -> Result<()> {
+        for &(id, i) in places {
+            let list = self.slots.entry(id).or_default();
+            if list.len() <= i {
+                list.resize(i + 1, Vec::new());
+            }
+            if list[i].is_empty() {
+                list[i] = self.optimizer.init(weights[&id].leaves()[i])?;
+            }
+        }
+        Ok(())
+    }
+    /// The new weights. The old ones stay as they are: the layers, and whoever else holds them, may be reading.
+    fn updated(
+        &mut self,
+        weights: &Store,
+        places: &[(LayerId, usize)],
+        gradients: Vec<Tensor>,
+        update: &Update,
+    ) -> Result<Store> {
+        let mut new = Store::new();
+        for (&(id, i), gradient) in places.iter().zip(gradients) {
+            let tree = new.entry(id).or_insert_with(|| weights[&id].clone());
+            let (Some(leaf), Some(slots)) = (nth_leaf(tree, i), self.slots.get_mut(&id).and_then(|l| l.get_mut(i)))
+            else {
+                return Err(Error::new("Internal", "the weights changed during a step"));
+            };
+            let (weight, new_slots) = self.optimizer.update(leaf.clone(), &gradient, std::mem::take(slots), update)?;
+            *leaf = weight;
+            *slots = new_slots;
+        }
+        Ok(new)
+    }
+}
+
+fn nth_leaf(tree: &mut Tree<Tensor>, n: usize) -> Option<&mut Tensor> {
+    fn walk<'a>(tree: &'a mut Tree<Tensor>, n: &mut usize) -> Option<&'a mut Tensor> {
+        match tree {
+            Tree::Leaf(t) => {
+                if *n == 0 {
+                    return Some(t);
+                }
+                *n -= 1;
+                None
+            }
+            Tree::Tuple(v) => v.iter_mut().find_map(|t| walk(t, n)),
+            Tree::Dict(v) => {
+                let mut sorted: Vec<_> = v.iter_mut().collect();
+                sorted.sort_by(|a, b| a.0.cmp(&b.0));
+                sorted.into_iter().find_map(|(_, t)| walk(t, n))
+            }
+            Tree::Cached => None,
+        }
+    }
+    walk(tree, &mut { n })
+}

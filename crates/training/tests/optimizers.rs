@@ -1,0 +1,77 @@
+//! Adam against Trax's own updates, slots and norms.
+use safetensors::SafeTensors;
+use serde_json::{json, Value};
+use tallow_tensor::{
+    ops::{clip_factor, global_norm},
+    Tensor,
+};
+use tallow_training::optimizers::{construct, Update};
+
+const DATA: &[u8] = include_bytes!("golden/optimizers.safetensors");
+
+fn tensor(file: &SafeTensors, case: &str, name: &Value) -> Tensor {
+    let view = file.tensor(&format!("{case}/{}", name.as_str().unwrap())).unwrap();
+    let v: Vec<f32> = view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    Tensor::from_vec(v, view.shape()).unwrap()
+}
+
+fn list(file: &SafeTensors, case: &str, names: &Value) -> Vec<Tensor> {
+    names.as_array().unwrap().iter().map(|n| tensor(file, case, n)).collect()
+}
+
+fn close(got: &Tensor, want: &Tensor, what: &str) {
+    for (g, w) in got.to_f64_vec().unwrap().into_iter().zip(want.to_f64_vec().unwrap()) {
+        assert!((g - w).abs() <= 2e-6 + 1e-5 * w.abs(), "{what}: {g}, want {w}");
+    }
+}
+
+#[test]
+fn adam_equals_traxs() {
+    let file = SafeTensors::deserialize(DATA).unwrap();
+    let cases: Value = serde_json::from_str(include_str!("golden/optimizers.json")).unwrap();
+    let mut run = 0;
+    for case in cases["cases"].as_array().unwrap() {
+        let (id, kind) = (case["id"].as_str().unwrap(), case["expr"]["fn"].as_str().unwrap());
+        if kind != "optimizers.Adam" {
+            continue;
+        }
+        run += 1;
+        let optimizer = construct("Adam", case["expr"].get("options").unwrap_or(&json!({}))).unwrap();
+        let mut weights = list(&file, id, &case["weights"]);
+        let mut slots: Vec<Vec<Tensor>> = weights.iter().map(|w| optimizer.init(w).unwrap()).collect();
+        for step in case["steps"].as_array().unwrap() {
+            let gradients = list(&file, id, &step["grads"]);
+            let norm = global_norm(&gradients).unwrap();
+            let near = |got: f64, key: &str| {
+                let want = step["metrics"][key].as_f64().unwrap();
+                assert!((got - want).abs() <= 1e-5 * want, "{id} {key}: {got}, want {want}");
+            };
+            near(norm, "gradients_l2");
+            near(global_norm(&weights).unwrap(), "weights_l2");
+            let update = Update {
+                step: step["step"].as_u64().unwrap(),
+                learning_rate: optimizer.learning_rate(),
+                gradient_scale: optimizer.clip_grad_norm().map_or(1.0, |max| clip_factor(norm, max)),
+            };
+            for ((w, s), g) in weights.iter_mut().zip(&mut slots).zip(&gradients) {
+                (*w, *s) = optimizer.update(w.clone(), g, s.clone(), &update).unwrap();
+            }
+            for (got, want) in weights.iter().zip(list(&file, id, &step["weights"])) {
+                close(got, &want, id);
+            }
+            for (got, want) in slots.iter().flatten().zip(list(&file, id, &step["slots"])) {
+                close(got, &want, id);
+            }
+        }
+    }
+    assert_eq!(run, 4);
+}
+
+#[test]
+fn unknown_optimizers_and_options_are_refused() {
+    assert!(construct("Adaam", &json!({})).unwrap_err().message().contains("no optimizer named Adaam"));
+    let e = construct("Adam", &json!({"beta1": 0.9})).unwrap_err();
+    assert!(e.message().starts_with("Adam: unknown option `beta1`"), "{e}");
+    let e = construct("Adam", &json!({"clipGradNorm": 0})).unwrap_err();
+    assert_eq!(e.message(), "Adam: `clipGradNorm` must be a number above 0, got 0");
+}
