@@ -13,12 +13,16 @@ Builds what is stale: the addon (Rust) and dist/ (TypeScript).
   --check    build nothing; fail when something is stale
   --help     this text`
 
-/** Builds what is stale. Used by the other scripts too. */
-export async function build({ force = false, native: nativeOnly = false } = {}) {
+/** Refuses what cannot build, before anything is installed; then installs the npm packages. */
+export async function prepare({ force = false } = {}) {
   needNode()
-  // Asked for before anything is installed: who lacks Rust learns it at once.
   if (force || !nativeIsFresh()) await needCargo()
   await needPackages()
+}
+
+/** Builds what is stale. Used by the other scripts too. */
+export async function build({ force = false, native: nativeOnly = false } = {}) {
+  await prepare({ force })
   if (force || !nativeIsFresh()) await step('building the addon (Rust)', buildNative)
   if (!nativeOnly && (force || !javascriptIsFresh())) await step('building dist/ (TypeScript)', buildJavaScript)
 }

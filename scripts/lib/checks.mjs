@@ -17,10 +17,7 @@ export const lint = [
   command('cargo fmt', cargo, () => ['fmt', '--all', '--check']),
   node('oxlint', () => [tool('oxlint'), '--deny-warnings']),
   node('tsc', () => [tool('typescript', 'tsc'), '--noEmit']),
-  command('clippy', cargo, () => [
-    ...['clippy', '--workspace', '--all-targets', '--release', '--quiet'],
-    ...['--', '-D', 'warnings'],
-  ]),
+  command('clippy', cargo, () => 'clippy --workspace --all-targets --release --quiet -- -D warnings'.split(' ')),
 ]
 
 /** The compile-only tests of the published types. */

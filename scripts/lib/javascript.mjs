@@ -25,7 +25,7 @@ export async function buildJavaScript() {
  */
 function writeWrapper() {
   const api = createRequire(at('package.json'))(at('dist', 'index.js'))
-  const names = Object.keys(api).filter(name => name !== 'default').sort()
+  const names = Object.keys(api).filter(name => name !== 'default').toSorted()
   const odd = names.filter(name => !/^[A-Za-z_$][\w$]*$/.test(name))
   if (odd.length > 0) throw new Refusal(`not names that a module can export: ${odd.join(', ')}`)
   const lines = names.map(name => `export const ${name} = api.${name}`)

@@ -32,11 +32,14 @@ function installed() {
 /** Installs the npm packages when they are missing or differ from the lockfile. */
 export async function needPackages() {
   if (installed()) return
-  const npm = process.env.npm_execpath
-  const [command, first] = npm ? [process.execPath, [npm]] : ['npm', []]
-  await step('installing npm packages', () =>
-    must('npm ci', command, [...first, 'ci', '--no-audit', '--no-fund', '--loglevel=error']),
-  )
+  const [command, args] = npm('ci', '--no-audit', '--no-fund', '--loglevel=error')
+  await step('installing npm packages', () => must('npm ci', command, args))
+}
+
+/** The command line of npm: the one that runs us when it does, else the one on the path. */
+export function npm(...args) {
+  const path = process.env.npm_execpath
+  return path?.includes('npm') ? [process.execPath, [path, ...args]] : ['npm', args]
 }
 
 /** The command line of a program out of node_modules. */

@@ -21,7 +21,7 @@ function filesIn(paths) {
     }
   }
   for (const path of paths) visit(at(path))
-  return found.sort()
+  return found.toSorted()
 }
 
 /** One hash over names and contents: modification times change with every checkout, contents do not. */

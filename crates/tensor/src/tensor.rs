@@ -188,7 +188,8 @@ impl<T: Element> Deref for Values<T> {
         let (storage, _) = self.raw.storage_and_layout();
         let Storage::Cpu(cpu) = &*storage else { unreachable!("Values are made of CPU tensors only") };
         let all = cpu.as_slice::<T>().expect("the dtype was checked when the view was made");
-        let part = &all[self.offset..self.offset + self.len];
+        // An empty view may start beyond an empty storage.
+        let part = if self.len == 0 { &[] } else { &all[self.offset..self.offset + self.len] };
         // SAFETY: `self.raw` keeps the storage alive, and a storage is written only while it has a single holder
         // (`Tensor::is_unique`, which the held allocation rules out), so the slice stays
         // valid and unchanged after the read lock is given back. Tested in `tests/storage.rs`.

@@ -134,7 +134,8 @@ impl<G: Deref<Target = Storage>> Reading<'_, G> {
     /// Everything from the tensor's first element on.
     pub(crate) fn slice<T: crate::Element>(&self) -> Result<&[T]> {
         match &*self.guard {
-            Storage::Cpu(cpu) => Ok(&cpu.as_slice::<T>()?[self.layout.start_offset()..]),
+            // An empty view may start beyond an empty storage.
+            Storage::Cpu(cpu) => Ok(cpu.as_slice::<T>()?.get(self.layout.start_offset()..).unwrap_or_default()),
             _ => Err(Error::internal("a CPU kernel was called for a tensor of another device")),
         }
     }
