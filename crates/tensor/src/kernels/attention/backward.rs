@@ -71,8 +71,8 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
         for col in (group..key_tiles).step_by(groups).map(|t| t * COLS) {
             let cols = COLS.min(p.keys - col);
             column(p, saved, [&inner, &inverse], item, col, dq, &mut scratch);
-            // SAFETY: each task has its own key rows, which `places` send to different elements.
             for i in 0..cols {
+                // SAFETY: each task has its own key rows, which `places` send to different elements.
                 unsafe {
                     let to = out.1.part(places[1].offset(&p.batch, item, col + i), p.depth);
                     to.copy_from_slice(&scratch.dk[i * p.depth..(i + 1) * p.depth]);
@@ -90,13 +90,16 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
         }
     });
     if groups > 1 {
-        threads::for_each_index(items * p.queries, items * row_size * groups, |index| {
-            let (item, i) = (index / p.queries, index % p.queries);
-            // SAFETY: each call has its own query row.
-            let to = unsafe { out.0.part(places[0].offset(&p.batch, item, i), p.depth) };
-            for g in 0..groups {
-                let from = &partial[(item * groups + g) * row_size + i * p.depth..];
-                to.iter_mut().zip(from).for_each(|(t, &f)| *t += f);
+        let blocks = p.queries.div_ceil(ROWS);
+        threads::for_each_index(items * blocks, items * row_size * groups, |index| {
+            let (item, row) = (index / blocks, index % blocks * ROWS);
+            for i in row..p.queries.min(row + ROWS) {
+                // SAFETY: each call has its own query rows.
+                let to = unsafe { out.0.part(places[0].offset(&p.batch, item, i), p.depth) };
+                for g in 0..groups {
+                    let from = &partial[(item * groups + g) * row_size + i * p.depth..];
+                    to.iter_mut().zip(from).for_each(|(t, &f)| *t += f);
+                }
             }
         });
     }

@@ -42,6 +42,16 @@ impl Scalar for f64 {
     }
 }
 
+/// Where matrix `item` (row-major over `sizes`) starts.
+fn start(sizes: &[usize], strides: &[usize], mut item: usize) -> usize {
+    let mut at = 0;
+    for (&n, &stride) in sizes.iter().zip(strides).rev() {
+        at += item % n * stride;
+        item /= n;
+    }
+    at
+}
+
 /// A stack of matrices whose columns are adjacent: the strides of the leading axes (0 where broadcast) and of the rows.
 pub(crate) struct Stack<'a, T> {
     pub data: &'a [T],
@@ -50,21 +60,13 @@ pub(crate) struct Stack<'a, T> {
 }
 
 impl<T> Stack<'_, T> {
-    fn offset(&self, sizes: &[usize], mut item: usize) -> usize {
-        let mut at = 0;
-        for (&n, &stride) in sizes.iter().zip(&self.batch).rev() {
-            at += item % n * stride;
-            item /= n;
-        }
-        at
-    }
     /// `rows` rows of matrix `item` from row `from`.
     fn rows(&self, sizes: &[usize], item: usize, from: usize, [rows, cols]: [usize; 2]) -> Mat<'_, T> {
-        Mat::new(&self.data[self.offset(sizes, item) + from * self.row..], [rows, cols], [self.row, 1])
+        Mat::new(&self.data[start(sizes, &self.batch, item) + from * self.row..], [rows, cols], [self.row, 1])
     }
     /// One row of matrix `item`.
     fn row(&self, sizes: &[usize], item: usize, row: usize, cols: usize) -> &[T] {
-        let at = self.offset(sizes, item) + row * self.row;
+        let at = start(sizes, &self.batch, item) + row * self.row;
         &self.data[at..at + cols]
     }
 }
@@ -77,9 +79,9 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Where a row of matrix `item` starts.
     fn offset(&self, sizes: &[usize], item: usize, row: usize) -> usize {
-        let at: Stack<'_, ()> = Stack { data: &[], batch: self.batch.clone(), row: self.row };
-        at.offset(sizes, item) + row * self.row
+        start(sizes, &self.batch, item) + row * self.row
     }
 }
 
@@ -162,8 +164,7 @@ impl<T: Scalar> Problem<'_, T> {
             }
             return Kind::Some;
         };
-        let place = Place { batch: mask.batch.clone(), row: mask.row };
-        let start = place.offset(&self.batch, t.item, t.row) + t.col * mask.col;
+        let start = start(&self.batch, &mask.batch, t.item) + t.row * mask.row + t.col * mask.col;
         let (mut any, mut every) = (false, true);
         for (i, row) in allowed.chunks_mut(t.cols).take(t.rows).enumerate() {
             if i > 0 && mask.row == 0 && !diagonal {
