@@ -1,11 +1,11 @@
 //! Several tensors as one, and one repeated.
-use super::args::resolve_axis;
+use super::{args::resolve_axis, make::made};
 use crate::{
     autodiff::record,
     element_count, for_any,
     kernels::concat::{concat, Part},
     tensor::Raw,
-    DType, Error, Result, Tensor,
+    Error, Result, Tensor,
 };
 
 impl Tensor {
@@ -45,8 +45,7 @@ impl Tensor {
                     .collect();
                 let mut out = vec![T::default(); element_count(&shape)?];
                 concat(&parts, &mut out);
-                let out = Tensor::from_vec(out, &shape)?;
-                if dtype == DType::Bool { out.with_dtype_tag(dtype) } else { out }
+                made(out, &shape, dtype, first.device())?
             })
         } else {
             // Empty parts are left out: candle's copy of nothing is not reliable on every device.

@@ -157,7 +157,7 @@ impl Tensor {
         element_count(shape)?;
         let value = self.view(self.raw().broadcast_as(shape)?);
         let before = self.shape().to_vec();
-        Ok(record(value, &[self], move |ct, _| Ok(smallvec![Some(summed(ct, &before)?)])))
+        Ok(record(value, &[self], move |ct, _| Ok(smallvec![Some(ct.sum_to(&before)?)])))
     }
     /// The same values lying in row-major order without gaps; itself where they do.
     pub fn contiguous(&self) -> Result<Tensor> {
@@ -167,31 +167,4 @@ impl Tensor {
         let value = Tensor::from_raw(copy::contiguous(self.raw())?, self.dtype());
         Ok(record(value, &[self], |ct, _| Ok(smallvec![Some(ct.clone())])))
     }
-}
-
-/// The shape that all of `shapes` broadcast to.
-///
-/// # Errors
-/// `ShapeMismatch` naming `op` when two sizes of an axis differ and neither is 1.
-pub(crate) fn broadcast_shapes(op: &str, shapes: &[&[usize]]) -> Result<Vec<usize>> {
-    let rank = shapes.iter().map(|s| s.len()).max().unwrap_or(0);
-    let mut out = vec![1; rank];
-    for shape in shapes {
-        for (to, &from) in out.iter_mut().rev().zip(shape.iter().rev()) {
-            if *to != from && *to != 1 && from != 1 {
-                return Err(Error::shape(format!("{op}: shapes {shapes:?} do not broadcast")));
-            }
-            if *to == 1 {
-                *to = from;
-            }
-        }
-    }
-    Ok(out)
-}
-
-/// The cotangent of a broadcast brought back to `shape`.
-fn summed(ct: &Tensor, shape: &[usize]) -> Result<Tensor> {
-    let new = ct.rank() - shape.len();
-    let axes: Vec<usize> = (0..ct.rank()).filter(|&a| a < new || (shape[a - new] == 1 && ct.shape()[a] != 1)).collect();
-    Ok(Tensor::from_raw(ct.raw().sum_keepdim(axes)?.reshape(shape)?, ct.dtype()))
 }

@@ -1,11 +1,15 @@
 //! Parts of a tensor, and a tensor as part of a larger one.
-use super::args::{resolve_axis, Axes};
+use super::{
+    args::{resolve_axis, Axes},
+    make::made,
+};
 use crate::{
     autodiff::{custom_vjp, record},
+    device_path::on_host,
     for_any,
     kernels::remap::{remap, AxisMap, NOWHERE},
     tensor::Raw,
-    Device, Element, Error, Result, Tensor,
+    Element, Error, Result, Tensor,
 };
 use candle_core::WithDType;
 use smallvec::smallvec;
@@ -250,20 +254,17 @@ fn apply(x: &Tensor, maps: &[AxisMap], fill: f64) -> Result<Tensor> {
     if x.use_kernels() {
         return for_any!(x.dtype(), T => by_kernel::<T>(x, maps, fill, &shape));
     }
-    let raw = by_selection(x, maps, fill, &shape).or_else(|_| {
+    match by_selection(x, maps, fill, &shape) {
+        Ok(raw) => Ok(Tensor::from_raw(raw, x.dtype())),
         // A device may lack a dtype for one of the steps; the host has them all.
-        let host = x.raw().to_device(&Device::Cpu)?;
-        let host = Tensor::from_raw(host.contiguous()?, x.dtype());
-        for_any!(x.dtype(), T => Ok::<_, Error>(by_kernel::<T>(&host, maps, fill, &shape)?.raw().to_device(x.device())?))
-    })?;
-    Ok(Tensor::from_raw(raw, x.dtype()))
+        Err(_) => on_host(&[x], |t| apply(&t[0], maps, fill)),
+    }
 }
 
 fn by_kernel<T: Element>(x: &Tensor, maps: &[AxisMap], fill: f64, shape: &[usize]) -> Result<Tensor> {
     let mut out = vec![T::default(); crate::element_count(shape)?];
     remap(&x.values::<T>()?, x.shape(), maps, <T as WithDType>::from_f64(fill), &mut out);
-    let out = Tensor::from_vec(out, shape)?;
-    Ok(if x.dtype() == crate::DType::Bool { out.with_dtype_tag(x.dtype()) } else { out })
+    made(out, shape, x.dtype(), x.device())
 }
 
 /// Axis by axis: a slice of fill values is put behind the axis, then its positions are selected.

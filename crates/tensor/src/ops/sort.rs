@@ -1,0 +1,82 @@
+//! Order along an axis.
+use super::{args::resolve_axis, make::made};
+use crate::{
+    device_path::on_host,
+    for_any,
+    kernels::sort::{argsort, top, Ordered},
+    threads, DType, Error, Result, Tensor,
+};
+
+impl Tensor {
+    /// The places that would sort `axis`, as int32. Equal values keep their order, also when `descending`.
+    ///
+    /// NaN of either sign is above every number (last; first when `descending`, as in JAX); -0 equals 0. Any length.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range or longer than int32 can count.
+    pub fn argsort(&self, axis: isize, descending: bool) -> Result<Tensor> {
+        let at = resolve_axis("argsort", axis, self.rank())?;
+        self.order("argsort", at, self.shape()[at], |rows| {
+            for_any!(self.dtype(), T => each_row(&rows.values::<T>()?, self.shape()[at], self.shape()[at], |row: &[T]| {
+                argsort(&row.iter().map(|v| if descending { v.falling() } else { v.key() }).collect::<Vec<_>>())
+            }))
+        })
+    }
+    /// The values of `axis` in the order of [`argsort`](Self::argsort); differentiable.
+    ///
+    /// # Errors
+    /// As `argsort`.
+    pub fn sort(&self, axis: isize, descending: bool) -> Result<Tensor> {
+        self.gather(&self.detach().argsort(axis, descending)?, axis)
+    }
+    /// The `k` largest values of the last axis, the largest first, and their places as int32. Equal values keep their order, NaN
+    /// is above every number. The values are differentiable.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a 0-d tensor or `k` beyond the size of the axis.
+    pub fn top_k(&self, k: usize) -> Result<(Tensor, Tensor)> {
+        let size = self.shape().last().copied().unwrap_or(0);
+        if self.rank() == 0 || k > size {
+            return Err(Error::argument(format!("top_k: {k} values of the last axis of {:?}", self.shape())));
+        }
+        let places = self.order(
+            "top_k",
+            self.rank() - 1,
+            k,
+            |rows| for_any!(self.dtype(), T => each_row(&rows.values::<T>()?, size, k, |row: &[T]| top(row, k))),
+        )?;
+        Ok((self.gather(&places, -1)?, places))
+    }
+    /// Calls `f` with the axis `at` moved to the end, on the host, and moves its `count` places per row back.
+    fn order(&self, op: &str, at: usize, count: usize, f: impl Fn(&Tensor) -> Result<Vec<i32>>) -> Result<Tensor> {
+        if self.shape()[at] > i32::MAX as usize {
+            return Err(Error::argument(format!("{op}: an axis of {} positions does not fit int32", self.shape()[at])));
+        }
+        // Candle's own sorts are unstable and limited in length, so every device sorts on the host.
+        on_host(&[&self.detach()], |t| {
+            let rows = t[0].move_axis(at as isize, -1)?;
+            let mut shape = rows.shape().to_vec();
+            shape[self.rank() - 1] = count;
+            let places = made(f(&rows)?, &shape, DType::I32, rows.device())?;
+            places.move_axis(-1, at as isize)?.contiguous()
+        })
+    }
+}
+
+/// `f` of each row of `size` values, `count` places each, in parallel.
+fn each_row<T: Ordered>(
+    values: &[T],
+    size: usize,
+    count: usize,
+    f: impl Fn(&[T]) -> Vec<u32> + Sync,
+) -> Result<Vec<i32>> {
+    if size == 0 || count == 0 {
+        return Ok(Vec::new());
+    }
+    let mut out = vec![0i32; values.len() / size * count];
+    let tasks: Vec<(&[T], &mut [i32])> = values.chunks_exact(size).zip(out.chunks_exact_mut(count)).collect();
+    threads::for_tasks(tasks, values.len(), |(row, out)| {
+        out.iter_mut().zip(f(row)).for_each(|(out, place)| *out = place as i32);
+    });
+    Ok(out)
+}
