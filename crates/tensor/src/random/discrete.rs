@@ -1,6 +1,6 @@
 //! Draws of whole numbers: ranges, shuffles, categories.
-use super::{draws, stream, Key};
-use crate::{DType, Error, Result, Tensor};
+use super::{draws, gumbel, stream, Key};
+use crate::{kernels::sort::argsort, ops::args::resolve_axis, DType, Error, Result, Tensor};
 
 /// Whole numbers spread evenly over `lo <= x < hi`, as `jax.random.randint`; `lo` everywhere when `hi <= lo`.
 ///
@@ -94,10 +94,43 @@ pub fn permutation(key: Key, n: usize) -> Result<Tensor> {
         let (next, subkey) = key.split_pair();
         key = next;
         stream::generate(subkey, &mut words, 1, |words, out| out.copy_from_slice(words));
-        // Places below the words make the sort stable.
-        let mut sorted: Vec<u64> = words.iter().zip(0u64..).map(|(&word, at)| u64::from(word) << 32 | at).collect();
-        sorted.sort_unstable();
-        order = sorted.into_iter().map(|pair| order[pair as u32 as usize]).collect();
+        order = argsort(&words).into_iter().map(|from| order[from as usize]).collect();
     }
     Tensor::from_vec(order, &[n])
+}
+
+/// `x` with its slices along `axis` in the order of [`permutation`]; differentiable.
+///
+/// # Errors
+/// `InvalidArgument` for an axis out of range.
+pub fn permute(key: Key, x: &Tensor, axis: isize) -> Result<Tensor> {
+    let n = x.shape()[resolve_axis("random.permute", axis, x.rank())?];
+    x.take(&permutation(key, n)?, axis)
+}
+
+/// Indices along `axis`, drawn with probabilities softmax(`logits`), as int32: the place of the largest `logits` + Gumbel.
+///
+/// `shape` is that of the result, by default that of `logits` without `axis`; it may broadcast the rest of `logits`
+/// and put further axes before it.
+///
+/// # Errors
+/// `DTypeMismatch` unless `logits` are floats, `InvalidArgument` for an axis out of range, `ShapeMismatch` when `shape`
+/// is not one that `logits` without `axis` broadcasts to.
+pub fn categorical(key: Key, logits: &Tensor, axis: isize, shape: Option<&[usize]>) -> Result<Tensor> {
+    let at = resolve_axis("random.categorical", axis, logits.rank())?;
+    let mut batch = logits.shape().to_vec();
+    let classes = batch.remove(at);
+    let shape = shape.unwrap_or(&batch);
+    let fits = shape.len() >= batch.len()
+        && batch.iter().rev().zip(shape.iter().rev()).all(|(&from, &to)| from == to || from == 1);
+    if !fits {
+        return Err(Error::shape(format!(
+            "random.categorical cannot draw shape {shape:?} from logits {:?} along axis {axis}: without that axis they are {batch:?}",
+            logits.shape()
+        )));
+    }
+    let mut full = shape.to_vec();
+    full.insert(shape.len() - batch.len() + at, classes);
+    let noise = gumbel(key, &full, logits.dtype())?.to_device(logits.device())?;
+    noise.add(&logits.detach())?.argmax(Some(at as isize - logits.rank() as isize), false)
 }

@@ -1,9 +1,9 @@
 //! Draws of bits and of continuous and Boolean values.
 use super::{
-    inverse_erf::{erf_inv_f32, erf_inv_f64, ln},
+    inverse_erf::{erf_inv_f32, erf_inv_f64},
     stream, Key,
 };
-use crate::{element_count, DType, Element, Error, Result, Tensor};
+use crate::{element_count, kernels::vecmath::ln_f32, DType, Element, Error, Result, Tensor};
 use half::{bf16, f16};
 use multiversion::multiversion;
 
@@ -244,13 +244,13 @@ fn quantiles(x: &mut [f32], root: f32) {
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
 fn double_log(x: &mut [f32], round: bool) {
     for x in x.iter_mut() {
-        *x = -ln(*x);
+        *x = -ln_f32(*x);
     }
     if round {
         x.iter_mut().for_each(|x| *x = f16_rounded(*x));
     }
     for x in x {
-        *x = -ln(*x);
+        *x = -ln_f32(*x);
     }
 }
 

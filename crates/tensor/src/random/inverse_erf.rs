@@ -1,22 +1,5 @@
-//! Logarithm and inverse error function, written so that loops over them vectorise and give the same bits everywhere.
-
-/// Natural logarithm of a positive, normal `x`, to about one unit in the last place.
-///
-/// With x = m·2^e and m in [√½, √2): ln x = e·ln 2 + 2·artanh((m-1)/(m+1)), the series cut where it is below rounding.
-#[inline(always)]
-pub(super) fn ln(x: f32) -> f32 {
-    const SQRT_HALF_BITS: u32 = 0x3F35_04F3;
-    let shifted = x.to_bits().wrapping_sub(SQRT_HALF_BITS);
-    let exponent = (shifted as i32 >> 23) as f32;
-    let m = f32::from_bits((shifted & 0x007F_FFFF).wrapping_add(SQRT_HALF_BITS));
-    let f = m - 1.0;
-    let s = f / (m + 1.0);
-    let z = s * s;
-    let series = z * (0.666_666_6 + z * (0.400_009_72 + z * (0.284_987_87 + z * 0.242_790_79)));
-    // 2s = f - s·f exactly, which keeps the leading term free of the division's rounding.
-    let tail = exponent * -2.121_944_4e-4 + (s * series - s * f);
-    exponent * 0.693_359_4 + (f + tail)
-}
+//! The inverse error function. In single precision it is written so that loops over it vectorise.
+use crate::kernels::vecmath::ln_f32;
 
 /// The inverse of the error function in single precision, for |x| <= 1 (±∞ at ±1).
 ///
@@ -24,7 +7,7 @@ pub(super) fn ln(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn erf_inv_f32(x: f32) -> f32 {
     let product = (1.0 - x) * (1.0 + x);
-    let w = -ln(product.max(f32::MIN_POSITIVE));
+    let w = -ln_f32(product.max(f32::MIN_POSITIVE));
     let near = horner(
         w - 2.5,
         [

@@ -10,7 +10,7 @@ mod inverse_erf;
 mod stream;
 mod threefry;
 
-pub use discrete::{permutation, randint};
+pub use discrete::{categorical, permutation, permute, randint};
 pub(crate) use draws::bernoulli_threshold;
 pub use draws::{bernoulli, bits, gumbel, normal, truncated_normal, uniform};
 pub(crate) use stream::BitStream;
