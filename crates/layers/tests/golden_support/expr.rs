@@ -34,7 +34,12 @@ impl fmt::Display for Failure {
 }
 impl From<tallow_layers::Error> for Failure {
     fn from(e: tallow_layers::Error) -> Self {
-        Failure::Error(e)
+        // A layer may be composed of kinds that are not registered.
+        let named = e.message().strip_prefix("there is no ").and_then(|m| m.split_once(" named "));
+        match named {
+            Some((_, kind)) => Failure::Missing(kind.into()),
+            None => Failure::Error(e),
+        }
     }
 }
 impl From<tallow_tensor::Error> for Failure {
