@@ -1,2 +1,67 @@
+/**
+ * The `trax.layers` API for Node.js: tensors, gradients, random keys, layers.
+ *
+ * @module
+ */
+
 /** The version of this package. */
 export const version = '0.1.0';
+
+export { type DType } from './native.js';
+export { type Nested, type TypedArray } from './data.js';
+export { DisposedError, type ErrorCode, LayerError, type LayerErrorDetails, TensorError } from './errors.js';
+export { type AxisArgument, type Operand, type ReduceArgument, type ReduceOptions, Tensor } from './tensor.js';
+export {
+  arange,
+  concat,
+  einsum,
+  eye,
+  full,
+  matmul,
+  ones,
+  onesLike,
+  signature,
+  type Signature,
+  stack,
+  stopGradient,
+  tensor,
+  type TensorData,
+  type TensorLike,
+  type TensorOptions,
+  tri,
+  where,
+  zeros,
+  zerosLike,
+} from './ops.js';
+export {
+  dispose,
+  keep,
+  memory,
+  type MemoryInfo,
+  numThreads,
+  resetPeakMemory,
+  setNumThreads,
+  tidy,
+} from './memory.js';
+export { type Argument, grad, type Gradient, type GradOptions, valueAndGrad, vjp } from './gradients.js';
+export { type Key } from './random.js';
+export * as random from './random.js';
+export { type Tree, type TreeStructure } from './tree.js';
+export * as tree from './tree.js';
+export {
+  type AsyncCallOptions,
+  type CallOptions,
+  Layer,
+  type LayerInputs,
+  type LayerOptions,
+  type LayerOutputs,
+  type Mode,
+} from './layer.js';
+export { type KernelInitializer } from './options.js';
+export {
+  EMPTY_STATE,
+  EMPTY_WEIGHTS,
+  GET_STATE_FROM_CACHE,
+  GET_WEIGHTS_FROM_CACHE,
+  type Nest,
+} from './wire.js';

@@ -27,7 +27,7 @@ pub fn from_bytes(env: Env, bytes: &[u8], dtype: TypeCode, shape: Shape, device:
 fn on_device(tensor: Tensor, name: Option<&str>) -> tallow_tensor::Result<Tensor> {
     match name {
         None | Some("cpu") => Ok(tensor),
-        Some(name) => { let _ = parse_device(name)?; Ok(tensor) },
+        Some(name) => tensor.to_device(&parse_device(name)?),
     }
 }
 

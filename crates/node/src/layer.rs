@@ -100,8 +100,8 @@ fn key_of(words: &[u32]) -> Outcome<Key> {
 /// What does not change about a layer.
 #[napi(object)]
 pub struct LayerInfo {
-    /// Its identity, shared with its copies in other modes.
-    pub instance: f64,
+    /// Its identity (shared with its copies in other modes), then those of everything below it.
+    pub instances: Vec<f64>,
     /// Its name.
     pub name: String,
     /// Inputs.
@@ -117,10 +117,12 @@ pub struct LayerInfo {
 pub fn layer_info(env: Env, id: f64) -> Result<LayerInfo> {
     run(&env, |e| {
         let layer = e.layer(id)?;
-        let (base, arity) = (layer.base(), layer.arity());
+        let arity = layer.arity();
+        let mut instances = Vec::new();
+        layers::for_each_instance(&layer, &mut |l| instances.push(l.base().id.0 as f64));
         Ok(LayerInfo {
-            instance: base.id.0 as f64,
-            name: base.name.clone(),
+            instances,
+            name: layer.base().name.clone(),
             n_in: arity.n_in as u32,
             n_out: arity.n_out as u32,
             has_backward: layer.has_backward(),
@@ -214,7 +216,7 @@ fn pair(layer: &LayerRef, weights: &Store, state: &Store) -> HostValue {
 pub fn weights_and_state_signature(env: Env, id: f64, inputs: Wire) -> Result<Wire> {
     run(&env, |e| {
         let layer = e.layer(id)?;
-        let (weights, state) = layers::init(&layer, &specs(inputs.0)?, Key::new(0))?;
+        let (weights, state) = layers::init_signature(&layer, &specs(inputs.0)?, Key::new(0))?;
         let signatures = |tree: Tree<Tensor>| signature_tree(&tree);
         Ok(Wire(HostValue::List(vec![
             signatures(layers::view_weights(&layer, &weights)),
@@ -339,6 +341,8 @@ fn prepare(
     }
     let (weights, state) = layers::held(&layer);
     let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
+    let signatures: Vec<TensorSpec> = inputs.iter().map(TensorSpec::of).collect();
+    let state = layers::ensure_state(&layer, state, &signatures, key)?;
     Ok(Prepared { layer, inputs, weights, state, key })
 }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
-use tallow_tensor::{ops::Scalar, DType, Device, Error, Tensor};
+use tallow_tensor::{DType, Device, Error, Tensor};
 
 /// Runs an operation on one tensor.
 fn on_one(env: &Env, x: f64, op: impl FnOnce(&Tensor) -> tallow_tensor::Result<Tensor>) -> Result<f64> {
@@ -61,7 +61,24 @@ macro_rules! with_scalar {
 }
 
 unary! {
+    neg(); abs(); sign(); exp(); expm1(); log(); log1p(); sqrt(); rsqrt(); square(); recip(); sin(); cos(); tanh(); sigmoid(); erf();
+    relu(); floor(); ceil(); round(); softplus(); swish(); isnan(); isfinite(); logical_not();
+    gelu(approximate: bool => approximate);
+    clip(lo: Real => lo.0, hi: Real => hi.0);
     cast(dtype: TypeCode => dtype.0);
+    sum(axes: AxisSet => axes.0, keepdims: bool => keepdims);
+    mean(axes: AxisSet => axes.0, keepdims: bool => keepdims);
+    max(axes: AxisSet => axes.0, keepdims: bool => keepdims);
+    min(axes: AxisSet => axes.0, keepdims: bool => keepdims);
+    prod(axes: AxisSet => axes.0, keepdims: bool => keepdims);
+    logsumexp(axes: AxisSet => axes.0, keepdims: bool => keepdims);
+    any(axes: AxisSet => axes.0, keepdims: bool => keepdims);
+    all(axes: AxisSet => axes.0, keepdims: bool => keepdims);
+    argmax(axis: Option<Int> => axis.map(|a| a.0), keepdims: bool => keepdims);
+    argmin(axis: Option<Int> => axis.map(|a| a.0), keepdims: bool => keepdims);
+    cumsum(axis: Int => axis.0);
+    softmax(axis: Int => axis.0);
+    log_softmax(axis: Int => axis.0);
     reshape_infer(shape: Ints => &shape.0);
     swap_axes(a: Int => a.0, b: Int => b.0);
     move_axis(from: Int => from.0, to: Int => to.0);
@@ -74,12 +91,29 @@ unary! {
     tile(repeats: Shape => &repeats.0);
     repeat(n: Size => n.0, axis: Int => axis.0);
     slice(starts: Ints => &starts.0, ends: Ints => &ends.0, steps: Ints => &steps.0);
+    one_hot(n: Size => n.0, dtype: TypeCode => dtype.0);
+    sort(axis: Int => axis.0, descending: bool => descending);
+    argsort(axis: Int => axis.0, descending: bool => descending);
 }
 
 binary! {
-    matmul();
+    add(); sub(); mul(); div(); rem(); pow(); maximum(); minimum(); eq(); ne(); lt(); le(); gt(); ge();
+    logical_and(); logical_or(); logical_xor(); matmul();
+    gather(axis: Int => axis.0);
+    take(axis: Int => axis.0);
+    mask_fill(value: Real => value.0);
 }
 
+with_scalar! {
+    add_scalar sub_scalar mul_scalar div_scalar rem_scalar pow_scalar maximum_scalar minimum_scalar
+    rsub_scalar rdiv_scalar rpow_scalar eq_scalar ne_scalar lt_scalar le_scalar gt_scalar ge_scalar
+}
+
+/// `Tensor::var`, a reserved word in JavaScript.
+#[napi]
+pub fn variance(env: Env, x: f64, axes: AxisSet, keepdims: bool) -> Result<f64> {
+    on_one(&env, x, |x| x.var(axes.0, keepdims))
+}
 
 /// `Tensor::transpose`; `null` reverses the axes. Negative axes count from the end.
 #[napi]
@@ -102,6 +136,50 @@ pub fn pad(env: Env, x: f64, widths: Shape, value: Real) -> Result<f64> {
     on_one(&env, x, |x| x.pad(&pairs, value.0))
 }
 
+/// `Tensor::scatter_add`.
+#[napi]
+pub fn scatter_add(env: Env, x: f64, indices: f64, updates: f64, axis: Int) -> Result<f64> {
+    run(&env, |e| {
+        Ok(e.insert(&env, e.tensor(x)?.scatter_add(&e.tensor(indices)?, &e.tensor(updates)?, axis.0)?))
+    })
+}
+
+/// `Tensor::scatter`.
+#[napi]
+pub fn scatter(env: Env, x: f64, indices: f64, updates: f64, axis: Int) -> Result<f64> {
+    run(&env, |e| Ok(e.insert(&env, e.tensor(x)?.scatter(&e.tensor(indices)?, &e.tensor(updates)?, axis.0)?)))
+}
+
+/// `Tensor::where_`; `a` and `b` are handles, or numbers that take the other's dtype.
+#[napi(js_name = "where")]
+pub fn where_(env: Env, condition: f64, a: f64, a_is_number: bool, b: f64, b_is_number: bool) -> Result<f64> {
+    run(&env, |e| {
+        // Two numbers meet as they would at a bool: whole ones int32, others float32.
+        let like = match (a_is_number, b_is_number) {
+            (false, _) => e.tensor(a)?,
+            (true, false) => e.tensor(b)?,
+            (true, true) if a.fract() == 0.0 && b.fract() == 0.0 => Tensor::scalar(0i32),
+            (true, true) => Tensor::scalar(0f32),
+        };
+        let operand = |x: f64, is_number: bool| if is_number { Ok(weak(&like, x)?) } else { e.tensor(x) };
+        let (a, b) = (operand(a, a_is_number)?, operand(b, b_is_number)?);
+        Ok(e.insert(&env, Tensor::where_(&e.tensor(condition)?, &a, &b)?))
+    })
+}
+
+/// A number as a tensor without axes, of the dtype it takes beside `like`.
+fn weak(like: &Tensor, value: f64) -> tallow_tensor::Result<Tensor> {
+    let scalar = scalar(like, value);
+    let dtype = scalar.promote(like.dtype());
+    Tensor::full(&[], scalar, dtype, like.device())
+}
+
+/// `Tensor::to_device`.
+#[napi]
+pub fn to_device(env: Env, x: f64, device: String) -> Result<f64> {
+    on_one(&env, x, |x| x.to_device(&parse_device(&device)?))
+}
+
 /// `Tensor::split` into equal parts.
 #[napi]
 pub fn split(env: Env, x: f64, parts: Size, axis: Int) -> Result<Vec<f64>> {
@@ -112,6 +190,12 @@ pub fn split(env: Env, x: f64, parts: Size, axis: Int) -> Result<Vec<f64>> {
 #[napi]
 pub fn split_at(env: Env, x: f64, places: Shape, axis: Int) -> Result<Vec<f64>> {
     several(&env, x, |x| x.split_at(&places.0, axis.0))
+}
+
+/// `Tensor::top_k`: values and indices.
+#[napi]
+pub fn top_k(env: Env, x: f64, k: Size) -> Result<Vec<f64>> {
+    several(&env, x, |x| x.top_k(k.0).map(|(values, indices)| vec![values, indices]))
 }
 
 fn several(env: &Env, x: f64, op: impl FnOnce(&Tensor) -> tallow_tensor::Result<Vec<Tensor>>) -> Result<Vec<f64>> {
@@ -134,3 +218,49 @@ pub fn stack(env: Env, ids: Vec<f64>, axis: Int) -> Result<f64> {
     combine(&env, &ids, |xs| Tensor::stack(xs, axis.0))
 }
 
+/// `Tensor::einsum`.
+#[napi]
+pub fn einsum(env: Env, spec: String, ids: Vec<f64>) -> Result<f64> {
+    combine(&env, &ids, |xs| Tensor::einsum(&spec, &xs.iter().collect::<Vec<_>>()))
+}
+
+/// `Tensor::full`.
+#[napi]
+pub fn full(env: Env, shape: Shape, value: Real, dtype: TypeCode, device: Option<String>) -> Result<f64> {
+    make(&env, device, |d| Tensor::full(&shape.0, value.0, dtype.0, d))
+}
+
+/// Numbers from `start` to before `stop`; whole ones are int32 unless a dtype is given.
+#[napi]
+pub fn arange(
+    env: Env,
+    start: Real,
+    stop: Real,
+    step: Real,
+    dtype: Option<TypeCode>,
+    device: Option<String>,
+) -> Result<f64> {
+    let (start, stop, step) = (start.0, stop.0, step.0);
+    make(&env, device, |d| {
+        let n = ((stop - start) / step).ceil();
+        if !n.is_finite() || n > 1e15 {
+            return Err(Error::argument(format!("arange({start}, {stop}, {step}) never ends")));
+        }
+        let whole = [start, stop, step].iter().all(|x| x.fract() == 0.0);
+        let dtype = dtype.map_or(if whole { DType::I32 } else { DType::F32 }, |t| t.0);
+        let values: Vec<f64> = (0..n.max(0.0) as usize).map(|i| start + i as f64 * step).collect();
+        Tensor::from_f64(&values, &[values.len()], dtype, d)
+    })
+}
+
+/// `Tensor::eye`.
+#[napi]
+pub fn eye(env: Env, n: Size, m: Size, dtype: TypeCode, device: Option<String>) -> Result<f64> {
+    make(&env, device, |d| Tensor::eye(n.0, m.0, dtype.0, d))
+}
+
+/// `Tensor::tril_mask`.
+#[napi]
+pub fn tril_mask(env: Env, n: Size, m: Size, k: Int, device: Option<String>) -> Result<f64> {
+    make(&env, device, |d| Tensor::tril_mask(n.0, m.0, k.0, d))
+}

@@ -82,6 +82,21 @@ pub fn random_permutation(env: Env, a: u32, b: u32, n: Size) -> Result<f64> {
     draw(&env, a, b, |key| random::permutation(key, n.0))
 }
 
+/// A tensor's slices along an axis in random order.
+#[napi]
+pub fn random_permute(env: Env, a: u32, b: u32, x: f64, axis: Int) -> Result<f64> {
+    run(&env, |e| Ok(e.insert(&env, random::permute(Key([a, b]), &e.tensor(x)?, axis.0)?)))
+}
+
+/// Categories drawn by their logits.
+#[napi]
+pub fn random_categorical(env: Env, a: u32, b: u32, logits: f64, axis: Int, shape: Option<Shape>) -> Result<f64> {
+    run(&env, |e| {
+        let shape = shape.map(|s| s.0);
+        Ok(e.insert(&env, random::categorical(Key([a, b]), &e.tensor(logits)?, axis.0, shape.as_deref())?))
+    })
+}
+
 /// Standard Gumbel values.
 #[napi]
 pub fn random_gumbel(env: Env, a: u32, b: u32, shape: Shape, dtype: TypeCode) -> Result<f64> {

@@ -1,0 +1,108 @@
+import test from 'ava';
+import * as tl from '../src/index.js';
+
+const f64 = (x: tl.Tensor | tl.Nested): tl.Tensor => tl.tensor(x as tl.Nested, null, { dtype: 'float64' });
+
+const mixed = (x: tl.Tensor, w: tl.Tensor): tl.Tensor => x.matmul(w).add(x.sum({ axis: -1, keepdims: true })).softmax().square().sum();
+
+const pair = (p: { a: tl.Tensor; b: tl.Tensor[] }, n: tl.Tensor): tl.Tensor[] => [p.a.mul(p.b[0]!), p.a.add(n)];
+
+const withAux = (x: tl.Tensor, y: tl.Tensor): [tl.Tensor, { kept: tl.Tensor }] => [x.mul(y).sum(), { kept: x.add(y) }];
+
+test('grad of a polynomial', (t) => {
+  const slope = tl.grad((x: tl.Tensor) => x.pow(3).sub(x.mul(2)).sum())(f64([1, -2])) as tl.Tensor;
+  t.deepEqual(slope.array(), [1, 10]);
+  t.is(slope.dtype, 'float64');
+});
+
+test('gradients match central differences through broadcasting, matmul and softmax', (t) => {
+  const x = [[0.3, -0.7], [1.1, 0.4]];
+  const w = [[0.5, -1.5, 0.2], [0.9, 0.1, -0.4]];
+  const [value, [dx, dw]] = tl.valueAndGrad(mixed, { argnums: [0, 1] })(f64(x), f64(w)) as [tl.Tensor, [tl.Tensor, tl.Tensor]];
+  const at = (xs: number[][], ws: number[][]): number => mixed(f64(xs), f64(ws)).item();
+  t.is(value.item(), at(x, w));
+  const check = (analytic: tl.Tensor, matrix: number[][], value: (m: number[][]) => number): void => {
+    const h = 1e-5;
+    (analytic.array() as number[][]).forEach((row, i) =>
+      row.forEach((g, j) => {
+        const bump = (d: number): number[][] => matrix.map((r, k) => r.map((v, l) => (k === i && l === j ? v + d : v)));
+        const numeric = (value(bump(h)) - value(bump(-h))) / (2 * h);
+        t.true(Math.abs(g - numeric) < 1e-8, `[${i},${j}]: ${g} against ${numeric}`);
+      }),
+    );
+  };
+  check(dx, x, (m) => at(m, w));
+  check(dw, w, (m) => at(x, m));
+});
+
+test('vjp of nested arguments and outputs; integers get null', (t) => {
+  const [outputs, pullback] = tl.vjp(pair as never, { a: tl.tensor([2.5]), b: [tl.tensor([4.5])] }, tl.tensor([3]));
+  t.deepEqual((outputs as tl.Tensor[]).map((y) => y.array()), [[11.25], [5.5]]);
+  const [dp, dn] = pullback([tl.tensor([1.0], null, { dtype: 'float32' }), tl.tensor([10], null, { dtype: 'float32' })]) as [
+    { a: tl.Tensor; b: tl.Tensor[] },
+    null,
+  ];
+  t.deepEqual(dp.a.array(), [14.5]);
+  t.deepEqual(dp.b[0]!.array(), [2.5]);
+  t.is(dn, null);
+  const [again] = pullback([tl.tensor([2], null, { dtype: 'float32' }), null]) as [{ a: tl.Tensor }];
+  t.deepEqual(again.a.array(), [9]);
+});
+
+test('hasAux, negative argnums', (t) => {
+  const [[value, aux], g] = tl.valueAndGrad(withAux, { argnums: -1, hasAux: true })(f64([2]), f64([5])) as [
+    [tl.Tensor, { kept: tl.Tensor }],
+    tl.Tensor,
+  ];
+  t.is(value.item(), 10);
+  t.deepEqual(aux.kept.array(), [7]);
+  t.deepEqual(g.array(), [2]);
+});
+
+test('stopGradient cuts; what nothing depends on gets zeros', (t) => {
+  const g = tl.grad((x: tl.Tensor) => x.stopGradient().mul(x).sum())(f64([3])) as tl.Tensor;
+  t.deepEqual(g.array(), [3]);
+  const zero = tl.grad((_x: tl.Tensor) => tl.tensor(1.5))(f64([3])) as tl.Tensor;
+  t.deepEqual(zero.array(), [0]);
+});
+
+test('outputs handed out are constants, so a kept loss holds no graph', (t) => {
+  const before = tl.memory().bytes;
+  const loss = tl.tidy(() => (tl.valueAndGrad((x: tl.Tensor) => x.exp().sum())(tl.zeros([1 << 16])) as [tl.Tensor, tl.Tensor])[0]);
+  t.true(tl.memory().bytes - before < 1024);
+  t.is(loss.item(), 65536);
+});
+
+test('a gradient inside a differentiated function: the value passes, the gradient is refused', (t) => {
+  const c = f64([2]);
+  const inner = (w: tl.Tensor): [tl.Tensor, tl.Tensor] =>
+    tl.valueAndGrad((x: tl.Tensor) => x.mul(w).square().sum())(c) as [tl.Tensor, tl.Tensor];
+  const g = tl.grad((w: tl.Tensor) => inner(w)[0])(f64([3])) as tl.Tensor;
+  t.deepEqual(g.array(), [24]);
+  t.throws(() => tl.grad((w: tl.Tensor) => inner(w)[1].sum())(f64([3])), { code: 'Autodiff', message: /second derivative/ });
+});
+
+test('what cannot be differentiated is refused in plain words', (t) => {
+  t.throws(() => tl.grad((x: tl.Tensor) => x)(f64([1, 2])), { code: 'ShapeMismatch', message: /float64\[2\]/ });
+  t.throws(() => tl.grad((x: tl.Tensor) => x.sum())(tl.tensor([1])), { instanceOf: TypeError, message: /float/ });
+  t.throws(() => tl.grad((x: tl.Tensor) => x.sum(), { argnums: 1 })(f64([1])), { instanceOf: RangeError });
+  t.throws(() => tl.grad((async (x: tl.Tensor) => x) as never)(f64([1])), { instanceOf: TypeError, message: /promise/ });
+  t.throws(() => tl.grad(3 as never), { instanceOf: TypeError });
+  const mine = new Error('mine');
+  const thrown = t.throws(() =>
+    tl.grad((_x: tl.Tensor): tl.Tensor => {
+      throw mine;
+    })(f64([1])),
+  );
+  t.is(thrown, mine);
+});
+
+test('trees', (t) => {
+  const tree = { a: [1, [2]], b: 3 };
+  t.deepEqual(tl.tree.leaves(tree), [1, 2, 3]);
+  const [leaves, structure] = tl.tree.flatten<number>(tree);
+  t.deepEqual(tl.tree.unflatten(structure, leaves.map((x) => x * 2)), { a: [2, [4]], b: 6 });
+  t.deepEqual(tl.tree.map((x: number, y: number) => x + y, tree, tree), { a: [2, [4]], b: 6 });
+  t.throws(() => tl.tree.map((x: number) => x, tree, [1]), { instanceOf: TypeError });
+  t.throws(() => tl.tree.unflatten(structure, [1]), { instanceOf: RangeError });
+});

@@ -1,0 +1,153 @@
+import { inspect } from 'node:util';
+import test from 'ava';
+import * as tl from '../src/index.js';
+import { makeLayer } from '../src/layer.js';
+
+/** Multiplies by a weight and counts its calls in its state. */
+class Scale extends tl.Layer {
+  override initWeightsAndState(signature: tl.Signature): void {
+    this.weights = tl.full(signature.shape.slice(-1), 2, { dtype: 'float32' });
+    this.state = tl.tensor(0);
+  }
+  override forward(x: tl.Tensor): tl.Tensor {
+    this.state = (this.state as tl.Tensor).add(1);
+    return x.mul(this.weights as tl.Tensor);
+  }
+}
+
+const signature: tl.Signature = { shape: [1, 2], dtype: 'float32' };
+const x = (): tl.Tensor => tl.tensor([[1.5, -1]]);
+
+test('a class of its own: init, call, weights and state', (t) => {
+  const layer = new Scale();
+  t.is(layer.name, 'Scale');
+  t.deepEqual([layer.nIn, layer.nOut, layer.hasBackward], [1, 1, false]);
+  const [weights, state] = layer.init(signature);
+  t.deepEqual((weights as tl.Tensor).array(), [2, 2]);
+  t.is((state as tl.Tensor).item(), 0);
+  t.deepEqual(layer(x()).array(), [[3, -2]]);
+  t.deepEqual(layer([[1, 2]]).array(), [[2, 4]]);
+  t.is((layer.state as tl.Tensor).item(), 2);
+  layer.weights = tl.tensor([1.5, 10]);
+  t.deepEqual(layer(x()).array(), [[2.25, -10]]);
+  t.is(inspect(layer), 'Scale');
+});
+
+test('pureFn keeps nothing', (t) => {
+  const layer = new Scale();
+  const [y, state] = layer.pureFn(x(), tl.tensor([3.5, 1]), tl.tensor(41), tl.random.key(0));
+  t.deepEqual(y.array(), [[5.25, -1]]);
+  t.is((state as tl.Tensor).item(), 42);
+  t.deepEqual(layer.state, []);
+});
+
+test('gradients pass through a layer to its inputs and weights', (t) => {
+  const layer = new Scale();
+  const f = (input: tl.Tensor, w: tl.Tensor): tl.Tensor => layer.pureFn(input, w, tl.tensor(0))[0].square().sum();
+  const [dx, dw] = tl.grad(f, { argnums: [0, 1] })(x(), tl.tensor([3, 2], null, { dtype: 'float32' })) as [tl.Tensor, tl.Tensor];
+  t.deepEqual(dx.array(), [[27, -8]]);
+  t.deepEqual(dw.array(), [13.5, 4]);
+});
+
+test('a backward of its own replaces automatic differentiation', (t) => {
+  class Straight extends tl.Layer {
+    override forward(input: tl.Tensor): tl.Tensor {
+      return input.sign();
+    }
+    override backward(_inputs: tl.Tensor, _output: tl.Tensor, grad: tl.Tensor): [tl.Tensor, null] {
+      return [grad.mul(7), null];
+    }
+  }
+  const layer = new Straight();
+  t.true(layer.hasBackward);
+  const g = tl.grad((input: tl.Tensor) => layer.pureFn(input, [], [])[0].sum())(x()) as tl.Tensor;
+  t.deepEqual(g.array(), [[7, 7]]);
+});
+
+test('what a callback throws comes out as the same object; a promise is refused; the next call is right', (t) => {
+  const mine = new Error('mine');
+  let mode = 'throw';
+  class Moody extends tl.Layer {
+    override forward(input: tl.Tensor): tl.Tensor {
+      if (mode === 'throw') throw mine;
+      if (mode === 'promise') return Promise.resolve(input) as never;
+      if (mode === 'string') throw 'text';
+      return input.neg();
+    }
+  }
+  const layer = new Moody();
+  t.is(t.throws(() => layer(x())), mine);
+  mode = 'promise';
+  t.throws(() => layer(x()), { instanceOf: TypeError, message: /promise/ });
+  mode = 'string';
+  t.is(t.throws(() => layer(x()))?.cause, 'text');
+  mode = 'fine';
+  t.deepEqual(layer(x()).array(), [[-1.5, 1]]);
+});
+
+test.serial('tensors made in a callback are disposed when it returns', (t) => {
+  const layer = new Scale();
+  layer.init(signature);
+  const input = x();
+  const before = tl.memory().tensors;
+  layer(input).dispose();
+  t.is(tl.memory().tensors, before);
+});
+
+test('callAsync runs on the compute thread, and calls back into JavaScript', async (t) => {
+  const layer = new Scale();
+  layer.init(signature);
+  const [a, b] = await Promise.all([layer.callAsync(x()), layer.callAsync([[4, 5]])]);
+  t.deepEqual(a.array(), [[3, -2]]);
+  t.deepEqual(b.array(), [[8, 10]]);
+  const mine = new Error('mine');
+  class Fails extends tl.Layer {
+    override forward(): never {
+      throw mine;
+    }
+  }
+  t.is(await t.throwsAsync(new Fails().callAsync(x())), mine);
+});
+
+test('callAsync obeys its signal', async (t) => {
+  const layer = new Scale();
+  layer.init(signature);
+  const reason = new Error('enough');
+  t.is(await t.throwsAsync(layer.callAsync(x(), { signal: AbortSignal.abort(reason) })), reason);
+  const controller = new AbortController();
+  const running = layer.callAsync(x(), { signal: controller.signal });
+  controller.abort(reason);
+  t.is(await t.throwsAsync(running), reason);
+  t.deepEqual((await layer.callAsync(x())).array(), [[3, -2]]);
+});
+
+test('errors name the layer, where it was made, and the inputs', (t) => {
+  const layer = new Scale();
+  layer.init(signature);
+  const error = t.throws(() => layer([x(), x()]), { instanceOf: tl.LayerError });
+  t.is(error?.code, 'ArityMismatch');
+  t.deepEqual(error?.path, ['Scale']);
+  t.is(error?.phase, 'forward');
+  t.deepEqual(error?.inputs, ['float32[1,2]', 'float32[1,2]']);
+  t.regex(error?.createdAt ?? '', /layer\.spec\.ts:\d+:\d+$/);
+  t.regex(error?.message ?? '', /Scale \(forward\): .*created at .*layer\.spec\.ts/);
+});
+
+test('unknown kinds and options are refused in the words of the caller', (t) => {
+  t.throws(() => makeLayer('Nonesuch', {}), { instanceOf: tl.LayerError, code: 'InvalidOption' });
+  t.throws(() => new tl.Layer({ nInn: 2 } as never), { code: 'InvalidOption', message: /nInn/ });
+});
+
+test('sublayers are the same handles; a layer keeps its functions alive', (t) => {
+  const inner = new Scale();
+  const outer = makeLayer('Serial', { sublayers: [inner, makeLayer('Fn', { name: 'Add', f: (a: tl.Tensor) => a.add(1) })] });
+  t.is(outer.sublayers[0], inner);
+  outer.init(signature);
+  t.deepEqual(outer(x()).array(), [[4, -1]]);
+  t.deepEqual((outer.weights as unknown as tl.Tensor[])[0]!.array(), [2, 2]);
+  t.deepEqual(outer.outputSignature(signature), signature);
+});
+
+test('a layer cannot be cloned or sent', (t) => {
+  t.throws(() => structuredClone(new Scale()), { any: true, name: 'DataCloneError' });
+});

@@ -1,0 +1,42 @@
+import test from 'ava';
+import * as tl from '../src/index.js';
+
+const { random } = tl;
+
+test('keys of seeds, splits and folds are those of JAX', (t) => {
+  t.deepEqual(random.key(0).dataSync(), Uint32Array.of(0, 0));
+  t.deepEqual(random.key(42).dataSync(), Uint32Array.of(0, 42));
+  // jax.random.split(jax.random.PRNGKey(0)) without partitionable threefry.
+  t.deepEqual(random.split(random.key(0)).dataSync(), Uint32Array.of(4146024105, 967050713, 2718843009, 1272950319));
+  t.deepEqual(random.split(random.key(0), 3).shape, [3, 2]);
+  t.notDeepEqual(random.foldIn(random.key(0), 1).array(), random.foldIn(random.key(0), 2).array());
+});
+
+test('a key may be a tensor, a Uint32Array or two numbers', (t) => {
+  const a = random.split(random.key(7)).index(0);
+  const words = a.dataSync() as Uint32Array;
+  const expected = random.bits(a, [3]).array();
+  t.deepEqual(random.bits(words, [3]).array(), expected);
+  t.deepEqual(random.bits([words[0]!, words[1]!], [3]).array(), expected);
+  t.throws(() => random.bits(tl.tensor([1, 2]), [3]), { instanceOf: TypeError, message: /uint32/ });
+  t.throws(() => random.bits([1] as never, [3]), { instanceOf: TypeError });
+});
+
+test('draws: the same key gives the same values, within their range and dtype', (t) => {
+  const key = random.key(3);
+  const u = random.uniform(key, [1000], { minval: -2, maxval: 3 });
+  t.deepEqual(u.array(), random.uniform(key, [1000], { minval: -2, maxval: 3 }).array());
+  t.true(u.min().item() >= -2 && u.max().item() < 3);
+  const n = random.normal(key, [10000]);
+  t.true(Math.abs(n.mean().item()) < 0.05 && Math.abs(n.variance().item() - 1) < 0.05);
+  const cut = random.truncatedNormal(key, -1, 1, [1000]);
+  t.true(cut.min().item() >= -1 && cut.max().item() <= 1);
+  const b = random.bernoulli(key, 0.25, [10000]);
+  t.is(b.dtype, 'bool');
+  t.true(Math.abs(b.cast('float32').mean().item() - 0.25) < 0.02);
+  const i = random.randint(key, [1000], -5, 6);
+  t.is(i.dtype, 'int32');
+  t.deepEqual([i.min().item(), i.max().item()], [-5, 5]);
+  t.deepEqual((random.permutation(key, 9).array() as number[]).toSorted((a, c) => a - c), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  t.deepEqual(random.gumbel(key, [2, 2]).shape, [2, 2]);
+});

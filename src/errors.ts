@@ -1,0 +1,127 @@
+/**
+ * What tallow throws. Wrong arguments are `TypeError` or `RangeError`, as everywhere in JavaScript.
+ *
+ * @module
+ */
+
+/** What went wrong, in one word. */
+export type ErrorCode =
+  | 'ShapeMismatch'
+  | 'DTypeMismatch'
+  | 'InvalidArgument'
+  | 'IndexOutOfRange'
+  | 'Autodiff'
+  | 'Device'
+  | 'Io'
+  | 'Aborted'
+  | 'Disposed'
+  | 'NotInitialized'
+  | 'InvalidOption'
+  | 'ArityMismatch'
+  | 'WeightsMismatch'
+  | 'Internal';
+
+/** A tensor operation that cannot be done: shapes or dtypes that do not fit, an index out of range, a missing device … */
+export class TensorError extends Error {
+  /** What went wrong, in one word. */
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+  static {
+    this.prototype.name = 'TensorError';
+  }
+}
+
+/** A tensor or layer was used after `dispose()`, or after the `tidy()` that owned it. */
+export class DisposedError extends TensorError {
+  constructor(message: string) {
+    super('Disposed', message);
+  }
+  static {
+    this.prototype.name = 'DisposedError';
+  }
+}
+
+/** Where a {@link LayerError} happened. */
+export interface LayerErrorDetails {
+  /** Names of the layers, outermost first. */
+  readonly path: readonly string[];
+  /** What the layer was doing. */
+  readonly phase: 'build' | 'init' | 'forward' | 'backward';
+  /** Signatures of its inputs, as `float32[2,3]`. */
+  readonly inputs: readonly string[];
+  /** Where the program made the layer, as `file:line:column`, if known. */
+  readonly createdAt: string | undefined;
+}
+
+/** A layer that cannot be built, initialized or run. */
+export class LayerError extends Error implements LayerErrorDetails {
+  /** What went wrong, in one word. */
+  readonly code: ErrorCode;
+  readonly path: readonly string[];
+  readonly phase: 'build' | 'init' | 'forward' | 'backward';
+  readonly inputs: readonly string[];
+  readonly createdAt: string | undefined;
+  constructor(code: ErrorCode, message: string, details: LayerErrorDetails) {
+    super(message);
+    this.code = code;
+    this.path = details.path;
+    this.phase = details.phase;
+    this.inputs = details.inputs;
+    this.createdAt = details.createdAt;
+  }
+  static {
+    this.prototype.name = 'LayerError';
+  }
+}
+
+/** The stack where each layer was made, by the number of the layer; read only when an error needs it. */
+export const creationSites = new Map<number, { readonly stack?: string }>();
+
+/** The first place on a stack that is not in this package, as `file:line:column`. */
+function callerIn(stack: string | undefined): string | undefined {
+  const frames = stack?.split('\n').slice(1) ?? [];
+  const frame = frames.find((line) => !line.includes(__dirname) && !line.includes('node:'));
+  return frame === undefined ? undefined : /(?:\(|at )([^()]+:\d+:\d+)\)?$/.exec(frame.trim())?.[1];
+}
+
+interface NativeDetails {
+  path: string[];
+  phase: LayerErrorDetails['phase'];
+  inputs: string[];
+  layer: number | null;
+}
+
+function layerError(code: ErrorCode, message: string, details: NativeDetails): Error {
+  const { path, phase, inputs } = details;
+  const createdAt = details.layer === null ? undefined : callerIn(creationSites.get(details.layer)?.stack);
+  const where = path.length > 0 ? `${path.join(' > ')} (${phase}): ` : '';
+  const given = inputs.length > 0 ? ` · inputs ${inputs.join(', ')}` : '';
+  const made = createdAt === undefined ? '' : ` · created at ${createdAt}`;
+  return new LayerError(code, `[${code}] ${where}${message}${given}${made}`, { path, phase, inputs, createdAt });
+}
+
+function plainError(code: string, message: string): Error {
+  switch (code) {
+    case 'TypeError':
+      return new TypeError(message);
+    case 'InvalidArgument':
+      return Object.assign(new RangeError(message), { code });
+    case 'Disposed':
+      return new DisposedError(message);
+    default:
+      return new TensorError(code as ErrorCode, message);
+  }
+}
+
+/** Builds the exception for an error of the addon, which calls this. `details` is JSON, given for errors of layers. */
+export function makeError(code: string, message: string, details: string | null): Error {
+  const error =
+    details === null
+      ? plainError(code, message)
+      : layerError(code as ErrorCode, message, JSON.parse(details) as NativeDetails);
+  Error.captureStackTrace(error, makeError);
+  return error;
+}

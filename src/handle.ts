@@ -1,0 +1,146 @@
+/**
+ * The handle part of a tensor: identity, lifetime, and reading values.
+ *
+ * @module
+ */
+import { allocate, bytesOf, nest, type Nested, type TypedArray } from './data.js';
+import { dtypeCode, dtypeName, native, type DType } from './native.js';
+import { scope } from './scope.js';
+
+let collectedIds: number[] = [];
+
+function releaseCollected(): void {
+  const ids = collectedIds;
+  collectedIds = [];
+  native.release(ids);
+}
+
+/** Gives the values of collected tensors back, many at a time. */
+const collected = new FinalizationRegistry<number>((id) => {
+  if (collectedIds.push(id) === 1) {
+    queueMicrotask(releaseCollected);
+  }
+});
+
+function uncloneable(): never {
+  throw new TypeError('a tensor cannot be cloned or sent: send the typed array of await tensor.data()');
+}
+
+/** What {@link Tensor} builds on; never used by itself. */
+export abstract class Handle implements Disposable {
+  /** The number that stands for the tensor in the addon; 0 once disposed. @internal */
+  protected id: number;
+  /** A function among the properties makes `structuredClone` and `postMessage` refuse the handle, which would arrive empty. @internal */
+  protected readonly uncloneable = uncloneable;
+  #shape: readonly number[] | undefined = undefined;
+  #dtype: DType | undefined = undefined;
+
+  protected constructor(id: number) {
+    this.id = id;
+    collected.register(this, id);
+    scope.frame?.items.add(this);
+  }
+
+  #describe(): void {
+    const [code, ...shape] = native.describe(this.id) as [number, ...number[]];
+    this.#dtype = dtypeName(code);
+    this.#shape = shape;
+  }
+
+  /** The sizes of the axes. */
+  get shape(): number[] {
+    if (this.#shape === undefined) this.#describe();
+    return [...this.#shape!];
+  }
+  /** The type of the elements. */
+  get dtype(): DType {
+    if (this.#dtype === undefined) this.#describe();
+    return this.#dtype!;
+  }
+  /** The number of elements. */
+  get size(): number {
+    return this.shape.reduce((a, b) => a * b, 1);
+  }
+  /** The number of axes. */
+  get rank(): number {
+    return this.shape.length;
+  }
+  /** Where the values live: `cpu`, `cuda:0`, … */
+  get device(): string {
+    return native.device(this.id);
+  }
+  /** Whether the values were given back. */
+  get isDisposed(): boolean {
+    return this.id === 0;
+  }
+
+  /** Gives the values back now. A second call does nothing; any other use throws a {@link DisposedError}. */
+  dispose(): void {
+    if (this.id !== 0) {
+      native.releaseOne(this.id);
+      this.id = 0;
+      this.#shape = undefined;
+      this.#dtype = undefined;
+      scope.frame?.items.delete(this);
+    }
+  }
+  /** `dispose()`, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** The values in row-major order, as the typed array of the dtype (bool: bytes 0 and 1; halves: their bits as words). */
+  dataSync(): TypedArray {
+    return read(this.id, this.dtype, this.size);
+  }
+  /** The values in row-major order, as `dataSync()` gives them. */
+  async data(): Promise<TypedArray> {
+    return this.dataSync();
+  }
+  /** The values as nested arrays of numbers (bool: booleans; int64 beyond 2^53 rounds). */
+  array(): Nested<number> {
+    return nest(plain(this.id, this.dtype, this.size) as number[], this.shape);
+  }
+  /** The only value, as a number (bool: 0 or 1). */
+  item(): number {
+    return native.item(this.id);
+  }
+  /** `Tensor float32[2,3] [[1,2,3],[4,5,6]]`; values of large tensors are left out. */
+  toString(): string {
+    if (this.id === 0) {
+      return 'Tensor (disposed)';
+    }
+    const head = `Tensor ${this.dtype}[${this.shape.join(',')}]`;
+    return this.size > 100 ? head : `${head} ${show(this.array())}`;
+  }
+  /** What `console.log` prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+}
+
+function read(id: number, dtype: DType, size: number): TypedArray {
+  const values = allocate(dtype, size);
+  native.copyInto(id, bytesOf(values));
+  return values;
+}
+
+function plain(id: number, dtype: DType, size: number): (number | boolean)[] {
+  if (dtype === 'float16' || dtype === 'bfloat16') {
+    const wide = native.cast(id, dtypeCode('float32'));
+    const values = read(wide, 'float32', size);
+    native.releaseOne(wide);
+    return Array.from(values as Float32Array);
+  }
+  const values = read(id, dtype, size);
+  return dtype === 'bool'
+    ? Array.from(values as Uint8Array, (v) => v !== 0)
+    : Array.from(values as ArrayLike<number | bigint>, Number);
+}
+
+function show(x: Nested): string {
+  if (Array.isArray(x)) {
+    return `[${(x as readonly Nested[]).map(show).join(',')}]`;
+  }
+  return typeof x === 'number' && !Number.isInteger(x) ? String(Number(x.toPrecision(6))) : String(x);
+}

@@ -1,0 +1,399 @@
+/* oxlint-disable typescript/no-unsafe-declaration-merging -- a call signature can be declared in no other way */
+/**
+ * Layers: callable handles, and the class to extend.
+ *
+ * @module
+ */
+import { creationSites } from './errors.js';
+import { isThenable } from './memory.js';
+import { native } from './native.js';
+import { asTensor, type Signature, type TensorLike } from './ops.js';
+import { constructLayer } from './options.js';
+import { keyWords, type Key } from './random.js';
+import { idOf, Tensor, wrap } from './tensor.js';
+import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
+
+/** What a layer computes on: one tensor, or an array of as many as it takes. */
+export type LayerInputs = TensorLike | readonly TensorLike[];
+/** What a layer returns: a tensor if it has one output, else an array. */
+export type LayerOutputs = Tensor & Tensor[];
+
+/** What one call of a layer uses instead of what the layer holds. */
+export interface CallOptions {
+  /** Weights to set first, nested as `layer.weights` is. */
+  readonly weights?: unknown;
+  /** State to set first, nested as `layer.state` is. */
+  readonly state?: unknown;
+  /** Random key of this call. */
+  readonly rng?: Key | null;
+}
+
+/** Options of an asynchronous call. */
+export interface AsyncCallOptions extends CallOptions {
+  /** Stops the call; its promise is rejected with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Whether a layer behaves as in training, evaluation, or step-by-step prediction. */
+export type Mode = 'train' | 'eval' | 'predict';
+
+/** Options of a layer that is a class of its own. */
+export interface LayerOptions {
+  /** Number of inputs; 1 if left out. */
+  readonly nIn?: number;
+  /** Number of outputs; 1 if left out. */
+  readonly nOut?: number;
+  /** Printed name; the name of the class if left out. */
+  readonly name?: string;
+}
+
+/** A layer that exists in the addon already. */
+class Adopted {
+  constructor(
+    readonly id: number,
+    readonly parts: unknown,
+  ) {}
+}
+
+/** What `forward` and `initWeightsAndState` of a class see as `this.weights` and so on, while they run. */
+interface Running {
+  weights: unknown;
+  state: unknown;
+  rng: Key | null;
+}
+
+/** Wraps the native id of a layer: the handle it has, or a new one. `parts` are kept alive with it. */
+export let wrapLayer: (id: number, parts?: unknown) => Layer;
+
+let invoke: (layer: Layer, inputs: LayerInputs, options: CallOptions) => LayerOutputs;
+
+/** A function that calls the layer it is, with the prototype of a class. */
+// oxlint-disable-next-line no-extraneous-class -- a constructor that returns a function must belong to a class to be extended
+class Callable {
+  constructor(prototype: object) {
+    const self = (inputs: LayerInputs, options: CallOptions = {}): LayerOutputs => invoke(self as Layer, inputs, options);
+    return Object.setPrototypeOf(self, prototype) as Callable;
+  }
+}
+
+const handles = new Map<number, WeakRef<Layer>>();
+
+interface Collected {
+  id: number;
+  instances: number[];
+}
+
+const collected = new FinalizationRegistry<Collected>(({ id, instances }) => {
+  native.releaseLayer(id);
+  if (handles.get(id)?.deref() === undefined) {
+    handles.delete(id);
+  }
+  instances.forEach((instance) => creationSites.delete(instance));
+});
+
+function unwrap(outputs: Tensor[]): LayerOutputs {
+  return (outputs.length === 1 ? outputs[0] : outputs) as LayerOutputs;
+}
+
+function listOf<T>(x: T | readonly T[]): readonly T[] {
+  return Array.isArray(x) ? (x as readonly T[]) : [x as T];
+}
+
+export interface Layer {
+  /**
+   * Computes outputs with the weights and state the layer holds, and keeps the new state.
+   *
+   * @throws `LayerError` if the inputs do not fit or the layer was not initialized
+   */
+  (inputs: LayerInputs, options?: CallOptions): LayerOutputs;
+}
+
+/**
+ * A layer: call it with its inputs. Make layers with factories such as `tl.Dense(4)`, or extend this class with `forward`
+ * (and `initWeightsAndState`, `backward` where needed).
+ *
+ * @example
+ * ```ts
+ * class Scale extends tl.Layer {
+ *   override initWeightsAndState() { this.weights = tl.ones([1]); }
+ *   override forward(x: tl.Tensor) { return x.mul(this.weights as tl.Tensor); }
+ * }
+ * ```
+ */
+export class Layer extends Callable {
+  #id = 0;
+  #parts: unknown;
+  #nIn = 1;
+  #hasBackward = false;
+  #running: Running | null = null;
+  /** Printed name. */
+  declare readonly name: string;
+  /** Number of inputs. */
+  declare readonly nIn: number;
+  /** Number of outputs. */
+  declare readonly nOut: number;
+
+  constructor(options: LayerOptions | Adopted = {}) {
+    super(new.target.prototype);
+    if (options instanceof Adopted) {
+      this.#id = options.id;
+      this.#parts = options.parts;
+    } else {
+      const driver = (method: string, ...args: unknown[]): unknown => this.#drive(method, args);
+      const hasBackward = new.target.prototype.backward !== Layer.prototype.backward;
+      this.#id = constructLayer('Layer', { name: new.target.name, ...options, driver, hasBackward });
+    }
+    const info = native.layerInfo(this.#id);
+    this.#nIn = info.nIn;
+    this.#hasBackward = info.hasBackward;
+    for (const [key, value] of Object.entries({ name: info.name, nIn: info.nIn, nOut: info.nOut })) {
+      Object.defineProperty(this, key, { value, configurable: true });
+    }
+    handles.set(this.#id, new WeakRef(this));
+    collected.register(this, { id: this.#id, instances: rememberSite(info.instances) });
+  }
+
+  static {
+    wrapLayer = (id, parts) => {
+      const known = handles.get(id)?.deref();
+      if (known !== undefined) {
+        native.releaseLayer(id);
+        return known;
+      }
+      return new Layer(new Adopted(id, parts));
+    };
+    layers.wrap = (id) => wrapLayer(id);
+    layers.idOf = (x) => (typeof x === 'function' && #id in x ? x.#id : undefined);
+    invoke = (layer, inputs, options) => {
+      const { weights, state, rng } = options;
+      return layer.#withInputs(inputs, (ids) =>
+        unwrap(native.layerCall(layer.#id, ids, given(weights), given(state), words(rng)).map(wrap)),
+      );
+    };
+  }
+
+  /** Calls `f` with handles of the inputs; tensors made of plain data are disposed afterwards. */
+  #withInputs<T>(inputs: LayerInputs, f: (ids: number[]) => T): T {
+    const several = Array.isArray(inputs) && (this.#nIn !== 1 || inputs.some((x) => x instanceof Tensor));
+    const items = several ? (inputs as readonly TensorLike[]) : [inputs as TensorLike];
+    const tensors = items.map(asTensor);
+    try {
+      return f(tensors.map(idOf));
+    } finally {
+      tensors.filter((t, i) => t !== items[i]).forEach((t) => t.dispose());
+    }
+  }
+
+  /** Calls the layer on the compute thread; the event loop stays free. Calls run one after another. */
+  async callAsync(inputs: LayerInputs, options: AsyncCallOptions = {}): Promise<LayerOutputs> {
+    const { weights, state, rng, signal } = options;
+    signal?.throwIfAborted();
+    const cancel = signal === undefined ? null : native.newCancel();
+    const onAbort = (): void => native.cancel(cancel!);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      const outputs = await this.#withInputs(inputs, (ids) =>
+        native.layerCallAsync(this.#id, ids, given(weights), given(state), words(rng), cancel),
+      );
+      signal?.throwIfAborted();
+      return unwrap(decode(outputs) as Tensor[]);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      if (cancel !== null) native.dropCancel(cancel);
+    }
+  }
+
+  /**
+   * The layer as a pure function: everything it uses is given, nothing is kept.
+   *
+   * @returns `[outputs, newState]`
+   */
+  pureFn(
+    inputs: LayerInputs,
+    weights: unknown,
+    state: unknown,
+    rng: Key | null = null,
+    _options: { readonly useCache?: boolean } = {},
+  ): [outputs: LayerOutputs, newState: Nest] {
+    const [ys, newState] = this.#withInputs(inputs, (ids) =>
+      native.layerPure(this.#id, ids, encode(weights), encode(state), words(rng)),
+    ) as [unknown, unknown];
+    return [unwrap(decode(ys) as Tensor[]), decode(newState, GET_STATE_FROM_CACHE) as Nest];
+  }
+
+  /**
+   * Makes weights and state for inputs of a signature, keeps and returns them.
+   *
+   * @param signature - `{shape, dtype}`, or an array of such for several inputs
+   * @param options - `rng`: the key (the layer's own if left out); `useCache`: gives the markers of cached values if the layer has weights already
+   */
+  init(
+    signature: Signature | readonly Signature[],
+    options: { readonly rng?: Key | null; readonly useCache?: boolean } = {},
+  ): [weights: Nest, state: Nest] {
+    const made = native.layerInit(this.#id, signature, words(options.rng), options.useCache ?? false);
+    const [weights, state] = made as [unknown, unknown];
+    return [decode(weights, GET_WEIGHTS_FROM_CACHE) as Nest, decode(state, GET_STATE_FROM_CACHE) as Nest];
+  }
+
+  /** Signatures of the outputs for inputs of a signature; needs no weights. */
+  outputSignature(signature: Signature | readonly Signature[]): Signature | Signature[] {
+    const outputs = native.outputSignature(this.#id, signature) as Signature[];
+    return outputs.length === 1 ? outputs[0]! : outputs;
+  }
+
+  /** Signatures of the weights and state for inputs of a signature. */
+  weightsAndStateSignature(signature: Signature | readonly Signature[]): [weights: unknown, state: unknown] {
+    const [weights, state] = native.weightsAndStateSignature(this.#id, signature) as [unknown, unknown];
+    return [decode(weights, GET_WEIGHTS_FROM_CACHE), decode(state, GET_STATE_FROM_CACHE)];
+  }
+
+  /** The same layer in another mode: the same weights, not copied; state of its own. */
+  withMode(mode: Mode): Layer {
+    return wrapLayer(native.withMode(this.#id, mode), this);
+  }
+
+  /** The weights the layer holds, nested as Trax nests them. */
+  get weights(): Nest {
+    return (this.#running?.weights ?? decode(native.layerWeights(this.#id), GET_WEIGHTS_FROM_CACHE)) as Nest;
+  }
+  set weights(weights: unknown) {
+    if (this.#running !== null) {
+      this.#running.weights = weights;
+    } else {
+      scoped(() => native.setLayerWeights(this.#id, encode(weights)));
+    }
+  }
+
+  /** The state the layer holds, nested as Trax nests it. */
+  get state(): Nest {
+    return (this.#running?.state ?? decode(native.layerState(this.#id), GET_STATE_FROM_CACHE)) as Nest;
+  }
+  set state(state: unknown) {
+    if (this.#running !== null) {
+      this.#running.state = state;
+    } else {
+      scoped(() => native.setLayerState(this.#id, encode(state)));
+    }
+  }
+
+  /** The random key of calls that are not given one; `null` if none was set. */
+  get rng(): Key | null {
+    return this.#running === null ? (native.layerKey(this.#id) as [number, number] | null) : this.#running.rng;
+  }
+  set rng(rng: Key) {
+    native.setLayerKey(this.#id, keyWords(rng));
+  }
+
+  /** The layers this one runs. */
+  get sublayers(): Layer[] {
+    return native.sublayers(this.#id).map((id) => wrapLayer(id, this));
+  }
+
+  /** Whether the layer brings its own backward pass. */
+  get hasBackward(): boolean {
+    return this.#hasBackward;
+  }
+
+  /** Computes outputs; the method that a class of its own defines. In it, `this.weights`, `this.state` and `this.rng` are those of the call. */
+  forward(inputs: LayerOutputs): Tensor | readonly Tensor[] {
+    return invoke(this, inputs, {});
+  }
+
+  /** Sets `this.weights` and `this.state` for inputs of a signature; the method that a class with weights defines. */
+  initWeightsAndState(_signature: Signature & Signature[]): void {}
+
+  /**
+   * Gradients of the inputs and the weights; defining it replaces automatic differentiation.
+   *
+   * @returns `[gradients of the inputs, gradients of the weights]`
+   */
+  backward(
+    _inputs: LayerOutputs,
+    _output: LayerOutputs,
+    _grad: LayerOutputs,
+    _weights: Nest,
+    _state: Nest,
+    _newState: Nest,
+    _rng: Key,
+  ): [inputGrads: unknown, weightGrads: unknown] {
+    throw new TypeError(`${this.name} has no backward of its own; use tl.vjp or tl.grad`);
+  }
+
+  #run<T>(running: Running, f: () => T): T {
+    const outer = this.#running;
+    this.#running = running;
+    try {
+      const result = f();
+      if (isThenable(result)) {
+        throw new TypeError(`the methods of ${this.name} must be synchronous, but one returned a promise`);
+      }
+      return result;
+    } finally {
+      this.#running = outer;
+    }
+  }
+
+  /** Runs a method of the class for the addon. */
+  #drive(method: string, args: unknown[]): unknown {
+    if (method === 'init') {
+      const [signatures, rng] = args as [Signature[], Key];
+      const running: Running = { weights: [], state: [], rng };
+      this.#run(running, () => this.initWeightsAndState((this.#nIn === 1 ? signatures[0] : signatures) as never));
+      return [running.weights, running.state];
+    }
+    if (method === 'forward') {
+      const [inputs, weights, state, rng] = args as [Tensor[], unknown, unknown, Key];
+      const running: Running = { weights, state, rng };
+      const outputs = this.#run(running, () => this.forward(unwrap(inputs)));
+      return [listOf(outputs as Tensor | readonly Tensor[]), running.state];
+    }
+    const [inputs, outputs, grads, ...rest] = args as [Tensor[], Tensor[], Tensor[], Nest, Nest, Nest, Key];
+    const [weights, state, , rng] = rest;
+    return this.#run({ weights, state, rng }, () => {
+      const result = this.backward(unwrap(inputs), unwrap(outputs), unwrap(grads), ...rest);
+      const [inputGrads, weightGrads] = result;
+      return [listOf(inputGrads), weightGrads];
+    });
+  }
+
+  /** The layer's structure, in Trax's printed form. */
+  override toString(): string {
+    return native.layerText(this.#id);
+  }
+  /** What `console.log` prints. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+  /** What is kept alive with this handle. @internal */
+  protected get parts(): unknown {
+    return this.#parts;
+  }
+}
+
+function given(x: unknown): unknown {
+  return x === undefined ? null : encode(x);
+}
+
+function words(rng: Key | null | undefined): number[] | null {
+  return rng === undefined || rng === null ? null : keyWords(rng);
+}
+
+/** The first place outside of this package on the stack. */
+function rememberSite(instances: readonly number[]): number[] {
+  const fresh = instances.filter((instance) => !creationSites.has(instance));
+  if (fresh.length > 0) {
+    const site: { stack?: string } = {};
+    Error.captureStackTrace(site, rememberSite);
+    fresh.forEach((instance) => creationSites.set(instance, site));
+  }
+  return fresh;
+}
+
+/** A new layer of a registered kind. */
+export function makeLayer(kind: string, options: object): Layer {
+  return wrapLayer(constructLayer(kind, options), options);
+}

@@ -1,0 +1,111 @@
+/**
+ * When native memory is given back.
+ *
+ * A synchronous loop never lets JavaScript collect its tensors, so loops use {@link tidy}, `using`, or `dispose()`.
+ *
+ * @module
+ */
+import { native } from './native.js';
+import { scope, type Frame } from './scope.js';
+import { Tensor } from './tensor.js';
+import { leaves } from './tree.js';
+
+function close(frame: Frame, kept: ReadonlySet<unknown>): void {
+  scope.frame = frame.parent;
+  for (const item of frame.items) {
+    if (kept.has(item)) {
+      frame.parent?.items.add(item);
+    } else {
+      item[Symbol.dispose]();
+    }
+  }
+}
+
+/**
+ * Runs `f` and disposes every tensor made in it, except those it returns (in arrays and objects of any depth) and those
+ * given to {@link keep}. Scopes nest: what a scope returns belongs to the scope around it. If `f` throws, everything is disposed.
+ *
+ * @param f - a synchronous function
+ * @returns what `f` returns
+ * @throws `TypeError` if `f` returns a promise: its tensors would be disposed while it still runs
+ * @example
+ * ```ts
+ * const y = tl.tidy(() => x.mul(2).exp().sum());
+ * ```
+ */
+export function tidy<T>(f: () => T): T {
+  const frame: Frame = { items: new Set(), parent: scope.frame };
+  scope.frame = frame;
+  let kept: ReadonlySet<unknown> = new Set();
+  try {
+    const result = f();
+    if (isThenable(result)) {
+      throw new TypeError('tidy() takes a synchronous function, but it returned a promise');
+    }
+    kept = new Set(leaves(result));
+    return result;
+  } finally {
+    close(frame, kept);
+  }
+}
+
+/** Whether `x` is a promise or behaves like one. */
+export function isThenable(x: unknown): boolean {
+  return typeof x === 'object' && x !== null && 'then' in x && typeof x.then === 'function';
+}
+
+/**
+ * Takes a tensor (or all tensors in arrays and objects) out of the open {@link tidy} scopes: it lives until it is disposed or collected.
+ *
+ * @returns `x`
+ */
+export function keep<T>(x: T): T {
+  for (const leaf of leaves(x)) {
+    for (let frame = scope.frame; frame !== null; frame = frame.parent) {
+      frame.items.delete(leaf as Disposable);
+    }
+  }
+  return x;
+}
+
+/** Disposes all tensors in `x`, in arrays and objects of any depth. */
+export function dispose(x: unknown): void {
+  for (const leaf of leaves(x)) {
+    if (leaf instanceof Tensor) {
+      leaf.dispose();
+    }
+  }
+}
+
+/** Memory in use. */
+export interface MemoryInfo {
+  /** Tensors that this thread's JavaScript holds: neither disposed nor collected. */
+  tensors: number;
+  /** Blocks of tensor data alive in the process, views counted once. */
+  storages: number;
+  /** Bytes of tensor data alive in the process. */
+  bytes: number;
+  /** The most bytes alive at once since the start or {@link resetPeakMemory}. */
+  peakBytes: number;
+}
+
+/** Memory in use now. */
+export function memory(): MemoryInfo {
+  const [tensors, storages, bytes, peakBytes] = native.memory() as [number, number, number, number];
+  return { tensors, storages, bytes, peakBytes };
+}
+
+/** Starts a new measurement of {@link MemoryInfo.peakBytes}. */
+export function resetPeakMemory(): void {
+  native.resetPeakMemory();
+}
+
+/** The number of threads that operations use. */
+export function numThreads(): number {
+  return native.numThreads();
+}
+
+/** Sets the number of threads that operations use; the environment variable `TALLOW_NUM_THREADS` sets it from outside. */
+export function setNumThreads(n: number): void {
+  native.setNumThreads(n);
+}

@@ -1,0 +1,42 @@
+/**
+ * The only module that loads the addon.
+ *
+ * @module
+ */
+import native = require('../binding.cjs');
+import { makeError } from './errors.js';
+
+native.connect(makeError, () => {});
+
+const names = native.dtypeNames();
+
+/** A dtype's number, by name. */
+const codes = new Map(names.map((name, code) => [name, code]));
+
+/** Element types, by the number that stands for them in the addon. */
+export function dtypeName(code: number): DType {
+  return names[code] as DType;
+}
+
+/** The number that stands for an element type in the addon. */
+export function dtypeCode(dtype: DType): number {
+  const code = codes.get(dtype);
+  if (code === undefined) {
+    throw new TypeError(`unknown dtype ${JSON.stringify(dtype)}, expected one of ${names.join(', ')}`);
+  }
+  return code;
+}
+
+/** The type of a tensor's elements, by its NumPy name. */
+export type DType =
+  | 'float32'
+  | 'float64'
+  | 'float16'
+  | 'bfloat16'
+  | 'int32'
+  | 'int64'
+  | 'uint32'
+  | 'uint8'
+  | 'bool';
+
+export { native };

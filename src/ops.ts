@@ -1,0 +1,161 @@
+/**
+ * Making tensors, and operations that take several.
+ *
+ * @module
+ */
+import { bytesOf, flattenNested, flattenTyped, isTypedArray, type Nested, type TypedArray } from './data.js';
+import { dtypeCode, native, type DType } from './native.js';
+import { idOf, Tensor, wrap, type AxisArgument, type Operand } from './tensor.js';
+
+/** What a tensor can be made of: a typed array, or numbers, booleans or bigints nested in arrays. */
+export type TensorData = TypedArray | Nested;
+/** A tensor, or what one can be made of. */
+export type TensorLike = Tensor | TensorData;
+
+/** Element type and place of a new tensor. */
+export interface TensorOptions {
+  /** Element type; by default what suits the values. */
+  readonly dtype?: DType;
+  /** `cpu` (the default), `cuda:0`, `metal:0`. */
+  readonly device?: string;
+}
+
+/**
+ * Makes a tensor.
+ *
+ * The dtype is the typed array's own (Float32Array float32, Int32Array int32, Uint32Array uint32, Uint8Array uint8,
+ * BigInt64Array int64, Float64Array float64). Plain numbers are int32 if all are whole, else float32; booleans are bool.
+ * Halves travel as the bits in a Uint16Array, with `dtype` given.
+ *
+ * @param data - the values
+ * @param shape - sizes of the axes; by default one axis for a typed array, the nesting for nested arrays
+ * @throws `RangeError` for ragged arrays, `TensorError` if the values do not fill the shape
+ */
+export function tensor(data: TensorData, shape?: readonly number[] | null, options: TensorOptions = {}): Tensor {
+  const { dtype, device } = options;
+  const flat = isTypedArray(data) ? flattenTyped(data, dtype) : flattenNested(data, dtype);
+  const wanted = dtype === undefined ? undefined : dtypeCode(dtype);
+  const made = wrap(native.fromBytes(bytesOf(flat.values), dtypeCode(flat.dtype), shape ?? flat.shape, device ?? null));
+  if (wanted === undefined || dtype === flat.dtype) {
+    return made;
+  }
+  try {
+    return wrap(native.cast(idOf(made), wanted));
+  } finally {
+    made.dispose();
+  }
+}
+
+/** The tensor itself, or a new one of the data. */
+export function asTensor(x: TensorLike): Tensor {
+  return x instanceof Tensor ? x : tensor(x);
+}
+
+/** `value` everywhere; the dtype is int32 for a whole number, else float32, unless one is given. */
+export function full(shape: readonly number[], value: number, options: TensorOptions = {}): Tensor {
+  const dtype = options.dtype ?? (Number.isInteger(value) ? 'int32' : 'float32');
+  return wrap(native.full(shape, value, dtypeCode(dtype), options.device ?? null));
+}
+
+/** Zeros, float32 unless a dtype is given. */
+export function zeros(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return full(shape, 0, { dtype: 'float32', ...options });
+}
+
+/** Ones, float32 unless a dtype is given. */
+export function ones(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return full(shape, 1, { dtype: 'float32', ...options });
+}
+
+/** Zeros of the shape, dtype and device of `x`. */
+export function zerosLike(x: Tensor): Tensor {
+  return full(x.shape, 0, { dtype: x.dtype, device: x.device });
+}
+
+/** Ones of the shape, dtype and device of `x`. */
+export function onesLike(x: Tensor): Tensor {
+  return full(x.shape, 1, { dtype: x.dtype, device: x.device });
+}
+
+/** Numbers from `start` (0 if only one is given) up to and without `stop`, `step` apart; int32 if all three are whole. */
+export function arange(start: number, stop?: number | null, step: number = 1, options: TensorOptions = {}): Tensor {
+  const [from, to] = stop === undefined || stop === null ? [0, start] : [start, stop];
+  const dtype = options.dtype === undefined ? null : dtypeCode(options.dtype);
+  return wrap(native.arange(from, to, step, dtype, options.device ?? null));
+}
+
+/** Ones on the diagonal. */
+export function eye(n: number, m: number = n, options: TensorOptions = {}): Tensor {
+  return wrap(native.eye(n, m, dtypeCode(options.dtype ?? 'float32'), options.device ?? null));
+}
+
+/** A bool matrix, true on and below the `k`-th diagonal. */
+export function tri(n: number, m: number = n, k: number = 0): Tensor {
+  return wrap(native.trilMask(n, m, k, null));
+}
+
+function ids(tensors: readonly Tensor[]): number[] {
+  return tensors.map(idOf);
+}
+
+function axisOr(argument: AxisArgument, fallback: number): number {
+  return typeof argument === 'number' ? argument : (argument.axis ?? fallback);
+}
+
+/** Tensors joined along an axis. */
+export function concat(tensors: readonly Tensor[], axis: AxisArgument = 0): Tensor {
+  return wrap(native.concat(ids(tensors), axisOr(axis, 0)));
+}
+
+/** Tensors of the same shape joined along a new axis. */
+export function stack(tensors: readonly Tensor[], axis: AxisArgument = 0): Tensor {
+  return wrap(native.stack(ids(tensors), axisOr(axis, 0)));
+}
+
+/**
+ * Sums of products by Einstein's notation, as `jnp.einsum`.
+ *
+ * @example
+ * ```ts
+ * const dots = tl.einsum('bhqd,bhkd->bhqk', q, k);
+ * ```
+ */
+export function einsum(spec: string, ...operands: readonly Tensor[]): Tensor {
+  return wrap(native.einsum(spec, ids(operands)));
+}
+
+function operand(x: Operand): [value: number, isNumber: boolean] {
+  return typeof x === 'number' ? [x, true] : [idOf(x), false];
+}
+
+/** `a` where `condition` is nonzero, elsewhere `b`. */
+export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  return wrap(native.where(idOf(condition), ...operand(a), ...operand(b)));
+}
+
+/** The matrix product of two tensors. */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  return a.matmul(b);
+}
+
+/** The same values, a constant to differentiation. */
+export function stopGradient(x: Tensor): Tensor {
+  return x.stopGradient();
+}
+
+/** Shape and dtype of a tensor: what layers are initialized for. */
+export interface Signature {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+/** The signature of a tensor, or those of several. */
+export function signature(x: TensorLike): Signature;
+export function signature(x: readonly Tensor[]): Signature[];
+export function signature(x: TensorLike | readonly Tensor[]): Signature | Signature[] {
+  if (Array.isArray(x) && x.length > 0 && x.every((item) => item instanceof Tensor)) {
+    return x.map((item) => ({ shape: item.shape, dtype: item.dtype }));
+  }
+  const t = asTensor(x as TensorLike);
+  return { shape: t.shape, dtype: t.dtype };
+}

@@ -1,0 +1,137 @@
+/**
+ * Options as the addon takes them: JSON that refers to layers, functions and tensors by number.
+ *
+ * @module
+ */
+import { isTypedArray } from './data.js';
+import { native } from './native.js';
+import { tensor } from './ops.js';
+import { keyWords, type Key } from './random.js';
+import { idOf, Tensor, wrap } from './tensor.js';
+import { decode, hostFunction, layers } from './wire.js';
+
+/** Options that were encoded, ready for `native.construct` and its like. */
+interface Encoded {
+  json: string;
+  layers: number[];
+  functions: ((args: unknown[]) => unknown)[];
+  arities: number[];
+  tensors: number[];
+}
+
+/** What a function of this package stands for in options: a registered factory, or an initializer with its options. */
+interface Registered {
+  readonly tag: '$factory' | '$initializer';
+  readonly kind: string;
+  readonly options: object;
+}
+
+const registered = new WeakMap<object, Registered>();
+
+class Encoder implements Encoded {
+  json = '';
+  readonly layers: number[] = [];
+  readonly functions: ((args: unknown[]) => unknown)[] = [];
+  readonly arities: number[] = [];
+  readonly tensors: number[] = [];
+  /** Tensors made for typed arrays, which nothing else holds. */
+  readonly #made: Tensor[] = [];
+
+  constructor(
+    readonly kind: string,
+    options: object,
+  ) {
+    this.json = JSON.stringify(this.#value(options, ''));
+  }
+
+  dispose(): void {
+    this.#made.forEach((t) => t.dispose());
+  }
+
+  #value(x: unknown, path: string): unknown {
+    if (typeof x === 'number') {
+      return Number.isFinite(x) ? x : { $number: String(x) };
+    }
+    if (typeof x === 'bigint' || typeof x === 'symbol') {
+      throw new TypeError(`${this.kind}: \`${path}\` cannot be a ${typeof x}`);
+    }
+    const layer = layers.idOf(x);
+    if (layer !== undefined) {
+      return { $layer: this.layers.push(layer) - 1 };
+    }
+    if (typeof x === 'function') {
+      return this.#function(x as (...args: never[]) => unknown, path);
+    }
+    if (x instanceof Tensor) {
+      return { $tensor: this.tensors.push(idOf(x)) - 1 };
+    }
+    if (isTypedArray(x)) {
+      const made = tensor(x);
+      this.#made.push(made);
+      return { $tensor: this.tensors.push(idOf(made)) - 1 };
+    }
+    if (Array.isArray(x)) {
+      return x.map((item, i) => this.#value(item, `${path}[${i}]`));
+    }
+    if (typeof x === 'object' && x !== null) {
+      const entries = Object.entries(x).filter(([, value]) => value !== undefined);
+      return Object.fromEntries(entries.map(([key, value]) => [key, this.#value(value, path ? `${path}.${key}` : key)]));
+    }
+    return x;
+  }
+
+  #function(f: (...args: never[]) => unknown, path: string): unknown {
+    const known = registered.get(f);
+    if (known !== undefined) {
+      const options = this.#value(known.options, path);
+      return known.tag === '$factory'
+        ? { $factory: known.kind, options }
+        : { $initializer: { kind: known.kind, options } };
+    }
+    this.arities.push(f.length);
+    return { $fn: this.functions.push(hostFunction(`${this.kind}: \`${path}\``, f)) - 1 };
+  }
+}
+
+function withEncoded<T>(kind: string, options: object, use: (encoded: Encoded) => T): T {
+  const encoded = new Encoder(kind, options);
+  try {
+    return use(encoded);
+  } finally {
+    encoded.dispose();
+  }
+}
+
+/** The handle of a new layer of a registered kind. */
+export function constructLayer(kind: string, options: object): number {
+  return withEncoded(kind, options, (o) =>
+    native.construct(kind, o.json, o.layers, o.functions, o.arities, o.tensors),
+  );
+}
+
+/** The result of a registered function. */
+export function callFunction(name: string, options: object): unknown {
+  return decode(
+    withEncoded(name, options, (o) => native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors)),
+  );
+}
+
+/** Marks a factory as standing for a registered kind when it is passed as an option. */
+export function registerFactory<F extends object>(factory: F, kind: string, options: object = {}): F {
+  registered.set(factory, { tag: '$factory', kind, options });
+  return factory;
+}
+
+/** Makes the first values of a weight. */
+export interface KernelInitializer {
+  /** A float32 tensor of `shape`. */
+  (shape: readonly number[], key: Key): Tensor;
+}
+
+/** An initializer of a registered kind: callable, and known to the addon when it is passed as an option. */
+export function makeInitializer(kind: string, options: object): KernelInitializer {
+  const initialize: KernelInitializer = (shape, key) =>
+    withEncoded(kind, options, (o) => wrap(native.initialize(kind, o.json, o.tensors, shape, keyWords(key))));
+  registered.set(initialize, { tag: '$initializer', kind, options });
+  return initialize;
+}

@@ -1,0 +1,124 @@
+/**
+ * Nested values between JavaScript and the addon: tensors cross as `{$tensor: id}`, layers as `{$layer: id}`.
+ *
+ * @module
+ */
+import { isTypedArray } from './data.js';
+import { isThenable } from './memory.js';
+import { native } from './native.js';
+import { tensor } from './ops.js';
+import { scope, type Frame } from './scope.js';
+import { idOf, Tensor, wrap } from './tensor.js';
+
+/** Stands for the weights of a layer that occurred earlier, in Trax's nesting. */
+export const GET_WEIGHTS_FROM_CACHE: Readonly<Record<string, readonly never[]>> = Object.freeze({
+  __marker_for_cached_weights_: Object.freeze([]),
+});
+/** Stands for the state of a layer that occurred earlier, in Trax's nesting. */
+export const GET_STATE_FROM_CACHE: Readonly<Record<string, readonly never[]>> = Object.freeze({
+  __marker_for_cached_state_: Object.freeze([]),
+});
+/** No weights. */
+export const EMPTY_WEIGHTS: readonly never[] = Object.freeze([]);
+/** No state. */
+export const EMPTY_STATE: readonly never[] = Object.freeze([]);
+
+/** Weights or state as Trax nests them: tensors in arrays and objects. */
+export type Nest = Tensor | Readonly<Record<string, unknown>> | readonly Nest[];
+
+/** How layers cross; `layer.ts` sets it, since layers are built on this module. */
+export const layers: { idOf: (x: unknown) => number | undefined; wrap: (id: number) => unknown } = {
+  idOf: () => undefined,
+  wrap: (id) => id,
+};
+
+function isMarker(x: object): boolean {
+  return '__marker_for_cached_weights_' in x || '__marker_for_cached_state_' in x;
+}
+
+/** A value for the addon. `give` makes the handle of each tensor that crosses. */
+function encodeWith(x: unknown, give: (t: Tensor) => number): unknown {
+  if (x instanceof Tensor) {
+    return { $tensor: give(x) };
+  }
+  if (isTypedArray(x)) {
+    return { $tensor: give(tensor(x)) };
+  }
+  if (Array.isArray(x)) {
+    return x.map((item) => encodeWith(item, give));
+  }
+  const layer = layers.idOf(x);
+  if (layer !== undefined) {
+    return { $layer: layer };
+  }
+  if (typeof x === 'object' && x !== null) {
+    if (isMarker(x)) {
+      return { $cached: true };
+    }
+    return Object.fromEntries(Object.entries(x).map(([key, value]) => [key, encodeWith(value, give)]));
+  }
+  return x;
+}
+
+/** A value lent to the addon for the length of a call. */
+export function encode(x: unknown): unknown {
+  return encodeWith(x, idOf);
+}
+
+/** A value handed over to the addon, with handles of its own. */
+export function encodeOwned(x: unknown): unknown {
+  return encodeWith(x, (t) => native.retain(idOf(t)));
+}
+
+/** A value from the addon; `cached` is what stands for cached weights or state in it. */
+export function decode(x: unknown, cached: unknown = GET_WEIGHTS_FROM_CACHE): unknown {
+  if (Array.isArray(x)) {
+    return x.map((item) => decode(item, cached));
+  }
+  if (typeof x === 'object' && x !== null) {
+    if ('$tensor' in x) return wrap(x.$tensor as number);
+    if ('$layer' in x) return layers.wrap(x.$layer as number);
+    if ('$cached' in x) return cached;
+    return Object.fromEntries(Object.entries(x).map(([key, value]) => [key, decode(value, cached)]));
+  }
+  return x;
+}
+
+/** Runs `f` in a scope of its own: what it makes is disposed when it returns. */
+export function scoped<T>(f: () => T): T {
+  const frame: Frame = { items: new Set(), parent: scope.frame };
+  scope.frame = frame;
+  try {
+    return f();
+  } finally {
+    scope.frame = frame.parent;
+    frame.items.forEach((item) => item[Symbol.dispose]());
+  }
+}
+
+/** What a callback threw, as something the addon can carry: an object. */
+function carried(thrown: unknown): unknown {
+  const isObject = (typeof thrown === 'object' && thrown !== null) || typeof thrown === 'function';
+  return isObject ? thrown : new Error(String(thrown), { cause: thrown });
+}
+
+/**
+ * A function as the addon calls it. Tensors made in it live until it returns, unless it returns them or gives them to `keep`.
+ *
+ * @param what - the name of the function in messages
+ */
+export function hostFunction(what: string, f: (...args: never[]) => unknown): (args: unknown[]) => unknown {
+  return (args) =>
+    scoped(() => {
+      let result: unknown;
+      try {
+        result = f(...(args.map((arg) => decode(arg)) as never[]));
+      } catch (thrown) {
+        throw carried(thrown);
+      }
+      if (isThenable(result)) {
+        throw new TypeError(`${what} must be synchronous, but it returned a promise`);
+      }
+      return encodeOwned(result);
+    });
+}
