@@ -58,7 +58,7 @@ impl Tensor {
             0 => 1,
             1 => {
                 let product = element_count(&known)?;
-                if product == 0 || self.size() % product != 0 {
+                if product == 0 || !self.size().is_multiple_of(product) {
                     return Err(Error::shape(format!(
                         "reshape: no size for -1 makes {shape:?} hold the {} elements of {:?}",
                         self.size(),

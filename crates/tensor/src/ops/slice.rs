@@ -160,7 +160,7 @@ impl Tensor {
     pub fn split(&self, n: usize, axis: isize) -> Result<Vec<Tensor>> {
         let at = resolve_axis("split", axis, self.rank())?;
         let size = self.shape()[at];
-        if n == 0 || size % n != 0 {
+        if n == 0 || !size.is_multiple_of(n) {
             return Err(Error::argument(format!(
                 "split: axis {axis} of {:?} cannot be cut into {n} equal parts",
                 self.shape()

@@ -16,8 +16,9 @@ pub fn randint(key: Key, shape: &[usize], lo: i64, hi: i64, dtype: DType) -> Res
             let words = |key| {
                 let mut out = vec![0 as $u; crate::element_count(shape)?];
                 stream::generate(key, &mut out, $per_word, |words, out| {
-                    for (i, out) in out.iter_mut().enumerate() {
-                        *out = (words[i / $per_word] >> (32 / $per_word * (i % $per_word))) as $u;
+                    for (out, &word) in out.chunks_mut($per_word).zip(words) {
+                        let parts = (0..32).step_by(32 / $per_word);
+                        out.iter_mut().zip(parts).for_each(|(out, shift)| *out = (word >> shift) as $u);
                     }
                 });
                 Ok::<_, Error>(out)

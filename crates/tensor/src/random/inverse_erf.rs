@@ -1,4 +1,7 @@
 //! The inverse error function. In single precision it is written so that loops over it vectorise.
+// The coefficients are kept as published.
+#![allow(clippy::excessive_precision)]
+
 use crate::kernels::vecmath::ln_f32;
 
 /// The inverse of the error function in single precision, for |x| <= 1 (±∞ at ±1).
