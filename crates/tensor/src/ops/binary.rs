@@ -374,6 +374,10 @@ impl Tensor {
         if self.shape() != other.shape() || self.dtype() != other.dtype() {
             return Err(Error::internal(format!("gradients {self:?} and {other:?} of one value do not add up")));
         }
+        // candle takes the strides of an empty view for overlapping.
+        if self.size() == 0 {
+            return Ok(self);
+        }
         let kernels = self.use_kernels() && self.dtype().is_float();
         let (sum, other) = match (self, other) {
             (a, b) if kernels && a.is_unique() && a.is_contiguous() => (a, b),
