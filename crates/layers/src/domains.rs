@@ -51,6 +51,10 @@ domain!(
     Rate(f64), "number", "at least 0 and below 1", |v| v.as_f64().filter(|f| (0.0..1.0).contains(f)), |f| f.to_string()
 );
 domain!(
+    /// A share: from 0 to 1.
+    Fraction(f64), "number", "from 0 to 1", |v| v.as_f64().filter(|f| (0.0..=1.0).contains(f)), |f| f.to_string()
+);
+domain!(
     /// A finite number.
     Num(f64), "number", "a finite number", |v| v.as_f64().filter(|f| f.is_finite()), |f| f.to_string()
 );
@@ -138,6 +142,43 @@ impl<T: OptionType> OptionType for Option<T> {
     fn explain(v: &Value) -> Option<String> {
         T::explain(v)
     }
+}
+
+/// Declares an enum that options name by string.
+///
+/// ```ignore
+/// choice! {
+///     /// What happens at the edges.
+///     pub enum Padding: "'VALID' | 'SAME'", "'VALID' or 'SAME'" {
+///         /// Only whole windows.
+///         Valid = "VALID",
+///         /// As many windows as positions.
+///         Same = "SAME",
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! choice {
+    ($(#[doc = $doc:literal])* pub enum $E:ident: $ts:literal, $expected:literal {
+        $($(#[doc = $vd:literal])* $V:ident = $name:literal),* $(,)?
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $E { $($(#[doc = $vd])* $V),* }
+        impl $crate::options::OptionType for $E {
+            const TS: &'static str = $ts;
+            const EXPECTED: &'static str = $expected;
+            fn parse(v: &serde_json::Value) -> Option<Self> {
+                match v.as_str()? {
+                    $($name => Some($E::$V),)*
+                    _ => None,
+                }
+            }
+            fn show(&self) -> String {
+                match self { $($E::$V => concat!("'", $name, "'"),)* }.to_string()
+            }
+        }
+    };
 }
 
 macro_rules! list {

@@ -11,13 +11,17 @@ mod remat;
 mod spec;
 mod tree;
 
+pub mod activation_fns;
 pub mod assert_shape;
 pub mod attention;
 pub mod base;
 pub mod build;
 pub mod combinators;
+pub mod core;
 pub mod initializers;
 pub mod layer;
+pub mod metrics;
+pub mod normalization;
 pub mod options;
 pub mod registry;
 
@@ -26,8 +30,8 @@ pub use apply::{
     signature, stack_signature, view_state, view_weights, with_mode, Cx, InitCx, Loader, Rebuild, Store, View,
 };
 pub use domains::{
-    Axis, AxisList, Count, Dim, Factory, FnArg, KeyArg, LayerArg, LayerList, LayerNest, Mode, Num, Positive, Rate,
-    Shape, SignaturePair, TensorArg, TensorNest, Whole, Wholes,
+    Axis, AxisList, Count, Dim, Factory, FnArg, Fraction, KeyArg, LayerArg, LayerList, LayerNest, Mode, Num, Positive,
+    Rate, Shape, SignaturePair, TensorArg, TensorNest, Whole, Wholes,
 };
 pub use error::{Error, Phase, Result};
 pub use host::{HostFn, HostFnRef, HostValue};

@@ -21,10 +21,19 @@ macro_rules! entry {
     };
 }
 
-static LAYERS: &[&[Entry<LayerRef>]] =
-    &[crate::base::LAYERS, crate::combinators::LAYERS, crate::attention::LAYERS, crate::assert_shape::LAYERS];
-static INITIALIZERS: &[&[Entry<Initializer>]] = &[];
-static FUNCTIONS: &[&[Entry<HostValue>]] = &[crate::base::FUNCTIONS, crate::combinators::FUNCTIONS];
+static LAYERS: &[&[Entry<LayerRef>]] = &[
+    crate::activation_fns::LAYERS,
+    crate::attention::LAYERS,
+    crate::base::LAYERS,
+    crate::combinators::LAYERS,
+    crate::core::LAYERS,
+    crate::metrics::LAYERS,
+    crate::normalization::LAYERS,
+    crate::assert_shape::LAYERS,
+];
+static INITIALIZERS: &[&[Entry<Initializer>]] = &[crate::initializers::INITIALIZERS];
+static FUNCTIONS: &[&[Entry<HostValue>]] =
+    &[crate::base::FUNCTIONS, crate::combinators::FUNCTIONS, crate::core::FUNCTIONS, crate::initializers::FUNCTIONS];
 
 /// All layers.
 pub fn layers() -> &'static [&'static [Entry<LayerRef>]] {

@@ -40,7 +40,7 @@ pub fn serial_named(name: impl Into<String>, layers: Vec<LayerRef>) -> LayerRef 
 }
 
 /// [`serial`] with what to print instead of all sublayers.
-pub(super) fn serial_printing(name: &str, layers: Vec<LayerRef>, to_print: Vec<LayerNest>) -> LayerRef {
+pub(crate) fn serial_printing(name: &str, layers: Vec<LayerRef>, to_print: Vec<LayerNest>) -> LayerRef {
     make(Base { to_print: Some(to_print), ..Base::new(name) }, layers)
 }
 

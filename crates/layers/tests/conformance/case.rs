@@ -48,7 +48,6 @@ impl Case {
         self
     }
     /// Gradients are not those of the function (the reason is for the reader).
-    #[allow(dead_code)]
     pub fn no_gradient_check(mut self, reason: &'static str) -> Self {
         self.no_gradient_check = Some(reason);
         self
@@ -147,20 +146,17 @@ pub fn f32<const N: usize>(shape: [usize; N]) -> Tensor {
 }
 
 /// Float32 values of at least 0.5.
-#[allow(dead_code)]
 pub fn positive<const N: usize>(shape: [usize; N]) -> Tensor {
     f32(shape).abs().and_then(|t| t.add_scalar(0.5)).expect("arithmetic on floats")
 }
 
 /// Whole numbers (int32) from 0 up to `below`, that excluded.
-#[allow(dead_code)]
 pub fn ints<const N: usize>(shape: [usize; N], below: i32) -> Tensor {
     let n: usize = shape.iter().product();
     Tensor::from_vec((0..n as i32).map(|i| (i * 7 + i / 3) % below).collect(), &shape).expect("as many as fit")
 }
 
 /// Booleans, true every third.
-#[allow(dead_code)]
 pub fn bools<const N: usize>(shape: [usize; N]) -> Tensor {
     let n: usize = shape.iter().product();
     Tensor::from_bools((0..n).map(|i| u8::from(i % 3 == 0)).collect(), &shape).expect("as many as fit")

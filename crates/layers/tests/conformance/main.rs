@@ -1,18 +1,33 @@
 //! What every registered layer must hold: one line per case, one file per module; see [`case::Case`] for what a line can say.
 //!
 //! One kind: `CASE=Dense cargo test --release -p tallow-layers --test conformance`.
+mod activation_fns;
 mod assert_shape;
 mod base;
 mod case;
 mod checks;
 mod combinators;
+mod core;
+mod metrics;
+mod normalization;
 
 use case::Case;
 use std::collections::BTreeSet;
 
 /// All cases. A new module adds its line here.
 fn cases() -> Vec<Case> {
-    [base::cases(), combinators::cases(), assert_shape::cases()].into_iter().flatten().collect()
+    [
+        activation_fns::cases(),
+        base::cases(),
+        combinators::cases(),
+        core::cases(),
+        metrics::cases(),
+        normalization::cases(),
+        assert_shape::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[test]

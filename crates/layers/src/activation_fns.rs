@@ -1,0 +1,290 @@
+//! Activation functions: element-wise nonlinearities as layers.
+//!
+//! As in Trax, each but the linear units of arXiv:1911.09737 is wrapped in a shape assertion, so it prints as a Serial of one
+//! layer and its weights are three empty tuples.
+use crate::{
+    assert_shape::assert_function,
+    base::{elementwise, pure_layer},
+    entry, leaf, options,
+    registry::Entry,
+    Call, Error, LayerRef, Leaf, Local, Num, Output, Result, TensorSpec, Tree,
+};
+use tallow_tensor::{random::Key, DType, Tensor};
+
+/// The layers of this module.
+pub const LAYERS: &[Entry<LayerRef>] = &[
+    entry!("activation_fns", ReluOptions, |_| relu()),
+    entry!("activation_fns", ParametricReluOptions, |o: ParametricReluOptions| parametric_relu(o.a.0)),
+    entry!("activation_fns", LeakyReluOptions, |o: LeakyReluOptions| leaky_relu(o.a.0)),
+    entry!("activation_fns", EluOptions, |o: EluOptions| elu(o.a.0)),
+    entry!("activation_fns", SeluOptions, |o: SeluOptions| selu(o.alpha.0, o.lmbda.0)),
+    entry!("activation_fns", GeluOptions, |_| gelu()),
+    entry!("activation_fns", FastGeluOptions, |_| fast_gelu()),
+    entry!("activation_fns", SigmoidOptions, |_| sigmoid()),
+    entry!("activation_fns", TanhOptions, |_| tanh()),
+    entry!("activation_fns", HardSigmoidOptions, |_| hard_sigmoid()),
+    entry!("activation_fns", HardTanhOptions, |_| hard_tanh()),
+    entry!("activation_fns", SoftplusOptions, |_| softplus()),
+    entry!("activation_fns", ExpOptions, |_| exp()),
+    entry!("activation_fns", LogOptions, |_| log()),
+    entry!("activation_fns", SwishOptions, |_| swish()),
+    entry!("activation_fns", GluOptions, |_| glu()),
+    entry!("activation_fns", ThresholdedLinearUnitOptions, |_| Ok(thresholded_linear_unit())),
+];
+
+macro_rules! activation_options {
+    ($($(#[doc = $doc:literal])* $S:ident $kind:literal { $($(#[doc = $fd:literal])* $n:ident $j:literal = $d:expr),* })*) => {$(
+        options! {
+            $(#[doc = $doc])*
+            pub struct $S for $kind () { $($(#[doc = $fd])* $n $j: Num = Num($d)),* }
+        }
+    )*};
+}
+
+activation_options! {
+    /// Rectified linear unit.
+    ///
+    /// Formula: `max(x, 0)`; its derivative at 0 is 0. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+    ReluOptions "Relu" {}
+    /// Rectified linear unit with a slope.
+    ///
+    /// Formula: `max(a · x, 0)`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    ParametricReluOptions "ParametricRelu" {
+        /// Slope for positive inputs; no unit.
+        a "a" = 1.0
+    }
+    /// Rectified linear unit that lets some of the negative side through.
+    ///
+    /// Formula: `x` for `x >= 0`, else `a · x`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    /// Source: Maas et al. 2013.
+    LeakyReluOptions "LeakyRelu" {
+        /// Slope for negative inputs; no unit.
+        a "a" = 0.01
+    }
+    /// Exponential linear unit.
+    ///
+    /// Formula: `x` for `x > 0`, else `a · (exp(x) - 1)`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    /// Source: Clevert et al. 2015, arXiv:1511.07289.
+    EluOptions "Elu" {
+        /// What negative inputs level off at, negated.
+        a "a" = 1.0
+    }
+    /// Scaled exponential linear unit, whose constants keep activations at mean 0 and variance 1.
+    ///
+    /// Formula: `lmbda · x` for `x > 0`, else `lmbda · alpha · (exp(x) - 1)`. Shapes: any, kept; integers become float32.
+    /// No weights, no state; the same in every mode. Source: Klambauer et al. 2017, arXiv:1706.02515.
+    SeluOptions "Selu" {
+        /// What negative inputs level off at, negated, before the scale.
+        alpha "alpha" = 1.673_263_242_354_377_2,
+        /// Scale of the whole.
+        lmbda "lmbda" = 1.050_700_987_355_480_5
+    }
+    /// Gaussian error linear unit.
+    ///
+    /// Formula: `x / 2 · (1 + erf(x / √2))`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    /// Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.
+    GeluOptions "Gelu" {}
+    /// Gaussian error linear unit by its faster approximation.
+    ///
+    /// Formula: `x / 2 · (1 + tanh(0.7978845608 · (x + 0.044715 · x³)))`. Shapes: any, kept; integers become float32.
+    /// No weights, no state; the same in every mode. Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.
+    FastGeluOptions "FastGelu" {}
+    /// Logistic function.
+    ///
+    /// Formula: `1 / (1 + exp(-x))`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    SigmoidOptions "Sigmoid" {}
+    /// Hyperbolic tangent.
+    ///
+    /// Formula: `tanh(x)`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    TanhOptions "Tanh" {}
+    /// A line from 0 to 1 in place of the logistic function.
+    ///
+    /// Formula: `max(0, min(1, 1 + x))`. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+    HardSigmoidOptions "HardSigmoid" {}
+    /// A line from -1 to 1 in place of the hyperbolic tangent.
+    ///
+    /// Formula: `max(-1, min(1, x))`. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+    HardTanhOptions "HardTanh" {}
+    /// Smooth rectifier.
+    ///
+    /// Formula: `log(exp(x) + 1)`, without overflow. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    SoftplusOptions "Softplus" {}
+    /// Exponential function.
+    ///
+    /// Formula: `exp(x)`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    ExpOptions "Exp" {}
+    /// Natural logarithm.
+    ///
+    /// Formula: `log(x)`; NaN for negative inputs, negative infinity for 0. Shapes: any, kept; integers become float32.
+    /// No weights, no state; the same in every mode.
+    LogOptions "Log" {}
+    /// Input weighted by its own logistic function, also known as SiLU.
+    ///
+    /// Formula: `x · sigmoid(x)`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    /// Source: Ramachandran et al. 2017, arXiv:1710.05941.
+    SwishOptions "Swish" {}
+    /// Gated linear unit: one half of the last axis gates the other.
+    ///
+    /// Formula: `a · sigmoid(b)`, where `a` and `b` are the first and second half of the last axis.
+    /// Shapes: `[..., 2n]` to `[..., n]`; integers become float32. No weights, no state; the same in every mode.
+    /// Errors: `ShapeMismatch` when the last axis is missing or odd. Source: Dauphin et al. 2016, arXiv:1612.08083.
+    GluOptions "Glu" {}
+    /// Rectifier with a learned threshold.
+    ///
+    /// Formula: `max(x, t)`. Shapes: any, kept; integers become float32.
+    /// Weights: the threshold `t`, one float32 number that starts at 0. No state; the same in every mode.
+    /// Source: Singh & Krishnan 2019, arXiv:1911.09737.
+    ThresholdedLinearUnitOptions "ThresholdedLinearUnit" {}
+}
+
+fn same_shape(layer: LayerRef) -> Result<LayerRef> {
+    assert_function("...->...", layer)
+}
+
+/// A layer that computes `f`, which takes floats; integers are cast to float32 first.
+fn of_floats(
+    name: &str,
+    f: impl Fn(&Tensor) -> tallow_tensor::Result<Tensor> + Send + Sync + 'static,
+) -> Result<LayerRef> {
+    same_shape(elementwise(name, true, move |x| f(&x.cast(x.dtype().to_float())?)))
+}
+
+// Above 0 the exponential is not used; there it is taken of 0, so that it cannot overflow into a NaN gradient.
+fn elu_of(x: &Tensor, a: f64) -> tallow_tensor::Result<Tensor> {
+    let positive = x.gt_scalar(0.0)?;
+    let zero = x.detach().zeros_like()?;
+    let below = Tensor::where_(&positive, &zero, x)?.expm1()?.mul_scalar(a)?;
+    Tensor::where_(&positive, x, &below)
+}
+
+/// `max(x, 0)`.
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn relu() -> Result<LayerRef> {
+    same_shape(elementwise("Relu", false, Tensor::relu))
+}
+
+/// `max(a x, 0)`.
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn parametric_relu(a: f64) -> Result<LayerRef> {
+    of_floats("ParametricRelu", move |x| x.mul_scalar(a)?.maximum_scalar(0.0))
+}
+
+/// `x` where it is at least 0, else `a x`.
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn leaky_relu(a: f64) -> Result<LayerRef> {
+    of_floats("LeakyRelu", move |x| Tensor::where_(&x.ge_scalar(0.0)?, x, &x.mul_scalar(a)?))
+}
+
+/// `x` where it is positive, else `a (exp(x) - 1)`.
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn elu(a: f64) -> Result<LayerRef> {
+    of_floats("Elu", move |x| elu_of(x, a))
+}
+
+/// `lmbda x` where x is positive, else `lmbda alpha (exp(x) - 1)`.
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn selu(alpha: f64, lmbda: f64) -> Result<LayerRef> {
+    of_floats("Selu", move |x| elu_of(x, alpha)?.mul_scalar(lmbda))
+}
+
+macro_rules! plain {
+    ($($(#[doc = $doc:literal])* $f:ident = $name:literal, $op:expr;)*) => {$(
+        $(#[doc = $doc])*
+        ///
+        /// # Errors
+        /// None; as all layer constructors.
+        pub fn $f() -> Result<LayerRef> {
+            of_floats($name, $op)
+        }
+    )*};
+}
+plain! {
+    /// `x / 2 (1 + erf(x / √2))`.
+    gelu = "Gelu", |x| x.gelu(false);
+    /// The approximation of [`gelu`] by a hyperbolic tangent.
+    fast_gelu = "FastGelu", |x| x.gelu(true);
+    /// `1 / (1 + exp(-x))`.
+    sigmoid = "Sigmoid", Tensor::sigmoid;
+    /// `tanh(x)`.
+    tanh = "Tanh", Tensor::tanh;
+    /// `log(exp(x) + 1)`.
+    softplus = "Softplus", Tensor::softplus;
+    /// `exp(x)`.
+    exp = "Exp", Tensor::exp;
+    /// `log(x)`.
+    log = "Log", Tensor::log;
+    /// `x · sigmoid(x)`.
+    swish = "Swish", Tensor::swish;
+}
+
+/// `max(0, min(1, 1 + x))`.
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn hard_sigmoid() -> Result<LayerRef> {
+    same_shape(elementwise("HardSigmoid", false, |x| x.add_scalar(1)?.minimum_scalar(1)?.maximum_scalar(0)))
+}
+
+/// `max(-1, min(1, x))`.
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn hard_tanh() -> Result<LayerRef> {
+    same_shape(elementwise("HardTanh", false, |x| x.minimum_scalar(1)?.maximum_scalar(-1)))
+}
+
+/// The first half of the last axis times the logistic function of the second.
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn glu() -> Result<LayerRef> {
+    let signature = |s: &[TensorSpec]| {
+        let mut shape = s[0].shape.clone();
+        match shape.last_mut() {
+            Some(n) if *n % 2 == 0 => *n /= 2,
+            Some(n) => return Err(Error::shape(format!("Glu halves the last axis, whose size {n} is odd"))),
+            None => return Err(Error::shape("Glu halves the last axis, but the input has none")),
+        }
+        Ok(vec![TensorSpec::new(shape, s[0].dtype.to_float())])
+    };
+    let layer = pure_layer("Glu", 1, 1, signature, move |xs| {
+        signature(&[TensorSpec::of(&xs[0])])?;
+        let x = xs[0].cast(xs[0].dtype().to_float())?;
+        let half = x.shape()[x.rank() - 1] / 2;
+        Ok(vec![x.narrow(-1, 0, half)?.mul(&x.narrow(-1, half, half)?.sigmoid()?)?])
+    });
+    assert_function("...a->...b", layer)
+}
+
+#[derive(Debug, Clone)]
+struct ThresholdedLinearUnit;
+
+impl Leaf for ThresholdedLinearUnit {
+    fn name(&self) -> String {
+        "ThresholdedLinearUnit".into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), inputs[0].dtype.promote(DType::F32))])
+    }
+    fn init(&self, _inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+        Ok(Local::weights(Tree::Leaf(Tensor::scalar(0f32))))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        Ok(call.xs[0].maximum(call.w.one()?)?.into())
+    }
+}
+
+/// `max(x, t)` with a learned `t`.
+pub fn thresholded_linear_unit() -> LayerRef {
+    leaf(ThresholdedLinearUnit)
+}

@@ -1,0 +1,95 @@
+//! The fully connected layer.
+use crate::{
+    initializers::{glorot_uniform, random_normal},
+    leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+};
+use tallow_tensor::{ops, random::Key, DType, Tensor};
+
+options! {
+    /// Fully connected layer: an affine map of the last axis.
+    ///
+    /// Formula: `y = x · w + b`. Shapes: `[..., m]` to `[..., nUnits]`; `m` is fixed when weights are made.
+    /// Weights: the tuple `(w, b)` with `w: [m, nUnits]` and `b: [nUnits]`, or `w` alone without a bias. No state; the same in
+    /// every mode. The result has the wider of the types of input and weights.
+    /// Errors: `ShapeMismatch` for an input without axes, or whose last axis is not the one weights were made for.
+    pub struct DenseOptions for "Dense" ("nUnits") {
+        /// Width of the layer: size of the output's last axis.
+        n_units "nUnits": Dim,
+        /// Makes `w`, of shape `[m, nUnits]`.
+        kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
+        /// Makes `b`, of shape `[nUnits]`.
+        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
+        /// Whether to add `b`.
+        use_bias "useBias": bool = true,
+        /// Whether weights are bfloat16, which halves their memory, in place of float32.
+        use_bfloat16 "useBfloat16": bool = false,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Dense(DenseOptions);
+
+/// The layer of these options.
+pub fn dense_of(o: DenseOptions) -> LayerRef {
+    leaf(Dense(o))
+}
+
+/// A fully connected layer of this width, with a bias.
+pub fn dense(n_units: usize) -> LayerRef {
+    dense_with(n_units, true, false)
+}
+
+/// A fully connected layer of this width, with or without a bias, in float32 or bfloat16, and with the usual initializers.
+pub fn dense_with(n_units: usize, use_bias: bool, use_bfloat16: bool) -> LayerRef {
+    dense_of(DenseOptions {
+        n_units: Dim(n_units),
+        kernel_initializer: glorot_uniform(),
+        bias_initializer: random_normal(1e-6),
+        use_bias,
+        use_bfloat16,
+    })
+}
+
+fn last_axis(shape: &[usize]) -> Result<usize> {
+    shape.last().copied().ok_or_else(|| Error::shape("the input is a 0-d tensor, but Dense needs a last axis to map"))
+}
+
+impl Leaf for Dense {
+    fn name(&self) -> String {
+        format!("Dense_{}", self.0.n_units.0)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        last_axis(&inputs[0].shape)?;
+        let mut shape = inputs[0].shape.clone();
+        if let Some(last) = shape.last_mut() {
+            *last = self.0.n_units.0;
+        }
+        let weights = if self.0.use_bfloat16 { DType::BF16 } else { DType::F32 };
+        Ok(vec![TensorSpec::new(shape, inputs[0].dtype.promote(weights))])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        let o = &self.0;
+        let (kw, kb) = key.split_pair();
+        let narrow = |t: Tensor| if o.use_bfloat16 { t.cast(DType::BF16) } else { Ok(t) };
+        let w = narrow(o.kernel_initializer.make(&[last_axis(&inputs[0].shape)?, o.n_units.0], kw)?)?;
+        Ok(Local::weights(if o.use_bias {
+            Tree::tuple([w, narrow(o.bias_initializer.make(&[o.n_units.0], kb)?)?])
+        } else {
+            Tree::Leaf(w)
+        }))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = &call.xs[0];
+        let (w, b) = if self.0.use_bias {
+            let [w, b] = call.w.many()?;
+            (w, Some(b))
+        } else {
+            (call.w.one()?, None)
+        };
+        let n = last_axis(x.shape())?;
+        if w.rank() == 2 && w.shape()[0] != n {
+            return Err(Error::shape(format!("last axis is {n}, weights were made for {}", w.shape()[0])));
+        }
+        Ok(ops::dense(x, w, b)?.into())
+    }
+}

@@ -1,0 +1,83 @@
+//! Dropout.
+use crate::{leaf, options, Call, LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec, Tree, Wholes};
+use tallow_tensor::{ops, random::Key, resolve_axis, DType, Tensor};
+
+options! {
+    /// Sets a random part of the input to zero while training, and scales up the rest to make up for it.
+    ///
+    /// Formula: `y = x · m / (1 - rate)` where each value of the mask `m` is 1 with probability `1 - rate`, else 0.
+    /// Shapes: any, kept. No weights. State: the rate, a float32 number; a state `{Dropout: r}` in its place sets the rate of a call to `r`.
+    /// Modes: active in `'train'`; elsewhere, or with rate 0, it passes the input on.
+    /// Errors: `InvalidArgument` for a shared axis the input has not.
+    /// Source: Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting.
+    pub struct DropoutOptions for "Dropout" () {
+        /// Probability with which a value is dropped.
+        rate "rate": Rate = Rate(0.0),
+        /// Axes along which the mask is the same, which costs randomness and saves memory; negative ones count from the end.
+        shared_axes "sharedAxes": Option<Wholes> = None,
+        /// Whether to drop (`'train'`) or not (all others).
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+/// Dropout as a leaf.
+#[derive(Debug, Clone)]
+pub struct Dropout {
+    rate: f64,
+    shared_axes: Vec<isize>,
+    mode: Mode,
+}
+
+/// Dropout of single values.
+pub fn dropout(rate: f64, mode: Mode) -> LayerRef {
+    dropout_over(rate, Vec::new(), mode)
+}
+
+/// Dropout with the same mask along some axes.
+pub fn dropout_over(rate: f64, shared_axes: Vec<isize>, mode: Mode) -> LayerRef {
+    leaf(Dropout { rate, shared_axes, mode })
+}
+
+impl Dropout {
+    fn rate(&self, state: &Tree<Tensor>) -> Result<f64> {
+        if self.mode != Mode::Train {
+            return Ok(0.0);
+        }
+        if let Tree::Dict(entries) = state {
+            if let Some((_, Tree::Leaf(t))) = entries.iter().find(|(k, _)| *k == self.name()) {
+                return Ok(t.item()?);
+            }
+        }
+        Ok(self.rate)
+    }
+}
+
+impl Leaf for Dropout {
+    fn name(&self) -> String {
+        "Dropout".into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let active = self.mode == Mode::Train && self.rate > 0.0;
+        let dtype = if active { inputs[0].dtype.to_float() } else { inputs[0].dtype };
+        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), dtype)])
+    }
+    fn init(&self, _inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+        Ok(Local::state(Tree::Leaf(Tensor::scalar(self.rate as f32))))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = &call.xs[0];
+        let rate = self.rate(call.s)?;
+        if rate == 0.0 {
+            return Ok(x.clone().into());
+        }
+        let mut mask = x.shape().to_vec();
+        for &axis in &self.shared_axes {
+            mask[resolve_axis("Dropout", axis, x.rank())?] = 1;
+        }
+        let x = if x.dtype().is_float() { x.clone() } else { x.cast(DType::F32)? };
+        Ok(ops::dropout(&x, rate, call.key, &mask)?.into())
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self { mode, ..self.clone() }
+    }
+}

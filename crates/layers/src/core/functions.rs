@@ -1,0 +1,75 @@
+//! Functions on tensors that belong to this module.
+use crate::{options, Axis, Count, Error, KeyArg, Num, Result, TensorArg};
+use tallow_tensor::{random, random::Key, DType, Tensor};
+
+options! {
+    /// Makes a vector of zeros with a single 1 at the category of each value.
+    ///
+    /// Shapes: `[...]` to `[..., nCategories]`. A value that is no category gives zeros only. No gradient flows.
+    pub struct OneHotOptions for "oneHot" ("x", "nCategories") {
+        /// Categories.
+        x "x": TensorArg,
+        /// Number of categories: size of the new last axis.
+        n_categories "nCategories": Count,
+        /// Type of the result.
+        dtype "dtype": DType = DType::F32,
+    }
+}
+options! {
+    /// Turns activations into logarithms of probabilities that sum to 1 along an axis.
+    ///
+    /// Formula: `x - log(sum(exp(x)))`, without overflow. Shapes: any with that axis, kept; integers become float32.
+    /// Errors: `InvalidArgument` for an axis the input has not.
+    pub struct LogSoftmaxFunctionOptions for "logSoftmax" ("x") {
+        /// Activations.
+        x "x": TensorArg,
+        /// Axis along which values form a group; negative ones count from the end.
+        axis "axis": Axis = Axis(-1),
+    }
+}
+options! {
+    /// Draws categories from logarithms of probabilities along the last axis.
+    ///
+    /// Formula: `argmax(logProbs + temperature · g)` with Gumbel noise `g = -log(-log(u))`, `u` even over `1e-6 .. 1 - 1e-6`.
+    /// Shapes: `[..., n]` to `[...]` of int32. Trax draws unseeded noise; here it comes from `key`, so a draw can be repeated.
+    /// Errors: `InvalidOption` when noise is asked for without a key.
+    pub struct LogsoftmaxSampleOptions for "logsoftmaxSample" ("logProbs") {
+        /// Logarithms of probabilities, often from `LogSoftmax`.
+        log_probs "logProbs": TensorArg,
+        /// Weight of the noise: 1 draws by the probabilities, 0 takes the most probable.
+        temperature "temperature": Num = Num(1.0),
+        /// Random key of the noise; needed unless `temperature` is 0.
+        key "key": Option<KeyArg> = None,
+    }
+}
+
+/// Whether each value of `x` is the category a place of the new last axis, of size `n`, stands for.
+pub(crate) fn is_category(x: &Tensor, n: usize) -> Result<Tensor> {
+    let x = if x.dtype() == DType::Bool { x.cast(DType::I32)? } else { x.detach() };
+    Ok(x.expand_dims(-1)?.eq(&Tensor::iota(n, DType::I32, x.device())?)?)
+}
+
+/// Vectors of size `n` with a 1 at each value of `x`; zeros for values that are none of `0..n`.
+///
+/// # Errors
+/// Those of the allocation.
+pub fn one_hot(x: &Tensor, n: usize, dtype: DType) -> Result<Tensor> {
+    Ok(is_category(x, n)?.cast(dtype)?)
+}
+
+/// Categories drawn by logarithms of probabilities along the last axis.
+///
+/// # Errors
+/// `InvalidOption` when noise is asked for without a key.
+pub fn logsoftmax_sample(log_probs: &Tensor, temperature: f64, key: Option<Key>) -> Result<Tensor> {
+    let log_probs = log_probs.detach();
+    if temperature == 0.0 {
+        return Ok(log_probs.argmax(Some(-1), false)?);
+    }
+    let key = key.ok_or_else(|| {
+        Error::option("logsoftmaxSample: `key` is required unless `temperature` is 0, and must be a random key")
+    })?;
+    let u = random::uniform(key, log_probs.shape(), DType::F32, 1e-6, 1.0 - 1e-6)?.to_device(log_probs.device())?;
+    let noise = u.log()?.neg()?.log()?.neg()?;
+    Ok(log_probs.add(&noise.mul_scalar(temperature)?)?.argmax(Some(-1), false)?)
+}

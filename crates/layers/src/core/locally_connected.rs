@@ -1,0 +1,156 @@
+//! A one-dimensional convolution whose weights differ from position to position.
+use crate::{
+    choice,
+    initializers::{glorot_uniform, random_normal},
+    leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+};
+use tallow_tensor::{random::Key, DType, Tensor};
+
+choice! {
+    /// What a locally connected layer sees beyond the ends of its input.
+    pub enum Padding1d: "'VALID' | 'SAME' | 'WRAP'", "'VALID', 'SAME' or 'WRAP'" {
+        /// Nothing: only whole windows count.
+        Valid = "VALID",
+        /// Zeros.
+        Same = "SAME",
+        /// The other end.
+        Wrap = "WRAP",
+    }
+}
+
+options! {
+    /// A one-dimensional convolution whose weights differ from position to position.
+    ///
+    /// Formula: each position `l` maps its own vector by `w[l, i]` for each place `i` of the window; the output at a position is the sum of
+    /// those results that its window meets, plus `b` of that position.
+    /// Shapes: `[..., L, D]` to `[..., L, filters]`, with `'VALID'` to `[..., L - kernelSize + 1, filters]`. `L` and `D` are fixed when weights are made.
+    /// Weights: `(w, b)` with `w: [L, kernelSize, D, filters]` and `b` of the size of the output's last two axes; `w` alone without a bias.
+    /// No state; the same in every mode.
+    /// Errors: `ShapeMismatch` for fewer than two axes, for another `L` or `D` than weights were made for, and for `'VALID'`
+    /// windows longer than the input; `InvalidOption` for an even `kernelSize`.
+    pub struct LocallyConnected1dOptions for "LocallyConnected1d" ("filters", "kernelSize") {
+        /// Size of the output's last axis.
+        filters "filters": Dim,
+        /// Positions a window covers; an odd number.
+        kernel_size "kernelSize": Dim,
+        /// Makes `w`.
+        kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
+        /// Makes `b`.
+        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
+        /// Whether to add `b`.
+        use_bias "useBias": bool = true,
+        /// What windows see beyond the ends.
+        padding "padding": Padding1d = Padding1d::Valid,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct LocallyConnected1d(LocallyConnected1dOptions);
+
+/// A locally connected layer.
+///
+/// # Errors
+/// `InvalidOption` for an even `kernelSize`.
+pub fn locally_connected_1d(o: LocallyConnected1dOptions) -> Result<LayerRef> {
+    if o.kernel_size.0 % 2 == 0 {
+        return Err(Error::option(format!("LocallyConnected1d: `kernelSize` must be odd, got {}", o.kernel_size.0)));
+    }
+    Ok(leaf(LocallyConnected1d(o)))
+}
+
+impl LocallyConnected1d {
+    /// Positions and depth of the input, positions of the output.
+    fn sizes(&self, shape: &[usize]) -> Result<(usize, usize, usize)> {
+        let [.., l, d] = *shape else {
+            return Err(Error::shape(format!(
+                "the input needs an axis of positions and one of features, got shape {shape:?}"
+            )));
+        };
+        let k = self.0.kernel_size.0;
+        match self.0.padding {
+            Padding1d::Valid if l < k => Err(Error::shape(format!(
+                "a window of {k} positions does not fit in {l}; use padding 'SAME' or 'WRAP'"
+            ))),
+            Padding1d::Valid => Ok((l, d, l + 1 - k)),
+            _ => Ok((l, d, l)),
+        }
+    }
+}
+
+impl Leaf for LocallyConnected1d {
+    fn name(&self) -> String {
+        format!("LocallyConnected1d_{}_{}", self.0.filters.0, self.0.kernel_size.0)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let (_, _, out) = self.sizes(&inputs[0].shape)?;
+        let mut shape = inputs[0].shape.clone();
+        shape.truncate(shape.len() - 2);
+        shape.extend([out, self.0.filters.0]);
+        Ok(vec![TensorSpec::new(shape, inputs[0].dtype.promote(DType::F32))])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        let o = &self.0;
+        let (l, d, out) = self.sizes(&inputs[0].shape)?;
+        let (kw, kb) = key.split_pair();
+        let w = o.kernel_initializer.make(&[l, o.kernel_size.0, d, o.filters.0], kw)?;
+        Ok(Local::weights(if o.use_bias {
+            Tree::tuple([w, o.bias_initializer.make(&[out, o.filters.0], kb)?])
+        } else {
+            Tree::Leaf(w)
+        }))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = &call.xs[0];
+        let (w, b) = if self.0.use_bias {
+            let [w, b] = call.w.many()?;
+            (w, Some(b))
+        } else {
+            (call.w.one()?, None)
+        };
+        let (l, d, out) = self.sizes(x.shape())?;
+        match *w.shape() {
+            [wl, _, wd, _] if wl == l && wd == d => {}
+            [wl, _, wd, _] => {
+                return Err(Error::shape(format!("input ends in [{l}, {d}], weights were made for [{wl}, {wd}]")))
+            }
+            _ => {
+                return Err(Error::new("WeightsMismatch", format!("the weight must have 4 axes, got {:?}", w.shape())))
+            }
+        }
+        // Results of each position for each place of a window: [..., L, K, filters].
+        let places = Tensor::einsum("...lp,lkpd->...lkd", &[x, w])?;
+        let k = self.0.kernel_size.0;
+        let mut sum: Option<Tensor> = None;
+        for i in 0..k {
+            let part = self.shift(&places.index(-2, i as isize)?, i, l, out)?;
+            sum = Some(match sum {
+                Some(s) => s.add(&part)?,
+                None => part,
+            });
+        }
+        let y = sum.ok_or_else(|| Error::new("Internal", "a window covers at least one position"))?;
+        Ok(match b {
+            Some(b) => y.add(b)?,
+            None => y,
+        }
+        .into())
+    }
+}
+
+impl LocallyConnected1d {
+    /// Results for place `i` of a window (`[..., L, filters]`) moved to the positions of the windows they belong to.
+    /// As in Trax, `'VALID'` numbers the places from the other end than the paddings do.
+    fn shift(&self, part: &Tensor, i: usize, l: usize, out: usize) -> Result<Tensor> {
+        let k = self.0.kernel_size.0;
+        let half = (k - 1) / 2;
+        Ok(match self.0.padding {
+            Padding1d::Valid => part.narrow(-2, k - 1 - i, out)?,
+            Padding1d::Wrap => part.roll(half as isize - i as isize, -2)?,
+            Padding1d::Same => {
+                let mut pads = vec![(0, 0); part.rank()];
+                pads[part.rank() - 2] = (k - 1 - i, i);
+                part.pad(&pads, 0.0)?.narrow(-2, half, l)?
+            }
+        })
+    }
+}

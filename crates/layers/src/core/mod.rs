@@ -1,0 +1,99 @@
+//! Core layers, and the functions of that module.
+mod dense;
+mod dropout;
+mod embedding;
+mod functions;
+mod gaussian;
+mod locally_connected;
+mod random_uniform;
+mod reductions;
+mod shaping;
+mod summary;
+mod weights;
+
+pub use dense::{dense, dense_of, dense_with, DenseOptions};
+pub use dropout::{dropout, dropout_over, Dropout, DropoutOptions};
+pub use embedding::{embedding, embedding_of, EmbeddingOptions};
+pub(crate) use functions::is_category;
+pub use functions::{logsoftmax_sample, one_hot, LogSoftmaxFunctionOptions, LogsoftmaxSampleOptions, OneHotOptions};
+pub use gaussian::{
+    log_gaussian_diag_pdf, log_gaussian_pdf, multigaussian_loss, LogGaussianDiagPdfOptions, LogGaussianPdfOptions,
+    MultigaussianLossOptions,
+};
+pub use locally_connected::{locally_connected_1d, LocallyConnected1dOptions, Padding1d};
+pub use random_uniform::RandomUniformOptions;
+pub use reductions::{
+    arg_max, log_softmax, log_sum_exp, mean, softmax, ArgMaxOptions, LogSoftmaxOptions, LogSumExpOptions, MaxOptions,
+    MeanOptions, MinOptions, SoftmaxOptions, SumOptions,
+};
+pub use shaping::{
+    flatten, negate, print_shape, stop_gradient, threshold_to_binary, to_float, FlattenOptions, NegateOptions,
+    PrintShapeOptions, StopGradientOptions, ThresholdToBinaryOptions, ToFloatOptions,
+};
+pub use summary::{SummaryImageOptions, SummaryScalarOptions};
+pub use weights::{weights, WeightsOptions};
+
+use crate::{entry, registry::Entry, HostValue, LayerRef};
+use reductions::{reduction, sum_dtype};
+use tallow_tensor::DType;
+
+/// The layers of this module.
+pub const LAYERS: &[Entry<LayerRef>] = &[
+    entry!("core", DenseOptions, |o| Ok(dense_of(o))),
+    entry!("core", EmbeddingOptions, |o| Ok(embedding_of(o))),
+    entry!("core", DropoutOptions, |o: DropoutOptions| {
+        Ok(dropout_over(o.rate.0, o.shared_axes.map(|a| a.0).unwrap_or_default(), o.mode))
+    }),
+    entry!("core", WeightsOptions, |o| Ok(weights::build(o))),
+    entry!("core", PrintShapeOptions, |o: PrintShapeOptions| Ok(print_shape(o.n_in.0, o.msg))),
+    entry!("core", SummaryImageOptions, |o| Ok(summary::image(o))),
+    entry!("core", SummaryScalarOptions, |o| Ok(summary::scalar(o))),
+    entry!("core", RandomUniformOptions, random_uniform::build),
+    entry!("core", LocallyConnected1dOptions, locally_connected_1d),
+    entry!("core", FlattenOptions, |o: FlattenOptions| Ok(flatten(o.n_axes_to_keep.0))),
+    entry!("core", LogSoftmaxOptions, |o: LogSoftmaxOptions| Ok(log_softmax(o.axis.0))),
+    entry!("core", LogSumExpOptions, |o: LogSumExpOptions| Ok(log_sum_exp(o.axis.0))),
+    entry!("core", SoftmaxOptions, |o: SoftmaxOptions| Ok(softmax(o.axis.0))),
+    entry!("core", ToFloatOptions, |_| Ok(to_float())),
+    entry!("core", MeanOptions, |o: MeanOptions| {
+        Ok(reduction("Mean", o.axis, o.keepdims, DType::to_float, |t, a, k| t.mean(a, k)))
+    }),
+    entry!("core", MinOptions, |o: MinOptions| Ok(reduction("Min", o.axis, o.keepdims, |d| d, |t, a, k| t.min(a, k)))),
+    entry!("core", MaxOptions, |o: MaxOptions| Ok(reduction("Max", o.axis, o.keepdims, |d| d, |t, a, k| t.max(a, k)))),
+    entry!("core", SumOptions, |o: SumOptions| {
+        Ok(reduction("Sum", o.axis, o.keepdims, sum_dtype, |t, a, k| t.sum(a, k)))
+    }),
+    entry!("core", ThresholdToBinaryOptions, |o: ThresholdToBinaryOptions| Ok(threshold_to_binary(o.threshold.0))),
+    entry!("core", ArgMaxOptions, |o: ArgMaxOptions| Ok(arg_max(o.axis.map(|a| a.0)))),
+    entry!("core", NegateOptions, |_| negate()),
+    entry!("core", StopGradientOptions, |_| stop_gradient()),
+];
+
+/// The functions of this module.
+pub const FUNCTIONS: &[Entry<HostValue>] = &[
+    entry!("core", OneHotOptions, |o: OneHotOptions| one_hot(&o.x.0, o.n_categories.0, o.dtype).map(HostValue::Tensor)),
+    entry!("core", LogSoftmaxFunctionOptions, |o: LogSoftmaxFunctionOptions| {
+        let x = o.x.0.cast(o.x.0.dtype().to_float())?;
+        Ok(HostValue::Tensor(x.log_softmax(o.axis.0)?))
+    }),
+    entry!("core", LogsoftmaxSampleOptions, |o: LogsoftmaxSampleOptions| {
+        logsoftmax_sample(&o.log_probs.0, o.temperature.0, o.key.map(|k| k.0)).map(HostValue::Tensor)
+    }),
+    entry!("core", LogGaussianPdfOptions, |o: LogGaussianPdfOptions| {
+        log_gaussian_pdf(&o.x.0, &o.mu.0, &o.sigma.0).map(HostValue::Tensor)
+    }),
+    entry!("core", LogGaussianDiagPdfOptions, |o: LogGaussianDiagPdfOptions| {
+        log_gaussian_diag_pdf(&o.x.0, &o.mu.0, &o.diag_sigma.0).map(HostValue::Tensor)
+    }),
+    entry!("core", MultigaussianLossOptions, |o: MultigaussianLossOptions| {
+        multigaussian_loss(&o.preds.0, &o.targets.0, o.ngauss.0).map(HostValue::Tensor)
+    }),
+];
+
+/// A tuple as Python writes it, which some of Trax's names contain.
+pub(crate) fn python_tuple(shape: &[usize]) -> String {
+    match shape {
+        [n] => format!("({n},)"),
+        _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}

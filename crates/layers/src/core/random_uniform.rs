@@ -1,0 +1,48 @@
+//! Random numbers as a layer.
+use crate::{leaf, options, Arity, Call, Error, LayerRef, Leaf, Num, Output, Result, Shape, TensorSpec};
+use tallow_tensor::{random, DType};
+
+options! {
+    /// Puts a tensor of fresh random values, spread evenly, onto the stack.
+    ///
+    /// Shapes: no input, one output of shape `shape`. No weights, no state; the same in every mode: each call draws by its key.
+    /// Errors: `InvalidOption` for a dtype that is no float.
+    pub struct RandomUniformOptions for "RandomUniform" () {
+        /// Least value.
+        min_val "minVal": Num = Num(0.0),
+        /// Bound above the values.
+        max_val "maxVal": Num = Num(1.0),
+        /// Shape of the tensor.
+        shape "shape": Shape = Shape(Vec::new()),
+        /// Type of the values; a float.
+        dtype "dtype": DType = DType::F32,
+        /// Whether the devices of an accelerated model draw the same values.
+        sync "sync": bool = false,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct RandomUniform(RandomUniformOptions);
+
+pub(super) fn build(o: RandomUniformOptions) -> Result<LayerRef> {
+    if !o.dtype.is_float() {
+        return Err(Error::option(format!("RandomUniform: `dtype` must be a float type, got '{}'", o.dtype)));
+    }
+    Ok(leaf(RandomUniform(o)))
+}
+
+impl Leaf for RandomUniform {
+    fn name(&self) -> String {
+        "RandomUniform".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(0, 1)
+    }
+    fn signature(&self, _inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        Ok(vec![TensorSpec::new(self.0.shape.0.clone(), self.0.dtype)])
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let o = &self.0;
+        Ok(random::uniform(call.key, &o.shape.0, o.dtype, o.min_val.0, o.max_val.0)?.into())
+    }
+}

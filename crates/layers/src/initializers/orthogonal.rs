@@ -1,0 +1,127 @@
+//! The orthogonal initializer, with a Householder QR of its own.
+use super::{Initialize, Initializer};
+use crate::{options, Num, Result};
+use std::sync::Arc;
+use tallow_tensor::{
+    random::{self, Key},
+    DType, Tensor,
+};
+
+options! {
+    /// Makes a random matrix with orthonormal columns (or rows, where there are fewer of them).
+    ///
+    /// Formula: `stddev · Q` of the QR decomposition of a normal matrix, with signs so that the diagonal of R is positive, which
+    /// makes Q uniform over orthogonal matrices. All axes but the last are taken as one.
+    /// Shapes: any; one axis counts as a single row. Gives float32.
+    /// Source: Saxe et al. 2013, arXiv:1312.6120; Mezzadri 2006, arXiv:math-ph/0609050.
+    pub struct OrthogonalOptions for "OrthogonalInitializer" () {
+        /// Factor on the orthonormal matrix.
+        stddev "stddev": Num = Num(1.0),
+    }
+}
+
+#[derive(Debug)]
+struct Orthogonal(f64);
+
+impl Initialize for Orthogonal {
+    fn make(&self, shape: &[usize], key: Key) -> Result<Tensor> {
+        let cols = shape.last().copied().unwrap_or(1);
+        let rows: usize = shape.iter().rev().skip(1).product();
+        let (tall, wide) = (rows.max(cols), rows.min(cols));
+        let a = random::normal(key, &[tall, wide], DType::F32)?;
+        let q = orthonormal(&a.to_vec::<f32>()?, tall, wide);
+        // Columns of Q one after another are the rows of its transpose.
+        let values = if rows < cols {
+            q
+        } else {
+            (0..tall).flat_map(|i| (0..wide).map(move |j| (i, j))).map(|(i, j)| q[j * tall + i]).collect()
+        };
+        let scale = self.0 as f32;
+        Ok(Tensor::from_vec(values.into_iter().map(|v| scale * v as f32).collect(), shape)?)
+    }
+    fn show(&self) -> String {
+        if self.0 == 1.0 {
+            "tl.OrthogonalInitializer()".into()
+        } else {
+            format!("tl.OrthogonalInitializer({{stddev: {}}})", self.0)
+        }
+    }
+}
+
+/// A random matrix with orthonormal columns or rows, times `stddev`.
+pub fn orthogonal(stddev: f64) -> Initializer {
+    Initializer(Arc::new(Orthogonal(stddev)))
+}
+
+/// Columns of Q, one after another, of the QR decomposition of a row-major `rows × cols` matrix (`rows >= cols`) in which the
+/// diagonal of R is positive. Columns where that diagonal is 0 are 0, as Trax multiplies by its sign.
+fn orthonormal(a: &[f32], rows: usize, cols: usize) -> Vec<f64> {
+    let mut columns: Vec<Vec<f64>> =
+        (0..cols).map(|j| (0..rows).map(|i| f64::from(a[i * cols + j])).collect()).collect();
+    // Reflectors v with H = I - 2 v vᵀ, and the signs of R's diagonal.
+    let mut reflectors: Vec<Vec<f64>> = Vec::with_capacity(cols);
+    let mut signs = Vec::with_capacity(cols);
+    for j in 0..cols {
+        let (done, rest) = columns.split_at_mut(j + 1);
+        let x = &done[j][j..];
+        let norm = dot(x, x).sqrt();
+        // Reflecting onto the far side avoids cancellation.
+        let alpha = if x[0] > 0.0 { -norm } else { norm };
+        let mut v = x.to_vec();
+        v[0] -= alpha;
+        let length = dot(&v, &v).sqrt();
+        if length > 0.0 {
+            v.iter_mut().for_each(|x| *x /= length);
+        }
+        rest.iter_mut().for_each(|c| reflect(&v, &mut c[j..]));
+        signs.push(if alpha == 0.0 { 0.0 } else { alpha.signum() });
+        reflectors.push(v);
+    }
+    let mut q = vec![0.0; rows * cols];
+    for (j, column) in q.chunks_exact_mut(rows.max(1)).enumerate() {
+        column[j] = signs[j];
+        // Later reflectors leave this unit vector as it is.
+        for k in (0..=j).rev() {
+            reflect(&reflectors[k], &mut column[k..]);
+        }
+    }
+    q
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn reflect(v: &[f64], x: &mut [f64]) {
+    let twice = 2.0 * dot(v, x);
+    x.iter_mut().zip(v).for_each(|(x, v)| *x -= twice * v);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_orthonormal_and_span_the_matrix() {
+        let a = [3.0f32, 1.0, -4.0, 2.0, 0.5, 7.0, 1.0, -2.0, 6.0, 5.0, 3.0, -1.0];
+        let (rows, cols) = (4, 3);
+        let q = orthonormal(&a, rows, cols);
+        for i in 0..cols {
+            for j in 0..cols {
+                let d = dot(&q[i * rows..(i + 1) * rows], &q[j * rows..(j + 1) * rows]);
+                assert!((d - f64::from(u8::from(i == j))).abs() < 1e-12);
+                // R = QᵀA is upper triangular with a positive diagonal.
+                let column: Vec<f64> = (0..rows).map(|r| f64::from(a[r * cols + j])).collect();
+                let r = dot(&q[i * rows..(i + 1) * rows], &column);
+                assert!(if i > j { r.abs() < 1e-12 } else { i != j || r > 0.0 });
+            }
+        }
+    }
+
+    #[test]
+    fn empty_and_zero_matrices() {
+        assert!(orthonormal(&[], 3, 0).is_empty());
+        assert_eq!(orthonormal(&[0.0, 0.0], 2, 1), vec![0.0, 0.0]);
+        assert_eq!(orthogonal(1.0).make(&[0, 3], Key([0, 1])).unwrap().shape(), &[0, 3]);
+    }
+}

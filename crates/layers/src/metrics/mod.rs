@@ -1,0 +1,55 @@
+//! Losses and accuracies: layers that make one number of model outputs, targets and weights.
+mod accuracy;
+mod binary;
+mod category;
+mod common;
+mod f_score;
+mod regression;
+
+pub use accuracy::{
+    accuracy, masked_sequence_accuracy, sequence_accuracy, AccuracyOptions, MaskedSequenceAccuracyOptions,
+    SequenceAccuracyOptions,
+};
+pub use binary::{BinaryCrossEntropyLossOptions, BinaryCrossEntropyOptions, BinaryCrossEntropySumOptions};
+pub use category::{
+    category_accuracy, category_cross_entropy, cross_entropy_loss, cross_entropy_loss_with_log_softmax,
+    cross_entropy_sum, weighted_category_accuracy, weighted_category_cross_entropy, weighted_sum,
+    CategoryAccuracyOptions, CategoryCrossEntropyOptions, CrossEntropyLossOptions,
+    CrossEntropyLossWithLogSoftmaxOptions, CrossEntropySumOptions, WeightedCategoryAccuracyOptions,
+    WeightedCategoryCrossEntropyOptions, WeightedSumOptions,
+};
+pub use f_score::{MacroAveragedFScoreOptions, WeightedFScoreOptions};
+pub use regression::{L2LossOptions, SmoothL1LossOptions};
+
+use crate::{entry, registry::Entry, LayerRef};
+use f_score::f_score;
+
+/// The layers of this module.
+pub const LAYERS: &[Entry<LayerRef>] = &[
+    entry!("metrics", CategoryAccuracyOptions, |_| Ok(category_accuracy())),
+    entry!("metrics", WeightedCategoryAccuracyOptions, |_| Ok(weighted_category_accuracy())),
+    entry!("metrics", CategoryCrossEntropyOptions, |o: CategoryCrossEntropyOptions| {
+        Ok(category_cross_entropy(o.label_smoothing.map_or(0.0, |f| f.0)))
+    }),
+    entry!("metrics", WeightedCategoryCrossEntropyOptions, |o: WeightedCategoryCrossEntropyOptions| {
+        Ok(weighted_category_cross_entropy(o.label_smoothing.map_or(0.0, |f| f.0), o.cutoff.0))
+    }),
+    entry!("metrics", BinaryCrossEntropyOptions, |_| Ok(binary::binary_cross_entropy())),
+    entry!("metrics", MaskedSequenceAccuracyOptions, |_| Ok(masked_sequence_accuracy())),
+    entry!("metrics", AccuracyOptions, |o: AccuracyOptions| Ok(accuracy(o.classifier.0))),
+    entry!("metrics", SequenceAccuracyOptions, |o: SequenceAccuracyOptions| Ok(sequence_accuracy(o.classifier.0))),
+    entry!("metrics", CrossEntropyLossOptions, |_| Ok(cross_entropy_loss())),
+    entry!("metrics", CrossEntropyLossWithLogSoftmaxOptions, |_| Ok(cross_entropy_loss_with_log_softmax())),
+    entry!("metrics", BinaryCrossEntropyLossOptions, |_| Ok(binary::loss())),
+    entry!("metrics", L2LossOptions, |_| Ok(regression::l2_loss())),
+    entry!("metrics", SmoothL1LossOptions, |_| Ok(regression::smooth_l1_loss())),
+    entry!("metrics", MacroAveragedFScoreOptions, |o: MacroAveragedFScoreOptions| {
+        Ok(f_score("MacroAveragedFScore", o.beta.0, o.initial_category_index.0, false))
+    }),
+    entry!("metrics", WeightedFScoreOptions, |o: WeightedFScoreOptions| {
+        Ok(f_score("WeightedFScore", o.beta.0, o.initial_category_index.0, true))
+    }),
+    entry!("metrics", WeightedSumOptions, |_| Ok(weighted_sum())),
+    entry!("metrics", CrossEntropySumOptions, |_| Ok(cross_entropy_sum())),
+    entry!("metrics", BinaryCrossEntropySumOptions, |_| Ok(binary::sum())),
+];

@@ -1,0 +1,47 @@
+//! Losses of numbers against numbers.
+use super::common::{number, same_shape, weighted_mean};
+use crate::{base::pure_layer, options, LayerRef, Result, TensorSpec};
+use tallow_tensor::Tensor;
+
+options! {
+    /// Squared error, averaged by weights.
+    ///
+    /// Formula: `Σ w (y - t)² / Σ w`. Shapes: model output, targets and weights of one shape, to one number.
+    /// No weights of its own, no state; the same in every mode. Errors: `ShapeMismatch` when shapes differ.
+    pub struct L2LossOptions for "L2Loss" () {}
+}
+options! {
+    /// Error that is squared when small and linear when large (Huber loss), averaged by weights.
+    ///
+    /// Formula: `Σ w e / Σ w` with `e = d² / 2` for `d = |y - t| < 1`, else `d - 1/2`.
+    /// Shapes: model output, targets and weights of one shape, to one number.
+    /// No weights of its own, no state; the same in every mode. Errors: `ShapeMismatch` when shapes differ.
+    pub struct SmoothL1LossOptions for "SmoothL1Loss" () {}
+}
+
+fn smooth(d: &Tensor) -> tallow_tensor::Result<Tensor> {
+    let d = d.abs()?;
+    Tensor::where_(&d.lt_scalar(1)?, &d.square()?.mul_scalar(0.5)?, &d.add_scalar(-0.5)?)
+}
+
+pub(super) fn l2_loss() -> LayerRef {
+    loss("L2Loss", Tensor::square)
+}
+
+pub(super) fn smooth_l1_loss() -> LayerRef {
+    loss("SmoothL1Loss", smooth)
+}
+
+fn loss(name: &'static str, error: fn(&Tensor) -> tallow_tensor::Result<Tensor>) -> LayerRef {
+    let signature = |s: &[TensorSpec]| {
+        same_shape("targets", &s[1].shape, &s[0].shape, "the model's output")?;
+        same_shape("weights", &s[2].shape, &s[0].shape, "the model's output")?;
+        Ok(number(s[0].dtype.promote(s[1].dtype).promote(s[2].dtype).to_float()))
+    };
+    pure_layer(name, 3, 1, signature, move |xs: &[Tensor]| {
+        let dtype = signature(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?[0].dtype;
+        let d = xs[0].cast(dtype)?.sub(&xs[1])?;
+        let r: Result<Tensor> = weighted_mean(&error(&d)?, &xs[2]);
+        Ok(vec![r?])
+    })
+}

@@ -1,0 +1,83 @@
+//! Filter response normalization.
+use crate::{leaf, options, Call, Error, LayerRef, Leaf, Local, Mode, Output, Positive, Result, TensorSpec, Tree};
+use tallow_tensor::{random::Key, Axes, DType, Device, Tensor};
+
+options! {
+    /// Normalizes each channel of each item by the mean square of its activations over all positions.
+    ///
+    /// Formula: `gamma · x / √(mean(x²) + e) + beta`, the mean over all axes but the first and last; `e = initEpsilon`, plus the
+    /// absolute value of a learned number where `learnEpsilon` is set. `ThresholdedLinearUnit` is meant to follow.
+    /// Shapes: `[batch, ..., channels]`, kept. Weights: `(gamma, beta, ())`, the first two `[channels]`, ones and zeros at first; with `learnEpsilon`
+    /// `(gamma, beta, (epsilon,))`. No state; the same in every mode.
+    /// Errors: `ShapeMismatch` for an input without a batch and a channel axis, or whose last axis is not the one weights were made for.
+    /// Source: Singh & Krishnan 2019, arXiv:1911.09737.
+    pub struct FilterResponseNormOptions for "FilterResponseNorm" () {
+        /// Has no effect; there because Trax has it.
+        mode "mode": Option<Mode> = None,
+        /// Whether to learn an addition to epsilon.
+        learn_epsilon "learnEpsilon": bool = false,
+        /// Fixed part of what is added to the mean square.
+        init_epsilon "initEpsilon": Positive = Positive(1e-6),
+        /// What the learned part starts at.
+        init_learnt_epsilon "initLearntEpsilon": Positive = Positive(1e-4),
+    }
+}
+
+#[derive(Debug, Clone)]
+struct FilterResponseNorm(FilterResponseNormOptions);
+
+/// The layer of these options.
+pub fn filter_response_norm(o: FilterResponseNormOptions) -> LayerRef {
+    leaf(FilterResponseNorm(o))
+}
+
+fn channels(s: &TensorSpec) -> Result<usize> {
+    match s.shape[..] {
+        [_, .., n] => Ok(n),
+        _ => Err(Error::shape(format!("the input needs an axis of items and one of channels, got {s}"))),
+    }
+}
+
+impl Leaf for FilterResponseNorm {
+    fn name(&self) -> String {
+        "FilterResponseNorm".into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        channels(&inputs[0])?;
+        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), inputs[0].dtype.promote(DType::F32))])
+    }
+    fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+        let n = channels(&inputs[0])?;
+        let cpu = &Device::Cpu;
+        let learnt = if self.0.learn_epsilon {
+            Tree::tuple([Tensor::scalar(self.0.init_learnt_epsilon.0 as f32)])
+        } else {
+            Tree::EMPTY
+        };
+        let gamma = Tree::Leaf(Tensor::ones(&[n], DType::F32, cpu)?);
+        let beta = Tree::Leaf(Tensor::zeros(&[n], DType::F32, cpu)?);
+        Ok(Local::weights(Tree::Tuple(vec![gamma, beta, learnt])))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = call.xs[0].cast(call.xs[0].dtype().promote(DType::F32))?;
+        let n = channels(&TensorSpec::of(&x))?;
+        let wrong = || call.w.wrong("a tuple (gamma, beta, epsilon)");
+        let Tree::Tuple(w) = call.w else { return Err(wrong()) };
+        let [gamma, beta, epsilon] = &w[..] else { return Err(wrong()) };
+        let (gamma, beta) = (gamma.one()?, beta.one()?);
+        if gamma.shape() != [n] {
+            let made = gamma.shape().first().copied().unwrap_or(0);
+            return Err(Error::shape(format!("last axis is {n}, weights were made for {made}")));
+        }
+        let positions: Vec<isize> = (1..x.rank() as isize - 1).collect();
+        let square = x.square()?;
+        // Without positions the mean is of one value: the square itself.
+        let mean = if positions.is_empty() { square } else { square.mean(Axes::from(&positions[..]), true)? };
+        let mut under = mean.add_scalar(self.0.init_epsilon.0)?;
+        if self.0.learn_epsilon {
+            let [learnt] = epsilon.many()?;
+            under = under.add(&learnt.abs()?)?;
+        }
+        Ok(x.div(&under.sqrt()?)?.mul(gamma)?.add(beta)?.into())
+    }
+}

@@ -1,0 +1,72 @@
+//! Layer normalization.
+use crate::{leaf, options, Call, Error, LayerRef, Leaf, Local, Output, Positive, Result, TensorSpec, Tree};
+use tallow_tensor::{ops, random::Key, DType, Device, Tensor};
+
+options! {
+    /// Scales each vector along the last axis to variance 1, and to mean 0 where `center` is set.
+    ///
+    /// Formula: `(x - mean) / √(var + epsilon) · scale + bias`; without `center` neither mean nor bias: `x / √(mean(x²) + epsilon) · scale`.
+    /// Shapes: `[..., n]`, kept. Weights: the tuple `(scale, bias)`, both `[n]` of the input's type, ones and zeros at first; without
+    /// `center` the bias is there too, unused. No state; the same in every mode.
+    /// Errors: `ShapeMismatch` for an input without axes or whose last axis is not the one weights were made for; `DTypeMismatch` unless floating point.
+    /// Source: Ba et al. 2016, arXiv:1607.06450; without `center`, Zhang & Sennrich 2019, arXiv:1910.07467.
+    pub struct LayerNormOptions for "LayerNorm" () {
+        /// Whether to subtract the mean and add a bias.
+        center "center": bool = true,
+        /// Added to the variance, so that constant vectors do not divide by 0.
+        epsilon "epsilon": Positive = Positive(1e-6),
+    }
+}
+
+#[derive(Debug, Clone)]
+struct LayerNorm(LayerNormOptions);
+
+/// The layer of these options.
+pub fn layer_norm_of(o: LayerNormOptions) -> LayerRef {
+    leaf(LayerNorm(o))
+}
+
+/// Layer normalization with Trax's defaults.
+pub fn layer_norm() -> LayerRef {
+    layer_norm_of(LayerNormOptions { center: true, epsilon: Positive(1e-6) })
+}
+
+fn last_axis(s: &TensorSpec) -> Result<usize> {
+    if !s.dtype.is_float() {
+        return Err(Error::dtype(format!("LayerNorm takes floats, got {}", s.dtype)));
+    }
+    s.shape.last().copied().ok_or_else(|| Error::shape("the input is a 0-d tensor, but LayerNorm needs a last axis"))
+}
+
+impl Leaf for LayerNorm {
+    fn name(&self) -> String {
+        "LayerNorm".into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        last_axis(&inputs[0])?;
+        Ok(inputs.to_vec())
+    }
+    fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+        let (n, dtype): (usize, DType) = (last_axis(&inputs[0])?, inputs[0].dtype);
+        let scale = Tensor::ones(&[n], dtype, &Device::Cpu)?;
+        Ok(Local::weights(Tree::tuple([scale, Tensor::zeros(&[n], dtype, &Device::Cpu)?])))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = &call.xs[0];
+        let [scale, bias] = call.w.many()?;
+        let n = last_axis(&TensorSpec::of(x))?;
+        if scale.shape() != [n] {
+            let made = scale.shape().first().copied().unwrap_or(0);
+            return Err(Error::shape(format!("last axis is {n}, weights were made for {made}")));
+        }
+        // As in Trax, wider weights (made for another type) widen the result.
+        let x = x.cast(x.dtype().promote(scale.dtype()))?;
+        let epsilon = self.0.epsilon.0;
+        Ok(if self.0.center {
+            ops::layer_norm(&x, Some(scale), Some(bias), epsilon)?
+        } else {
+            ops::rms_norm(&x, Some(scale), epsilon)?
+        }
+        .into())
+    }
+}

@@ -1,0 +1,51 @@
+//! Cases of the module `metrics`.
+use super::case::{case, f32, ints, new, positive, Case};
+use serde_json::json;
+use tallow_tensor::Tensor;
+
+fn probabilities<const N: usize>(shape: [usize; N]) -> Tensor {
+    f32(shape).sigmoid().expect("floats")
+}
+
+/// The cases.
+pub fn cases() -> Vec<Case> {
+    let threshold = || new("ThresholdToBinary", json!({}));
+    vec![
+        case("CategoryAccuracy", json!({}), [f32([2, 4, 3]), ints([2, 4], 3)]),
+        case("WeightedCategoryAccuracy", json!({}), [f32([6, 5]), ints([6], 5), positive([6])]),
+        case("WeightedCategoryAccuracy", json!({}), [f32([2, 3, 5]), ints([2, 3], 5), positive([3])]),
+        case("CategoryCrossEntropy", json!({}), [f32([6, 5]), ints([6], 5)]),
+        case("CategoryCrossEntropy", json!({"labelSmoothing": 0.2}), [f32([2, 3, 4]), ints([2, 3], 4)]),
+        case("CategoryCrossEntropy", json!({"labelSmoothing": null}), [f32([2, 3, 4]), ints([3], 4)]),
+        case("WeightedCategoryCrossEntropy", json!({}), [f32([6, 5]), ints([6], 5), positive([6])]),
+        case(
+            "WeightedCategoryCrossEntropy",
+            json!({"labelSmoothing": 0.1, "cutoff": 1.2}),
+            [f32([2, 4, 5]), ints([2, 4], 7), positive([2, 1])],
+        ),
+        case("BinaryCrossEntropy", json!({}), [f32([7]), ints([7], 2)]),
+        case("BinaryCrossEntropy", json!({}), [f32([2, 3]), probabilities([2, 3])]),
+        case("MaskedSequenceAccuracy", json!({}), [f32([8, 2, 2]), ints([8, 2], 2), ints([8, 2], 2)]),
+        case("Accuracy", json!({}), [f32([6, 5]), ints([6], 5), positive([6])]),
+        case("Accuracy", json!({"classifier": threshold()}), [f32([9]), ints([9], 2), positive([9])]),
+        case("SequenceAccuracy", json!({}), [f32([8, 2, 2]), ints([8, 2], 2), ints([8, 2], 2)])
+            .no_gradient_check("weights are 0 or 1, where it has steps"),
+        case("SequenceAccuracy", json!({"classifier": threshold()}), [f32([9]), ints([9], 2), ints([9], 2)])
+            .no_gradient_check("weights are 0 or 1, where it has steps"),
+        case("CrossEntropyLoss", json!({}), [f32([2, 3, 4]), ints([2, 3], 4), positive([2, 3])]),
+        case("CrossEntropyLoss", json!({}), [f32([3, 4]), ints([2, 3], 6), positive([3])]),
+        case("CrossEntropyLossWithLogSoftmax", json!({}), [f32([6, 5]), ints([6], 5), positive([6])]),
+        case("BinaryCrossEntropyLoss", json!({}), [probabilities([7]), probabilities([7]), positive([7])]),
+        case("BinaryCrossEntropyLoss", json!({}), [probabilities([4, 1]), ints([4, 1], 2), positive([4])]),
+        case("BinaryCrossEntropyLoss", json!({}), [probabilities([4, 1]), ints([4, 1], 2), positive([4, 1])]),
+        case("L2Loss", json!({}), [f32([3, 4]), positive([3, 4]), positive([3, 4])]),
+        case("SmoothL1Loss", json!({}), [f32([11]), positive([11]), positive([11])]),
+        case("MacroAveragedFScore", json!({"beta": 2.0}), [f32([12, 3]), ints([12], 3)]),
+        case("WeightedFScore", json!({"initialCategoryIndex": 1}), [f32([4, 3, 3]), ints([4, 3], 3)]),
+        case("WeightedSum", json!({}), [f32([3, 4]), f32([4])]),
+        case("WeightedSum", json!({}), [ints([3], 4), ints([3], 2)]),
+        case("CrossEntropySum", json!({}), [f32([2, 3, 4]), ints([2, 3], 4), positive([2, 3])]),
+        case("BinaryCrossEntropySum", json!({}), [probabilities([7]), probabilities([7]), positive([3])]),
+        case("BinaryCrossEntropySum", json!({}), [probabilities([4, 2]), ints([4, 2], 2), positive([2, 2])]),
+    ]
+}
