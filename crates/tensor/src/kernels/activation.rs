@@ -1,9 +1,9 @@
 //! Bias and activation in one pass, and the gradients of both in one pass.
-use super::real::{add_partials, rows_per_partial, rows_per_task, simd, Float, Real};
-use crate::{
-    ops::Activation,
-    threads::{for_chunks, for_tasks},
+use super::{
+    map::{build, filled, Unfilled},
+    real::{add_partials, rows_per_partial, rows_per_task, simd, Float, Real},
 };
+use crate::{ops::Activation, threads::for_tasks};
 
 /// √(2/π) to the ten digits that Trax uses.
 pub(crate) const FAST_GELU_A: f64 = 0.797_884_560_8;
@@ -108,27 +108,27 @@ macro_rules! with_function {
 
 /// activation(x + bias); `bias` has one value for each of the last axis' elements.
 pub(crate) fn forward<T: Float>(x: &[T], bias: Option<&[T]>, activation: Activation) -> Vec<T> {
-    let mut out = vec![T::default(); x.len()];
     let cols = bias.map_or(1, <[T]>::len);
-    for_chunks(&mut out, rows_per_task(cols) * cols, |start, part| {
+    let part = |start: usize, part: &mut Unfilled<T>| {
         let x = &x[start..start + part.len()];
         with_function!(activation, F => forward_rows::<T, F>(x, bias, part))
-    });
-    out
+    };
+    // SAFETY: `x` and the parts are whole rows of the bias' length, and `forward_rows` writes all of each.
+    unsafe { build(x.len(), rows_per_task(cols) * cols, part) }
 }
 
 simd! {
-fn forward_rows<T: Float, F: Function>(x: &[T], bias: Option<&[T]>, out: &mut [T]) {
+fn forward_rows<T: Float, F: Function>(x: &[T], bias: Option<&[T]>, out: &mut Unfilled<T>) {
     match bias {
         None => {
             for (o, &v) in out.iter_mut().zip(x) {
-                *o = T::down(F::value(v.up()));
+                o.write(T::down(F::value(v.up())));
             }
         }
         Some(bias) => {
             for (x, out) in x.chunks_exact(bias.len()).zip(out.chunks_exact_mut(bias.len())) {
                 for ((o, &v), &b) in out.iter_mut().zip(x).zip(bias) {
-                    *o = T::down(F::value(v.up() + b.up()));
+                    o.write(T::down(F::value(v.up() + b.up())));
                 }
             }
         }
@@ -145,23 +145,24 @@ pub(crate) fn backward<T: Float>(
     bias_cols: Option<usize>,
     activation: Activation,
 ) -> (Vec<T>, Vec<T>) {
-    let mut dx = vec![T::default(); g.len()];
     let Some(cols) = bias_cols else {
-        for_chunks(&mut dx, rows_per_task(1), |start, part| {
+        let part = |start: usize, part: &mut Unfilled<T>| {
             let range = start..start + part.len();
             with_function!(activation, F => backward_rows::<T, F>(&kept[range.clone()], None, &g[range], part, &mut []))
-        });
-        return (dx, Vec::new());
+        };
+        // SAFETY: `kept` and `g` have an element for each of the part's, and `backward_rows` writes one for each.
+        return (unsafe { build(g.len(), rows_per_task(1), part) }, Vec::new());
     };
     let step = rows_per_partial(g.len() / cols, cols) * cols;
     let mut partials = vec![T::Wide::default(); g.len().div_ceil(step) * cols];
-    let tasks: Vec<_> =
-        (kept.chunks(step).zip(g.chunks(step))).zip(dx.chunks_mut(step).zip(partials.chunks_mut(cols))).collect();
-    for_tasks(
-        tasks,
-        g.len(),
-        |((kept, g), (dx, partial))| with_function!(activation, F => backward_rows::<T, F>(kept, bias, g, dx, partial)),
-    );
+    let fill = |dx: &mut Unfilled<T>| {
+        let tasks: Vec<_> =
+            (kept.chunks(step).zip(g.chunks(step))).zip(dx.chunks_mut(step).zip(partials.chunks_mut(cols))).collect();
+        let run = |((kept, g), (dx, partial)): ((&[T], &[T]), (&mut Unfilled<T>, &mut [T::Wide]))| with_function!(activation, F => backward_rows::<T, F>(kept, bias, g, dx, partial));
+        for_tasks(tasks, g.len(), run);
+    };
+    // SAFETY: `kept` and `g` are equally long, the tasks cover their rows, and `backward_rows` writes all of each row.
+    let dx = unsafe { filled(g.len().min(kept.len()), fill) };
     let dbias = add_partials(&partials, cols);
     (dx, dbias)
 }
@@ -171,12 +172,12 @@ fn backward_rows<T: Float, F: Function>(
     kept: &[T],
     bias: Option<&[T]>,
     g: &[T],
-    dx: &mut [T],
+    dx: &mut Unfilled<T>,
     partial: &mut [T::Wide],
 ) {
     if partial.is_empty() {
         for ((d, &k), &g) in dx.iter_mut().zip(kept).zip(g) {
-            *d = T::down(g.up() * F::slope(k.up()));
+            d.write(T::down(g.up() * F::slope(k.up())));
         }
         return;
     }
@@ -187,14 +188,14 @@ fn backward_rows<T: Float, F: Function>(
                 for ((((d, &k), &b), &g), sum) in dx.iter_mut().zip(kept).zip(bias).zip(g).zip(partial.iter_mut()) {
                     let value = g.up() * F::slope(k.up() + b.up());
                     *sum += value;
-                    *d = T::down(value);
+                    d.write(T::down(value));
                 }
             }
             None => {
                 for (((d, &k), &g), sum) in dx.iter_mut().zip(kept).zip(g).zip(partial.iter_mut()) {
                     let value = g.up() * F::slope(k.up());
                     *sum += value;
-                    *d = T::down(value);
+                    d.write(T::down(value));
                 }
             }
         }

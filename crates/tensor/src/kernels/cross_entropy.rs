@@ -1,6 +1,9 @@
 //! Cross-entropy of rows of logits against whole-number targets; neither one-hot rows nor probabilities are stored.
-use super::real::{max, rows_per_task, simd, sum, Float, Real};
-use crate::threads::{for_chunks, for_tasks};
+use super::{
+    map::{build, Unfilled},
+    real::{max, rows_per_task, simd, sum, Float, Real},
+};
+use crate::threads::for_tasks;
 
 /// The target distribution: weight `1 − smoothing` on the target, `smoothing / C` on each of the C categories.
 #[derive(Clone, Copy)]
@@ -85,15 +88,13 @@ pub(crate) struct Saved<'a, T: Float> {
 
 /// g (Σ target · softmax − target) for each row.
 pub(crate) fn backward<T: Float>(saved: &Saved<'_, T>, g: &[T::Wide], cols: usize) -> Vec<T> {
-    let mut out = vec![T::default(); saved.x.len()];
-    for_chunks(&mut out, rows_per_task(cols) * cols, |start, part| {
-        backward_rows::<T>(saved, g, cols, start / cols, part);
-    });
-    out
+    let part = |start: usize, part: &mut Unfilled<T>| backward_rows::<T>(saved, g, cols, start / cols, part);
+    // SAFETY: the parts are whole rows, and `backward_rows` writes all of each row.
+    unsafe { build(g.len() * cols, rows_per_task(cols) * cols, part) }
 }
 
 simd! {
-fn backward_rows<T: Float>(saved: &Saved<'_, T>, g: &[T::Wide], cols: usize, first: usize, out: &mut [T]) {
+fn backward_rows<T: Float>(saved: &Saved<'_, T>, g: &[T::Wide], cols: usize, first: usize, out: &mut Unfilled<T>) {
     let Smoothing(s) = saved.smoothing;
     let even = T::Wide::of(s / cols as f64);
     for (i, out) in out.chunks_exact_mut(cols).enumerate() {
@@ -103,11 +104,11 @@ fn backward_rows<T: Float>(saved: &Saved<'_, T>, g: &[T::Wide], cols: usize, fir
         let hot = if target < cols { 1.0 - s } else { 0.0 };
         let whole = T::Wide::of(hot + s);
         for (o, &v) in out.iter_mut().zip(x) {
-            *o = T::down(g * (whole * (v.up() - top - log_sum).exp() - even));
+            o.write(T::down(g * (whole * (v.up() - top - log_sum).exp() - even)));
         }
         if target < cols {
             let v = x[target].up();
-            out[target] = T::down(g * (whole * (v - top - log_sum).exp() - even - T::Wide::of(hot)));
+            out[target].write(T::down(g * (whole * (v - top - log_sum).exp() - even - T::Wide::of(hot))));
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Elements kept or zeroed by the words of a random draw, which are made on the fly.
-use super::real::{simd, Float, Real};
+use super::{
+    map::{build, filled, Unfilled},
+    real::{simd, Float, Real},
+};
 use crate::{
     random::{BitStream, Key},
-    threads::{for_chunks, for_tasks, GRAIN},
+    threads::{for_tasks, GRAIN},
 };
 
 /// Words made at a time: two buffers of this size stay in the nearest cache.
@@ -16,20 +19,32 @@ fn scale<T: Float>(keep: f64) -> T::Wide {
 
 /// `x / keep` where element i of the draw is kept (`word >> 9` below `threshold`), else `x · 0`.
 pub(crate) fn with_draw<T: Float>(x: &[T], key: Key, threshold: u32, keep: f64) -> Vec<T> {
-    let mut out = vec![T::default(); x.len()];
     let (stream, factor) = (BitStream::new(key, x.len()), scale::<T>(keep));
     let Some(half) = stream.half() else {
-        for_chunks(&mut out, GRAIN, |start, part| {
+        let part = |start: usize, part: &mut Unfilled<T>| {
             let mut words = [0u32; BUFFER];
             for (i, part) in part.chunks_mut(BUFFER).enumerate() {
                 let (start, words) = (start + i * BUFFER, &mut words[..part.len()]);
                 stream.fill(start, words);
                 select::<T>(words, threshold, factor, &x[start..start + part.len()], part);
             }
-        });
-        return out;
+        };
+        // SAFETY: `select` writes an element for each word, and there is a word for each element.
+        return unsafe { build(x.len(), GRAIN, part) };
     };
-    // Words i and half + i come from one block, so a task holds the same stretch of both halves.
+    // SAFETY: `in_pairs` covers both halves of the buffer, and `select` writes an element for each word.
+    unsafe { filled(x.len(), |out| in_pairs(x, &stream, half, threshold, factor, out)) }
+}
+
+/// Words i and half + i come from one block, so a task holds the same stretch of both halves.
+fn in_pairs<T: Float>(
+    x: &[T],
+    stream: &BitStream,
+    half: usize,
+    threshold: u32,
+    factor: T::Wide,
+    out: &mut Unfilled<T>,
+) {
     let (low, high) = out.split_at_mut(half.min(x.len()));
     let mut highs = high.chunks_mut(GRAIN);
     let tasks: Vec<_> = low.chunks_mut(GRAIN).enumerate().map(|(i, low)| (i * GRAIN, low, highs.next())).collect();
@@ -47,34 +62,33 @@ pub(crate) fn with_draw<T: Float>(x: &[T], key: Key, threshold: u32, keep: f64) 
             select::<T>(&b[..m], threshold, factor, &x[x.len().min(half + at)..][..m], high);
         }
     });
-    out
 }
 
 simd! {
-fn select<T: Float>(words: &[u32], threshold: u32, factor: T::Wide, x: &[T], out: &mut [T]) {
+fn select<T: Float>(words: &[u32], threshold: u32, factor: T::Wide, x: &[T], out: &mut Unfilled<T>) {
     let zero = T::Wide::default();
     for ((o, &v), &w) in out.iter_mut().zip(x).zip(words) {
-        *o = T::down(v.up() * if w >> 9 < threshold { factor } else { zero });
+        o.write(T::down(v.up() * if w >> 9 < threshold { factor } else { zero }));
     }
 }
 }
 
 /// `x / keep` where the byte of `mask` is 1, else `x · 0`.
 pub(crate) fn with_mask<T: Float>(x: &[T], mask: &[u8], keep: f64) -> Vec<T> {
-    let mut out = vec![T::default(); x.len()];
     let factor = scale::<T>(keep);
-    for_chunks(&mut out, GRAIN, |start, part| {
+    let part = |start: usize, part: &mut Unfilled<T>| {
         let range = start..start + part.len();
         mask_part::<T>(&mask[range.clone()], factor, &x[range], part);
-    });
-    out
+    };
+    // SAFETY: `x` and `mask` have an element for each of the part's, and `mask_part` writes one for each.
+    unsafe { build(x.len(), GRAIN, part) }
 }
 
 simd! {
-fn mask_part<T: Float>(mask: &[u8], factor: T::Wide, x: &[T], out: &mut [T]) {
+fn mask_part<T: Float>(mask: &[u8], factor: T::Wide, x: &[T], out: &mut Unfilled<T>) {
     let zero = T::Wide::default();
     for ((o, &v), &keep) in out.iter_mut().zip(x).zip(mask) {
-        *o = T::down(v.up() * if keep != 0 { factor } else { zero });
+        o.write(T::down(v.up() * if keep != 0 { factor } else { zero }));
     }
 }
 }

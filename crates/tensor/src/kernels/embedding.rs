@@ -1,23 +1,30 @@
 //! Rows gathered by id, and the gradient: rows added up by id.
-use super::real::{Float, Real};
-use crate::threads::{for_chunks, for_tasks, GRAIN};
+use super::{
+    map::{build, Unfilled},
+    real::Float,
+};
+use crate::threads::GRAIN;
 
 /// Row `ids[i]` of `table` for each i.
 pub(crate) fn gather<T: Float>(table: &[T], ids: &[usize], cols: usize) -> Vec<T> {
-    let mut out = vec![T::default(); ids.len() * cols];
-    let step = (GRAIN / cols).max(1);
-    for_chunks(&mut out, step * cols, |start, part| {
+    let part = |start: usize, part: &mut Unfilled<T>| {
         for (row, &id) in part.chunks_exact_mut(cols).zip(&ids[start / cols..]) {
-            row.copy_from_slice(&table[id * cols..][..cols]);
+            copy_row(&table[id * cols..][..cols], row);
         }
-    });
-    out
+    };
+    // SAFETY: the parts are whole rows, there is an id for each, and `copy_row` writes all of it.
+    unsafe { build(ids.len() * cols, (GRAIN / cols).max(1) * cols, part) }
+}
+
+#[inline(always)]
+fn copy_row<T: Copy>(from: &[T], to: &mut Unfilled<T>) {
+    for (t, &f) in to.iter_mut().zip(from) {
+        t.write(f);
+    }
 }
 
 /// A table of `rows` whose row r is the sum of `g`'s rows i with `ids[i] == r`, added in order of i.
 pub(crate) fn scatter_add<T: Float>(g: &[T], ids: &[usize], rows: usize, cols: usize) -> Vec<T> {
-    // Zeroed memory straight from the system: rows that no id names are never touched.
-    let mut table = vec![T::default(); rows * cols];
     // A stable counting sort: the positions of each id, in order.
     let mut ends = vec![0usize; rows + 1];
     for &id in ids {
@@ -32,24 +39,14 @@ pub(crate) fn scatter_add<T: Float>(g: &[T], ids: &[usize], rows: usize, cols: u
         positions[next[id]] = i;
         next[id] += 1;
     }
-    // Tasks of equally many ids, whole rows each.
-    let mut tasks = Vec::new();
-    let (mut left, mut first) = (&mut table[..], 0);
-    let share = (GRAIN / cols).max(1).max(ids.len() / 64);
-    while first < rows {
-        let target = ends[first] + share;
-        let last = ends.partition_point(|&e| e < target).clamp(first + 1, rows);
-        let (part, rest) = std::mem::take(&mut left).split_at_mut((last - first) * cols);
-        tasks.push((first, part));
-        (left, first) = (rest, last);
-    }
-    for_tasks(tasks, 2 * g.len(), |(first, part)| {
-        let mut sum = vec![T::Wide::of(0.0); cols];
-        for (r, row) in part.chunks_exact_mut(cols).enumerate() {
-            let hits = &positions[ends[first + r]..ends[first + r + 1]];
-            match hits {
-                [] => {}
-                [i] => row.copy_from_slice(&g[i * cols..][..cols]),
+    let part = |start: usize, part: &mut Unfilled<T>| {
+        let mut sum = vec![T::Wide::default(); cols];
+        for (row, r) in part.chunks_exact_mut(cols).zip(start / cols..) {
+            match &positions[ends[r]..ends[r + 1]] {
+                [] => row.iter_mut().for_each(|o| {
+                    o.write(T::default());
+                }),
+                [i] => copy_row(&g[i * cols..][..cols], row),
                 [i, rest @ ..] => {
                     for (s, &v) in sum.iter_mut().zip(&g[i * cols..][..cols]) {
                         *s = v.up();
@@ -60,11 +57,12 @@ pub(crate) fn scatter_add<T: Float>(g: &[T], ids: &[usize], rows: usize, cols: u
                         }
                     }
                     for (o, &s) in row.iter_mut().zip(&sum) {
-                        *o = T::down(s);
+                        o.write(T::down(s));
                     }
                 }
             }
         }
-    });
-    table
+    };
+    // SAFETY: the parts are whole rows, and each arm writes all of its row.
+    unsafe { build(rows * cols, (GRAIN / cols).max(1) * cols, part) }
 }

@@ -1,5 +1,8 @@
 //! Normalisation of rows to mean 0 and variance 1 (or to mean square 1), with its gradients in one pass.
-use super::real::{add_partials, rows_per_partial, rows_per_task, simd, sum, sum2, Float, Real};
+use super::{
+    map::{filled, Unfilled},
+    real::{add_partials, rows_per_partial, rows_per_task, simd, sum, sum2, Float, Real},
+};
 use crate::threads::for_tasks;
 
 /// What forward gives.
@@ -21,22 +24,25 @@ pub(crate) fn forward<T: Float>(
     center: bool,
 ) -> Normalised<T> {
     let rows = x.len() / cols;
-    let mut out = vec![T::default(); x.len()];
     let (mut mean, mut rstd) = (vec![T::Wide::default(); rows], vec![T::Wide::default(); rows]);
     let step = rows_per_task(cols);
-    let tasks: Vec<_> = (x.chunks(step * cols).zip(out.chunks_mut(step * cols)))
-        .zip(mean.chunks_mut(step).zip(rstd.chunks_mut(step)))
-        .collect();
-    for_tasks(tasks, x.len(), |((x, out), (mean, rstd))| {
-        forward_rows::<T>(x, out, mean, rstd, (scale, bias), T::Wide::of(epsilon), center);
-    });
+    let fill = |out: &mut Unfilled<T>| {
+        let tasks: Vec<_> = (x.chunks(step * cols).zip(out.chunks_mut(step * cols)))
+            .zip(mean.chunks_mut(step).zip(rstd.chunks_mut(step)))
+            .collect();
+        for_tasks(tasks, x.len(), |((x, out), (mean, rstd))| {
+            forward_rows::<T>(x, out, mean, rstd, (scale, bias), T::Wide::of(epsilon), center);
+        });
+    };
+    // SAFETY: the tasks cover the rows, and `forward_rows` writes all of each row (scale and bias have its length).
+    let out = unsafe { filled(rows * cols, fill) };
     Normalised { out, mean, rstd }
 }
 
 simd! {
 fn forward_rows<T: Float>(
     x: &[T],
-    out: &mut [T],
+    out: &mut Unfilled<T>,
     means: &mut [T::Wide],
     rstds: &mut [T::Wide],
     (scale, bias): (Option<&[T]>, Option<&[T]>),
@@ -55,22 +61,22 @@ fn forward_rows<T: Float>(
         match (scale, bias) {
             (Some(scale), Some(bias)) => {
                 for (((o, &v), &s), &b) in out.iter_mut().zip(x).zip(scale).zip(bias) {
-                    *o = T::down(normal(v) * s.up() + b.up());
+                    o.write(T::down(normal(v) * s.up() + b.up()));
                 }
             }
             (Some(scale), None) => {
                 for ((o, &v), &s) in out.iter_mut().zip(x).zip(scale) {
-                    *o = T::down(normal(v) * s.up());
+                    o.write(T::down(normal(v) * s.up()));
                 }
             }
             (None, Some(bias)) => {
                 for ((o, &v), &b) in out.iter_mut().zip(x).zip(bias) {
-                    *o = T::down(normal(v) + b.up());
+                    o.write(T::down(normal(v) + b.up()));
                 }
             }
             (None, None) => {
                 for (o, &v) in out.iter_mut().zip(x) {
-                    *o = T::down(normal(v));
+                    o.write(T::down(normal(v)));
                 }
             }
         }
@@ -105,24 +111,27 @@ pub(crate) fn backward<T: Float>(
     let rows = g.len() / cols;
     let step = rows_per_partial(rows, cols);
     let count = rows.div_ceil(step);
-    let mut dx = vec![T::default(); if want_dx { g.len() } else { 0 }];
     let width = if want_parameters { cols } else { 0 };
     let mut dscale = vec![T::Wide::default(); count * width];
     let mut dbias = vec![T::Wide::default(); count * width];
-    let mut tasks = Vec::with_capacity(count);
-    let (mut dx_left, mut ds_left, mut db_left) = (&mut dx[..], &mut dscale[..], &mut dbias[..]);
-    for i in 0..count {
-        let range = i * step..((i + 1) * step).min(rows);
-        let take = if want_dx { range.len() * cols } else { 0 };
-        let (dx, ds, db);
-        (dx, dx_left) = std::mem::take(&mut dx_left).split_at_mut(take);
-        (ds, ds_left) = std::mem::take(&mut ds_left).split_at_mut(width);
-        (db, db_left) = std::mem::take(&mut db_left).split_at_mut(width);
-        tasks.push((range, dx, ds, db));
-    }
-    for_tasks(tasks, 2 * g.len(), |(range, dx, ds, db)| {
-        backward_rows::<T>(saved, g, cols, range, dx, (ds, db));
-    });
+    let fill = |dx: &mut Unfilled<T>| {
+        let mut tasks = Vec::with_capacity(count);
+        let (mut dx_left, mut ds_left, mut db_left) = (dx, &mut dscale[..], &mut dbias[..]);
+        for i in 0..count {
+            let range = i * step..((i + 1) * step).min(rows);
+            let take = if want_dx { range.len() * cols } else { 0 };
+            let (dx, ds, db);
+            (dx, dx_left) = std::mem::take(&mut dx_left).split_at_mut(take);
+            (ds, ds_left) = std::mem::take(&mut ds_left).split_at_mut(width);
+            (db, db_left) = std::mem::take(&mut db_left).split_at_mut(width);
+            tasks.push((range, dx, ds, db));
+        }
+        for_tasks(tasks, 2 * g.len(), |(range, dx, ds, db)| {
+            backward_rows::<T>(saved, g, cols, range, dx, (ds, db));
+        });
+    };
+    // SAFETY: the tasks cover the rows, and `backward_rows` writes all of each row where `dx` is not empty.
+    let dx = unsafe { filled(if want_dx { rows * cols } else { 0 }, fill) };
     Gradients { dx, dscale: add_partials(&dscale, width), dbias: add_partials(&dbias, width) }
 }
 
@@ -132,7 +141,7 @@ fn backward_rows<T: Float>(
     g: &[T],
     cols: usize,
     range: std::ops::Range<usize>,
-    dx: &mut [T],
+    dx: &mut Unfilled<T>,
     (ds, db): (&mut [T::Wide], &mut [T::Wide]),
 ) {
     let n = T::Wide::of(cols as f64);
@@ -169,7 +178,7 @@ fn backward_rows<T: Float>(
         let shift = if saved.center { sum(&scaled, |v| v) / n } else { T::Wide::default() };
         let along = sum2(&scaled, &normal, |a, b| a * b) / n;
         for ((o, &a), &h) in dx[i * cols..][..cols].iter_mut().zip(&scaled).zip(&normal) {
-            *o = T::down((a - shift - h * along) * rstd);
+            o.write(T::down((a - shift - h * along) * rstd));
         }
     }
 }

@@ -14,16 +14,26 @@ use std::mem::MaybeUninit;
 /// An output buffer while it is being filled.
 pub(crate) type Unfilled<T> = [MaybeUninit<T>];
 
+/// A vector of `n` elements that `fill` writes. It is not zeroed first: the threads that fill it are the first to touch it.
+///
+/// # Safety
+/// `fill` must write every element of the slice it is given.
+pub(crate) unsafe fn filled<T>(n: usize, fill: impl FnOnce(&mut Unfilled<T>)) -> Vec<T> {
+    let mut out: Vec<T> = Vec::with_capacity(n);
+    fill(&mut out.spare_capacity_mut()[..n]);
+    // SAFETY: the capacity is at least `n`, and the caller vouches that `fill` wrote all `n` elements. Tested in
+    // `tests/norm.rs` and `tests/dropout.rs`.
+    unsafe { out.set_len(n) };
+    out
+}
+
 /// A vector of `n` elements that `f(start, part)` fills in parts of `chunk` elements, in parallel when it pays.
 ///
 /// # Safety
 /// `f` must write every element of each part it is given.
 pub(crate) unsafe fn build<T: Send>(n: usize, chunk: usize, f: impl Fn(usize, &mut Unfilled<T>) + Sync) -> Vec<T> {
-    let mut out: Vec<T> = Vec::with_capacity(n);
-    threads::for_chunks(&mut out.spare_capacity_mut()[..n], chunk, f);
-    // SAFETY: the parts cover the first `n` elements and the caller vouches that `f` wrote all of each. Tested in `tests/unary.rs`.
-    unsafe { out.set_len(n) };
-    out
+    // SAFETY: the parts cover the slice, and the caller vouches that `f` writes all of each.
+    unsafe { filled(n, |out| threads::for_chunks(out, chunk, f)) }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma+bmi1+bmi2", "x86_64+avx2+fma+bmi1+bmi2"))]

@@ -6,7 +6,12 @@
 
 /// Functions that both accumulating float types have. Non-finite input behaves as in IEEE 754's recommended functions.
 pub(crate) trait Real: crate::Accumulator + std::ops::Neg<Output = Self> + std::ops::Sub<Output = Self> {
+    /// −∞, where a maximum starts.
+    const LOWEST: Self;
+    /// The nearest value to `v`.
     fn of(v: f64) -> Self;
+    /// The value in float64.
+    fn wide(self) -> f64;
     fn exp(self) -> Self;
     fn expm1(self) -> Self;
     fn ln(self) -> Self;
@@ -165,6 +170,11 @@ pub(crate) fn erf_f32(x: f32) -> f32 {
 }
 
 impl Real for f32 {
+    const LOWEST: f32 = f32::NEG_INFINITY;
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
     #[inline(always)]
     fn of(v: f64) -> Self {
         v as f32
@@ -228,6 +238,11 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    const LOWEST: f64 = f64::NEG_INFINITY;
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        self
+    }
     #[inline(always)]
     fn of(v: f64) -> Self {
         v

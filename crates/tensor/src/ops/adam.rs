@@ -3,14 +3,12 @@ use crate::{
     for_float,
     kernels::{
         adam::{self as kernel, Coefficients},
+        inplace::with_mut,
         real::Real,
     },
     ops::general::{narrow, require_float, wide_dtype, widen},
-    tensor::Raw,
     Element, Error, Result, Tensor,
 };
-use candle_core::{backend::BackendStorage, CpuStorage, InplaceOp1, Layout};
-use std::{any::Any, marker::PhantomData, sync::Mutex};
 
 /// The numbers of one step of Adam.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,12 +77,9 @@ pub fn adam_update(p: Tensor, g: &Tensor, m: Tensor, v: Tensor, step: &AdamStep)
         let (p, m, v) = (writable::<T>(untracked(p))?, writable::<W>(m)?, writable::<W>(v)?);
         let g_values = g.values::<W>()?;
         let c = step.coefficients::<W>();
-        write::<T>(p.raw(), |p| {
-            write::<W>(m.raw(), |m| write::<W>(v.raw(), |v| {
-                kernel::update::<T>(p, &g_values, m, v, c);
-                Ok(())
-            }))
-        })?;
+        with_mut(&p, |p| {
+            with_mut(&m, |m| with_mut(&v, |v| kernel::update::<T>(p, &g_values, m, v, c)))
+        })???;
         Ok((p, m, v))
     })
 }
@@ -96,41 +91,12 @@ fn untracked(t: Tensor) -> Tensor {
     out
 }
 
-/// `t` itself where its storage may be written whole, else a copy.
+/// `t` itself where its storage may be written, else a copy.
 fn writable<T: Element>(t: Tensor) -> Result<Tensor> {
-    let whole = t.is_contiguous() && t.storage_bytes() == t.size() * t.dtype().size();
-    if t.is_unique() && whole {
+    if t.is_unique() && t.is_contiguous() {
         return Ok(t);
     }
     Tensor::from_vec(t.to_vec::<T>()?, t.shape())
-}
-
-struct Write<T, F>(Mutex<Option<F>>, PhantomData<T>);
-
-impl<T: Element, F: FnOnce(&mut [T]) -> Result<()>> InplaceOp1 for Write<T, F> {
-    fn name(&self) -> &'static str {
-        "write"
-    }
-    fn cpu_fwd(&self, storage: &mut CpuStorage, _: &Layout) -> candle_core::Result<()> {
-        let found = storage.dtype();
-        let values: &mut dyn Any = match storage {
-            CpuStorage::F32(v) => v,
-            CpuStorage::F64(v) => v,
-            CpuStorage::F16(v) => v,
-            CpuStorage::BF16(v) => v,
-            _ => return Err(candle_core::Error::UnsupportedDTypeForOp(found, "write").bt()),
-        };
-        let run = self.0.lock().ok().and_then(|mut f| f.take());
-        match (values.downcast_mut::<Vec<T>>(), run) {
-            (Some(values), Some(run)) => run(values).map_err(candle_core::Error::wrap),
-            _ => Err(candle_core::Error::UnsupportedDTypeForOp(found, "write").bt()),
-        }
-    }
-}
-
-/// Calls `f` with the whole storage of `raw`, to write into.
-fn write<T: Element>(raw: &Raw, f: impl FnOnce(&mut [T]) -> Result<()>) -> Result<()> {
-    Ok(raw.inplace_op1(&Write(Mutex::new(Some(f)), PhantomData::<T>))?)
 }
 
 fn general(p: &Tensor, g: &Tensor, m: &Tensor, v: &Tensor, step: &AdamStep) -> Result<(Tensor, Tensor, Tensor)> {
