@@ -93,7 +93,7 @@ fn copy_part<T: Copy>(plan: &Plan<1>, values: &[T], start: usize, out: &mut Unfi
 }
 
 /// Fills a part made of whole slices along `axis` in tiles of `axis` by the last axis.
-fn transpose_part<T: Copy>(plan: &Plan<1>, axis: usize, values: &[T], start: usize, out: &mut Unfilled<T>) {
+fn transpose_part<T: Copy + Default>(plan: &Plan<1>, axis: usize, values: &[T], start: usize, out: &mut Unfilled<T>) {
     const TILE: usize = 16;
     let axes = plan.axes();
     let last = axes.len() - 1;
@@ -102,6 +102,7 @@ fn transpose_part<T: Copy>(plan: &Plan<1>, axis: usize, values: &[T], start: usi
     let between: usize = middle.iter().map(|a| a.0).product();
     let slice = between * columns;
     let rows_of_axis = axes[axis].0;
+    let mut tile = [[T::default(); TILE]; TILE];
     let mut slice_index = start / slice;
     let mut done = 0;
     while done < out.len() {
@@ -124,12 +125,16 @@ fn transpose_part<T: Copy>(plan: &Plan<1>, axis: usize, values: &[T], start: usi
             for column in (0..columns).step_by(TILE) {
                 let width = TILE.min(columns - column);
                 for row in (0..rows).step_by(TILE) {
-                    for r in row..(row + TILE).min(rows) {
-                        let to = done + r * slice + m * columns + column;
-                        let tile = &mut out[to..to + width];
-                        let source = &values[from + r + column * column_step..];
-                        for (o, &v) in tile.iter_mut().zip(source.iter().step_by(column_step)) {
-                            o.write(v);
+                    // Through a tile: each line of memory is then read once, however the strides fall into cache sets.
+                    let height = TILE.min(rows - row);
+                    for (c, line) in tile.iter_mut().enumerate().take(width) {
+                        let at = from + row + (column + c) * column_step;
+                        line[..height].copy_from_slice(&values[at..at + height]);
+                    }
+                    for r in 0..height {
+                        let to = done + (row + r) * slice + m * columns + column;
+                        for (o, line) in out[to..to + width].iter_mut().zip(&tile) {
+                            o.write(line[r]);
                         }
                     }
                 }

@@ -6,7 +6,7 @@ use super::{
 use crate::{
     tensor::Raw,
     threads::{self, GRAIN},
-    Element, Result,
+    DType, Element, Result,
 };
 use multiversion::multiversion;
 use std::mem::MaybeUninit;
@@ -36,12 +36,36 @@ pub(crate) unsafe fn build<T: Send>(n: usize, chunk: usize, f: impl Fn(usize, &m
     unsafe { filled(n, |out| threads::for_chunks(out, chunk, f)) }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma+bmi1+bmi2", "x86_64+avx2+fma+bmi1+bmi2"))]
-fn map_part<A: Copy, O, F: Fn(A) -> O>(a: &[A], out: &mut Unfilled<O>, f: &F) {
+#[inline(always)]
+fn map_body<A: Copy, O, F: Fn(A) -> O>(a: &[A], out: &mut Unfilled<O>, f: &F) {
     for (o, &x) in out.iter_mut().zip(a) {
         o.write(f(x));
     }
 }
+
+/// Defines a kernel in two forms: compiled for wide registers too where it computes in float32 or float64, once otherwise
+/// (each further form costs compile time for every operation and dtype).
+macro_rules! kernel {
+    ($name:ident, $wide:ident = $body:ident<$($t:ident),*>($($arg:ident: $type:ty),*)) => {
+        #[multiversion(targets(
+            "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
+            "x86_64+avx2+fma+bmi1+bmi2"
+        ))]
+        fn $wide<$($t: Copy,)* O, F: Fn($($t),*) -> O>($($arg: $type,)* out: &mut Unfilled<O>, f: &F) {
+            $body($($arg,)* out, f);
+        }
+        fn $name<$($t: Element,)* O, F: Fn($($t),*) -> O>($($arg: $type,)* out: &mut Unfilled<O>, f: &F) {
+            if const { true $(&& matches!($t::DT, DType::F32 | DType::F64))* } {
+                $wide($($arg,)* out, f);
+            } else {
+                $body($($arg,)* out, f);
+            }
+        }
+    };
+}
+kernel!(map_part, map_wide = map_body<A>(a: &[A]));
+kernel!(pair_part, pair_wide = pair_body<A, B>(a: &[A], b: &[B]));
+kernel!(zip_part, zip_wide = zip_body<A, B>(plan: &Plan<2>, a: &[A], b: &[B], start: usize));
 
 /// `f` of each element, in row-major order.
 pub(crate) fn map<A: Element, O: Element>(a: &Raw, f: impl Fn(A) -> O + Sync) -> Result<Vec<O>> {
@@ -52,7 +76,20 @@ pub(crate) fn map<A: Element, O: Element>(a: &Raw, f: impl Fn(A) -> O + Sync) ->
     Ok(unsafe { build(n, GRAIN, |start, out| map_part(&a[start..start + out.len()], out, &f)) })
 }
 
+#[inline(always)]
+fn pair_body<A: Copy, B: Copy, O, F: Fn(A, B) -> O>(a: &[A], b: &[B], out: &mut Unfilled<O>, f: &F) {
+    for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
+        o.write(f(x, y));
+    }
+}
+
+/// Whether `a` has this shape and lies in row-major order.
+fn flat(a: &Raw, shape: &[usize]) -> bool {
+    a.dims() == shape && a.is_contiguous()
+}
+
 /// One operand of [`zip`].
+#[derive(Clone, Copy)]
 pub(crate) enum Operand<'a, T> {
     /// A tensor.
     Tensor(&'a Raw),
@@ -60,8 +97,8 @@ pub(crate) enum Operand<'a, T> {
     Value(T),
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma+bmi1+bmi2", "x86_64+avx2+fma+bmi1+bmi2"))]
-fn zip_part<A: Copy, B: Copy, O, F: Fn(A, B) -> O>(
+#[inline(always)]
+fn zip_body<A: Copy, B: Copy, O, F: Fn(A, B) -> O>(
     plan: &Plan<2>,
     a: &[A],
     b: &[B],
@@ -109,6 +146,21 @@ pub(crate) fn zip<A: Element, B: Element, O: Element>(
     let n = shape.iter().product();
     if n == 0 {
         return Ok(Vec::new());
+    }
+    // What most calls are, and small ones should not pay for plans.
+    match (&a, &b) {
+        (&Operand::Tensor(x), &Operand::Tensor(y)) if flat(x, shape) && flat(y, shape) => {
+            let (x, y) = (read(x), read(y));
+            let (x, y) = (&x.slice::<A>()?[..n], &y.slice::<B>()?[..n]);
+            // SAFETY: `pair_part` writes as many elements as the parts have; the operands are at least as long.
+            return Ok(unsafe {
+                build(n, GRAIN, |start, out| {
+                    let end = start + out.len();
+                    pair_part(&x[start..end], &y[start..end], out, &f);
+                })
+            });
+        }
+        _ => {}
     }
     let none = vec_of_zeros(shape.len());
     match (a, b) {

@@ -164,6 +164,16 @@ impl Arith {
     where
         T::Acc: Number,
     {
+        if let (Arith::Pow, true, &Operand::Value(e)) = (self, T::DT.is_float(), &b) {
+            // Small whole powers, by products.
+            let e = candle_core::WithDType::to_f64(e);
+            if e == 3.0 {
+                return zip(shape, a, b, |x: T, _: T| T::down(x.up() * x.up() * x.up()));
+            }
+            if e == 2.0 {
+                return zip(shape, a, b, |x: T, _: T| T::down(x.up() * x.up()));
+            }
+        }
         match self {
             Arith::Add => zip(shape, a, b, |x: T, y: T| T::down(x.up().plus(y.up()))),
             Arith::Sub => zip(shape, a, b, |x: T, y: T| T::down(x.up().minus(y.up()))),
