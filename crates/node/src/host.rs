@@ -46,14 +46,13 @@ pub(crate) struct JsThread {
 impl JsThread {
     /// The calling thread. `idle` is any JavaScript function: the mailbox needs one to call after each message.
     pub(crate) fn new(env: &Env, idle: &Function<(), Unknown<'static>>, closing: Arc<AtomicBool>) -> Result<Self> {
-        let mailbox = idle
-            .build_threadsafe_function::<Task>()
-            .weak::<true>()
-            .callee_handled::<false>()
-            .build_callback(|message| {
-                (message.value)(&message.env);
-                Ok(())
-            })?;
+        let mailbox =
+            idle.build_threadsafe_function::<Task>().weak::<true>().callee_handled::<false>().build_callback(
+                |message| {
+                    (message.value)(&message.env);
+                    Ok(())
+                },
+            )?;
         Ok(Self { id: thread::current().id(), env: env.raw() as usize, mailbox, closing })
     }
 

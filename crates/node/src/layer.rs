@@ -11,10 +11,8 @@ use napi_derive::napi;
 use serde_json::Value;
 use std::sync::Arc;
 use tallow_layers::{
-    self as layers, build,
-    build::References,
-    layer::print,
-    registry, HostFnRef, HostValue, LayerRef, Mode, Store, TensorSpec, Tree,
+    self as layers, build, build::References, layer::print, registry, HostFnRef, HostValue, LayerRef, Mode, Store,
+    TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 
@@ -27,9 +25,10 @@ fn with_options<T>(
 ) -> Outcome<T> {
     let (layers, functions, arities, tensors) = references;
     let options: Value = serde_json::from_str(options).map_err(|e| Failure::Internal(format!("options: {e}")))?;
-    let functions = functions.into_iter().zip(arities).map(|(f, arity)| -> HostFnRef {
-        Arc::new(JsFunction::new(f, arity as usize, e))
-    });
+    let functions = functions
+        .into_iter()
+        .zip(arities)
+        .map(|(f, arity)| -> HostFnRef { Arc::new(JsFunction::new(f, arity as usize, e)) });
     let references = References {
         layers: layers.into_iter().map(|id| e.layer(id)).collect::<Outcome<_>>()?,
         functions: functions.collect(),
@@ -50,7 +49,8 @@ pub fn construct(
     tensors: Vec<f64>,
 ) -> Result<f64> {
     run(&env, |e| {
-        let layer = with_options(e, &options, (layers, functions, arities, tensors), |v| registry::construct(&kind, v))?;
+        let layer =
+            with_options(e, &options, (layers, functions, arities, tensors), |v| registry::construct(&kind, v))?;
         Ok(e.insert_layer(layer))
     })
 }
@@ -376,10 +376,16 @@ pub fn layer_call_async<'env>(
 ) -> Result<Object<'env>> {
     run(env, |e| {
         let prepared = prepare(e, id, &inputs, weights, state, key)?;
-        submit(env, e, cancel, || prepared.run(), |_, _, (layer, ys, state)| {
-            layers::hold(&layer, None, Some(&state));
-            Ok(Wire(HostValue::List(ys.into_iter().map(HostValue::Tensor).collect())))
-        })
+        submit(
+            env,
+            e,
+            cancel,
+            || prepared.run(),
+            |_, _, (layer, ys, state)| {
+                layers::hold(&layer, None, Some(&state));
+                Ok(Wire(HostValue::List(ys.into_iter().map(HostValue::Tensor).collect())))
+            },
+        )
     })
 }
 

@@ -15,7 +15,12 @@ fn on_one(env: &Env, x: f64, op: impl FnOnce(&Tensor) -> tallow_tensor::Result<T
 }
 
 /// Runs an operation on two tensors.
-fn on_two(env: &Env, x: f64, y: f64, op: impl FnOnce(&Tensor, &Tensor) -> tallow_tensor::Result<Tensor>) -> Result<f64> {
+fn on_two(
+    env: &Env,
+    x: f64,
+    y: f64,
+    op: impl FnOnce(&Tensor, &Tensor) -> tallow_tensor::Result<Tensor>,
+) -> Result<f64> {
     run(env, |e| Ok(e.insert(env, op(&e.tensor(x)?, &e.tensor(y)?)?)))
 }
 
@@ -139,9 +144,7 @@ pub fn pad(env: Env, x: f64, widths: Shape, value: Real) -> Result<f64> {
 /// `Tensor::scatter_add`.
 #[napi]
 pub fn scatter_add(env: Env, x: f64, indices: f64, updates: f64, axis: Int) -> Result<f64> {
-    run(&env, |e| {
-        Ok(e.insert(&env, e.tensor(x)?.scatter_add(&e.tensor(indices)?, &e.tensor(updates)?, axis.0)?))
-    })
+    run(&env, |e| Ok(e.insert(&env, e.tensor(x)?.scatter_add(&e.tensor(indices)?, &e.tensor(updates)?, axis.0)?)))
 }
 
 /// `Tensor::scatter`.

@@ -198,13 +198,7 @@ pub fn custom_vjp<R: Send + Sync + 'static>(
     Ok(outputs
         .into_iter()
         .enumerate()
-        .map(|(index, t)| {
-            if t.dtype().is_float() {
-                t.with_node(NodeRef { node: node.clone(), index })
-            } else {
-                t
-            }
-        })
+        .map(|(index, t)| if t.dtype().is_float() { t.with_node(NodeRef { node: node.clone(), index }) } else { t })
         .collect())
 }
 

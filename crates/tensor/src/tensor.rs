@@ -25,10 +25,7 @@ impl Tensor {
     /// A tensor on the CPU from values in row-major order; `values` becomes the storage, without a copy.
     pub fn from_vec<T: Element>(values: Vec<T>, shape: &[usize]) -> Result<Self> {
         if element_count(shape)? != values.len() {
-            return Err(Error::shape(format!(
-                "{} values do not fill shape {shape:?}",
-                values.len()
-            )));
+            return Err(Error::shape(format!("{} values do not fill shape {shape:?}", values.len())));
         }
         Ok(Self::from_raw(Raw::from_vec(values, shape, &Device::Cpu)?, T::DT))
     }
