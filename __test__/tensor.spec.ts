@@ -174,6 +174,34 @@ test('shape operations', (t) => {
   t.deepEqual([...x].map((row) => row.array()), [[0, 1, 2], [3, 4, 5]]);
 });
 
+test('indexing', (t) => {
+  const x = range([2, 3]);
+  const i = tl.tensor([2, 0]);
+  t.deepEqual(x.take(i, { axis: 1 }).array(), [[2, 0], [5, 3]]);
+  t.deepEqual(x.take(tl.tensor([5, -1])).array(), [5, 5]);
+  t.deepEqual(x.takeAlongAxis(tl.tensor([[1], [0]]), 1).array(), [[1], [3]]);
+  t.deepEqual(x.gather(tl.tensor([[1], [0]]), { axis: 1 }).array(), [[1], [3]]);
+  t.deepEqual(tl.zeros([3]).scatterAdd(tl.tensor([1, 1]), tl.tensor([2.5, 4])).array(), [0, 6.5, 0]);
+  t.deepEqual(tl.zeros([3]).scatter(tl.tensor([1, 1]), tl.tensor([2.5, 4])).array(), [0, 4, 0]);
+  t.deepEqual(i.oneHot(3).array(), [[0, 0, 1], [1, 0, 0]]);
+  t.is(i.oneHot(3, { dtype: 'bool' }).dtype, 'bool');
+  t.throws(() => x.take(tl.tensor([3]), 1), { instanceOf: tl.TensorError, code: 'IndexOutOfRange', message: /3/ });
+});
+
+test('sorting and einsum', (t) => {
+  const x = tl.tensor([[3, 1, 2], [1, 5, 1]]);
+  // oxlint-disable-next-line no-array-sort -- a tensor, not an array
+  t.deepEqual(x.sort().array(), [[1, 2, 3], [1, 1, 5]]);
+  // oxlint-disable-next-line no-array-sort -- see above
+  t.deepEqual(x.sort({ descending: true }).array(), [[3, 2, 1], [5, 1, 1]]);
+  t.deepEqual(x.argsort().array(), [[1, 2, 0], [0, 2, 1]]);
+  t.deepEqual(x.argsort({ axis: 0 }).array(), [[1, 0, 1], [0, 1, 0]]);
+  const [values, indices] = x.topK(2);
+  t.deepEqual([values.array(), indices.array()], [[[3, 2], [5, 1]], [[0, 2], [1, 0]]]);
+  t.deepEqual(tl.einsum('ij,kj->ik', x, x).array(), [[14, 10], [10, 27]]);
+  t.is(tl.einsum('ii->', tl.eye(3)).item(), 3);
+});
+
 test('where takes tensors and numbers', (t) => {
   const c = tl.tensor([true, false]);
   t.deepEqual(tl.where(c, tl.tensor([1, 2]), -1).array(), [1, -1]);
