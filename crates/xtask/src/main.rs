@@ -1,4 +1,4 @@
-//! `cargo run -p tallow-xtask [-- --check]`: writes `src/generated/*.ts` and `docs/layers.md` from the registry of layers.
+//! `cargo run -p tallow-xtask [-- --check]`: writes `src/generated/*.ts` (one file a module) and `docs/layers.md` from the registry of layers.
 //! With `--check` nothing is written; the exit code says whether the files are up to date.
 mod index;
 mod typescript;
@@ -8,15 +8,11 @@ use std::{fs, path::Path, process::ExitCode};
 fn main() -> ExitCode {
     let check = std::env::args().skip(1).any(|a| a == "--check");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let files = [
-        ("src/generated/layers.ts", typescript::layers()),
-        ("src/generated/initializers.ts", typescript::initializers()),
-        ("src/generated/functions.ts", typescript::functions()),
-        ("docs/layers.md", index::layers()),
-    ];
+    let mut files = typescript::files();
+    files.push(("docs/layers.md".into(), index::layers()));
     let mut stale = false;
     for (name, text) in files {
-        let path = root.join(name);
+        let path = root.join(&name);
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
         }
