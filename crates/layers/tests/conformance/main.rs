@@ -3,6 +3,7 @@
 //! One kind: `CASE=Dense cargo test --release -p tallow-layers --test conformance`.
 mod activation_fns;
 mod assert_shape;
+mod attention;
 mod base;
 mod case;
 mod checks;
@@ -24,6 +25,7 @@ fn cases() -> Vec<Case> {
         metrics::cases(),
         normalization::cases(),
         assert_shape::cases(),
+        attention::cases(),
     ]
     .into_iter()
     .flatten()

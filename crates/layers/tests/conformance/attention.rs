@@ -1,0 +1,61 @@
+//! Cases of the module `attention`.
+use super::case::{case, f32, ints, new, Case};
+use serde_json::{json, Value};
+use tallow_tensor::Tensor;
+
+fn dense(n: usize) -> Value {
+    new("Dense", json!({"nUnits": n}))
+}
+
+/// Zeros and ones.
+fn mask<const N: usize>(shape: [usize; N]) -> Tensor {
+    ints(shape, 2)
+}
+
+/// The cases.
+pub fn cases() -> Vec<Case> {
+    let sources = || [f32([2, 3, 6]), f32([2, 5, 6]), f32([2, 5, 6]), mask([2, 1, 1, 5])];
+    let heads = || [f32([2, 2, 3, 4]), f32([2, 2, 5, 4]), f32([2, 2, 5, 3]), mask([2, 1, 3, 5])];
+    let causal = || [f32([4, 5, 3]), f32([4, 5, 3]), f32([4, 5, 2])];
+    vec![
+        case("Attention", json!({"dFeature": 6, "nHeads": 3}), [f32([2, 5, 6]), mask([2, 1, 1, 5])]),
+        case("Attention", json!({"dFeature": 4, "dropout": 0.3}), [f32([1, 3, 4]), mask([1, 1, 1, 3])]).random(),
+        case("AttentionQKV", json!({"dFeature": 6, "nHeads": 2}), sources()),
+        case("AttentionQKV", json!({"dFeature": 6, "qSparsity": "noop", "resultSparsity": "noop"}), sources()),
+        case("PureAttention", json!({"nHeads": 2}), sources()),
+        case("PureAttention", json!({"nHeads": 3, "dropout": 0.4}), sources()).random(),
+        case("DotProductAttention", json!({}), heads()),
+        case("DotProductAttention", json!({"dropout": 0.5}), heads()).random(),
+        case("SplitIntoHeads", json!({"nHeads": 3}), [f32([2, 4, 6])]),
+        case("SplitIntoHeads", json!({"nHeads": 2, "mergedBatchAndHead": false}), [f32([1, 4, 6])]),
+        case("MergeHeads", json!({"nHeads": 3}), [f32([6, 4, 2])]),
+        case("MergeHeads", json!({"nHeads": 2, "mergedBatchAndHead": false}), [f32([1, 2, 4, 3])]),
+        case(
+            "ConfigurableAttention",
+            json!({
+                "qLayer": dense(6), "kLayer": [dense(6), new("Tanh", json!({}))], "vLayer": dense(4), "finalLayer": dense(3),
+                "qkvAttentionLayer": new("DotProductCausalAttention", json!({})), "nHeads": 2,
+            }),
+            [f32([2, 4, 3])],
+        ),
+        case("CausalAttention", json!({"dFeature": 6, "nHeads": 2, "maxInferenceLength": 7}), [f32([2, 5, 6])])
+            .steps_along(1),
+        case("CausalAttention", json!({"dFeature": 4, "dropout": 0.25}), [f32([1, 5, 4])]).random(),
+        case("DotProductCausalAttention", json!({"maxInferenceLength": 5}), causal()).steps_along(1),
+        case("DotProductCausalAttention", json!({"dropout": 0.3}), causal()).random(),
+        case("ShiftRight", json!({}), [f32([2, 4, 3])]),
+        case("ShiftRight", json!({"nPositions": 6}), [ints([2, 4], 9)]),
+        case("PaddingMask", json!({}), [ints([2, 5], 3)]),
+        case("PaddingMask", json!({"pad": -1}), [ints([1, 5], 3)]),
+        case("EncoderDecoderMask", json!({}), [f32([2, 3, 4]), mask([2, 1, 1, 5])]),
+        case("PositionalEncoding", json!({"maxLen": 9}), [f32([2, 5, 6])]).steps_along(1),
+        case("PositionalEncoding", json!({"maxLen": 9, "dropout": 0.5}), [f32([2, 5, 7])]).random(),
+        case("PositionalEncoding", json!({"maxLen": 9, "dFeature": 4}), [f32([1, 5, 6])]),
+        case(
+            "PositionalEncoding",
+            json!({"maxLen": 40, "startFromZeroProb": 0.0, "maxOffsetToAdd": 30}),
+            [f32([1, 5, 6])],
+        )
+        .random(),
+    ]
+}
