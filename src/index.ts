@@ -65,3 +65,16 @@ export {
   GET_WEIGHTS_FROM_CACHE,
   type Nest,
 } from './wire.js';
+
+export * from './generated/index.js';
+export { Optimizer } from './training/optimizers.js';
+export { type Schedule } from './training/schedules.js';
+export {
+  type Batch,
+  type FitOptions,
+  type StepStats,
+  Trainer,
+  type TrainingProgress,
+  type TrainingReport,
+} from './training/trainer.js';
+export { type KeyLike, type LayerFactory, type LayerNest, type SignatureTree, type TensorFunction, type TensorResult, type TensorTree } from './types.js';

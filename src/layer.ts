@@ -35,7 +35,7 @@ export interface AsyncCallOptions extends CallOptions {
 }
 
 /** Whether a layer behaves as in training, evaluation, or step-by-step prediction. */
-export type Mode = 'train' | 'eval' | 'predict';
+export type Mode = 'train' | 'eval' | 'predict' | 'viz';
 
 /** Options of a layer that is a class of its own. */
 export interface LayerOptions {
@@ -64,6 +64,11 @@ interface Running {
 
 /** Wraps the native id of a layer: the handle it has, or a new one. `parts` are kept alive with it. */
 export let wrapLayer: (id: number, parts?: unknown) => Layer;
+
+/** Calls `f` with handles of a layer's inputs; tensors made of plain data are disposed afterwards. */
+export let withInputs: <T>(layer: Layer, inputs: LayerInputs, f: (ids: number[]) => T) => T;
+/** The native id of a layer. */
+export let idOfLayer: (layer: Layer) => number;
 
 let invoke: (layer: Layer, inputs: LayerInputs, options: CallOptions) => LayerOutputs;
 
@@ -162,6 +167,8 @@ export class Layer extends Callable {
       }
       return new Layer(new Adopted(id, parts));
     };
+    withInputs = (layer, inputs, f) => layer.#withInputs(inputs, f);
+    idOfLayer = (layer) => layer.#id;
     layers.wrap = (id) => wrapLayer(id);
     layers.idOf = (x) => (typeof x === 'function' && #id in x ? x.#id : undefined);
     invoke = (layer, inputs, options) => {

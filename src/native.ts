@@ -39,4 +39,7 @@ export type DType =
   | 'uint8'
   | 'bool';
 
+/** A trainer of the addon. */
+export type NativeTrainer = InstanceType<typeof native.NativeTrainer>;
+
 export { native };

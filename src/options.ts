@@ -8,6 +8,7 @@ import { native } from './native.js';
 import { tensor } from './ops.js';
 import { keyWords, type Key } from './random.js';
 import { idOf, Tensor, wrap } from './tensor.js';
+import { type TensorResult } from './types.js';
 import { decode, hostFunction, layers } from './wire.js';
 
 /** Options that were encoded, ready for `native.construct` and its like. */
@@ -110,10 +111,10 @@ export function constructLayer(kind: string, options: object): number {
 }
 
 /** The result of a registered function. */
-export function callFunction(name: string, options: object): unknown {
+export function callFunction(name: string, options: object): TensorResult {
   return decode(
     withEncoded(name, options, (o) => native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors)),
-  );
+  ) as TensorResult;
 }
 
 /** Marks a factory as standing for a registered kind when it is passed as an option. */

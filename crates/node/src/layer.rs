@@ -90,7 +90,7 @@ pub fn initialize(
     })
 }
 
-fn key_of(words: &[u32]) -> Outcome<Key> {
+pub(crate) fn key_of(words: &[u32]) -> Outcome<Key> {
     match *words {
         [a, b] => Ok(Key([a, b])),
         _ => Err(Failure::Type("a random key has two words".to_owned())),

@@ -12,6 +12,7 @@ mod host;
 mod layer;
 mod ops;
 mod random;
+mod training;
 mod wire;
 
 #[global_allocator]

@@ -1,0 +1,363 @@
+//! Trainers: one step on the calling thread, the loop on the compute thread, checkpoints. Knows no optimizer by name.
+use crate::{
+    compute::{check_cancelled, submit},
+    environment::{run, Environment},
+    error::{Failure, Outcome},
+    host::{Callback, JsFunction},
+    layer::key_of,
+    wire::Wire,
+};
+use napi::{
+    bindgen_prelude::*,
+    threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
+    Env, JsDeferred, Status,
+};
+use napi_derive::napi;
+use serde_json::Value;
+use std::{
+    collections::{HashMap, VecDeque},
+    path::Path,
+    sync::{atomic::AtomicBool, Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
+    time::Duration,
+};
+use tallow_layers::HostValue;
+use tallow_tensor::Tensor;
+use tallow_training::{
+    fit, optimizers,
+    schedules::{self, HostSchedule, ScheduleRef},
+    FitOptions, Progress, StepReport, Trainer,
+};
+
+/// Batches that wait for the loop; more only cost memory.
+const WAITING_BATCHES: usize = 2;
+/// How often a loop that waits for a batch looks whether it still should.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+fn parsed(json: &str) -> Outcome<Value> {
+    serde_json::from_str(json).map_err(|e| Failure::Internal(format!("options: {e}")))
+}
+
+fn measured(report: &StepReport) -> Vec<f64> {
+    vec![report.loss, report.gradients_l2, report.weights_l2]
+}
+
+/// A trainer; its loop may be running on the compute thread.
+#[napi]
+pub struct NativeTrainer {
+    inner: Arc<Mutex<Trainer>>,
+}
+
+fn lock(trainer: &Mutex<Trainer>) -> Outcome<MutexGuard<'_, Trainer>> {
+    match trainer.try_lock() {
+        Ok(guard) => Ok(guard),
+        Err(TryLockError::Poisoned(e)) => Ok(e.into_inner()),
+        Err(TryLockError::WouldBlock) => {
+            let what = "this trainer is busy with a loop that has not ended; await it first";
+            Err(tallow_layers::Error::new("Busy", what).into())
+        }
+    }
+}
+
+/// A trainer of the layer behind `model`, whose output is the loss.
+#[napi]
+pub fn new_trainer(env: Env, model: f64, optimizer: String, options: String) -> Result<NativeTrainer> {
+    run(&env, |e| {
+        let optimizer = optimizers::construct(&optimizer, &parsed(&options)?)?;
+        Ok(NativeTrainer { inner: Arc::new(Mutex::new(Trainer::new(e.layer(model)?, optimizer))) })
+    })
+}
+
+/// The learning rate of a registered schedule at a step.
+#[napi]
+pub fn schedule_rate(env: Env, kind: String, options: String, step: f64) -> Result<f64> {
+    run(&env, |_| Ok(schedules::construct(&kind, &parsed(&options)?)?.rate(step as u64)?))
+}
+
+fn schedule(
+    e: &Environment,
+    kind: Option<(String, String)>,
+    function: Option<Callback>,
+) -> Outcome<Option<ScheduleRef>> {
+    if let Some((kind, options)) = kind {
+        return Ok(Some(schedules::construct(&kind, &parsed(&options)?)?));
+    }
+    Ok(function.map(|f| Arc::new(HostSchedule(Arc::new(JsFunction::new(f, 1, e)))) as ScheduleRef))
+}
+
+/// Where the loop takes batches from.
+#[napi]
+pub struct BatchQueue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    batches: VecDeque<Vec<Tensor>>,
+    closed: bool,
+    waiting: Option<Room>,
+}
+
+type Room = JsDeferred<bool, Box<dyn FnOnce(Env) -> Result<bool>>>;
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn close(&self) {
+        let waiting = {
+            let mut state = self.state();
+            state.closed = true;
+            state.waiting.take()
+        };
+        self.changed.notify_all();
+        if let Some(room) = waiting {
+            room.resolve(Box::new(|_| Ok(false)));
+        }
+    }
+    /// The next batch; waits for one until the queue is closed or the job is cancelled.
+    fn next(&self) -> tallow_layers::Result<Option<Vec<Tensor>>> {
+        let mut state = self.state();
+        loop {
+            check_cancelled()?;
+            if let Some(batch) = state.batches.pop_front() {
+                let waiting = state.waiting.take();
+                drop(state);
+                if let Some(room) = waiting {
+                    room.resolve(Box::new(|_| Ok(true)));
+                }
+                return Ok(Some(batch));
+            }
+            if state.closed {
+                return Ok(None);
+            }
+            state = self.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// An empty queue.
+#[napi]
+pub fn new_batch_queue(env: Env) -> Result<BatchQueue> {
+    run(&env, |_| Ok(BatchQueue { shared: Arc::default() }))
+}
+
+/// Adds a batch; whether there is room for another at once.
+#[napi]
+pub fn push_batch(env: Env, queue: &BatchQueue, batch: Vec<f64>) -> Result<bool> {
+    run(&env, |e| {
+        let batch = e.tensors(&batch)?.iter().map(Tensor::detach).collect();
+        let mut state = queue.shared.state();
+        state.batches.push_back(batch);
+        let room = state.batches.len() < WAITING_BATCHES;
+        drop(state);
+        queue.shared.changed.notify_all();
+        Ok(room)
+    })
+}
+
+/// A promise of room for another batch; `false` once the loop has ended.
+#[napi(ts_return_type = "Promise<boolean>")]
+pub fn batch_room<'env>(env: &'env Env, queue: &BatchQueue) -> Result<Object<'env>> {
+    run(env, |_| {
+        let (room, promise): (Room, _) = env.create_deferred()?;
+        let mut state = queue.shared.state();
+        if state.closed || state.batches.len() < WAITING_BATCHES {
+            let open = !state.closed;
+            drop(state);
+            room.resolve(Box::new(move |_| Ok(open)));
+        } else {
+            state.waiting = Some(room);
+        }
+        Ok(promise)
+    })
+}
+
+/// Says that there are no more batches.
+#[napi]
+pub fn close_batches(env: Env, queue: &BatchQueue) -> Result<()> {
+    run(&env, |_| {
+        queue.shared.close();
+        Ok(())
+    })
+}
+
+/// Closes the queue when the loop ends, however it ends.
+struct Closing(Arc<Shared>);
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// How a loop runs, as `training/trainer.ts` says it.
+#[napi(object)]
+pub struct LoopOptions {
+    /// Steps to run.
+    pub steps: f64,
+    /// Number of the first step.
+    pub first_step: f64,
+    /// Random key of the run.
+    pub key: Vec<u32>,
+    /// Least milliseconds between two progress reports.
+    pub report_every_ms: f64,
+    /// Registered schedule.
+    pub schedule_kind: Option<String>,
+    /// Its options as JSON.
+    pub schedule_options: Option<String>,
+    /// Flag to stop it with.
+    pub cancel: Option<f64>,
+}
+
+type ProgressFunction = ThreadsafeFunction<Vec<f64>, Unknown<'static>, Vec<f64>, Status, false, true>;
+
+fn numbers(p: &Progress) -> Vec<f64> {
+    let mut out = vec![p.step as f64, p.done as f64, p.learning_rate, p.seconds, p.items as f64];
+    out.extend(measured(&p.report));
+    out
+}
+
+#[napi]
+impl NativeTrainer {
+    /// One step: `[loss, L2 norm of the gradients, L2 norm of the weights]`.
+    #[napi]
+    pub fn one_step(&self, env: Env, batch: Vec<f64>, key: Vec<u32>, step: f64, rate: Option<f64>) -> Result<Vec<f64>> {
+        run(&env, |e| {
+            let batch = e.tensors(&batch)?;
+            Ok(measured(&lock(&self.inner)?.one_step(batch, key_of(&key)?, step as u64, rate)?))
+        })
+    }
+
+    /// The loop, on the compute thread: `[steps, seconds, loss of each step …]`.
+    #[napi(ts_return_type = "Promise<unknown>")]
+    pub fn fit<'env>(
+        &self,
+        env: &'env Env,
+        queue: &BatchQueue,
+        o: LoopOptions,
+        rate: Option<Callback>,
+        progress: Function<'_, Vec<f64>, Unknown<'static>>,
+    ) -> Result<Object<'env>> {
+        run(env, |e| {
+            let kind = o.schedule_kind.zip(o.schedule_options);
+            let options = FitOptions {
+                steps: o.steps as u64,
+                first_step: o.first_step as u64,
+                schedule: schedule(e, kind, rate)?,
+                key: key_of(&o.key)?,
+                report_every: Duration::from_secs_f64(o.report_every_ms.clamp(0.0, 1e9) / 1000.0),
+            };
+            let told: ProgressFunction = progress
+                .build_threadsafe_function::<Vec<f64>>()
+                .weak::<true>()
+                .callee_handled::<false>()
+                .build_callback(|message| Ok(message.value))?;
+            let (trainer, shared) = (self.inner.clone(), queue.shared.clone());
+            let work = move || {
+                let closing = Closing(shared);
+                let mut trainer = lock(&trainer)?;
+                let mut tell = |p: &Progress| {
+                    told.call(numbers(p), ThreadsafeFunctionCallMode::NonBlocking);
+                    Ok(())
+                };
+                let never = AtomicBool::new(false);
+                Ok(fit(&mut trainer, &mut || closing.0.next(), &options, &never, &mut tell)?)
+            };
+            submit(env, e, o.cancel, work, |_, _, report| {
+                let mut out = vec![report.steps as f64, report.seconds];
+                out.extend(&report.losses);
+                Ok(Wire(HostValue::List(out.into_iter().map(HostValue::Number).collect())))
+            })
+        })
+    }
+
+    /// Slots of each weight, in the order of the weights.
+    #[napi]
+    pub fn slots(&self, env: Env) -> Result<Wire> {
+        run(&env, |_| {
+            let slots = lock(&self.inner)?.slots();
+            let list = |s: Vec<Tensor>| HostValue::List(s.into_iter().map(HostValue::Tensor).collect());
+            Ok(Wire(HostValue::List(slots.into_iter().map(list).collect())))
+        })
+    }
+
+    /// Sets the slots, given as `slots` gives them.
+    #[napi]
+    pub fn set_slots(&self, env: Env, slots: Wire) -> Result<()> {
+        run(&env, |_| {
+            let HostValue::List(list) = slots.0 else {
+                return Err(Failure::Type("slots are a list of lists of tensors".into()));
+            };
+            let slots = list.into_iter().map(|s| Ok(s.into_tensors()?)).collect::<Outcome<_>>()?;
+            Ok(lock(&self.inner)?.set_slots(slots)?)
+        })
+    }
+
+    /// Writes weights, state, slots and the step on the compute thread.
+    #[napi(ts_return_type = "Promise<unknown>")]
+    pub fn save<'env>(&self, env: &'env Env, path: String, step: f64) -> Result<Object<'env>> {
+        run(env, |e| {
+            let trainer = self.inner.clone();
+            let work = move || {
+                let trainer = lock(&trainer)?;
+                let slots = trainer.slots().into_iter().enumerate();
+                let extra = slots
+                    .flat_map(|(i, s)| s.into_iter().enumerate().map(move |(j, t)| (format!("slots/{i:05}/{j}"), t)));
+                let metadata = HashMap::from([("step".to_string(), step.to_string())]);
+                Ok(tallow_training::save_layer(Path::new(&path), trainer.model_with_loss(), extra.collect(), metadata)?)
+            };
+            submit(env, e, None, work, |_, _, ()| Ok(Wire(HostValue::Null)))
+        })
+    }
+
+    /// Reads what `save` wrote, on the compute thread; the step.
+    #[napi(ts_return_type = "Promise<unknown>")]
+    pub fn load<'env>(&self, env: &'env Env, path: String) -> Result<Object<'env>> {
+        run(env, |e| {
+            let trainer = self.inner.clone();
+            let work = move || {
+                let mut trainer = lock(&trainer)?;
+                let file = tallow_training::load_layer(Path::new(&path), trainer.model_with_loss(), false)?;
+                let mut named: Vec<_> = file.extra.into_iter().filter(|(n, _)| n.starts_with("slots/")).collect();
+                named.sort_by(|a, b| a.0.cmp(&b.0));
+                let mut slots: Vec<Vec<Tensor>> = Vec::new();
+                let mut last = "";
+                for (name, t) in &named {
+                    let group = name.rsplit_once('/').map_or("", |p| p.0);
+                    if group != last {
+                        slots.push(Vec::new());
+                        last = group;
+                    }
+                    if let Some(list) = slots.last_mut() {
+                        list.push(t.clone());
+                    }
+                }
+                if !slots.is_empty() {
+                    trainer.set_slots(slots)?;
+                }
+                Ok(file.metadata.get("step").and_then(|s| s.parse::<f64>().ok()).unwrap_or(0.0))
+            };
+            submit(env, e, None, work, |_, _, step| Ok(Wire(HostValue::Number(step))))
+        })
+    }
+}
+
+/// Writes the weights and state a layer holds.
+#[napi]
+pub fn save_layer(env: Env, id: f64, path: String) -> Result<()> {
+    run(&env, |e| Ok(tallow_training::save_layer(Path::new(&path), &e.layer(id)?, Vec::new(), HashMap::new())?))
+}
+
+/// Reads weights, and unless `weights_only` state, into a layer that is initialized.
+#[napi]
+pub fn load_layer(env: Env, id: f64, path: String, weights_only: bool) -> Result<()> {
+    run(&env, |e| {
+        tallow_training::load_layer(Path::new(&path), &e.layer(id)?, weights_only)?;
+        Ok(())
+    })
+}

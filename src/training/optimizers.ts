@@ -1,0 +1,28 @@
+/**
+ * Optimizers, as the addon takes them.
+ *
+ * @module
+ */
+
+/** An optimizer with its options; the trainer keeps its slots. */
+export class Optimizer {
+  /** Registered name. */
+  readonly kind: string;
+  /** Options as given. */
+  readonly options: Readonly<object>;
+
+  /** @internal */
+  constructor(kind: string, options: object) {
+    this.kind = kind;
+    this.options = Object.freeze({ ...options });
+  }
+  /** Name and options. */
+  toString(): string {
+    return `${this.kind}(${JSON.stringify(this.options)})`;
+  }
+}
+
+/** An optimizer of a registered kind. */
+export function makeOptimizer(kind: string, options: object): Optimizer {
+  return new Optimizer(kind, options);
+}

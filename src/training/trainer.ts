@@ -1,0 +1,200 @@
+/**
+ * Training: one step at a time, or a loop that runs beside the event loop.
+ *
+ * @module
+ */
+import { idOfLayer, type Layer, type LayerInputs, withInputs } from '../layer.js';
+import { native, type NativeTrainer } from '../native.js';
+import { type Optimizer } from './optimizers.js';
+import { keyWords, type Key } from '../random.js';
+import { Tensor } from '../tensor.js';
+import { decode, encode } from '../wire.js';
+import { scheduleOf, type Schedule } from './schedules.js';
+
+/** What a training step measured. */
+export interface StepStats {
+  /** The loss, before the update. */
+  readonly loss: number;
+  /** L2 norm of all gradients, before clipping. */
+  readonly gradientsL2: number;
+  /** L2 norm of all weights, before the update. */
+  readonly weightsL2: number;
+}
+
+/** What a loop reports on its way. */
+export interface TrainingProgress extends StepStats {
+  /** Number of the step just done. */
+  readonly step: number;
+  /** Steps done in this run. */
+  readonly done: number;
+  /** Learning rate of the step. */
+  readonly learningRate: number;
+  /** Seconds since the run began. */
+  readonly seconds: number;
+  /** Elements of the first tensor of all batches so far: tokens, for sequences. */
+  readonly items: number;
+}
+
+/** How a loop ended. */
+export interface TrainingReport {
+  /** Steps done. */
+  readonly steps: number;
+  /** Seconds they took. */
+  readonly seconds: number;
+  /** Loss of every step. */
+  readonly losses: readonly number[];
+}
+
+/** Options of {@link Trainer.fit}. */
+export interface FitOptions {
+  /** Steps to run; the loop also ends when the batches do. */
+  readonly steps: number;
+  /** The random key of the run; each step uses it folded in with the step's number. */
+  readonly rng: Key;
+  /** Number of the first step, e.g. what {@link Trainer.load} returned. */
+  readonly firstStep?: number | undefined;
+  /** Learning rate of each step: a schedule or any function of the step; left out: the optimizer's. */
+  readonly schedule?: Schedule | ((step: number) => number) | undefined;
+  /** Stops the loop between two steps; the promise is rejected with its reason, finished steps stay. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called on the way, at most every `reportEveryMs` milliseconds. */
+  readonly onProgress?: ((progress: TrainingProgress) => void) | undefined;
+  /** Least milliseconds between two calls of `onProgress`. */
+  readonly reportEveryMs?: number | undefined;
+}
+
+/** A batch: the inputs of the model with its loss. */
+export type Batch = LayerInputs;
+
+/** Trains a model with its loss, whose weights and state the model's layers hold. */
+export class Trainer {
+  readonly #native: NativeTrainer;
+  /** The model with its loss. */
+  readonly modelWithLoss: Layer;
+  /** The optimizer. */
+  readonly optimizer: Optimizer;
+
+  /**
+   * @param modelWithLoss - an initialized layer whose only output is the loss, one number
+   * @param optimizer - e.g. `optimizers.Adam()`
+   */
+  constructor(modelWithLoss: Layer, optimizer: Optimizer) {
+    this.modelWithLoss = modelWithLoss;
+    this.optimizer = optimizer;
+    this.#native = native.newTrainer(idOfLayer(modelWithLoss), optimizer.kind, JSON.stringify(optimizer.options));
+  }
+
+  /**
+   * One step on the calling thread: forward, backward, update.
+   *
+   * @param batch - inputs of the model with its loss
+   * @param rng - random key of this step
+   * @param options - `step`: the step's number, from 0; `learningRate`: the optimizer's if left out
+   * @returns `[loss, stats]`
+   */
+  oneStep(
+    batch: Batch,
+    rng: Key,
+    options: { readonly step?: number; readonly learningRate?: number | null } = {},
+  ): [loss: number, stats: StepStats] {
+    const numbers = withInputs(this.modelWithLoss, batch, (ids) =>
+      this.#native.oneStep(ids, keyWords(rng), options.step ?? 0, options.learningRate ?? null),
+    );
+    const stats = statsOf(numbers);
+    return [stats.loss, stats];
+  }
+
+  /**
+   * The training loop, on the compute thread: the event loop stays free while it runs.
+   *
+   * @param batches - an (async) iterable of batches, read ahead by two; a batch that is an array of tensors is disposed once used
+   */
+  async fit(batches: AsyncIterable<Batch> | Iterable<Batch>, options: FitOptions): Promise<TrainingReport> {
+    const { signal, onProgress } = options;
+    signal?.throwIfAborted();
+    const queue = native.newBatchQueue();
+    const cancel = signal === undefined ? null : native.newCancel();
+    const onAbort = (): void => native.cancel(cancel!);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    let failure: { readonly error: unknown } | undefined;
+    const fail = (error: unknown): void => {
+      failure ??= { error };
+      native.closeBatches(queue);
+    };
+    const { kind, json, rate } = scheduleOf(options.schedule);
+    try {
+      const loop = this.#native.fit(
+        queue,
+        {
+          steps: options.steps,
+          firstStep: options.firstStep ?? 0,
+          key: keyWords(options.rng),
+          reportEveryMs: options.reportEveryMs ?? 0,
+          ...(kind === undefined ? {} : { scheduleKind: kind, scheduleOptions: json }),
+          ...(cancel === null ? {} : { cancel }),
+        },
+        rate,
+        (numbers: number[]) => {
+          try {
+            onProgress?.(progressOf(numbers));
+          } catch (error) {
+            fail(error);
+          }
+        },
+      );
+      const pump = this.#pump(batches, queue).catch(fail);
+      const report = (await loop) as number[];
+      await pump;
+      if (failure !== undefined) throw failure.error;
+      signal?.throwIfAborted();
+      const [steps, seconds, ...losses] = report as [number, number, ...number[]];
+      return { steps, seconds, losses };
+    } catch (error) {
+      if (failure !== undefined) throw failure.error;
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      if (cancel !== null) native.dropCancel(cancel);
+    }
+  }
+
+  async #pump(batches: AsyncIterable<Batch> | Iterable<Batch>, queue: ReturnType<typeof native.newBatchQueue>): Promise<void> {
+    for await (const batch of batches) {
+      const room = withInputs(this.modelWithLoss, batch, (ids) => native.pushBatch(queue, ids));
+      for (const x of Array.isArray(batch) ? batch : [batch]) {
+        if (x instanceof Tensor) x.dispose();
+      }
+      if (!room && !(await native.batchRoom(queue))) break;
+    }
+    native.closeBatches(queue);
+  }
+
+  /** The optimizer's slots of each weight, in the order of the weights; empty before the first step. */
+  get slots(): Tensor[][] {
+    return decode(this.#native.slots()) as Tensor[][];
+  }
+  set slots(slots: readonly (readonly Tensor[])[]) {
+    this.#native.setSlots(encode(slots));
+  }
+
+  /** Writes weights, state, slots and the step to a safetensors file, on the compute thread; `path` always holds a whole file. */
+  async save(path: string, step = 0): Promise<void> {
+    await this.#native.save(path, step);
+  }
+
+  /** Reads what {@link Trainer.save} wrote, by name and shape; all or nothing. @returns the step */
+  async load(path: string): Promise<number> {
+    return (await this.#native.load(path)) as number;
+  }
+}
+
+function statsOf(numbers: readonly number[]): StepStats {
+  const [loss, gradientsL2, weightsL2] = numbers as [number, number, number];
+  return { loss, gradientsL2, weightsL2 };
+}
+
+function progressOf(numbers: readonly number[]): TrainingProgress {
+  const [step, done, learningRate, seconds, items, ...stats] = numbers as [number, number, number, number, number];
+  return { step, done, learningRate, seconds, items, ...statsOf(stats) };
+}

@@ -1,0 +1,24 @@
+/**
+ * Types of what layers and functions take.
+ *
+ * @module
+ */
+import { type Layer } from './layer.js';
+import { type Signature } from './ops.js';
+import { type Key } from './random.js';
+import { type Tensor } from './tensor.js';
+
+/** A layer, `null` for a no-op, or a nested array of these. */
+export type LayerNest = Layer | null | readonly LayerNest[];
+/** What a random key may be given as. */
+export type KeyLike = Key;
+/** A factory that makes a layer when called without arguments, e.g. `tl.Relu`. */
+export type LayerFactory = (...args: never[]) => Layer;
+/** A function of tensors; gradients flow through the operations in it. */
+export type TensorFunction = (...xs: never[]) => Tensor | readonly Tensor[];
+/** Tensors in nested arrays. */
+export type TensorTree = Tensor | readonly TensorTree[];
+/** Signatures in nested arrays. */
+export type SignatureTree = Signature | readonly SignatureTree[];
+/** What a function returns: a tensor, or an array of tensors where it says so. */
+export type TensorResult = Tensor & TensorResult[];
