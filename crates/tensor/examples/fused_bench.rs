@@ -95,7 +95,7 @@ fn main() -> Result<()> {
                 copy,
                 best(|| {
                     let y = cross_entropy(&x, &targets, 0.0).unwrap();
-                    backward(&[(y, g.clone())], &[x.clone()], false).unwrap();
+                    backward(&[(y, g.clone())], std::slice::from_ref(&x), false).unwrap();
                 }),
             );
             if cols == 8192 {
@@ -126,7 +126,7 @@ fn main() -> Result<()> {
                 copy,
                 best(|| {
                     let y = bias_activation(&x, None, a).unwrap();
-                    backward(&[(y, g.clone())], &[x.clone()], false).unwrap();
+                    backward(&[(y, g.clone())], std::slice::from_ref(&x), false).unwrap();
                 }),
             );
         }
@@ -155,7 +155,7 @@ fn main() -> Result<()> {
         };
         show(
             "adam 10x1M",
-            28 * 10 << 20,
+            (28 * 10) << 20,
             copy,
             best(|| {
                 for slot in &mut state {
@@ -181,7 +181,7 @@ fn main() -> Result<()> {
             copy,
             best(|| {
                 let y = embedding(&table, &ids).unwrap();
-                backward(&[(y, g.clone())], &[table.clone()], false).unwrap();
+                backward(&[(y, g.clone())], std::slice::from_ref(&table), false).unwrap();
             }),
         );
     }

@@ -6,7 +6,8 @@ fn t(values: &[f64], shape: &[usize], dtype: DType) -> Tensor {
 }
 
 type Op = fn(&Tensor, &Tensor) -> Result<Tensor>;
-const OPS: [(&str, Op, fn(f64, f64) -> f64); 8] = [
+type Reference = fn(f64, f64) -> f64;
+const OPS: [(&str, Op, Reference); 8] = [
     ("add", Tensor::add, |a, b| a + b),
     ("sub", Tensor::sub, |a, b| a - b),
     ("mul", Tensor::mul, |a, b| a * b),
@@ -223,7 +224,7 @@ fn gradients() {
                     x.rpow_scalar(1.7)?,
                 ])
             },
-            &[x.clone()],
+            std::slice::from_ref(&x),
         )
     };
     run();

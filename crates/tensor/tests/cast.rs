@@ -50,7 +50,7 @@ fn views_and_gradients() {
     }
     let v = t(&[1.0, 2.0], DType::F32).variable();
     let y = v.cast(DType::F16).unwrap().cast(DType::F64).unwrap().to_device(&Device::Cpu).unwrap();
-    let g = backward(&[(y, t(&[3.0, 4.0], DType::F64))], &[v.clone()], false).unwrap();
+    let g = backward(&[(y, t(&[3.0, 4.0], DType::F64))], std::slice::from_ref(&v), false).unwrap();
     testing::assert_same_bits(&g[0], &t(&[3.0, 4.0], DType::F32));
     assert!(!v.stop_gradient().is_tracked() && !v.cast(DType::I32).unwrap().is_tracked());
     assert_eq!(t(&[], DType::F32).cast(DType::I64).unwrap().shape(), [0]);

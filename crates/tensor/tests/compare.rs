@@ -10,7 +10,8 @@ fn on_both_paths(f: impl Fn() -> Result<Tensor>) -> [Tensor; 2] {
 }
 
 type Op = fn(&Tensor, &Tensor) -> Result<Tensor>;
-const COMPARISONS: [(Op, fn(f64, f64) -> bool); 6] = [
+type Reference = fn(f64, f64) -> bool;
+const COMPARISONS: [(Op, Reference); 6] = [
     (Tensor::eq, |a, b| a == b),
     (Tensor::ne, |a, b| a != b),
     (Tensor::lt, |a, b| a < b),
@@ -113,7 +114,7 @@ fn choice_keeps_the_other_side_out() {
         let run = || {
             let y = Tensor::where_(&c, &a, &t(&[7.0], &[1], DType::F32))?;
             testing::assert_same_bits(&y.detach(), &t(&[1.0, 7.0], &[2], DType::F32));
-            backward(&[(y, t(&[nan, nan], &[2], DType::F32))], &[a.clone()], false)
+            backward(&[(y, t(&[nan, nan], &[2], DType::F32))], std::slice::from_ref(&a), false)
         };
         let g = if general { force_general_path(run) } else { run() }.unwrap();
         testing::assert_same_bits(&g[0], &t(&[nan, 0.0], &[2], DType::F32));

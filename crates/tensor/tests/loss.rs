@@ -70,8 +70,13 @@ fn infinite_logits_and_nan() {
         Tensor::from_vec(vec![0.0, -inf, 1.0, 0.0, -inf, 1.0, f64::NAN, 0.0, 1.0, -inf, -inf, -inf], &[4, 3]).unwrap();
     for general in [false, true] {
         let run = |s: f64, targets: &[i32]| {
-            let f =
-                || output_and_gradients(|t| cross_entropy(&t[0], &ints(targets, &[4]), s), &[x.clone()], DType::F64);
+            let f = || {
+                output_and_gradients(
+                    |t| cross_entropy(&t[0], &ints(targets, &[4]), s),
+                    std::slice::from_ref(&x),
+                    DType::F64,
+                )
+            };
             if general {
                 force_general_path(f)
             } else {

@@ -223,15 +223,15 @@ fn gradients() {
                                 x.logsumexp(a(), keep)?,
                             ])
                         },
-                        &[x.clone()],
+                        std::slice::from_ref(&x),
                     );
                 }
             }
         }
     }
     let x = testing::random(&[3, 4], 9);
-    testing::check_gradients(|xs| Ok(vec![xs[0].max(0, true)?, xs[0].min(-1, false)?]), &[x.clone()]);
-    testing::check_gradients(|xs| Ok(vec![xs[0].cumsum(0)?, xs[0].cumsum(-1)?]), &[x.clone()]);
+    testing::check_gradients(|xs| Ok(vec![xs[0].max(0, true)?, xs[0].min(-1, false)?]), std::slice::from_ref(&x));
+    testing::check_gradients(|xs| Ok(vec![xs[0].cumsum(0)?, xs[0].cumsum(-1)?]), std::slice::from_ref(&x));
     testing::check_gradients(|xs| Ok(vec![xs[0].sum_to(&[1, 4])?, xs[0].sum_to(&[4])?, xs[0].sum_to(&[])?]), &[x]);
 }
 
@@ -247,7 +247,7 @@ fn equal_extremes_share_the_gradient() {
     let x = t(&[1.0, 3.0, 3.0, 2.0], &[4], DType::F32).variable();
     let one = t(&[1.0], &[], DType::F32);
     for general in [false, true] {
-        let g = || backward(&[(x.max(Axes::All, false)?, one.clone())], &[x.clone()], false);
+        let g = || backward(&[(x.max(Axes::All, false)?, one.clone())], std::slice::from_ref(&x), false);
         let g = if general { force_general_path(g) } else { g() }.unwrap();
         testing::assert_same_bits(&g[0], &t(&[0.0, 0.5, 0.5, 0.0], &[4], DType::F32));
     }

@@ -42,7 +42,7 @@ fn large_values_neither_overflow_nor_vanish() {
     let p = x.softmax(0).unwrap().to_f64_vec().unwrap();
     assert!((p[0] - 0.731_058_58).abs() < 1e-6 && p[2] == 0.0, "{p:?}");
     let l = x.log_softmax(-1).unwrap().to_f64_vec().unwrap();
-    assert!((l[2] + 2000.313_26).abs() < 1e-3, "{l:?}");
+    assert!((l[2] + 2_000.313_26).abs() < 1e-3, "{l:?}");
 }
 
 #[test]

@@ -113,11 +113,14 @@ fn write_synced(path: &Path, data: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
+/// What a file holds: named tensors, sorted by name, and text metadata.
+pub type Contents = (Vec<(String, Tensor)>, HashMap<String, String>);
+
 /// Named tensors and text metadata of a file.
 ///
 /// # Errors
 /// `Io` naming the path, for a file that is missing, truncated, corrupt, or has an element type there is none for.
-pub fn read(path: &Path) -> Result<(Vec<(String, Tensor)>, HashMap<String, String>)> {
+pub fn read(path: &Path) -> Result<Contents> {
     let mut data = Vec::new();
     File::open(path).and_then(|mut f| f.read_to_end(&mut data)).map_err(|e| io("read", path, &e))?;
     let bad =

@@ -37,7 +37,7 @@ options! {
 /// # Errors
 /// `ShapeMismatch` when `d_feature` is no multiple of `n_heads`.
 pub(super) fn head_size(d_feature: usize, n_heads: usize) -> Result<usize> {
-    if d_feature % n_heads != 0 {
+    if !d_feature.is_multiple_of(n_heads) {
         return Err(Error::shape(format!(
             "d_feature {d_feature} cannot be split into {n_heads} heads; it must be a multiple of nHeads"
         )));

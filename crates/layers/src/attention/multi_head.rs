@@ -164,7 +164,7 @@ pub fn attention_qkv(o: AttentionQKVOptions) -> Result<LayerRef> {
         None => dense(d),
         Some(Sparsity::Noop) => Ok(combinators::serial(Vec::new())),
         Some(Sparsity::Modules(n)) => {
-            if d.0 % n != 0 {
+            if !d.0.is_multiple_of(n) {
                 return Err(Error::option(format!(
                     "AttentionQKV: dFeature {} is no multiple of the sparsity {n}",
                     d.0

@@ -126,7 +126,7 @@ pub fn split(n_items: usize, axis: isize) -> LayerRef {
     let signature = move |s: &[TensorSpec]| {
         let mut part = s[0].clone();
         let at = part.axis(axis)?;
-        if part.shape[at] % n_items != 0 {
+        if !part.shape[at].is_multiple_of(n_items) {
             return Err(Error::shape(format!("axis {axis} of {part} cannot be split into {n_items} equal parts")));
         }
         part.shape[at] /= n_items;

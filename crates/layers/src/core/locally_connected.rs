@@ -52,7 +52,7 @@ struct LocallyConnected1d(LocallyConnected1dOptions);
 /// # Errors
 /// `InvalidOption` for an even `kernelSize`.
 pub fn locally_connected_1d(o: LocallyConnected1dOptions) -> Result<LayerRef> {
-    if o.kernel_size.0 % 2 == 0 {
+    if o.kernel_size.0.is_multiple_of(2) {
         return Err(Error::option(format!("LocallyConnected1d: `kernelSize` must be odd, got {}", o.kernel_size.0)));
     }
     Ok(leaf(LocallyConnected1d(o)))

@@ -15,7 +15,7 @@ pub(crate) const DENSITY: f64 = 0.398_942_280_401_432_7;
 /// An activation with its derivative.
 trait Function {
     fn value<A: Real>(x: A) -> A;
-    /// The derivative, from the input or from the output as [`Activation::from_output`] says.
+    /// The derivative, from the input or from the output as [`Activation::keeps_output`] says.
     fn slope<A: Real>(kept: A) -> A;
 }
 
@@ -136,7 +136,7 @@ fn forward_rows<T: Float, F: Function>(x: &[T], bias: Option<&[T]>, out: &mut Un
 }
 }
 
-/// Gradients of input and bias (empty without one). `kept` is the output or the input, as [`Activation::from_output`] says;
+/// Gradients of input and bias (empty without one). `kept` is the output or the input, as [`Activation::keeps_output`] says;
 /// `bias` is added to it where it is the input.
 pub(crate) fn backward<T: Float>(
     kept: &[T],
@@ -158,8 +158,11 @@ pub(crate) fn backward<T: Float>(
     let fill = |dx: &mut Unfilled<T>| {
         let tasks: Vec<_> =
             (kept.chunks(step).zip(g.chunks(step))).zip(dx.chunks_mut(step).zip(partials.chunks_mut(cols))).collect();
-        let run = |((kept, g), (dx, partial)): ((&[T], &[T]), (&mut Unfilled<T>, &mut [T::Wide]))| with_function!(activation, F => backward_rows::<T, F>(kept, bias, g, dx, partial));
-        for_tasks(tasks, g.len(), run);
+        for_tasks(
+            tasks,
+            g.len(),
+            |((kept, g), (dx, partial))| with_function!(activation, F => backward_rows::<T, F>(kept, bias, g, dx, partial)),
+        );
     };
     // SAFETY: `kept` and `g` are equally long, the tasks cover their rows, and `backward_rows` writes all of each row.
     let dx = unsafe { filled(g.len().min(kept.len()), fill) };

@@ -42,7 +42,7 @@ fn exp_parts(x: f32) -> (i32, f32, f32) {
     let n = (shifted.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);
     let whole = shifted - ROUNDER;
     let r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
-    let p = 1.989_198_1e-4 * r + 1.393_454_1e-3;
+    let p = 1.989_198e-4 * r + 1.393_454_1e-3;
     let p = p * r + 8.333_310_5e-3;
     let p = p * r + 4.166_645_6e-2;
     let p = p * r + 0.166_666_67;
@@ -102,7 +102,7 @@ pub(crate) fn ln_f32(x: f32) -> f32 {
     let p = p * f - 1.666_780_7e-1;
     let p = p * f + 2.000_071_7e-1;
     let p = p * f - 2.499_999_7e-1;
-    let p = p * f + 0.333_333_31;
+    let p = p * f + 0.333_333_3;
     let s = f * f;
     let out = (f + (s * f * p + n * LN2_LOW - 0.5 * s)) + n * LN2_HIGH;
     let out = if x == f32::INFINITY { x } else { out };
@@ -151,7 +151,7 @@ pub(crate) fn erf_f32(x: f32) -> f32 {
     let a = x.abs();
     let s = a * a;
     let p = 8.529_401_4e-5 * s - 8.179_632e-4;
-    let p = p * s + 5.204_226_8e-3;
+    let p = p * s + 5.204_227e-3;
     let p = p * s - 2.686_066_6e-2;
     let p = p * s + 1.128_371_8e-1;
     let p = p * s - 3.761_263_5e-1;

@@ -32,7 +32,7 @@ pub enum Activation {
 
 impl Activation {
     /// Whether the derivative is computed from the output, which is then what is kept for backward, or from the input.
-    pub(crate) fn from_output(self) -> bool {
+    pub(crate) fn keeps_output(self) -> bool {
         matches!(self, Activation::None | Activation::Relu | Activation::Sigmoid | Activation::Tanh)
     }
 }
@@ -52,14 +52,14 @@ pub fn bias_activation(x: &Tensor, bias: Option<&Tensor>, activation: Activation
     }
     let bias = bias.map(|b| b.cast(x.dtype())).transpose()?;
     let value = forward(x, bias.as_ref(), activation)?;
-    let from_output = activation.from_output();
+    let keeps_output = activation.keeps_output();
     // Without an activation the derivative is 1 and nothing need be kept.
     let kept = match activation {
         Activation::None => None,
-        _ if from_output => Some(value.clone()),
+        _ if keeps_output => Some(value.clone()),
         _ => Some(x.detach()),
     };
-    let kept_bias = if from_output { None } else { bias.as_ref().map(Tensor::detach) };
+    let kept_bias = if keeps_output { None } else { bias.as_ref().map(Tensor::detach) };
     let cols = bias.as_ref().map(Tensor::size);
     let dtype = x.dtype();
     let absent = x.detach();

@@ -46,5 +46,5 @@ pub(crate) fn require_last_axis(x: &Tensor, parameter: Option<&Tensor>, op: &str
 /// Rows and columns of `x` seen as a matrix along its last axis; one row of one value for a 0-d tensor.
 pub(crate) fn as_matrix(x: &Tensor) -> (usize, usize) {
     let cols = x.shape().last().copied().unwrap_or(1);
-    (if cols == 0 { 0 } else { x.size() / cols }, cols)
+    (x.size().checked_div(cols).unwrap_or(0), cols)
 }
