@@ -251,7 +251,7 @@ fn run(inputs: &[Tensor; 3], options: &AttentionOptions) -> Vec<Tensor> {
 fn holds_to_definition(c: &Case, dtype: DType, tolerance: Tolerance) {
     let x = inputs(c, dtype);
     // Shown when the test fails.
-    println!("{} in {dtype}{}", c.name, if tallow_tensor::general_path_forced() { ", general path" } else { "" });
+    eprintln!("{} in {dtype}{}", c.name, if tallow_tensor::general_path_forced() { ", general path" } else { "" });
     let got = run(&x, &c.options);
     let ct = random(got[0].shape(), 9).cast(dtype).unwrap().to_f64_vec().unwrap();
     for (a, e) in got.iter().zip(naive(c, &x, &ct)) {
