@@ -295,6 +295,33 @@ export class Layer extends Callable {
     native.setLayerKey(this.#id, keyWords(rng));
   }
 
+  /**
+   * Writes the weights and state the layer holds to a safetensors file; `path` always holds the old or the new file, whole.
+   *
+   * @throws `LayerError` (`Io`, or `NotInitialized` if there is nothing to save)
+   */
+  saveToFile(path: string): void {
+    native.saveLayer(this.#id, path);
+  }
+
+  /**
+   * Reads weights and state from a file that `saveToFile` wrote, by name and shape: all or nothing.
+   *
+   * @param options - `weightsOnly`: leaves the state; `inputSignature`: initializes the layer first, for inputs of that signature
+   * @returns `[weights, state]`
+   * @throws `LayerError` (`Io`; `NotInitialized`; `WeightsMismatch` naming the tensor that is missing or has another shape)
+   */
+  initFromFile(
+    path: string,
+    options: { readonly weightsOnly?: boolean; readonly inputSignature?: Signature | readonly Signature[] } = {},
+  ): [weights: Nest, state: Nest] {
+    if (options.inputSignature !== undefined) {
+      scoped(() => this.init(options.inputSignature!));
+    }
+    native.loadLayer(this.#id, path, options.weightsOnly ?? false);
+    return [this.weights, this.state];
+  }
+
   /** The layers this one runs. */
   get sublayers(): Layer[] {
     return native.sublayers(this.#id).map((id) => wrapLayer(id, this));
