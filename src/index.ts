@@ -48,6 +48,7 @@ export { type Key } from './random.js';
 export * as random from './random.js';
 export { type Tree, type TreeStructure } from './tree.js';
 export * as tree from './tree.js';
+export * as models from './models/index.js';
 export {
   type AsyncCallOptions,
   type CallOptions,

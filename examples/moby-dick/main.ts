@@ -1,0 +1,136 @@
+/**
+ * Trains a character-level Transformer on Moby-Dick, measures it beside two simpler models, and lets it write.
+ *
+ * Run it with `npm start`; `npm start -- --help` lists the flags.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as tl from '../../src/index.js';
+import { batches } from './batches.js';
+import { readText, splitMobyDick, splitText, Vocabulary } from './book.js';
+import { drawCurve } from './chart.js';
+import { bitsPerCharacter } from './evaluate.js';
+import { NGram } from './ngram.js';
+import { type Options, parseOptions } from './options.js';
+import { clock, Progress } from './progress.js';
+import { sample } from './sample.js';
+
+const BITS = 1 / Math.LN2;
+/** Exit code of a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
+const number = (n: number): string => n.toLocaleString('en-US');
+const mean = (xs: readonly number[]): number => xs.reduce((sum, x) => sum + x, 0) / xs.length;
+
+async function run(options: Options, signal: AbortSignal): Promise<void> {
+  const { steps, dModel, layers, heads, length, batch, learningRate, seed, out } = options;
+  const begin = performance.now();
+  mkdirSync(out, { recursive: true });
+
+  const name = options.text ?? 'Moby-Dick';
+  const split = options.text === undefined ? splitMobyDick() : splitText(readText(options.text));
+  const vocabulary = new Vocabulary(split.train);
+  const train = vocabulary.encode(split.train);
+  const heldOut = vocabulary.encode(split.heldOut);
+  console.log(`${name}: ${number(train.length)} characters to learn from, ${number(heldOut.length)} held out (${split.description})`);
+
+  const rivals = [
+    { name: 'Unigram', bits: new NGram(1, vocabulary.size, train).bits(heldOut) },
+    { name: 'Trigram', bits: new NGram(3, vocabulary.size, train).bits(heldOut) },
+  ];
+
+  const [initKey, batchKey, stepKey, sampleKey] = tl.random.split(tl.random.key(seed), 4).array() as [number, number][];
+  const model = tl.models.TransformerLM(vocabulary.size, {
+    dModel,
+    dFf: 4 * dModel,
+    nLayers: layers,
+    nHeads: heads,
+    maxLen: length,
+    dropout: 0,
+  });
+  const modelWithLoss = tl.Serial(model, tl.CategoryCrossEntropy());
+  const signature: tl.Signature = { shape: [batch, length], dtype: 'int32' };
+  modelWithLoss.init([signature, signature], { rng: initKey! });
+  const weights = tl.tree.leaves(model.weights as tl.Tree<tl.Tensor>).reduce((sum, w) => sum + w.size, 0);
+  console.log(`Training: ${number(weights)} weights, ${number(steps)} steps of ${batch} × ${length} characters; Ctrl-C stops and saves`);
+
+  const warmupSteps = Math.max(1, Math.round(steps / 10));
+  const schedule = tl.lrSchedules.multifactor({
+    factors: 'constant * linear_warmup * cosine_decay',
+    constant: learningRate,
+    warmupSteps,
+    // One more than is left, as the cosine begins anew at its end.
+    stepsPerCycle: steps - warmupSteps + 1,
+  });
+  const trainer = new tl.Trainer(modelWithLoss, tl.optimizers.Adam());
+  const checkpoint = join(out, 'model.safetensors');
+  const training: number[] = [];
+  const progress = new Progress(steps);
+  let seconds = 0;
+  try {
+    await trainer.fit(batches(train, batch, length, batchKey!), {
+      steps,
+      rng: stepKey!,
+      schedule,
+      signal,
+      onProgress: report => {
+        training.push(report.loss * BITS);
+        seconds = report.seconds;
+        progress.update({ done: report.done, bits: mean(training.slice(-20)), tokens: report.items, seconds });
+      },
+    });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    progress.stop();
+  }
+  await trainer.save(checkpoint, training.length);
+  signal.throwIfAborted();
+  console.log(`Trained in ${clock(seconds)}, ${number(Math.round((steps * batch * length) / seconds))} characters a second`);
+
+  const bits = await bitsPerCharacter(model, heldOut, length, signal);
+  console.log(`\nBits per character on the held-out text (${split.description}):`);
+  for (const row of [...rivals, { name: 'Transformer', bits }]) console.log(`  ${row.name.padEnd(12)} ${row.bits.toFixed(3)}`);
+
+  const ids = await sample(model, { count: 300, length, temperature: 0.7, key: sampleKey!, signal });
+  const text = vocabulary.decode(ids);
+  console.log(`\nA sample:\n\n${text.replace(/^/gm, '  ')}\n`);
+
+  const picture = join(out, 'loss.svg');
+  writeFileSync(
+    picture,
+    await drawCurve({
+      title: `${name}, character by character`,
+      subtitle: 'The loss of each training step; dashed: scores on the held-out text',
+      training,
+      heldOut: bits,
+      rivals,
+    }),
+  );
+  const results = join(out, 'results.json');
+  const scores = Object.fromEntries([...rivals, { name: 'Transformer', bits }].map(row => [row.name.toLowerCase(), row.bits]));
+  writeFileSync(results, `${JSON.stringify({ options, bitsPerCharacter: scores, sample: text, characters: vocabulary.characters.join('') }, null, 2)}\n`);
+  console.log(`Weights      ${checkpoint}\nLoss curve   ${picture}\nAll results  ${results}\nDone in ${clock((performance.now() - begin) / 1000)}`);
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  const controller = new AbortController();
+  // Once: a second Ctrl-C ends the process in the usual way.
+  process.once('SIGINT', () => controller.abort());
+  try {
+    await run(options, controller.signal);
+  } catch (error) {
+    if (controller.signal.aborted) {
+      console.log(`\nStopped; the weights so far are in ${join(options.out, 'model.safetensors')}`);
+      process.exitCode = INTERRUPTED;
+      return;
+    }
+    const ours = error instanceof tl.LayerError || error instanceof tl.TensorError || (error instanceof Error && 'syscall' in error);
+    if (!ours) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
+
+void main();
