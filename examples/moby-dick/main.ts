@@ -20,6 +20,8 @@ const BITS = 1 / Math.LN2;
 const INTERRUPTED = 130;
 
 const number = (n: number): string => n.toLocaleString('en-US');
+/** Lines of at most 100 characters, broken at spaces, set in by two. */
+const paragraph = (text: string): string => text.replace(/(.{1,98})(?:[ \n]|$)/g, '$1\n').trimEnd().replace(/^/gm, '  ');
 const mean = (xs: readonly number[]): number => xs.reduce((sum, x) => sum + x, 0) / xs.length;
 
 async function run(options: Options, signal: AbortSignal): Promise<void> {
@@ -94,7 +96,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
 
   const ids = await sample(model, { count: 300, length, temperature: 0.7, key: sampleKey!, signal });
   const text = vocabulary.decode(ids);
-  console.log(`\nA sample:\n\n${text.replace(/^/gm, '  ')}\n`);
+  console.log(`\nA sample:\n\n${paragraph(text)}\n`);
 
   const picture = join(out, 'loss.svg');
   writeFileSync(
