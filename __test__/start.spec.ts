@@ -25,6 +25,11 @@ test('npm start -- --help lists the flags', async t => {
   for (const flag of ['text', 'steps', 'd-model', 'layers', 'heads', 'length', 'batch', 'seed', 'out']) t.regex(output, new RegExp(`--${flag} `));
 });
 
+test('npm start reads the flags before it builds anything', async t => {
+  const started = await run(process.execPath, [join('scripts', 'start.mjs'), '--nope']);
+  t.deepEqual([started.code, started.output.trim()], [1, `unknown option '--nope'`]);
+});
+
 const mistakes: readonly (readonly [string, readonly string[], string])[] = [
   ['an unknown flag', ['--nope'], `unknown option '--nope'`],
   ['a number that is none', ['--steps', 'ten'], `option '--steps <n>' argument 'ten' is invalid. It must be a whole number of at least 1.`],
