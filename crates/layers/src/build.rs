@@ -47,7 +47,7 @@ pub(crate) fn tensor(i: usize) -> Option<Tensor> {
     top(|r| r.tensors.get(i).cloned())
 }
 
-/// A uint32[2] tensor as a key.
+/// A uint32 tensor of shape `[2]` as a key.
 pub fn key_of(t: &Tensor) -> Option<Key> {
     if t.dtype() != DType::U32 || t.shape() != [2] {
         return None;

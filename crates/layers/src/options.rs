@@ -1,4 +1,4 @@
-//! Options of layers, initializers and functions: one struct each, written once by [`options!`](crate::options).
+//! Options of layers, initializers and functions: one struct each, written once by [`options!`](crate::options!).
 //!
 //! The struct carries docs, types and defaults; from it come the parser (unknown keys, wrong types and values outside a
 //! domain are refused in the caller's words) and the metadata that the TypeScript facade and the docs are generated from.

@@ -22,7 +22,7 @@ options! {
 /// A layer applied to pieces of the batch.
 ///
 /// # Errors
-/// Those of [`scan`].
+/// Those of [`scan()`].
 pub fn chunk(layer: LayerRef, chunk_size: i64, pass_unchunkable: bool) -> Result<LayerRef> {
     if chunk_size < 1 {
         return Ok(layer);

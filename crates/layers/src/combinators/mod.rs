@@ -1,6 +1,6 @@
 //! Layers that compose layers, and layers that rearrange the stack between them.
 //!
-//! Data flows over a stack: each layer of a [`serial`] takes its inputs off the top and puts its outputs there.
+//! Data flows over a stack: each layer of a [`serial()`] takes its inputs off the top and puts its outputs there.
 mod batch_leading_axes;
 mod bidirectional;
 mod branch;
@@ -63,7 +63,7 @@ pub static LAYERS: &[Entry<LayerRef>] = &[
     }),
 ];
 
-/// One layer for an entry of a list: `null` and `[]` are no-ops, a list is a [`serial`].
+/// One layer for an entry of a list: `null` and `[]` are no-ops, a list is a [`serial()`].
 fn as_layer(nest: LayerNest) -> Result<LayerRef> {
     match nest {
         LayerNest::Null => Ok(serial(Vec::new())),

@@ -191,7 +191,7 @@ fn fans(shape: &[usize], out_dim: isize, in_dim: isize) -> Result<(f64, f64)> {
     }
 }
 
-/// Values of variance `scale / fan`; see [`ScaledOptions`].
+/// Values of variance `scale / fan`; `mode` says whether the size of axis `in_dim`, of `out_dim` or their mean is the fan.
 pub fn scaled(out_dim: isize, in_dim: isize, scale: f64, mode: FanMode, distribution: Distribution) -> Initializer {
     use crate::options::OptionType;
     let shown = format!("tl.ScaledInitializer({out_dim}, {in_dim}, {scale}, {}, {})", mode.show(), distribution.show());

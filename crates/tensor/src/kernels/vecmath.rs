@@ -305,24 +305,3 @@ impl Real for f64 {
         self.round_ties_even()
     }
 }
-
-macro_rules! slice_functions {
-    ($($name:ident = $f:ident: $what:literal;)*) => {$(
-        #[doc = concat!("Replaces each value by its ", $what, ".")]
-        #[multiversion::multiversion(targets(
-            "x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma+bmi1+bmi2",
-            "x86_64+avx2+fma+bmi1+bmi2"
-        ))]
-        #[allow(dead_code)]
-        pub(crate) fn $name(values: &mut [f32]) {
-            for v in values {
-                *v = $f(*v);
-            }
-        }
-    )*};
-}
-slice_functions! {
-    exp_slice = exp_f32: "exponential";
-    tanh_slice = tanh_f32: "hyperbolic tangent";
-    sigmoid_slice = sigmoid_f32: "logistic function";
-}

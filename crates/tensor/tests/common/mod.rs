@@ -1,4 +1,5 @@
 //! What the tests of the fused operations share.
+// Each test file compiles this module anew and uses a part of it.
 #![allow(dead_code)]
 use tallow_tensor::{
     backward, force_general_path,
