@@ -15,7 +15,7 @@ use napi::{
 use napi_derive::napi;
 use serde_json::Value;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     path::Path,
     sync::{atomic::AtomicBool, Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
     time::Duration,
@@ -308,7 +308,7 @@ impl NativeTrainer {
                 let slots = trainer.slots().into_iter().enumerate();
                 let extra = slots
                     .flat_map(|(i, s)| s.into_iter().enumerate().map(move |(j, t)| (format!("slots/{i:05}/{j}"), t)));
-                let metadata = HashMap::from([("step".to_string(), step.to_string())]);
+                let metadata = BTreeMap::from([("step".to_string(), step.to_string())]);
                 Ok(tallow_training::save_layer(Path::new(&path), trainer.model_with_loss(), extra.collect(), metadata)?)
             };
             submit(env, e, None, work, |_, _, ()| Ok(Wire(HostValue::Null)))
@@ -350,7 +350,7 @@ impl NativeTrainer {
 /// Writes the weights and state a layer holds.
 #[napi]
 pub fn save_layer(env: Env, id: f64, path: String) -> Result<()> {
-    run(&env, |e| Ok(tallow_training::save_layer(Path::new(&path), &e.layer(id)?, Vec::new(), HashMap::new())?))
+    run(&env, |e| Ok(tallow_training::save_layer(Path::new(&path), &e.layer(id)?, Vec::new(), BTreeMap::new())?))
 }
 
 /// Reads weights, and unless `weights_only` state, into a layer that is initialized.

@@ -4,7 +4,7 @@
 //! in the layer's own tree: `weights/0.Serial/2.Dense_128/1`. Loading goes by name and shape, never by order.
 use crate::{safetensors_file, Error, Result};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
 };
 use tallow_layers::{hold, LayerId, LayerRef, Store, Tree};
@@ -19,7 +19,7 @@ pub struct Checkpoint {
     /// Other tensors by name.
     pub extra: HashMap<String, Tensor>,
     /// Text metadata, e.g. the step.
-    pub metadata: HashMap<String, String>,
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// Where each instance is first met, as a path of positions and names.
@@ -68,7 +68,7 @@ pub fn named_leaves(kind: &str, layer: &LayerRef, store: &Store) -> Vec<(String,
 ///
 /// # Errors
 /// `Io`, with the old file untouched; `NotInitialized` for a layer that holds nothing.
-pub fn save_layer(path: &Path, layer: &LayerRef, extra: Extra, mut metadata: HashMap<String, String>) -> Result<()> {
+pub fn save_layer(path: &Path, layer: &LayerRef, extra: Extra, mut metadata: BTreeMap<String, String>) -> Result<()> {
     let (weights, state) = tallow_layers::held(layer);
     if weights.is_empty() && state.is_empty() {
         let what = format!("{} has no weights or state to save; call init(signature) first", layer.base().name);
@@ -78,7 +78,7 @@ pub fn save_layer(path: &Path, layer: &LayerRef, extra: Extra, mut metadata: Has
     tensors.extend(named_leaves("state", layer, &state));
     tensors.extend(extra);
     metadata.insert("format".into(), "tallow-1".into());
-    safetensors_file::write(path, &tensors, metadata)
+    safetensors_file::write(path, &tensors, &metadata)
 }
 
 fn fill(kind: &str, layer: &LayerRef, like: &Store, from: &mut HashMap<String, Tensor>) -> Result<Store> {

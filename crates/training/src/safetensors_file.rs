@@ -2,7 +2,7 @@
 use crate::{Error, Result};
 use safetensors::{tensor::TensorView, Dtype, SafeTensors};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -67,14 +67,18 @@ fn from_bytes(bytes: &[u8], dtype: DType, shape: &[usize]) -> Result<Tensor> {
     })
 }
 
-/// Writes named tensors and text metadata to `path`.
+/// The one key that metadata stands under, as JSON in order of its keys: safetensors writes several keys in any order, and
+/// equal content must give equal bytes.
+const METADATA: &str = "tallow";
+
+/// Writes named tensors and text metadata to `path`. Equal content gives equal bytes.
 ///
 /// The file is written under a temporary name beside it, synced, and renamed, so `path` always holds the old or the new
 /// content, whole.
 ///
 /// # Errors
 /// `Io` naming the path; the old file is then untouched.
-pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: HashMap<String, String>) -> Result<()> {
+pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: &BTreeMap<String, String>) -> Result<()> {
     let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, t)| to_bytes(t)).collect::<Result<_>>()?;
     let views = tensors.iter().zip(&bytes).map(|((name, t), b)| {
         let view = TensorView::new(dtype_out(t.dtype()), t.shape().to_vec(), b)
@@ -82,7 +86,8 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: HashMap<String
         Ok((name.clone(), view))
     });
     let views: Vec<(String, TensorView)> = views.collect::<Result<_>>()?;
-    let data = safetensors::serialize(views, Some(metadata))
+    let metadata = serde_json::json!(metadata).to_string();
+    let data = safetensors::serialize(views, Some(HashMap::from([(METADATA.to_string(), metadata)])))
         .map_err(|e| Error::new("Io", format!("cannot write {}: {e}", path.display())))?;
     drop(bytes);
     let temporary = temporary_beside(path);
@@ -114,7 +119,7 @@ fn write_synced(path: &Path, data: &[u8]) -> std::io::Result<()> {
 }
 
 /// What a file holds: named tensors, sorted by name, and text metadata.
-pub type Contents = (Vec<(String, Tensor)>, HashMap<String, String>);
+pub type Contents = (Vec<(String, Tensor)>, BTreeMap<String, String>);
 
 /// Named tensors and text metadata of a file.
 ///
@@ -126,7 +131,10 @@ pub fn read(path: &Path) -> Result<Contents> {
     let bad =
         |e: &dyn std::fmt::Display| Error::new("Io", format!("{} is no valid safetensors file: {e}", path.display()));
     let (_, header) = SafeTensors::read_metadata(&data).map_err(|e| bad(&e))?;
-    let metadata = header.metadata().clone().unwrap_or_default();
+    let metadata = match header.metadata().as_ref().and_then(|m| m.get(METADATA)) {
+        Some(json) => serde_json::from_str(json).map_err(|e| bad(&format!("its metadata is damaged: {e}")))?,
+        None => BTreeMap::new(),
+    };
     let file = SafeTensors::deserialize(&data).map_err(|e| bad(&e))?;
     let mut out = Vec::new();
     for name in file.names() {

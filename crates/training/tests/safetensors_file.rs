@@ -1,5 +1,5 @@
 //! safetensors files: round trip of every dtype, whole or not at all, corrupt files refused.
-use std::{collections::HashMap, fs};
+use std::{collections::BTreeMap, fs};
 use tallow_tensor::{DType, Device, Tensor};
 use tallow_training::{read_safetensors, write_safetensors};
 
@@ -20,8 +20,9 @@ fn every_dtype() -> Vec<(String, Tensor)> {
 fn every_dtype_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
-    let metadata = HashMap::from([("step".to_string(), "12".to_string())]);
-    write_safetensors(&path, &every_dtype(), metadata.clone()).unwrap();
+    let metadata =
+        BTreeMap::from([("a", "b"), ("step", "12"), ("z", "y")].map(|(k, v)| (k.to_string(), v.to_string())));
+    write_safetensors(&path, &every_dtype(), &metadata).unwrap();
     let (got, m) = read_safetensors(&path).unwrap();
     assert_eq!(m, metadata);
     assert_eq!(got.len(), every_dtype().len());
@@ -31,16 +32,21 @@ fn every_dtype_comes_back() {
         assert_eq!(t.to_f64_vec().unwrap(), want.to_f64_vec().unwrap(), "{name}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+    let bytes = fs::read(&path).unwrap();
+    for _ in 0..8 {
+        write_safetensors(&path, &every_dtype(), &metadata).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), bytes, "equal content gives equal bytes");
+    }
 }
 
 #[test]
 fn a_failed_write_leaves_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
-    write_safetensors(&path, &every_dtype(), HashMap::new()).unwrap();
+    write_safetensors(&path, &every_dtype(), &BTreeMap::new()).unwrap();
     let before = fs::read(&path).unwrap();
     let missing = folder.path().join("no/such/folder/x.safetensors");
-    let e = write_safetensors(&missing, &every_dtype(), HashMap::new()).unwrap_err();
+    let e = write_safetensors(&missing, &every_dtype(), &BTreeMap::new()).unwrap_err();
     assert_eq!(e.code(), "Io");
     assert!(e.message().contains("no/such/folder"), "{e}");
     assert_eq!(fs::read(&path).unwrap(), before);
@@ -50,7 +56,7 @@ fn a_failed_write_leaves_the_old_file() {
 fn corrupt_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
-    write_safetensors(&path, &every_dtype(), HashMap::new()).unwrap();
+    write_safetensors(&path, &every_dtype(), &BTreeMap::new()).unwrap();
     let whole = fs::read(&path).unwrap();
     let huge = [&u64::MAX.to_le_bytes()[..], &whole[8..]].concat();
     for (what, bytes) in [
