@@ -1,0 +1,417 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as tl from '../../src/index.js';
+import { root } from './process.js';
+import { SafeTensors } from './safetensors.js';
+
+type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+type Names = string | null | readonly Names[];
+type Signatures = tl.Signature | readonly Signatures[];
+
+/** How far a result may be off: `|got - want| <= atol + rtol * |want|`; 0 means bit for bit. */
+type GivenTolerance = 0 | { readonly rtol: number; readonly atol: number };
+
+interface Gradients {
+  readonly cotangents: Names;
+  readonly inputs: Names;
+  readonly weights: Names;
+}
+
+/** One case, as the JSON files hold it. */
+export interface Case {
+  readonly id: string;
+  readonly kind: 'layer' | 'function' | 'error' | 'optimizer' | 'schedule';
+  readonly expr: Json;
+  readonly shared?: { readonly [name: string]: Json };
+  readonly name: string;
+  readonly nIn: number;
+  readonly nOut: number;
+  readonly hasBackward: boolean;
+  readonly text: string;
+  readonly signature: Signatures;
+  readonly initInputs?: Names;
+  readonly inputs?: Names;
+  readonly key: [number, number];
+  readonly init: {
+    readonly key: [number, number];
+    readonly weights: readonly string[];
+    readonly state: readonly string[];
+    readonly weightsTree: Json;
+    readonly stateTree: Json;
+    readonly tol: GivenTolerance;
+  };
+  readonly weights: readonly string[];
+  readonly state?: readonly string[];
+  readonly givenState?: boolean;
+  readonly steps: readonly {
+    readonly key: [number, number];
+    readonly inputs: Names;
+    readonly outputs: Names;
+    readonly state: readonly string[];
+    readonly stateTree?: Json;
+    readonly grad?: Gradients | null;
+    readonly step: number;
+    readonly grads: readonly string[];
+    readonly weights: readonly string[];
+    readonly slots: readonly string[];
+    readonly metrics: { readonly gradients_l2: number; readonly weights_l2: number };
+  }[];
+  readonly tensors: readonly string[];
+  readonly result: Json;
+  readonly grad?: { readonly wrt: readonly string[]; readonly cotangents: Names; readonly grads: Names } | null;
+  readonly tol: GivenTolerance;
+  readonly gradTol: GivenTolerance;
+  readonly points: readonly [number, number][];
+}
+
+/** A case needs a name that the package does not export. */
+export class Missing extends Error {}
+
+/** Something came out other than recorded; the layer itself did not refuse anything. */
+export class Different extends Error {}
+
+/** Cases of a module with their arrays. */
+export interface Module {
+  readonly name: string;
+  readonly cases: readonly Case[];
+  readonly arrays: SafeTensors | undefined;
+}
+
+/** Reads `<crate>/tests/golden/<name>`, the one copy that the tests of both languages use. */
+export function readModule(crate: string, name: string): Module {
+  const at = (ending: string): string => join(root, 'crates', crate, 'tests', 'golden', name + ending);
+  const { cases } = JSON.parse(readFileSync(at('.json'), 'utf8')) as { cases: Case[] };
+  const hasArrays = cases.some((c) => c.kind !== 'schedule');
+  return { name, cases, arrays: hasArrays ? new SafeTensors(at('.safetensors')) : undefined };
+}
+
+function different(text: string): never {
+  throw new Different(text);
+}
+
+function equal(what: string, got: unknown, want: unknown): void {
+  const [g, w] = [got, want].map((x) => JSON.stringify(x));
+  if (g !== w) different(`${what} is ${g}, Trax says ${w}`);
+}
+
+function close(what: string, got: unknown, want: tl.Tensor, tolerance: GivenTolerance): void {
+  if (!(got instanceof tl.Tensor)) return different(`${what} is ${String(got)}, not a tensor`);
+  equal(`type of ${what}`, tl.signature(got), tl.signature(want));
+  const isFloat = /float/.test(want.dtype);
+  const [g, w] = [got, want].map((x) => (isFloat ? x.cast('float32') : x).dataSync());
+  w!.forEach((b, i) => closeNumber(`${what}[${i}]`, Number(g![i]), Number(b), isFloat ? tolerance : 0));
+}
+
+function closeNumber(what: string, got: number, want: number, tolerance: GivenTolerance): void {
+  const { rtol, atol } = tolerance === 0 ? { rtol: 0, atol: 0 } : tolerance;
+  if (Object.is(got, want) || got === want) return;
+  if (!(Math.abs(got - want) <= atol + rtol * Math.abs(want))) different(`${what} is ${got}, Trax says ${want}`);
+}
+
+function flat(names: Names | undefined): (string | null)[] {
+  return Array.isArray(names) ? (names as readonly Names[]).flatMap(flat) : names === undefined ? [] : [names as string | null];
+}
+
+function isTensor(x: unknown): x is tl.Tensor {
+  return x instanceof tl.Tensor;
+}
+
+function tensorsIn(tree: unknown): tl.Tensor[] {
+  return tl.tree.leaves(tree as tl.Tree<unknown>).filter(isTensor);
+}
+
+/** The same nesting with other tensors. */
+function refilled(tree: tl.Nest, values: readonly tl.Tensor[]): tl.Nest {
+  equal('number of arrays', tensorsIn(tree).length, values.length);
+  let next = 0;
+  return tl.tree.map((leaf: unknown) => (isTensor(leaf) ? values[next++] : leaf), tree as tl.Tree<unknown>) as tl.Nest;
+}
+
+/** Structure with shapes and dtypes, as the cases write it. */
+function described(x: unknown): unknown {
+  if (isTensor(x)) return { shape: x.shape, dtype: x.dtype };
+  if (Array.isArray(x)) return x.map(described);
+  if (x === tl.GET_WEIGHTS_FROM_CACHE) return { cached: 'weights' };
+  if (x === tl.GET_STATE_FROM_CACHE) return { cached: 'state' };
+  const fields = Object.entries(x as object).sort(([a], [b]) => (a < b ? -1 : 1));
+  return { dict: Object.fromEntries(fields.map(([key, value]) => [key, described(value)])) };
+}
+
+function list<T>(x: T | readonly T[]): readonly T[] {
+  return Array.isArray(x) ? (x as readonly T[]) : [x as T];
+}
+
+type Operand = tl.Tensor | number;
+
+const binary: Record<string, (a: tl.Tensor, b: Operand) => tl.Tensor> = {
+  add: (a, b) => a.add(b),
+  sub: (a, b) => a.sub(b),
+  mul: (a, b) => a.mul(b),
+  div: (a, b) => a.div(b),
+  maximum: (a, b) => a.maximum(b),
+  minimum: (a, b) => a.minimum(b),
+  less: (a, b) => a.lt(b),
+  greater: (a, b) => a.gt(b),
+  matmul: (a, b) => a.matmul(b as tl.Tensor),
+  sum: (a, axis) => a.sum(axis as number),
+  mean: (a, axis) => a.mean(axis as number),
+  max: (a, axis) => a.max(axis as number),
+};
+
+const unary: Record<string, (a: tl.Tensor) => tl.Tensor> = {
+  neg: (a) => a.neg(),
+  square: (a) => a.square(),
+  exp: (a) => a.exp(),
+  log: (a) => a.log(),
+  tanh: (a) => a.tanh(),
+  abs: (a) => a.abs(),
+  sum: (a) => a.sum(),
+  mean: (a) => a.mean(),
+  max: (a) => a.max(),
+};
+
+/** The operation with a number first. */
+const reversed: Record<string, (b: tl.Tensor, a: number) => tl.Tensor> = {
+  add: (b, a) => b.add(a),
+  sub: (b, a) => b.rsub(a),
+  mul: (b, a) => b.mul(a),
+  div: (b, a) => b.rdiv(a),
+  maximum: (b, a) => b.maximum(a),
+  minimum: (b, a) => b.minimum(a),
+  less: (b, a) => b.gt(a),
+  greater: (b, a) => b.lt(a),
+};
+
+function body(expr: Json, scope: ReadonlyMap<string, tl.Tensor>): Operand {
+  if (typeof expr === 'number') return expr;
+  if (typeof expr === 'string') return scope.get(expr)!;
+  const [op, ...args] = expr as [string, ...Json[]];
+  const [a, b] = args.map((arg) => body(arg, scope)) as [Operand, Operand?];
+  if (b === undefined) return unary[op]!(a as tl.Tensor);
+  return typeof a === 'number' ? reversed[op]!(b as tl.Tensor, a) : binary[op]!(a, b);
+}
+
+/** A JavaScript function of as many parameters as the lambda names. */
+function lambda(expr: { readonly [key: string]: Json }): (...xs: tl.Tensor[]) => tl.Tensor | tl.Tensor[] {
+  const names = expr['lambda'] as readonly string[];
+  const run = (...xs: tl.Tensor[]): tl.Tensor | tl.Tensor[] => {
+    const scope = new Map(names.map((name, i) => [name, xs[i]!]));
+    const bodies = expr['bodies'] as readonly Json[] | undefined;
+    return bodies === undefined
+      ? (body(expr['body']!, scope) as tl.Tensor)
+      : bodies.map((b) => body(b, scope) as tl.Tensor);
+  };
+  return Object.defineProperty(run, 'length', { value: names.length });
+}
+
+/** Looks a name such as `random.uniform` up in what the package exports. */
+function named(name: string): (...args: unknown[]) => unknown {
+  let found: unknown = tl;
+  for (const part of name.split('.')) {
+    found = (found as Record<string, unknown>)[part];
+    if (found === undefined) throw new Missing(name);
+  }
+  const isClass = found === tl.Layer;
+  return isClass ? (...args) => new tl.Layer(...(args as [])) : (found as (...args: unknown[]) => unknown);
+}
+
+/** Evaluates the expressions of a case; `tensors` replaces arrays of the case by others. */
+class Evaluator {
+  readonly #shared = new Map<string, unknown>();
+
+  constructor(
+    readonly module: Module,
+    readonly it: Case,
+    readonly tensors: ReadonlyMap<string, tl.Tensor> = new Map(),
+  ) {
+    for (const [name, expr] of Object.entries(it.shared ?? {})) {
+      this.#shared.set(name, this.evaluate(expr));
+    }
+  }
+
+  array(name: string): tl.Tensor {
+    return this.tensors.get(name) ?? this.module.arrays!.tensor(`${this.it.id}/${name}`);
+  }
+
+  arrays(names: Names | undefined): tl.Tensor[] {
+    return flat(names).map((name) => this.array(name!));
+  }
+
+  evaluate(expr: Json): unknown {
+    if (Array.isArray(expr)) return (expr as readonly Json[]).map((e) => this.evaluate(e));
+    if (typeof expr !== 'object' || expr === null) return expr;
+    const map = expr as { readonly [key: string]: Json };
+    const field = (name: string): string => map[name] as string;
+    if ('tensor' in map) return this.array(field('tensor'));
+    if ('share' in map) return this.#shared.get(field('share'));
+    if ('lambda' in map) return lambda(map);
+    if ('thunk' in map) return () => this.evaluate(map['thunk']!);
+    const args = (map['args'] as readonly Json[] | undefined)?.map((arg) => this.evaluate(arg)) ?? [];
+    const options = Object.entries((map['options'] ?? {}) as { readonly [key: string]: Json }).map(([key, value]) => [key, this.evaluate(value)]);
+    const given: object[] = options.length > 0 ? [Object.fromEntries(options) as object] : [];
+    if ('ref' in map) {
+      const factory = named(field('ref'));
+      return given.length === 0 ? factory : (more: object) => factory({ ...given[0], ...more });
+    }
+    const callee = 'call' in map ? (this.evaluate(map['call']!) as (...args: unknown[]) => unknown) : named(field('fn'));
+    return callee(...args, ...given);
+  }
+
+  layer(): tl.Layer {
+    const layer = this.evaluate(this.it.expr);
+    return layer instanceof tl.Layer ? layer : different(`the expression gives ${String(layer)}, not a layer`);
+  }
+}
+
+function checkLayer(e: Evaluator): void {
+  const it = e.it;
+  const layer = e.layer();
+  const { name, nIn, nOut, hasBackward } = layer;
+  equal('what it says of itself', { name, nIn, nOut, hasBackward }, { name: it.name, nIn: it.nIn, nOut: it.nOut, hasBackward: it.hasBackward });
+  equal('text', layer.toString(), it.text);
+  const signature = it.initInputs === undefined ? it.signature : e.arrays(it.initInputs).map((x) => tl.signature(x));
+  const made = layer.init([signature].flat(9) as tl.Signature[], { rng: it.init.key });
+  made.forEach((tree, i) => {
+    const what = i === 0 ? 'weights' : 'state';
+    equal(`tree of initial ${what}`, described(tree), i === 0 ? it.init.weightsTree : it.init.stateTree);
+    if (what === 'state' && it.givenState) return;
+    const found = tensorsIn(tree);
+    equal(`number of initial ${what}`, found.length, it.init[what].length);
+    it.init[what].forEach((array, k) => close(`initial ${what} ${k}`, found[k], e.array(array), it.init.tol));
+  });
+  const weights = refilled(made[0], e.arrays(it.weights));
+  let state = refilled(made[1], e.arrays(it.givenState ? it.state : it.init.state));
+  let stateTree = it.init.stateTree;
+  it.steps.forEach((step, i) => {
+    const at = `step ${i}:`;
+    const inputs = e.arrays(step.inputs);
+    const [outputs, newState] = layer.pureFn(inputs, weights, state, step.key);
+    const [ys, wanted] = [list<tl.Tensor>(outputs), e.arrays(step.outputs)];
+    equal(`${at} number of outputs`, ys.length, wanted.length);
+    wanted.forEach((want, k) => close(`${at} output ${k}`, ys[k], want, it.tol));
+    equal(`${at} declared signature`, [layer.outputSignature(inputs.map((x) => tl.signature(x)))].flat(), ys.map((y) => tl.signature(y)));
+    stateTree = step.stateTree ?? stateTree;
+    equal(`${at} tree of state`, described(newState), stateTree);
+    const states = tensorsIn(newState);
+    step.state.forEach((array, k) => close(`${at} state ${k}`, states[k], e.array(array), it.tol));
+    if (step.grad) checkGradients(e, layer, { inputs, weights, state, key: step.key }, step.grad, at);
+    state = newState;
+  });
+}
+
+interface Call {
+  readonly inputs: tl.Tensor[];
+  readonly weights: tl.Nest;
+  readonly state: tl.Nest;
+  readonly key: [number, number];
+}
+
+function checkGradients(e: Evaluator, layer: tl.Layer, call: Call, grad: Gradients, at: string): void {
+  const f = (xs: tl.Tensor[], w: tl.Tensor): tl.Tensor[] => [...list<tl.Tensor>(layer.pureFn(xs, w, call.state, call.key)[0])];
+  const [, pullback] = tl.vjp(f, call.inputs, call.weights as tl.Tensor);
+  const found = pullback(flat(grad.cotangents).map((name) => (name === null ? null : e.array(name))));
+  (['inputs', 'weights'] as const).forEach((what, i) => {
+    const leaves = tl.tree.leaves<tl.Tensor | null>(found[i]!);
+    const names = flat(grad[what]);
+    equal(`${at} number of gradients of ${what}`, leaves.length, names.length);
+    names.forEach((name, k) => {
+      if (name === null) equal(`${at} gradient of ${what} ${k}`, leaves[k], null);
+      else close(`${at} gradient of ${what} ${k}`, leaves[k], e.array(name), e.it.gradTol);
+    });
+  });
+}
+
+function compare(e: Evaluator, what: string, got: unknown, want: Json): void {
+  if (Array.isArray(want)) {
+    const items = got as unknown[];
+    if (!Array.isArray(got) || got.length !== want.length) return different(`${what} is ${String(got)}, Trax gives ${want.length} values`);
+    (want as readonly Json[]).forEach((w, i) => compare(e, `${what}[${i}]`, items[i], w));
+    return;
+  }
+  const { tensor, value } = want as { tensor?: string; value?: number | boolean | string | null };
+  if (tensor !== undefined) return close(what, got, e.array(tensor), e.it.tol);
+  // A tensor without axes stands for a number.
+  const plain = isTensor(got) && got.size === 1 ? got.item() : got;
+  if (typeof plain === 'number' && typeof value === 'number') closeNumber(what, plain, value, e.it.tol);
+  else equal(what, plain, value);
+}
+
+function checkFunction(e: Evaluator): void {
+  const it = e.it;
+  compare(e, 'result', e.evaluate(it.expr), it.result);
+  if (!it.grad) return;
+  const { wrt, cotangents, grads } = it.grad;
+  const run = (...xs: tl.Tensor[]): tl.Tensor[] => {
+    const variables = new Map(wrt.map((name, i) => [name, xs[i]!]));
+    return tensorsIn(new Evaluator(e.module, it, variables).evaluate(it.expr)).filter((y) => /float/.test(y.dtype));
+  };
+  const [, pullback] = tl.vjp(run, ...wrt.map((name) => e.array(name)));
+  const found = pullback(e.arrays(cotangents));
+  flat(grads).forEach((name, i) => close(`gradient ${i}`, found[i], e.array(name!), it.gradTol));
+}
+
+/** The case must be refused while it is built, initialized or called. */
+function checkError(e: Evaluator): void {
+  const it = e.it;
+  try {
+    const layer = e.evaluate(it.expr);
+    if (layer instanceof tl.Layer && it.inputs !== undefined) {
+      const signature = e.arrays(it.initInputs ?? it.inputs).map((x) => tl.signature(x));
+      const [weights, state] = layer.init(signature, { rng: it.key });
+      layer.pureFn(e.arrays(it.inputs), weights, state, it.key);
+    }
+  } catch (error) {
+    const isPlain = error instanceof tl.LayerError || error instanceof tl.TensorError || error instanceof TypeError || error instanceof RangeError;
+    if (error instanceof Missing || !isPlain) throw error;
+    equal('the message is empty', (error as Error).message === '', false);
+    return;
+  }
+  different('Trax raises an error, this does not');
+}
+
+/** A loss whose gradient with respect to the weights is the batch. */
+class GivenGradients extends tl.Layer {
+  readonly first: readonly tl.Tensor[];
+  constructor(first: readonly tl.Tensor[]) {
+    super({ nIn: first.length });
+    this.first = first;
+  }
+  override initWeightsAndState(): void {
+    this.weights = this.first.map((w) => w.add(0));
+  }
+  override forward(gradients: tl.LayerOutputs): tl.Tensor {
+    return (this.weights as tl.Tensor[]).map((w, i) => w.mul(list<tl.Tensor>(gradients)[i]!).sum()).reduce((a, b) => a.add(b));
+  }
+}
+
+function checkOptimizer(e: Evaluator): void {
+  const it = e.it;
+  const layer = new GivenGradients(e.arrays(it.weights));
+  layer.init(it.weights.map((name) => tl.signature(e.array(name))), { rng: [0, 1] });
+  const trainer = new tl.Trainer(layer, e.evaluate(it.expr) as tl.Optimizer);
+  it.steps.forEach((step, i) => {
+    const [, stats] = trainer.oneStep(e.arrays(step.grads), [0, i], { step: step.step });
+    const weights = tensorsIn(layer.weights);
+    step.weights.forEach((name, k) => close(`step ${i}: weight ${k}`, weights[k], e.array(name), it.tol));
+    const slots = tensorsIn(trainer.slots);
+    equal(`step ${i}: number of slots`, slots.length, step.slots.length);
+    step.slots.forEach((name, k) => close(`step ${i}: slot ${k}`, slots[k], e.array(name), it.tol));
+    closeNumber(`step ${i}: norm of the gradients`, stats.gradientsL2, step.metrics.gradients_l2, { rtol: 1e-5, atol: 0 });
+    closeNumber(`step ${i}: norm of the weights`, stats.weightsL2, step.metrics.weights_l2, { rtol: 1e-5, atol: 0 });
+  });
+}
+
+function checkSchedule(e: Evaluator): void {
+  const rate = e.evaluate(e.it.expr) as tl.Schedule;
+  // Trax computes rates in float32, which loses digits of large steps.
+  e.it.points.forEach(([step, want]) => closeNumber(`rate at ${step}`, rate(step), want, { rtol: 5e-5, atol: 1e-9 }));
+}
+
+const checks = { layer: checkLayer, function: checkFunction, error: checkError, optimizer: checkOptimizer, schedule: checkSchedule };
+
+/** Builds and runs a case; throws what does not come out as recorded. */
+export function checkCase(module: Module, it: Case): void {
+  tl.tidy(() => {
+    checks[it.kind](new Evaluator(module, it));
+  });
+}
