@@ -334,6 +334,9 @@ export class Layer extends Callable {
 
   /** Computes outputs; the method that a class of its own defines. In it, `this.weights`, `this.state` and `this.rng` are those of the call. */
   forward(inputs: LayerOutputs): Tensor | readonly Tensor[] {
+    if (this.#running !== null) {
+      throw new TypeError(`${this.name} does not define forward(inputs)`);
+    }
     return invoke(this, inputs, {});
   }
 

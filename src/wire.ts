@@ -102,6 +102,10 @@ function carried(thrown: unknown): unknown {
   return isObject ? thrown : new Error(String(thrown), { cause: thrown });
 }
 
+/** How deep functions may call layers that call functions; without end, that would overflow the stack of the process. */
+const DEEPEST = 100;
+let depth = 0;
+
 /**
  * A function as the addon calls it. Tensors made in it live until it returns, unless it returns them or gives them to `keep`.
  *
@@ -110,11 +114,17 @@ function carried(thrown: unknown): unknown {
 export function hostFunction(what: string, f: (...args: never[]) => unknown): (args: unknown[]) => unknown {
   return (args) =>
     scoped(() => {
+      if (depth === DEEPEST) {
+        throw new RangeError(`${what} was called ${DEEPEST} levels deep: does a layer call itself?`);
+      }
       let result: unknown;
+      depth += 1;
       try {
         result = f(...(args.map((arg) => decode(arg)) as never[]));
       } catch (thrown) {
         throw carried(thrown);
+      } finally {
+        depth -= 1;
       }
       if (isThenable(result)) {
         throw new TypeError(`${what} must be synchronous, but it returned a promise`);
