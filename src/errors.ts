@@ -97,7 +97,8 @@ interface NativeDetails {
 function layerError(code: ErrorCode, message: string, details: NativeDetails): Error {
   const { path, phase, inputs } = details;
   const createdAt = details.layer === null ? undefined : callerIn(creationSites.get(details.layer)?.stack);
-  const where = path.length > 0 ? `${path.join(' > ')} (${phase}): ` : '';
+  const names = path.map((name) => name || '(unnamed)');
+  const where = path.length > 0 ? `${names.join(' > ')} (${phase}): ` : '';
   const given = inputs.length > 0 ? ` · inputs ${inputs.join(', ')}` : '';
   const made = createdAt === undefined ? '' : ` · created at ${createdAt}`;
   return new LayerError(code, `[${code}] ${where}${message}${given}${made}`, { path, phase, inputs, createdAt });

@@ -10,6 +10,7 @@ import { native } from './native.js';
 import { asTensor, type Signature, type TensorLike } from './ops.js';
 import { constructLayer } from './options.js';
 import { keyWords, type Key } from './random.js';
+import { checked } from './signature.js';
 import { idOf, Tensor, wrap } from './tensor.js';
 import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
 
@@ -241,20 +242,20 @@ export class Layer extends Callable {
     signature: Signature | readonly Signature[],
     options: { readonly rng?: Key | null; readonly useCache?: boolean } = {},
   ): [weights: Nest, state: Nest] {
-    const made = native.layerInit(this.#id, signature, words(options.rng), options.useCache ?? false);
+    const made = native.layerInit(this.#id, checked(signature), words(options.rng), options.useCache ?? false);
     const [weights, state] = made as [unknown, unknown];
     return [decode(weights, GET_WEIGHTS_FROM_CACHE) as Nest, decode(state, GET_STATE_FROM_CACHE) as Nest];
   }
 
   /** Signatures of the outputs for inputs of a signature; needs no weights. */
   outputSignature(signature: Signature | readonly Signature[]): Signature | Signature[] {
-    const outputs = native.outputSignature(this.#id, signature) as Signature[];
+    const outputs = native.outputSignature(this.#id, checked(signature)) as Signature[];
     return outputs.length === 1 ? outputs[0]! : outputs;
   }
 
   /** Signatures of the weights and state for inputs of a signature. */
   weightsAndStateSignature(signature: Signature | readonly Signature[]): [weights: unknown, state: unknown] {
-    const [weights, state] = native.weightsAndStateSignature(this.#id, signature) as [unknown, unknown];
+    const [weights, state] = native.weightsAndStateSignature(this.#id, checked(signature)) as [unknown, unknown];
     return [decode(weights, GET_WEIGHTS_FROM_CACHE), decode(state, GET_STATE_FROM_CACHE)];
   }
 

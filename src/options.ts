@@ -53,8 +53,8 @@ class Encoder implements Encoded {
     if (typeof x === 'number') {
       return Number.isFinite(x) ? x : { $number: String(x) };
     }
-    if (typeof x === 'bigint' || typeof x === 'symbol') {
-      throw new TypeError(`${this.kind}: \`${path}\` cannot be a ${typeof x}`);
+    if (typeof x === 'bigint' || typeof x === 'symbol' || x === undefined) {
+      throw new TypeError(`${this.kind}: \`${path}\` cannot be ${x === undefined ? 'undefined' : `a ${typeof x}`}`);
     }
     const layer = layers.idOf(x);
     if (layer !== undefined) {
@@ -134,5 +134,7 @@ export function makeInitializer(kind: string, options: object): KernelInitialize
   const initialize: KernelInitializer = (shape, key) =>
     withEncoded(kind, options, (o) => wrap(native.initialize(kind, o.json, o.tensors, shape, keyWords(key))));
   registered.set(initialize, { tag: '$initializer', kind, options });
+  // A layer that uses it reads its options, so wrong ones are an error here, not at the first use.
+  native.releaseLayer(constructLayer('Weights', { initializer: initialize, shape: [] }));
   return initialize;
 }
