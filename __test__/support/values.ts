@@ -1,0 +1,19 @@
+import { type ExecutionContext } from 'ava';
+import * as tl from '../../src/index.js';
+
+/** A float32 signature. */
+export function f32(shape: readonly number[]): tl.Signature {
+  return { shape, dtype: 'float32' };
+}
+
+/** The values of nested tensors, nested in the same way. */
+export function values(nest: unknown): unknown {
+  return tl.tree.map((leaf: unknown) => (leaf instanceof tl.Tensor ? leaf.array() : leaf), nest as tl.Tree<unknown>);
+}
+
+/** Asserts that a tensor holds these values, but for float32 rounding. */
+export function close(t: ExecutionContext, x: tl.Tensor, wanted: tl.Nested, tolerance = 1e-6): void {
+  const [got, want] = [x, tl.tensor(wanted, null, { dtype: 'float32' })].map((v) => Array.from(v.cast('float32').dataSync() as Float32Array));
+  t.deepEqual(x.shape, tl.tensor(wanted).shape);
+  got!.forEach((g, i) => t.true(Math.abs(g - want![i]!) <= tolerance * Math.max(1, Math.abs(want![i]!)), `[${i}] is ${g}, not ${want![i]}`));
+}
