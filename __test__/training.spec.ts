@@ -28,6 +28,7 @@ async function* batches(n: number): AsyncGenerator<tl.Tensor[]> {
 
 const adam = (): tl.Optimizer => tl.optimizers.Adam({ learningRate: 0.01 });
 const rng: tl.Key = [0, 5];
+const rates = (step: number): number => 0.01 / (step + 1);
 
 test('oneStep lowers the loss and says what it measured', (t) => {
   const trainer = new tl.Trainer(model(), adam());
@@ -58,9 +59,9 @@ test('fit takes batches from an async iterator, reports, and ends with the steps
   t.is(report.losses.length, 40);
   t.true(report.losses.at(-1)! < report.losses[0]!);
   t.true(seen.length > 0);
-  t.deepEqual(seen.map((p) => p.step), seen.map((p) => p.step).sort((a, b) => a - b));
+  t.deepEqual(seen.map((p) => p.step), seen.map((p) => p.step).toSorted((a, b) => a - b));
   const last = seen.at(-1)!;
-  t.is(last.loss, report.losses[last.done - 1]);
+  t.is(last.loss, report.losses[last.done - 1]!);
   t.is(last.items, last.done * rows * depth);
   const short = await trainer.fit(batches(3), { steps: 40, rng, firstStep: 40 });
   t.is(short.steps, 3);
@@ -68,7 +69,6 @@ test('fit takes batches from an async iterator, reports, and ends with the steps
 
 test('fit does the same as oneStep, bit for bit', async (t) => {
   const [a, b] = [model(), model()];
-  const rates = (step: number): number => 0.01 / (step + 1);
   const { losses } = await new tl.Trainer(a, adam()).fit(batches(5), { steps: 5, rng, schedule: rates });
   const trainer = new tl.Trainer(b, adam());
   const expected = Array.from({ length: 5 }, (_, step) => trainer.oneStep(batch(step), tl.random.foldIn(rng, step), { step, learningRate: rates(step) })[0]);

@@ -133,7 +133,7 @@ function described(x: unknown): unknown {
   if (Array.isArray(x)) return x.map(described);
   if (x === tl.GET_WEIGHTS_FROM_CACHE) return { cached: 'weights' };
   if (x === tl.GET_STATE_FROM_CACHE) return { cached: 'state' };
-  const fields = Object.entries(x as object).sort(([a], [b]) => (a < b ? -1 : 1));
+  const fields = Object.entries(x as object).toSorted(([a], [b]) => (a < b ? -1 : 1));
   return { dict: Object.fromEntries(fields.map(([key, value]) => [key, described(value)])) };
 }
 
