@@ -1,0 +1,132 @@
+/** The benchmarks' protocol, values and report; no test rests on a time. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+import { drawChart } from '../bench/chart.js'
+import { measure, type Result, summarize } from '../bench/measure.js'
+import { table, time, verdicts } from '../bench/report.js'
+import { NO_RIVALS, rivals, tallow } from '../bench/rivals.js'
+import { NotAvailable, Worker } from '../bench/worker.js'
+import { root, run } from './support/process.js'
+
+const once = { minSeconds: 1e-3, minReps: 2, maxReps: 3 }
+const lm = { vocab: 16, d_model: 8, d_ff: 16, layers: 1, heads: 2 }
+
+test('a case through the protocol: it is prepared, repeated, ended', async t => {
+  const [worker, info] = await Worker.prepare(tallow(), 'gemm', { b: 2, m: 3, k: 4, n: 5 }, 1)
+  t.is(info.flops, 240)
+  const { ms, peak } = await worker.run(once)
+  t.true(ms.length >= 2 && ms.length <= 3)
+  t.true(ms.every(([wall, cpu]) => wall >= 0 && cpu >= 0))
+  t.true(peak > 1)
+  await worker.end()
+})
+
+test('a training step of a Transformer starts at the loss of a guess, and learns', async t => {
+  const [worker, { value, tokens }] = await Worker.prepare(tallow(), 'train_lm', { ...lm, batch: 2, length: 4 }, 1)
+  t.teardown(() => worker.end())
+  t.is(tokens, 8)
+  t.true(Math.abs((value as number) - Math.log(16)) < 1.5, String(value))
+})
+
+test('decoding gives as many ids of the vocabulary as asked for', async t => {
+  const [worker, { value }] = await Worker.prepare(tallow(), 'decode', { ...lm, tokens: 6 }, 1)
+  t.teardown(() => worker.end())
+  const ids = value as number[]
+  t.is(ids.length, 6)
+  t.true(ids.every(id => Number.isInteger(id) && id >= 0 && id < 16))
+})
+
+test('every elementwise case runs', async t => {
+  const kinds = [
+    { kind: 'layernorm', rows: 2, cols: 4 },
+    { kind: 'xent', rows: 2, cols: 4 },
+    { kind: 'gelu', n: 4 },
+    { kind: 'gelu_fb', n: 4 },
+    { kind: 'embgrad', vocab: 8, d: 4, ids: 3 },
+    { kind: 'dropout', n: 8, rate: 0.5 },
+  ]
+  for (const params of kinds) {
+    const { results, failures } = await measure({ suite: 'elementwise', name: params.kind, params, threads: 1 }, [tallow()], 1, once)
+    t.deepEqual(failures, [])
+    t.is(results.length, 1, params.kind)
+  }
+})
+
+test('what tallow has not is passed over; what fails is reported', async t => {
+  await t.throwsAsync(Worker.prepare(tallow(), 'brewing', {}, 1), { instanceOf: NotAvailable, message: 'NotImplementedError: brewing' })
+  const c = { suite: 'gemm', name: 'none', params: { b: 1, m: 2, k: 2, n: 2 }, threads: 1 }
+  const gone = { name: 'gone', command: [process.execPath, '-e', ''] }
+  const { results, failures } = await measure(c, [gone, tallow()], 2, once)
+  t.deepEqual(results.map(({ implementation }) => implementation), ['tallow'])
+  t.deepEqual(failures.map(({ implementation, error }) => [implementation, error]), [['gone', 'the process ended']])
+})
+
+test('the first result of a Dense(4) has four numbers', async t => {
+  const { code, output } = await run(process.execPath, ['bench/startup/dense.mjs'])
+  t.deepEqual([code, output.trim()], [0, '4'])
+})
+
+test('rivals are those that the environment names', t => {
+  t.deepEqual(rivals({}), [])
+  const env = { BENCH_ANCHORS: '/anchors', BENCH_TORCH_PY: '/py', BENCH_JS: '/js' }
+  t.deepEqual(rivals(env).map(({ name }) => name), ['torch', 'tfjs-wasm', 'tfjs-cpu', 'ort-node'])
+  t.deepEqual(rivals(env)[0]!.command, ['/py', '-W', 'ignore', '/anchors/torch_anchor.py', '--serve'])
+})
+
+const c = { suite: 'gemm', name: 'small', params: {}, threads: 1 }
+const own = summarize(c, 'tallow', { flops: 4e9 }, [[4, 5], [2, 3], [3, 3]], 10)
+const rival = summarize(c, 'rival', {}, [[6, 6], [3, 3]], 10)
+
+test('a summary keeps the least, the median and the rate', t => {
+  const { min, median, cpu, rate, rateUnit } = own
+  t.deepEqual({ min, median, cpu, rate, rateUnit }, { min: 2, median: 3, cpu: 3, rate: 2000, rateUnit: 'GFLOP/s' })
+  t.is(summarize(c, 'tallow', { inner: 1000 }, [[1, 1]], 0).min, 1e-3)
+})
+
+test('the table shows rates, the share of the peak, and ratios', t => {
+  const [head, row] = table([own, rival], new Map([[1, 2500]])).split('\n')
+  t.deepEqual(head!.trim().split(/ {2,}/), ['threads', 'least', 'median', 'rate', 'of peak', 'rival'])
+  t.deepEqual(row!.split(/ {2,}/), ['gemm small', '1', '2.00 ms', '3.00 ms', '2,000 GFLOP/s', '80 %', '1.50×'])
+  t.deepEqual(verdicts([own, rival]), ['rival: tallow is the faster in 1 of 1 cases; median ratio 1.50×'])
+  t.deepEqual([5.6e-4, 0.0251, 2.513, 1200].map(time), ['560 ns', '25.1 µs', '2.51 ms', '1.20 s'])
+})
+
+test('the chart has a row a case and names every implementation', async t => {
+  const svg = await drawChart([own, rival] as Result[])
+  t.regex(svg, /^<svg/)
+  for (const text of ['gemm small, 1 thread', 'tallow', 'rival']) t.true(svg.includes(text), text)
+})
+
+test('npm run bench measures one case, prints it, writes results and a chart', async t => {
+  const out = mkdtempSync(join(tmpdir(), 'tallow-bench-'))
+  t.teardown(() => rmSync(out, { recursive: true, force: true }))
+  const flags = ['--case', 'add4', '--threads', '1', '--rounds', '1', '--min-seconds', '0.001', '--out', out]
+  const env = Object.fromEntries(['ANCHORS', 'RS', 'JS', 'TORCH_PY', 'JAX_PY', 'TRAX_PY'].map(name => [`BENCH_${name}`, '']))
+  const { code, output } = await run(process.execPath, ['--import=tsx', 'bench/main.ts', ...flags], { env })
+  t.is(code, 0, output)
+  t.true(output.includes(NO_RIVALS))
+  t.regex(output, /^js_overhead add4 +1 /m)
+  const { results } = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as { results: Result[] }
+  t.deepEqual(results.map(r => [r.suite, r.case, r.threads, r.implementation]), [['js_overhead', 'add4', 1, 'tallow']])
+  t.true(readFileSync(join(out, 'chart.svg'), 'utf8').startsWith('<svg'))
+})
+
+test('an unknown suite, case or flag is one line and a failure', async t => {
+  for (const [flags, message] of [
+    [['--suite', 'brewing'], /^--suite: there is no suite brewing; there are gemm, /],
+    [['--case', 'tea'], /^--case: there is no case tea; /],
+    [['--nope'], /^unknown option '--nope'/],
+  ] as const) {
+    const { code, output } = await run(process.execPath, ['--import=tsx', 'bench/main.ts', ...flags])
+    t.is(code, 1)
+    t.is(output.trim().split('\n').length, 1, output)
+    t.regex(output, message)
+  }
+})
+
+test('the cases are those that the suites know', t => {
+  const cases = JSON.parse(readFileSync(join(root, 'bench', 'cases.json'), 'utf8')) as Record<string, object>
+  t.deepEqual(Object.keys(cases), ['gemm', 'train_lm', 'decode', 'elementwise', 'js_overhead'])
+})

@@ -1,0 +1,73 @@
+/** Who is measured: tallow, and the rivals that environment variables name. */
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+
+/** A program that speaks the protocol of bench/anchor.mjs. */
+export interface Implementation {
+  readonly name: string
+  readonly command: readonly string[]
+  /** The program that ends after its first `Dense(4)`. */
+  readonly startup?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+}
+
+const bench = join(__dirname)
+
+/** tallow as built here, or another build of it. */
+export function tallow(name = 'tallow', entry?: string): Implementation {
+  return {
+    name,
+    command: [process.execPath, join(bench, 'anchor.mjs'), '--serve', ...(entry === undefined ? [] : ['--package', resolve(entry)])],
+    startup: [process.execPath, join(bench, 'startup', 'dense.mjs'), ...(entry === undefined ? [] : [resolve(entry)])],
+  }
+}
+
+/** Why no rival is measured. */
+export const NO_RIVALS =
+  'No rivals are set up, so tallow is measured alone. To measure beside them, set BENCH_ANCHORS to the folder of their anchors ' +
+  'and, for each that is installed, BENCH_TORCH_PY, BENCH_JAX_PY, BENCH_TRAX_PY with BENCH_TRAX_SRC (Python programs), ' +
+  'BENCH_JS (a folder with tfjs and onnxruntime-node) or BENCH_RS (a folder with anchor-rs-v3 and anchor-rs-v4).'
+
+/**
+ * The rivals that are set up.
+ *
+ * @param env - environment variables; see {@link NO_RIVALS}
+ */
+export function rivals(env: NodeJS.ProcessEnv): Implementation[] {
+  const anchors = env['BENCH_ANCHORS']
+  const found: Implementation[] = []
+  const rust = env['BENCH_RS']
+  for (const version of rust === undefined ? [] : ['v3', 'v4']) {
+    const program = join(rust!, `anchor-rs-${version}`)
+    if (existsSync(program)) found.push({ name: `gemm-${version}`, command: [program, '--impl', 'gemm', '--serve'] })
+  }
+  if (anchors === undefined || anchors === '') return found
+  const script = (...parts: string[]): string => resolve(anchors, ...parts)
+  const python = (name: string, program: string | undefined, env: Record<string, string> = {}): void => {
+    if (program === undefined || program === '') return
+    found.push({
+      name,
+      command: [program, '-W', 'ignore', script(`${name}_anchor.py`), '--serve'],
+      startup: [program, '-W', 'ignore', script('startup', `${name}_dense.py`)],
+      env,
+    })
+  }
+  python('torch', env['BENCH_TORCH_PY'])
+  python('jax', env['BENCH_JAX_PY'])
+  python('trax', env['BENCH_TRAX_PY'], { PYTHONPATH: env['BENCH_TRAX_SRC'] ?? '' })
+  if (env['BENCH_JS']) {
+    for (const name of ['tfjs-wasm', 'tfjs-cpu']) {
+      found.push({
+        name,
+        command: [process.execPath, script('tfjs_anchor.mjs'), '--impl', name, '--serve'],
+        startup: [process.execPath, script('startup', 'tfjs_dense.mjs'), name],
+      })
+    }
+    found.push({
+      name: 'ort-node',
+      command: [process.execPath, script('ort_anchor.mjs')],
+      startup: [process.execPath, script('startup', 'ort_dense.mjs')],
+    })
+  }
+  return found
+}

@@ -1,0 +1,128 @@
+/**
+ * What one repetition of each case does, in tallow. `build(tl, suite, params)` gives `[repeat, info]`; `info` may hold
+ * `flops`, `tokens` and `inner` (elementary operations in one repetition). A repetition returns when its results are in memory.
+ */
+
+/** An error whose text tells a driver to pass the case over. */
+const unknown = what => new Error(`NotImplementedError: ${what}`)
+
+/** Normal draws, another key for each tensor of a case. */
+function normals(tl) {
+  let drawn = 0
+  return (...shape) => tl.random.normal(tl.random.foldIn(tl.random.key(0), drawn++), shape)
+}
+
+/** Ids in `1..vocab-1`. */
+const tokens = (tl, shape, vocab) => tl.random.randint(tl.random.key(1), shape, 1, vocab)
+
+function gemm(tl, { b, m, k, n }) {
+  const normal = normals(tl)
+  const [x, y] = b > 1 ? [normal(b, m, k), normal(b, k, n)] : [normal(m, k), normal(k, n)]
+  return [() => tl.matmul(x, y).dispose(), { flops: 2 * b * m * k * n }]
+}
+
+const transformer = (tl, p, options) =>
+  tl.models.TransformerLM(p.vocab, { dModel: p.d_model, dFf: p.d_ff, nLayers: p.layers, nHeads: p.heads, dropout: 0, ...options })
+
+function trainStep(tl, p) {
+  const model = tl.Serial(transformer(tl, p, { maxLen: p.length, mode: 'train' }), tl.WeightedCategoryCrossEntropy())
+  const ids = tokens(tl, [p.batch, p.length], p.vocab)
+  const batch = [ids, ids, tl.ones([p.batch, p.length])]
+  model.init(tl.signature(batch), { rng: tl.random.key(0) })
+  const trainer = new tl.Trainer(model, tl.optimizers.Adam({ learningRate: 1e-3 }))
+  let step = 0
+  const repeat = () => {
+    const [loss] = trainer.oneStep(batch, [0, step], { step })
+    step += 1
+    return loss
+  }
+  return [repeat, { tokens: p.batch * p.length }]
+}
+
+/** Greedy: each token is read by the host, and is the next input. */
+function decode(tl, p) {
+  const model = transformer(tl, p, { maxLen: p.tokens, mode: 'predict' })
+  const first = tl.zeros([1, 1], { dtype: 'int32' })
+  model.init(tl.signature(first), { rng: tl.random.key(0) })
+  const start = model.state
+  const repeat = () =>
+    tl.tidy(() => {
+      model.state = start
+      const ids = []
+      let token = first
+      for (let i = 0; i < p.tokens; i += 1) {
+        token = model(token).argmax(-1)
+        ids.push(token.item())
+      }
+      return ids
+    })
+  return [repeat, { tokens: p.tokens }]
+}
+
+/** Forward, and backward from a fixed cotangent to every input. */
+function forwardBackward(tl, f, ...inputs) {
+  const cotangent = tl.tidy(() => tl.onesLike(f(...inputs)))
+  const repeat = () =>
+    tl.tidy(() => {
+      const [, pullback] = tl.vjp(f, ...inputs)
+      pullback(cotangent)
+    })
+  return [repeat, {}]
+}
+
+/** A layer whose weights are arguments, so that they get gradients. */
+function layerForwardBackward(tl, layer, x, ...others) {
+  const [weights, state] = layer.init(tl.signature(others.length > 0 ? [x, ...others] : x), { rng: tl.random.key(0) })
+  const call = (x, weights) => layer.pureFn(others.length > 0 ? [x, ...others] : x, weights, state)[0]
+  return tl.tree.leaves(weights).length > 0
+    ? forwardBackward(tl, call, x, weights)
+    : forwardBackward(tl, x => call(x, weights), x)
+}
+
+function elementwise(tl, p) {
+  const normal = normals(tl)
+  switch (p.kind) {
+    case 'layernorm':
+      return layerForwardBackward(tl, tl.LayerNorm(), normal(p.rows, p.cols))
+    case 'xent': {
+      const targets = tl.random.randint(tl.random.key(1), [p.rows], 0, p.cols)
+      return layerForwardBackward(tl, tl.CategoryCrossEntropy(), normal(p.rows, p.cols), targets)
+    }
+    case 'gelu': {
+      const x = normal(p.n)
+      return [() => x.gelu(false).dispose(), {}]
+    }
+    case 'gelu_fb':
+      return forwardBackward(tl, x => x.gelu(false), normal(p.n))
+    case 'embgrad': {
+      const ids = tl.random.randint(tl.random.key(1), [p.ids], 0, p.vocab)
+      return forwardBackward(tl, table => table.take(ids, 0), normal(p.vocab, p.d))
+    }
+    case 'dropout': {
+      const layer = tl.Dropout({ rate: p.rate, mode: 'train' })
+      const x = normal(p.n)
+      layer.init(tl.signature(x), { rng: tl.random.key(0) })
+      let call = 0
+      return [() => layer(x, { rng: [0, call++] }).dispose(), {}]
+    }
+    default:
+      throw unknown(`elementwise ${p.kind}`)
+  }
+}
+
+function overhead(tl, { n, inner }) {
+  const normal = normals(tl)
+  const [x, y] = [normal(n), normal(n)]
+  const repeat = () => {
+    for (let i = 0; i < inner; i += 1) x.add(y).dispose()
+  }
+  return [repeat, { inner }]
+}
+
+const suites = { gemm, train_lm: trainStep, decode, elementwise, js_overhead: overhead }
+
+/** One case, ready to be repeated: `[repeat, info]`. */
+export function build(tl, suite, params) {
+  if (!Object.hasOwn(suites, suite)) throw unknown(suite)
+  return suites[suite](tl, params)
+}
