@@ -16,7 +16,7 @@ use std::{
     rc::Rc,
     sync::{
         atomic::{AtomicBool, Ordering::Relaxed},
-        Arc,
+        Arc, Once,
     },
 };
 use tallow_layers::LayerRef;
@@ -73,6 +73,8 @@ thread_local! {
 /// Called once by `native.ts`: starts this environment's tables. `make_error` builds the exceptions to throw; `idle` does nothing.
 #[napi(ts_args_type = "makeError: (code: string, message: string, details: string | null) => Error, idle: () => void")]
 pub fn connect(env: Env, make_error: ErrorFactory, idle: Function<(), Unknown<'static>>) -> Result<()> {
+    static ALLOCATOR: Once = Once::new();
+    ALLOCATOR.call_once(crate::allocator::keep_freed_memory);
     let key = env.raw() as usize;
     let closing: Arc<AtomicBool> = Arc::default();
     let environment = Environment {

@@ -5,6 +5,7 @@
 // The macros of napi register nothing in a test build, so that there everything exported looks unused.
 #![cfg_attr(test, allow(dead_code))]
 
+mod allocator;
 mod args;
 mod compute;
 mod data;
