@@ -6,6 +6,11 @@ export function f32(shape: readonly number[]): tl.Signature {
   return { shape, dtype: 'float32' };
 }
 
+/** A float32 tensor, of whole numbers too. */
+export function floats(data: tl.TensorData): tl.Tensor {
+  return tl.tensor(data, null, { dtype: 'float32' });
+}
+
 /** The values of nested tensors, nested in the same way. */
 export function values(nest: unknown): unknown {
   return tl.tree.map((leaf: unknown) => (leaf instanceof tl.Tensor ? leaf.array() : leaf), nest as tl.Tree<unknown>);

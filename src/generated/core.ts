@@ -40,7 +40,8 @@ export interface DenseOptions {
  * Formula: `y = x · w + b`. Shapes: `[..., m]` to `[..., nUnits]`; `m` is fixed when weights are made.
  * Weights: the tuple `(w, b)` with `w: [m, nUnits]` and `b: [nUnits]`, or `w` alone without a bias. No state; the same in
  * every mode. The result has the wider of the types of input and weights.
- * Errors: `ShapeMismatch` for an input without axes, or whose last axis is not the one weights were made for.
+ * Errors: `ShapeMismatch` for an input without axes, or whose last axis is not the one weights were made for;
+ * `WeightsMismatch` for weights of other shapes.
  * @param nUnits - Width of the layer: size of the output's last axis.
  * @param options - See the options type.
  */

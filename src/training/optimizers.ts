@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { native } from '../native.js';
 
 /** An optimizer with its options; the trainer keeps its slots. */
 export class Optimizer {
@@ -24,5 +25,6 @@ export class Optimizer {
 
 /** An optimizer of a registered kind. */
 export function makeOptimizer(kind: string, options: object): Optimizer {
+  native.checkOptimizer(kind, JSON.stringify(options));
   return new Optimizer(kind, options);
 }

@@ -104,7 +104,7 @@ impl ShapeSpec {
             return Ok(());
         }
         let shapes: Vec<String> = specs.iter().map(|s| format!("{:?}", s.shape)).collect();
-        Err(Error::shape(format!("shapes {} do not fit '{}'", shapes.join(", "), self.text)))
+        Err(Error::shape(format!("expected shapes '{}', got {}", self.text, shapes.join(", "))))
     }
 }
 
@@ -159,7 +159,7 @@ impl Contract {
 
 fn explain(e: Error, side: &str, message: Option<&str>) -> Error {
     let more = message.map_or(String::new(), |m| format!(" ({m})"));
-    Error::shape(format!("{} of the {side}{more}", e.message()))
+    Error::shape(format!("{side}: {}{more}", e.message()))
 }
 
 /// Checks inputs against the left side of a specification such as `'bld,b1l->bld'`; for layers whose shapes Trax asserts.

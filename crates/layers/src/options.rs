@@ -79,9 +79,28 @@ pub fn object<'a>(kind: &str, v: &'a Value, known: &[&str]) -> Result<&'a serde_
     Ok(map)
 }
 
+/// The option that was probably meant: the same but for case and underscores, one with the key in it, or a misspelt one.
 fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = |s: &str| s.to_lowercase().replace('_', "");
-    known.iter().find(|k| plain(k) == plain(key)).copied()
+    let key = plain(key);
+    let within = |k: &str| key.len() > 2 && (k.contains(&key) || k.len() > 2 && key.contains(k));
+    let misspelt = |k: &str| edits(&key, k) <= 2.min(key.len() / 3);
+    let ways: [&dyn Fn(&str) -> bool; 3] = [&|k| k == key, &misspelt, &within];
+    ways.iter().find_map(|fits| known.iter().find(|k| fits(&plain(k))).copied())
+}
+
+/// How many letters must be changed, added or taken away to make `b` of `a` (Levenshtein's distance).
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.chars().count()]
 }
 
 /// The value of one option: `None` if it is left out (or an explicit null that means the default).
@@ -119,7 +138,7 @@ pub fn show(v: &Value) -> String {
             ("$fn", "a function"),
             ("$tensor", "a tensor"),
             ("$initializer", "an initializer"),
-            ("$factory", "a layer factory"),
+            ("$factory", "a layer factory that was not called"),
         ] {
             if o.contains_key(tag) {
                 return word.to_string();
@@ -192,4 +211,25 @@ macro_rules! options {
     (@default $t:ty, $d:expr) => { Some({ let d: $t = $d; $crate::options::OptionType::show(&d) }) };
     (@rest) => { None };
     (@rest $r:literal) => { Some($r) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probable_option_is_found() {
+        let known = ["nUnits", "useBias", "kernelInitializer", "nHeads"];
+        for (key, meant) in [
+            ("n_units", Some("nUnits")),
+            ("useBais", Some("useBias")),
+            ("heads", Some("nHeads")),
+            ("initializer", Some("kernelInitializer")),
+            ("colour", None),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(key, &known), meant, "{key}");
+        }
+        assert_eq!((edits("kitten", "sitting"), edits("", "abc"), edits("abc", "")), (3, 3, 3));
+    }
 }

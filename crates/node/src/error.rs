@@ -64,7 +64,9 @@ impl Failure {
                 (None, Some(layer)) => Failure::Layer(layer.clone()).into_js(env, environment),
                 (None, None) => make(code(e.kind()), e.message().to_owned(), None),
             },
-            Failure::Disposed => make("Disposed", "it was disposed and can no longer be used".to_owned(), None),
+            Failure::Disposed => {
+                make("Disposed", "a tensor was used after dispose(), or after the tidy() that made it".to_owned(), None)
+            }
             Failure::Type(message) => make("TypeError", message, None),
             Failure::Internal(message) => make("Internal", message, None),
         }

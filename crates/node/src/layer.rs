@@ -11,8 +11,8 @@ use napi_derive::napi;
 use serde_json::Value;
 use std::sync::Arc;
 use tallow_layers::{
-    self as layers, build, build::References, layer::print, registry, HostFnRef, HostValue, LayerRef, Mode, Store,
-    TensorSpec, Tree,
+    self as layers, build, build::References, layer::print, options::OptionType, registry, HostFnRef, HostValue,
+    LayerRef, Mode, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 
@@ -155,8 +155,9 @@ pub fn release_layer(env: Env, id: f64) -> Result<()> {
 #[napi]
 pub fn with_mode(env: Env, id: f64, mode: String) -> Result<f64> {
     run(&env, |e| {
-        let mode = <Mode as tallow_layers::options::OptionType>::parse(&Value::String(mode.clone()));
-        let mode = mode.ok_or_else(|| tallow_layers::Error::option(format!("unknown mode {mode:?}")))?;
+        let expected = <Mode as OptionType>::EXPECTED;
+        let wrong = || tallow_layers::Error::option(format!("`mode` must be {expected}, got {mode:?}"));
+        let mode = <Mode as OptionType>::parse(&Value::String(mode.clone())).ok_or_else(wrong)?;
         Ok(e.insert_layer(layers::with_mode(&e.layer(id)?, mode)))
     })
 }

@@ -67,6 +67,15 @@ pub fn new_trainer(env: Env, model: f64, optimizer: String, options: String) -> 
     })
 }
 
+/// Refuses an optimizer that cannot be made.
+#[napi]
+pub fn check_optimizer(env: Env, kind: String, options: String) -> Result<()> {
+    run(&env, |_| {
+        optimizers::construct(&kind, &parsed(&options)?)?;
+        Ok(())
+    })
+}
+
 /// The learning rate of a registered schedule at a step.
 #[napi]
 pub fn schedule_rate(env: Env, kind: String, options: String, step: f64) -> Result<f64> {

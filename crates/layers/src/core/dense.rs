@@ -11,7 +11,8 @@ options! {
     /// Formula: `y = x · w + b`. Shapes: `[..., m]` to `[..., nUnits]`; `m` is fixed when weights are made.
     /// Weights: the tuple `(w, b)` with `w: [m, nUnits]` and `b: [nUnits]`, or `w` alone without a bias. No state; the same in
     /// every mode. The result has the wider of the types of input and weights.
-    /// Errors: `ShapeMismatch` for an input without axes, or whose last axis is not the one weights were made for.
+    /// Errors: `ShapeMismatch` for an input without axes, or whose last axis is not the one weights were made for;
+    /// `WeightsMismatch` for weights of other shapes.
     pub struct DenseOptions for "Dense" ("nUnits") {
         /// Width of the layer: size of the output's last axis.
         n_units "nUnits": Dim,
@@ -86,8 +87,15 @@ impl Leaf for Dense {
         } else {
             (call.w.one()?, None)
         };
-        let n = last_axis(x.shape())?;
-        if w.rank() == 2 && w.shape()[0] != n {
+        let (n, units) = (last_axis(x.shape())?, self.0.n_units.0);
+        let bias_fits = b.is_none_or(|b| b.shape() == [units]);
+        if w.rank() != 2 || w.shape()[1] != units || !bias_fits {
+            let bias = b.map_or(String::new(), |b| format!(" and {:?}", b.shape()));
+            let wanted = if b.is_some() { format!(" and [{units}]") } else { String::new() };
+            let message = format!("weights must have shapes [{n}, {units}]{wanted}, got {:?}{bias}", w.shape());
+            return Err(Error::new("WeightsMismatch", message));
+        }
+        if w.shape()[0] != n {
             return Err(Error::shape(format!("last axis is {n}, weights were made for {}", w.shape()[0])));
         }
         Ok(ops::dense(x, w, b)?.into())

@@ -1,0 +1,75 @@
+/** What the compiler refuses, and the types it finds. */
+import { expectTypeOf } from 'expect-type'
+import * as tl from '../../src/index.js'
+
+const x = tl.ones([2, 3])
+const dense = tl.Dense(4)
+
+expectTypeOf(dense).toEqualTypeOf<tl.Layer>()
+expectTypeOf(tl.Serial(dense, [tl.Relu(), [tl.Tanh()]], null, { name: 'Model' })).toEqualTypeOf<tl.Layer>()
+expectTypeOf(dense.weights).toEqualTypeOf<tl.Nest>()
+expectTypeOf(dense.init({ shape: [2, 3], dtype: 'float32' })).toEqualTypeOf<[weights: tl.Nest, state: tl.Nest]>()
+expectTypeOf(dense.callAsync(x)).resolves.toExtend<tl.Tensor>()
+expectTypeOf(dense.withMode('eval')).toEqualTypeOf<tl.Layer>()
+expectTypeOf(tl.GlorotUniformInitializer()).toEqualTypeOf<tl.KernelInitializer>()
+expectTypeOf(tl.optimizers.Adam({ learningRate: 0.1 })).toEqualTypeOf<tl.Optimizer>()
+
+// @ts-expect-error: a positional parameter is missing
+tl.Dense()
+// @ts-expect-error: a number, not a string
+tl.Dense('4')
+// @ts-expect-error: an option misspelt
+tl.Dense(4, { useBais: false })
+// @ts-expect-error: an option of another type
+tl.Dense(4, { useBias: 1 })
+// @ts-expect-error: snake_case is Python's
+tl.Attention(8, { n_heads: 2 })
+// @ts-expect-error: a mode misspelt
+tl.Dropout({ mode: 'training' })
+// @ts-expect-error: initializers are functions
+tl.Dense(4, { kernelInitializer: 'glorot' })
+// @ts-expect-error: an initializer returns a tensor
+tl.Dense(4, { kernelInitializer: () => 3 })
+// @ts-expect-error: a number is no layer
+tl.Serial(dense, 7)
+// @ts-expect-error: a factory must be called
+tl.Serial(dense, tl.Relu)
+// @ts-expect-error: an option misspelt after rest parameters
+tl.Serial(dense, { nam: 'Model' })
+// @ts-expect-error: one layer, not a list
+tl.Scan([dense])
+// @ts-expect-error: the layer that decides is missing its choice
+tl.Cond(dense)
+// @ts-expect-error: a function returns tensors
+tl.Fn('Three', () => 3)
+// @ts-expect-error: a function returns tensors, not a promise of one
+tl.Fn('Later', async (a: tl.Tensor) => a)
+// @ts-expect-error: a mode misspelt
+dense.withMode('test')
+// @ts-expect-error: a signature has a shape
+dense.init({ dtype: 'float32' })
+// @ts-expect-error: no such dtype
+dense.init({ shape: [2, 3], dtype: 'float' })
+// @ts-expect-error: a key has two words
+dense.init({ shape: [2, 3], dtype: 'float32' }, { rng: [1, 2, 3] })
+// @ts-expect-error: an option of another library
+tl.optimizers.Adam({ lr: 0.1 })
+// @ts-expect-error: the random key is required
+void new tl.Trainer(dense, tl.optimizers.Adam()).fit([[x]], { steps: 1 })
+// @ts-expect-error: names are read-only
+dense.name = 'Other'
+
+class Mine extends tl.Layer {
+  override forward(input: tl.Tensor): tl.Tensor {
+    return input
+  }
+}
+expectTypeOf(new Mine()).toExtend<tl.Layer>()
+tl.Serial(new Mine(), dense)
+
+export class Wrong extends tl.Layer {
+  // @ts-expect-error: forward returns tensors
+  override forward(): number {
+    return 3
+  }
+}
