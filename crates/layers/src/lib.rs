@@ -17,6 +17,7 @@ pub mod attention;
 pub mod base;
 pub mod build;
 pub mod combinators;
+pub mod convolution;
 pub mod core;
 pub mod initializers;
 pub mod layer;

@@ -26,6 +26,7 @@ static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::attention::LAYERS,
     crate::base::LAYERS,
     crate::combinators::LAYERS,
+    crate::convolution::LAYERS,
     crate::core::LAYERS,
     crate::metrics::LAYERS,
     crate::normalization::LAYERS,

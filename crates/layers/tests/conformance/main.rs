@@ -8,6 +8,7 @@ mod base;
 mod case;
 mod checks;
 mod combinators;
+mod convolution;
 mod core;
 mod metrics;
 mod normalization;
@@ -21,6 +22,7 @@ fn cases() -> Vec<Case> {
         activation_fns::cases(),
         base::cases(),
         combinators::cases(),
+        convolution::cases(),
         core::cases(),
         metrics::cases(),
         normalization::cases(),

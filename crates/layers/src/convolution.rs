@@ -1,0 +1,95 @@
+//! Convolutions.
+use crate::{
+    entry,
+    initializers::{glorot_uniform, Initializer},
+    leaf, options,
+    registry::Entry,
+    Call, Dim, Error, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+};
+use tallow_tensor::{random::Key, DType};
+
+/// The layers of this module.
+pub const LAYERS: &[Entry<LayerRef>] = &[entry!("convolution", CausalDepthwiseConvOptions, causal_depthwise_conv)];
+
+options! {
+    /// Convolves each feature with its own kernel over the current and earlier positions.
+    ///
+    /// `y[b,t,d] = Σᵢ w[i,d] · x[b,t-i,d]`, zeros standing before the first position.
+    /// Shapes: `(batch, length, d) -> (batch, length, d)`. Weights: `w (kernelSize, d)`. State: none; the same in every mode.
+    /// Errors: `ShapeMismatch` unless the input has three axes and the depth the weights were made for.
+    pub struct CausalDepthwiseConvOptions for "CausalDepthwiseConv" () {
+        /// Positions a kernel reaches over, the current one included.
+        kernel_size "kernelSize": Dim = Dim(3),
+        /// Makes the kernels.
+        kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
+        /// Whether weights start as bfloat16.
+        use_bfloat16 "useBfloat16": bool = false,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct CausalDepthwiseConv(CausalDepthwiseConvOptions);
+
+impl CausalDepthwiseConv {
+    fn check(inputs: &[TensorSpec]) -> Result<[usize; 3]> {
+        match inputs[0].shape[..] {
+            [b, l, d] if inputs[0].dtype.is_float() => Ok([b, l, d]),
+            _ => Err(Error::shape(format!("expected floats of shape (batch, length, d), got {}", inputs[0]))),
+        }
+    }
+}
+
+impl Leaf for CausalDepthwiseConv {
+    fn name(&self) -> String {
+        "CausalDepthwiseConv".into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let shape = Self::check(inputs)?;
+        let weights = if self.0.use_bfloat16 { DType::BF16 } else { DType::F32 };
+        Ok(vec![TensorSpec::new(shape, inputs[0].dtype.promote(weights))])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        let [_, _, d] = Self::check(inputs)?;
+        let w = self.0.kernel_initializer.make(&[self.0.kernel_size.0, d], key.split(2)[0])?;
+        Ok(Local::weights(Tree::Leaf(if self.0.use_bfloat16 { w.cast(DType::BF16)? } else { w })))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = &call.xs[0];
+        let [_, length, d] = Self::check(&[TensorSpec::of(x)])?;
+        let w = call.w.one()?;
+        if w.shape() != [self.0.kernel_size.0, d] {
+            return Err(Error::shape(format!(
+                "last axis is {d}, weights {:?} were made for {}",
+                w.shape(),
+                w.shape().last().copied().unwrap_or(0)
+            )));
+        }
+        let mut y = x.mul(&w.index(0, 0)?)?;
+        for i in 1..self.0.kernel_size.0.min(length) {
+            let earlier = x.narrow(1, 0, length - i)?.pad(&[(0, 0), (i, 0), (0, 0)], 0.0)?;
+            y = y.add(&earlier.mul(&w.index(0, i as isize)?)?)?;
+        }
+        Ok(y.into())
+    }
+}
+
+/// See [`CausalDepthwiseConvOptions`].
+fn causal_depthwise_conv(o: CausalDepthwiseConvOptions) -> Result<LayerRef> {
+    Ok(leaf(CausalDepthwiseConv(o)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tallow_tensor::Tensor;
+
+    #[test]
+    fn each_position_sees_itself_and_earlier_ones() {
+        let layer = crate::registry::construct("CausalDepthwiseConv", &serde_json::json!({"kernelSize": 2})).unwrap();
+        let x = Tensor::from_vec(vec![1f32, 2.0, 3.0], &[1, 3, 1]).unwrap();
+        let w = Tensor::from_vec(vec![10f32, 100.0], &[2, 1]).unwrap();
+        let weights = crate::load_weights(&layer, &Tree::Leaf(w)).unwrap();
+        let (ys, _) = crate::pure_fn(&layer, vec![x], &weights, crate::Store::new(), Key::new(0)).unwrap();
+        assert_eq!(ys[0].to_vec::<f32>().unwrap(), [10.0, 120.0, 230.0]);
+    }
+}
