@@ -13,6 +13,7 @@ import { keyWords, type Key } from './random.js';
 import { checked } from './signature.js';
 import { idOf, Tensor, wrap } from './tensor.js';
 import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
+import { type CancelSignal } from './types.js';
 
 /** What a layer computes on: one tensor, or an array of as many as it takes. */
 export type LayerInputs = TensorLike | readonly TensorLike[];
@@ -32,7 +33,7 @@ export interface CallOptions {
 /** Options of an asynchronous call. */
 export interface AsyncCallOptions extends CallOptions {
   /** Stops the call; its promise is rejected with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: CancelSignal;
 }
 
 /** Whether a layer behaves as in training, evaluation, or step-by-step prediction. */

@@ -22,3 +22,12 @@ export type TensorTree = Tensor | readonly TensorTree[];
 export type SignatureTree = Signature | readonly SignatureTree[];
 /** What a function returns: a tensor, or an array of tensors where it says so. */
 export type TensorResult = Tensor & TensorResult[];
+/** What cancels work: the part of an `AbortSignal` that is used, so that the types need no other library's. */
+export interface CancelSignal {
+  /** Throws the reason if the work was cancelled already. */
+  throwIfAborted(): void;
+  /** Hears of the cancellation. */
+  addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
+  /** Stops hearing of it. */
+  removeEventListener(type: 'abort', listener: () => void): void;
+}

@@ -78,8 +78,8 @@ export async function buildNative() {
 async function writeBinding() {
   const { generateTypeDef, readNapiConfig, writeJsBinding } = createRequire(at('package.json'))('@napi-rs/cli')
   const config = await readNapiConfig(at('package.json'))
-  const { exports, dts } = await generateTypeDef({ typeDefDir: types, cwd: root, declareBindingTarget: true, constEnum: false })
-  writeFileSync(at('binding.d.cts'), dts)
+  const { exports, dts } = await generateTypeDef({ typeDefDir: types, cwd: root, declareBindingTarget: true, constEnum: false, noDtsHeader: true })
+  writeFileSync(at('binding.d.cts'), `/* Generated with the addon; do not edit. */\n${config.dtsHeader ?? ''}${dts}`)
   await writeJsBinding({
     platform: true,
     idents: exports,

@@ -10,6 +10,7 @@ import { keyWords, type Key } from '../random.js';
 import { Tensor } from '../tensor.js';
 import { decode, encode } from '../wire.js';
 import { scheduleOf, type Schedule } from './schedules.js';
+import { type CancelSignal } from '../types.js';
 
 /** What a training step measured. */
 export interface StepStats {
@@ -56,7 +57,7 @@ export interface FitOptions {
   /** Learning rate of each step: a schedule or any function of the step; left out: the optimizer's. */
   readonly schedule?: Schedule | ((step: number) => number) | undefined;
   /** Stops the loop between two steps; the promise is rejected with its reason, finished steps stay. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: CancelSignal | undefined;
   /** Called on the way, at most every `reportEveryMs` milliseconds. */
   readonly onProgress?: ((progress: TrainingProgress) => void) | undefined;
   /** Least milliseconds between two calls of `onProgress`. */
