@@ -9,7 +9,11 @@ use crate::{
     registry::Entry,
     Call, Error, LayerRef, Leaf, Local, Num, Output, Result, TensorSpec, Tree,
 };
-use tallow_tensor::{random::Key, DType, Tensor};
+use tallow_tensor::{
+    ops::{bias_activation, Activation},
+    random::Key,
+    DType, Tensor,
+};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[
@@ -210,9 +214,9 @@ macro_rules! plain {
 }
 plain! {
     /// `x / 2 (1 + erf(x / √2))`.
-    gelu = "Gelu", |x| x.gelu(false);
+    gelu = "Gelu", |x| bias_activation(x, None, Activation::Gelu);
     /// The approximation of [`gelu`] by a hyperbolic tangent.
-    fast_gelu = "FastGelu", |x| x.gelu(true);
+    fast_gelu = "FastGelu", |x| bias_activation(x, None, Activation::FastGelu);
     /// `1 / (1 + exp(-x))`.
     sigmoid = "Sigmoid", Tensor::sigmoid;
     /// `tanh(x)`.
