@@ -151,3 +151,14 @@ test('sublayers are the same handles; a layer keeps its functions alive', (t) =>
 test('a layer cannot be cloned or sent', (t) => {
   t.throws(() => structuredClone(new Scale()), { any: true, name: 'DataCloneError' });
 });
+
+test('pureFn keeps nothing, unless asked to', t => {
+  const layer = tl.Dense(2, { useBias: false });
+  const weights = tl.tensor([1, 2, 3, 4], [2, 2], { dtype: 'float32' });
+  const x = tl.tensor([1, 1], [1, 2], { dtype: 'float32' });
+  t.deepEqual(layer.pureFn(x, weights, [])[0].array(), [[4, 6]]);
+  t.deepEqual(layer.weights, []);
+  t.deepEqual(layer.pureFn(x, weights, [], null, { useCache: true })[0].array(), [[4, 6]]);
+  t.deepEqual((layer.weights as tl.Tensor).array(), [[1, 2], [3, 4]]);
+  t.deepEqual(layer(x).array(), [[4, 6]]);
+});

@@ -218,6 +218,7 @@ export class Layer extends Callable {
   /**
    * The layer as a pure function: everything it uses is given, nothing is kept.
    *
+   * @param options - `useCache`: keeps the weights given and the new state in the layer after all
    * @returns `[outputs, newState]`
    */
   pureFn(
@@ -225,12 +226,17 @@ export class Layer extends Callable {
     weights: unknown,
     state: unknown,
     rng: Key | null = null,
-    _options: { readonly useCache?: boolean } = {},
+    options: { readonly useCache?: boolean } = {},
   ): [outputs: LayerOutputs, newState: Nest] {
     const [ys, newState] = this.#withInputs(inputs, (ids) =>
       native.layerPure(this.#id, ids, encode(weights), encode(state), words(rng)),
     ) as [unknown, unknown];
-    return [unwrap(decode(ys) as Tensor[]), decode(newState, GET_STATE_FROM_CACHE) as Nest];
+    const kept = decode(newState, GET_STATE_FROM_CACHE) as Nest;
+    if (options.useCache === true) {
+      this.weights = weights;
+      this.state = kept;
+    }
+    return [unwrap(decode(ys) as Tensor[]), kept];
   }
 
   /**
