@@ -90,10 +90,13 @@ function elementwise(tl, p) {
     }
     case 'gelu': {
       const x = normal(p.n)
-      return [() => x.gelu(false).dispose(), {}]
+      const gelu = tl.Gelu()
+      return [() => gelu(x).dispose(), {}]
     }
-    case 'gelu_fb':
-      return forwardBackward(tl, x => x.gelu(false), normal(p.n))
+    case 'gelu_fb': {
+      const gelu = tl.Gelu()
+      return forwardBackward(tl, x => gelu(x), normal(p.n))
+    }
     case 'embgrad': {
       const ids = tl.random.randint(tl.random.key(1), [p.ids], 0, p.vocab)
       return forwardBackward(tl, table => table.take(ids, 0), normal(p.vocab, p.d))
