@@ -19,7 +19,7 @@ pub fn from_bytes(env: Env, bytes: &[u8], dtype: TypeCode, shape: Shape, device:
     run(&env, |e| {
         let (dtype, shape) = (dtype.0, shape.0);
         let tensor =
-            for_any!(dtype, T => Tensor::from_vec(bytemuck::allocation::pod_collect_to_vec::<u8, T>(bytes), &shape)?);
+            for_any!(dtype, T => Tensor::from_vec(values_of::<T>(bytes), &shape)?);
         let tensor = if dtype == DType::Bool { Tensor::from_bools(bytes.to_vec(), &shape)? } else { tensor };
         Ok(e.insert(&env, on_device(tensor, device.as_deref())?))
     })
@@ -92,4 +92,9 @@ pub fn copy_into(env: Env, id: f64, mut bytes: Uint8ArraySlice) -> Result<()> {
 #[napi]
 pub fn item(env: Env, id: f64) -> Result<f64> {
     run(&env, |e| Ok(e.tensor(id)?.item()?))
+}
+
+/// The little-endian values that `bytes`, of any alignment, hold.
+fn values_of<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Vec<T> {
+    bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect()
 }
