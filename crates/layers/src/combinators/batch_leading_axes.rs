@@ -1,6 +1,6 @@
 //! A layer for batches, applied to any number of leading axes.
-use crate::{options, Arity, Base, Count, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Rebuild, Result, TensorSpec};
-use std::sync::Arc;
+use super::around::{around, Around};
+use crate::{options, Count, Cx, Error, LayerArg, LayerId, LayerRef, Result, TensorSpec};
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -26,13 +26,11 @@ pub fn batch_leading_axes(layer: LayerRef, keep: usize) -> Result<LayerRef> {
         let n = layer.arity().n_out;
         return Err(Error::option(format!("BatchLeadingAxes: the layer must have one output, it has {n}")));
     }
-    Ok(Arc::new(BatchLeadingAxes { base: Base::new("BatchLeadingAxes"), layer: [layer], keep }))
+    Ok(around("BatchLeadingAxes", layer, BatchLeadingAxes { keep }))
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct BatchLeadingAxes {
-    base: Base,
-    layer: [LayerRef; 1],
     keep: usize,
 }
 
@@ -44,48 +42,35 @@ impl BatchLeadingAxes {
         let batch = leading.iter().product();
         (leading.to_vec(), [&[batch], kept].concat())
     }
-    fn parted(&self, leading: &[usize], shape: &[usize]) -> Result<Vec<usize>> {
-        match shape.split_first() {
-            Some((&batch, kept)) if batch == leading.iter().product::<usize>() => Ok([leading, kept].concat()),
-            _ => Err(Error::shape(format!(
-                "{} returned shape {shape:?}, whose first axis is not the joined {leading:?}",
-                self.layer[0].base().name
-            ))),
-        }
-    }
-    fn no_inputs() -> Error {
-        Error::new("ArityMismatch", "there is no input to take leading axes from")
-    }
-    fn joined_specs(&self, inputs: &[TensorSpec]) -> Vec<TensorSpec> {
-        inputs.iter().map(|s| s.with_shape(self.joined(&s.shape).1)).collect()
+}
+
+fn parted(inner: &LayerRef, leading: &[usize], shape: &[usize]) -> Result<Vec<usize>> {
+    match shape.split_first() {
+        Some((&batch, kept)) if batch == leading.iter().product::<usize>() => Ok([leading, kept].concat()),
+        _ => Err(Error::shape(format!(
+            "{} returned shape {shape:?}, whose first axis is not the joined {leading:?}",
+            inner.base().name
+        ))),
     }
 }
 
-impl Layer for BatchLeadingAxes {
-    fn base(&self) -> &Base {
-        &self.base
+fn no_inputs() -> Error {
+    Error::new("ArityMismatch", "there is no input to take leading axes from")
+}
+
+impl Around for BatchLeadingAxes {
+    fn inside(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        Ok(inputs.iter().map(|s| s.with_shape(self.joined(&s.shape).1)).collect())
     }
-    fn arity(&self) -> Arity {
-        self.layer[0].arity()
+    fn signature(&self, inner: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let leading = self.joined(&inputs.last().ok_or_else(no_inputs)?.shape).0;
+        let ys = crate::signature(inner, &self.inside(inputs)?)?;
+        ys.iter().map(|y| Ok(y.with_shape(parted(inner, &leading, &y.shape)?))).collect()
     }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.layer
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let leading = self.joined(&inputs.last().ok_or_else(Self::no_inputs)?.shape).0;
-        let ys = crate::signature(&self.layer[0], &self.joined_specs(inputs))?;
-        ys.iter().map(|y| Ok(y.with_shape(self.parted(&leading, &y.shape)?))).collect()
-    }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        cx.init(&self.layer[0], &self.joined_specs(inputs))
-    }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let leading = self.joined(xs.last().ok_or_else(Self::no_inputs)?.shape()).0;
+    fn forward(&self, inner: &LayerRef, _own: LayerId, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let leading = self.joined(xs.last().ok_or_else(no_inputs)?.shape()).0;
         let xs = xs.iter().map(|x| Ok(x.reshape(&self.joined(x.shape()).1)?)).collect::<Result<_>>()?;
-        let ys = cx.apply(&self.layer[0], xs, key)?;
-        ys.iter().map(|y| Ok(y.reshape(&self.parted(&leading, y.shape())?)?)).collect()
-    }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        Arc::new(Self { base: self.base.rebuilt(r), layer: [r.layer(&self.layer[0])], keep: self.keep })
+        let ys = cx.apply(inner, xs, key)?;
+        ys.iter().map(|y| Ok(y.reshape(&parted(inner, &leading, y.shape())?)?)).collect()
     }
 }

@@ -1,8 +1,6 @@
 //! One of two layers, chosen by a third.
 use super::serial;
-use crate::{
-    apply::check_stack, options, Arity, Base, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Rebuild, Result, TensorSpec,
-};
+use crate::{options, Arity, Base, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Rebuild, Result, TensorSpec};
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
 
@@ -54,12 +52,9 @@ struct Cond {
 }
 
 impl Cond {
-    /// The inputs of the deciding layer, those of the chosen one, and the rest of the stack.
-    fn shares<'a, T>(&self, items: &'a [T]) -> Result<[&'a [T]; 3]> {
-        check_stack(self.arity, items.len())?;
-        let (x, rest) = items.split_at(self.layers[0].arity().n_in);
-        let (y, rest) = rest.split_at(self.layers[1].arity().n_in);
-        Ok([x, y, rest])
+    /// The inputs of the deciding layer, and those of the chosen one.
+    fn shares<'a, T>(&self, items: &'a [T]) -> (&'a [T], &'a [T]) {
+        items.split_at(self.layers[0].arity().n_in)
     }
 }
 
@@ -77,23 +72,24 @@ impl Layer for Cond {
         &self.layers
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let [_, y, rest] = self.shares(inputs)?;
-        let mut out = crate::signature(&self.layers[1], y)?;
+        let (_, y) = self.shares(inputs);
+        let out = crate::signature(&self.layers[1], y)?;
         let other = crate::signature(&self.layers[2], y)?;
         if out != other {
             return Err(Error::shape(format!("`true` returns {}, but `false` {}", list(&out), list(&other))));
         }
-        out.extend_from_slice(rest);
         Ok(out)
     }
     fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        let [x, y, _] = self.shares(inputs)?;
+        let (x, y) = self.shares(inputs);
         cx.init(&self.layers[0], x)?;
         cx.init(&self.layers[1], y)?;
-        cx.init(&self.layers[2], y)
+        cx.init(&self.layers[2], y)?;
+        // Each call runs one of the two only, so what they return is compared here.
+        self.signature(inputs).map(drop)
     }
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let [x, y, rest] = self.shares(&xs)?;
+        let (x, y) = self.shares(&xs);
         let keys = key.split(3);
         let decision = cx.apply(&self.layers[0], x.to_vec(), keys[0])?;
         let chosen = match &decision[0] {
@@ -103,9 +99,7 @@ impl Layer for Cond {
                 return Err(Error::shape(format!("`cond` must return one element, it returned shape {:?}", d.shape())))
             }
         };
-        let mut ys = cx.apply(&self.layers[chosen], y.to_vec(), keys[chosen])?;
-        ys.extend_from_slice(rest);
-        Ok(ys)
+        cx.apply(&self.layers[chosen], y.to_vec(), keys[chosen])
     }
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
         let layers = self.layers.each_ref().map(|l| r.layer(l));

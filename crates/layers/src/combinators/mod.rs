@@ -1,6 +1,7 @@
 //! Layers that compose layers, and layers that rearrange the stack between them.
 //!
 //! Data flows over a stack: each layer of a [`serial()`] takes its inputs off the top and puts its outputs there.
+mod around;
 mod batch_leading_axes;
 mod bidirectional;
 mod branch;

@@ -1,9 +1,8 @@
 //! A layer applied step by step along an axis.
+use super::around::{around, Around, OwnState};
 use crate::{
-    options, remat::Recompute, Arity, Axis, Base, Count, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Loader, Mode,
-    Rebuild, Result, TensorSpec, Tree, View,
+    options, remat::Recompute, Axis, Count, Cx, Error, LayerArg, LayerId, LayerRef, Mode, Result, TensorSpec, Tree,
 };
-use std::sync::Arc;
 use tallow_tensor::{custom_vjp, random::Key, Tensor};
 
 options! {
@@ -41,34 +40,26 @@ pub fn scan(o: ScanOptions) -> Result<LayerRef> {
             a.n_in, a.n_out
         )));
     }
-    Ok(Arc::new(Scan { base: Base::new("Scan"), layer: [layer.0], axis: axis.0, n_carry, remat, mode }))
+    let (n_sliced, n_stacked) = (a.n_in - n_carry, a.n_out - n_carry);
+    Ok(around("Scan", layer.0, Scan { axis: axis.0, n_carry, n_sliced, n_stacked, remat, mode }))
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Scan {
-    base: Base,
-    layer: [LayerRef; 1],
     axis: isize,
     n_carry: usize,
+    n_sliced: usize,
+    n_stacked: usize,
     remat: bool,
     mode: Mode,
 }
 
 impl Scan {
-    fn sublayer(&self) -> &LayerRef {
-        &self.layer[0]
-    }
-    fn n_sliced(&self) -> usize {
-        self.arity().n_in - self.n_carry
-    }
-    fn n_stacked(&self) -> usize {
-        self.arity().n_out - self.n_carry
-    }
     /// The number of steps, and the signatures of the layer's inputs in one.
     fn step(&self, inputs: &[TensorSpec]) -> Result<(usize, Vec<TensorSpec>)> {
         let mut specs = inputs.to_vec();
         let mut steps = None;
-        for (s, original) in specs[..self.n_sliced()].iter_mut().zip(inputs) {
+        for (s, original) in specs[..self.n_sliced].iter_mut().zip(inputs) {
             let at = s.axis(self.axis)?;
             let n = s.shape.remove(at);
             if *steps.get_or_insert(n) != n {
@@ -97,87 +88,64 @@ impl Scan {
     }
 }
 
-impl Layer for Scan {
-    fn base(&self) -> &Base {
-        &self.base
+impl Around for Scan {
+    const STATE: OwnState = OwnState::Last;
+    fn inside(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        Ok(self.step(inputs)?.1)
     }
-    fn arity(&self) -> Arity {
-        self.layer[0].arity()
-    }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.layer
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+    fn signature(&self, inner: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let (n, specs) = self.step(inputs)?;
-        let mut ys = crate::signature(self.sublayer(), &specs)?;
-        let k = self.n_stacked();
-        self.check_carry(&specs[self.n_sliced()..], &ys[k..])?;
+        let mut ys = crate::signature(inner, &specs)?;
+        let k = self.n_stacked;
+        self.check_carry(&specs[self.n_sliced..], &ys[k..])?;
         for y in &mut ys[..k] {
             *y = self.stacked(y, n)?;
         }
         Ok(ys)
     }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        cx.init(self.sublayer(), &self.step(inputs)?.1)
-    }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+    fn forward(&self, inner: &LayerRef, own: LayerId, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let inputs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
         let (n, mut specs) = self.step(&inputs)?;
-        let (sliced, first) = xs.split_at(self.n_sliced());
+        let (sliced, first) = xs.split_at(self.n_sliced);
         let mut carry = first.to_vec();
         let keeps = self.mode == Mode::Predict && self.n_carry > 0;
         if keeps {
-            let kept = cx.state(self.base.id);
+            let kept = cx.state(own);
             if !kept.is_empty() {
                 carry = kept.leaves().into_iter().cloned().collect();
-                specs.truncate(self.n_sliced());
+                specs.truncate(self.n_sliced);
                 specs.extend(carry.iter().map(TensorSpec::of));
             }
         }
-        let k = self.n_stacked();
+        let k = self.n_stacked;
         let mut columns: Vec<Vec<Tensor>> = vec![Vec::with_capacity(n); k];
         let mut slices = sliced.iter().map(|x| Ok(unstack(x, self.axis)?.into_iter())).collect::<Result<Vec<_>>>()?;
-        let recompute = self.remat.then(|| Recompute::new(self.sublayer()));
+        let recompute = self.remat.then(|| Recompute::new(inner));
         for i in 0..n {
             let mut inputs: Vec<Tensor> = slices.iter_mut().filter_map(Iterator::next).collect();
             inputs.append(&mut carry);
             let key = key.fold_in(i as u32);
             let mut ys = match &recompute {
                 Some(r) => r.apply(cx, inputs, key)?,
-                None => cx.apply(self.sublayer(), inputs, key)?,
+                None => cx.apply(inner, inputs, key)?,
             };
             carry = ys.split_off(k);
-            self.check_carry(&specs[self.n_sliced()..], &carry.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+            self.check_carry(&specs[self.n_sliced..], &carry.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
             columns.iter_mut().zip(ys).for_each(|(column, y)| column.push(y));
         }
         let mut ys = if n == 0 {
-            let outputs = crate::signature(self.sublayer(), &specs)?;
+            let outputs = crate::signature(inner, &specs)?;
             outputs[..k].iter().map(|y| Ok(self.stacked(y, 0)?.zeros()?)).collect::<Result<Vec<_>>>()?
         } else {
             columns.iter().map(|column| Ok(Tensor::stack(column, self.axis)?)).collect::<Result<Vec<_>>>()?
         };
         let state = if keeps { Tree::tuple(carry.iter().cloned()) } else { Tree::EMPTY };
-        cx.set_state(self.base.id, state);
+        cx.set_state(own, state);
         ys.append(&mut carry);
         Ok(ys)
     }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        Arc::new(Self {
-            base: self.base.rebuilt(r),
-            layer: [r.layer(self.sublayer())],
-            axis: self.axis,
-            n_carry: self.n_carry,
-            remat: self.remat,
-            mode: r.mode.unwrap_or(self.mode),
-        })
-    }
-    fn view_state(&self, v: &mut View) -> Tree<Tensor> {
-        Tree::Tuple(vec![v.state_of(self.sublayer()), v.own(self.base.id)])
-    }
-    fn load_state(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
-        let [inner, own] = l.pair(&self.base, tree)?;
-        l.own(self.base.id, own)?;
-        l.state_of(self.sublayer(), inner)
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self { mode, ..self.clone() }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Layers one after another.
 use crate::{
-    apply::check_stack, options, Arity, Base, Cx, Error, InitCx, Layer, LayerList, LayerNest, LayerRef, Rebuild,
-    Result, TensorSpec,
+    options, Arity, Base, Cx, Error, InitCx, Layer, LayerList, LayerNest, LayerRef, Rebuild, Result, TensorSpec,
 };
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
@@ -105,15 +104,12 @@ impl Layer for Serial {
         &self.layers
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        check_stack(self.arity, inputs.len())?;
         crate::stack_signature(&self.layers, inputs)
     }
     fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        check_stack(self.arity, inputs.len())?;
         cx.init_stack(&self.layers, inputs).map(drop)
     }
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        check_stack(self.arity, xs.len())?;
         cx.apply_stack(&self.layers, xs, key)
     }
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
