@@ -121,6 +121,22 @@ test('callAsync obeys its signal', async (t) => {
   t.deepEqual((await layer.callAsync(x())).array(), [[3, -2]]);
 });
 
+test('a cancelled callAsync stops before the next sublayer', async (t) => {
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const ran: string[] = [];
+  const note = (name: string, then = (): void => {}): tl.Layer =>
+    tl.Fn(name, (input: tl.Tensor) => {
+      ran.push(name);
+      then();
+      return input.add(1);
+    });
+  const layer = tl.Serial(note('First', () => controller.abort(reason)), tl.Relu(), note('Second'));
+  t.is(await t.throwsAsync(layer.callAsync([1, 2], { signal: controller.signal })), reason);
+  t.deepEqual(ran, ['First']);
+  t.deepEqual((await layer.callAsync([1, 2])).array(), [3, 4]);
+});
+
 test('errors name the layer, where it was made, and the inputs', (t) => {
   const layer = new Scale();
   layer.init(signature);

@@ -37,18 +37,19 @@ impl<'a> Cx<'a> {
     pub fn set_state(&mut self, id: LayerId, s: Tree<Tensor>) {
         self.state.insert(id, s);
     }
-    /// Runs a layer: checks its arity, and names it in errors.
+    /// Runs a layer: checks its arity, names it in errors, and stops before it if the work was cancelled
+    /// ([`tallow_tensor::cancel`]).
     ///
     /// # Errors
-    /// `ArityMismatch`, or the layer's own error with this layer added to its path.
-    pub fn apply(&mut self, layer: &LayerRef, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+    /// `ArityMismatch`, `Aborted`, or the layer's own error with this layer added to its path.
+    pub fn apply(&mut self, layer: &LayerRef, mut xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let specs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
         let run = |cx: &mut Self| {
-            check_inputs(layer, xs.len())?;
-            let ys = layer.forward(cx, xs, key)?;
-            if !layer.open() {
-                check_count("promises", "output", layer.arity().n_out, ys.len())?;
-            }
+            tallow_tensor::cancel::check()?;
+            let rest = xs.split_off(taken(layer, xs.len())?);
+            let mut ys = layer.forward(cx, xs, key)?;
+            check_count("promises", "output", layer.arity().n_out, ys.len())?;
+            ys.extend(rest);
             Ok(ys)
         };
         run(self).map_err(|e: Error| e.within(&layer.base().name, layer.base().id, Phase::Forward, || specs))
@@ -67,19 +68,12 @@ impl<'a> Cx<'a> {
     }
 }
 
-fn check_inputs(layer: &LayerRef, got: usize) -> Result<()> {
-    if layer.open() {
-        return Ok(());
-    }
-    check_count("takes", "input", layer.arity().n_in, got)
-}
-
-/// Refuses a stack with fewer items than an open layer takes.
-pub(crate) fn check_stack(arity: crate::Arity, got: usize) -> Result<()> {
-    if arity.n_in <= got {
-        return Ok(());
-    }
-    check_count("takes", "input", arity.n_in, got)
+/// How many of `got` inputs a layer takes: all, or as many as it wants if it leaves others be.
+fn taken(layer: &LayerRef, got: usize) -> Result<usize> {
+    let n_in = layer.arity().n_in;
+    let taken = if layer.open() { got.min(n_in) } else { got };
+    check_count("takes", "input", n_in, taken)?;
+    Ok(taken)
 }
 
 fn check_count(verb: &str, what: &str, expected: usize, got: usize) -> Result<()> {
@@ -109,8 +103,8 @@ pub fn stack_signature(layers: &[LayerRef], inputs: &[TensorSpec]) -> Result<Vec
 /// # Errors
 /// `ArityMismatch`, or the layer's own error with this layer added to its path.
 pub fn signature(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-    check_inputs(layer, inputs.len())
-        .and_then(|()| layer.signature(inputs))
+    taken(layer, inputs.len())
+        .and_then(|n| Ok([layer.signature(&inputs[..n])?, inputs[n..].to_vec()].concat()))
         .map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Forward, || inputs.to_vec()))
 }
 
@@ -151,8 +145,8 @@ impl InitCx {
             return Ok(());
         }
         let key = self.keys.get(&id).copied().unwrap_or(Key::new(0));
-        check_inputs(layer, inputs.len())
-            .and_then(|()| layer.init(self, inputs, key))
+        taken(layer, inputs.len())
+            .and_then(|n| layer.init(self, &inputs[..n], key))
             .map_err(|e| e.within(&layer.base().name, id, Phase::Init, || inputs.to_vec()))
     }
     /// Initializes layers in series on a stack of signatures, which it returns as they leave it.

@@ -132,8 +132,7 @@ pub trait Layer: Debug + Send + Sync {
     fn base(&self) -> &Base;
     /// Inputs and outputs.
     fn arity(&self) -> Arity;
-    /// Whether any number of inputs may come, as on a stack: then the layer itself checks that there are enough, and leaves
-    /// the rest behind its outputs. [`Cx::apply`] checks the arity of all other layers.
+    /// Whether more inputs may come than the layer takes, as on a stack: [`Cx::apply`] puts them behind its outputs.
     fn open(&self) -> bool {
         false
     }
@@ -292,7 +291,7 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     /// # Errors
     /// Inputs or weights that do not fit.
     fn forward(&self, call: Call) -> Result<Output>;
-    /// Whether more inputs and outputs than the arity says are taken and given; see [`Layer::open`].
+    /// Whether more inputs may come than the layer takes; see [`Layer::open`].
     fn open(&self) -> bool {
         false
     }

@@ -321,3 +321,28 @@ fn branches_print_what_they_were_given() {
     });
     assert_eq!(print(&nested.expect("a layer")), "Branch_out2[\n  [Dup_out2, Add_in2]\n  None\n]");
 }
+
+#[test]
+fn cancelled_work_stops_before_the_next_sublayer() {
+    use std::sync::{atomic::AtomicUsize, Arc};
+    use tallow_tensor::cancel;
+    let token = cancel::Token::default();
+    let ran = Arc::new(AtomicUsize::new(0));
+    let step = |asks: bool| {
+        let (token, ran) = (token.clone(), ran.clone());
+        tallow_layers::base::elementwise("Step", true, move |x| {
+            ran.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if asks {
+                token.cancel();
+            }
+            Ok(x.clone())
+        })
+    };
+    let layer = serial(vec![step(false), step(true), step(false)]);
+    let x = || vec![Tensor::zeros(&[2], DType::F32, &tallow_tensor::Device::Cpu).unwrap()];
+    let call = || pure_fn(&layer, x(), &Store::new(), Store::new(), Key::new(0));
+    let e = cancel::running(&token, call).unwrap_err();
+    assert_eq!((e.code(), e.path()), ("Aborted", &["Serial".to_string(), "Step".to_string()][..]));
+    assert_eq!(ran.load(std::sync::atomic::Ordering::Relaxed), 2);
+    assert!(call().is_ok(), "without a token nothing stops it");
+}

@@ -9,50 +9,19 @@ use crate::{
 use napi::{bindgen_prelude::*, Env, JsDeferred};
 use napi_derive::napi;
 use std::{
-    cell::RefCell,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{
-        atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::{channel, Sender},
-        Arc, Mutex, OnceLock, PoisonError,
+        Mutex, OnceLock, PoisonError,
     },
     thread,
 };
-use tallow_tensor::{Error as TensorError, ErrorKind};
+use tallow_tensor::cancel::running;
 
 /// Deep networks recurse.
 const STACK_BYTES: usize = 64 << 20;
 
 type Job = Box<dyn FnOnce() + Send>;
-
-/// Whether a job was told to stop: by its `AbortSignal`, or because its environment ended.
-#[derive(Clone, Default)]
-pub(crate) struct Cancel {
-    asked: Arc<AtomicBool>,
-    closing: Arc<AtomicBool>,
-}
-
-impl Cancel {
-    pub(crate) fn new(closing: Arc<AtomicBool>) -> Self {
-        Self { asked: Arc::default(), closing }
-    }
-    pub(crate) fn ask(&self) {
-        self.asked.store(true, Relaxed);
-    }
-    fn check(&self) -> tallow_tensor::Result<()> {
-        if self.asked.load(Relaxed) || self.closing.load(Relaxed) {
-            return Err(TensorError::new(ErrorKind::Aborted, "the work was cancelled"));
-        }
-        Ok(())
-    }
-}
-
-thread_local!(static RUNNING: RefCell<Option<Cancel>> = const { RefCell::new(None) });
-
-/// An `Aborted` error if the job that runs on this thread was told to stop.
-pub(crate) fn check_cancelled() -> tallow_tensor::Result<()> {
-    RUNNING.with(|r| r.borrow().as_ref().map_or(Ok(()), Cancel::check))
-}
 
 fn queue() -> Outcome<Sender<Job>> {
     static QUEUE: OnceLock<Mutex<Option<Sender<Job>>>> = OnceLock::new();
@@ -82,12 +51,12 @@ pub(crate) fn submit<'env, T: Send + 'static>(
     let cancel = environment.cancel_of(cancel);
     let (deferred, promise): (JsDeferred<Wire, Resolver>, _) = env.create_deferred()?;
     let job: Job = Box::new(move || {
-        RUNNING.with(|r| *r.borrow_mut() = Some(cancel.clone()));
         let result = cancel.check().map_err(Failure::from).and_then(|()| {
-            let worked = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(Failure::from_panic(panic)));
-            worked.and_then(|value| cancel.check().map(|()| value).map_err(Failure::from))
+            let worked = catch_unwind(AssertUnwindSafe(|| running(&cancel, work)));
+            let value = worked.unwrap_or_else(|panic| Err(Failure::from_panic(panic)))?;
+            cancel.check()?;
+            Ok(value)
         });
-        RUNNING.with(|r| *r.borrow_mut() = None);
         deferred.resolve(Box::new(move |env| settle(&env, result, finish)));
     });
     let sent = queue()?.send(job);
@@ -114,7 +83,7 @@ pub fn new_cancel(env: Env) -> Result<f64> {
 #[napi]
 pub fn cancel(env: Env, id: f64) -> Result<()> {
     crate::environment::run(&env, |e| {
-        e.cancel_of(Some(id)).ask();
+        e.cancel_of(Some(id)).cancel();
         Ok(())
     })
 }

@@ -2,7 +2,6 @@
 //!
 //! It ends with the environment, through a cleanup hook, so reloading a window or stopping a worker frees everything.
 use crate::{
-    compute::Cancel,
     error::{pending, Failure, Outcome},
     host::JsThread,
 };
@@ -14,13 +13,10 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
     panic::{catch_unwind, AssertUnwindSafe},
     rc::Rc,
-    sync::{
-        atomic::{AtomicBool, Ordering::Relaxed},
-        Arc, Once,
-    },
+    sync::{Arc, Once},
 };
 use tallow_layers::LayerRef;
-use tallow_tensor::Tensor;
+use tallow_tensor::{cancel::Token, Tensor};
 
 /// External bytes that V8 is told about at once; telling it costs more than a small operation.
 const REPORT_BYTES: i64 = 64 << 10;
@@ -36,13 +32,13 @@ pub(crate) struct Environment {
     /// Layers with the number of handles each has; a layer met again gets the handle it has.
     layers: Table<(LayerRef, usize)>,
     layer_ids: RefCell<HashMap<usize, u64>>,
-    cancels: Table<Cancel>,
+    cancels: Table<Token>,
     /// Ids are never used twice, so a stale handle can only be refused, never mistaken for another tensor.
     next_id: Cell<u64>,
     unreported_bytes: Cell<i64>,
     error_factory: ErrorFactory,
-    /// Set when the environment ends; work on other threads must not wait for its JavaScript any more.
-    closing: Arc<AtomicBool>,
+    /// Cancelled when the environment ends; work on other threads must not wait for its JavaScript any more.
+    closing: Token,
     /// This environment's thread, as other threads see it.
     pub(crate) js_thread: Arc<JsThread>,
 }
@@ -76,7 +72,7 @@ pub fn connect(env: Env, make_error: ErrorFactory, idle: Function<(), Unknown<'s
     static ALLOCATOR: Once = Once::new();
     ALLOCATOR.call_once(crate::allocator::keep_freed_memory);
     let key = env.raw() as usize;
-    let closing: Arc<AtomicBool> = Arc::default();
+    let closing = Token::default();
     let environment = Environment {
         tensors: RefCell::default(),
         layers: RefCell::default(),
@@ -100,7 +96,7 @@ pub fn connect(env: Env, make_error: ErrorFactory, idle: Function<(), Unknown<'s
             Some(all.swap_remove(at).1)
         });
         if let Some(environment) = found {
-            environment.closing.store(true, Relaxed);
+            environment.closing.cancel();
         }
     })?;
     Ok(())
@@ -177,14 +173,14 @@ impl Environment {
     /// A new flag to stop jobs with.
     pub(crate) fn insert_cancel(&self) -> f64 {
         let id = self.fresh_id();
-        self.cancels.borrow_mut().insert(id, Cancel::new(self.closing.clone()));
+        self.cancels.borrow_mut().insert(id, self.closing.below());
         id as f64
     }
 
     /// The flag behind an id, or one that only the end of the environment sets.
-    pub(crate) fn cancel_of(&self, id: Option<f64>) -> Cancel {
+    pub(crate) fn cancel_of(&self, id: Option<f64>) -> Token {
         let found = id.and_then(|id| self.cancels.borrow().get(&(id as u64)).cloned());
-        found.unwrap_or_else(|| Cancel::new(self.closing.clone()))
+        found.unwrap_or_else(|| self.closing.below())
     }
 
     /// Forgets a flag.

@@ -1,6 +1,5 @@
 //! JavaScript functions as the core calls them: straight through on their own thread, by message from any other.
 use crate::{
-    compute,
     environment::{find, Environment},
     error::HostException,
     wire::{Arguments, Owned},
@@ -15,7 +14,6 @@ use std::{
     fmt,
     rc::Rc,
     sync::{
-        atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::{sync_channel, RecvTimeoutError},
         Arc,
     },
@@ -23,7 +21,10 @@ use std::{
     time::Duration,
 };
 use tallow_layers::{HostFn, HostValue};
-use tallow_tensor::{is_recording, Error as TensorError, ErrorKind};
+use tallow_tensor::{
+    cancel::{self, Token},
+    is_recording, Error as TensorError, ErrorKind,
+};
 
 /// How often a thread that waits for JavaScript looks whether it still should.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -40,12 +41,12 @@ pub(crate) struct JsThread {
     id: ThreadId,
     env: usize,
     mailbox: Mailbox,
-    closing: Arc<AtomicBool>,
+    closing: Token,
 }
 
 impl JsThread {
     /// The calling thread. `idle` is any JavaScript function: the mailbox needs one to call after each message.
-    pub(crate) fn new(env: &Env, idle: &Function<(), Unknown<'static>>, closing: Arc<AtomicBool>) -> Result<Self> {
+    pub(crate) fn new(env: &Env, idle: &Function<(), Unknown<'static>>, closing: Token) -> Result<Self> {
         let mailbox =
             idle.build_threadsafe_function::<Task>().weak::<true>().callee_handled::<false>().build_callback(
                 |message| {
@@ -76,8 +77,8 @@ impl JsThread {
                 Ok(result) => return result,
                 Err(RecvTimeoutError::Disconnected) => return Err(gone()),
                 // At the end of an environment a message may be dropped without a word, so waiting alone would never end.
-                Err(RecvTimeoutError::Timeout) if self.closing.load(Relaxed) => return Err(gone()),
-                Err(RecvTimeoutError::Timeout) => compute::check_cancelled()?,
+                Err(RecvTimeoutError::Timeout) if self.closing.is_cancelled() => return Err(gone()),
+                Err(RecvTimeoutError::Timeout) => cancel::check()?,
             }
         }
     }

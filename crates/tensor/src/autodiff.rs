@@ -236,6 +236,7 @@ pub fn backward(seeds: &[(Tensor, Tensor)], wrt: &[Tensor], retain: bool) -> Res
     // Nodes older than every wanted one cannot lead to it.
     let oldest_wanted = wrt.iter().filter_map(|t| t.node()).map(|r| r.node.id).min().unwrap_or(0);
     while let Some(id) = order.pop() {
+        crate::cancel::check()?;
         let Some((node, cts)) = pending.remove(&id) else { continue };
         for (index, ct) in cts.iter().enumerate() {
             for &i in wanted.get(&(id, index)).into_iter().flatten() {

@@ -9,6 +9,7 @@ mod memory;
 mod tensor;
 
 pub mod autodiff;
+pub mod cancel;
 mod kernels;
 pub mod ops;
 pub mod random;
