@@ -132,28 +132,13 @@ impl std::error::Error for Error {
     }
 }
 
-fn code_of(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::ShapeMismatch => "ShapeMismatch",
-        ErrorKind::DTypeMismatch => "DTypeMismatch",
-        ErrorKind::InvalidArgument => "InvalidArgument",
-        ErrorKind::IndexOutOfRange => "IndexOutOfRange",
-        ErrorKind::Autodiff => "Autodiff",
-        ErrorKind::Device => "Device",
-        ErrorKind::Io => "Io",
-        ErrorKind::Aborted => "Aborted",
-        ErrorKind::Host => "Host",
-        ErrorKind::Internal => "Internal",
-    }
-}
-
 impl From<tallow_tensor::Error> for Error {
     fn from(e: tallow_tensor::Error) -> Self {
         // A layer error that went through autodiff comes out as it was.
         if let Some(inner) = e.source_as::<Error>() {
             return inner.clone();
         }
-        let mut out = Error::new(code_of(e.kind()), e.message());
+        let mut out = Error::new(e.kind().name(), e.message());
         out.0.cause = Some(e);
         out
     }

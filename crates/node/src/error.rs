@@ -62,7 +62,7 @@ impl Failure {
             Failure::Tensor(e) => match (e.source_as::<HostException>(), e.source_as::<tallow_layers::Error>()) {
                 (Some(host), _) => host.to_js(),
                 (None, Some(layer)) => Failure::Layer(layer.clone()).into_js(env, environment),
-                (None, None) => make(code(e.kind()), e.message().to_owned(), None),
+                (None, None) => make(e.kind().name(), e.message().to_owned(), None),
             },
             Failure::Disposed => {
                 make("Disposed", "a tensor was used after dispose(), or after the tidy() that made it".to_owned(), None)
@@ -78,22 +78,6 @@ fn details(e: &tallow_layers::Error) -> String {
     let inputs: Vec<String> = e.inputs().iter().map(ToString::to_string).collect();
     let layer = e.innermost().map(|id| id.0);
     json!({ "path": e.path(), "phase": e.phase().name(), "inputs": inputs, "layer": layer }).to_string()
-}
-
-/// The name of an error kind, which JavaScript sees as `error.code`.
-pub(crate) fn code(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::ShapeMismatch => "ShapeMismatch",
-        ErrorKind::DTypeMismatch => "DTypeMismatch",
-        ErrorKind::InvalidArgument => "InvalidArgument",
-        ErrorKind::IndexOutOfRange => "IndexOutOfRange",
-        ErrorKind::Autodiff => "Autodiff",
-        ErrorKind::Device => "Device",
-        ErrorKind::Io => "Io",
-        ErrorKind::Aborted => "Aborted",
-        ErrorKind::Host => "Host",
-        ErrorKind::Internal => "Internal",
-    }
 }
 
 /// The error that tells the generated code that an exception is already pending.

@@ -26,6 +26,24 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// The code that users see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ShapeMismatch => "ShapeMismatch",
+            Self::DTypeMismatch => "DTypeMismatch",
+            Self::InvalidArgument => "InvalidArgument",
+            Self::IndexOutOfRange => "IndexOutOfRange",
+            Self::Autodiff => "Autodiff",
+            Self::Device => "Device",
+            Self::Io => "Io",
+            Self::Aborted => "Aborted",
+            Self::Host => "Host",
+            Self::Internal => "Internal",
+        }
+    }
+}
+
 /// An error with a kind, one sentence, and optionally the error that caused it.
 #[derive(Debug, Clone)]
 pub struct Error {
