@@ -1,6 +1,9 @@
 /** Trax's own numbers, held against the package as a program uses it. The Rust tests hold the same cases against the core. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import { checkCase, Different, Missing, readModule, type Case } from './support/golden.js';
+import { root } from './support/process.js';
 
 /** Where the cases of each module lie. */
 const modules: readonly [crate: string, module: string][] = [
@@ -13,19 +16,7 @@ const modules: readonly [crate: string, module: string][] = [
 ];
 
 /** Cases that record what Trax does and tallow deliberately does not. Each must really differ, or its line is stale. */
-const mended: Readonly<Record<string, string>> = {
-  'activation_fns/Glu-error-1': 'Glu builds',
-  'combinators/Scan-4': 'Scan moves the axis instead of exchanging it with the first',
-  'combinators/Scan-error-1': 'Scan moves any axis',
-  'combinators/SharedBatchNorm-1': "the second use of a shared layer adds its state update to the first's",
-  'core/Dense-error-1': 'truncated normals can be drawn',
-  'core/EmbeddingClipped-1': 'ids outside the vocabulary are an error',
-  'core/logGaussianDiagPdf-1': 'the density of x - mu over sigma, as the name says',
-  'core/logGaussianDiagPdf-2': 'the density of x - mu over sigma, as the name says',
-  'metrics/BinaryCrossEntropyLoss-1': 'weighs per example',
-  'normalization/BatchNorm-error-1': 'works without center',
-  'normalization/BatchNorm-error-2': 'works without scale',
-};
+const mended = JSON.parse(readFileSync(join(root, 'crates', 'layers', 'tests', 'mended.json'), 'utf8')) as Readonly<Record<string, string>>;
 
 /** The name that a case lacks: one the package does not export, or a kind that a layer is composed of. */
 function missing(error: unknown): string | undefined {
