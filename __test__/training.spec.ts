@@ -99,6 +99,37 @@ test('a signal stops fit with its reason; finished steps stay', async (t) => {
   t.is(await t.throwsAsync(trainer.fit(batches(2), { steps: 2, rng, signal: AbortSignal.abort(reason) })), reason);
 });
 
+test('a signal stops fit within a step, which then changes nothing', async (t) => {
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  let calls = 0;
+  const stop = tl.Fn('Stop', (x: tl.Tensor) => {
+    controller.abort(reason);
+    return x;
+  });
+  const layer = tl.Serial(tl.Dense(1), stop, tl.Fn('Count', (x: tl.Tensor) => (calls++, x.sum())));
+  layer.init(f32([rows, depth]), { rng });
+  const [before, counted] = [values(layer.weights), calls];
+  const trainer = new tl.Trainer(layer, adam());
+  const one = [[tl.ones([rows, depth])]];
+  t.is(await t.throwsAsync(trainer.fit(one, { steps: 1, rng, signal: controller.signal })), reason);
+  t.is(calls, counted);
+  t.deepEqual(values(layer.weights), before);
+});
+
+function refused(key: string): object {
+  return { instanceOf: tl.LayerError, code: 'InvalidOption', message: new RegExp(`\`${key}\``) };
+}
+
+test('options of the trainer are checked', async (t) => {
+  const trainer = new tl.Trainer(model(), adam());
+  await t.throwsAsync(trainer.fit(batches(1), { steps: -1, rng }), refused('steps'));
+  await t.throwsAsync(trainer.fit(batches(1), { steps: 1, rng, firstStep: 0.5 }), refused('firstStep'));
+  await t.throwsAsync(trainer.fit(batches(1), { steps: 1, rng, firststep: 2 } as never), refused('firststep'));
+  t.throws(() => trainer.oneStep(batch(0), rng, { step: -1 }), refused('step'));
+  await t.throwsAsync(trainer.save(join(tmpdir(), 'unwritten'), -1), refused('step'));
+});
+
 test('what the iterator, a callback or a schedule throws comes out, and the next run is right', async (t) => {
   const trainer = new tl.Trainer(model(), adam());
   const mine = new Error('mine');

@@ -22,13 +22,12 @@ export function makeSchedule(kind: string, options: object): Schedule {
   return schedule;
 }
 
-/** A schedule as a loop takes it. */
+/** A schedule as a loop takes it: a registered one as its kind and options, any other as the function. */
 export function scheduleOf(schedule: Schedule | ((step: number) => number) | undefined): {
-  readonly kind: string | undefined;
-  readonly json: string;
+  readonly registered: [kind: string, options: string] | null;
   readonly rate: ((args: unknown[]) => unknown) | null;
 } {
   const known = schedule === undefined ? undefined : registered.get(schedule);
-  const rate = schedule === undefined || known !== undefined ? null : ([step]: unknown[]): unknown => schedule(step as number);
-  return { kind: known?.kind, json: known?.json ?? '', rate };
+  if (known !== undefined) return { registered: [known.kind, known.json], rate: null };
+  return { registered: null, rate: schedule === undefined ? null : ([step]: unknown[]): unknown => schedule(step as number) };
 }

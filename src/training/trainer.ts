@@ -52,15 +52,15 @@ export interface FitOptions {
   readonly steps: number;
   /** The random key of the run; each step uses it folded in with the step's number. */
   readonly rng: Key;
-  /** Number of the first step, e.g. what {@link Trainer.load} returned. */
+  /** Number of the first step, 0 if left out; e.g. what {@link Trainer.load} returned. */
   readonly firstStep?: number | undefined;
   /** Learning rate of each step: a schedule or any function of the step; left out: the optimizer's. */
   readonly schedule?: Schedule | ((step: number) => number) | undefined;
-  /** Stops the loop between two steps; the promise is rejected with its reason, finished steps stay. */
+  /** Stops the loop, also within a step; the promise is rejected with its reason, finished steps stay. */
   readonly signal?: CancelSignal | undefined;
   /** Called on the way, at most every `reportEveryMs` milliseconds. */
   readonly onProgress?: ((progress: TrainingProgress) => void) | undefined;
-  /** Least milliseconds between two calls of `onProgress`. */
+  /** Least milliseconds between two calls of `onProgress`; 0 if left out. */
   readonly reportEveryMs?: number | undefined;
 }
 
@@ -90,7 +90,7 @@ export class Trainer {
    *
    * @param batch - inputs of the model with its loss
    * @param rng - random key of this step
-   * @param options - `step`: the step's number, from 0; `learningRate`: the optimizer's if left out
+   * @param options - `step`: the step's number, 0 if left out; `learningRate`: the optimizer's if left out
    * @returns `[loss, stats]`
    */
   oneStep(
@@ -99,7 +99,7 @@ export class Trainer {
     options: { readonly step?: number; readonly learningRate?: number | null } = {},
   ): [loss: number, stats: StepStats] {
     const numbers = withInputs(this.modelWithLoss, batch, (ids) =>
-      this.#native.oneStep(ids, keyWords(rng), options.step ?? 0, options.learningRate ?? null),
+      this.#native.oneStep(ids, keyWords(rng), JSON.stringify(options)),
     );
     const stats = statsOf(numbers);
     return [stats.loss, stats];
@@ -111,7 +111,7 @@ export class Trainer {
    * @param batches - an (async) iterable of batches, read ahead by two; a batch that is an array of tensors is disposed once used
    */
   async fit(batches: AsyncIterable<Batch> | Iterable<Batch>, options: FitOptions): Promise<TrainingReport> {
-    const { signal, onProgress } = options;
+    const { signal, onProgress, rng, schedule, ...rest } = options;
     signal?.throwIfAborted();
     const queue = native.newBatchQueue();
     const cancel = signal === undefined ? null : native.newCancel();
@@ -122,19 +122,15 @@ export class Trainer {
       failure ??= { error };
       native.closeBatches(queue);
     };
-    const { kind, json, rate } = scheduleOf(options.schedule);
+    const { registered, rate } = scheduleOf(schedule);
     try {
       const loop = this.#native.fit(
         queue,
-        {
-          steps: options.steps,
-          firstStep: options.firstStep ?? 0,
-          key: keyWords(options.rng),
-          reportEveryMs: options.reportEveryMs ?? 0,
-          ...(kind === undefined ? {} : { scheduleKind: kind, scheduleOptions: json }),
-          ...(cancel === null ? {} : { cancel }),
-        },
+        JSON.stringify(rest),
+        keyWords(rng),
+        registered,
         rate,
+        cancel,
         (numbers: number[]) => {
           try {
             onProgress?.(progressOf(numbers));
@@ -179,9 +175,9 @@ export class Trainer {
     this.#native.setSlots(encode(slots));
   }
 
-  /** Writes weights, state, slots and the step to a safetensors file, on the compute thread; `path` always holds a whole file. */
-  async save(path: string, step = 0): Promise<void> {
-    await this.#native.save(path, step);
+  /** Writes weights, state, slots and the step (0 if left out) to a safetensors file, on the compute thread; `path` always holds a whole file. */
+  async save(path: string, step?: number): Promise<void> {
+    await this.#native.save(path, JSON.stringify({ step }));
   }
 
   /** Reads what {@link Trainer.save} wrote, by name and shape; all or nothing. @returns the step */

@@ -18,8 +18,7 @@ pub fn dtype_names() -> Vec<&'static str> {
 pub fn from_bytes(env: Env, bytes: &[u8], dtype: TypeCode, shape: Shape, device: Option<String>) -> Result<f64> {
     run(&env, |e| {
         let (dtype, shape) = (dtype.0, shape.0);
-        let tensor =
-            for_any!(dtype, T => Tensor::from_vec(values_of::<T>(bytes), &shape)?);
+        let tensor = for_any!(dtype, T => Tensor::from_vec(values_of::<T>(bytes), &shape)?);
         let tensor = if dtype == DType::Bool { Tensor::from_bools(bytes.to_vec(), &shape)? } else { tensor };
         Ok(e.insert(&env, on_device(tensor, device.as_deref())?))
     })

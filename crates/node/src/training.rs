@@ -1,6 +1,6 @@
 //! Trainers: one step on the calling thread, the loop on the compute thread, checkpoints. Knows no optimizer by name.
 use crate::{
-    compute::{check_cancelled, submit},
+    compute::submit,
     environment::{run, Environment},
     error::{Failure, Outcome},
     host::{Callback, JsFunction},
@@ -21,11 +21,11 @@ use std::{
     time::Duration,
 };
 use tallow_layers::HostValue;
-use tallow_tensor::Tensor;
+use tallow_tensor::{cancel, Tensor};
 use tallow_training::{
     fit, optimizers,
     schedules::{self, HostSchedule, ScheduleRef},
-    FitOptions, Progress, StepReport, Trainer,
+    LoopOptions, Progress, SaveOptions, StepOptions, StepReport, Trainer,
 };
 
 /// Batches that wait for the loop; more only cost memory.
@@ -133,7 +133,7 @@ impl Shared {
     fn next(&self) -> tallow_layers::Result<Option<Vec<Tensor>>> {
         let mut state = self.state();
         loop {
-            check_cancelled()?;
+            cancel::check()?;
             if let Some(batch) = state.batches.pop_front() {
                 let waiting = state.waiting.take();
                 drop(state);
@@ -204,25 +204,6 @@ impl Drop for Closing {
     }
 }
 
-/// How a loop runs, as `training/trainer.ts` says it.
-#[napi(object)]
-pub struct LoopOptions {
-    /// Steps to run.
-    pub steps: f64,
-    /// Number of the first step.
-    pub first_step: f64,
-    /// Random key of the run.
-    pub key: Vec<u32>,
-    /// Least milliseconds between two progress reports.
-    pub report_every_ms: f64,
-    /// Registered schedule.
-    pub schedule_kind: Option<String>,
-    /// Its options as JSON.
-    pub schedule_options: Option<String>,
-    /// Flag to stop it with.
-    pub cancel: Option<f64>,
-}
-
 type ProgressFunction = ThreadsafeFunction<Vec<f64>, Unknown<'static>, Vec<f64>, Status, false, true>;
 
 fn numbers(p: &Progress) -> Vec<f64> {
@@ -235,32 +216,30 @@ fn numbers(p: &Progress) -> Vec<f64> {
 impl NativeTrainer {
     /// One step: `[loss, L2 norm of the gradients, L2 norm of the weights]`.
     #[napi]
-    pub fn one_step(&self, env: Env, batch: Vec<f64>, key: Vec<u32>, step: f64, rate: Option<f64>) -> Result<Vec<f64>> {
+    pub fn one_step(&self, env: Env, batch: Vec<f64>, key: Vec<u32>, options: String) -> Result<Vec<f64>> {
         run(&env, |e| {
-            let batch = e.tensors(&batch)?;
-            Ok(measured(&lock(&self.inner)?.one_step(batch, key_of(&key)?, step as u64, rate)?))
+            let o = StepOptions::parse(&parsed(&options)?)?;
+            let (batch, rate) = (e.tensors(&batch)?, o.learning_rate.map(|r| r.0));
+            Ok(measured(&lock(&self.inner)?.one_step(batch, key_of(&key)?, o.step.0 as u64, rate)?))
         })
     }
 
     /// The loop, on the compute thread: `[steps, seconds, loss of each step …]`.
     #[napi(ts_return_type = "Promise<unknown>")]
+    #[allow(clippy::too_many_arguments, reason = "each is what JavaScript gives as it is")]
     pub fn fit<'env>(
         &self,
         env: &'env Env,
         queue: &BatchQueue,
-        o: LoopOptions,
+        options: String,
+        key: Vec<u32>,
+        registered: Option<(String, String)>,
         rate: Option<Callback>,
+        cancel: Option<f64>,
         progress: Function<'_, Vec<f64>, Unknown<'static>>,
     ) -> Result<Object<'env>> {
         run(env, |e| {
-            let kind = o.schedule_kind.zip(o.schedule_options);
-            let options = FitOptions {
-                steps: o.steps as u64,
-                first_step: o.first_step as u64,
-                schedule: schedule(e, kind, rate)?,
-                key: key_of(&o.key)?,
-                report_every: Duration::from_secs_f64(o.report_every_ms.clamp(0.0, 1e9) / 1000.0),
-            };
+            let options = LoopOptions::parse(&parsed(&options)?)?.with(schedule(e, registered, rate)?, key_of(&key)?);
             let told: ProgressFunction = progress
                 .build_threadsafe_function::<Vec<f64>>()
                 .weak::<true>()
@@ -277,7 +256,7 @@ impl NativeTrainer {
                 let never = AtomicBool::new(false);
                 Ok(fit(&mut trainer, &mut || closing.0.next(), &options, &never, &mut tell)?)
             };
-            submit(env, e, o.cancel, work, |_, _, report| {
+            submit(env, e, cancel, work, |_, _, report| {
                 let mut out = vec![report.steps as f64, report.seconds];
                 out.extend(&report.losses);
                 Ok(Wire(HostValue::List(out.into_iter().map(HostValue::Number).collect())))
@@ -309,9 +288,10 @@ impl NativeTrainer {
 
     /// Writes weights, state, slots and the step on the compute thread.
     #[napi(ts_return_type = "Promise<unknown>")]
-    pub fn save<'env>(&self, env: &'env Env, path: String, step: f64) -> Result<Object<'env>> {
+    pub fn save<'env>(&self, env: &'env Env, path: String, options: String) -> Result<Object<'env>> {
         run(env, |e| {
             let trainer = self.inner.clone();
+            let step = SaveOptions::parse(&parsed(&options)?)?.step.0;
             let work = move || {
                 let trainer = lock(&trainer)?;
                 let slots = trainer.slots().into_iter().enumerate();

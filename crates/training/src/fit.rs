@@ -4,7 +4,51 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
 };
+use tallow_layers::{options, Count, Num};
 use tallow_tensor::{random::Key, Tensor};
+
+options! {
+    /// One training step.
+    pub struct StepOptions for "Trainer.oneStep" () {
+        /// Number of the step.
+        step "step": Count = Count(0),
+        /// Learning rate; `null`: the optimizer's.
+        learning_rate "learningRate": Option<Num> = None,
+    }
+}
+
+options! {
+    /// A training loop.
+    pub struct LoopOptions for "Trainer.fit" () {
+        /// Steps to run; the loop also ends when the batches do.
+        steps "steps": Count,
+        /// Number of the first step.
+        first_step "firstStep": Count = Count(0),
+        /// Least milliseconds between two progress reports.
+        report_every_ms "reportEveryMs": Num = Num(0.0),
+    }
+}
+
+impl LoopOptions {
+    /// These options with what JSON does not carry: the schedule and the random key.
+    pub fn with(self, schedule: Option<ScheduleRef>, key: Key) -> FitOptions {
+        FitOptions {
+            steps: self.steps.0 as u64,
+            first_step: self.first_step.0 as u64,
+            schedule,
+            key,
+            report_every: Duration::from_secs_f64(self.report_every_ms.0.clamp(0.0, 1e9) / 1000.0),
+        }
+    }
+}
+
+options! {
+    /// A checkpoint of a trainer.
+    pub struct SaveOptions for "Trainer.save" () {
+        /// Number of the next step, which `Trainer.load` returns.
+        step "step": Count = Count(0),
+    }
+}
 
 /// Where batches come from.
 pub trait Batches {

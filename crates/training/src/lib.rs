@@ -10,7 +10,7 @@ pub mod optimizers;
 pub mod schedules;
 
 pub use checkpoint::{load_layer, named_leaves, save_layer, Checkpoint};
-pub use fit::{fit, Batches, FitOptions, FitReport, Progress};
+pub use fit::{fit, Batches, FitOptions, FitReport, LoopOptions, Progress, SaveOptions, StepOptions};
 pub use safetensors_file::{read as read_safetensors, write as write_safetensors, Contents as SafetensorsContents};
 pub use tallow_layers::{Error, Result};
 pub use trainer::{StepReport, Trainer};
