@@ -2,7 +2,7 @@
 use tallow_tensor::{
     backward, force_general_path,
     ops::dense,
-    testing::{assert_close, assert_same_bits, check_gradients, random},
+    testing::{assert_close, assert_same_bits, assert_within, check_gradients, random, Tolerance},
     threads, DType, ErrorKind, Tensor,
 };
 
@@ -101,6 +101,22 @@ fn odd_sizes_over_several_tiles() {
 }
 
 #[test]
+fn single_precision_is_near_double_precision_in_every_order_of_operands() {
+    // Few rows, rows and columns that fill no block, several pieces of the inner axis, and more columns than are packed at once.
+    for (m, k, n) in [(3, 520, 200), (20, 260, 700), (150, 700, 190), (130, 2100, 2050)] {
+        let (a, b) = (random(&[m, k], 20), random(&[k, n], 21));
+        let expected = a.matmul(&b).unwrap();
+        let turned = |t: &Tensor| t.swap_axes(0, 1).unwrap().contiguous().unwrap().swap_axes(0, 1).unwrap();
+        let single = |t: &Tensor| t.cast(DType::F32).unwrap();
+        let (a, b) = (single(&a), single(&b));
+        let near = Tolerance { absolute: (k as f64).sqrt() * 1e-5, relative: 1e-5 };
+        for (x, y) in [(&a, &b), (&turned(&a), &b), (&a, &turned(&b)), (&turned(&a), &turned(&b))] {
+            assert_within(&x.matmul(y).unwrap(), &expected, near);
+        }
+    }
+}
+
+#[test]
 fn halves_accumulate_in_single_precision() {
     // 4096 ones: a half accumulator would stop growing at 2048 (f16) or 256 (bf16).
     for dtype in [DType::F16, DType::BF16] {
@@ -193,6 +209,7 @@ fn bits_do_not_depend_on_threads() {
         (vec![24, 128, 64], vec![24, 64, 128]),
         (vec![8, 130, 64], vec![64, 257]),
         (vec![1, 4096], vec![4096, 1000]),
+        (vec![130, 2100], vec![2100, 2050]),
     ];
     for (sa, sb) in cases {
         let (a, b) = (single(&sa, 9), single(&sb, 10));

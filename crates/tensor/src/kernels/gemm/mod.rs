@@ -2,88 +2,17 @@
 //!
 //! A product is cut into tiles of rows and columns at places that depend on its shape only, and each tile is computed
 //! by one thread with the whole inner dimension in order: the bits do not depend on the number of threads.
+mod blocked;
+mod element;
+mod micro;
+mod pack;
+
 use crate::threads;
 use rayon::prelude::*;
 use smallvec::SmallVec;
 
-/// Elements that can be multiplied as matrices. Halves go through f32 (`ops/matmul.rs`).
-pub(crate) trait Multiply: Copy + Send + Sync + Default + 'static {
-    /// The factor that changes nothing.
-    const ONE: Self;
-    /// `out = factor · a · b`, or `out += factor · a · b` with `add`, on one thread.
-    ///
-    /// # Safety
-    /// All elements that the sizes and strides reach lie in the allocations that the pointers come from; `out` overlaps
-    /// neither operand, and its elements are initialised if `add`.
-    unsafe fn tile(
-        size: [usize; 3],
-        out: Pointer<Self, *mut Self>,
-        a: Pointer<Self, *const Self>,
-        b: Pointer<Self, *const Self>,
-        factor: Self,
-        add: bool,
-    );
-}
-
-/// A matrix in memory: where it starts and how far its rows and columns lie apart.
-#[derive(Clone, Copy)]
-pub(crate) struct Pointer<T, P> {
-    at: P,
-    rows: isize,
-    cols: isize,
-    _t: std::marker::PhantomData<T>,
-}
-
-impl<T, P> Pointer<T, P> {
-    fn new(at: P, rows: usize, cols: usize) -> Self {
-        Self { at, rows: rows as isize, cols: cols as isize, _t: std::marker::PhantomData }
-    }
-}
-
-macro_rules! float {
-    ($($t:ty),*) => {$(
-        impl Multiply for $t {
-            const ONE: Self = 1.0;
-            #[inline]
-            unsafe fn tile([m, n, k]: [usize; 3], out: Pointer<$t, *mut $t>, a: Pointer<$t, *const $t>, b: Pointer<$t, *const $t>, factor: $t, add: bool) {
-                // SAFETY: the caller's promise is what gemm asks for.
-                unsafe {
-                    gemm::gemm(
-                        m, n, k, out.at, out.cols, out.rows, add, a.at, a.cols, a.rows, b.at, b.cols, b.rows,
-                        1.0, factor, false, false, false, gemm::Parallelism::None,
-                    );
-                }
-            }
-        }
-    )*};
-}
-float!(f32, f64);
-
-macro_rules! integer {
-    ($($t:ty),*) => {$(
-        impl Multiply for $t {
-            const ONE: Self = 1;
-            unsafe fn tile([m, n, k]: [usize; 3], out: Pointer<$t, *mut $t>, a: Pointer<$t, *const $t>, b: Pointer<$t, *const $t>, factor: $t, add: bool) {
-                // SAFETY: the indices stay within the sizes, for which the caller vouches.
-                unsafe {
-                    for i in 0..m as isize {
-                        for j in 0..n as isize {
-                            let o = out.at.offset(i * out.rows + j * out.cols);
-                            let mut sum: $t = 0;
-                            for l in 0..k as isize {
-                                let x = *a.at.offset(i * a.rows + l * a.cols);
-                                sum = sum.wrapping_add(x.wrapping_mul(*b.at.offset(l * b.rows + j * b.cols)));
-                            }
-                            let sum = sum.wrapping_mul(factor);
-                            o.write(if add { (*o).wrapping_add(sum) } else { sum });
-                        }
-                    }
-                }
-            }
-        }
-    )*};
-}
-integer!(i32, i64, u32, u8);
+pub(crate) use element::Multiply;
+use element::{Pointer, Right, Start};
 
 /// A matrix in a slice. Strides may be anything, also zero.
 #[derive(Clone, Copy)]
@@ -109,7 +38,7 @@ impl<'a, T> Mat<'a, T> {
     pub(crate) fn t(self) -> Self {
         Self { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
     }
-    fn pointer(&self) -> Pointer<T, *const T> {
+    fn pointer(&self) -> Pointer<*const T> {
         Pointer::new(self.data.as_ptr(), self.row_stride, self.col_stride)
     }
 }
@@ -123,10 +52,43 @@ fn reach(axes: &[(usize, usize)]) -> usize {
     }
 }
 
+/// A right operand that several products use, packed once where that pays.
+pub(crate) struct Ready<'a, T: Multiply> {
+    mat: Mat<'a, T>,
+    packed: Option<T::Packed>,
+}
+
+impl<'a, T: Multiply> Ready<'a, T> {
+    pub(crate) fn new(mat: Mat<'a, T>) -> Self {
+        // SAFETY: a matrix lies within its slice.
+        let packed = unsafe { T::pack(mat.pointer(), [mat.rows, mat.cols]) };
+        Self { mat, packed }
+    }
+    /// For one product: as it is.
+    pub(crate) fn once(mat: Mat<'a, T>) -> Self {
+        Self { mat, packed: None }
+    }
+    fn right(&self) -> Right<'_, T> {
+        self.packed.as_ref().map_or_else(|| Right::Strided(self.mat.pointer()), |packed| Right::Packed(packed, 0))
+    }
+}
+
 /// `out = factor · a · b`, or `out += factor · a · b` with `add`, on this thread. `out` has rows `stride` apart.
 pub(crate) fn multiply<T: Multiply>(out: &mut [T], stride: usize, a: Mat<'_, T>, b: Mat<'_, T>, factor: T, add: bool) {
-    let size = [a.rows, b.cols, a.cols];
-    assert_eq!(a.cols, b.rows, "inner sizes of a product agree");
+    multiply_ready(out, stride, a, &Ready::once(b), factor, add);
+}
+
+/// [`multiply`] by a right operand that is used more than once.
+pub(crate) fn multiply_ready<T: Multiply>(
+    out: &mut [T],
+    stride: usize,
+    a: Mat<'_, T>,
+    b: &Ready<'_, T>,
+    factor: T,
+    add: bool,
+) {
+    let size = [a.rows, b.mat.cols, a.cols];
+    assert_eq!(a.cols, b.mat.rows, "inner sizes of a product agree");
     assert!(reach(&[(size[0], stride), (size[1], 1)]) <= out.len(), "a product fits its output");
     assert!(stride >= size[1], "rows of an output do not overlap");
     if a.cols == 0 {
@@ -136,7 +98,10 @@ pub(crate) fn multiply<T: Multiply>(out: &mut [T], stride: usize, a: Mat<'_, T>,
         return;
     }
     // SAFETY: the three matrices lie within their slices, and `out` is borrowed alone.
-    unsafe { T::tile(size, Pointer::new(out.as_mut_ptr(), stride, 1), a.pointer(), b.pointer(), factor, add) }
+    unsafe {
+        let start = if add { Start::Keep } else { Start::Zero };
+        T::tile(size, Pointer::new(out.as_mut_ptr(), stride, 1), a.pointer(), b.right(), factor, start);
+    }
 }
 
 /// Many matrices in a slice: each batch axis with the strides of both operands; the result is row-major.
@@ -160,7 +125,9 @@ pub(crate) struct Batched<'a, T> {
 }
 
 /// Multiplications below which a piece of work is not worth handing to another thread.
-const PIECE: usize = 1 << 21;
+const PIECE: usize = 1 << 20;
+/// Elements of a right operand that are packed at a time.
+const SLAB: usize = 1 << 22;
 /// At most so many pieces: enough to balance, few enough that packing is not repeated for nothing.
 const PIECES: usize = 32;
 
@@ -242,17 +209,32 @@ impl<T: Multiply> Batched<'_, T> {
         let at = Out::new(&mut out);
         let work = m.saturating_mul(n).saturating_mul(k).saturating_mul(terms);
         let (rows, cols) = tile_size(m, n, (work.saturating_mul(items) / PIECE).clamp(1, PIECES).div_ceil(items));
-        let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
-        let tiles = items * down * across;
-        // Small products are handed out several at a time.
-        let group = (PIECE / (work / (down * across)).max(1)).max(tiles / 256).clamp(1, tiles);
-        threads::for_each_index(tiles.div_ceil(group), if tiles > group { usize::MAX } else { 0 }, |g| {
-            for tile in g * group..((g + 1) * group).min(tiles) {
-                let (item, row, col) = (tile / (down * across), tile / across % down * rows, tile % across * cols);
-                // SAFETY: tiles are disjoint and together cover the `len` elements of `out`; the operands were checked above.
-                unsafe { self.tile(&at, item, [row, col], [rows.min(m - row), cols.min(n - col)]) }
-            }
-        });
+        // One right operand for several tiles of rows is packed once for all of them, so many columns at a time.
+        let shared = items * terms == 1 && rows < m;
+        let slab = if shared { (SLAB / k).max(1).next_multiple_of(cols) } else { n };
+        for first in (0..n).step_by(slab) {
+            let width = slab.min(n - first);
+            let packed = if shared {
+                let at = self.b[first * self.b_strides[1]..].as_ptr();
+                // SAFETY: columns of the right operand, which was checked above.
+                unsafe { T::pack(Pointer::new(at, self.b_strides[0], self.b_strides[1]), [k, width]) }
+            } else {
+                None
+            };
+            let (down, across) = (m.div_ceil(rows), width.div_ceil(cols));
+            let tiles = items * down * across;
+            // Small products are handed out several at a time.
+            let group =
+                (PIECE / (work / (m.div_ceil(rows) * n.div_ceil(cols))).max(1)).max(tiles / 256).clamp(1, tiles);
+            threads::for_each_index(tiles.div_ceil(group), if tiles > group { usize::MAX } else { 0 }, |g| {
+                for tile in g * group..((g + 1) * group).min(tiles) {
+                    let (item, row, col) = (tile / (down * across), tile / across % down * rows, tile % across * cols);
+                    let size = [rows.min(m - row), cols.min(width - col)];
+                    // SAFETY: tiles are disjoint and together cover the `len` elements of `out`; the operands were checked above.
+                    unsafe { self.tile(&at, item, [row, first + col], size, packed.as_ref().map(|p| (p, col))) }
+                }
+            });
+        }
         // SAFETY: every tile was written.
         unsafe { out.set_len(len) };
         out
@@ -261,28 +243,42 @@ impl<T: Multiply> Batched<'_, T> {
     /// Computes one tile, its summed axes in order.
     ///
     /// # Safety
-    /// The operands are in bounds, `out` has room for the whole result and nobody else writes this tile.
-    unsafe fn tile(&self, out: &Out<T>, item: usize, [row, col]: [usize; 2], [rows, cols]: [usize; 2]) {
+    /// The operands are in bounds, `out` has room for the whole result and nobody else writes this tile. What is packed is the
+    /// right operand, with the tile's first column in it.
+    unsafe fn tile(
+        &self,
+        out: &Out<T>,
+        item: usize,
+        [row, col]: [usize; 2],
+        [rows, cols]: [usize; 2],
+        packed: Option<(&T::Packed, usize)>,
+    ) {
         let [m, n, k] = self.size;
         let (a0, b0) = offsets(&self.batch, item);
         // SAFETY: within the result, see above.
         let dst = unsafe { out.0.add(item * m * n + row * n + col) };
-        if let Some(bias) = self.bias {
-            for i in 0..rows {
-                // SAFETY: `cols` elements of a row of this tile.
-                unsafe { std::ptr::copy_nonoverlapping(bias[col..].as_ptr(), dst.add(i * n), cols) };
-            }
-        }
         for term in 0..self.summed.iter().map(|x| x[0]).product() {
             let (a1, b1) = offsets(&self.summed, term);
-            let a = &self.a[a0 + a1 + row * self.a_strides[0]..];
-            let b = &self.b[b0 + b1 + col * self.b_strides[1]..];
-            let (a, b) = (
-                Pointer::new(a.as_ptr(), self.a_strides[0], self.a_strides[1]),
-                Pointer::new(b.as_ptr(), self.b_strides[0], self.b_strides[1]),
+            let a = Pointer::new(
+                self.a[a0 + a1 + row * self.a_strides[0]..].as_ptr(),
+                self.a_strides[0],
+                self.a_strides[1],
             );
-            // SAFETY: `run` checked that all indices lie within the operands; the tile is initialised from the second term on, or by the bias.
-            unsafe { T::tile([rows, cols, k], Pointer::new(dst, n, 1), a, b, T::ONE, term > 0 || self.bias.is_some()) };
+            let b = match packed {
+                Some((packed, col)) => Right::Packed(packed, col),
+                None => Right::Strided(Pointer::new(
+                    self.b[b0 + b1 + col * self.b_strides[1]..].as_ptr(),
+                    self.b_strides[0],
+                    self.b_strides[1],
+                )),
+            };
+            let start = match self.bias {
+                _ if term > 0 => Start::Keep,
+                Some(bias) => Start::Row(bias[col..].as_ptr()),
+                None => Start::Zero,
+            };
+            // SAFETY: `run` checked that all indices lie within the operands; the tile is initialised from the second term on.
+            unsafe { T::tile([rows, cols, k], Pointer::new(dst, n, 1), a, b, T::ONE, start) };
         }
     }
 }
@@ -298,21 +294,19 @@ fn offsets(axes: &[[usize; 3]], mut index: usize) -> (usize, usize) {
     (a, b)
 }
 
-/// Tile rows and columns for about `pieces` tiles, as square as they can be and not too small for the micro-kernels.
+/// Tile rows and columns for about `pieces` tiles: columns that stay in the second-level cache, then as many rows as it takes.
 fn tile_size(m: usize, n: usize, pieces: usize) -> (usize, usize) {
-    let (mut rows, mut cols) = (m, n);
-    let mut have = 1;
-    while have < pieces {
-        if rows >= cols && rows >= 64 {
-            rows = rows.div_ceil(2).next_multiple_of(8);
-        } else if cols >= 128 {
-            cols = cols.div_ceil(2).next_multiple_of(16);
-        } else if rows >= 64 {
-            rows = rows.div_ceil(2).next_multiple_of(8);
+    let mut rows = m;
+    let mut cols =
+        if pieces > 1 { n.div_ceil(n.div_ceil(512)).next_multiple_of(32).min(n.next_multiple_of(32)) } else { n };
+    while m.div_ceil(rows) * n.div_ceil(cols) < pieces {
+        if rows >= 96 {
+            rows = rows.div_ceil(2).next_multiple_of(24);
+        } else if cols >= 64 {
+            cols = cols.div_ceil(2).next_multiple_of(32);
         } else {
             break;
         }
-        have = m.div_ceil(rows) * n.div_ceil(cols);
     }
     (rows, cols)
 }

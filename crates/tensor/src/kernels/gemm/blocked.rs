@@ -1,0 +1,348 @@
+//! Float32 products by blocks: which parts of the operands are copied together, and in which order the kernels run over them.
+//!
+//! The inner axis is cut into pieces of about [`INNER`]; for each, columns of the right operand are packed into slivers as wide
+//! as a kernel (or read where they lie, if they lie side by side and few rows use them), and rows of the left one are copied where
+//! their strides would make them fight for the same cache lines. Where the cuts are depends on the shape only.
+use super::{
+    element::{Pointer, Right, Start},
+    micro::{Block, Kernels, Micro, WIDEST},
+    pack::{copy_sliver, each, pack},
+};
+use std::{cell::Cell, mem::MaybeUninit};
+
+/// The longest piece of the inner axis: a sliver of either operand then fits the first-level cache.
+const INNER: usize = 256;
+/// Columns worked on at a time: so many slivers of the right operand stay in the second-level cache.
+const COLS: usize = 512;
+/// Rows of the left operand copied at a time: whole cache lines where columns lie side by side.
+const ROWS: usize = 48;
+/// Columns from which copying rows of the left operand pays.
+const COPY_ROWS: usize = 96;
+/// Distance of rows of the left operand up to which they do not fight for cache lines, if their elements lie side by side.
+const NEAR_ROWS: isize = 384;
+/// Rows up to which the right operand is read where it lies.
+const DIRECT: usize = 24;
+
+/// Where inner piece `i` of `pieces` starts.
+pub(super) fn cut(inner: usize, pieces: usize, i: usize) -> usize {
+    (inner * i / pieces).next_multiple_of(8).min(inner)
+}
+
+/// How many pieces the inner axis is cut into.
+pub(super) fn pieces(inner: usize) -> usize {
+    inner.div_ceil(INNER).max(1)
+}
+
+thread_local! {
+    /// Memory for packed columns, kept for the next product.
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// The columns worked on, and how they are read.
+struct Columns {
+    at: *const f32,
+    /// Whether they are packed; else the distance of their rows.
+    rows: Option<usize>,
+}
+
+/// `out = factor · a · b` on one thread, added to what `start` says.
+///
+/// # Safety
+/// As [`super::Multiply::tile`]; the kernels run on this processor. A packed right operand starts at a whole sliver.
+pub(super) unsafe fn tile(
+    kernels: &Kernels,
+    [m, n, inner]: [usize; 3],
+    out: Pointer<*mut f32>,
+    a: Pointer<*const f32>,
+    b: Right<'_, f32>,
+    factor: f32,
+    start: Start<f32>,
+) {
+    let mut scratch = SCRATCH.take();
+    let pieces = pieces(inner);
+    for col in (0..n).step_by(COLS) {
+        let cols = COLS.min(n - col);
+        for piece in 0..pieces {
+            let (from, to) = (cut(inner, pieces, piece), cut(inner, pieces, piece + 1));
+            let size = [m, cols, to - from];
+            // SAFETY: parts of the operands and of the result.
+            unsafe {
+                let out = Pointer { at: out.at.add(col), ..out };
+                let start = match start {
+                    _ if piece > 0 => Start::Keep,
+                    Start::Row(row) => Start::Row(row.add(col)),
+                    other => other,
+                };
+                let columns = match b {
+                    Right::Packed(b, first) => {
+                        let at = from * b.cols.next_multiple_of(kernels.lanes) + (first + col) * (to - from);
+                        debug_assert!(b.inner == inner && first % kernels.width() == 0);
+                        Columns { at: b.values.as_ptr().add(at), rows: None }
+                    }
+                    Right::Strided(b) if b.cols == 1 && m <= DIRECT => {
+                        Columns { at: b.moved(from, col).at, rows: Some(b.rows as usize) }
+                    }
+                    Right::Strided(b) => {
+                        let room = (to - from) * cols.next_multiple_of(kernels.lanes);
+                        scratch.clear();
+                        scratch.reserve(room);
+                        pack(kernels, b.moved(from, col), [to - from, cols], scratch.as_mut_ptr());
+                        Columns { at: scratch.as_ptr(), rows: None }
+                    }
+                };
+                rows(kernels, size, out, a.moved(0, from), columns, factor, start);
+            }
+        }
+    }
+    SCRATCH.set(scratch);
+}
+
+/// All rows against some columns and one piece of the inner axis.
+///
+/// # Safety
+/// As [`tile`].
+unsafe fn rows(
+    kernels: &Kernels,
+    [m, cols, inner]: [usize; 3],
+    out: Pointer<*mut f32>,
+    a: Pointer<*const f32>,
+    columns: Columns,
+    factor: f32,
+    start: Start<f32>,
+) {
+    // The few columns beside whole registers, of an operand that is not packed.
+    let mut rest = [const { MaybeUninit::<f32>::uninit() }; (INNER + 8) * 16];
+    let whole = cols / kernels.lanes * kernels.lanes;
+    if let (Some(stride), true) = (columns.rows, whole < cols) {
+        // SAFETY: the columns from `whole` on.
+        unsafe {
+            let b = Pointer::new(columns.at.add(whole), stride, 1);
+            let to = rest.as_mut_ptr().cast::<f32>();
+            to.write_bytes(0, inner * kernels.lanes);
+            each(b, 0..inner, 0..cols - whole, to, kernels.lanes);
+        }
+    }
+    // Longer than any piece, and not a multiple of a cache line's distance to itself.
+    const LENGTH: usize = INNER + 24;
+    let mut copied = [const { MaybeUninit::<f32>::uninit() }; ROWS * LENGTH];
+    for row in (0..m).step_by(ROWS) {
+        let rows = ROWS.min(m - row);
+        let slivers = rows.div_ceil(kernels.rows);
+        for sliver in 0..slivers {
+            let (first, last) = (rows * sliver / slivers, rows * (sliver + 1) / slivers);
+            let count = last - first;
+            // SAFETY: rows of the operand, in bounds by the caller's promise; the copy has room for each.
+            let a = unsafe {
+                let a = a.moved(row + first, 0);
+                if cols < COPY_ROWS || a.cols == 1 && a.rows <= NEAR_ROWS {
+                    a
+                } else if a.rows == 1 {
+                    if sliver == 0 {
+                        let mut to = copied.as_mut_ptr().cast::<f32>();
+                        for s in 0..slivers {
+                            let (first, last) = (rows * s / slivers, rows * (s + 1) / slivers);
+                            copy_sliver(a.moved(first, 0), inner, last - first, to);
+                            to = to.add((last - first) * inner);
+                        }
+                    }
+                    Pointer::new(copied.as_ptr().cast::<f32>().add(first * inner), 1, count)
+                } else {
+                    for i in 0..count {
+                        let to = copied.as_mut_ptr().cast::<f32>().add(i * LENGTH);
+                        if a.cols == 1 {
+                            std::ptr::copy_nonoverlapping(a.moved(i, 0).at, to, inner);
+                        } else {
+                            (0..inner).for_each(|l| *to.add(l) = *a.moved(i, l).at);
+                        }
+                    }
+                    Pointer::new(copied.as_ptr().cast::<f32>(), LENGTH, 1)
+                }
+            };
+            let mut col = 0;
+            while col < cols {
+                let (vectors, b, b_inner) = match columns.rows {
+                    None => {
+                        let vectors = (cols - col).div_ceil(kernels.lanes).min(2);
+                        // SAFETY: slivers before this one are whole.
+                        (vectors, unsafe { columns.at.add(col * inner) }, vectors * kernels.lanes)
+                    }
+                    Some(_) if col == whole => (1, rest.as_ptr().cast::<f32>(), kernels.lanes),
+                    Some(stride) => {
+                        let left = (whole - col) / kernels.lanes;
+                        let most = if count <= kernels.wide_rows { WIDEST } else { 2 };
+                        let vectors = if left >= most { most } else { left.min(2) };
+                        // SAFETY: within the columns.
+                        (vectors, unsafe { columns.at.add(col) }, stride)
+                    }
+                };
+                let width = vectors * kernels.lanes;
+                let used = width.min(cols - col);
+                // SAFETY: a block within the tile; where it is wider than the tile, it goes through `edge`.
+                unsafe {
+                    let to = out.at.offset((row + first) as isize * out.rows).add(col);
+                    let (start, start_rows) = match start {
+                        Start::Zero => (std::ptr::null(), 0),
+                        Start::Keep => (to.cast_const(), out.rows as usize),
+                        Start::Row(at) => (at.add(col), 0),
+                    };
+                    let mut block = Block {
+                        inner,
+                        a: a.at,
+                        a_rows: a.rows as usize,
+                        a_inner: a.cols as usize,
+                        b,
+                        b_inner,
+                        out: to,
+                        out_rows: out.rows as usize,
+                        start,
+                        start_rows,
+                        factor,
+                    };
+                    let kernel = kernels.get(count, vectors);
+                    if used == width {
+                        kernel(&block);
+                    } else {
+                        edge(kernel, &mut block, count, used, width);
+                    }
+                }
+                col += used;
+            }
+        }
+    }
+}
+
+/// A block of which only the first `used` columns belong to the result.
+///
+/// # Safety
+/// As the kernel's, for the first `used` columns of `out` and `start`.
+unsafe fn edge(kernel: Micro, block: &mut Block, rows: usize, used: usize, width: usize) {
+    let mut own = [0f32; 12 * 32];
+    let (out, out_rows) = (block.out, block.out_rows);
+    // SAFETY: only used columns are read and written outside `own`, which holds the largest block.
+    unsafe {
+        if !block.start.is_null() {
+            for i in 0..rows {
+                let from = block.start.add(i * block.start_rows);
+                std::ptr::copy_nonoverlapping(from, own.as_mut_ptr().add(i * width), used);
+            }
+            (block.start, block.start_rows) = (own.as_ptr(), width);
+        }
+        (block.out, block.out_rows) = (own.as_mut_ptr(), width);
+        kernel(block);
+        for i in 0..rows {
+            std::ptr::copy_nonoverlapping(own.as_ptr().add(i * width), out.add(i * out_rows), used);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        micro::{kernels, with_avx2, with_avx512},
+        pack::PackedB,
+    };
+    use super::*;
+
+    /// Small whole numbers over 64: their products and sums are exact, so results must be equal, not close.
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 61) as f32 / 64.0 - 0.5).collect()
+    }
+
+    /// A product by `kernels` with operands in row-major or column-major order, packed before or not, added to `start`.
+    fn product(
+        kernels: &Kernels,
+        [m, n, k]: [usize; 3],
+        [turn_a, turn_b, packed]: [bool; 3],
+        (a, b, start): (&[f32], &[f32], Option<&[f32]>),
+    ) -> Vec<f32> {
+        let at = |x: &[f32], rows: usize, cols: usize, turned: bool| {
+            if turned {
+                Pointer::new(x.as_ptr(), 1, rows)
+            } else {
+                Pointer::new(x.as_ptr(), cols, 1)
+            }
+        };
+        let (a, b) = (at(a, m, k, turn_a), at(b, k, n, turn_b));
+        // Rows of the output are further apart than its columns need; what lies between stays as it is.
+        let stride = n + 3;
+        let mut out = vec![9f32; m * stride];
+        let to = Pointer::new(out.as_mut_ptr(), stride, 1);
+        let start = start.map_or(Start::Zero, |row| Start::Row(row.as_ptr()));
+        // SAFETY: the sizes are those of the vectors.
+        unsafe {
+            if packed {
+                let b = PackedB::new(kernels, b, [k, n]);
+                // Twice, so that a tile starts within the packed columns.
+                let first = (n / 2).next_multiple_of(kernels.width()).min(n);
+                tile(kernels, [m, first, k], to, a, Right::Packed(&b, 0), 0.5, start);
+                if first < n {
+                    let to = Pointer { at: to.at.add(first), ..to };
+                    let start = match start {
+                        Start::Row(row) => Start::Row(row.add(first)),
+                        other => other,
+                    };
+                    tile(kernels, [m, n - first, k], to, a, Right::Packed(&b, first), 0.5, start);
+                }
+            } else {
+                tile(kernels, [m, n, k], to, a, Right::Strided(b), 0.5, start);
+            }
+        }
+        for row in out.chunks(stride) {
+            assert_eq!(row[n..], [9.0; 3], "nothing is written beside the result");
+        }
+        out.chunks(stride).flat_map(|row| row[..n].to_vec()).collect()
+    }
+
+    #[test]
+    fn every_kernel_and_order_of_operands_gives_the_same_numbers() {
+        let sizes = [
+            [1, 1, 1],
+            [1, 70, 9],
+            [2, 129, 33],
+            [5, 96, 40],
+            [7, 16, 8],
+            [12, 32, 256],
+            [13, 33, 257],
+            [24, 515, 20],
+            [25, 31, 300],
+            [49, 97, 64],
+            [60, 100, 17],
+            [97, 200, 530],
+        ];
+        for [m, n, k] in sizes {
+            let (a, b, row) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
+            for [turn_a, turn_b] in [[false, false], [false, true], [true, false], [true, true]] {
+                let x = |i: usize, l: usize| f64::from(a[if turn_a { l * m + i } else { i * k + l }]);
+                let y = |l: usize, j: usize| f64::from(b[if turn_b { j * k + l } else { l * n + j }]);
+                let exact: Vec<f32> = (0..m * n)
+                    .map(|at| (0..k).map(|l| x(at / n, l) * y(l, at % n)).sum::<f64>() as f32 * 0.5)
+                    .collect();
+                let shifted: Vec<f32> = exact.iter().enumerate().map(|(at, &v)| v + row[at % n]).collect();
+                for kernels in with_avx512().into_iter().chain(with_avx2()) {
+                    for packed in [false, true] {
+                        let how = [turn_a, turn_b, packed];
+                        assert_eq!(product(kernels, [m, n, k], how, (&a, &b, None)), exact, "{m} {n} {k} {how:?}");
+                        assert_eq!(
+                            product(kernels, [m, n, k], how, (&a, &b, Some(&row))),
+                            shifted,
+                            "{m} {n} {k} {how:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_kinds_of_kernels_give_the_same_bits() {
+        let Some((wide, narrow)) = with_avx512().zip(with_avx2()) else { return };
+        let root = |x: f32| x.abs().sqrt() - 0.4;
+        let (a, b): (Vec<f32>, Vec<f32>) = (
+            numbers(50 * 600, 1).into_iter().map(root).collect(),
+            numbers(600 * 70, 2).into_iter().map(root).collect(),
+        );
+        let bits = |kernels| product(kernels, [50, 70, 600], [false; 3], (&a, &b, None)).into_iter().map(f32::to_bits);
+        assert!(bits(wide).eq(bits(narrow)));
+        assert!(kernels().is_some());
+    }
+}

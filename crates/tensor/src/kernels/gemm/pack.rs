@@ -1,0 +1,148 @@
+//! Copies of operands in the order in which the kernels read them.
+use super::{
+    blocked::{cut, pieces},
+    element::Pointer,
+    micro::{transpose8, Kernels},
+    Out,
+};
+use crate::threads;
+
+/// Columns of the right operand that are packed by one task.
+const PACK_COLS: usize = 128;
+
+/// A right operand in the order the kernels read it: by pieces of the inner axis, in each by slivers of columns.
+pub(crate) struct PackedB {
+    pub(super) values: Vec<f32>,
+    pub(super) inner: usize,
+    pub(super) cols: usize,
+}
+
+impl PackedB {
+    /// Packs a matrix, by several threads where it pays.
+    ///
+    /// # Safety
+    /// All its elements are in bounds.
+    pub(super) unsafe fn new(kernels: &Kernels, b: Pointer<*const f32>, [inner, cols]: [usize; 2]) -> Self {
+        let room = inner * cols.next_multiple_of(kernels.lanes);
+        let mut values = Vec::with_capacity(room);
+        let out = Out::new(&mut values);
+        let (pieces, across) = (pieces(inner), cols.div_ceil(PACK_COLS));
+        let b = Shared(b);
+        let b = &b;
+        threads::for_each_index(pieces * across, room, |i| {
+            let (piece, col) = (i / across, i % across * PACK_COLS);
+            let (from, to) = (cut(inner, pieces, piece), cut(inner, pieces, piece + 1));
+            let part = PACK_COLS.min(cols - col);
+            // SAFETY: pieces and columns within the matrix; each task writes its own slivers of the vector, all of them.
+            unsafe {
+                let at = from * cols.next_multiple_of(kernels.lanes) + col * (to - from);
+                let part_room = (to - from) * part.next_multiple_of(kernels.lanes);
+                pack(kernels, b.0.moved(from, col), [to - from, part], out.part(at, part_room).as_mut_ptr());
+            }
+        });
+        // SAFETY: the tasks wrote all of it.
+        unsafe { values.set_len(room) };
+        Self { values, inner, cols }
+    }
+}
+
+/// A pointer that several threads read through.
+struct Shared(Pointer<*const f32>);
+// SAFETY: it is only read from, and what it points to is borrowed by who made it.
+unsafe impl Sync for Shared {}
+
+/// Copies a matrix into slivers of columns; each is as wide as a kernel, the last one as few registers as it needs, filled up with 0.
+///
+/// # Safety
+/// The matrix is in bounds, `to` has room for all slivers.
+pub(super) unsafe fn pack(kernels: &Kernels, b: Pointer<*const f32>, [inner, cols]: [usize; 2], to: *mut f32) {
+    for col in (0..cols).step_by(kernels.width()) {
+        let used = kernels.width().min(cols - col);
+        let width = used.next_multiple_of(kernels.lanes);
+        // SAFETY: within the matrix, and within the room of this sliver.
+        unsafe {
+            let (b, to) = (b.moved(0, col), to.add(col * inner));
+            if used < width {
+                to.write_bytes(0, inner * width);
+            }
+            match (b.rows, b.cols, used) {
+                (_, 1, 32) if width == 32 => copy_rows::<32>(b, inner, to),
+                (_, 1, 16) if width == 16 => copy_rows::<16>(b, inner, to),
+                (_, 1, 8) if width == 8 => copy_rows::<8>(b, inner, to),
+                (1, _, _) => transpose(b, inner, used, to, width),
+                _ => each(b, 0..inner, 0..used, to, width),
+            }
+        }
+    }
+}
+
+/// Rows of `N` elements, one after the other.
+///
+/// # Safety
+/// Both sides are in bounds.
+#[inline(always)]
+unsafe fn copy_rows<const N: usize>(b: Pointer<*const f32>, inner: usize, to: *mut f32) {
+    for l in 0..inner {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(b.moved(l, 0).at, to.add(l * N), N) };
+    }
+}
+
+/// Element by element.
+///
+/// # Safety
+/// Both sides are in bounds.
+pub(super) unsafe fn each(
+    b: Pointer<*const f32>,
+    rows: std::ops::Range<usize>,
+    cols: std::ops::Range<usize>,
+    to: *mut f32,
+    width: usize,
+) {
+    for l in rows {
+        for j in cols.clone() {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(l * width + j) = *b.moved(l, j).at };
+        }
+    }
+}
+
+/// Columns that each lie in one piece, by blocks that are transposed in registers.
+///
+/// # Safety
+/// Both sides are in bounds, and the processor has AVX2.
+unsafe fn transpose(b: Pointer<*const f32>, inner: usize, used: usize, to: *mut f32, width: usize) {
+    let (whole_rows, whole_cols) = (inner / 8 * 8, used / 8 * 8);
+    // SAFETY: the caller's promise.
+    unsafe {
+        // Two blocks of a column at a time: a whole cache line.
+        for l in (0..whole_rows).step_by(16) {
+            for j in (0..whole_cols).step_by(8) {
+                transpose8(b.moved(l, j).at, b.cols as usize, to.add(l * width + j), width);
+                if l + 8 < whole_rows {
+                    transpose8(b.moved(l + 8, j).at, b.cols as usize, to.add((l + 8) * width + j), width);
+                }
+            }
+        }
+        each(b, 0..whole_rows, whole_cols..used, to, width);
+        each(b, whole_rows..inner, 0..used, to, width);
+    }
+}
+
+/// `rows` neighbouring elements of each of `inner` columns, one after the other.
+///
+/// # Safety
+/// Both sides are in bounds.
+pub(super) unsafe fn copy_sliver(a: Pointer<*const f32>, inner: usize, rows: usize, to: *mut f32) {
+    let a = Pointer { rows: a.cols, cols: a.rows, ..a };
+    macro_rules! of {
+        ($($n:literal)*) => {
+            match rows {
+                // SAFETY: the caller's promise.
+                $($n => unsafe { copy_rows::<$n>(a, inner, to) },)*
+                _ => unreachable!("a kernel has at most twelve rows"),
+            }
+        };
+    }
+    of!(1 2 3 4 5 6 7 8 9 10 11 12)
+}
