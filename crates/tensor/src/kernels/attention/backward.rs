@@ -2,7 +2,7 @@
 use super::{scale_by, Kind, Place, Problem, Scalar, Stack, COLS, ROWS};
 use crate::{
     kernels::{
-        gemm::{multiply, Mat, Out},
+        gemm::{multiply, multiply_ready, Mat, Out, Ready},
         real::{simd, sum2},
     },
     threads,
@@ -145,6 +145,10 @@ fn column<T: Scalar>(
 ) {
     s.dk.fill(T::default());
     s.dv.fill(T::default());
+    let cols = COLS.min(p.keys - col);
+    let keys = Ready::new(p.keys(item, col));
+    let values = Ready::new(p.v.rows(&p.batch, item, col, [cols, p.value_depth]).t());
+    let key_rows = Ready::new(p.keys(item, col).t());
     for row in (0..p.queries).step_by(ROWS) {
         let t = p.tile(item, row, col);
         let here = item * p.queries + row..item * p.queries + row + t.rows;
@@ -154,11 +158,10 @@ fn column<T: Scalar>(
         }
         let n = t.rows * t.cols;
         let (strengths, cotangents) = (&mut s.strengths[..n], &mut s.cotangents[..n]);
-        p.dots(t, kind, &s.allowed, strengths);
+        p.dots(t, kind, &keys, &s.allowed, strengths);
         let ct = saved.ct.rows(&p.batch, item, row, [t.rows, p.value_depth]);
-        let v = p.v.rows(&p.batch, item, col, [t.cols, p.value_depth]);
         if kind != Kind::None {
-            multiply(cotangents, t.cols, ct, v.t(), T::ONE, false);
+            multiply_ready(cotangents, t.cols, ct, &values, T::ONE, false);
         }
         strengths_of(strengths, t.cols, &saved.top[here.clone()], &inverse[here.clone()]);
         if let Some(dropout) = &p.dropout {
@@ -179,9 +182,8 @@ fn column<T: Scalar>(
         if kind != Kind::None {
             let g = Mat::dense(cotangents, t.rows, t.cols);
             let q = p.q.rows(&p.batch, item, row, [t.rows, p.depth]);
-            let k = p.k.rows(&p.batch, item, col, [t.cols, p.depth]);
             multiply(&mut s.dk, p.depth, g.t(), q, p.scale, true);
-            multiply(&mut dq[row * p.depth..], p.depth, g, k, p.scale, true);
+            multiply_ready(&mut dq[row * p.depth..], p.depth, g, &key_rows, p.scale, true);
         }
     }
 }

@@ -2,7 +2,7 @@
 use super::{scale_by, Kind, Place, Problem, Scalar, COLS, ROWS};
 use crate::{
     kernels::{
-        gemm::{multiply, Mat, Out},
+        gemm::{multiply, Mat, Out, Ready},
         real::{max, simd, sum},
     },
     threads,
@@ -77,7 +77,7 @@ fn block<T: Scalar>(p: &Problem<'_, T>, item: usize, row: usize, top: &mut [T], 
                 continue;
             }
             let n = tile.rows * tile.cols;
-            p.dots(tile, kind, &s.allowed, &mut s.dots);
+            p.dots(tile, kind, &Ready::once(p.keys(item, col)), &s.allowed, &mut s.dots);
             update(&mut s.dots[..n], tile.cols, top, total, &mut s.sums, p.value_depth);
             if let Some(dropout) = &p.dropout {
                 p.keep_factors(dropout, tile, &mut s.words, &mut s.factors);

@@ -9,7 +9,7 @@ mod forward;
 pub(crate) use backward::{backward, Saved};
 pub(crate) use forward::forward;
 
-use super::gemm::{Mat, Multiply};
+use super::gemm::{multiply_ready, Mat, Multiply, Ready};
 use super::real::{simd, Float, Real};
 use super::vecmath::exp_f32;
 use crate::random::BitStream;
@@ -199,15 +199,18 @@ impl<T: Scalar> Problem<'_, T> {
         // Written so that NaN counts.
         top.iter().any(|&m| !matches!((self.mask_value - m).partial_cmp(&T::VANISHES), Some(std::cmp::Ordering::Less)))
     }
+    /// The keys of the tiles from column `col` on, transposed.
+    fn keys(&self, item: usize, col: usize) -> Mat<'_, T> {
+        self.k.rows(&self.batch, item, col, [COLS.min(self.keys - col), self.depth]).t()
+    }
     /// The scaled products of queries and keys of a tile, masked.
-    fn dots(&self, t: Tile, kind: Kind, allowed: &[u8], out: &mut [T]) {
+    fn dots(&self, t: Tile, kind: Kind, keys: &Ready<'_, T>, allowed: &[u8], out: &mut [T]) {
         let out = &mut out[..t.rows * t.cols];
         if kind == Kind::None {
             return out.fill(self.mask_value);
         }
         let q = self.q.rows(&self.batch, t.item, t.row, [t.rows, self.depth]);
-        let k = self.k.rows(&self.batch, t.item, t.col, [t.cols, self.depth]);
-        super::gemm::multiply(out, t.cols, q, k.t(), self.scale, false);
+        multiply_ready(out, t.cols, q, keys, self.scale, false);
         if kind == Kind::Some {
             choose(out, &allowed[..t.rows * t.cols], self.mask_value);
         }
