@@ -98,6 +98,23 @@ fn storage_is_reused_unless_someone_else_holds_it() {
 }
 
 #[test]
+fn weights_that_someone_holds_stay_and_the_new_ones_have_the_same_bits() {
+    for dtype in FLOATS {
+        // Several tasks, the last one short.
+        let fresh = || start(40_001, dtype);
+        let [p, g, m, v] = fresh();
+        let over = adam_update(p, &g, m, v, &STEP).unwrap();
+        let [p, g, m, v] = fresh();
+        let held = p.clone();
+        let beside = adam_update(p, &g, m, v, &STEP).unwrap();
+        assert_same_bits(&held, &fresh()[0]);
+        assert_same_bits(&beside.0, &over.0);
+        assert_same_bits(&beside.1, &over.1);
+        assert_same_bits(&beside.2, &over.2);
+    }
+}
+
+#[test]
 fn same_bits_on_any_threads() {
     let before = threads::num_threads();
     let run = |n| {

@@ -1,5 +1,8 @@
 //! Adam's update of weights and moments, and sums of squares, each in one pass.
-use super::real::{simd, sum, Float, Real};
+use super::{
+    map::{filled, Unfilled},
+    real::{simd, sum, Float, Real},
+};
 use crate::threads::{for_each_index, for_tasks, GRAIN};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -27,30 +30,78 @@ pub(crate) fn update<T: Float>(
     v: &mut [T::Wide],
     c: Coefficients<T::Wide>,
 ) {
-    let n = p.len();
-    let tasks: Vec<_> =
-        (p.chunks_mut(GRAIN).zip(g.chunks(GRAIN))).zip(m.chunks_mut(GRAIN).zip(v.chunks_mut(GRAIN))).collect();
-    for_tasks(tasks, n, |((p, g), (m, v))| update_part::<T>(p, g, m, v, c));
+    run(p.chunks_mut(GRAIN).map(Weights::Over), g, m, v, c);
 }
 
-simd! {
-fn update_part<T: Float>(
-    p: &mut [T],
+/// The new weights; new moments are written over the old ones.
+///
+/// # Panics
+/// Unless all are equally long.
+pub(crate) fn renewed<T: Float>(
+    p: &[T],
+    g: &[T::Wide],
+    m: &mut [T::Wide],
+    v: &mut [T::Wide],
+    c: Coefficients<T::Wide>,
+) -> Vec<T> {
+    assert!([g.len(), m.len(), v.len()] == [p.len(); 3], "a moment and a gradient for each weight");
+    let fill = |new: &mut Unfilled<T>| {
+        run(p.chunks(GRAIN).zip(new.chunks_mut(GRAIN)).map(|(old, new)| Weights::Beside(old, new)), g, m, v, c);
+    };
+    // SAFETY: the parts cover the weights, all operands are equally long, and `update_part` writes each weight.
+    unsafe { filled(p.len(), fill) }
+}
+
+/// Weights, and where the new ones go.
+enum Weights<'a, T> {
+    Over(&'a mut [T]),
+    Beside(&'a [T], &'a mut Unfilled<T>),
+}
+
+fn run<'a, T: Float>(
+    weights: impl Iterator<Item = Weights<'a, T>>,
     g: &[T::Wide],
     m: &mut [T::Wide],
     v: &mut [T::Wide],
     c: Coefficients<T::Wide>,
 ) {
-    let one = T::Wide::of(1.0);
-    let (fresh1, fresh2) = (one - c.b1, one - c.b2);
-    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-        let g = g * c.gradient_scale;
-        *m = fresh1 * g + c.b1 * *m;
-        *v = fresh2 * (g * g) + c.b2 * *v;
-        let step = c.lr * (*m / c.correction1) / ((*v / c.correction2).sqrt() + c.eps);
-        *p = T::down(c.keep * p.up() - step);
+    let n = g.len();
+    let tasks: Vec<_> = (weights.zip(g.chunks(GRAIN))).zip(m.chunks_mut(GRAIN).zip(v.chunks_mut(GRAIN))).collect();
+    for_tasks(tasks, n, |((p, g), (m, v))| update_part::<T>(p, g, m, v, c));
+}
+
+simd! {
+fn update_part<T: Float>(
+    p: Weights<'_, T>,
+    g: &[T::Wide],
+    m: &mut [T::Wide],
+    v: &mut [T::Wide],
+    c: Coefficients<T::Wide>,
+) {
+    match p {
+        Weights::Over(p) => {
+            for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                *p = step(*p, g, m, v, c);
+            }
+        }
+        Weights::Beside(old, new) => {
+            for ((((&p, new), &g), m), v) in old.iter().zip(new).zip(g).zip(m).zip(v) {
+                new.write(step(p, g, m, v, c));
+            }
+        }
     }
 }
+}
+
+/// A new weight; its moments are written.
+#[inline(always)]
+fn step<T: Float>(p: T, g: T::Wide, m: &mut T::Wide, v: &mut T::Wide, c: Coefficients<T::Wide>) -> T {
+    let one = T::Wide::of(1.0);
+    let g = g * c.gradient_scale;
+    *m = (one - c.b1) * g + c.b1 * *m;
+    *v = (one - c.b2) * (g * g) + c.b2 * *v;
+    let step = c.lr * (*m / c.correction1) / ((*v / c.correction2).sqrt() + c.eps);
+    T::down(c.keep * p.up() - step)
 }
 
 /// Σ x², summed in parts of fixed size; the parts are added in float64.

@@ -74,13 +74,18 @@ pub fn adam_update(p: Tensor, g: &Tensor, m: Tensor, v: Tensor, step: &AdamStep)
     let g = g.detach().cast(wide)?;
     for_float!(p.dtype(), "adam_update", T => {
         type W = <T as Element>::Acc;
-        let (p, m, v) = (writable::<T>(untracked(p))?, writable::<W>(m)?, writable::<W>(v)?);
+        let (p, m, v) = (untracked(p), writable::<W>(m)?, writable::<W>(v)?);
         let g_values = g.values::<W>()?;
         let c = step.coefficients::<W>();
-        with_mut(&p, |p| {
-            with_mut(&m, |m| with_mut(&v, |v| kernel::update::<T>(p, &g_values, m, v, c)))
-        })???;
-        Ok((p, m, v))
+        if p.is_unique() && p.is_contiguous() {
+            with_mut(&p, |p| {
+                with_mut(&m, |m| with_mut(&v, |v| kernel::update::<T>(p, &g_values, m, v, c)))
+            })???;
+            return Ok((p, m, v));
+        }
+        let old = p.values::<T>()?;
+        let new = with_mut(&m, |m| with_mut(&v, |v| kernel::renewed::<T>(&old, &g_values, m, v, c)))??;
+        Ok((Tensor::from_vec(new, p.shape())?, m, v))
     })
 }
 
