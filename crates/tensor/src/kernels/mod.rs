@@ -19,4 +19,5 @@ pub(crate) mod reduce;
 pub(crate) mod remap;
 pub(crate) mod softmax;
 pub(crate) mod sort;
+pub(crate) mod unary;
 pub(crate) mod vecmath;

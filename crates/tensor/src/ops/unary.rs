@@ -3,13 +3,10 @@ use super::unary_rules as rules;
 use crate::{
     autodiff::record,
     for_float,
-    kernels::{
-        map::{map, zip, Operand},
-        number::Number,
-        vecmath::Real,
-    },
+    kernels::unary::{slopes, values, Function},
+    ops::{bias_activation, Activation},
     tensor::Raw,
-    DType, Element, Error, Result, Tensor,
+    DType, Error, Result, Tensor,
 };
 use smallvec::smallvec;
 
@@ -22,13 +19,9 @@ pub(super) enum Saves {
 }
 
 /// A function of one number with its derivative, as kernel and as general expression.
-pub(super) trait Rule: Copy + Send + Sync + 'static {
+pub(super) trait Rule: Function {
     const NAME: &'static str;
     const SAVES: Saves;
-    /// The value.
-    fn value<R: Real + Number>(self, x: R) -> R;
-    /// `c` times the derivative, given what was saved.
-    fn slope<R: Real + Number>(self, c: R, saved: R) -> R;
     /// The value by candle's operations, of float32 or float64.
     fn general(self, x: &Raw) -> Result<Raw>;
     /// `c` times the derivative by tensor operations.
@@ -42,8 +35,7 @@ pub(super) fn apply<P: Rule>(x: &Tensor, rule: P) -> Result<Tensor> {
     let dtype = x.dtype();
     let y = if x.use_kernels() {
         for_float!(dtype, P::NAME, T => {
-            let values = map(x.raw(), |v: T| T::down(rule.value(v.up())))?;
-            Tensor::from_raw(Raw::from_vec(values, x.shape(), x.device())?, dtype)
+            Tensor::from_vec(values(rule, &x.values::<T>()?), x.shape())?
         })
     } else {
         // Halves compute in float32.
@@ -71,10 +63,7 @@ fn slope<P: Rule>(ct: &Tensor, saved: &Tensor, rule: P) -> Result<Tensor> {
         return rule.general_slope(&ct.cast(inner)?, &saved.cast(inner)?)?.cast(saved.dtype());
     }
     for_float!(ct.dtype(), P::NAME, T => {
-        let values = zip(ct.shape(), Operand::Tensor(ct.raw()), Operand::Tensor(saved.raw()), |c: T, s: T| {
-            T::down(rule.slope(c.up(), s.up()))
-        })?;
-        Ok(Tensor::from_raw(Raw::from_vec(values, ct.shape(), ct.device())?, ct.dtype()))
+        Tensor::from_vec(slopes(rule, &ct.values::<T>()?, &saved.values::<T>()?), ct.shape())
     })
 }
 
@@ -248,10 +237,6 @@ impl Tensor {
     /// Those of the device.
     pub fn gelu(&self, approximate: bool) -> Result<Tensor> {
         let x = if self.dtype().is_float() { self.clone() } else { self.cast(DType::F32)? };
-        if approximate {
-            apply(&x, rules::GeluTanh)
-        } else {
-            apply(&x, rules::Gelu)
-        }
+        bias_activation(&x, None, if approximate { Activation::FastGelu } else { Activation::Gelu })
     }
 }

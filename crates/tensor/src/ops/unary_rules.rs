@@ -1,16 +1,11 @@
 //! The functions of [`super::unary`] and their derivatives.
 use super::unary::{Rule, Saves};
 use crate::{
-    kernels::{number::Number, vecmath::Real},
+    kernels::{number::Number, unary::Function, vecmath::Real},
     tensor::Raw,
     Result, Tensor,
 };
-use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
-
-/// sqrt(2 / pi)
-const SQRT_2_OVER_PI: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
-/// Of the cubic term in the tanh approximation of GELU.
-const CUBIC: f64 = 0.044715;
+use std::f64::consts::FRAC_2_SQRT_PI;
 
 macro_rules! rules {
     ($(
@@ -22,14 +17,16 @@ macro_rules! rules {
     )*) => {$(
         #[derive(Clone, Copy)]
         pub(super) struct $name;
-        impl Rule for $name {
-            const NAME: &'static str = $op;
-            const SAVES: Saves = Saves::$saves;
-            $(const DIFFERENTIABLE: bool = !stringify!($flag).is_empty() && false;)?
+        impl Function for $name {
             #[inline(always)]
             fn value<R: Real + Number>(self, $x: R) -> R { $value }
             #[inline(always)]
             fn slope<R: Real + Number>(self, $c: R, $s: R) -> R { $slope }
+        }
+        impl Rule for $name {
+            const NAME: &'static str = $op;
+            const SAVES: Saves = Saves::$saves;
+            $(const DIFFERENTIABLE: bool = !stringify!($flag).is_empty() && false;)?
             fn general(self, $gx: &Raw) -> Result<Raw> { Ok($general) }
             fn general_slope(self, $gc: &Tensor, $gs: &Tensor) -> Result<Tensor> { $general_slope }
         }
@@ -44,18 +41,6 @@ fn pick<R>(condition: bool, a: R, b: R) -> R {
     } else {
         b
     }
-}
-
-/// Φ(x), the normal distribution function.
-#[inline(always)]
-fn normal_cdf<R: Real>(x: R) -> R {
-    R::of(0.5) * (R::of(1.0) + (x * R::of(FRAC_1_SQRT_2)).erf())
-}
-
-/// The argument of tanh in the approximation of GELU.
-#[inline(always)]
-fn gelu_inner<R: Real>(x: R) -> R {
-    R::of(SQRT_2_OVER_PI) * (x + R::of(CUBIC) * x * x * x)
 }
 
 rules! {
@@ -178,33 +163,6 @@ rules! {
             let p = s.sigmoid()?;
             c.mul(&p.add(&s.mul(&p)?.mul(&p.rsub_scalar(1.0)?)?)?)
         };
-    Gelu, "gelu", Input;
-        |x| x * normal_cdf(x);
-        |c, s| c * (normal_cdf(s) + s * R::of(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2) * (-R::of(0.5) * s * s).exp());
-        general |x| (x * (((x * FRAC_1_SQRT_2)?.erf()? + 1.0)? * 0.5)?)?;
-        |c, s| {
-            let cdf = s.mul_scalar(FRAC_1_SQRT_2)?.erf()?.add_scalar(1.0)?.mul_scalar(0.5)?;
-            let density = s.mul(s)?.mul_scalar(-0.5)?.exp()?.mul_scalar(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2)?;
-            c.mul(&cdf.add(&s.mul(&density)?)?)
-        };
-    GeluTanh, "gelu", Input;
-        |x| R::of(0.5) * x * (R::of(1.0) + gelu_inner(x).tanh());
-        |c, s| {
-            let t = gelu_inner(s).tanh();
-            let inner_slope = R::of(SQRT_2_OVER_PI) * (R::of(1.0) + R::of(3.0 * CUBIC) * s * s);
-            c * R::of(0.5) * (R::of(1.0) + t + s * (R::of(1.0) - t * t) * inner_slope)
-        };
-        general |x| {
-            let inner = ((x + (x.sqr()? * x)?.affine(CUBIC, 0.0)?)? * SQRT_2_OVER_PI)?;
-            ((x * 0.5)? * (inner.tanh()? + 1.0)?)?
-        };
-        |c, s| {
-            let inner = s.mul(s)?.mul(s)?.mul_scalar(CUBIC)?.add(s)?.mul_scalar(SQRT_2_OVER_PI)?;
-            let t = inner.tanh()?;
-            let inner_slope = s.mul(s)?.mul_scalar(3.0 * CUBIC)?.add_scalar(1.0)?.mul_scalar(SQRT_2_OVER_PI)?;
-            let bend = t.mul(&t)?.rsub_scalar(1.0)?.mul(&inner_slope)?.mul(s)?;
-            c.mul_scalar(0.5)?.mul(&t.add_scalar(1.0)?.add(&bend)?)
-        };
 }
 
 #[inline(always)]
@@ -220,9 +178,7 @@ pub(super) struct Clip {
     pub(super) lo: f64,
     pub(super) hi: f64,
 }
-impl Rule for Clip {
-    const NAME: &'static str = "clip";
-    const SAVES: Saves = Saves::Input;
+impl Function for Clip {
     #[inline(always)]
     fn value<R: Real + Number>(self, x: R) -> R {
         let (lo, hi) = (R::of(self.lo), R::of(self.hi));
@@ -235,6 +191,10 @@ impl Rule for Clip {
         let inside = pick(s > lo && s < hi, c, R::of(0.0));
         pick(s == lo || s == hi, R::of(0.5) * c, inside)
     }
+}
+impl Rule for Clip {
+    const NAME: &'static str = "clip";
+    const SAVES: Saves = Saves::Input;
     fn general(self, x: &Raw) -> Result<Raw> {
         let x = x.lt(self.lo)?.where_cond(&(x.zeros_like()? + self.lo)?, x)?;
         Ok(x.gt(self.hi)?.where_cond(&(x.zeros_like()? + self.hi)?, &x)?)
