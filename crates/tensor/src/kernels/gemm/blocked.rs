@@ -22,6 +22,10 @@ const COPY_ROWS: usize = 96;
 const NEAR_ROWS: isize = 384;
 /// Rows up to which the right operand is read where it lies.
 const DIRECT: usize = 24;
+/// The same for a right operand that spans at most [`NEAR_BLOCK`] elements: copying it would wait for memory where products need not.
+const DIRECT_NEAR: usize = 192;
+/// Elements whose pages and cache lines do not get in each other's way.
+const NEAR_BLOCK: usize = 1 << 15;
 
 /// Where inner piece `i` of `pieces` starts.
 pub(super) fn cut(inner: usize, pieces: usize, i: usize) -> usize {
@@ -31,6 +35,15 @@ pub(super) fn cut(inner: usize, pieces: usize, i: usize) -> usize {
 /// How many pieces the inner axis is cut into.
 pub(super) fn pieces(inner: usize) -> usize {
     inner.div_ceil(INNER).max(1)
+}
+
+/// Rows up to which a right operand that spans so many elements is read where it lies.
+fn direct_rows(span: usize) -> usize {
+    if span <= NEAR_BLOCK {
+        DIRECT_NEAR
+    } else {
+        DIRECT
+    }
 }
 
 thread_local! {
@@ -79,7 +92,7 @@ pub(super) unsafe fn tile(
                         debug_assert!(b.inner == inner && first % kernels.width() == 0);
                         Columns { at: b.values.as_ptr().add(at), rows: None }
                     }
-                    Right::Strided(b) if b.cols == 1 && m <= DIRECT => {
+                    Right::Strided(b) if b.cols == 1 && m <= direct_rows((to - from) * b.rows as usize) => {
                         Columns { at: b.moved(from, col).at, rows: Some(b.rows as usize) }
                     }
                     Right::Strided(b) => {
