@@ -68,6 +68,7 @@ export {
 } from './wire.js';
 
 export * from './generated/index.js';
+export { type ForwardFunction, type JitForwardOptions } from './acceleration.js';
 export { Optimizer } from './training/optimizers.js';
 export { type Schedule } from './training/schedules.js';
 export {

@@ -73,3 +73,8 @@ export class Wrong extends tl.Layer {
     return 3
   }
 }
+// @ts-expect-error: one layer, not a list
+tl.Accelerate([dense], { nDevices: 2 })
+// @ts-expect-error: an option misspelt
+tl.Accelerate(dense, { devices: 2 })
+expectTypeOf(tl.jitForward((x, _w, s) => [x, s], 2)).returns.toEqualTypeOf<[outputs: tl.Tensor & tl.Tensor[], state: tl.Nest]>()

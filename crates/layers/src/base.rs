@@ -151,6 +151,7 @@ struct Pure {
     name: String,
     arity: Arity,
     open: bool,
+    calls_host: bool,
     signature: Arc<Signature>,
     forward: Arc<Forward>,
 }
@@ -171,6 +172,9 @@ impl Leaf for Pure {
     fn open(&self) -> bool {
         self.open
     }
+    fn calls_host(&self) -> bool {
+        self.calls_host
+    }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         (self.signature)(inputs)
     }
@@ -189,7 +193,8 @@ pub fn pure_layer(
     forward: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static,
 ) -> LayerRef {
     let (signature, forward) = (Arc::new(signature), Arc::new(forward));
-    leaf(Pure { name: name.into(), arity: Arity::new(n_in, n_out), open: false, signature, forward })
+    let arity = Arity::new(n_in, n_out);
+    leaf(Pure { name: name.into(), arity, open: false, calls_host: false, signature, forward })
 }
 
 /// As [`pure_layer`] with one input and output, taking any number of inputs all the same; see [`crate::Layer::open`].
@@ -199,7 +204,7 @@ pub(crate) fn open_layer(
     forward: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static,
 ) -> LayerRef {
     let (signature, forward) = (Arc::new(signature), Arc::new(forward));
-    leaf(Pure { name: name.into(), arity: Arity::ONE, open: true, signature, forward })
+    leaf(Pure { name: name.into(), arity: Arity::ONE, open: true, calls_host: false, signature, forward })
 }
 
 /// A layer of an elementwise function of one tensor. `float`: whether integers become float32, as in `exp`, or stay, as in `abs`.
@@ -241,11 +246,13 @@ fn host(name: String, n_in: usize, n_out: usize, f: FnArg, packing: Packing) -> 
         check_outputs(n_out, &ys)?;
         Ok(ys.iter().map(TensorSpec::of).collect())
     };
-    Ok(pure_layer(name, n_in, n_out, signature, move |xs| {
+    let forward = move |xs: &[Tensor]| {
         let ys = call(&f, packing, xs)?;
         check_outputs(n_out, &ys)?;
         Ok(ys)
-    }))
+    };
+    let (signature, forward) = (Arc::new(signature), Arc::new(forward));
+    Ok(leaf(Pure { name, arity: Arity::new(n_in, n_out), open: false, calls_host: true, signature, forward }))
 }
 
 fn call(f: &HostFnRef, packing: Packing, xs: &[Tensor]) -> Result<Vec<Tensor>> {

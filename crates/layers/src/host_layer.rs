@@ -109,6 +109,9 @@ impl Leaf for HostLayer {
     fn forward(&self, call: Call) -> Result<Output> {
         self.run(call.xs, call.w, call.s, call.key)
     }
+    fn calls_host(&self) -> bool {
+        true
+    }
     fn has_backward(&self) -> bool {
         self.has_backward
     }

@@ -126,6 +126,17 @@ impl Base {
     }
 }
 
+/// What becomes of a layer's own state where replicas of the layer have each seen a part of the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplicaState {
+    /// The mean of float values, those of the first replica else: for statistics of the batch.
+    Mean,
+    /// That of the first replica.
+    First,
+    /// Each replica goes on with its own: for state that belongs to the sequences it processes.
+    Each,
+}
+
 /// A layer of any kind. Layers without sublayers implement [`Leaf`] instead and get this by [`leaf`].
 pub trait Layer: Debug + Send + Sync {
     /// Identity, name, slot.
@@ -160,6 +171,14 @@ pub trait Layer: Debug + Send + Sync {
     /// Whether the layer brings its own backward pass.
     fn has_backward(&self) -> bool {
         false
+    }
+    /// Whether it, or a layer below it, calls functions of the host language, which run on one thread only.
+    fn calls_host(&self) -> bool {
+        self.sublayers().iter().any(|l| l.calls_host())
+    }
+    /// What becomes of its own state in replicas.
+    fn replica_state(&self) -> ReplicaState {
+        ReplicaState::Each
     }
     /// Weights as Trax nests them: own weights for a layer without sublayers, else a tuple of the sublayers'.
     fn view_weights(&self, v: &mut View) -> Tree<Tensor> {
@@ -300,6 +319,18 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     fn keeps_state(&self) -> bool {
         false
     }
+    /// What becomes of the state in replicas that each see a part of the batch: what is learned is averaged.
+    fn replica_state(&self) -> ReplicaState {
+        if self.keeps_state() {
+            ReplicaState::Mean
+        } else {
+            ReplicaState::Each
+        }
+    }
+    /// Whether it calls functions of the host language.
+    fn calls_host(&self) -> bool {
+        false
+    }
     /// The same layer in another mode.
     #[must_use]
     fn with_mode(&self, mode: Mode) -> Self {
@@ -368,6 +399,12 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     }
     fn has_backward(&self) -> bool {
         self.leaf.has_backward()
+    }
+    fn calls_host(&self) -> bool {
+        self.leaf.calls_host()
+    }
+    fn replica_state(&self) -> ReplicaState {
+        self.leaf.replica_state()
     }
 }
 

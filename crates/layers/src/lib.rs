@@ -11,6 +11,7 @@ mod remat;
 mod spec;
 mod tree;
 
+pub mod acceleration;
 pub mod activation_fns;
 pub mod assert_shape;
 pub mod attention;
@@ -37,7 +38,9 @@ pub use domains::{
 pub use error::{Error, Phase, Result};
 pub use host::{HostFn, HostFnRef, HostValue};
 pub use initializers::Initializer;
-pub use layer::{leaf, print, Arity, BackwardCall, Base, Call, Layer, LayerId, LayerRef, Leaf, Local, Output};
+pub use layer::{
+    leaf, print, Arity, BackwardCall, Base, Call, Layer, LayerId, LayerRef, Leaf, Local, Output, ReplicaState,
+};
 pub use remat::Recompute;
 pub use spec::TensorSpec;
 pub use tree::Tree;

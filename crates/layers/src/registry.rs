@@ -22,6 +22,7 @@ macro_rules! entry {
 }
 
 static LAYERS: &[&[Entry<LayerRef>]] = &[
+    crate::acceleration::LAYERS,
     crate::activation_fns::LAYERS,
     crate::attention::LAYERS,
     crate::base::LAYERS,
@@ -33,8 +34,13 @@ static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::assert_shape::LAYERS,
 ];
 static INITIALIZERS: &[&[Entry<Initializer>]] = &[crate::initializers::INITIALIZERS];
-static FUNCTIONS: &[&[Entry<HostValue>]] =
-    &[crate::base::FUNCTIONS, crate::combinators::FUNCTIONS, crate::core::FUNCTIONS, crate::initializers::FUNCTIONS];
+static FUNCTIONS: &[&[Entry<HostValue>]] = &[
+    crate::acceleration::FUNCTIONS,
+    crate::base::FUNCTIONS,
+    crate::combinators::FUNCTIONS,
+    crate::core::FUNCTIONS,
+    crate::initializers::FUNCTIONS,
+];
 
 /// All layers.
 pub fn layers() -> &'static [&'static [Entry<LayerRef>]] {

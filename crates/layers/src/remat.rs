@@ -12,11 +12,12 @@ pub struct Recompute {
 }
 
 /// Trees of several layers, taken apart into their leaves and put together again.
-#[derive(Clone)]
-struct Pack(Vec<(LayerId, Tree<()>)>);
+#[derive(Debug, Clone)]
+pub(crate) struct Pack(Vec<(LayerId, Tree<()>)>);
 
 impl Pack {
-    fn of(store: &Store, ids: &[LayerId]) -> (Self, Vec<Tensor>) {
+    /// How the trees of `ids` lie, and their leaves.
+    pub(crate) fn of(store: &Store, ids: &[LayerId]) -> (Self, Vec<Tensor>) {
         let mut leaves = Vec::new();
         let shapes = ids.iter().filter_map(|id| {
             let tree = store.get(id)?;
@@ -26,7 +27,11 @@ impl Pack {
         let pack = Self(shapes.collect());
         (pack, leaves)
     }
-    fn store(&self, leaves: &[Tensor]) -> Result<Store> {
+    /// The trees, from leaves in the same order.
+    ///
+    /// # Errors
+    /// `Internal` if there are too few.
+    pub(crate) fn store(&self, leaves: &[Tensor]) -> Result<Store> {
         let mut next = leaves.iter();
         let missing = || Error::new("Internal", "fewer leaves than the tree they came from");
         let mut fill = |tree: &Tree<()>| tree.try_map(&mut |()| next.next().cloned().ok_or_else(missing));

@@ -18,6 +18,7 @@ type Vjp = Box<dyn Fn(&[Option<Tensor>], &[bool]) -> Result<Grads> + Send + Sync
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 thread_local!(static NO_GRAD: Cell<usize> = const { Cell::new(0) });
+thread_local!(static RETAINING: Cell<bool> = const { Cell::new(false) });
 
 /// One recorded operation. Ids grow with time, so descending ids are a reverse topological order.
 pub(crate) struct Node {
@@ -202,6 +203,24 @@ pub fn custom_vjp<R: Send + Sync + 'static>(
         .collect())
 }
 
+/// Whether the backward pass that runs on this thread keeps its graph: a [`custom_vjp`] that walks a graph of its own must keep it too.
+pub fn is_retaining() -> bool {
+    RETAINING.with(Cell::get)
+}
+
+/// [`is_retaining`] while it lives; then as before, as one backward pass may run within another.
+struct Retaining(bool);
+impl Retaining {
+    fn new(retain: bool) -> Self {
+        Self(RETAINING.with(|c| c.replace(retain)))
+    }
+}
+impl Drop for Retaining {
+    fn drop(&mut self) {
+        RETAINING.with(|c| c.set(self.0));
+    }
+}
+
 /// Gradients of Σ⟨output, cotangent⟩ over `seeds`, with respect to each of `wrt` (zeros where nothing depends on it).
 ///
 /// Walks nodes by descending id, without recursion. Unless `retain` is set, a node's saved values are freed once used,
@@ -211,6 +230,7 @@ pub fn custom_vjp<R: Send + Sync + 'static>(
 /// `Autodiff` for a second derivative, a freed graph, or a `wrt` that is not tracked; `ShapeMismatch` for a cotangent of another shape.
 pub fn backward(seeds: &[(Tensor, Tensor)], wrt: &[Tensor], retain: bool) -> Result<Vec<Tensor>> {
     let _guard = NoGrad::new();
+    let _retaining = Retaining::new(retain);
     // Cotangents that have arrived, by node; the heap yields the newest node first.
     let mut pending: HashMap<u64, (Arc<Node>, Cotangents)> = HashMap::new();
     let mut order: BinaryHeap<u64> = BinaryHeap::new();

@@ -1,6 +1,6 @@
 //! Which of an operation's two paths runs: the CPU kernel, or the general one composed of candle operations.
 use crate::{tensor::Raw, Device, Result, Tensor};
-use std::cell::Cell;
+use std::{cell::Cell, sync::OnceLock};
 
 thread_local!(static FORCED: Cell<bool> = const { Cell::new(false) });
 
@@ -45,4 +45,14 @@ pub(crate) fn moved_to(t: &Tensor, device: &Device) -> Result<Tensor> {
         return Ok(t.detach());
     }
     Ok(Tensor::from_raw(to_device_raw(t.raw().clone(), device)?, t.dtype()))
+}
+
+/// The accelerator of this machine, if this build can use one and there is exactly one.
+pub fn accelerator() -> Option<&'static Device> {
+    static FOUND: OnceLock<Option<Device>> = OnceLock::new();
+    let find = || {
+        let only = |new: fn(usize) -> candle_core::Result<Device>| new(0).ok().filter(|_| new(1).is_err());
+        only(Device::new_cuda).or_else(|| only(Device::new_metal))
+    };
+    FOUND.get_or_init(find).as_ref()
 }

@@ -17,9 +17,9 @@ pub mod random;
 pub mod testing;
 pub mod threads;
 
-pub use autodiff::{backward, custom_vjp, is_recording, no_grad, recording, NoGrad};
+pub use autodiff::{backward, custom_vjp, is_recording, is_retaining, no_grad, recording, NoGrad};
 pub use candle_core::Device;
-pub use device_path::{force_general_path, general_path_forced};
+pub use device_path::{accelerator, force_general_path, general_path_forced};
 pub use dtype::{Accumulator, DType, Element};
 pub use error::{Error, ErrorKind, Result};
 pub use memory::{memory, reset_peak, MemoryUse};

@@ -1,7 +1,7 @@
 //! The one pool of worker threads, and how work is split over it.
 //!
 //! Work is always cut at the same places, whatever the number of threads, so results have the same bits on 1, 2 or 4 of them.
-use crate::{Error, Result};
+use crate::{cancel, Error, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
@@ -72,6 +72,21 @@ fn each(n: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
     }
 }
 
+/// `f(i)` for `i` in `0..n`, side by side on the pool, in order of `i`: for whole computations that use kernels themselves.
+///
+/// Each call is stopped with the caller. It may run on any thread, also in the middle of another call that waits for a kernel,
+/// so it must say itself whether operations are recorded, and hold no lock across a kernel.
+pub fn side_by_side<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let (forced, token) = (crate::general_path_forced(), cancel::current().unwrap_or_default());
+    let made: Vec<Mutex<Option<T>>> = (0..n).map(|_| Mutex::new(None)).collect();
+    parallel(n, &|i| {
+        let run = || cancel::running(&token, || f(i));
+        let value = if forced { crate::force_general_path(run) } else { run() };
+        *made[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
+    });
+    made.into_iter().filter_map(|m| m.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)).collect()
+}
+
 /// The start of a buffer whose disjoint parts are handed to different threads.
 struct Start<T>(*mut T);
 // SAFETY: only `for_chunks_of` makes one, and hands each part of the buffer to one call alone. Tested in `tests/threads.rs`.
@@ -112,4 +127,30 @@ pub(crate) fn for_tasks<T: Send>(tasks: Vec<T>, work: usize, f: impl Fn(T) + Syn
             f(task);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+
+    #[test]
+    fn side_by_side_keeps_order_and_uses_kernels() {
+        let sums = side_by_side(7, |i| {
+            let x = Tensor::full(&[300, 300], i as f64, crate::DType::F64, &crate::Device::Cpu)?;
+            x.sum(None, false)?.item()
+        });
+        let sums: Vec<f64> = sums.into_iter().collect::<Result<_>>().expect("sums");
+        assert_eq!(sums, (0..7).map(|i| f64::from(i) * 9e4).collect::<Vec<_>>());
+        assert_eq!(side_by_side(0, |i| i), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn side_by_side_is_stopped_with_its_caller() {
+        let token = cancel::Token::default();
+        token.cancel();
+        let found = cancel::running(&token, || side_by_side(3, |_| cancel::check().is_err()));
+        assert_eq!(found, [true; 3]);
+        assert_eq!(side_by_side(3, |_| cancel::check().is_err()), [false; 3]);
+    }
 }

@@ -30,6 +30,15 @@ impl Makes {
     }
 }
 
+/// Names that the facade writes itself, by module: their file. They are exported with the others of their module.
+const WRITTEN_BY_HAND: &[(&str, &str, &str)] = &[("acceleration", "jitForward", "../acceleration.js")];
+
+/// Whether a registered name gets a factory: not what exists only as a class of the facade, or begins with an underscore, which
+/// the facade alone calls.
+fn is_public(item: &Item) -> bool {
+    item.meta.kind != "Layer" && !item.meta.kind.starts_with('_')
+}
+
 struct Item {
     module: &'static str,
     meta: Meta,
@@ -62,8 +71,7 @@ pub fn files() -> Vec<(String, String)> {
     let items = items();
     let mut modules: Vec<&str> = Vec::new();
     for item in &items {
-        // A layer that exists only as a class of the facade has no factory.
-        if item.meta.kind != "Layer" && !modules.contains(&item.module) {
+        if is_public(item) && !modules.contains(&item.module) {
             modules.push(item.module);
         }
     }
@@ -71,7 +79,7 @@ pub fn files() -> Vec<(String, String)> {
     let mut out: Vec<(String, String)> = modules
         .iter()
         .map(|m| {
-            let of: Vec<&Item> = items.iter().filter(|i| i.module == *m && i.meta.kind != "Layer").collect();
+            let of: Vec<&Item> = items.iter().filter(|i| i.module == *m && is_public(i)).collect();
             (path(m), file(m, &of))
         })
         .collect();
@@ -126,6 +134,9 @@ fn file(module: &str, items: &[&Item]) -> String {
         &[],
         &["KeyLike", "LayerFactory", "LayerNest", "TensorFunction", "TensorResult", "TensorTree", "SignatureTree"],
     );
+    for (_, name, from) in WRITTEN_BY_HAND.iter().filter(|(m, ..)| *m == module) {
+        let _ = writeln!(out, "export {{ {name} }} from '{from}';");
+    }
     for i in items {
         let (returns, make) = i.makes.words();
         out += &factory(&i.meta, returns, &format!("{make}('{}'", i.meta.kind));

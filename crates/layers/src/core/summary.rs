@@ -1,7 +1,7 @@
 //! Layers that keep what passes through them in state, for TensorBoard.
 use crate::{
-    leaf, options, Arity, Call, Count, Dim, Error, FnArg, HostValue, LayerRef, Leaf, Local, Output, Result, TensorSpec,
-    Tree,
+    leaf, options, Arity, Call, Count, Dim, Error, FnArg, HostValue, LayerRef, Leaf, Local, Output, ReplicaState,
+    Result, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, Axes, Tensor};
 
@@ -94,6 +94,12 @@ impl Leaf for SummaryImage {
         }
         Ok(Output { ys: call.xs.to_vec(), state: Some(Tree::Dict(state)) })
     }
+    fn replica_state(&self) -> ReplicaState {
+        ReplicaState::First
+    }
+    fn calls_host(&self) -> bool {
+        self.0.recover_fn.is_some()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -116,5 +122,11 @@ impl Leaf for SummaryScalar {
             None => x.mean(Axes::All, false)?,
         };
         Ok(Output { ys: call.xs.to_vec(), state: Some(Tree::Dict(vec![(self.name(), Tree::Leaf(value))])) })
+    }
+    fn replica_state(&self) -> ReplicaState {
+        ReplicaState::Mean
+    }
+    fn calls_host(&self) -> bool {
+        self.0.aggregation_fun.is_some()
     }
 }

@@ -1,6 +1,7 @@
 //! What every registered layer must hold: one line per case, one file per module; see [`case::Case`] for what a line can say.
 //!
 //! One kind: `CASE=Dense cargo test --release -p tallow-layers --test conformance`.
+mod acceleration;
 mod activation_fns;
 mod assert_shape;
 mod attention;
@@ -19,6 +20,7 @@ use std::collections::BTreeSet;
 /// All cases. A new module adds its line here.
 fn cases() -> Vec<Case> {
     [
+        acceleration::cases(),
         activation_fns::cases(),
         base::cases(),
         combinators::cases(),
