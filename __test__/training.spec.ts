@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -7,9 +7,9 @@ import { f32, values } from './support/values.js';
 
 const [depth, rows] = [8, 16];
 
-/** A regression with its loss, initialized alike each time. */
-function model(): tl.Layer {
-  const layer = tl.Serial(tl.Parallel(tl.Serial(tl.Dense(16), tl.Tanh(), tl.Dropout({ rate: 0.1 }), tl.Dense(1)), null), tl.L2Loss());
+/** A regression with its loss and some dropout, initialized alike each time. */
+function model(rate = 0.1): tl.Layer {
+  const layer = tl.Serial(tl.Parallel(tl.Serial(tl.Dense(16), tl.Tanh(), tl.Dropout({ rate }), tl.Dense(1)), null), tl.L2Loss());
   layer.init([f32([rows, depth]), f32([rows, 1]), f32([rows, 1])], { rng: [0, 1] });
   return layer;
 }
@@ -209,4 +209,59 @@ test.serial('the event loop stays free while fit runs', async (t) => {
   const long = waits.filter((ms) => ms > 50).length;
   t.true(waits.length >= 100, `${waits.length} ticks`);
   t.true(long <= waits.length / 10, `${long} of ${waits.length} waits were longer than 50 ms`);
+});
+
+test('a step does not depend on the number of devices', (t) => {
+  const losses = [1, 2, 4].map((nDevices) => {
+    const trainer = new tl.Trainer(model(0), adam(), { nDevices });
+    return Array.from({ length: 5 }, (_, step) => trainer.oneStep(batch(step), [0, step], { step })[0]);
+  });
+  for (const other of losses.slice(1)) other.forEach((loss, i) => t.true(Math.abs(loss - losses[0]![i]!) < 1e-5 * losses[0]![i]!));
+  t.throws(() => new tl.Trainer(model(0), adam(), { nDevices: 0 }), { message: /Trainer: `nDevices` must be a whole number of at least 1, got 0/ });
+  t.throws(() => new tl.Trainer(model(0), adam(), { nDevices: 3 }).oneStep(batch(0), rng), { message: /`nDevices` 3 does not divide the 16 items/ });
+});
+
+/** Tags and scalars of an event file, by its own framing: length, checksum, message, checksum. */
+async function events(folder: string): Promise<Buffer[]> {
+  const files = await readdir(folder);
+  const bytes = await readFile(join(folder, files[0]!));
+  const records: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const length = Number(bytes.readBigUInt64LE(at));
+    records.push(bytes.subarray(at + 12, at + 12 + length));
+    at += 16 + length;
+  }
+  return records;
+}
+
+test('fit writes an event file for TensorBoard into outputDir', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'tallow-events-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const layer = tl.Serial(tl.Parallel(tl.Serial(tl.Dense(4), tl.SummaryScalar('height'), tl.SummaryImage('row', 1, { numSummaries: 1 }), tl.Dense(1)), null), tl.L2Loss());
+  layer.init([f32([rows, depth]), f32([rows, 1]), f32([rows, 1])], { rng: [0, 1] });
+  const outputDir = join(folder, 'run');
+  const { losses } = await new tl.Trainer(layer, adam()).fit(batches(3), { steps: 3, rng, outputDir });
+  const [first, ...steps] = await events(outputDir);
+  t.true(first!.includes('brain.Event:2'));
+  t.is(steps.length, 3);
+  steps.forEach((record, step) => {
+    for (const tag of ['metrics/loss', 'training/learning_rate', 'training/gradients_l2', 'training/weights_l2', 'summary_height', 'summary_row0', 'PNG']) {
+      t.true(record.includes(tag), `${step}: ${tag}`);
+    }
+    const at = record.indexOf('metrics/loss') + 'metrics/loss'.length;
+    t.is(record[at], 0x15, 'a float field follows');
+    t.is(record.readFloatLE(at + 1), Math.fround(losses[step]!));
+  });
+});
+
+test('an outputDir that cannot be made is an error before the first step', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'tallow-events-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'file'), '');
+  const layer = model();
+  const before = values(layer.weights);
+  const trainer = new tl.Trainer(layer, adam());
+  const error = await t.throwsAsync(trainer.fit(batches(3), { steps: 3, rng, outputDir: join(folder, 'file', 'run') }));
+  t.is((error as tl.LayerError).code, 'Io');
+  t.deepEqual(values(layer.weights), before);
 });

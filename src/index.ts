@@ -76,6 +76,7 @@ export {
   type FitOptions,
   type StepStats,
   Trainer,
+  type TrainerOptions,
   type TrainingProgress,
   type TrainingReport,
 } from './training/trainer.js';

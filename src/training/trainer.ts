@@ -62,6 +62,21 @@ export interface FitOptions {
   readonly onProgress?: ((progress: TrainingProgress) => void) | undefined;
   /** Least milliseconds between two calls of `onProgress`; 0 if left out. */
   readonly reportEveryMs?: number | undefined;
+  /**
+   * Folder to write an event file for TensorBoard into, at each report: `metrics/loss`, `training/learning_rate`,
+   * `training/gradients_l2`, `training/weights_l2`, `training/steps per second`, and what `SummaryScalar` and `SummaryImage`
+   * hold, under the names in their state (`summary_<name>`). The folder is made if it is missing.
+   */
+  readonly outputDir?: string | null | undefined;
+}
+
+/** Options of {@link Trainer}. */
+export interface TrainerOptions {
+  /**
+   * Devices that share each batch, 1 if left out. On the CPU they are replicas that compute side by side (see `Accelerate`);
+   * each batch must be a multiple of their number. The loss is the mean over the devices' losses.
+   */
+  readonly nDevices?: number | null | undefined;
 }
 
 /** A batch: the inputs of the model with its loss. */
@@ -78,11 +93,12 @@ export class Trainer {
   /**
    * @param modelWithLoss - an initialized layer whose only output is the loss, one number
    * @param optimizer - e.g. `optimizers.Adam()`
+   * @param options - See the options type.
    */
-  constructor(modelWithLoss: Layer, optimizer: Optimizer) {
+  constructor(modelWithLoss: Layer, optimizer: Optimizer, options: TrainerOptions = {}) {
     this.modelWithLoss = modelWithLoss;
     this.optimizer = optimizer;
-    this.#native = native.newTrainer(idOfLayer(modelWithLoss), optimizer.kind, JSON.stringify(optimizer.options));
+    this.#native = native.newTrainer(idOfLayer(modelWithLoss), optimizer.kind, JSON.stringify(optimizer.options), JSON.stringify(options));
   }
 
   /**

@@ -25,7 +25,7 @@ use tallow_tensor::{cancel, Tensor};
 use tallow_training::{
     fit, optimizers,
     schedules::{self, HostSchedule, ScheduleRef},
-    LoopOptions, Progress, SaveOptions, StepOptions, StepReport, Trainer,
+    LoopOptions, Progress, SaveOptions, StepOptions, StepReport, Trainer, TrainerOptions,
 };
 
 /// Batches that wait for the loop; more only cost memory.
@@ -60,10 +60,18 @@ fn lock(trainer: &Mutex<Trainer>) -> Outcome<MutexGuard<'_, Trainer>> {
 
 /// A trainer of the layer behind `model`, whose output is the loss.
 #[napi]
-pub fn new_trainer(env: Env, model: f64, optimizer: String, options: String) -> Result<NativeTrainer> {
+pub fn new_trainer(
+    env: Env,
+    model: f64,
+    optimizer: String,
+    optimizer_options: String,
+    options: String,
+) -> Result<NativeTrainer> {
     run(&env, |e| {
-        let optimizer = optimizers::construct(&optimizer, &parsed(&options)?)?;
-        Ok(NativeTrainer { inner: Arc::new(Mutex::new(Trainer::new(e.layer(model)?, optimizer))) })
+        let optimizer = optimizers::construct(&optimizer, &parsed(&optimizer_options)?)?;
+        let n_devices = TrainerOptions::parse(&parsed(&options)?)?.n_devices.map_or(1, |n| n.0);
+        let trainer = Trainer::on_devices(e.layer(model)?, optimizer, n_devices);
+        Ok(NativeTrainer { inner: Arc::new(Mutex::new(trainer)) })
     })
 }
 

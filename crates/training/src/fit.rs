@@ -1,6 +1,7 @@
 //! The training loop: batches in, steps, progress out, until the steps are done or someone cancels.
-use crate::{schedules::ScheduleRef, Result, StepReport, Trainer};
+use crate::{event_file::EventFile, schedules::ScheduleRef, Result, StepReport, Trainer};
 use std::{
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -26,6 +27,8 @@ options! {
         first_step "firstStep": Count = Count(0),
         /// Least milliseconds between two progress reports.
         report_every_ms "reportEveryMs": Num = Num(0.0),
+        /// Folder to write an event file for TensorBoard into, at each report.
+        output_dir "outputDir": Option<String> = None,
     }
 }
 
@@ -38,6 +41,7 @@ impl LoopOptions {
             schedule,
             key,
             report_every: Duration::from_secs_f64(self.report_every_ms.0.clamp(0.0, 1e9) / 1000.0),
+            output_dir: self.output_dir.map(PathBuf::from),
         }
     }
 }
@@ -78,6 +82,8 @@ pub struct FitOptions {
     pub key: Key,
     /// Least time between two progress reports.
     pub report_every: Duration,
+    /// Folder to write an event file for TensorBoard into, at each report; it is made if it is missing.
+    pub output_dir: Option<PathBuf>,
 }
 
 /// What a loop reports on its way.
@@ -113,7 +119,8 @@ pub struct FitReport {
 /// Trains until `steps` are done, the batches end, or `cancel` is set. Weights of every finished step are kept.
 ///
 /// # Errors
-/// The first error of a batch, schedule, step or progress callback; finished steps stay.
+/// `Io` before the first step when `output_dir` cannot be written to; then the first error of a batch, schedule, step, progress
+/// callback or of writing events; finished steps stay.
 pub fn fit(
     trainer: &mut Trainer,
     batches: &mut dyn Batches,
@@ -121,6 +128,7 @@ pub fn fit(
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
 ) -> Result<FitReport> {
+    let mut events = o.output_dir.as_deref().map(EventFile::create).transpose()?;
     let start = Instant::now();
     let mut reported = start;
     let mut out = FitReport { steps: 0, losses: Vec::new(), cancelled: false, seconds: 0.0 };
@@ -146,7 +154,11 @@ pub fn fit(
             reported = Instant::now();
             let learning_rate = rate.unwrap_or_else(|| trainer.optimizer().learning_rate());
             let seconds = start.elapsed().as_secs_f64();
-            progress(&Progress { step, done: out.steps, report, learning_rate, seconds, items })?;
+            let now = Progress { step, done: out.steps, report, learning_rate, seconds, items };
+            if let Some(events) = &mut events {
+                events.report(&now, trainer.model_with_loss())?;
+            }
+            progress(&now)?;
         }
     }
     out.seconds = start.elapsed().as_secs_f64();

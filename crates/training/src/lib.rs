@@ -2,6 +2,7 @@
 //!
 //! Knows layers only through [`tallow_layers::Layer`]; knows nothing of the host language.
 mod checkpoint;
+mod event_file;
 mod fit;
 mod safetensors_file;
 mod trainer;
@@ -10,7 +11,8 @@ pub mod optimizers;
 pub mod schedules;
 
 pub use checkpoint::{load_layer, named_leaves, save_layer, Checkpoint};
+pub use event_file::{read as read_events, EventFile, Recorded, Value};
 pub use fit::{fit, Batches, FitOptions, FitReport, LoopOptions, Progress, SaveOptions, StepOptions};
 pub use safetensors_file::{read as read_safetensors, write as write_safetensors, Contents as SafetensorsContents};
 pub use tallow_layers::{Error, Result};
-pub use trainer::{StepReport, Trainer};
+pub use trainer::{StepReport, Trainer, TrainerOptions};

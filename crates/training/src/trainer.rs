@@ -1,7 +1,10 @@
 //! One training step: forward, backward, optimizer.
 use crate::optimizers::{OptimizerRef, Update};
 use std::collections::HashMap;
-use tallow_layers::{for_each_instance, held, hold, pure_fn, Error, LayerId, LayerRef, Result, Store, Tree};
+use tallow_layers::{
+    acceleration::accelerate, for_each_instance, held, hold, options, pure_fn, Dim, Error, LayerId, LayerRef, Result,
+    Store, Tree,
+};
 use tallow_tensor::{
     backward,
     ops::{clip_factor, global_norm},
@@ -20,10 +23,21 @@ pub struct StepReport {
     pub weights_l2: f64,
 }
 
+options! {
+    /// A trainer.
+    pub struct TrainerOptions for "Trainer" () {
+        /// Number of devices that share each batch; without it, all there are: one, on the CPU.
+        n_devices "nDevices": Option<Dim> = None,
+    }
+}
+
 /// A model with its loss, and an optimizer with its slots. The weights are those the model's layers hold.
 #[derive(Debug)]
 pub struct Trainer {
     model_with_loss: LayerRef,
+    /// What a step runs: the model, or its replicas.
+    running: LayerRef,
+    n_devices: usize,
     optimizer: OptimizerRef,
     /// Slots of each weight, in the order of the weights' leaves.
     slots: HashMap<LayerId, Vec<Vec<Tensor>>>,
@@ -46,7 +60,17 @@ impl Trainer {
     /// A trainer of an initialized model; its layer's only output is the loss (one number).
     #[must_use]
     pub fn new(model_with_loss: LayerRef, optimizer: OptimizerRef) -> Self {
-        Self { model_with_loss, optimizer, slots: HashMap::new() }
+        Self::on_devices(model_with_loss, optimizer, 1)
+    }
+    /// As [`Trainer::new`], with each batch shared out to `n_devices` devices (at least 1).
+    ///
+    /// The loss is the mean over the devices' losses, and gradients are those of that mean, as in Trax. That is the loss on one
+    /// device where the loss is a mean over items that all weigh the same.
+    #[must_use]
+    pub fn on_devices(model_with_loss: LayerRef, optimizer: OptimizerRef, n_devices: usize) -> Self {
+        let running =
+            if n_devices > 1 { accelerate(model_with_loss.clone(), n_devices) } else { model_with_loss.clone() };
+        Self { model_with_loss, running, n_devices: n_devices.max(1), optimizer, slots: HashMap::new() }
     }
     /// The model with its loss.
     pub fn model_with_loss(&self) -> &LayerRef {
@@ -95,7 +119,7 @@ impl Trainer {
     /// `step` counts from 0; `learning_rate: None` takes the optimizer's. On an error weights, state and slots are as before.
     ///
     /// # Errors
-    /// `NotInitialized` for a model without weights; `NotFinite` when the loss is NaN or infinite; the layers' own errors.
+    /// `NotInitialized` for a model without weights; `ShapeMismatch` for a batch that the devices do not divide; `NotFinite` when the loss is NaN or infinite; the layers' own errors.
     pub fn one_step(
         &mut self,
         batch: Vec<Tensor>,
@@ -103,7 +127,8 @@ impl Trainer {
         step: u64,
         learning_rate: Option<f64>,
     ) -> Result<StepReport> {
-        let model = self.model_with_loss.clone();
+        let model = self.running.clone();
+        self.check_shares(&batch)?;
         let (weights, state) = held(&model);
         let places = places(&model, &weights);
         if places.is_empty() {
@@ -119,7 +144,8 @@ impl Trainer {
         }
         let (outputs, new_state) = pure_fn(&model, batch, &tracked, state, key)?;
         let loss = match &outputs[..] {
-            [loss] if loss.size() == 1 => loss.clone(),
+            [loss] if self.n_devices == 1 && loss.size() == 1 => loss.clone(),
+            [losses] if self.n_devices > 1 && losses.size() == self.n_devices => losses.mean(None, false)?,
             other => {
                 return Err(Error::shape(format!(
                     "a model with loss must return one number, this one returned {other:?}"
@@ -146,6 +172,17 @@ impl Trainer {
         let new_weights = self.updated(&weights, &places, gradients, &update)?;
         hold(&model, Some(&new_weights), Some(&new_state));
         Ok(StepReport { loss: loss_value, gradients_l2, weights_l2 })
+    }
+    /// Padding would count in the loss.
+    fn check_shares(&self, batch: &[Tensor]) -> Result<()> {
+        let n = self.n_devices;
+        match batch.iter().find(|t| t.shape().first().is_some_and(|rows| !rows.is_multiple_of(n))) {
+            Some(t) => Err(Error::shape(format!(
+                "Trainer: `nDevices` {n} does not divide the {} items of a batch; give batches of a multiple of {n} items",
+                t.shape()[0]
+            ))),
+            None => Ok(()),
+        }
     }
     fn make_missing_slots(&mut self, places: &[(LayerId, usize)], weights: &Store) -> Result<()> {
         for &(id, i) in places {
