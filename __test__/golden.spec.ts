@@ -7,12 +7,13 @@ import { root } from './support/process.js';
 
 /** Where the cases of each module lie. */
 const modules: readonly [crate: string, module: string][] = [
-  ...['base', 'initializers', 'activation_fns', 'combinators', 'core', 'attention', 'metrics', 'normalization', 'assert_shape'].map(
+  ...['acceleration', 'base', 'initializers', 'activation_fns', 'combinators', 'core', 'attention', 'metrics', 'normalization', 'assert_shape'].map(
     (module): [string, string] => ['layers', module],
   ),
   ['tensor', 'random'],
   ['training', 'optimizers'],
   ['training', 'lr_schedules'],
+  ['training', 'training'],
 ];
 
 /** Cases that record what Trax does and tallow deliberately does not. Each must really differ, or its line is stale. */
@@ -32,6 +33,7 @@ const awaited: ReadonlySet<string> = new Set([
   'LSTM',
   'threefry2x32Prange',
   'threefry2x32Prf',
+  'models.ReformerLM',
   ...['SGD', 'Momentum', 'RMSProp', 'Adafactor', 'SM3'].map((name) => `optimizers.${name}`),
 ]);
 

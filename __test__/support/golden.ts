@@ -20,7 +20,7 @@ interface Gradients {
 /** One case, as the JSON files hold it. */
 export interface Case {
   readonly id: string;
-  readonly kind: 'layer' | 'function' | 'error' | 'optimizer' | 'schedule';
+  readonly kind: 'layer' | 'function' | 'error' | 'optimizer' | 'schedule' | 'training';
   readonly expr: Json;
   readonly shared?: { readonly [name: string]: Json };
   readonly name: string;
@@ -35,6 +35,7 @@ export interface Case {
   readonly init: {
     readonly key: [number, number];
     readonly weights: readonly string[];
+    readonly weightsChecksums: readonly Checksums[];
     readonly state: readonly string[];
     readonly weightsTree: Json;
     readonly stateTree: Json;
@@ -62,6 +63,21 @@ export interface Case {
   readonly tol: GivenTolerance;
   readonly gradTol: GivenTolerance;
   readonly points: readonly [number, number][];
+  readonly model: Json;
+  readonly loss: Json;
+  readonly optimizer: Json;
+  readonly batches: readonly (readonly string[])[];
+  readonly keys: readonly [number, number][];
+  readonly losses: readonly number[];
+  readonly finalWeightsChecksums: readonly Checksums[];
+}
+
+/** What stands for an array that is too large to be kept. */
+interface Checksums {
+  readonly shape: readonly number[];
+  readonly sum: number;
+  readonly sumAbs: number;
+  readonly sumSquares: number;
 }
 
 /** A case needs a name that the package does not export. */
@@ -407,7 +423,37 @@ function checkSchedule(e: Evaluator): void {
   e.it.points.forEach(([step, want]) => closeNumber(`rate at ${step}`, rate(step), want, { rtol: 5e-5, atol: 1e-9 }));
 }
 
-const checks = { layer: checkLayer, function: checkFunction, error: checkError, optimizer: checkOptimizer, schedule: checkSchedule };
+function checkSums(what: string, got: readonly tl.Tensor[], want: readonly Checksums[], rtol: number): void {
+  equal(`number of ${what}s`, got.length, want.length);
+  got.forEach((x, i) => {
+    const { shape, sum, sumAbs, sumSquares } = want[i]!;
+    equal(`shape of ${what} ${i}`, x.shape, shape);
+    // Values of either sign may cancel, so a sum is only as good as the sizes of what it is made of. The bias of a key has no gradient but
+    // rounding, which Adam makes visible.
+    const atol = 2e-5 * x.size;
+    closeNumber(`sum of ${what} ${i}`, x.sum().item(), sum, { rtol: 0, atol: rtol * sumAbs + atol });
+    closeNumber(`sizes of ${what} ${i}`, x.abs().sum().item(), sumAbs, { rtol, atol });
+    closeNumber(`squares of ${what} ${i}`, x.square().sum().item(), sumSquares, { rtol: 2 * rtol, atol: 1e-6 });
+  });
+}
+
+function checkTraining(e: Evaluator): void {
+  const { it } = e;
+  const optimizer = e.evaluate(it.optimizer) as tl.Optimizer;
+  const model = tl.Serial(e.evaluate(it.model) as tl.Layer, e.evaluate(it.loss) as tl.Layer);
+  equal('text', model.toString(), it.text);
+  model.init(e.arrays(it.batches[0]!).map((x) => tl.signature(x)), { rng: it.init.key });
+  checkSums('initial weight', tensorsIn(model.weights), it.init.weightsChecksums, 1e-4);
+  const trainer = new tl.Trainer(model, optimizer);
+  const { rtol } = it.tol as { rtol: number };
+  it.losses.forEach((want, step) => {
+    const [loss] = trainer.oneStep(e.arrays(it.batches[step]!), it.keys[step]!, { step });
+    closeNumber(`loss of step ${step}`, loss, want, it.tol);
+  });
+  checkSums('final weight', tensorsIn(model.weights), it.finalWeightsChecksums, rtol);
+}
+
+const checks = { layer: checkLayer, function: checkFunction, error: checkError, optimizer: checkOptimizer, schedule: checkSchedule, training: checkTraining };
 
 /** Builds and runs a case; throws what does not come out as recorded. */
 export function checkCase(module: Module, it: Case): void {
