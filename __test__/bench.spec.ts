@@ -1,12 +1,13 @@
 /** The benchmarks' protocol, values and report; no test rests on a time. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { drawChart } from '../bench/chart.js'
 import { measure, type Result, summarize } from '../bench/measure.js'
-import { table, time, verdicts } from '../bench/report.js'
-import { NO_RIVALS, rivals, tallow } from '../bench/rivals.js'
+import { memory, table, time, verdicts } from '../bench/report.js'
+import { pythonIn } from '../bench/environment.js'
+import { alone, rivals, tallow, torch } from '../bench/rivals.js'
 import { NotAvailable, Worker } from '../bench/worker.js'
 import { root, run } from './support/process.js'
 
@@ -70,6 +71,8 @@ test('the first result of a Dense(4) has four numbers', async t => {
 
 test('rivals are those that the environment names', t => {
   t.deepEqual(rivals({}), [])
+  t.deepEqual(rivals({ BENCH_TORCH_PY: '/py' }), [torch('/py')])
+  t.true(existsSync(torch('/py').command.at(-1)!) && existsSync(torch('/py').startup!.at(-1)!))
   const env = { BENCH_ANCHORS: '/anchors', BENCH_TORCH_PY: '/py', BENCH_JS: '/js' }
   t.deepEqual(rivals(env).map(({ name }) => name), ['torch', 'tfjs-wasm', 'tfjs-cpu', 'ort-node'])
   t.deepEqual(rivals(env)[0]!.command, ['/py', '-W', 'ignore', '/anchors/torch_anchor.py', '--serve'])
@@ -93,6 +96,43 @@ test('the table shows rates, the share of the peak, and ratios', t => {
   t.deepEqual([5.6e-4, 0.0251, 2.513, 1200].map(time), ['560 ns', '25.1 µs', '2.51 ms', '1.20 s'])
 })
 
+test('the memory table has a column each', t => {
+  t.deepEqual(memory([own, rival]).split('\n').map(row => row.trim().split(/ {2,}/)), [['peak memory, MiB', 'threads', 'tallow', 'rival'], ['gemm small', '1', '10', '10']])
+  t.is(memory([]), 'No memory was measured.')
+})
+
+test('an environment that cannot be made leaves nothing behind', t => {
+  const folder = join(mkdtempSync(join(tmpdir(), 'tallow-python-')), 'environment')
+  t.teardown(() => rmSync(join(folder, '..'), { recursive: true, force: true }))
+  const said: string[] = []
+  t.deepEqual(pythonIn(folder, join(folder, 'none'), line => said.push(line)), { why: `${join(folder, 'none')}: there is no such program` })
+  t.deepEqual([said, existsSync(folder)], [[], false])
+})
+
+test('the programs of the rivals speak the protocol', async t => {
+  const [code, environment] = await Promise.all([run('python3', ['--version']).then(r => r.code, () => 1), run('python3', ['-c', 'import torch']).then(r => r.code, () => 1)])
+  if (code !== 0) {
+    t.pass('there is no Python')
+    return
+  }
+  const program = `import sys; sys.path.insert(0, 'bench/rivals'); from serve import serve
+def build(suite, params, threads):
+    if suite != 'sum': raise NotImplementedError(suite)
+    return (lambda: float(sum(params['xs']))), {'flops': len(params['xs'])}
+serve(build)`
+  const rival = { name: 'python', command: ['python3', '-c', program] }
+  const [worker, info] = await Worker.prepare(rival, 'sum', { xs: [1, 2, 4] }, 1)
+  t.deepEqual([info.value, info.flops], [7, 3])
+  const { ms, peak } = await worker.run(once)
+  t.true(ms.length >= 2 && ms.length <= 3 && peak > 1)
+  await worker.end()
+  await t.throwsAsync(Worker.prepare(rival, 'brewing', {}, 1), { instanceOf: NotAvailable })
+  if (environment !== 0) return
+  const [lm, { value }] = await Worker.prepare(torch('python3'), 'train_lm', { vocab: 16, d_model: 8, d_ff: 16, layers: 1, heads: 2, batch: 2, length: 4 }, 1)
+  t.true(Math.abs((value as number) - Math.log(16)) < 1.5)
+  await lm.end()
+})
+
 test('the chart has a row a case and names every implementation', async t => {
   const svg = await drawChart([own, rival] as Result[])
   t.regex(svg, /^<svg/)
@@ -103,10 +143,13 @@ test('npm run bench measures one case, prints it, writes results and a chart', a
   const out = mkdtempSync(join(tmpdir(), 'tallow-bench-'))
   t.teardown(() => rmSync(out, { recursive: true, force: true }))
   const flags = ['--case', 'add4', '--threads', '1', '--rounds', '1', '--min-seconds', '0.001', '--out', out]
-  const env = Object.fromEntries(['ANCHORS', 'RS', 'JS', 'TORCH_PY', 'JAX_PY', 'TRAX_PY'].map(name => [`BENCH_${name}`, '']))
+  const unset = ['ANCHORS', 'RS', 'JS', 'TORCH_PY', 'JAX_PY', 'TRAX_PY'].map(name => [`BENCH_${name}`, ''])
+  const env = { ...Object.fromEntries(unset), BENCH_PYTHON: join(out, 'python') } as Record<string, string>
   const { code, output } = await run(process.execPath, ['--import=tsx', 'bench/main.ts', ...flags], { env })
   t.is(code, 0, output)
-  t.true(output.includes(NO_RIVALS))
+  const why = `${join(out, 'python')}: there is no such program`
+  t.true(output.startsWith(`${alone(why)}\n`), output)
+  t.regex(output, /^peak memory, MiB +threads +tallow$/m)
   t.regex(output, /^js_overhead add4 +1 /m)
   const { results } = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as { results: Result[] }
   t.deepEqual(results.map(r => [r.suite, r.case, r.threads, r.implementation]), [['js_overhead', 'add4', 1, 'tallow']])

@@ -1,13 +1,14 @@
 /** `npm run bench`: measures, prints a table, draws a chart. `npm run bench -- --help` lists the flags. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { drawChart } from './chart.js'
 import { type Case, type Failure, measure, measureStartup, type Result } from './measure.js'
+import { pythonIn } from './environment.js'
 import { type Cases, type Options, parseOptions } from './options.js'
 import { measurePeak } from './peak.js'
-import { table, time, verdicts } from './report.js'
-import { NO_RIVALS, rivals, tallow } from './rivals.js'
+import { memory, table, time, verdicts } from './report.js'
+import { alone, type Implementation, rivals, tallow, torch } from './rivals.js'
 
 const all = JSON.parse(readFileSync(join(__dirname, 'cases.json'), 'utf8')) as Cases
 
@@ -19,11 +20,20 @@ function chosen(options: Options): Case[] {
     .flatMap(c => options.threads.map(threads => ({ ...c, threads })))
 }
 
+/** The rivals that are set up; if none is, PyTorch in an environment of its own. */
+function opponents(): Implementation[] {
+  const named = rivals(process.env)
+  if (named.length > 0) return named
+  const made = pythonIn(resolve('runs', 'bench-python'), process.env['BENCH_PYTHON'] || 'python3', console.log)
+  if ('program' in made) return [torch(made.program)]
+  console.log(`${alone(made.why)}\n`)
+  return []
+}
+
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2), all)
-  const others = options.rivals ? rivals(process.env) : []
+  const others = options.rivals ? opponents() : []
   const implementations = [tallow(), ...(options.beside === undefined ? [] : [tallow('beside', options.beside)]), ...others]
-  if (options.rivals && others.length === 0) console.log(`${NO_RIVALS}\n`)
   console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} CPUs, load ${loadavg()[0]!.toFixed(1)}; measured: ${implementations.map(({ name }) => name).join(', ')}`)
 
   const cases = chosen(options)
@@ -44,6 +54,7 @@ async function main(): Promise<void> {
   console.log(`\n${table(results, peaks)}`)
   if (startup) console.log('startup: from the start of a process to its end; an empty script is the part that is Node’s own.')
   for (const line of verdicts(results)) console.log(line)
+  console.log(`\n${memory(results)}`)
   for (const { suite, case: name, threads, implementation, error } of failures) console.log(`failed: ${implementation} at ${suite} ${name} (${threads}): ${error}`)
 
   mkdirSync(options.out, { recursive: true })

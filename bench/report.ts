@@ -61,6 +61,18 @@ export function table(results: readonly Result[], peaks: ReadonlyMap<number, num
   return `${columns([head, ...rows])}${note}`
 }
 
+/** The table of the most memory that the process of each case has held, the library itself included. */
+export function memory(results: readonly Result[]): string {
+  const measured = results.filter(({ peak }) => peak !== undefined && peak > 0)
+  const names = [...new Set(measured.map(({ implementation }) => implementation))]
+  const rows = byCase(measured).map(group => [
+    `${group[0]!.suite} ${group[0]!.case}`,
+    String(group[0]!.threads),
+    ...names.map(name => group.find(({ implementation }) => implementation === name)?.peak?.toFixed(0) ?? ''),
+  ])
+  return rows.length === 0 ? 'No memory was measured.' : columns([['peak memory, MiB', 'threads', ...names], ...rows])
+}
+
 /** One line a rival: the median of its ratios. */
 export function verdicts(results: readonly Result[]): string[] {
   const ratios = new Map<string, number[]>()

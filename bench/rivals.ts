@@ -22,26 +22,31 @@ export function tallow(name = 'tallow', entry?: string): Implementation {
   }
 }
 
-/** Why no rival is measured. */
-export const NO_RIVALS =
-  'No rivals are set up, so tallow is measured alone. To measure beside them, set BENCH_ANCHORS to the folder of their anchors ' +
-  'and, for each that is installed, BENCH_TORCH_PY, BENCH_JAX_PY, BENCH_TRAX_PY with BENCH_TRAX_SRC (Python programs), ' +
-  'BENCH_JS (a folder with tfjs and onnxruntime-node) or BENCH_RS (a folder with anchor-rs-v3 and anchor-rs-v4).'
+/** The line that says why tallow is measured alone. */
+export const alone = (why: string): string => `No rivals, tallow is measured alone: ${why}`
+
+/** PyTorch, eager, in a Python that has it. */
+export function torch(python: string): Implementation {
+  const script = (name: string): string[] => [python, '-W', 'ignore', join(bench, 'rivals', name)]
+  return { name: 'torch', command: script('torch_rival.py'), startup: script('torch_dense.py') }
+}
 
 /**
- * The rivals that are set up.
+ * The rivals that environment variables name: BENCH_TORCH_PY, a Python with PyTorch. Those with programs of their own elsewhere also need
+ * BENCH_ANCHORS, the folder of these programs: BENCH_TORCH_PY, BENCH_JAX_PY, BENCH_TRAX_PY with BENCH_TRAX_SRC, BENCH_JS (a folder with
+ * tfjs and onnxruntime-node); and BENCH_RS, a folder with anchor-rs-v3 and anchor-rs-v4.
  *
- * @param env - environment variables; see {@link NO_RIVALS}
+ * @param env - environment variables
  */
 export function rivals(env: NodeJS.ProcessEnv): Implementation[] {
   const anchors = env['BENCH_ANCHORS']
   const found: Implementation[] = []
   const rust = env['BENCH_RS']
-  for (const version of rust === undefined ? [] : ['v3', 'v4']) {
+  for (const version of rust ? ['v3', 'v4'] : []) {
     const program = join(rust!, `anchor-rs-${version}`)
     if (existsSync(program)) found.push({ name: `gemm-${version}`, command: [program, '--impl', 'gemm', '--serve'] })
   }
-  if (anchors === undefined || anchors === '') return found
+  if (anchors === undefined || anchors === '') return env['BENCH_TORCH_PY'] ? [...found, torch(env['BENCH_TORCH_PY'])] : found
   const script = (...parts: string[]): string => resolve(anchors, ...parts)
   const python = (name: string, program: string | undefined, env: Record<string, string> = {}): void => {
     if (program === undefined || program === '') return
