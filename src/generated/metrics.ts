@@ -231,7 +231,7 @@ export interface MacroAveragedFScoreOptions {
  *
  * Formula: the mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
  * Shapes: activations `[..., N]` and targets `[...]` to one float32 number. No weights, no state, no gradient; the same in every mode.
- * Errors: `ShapeMismatch` when the targets have another shape than the predictions.
+ * Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts.
  * @param options - See the options type.
  */
 export function MacroAveragedFScore(options?: MacroAveragedFScoreOptions): Layer {
@@ -254,11 +254,11 @@ export interface WeightedFScoreOptions {
 }
 
 /**
- * F-score of each category, averaged by how often it is a target.
+ * F-score of each category, averaged by how often it is a target; 0 if no target counts.
  *
  * Formula: the weighted mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
  * Shapes: activations `[..., N]` and targets `[...]` to one float32 number. No weights, no state, no gradient; the same in every mode.
- * Errors: `ShapeMismatch` when the targets have another shape than the predictions.
+ * Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts.
  * @param options - See the options type.
  */
 export function WeightedFScore(options?: WeightedFScoreOptions): Layer {

@@ -1,6 +1,6 @@
 //! F-scores over categories.
 use super::{category::check_targets, common::number};
-use crate::{base::pure_layer, options, Count, LayerRef, Num, Result, TensorSpec};
+use crate::{base::pure_layer, options, Count, Error, LayerRef, Num, Result, TensorSpec};
 use tallow_tensor::{DType, Tensor};
 
 options! {
@@ -8,7 +8,7 @@ options! {
     ///
     /// Formula: the mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
     /// Shapes: activations `[..., N]` and targets `[...]` to one float32 number. No weights, no state, no gradient; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions.
+    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts.
     pub struct MacroAveragedFScoreOptions for "MacroAveragedFScore" () {
         /// Weight of recall against precision.
         beta "beta": Num = Num(1.0),
@@ -17,11 +17,11 @@ options! {
     }
 }
 options! {
-    /// F-score of each category, averaged by how often it is a target.
+    /// F-score of each category, averaged by how often it is a target; 0 if no target counts.
     ///
     /// Formula: the weighted mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
     /// Shapes: activations `[..., N]` and targets `[...]` to one float32 number. No weights, no state, no gradient; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions.
+    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts.
     pub struct WeightedFScoreOptions for "WeightedFScore" () {
         /// Weight of recall against precision.
         beta "beta": Num = Num(1.0),
@@ -40,14 +40,32 @@ fn ratio(a: f32, b: f32) -> f32 {
 }
 
 pub(super) fn f_score(name: &'static str, beta: f64, first: usize, weighted: bool) -> LayerRef {
-    let signature = |s: &[TensorSpec]| {
+    let check = move |s: &[TensorSpec]| {
         check_targets(s)?;
+        match s[0].shape.last() {
+            Some(&n) if first < n => Ok(()),
+            n => Err(Error::shape(format!(
+                "`initialCategoryIndex` {first} leaves none of {} categories",
+                n.unwrap_or(&0)
+            ))),
+        }
+    };
+    let signature = move |s: &[TensorSpec]| {
+        check(s)?;
         Ok(number(DType::F32))
     };
     pure_layer(name, 2, 1, signature, move |xs| {
-        check_targets(&[TensorSpec::of(&xs[0]), TensorSpec::of(&xs[1])])?;
+        check(&[TensorSpec::of(&xs[0]), TensorSpec::of(&xs[1])])?;
         Ok(vec![score(&xs[0], &xs[1], (beta * beta) as f32, first, weighted)?])
     })
+}
+
+/// How often a category was predicted, is a target, and both at once.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    predicted: f32,
+    actual: f32,
+    correct: f32,
 }
 
 /// As Trax does, categories are counted over the first axis; positions of further axes have scores of their own.
@@ -57,22 +75,58 @@ fn score(activations: &Tensor, targets: &Tensor, beta2: f32, first: usize, weigh
     let categories = activations.shape()[activations.rank() - 1];
     let columns: usize = targets.shape().iter().skip(1).product();
     let (mut sum, mut total) = (0.0f32, 0.0f32);
-    for k in first..categories {
-        let k = k as f64;
-        for column in 0..columns {
-            let (mut correct, mut predicted, mut actual) = (0.0f32, 0.0f32, 0.0f32);
-            for i in (column..predictions.len()).step_by(columns) {
-                let (p, t) = (predictions[i] == k, expected[i] == k);
-                correct += f32::from(u8::from(p && t));
-                predicted += f32::from(u8::from(p));
-                actual += f32::from(u8::from(t));
+    let mut counts = vec![Counts::default(); categories];
+    for column in 0..columns {
+        counts.fill(Counts::default());
+        for i in (column..predictions.len()).step_by(columns) {
+            let (p, t) = (predictions[i], expected[i]);
+            counts[p as usize].predicted += 1.0;
+            // A target that is no category is right for none.
+            if t.fract() == 0.0 && (0.0..categories as f64).contains(&t) {
+                counts[t as usize].actual += 1.0;
+                counts[t as usize].correct += f32::from(u8::from(p == t));
             }
-            let (precision, recall) = (ratio(correct, predicted), ratio(correct, actual));
+        }
+        for c in &counts[first..] {
+            let (precision, recall) = (ratio(c.correct, c.predicted), ratio(c.correct, c.actual));
             let score = ratio((beta2 + 1.0) * (precision * recall), beta2 * precision + recall);
-            let weight = if weighted { actual } else { 1.0 };
+            let weight = if weighted { c.actual } else { 1.0 };
             sum += weight * score;
             total += weight;
         }
     }
-    Ok(Tensor::scalar(sum / total).to_device(activations.device())?)
+    Ok(Tensor::scalar(ratio(sum, total)).to_device(activations.device())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(first: usize, weighted: bool, targets: Vec<f32>) -> Result<f32> {
+        let categories = 3;
+        // The predictions are 0, 1, 1, 2.
+        let activations = vec![9., 0., 0., 0., 9., 0., 0., 9., 0., 0., 0., 9.];
+        let xs = [Tensor::from_vec(activations, &[4, categories])?, Tensor::from_vec(targets, &[4])?];
+        let y = crate::pure_fn(
+            &f_score("F", 1.0, first, weighted),
+            xs.to_vec(),
+            &crate::Store::new(),
+            crate::Store::new(),
+            tallow_tensor::random::Key::new(0),
+        )?;
+        Ok(y.0[0].to_f64_vec()?[0] as f32)
+    }
+
+    #[test]
+    fn scores_by_hand() {
+        // Category 0: p = r = 1; 1: p = 1/2, r = 1; 2: neither.
+        let close = |a: f32, b: f32| assert!((a - b).abs() < 1e-6, "{a} is not {b}");
+        let targets = || vec![0., 1., 0.5, -1.];
+        close(run(0, false, targets()).unwrap(), (1.0 + 2.0 / 3.0) / 3.0);
+        close(run(0, true, targets()).unwrap(), (1.0 + 2.0 / 3.0) / 2.0);
+        close(run(1, false, targets()).unwrap(), 1.0 / 3.0);
+        close(run(2, true, targets()).unwrap(), 0.0);
+        let e = run(3, false, targets()).unwrap_err();
+        assert_eq!((e.code(), e.message()), ("ShapeMismatch", "`initialCategoryIndex` 3 leaves none of 3 categories"));
+    }
 }
