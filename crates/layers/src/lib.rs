@@ -5,6 +5,7 @@ mod apply;
 mod custom_gradient;
 mod domains;
 mod error;
+mod fits;
 mod host;
 mod host_layer;
 mod remat;
@@ -24,8 +25,10 @@ pub mod initializers;
 pub mod layer;
 pub mod metrics;
 pub mod normalization;
+pub mod npy;
 pub mod options;
 pub mod registry;
+pub mod sharding;
 
 pub use apply::{
     deep_copy, ensure_state, for_each_instance, held, hold, init, init_signature, load_state, load_weights, pure_fn,
@@ -36,6 +39,7 @@ pub use domains::{
     Rate, Shape, SignaturePair, TensorArg, TensorNest, Whole, Wholes,
 };
 pub use error::{Error, Phase, Result};
+pub use fits::check_fits;
 pub use host::{HostFn, HostFnRef, HostValue};
 pub use initializers::Initializer;
 pub use layer::{

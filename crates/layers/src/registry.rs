@@ -37,6 +37,7 @@ static INITIALIZERS: &[&[Entry<Initializer>]] = &[crate::initializers::INITIALIZ
 static FUNCTIONS: &[&[Entry<HostValue>]] = &[
     crate::acceleration::FUNCTIONS,
     crate::base::FUNCTIONS,
+    crate::sharding::FUNCTIONS,
     crate::combinators::FUNCTIONS,
     crate::core::FUNCTIONS,
     crate::initializers::FUNCTIONS,

@@ -2,13 +2,14 @@
 //!
 //! A tensor's name is its kind (`weights`, `state`, …), the path of layers to it (position and name of each), and its place
 //! in the layer's own tree: `weights/0.Serial/2.Dense_128/1`. Loading goes by name and shape, never by order.
-use crate::{safetensors_file, Error, Result};
+use crate::{safetensors_file, whole_file::io, Error, Result};
+use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::Path,
 };
-use tallow_layers::{hold, LayerId, LayerRef, Store, Tree};
-use tallow_tensor::Tensor;
+use tallow_layers::{hold, LayerId, LayerRef, Store, TensorSpec, Tree};
+use tallow_tensor::{DType, Tensor};
 
 /// Named tensors of everything that is stored beside weights and state, e.g. optimizer slots.
 pub type Extra = Vec<(String, Tensor)>;
@@ -68,14 +69,53 @@ pub fn named_leaves(kind: &str, layer: &LayerRef, store: &Store) -> Vec<(String,
 ///
 /// # Errors
 /// `Io`, with the old file untouched; `NotInitialized` for a layer that holds nothing.
-pub fn save_layer(path: &Path, layer: &LayerRef, extra: Extra, mut metadata: BTreeMap<String, String>) -> Result<()> {
+pub fn save_layer(path: &Path, layer: &LayerRef, extra: Extra, metadata: BTreeMap<String, String>) -> Result<()> {
+    save(path, layer, false, extra, metadata)
+}
+
+/// The key of the metadata that holds what the layer was initialized for.
+const SIGNATURE: &str = "inputSignature";
+
+/// Saves the weights, and unless `weights_only` the state, that `layer` and everything below it hold, and the signature of the
+/// inputs they are for.
+///
+/// # Errors
+/// Those of [`save_layer`].
+pub fn save_for(path: &Path, layer: &LayerRef, weights_only: bool, signature: Option<&[TensorSpec]>) -> Result<()> {
+    let of = |s: &TensorSpec| (s.shape.clone(), s.dtype.name());
+    let signature = signature.map(|s| json!(s.iter().map(of).collect::<Vec<_>>()).to_string());
+    save(path, layer, weights_only, Vec::new(), signature.map(|s| (SIGNATURE.to_string(), s)).into_iter().collect())
+}
+
+/// The signature that a file was saved with, if any.
+///
+/// # Errors
+/// `Io` for an unreadable file.
+pub fn signature_in(path: &Path) -> Result<Option<Vec<TensorSpec>>> {
+    let (_, metadata) = safetensors_file::read(path)?;
+    let Some(text) = metadata.get(SIGNATURE) else { return Ok(None) };
+    let bad = |e: &dyn std::fmt::Display| io("read", path, &format!("its signature is damaged: {e}"));
+    let specs: Vec<(Vec<usize>, String)> = serde_json::from_str(text).map_err(|e| bad(&e))?;
+    let spec = |(shape, dtype): (Vec<usize>, String)| Ok(TensorSpec::new(shape, DType::parse(&dtype)?));
+    specs.into_iter().map(spec).collect::<tallow_tensor::Result<_>>().map(Some).map_err(|e| bad(&e))
+}
+
+fn save(
+    path: &Path,
+    layer: &LayerRef,
+    weights_only: bool,
+    extra: Extra,
+    mut metadata: BTreeMap<String, String>,
+) -> Result<()> {
     let (weights, state) = tallow_layers::held(layer);
     if weights.is_empty() && state.is_empty() {
         let what = format!("{} has no weights or state to save; call init(signature) first", layer.base().name);
         return Err(Error::new("NotInitialized", what));
     }
     let mut tensors = named_leaves("weights", layer, &weights);
-    tensors.extend(named_leaves("state", layer, &state));
+    if !weights_only {
+        tensors.extend(named_leaves("state", layer, &state));
+    }
     tensors.extend(extra);
     metadata.insert("format".into(), "tallow-1".into());
     safetensors_file::write(path, &tensors, &metadata)

@@ -1,17 +1,16 @@
 //! safetensors files: written whole or not at all, read with their header checked.
-use crate::{Error, Result};
+use crate::{
+    whole_file::{self, io},
+    Error, Result,
+};
 use safetensors::{tensor::TensorView, Dtype, SafeTensors};
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{self, File},
-    io::{Read, Write},
-    path::{Path, PathBuf},
+    fs::File,
+    io::Read,
+    path::Path,
 };
 use tallow_tensor::{for_any, DType, Tensor};
-
-fn io(what: &str, path: &Path, e: &std::io::Error) -> Error {
-    Error::new("Io", format!("cannot {what} {}: {e}", path.display()))
-}
 
 fn dtype_out(d: DType) -> Dtype {
     match d {
@@ -52,7 +51,8 @@ macro_rules! bytes {
 }
 bytes!(f32, f64, half::f16, half::bf16, i32, i64, u32, u8);
 
-fn to_bytes(t: &Tensor) -> Result<Vec<u8>> {
+/// Elements in row-major order.
+pub(crate) fn to_bytes(t: &Tensor) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(t.size() * t.dtype().size());
     for_any!(t.dtype(), T => t.values::<T>()?.iter().for_each(|v| v.put(&mut out)));
     Ok(out)
@@ -73,8 +73,7 @@ const METADATA: &str = "tallow";
 
 /// Writes named tensors and text metadata to `path`. Equal content gives equal bytes.
 ///
-/// The file is written under a temporary name beside it, synced, and renamed, so `path` always holds the old or the new
-/// content, whole.
+/// `path` always holds the old or the new content, whole.
 ///
 /// # Errors
 /// `Io` naming the path; the old file is then untouched.
@@ -90,32 +89,7 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: &BTreeMap<Stri
     let data = safetensors::serialize(views, Some(HashMap::from([(METADATA.to_string(), metadata)])))
         .map_err(|e| Error::new("Io", format!("cannot write {}: {e}", path.display())))?;
     drop(bytes);
-    let temporary = temporary_beside(path);
-    let result = write_synced(&temporary, &data).and_then(|()| fs::rename(&temporary, path));
-    if let Err(e) = result {
-        let _ = fs::remove_file(&temporary);
-        return Err(io("write", path, &e));
-    }
-    // The rename itself must reach the disk too; where folders cannot be opened the system takes care of it.
-    if let Some(folder) = path.parent() {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        if let Ok(f) = File::open(folder) {
-            let _ = f.sync_all();
-        }
-    }
-    Ok(())
-}
-
-fn temporary_beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().map_or_else(Default::default, std::ffi::OsStr::to_os_string);
-    name.push(format!(".{}.tmp", std::process::id()));
-    path.with_file_name(name)
-}
-
-fn write_synced(path: &Path, data: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(data)?;
-    file.sync_all()
+    whole_file::write(path, &data)
 }
 
 /// What a file holds: named tensors, sorted by name, and text metadata.

@@ -1,6 +1,6 @@
 //! Weights read from a NumPy file.
-use super::{npy::read_npy, Initialize, Initializer};
-use crate::{options, Error, Result};
+use super::{Initialize, Initializer};
+use crate::{npy::read_npy, options, Error, Result};
 use std::{path::PathBuf, sync::Arc};
 use tallow_tensor::{random::Key, Tensor};
 

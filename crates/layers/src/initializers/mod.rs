@@ -1,12 +1,10 @@
 //! Initializers: functions from shape and key to a tensor.
 mod file;
-mod npy;
 mod orthogonal;
 mod random;
 mod scaled;
 
 pub use file::from_file;
-pub use npy::read_npy;
 pub use orthogonal::orthogonal;
 pub use random::{atari_conv, random_normal, random_uniform};
 pub use scaled::{

@@ -1,0 +1,51 @@
+//! Whether new weights or state fit those that a layer holds.
+use crate::{Error, LayerId, LayerRef, Phase, Result, Store, TensorSpec, Tree};
+use std::collections::HashSet;
+use tallow_tensor::Tensor;
+
+/// Refuses weights or state (`what`) whose structure or shapes are not those that `layer` and everything below it hold.
+/// Instances that hold nothing yet take anything, and so do those that hold, or are given, `()`.
+///
+/// # Errors
+/// `WeightsMismatch` naming the layer by its path, and the place in its own tree.
+pub fn check_fits(what: &str, layer: &LayerRef, new: &Store, held: &Store) -> Result<()> {
+    fn walk(what: &str, layer: &LayerRef, stores: [&Store; 2], seen: &mut HashSet<LayerId>) -> Result<()> {
+        let (name, id) = (&layer.base().name, layer.base().id);
+        if !seen.insert(id) {
+            return Ok(());
+        }
+        let own = match stores.map(|s| s.get(&id)) {
+            [Some(new), Some(held)] => same(what, new, held),
+            _ => Ok(()),
+        };
+        own.and_then(|()| layer.sublayers().iter().try_for_each(|l| walk(what, l, stores, seen)))
+            .map_err(|e| e.within(name, id, Phase::Init, Vec::new))
+    }
+    walk(what, layer, [new, held], &mut HashSet::new())
+}
+
+fn same(place: &str, new: &Tree<Tensor>, held: &Tree<Tensor>) -> Result<()> {
+    if new.is_empty() || held.is_empty() {
+        return Ok(());
+    }
+    let wrong = || {
+        let (new, held) = (new.describe(), held.describe());
+        Error::new("WeightsMismatch", format!("{place} cannot become {new}: the layer holds {held}"))
+    };
+    match (new, held) {
+        (Tree::Leaf(a), Tree::Leaf(b)) => {
+            let (a, b) = (TensorSpec::of(a), TensorSpec::of(b));
+            let fits = a.shape == b.shape && a.dtype.is_float() == b.dtype.is_float();
+            fits.then_some(()).ok_or_else(wrong)
+        }
+        (Tree::Tuple(a), Tree::Tuple(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().try_for_each(|(i, (a, b))| same(&format!("{place}[{i}]"), a, b))
+        }
+        (Tree::Dict(a), Tree::Dict(b)) if a.len() == b.len() => a.iter().try_for_each(|(key, a)| {
+            let (_, b) = b.iter().find(|(k, _)| k == key).ok_or_else(wrong)?;
+            same(&format!("{place}.{key}"), a, b)
+        }),
+        (Tree::Cached, Tree::Cached) => Ok(()),
+        _ => Err(wrong()),
+    }
+}

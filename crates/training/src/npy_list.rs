@@ -1,0 +1,135 @@
+//! Lists of arrays in one file, as Trax's `np_to_file` writes them: NumPy's `.npy` format, one after another, in gzip.
+use crate::{
+    safetensors_file::to_bytes,
+    whole_file::{self, io},
+    Result,
+};
+use flate2::{bufread::MultiGzDecoder, write::GzEncoder, Compression};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+};
+use tallow_layers::{
+    npy::{header_of, next_array, Width},
+    Error,
+};
+use tallow_tensor::Tensor;
+
+/// What deflate can make of one byte at most; a file that claims more lies.
+const MOST_FROM_A_BYTE: u64 = 1032;
+
+/// The levels of compression, as Python's gzip has them.
+fn checked(level: u32) -> Result<Compression> {
+    if level > 9 {
+        return Err(Error::option(format!("`compresslevel` must be a whole number from 0 to 9, got {level}")));
+    }
+    Ok(Compression::new(level))
+}
+
+/// Writes arrays to `path`, compressed by `level` (0: not at all, 9: most). Equal arrays give equal bytes; `path` always holds
+/// the old or the new content, whole. bfloat16 is written as NumPy's `V2`.
+///
+/// # Errors
+/// `InvalidOption` for a level beyond 9; `Io` naming the path, with the old file untouched.
+pub fn np_to_file(arrays: &[Tensor], path: &Path, level: u32) -> Result<()> {
+    let mut out = GzEncoder::new(Vec::new(), checked(level)?);
+    for t in arrays {
+        let header = header_of(t.dtype(), t.shape()).map_err(|e| io("write", path, &e))?;
+        let data = to_bytes(t)?;
+        out.write_all(&header).and_then(|()| out.write_all(&data)).map_err(|e| io("write", path, &e))?;
+    }
+    whole_file::write(path, &out.finish().map_err(|e| io("write", path, &e))?)
+}
+
+/// The arrays of a file that [`np_to_file`] or Trax wrote. `level` is checked and not needed.
+///
+/// # Errors
+/// `InvalidOption` for a level beyond 9; `Io` naming the path, for a file that is missing, no gzip file, truncated or corrupt.
+/// Nothing larger than what the file can hold is allocated.
+pub fn np_from_file(path: &Path, level: u32) -> Result<Vec<Tensor>> {
+    checked(level)?;
+    let file = File::open(path).map_err(|e| io("read", path, &e))?;
+    let length = file.metadata().map_err(|e| io("read", path, &e))?.len();
+    if length == 0 {
+        return Err(io("read", path, &"it is empty"));
+    }
+    let mut r = BufReader::new(MultiGzDecoder::new(BufReader::new(file)));
+    let mut out = Vec::new();
+    let at_most = length.saturating_mul(MOST_FROM_A_BYTE);
+    while !r.fill_buf().map_err(|e| io("read", path, &e))?.is_empty() {
+        let array = next_array(&mut r, at_most, Width::Kept);
+        out.push(array.map_err(|e| io("read", path, &format!("array {}: {e}", out.len())))?);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tallow_tensor::{DType, Device};
+
+    fn arrays() -> Vec<Tensor> {
+        let t = |v: Vec<f32>, s: &[usize]| Tensor::from_vec(v, s).unwrap();
+        vec![
+            t((0..600).map(|v| v as f32 / 7.0).collect(), &[20, 30]),
+            t(vec![2.5], &[]),
+            Tensor::zeros(&[0, 3], DType::I64, &Device::Cpu).unwrap(),
+            t(vec![1.0, 0.0, 3.0], &[3]).cast(DType::Bool).unwrap(),
+            t(vec![1.0, 1.5, 3.0], &[3]).cast(DType::BF16).unwrap(),
+            t(vec![1.0, 1.1, 3.0], &[3]).cast(DType::F64).unwrap(),
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read_at_every_level() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.npy.gz");
+        for level in 0..=9 {
+            np_to_file(&arrays(), &path, level).unwrap();
+            let read = np_from_file(&path, level).unwrap();
+            assert_eq!(read.len(), 6);
+            for (a, b) in read.iter().zip(arrays()) {
+                assert_eq!((a.shape(), a.dtype()), (b.shape(), b.dtype()));
+                assert_eq!(a.to_f64_vec().unwrap(), b.to_f64_vec().unwrap());
+            }
+        }
+        np_to_file(&[], &path, 2).unwrap();
+        assert!(np_from_file(&path, 2).unwrap().is_empty());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+        assert_eq!(np_to_file(&[], &path, 10).unwrap_err().code(), "InvalidOption");
+    }
+
+    #[test]
+    fn damage_anywhere_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.npy.gz");
+        np_to_file(&arrays(), &path, 6).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        let refused = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let e = np_from_file(&path, 6).unwrap_err();
+            assert_eq!(e.code(), "Io");
+            assert!(e.message().contains("weights.npy.gz"), "{}", e.message());
+        };
+        for end in [1, 9, 10, good.len() / 2, good.len() - 9, good.len() - 1] {
+            refused(&good[..end]);
+        }
+        for at in [0, 2, 40, good.len() / 2, good.len() - 2] {
+            let mut bad = good.clone();
+            bad[at] ^= 0x55;
+            refused(&bad);
+        }
+        let gzip = |data: &[u8]| {
+            let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+            out.write_all(data).unwrap();
+            out.finish().unwrap()
+        };
+        refused(b"");
+        refused(&gzip(b"no array"));
+        refused(&gzip(&header_of(DType::F32, &[1 << 40]).unwrap()));
+        refused(&gzip(&header_of(DType::F32, &[usize::MAX, 16]).unwrap()));
+        refused(&gzip(&header_of(DType::F32, &[100]).unwrap()));
+        assert_eq!(np_from_file(&folder.path().join("absent"), 6).unwrap_err().code(), "Io");
+    }
+}
