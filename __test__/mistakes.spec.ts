@@ -183,10 +183,11 @@ const mistakes: Readonly<Record<string, Mistake>> = {
     make: () => {
       const layer = made(tl.Dense(4), f32([2, 3]));
       layer.weights = [tl.ones([3, 5]), tl.ones([5])];
-      return layer(x());
     },
     code: 'WeightsMismatch',
-    says: 'weights must have shapes [3, 4] and [4], got [3, 5] and [5]',
+    phase: 'init',
+    inputs: [],
+    says: 'weights[0] cannot become float32[3,5]: the layer holds float32[3,4]',
   },
   'pureFn with weights in another nesting': {
     ...dense,

@@ -77,8 +77,13 @@ export class LayerError extends Error implements LayerErrorDetails {
   }
 }
 
-/** The stack where each layer was made, by the number of the layer; read only when an error needs it. */
-export const creationSites = new Map<number, { readonly stack?: string }>();
+/** The stack where a layer was made; read only when an error needs it, as that costs time. */
+export interface CreationSite {
+  readonly stack?: string;
+}
+
+/** Where each layer was made, by the number of the layer. A stack may hold the layers it runs through, so it is their handles' own. */
+export const creationSites = new Map<number, WeakRef<CreationSite>>();
 
 /** The first place on a stack that is not in this package, as `file:line:column`. */
 function callerIn(stack: string | undefined): string | undefined {
@@ -96,7 +101,7 @@ interface NativeDetails {
 
 function layerError(code: ErrorCode, message: string, details: NativeDetails): Error {
   const { path, phase, inputs } = details;
-  const createdAt = details.layer === null ? undefined : callerIn(creationSites.get(details.layer)?.stack);
+  const createdAt = details.layer === null ? undefined : callerIn(creationSites.get(details.layer)?.deref()?.stack);
   const names = path.map((name) => name || '(unnamed)');
   const where = path.length > 0 ? `${names.join(' > ')} (${phase}): ` : '';
   const given = inputs.length > 0 ? ` · inputs ${inputs.join(', ')}` : '';

@@ -4,6 +4,7 @@
  * @module
  */
 import { allocate, bytesOf, nest, type Nested, type TypedArray } from './data.js';
+import { letGo } from './held.js';
 import { dtypeCode, dtypeName, native, type DType } from './native.js';
 import { scope } from './scope.js';
 
@@ -13,6 +14,7 @@ function releaseCollected(): void {
   const ids = collectedIds;
   collectedIds = [];
   native.release(ids);
+  letGo();
 }
 
 /** Gives the values of collected tensors back, many at a time. */

@@ -52,6 +52,7 @@ export * as models from './models/index.js';
 export {
   type AsyncCallOptions,
   type CallOptions,
+  type FileOptions,
   Layer,
   type LayerInputs,
   type LayerOptions,
@@ -69,6 +70,8 @@ export {
 
 export * from './generated/index.js';
 export { type ForwardFunction, type JitForwardOptions } from './acceleration.js';
+export * as base from './base.js';
+export { N_WEIGHTS_SHARDS, npFromFile, npToFile, PureLayer, type PureLayerClass, type PureLayerOptions, unshardInPmap } from './base.js';
 export { Optimizer } from './training/optimizers.js';
 export { type Schedule } from './training/schedules.js';
 export {

@@ -4,56 +4,36 @@
  *
  * @module
  */
-import { creationSites } from './errors.js';
+import { creationSites, type CreationSite } from './errors.js';
+import { hold, letGo } from './held.js';
 import { isThenable } from './memory.js';
 import { native } from './native.js';
 import { asTensor, type Signature, type TensorLike } from './ops.js';
 import { constructLayer } from './options.js';
 import { keyWords, type Key } from './random.js';
+import {
+  type AsyncCallOptions,
+  type CallOptions,
+  type FileOptions,
+  type LayerInputs,
+  type LayerOptions,
+  type LayerOutputs,
+  type Mode,
+} from './layerOptions.js';
 import { checked } from './signature.js';
 import { idOf, Tensor, wrap } from './tensor.js';
 import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
-import { type CancelSignal } from './types.js';
 
-/** What a layer computes on: one tensor, or an array of as many as it takes. */
-export type LayerInputs = TensorLike | readonly TensorLike[];
-/** What a layer returns: a tensor if it has one output, else an array. */
-export type LayerOutputs = Tensor & Tensor[];
+export type { AsyncCallOptions, CallOptions, FileOptions, LayerInputs, LayerOptions, LayerOutputs, Mode } from './layerOptions.js';
 
-/** What one call of a layer uses instead of what the layer holds. */
-export interface CallOptions {
-  /** Weights to set first, nested as `layer.weights` is. */
-  readonly weights?: unknown;
-  /** State to set first, nested as `layer.state` is. */
-  readonly state?: unknown;
-  /** Random key of this call. */
-  readonly rng?: Key | null;
-}
-
-/** Options of an asynchronous call. */
-export interface AsyncCallOptions extends CallOptions {
-  /** Stops the call; its promise is rejected with the signal's reason. */
-  readonly signal?: CancelSignal;
-}
-
-/** Whether a layer behaves as in training, evaluation, or step-by-step prediction. */
-export type Mode = 'train' | 'eval' | 'predict' | 'viz';
-
-/** Options of a layer that is a class of its own. */
-export interface LayerOptions {
-  /** Number of inputs; 1 if left out. */
-  readonly nIn?: number;
-  /** Number of outputs; 1 if left out. */
-  readonly nOut?: number;
-  /** Printed name; the name of the class if left out. */
-  readonly name?: string;
-}
-
-/** A layer that exists in the addon already. */
-class Adopted {
+/** A layer that exists in the addon already, as the handles of factories are made from. */
+export class Adopted {
   constructor(
     readonly id: number,
+    /** What lives as long as the handle. */
     readonly parts: unknown,
+    /** Whether the addon runs it through its handle. */
+    readonly driven = false,
   ) {}
 }
 
@@ -73,6 +53,13 @@ export let withInputs: <T>(layer: Layer, inputs: LayerInputs, f: (ids: number[])
 export let idOfLayer: (layer: Layer) => number;
 
 let invoke: (layer: Layer, inputs: LayerInputs, options: CallOptions) => LayerOutputs;
+
+let drive: (layer: Layer, method: string, args: unknown[]) => unknown;
+
+/** Runs the methods of a class without holding its object. */
+function driverOf(place: { layer?: WeakRef<Layer> }): (method: string, ...args: unknown[]) => unknown {
+  return (method, ...args) => drive(place.layer!.deref()!, method, args);
+}
 
 /** A function that calls the layer it is, with the prototype of a class. */
 // oxlint-disable-next-line no-extraneous-class -- a constructor that returns a function must belong to a class to be extended
@@ -96,6 +83,7 @@ const collected = new FinalizationRegistry<Collected>(({ id, instances }) => {
     handles.delete(id);
   }
   instances.forEach((instance) => creationSites.delete(instance));
+  letGo();
 });
 
 function unwrap(outputs: Tensor[]): LayerOutputs {
@@ -130,6 +118,10 @@ export interface Layer {
 export class Layer extends Callable {
   #id = 0;
   #parts: unknown;
+  /** Whether the addon runs the layer through this handle. */
+  readonly #driven: boolean = true;
+  /** Where the layer was made; {@link creationSites} finds it. */
+  readonly #site: CreationSite;
   #nIn = 1;
   #hasBackward = false;
   #running: Running | null = null;
@@ -145,8 +137,9 @@ export class Layer extends Callable {
     if (options instanceof Adopted) {
       this.#id = options.id;
       this.#parts = options.parts;
+      this.#driven = options.driven;
     } else {
-      const driver = (method: string, ...args: unknown[]): unknown => this.#drive(method, args);
+      const driver = driverOf({ layer: new WeakRef(this) });
       const hasBackward = new.target.prototype.backward !== Layer.prototype.backward;
       this.#id = constructLayer('Layer', { name: new.target.name, ...options, driver, hasBackward });
     }
@@ -157,7 +150,8 @@ export class Layer extends Callable {
       Object.defineProperty(this, key, { value, configurable: true });
     }
     handles.set(this.#id, new WeakRef(this));
-    collected.register(this, { id: this.#id, instances: rememberSite(info.instances) });
+    this.#site = {};
+    collected.register(this, { id: this.#id, instances: rememberSite(this.#site, info.instances) });
   }
 
   static {
@@ -170,15 +164,32 @@ export class Layer extends Callable {
       return new Layer(new Adopted(id, parts));
     };
     withInputs = (layer, inputs, f) => layer.#withInputs(inputs, f);
-    idOfLayer = (layer) => layer.#id;
+    idOfLayer = (layer) => layer.#handOver();
     layers.wrap = (id) => wrapLayer(id);
-    layers.idOf = (x) => (typeof x === 'function' && #id in x ? x.#id : undefined);
+    layers.idOf = (x) => (typeof x === 'function' && #id in x ? x.#handOver() : undefined);
+    drive = (layer, method, args) => layer.#drive(method, args);
     invoke = (layer, inputs, options) => {
       const { weights, state, rng } = options;
-      return layer.#withInputs(inputs, (ids) =>
+      return layer.#called(inputs, (ids) =>
         unwrap(native.layerCall(layer.#id, ids, given(weights), given(state), words(rng)).map(wrap)),
       );
     };
+  }
+
+  /** The layer's id for the addon to hold it by. */
+  #handOver(): number {
+    if (this.#driven) hold(this.#id, this);
+    return this.#id;
+  }
+
+  /** Calls `f` with handles of the inputs; a gradient to come may hold the layer afterwards. */
+  #called<T>(inputs: LayerInputs, f: (ids: number[]) => T): T {
+    this.#handOver();
+    try {
+      return this.#withInputs(inputs, f);
+    } finally {
+      if (this.#driven) letGo([this.#id]);
+    }
   }
 
   /** Calls `f` with handles of the inputs; tensors made of plain data are disposed afterwards. */
@@ -202,7 +213,7 @@ export class Layer extends Callable {
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       const outputs = await this.#withInputs(inputs, (ids) =>
-        native.layerCallAsync(this.#id, ids, given(weights), given(state), words(rng), cancel),
+        native.layerCallAsync(this.#handOver(), ids, given(weights), given(state), words(rng), cancel),
       );
       signal?.throwIfAborted();
       return unwrap(decode(outputs) as Tensor[]);
@@ -212,6 +223,7 @@ export class Layer extends Callable {
     } finally {
       signal?.removeEventListener('abort', onAbort);
       if (cancel !== null) native.dropCancel(cancel);
+      if (this.#driven) letGo([this.#id]);
     }
   }
 
@@ -228,7 +240,7 @@ export class Layer extends Callable {
     rng: Key | null = null,
     options: { readonly useCache?: boolean } = {},
   ): [outputs: LayerOutputs, newState: Nest] {
-    const [ys, newState] = this.#withInputs(inputs, (ids) =>
+    const [ys, newState] = this.#called(inputs, (ids) =>
       native.layerPure(this.#id, ids, encode(weights), encode(state), words(rng)),
     ) as [unknown, unknown];
     const kept = decode(newState, GET_STATE_FROM_CACHE) as Nest;
@@ -268,7 +280,7 @@ export class Layer extends Callable {
 
   /** The same layer in another mode: the same weights, not copied; state of its own. */
   withMode(mode: Mode): Layer {
-    return wrapLayer(native.withMode(this.#id, mode), this);
+    return wrapLayer(native.withMode(this.#handOver(), mode), this);
   }
 
   /** The weights the layer holds, nested as Trax nests them. */
@@ -306,27 +318,24 @@ export class Layer extends Callable {
   /**
    * Writes the weights and state the layer holds to a safetensors file; `path` always holds the old or the new file, whole.
    *
+   * @param options - `weightsOnly`: leaves out the state; `inputSignature`: what the layer was initialized for, which
+   *   `initFromFile` then need not be told
    * @throws `LayerError` (`Io`, or `NotInitialized` if there is nothing to save)
    */
-  saveToFile(path: string): void {
-    native.saveLayer(this.#id, path);
+  saveToFile(path: string, options: FileOptions = {}): void {
+    native.saveLayer(this.#id, path, options.weightsOnly ?? false, given(options.inputSignature, checked));
   }
 
   /**
    * Reads weights and state from a file that `saveToFile` wrote, by name and shape: all or nothing.
    *
    * @param options - `weightsOnly`: leaves the state; `inputSignature`: initializes the layer first, for inputs of that signature
+   *   (if left out, and the layer was not initialized, for the one in the file)
    * @returns `[weights, state]`
    * @throws `LayerError` (`Io`; `NotInitialized`; `WeightsMismatch` naming the tensor that is missing or has another shape)
    */
-  initFromFile(
-    path: string,
-    options: { readonly weightsOnly?: boolean; readonly inputSignature?: Signature | readonly Signature[] } = {},
-  ): [weights: Nest, state: Nest] {
-    if (options.inputSignature !== undefined) {
-      scoped(() => this.init(options.inputSignature!));
-    }
-    native.loadLayer(this.#id, path, options.weightsOnly ?? false);
+  initFromFile(path: string, options: FileOptions = {}): [weights: Nest, state: Nest] {
+    native.loadLayer(this.#id, path, options.weightsOnly ?? false, given(options.inputSignature, checked));
     return [this.weights, this.state];
   }
 
@@ -419,21 +428,21 @@ export class Layer extends Callable {
   }
 }
 
-function given(x: unknown): unknown {
-  return x === undefined ? null : encode(x);
+function given<T>(x: T | undefined, convert: (x: T) => unknown = encode): unknown {
+  return x === undefined ? null : convert(x);
 }
 
 function words(rng: Key | null | undefined): number[] | null {
   return rng === undefined || rng === null ? null : keyWords(rng);
 }
 
-/** The first place outside of this package on the stack. */
-function rememberSite(instances: readonly number[]): number[] {
+/** Notes in `site` where the program is, for those of the instances that are new; gives these. */
+function rememberSite(site: CreationSite, instances: readonly number[]): number[] {
   const fresh = instances.filter((instance) => !creationSites.has(instance));
   if (fresh.length > 0) {
-    const site: { stack?: string } = {};
     Error.captureStackTrace(site, rememberSite);
-    fresh.forEach((instance) => creationSites.set(instance, site));
+    const ref = new WeakRef(site);
+    fresh.forEach((instance) => creationSites.set(instance, ref));
   }
   return fresh;
 }

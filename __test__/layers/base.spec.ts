@@ -1,4 +1,8 @@
-import test from 'ava';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
 import { f32, values } from '../support/values.js';
 
@@ -125,4 +129,115 @@ test('callAsync of JavaScript functions gives what the call gives', async (t) =>
     }
   })());
   t.deepEqual((await layer.callAsync([1, 2])).array(), layer([1, 2]).array());
+});
+
+test('PureLayer is a class too: with new, and to extend', (t) => {
+  t.deepEqual(new tl.PureLayer((x: tl.Tensor) => x.neg())([1.5]).array(), [-1.5]);
+  class Shift extends tl.PureLayer {
+    constructor(readonly by: number) {
+      super((x: tl.Tensor) => x.add(by), { name: 'Shift' });
+    }
+  }
+  const shift = new Shift(2);
+  t.true(shift instanceof tl.PureLayer && shift instanceof tl.Layer && tl.PureLayer((x: tl.Tensor) => x) instanceof tl.PureLayer);
+  t.false(tl.Dense(2) instanceof tl.PureLayer);
+  t.deepEqual([String(shift), shift.by, shift.hasBackward], ['Shift', 2, false]);
+  t.deepEqual(tl.Serial(shift, new Shift(3))([1.5]).array(), [6.5]);
+  t.deepEqual((shift.forward(tl.tensor([1.5]) as never) as tl.Tensor).array(), [3.5]);
+  class Overridden extends tl.PureLayer {
+    constructor() {
+      super((x: tl.Tensor) => x, { nIn: 2 });
+    }
+    override forward([a, b]: [tl.Tensor, tl.Tensor]): tl.Tensor {
+      return a.sub(b);
+    }
+  }
+  t.deepEqual(tl.Serial(new Overridden())([[3.5], [1]]).array(), [2.5]);
+  t.is(tl.base.PureLayer, tl.PureLayer);
+  t.throws(() => tl.PureLayer(3 as never), { instanceOf: tl.LayerError, message: /forwardFn/ });
+});
+
+test('a class may print sublayers', (t) => {
+  const layer = new tl.Layer({ name: 'Block', sublayersToPrint: [tl.Dense(2), tl.Relu()] });
+  t.is(String(layer), 'Block[\n  Dense_2\n  Serial[\n    Relu\n  ]\n]');
+});
+
+const folder = (t: ExecutionContext): string => {
+  const path = mkdtempSync(join(tmpdir(), 'tallow-base-'));
+  t.teardown(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+};
+
+test('npToFile and npFromFile: lists of arrays in NumPy\'s format, in gzip', (t) => {
+  const at = folder(t);
+  const path = join(at, 'weights.npy.gz');
+  const arrays = [tl.tensor([[1.5, 2], [3, 4.25]]), tl.tensor(7), tl.tensor([true, false]), tl.tensor(new Float64Array([0.1]))];
+  tl.npToFile([...arrays, [1, 2, 3]], path, 2);
+  const plain = gunzipSync(readFileSync(path));
+  t.is(plain.toString('latin1', 0, 8), '\x93NUMPY\x01\0');
+  t.is(plain.toString('latin1', 10, 128).trim(), "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }");
+  t.is(plain.readFloatLE(128 + 12), 4.25);
+  const read = tl.npFromFile(path, 2);
+  t.deepEqual(read.map((a) => [a.dtype, a.array()]), [...arrays, tl.tensor([1, 2, 3])].map((a) => [a.dtype, a.array()]));
+  t.deepEqual(readdirSync(at), ['weights.npy.gz']);
+  for (const bytes of [readFileSync(path).subarray(0, 60), plain, gzipSync(plain.subarray(0, 140)), Buffer.alloc(0)]) {
+    writeFileSync(join(at, 'bad'), bytes);
+    t.throws(() => tl.npFromFile(join(at, 'bad'), 2), { code: 'Io', message: /bad/ });
+  }
+  t.throws(() => tl.npFromFile(join(at, 'absent'), 2), { code: 'Io', message: /absent/ });
+  t.throws(() => tl.npToFile([], path, 10), { code: 'InvalidOption', message: /compresslevel/ });
+  t.throws(() => tl.npToFile([], join(at, 'no', 'folder'), 1), { code: 'Io' });
+});
+
+test('shard cuts tensors into parts, and unshard puts them together', (t) => {
+  t.is(tl.N_WEIGHTS_SHARDS, 1);
+  const tensors = [tl.tensor([[1, 2], [3, 4]]), [tl.tensor([1, 2, 3, 4]), tl.arange(24).reshape([2, 3, 4])]] as const;
+  const parts = tl.shard(tensors, { nShards: 2 });
+  t.deepEqual(values(parts[0]), [[[1, 2]], [[3, 4]]]);
+  t.deepEqual(values(parts[1]![0]), [[1, 2], [3, 4]]);
+  t.deepEqual(parts[1]![1]!.shape, [2, 2, 3, 2]);
+  t.deepEqual(values(tl.unshard(parts, { nShards: 2 })), values(tensors));
+  t.deepEqual(values(tl.shard(tensors[0])), [[[1, 2], [3, 4]]]);
+  t.throws(() => tl.shard(tensors[0], { nShards: 3 }), { code: 'ShapeMismatch', message: /3 shards/ });
+  t.throws(() => tl.shard(tl.tensor(1.5)), { code: 'ShapeMismatch' });
+  t.throws(() => tl.unshard(tensors[0], { nShards: 3 }), { code: 'ShapeMismatch' });
+  t.deepEqual(tl.unshardInPmap(tensors, 2), [tensors, false]);
+});
+
+const refused = (message: RegExp): object => ({ instanceOf: tl.LayerError, code: 'WeightsMismatch', message });
+
+test('weights and state that do not fit are refused when they are set', (t) => {
+  const norm = tl.BatchNorm({ axis: [0] });
+  const layer = tl.Serial(tl.Dense(4), tl.Serial(norm));
+  layer.weights = [[tl.ones([5, 5]), tl.ones([5])], [[]]]; // Nothing is known of the shapes yet.
+  layer.init(f32([2, 3]));
+  const before = values(layer.weights);
+  t.throws(() => (layer.weights = [[tl.ones([3, 5]), tl.ones([4])], [[]]]), refused(/Serial > Dense_4 .*weights\[0\] cannot become float32\[3,5\]: the layer holds float32\[3,4\]/));
+  t.throws(() => (layer.weights = [[tl.ones([3, 4])], []]), refused(/Dense_4/));
+  t.throws(() => (layer.weights = [[], [], []]), refused(/3|sublayers/));
+  const error = t.throws(() => layer(tl.ones([2, 3]), { state: [[], [[tl.ones([7]), tl.ones([4]), tl.tensor(0)]]] }), { instanceOf: tl.LayerError });
+  t.deepEqual(error?.path, ['Serial', 'Serial', 'BatchNorm']);
+  t.deepEqual(values(layer.weights), before);
+  layer.weights = [[tl.ones([3, 4]), tl.zeros([4])], (layer.weights as tl.Nest[])[1]];
+  t.deepEqual(values((layer.weights as tl.Nest[])[0]!), [[[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]], [0, 0, 0, 0]]);
+});
+
+const make = (): tl.Layer => tl.Serial(tl.Dense(4), tl.BatchNorm({ axis: [0] }));
+
+test('a file keeps what the layer was initialized for', (t) => {
+  const path = join(folder(t), 'layer.safetensors');
+  const layer = make();
+  layer.init(f32([2, 3]), { rng: key });
+  layer(tl.arange(6).reshape([2, 3]).cast('float32'));
+  layer.saveToFile(path, { inputSignature: f32([2, 3]) });
+  const same = make();
+  same.initFromFile(path);
+  t.deepEqual([values(same.weights), values(same.state)], [values(layer.weights), values(layer.state)]);
+  layer.saveToFile(path, { weightsOnly: true });
+  t.throws(() => make().initFromFile(path), { code: 'NotInitialized' });
+  t.throws(() => same.initFromFile(path), { code: 'WeightsMismatch', message: /state/ });
+  const fresh = make();
+  fresh.initFromFile(path, { weightsOnly: true, inputSignature: f32([2, 3]) });
+  t.deepEqual(values(fresh.weights), values(layer.weights));
+  t.notDeepEqual(values(fresh.state), values(layer.state));
 });

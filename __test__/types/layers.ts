@@ -14,6 +14,12 @@ expectTypeOf(dense.withMode('eval')).toEqualTypeOf<tl.Layer>()
 expectTypeOf(tl.GlorotUniformInitializer()).toEqualTypeOf<tl.KernelInitializer>()
 expectTypeOf(tl.optimizers.Adam({ learningRate: 0.1 })).toEqualTypeOf<tl.Optimizer>()
 
+expectTypeOf(tl.PureLayer((a: tl.Tensor) => a)).toExtend<tl.Layer>()
+expectTypeOf(new tl.PureLayer((a: tl.Tensor) => a)).toEqualTypeOf<tl.PureLayer>()
+expectTypeOf(tl.npFromFile('weights.npy.gz', 2)).toEqualTypeOf<tl.Tensor[]>()
+
+// @ts-expect-error: a number is no function
+tl.PureLayer(3)
 // @ts-expect-error: a positional parameter is missing
 tl.Dense()
 // @ts-expect-error: a number, not a string

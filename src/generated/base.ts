@@ -8,38 +8,6 @@ import { makeLayer, type Layer } from '../layer.js';
 import { callFunction, registerFactory } from '../options.js';
 import { type TensorFunction, type TensorResult, type TensorTree, type SignatureTree } from '../types.js';
 
-/** Options of {@link PureLayer}. */
-export interface PureLayerOptions {
-  /**
-   * Number of inputs.
-   * @defaultValue `1`
-   */
-  nIn?: number | null | undefined;
-  /**
-   * Number of outputs.
-   * @defaultValue `1`
-   */
-  nOut?: number | null | undefined;
-  /**
-   * Printed name.
-   * @defaultValue `'PureLayer'`
-   */
-  name?: string | null | undefined;
-}
-
-/**
- * A layer without weights that applies a function of the inputs to the outputs.
- *
- * Shapes: whatever the function does. No weights, no state; the same in every mode.
- * Errors: `ArityMismatch` if the function returns another number of tensors than `nOut`; the function's own errors.
- * @param forwardFn - Function of the input, or of the array of inputs if there are several, to the output or the array of outputs.
- * @param options - See the options type.
- */
-export function PureLayer(forwardFn: TensorFunction, options?: PureLayerOptions): Layer {
-  return makeLayer('PureLayer', { ...options, forwardFn });
-}
-registerFactory(PureLayer, 'PureLayer');
-
 /** Options of {@link Fn}. */
 export interface FnOptions {
   /**
@@ -101,4 +69,46 @@ export function unflattenWeightsAndState(flatWeights: TensorTree, flatState: Ten
  */
 export function toList(outputs: TensorTree): TensorResult {
   return callFunction('toList', { outputs });
+}
+
+/** Options of {@link shard}. */
+export interface ShardOptions {
+  /**
+   * Number of shards.
+   * @defaultValue `1`
+   */
+  nShards?: number | null | undefined;
+}
+
+/**
+ * Tensors cut into shards: each becomes a stack of its parts, the first axis counting the shards.
+ *
+ * Shapes: `[...]` to `[nShards, ...]`; tensors with fewer than three axes are cut along the first, all others along the last.
+ * Errors: `ShapeMismatch` for a tensor without axes, or when `nShards` does not divide the axis.
+ * @param tensors - A tensor or nested lists of tensors.
+ * @param options - See the options type.
+ */
+export function shard(tensors: TensorTree, options?: ShardOptions): TensorResult {
+  return callFunction('shard', { ...options, tensors });
+}
+
+/** Options of {@link unshard}. */
+export interface UnshardOptions {
+  /**
+   * Number of shards.
+   * @defaultValue `1`
+   */
+  nShards?: number | null | undefined;
+}
+
+/**
+ * Tensors put together again from what `shard` made of them.
+ *
+ * Shapes: `[nShards, ...]` to `[...]`.
+ * Errors: `ShapeMismatch` when the first axis is not `nShards`, or no axis is left to join.
+ * @param tensors - A tensor or nested lists of tensors.
+ * @param options - See the options type.
+ */
+export function unshard(tensors: TensorTree, options?: UnshardOptions): TensorResult {
+  return callFunction('unshard', { ...options, tensors });
 }

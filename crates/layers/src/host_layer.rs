@@ -6,8 +6,8 @@
 //! - `("forward", inputs, weights, state, key)` → `[outputs, newState]`
 //! - `("backward", inputs, outputs, grads, weights, state, newState, key)` → `[inputGrads, weightGrads]`
 use crate::{
-    custom_gradient, leaf, options, Arity, BackwardCall, Call, Count, Error, FnArg, HostFnRef, HostValue, LayerRef,
-    Leaf, Local, Output, Result, TensorSpec, Tree,
+    custom_gradient, layer::leaf_printing, options, Arity, BackwardCall, Call, Count, Error, FnArg, HostFnRef,
+    HostValue, LayerList, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
 };
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};
 
@@ -24,6 +24,8 @@ options! {
         n_out "nOut": Count = Count(1),
         /// Printed name.
         name "name": String = "Layer".into(),
+        /// Layers to print as its substructure.
+        sublayers_to_print "sublayersToPrint": Option<LayerList> = None,
         /// Function that runs the methods of the class; given by the subclass.
         driver "driver": Option<FnArg> = None,
         /// Whether the class brings its own `backward`.
@@ -36,12 +38,13 @@ options! {
 /// # Errors
 /// None; a result as all constructors have.
 pub fn layer(o: LayerOptions) -> Result<LayerRef> {
-    Ok(leaf(HostLayer {
+    let layer = HostLayer {
         name: o.name,
         arity: Arity::new(o.n_in.0, o.n_out.0),
         driver: o.driver.map(|f| f.0),
         has_backward: o.has_backward,
-    }))
+    };
+    Ok(leaf_printing(layer, o.sublayers_to_print.map(|l| l.0)))
 }
 
 #[derive(Debug, Clone)]
@@ -114,6 +117,9 @@ impl Leaf for HostLayer {
     }
     fn has_backward(&self) -> bool {
         self.has_backward
+    }
+    fn driver(&self) -> Option<&HostFnRef> {
+        self.driver.as_ref()
     }
     fn backward(&self, b: BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
         let c = &b.call;

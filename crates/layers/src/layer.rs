@@ -2,7 +2,7 @@
 //!
 //! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
 //! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
-use crate::{Cx, Error, InitCx, LayerNest, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View};
+use crate::{Cx, Error, HostFnRef, InitCx, LayerNest, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View};
 use parking_lot::Mutex;
 use std::{
     fmt::Debug,
@@ -180,6 +180,10 @@ pub trait Layer: Debug + Send + Sync {
     fn replica_state(&self) -> ReplicaState {
         ReplicaState::Each
     }
+    /// The function of the host language that runs this layer, if one does: what a host must keep alive with it.
+    fn driver(&self) -> Option<&HostFnRef> {
+        None
+    }
     /// Weights as Trax nests them: own weights for a layer without sublayers, else a tuple of the sublayers'.
     fn view_weights(&self, v: &mut View) -> Tree<Tensor> {
         match self.sublayers() {
@@ -341,6 +345,10 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     fn has_backward(&self) -> bool {
         false
     }
+    /// The function of the host language that runs this leaf; see [`Layer::driver`].
+    fn driver(&self) -> Option<&HostFnRef> {
+        None
+    }
     /// Gradients of inputs (`None` where there is none) and of weights (structured as the weights), if `has_backward`.
     ///
     /// # Errors
@@ -360,7 +368,12 @@ pub struct LeafLayer<L> {
 
 /// Makes a layer of a leaf, with a new identity.
 pub fn leaf<L: Leaf>(leaf: L) -> LayerRef {
-    Arc::new(LeafLayer { base: Base::new(leaf.name()), leaf })
+    leaf_printing(leaf, None)
+}
+
+/// [`leaf`] with what to print as its substructure.
+pub(crate) fn leaf_printing<L: Leaf>(leaf: L, to_print: Option<Vec<LayerNest>>) -> LayerRef {
+    Arc::new(LeafLayer { base: Base { to_print, ..Base::new(leaf.name()) }, leaf })
 }
 
 impl<L: Leaf> Layer for LeafLayer<L> {
@@ -405,6 +418,9 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     }
     fn replica_state(&self) -> ReplicaState {
         self.leaf.replica_state()
+    }
+    fn driver(&self) -> Option<&HostFnRef> {
+        self.leaf.driver()
     }
 }
 

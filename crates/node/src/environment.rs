@@ -154,6 +154,13 @@ impl Environment {
         id as f64
     }
 
+    /// Whether nothing but its handle holds a layer, or the function that runs it.
+    pub(crate) fn is_at_rest(&self, id: f64) -> bool {
+        self.layers.borrow().get(&(id as u64)).is_none_or(|(layer, _)| {
+            Arc::strong_count(layer) == 1 && layer.driver().is_none_or(|driver| Arc::strong_count(driver) == 1)
+        })
+    }
+
     /// Gives back one handle of a layer.
     pub(crate) fn release_layer(&self, id: f64) {
         let id = id as u64;

@@ -151,6 +151,12 @@ pub fn release_layer(env: Env, id: f64) -> Result<()> {
     })
 }
 
+/// Which of these layers nothing but their handle holds: no other layer, no job, no graph of autodiff.
+#[napi]
+pub fn layers_at_rest(env: Env, ids: Vec<f64>) -> Result<Vec<f64>> {
+    run(&env, |e| Ok(ids.into_iter().filter(|&id| e.is_at_rest(id)).collect()))
+}
+
 /// The same layer in another mode, sharing its weights.
 #[napi]
 pub fn with_mode(env: Env, id: f64, mode: String) -> Result<f64> {
@@ -163,7 +169,7 @@ pub fn with_mode(env: Env, id: f64, mode: String) -> Result<f64> {
 }
 
 /// Signatures, from `{shape, dtype}` or a list of such.
-fn specs(value: HostValue) -> Outcome<Vec<TensorSpec>> {
+pub(crate) fn specs(value: HostValue) -> Outcome<Vec<TensorSpec>> {
     match value {
         HostValue::List(items) => items.into_iter().map(spec).collect(),
         one => Ok(vec![spec(one)?]),
@@ -250,7 +256,7 @@ pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Vec<u32>>, use_ca
     })
 }
 
-fn held_key(layer: &LayerRef) -> Key {
+pub(crate) fn held_key(layer: &LayerRef) -> Key {
     layer.base().slot.key().unwrap_or_else(|| Key::new(0))
 }
 
@@ -272,24 +278,30 @@ pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
     })
 }
 
+fn set_weights(layer: &LayerRef, weights: HostValue) -> Outcome<()> {
+    let new = layers::load_weights(layer, &weights.into_tree()?)?;
+    layers::check_fits("weights", layer, &new, &layers::held(layer).0)?;
+    layers::hold(layer, Some(&new), None);
+    Ok(())
+}
+
+fn set_state(layer: &LayerRef, state: HostValue) -> Outcome<()> {
+    let new = layers::load_state(layer, &state.into_tree()?)?;
+    layers::check_fits("state", layer, &new, &layers::held(layer).1)?;
+    layers::hold(layer, None, Some(&new));
+    Ok(())
+}
+
 /// Sets the weights that a layer holds.
 #[napi]
 pub fn set_layer_weights(env: Env, id: f64, weights: Wire) -> Result<()> {
-    run(&env, |e| {
-        let layer = e.layer(id)?;
-        layers::hold(&layer, Some(&layers::load_weights(&layer, &weights.0.into_tree()?)?), None);
-        Ok(())
-    })
+    run(&env, |e| set_weights(&e.layer(id)?, weights.0))
 }
 
 /// Sets the state that a layer holds.
 #[napi]
 pub fn set_layer_state(env: Env, id: f64, state: Wire) -> Result<()> {
-    run(&env, |e| {
-        let layer = e.layer(id)?;
-        layers::hold(&layer, None, Some(&layers::load_state(&layer, &state.0.into_tree()?)?));
-        Ok(())
-    })
+    run(&env, |e| set_state(&e.layer(id)?, state.0))
 }
 
 /// The key that a layer holds, if any.
@@ -335,10 +347,10 @@ fn prepare(
     let layer = e.layer(id)?;
     let inputs = e.tensors(inputs)?;
     if let Some(weights) = weights {
-        layers::hold(&layer, Some(&layers::load_weights(&layer, &weights.0.into_tree()?)?), None);
+        set_weights(&layer, weights.0)?;
     }
     if let Some(state) = state {
-        layers::hold(&layer, None, Some(&layers::load_state(&layer, &state.0.into_tree()?)?));
+        set_state(&layer, state.0)?;
     }
     let (weights, state) = layers::held(&layer);
     let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;

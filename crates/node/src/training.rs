@@ -1,10 +1,11 @@
 //! Trainers: one step on the calling thread, the loop on the compute thread, checkpoints. Knows no optimizer by name.
 use crate::{
+    args::Size,
     compute::submit,
     environment::{run, Environment},
     error::{Failure, Outcome},
     host::{Callback, JsFunction},
-    layer::key_of,
+    layer::{held_key, key_of, specs},
     wire::Wire,
 };
 use napi::{
@@ -206,6 +207,11 @@ pub fn close_batches(env: Env, queue: &BatchQueue) -> Result<()> {
 
 /// Closes the queue when the loop ends, however it ends.
 struct Closing(Arc<Shared>);
+impl Closing {
+    fn next(&self) -> tallow_layers::Result<Option<Vec<Tensor>>> {
+        self.0.next()
+    }
+}
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.close();
@@ -253,16 +259,16 @@ impl NativeTrainer {
                 .weak::<true>()
                 .callee_handled::<false>()
                 .build_callback(|message| Ok(message.value))?;
-            let (trainer, shared) = (self.inner.clone(), queue.shared.clone());
+            // Made here, so that a loop that is cancelled before it begins closes its queue too.
+            let (trainer, closing) = (self.inner.clone(), Closing(queue.shared.clone()));
             let work = move || {
-                let closing = Closing(shared);
                 let mut trainer = lock(&trainer)?;
                 let mut tell = |p: &Progress| {
                     told.call(numbers(p), ThreadsafeFunctionCallMode::NonBlocking);
                     Ok(())
                 };
                 let never = AtomicBool::new(false);
-                Ok(fit(&mut trainer, &mut || closing.0.next(), &options, &never, &mut tell)?)
+                Ok(fit(&mut trainer, &mut || closing.next(), &options, &never, &mut tell)?)
             };
             submit(env, e, cancel, work, |_, _, report| {
                 let mut out = vec![report.steps as f64, report.seconds];
@@ -344,17 +350,47 @@ impl NativeTrainer {
     }
 }
 
-/// Writes the weights and state a layer holds.
+/// Writes the weights, and unless `weights_only` the state, that a layer holds, with the signature it was initialized for, if given.
 #[napi]
-pub fn save_layer(env: Env, id: f64, path: String) -> Result<()> {
-    run(&env, |e| Ok(tallow_training::save_layer(Path::new(&path), &e.layer(id)?, Vec::new(), BTreeMap::new())?))
+pub fn save_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
+    run(&env, |e| {
+        let signature = signature.map(|s| specs(s.0)).transpose()?;
+        Ok(tallow_training::save_for(Path::new(&path), &e.layer(id)?, weights_only, signature.as_deref())?)
+    })
 }
 
-/// Reads weights, and unless `weights_only` state, into a layer that is initialized.
+/// Reads weights, and unless `weights_only` state, into a layer. It is initialized first for the signature, if one is given, or
+/// else for the file's if it was not yet.
 #[napi]
-pub fn load_layer(env: Env, id: f64, path: String, weights_only: bool) -> Result<()> {
+pub fn load_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
     run(&env, |e| {
-        tallow_training::load_layer(Path::new(&path), &e.layer(id)?, weights_only)?;
+        let (path, layer) = (Path::new(&path), e.layer(id)?);
+        let signature = match signature {
+            Some(given) => Some(specs(given.0)?),
+            None if tallow_layers::held(&layer).0.is_empty() => tallow_training::signature_in(path)?,
+            None => None,
+        };
+        if let Some(signature) = signature {
+            let (weights, state) = tallow_layers::init(&layer, &signature, held_key(&layer))?;
+            tallow_layers::hold(&layer, Some(&weights), Some(&state));
+        }
+        tallow_training::load_layer(path, &layer, weights_only)?;
         Ok(())
     })
+}
+
+fn level_of(level: Size) -> u32 {
+    u32::try_from(level.0).unwrap_or(u32::MAX)
+}
+
+/// Writes arrays to a gzip file of `.npy` arrays.
+#[napi]
+pub fn np_to_file(env: Env, arrays: Vec<f64>, path: String, level: Size) -> Result<()> {
+    run(&env, |e| Ok(tallow_training::np_to_file(&e.tensors(&arrays)?, Path::new(&path), level_of(level))?))
+}
+
+/// Reads the arrays of a gzip file of `.npy` arrays.
+#[napi]
+pub fn np_from_file(env: Env, path: String, level: Size) -> Result<Vec<f64>> {
+    run(&env, |e| Ok(e.insert_all(&env, tallow_training::np_from_file(Path::new(&path), level_of(level))?)))
 }

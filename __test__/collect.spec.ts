@@ -1,0 +1,133 @@
+/** Layers of a class are collected once nothing needs them, and not before. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import test from 'ava';
+import * as tl from '../src/index.js';
+import { f32, values } from './support/values.js';
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+
+/** Collects what can be collected, until `done`. */
+async function collect(done: () => boolean = () => false): Promise<void> {
+  for (let i = 0; i < 40 && !done(); i++) {
+    gc();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+class Scale extends tl.Layer {
+  override initWeightsAndState(signature: tl.Signature): void {
+    this.weights = tl.full(signature.shape.slice(-1), 3, { dtype: 'float32' });
+  }
+  override forward(x: tl.Tensor): tl.Tensor {
+    return x.mul(this.weights as tl.Tensor);
+  }
+}
+
+/** Steps by 7, whatever the slope. */
+class Seven extends tl.Layer {
+  override forward(x: tl.Tensor): tl.Tensor {
+    return x.mul(1);
+  }
+  override backward(_x: tl.Tensor, _y: tl.Tensor, grad: tl.Tensor): [tl.Tensor, null] {
+    return [grad.mul(7), null];
+  }
+}
+
+const x = (): tl.Tensor => tl.tensor([1.5, 2]);
+let collected = 0;
+const seen = new FinalizationRegistry(() => (collected += 1));
+
+/** How many of the layers that `make` makes are collected. */
+async function countCollected(t: { is: (a: number, b: number) => void }, n: number, make: () => tl.Layer): Promise<void> {
+  const before = collected;
+  // A function of its own, so that no variable of this one holds the last layer.
+  (() => {
+    for (let i = 0; i < n; i++) seen.register(make(), undefined);
+  })();
+  await collect(() => collected - before === n);
+  t.is(collected - before, n);
+}
+
+test.serial('a thousand layers of a class are collected', async (t) => {
+  await countCollected(t, 1000, () => new Scale());
+});
+
+test.serial('layers of a class that were used are collected', async (t) => {
+  await countCollected(t, 300, () => {
+    const layer = new Scale();
+    layer.init(f32([2]));
+    layer(x()).dispose();
+    tl.grad((w: tl.Tensor) => layer.pureFn(x(), w, [])[0].sum())(tl.tensor([1, 1.5]));
+    return layer;
+  });
+  await countCollected(t, 100, () => {
+    const layer = new Seven();
+    tl.grad((a: tl.Tensor) => layer(a).sum())(x());
+    return layer;
+  });
+});
+
+test.serial('layers of a class are collected with the layers around them', async (t) => {
+  await countCollected(t, 300, () => {
+    const layer = new Scale();
+    tl.Serial(tl.Residual(layer), tl.Relu()).init(f32([2]));
+    return layer;
+  });
+  await countCollected(t, 100, () => {
+    const layer = new Scale();
+    const trainer = new tl.Trainer(tl.Serial(layer, tl.Fn('Sum', (a: tl.Tensor) => a.sum())), tl.optimizers.Adam());
+    return trainer.modelWithLoss.sublayers[0]!.withMode('eval');
+  });
+});
+
+const inside = (): tl.Layer => tl.Serial(tl.Serial(new Scale()), tl.Bidirectional(new Scale()));
+
+test.serial('a layer around it keeps a layer of a class, whose own handle is gone', async (t) => {
+  const layer = inside();
+  const copy = inside().withMode('eval');
+  layer.init(f32([1, 2]));
+  copy.init(f32([1, 2]));
+  await collect();
+  const expected = [[13.5, 18, 13.5, 18]];
+  t.deepEqual(layer([[1.5, 2]]).array(), expected);
+  t.deepEqual(copy([[1.5, 2]]).array(), expected);
+  t.deepEqual((await layer.callAsync([[1.5, 2]])).array(), expected);
+  t.is(layer.sublayers[0]!.sublayers[0]!.name, 'Scale');
+});
+
+test.serial('a gradient to come keeps the layers that bring their own backward', async (t) => {
+  const before = collected;
+  const pullbacks = [
+    () => {
+      const layer = new Seven();
+      seen.register(layer, undefined);
+      return layer;
+    },
+    () => tl.Serial(new Seven(), tl.Relu()),
+    () => tl.Chunk(new Seven(), 1),
+  ].map((make) => tl.vjp((a: tl.Tensor) => make()(a), x())[1]);
+  await collect();
+  for (const pullback of pullbacks) t.deepEqual(values(pullback(tl.ones([2]))), [[7, 7]]);
+  pullbacks.length = 0;
+  await collect(() => collected > before);
+  t.is(collected, before + 1);
+});
+
+test.serial('a call on the way keeps its layer', async (t) => {
+  const results = Array.from({ length: 20 }, () => new Scale()).map((layer) => {
+    layer.init(f32([2]));
+    return layer.callAsync(x());
+  });
+  await collect();
+  for (const y of await Promise.all(results)) t.deepEqual(y.array(), [4.5, 6]);
+});
+
+test.serial('errors still say where a layer was made', async (t) => {
+  const layer = new Scale();
+  layer.init(f32([2]));
+  await collect();
+  const error = t.throws(() => layer([x(), x()]), { instanceOf: tl.LayerError });
+  t.regex(error?.createdAt ?? '', /collect\.spec\.ts/);
+});

@@ -1,0 +1,53 @@
+/**
+ * What layers are called, made, saved and loaded with.
+ *
+ * @module
+ */
+import { type Signature, type TensorLike } from './ops.js';
+import { type Key } from './random.js';
+import { type Tensor } from './tensor.js';
+import { type CancelSignal, type LayerNest } from './types.js';
+
+/** What a layer computes on: one tensor, or an array of as many as it takes. */
+export type LayerInputs = TensorLike | readonly TensorLike[];
+/** What a layer returns: a tensor if it has one output, else an array. */
+export type LayerOutputs = Tensor & Tensor[];
+
+/** What one call of a layer uses instead of what the layer holds. */
+export interface CallOptions {
+  /** Weights to set first, nested as `layer.weights` is. */
+  readonly weights?: unknown;
+  /** State to set first, nested as `layer.state` is. */
+  readonly state?: unknown;
+  /** Random key of this call. */
+  readonly rng?: Key | null;
+}
+
+/** Options of an asynchronous call. */
+export interface AsyncCallOptions extends CallOptions {
+  /** Stops the call; its promise is rejected with the signal's reason. */
+  readonly signal?: CancelSignal;
+}
+
+/** Whether a layer behaves as in training, evaluation, or step-by-step prediction. */
+export type Mode = 'train' | 'eval' | 'predict' | 'viz';
+
+/** Options of a layer that is a class of its own. */
+export interface LayerOptions {
+  /** Number of inputs; 1 if left out. */
+  readonly nIn?: number;
+  /** Number of outputs; 1 if left out. */
+  readonly nOut?: number;
+  /** Printed name; the name of the class if left out. */
+  readonly name?: string;
+  /** Layers to print as its substructure. */
+  readonly sublayersToPrint?: readonly LayerNest[];
+}
+
+/** What is saved and loaded. */
+export interface FileOptions {
+  /** Whether the state is left out. */
+  readonly weightsOnly?: boolean;
+  /** Signature of the inputs that the layer is initialized for. */
+  readonly inputSignature?: Signature | readonly Signature[];
+}

@@ -1,0 +1,76 @@
+/**
+ * Layers of a function, as a class.
+ *
+ * @module
+ */
+import { Adopted, Layer, type LayerInputs } from './layer.js';
+import { constructLayer, registerFactory } from './options.js';
+import { type Tensor } from './tensor.js';
+import { type TensorFunction } from './types.js';
+
+/** Options of {@link PureLayer}. */
+export interface PureLayerOptions {
+  /** Number of inputs; 1 if left out. */
+  readonly nIn?: number | null | undefined;
+  /** Number of outputs; 1 if left out. */
+  readonly nOut?: number | null | undefined;
+  /** Printed name; `'PureLayer'` if left out. */
+  readonly name?: string | null | undefined;
+}
+
+/** Finds the layer that a function is given before there is one. */
+interface Place {
+  layer?: WeakRef<Pure>;
+}
+
+class Pure extends Layer {
+  constructor(forwardFn: TensorFunction, options: PureLayerOptions = {}) {
+    const place: Place = {};
+    const overridden = new.target.prototype.forward !== Layer.prototype.forward;
+    const f = overridden ? forwardOf(place) : forwardFn;
+    super(new Adopted(constructLayer('PureLayer', { ...options, forwardFn: f }), [options, forwardFn], overridden));
+    place.layer = new WeakRef(this);
+  }
+}
+
+/** Runs the `forward` of a class without holding its object. */
+function forwardOf(place: Place): TensorFunction {
+  return (inputs: LayerInputs) => place.layer!.deref()!.forward(inputs as never);
+}
+
+/**
+ * A layer without weights that applies a function of the inputs to the outputs: a class to extend, also callable without `new`.
+ *
+ * Shapes: whatever the function does. No weights, no state; the same in every mode.
+ *
+ * @throws `LayerError` (`ArityMismatch` if the function returns another number of tensors than `nOut`); the function's own errors
+ * @example
+ * ```ts
+ * const negate = tl.PureLayer((x: tl.Tensor) => x.neg());
+ * class Shift extends tl.PureLayer {
+ *   constructor(by: number) { super((x: tl.Tensor) => x.add(by), { name: 'Shift' }); }
+ * }
+ * ```
+ */
+export interface PureLayer extends Layer {
+  /** Computes outputs from the inputs alone. */
+  forward(inputs: never): Tensor | readonly Tensor[];
+}
+
+/** What makes a {@link PureLayer}. */
+export interface PureLayerClass {
+  /** The class's own prototype. */
+  readonly prototype: PureLayer;
+  /**
+   * @param forwardFn - function of the input, or of the array of inputs if there are several, to the output or the array of outputs
+   */
+  new (forwardFn: TensorFunction, options?: PureLayerOptions): PureLayer;
+  /** The same without `new`. */
+  (forwardFn: TensorFunction, options?: PureLayerOptions): PureLayer;
+}
+
+/** See the interface of the same name. */
+export const PureLayer: PureLayerClass = registerFactory(
+  new Proxy(Pure, { apply: (make, _this, args: [TensorFunction, PureLayerOptions?]) => new make(...args) }) as unknown as PureLayerClass,
+  'PureLayer',
+);
