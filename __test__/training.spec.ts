@@ -117,6 +117,31 @@ test('a signal stops fit within a step, which then changes nothing', async (t) =
   t.deepEqual(values(layer.weights), before);
 });
 
+test('a fit that is stopped before it begins lets go of its batches', async (t) => {
+  const big = tl.Serial(tl.Dense(1024), tl.Dense(1024), tl.Dense(1024));
+  big.init(f32([1024, 1024]));
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  let end!: (how: string) => void;
+  const ended = new Promise<string>((resolve) => (end = resolve));
+  async function* endless(): AsyncGenerator<tl.Tensor[]> {
+    try {
+      for (let step = 0; ; step++) yield batch(step % 4);
+    } finally {
+      end('ended');
+    }
+  }
+  // Jobs run one after another: the loop cannot begin while this one runs.
+  const before = big.callAsync(tl.ones([1024, 1024]));
+  const running = new tl.Trainer(model(), adam()).fit(endless(), { steps: 1e6, rng, signal: controller.signal });
+  await new Promise((resolve) => setImmediate(resolve));
+  controller.abort(reason);
+  t.is(await t.throwsAsync(running), reason);
+  await before;
+  const late = new Promise<string>((resolve) => setTimeout(resolve, 5000, 'waits for ever'));
+  t.is(await Promise.race([ended, late]), 'ended');
+});
+
 function refused(key: string): object {
   return { instanceOf: tl.LayerError, code: 'InvalidOption', message: new RegExp(`\`${key}\``) };
 }

@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
-import { f32, values } from '../support/values.js';
+import { f32, floats, values } from '../support/values.js';
 
 const key: tl.Key = [0, 7];
 const add = (n: number): tl.Layer => tl.Fn(`Add${n}`, (x: tl.Tensor) => x.add(n));
@@ -94,4 +94,40 @@ test('useCache gives the markers to a layer that has weights already', (t) => {
   const [first] = layer.init(f32([1, 2]), { rng: key, useCache: true });
   t.deepEqual((first as tl.Tensor[]).map((w) => w.shape), [[2, 2], [2]]);
   t.deepEqual(layer.init(f32([1, 2]), { rng: [0, 8], useCache: true }), [tl.GET_WEIGHTS_FROM_CACHE, tl.GET_STATE_FROM_CACHE]);
+});
+
+test('Cond refuses branches that return different things, when it is initialized', (t) => {
+  const layer = tl.Serial(tl.Cond(tl.Fn('Positive', (x: tl.Tensor) => x.sum().gt(0)), tl.Dense(3), { false: tl.Dense(4) }));
+  const error = t.throws(() => layer.init([f32([2, 3]), f32([2, 3])]), { instanceOf: tl.LayerError, code: 'ShapeMismatch' });
+  t.deepEqual(error?.path, ['Serial', 'Cond']);
+  t.regex(error?.message ?? '', /`true` returns float32\[2,3\], but `false` float32\[2,4\]/);
+  t.throws(() => tl.Cond(tl.Relu(), tl.Dup(), { false: tl.Relu() }), { code: 'InvalidOption' });
+});
+
+/** Multiplies by a weight, and counts its calls. */
+class Counting extends tl.Layer {
+  constructor(readonly factor: number) {
+    super();
+  }
+  override initWeightsAndState(): void {
+    this.weights = tl.full([1], this.factor, { dtype: 'float32' });
+    this.state = tl.tensor(0);
+  }
+  override forward(x: tl.Tensor): tl.Tensor {
+    this.state = (this.state as tl.Tensor).add(1);
+    return x.mul(this.weights as tl.Tensor);
+  }
+}
+
+test('only the branch of Cond that ran has gradients and new state; what it does not take passes by', (t) => {
+  const layer = tl.Cond(tl.Fn('Positive', (x: tl.Tensor) => x.sum().gt(0)), new Counting(2), { false: new Counting(5) });
+  const [weights, state] = layer.init([f32([1]), f32([2])]);
+  const run = (decision: number): unknown[] => {
+    const f = (y: tl.Tensor, w: tl.Tensor): tl.Tensor[] => layer.pureFn([floats([decision]), y, tl.tensor([9])], w, state)[0];
+    const [outputs, pullback] = tl.vjp(f, floats([1.5, 1]), weights as tl.Tensor);
+    const counted = layer.pureFn([floats([decision]), tl.zeros([2]), tl.tensor([9])], weights, state)[1];
+    return [outputs, pullback([tl.ones([2]), null]), counted].map(values);
+  };
+  t.deepEqual(run(1), [[[3, 2], [9]], [[2, 2], [[], [2.5], [0]]], [[], 1, 0]]);
+  t.deepEqual(run(-1), [[[7.5, 5], [9]], [[5, 5], [[], [0], [2.5]]], [[], 0, 1]]);
 });
