@@ -581,7 +581,7 @@ export function oneHot(x: TensorLike, nCategories: number, options?: OneHotOptio
 }
 
 /** Options of {@link logSoftmax}. */
-export interface LogSoftmaxOptions {
+export interface LogSoftmaxFunctionOptions {
   /**
    * Axis along which values form a group; negative ones count from the end.
    * @defaultValue `-1`
@@ -597,7 +597,7 @@ export interface LogSoftmaxOptions {
  * @param x - Activations.
  * @param options - See the options type.
  */
-export function logSoftmax(x: TensorLike, options?: LogSoftmaxOptions): TensorResult {
+export function logSoftmax(x: TensorLike, options?: LogSoftmaxFunctionOptions): TensorResult {
   return callFunction('logSoftmax', { ...options, x });
 }
 
