@@ -145,7 +145,9 @@ export function stopGradient(x: Tensor): Tensor {
 
 /** Shape and dtype of a tensor: what layers are initialized for. */
 export interface Signature {
+  /** The sizes of the axes. */
   readonly shape: readonly number[];
+  /** The type of the elements. */
   readonly dtype: DType;
 }
 

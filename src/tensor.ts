@@ -8,7 +8,12 @@ import { dtypeCode, native, type DType } from './native.js';
 import { where } from './ops.js';
 
 /** An axis, given as a number or as `{axis}`; negative ones count from the end. */
-export type AxisArgument = number | { readonly axis?: number | null };
+export type AxisArgument =
+  | number
+  | {
+      /** The axis; `null` as if left out. */
+      readonly axis?: number | null;
+    };
 /** Axes to reduce over, and whether they stay with size 1. Without `axis`: all of them. */
 export type ReduceArgument = number | readonly number[] | ReduceOptions;
 /** Axes to reduce over, and whether they stay with size 1. */

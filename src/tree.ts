@@ -8,10 +8,31 @@
 export type Tree<T> = T | readonly Tree<T>[] | { readonly [key: string]: Tree<T> };
 
 /** The structure of a tree without its leaves, as {@link flatten} gives it. */
-export type TreeStructure =
-  | { readonly kind: 'leaf' }
-  | { readonly kind: 'array'; readonly items: readonly TreeStructure[] }
-  | { readonly kind: 'object'; readonly keys: readonly string[]; readonly items: readonly TreeStructure[] };
+export type TreeStructure = LeafStructure | ArrayStructure | ObjectStructure;
+
+/** The place of a leaf. */
+export interface LeafStructure {
+  /** What it is. */
+  readonly kind: 'leaf';
+}
+
+/** The structure of an array. */
+export interface ArrayStructure {
+  /** What it is. */
+  readonly kind: 'array';
+  /** Structures of its items. */
+  readonly items: readonly TreeStructure[];
+}
+
+/** The structure of an object. */
+export interface ObjectStructure {
+  /** What it is. */
+  readonly kind: 'object';
+  /** Its keys. */
+  readonly keys: readonly string[];
+  /** Structures of their values. */
+  readonly items: readonly TreeStructure[];
+}
 
 function isRecord(x: unknown): x is Record<string, unknown> {
   if (typeof x !== 'object' || x === null) {
