@@ -211,6 +211,25 @@ macro_rules! for_float {
     };
 }
 
+/// Runs `$body` with `$T` bound to `f32` or `f64`, what floats are computed in; others give a `DTypeMismatch` error naming `$op`.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! for_wide {
+    ($dtype:expr, $op:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            $crate::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            $crate::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => return Err($crate::Error::dtype(format!("{} computes in float32 or float64, got {other}", $op))),
+        }
+    };
+}
+
 /// Runs `$body` with `$T` bound to the Rust type that stores a dtype (bool as u8).
 #[macro_export]
 macro_rules! for_any {

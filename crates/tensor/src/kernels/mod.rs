@@ -15,6 +15,7 @@ pub(crate) mod map;
 pub(crate) mod number;
 pub(crate) mod plan;
 pub(crate) mod real;
+pub(crate) mod recurrent;
 pub(crate) mod reduce;
 pub(crate) mod remap;
 pub(crate) mod softmax;

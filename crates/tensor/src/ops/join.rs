@@ -78,6 +78,29 @@ impl Tensor {
         }
         Self::concat(&tensors.iter().map(|t| t.expand_dims(at)).collect::<Result<Vec<_>>>()?, at)
     }
+    /// The slices along `axis`, without it: views, the inverse of [`Tensor::stack`].
+    ///
+    /// One node of autodiff for all of them, so that the gradient of `n` slices is one stack, not `n` sums.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an axis out of range.
+    pub fn unstack(&self, axis: isize) -> Result<Vec<Tensor>> {
+        let at = resolve_axis("unstack", axis, self.rank())?;
+        let n = self.shape()[at];
+        let mut shape = self.shape().to_vec();
+        shape.remove(at);
+        let (dtype, device) = (self.dtype(), self.device().clone());
+        crate::custom_vjp(
+            std::slice::from_ref(self),
+            |x| Ok(((0..n).map(|i| x[0].index(at as isize, i as isize)).collect::<Result<_>>()?, ())),
+            move |(), cts, _| {
+                let zeros = Tensor::zeros(&shape, dtype, &device)?;
+                let cts: Vec<Tensor> =
+                    (0..n).map(|i| cts.get(i).and_then(Clone::clone).unwrap_or_else(|| zeros.clone())).collect();
+                Ok(vec![Some(Tensor::stack(&cts, at as isize)?)])
+            },
+        )
+    }
     /// The tensor `repeats[i]` times along axis `i`, as a whole; with more entries than axes, axes are put before the first,
     /// with fewer, they count for the last axes.
     ///
