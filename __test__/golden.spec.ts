@@ -7,7 +7,7 @@ import { root } from './support/process.js';
 
 /** Where the cases of each module lie. */
 const modules: readonly [crate: string, module: string][] = [
-  ...['acceleration', 'base', 'initializers', 'activation_fns', 'combinators', 'core', 'attention', 'metrics', 'normalization', 'assert_shape'].map(
+  ...['acceleration', 'base', 'initializers', 'activation_fns', 'combinators', 'core', 'attention', 'metrics', 'normalization', 'rnn', 'assert_shape'].map(
     (module): [string, string] => ['layers', module],
   ),
   ['tensor', 'random'],
@@ -28,9 +28,6 @@ function missing(error: unknown): string | undefined {
 const awaited: ReadonlySet<string> = new Set([
   'Conv1d',
   'FactoredDense',
-  'GRU',
-  'GRUCell',
-  'LSTM',
   'threefry2x32Prange',
   'threefry2x32Prf',
   'models.ReformerLM',

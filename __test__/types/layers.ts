@@ -32,6 +32,15 @@ tl.Dense(4, { useBias: 1 })
 tl.Attention(8, { n_heads: 2 })
 // @ts-expect-error: a mode misspelt
 tl.Dropout({ mode: 'training' })
+expectTypeOf(tl.LSTM(4, { returnState: true })).toEqualTypeOf<tl.Layer>()
+// @ts-expect-error: the size is required
+tl.LSTM()
+// @ts-expect-error: an option of LSTM alone
+tl.GRU(4, { returnState: true })
+// @ts-expect-error: a layer, not its name
+tl.SRU(4, { activation: 'Tanh' })
+// @ts-expect-error: the mode is required
+tl.ScanSRUCell()
 // @ts-expect-error: initializers are functions
 tl.Dense(4, { kernelInitializer: 'glorot' })
 // @ts-expect-error: an initializer returns a tensor

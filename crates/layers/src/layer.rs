@@ -168,6 +168,15 @@ pub trait Layer: Debug + Send + Sync {
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>>;
     /// The same structure with another mode, or a deep copy; see [`Rebuild`].
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef;
+    /// All steps of a sequence at once, if the layer can: stacked outputs and the last carried values, as if it had been applied
+    /// to one step after another. `sliced` have their steps along axis 1, as the stacked outputs do; there is at least one step.
+    ///
+    /// # Errors
+    /// Those of the computation; what does not fit is `None`, so that the first step can say it.
+    fn sequence(&self, cx: &Cx, sliced: &[Tensor], carry: &[Tensor]) -> Result<Option<[Vec<Tensor>; 2]>> {
+        let _ = (cx, sliced, carry);
+        Ok(None)
+    }
     /// Whether the layer brings its own backward pass.
     fn has_backward(&self) -> bool {
         false
@@ -275,6 +284,17 @@ impl From<Vec<Tensor>> for Output {
     }
 }
 
+/// What a leaf computes all steps of a sequence from.
+#[derive(Debug)]
+pub struct Sequence<'a> {
+    /// Inputs with their steps along axis 1, at least one step.
+    pub sliced: &'a [Tensor],
+    /// Values carried from step to step, before the first.
+    pub carry: &'a [Tensor],
+    /// The leaf's weights.
+    pub w: &'a Tree<Tensor>,
+}
+
 /// What a leaf's own backward computes from.
 #[derive(Debug)]
 pub struct BackwardCall<'a> {
@@ -314,6 +334,14 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     /// # Errors
     /// Inputs or weights that do not fit.
     fn forward(&self, call: Call) -> Result<Output>;
+    /// All steps of a sequence at once, if the leaf can; see [`Layer::sequence`].
+    ///
+    /// # Errors
+    /// Those of the computation; what does not fit is `None`.
+    fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
+        let _ = s;
+        Ok(None)
+    }
     /// Whether more inputs may come than the layer takes; see [`Layer::open`].
     fn open(&self) -> bool {
         false
@@ -406,6 +434,9 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
         let leaf = r.mode.map_or_else(|| self.leaf.clone(), |m| self.leaf.with_mode(m));
         Arc::new(Self { base: self.base.rebuilt_keeping(r, leaf.keeps_state()), leaf })
+    }
+    fn sequence(&self, cx: &Cx, sliced: &[Tensor], carry: &[Tensor]) -> Result<Option<[Vec<Tensor>; 2]>> {
+        self.leaf.sequence(Sequence { sliced, carry, w: cx.weights(self.base.id) })
     }
     fn open(&self) -> bool {
         self.leaf.open()

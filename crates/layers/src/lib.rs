@@ -28,6 +28,7 @@ pub mod normalization;
 pub mod npy;
 pub mod options;
 pub mod registry;
+pub mod rnn;
 pub mod sharding;
 
 pub use apply::{
@@ -43,7 +44,7 @@ pub use fits::check_fits;
 pub use host::{HostFn, HostFnRef, HostValue};
 pub use initializers::Initializer;
 pub use layer::{
-    leaf, print, Arity, BackwardCall, Base, Call, Layer, LayerId, LayerRef, Leaf, Local, Output, ReplicaState,
+    leaf, print, Arity, BackwardCall, Base, Call, Layer, LayerId, LayerRef, Leaf, Local, Output, ReplicaState, Sequence,
 };
 pub use remat::Recompute;
 pub use spec::TensorSpec;

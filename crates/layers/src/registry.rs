@@ -31,6 +31,7 @@ static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::core::LAYERS,
     crate::metrics::LAYERS,
     crate::normalization::LAYERS,
+    crate::rnn::LAYERS,
     crate::assert_shape::LAYERS,
 ];
 static INITIALIZERS: &[&[Entry<Initializer>]] = &[crate::initializers::INITIALIZERS];

@@ -3,7 +3,7 @@ use super::around::{around, Around, OwnState};
 use crate::{
     options, remat::Recompute, Axis, Count, Cx, Error, LayerArg, LayerId, LayerRef, Mode, Result, TensorSpec, Tree,
 };
-use tallow_tensor::{custom_vjp, random::Key, Tensor};
+use tallow_tensor::{random::Key, Tensor};
 
 options! {
     /// Applies a layer to the slices along an axis, one after another, handing carried values from step to step.
@@ -69,6 +69,23 @@ impl Scan {
         }
         Ok((steps.unwrap_or(0), specs))
     }
+    /// Outputs and last carried values from a layer that can run whole sequences, which need not recompute steps.
+    fn at_once(
+        &self,
+        inner: &LayerRef,
+        cx: &Cx,
+        sliced: &[Tensor],
+        carry: &[Tensor],
+        n: usize,
+    ) -> Result<Option<Vec<Tensor>>> {
+        if n == 0 || self.remat || sliced.iter().any(|x| x.rank() < 2) {
+            return Ok(None);
+        }
+        let xs = sliced.iter().map(|x| Ok(x.move_axis(self.axis, 1)?)).collect::<Result<Vec<_>>>()?;
+        let Some([ys, last]) = inner.sequence(cx, &xs, carry)? else { return Ok(None) };
+        let ys = ys.iter().map(|y| Ok(y.move_axis(1, self.axis)?)).chain(last.into_iter().map(Ok));
+        ys.collect::<Result<_>>().map(Some)
+    }
     fn stacked(&self, s: &TensorSpec, n: usize) -> Result<TensorSpec> {
         let mut shape = s.shape.clone();
         shape.push(n);
@@ -117,9 +134,14 @@ impl Around for Scan {
                 specs.extend(carry.iter().map(TensorSpec::of));
             }
         }
+        if let Some(ys) = self.at_once(inner, cx, sliced, &carry, n)? {
+            let state = if keeps { Tree::tuple(ys[self.n_stacked..].iter().cloned()) } else { Tree::EMPTY };
+            cx.set_state(own, state);
+            return Ok(ys);
+        }
         let k = self.n_stacked;
         let mut columns: Vec<Vec<Tensor>> = vec![Vec::with_capacity(n); k];
-        let mut slices = sliced.iter().map(|x| Ok(unstack(x, self.axis)?.into_iter())).collect::<Result<Vec<_>>>()?;
+        let mut slices = sliced.iter().map(|x| Ok(x.unstack(self.axis)?.into_iter())).collect::<Result<Vec<_>>>()?;
         let recompute = self.remat.then(|| Recompute::new(inner));
         for i in 0..n {
             let mut inputs: Vec<Tensor> = slices.iter_mut().filter_map(Iterator::next).collect();
@@ -147,23 +169,4 @@ impl Around for Scan {
     fn with_mode(&self, mode: Mode) -> Self {
         Self { mode, ..self.clone() }
     }
-}
-
-/// The slices along an axis, views of `x`. One node of autodiff for all, so that the gradient of `n` slices is one stack, not `n` sums.
-fn unstack(x: &Tensor, axis: isize) -> Result<Vec<Tensor>> {
-    let at = TensorSpec::of(x).axis(axis)?;
-    let n = x.shape()[at];
-    let mut shape = x.shape().to_vec();
-    shape.remove(at);
-    let (dtype, device) = (x.dtype(), x.device().clone());
-    Ok(custom_vjp(
-        std::slice::from_ref(x),
-        |x| Ok(((0..n).map(|i| x[0].index(axis, i as isize)).collect::<tallow_tensor::Result<_>>()?, ())),
-        move |(), cts, _| {
-            let zeros = Tensor::zeros(&shape, dtype, &device)?;
-            let cts: Vec<Tensor> =
-                (0..n).map(|i| cts.get(i).and_then(Clone::clone).unwrap_or_else(|| zeros.clone())).collect();
-            Ok(vec![Some(Tensor::stack(&cts, axis)?)])
-        },
-    )?)
 }

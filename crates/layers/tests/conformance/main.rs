@@ -13,6 +13,7 @@ mod convolution;
 mod core;
 mod metrics;
 mod normalization;
+mod rnn;
 
 use case::Case;
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ fn cases() -> Vec<Case> {
         core::cases(),
         metrics::cases(),
         normalization::cases(),
+        rnn::cases(),
         assert_shape::cases(),
         attention::cases(),
     ]

@@ -1,0 +1,67 @@
+//! Gated recurrent units of any transformation.
+use crate::{
+    base::pure_layer,
+    combinators::{branch, dup, gate, multiply, serial},
+    core::dropout,
+    options, Factory, LayerNest, LayerRef, Mode, Num, Rate, Result, TensorSpec,
+};
+use serde_json::json;
+
+options! {
+    /// One step of a gated recurrent unit whose transformations are layers of the caller's.
+    ///
+    /// Formula, for a state `s` and transformations `U` with their own weights: `u = g(U₁ s + sigmoidBias)`, `r = g(U₂ s + sigmoidBias)`,
+    /// `c = h(U₃ (r s))`, `s' = u m(s) + (1 - u) dropout(c)`, with the nonlinearities `g` and `h` and the memory transformation `m`.
+    /// Shapes: those of the transformations, which must keep that of the state. Weights and state: nested as the layers are.
+    /// Modes: values are dropped in `'train'` alone; elsewhere, or with rate 0, the cell is not random.
+    /// Errors: those of the layers. Source: Cho et al. 2014, Chung et al. 2014, arXiv:1412.3555.
+    pub struct GeneralGruOptions for "GeneralGRUCell" ("candidateTransform") {
+        /// Makes the transformations `U`; called three times.
+        candidate_transform "candidateTransform": Factory,
+        /// Makes `m`; by default the state itself.
+        memory_transform_fn "memoryTransformFn": Option<Factory> = None,
+        /// Makes the nonlinearity of the gates.
+        gate_nonlinearity "gateNonlinearity": Factory = Factory::Kind("Sigmoid".into(), json!({})),
+        /// Makes the nonlinearity of the candidate.
+        candidate_nonlinearity "candidateNonlinearity": Factory = Factory::Kind("Tanh".into(), json!({})),
+        /// Probability with which a value of the candidate is dropped.
+        dropout_rate_c "dropoutRateC": Rate = Rate(0.1),
+        /// Added before the nonlinearity of the gates; positive to start with much memory.
+        sigmoid_bias "sigmoidBias": Num = Num(0.5),
+        /// Whether to drop (`'train'`) or not (all others).
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+/// One step of a gated recurrent unit whose transformations are the caller's.
+///
+/// # Errors
+/// Those of the factories.
+pub fn general_gru_cell(o: GeneralGruOptions) -> Result<LayerRef> {
+    let gate_block = || -> Result<LayerNest> {
+        let layers = [o.candidate_transform.make()?, add_sigmoid_bias(o.sigmoid_bias.0), o.gate_nonlinearity.make()?];
+        Ok(LayerNest::List(layers.into_iter().map(LayerNest::One).collect()))
+    };
+    let update = gate_block()?;
+    let candidate = LayerNest::List(vec![
+        dup().into(),
+        gate_block()?,
+        multiply().into(),
+        o.candidate_transform.make()?.into(),
+        o.candidate_nonlinearity.make()?.into(),
+        dropout(o.dropout_rate_c.0, o.mode).into(),
+    ]);
+    let memory = match &o.memory_transform_fn {
+        Some(make) => make.make()?.into(),
+        None => LayerNest::List(Vec::new()),
+    };
+    Ok(serial(vec![branch(vec![memory, update, candidate])?, gate()]))
+}
+
+/// Trax prints the name of the parameter, not its value.
+fn add_sigmoid_bias(bias: f64) -> LayerRef {
+    let signature = |s: &[TensorSpec]| Ok(vec![TensorSpec::new(s[0].shape.clone(), s[0].dtype.to_float())]);
+    pure_layer("AddSigmoidBias({sigmoid_bias})", 1, 1, signature, move |xs| {
+        Ok(vec![xs[0].cast(xs[0].dtype().to_float())?.add_scalar(bias)?])
+    })
+}

@@ -1,0 +1,126 @@
+//! Gated recurrent units.
+use super::{cell_depth, cell_signature, check_weights, runs_at_once, scan_of, zero_state::zero_state_of};
+use crate::{
+    combinators::{branch, select, serial_printing},
+    initializers::{random_normal, random_uniform},
+    leaf, options, Arity, Call, Dim, Initializer, LayerNest, LayerRef, Leaf, Local, Mode, Num, Output, Result,
+    Sequence, TensorSpec, Tree,
+};
+use tallow_tensor::{
+    ops::{self, GruWeights},
+    random::Key,
+    Tensor,
+};
+
+options! {
+    /// One step of a gated recurrent unit.
+    ///
+    /// Formula: `[u, r] = σ([x, h] · w1 + b1)`, `c = tanh([x, r h] · w2 + b2)`, `h' = u h + (1 - u) c`.
+    /// Shapes: inputs `x: (..., depth)` and the state `h: (..., nUnits)`; outputs `h'` twice, as output and as state.
+    /// Weights: the tuple `(w1, b1, w2, b2)` with `w1: (depth + nUnits, 2 · nUnits)`, `b1: (2 · nUnits)`, which starts from `forgetBias` on,
+    /// `w2: (depth + nUnits, nUnits)` and `b2: (nUnits)`. No state of its own; the same in every mode. `Scan` runs a whole sequence of it at once.
+    /// Errors: `ShapeMismatch` for a state whose last axis is not `nUnits`, or an input of another depth than weights were made for.
+    /// Source: Cho et al. 2014, Chung et al. 2014, arXiv:1412.3555.
+    pub struct GruCellOptions for "GRUCell" ("nUnits") {
+        /// Size of the state.
+        n_units "nUnits": Dim,
+        /// Added to the initial biases of the gates.
+        forget_bias "forgetBias": Num = Num(0.0),
+        /// Makes `w1` and `w2`.
+        kernel_initializer "kernelInitializer": Initializer = random_uniform(0.01),
+        /// Makes `b1`, without `forgetBias`, and `b2`.
+        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
+    }
+}
+
+options! {
+    /// Gated recurrent unit over axis 1, from a state of zeros.
+    ///
+    /// Formula: that of `GRUCell` at each step. Shapes: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves.
+    /// Weights: those of the `GRUCell`, nested as the layers are. State: in mode `'predict'` the state after the last call, where the next one
+    /// goes on; `[]` otherwise.
+    /// Errors: `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
+    pub struct GruOptions for "GRU" ("nUnits") {
+        /// Size of the state; need not be the depth of the input.
+        n_units "nUnits": Dim,
+        /// `'predict'` goes on where the last call ended.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct GruCell(GruCellOptions);
+
+/// One step of a gated recurrent unit.
+pub fn gru_cell(o: GruCellOptions) -> LayerRef {
+    leaf(GruCell(o))
+}
+
+impl GruCell {
+    fn weights<'a>(&self, w: &'a Tree<Tensor>, depth: usize) -> Result<[&'a Tensor; 4]> {
+        let (weights, n) = (w.many::<4>()?, self.0.n_units.0);
+        check_weights(&weights, &[&[depth + n, 2 * n], &[2 * n], &[depth + n, n], &[n]])?;
+        Ok(weights)
+    }
+}
+
+fn named([gates, gates_bias, candidate, candidate_bias]: [&Tensor; 4]) -> GruWeights<'_> {
+    GruWeights { gates, gates_bias, candidate, candidate_bias }
+}
+
+impl Leaf for GruCell {
+    fn name(&self) -> String {
+        "GRUCell".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(2, 2)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        cell_signature(inputs, self.0.n_units.0, 1)
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        let (o, n) = (&self.0, self.0.n_units.0);
+        let rows = cell_depth(&inputs[0], &inputs[1], n, 1)? + n;
+        let keys = key.split(4);
+        let w1 = o.kernel_initializer.make(&[rows, 2 * n], keys[0])?;
+        let b1 = o.bias_initializer.make(&[2 * n], keys[1])?.add_scalar(o.forget_bias.0)?;
+        let w2 = o.kernel_initializer.make(&[rows, n], keys[2])?;
+        let b2 = o.bias_initializer.make(&[n], keys[3])?;
+        Ok(Local::weights(Tree::tuple([w1, b1, w2, b2])))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let [x, state] = [&call.xs[0], &call.xs[1]];
+        let depth = cell_depth(&TensorSpec::of(x), &TensorSpec::of(state), self.0.n_units.0, 1)?;
+        let next = ops::gru_cell(x, state, named(self.weights(call.w, depth)?))?;
+        Ok(vec![next.clone(), next].into())
+    }
+    fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
+        let ([x], [state]) = (s.sliced, s.carry) else { return Ok(None) };
+        let Ok(w) = self.weights(s.w, x.shape()[x.rank() - 1]) else { return Ok(None) };
+        if !runs_at_once(s.sliced, state, &w) || state.shape()[1] != self.0.n_units.0 {
+            return Ok(None);
+        }
+        let (y, last) = ops::gru(x, state, named(w))?;
+        Ok(Some([vec![y], vec![last]]))
+    }
+}
+
+/// Gated recurrent unit over axis 1.
+///
+/// # Errors
+/// None for the options a type allows; a result for the combinators' sake.
+pub fn gru(o: GruOptions) -> Result<LayerRef> {
+    let n = o.n_units.0;
+    let cell = gru_cell(GruCellOptions {
+        n_units: o.n_units,
+        forget_bias: Num(0.0),
+        kernel_initializer: random_uniform(0.01),
+        bias_initializer: random_normal(1e-6),
+    });
+    let layers = vec![
+        branch(vec![LayerNest::List(Vec::new()), zero_state_of(n).into()])?,
+        scan_of(cell, o.mode)?,
+        select(&[0], Some(2))?,
+    ];
+    Ok(serial_printing(&format!("GRU_{n}"), layers, Vec::new()))
+}

@@ -1,0 +1,125 @@
+//! Long short-term memory.
+use super::{cell_depth, cell_signature, check_weights, runs_at_once, scan_of, zero_state::zero_state_of};
+use crate::{
+    combinators::{branch, select, serial_printing},
+    initializers::{glorot_uniform, random_normal},
+    leaf, options, Arity, Call, Dim, Initializer, LayerNest, LayerRef, Leaf, Local, Mode, Num, Output, Result,
+    Sequence, TensorSpec, Tree,
+};
+use tallow_tensor::{ops, random::Key, Tensor};
+
+options! {
+    /// One step of a long short-term memory.
+    ///
+    /// Formula: `[i, j, f, o] = [x, h] · w + b`, `c' = σ(f) c + σ(i) tanh(j)`, `h' = σ(o) tanh(c')`, where the state is `[c, h]`.
+    /// Shapes: inputs `x: (..., depth)` and the state `(..., 2 · nUnits)`; outputs `h': (..., nUnits)` and the new state.
+    /// Weights: the tuple `(w, b)` with `w: (depth + nUnits, 4 · nUnits)` and `b: (4 · nUnits)`, which starts from `forgetBias` on.
+    /// No state of its own; the same in every mode. `Scan` runs a whole sequence of it at once.
+    /// Errors: `ShapeMismatch` for a state whose last axis is not `2 · nUnits`, or an input of another depth than weights were made for.
+    /// Source: Hochreiter & Schmidhuber 1997; gates in the order of Zaremba et al. 2014, arXiv:1409.2329.
+    pub struct LstmCellOptions for "LSTMCell" ("nUnits") {
+        /// Size of the hidden values, and of the cell.
+        n_units "nUnits": Dim,
+        /// Added to all initial biases.
+        forget_bias "forgetBias": Num = Num(1.0),
+        /// Makes `w`.
+        kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
+        /// Makes `b`, without `forgetBias`.
+        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
+    }
+}
+
+options! {
+    /// Long short-term memory over axis 1, from a state of zeros unless it is given.
+    ///
+    /// Formula: that of `LSTMCell` at each step. Shapes: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves.
+    /// With `initialState` a second input, with `returnState` a second output: the state `[c, h]`, `(batch, 2 · nUnits)`.
+    /// Weights: those of the `LSTMCell`, nested as the layers are. State: in mode `'predict'` the state after the last call, where the next one
+    /// goes on; `[]` otherwise.
+    /// Errors: `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
+    pub struct LstmOptions for "LSTM" ("nUnits") {
+        /// Size of the hidden values; need not be the depth of the input.
+        n_units "nUnits": Dim,
+        /// `'predict'` goes on where the last call ended.
+        mode "mode": Mode = Mode::Train,
+        /// Whether the state after the last step is an output too.
+        return_state "returnState": bool = false,
+        /// Whether the state before the first step is an input too.
+        initial_state "initialState": bool = false,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct LstmCell(LstmCellOptions);
+
+/// One step of a long short-term memory.
+pub fn lstm_cell(o: LstmCellOptions) -> LayerRef {
+    leaf(LstmCell(o))
+}
+
+impl LstmCell {
+    fn weights<'a>(&self, w: &'a Tree<Tensor>, depth: usize) -> Result<[&'a Tensor; 2]> {
+        let (weights, n) = (w.many::<2>()?, self.0.n_units.0);
+        check_weights(&weights, &[&[depth + n, 4 * n], &[4 * n]])?;
+        Ok(weights)
+    }
+}
+
+impl Leaf for LstmCell {
+    fn name(&self) -> String {
+        "LSTMCell".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(2, 2)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        cell_signature(inputs, self.0.n_units.0, 2)
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        let (o, n) = (&self.0, self.0.n_units.0);
+        let depth = cell_depth(&inputs[0], &inputs[1], n, 2)?;
+        let (kw, kb) = key.split_pair();
+        let w = o.kernel_initializer.make(&[depth + n, 4 * n], kw)?;
+        let b = o.bias_initializer.make(&[4 * n], kb)?.add_scalar(o.forget_bias.0)?;
+        Ok(Local::weights(Tree::tuple([w, b])))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let [x, state] = [&call.xs[0], &call.xs[1]];
+        let depth = cell_depth(&TensorSpec::of(x), &TensorSpec::of(state), self.0.n_units.0, 2)?;
+        let [w, b] = self.weights(call.w, depth)?;
+        let (y, state) = ops::lstm_cell(x, state, w, b)?;
+        Ok(vec![y, state].into())
+    }
+    fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
+        let ([x], [state]) = (s.sliced, s.carry) else { return Ok(None) };
+        let Ok([w, b]) = self.weights(s.w, x.shape()[x.rank() - 1]) else { return Ok(None) };
+        if !runs_at_once(s.sliced, state, &[w, b]) || state.shape()[1] != 2 * self.0.n_units.0 {
+            return Ok(None);
+        }
+        let (y, last) = ops::lstm(x, state, w, b)?;
+        Ok(Some([vec![y], vec![last]]))
+    }
+}
+
+/// Long short-term memory over axis 1.
+///
+/// # Errors
+/// None for the options a type allows; a result for the combinators' sake.
+pub fn lstm(o: LstmOptions) -> Result<LayerRef> {
+    let n = o.n_units.0;
+    let cell = lstm_cell(LstmCellOptions {
+        n_units: o.n_units,
+        forget_bias: Num(1.0),
+        kernel_initializer: glorot_uniform(),
+        bias_initializer: random_normal(1e-6),
+    });
+    let mut layers = Vec::new();
+    if !o.initial_state {
+        layers.push(branch(vec![LayerNest::List(Vec::new()), zero_state_of(2 * n).into()])?);
+    }
+    layers.push(scan_of(cell, o.mode)?);
+    if !o.return_state {
+        layers.push(select(&[0], Some(2))?);
+    }
+    Ok(serial_printing(&format!("LSTM_{n}"), layers, Vec::new()))
+}

@@ -1,0 +1,320 @@
+//! Simple recurrent units.
+use super::{
+    runs_at_once, scan_of,
+    zero_state::{make_zero_state, state_dtype},
+};
+use crate::{
+    activation_fns::sigmoid,
+    base::pure_layer,
+    combinators::{branch, parallel, select, serial, split},
+    core::dense,
+    initializers::glorot_uniform,
+    leaf, options, stack_signature, Arity, Base, Call, Cx, Dim, Error, InitCx, Layer, LayerArg, LayerNest, LayerRef,
+    Leaf, Local, Mode, Output, Rebuild, Result, Sequence, TensorSpec, Tree,
+};
+use std::sync::Arc;
+use tallow_tensor::{ops, random::Key, DType, Tensor};
+
+options! {
+    /// What of a simple recurrent unit depends on the step before.
+    ///
+    /// Formula: `c' = f c + x`, for the inputs `x` (a new value, weighed already), `f` (the forget gate) and `c` (the state); gives `c'` twice, as
+    /// output and as state. Shapes: any three that broadcast. No weights, no state of its own; the same in every mode. `Scan` runs a
+    /// whole sequence of it at once. Errors: `ShapeMismatch` for shapes that do not broadcast.
+    pub struct InnerSruOptions for "InnerSRUCell" () {}
+}
+
+options! {
+    /// `InnerSRUCell` over axis 1.
+    ///
+    /// Shapes: inputs `x` and `f`, `(batch, length, nUnits)`, and the state `(batch, nUnits)`; outputs all states, and the last.
+    /// State: in mode `'predict'` the state after the last call, where the next one goes on; `[]` otherwise.
+    /// With a mask `(batch, n)`, whose zeros leave the state as it is, the positions from the second on are masked (all but the first are
+    /// taken when there is one position alone).
+    /// Errors: `InvalidOption` for a mask in another mode than `'predict'`; `ShapeMismatch` for inputs of different lengths, or a mask longer than they are.
+    pub struct ScanSruOptions for "ScanSRUCell" ("mode") {
+        /// `'predict'` goes on where the last call ended.
+        mode "mode": Mode,
+        /// Layer without inputs that gives the mask.
+        monkey_patched_mask "monkeyPatchedMask": Option<LayerArg> = None,
+    }
+}
+
+options! {
+    /// Simple recurrent unit over axis 1: all its products are made for the whole sequence at once.
+    ///
+    /// Formula: `[r, f, y] = x · w + b`, `c' = σ(f) c + (1 - σ(f)) y`, `h = σ(r) a(c') + √3 (1 - σ(r)) x`, with the activation `a`.
+    /// Shapes: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves. Where `depth` is neither `nUnits` nor 1, the last term has
+    /// `x · v` in place of `x`.
+    /// Weights: `w: (depth, 3 · nUnits)`, `b: (3 · nUnits)` and, where needed, `v: (depth, nUnits)`, nested as the layers are. State: in mode `'predict'`
+    /// the last `c`, where the next call goes on; `[]` otherwise.
+    /// Errors: `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
+    /// Source: Lei et al. 2018, arXiv:1709.02755.
+    pub struct SruOptions for "SRU" ("nUnits") {
+        /// Size of the state; need not be the depth of the input.
+        n_units "nUnits": Dim,
+        /// Layer applied to `c`; `null` takes `c` as it is.
+        activation "activation": Option<LayerArg> = None,
+        /// `'predict'` goes on where the last call ended.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct InnerSruCell;
+
+/// `c' = f c + x`.
+pub fn inner_sru_cell() -> LayerRef {
+    leaf(InnerSruCell)
+}
+
+impl Leaf for InnerSruCell {
+    fn name(&self) -> String {
+        "InnerSRUCell".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(3, 2)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let y = inputs[1].broadcast(&inputs[2])?.broadcast(&inputs[0])?;
+        Ok(vec![y.clone(), y])
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let y = call.xs[1].mul(&call.xs[2])?.add(&call.xs[0])?;
+        Ok(vec![y.clone(), y].into())
+    }
+    fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
+        let ([x, f], [state]) = (s.sliced, s.carry) else { return Ok(None) };
+        if !runs_at_once(s.sliced, state, &[]) || x.shape() != f.shape() || x.shape()[2] != state.shape()[1] {
+            return Ok(None);
+        }
+        let (y, last) = ops::linear_recurrence(x, f, state)?;
+        Ok(Some([vec![y], vec![last]]))
+    }
+}
+
+/// [`inner_sru_cell`] over axis 1.
+///
+/// # Errors
+/// `InvalidOption` for a mask in another mode than `'predict'`.
+pub fn scan_sru_cell(o: ScanSruOptions) -> Result<LayerRef> {
+    let Some(LayerArg(mask)) = o.monkey_patched_mask else { return scan_of(inner_sru_cell(), o.mode) };
+    if o.mode != Mode::Predict {
+        return Err(Error::option("ScanSRUCell: `monkeyPatchedMask` is for mode 'predict' alone"));
+    }
+    if mask.arity() != Arity::new(0, 1) {
+        return Err(Error::option(
+            "ScanSRUCell: `monkeyPatchedMask` must be a layer without inputs and with one output",
+        ));
+    }
+    Ok(serial(vec![mask, update_mask(), scan_of(masked_cell(), o.mode)?]))
+}
+
+/// The mask for `x`: one for the first position, then what `mask` says.
+fn update_mask() -> LayerRef {
+    let of = |mask: &[usize], x: &TensorSpec| match (mask, &x.shape[..]) {
+        (&[rows, n], &[batch, length, ..]) if rows == batch && (n <= length || length == 1) => Ok([batch, length]),
+        _ => Err(Error::shape(format!("a mask of shape {mask:?} does not fit the sequence {x}"))),
+    };
+    let signature =
+        move |s: &[TensorSpec]| Ok(vec![TensorSpec::new(of(&s[0].shape, &s[1])?, DType::F32), s[1].clone()]);
+    pure_layer("update_mask", 2, 2, signature, move |xs| {
+        let (mask, x) = (&xs[0], &xs[1]);
+        let [batch, length] = of(mask.shape(), &TensorSpec::of(x))?;
+        let ones = |n: usize| Tensor::ones(&[batch, n], DType::F32, x.device());
+        if length < 2 {
+            return Ok(vec![ones(length)?, x.clone()]);
+        }
+        let n = mask.shape()[1];
+        let start = (length - n).min(1);
+        let mask = mask.ne_scalar(0)?.cast(DType::F32)?;
+        Ok(vec![Tensor::concat(&[ones(start)?, mask, ones(length - start - n)?], 1)?, x.clone()])
+    })
+}
+
+/// [`inner_sru_cell`] that leaves the rows alone whose mask is 0.
+fn masked_cell() -> LayerRef {
+    let signature = |s: &[TensorSpec]| {
+        let y = s[2].broadcast(&s[3])?.broadcast(&s[1])?;
+        let y = TensorSpec::new(y.shape, y.dtype.promote(s[0].dtype));
+        Ok(vec![y.clone(), y])
+    };
+    pure_layer("MaskedInnerSRUCell", 4, 2, signature, |xs| {
+        let mask = xs[0].expand_dims(-1)?;
+        let next = xs[2].mul(&xs[3])?.add(&xs[1])?;
+        let y = next.mul(&mask)?.add(&xs[3].mul(&mask.rsub_scalar(1.0)?)?)?;
+        Ok(vec![y.clone(), y])
+    })
+}
+
+/// The output of a unit: reset gates choose between the cell and the input, which goes through weights where its depth is another.
+#[derive(Debug, Clone)]
+struct FinalSruGate;
+
+impl FinalSruGate {
+    /// Whether inputs of this depth go through weights to become `units`.
+    fn projects(depth: usize, units: usize) -> bool {
+        depth != units && depth != 1
+    }
+    /// The input, or what its weights make of it.
+    fn highway(x: &Tensor, units: usize, w: &Tree<Tensor>) -> Result<Tensor> {
+        match x.shape().last() {
+            Some(&depth) if Self::projects(depth, units) => {
+                let w = w.one()?;
+                super::check_weights(&[w], &[&[depth, units]])?;
+                Ok(ops::dense(x, w, None)?)
+            }
+            _ => Ok(x.clone()),
+        }
+    }
+}
+
+fn last_axis(s: &TensorSpec) -> Result<usize> {
+    s.shape.last().copied().ok_or_else(|| Error::shape(format!("{s} has no last axis")))
+}
+
+impl Leaf for FinalSruGate {
+    fn name(&self) -> String {
+        "FinalSRUGate".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(3, 1)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let mut x = inputs[2].clone();
+        let (depth, units) = (last_axis(&x)?, last_axis(&inputs[0])?);
+        if Self::projects(depth, units) {
+            *x.shape.last_mut().unwrap_or(&mut 0) = units;
+            x.dtype = x.dtype.promote(DType::F32);
+        }
+        Ok(vec![inputs[0].broadcast(&inputs[1])?.broadcast(&x)?])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        let (depth, units) = (last_axis(&inputs[2])?, last_axis(&inputs[0])?);
+        Ok(if Self::projects(depth, units) {
+            Local::weights(Tree::Leaf(glorot_uniform().make(&[depth, units], key)?))
+        } else {
+            Local::EMPTY
+        })
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let [c, r] = [&call.xs[0], &call.xs[1]];
+        let x = Self::highway(&call.xs[2], last_axis(&TensorSpec::of(c))?, call.w)?;
+        Ok(c.mul(r)?.add(&x.mul(&r.rsub_scalar(1.0)?)?.mul_scalar(3f64.sqrt())?)?.into())
+    }
+}
+
+/// The layers a unit is made of, and a computation of all of them at once where there is no activation.
+#[derive(Debug)]
+struct Sru {
+    base: Base,
+    layers: Vec<LayerRef>,
+    units: usize,
+    mode: Mode,
+    plain: bool,
+}
+
+/// Simple recurrent unit over axis 1.
+///
+/// # Errors
+/// None for the options a type allows; a result for the combinators' sake.
+pub fn sru(o: SruOptions) -> Result<LayerRef> {
+    let (n, plain) = (o.n_units.0, o.activation.is_none());
+    let nothing = || LayerNest::List(Vec::new());
+    let sigmoid = sigmoid()?;
+    let weigh = |s: &[TensorSpec]| {
+        let f = TensorSpec::new(s[1].shape.clone(), s[1].dtype.to_float());
+        Ok(vec![s[2].broadcast(&f)?, s[1].clone(), s[0].clone()])
+    };
+    let mut layers = vec![
+        branch(vec![dense(3 * n).into(), nothing()])?,
+        split(3, -1),
+        parallel(vec![sigmoid.clone(), sigmoid])?,
+        pure_layer("Fn", 3, 3, weigh, |xs| {
+            Ok(vec![xs[2].mul(&xs[1].rsub_scalar(1.0)?)?, xs[1].clone(), xs[0].clone()])
+        }),
+        parallel(vec![nothing(), nothing(), branch(vec![make_zero_state(1).into(), nothing()])?.into()])?,
+        scan_of(inner_sru_cell(), o.mode)?,
+        select(&[0], Some(2))?,
+    ];
+    layers.extend(o.activation.map(|a| a.0));
+    layers.push(leaf(FinalSruGate));
+    let base = Base { to_print: Some(Vec::new()), ..Base::new(format!("SRU_{n}")) };
+    Ok(Arc::new(Sru { base, layers, units: n, mode: o.mode, plain }))
+}
+
+impl Sru {
+    fn dense(&self) -> &LayerRef {
+        &self.layers[0].sublayers()[1].sublayers()[0]
+    }
+    fn scan(&self) -> &LayerRef {
+        &self.layers[5]
+    }
+    fn gate(&self) -> &LayerRef {
+        &self.layers[self.layers.len() - 1]
+    }
+    /// The output, computed at once; `None` where something does not fit, which the layers then say in their words.
+    fn at_once(&self, cx: &mut Cx, x: &Tensor) -> Result<Option<Tensor>> {
+        let (Ok([w, b]), 3) = (cx.weights(self.dense().base().id).many::<2>(), x.rank()) else { return Ok(None) };
+        let n = self.units;
+        let Ok(x_highway) = FinalSruGate::highway(x, n, cx.weights(self.gate().base().id)) else { return Ok(None) };
+        let id = self.scan().base().id;
+        let kept = if self.mode == Mode::Predict { cx.state(id) } else { Tree::EMPTY };
+        let state = match kept.leaves()[..] {
+            [] => Tensor::zeros(&[x.shape()[0], n], state_dtype(x.dtype().promote(w.dtype())), x.device())?,
+            [state] => state.clone(),
+            _ => return Ok(None),
+        };
+        let fits = w.shape() == [x.shape()[2], 3 * n] && b.shape() == [3 * n];
+        if !self.plain
+            || !fits
+            || !runs_at_once(&[x.clone(), x_highway.clone()], &state, &[w, b])
+            || state.shape()[1] != n
+        {
+            return Ok(None);
+        }
+        let x_highway = x_highway.broadcast_to(&[x.shape()[0], x.shape()[1], n])?;
+        let (y, last) = ops::sru(&ops::dense(x, w, Some(b))?, &x_highway, &state)?;
+        cx.set_state(id, if self.mode == Mode::Predict { Tree::tuple([last]) } else { Tree::EMPTY });
+        Ok(Some(y))
+    }
+}
+
+impl Layer for Sru {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+    fn arity(&self) -> Arity {
+        Arity::ONE
+    }
+    fn open(&self) -> bool {
+        true
+    }
+    fn sublayers(&self) -> &[LayerRef] {
+        &self.layers
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        stack_signature(&self.layers, inputs)
+    }
+    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
+        cx.init_stack(&self.layers, inputs).map(drop)
+    }
+    fn forward(&self, cx: &mut Cx, mut xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        match self.at_once(cx, &xs[0])? {
+            Some(y) => {
+                xs[0] = y;
+                Ok(xs)
+            }
+            None => cx.apply_stack(&self.layers, xs, key),
+        }
+    }
+    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
+        Arc::new(Self {
+            base: self.base.rebuilt(r),
+            layers: r.layers(&self.layers),
+            units: self.units,
+            mode: r.mode.unwrap_or(self.mode),
+            plain: self.plain,
+        })
+    }
+}
