@@ -55,6 +55,15 @@ test('every elementwise case runs', async t => {
   }
 })
 
+test('every recurrent case runs', async t => {
+  for (const cell of ['lstm', 'gru', 'sru']) {
+    const params = { cell, units: 3, batch: 2, length: 4 }
+    const { results, failures } = await measure({ suite: 'rnn', name: cell, params, threads: 1 }, [tallow()], 1, once)
+    t.deepEqual(failures, [])
+    t.is(results.length, 1, cell)
+  }
+})
+
 test('what tallow has not is passed over; what fails is reported', async t => {
   await t.throwsAsync(Worker.prepare(tallow(), 'brewing', {}, 1), { instanceOf: NotAvailable, message: 'NotImplementedError: brewing' })
   const c = { suite: 'gemm', name: 'none', params: { b: 1, m: 2, k: 2, n: 2 }, threads: 1 }
@@ -171,5 +180,5 @@ test('an unknown suite, case or flag is one line and a failure', async t => {
 
 test('the cases are those that the suites know', t => {
   const cases = JSON.parse(readFileSync(join(root, 'bench', 'cases.json'), 'utf8')) as Record<string, object>
-  t.deepEqual(Object.keys(cases), ['gemm', 'train_lm', 'decode', 'elementwise', 'js_overhead'])
+  t.deepEqual(Object.keys(cases), ['gemm', 'train_lm', 'decode', 'rnn', 'elementwise', 'js_overhead'])
 })

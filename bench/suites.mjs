@@ -79,6 +79,13 @@ function layerForwardBackward(tl, layer, x, ...others) {
     : forwardBackward(tl, x => call(x, weights), x)
 }
 
+/** A recurrent layer over whole sequences, with gradients of inputs and weights. */
+function rnn(tl, { cell, units, batch, length }) {
+  const layer = { lstm: tl.LSTM, gru: tl.GRU, sru: tl.SRU }[cell](units)
+  const [repeat] = layerForwardBackward(tl, layer, normals(tl)(batch, length, units))
+  return [repeat, { tokens: batch * length }]
+}
+
 function elementwise(tl, p) {
   const normal = normals(tl)
   switch (p.kind) {
@@ -122,7 +129,7 @@ function overhead(tl, { n, inner }) {
   return [repeat, { inner }]
 }
 
-const suites = { gemm, train_lm: trainStep, decode, elementwise, js_overhead: overhead }
+const suites = { gemm, train_lm: trainStep, decode, rnn, elementwise, js_overhead: overhead }
 
 /** One case, ready to be repeated: `[repeat, info]`. */
 export function build(tl, suite, params) {
