@@ -1,4 +1,4 @@
-/** The parts of the Moby-Dick example, by value. */
+/** The parts of the Moby-Dick example, by value, and the shorter examples as a whole. */
 import test from 'ava';
 import { batches } from '../examples/moby-dick/batches.js';
 import { splitMobyDick, splitText, Vocabulary } from '../examples/moby-dick/book.js';
@@ -7,6 +7,7 @@ import { bitsPerCharacter, windows } from '../examples/moby-dick/evaluate.js';
 import { NGram } from '../examples/moby-dick/ngram.js';
 import { clock } from '../examples/moby-dick/progress.js';
 import { draw, sample } from '../examples/moby-dick/sample.js';
+import { run as trainLstm } from '../examples/recurrent.js';
 import * as tl from '../src/index.js';
 
 const near = (a: number, b: number, tolerance = 1e-12): boolean => Math.abs(a - b) <= tolerance;
@@ -125,4 +126,11 @@ test('moving average, labels apart, clock', t => {
   t.deepEqual(movingAverage([2, 4, 6, 14], 1), [3, 4, 8, 10]);
   t.deepEqual(spread([3, 1, 1.2], 0.5), [3, 1, 1.5]);
   t.deepEqual([0, 59.6, 95, -1].map(clock), ['0:00', '1:00', '1:35', '0:00']);
+});
+
+test('recurrent: the LSTM predicts better than pairs of characters, and writes on', async t => {
+  const { bits, sample } = await trainLstm();
+  t.true(bits.lstm < bits.bigram, `${bits.lstm} and ${bits.bigram}`);
+  t.true(sample.startsWith('The whale '));
+  t.is(sample.length, 70);
 });
