@@ -1,0 +1,289 @@
+//! Pooling of channels-last tensors: a window at a time, all channels at once.
+use super::{
+    map::{build, Unfilled},
+    real::{simd, Float, Real},
+    window::{unravel, Axes, Axis},
+};
+use crate::threads::{for_tasks, GRAIN};
+use smallvec::SmallVec;
+
+/// Sizes of a pooling `[batch, input…, channels] -> [batch, output…, channels]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    pub(crate) axes: Axes,
+    pub(crate) batch: usize,
+    pub(crate) channels: usize,
+}
+
+/// Rows of the input, or of cotangents, that belong to a position, and the places of the window they stand at.
+type Seen = SmallVec<[(usize, u32); 16]>;
+
+impl Pool {
+    fn input_rows(&self) -> usize {
+        self.batch * self.axes.iter().map(|a| a.input).product::<usize>()
+    }
+    fn output_rows(&self) -> usize {
+        self.batch * self.axes.iter().map(|a| a.output).product::<usize>()
+    }
+    /// Rows a task works off.
+    fn rows_per_task(&self) -> usize {
+        let places: usize = self.axes.iter().map(|a| a.size).product();
+        (GRAIN / (self.channels * places).max(1)).max(1)
+    }
+    /// How many positions of the input, not of padding, window `index` (over all axes) sees.
+    pub(crate) fn count(&self, index: usize) -> usize {
+        let mut at = SmallVec::new();
+        unravel(index, self.axes.iter().map(|a| a.output), &mut at);
+        let seen = |(axis, &window): (&Axis, &usize)| {
+            (0..axis.size).filter(|&place| axis.source(window, place).is_some()).count()
+        };
+        self.axes.iter().zip(&at).map(seen).product()
+    }
+    /// What each window sees: its share of the sum of a mean, window by window of one item.
+    pub(crate) fn shares<A: Real>(&self) -> Vec<A> {
+        let windows = self.axes.iter().map(|a| a.output).product();
+        (0..windows).map(|i| A::of(1.0) / A::of(self.count(i) as f64)).collect()
+    }
+    /// What each window sees.
+    fn sources(&self) -> Relation {
+        Relation::new(&self.axes, |a| [a.output, a.input], |a, window, place| a.source(window, place))
+    }
+    /// The windows that see each position.
+    fn windows(&self) -> Relation {
+        Relation::new(&self.axes, |a| [a.input, a.output], |a, position, place| a.window_of(position, place))
+    }
+}
+
+/// Along one axis, for each position the related ones and their places, all in one list.
+struct Along {
+    from: usize,
+    to: usize,
+    places: u32,
+    starts: Vec<usize>,
+    pairs: Vec<(usize, u32)>,
+}
+
+/// Which rows belong to each row, by way of tables for the single axes.
+struct Relation {
+    outer: Vec<Along>,
+    last: Option<Along>,
+}
+
+impl Relation {
+    fn new(
+        axes: &Axes,
+        sizes: impl Fn(&Axis) -> [usize; 2],
+        related: impl Fn(&Axis, usize, usize) -> Option<usize>,
+    ) -> Self {
+        let along = |axis: &Axis| {
+            let [from, to] = sizes(axis);
+            let (mut starts, mut pairs) = (vec![0], Vec::new());
+            for position in 0..from {
+                let at = |place| related(axis, position, place).map(|r| (r, place as u32));
+                pairs.extend((0..axis.size).filter_map(at));
+                starts.push(pairs.len());
+            }
+            Along { from, to, places: axis.size as u32, starts, pairs }
+        };
+        let mut outer: Vec<Along> = axes.iter().map(along).collect();
+        let last = outer.pop();
+        Self { outer, last }
+    }
+    /// Calls `f(i, rows)` for each row from `first` on, `count` of them.
+    #[inline(always)]
+    fn for_rows(&self, first: usize, count: usize, mut f: impl FnMut(usize, &Seen)) {
+        let length = self.last.as_ref().map_or(1, |a| a.from);
+        let (mut line, mut position) = (first / length, first % length);
+        let mut outer = self.of_line(line);
+        let mut seen = Seen::new();
+        for i in 0..count {
+            match &self.last {
+                None => f(i, &outer),
+                Some(last) => {
+                    seen.clear();
+                    for &(row, place) in &outer {
+                        for &(at, p) in &last.pairs[last.starts[position]..last.starts[position + 1]] {
+                            seen.push((row * last.to + at, place * last.places + p));
+                        }
+                    }
+                    f(i, &seen);
+                }
+            }
+            position += 1;
+            if position == length {
+                (line, position) = (line + 1, 0);
+                outer = self.of_line(line);
+            }
+        }
+    }
+    /// The lines that belong to a line.
+    fn of_line(&self, line: usize) -> Seen {
+        let mut at: SmallVec<[usize; 4]> = SmallVec::new();
+        unravel(line, self.outer.iter().map(|a| a.from), &mut at);
+        let item = line / self.outer.iter().map(|a| a.from).product::<usize>();
+        let mut seen: Seen = SmallVec::from_slice(&[(item, 0)]);
+        for (axis, position) in self.outer.iter().zip(at) {
+            let pairs = &axis.pairs[axis.starts[position]..axis.starts[position + 1]];
+            let with = |(row, place): (usize, u32)| {
+                pairs.iter().map(move |&(r, p)| (row * axis.to + r, place * axis.places + p))
+            };
+            seen = seen.into_iter().flat_map(with).collect();
+        }
+        seen
+    }
+}
+
+/// The largest value of each window, and the place it stands at if `want_places`: the first one of equals. NaN counts as largest.
+pub(crate) fn max<T: Float>(p: &Pool, x: &[T], want_places: bool) -> (Vec<T>, Vec<u32>) {
+    let len = p.output_rows() * p.channels;
+    let (mut out, mut places) = (vec![T::default(); len], vec![0u32; if want_places { len } else { 0 }]);
+    if len == 0 {
+        return (out, places);
+    }
+    let step = p.rows_per_task();
+    let mut left = &mut places[..];
+    let tasks: Vec<_> = (out.chunks_mut(step * p.channels).enumerate())
+        .map(|(i, out)| {
+            let (places, rest) = std::mem::take(&mut left).split_at_mut(if want_places { out.len() } else { 0 });
+            left = rest;
+            (i * step, out, places)
+        })
+        .collect();
+    let sources = p.sources();
+    for_tasks(tasks, x.len(), |(first, out, places)| max_rows::<T>(&sources, x, p.channels, first, out, places));
+    (out, places)
+}
+
+simd! {
+fn max_rows<T: Float>(sources: &Relation, x: &[T], n: usize, first: usize, out: &mut [T], places: &mut [u32]) {
+    sources.for_rows(first, out.len() / n, |i, seen| {
+        let Some((&(row, place), rest)) = seen.split_first() else { return };
+        let out = &mut out[i * n..][..n];
+        out.copy_from_slice(&x[row * n..][..n]);
+        if places.is_empty() {
+            for &(row, _) in rest {
+                for (o, &v) in out.iter_mut().zip(&x[row * n..][..n]) {
+                    *o = if beats(v.up(), o.up()) { v } else { *o };
+                }
+            }
+            return;
+        }
+        let places = &mut places[i * n..][..n];
+        places.fill(place);
+        for &(row, place) in rest {
+            for ((o, at), &v) in out.iter_mut().zip(places.iter_mut()).zip(&x[row * n..][..n]) {
+                let better = beats(v.up(), o.up());
+                *o = if better { v } else { *o };
+                *at = if better { place } else { *at };
+            }
+        }
+    });
+}
+}
+
+/// Whether `v` takes the place of the largest value so far; a NaN takes it from any number.
+#[inline(always)]
+#[allow(clippy::eq_op)]
+fn beats<A: Real>(v: A, largest: A) -> bool {
+    v > largest || (v != v && largest == largest)
+}
+
+/// The sum over each window, times its share if there are `shares`.
+pub(crate) fn sum<T: Float>(p: &Pool, x: &[T], shares: Option<&[T::Wide]>) -> Vec<T> {
+    let sources = p.sources();
+    add_up(p, p.output_rows(), |first, out| sum_rows::<T>(&sources, x, p.channels, shares, first, out))
+}
+
+/// Cotangents of windows taken back to the positions they saw: to the place in `places` alone if there are any, else to all,
+/// times the window's share if there are `shares`.
+pub(crate) fn spread<T: Float>(p: &Pool, g: &[T], places: Option<&[u32]>, shares: Option<&[T::Wide]>) -> Vec<T> {
+    let windows = p.windows();
+    add_up(p, p.input_rows(), |first, out| match places {
+        Some(places) => chosen_rows::<T>(&windows, g, p.channels, places, first, out),
+        None => spread_rows::<T>(&windows, g, p.channels, shares, first, out),
+    })
+}
+
+/// `rows` rows that `f(first, part)` writes, many at a time.
+fn add_up<T: Float>(p: &Pool, rows: usize, f: impl Fn(usize, &mut Unfilled<T>) + Sync) -> Vec<T> {
+    if rows * p.channels == 0 {
+        return Vec::new();
+    }
+    let step = p.rows_per_task() * p.channels;
+    // SAFETY: parts are whole rows, and `sum_rows`, `chosen_rows` and `spread_rows` write all of each.
+    unsafe { build(rows * p.channels, step, |start, out| f(start / p.channels, out)) }
+}
+
+simd! {
+fn sum_rows<T: Float>(
+    sources: &Relation,
+    x: &[T],
+    n: usize,
+    shares: Option<&[T::Wide]>,
+    first: usize,
+    out: &mut Unfilled<T>,
+) {
+    let mut sums = vec![T::Wide::default(); n];
+    sources.for_rows(first, out.len() / n, |i, seen| {
+        sums.fill(T::Wide::default());
+        for &(row, _) in seen {
+            for (s, &v) in sums.iter_mut().zip(&x[row * n..][..n]) {
+                *s += v.up();
+            }
+        }
+        let share = shares.map_or(T::Wide::of(1.0), |s| s[(first + i) % s.len()]);
+        for (o, &s) in out[i * n..][..n].iter_mut().zip(&sums) {
+            o.write(T::down(s * share));
+        }
+    });
+}
+}
+
+simd! {
+fn chosen_rows<T: Float>(
+    windows: &Relation,
+    g: &[T],
+    n: usize,
+    places: &[u32],
+    first: usize,
+    out: &mut Unfilled<T>,
+) {
+    let mut sums = vec![T::Wide::default(); n];
+    windows.for_rows(first, out.len() / n, |i, seen| {
+        sums.fill(T::Wide::default());
+        for &(row, place) in seen {
+            for ((s, &v), &at) in sums.iter_mut().zip(&g[row * n..][..n]).zip(&places[row * n..][..n]) {
+                *s += if at == place { v.up() } else { T::Wide::default() };
+            }
+        }
+        for (o, &s) in out[i * n..][..n].iter_mut().zip(&sums) {
+            o.write(T::down(s));
+        }
+    });
+}
+}
+
+simd! {
+fn spread_rows<T: Float>(
+    windows: &Relation,
+    g: &[T],
+    n: usize,
+    shares: Option<&[T::Wide]>,
+    first: usize,
+    out: &mut Unfilled<T>,
+) {
+    let mut sums = vec![T::Wide::default(); n];
+    windows.for_rows(first, out.len() / n, |i, seen| {
+        sums.fill(T::Wide::default());
+        for &(row, _) in seen {
+            let share = shares.map_or(T::Wide::of(1.0), |s| s[row % s.len()]);
+            for (s, &v) in sums.iter_mut().zip(&g[row * n..][..n]) {
+                *s += v.up() * share;
+            }
+        }
+        for (o, &s) in out[i * n..][..n].iter_mut().zip(&sums) {
+            o.write(T::down(s));
+        }
+    });
+}
+}
