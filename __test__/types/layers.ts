@@ -41,6 +41,21 @@ tl.GRU(4, { returnState: true })
 tl.SRU(4, { activation: 'Tanh' })
 // @ts-expect-error: the mode is required
 tl.ScanSRUCell()
+expectTypeOf(tl.Conv(8, [3, 3], { padding: [[1, 0], [0, 1]], dimensionNumbers: ['NCHW', 'OIHW', 'NCHW'] })).toEqualTypeOf<tl.Layer>()
+// @ts-expect-error: a size for each axis
+tl.Conv(8, 3)
+// @ts-expect-error: a padding misspelt
+tl.Conv(8, [3, 3], { padding: 'same' })
+// @ts-expect-error: pairs
+tl.Conv(8, [3, 3], { padding: [1, 1] })
+// @ts-expect-error: three layouts
+tl.Conv(8, [3, 3], { dimensionNumbers: ['NHWC', 'HWIO'] })
+// @ts-expect-error: one size
+tl.Conv1d(8, [3])
+// @ts-expect-error: a list
+tl.MaxPool({ poolSize: 2 })
+// @ts-expect-error: Trax's misspelling
+tl.ConvTranspose(8, [3, 3], { kernelInitialzer: tl.GlorotNormalInitializer() })
 // @ts-expect-error: initializers are functions
 tl.Dense(4, { kernelInitializer: 'glorot' })
 // @ts-expect-error: an initializer returns a tensor

@@ -7,6 +7,143 @@
 import { makeLayer, type Layer } from '../layer.js';
 import { registerFactory, type KernelInitializer } from '../options.js';
 
+/** Options of {@link Conv}. */
+export interface ConvOptions {
+  /**
+   * Positions from one window to the next along each spatial axis; null: 1.
+   * @defaultValue `null`
+   */
+  strides?: readonly number[] | null | undefined;
+  /**
+   * What lies beyond the ends: nothing, zeros that keep the size, or so many zeros `[before, after]` for each axis.
+   * @defaultValue `'VALID'`
+   */
+  padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
+  /**
+   * Layouts of input, kernel and output: a letter for each axis.
+   * @defaultValue `['NHWC', 'HWIO', 'NHWC']`
+   */
+  dimensionNumbers?: readonly [input: string, kernel: string, output: string] | null | undefined;
+  /**
+   * Makes `w`; null: Glorot's normal values over the kernel's channels.
+   * @defaultValue `null`
+   */
+  kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `b`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  biasInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Whether to add `b`.
+   * @defaultValue `true`
+   */
+  useBias?: boolean | null | undefined;
+}
+
+/**
+ * Convolution over any number of spatial axes.
+ *
+ * Formula (cross-correlation): `y[n, o, j] = b[j] + Σ over places t and channels i of w[t, i, j] · x[n, o · stride + t - padding, i]`, with
+ * zeros beyond the input.
+ * Shapes: for `['NHWC', 'HWIO', 'NHWC']` `[n, h, w, c]` to `[n, h', w', filters]`, where `'VALID'` gives `h' = ⌈(h - k + 1) / stride⌉`
+ * and `'SAME'` `h' = ⌈h / stride⌉`; in that layout axes before the last three are all items. Other `dimensionNumbers` order the axes
+ * otherwise and may have one, three or more spatial ones.
+ * Weights: `(w, b)`, or `w` alone without a bias; `w: [...kernelSize, c, filters]` in the kernel's layout, `b: [filters]` (behind ones where
+ * the output's channels are not last; of no axis for one filter). No state; the same in every mode.
+ * Errors: `ShapeMismatch` for an input of another rank or number of channels, or smaller than the kernel; `InvalidOption` for lists
+ * that have not one entry for each spatial axis.
+ * @param filters - Number of channels of the output.
+ * @param kernelSize - Size of the kernel along each spatial axis.
+ * @param options - See the options type.
+ */
+export function Conv(filters: number, kernelSize: readonly number[], options?: ConvOptions): Layer {
+  return makeLayer('Conv', { ...options, filters, kernelSize });
+}
+registerFactory(Conv, 'Conv');
+
+/** Options of {@link CausalConv}. */
+export interface CausalConvOptions {
+  /**
+   * Positions that the kernel covers, the current one included.
+   * @defaultValue `3`
+   */
+  kernelWidth?: number | null | undefined;
+  /**
+   * Makes `w`; null: Glorot's normal values over the kernel's channels.
+   * @defaultValue `null`
+   */
+  kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `b`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  biasInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Whether to add `b`.
+   * @defaultValue `true`
+   */
+  useBias?: boolean | null | undefined;
+}
+
+/**
+ * One-dimensional convolution in which no position sees a later one.
+ *
+ * Formula: that of `Conv1d` with `kernelWidth - 1` zeros before the first position and none behind the last.
+ * Shapes: `[n, l, c]` to `[n, l, filters]`. Weights: `(w, b)` with `w: [kernelWidth, c, filters]` and `b: [filters]`, or `w` alone.
+ * No state; the same in every mode. Errors: those of `Conv`.
+ * @param filters - Number of channels of the output.
+ * @param options - See the options type.
+ */
+export function CausalConv(filters: number, options?: CausalConvOptions): Layer {
+  return makeLayer('CausalConv', { ...options, filters });
+}
+registerFactory(CausalConv, 'CausalConv');
+
+/** Options of {@link Conv1d}. */
+export interface Conv1dOptions {
+  /**
+   * Positions from one window to the next.
+   * @defaultValue `1`
+   */
+  stride?: number | null | undefined;
+  /**
+   * What lies beyond the ends: nothing, zeros that keep the size, or one pair of so many zeros `[before, after]`.
+   * @defaultValue `'VALID'`
+   */
+  padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
+  /**
+   * Makes `w`; null: Glorot's normal values over the kernel's channels.
+   * @defaultValue `null`
+   */
+  kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `b`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  biasInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Whether to add `b`.
+   * @defaultValue `true`
+   */
+  useBias?: boolean | null | undefined;
+}
+
+/**
+ * One-dimensional convolution over sequences: `Conv` in the layouts `['NWC', 'WIO', 'NWC']`.
+ *
+ * Shapes: `[n, l, c]` to `[n, l', filters]`, with `'VALID'` `l' = ⌈(l - kernelSize + 1) / stride⌉`, with `'SAME'` `l' = ⌈l / stride⌉`.
+ * Weights: `(w, b)` with `w: [kernelSize, c, filters]` and `b: [filters]`, or `w` alone. No state; the same in every mode.
+ * Errors: those of `Conv`.
+ * @param filters - Number of channels of the output.
+ * @param kernelSize - Positions that the kernel covers.
+ * @param options - See the options type.
+ */
+export function Conv1d(filters: number, kernelSize: number, options?: Conv1dOptions): Layer {
+  return makeLayer('Conv1d', { ...options, filters, kernelSize });
+}
+registerFactory(Conv1d, 'Conv1d');
+
 /** Options of {@link CausalDepthwiseConv}. */
 export interface CausalDepthwiseConvOptions {
   /**

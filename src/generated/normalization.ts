@@ -44,12 +44,13 @@ export interface BatchNormOptions {
 /**
  * Normalizes with the mean and variance of the batch in training, with running averages of these elsewhere.
  *
- * Formula: `gamma · (x - mean) / √(var + epsilon) + beta`, with statistics over `axis` (the variance as `mean(x²) - mean²`) and
+ * Formula: `gamma · (x - mean) / √(var + epsilon) + beta`, with statistics over `axis` (the variance that of the population) and
  * running averages `r ← momentum · r + (1 - momentum) · statistic`.
  * Shapes: any with those axes, kept, as is the dtype. Weights: `(beta, gamma)` of the shape of the remaining axes, zeros and ones at
  * first; `()` in place of what `center` or `scale` leave out. State: `(mean, variance, number of batches)`.
  * Modes: `'train'` uses and records the batch's statistics; all others use the recorded ones.
- * Errors: `InvalidArgument` for an axis the input has not; `DTypeMismatch` unless the input is float32 or float64.
+ * Errors: `InvalidArgument` for an axis the input has not; `DTypeMismatch` unless the input is float32 or float64; `ShapeMismatch` for an
+ * input other than weights and state were made for, and for an empty batch in training.
  * Source: Ioffe & Szegedy 2015, arXiv:1502.03167.
  * @param options - See the options type.
  */

@@ -67,6 +67,18 @@ impl Error {
     pub fn shape(message: impl Into<String>) -> Self {
         Self::new("ShapeMismatch", message)
     }
+    /// An input of another size than the layer's weights have: `what` is `got`, the weights' is `made`.
+    pub fn made_for(what: &str, got: impl fmt::Debug, made: impl fmt::Debug) -> Self {
+        Self::shape(format!("{what} {got:?}, weights were made for {made:?}"))
+    }
+    /// Weights of other shapes than the layer has.
+    pub fn weights(expected: &[&[usize]], got: &[&tallow_tensor::Tensor]) -> Self {
+        let list = |shapes: Vec<String>| shapes.join(" and ");
+        let wanted = list(expected.iter().map(|s| format!("{s:?}")).collect());
+        let given = list(got.iter().map(|t| format!("{:?}", t.shape())).collect());
+        let plural = if expected.len() == 1 { "the weight must have shape" } else { "weights must have shapes" };
+        Self::new("WeightsMismatch", format!("{plural} {wanted}, got {given}"))
+    }
     /// A dtype that does not fit.
     pub fn dtype(message: impl Into<String>) -> Self {
         Self::new("DTypeMismatch", message)

@@ -11,6 +11,7 @@ mod host_layer;
 mod remat;
 mod spec;
 mod tree;
+mod windows;
 
 pub mod acceleration;
 pub mod activation_fns;
@@ -21,13 +22,16 @@ pub mod build;
 pub mod combinators;
 pub mod convolution;
 pub mod core;
+pub mod deconvolution;
 pub mod initializers;
 pub mod layer;
 pub mod metrics;
 pub mod normalization;
 pub mod npy;
 pub mod options;
+pub mod pooling;
 pub mod registry;
+pub mod research;
 pub mod rnn;
 pub mod sharding;
 
@@ -49,3 +53,4 @@ pub use layer::{
 pub use remat::Recompute;
 pub use spec::TensorSpec;
 pub use tree::Tree;
+pub use windows::{PaddingArg, Sizes};

@@ -29,9 +29,12 @@ static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::combinators::LAYERS,
     crate::convolution::LAYERS,
     crate::core::LAYERS,
+    crate::deconvolution::LAYERS,
     crate::metrics::LAYERS,
     crate::normalization::LAYERS,
     crate::rnn::LAYERS,
+    crate::pooling::LAYERS,
+    crate::research::sparsity::LAYERS,
     crate::assert_shape::LAYERS,
 ];
 static INITIALIZERS: &[&[Entry<Initializer>]] = &[crate::initializers::INITIALIZERS];

@@ -90,13 +90,13 @@ impl Leaf for Dense {
         let (n, units) = (last_axis(x.shape())?, self.0.n_units.0);
         let bias_fits = b.is_none_or(|b| b.shape() == [units]);
         if w.rank() != 2 || w.shape()[1] != units || !bias_fits {
-            let bias = b.map_or(String::new(), |b| format!(" and {:?}", b.shape()));
-            let wanted = if b.is_some() { format!(" and [{units}]") } else { String::new() };
-            let message = format!("weights must have shapes [{n}, {units}]{wanted}, got {:?}{bias}", w.shape());
-            return Err(Error::new("WeightsMismatch", message));
+            return Err(match b {
+                Some(b) => Error::weights(&[&[n, units], &[units]], &[w, b]),
+                None => Error::weights(&[&[n, units]], &[w]),
+            });
         }
         if w.shape()[0] != n {
-            return Err(Error::shape(format!("last axis is {n}, weights were made for {}", w.shape()[0])));
+            return Err(Error::made_for("last axis is", n, w.shape()[0]));
         }
         Ok(ops::dense(x, w, b)?.into())
     }

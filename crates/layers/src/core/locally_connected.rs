@@ -110,12 +110,8 @@ impl Leaf for LocallyConnected1d {
         let (l, d, out) = self.sizes(x.shape())?;
         match *w.shape() {
             [wl, _, wd, _] if wl == l && wd == d => {}
-            [wl, _, wd, _] => {
-                return Err(Error::shape(format!("input ends in [{l}, {d}], weights were made for [{wl}, {wd}]")))
-            }
-            _ => {
-                return Err(Error::new("WeightsMismatch", format!("the weight must have 4 axes, got {:?}", w.shape())))
-            }
+            [wl, _, wd, _] => return Err(Error::made_for("input ends in", [l, d], [wl, wd])),
+            _ => return Err(Error::weights(&[&[l, self.0.kernel_size.0, d, self.0.filters.0]], &[w])),
         }
         // Results of each position for each place of a window: [..., L, K, filters].
         let places = Tensor::einsum("...lp,lkpd->...lkd", &[x, w])?;

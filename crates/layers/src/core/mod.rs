@@ -31,6 +31,7 @@ pub use shaping::{
     PrintShapeOptions, StopGradientOptions, ThresholdToBinaryOptions, ToFloatOptions,
 };
 pub use summary::{SummaryImageOptions, SummaryScalarOptions};
+pub(crate) use weights::listed_weights;
 pub use weights::{weights, WeightsOptions};
 
 use crate::{entry, registry::Entry, HostValue, LayerRef};

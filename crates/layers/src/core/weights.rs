@@ -18,32 +18,47 @@ options! {
 }
 
 #[derive(Debug, Clone)]
-struct Weights(WeightsOptions);
+struct Weights {
+    options: WeightsOptions,
+    /// Whether the name spells the shape as a list, as where Trax gives one.
+    listed: bool,
+}
 
 /// The layer of these options.
-pub(super) fn build(o: WeightsOptions) -> LayerRef {
-    leaf(Weights(o))
+pub(super) fn build(options: WeightsOptions) -> LayerRef {
+    leaf(Weights { options, listed: false })
 }
 
 /// A trainable float32 tensor of this shape.
 pub fn weights(initializer: Initializer, shape: &[usize]) -> LayerRef {
-    leaf(Weights(WeightsOptions { initializer, shape: Shape(shape.to_vec()), use_bfloat16: false }))
+    build(WeightsOptions { initializer, shape: Shape(shape.to_vec()), use_bfloat16: false })
+}
+
+/// A trainable tensor of this shape, in float32 or bfloat16, whose name spells the shape as a list.
+pub(crate) fn listed_weights(initializer: Initializer, shape: &[usize], use_bfloat16: bool) -> LayerRef {
+    let options = WeightsOptions { initializer, shape: Shape(shape.to_vec()), use_bfloat16 };
+    leaf(Weights { options, listed: true })
 }
 
 impl Leaf for Weights {
     fn name(&self) -> String {
-        format!("Weights_{}", python_tuple(&self.0.shape.0))
+        let shape = &self.options.shape.0;
+        if self.listed {
+            format!("Weights_{shape:?}")
+        } else {
+            format!("Weights_{}", python_tuple(shape))
+        }
     }
     fn arity(&self) -> Arity {
         Arity::new(0, 1)
     }
     fn signature(&self, _inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let dtype = if self.0.use_bfloat16 { DType::BF16 } else { DType::F32 };
-        Ok(vec![TensorSpec::new(self.0.shape.0.clone(), dtype)])
+        let dtype = if self.options.use_bfloat16 { DType::BF16 } else { DType::F32 };
+        Ok(vec![TensorSpec::new(self.options.shape.0.clone(), dtype)])
     }
     fn init(&self, _inputs: &[TensorSpec], key: Key) -> Result<Local> {
-        let w = self.0.initializer.make(&self.0.shape.0, key)?;
-        Ok(Local::weights(Tree::Leaf(if self.0.use_bfloat16 { w.cast(DType::BF16)? } else { w })))
+        let w = self.options.initializer.make(&self.options.shape.0, key)?;
+        Ok(Local::weights(Tree::Leaf(if self.options.use_bfloat16 { w.cast(DType::BF16)? } else { w })))
     }
     fn forward(&self, call: Call) -> Result<Output> {
         Ok(call.w.one()?.clone().into())

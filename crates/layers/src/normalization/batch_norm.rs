@@ -2,17 +2,18 @@
 use crate::{
     leaf, options, AxisList, Call, Error, LayerRef, Leaf, Local, Mode, Num, Output, Positive, Result, TensorSpec, Tree,
 };
-use tallow_tensor::{random::Key, Axes, DType, Device, Tensor};
+use tallow_tensor::{ops, random::Key, Axes, DType, Device, Tensor};
 
 options! {
     /// Normalizes with the mean and variance of the batch in training, with running averages of these elsewhere.
     ///
-    /// Formula: `gamma · (x - mean) / √(var + epsilon) + beta`, with statistics over `axis` (the variance as `mean(x²) - mean²`) and
+    /// Formula: `gamma · (x - mean) / √(var + epsilon) + beta`, with statistics over `axis` (the variance that of the population) and
     /// running averages `r ← momentum · r + (1 - momentum) · statistic`.
     /// Shapes: any with those axes, kept, as is the dtype. Weights: `(beta, gamma)` of the shape of the remaining axes, zeros and ones at
     /// first; `()` in place of what `center` or `scale` leave out. State: `(mean, variance, number of batches)`.
     /// Modes: `'train'` uses and records the batch's statistics; all others use the recorded ones.
-    /// Errors: `InvalidArgument` for an axis the input has not; `DTypeMismatch` unless the input is float32 or float64.
+    /// Errors: `InvalidArgument` for an axis the input has not; `DTypeMismatch` unless the input is float32 or float64; `ShapeMismatch` for an
+    /// input other than weights and state were made for, and for an empty batch in training.
     /// Source: Ioffe & Szegedy 2015, arXiv:1502.03167.
     pub struct BatchNormOptions for "BatchNorm" () {
         /// Axes that statistics are taken over.
@@ -41,12 +42,6 @@ pub fn batch_norm(o: BatchNormOptions) -> LayerRef {
 impl BatchNorm {
     fn axes(&self, rank: usize) -> Result<Vec<usize>> {
         Ok(Axes::from(&self.0.axis.0[..]).resolve("BatchNorm", rank)?.to_vec())
-    }
-    fn statistics(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
-        let axes = || Axes::from(&self.0.axis.0[..]);
-        let mean = x.mean(axes(), true)?;
-        let variance = x.square()?.mean(axes(), true)?.sub(&mean.square()?)?;
-        Ok((mean, variance))
     }
     fn smoothed(&self, old: &Tensor, new: &Tensor) -> Result<Tensor> {
         let m = self.0.momentum.0;
@@ -93,50 +88,97 @@ impl Leaf for BatchNorm {
         let [running_mean, running_var, batches] = call.s.many()?;
         let Tree::Tuple(w) = call.w else { return Err(call.w.wrong("a tuple (beta, gamma)")) };
         let [beta, gamma] = &w[..] else { return Err(call.w.wrong("a tuple (beta, gamma)")) };
-        let (mean, var, state) = if self.0.mode == Mode::Train {
-            let (mean, var) = self.statistics(x)?;
-            let state = Tree::tuple([
-                self.smoothed(running_mean, &mean)?,
-                self.smoothed(running_var, &var)?,
-                batches.add_scalar(1)?,
-            ]);
-            (mean, var, Some(state))
-        } else {
-            (running_mean.clone(), running_var.clone(), None)
-        };
-        let axes = self.axes(x.rank())?;
-        let sides: Vec<usize> = (0..x.rank()).map(|i| if axes.contains(&i) { 1 } else { x.shape()[i] }).collect();
-        if self.0.mode != Mode::Train && mean.shape() != sides {
-            return Err(Error::shape(format!(
-                "state of shape {:?} does not fit an input of shape {:?}",
-                mean.shape(),
-                x.shape()
-            )));
-        }
-        let beside = |t: &Tensor, what: &str| {
-            if t.size() != sides.iter().product::<usize>() {
+        let layout = Layout::new(x.shape(), &self.axes(x.rank())?);
+        layout.check("state", running_mean)?;
+        layout.check("state", running_var)?;
+        let gamma = self.0.scale.then(|| layout.parameter("gamma", gamma)).transpose()?;
+        let beta = self.0.center.then(|| layout.parameter("beta", beta)).transpose()?;
+        if self.0.mode == Mode::Train {
+            if layout.items == 0 {
                 return Err(Error::shape(format!(
-                    "{what} was made for shape {:?}, the input has {:?} beside the axes of the batch",
-                    t.shape(),
-                    sides
+                    "a batch of shape {:?} has no values to take the mean of over axes {:?}; leave empty batches out of training",
+                    x.shape(),
+                    self.0.axis.0
                 )));
             }
-            Ok(t.reshape(&sides)?)
+            let flat = |t: Option<&Tensor>| t.map(|t| t.reshape(&[layout.features()])).transpose();
+            let rows = layout.rows(x)?;
+            let out = ops::batch_norm(&rows, flat(gamma)?.as_ref(), flat(beta)?.as_ref(), self.0.epsilon.0)?;
+            let state = Tree::tuple([
+                self.smoothed(running_mean, &out.mean.reshape(&layout.sides)?)?,
+                self.smoothed(running_var, &out.var.reshape(&layout.sides)?)?,
+                batches.add_scalar(1)?,
+            ]);
+            return Ok(Output { ys: vec![layout.back(&out.y)?], state: Some(state) });
+        }
+        let sigma = running_var.add_scalar(self.0.epsilon.0)?.sqrt()?.cast(x.dtype())?;
+        let factor = match gamma {
+            Some(gamma) => gamma.reshape(&layout.sides)?.div(&sigma)?,
+            None => sigma.recip()?,
         };
-        let sigma = var.add_scalar(self.0.epsilon.0)?.sqrt()?.cast(x.dtype())?;
-        let mut y = x.sub(&mean.cast(x.dtype())?)?.div(&sigma)?;
-        if self.0.scale {
-            y = y.mul(&beside(gamma.one()?, "gamma")?)?;
+        let y = x.sub(&running_mean.cast(x.dtype())?)?.mul(&factor)?;
+        Ok(match beta {
+            Some(beta) => y.add(&beta.reshape(&layout.sides)?)?,
+            None => y,
         }
-        if self.0.center {
-            y = y.add(&beside(beta.one()?, "beta")?)?;
-        }
-        Ok(Output { ys: vec![y], state })
+        .into())
     }
     fn keeps_state(&self) -> bool {
         true
     }
     fn with_mode(&self, mode: Mode) -> Self {
         Self(BatchNormOptions { mode, ..self.0.clone() })
+    }
+}
+
+/// How an input is seen as rows of features: the axes of the batch first, the others last.
+struct Layout {
+    shape: Vec<usize>,
+    /// Axes of the batch, then the others.
+    order: Vec<usize>,
+    /// The input's shape with 1 for the axes of the batch.
+    sides: Vec<usize>,
+    /// Values of each feature.
+    items: usize,
+}
+
+impl Layout {
+    fn new(shape: &[usize], axes: &[usize]) -> Self {
+        let kept = (0..shape.len()).filter(|i| !axes.contains(i));
+        Self {
+            shape: shape.to_vec(),
+            order: axes.iter().copied().chain(kept).collect(),
+            sides: (0..shape.len()).map(|i| if axes.contains(&i) { 1 } else { shape[i] }).collect(),
+            items: axes.iter().map(|&i| shape[i]).product(),
+        }
+    }
+    fn features(&self) -> usize {
+        self.sides.iter().product()
+    }
+    /// Refuses a weight or state of another number of features.
+    fn check(&self, what: &str, t: &Tensor) -> Result<()> {
+        if t.size() == self.features() {
+            return Ok(());
+        }
+        Err(Error::shape(format!(
+            "{what} was made for shape {:?}, the input has {:?} beside the axes of the batch",
+            t.shape(),
+            self.sides
+        )))
+    }
+    /// A weight that is there.
+    fn parameter<'a>(&self, what: &str, slot: &'a Tree<Tensor>) -> Result<&'a Tensor> {
+        let t = slot.one()?;
+        self.check(what, t)?;
+        Ok(t)
+    }
+    fn rows(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.transpose(Some(&self.order))?.reshape(&[self.items, self.features()])?)
+    }
+    fn back(&self, rows: &Tensor) -> Result<Tensor> {
+        let moved: Vec<usize> = self.order.iter().map(|&i| self.shape[i]).collect();
+        let mut inverse = vec![0; self.order.len()];
+        self.order.iter().enumerate().for_each(|(i, &axis)| inverse[axis] = i);
+        Ok(rows.reshape(&moved)?.transpose(Some(&inverse))?)
     }
 }

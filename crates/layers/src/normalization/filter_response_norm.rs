@@ -67,7 +67,7 @@ impl Leaf for FilterResponseNorm {
         let (gamma, beta) = (gamma.one()?, beta.one()?);
         if gamma.shape() != [n] {
             let made = gamma.shape().first().copied().unwrap_or(0);
-            return Err(Error::shape(format!("last axis is {n}, weights were made for {made}")));
+            return Err(Error::made_for("last axis is", n, made));
         }
         let positions: Vec<isize> = (1..x.rank() as isize - 1).collect();
         let square = x.square()?;

@@ -57,7 +57,7 @@ impl Leaf for LayerNorm {
         let n = last_axis(&TensorSpec::of(x))?;
         if scale.shape() != [n] {
             let made = scale.shape().first().copied().unwrap_or(0);
-            return Err(Error::shape(format!("last axis is {n}, weights were made for {made}")));
+            return Err(Error::made_for("last axis is", n, made));
         }
         // As in Trax, wider weights (made for another type) widen the result.
         let x = x.cast(x.dtype().promote(scale.dtype()))?;

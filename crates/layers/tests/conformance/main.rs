@@ -11,9 +11,12 @@ mod checks;
 mod combinators;
 mod convolution;
 mod core;
+mod deconvolution;
 mod metrics;
 mod normalization;
+mod pooling;
 mod rnn;
+mod sparsity;
 
 use case::Case;
 use std::collections::BTreeSet;
@@ -27,9 +30,12 @@ fn cases() -> Vec<Case> {
         combinators::cases(),
         convolution::cases(),
         core::cases(),
+        deconvolution::cases(),
         metrics::cases(),
         normalization::cases(),
         rnn::cases(),
+        pooling::cases(),
+        sparsity::cases(),
         assert_shape::cases(),
         attention::cases(),
     ]

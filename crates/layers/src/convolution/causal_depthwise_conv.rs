@@ -1,15 +1,9 @@
-//! Convolutions.
+//! The causal convolution of each feature with a kernel of its own.
 use crate::{
-    entry,
     initializers::{glorot_uniform, Initializer},
-    leaf, options,
-    registry::Entry,
-    Call, Dim, Error, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+    leaf, options, Call, Dim, Error, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
 };
-use tallow_tensor::{random::Key, DType};
-
-/// The layers of this module.
-pub const LAYERS: &[Entry<LayerRef>] = &[entry!("convolution", CausalDepthwiseConvOptions, causal_depthwise_conv)];
+use tallow_tensor::{ops, random::Key, DType};
 
 options! {
     /// Convolves each feature with its own kernel over the current and earlier positions.
@@ -55,26 +49,24 @@ impl Leaf for CausalDepthwiseConv {
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
-        let [_, length, d] = Self::check(&[TensorSpec::of(x)])?;
+        let [_, _, d] = Self::check(&[TensorSpec::of(x)])?;
         let w = call.w.one()?;
-        if w.shape() != [self.0.kernel_size.0, d] {
-            return Err(Error::shape(format!(
-                "last axis is {d}, weights {:?} were made for {}",
-                w.shape(),
-                w.shape().last().copied().unwrap_or(0)
-            )));
+        match *w.shape() {
+            [k, made] if k == self.0.kernel_size.0 && made != d => {
+                return Err(Error::made_for("last axis is", d, made))
+            }
+            [k, _] if k == self.0.kernel_size.0 => {}
+            _ => return Err(Error::weights(&[&[self.0.kernel_size.0, d]], &[w])),
         }
-        let mut y = x.mul(&w.index(0, 0)?)?;
-        for i in 1..self.0.kernel_size.0.min(length) {
-            let earlier = x.narrow(1, 0, length - i)?.pad(&[(0, 0), (i, 0), (0, 0)], 0.0)?;
-            y = y.add(&earlier.mul(&w.index(0, i as isize)?)?)?;
-        }
-        Ok(y.into())
+        Ok(ops::causal_depthwise_conv(x, w)?.into())
     }
 }
 
 /// See [`CausalDepthwiseConvOptions`].
-fn causal_depthwise_conv(o: CausalDepthwiseConvOptions) -> Result<LayerRef> {
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn causal_depthwise_conv(o: CausalDepthwiseConvOptions) -> Result<LayerRef> {
     Ok(leaf(CausalDepthwiseConv(o)))
 }
 

@@ -1,0 +1,42 @@
+import test from 'ava';
+import * as tl from '../../src/index.js';
+import { close, f32, values } from '../support/values.js';
+
+const key: tl.Key = [0, 7];
+
+test('SplitLastAxis and MergeLastTwoAxes undo one another', (t) => {
+  const x = tl.random.normal(key, [2, 3, 8]);
+  const parts = tl.SplitLastAxis(4)(x);
+  t.deepEqual(parts.shape, [2, 3, 4, 2]);
+  close(t, tl.MergeLastTwoAxes()(parts), values(x) as number[], 0);
+  t.throws(() => tl.SplitLastAxis(3)(x), { message: /cannot be split into 3 equal parts/ });
+});
+
+test('FactoredDense, LocallyConnectedDense and LocallyConvDense stand in for Dense', (t) => {
+  const x = tl.random.normal(key, [2, 3, 8]);
+  for (const layer of [tl.FactoredDense(2, 8, 8), tl.LocallyConnectedDense(4, 2, { kernelSize: 3 }), tl.LocallyConvDense(4, 2, 'train', { kernelSize: 3 })]) {
+    layer.init(tl.signature(x), { rng: key });
+    t.deepEqual(layer(x).shape, [2, 3, 8]);
+  }
+  t.throws(() => tl.FactoredDense(3, 4, 8), { message: /`dOut` must be a multiple of `nModules`, got 8 and 3/ });
+  t.throws(() => tl.LocallyConvDense(2, 3, 'train', { kernelSize: 2 }), { message: /`kernelSize` must be odd, got 2/ });
+});
+
+test('LocallyConvDense goes on where the call before ended in predict mode', (t) => {
+  const x = tl.random.normal(key, [1, 5, 6]);
+  const layer = tl.LocallyConvDense(3, 2, 'eval', { kernelSize: 3, lengthKernelSize: 3 });
+  layer.init(tl.signature(x), { rng: key });
+  const whole = layer(x);
+  const predict = layer.withMode('predict');
+  const steps = Array.from({ length: 5 }, (_, i) => predict(x.slice([0, i, 0], [1, i + 1, 6])));
+  close(t, tl.concat(steps, 1), values(whole) as number[], 1e-5);
+  t.deepEqual(layer.outputSignature(f32([1, 5, 6])), f32([1, 5, 6]));
+});
+
+test('AttentionQKV takes sparse projections', (t) => {
+  const x = tl.random.normal(key, [1, 4, 8]);
+  const layer = tl.AttentionQKV(8, { nHeads: 2, qSparsity: 2, resultSparsity: 4, mode: 'eval' });
+  const inputs = [x, x, x, tl.ones([1, 1, 1, 4])];
+  layer.init(tl.signature(inputs), { rng: key });
+  t.deepEqual((layer(inputs) as tl.Tensor[])[0]!.shape, [1, 4, 8]);
+});

@@ -1,0 +1,167 @@
+//! Convolution over spatial axes, and its one-dimensional and causal forms.
+use super::{
+    kernel::{kernel_initializer, kernel_size, Kernel},
+    layout::DimensionNumbers,
+};
+use crate::{
+    initializers::random_normal,
+    leaf, options,
+    windows::{check_padding, per_axis, PaddingArg, Sizes},
+    Call, Dim, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec,
+};
+use tallow_tensor::{
+    ops::{Padding, Windows},
+    random::Key,
+};
+
+options! {
+    /// Convolution over any number of spatial axes.
+    ///
+    /// Formula (cross-correlation): `y[n, o, j] = b[j] + Σ over places t and channels i of w[t, i, j] · x[n, o · stride + t - padding, i]`, with
+    /// zeros beyond the input.
+    /// Shapes: for `['NHWC', 'HWIO', 'NHWC']` `[n, h, w, c]` to `[n, h', w', filters]`, where `'VALID'` gives `h' = ⌈(h - k + 1) / stride⌉`
+    /// and `'SAME'` `h' = ⌈h / stride⌉`; in that layout axes before the last three are all items. Other `dimensionNumbers` order the axes
+    /// otherwise and may have one, three or more spatial ones.
+    /// Weights: `(w, b)`, or `w` alone without a bias; `w: [...kernelSize, c, filters]` in the kernel's layout, `b: [filters]` (behind ones where
+    /// the output's channels are not last; of no axis for one filter). No state; the same in every mode.
+    /// Errors: `ShapeMismatch` for an input of another rank or number of channels, or smaller than the kernel; `InvalidOption` for lists
+    /// that have not one entry for each spatial axis.
+    pub struct ConvOptions for "Conv" ("filters", "kernelSize") {
+        /// Number of channels of the output.
+        filters "filters": Dim,
+        /// Size of the kernel along each spatial axis.
+        kernel_size "kernelSize": Sizes,
+        /// Positions from one window to the next along each spatial axis; null: 1.
+        strides "strides": Option<Sizes> = None,
+        /// What lies beyond the ends: nothing, zeros that keep the size, or so many zeros `[before, after]` for each axis.
+        padding "padding": PaddingArg = PaddingArg(Padding::Valid),
+        /// Layouts of input, kernel and output: a letter for each axis.
+        dimension_numbers "dimensionNumbers": DimensionNumbers = DimensionNumbers::two(),
+        /// Makes `w`; null: Glorot's normal values over the kernel's channels.
+        kernel_initializer "kernelInitializer": Option<Initializer> = None,
+        /// Makes `b`.
+        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
+        /// Whether to add `b`.
+        use_bias "useBias": bool = true,
+    }
+}
+
+options! {
+    /// One-dimensional convolution over sequences: `Conv` in the layouts `['NWC', 'WIO', 'NWC']`.
+    ///
+    /// Shapes: `[n, l, c]` to `[n, l', filters]`, with `'VALID'` `l' = ⌈(l - kernelSize + 1) / stride⌉`, with `'SAME'` `l' = ⌈l / stride⌉`.
+    /// Weights: `(w, b)` with `w: [kernelSize, c, filters]` and `b: [filters]`, or `w` alone. No state; the same in every mode.
+    /// Errors: those of `Conv`.
+    pub struct Conv1dOptions for "Conv1d" ("filters", "kernelSize") {
+        /// Number of channels of the output.
+        filters "filters": Dim,
+        /// Positions that the kernel covers.
+        kernel_size "kernelSize": Dim,
+        /// Positions from one window to the next.
+        stride "stride": Dim = Dim(1),
+        /// What lies beyond the ends: nothing, zeros that keep the size, or one pair of so many zeros `[before, after]`.
+        padding "padding": PaddingArg = PaddingArg(Padding::Valid),
+        /// Makes `w`; null: Glorot's normal values over the kernel's channels.
+        kernel_initializer "kernelInitializer": Option<Initializer> = None,
+        /// Makes `b`.
+        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
+        /// Whether to add `b`.
+        use_bias "useBias": bool = true,
+    }
+}
+
+options! {
+    /// One-dimensional convolution in which no position sees a later one.
+    ///
+    /// Formula: that of `Conv1d` with `kernelWidth - 1` zeros before the first position and none behind the last.
+    /// Shapes: `[n, l, c]` to `[n, l, filters]`. Weights: `(w, b)` with `w: [kernelWidth, c, filters]` and `b: [filters]`, or `w` alone.
+    /// No state; the same in every mode. Errors: those of `Conv`.
+    pub struct CausalConvOptions for "CausalConv" ("filters") {
+        /// Number of channels of the output.
+        filters "filters": Dim,
+        /// Positions that the kernel covers, the current one included.
+        kernel_width "kernelWidth": Dim = Dim(3),
+        /// Makes `w`; null: Glorot's normal values over the kernel's channels.
+        kernel_initializer "kernelInitializer": Option<Initializer> = None,
+        /// Makes `b`.
+        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
+        /// Whether to add `b`.
+        use_bias "useBias": bool = true,
+    }
+}
+
+/// A convolution as a leaf: a kernel that goes by its name.
+#[derive(Debug, Clone)]
+pub(crate) struct Convolution(pub(crate) Kernel);
+
+impl Leaf for Convolution {
+    fn name(&self) -> String {
+        self.0.kind.into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        Ok(vec![self.0.signature(&inputs[0])?])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        self.0.init(&inputs[0], key)
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        Ok(self.0.forward(&call.xs[0], call.w)?.into())
+    }
+}
+
+/// See [`ConvOptions`].
+///
+/// # Errors
+/// `InvalidOption` for lists that have not one entry for each spatial axis.
+pub fn conv(o: ConvOptions) -> Result<LayerRef> {
+    let (kind, layout) = ("Conv", o.dimension_numbers);
+    let size = kernel_size(kind, o.kernel_size, &layout)?;
+    check_padding(kind, &o.padding, layout.rank())?;
+    let strides = per_axis(kind, "strides", o.strides, layout.rank())?;
+    Ok(leaf(Convolution(Kernel {
+        kind,
+        filters: o.filters.0,
+        size,
+        kernel_initializer: kernel_initializer(o.kernel_initializer, &layout),
+        layout,
+        windows: Windows { strides, padding: o.padding.0, ..Windows::default() },
+        bias_initializer: o.bias_initializer,
+        use_bias: o.use_bias,
+    })))
+}
+
+/// See [`Conv1dOptions`].
+///
+/// # Errors
+/// `InvalidOption` for padding of more than one pair.
+pub fn conv_1d(o: Conv1dOptions) -> Result<LayerRef> {
+    conv(ConvOptions {
+        filters: o.filters,
+        kernel_size: Sizes(vec![o.kernel_size.0]),
+        strides: Some(Sizes(vec![o.stride.0])),
+        padding: o.padding,
+        dimension_numbers: DimensionNumbers::one(),
+        kernel_initializer: o.kernel_initializer,
+        bias_initializer: o.bias_initializer,
+        use_bias: o.use_bias,
+    })
+}
+
+/// See [`CausalConvOptions`].
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn causal_conv(o: CausalConvOptions) -> Result<LayerRef> {
+    let layout = DimensionNumbers::one();
+    let padding = Padding::Explicit(vec![(o.kernel_width.0 as isize - 1, 0)]);
+    Ok(leaf(Convolution(Kernel {
+        kind: "CausalConv",
+        filters: o.filters.0,
+        size: vec![o.kernel_width.0],
+        kernel_initializer: kernel_initializer(o.kernel_initializer, &layout),
+        layout,
+        windows: Windows { padding, ..Windows::default() },
+        bias_initializer: o.bias_initializer,
+        use_bias: o.use_bias,
+    })))
+}

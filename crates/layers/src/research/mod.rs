@@ -1,0 +1,2 @@
+//! Layers of Trax's `research` folder, module by module.
+pub mod sparsity;

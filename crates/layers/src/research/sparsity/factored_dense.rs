@@ -1,0 +1,86 @@
+//! A dense layer whose weight is a product of two smaller ones.
+use super::modules::merge_last_two_axes;
+use crate::{
+    assert_shape::assert_function,
+    base::pure_layer,
+    combinators::{add, serial},
+    core::listed_weights,
+    initializers::{glorot_uniform, random_normal},
+    options, Dim, Error, LayerRef, Result, TensorSpec,
+};
+use tallow_tensor::Tensor;
+
+options! {
+    /// A dense layer's stand-in with about `nModules` times fewer weights.
+    ///
+    /// Formula: `y = merge over modules n of ((x · g[n]) · p) + b`: the vector is multiplied by `nModules` gating vectors, each product is projected
+    /// to a part of the output by the same matrix.
+    /// Shapes: `[..., dIn]` to `[..., dOut]`.
+    /// Weights: `g: [nModules, dIn]`, `p: [dIn, dOut / nModules]` and `b: [dOut]`, each in a `Weights` layer. No state; the same in every mode.
+    /// Errors: `InvalidOption` unless `nModules` divides `dOut`; `ShapeMismatch` for an input whose last axis is not `dIn`.
+    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    pub struct FactoredDenseOptions for "FactoredDense" ("nModules", "dIn", "dOut") {
+        /// Parts of the output.
+        n_modules "nModules": Dim,
+        /// Size of the input's last axis.
+        d_in "dIn": Dim,
+        /// Size of the output's last axis.
+        d_out "dOut": Dim,
+        /// Whether to add a bias.
+        use_bias "useBias": bool = true,
+        /// Whether weights are bfloat16, which halves their memory, in place of float32.
+        use_bfloat16 "useBfloat16": bool = false,
+    }
+}
+
+/// See [`FactoredDenseOptions`].
+///
+/// # Errors
+/// `InvalidOption` unless `nModules` divides `dOut`.
+pub fn factored_dense(o: FactoredDenseOptions) -> Result<LayerRef> {
+    let (modules, d_in, d_out) = (o.n_modules.0, o.d_in.0, o.d_out.0);
+    if !d_out.is_multiple_of(modules) {
+        return Err(Error::option(format!(
+            "FactoredDense: `dOut` must be a multiple of `nModules`, got {d_out} and {modules}"
+        )));
+    }
+    let mut layers = vec![
+        listed_weights(random_normal(0.5), &[modules, d_in], o.use_bfloat16),
+        listed_weights(glorot_uniform(), &[d_in, d_out / modules], o.use_bfloat16),
+        gate_and_project(),
+        merge_last_two_axes()?,
+    ];
+    if o.use_bias {
+        layers.extend([listed_weights(random_normal(1e-6), &[d_out], o.use_bfloat16), add()]);
+    }
+    assert_function("...a->...b", serial(layers))
+}
+
+/// `(projection [d, m], gating [n, d], x [..., d])` to `[..., n, m]`: `x` times each gating vector, projected.
+fn gate_and_project() -> LayerRef {
+    let signature = |s: &[TensorSpec]| {
+        let [projection, gating, x] = s else { return Err(Error::new("ArityMismatch", "takes 3 inputs")) };
+        match (&projection.shape[..], &gating.shape[..], &x.shape[..]) {
+            ([d, m], [n, e], [rest @ .., f]) if d == e && e == f => {
+                let dtype = x.dtype.promote(gating.dtype).promote(projection.dtype);
+                Ok(vec![TensorSpec::new([rest, &[*n, *m]].concat(), dtype)])
+            }
+            (_, [_, made], [.., d]) if made != d => Err(Error::made_for("last axis is", d, made)),
+            _ => Err(Error::shape(format!("{x} cannot be gated by {gating} and projected by {projection}"))),
+        }
+    };
+    pure_layer("_GateAndProject", 3, 1, signature, move |xs| {
+        let y = signature(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let [projection, gating, x] = xs else { return Err(Error::new("ArityMismatch", "takes 3 inputs")) };
+        let (d, m) = (projection.shape()[0], projection.shape()[1]);
+        let rows = x.size().checked_div(d).unwrap_or(0);
+        // Either the weights are multiplied out or the gated vectors are: whichever are fewer numbers.
+        let gated: Tensor = if rows > m {
+            let weight = gating.transpose(None)?.expand_dims(2)?.mul(&projection.expand_dims(1)?)?;
+            x.matmul(&weight.reshape(&[d, gating.shape()[0] * m])?)?.reshape(&y[0].shape)?
+        } else {
+            x.expand_dims(-2)?.mul(gating)?.matmul(projection)?
+        };
+        Ok(vec![gated.cast(y[0].dtype)?])
+    })
+}
