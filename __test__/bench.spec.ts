@@ -64,6 +64,15 @@ test('every recurrent case runs', async t => {
   }
 })
 
+test('every conv case runs', async t => {
+  for (const kind of ['conv', 'maxpool', 'batchnorm']) {
+    const params = { kind, b: 1, h: 4, w: 2, c: 3 }
+    const { results, failures } = await measure({ suite: 'conv', name: kind, params, threads: 1 }, [tallow()], 1, once)
+    t.deepEqual(failures, [])
+    t.is(results.length, 1, kind)
+  }
+})
+
 test('what tallow has not is passed over; what fails is reported', async t => {
   await t.throwsAsync(Worker.prepare(tallow(), 'brewing', {}, 1), { instanceOf: NotAvailable, message: 'NotImplementedError: brewing' })
   const c = { suite: 'gemm', name: 'none', params: { b: 1, m: 2, k: 2, n: 2 }, threads: 1 }
@@ -180,5 +189,5 @@ test('an unknown suite, case or flag is one line and a failure', async t => {
 
 test('the cases are those that the suites know', t => {
   const cases = JSON.parse(readFileSync(join(root, 'bench', 'cases.json'), 'utf8')) as Record<string, object>
-  t.deepEqual(Object.keys(cases), ['gemm', 'train_lm', 'decode', 'rnn', 'elementwise', 'js_overhead'])
+  t.deepEqual(Object.keys(cases), ['gemm', 'train_lm', 'decode', 'rnn', 'conv', 'elementwise', 'js_overhead'])
 })

@@ -120,6 +120,23 @@ function elementwise(tl, p) {
   }
 }
 
+/** Images of `h × w` positions and `c` channels, channels last. */
+function convolution(tl, { kind, b, h, w, c }) {
+  const x = normals(tl)(b, h, w, c)
+  switch (kind) {
+    case 'conv': {
+      const [repeat] = layerForwardBackward(tl, tl.Conv(c, [3, 3], { padding: 'SAME' }), x)
+      return [repeat, { flops: 3 * 2 * b * h * w * 9 * c * c }]
+    }
+    case 'maxpool':
+      return layerForwardBackward(tl, tl.MaxPool({ strides: [2, 2] }), x)
+    case 'batchnorm':
+      return layerForwardBackward(tl, tl.BatchNorm(), x)
+    default:
+      throw unknown(`conv ${kind}`)
+  }
+}
+
 function overhead(tl, { n, inner }) {
   const normal = normals(tl)
   const [x, y] = [normal(n), normal(n)]
@@ -129,7 +146,7 @@ function overhead(tl, { n, inner }) {
   return [repeat, { inner }]
 }
 
-const suites = { gemm, train_lm: trainStep, decode, rnn, elementwise, js_overhead: overhead }
+const suites = { gemm, train_lm: trainStep, decode, rnn, conv: convolution, elementwise, js_overhead: overhead }
 
 /** One case, ready to be repeated: `[repeat, info]`. */
 export function build(tl, suite, params) {
