@@ -40,6 +40,8 @@ export class SafeTensors {
         return tl.tensor(new Float32Array(bytes.buffer), entry.shape);
       case 'I32':
         return tl.tensor(new Int32Array(bytes.buffer), entry.shape);
+      case 'I64':
+        return tl.tensor(new BigInt64Array(bytes.buffer), entry.shape);
       case 'U32':
         return tl.tensor(new Uint32Array(bytes.buffer), entry.shape);
       case 'U8':

@@ -402,8 +402,15 @@ impl OptionType for SignaturePair {
 pub struct KeyArg(pub tallow_tensor::random::Key);
 impl OptionType for KeyArg {
     const TS: &'static str = "KeyLike";
-    const EXPECTED: &'static str = "a random key (a uint32[2] tensor or Uint32Array)";
+    const EXPECTED: &'static str = "a random key (a uint32[2] tensor, a Uint32Array or an array of two words)";
     fn parse(v: &Value) -> Option<Self> {
+        if let Value::Array(words) = v {
+            let word = |v: &Value| whole(v)?.try_into().ok();
+            return match &words[..] {
+                [a, b] => Some(Self(tallow_tensor::random::Key([word(a)?, word(b)?]))),
+                _ => None,
+            };
+        }
         build::tensor(tag(v, "$tensor")?).and_then(|t| build::key_of(&t)).map(Self)
     }
     fn show(&self) -> String {

@@ -36,6 +36,7 @@ static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::pooling::LAYERS,
     crate::research::sparsity::LAYERS,
     crate::assert_shape::LAYERS,
+    crate::research::position_encodings::LAYERS,
 ];
 static INITIALIZERS: &[&[Entry<Initializer>]] = &[crate::initializers::INITIALIZERS];
 static FUNCTIONS: &[&[Entry<HostValue>]] = &[
@@ -45,6 +46,7 @@ static FUNCTIONS: &[&[Entry<HostValue>]] = &[
     crate::combinators::FUNCTIONS,
     crate::core::FUNCTIONS,
     crate::initializers::FUNCTIONS,
+    crate::research::position_encodings::FUNCTIONS,
 ];
 
 /// All layers.

@@ -7,7 +7,7 @@ use crate::{
 };
 use tallow_tensor::{
     ops::{attention, AttentionOptions},
-    random::{self, Key},
+    random::Key,
     DType, Device, Tensor,
 };
 
@@ -262,9 +262,4 @@ pub(super) fn dot_product_attention(o: DotProductAttentionOptions) -> Result<Lay
 /// None.
 pub(super) fn dot_product_causal_attention(o: DotProductCausalAttentionOptions) -> Result<LayerRef> {
     Ok(leaf(DotProductCausalAttention(o)))
-}
-
-/// Draws the mask of positions kept, for layers of this module.
-pub(super) fn keep_mask(key: Key, rate: Rate, shape: &[usize]) -> Result<Tensor> {
-    Ok(random::bernoulli(key, 1.0 - rate.0, shape)?)
 }

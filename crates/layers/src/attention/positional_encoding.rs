@@ -1,10 +1,10 @@
 //! Trainable positions that start as sines and cosines.
-use super::dot_product::keep_mask;
 use crate::{
-    initializers::Initializer, leaf, options, Call, Count, Dim, Error, LayerRef, Leaf, Local, Mode, Num, Output, Rate,
-    Result, TensorSpec, Tree, Wholes,
+    core::mask_shape, initializers::Initializer, leaf, options, Call, Count, Dim, Error, LayerRef, Leaf, Local, Mode,
+    Num, Output, Rate, Result, TensorSpec, Tree, Wholes,
 };
 use tallow_tensor::{
+    ops,
     random::{self, Key},
     DType, Tensor,
 };
@@ -126,16 +126,8 @@ impl Leaf for PositionalEncoding {
         let start = self.random_start(call.key, length, table.shape()[1])?;
         let mut positions = Self::slice(&table, start, length)?;
         if self.o.mode == Mode::Train && self.o.dropout.0 > 0.0 {
-            let mut shape = positions.shape().to_vec();
-            for &axis in &self.o.dropout_broadcast_dims.0 {
-                let n = shape.len() as isize;
-                let at = usize::try_from(if axis < 0 { axis + n } else { axis }).ok().filter(|&a| a < shape.len());
-                let at = at
-                    .ok_or_else(|| Error::option(format!("dropoutBroadcastDims: there is no axis {axis} among {n}")))?;
-                shape[at] = 1;
-            }
-            let keep = keep_mask(call.key, self.o.dropout, &shape)?.cast(x.dtype())?;
-            positions = positions.mul(&keep.div_scalar(1.0 - self.o.dropout.0)?)?;
+            let mask = mask_shape("dropoutBroadcastDims", positions.shape(), &self.o.dropout_broadcast_dims.0)?;
+            positions = ops::dropout(&positions, self.o.dropout.0, call.key, &mask)?;
         }
         Ok(x.add(&positions)?.into())
     }

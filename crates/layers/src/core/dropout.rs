@@ -38,6 +38,18 @@ pub fn dropout_over(rate: f64, shared_axes: Vec<isize>, mode: Mode) -> LayerRef 
     leaf(Dropout { rate, shared_axes, mode })
 }
 
+/// The shape of a dropout mask that is the same along some axes of `shape`.
+///
+/// # Errors
+/// `InvalidArgument`, which begins with `what`, for an axis there is not.
+pub(crate) fn mask_shape(what: &str, shape: &[usize], shared_axes: &[isize]) -> Result<Vec<usize>> {
+    let mut mask = shape.to_vec();
+    for &axis in shared_axes {
+        mask[resolve_axis(what, axis, shape.len())?] = 1;
+    }
+    Ok(mask)
+}
+
 impl Dropout {
     fn rate(&self, state: &Tree<Tensor>) -> Result<f64> {
         if self.mode != Mode::Train {
@@ -70,10 +82,7 @@ impl Leaf for Dropout {
         if rate == 0.0 {
             return Ok(x.clone().into());
         }
-        let mut mask = x.shape().to_vec();
-        for &axis in &self.shared_axes {
-            mask[resolve_axis("Dropout", axis, x.rank())?] = 1;
-        }
+        let mask = mask_shape("Dropout", x.shape(), &self.shared_axes)?;
         let x = if x.dtype().is_float() { x.clone() } else { x.cast(DType::F32)? };
         Ok(ops::dropout(&x, rate, call.key, &mask)?.into())
     }

@@ -12,6 +12,7 @@ mod summary;
 mod weights;
 
 pub use dense::{dense, dense_of, dense_with, DenseOptions};
+pub(crate) use dropout::mask_shape;
 pub use dropout::{dropout, dropout_over, Dropout, DropoutOptions};
 pub use embedding::{embedding, embedding_of, EmbeddingOptions};
 pub(crate) use functions::is_category;

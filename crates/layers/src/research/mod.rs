@@ -1,2 +1,3 @@
 //! Layers of Trax's `research` folder, module by module.
+pub mod position_encodings;
 pub mod sparsity;

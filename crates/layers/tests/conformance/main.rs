@@ -14,6 +14,7 @@ mod core;
 mod deconvolution;
 mod metrics;
 mod normalization;
+mod position_encodings;
 mod pooling;
 mod rnn;
 mod sparsity;
@@ -38,6 +39,7 @@ fn cases() -> Vec<Case> {
         sparsity::cases(),
         assert_shape::cases(),
         attention::cases(),
+        position_encodings::cases(),
     ]
     .into_iter()
     .flatten()

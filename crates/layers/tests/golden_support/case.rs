@@ -74,6 +74,7 @@ fn tensor(dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Tensor {
     match dtype {
         Dtype::F32 => of!(f32),
         Dtype::I32 => of!(i32),
+        Dtype::I64 => of!(i64),
         Dtype::U32 => of!(u32),
         Dtype::U8 => Tensor::from_vec(bytes.to_vec(), shape),
         Dtype::BOOL => Tensor::from_bools(bytes.to_vec(), shape),

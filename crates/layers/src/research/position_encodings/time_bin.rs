@@ -1,0 +1,82 @@
+//! Features of positions in bins of time.
+use super::{bin_features, next_positions, positioned};
+use crate::{leaf, options, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
+use tallow_tensor::{random::Key, DType, Tensor};
+
+options! {
+    /// Replaces the last three features by what `TimeBinCausalAttention` can tell positions by.
+    ///
+    /// With position `t = bin · timeBinLength + place`: `1 / (1 + bin)`, `place / timeBinLength`, `bin mod 2`.
+    /// Shapes: `(batch, length, d) -> (batch, length, d)`, float32 (or wider). With fewer than three features the last `d` of the three are all there is.
+    /// No weights. State: `()`; in `'predict'` the index of the next position of each sequence, int32 `(batch)`.
+    /// Mode: `'predict'` continues at the stored index; the others start at 0.
+    /// Errors: `ShapeMismatch` unless the input has three axes, or if another batch size comes in predict.
+    pub struct TimeBinPositionalEncodingOptions for "TimeBinPositionalEncoding" ("timeBinLength") {
+        /// Positions in a bin: the `binLength` of the first layer's attention.
+        time_bin_length "timeBinLength": Dim,
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct TimeBin(TimeBinPositionalEncodingOptions);
+
+/// See [`TimeBinPositionalEncodingOptions`].
+///
+/// # Errors
+/// None.
+pub(super) fn build(o: TimeBinPositionalEncodingOptions) -> Result<LayerRef> {
+    Ok(leaf(TimeBin(o)))
+}
+
+impl TimeBin {
+    /// Features of `length` positions from each of `starts`, the last `d` of them if there are fewer.
+    fn features(&self, starts: &[i64], length: usize, d: usize) -> Result<Tensor> {
+        let bin = self.0.time_bin_length.0 as i64;
+        let drop = 3usize.saturating_sub(d);
+        let at = |start: &i64| {
+            let start = *start;
+            (0..length as i64).flat_map(move |t| bin_features(start + t, bin).into_iter().skip(drop))
+        };
+        Ok(Tensor::from_vec(starts.iter().flat_map(at).collect::<Vec<f32>>(), &[starts.len(), length, 3 - drop])?)
+    }
+}
+
+impl Leaf for TimeBin {
+    fn name(&self) -> String {
+        "TimeBinPositionalEncoding".into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        positioned(&inputs[0])
+    }
+    fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+        self.signature(inputs)?;
+        Ok(match self.0.mode {
+            Mode::Predict => Local::state(Tree::Leaf(TensorSpec::new([inputs[0].shape[0]], DType::I32).zeros()?)),
+            _ => Local::EMPTY,
+        })
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = &call.xs[0];
+        let out = positioned(&TensorSpec::of(x))?;
+        let (batch, length, d) = (x.shape()[0], x.shape()[1], x.shape()[2]);
+        let (features, state) = match self.0.mode {
+            Mode::Predict => {
+                let index = call.s.one()?;
+                let features = self.features(&next_positions(index, batch)?, length, d)?;
+                (features, Some(Tree::Leaf(index.add_scalar(length)?)))
+            }
+            _ => {
+                let shared = self.features(&[0], length, d)?;
+                (shared.broadcast_to(&[batch, length, shared.shape()[2]])?, None)
+            }
+        };
+        let features = features.to_device(x.device())?.cast(out[0].dtype)?;
+        let kept = x.narrow(-1, 0, d - features.shape()[2])?.cast(out[0].dtype)?;
+        Ok(Output { ys: vec![Tensor::concat(&[kept, features], -1)?], state })
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self(TimeBinPositionalEncodingOptions { mode, ..self.0.clone() })
+    }
+}
