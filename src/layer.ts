@@ -38,7 +38,7 @@ export class Adopted {
 }
 
 /** What `forward` and `initWeightsAndState` of a class see as `this.weights` and so on, while they run. */
-interface Running {
+export interface Running {
   weights: unknown;
   state: unknown;
   rng: Key | null;
@@ -53,6 +53,15 @@ export let withInputs: <T>(layer: Layer, inputs: LayerInputs, f: (ids: number[])
 export let idOfLayer: (layer: Layer) => number;
 
 let invoke: (layer: Layer, inputs: LayerInputs, options: CallOptions) => LayerOutputs;
+
+/** Runs further methods of classes for the addon; `run` sets what they see as `this.weights` and so on. @internal */
+export const drivers: Record<string, (layer: Layer, args: unknown[], run: <T>(running: Running, f: () => T) => T) => unknown> = {};
+
+/** What layers of the addon that have more methods than others are handles of. @internal */
+export const classes: { reversible?: new (options: Adopted) => Layer } = {};
+
+/** Methods `backward` that replace no automatic differentiation. @internal */
+export const backwards = new Set<unknown>();
 
 let drive: (layer: Layer, method: string, args: unknown[]) => unknown;
 
@@ -86,11 +95,13 @@ const collected = new FinalizationRegistry<Collected>(({ id, instances }) => {
   letGo();
 });
 
-function unwrap(outputs: Tensor[]): LayerOutputs {
+/** One tensor by itself, several in an array. @internal */
+export function unwrap(outputs: Tensor[]): LayerOutputs {
   return (outputs.length === 1 ? outputs[0] : outputs) as LayerOutputs;
 }
 
-function listOf<T>(x: T | readonly T[]): readonly T[] {
+/** Inverse of {@link unwrap}. @internal */
+export function listOf<T>(x: T | readonly T[]): readonly T[] {
   return Array.isArray(x) ? (x as readonly T[]) : [x as T];
 }
 
@@ -140,7 +151,7 @@ export class Layer extends Callable {
       this.#driven = options.driven;
     } else {
       const driver = driverOf({ layer: new WeakRef(this) });
-      const hasBackward = new.target.prototype.backward !== Layer.prototype.backward;
+      const hasBackward = !backwards.has(new.target.prototype.backward);
       this.#id = constructLayer('Layer', { name: new.target.name, ...options, driver, hasBackward });
     }
     const info = native.layerInfo(this.#id);
@@ -155,13 +166,15 @@ export class Layer extends Callable {
   }
 
   static {
+    backwards.add(Layer.prototype.backward);
     wrapLayer = (id, parts) => {
       const known = handles.get(id)?.deref();
       if (known !== undefined) {
         native.releaseLayer(id);
         return known;
       }
-      return new Layer(new Adopted(id, parts));
+      const made = native.layerInfo(id).reversible ? classes.reversible : Layer;
+      return new made!(new Adopted(id, parts));
     };
     withInputs = (layer, inputs, f) => layer.#withInputs(inputs, f);
     idOfLayer = (layer) => layer.#handOver();
@@ -405,6 +418,10 @@ export class Layer extends Callable {
       const outputs = this.#run(running, () => this.forward(unwrap(inputs)));
       return [listOf(outputs as Tensor | readonly Tensor[]), running.state];
     }
+    const driver = drivers[method];
+    if (driver !== undefined) {
+      return driver(this, args, (running, f) => this.#run(running, f));
+    }
     const [inputs, outputs, grads, ...rest] = args as [Tensor[], Tensor[], Tensor[], Nest, Nest, Nest, Key];
     const [weights, state, , rng] = rest;
     return this.#run({ weights, state, rng }, () => {
@@ -432,7 +449,8 @@ function given<T>(x: T | undefined, convert: (x: T) => unknown = encode): unknow
   return x === undefined ? null : convert(x);
 }
 
-function words(rng: Key | null | undefined): number[] | null {
+/** The words of a key for the addon. @internal */
+export function words(rng: Key | null | undefined): number[] | null {
   return rng === undefined || rng === null ? null : keyWords(rng);
 }
 

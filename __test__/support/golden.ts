@@ -13,6 +13,7 @@ type GivenTolerance = 0 | { readonly rtol: number; readonly atol: number };
 
 interface Gradients {
   readonly cotangents: Names;
+  readonly reconstructed?: Names;
   readonly inputs: Names;
   readonly weights: Names;
 }
@@ -310,6 +311,12 @@ function checkLayer(e: Evaluator): void {
     equal(`${at} tree of state`, described(newState), stateTree);
     const states = tensorsIn(newState);
     step.state.forEach((array, k) => close(`${at} state ${k}`, states[k], e.array(array), it.tol));
+    if (step.grad?.reconstructed !== undefined) {
+      const grads = flat(step.grad.cotangents).map((name) => (name === null ? null : e.array(name)));
+      const [outputs, cotangents] = ys.length === 1 ? [ys[0], grads[0]] : [ys, grads];
+      const [back] = (layer as tl.ReversibleLayer).reverseAndGrad(outputs as never, cotangents as never, weights, state, newState, step.key);
+      e.arrays(step.grad.reconstructed).forEach((want, k) => close(`${at} input ${k} from outputs`, list<tl.Tensor>(back as tl.Tensor)[k], want, it.tol));
+    }
     if (step.grad) checkGradients(e, layer, { inputs, weights, state, key: step.key }, step.grad, at);
     state = newState;
   });

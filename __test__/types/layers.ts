@@ -64,6 +64,14 @@ tl.Dense(4, { kernelInitializer: () => 3 })
 tl.Serial(dense, 7)
 // @ts-expect-error: a factory must be called
 tl.Serial(dense, tl.Relu)
+// @ts-expect-error: no such transform
+tl.InfinitePositionalEncoding({ transform: 'all' as string })
+// @ts-expect-error: shapes are lists
+tl.ReversibleReshape(2, [2])
+// @ts-expect-error: one layer attends
+tl.ReversibleHalfResidual(dense, { attentionLayer: [dense] })
+// @ts-expect-error: a kind of positions misspelt
+tl.models.ReformerLM(11, { attentionType: tl.CausalAttention, posType: 'sincos' })
 // @ts-expect-error: an option misspelt after rest parameters
 tl.Serial(dense, { nam: 'Model' })
 // @ts-expect-error: one layer, not a list
@@ -108,3 +116,10 @@ tl.Accelerate([dense], { nDevices: 2 })
 // @ts-expect-error: an option misspelt
 tl.Accelerate(dense, { devices: 2 })
 expectTypeOf(tl.jitForward((x, _w, s) => [x, s], 2)).returns.toEqualTypeOf<[outputs: tl.Tensor & tl.Tensor[], state: tl.Nest]>()
+
+export class WrongWay extends tl.ReversibleLayer {
+  // @ts-expect-error: reverse returns tensors
+  override reverse(): number {
+    return 3
+  }
+}

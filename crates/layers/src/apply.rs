@@ -14,12 +14,21 @@ pub struct Cx<'a> {
     weights: &'a Store,
     /// State of each instance, as of now.
     pub state: Store,
+    left: Option<&'a Store>,
 }
 
 impl<'a> Cx<'a> {
     /// A context over these weights, starting from `state`.
     pub fn new(weights: &'a Store, state: Store) -> Self {
-        Self { weights, state }
+        Self { weights, state, left: None }
+    }
+    /// A context that repeats a run: `state` is what that began with, `left` what it left.
+    pub fn repeating(weights: &'a Store, state: Store, left: &'a Store) -> Self {
+        Self { weights, state, left: Some(left) }
+    }
+    /// Own state that the run which is being repeated left to a layer; `None` if this is no repetition.
+    pub fn left(&self, id: LayerId) -> Option<&'a Tree<Tensor>> {
+        Some(self.left?.get(&id).unwrap_or(&NOTHING))
     }
     /// Own weights of a layer; `()` if it has none.
     pub fn weights(&self, id: LayerId) -> &'a Tree<Tensor> {
@@ -38,16 +47,30 @@ impl<'a> Cx<'a> {
         self.state.insert(id, s);
     }
     /// Runs a layer: checks its arity, names it in errors, and stops before it if the work was cancelled
-    /// ([`tallow_tensor::cancel`]).
+    /// ([`tallow_tensor::cancel`]). A reversible layer keeps its outputs only for a backward pass ([`crate::reversible`]).
     ///
     /// # Errors
     /// `ArityMismatch`, `Aborted`, or the layer's own error with this layer added to its path.
-    pub fn apply(&mut self, layer: &LayerRef, mut xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+    pub fn apply(&mut self, layer: &LayerRef, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        self.apply_as(layer, xs, |cx, xs| {
+            if tallow_tensor::is_recording() && layer.reversible().is_some() {
+                return crate::reversible::cut(layer, cx, xs, key);
+            }
+            layer.forward(cx, xs, key)
+        })
+    }
+    /// As [`Cx::apply`], with `forward` as what the layer does.
+    pub(crate) fn apply_as(
+        &mut self,
+        layer: &LayerRef,
+        mut xs: Vec<Tensor>,
+        forward: impl FnOnce(&mut Self, Vec<Tensor>) -> Result<Vec<Tensor>>,
+    ) -> Result<Vec<Tensor>> {
         let specs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
         let run = |cx: &mut Self| {
             tallow_tensor::cancel::check()?;
             let rest = xs.split_off(taken(layer, xs.len())?);
-            let mut ys = layer.forward(cx, xs, key)?;
+            let mut ys = forward(cx, xs)?;
             check_count("promises", "output", layer.arity().n_out, ys.len())?;
             ys.extend(rest);
             Ok(ys)
@@ -58,10 +81,20 @@ impl<'a> Cx<'a> {
     ///
     /// # Errors
     /// Those of [`Cx::apply`].
-    pub fn apply_stack(&mut self, layers: &[LayerRef], mut stack: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+    pub fn apply_stack(&mut self, layers: &[LayerRef], stack: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        self.apply_stack_by(layers, stack, key, Self::apply)
+    }
+    /// As [`Cx::apply_stack`], with `apply` to run a layer.
+    pub(crate) fn apply_stack_by(
+        &mut self,
+        layers: &[LayerRef],
+        mut stack: Vec<Tensor>,
+        key: Key,
+        mut apply: impl FnMut(&mut Self, &LayerRef, Vec<Tensor>, Key) -> Result<Vec<Tensor>>,
+    ) -> Result<Vec<Tensor>> {
         for (layer, key) in layers.iter().zip(key.split(layers.len())) {
             let rest = stack.split_off(layer.arity().n_in.min(stack.len()));
-            stack = self.apply(layer, stack, key)?;
+            stack = apply(self, layer, stack, key)?;
             stack.extend(rest);
         }
         Ok(stack)

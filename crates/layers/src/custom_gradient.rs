@@ -10,9 +10,10 @@ struct Residuals {
     new_s: Tree<Tensor>,
 }
 
-/// Runs a leaf's forward unrecorded, to be differentiated by its own `backward`.
+/// Runs a leaf's forward, which is `run`, unrecorded, to be differentiated by its own `backward`.
 pub(crate) fn forward<L: Leaf>(
     leaf: &L,
+    run: impl FnOnce(Call) -> Result<Output>,
     xs: &[Tensor],
     w: &Tree<Tensor>,
     s: &Tree<Tensor>,
@@ -27,7 +28,7 @@ pub(crate) fn forward<L: Leaf>(
         &inputs,
         |inputs| {
             let xs = inputs[..n].to_vec();
-            let out = leaf.forward(Call { xs: &xs, w: &w0, s: &s0, key })?;
+            let out = run(Call { xs: &xs, w: &w0, s: &s0, key })?;
             let new_s = out.state.clone().unwrap_or_else(|| s0.clone());
             new_state = out.state;
             Ok((out.ys.clone(), Residuals { xs, ys: out.ys, w: w0, s: s0, new_s }))
@@ -57,7 +58,8 @@ pub(crate) fn zeros_like(w: &Tree<Tensor>) -> Result<Tree<Tensor>> {
     Ok(w.try_map(&mut |t| Tensor::zeros(t.shape(), t.dtype(), t.device()))?)
 }
 
-fn check(dxs: &[Option<Tensor>], xs: &[Tensor], dw: &Tree<Tensor>, w: &Tree<Tensor>) -> Result<()> {
+/// Refuses gradients that do not fit what they are of.
+pub(crate) fn check(dxs: &[Option<Tensor>], xs: &[Tensor], dw: &Tree<Tensor>, w: &Tree<Tensor>) -> Result<()> {
     let wrong = |what: String| Error::shape(format!("backward returned {what}"));
     if dxs.len() != xs.len() {
         return Err(wrong(format!("{} gradients for {} inputs", dxs.len(), xs.len())));

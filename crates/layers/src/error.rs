@@ -94,6 +94,20 @@ impl Error {
         self.0.path.insert(0, name.to_string());
         self
     }
+    /// The same error, with what it is about before its sentence.
+    #[must_use]
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+    /// The same error without the outermost frame, which a caller will add again.
+    #[must_use]
+    pub(crate) fn without_outermost(mut self) -> Self {
+        if !self.0.path.is_empty() {
+            self.0.path.remove(0);
+        }
+        self
+    }
     /// The code: an [`ErrorKind`] name, or `NotInitialized`, `InvalidOption`, `ArityMismatch`, `WeightsMismatch`.
     pub fn code(&self) -> &'static str {
         self.0.code

@@ -5,9 +5,11 @@
 //! - `("init", signatures, key)` → `[weights, state]`
 //! - `("forward", inputs, weights, state, key)` → `[outputs, newState]`
 //! - `("backward", inputs, outputs, grads, weights, state, newState, key)` → `[inputGrads, weightGrads]`
+//! - `("reverse", outputs, weights, state, newState, key)` → `[inputs, null]`
+//! - `("reverseAndGrad", outputs, grads, weights, state, newState, key)` → `[inputs, [inputGrads, weightGrads]]`
 use crate::{
-    custom_gradient, layer::leaf_printing, options, Arity, BackwardCall, Call, Count, Error, FnArg, HostFnRef,
-    HostValue, LayerList, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+    custom_gradient, layer::leaf_printing, options, Arity, BackwardCall, Call, Count, Error, FnArg, Gradients,
+    HostFnRef, HostValue, LayerList, LayerRef, Leaf, Local, Output, Result, ReverseCall, TensorSpec, Tree,
 };
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};
 
@@ -30,6 +32,10 @@ options! {
         driver "driver": Option<FnArg> = None,
         /// Whether the class brings its own `backward`.
         has_backward "hasBackward": bool = false,
+        /// Whether the class brings its own `reverse`: inputs from outputs.
+        reversible "reversible": bool = false,
+        /// Whether the class brings its own `reverseAndGrad`.
+        reverse_and_grad "reverseAndGrad": bool = false,
     }
 }
 
@@ -43,6 +49,8 @@ pub fn layer(o: LayerOptions) -> Result<LayerRef> {
         arity: Arity::new(o.n_in.0, o.n_out.0),
         driver: o.driver.map(|f| f.0),
         has_backward: o.has_backward,
+        reversible: o.reversible,
+        reverse_and_grad: o.reverse_and_grad,
     };
     Ok(leaf_printing(layer, o.sublayers_to_print.map(|l| l.0)))
 }
@@ -53,6 +61,8 @@ struct HostLayer {
     arity: Arity,
     driver: Option<HostFnRef>,
     has_backward: bool,
+    reversible: bool,
+    reverse_and_grad: bool,
 }
 
 impl HostLayer {
@@ -63,12 +73,24 @@ impl HostLayer {
         };
         let mut all = vec![HostValue::Text(method.into())];
         all.extend(args);
-        match driver.call(&all)? {
+        self.pair(method, driver.call(&all)?)
+    }
+    fn pair(&self, method: &str, value: HostValue) -> Result<[HostValue; 2]> {
+        match value {
             HostValue::List(v) => {
                 v.try_into().map_err(|v: Vec<_>| self.no_pair(method, &format!("{} values", v.len())))
             }
             other => Err(self.no_pair(method, other.what())),
         }
+    }
+    /// The inputs that a method gave.
+    fn reversed(&self, method: &str, xs: HostValue) -> Result<Vec<Tensor>> {
+        let xs = xs.into_tensors()?;
+        if xs.len() == self.arity.n_in {
+            return Ok(xs);
+        }
+        let (n, name, n_in) = (xs.len(), &self.name, self.arity.n_in);
+        Err(Error::new("ArityMismatch", format!("{method} of {name} returned {n} tensors, but nIn is {n_in}")))
     }
     fn no_pair(&self, method: &str, got: &str) -> Error {
         Error::new("Internal", format!("the driver of {} must return a pair from {method}, got {got}", self.name))
@@ -133,25 +155,63 @@ impl Leaf for HostLayer {
             key_value(c.key)?,
         ];
         let [dxs, dw] = self.call("backward", args)?;
-        let dxs = match dxs {
-            HostValue::List(v) => v,
-            HostValue::Null => Vec::new(),
-            one => vec![one],
-        };
-        let dxs = dxs
-            .into_iter()
-            .map(|g| match g {
-                HostValue::Null => Ok(None),
-                HostValue::Tensor(t) => Ok(Some(t)),
-                other => Err(Error::dtype(format!("backward returned {} as a gradient", other.what()))),
-            })
-            .collect::<Result<_>>()?;
-        let dw = match dw {
-            HostValue::Null => custom_gradient::zeros_like(c.w)?,
-            dw => dw.into_tree()?,
-        };
-        Ok((dxs, dw))
+        gradients("backward", dxs, dw, c.w)
     }
+    fn is_reversible(&self) -> bool {
+        self.reversible
+    }
+    fn reverse(&self, c: ReverseCall) -> Result<Vec<Tensor>> {
+        let args =
+            [list(c.ys), HostValue::tree(c.w), HostValue::tree(c.s), HostValue::tree(c.new_state), key_value(c.key)?];
+        let [xs, _] = self.call("reverse", args)?;
+        self.reversed("reverse", xs)
+    }
+    fn reverse_and_grad(&self, c: ReverseCall, cts: &[Option<Tensor>]) -> Result<Option<Gradients>> {
+        if !self.reverse_and_grad {
+            return Ok(None);
+        }
+        let or_zeros = |(ct, y): (&Option<Tensor>, &Tensor)| ct.clone().map_or_else(|| y.zeros_like(), Ok);
+        let cts = cts.iter().zip(c.ys).map(or_zeros).collect::<tallow_tensor::Result<Vec<_>>>()?;
+        let args = [
+            list(c.ys),
+            list(&cts),
+            HostValue::tree(c.w),
+            HostValue::tree(c.s),
+            HostValue::tree(c.new_state),
+            key_value(c.key)?,
+        ];
+        let [xs, grads] = self.call("reverseAndGrad", args)?;
+        let [dxs, dw] = self.pair("reverseAndGrad", grads)?;
+        let (of_xs, of_w) = gradients("reverseAndGrad", dxs, dw, c.w)?;
+        Ok(Some(Gradients { xs: self.reversed("reverseAndGrad", xs)?, of_xs, of_w }))
+    }
+}
+
+/// Gradients of inputs and weights as a method gave them; of weights that it says nothing about they are zeros.
+fn gradients(
+    method: &str,
+    dxs: HostValue,
+    dw: HostValue,
+    w: &Tree<Tensor>,
+) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
+    let dxs = match dxs {
+        HostValue::List(v) => v,
+        HostValue::Null => Vec::new(),
+        one => vec![one],
+    };
+    let dxs = dxs
+        .into_iter()
+        .map(|g| match g {
+            HostValue::Null => Ok(None),
+            HostValue::Tensor(t) => Ok(Some(t)),
+            other => Err(Error::dtype(format!("{method} returned {} as a gradient", other.what()))),
+        })
+        .collect::<Result<_>>()?;
+    let dw = match dw {
+        HostValue::Null => custom_gradient::zeros_like(w)?,
+        dw => dw.into_tree()?,
+    };
+    Ok((dxs, dw))
 }
 
 fn list(xs: &[Tensor]) -> HostValue {

@@ -2,7 +2,10 @@
 //!
 //! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
 //! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
-use crate::{Cx, Error, HostFnRef, InitCx, LayerNest, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View};
+use crate::{
+    reversible::{Reversal, Reversible},
+    Cx, Error, HostFnRef, InitCx, LayerNest, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View,
+};
 use parking_lot::Mutex;
 use std::{
     fmt::Debug,
@@ -179,7 +182,11 @@ pub trait Layer: Debug + Send + Sync {
     }
     /// Whether the layer brings its own backward pass.
     fn has_backward(&self) -> bool {
-        false
+        self.reversible().is_some()
+    }
+    /// How the layer runs backwards, if its inputs follow from its outputs.
+    fn reversible(&self) -> Option<&dyn Reversible> {
+        None
     }
     /// Whether it, or a layer below it, calls functions of the host language, which run on one thread only.
     fn calls_host(&self) -> bool {
@@ -308,6 +315,32 @@ pub struct BackwardCall<'a> {
     pub cotangents: &'a [Tensor],
 }
 
+/// What a reversible leaf goes back from.
+#[derive(Debug)]
+pub struct ReverseCall<'a> {
+    /// Outputs of the call.
+    pub ys: &'a [Tensor],
+    /// The leaf's weights.
+    pub w: &'a Tree<Tensor>,
+    /// The state the call began with.
+    pub s: &'a Tree<Tensor>,
+    /// The state it left.
+    pub new_state: &'a Tree<Tensor>,
+    /// The key of the call.
+    pub key: Key,
+}
+
+/// What a reversible leaf's own gradients are.
+#[derive(Debug)]
+pub struct Gradients {
+    /// Inputs of the call.
+    pub xs: Vec<Tensor>,
+    /// Their gradients; `None` where there is none.
+    pub of_xs: Vec<Option<Tensor>>,
+    /// Gradients of the weights, structured as these.
+    pub of_w: Tree<Tensor>,
+}
+
 /// A layer without sublayers: what most authors write. [`leaf`] makes a [`Layer`] of it.
 pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     /// The printed name.
@@ -385,6 +418,36 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
         let _ = call;
         Err(Error::new("Internal", "this layer has no backward of its own"))
     }
+    /// [`Leaf::forward`] again, for a backward pass: `left` is the state the first run left. A layer whose first run made a choice
+    /// that rounding could turn makes the same one from there.
+    ///
+    /// # Errors
+    /// Those of [`Leaf::forward`].
+    fn repeat(&self, call: Call, left: &Tree<Tensor>) -> Result<Output> {
+        let _ = left;
+        self.forward(call)
+    }
+    /// Whether inputs follow from outputs, by [`Leaf::reverse`].
+    fn is_reversible(&self) -> bool {
+        false
+    }
+    /// Inputs of a call, if `is_reversible`.
+    ///
+    /// # Errors
+    /// Outputs that do not fit.
+    fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
+        let _ = call;
+        Err(Error::new("Internal", "this layer is not reversible"))
+    }
+    /// Inputs of a call and gradients, if both are cheaper together; else `None`, and the call is reversed, repeated and
+    /// differentiated.
+    ///
+    /// # Errors
+    /// Outputs that do not fit.
+    fn reverse_and_grad(&self, call: ReverseCall, cts: &[Option<Tensor>]) -> Result<Option<Gradients>> {
+        let _ = (call, cts);
+        Ok(None)
+    }
 }
 
 /// A [`Leaf`] as a [`Layer`].
@@ -421,10 +484,15 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let w = cx.weights(self.base.id);
         let s = cx.state(self.base.id);
+        let left = cx.left(self.base.id);
+        let run = |call: Call| match left {
+            Some(left) => self.leaf.repeat(call, left),
+            None => self.leaf.forward(call),
+        };
         let out = if self.leaf.has_backward() && tallow_tensor::is_recording() {
-            crate::custom_gradient::forward(&self.leaf, &xs, w, &s, key)?
+            crate::custom_gradient::forward(&self.leaf, run, &xs, w, &s, key)?
         } else {
-            self.leaf.forward(Call { xs: &xs, w, s: &s, key })?
+            run(Call { xs: &xs, w, s: &s, key })?
         };
         if let Some(s) = out.state {
             cx.set_state(self.base.id, s);
@@ -442,7 +510,10 @@ impl<L: Leaf> Layer for LeafLayer<L> {
         self.leaf.open()
     }
     fn has_backward(&self) -> bool {
-        self.leaf.has_backward()
+        self.leaf.has_backward() || self.leaf.is_reversible()
+    }
+    fn reversible(&self) -> Option<&dyn Reversible> {
+        self.leaf.is_reversible().then_some(self)
     }
     fn calls_host(&self) -> bool {
         self.leaf.calls_host()
@@ -452,6 +523,31 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     }
     fn driver(&self) -> Option<&HostFnRef> {
         self.leaf.driver()
+    }
+}
+
+impl<L: Leaf> Reversible for LeafLayer<L> {
+    fn reverse(&self, r: &mut Reversal, ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let ([s, new_state], w) = (r.states(self.base.id), r.weights(self.base.id));
+        self.leaf.reverse(ReverseCall { ys: &ys, w: &w, s: &s, new_state: &new_state, key })
+    }
+    fn reverse_and_grad(
+        &self,
+        r: &mut Reversal,
+        ys: Vec<Tensor>,
+        cts: Vec<Option<Tensor>>,
+        key: Key,
+    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
+        let ([s, new_state], w) = (r.states(self.base.id), r.weights(self.base.id));
+        let call = ReverseCall { ys: &ys, w: &w, s: &s, new_state: &new_state, key };
+        match self.leaf.reverse_and_grad(call, &cts)? {
+            Some(found) => {
+                crate::custom_gradient::check(&found.of_xs, &found.xs, &found.of_w, &w)?;
+                r.add_gradients(self.base.id, found.of_w.leaves_in_place().into_iter().cloned())?;
+                Ok((found.xs, found.of_xs))
+            }
+            None => r.reverse_then_differentiate(self, ys, cts, key),
+        }
     }
 }
 

@@ -32,6 +32,7 @@ pub mod options;
 pub mod pooling;
 pub mod registry;
 pub mod research;
+pub mod reversible;
 pub mod rnn;
 pub mod sharding;
 
@@ -48,7 +49,8 @@ pub use fits::check_fits;
 pub use host::{HostFn, HostFnRef, HostValue};
 pub use initializers::Initializer;
 pub use layer::{
-    leaf, print, Arity, BackwardCall, Base, Call, Layer, LayerId, LayerRef, Leaf, Local, Output, ReplicaState, Sequence,
+    leaf, print, Arity, BackwardCall, Base, Call, Gradients, Layer, LayerId, LayerRef, Leaf, Local, Output,
+    ReplicaState, ReverseCall, Sequence,
 };
 pub use remat::Recompute;
 pub use spec::TensorSpec;

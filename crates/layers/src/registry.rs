@@ -37,6 +37,7 @@ static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::research::sparsity::LAYERS,
     crate::assert_shape::LAYERS,
     crate::research::position_encodings::LAYERS,
+    crate::reversible::LAYERS,
 ];
 static INITIALIZERS: &[&[Entry<Initializer>]] = &[crate::initializers::INITIALIZERS];
 static FUNCTIONS: &[&[Entry<HostValue>]] = &[

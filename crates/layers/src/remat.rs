@@ -27,6 +27,10 @@ impl Pack {
         let pack = Self(shapes.collect());
         (pack, leaves)
     }
+    /// The layer of each leaf, and the leaf's place in its tree.
+    pub(crate) fn places(&self) -> Vec<(LayerId, usize)> {
+        self.0.iter().flat_map(|(id, tree)| (0..tree.leaves_in_place().len()).map(|i| (*id, i))).collect()
+    }
     /// The trees, from leaves in the same order.
     ///
     /// # Errors

@@ -110,6 +110,8 @@ pub struct LayerInfo {
     pub n_out: u32,
     /// Whether it brings its own backward pass.
     pub has_backward: bool,
+    /// Whether its inputs follow from its outputs.
+    pub reversible: bool,
 }
 
 /// What does not change about a layer.
@@ -126,6 +128,7 @@ pub fn layer_info(env: Env, id: f64) -> Result<LayerInfo> {
             n_in: arity.n_in as u32,
             n_out: arity.n_out as u32,
             has_backward: layer.has_backward(),
+            reversible: layer.reversible().is_some(),
         })
     })
 }

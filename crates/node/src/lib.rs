@@ -16,6 +16,7 @@ mod host;
 mod layer;
 mod ops;
 mod random;
+mod reversible;
 mod training;
 mod wire;
 

@@ -70,7 +70,7 @@ pub(crate) fn flat(kind: &str, nests: Vec<LayerNest>) -> Result<Vec<LayerRef>> {
 }
 
 /// What layers in series take from the stack, and what they leave there for it.
-fn stack_arity(layers: &[LayerRef]) -> Arity {
+pub(crate) fn stack_arity(layers: &[LayerRef]) -> Arity {
     let (mut n_in, mut have) = (0, 0);
     for layer in layers {
         let a = layer.arity();

@@ -27,6 +27,7 @@ pub use reductions::{
     arg_max, log_softmax, log_sum_exp, mean, softmax, ArgMaxOptions, LogSoftmaxOptions, LogSumExpOptions, MaxOptions,
     MeanOptions, MinOptions, SoftmaxOptions, SumOptions,
 };
+pub(crate) use shaping::print_shapes;
 pub use shaping::{
     flatten, negate, print_shape, stop_gradient, threshold_to_binary, to_float, FlattenOptions, NegateOptions,
     PrintShapeOptions, StopGradientOptions, ThresholdToBinaryOptions, ToFloatOptions,
@@ -93,9 +94,9 @@ pub const FUNCTIONS: &[Entry<HostValue>] = &[
 ];
 
 /// A tuple as Python writes it, which some of Trax's names contain.
-pub(crate) fn python_tuple(shape: &[usize]) -> String {
+pub(crate) fn python_tuple<T: ToString>(shape: &[T]) -> String {
     match shape {
-        [n] => format!("({n},)"),
-        _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+        [n] => format!("({},)", n.to_string()),
+        _ => format!("({})", shape.iter().map(T::to_string).collect::<Vec<_>>().join(", ")),
     }
 }

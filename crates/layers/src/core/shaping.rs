@@ -56,6 +56,13 @@ options! {
     pub struct StopGradientOptions for "StopGradient" () {}
 }
 
+/// Writes a line with shapes and dtypes to standard output.
+pub(crate) fn print_shapes(msg: &str, xs: &[Tensor]) {
+    let shapes: Vec<String> = xs.iter().map(|x| format!("{}[{}]", super::python_tuple(x.shape()), x.dtype())).collect();
+    // A closed standard output is no reason to fail.
+    let _ = writeln!(std::io::stdout(), "PrintShape: {msg}: [{}]", shapes.join(", "));
+}
+
 /// Prints the shapes of its inputs.
 pub fn print_shape(n_in: usize, msg: String) -> LayerRef {
     pure_layer(
@@ -64,10 +71,7 @@ pub fn print_shape(n_in: usize, msg: String) -> LayerRef {
         n_in,
         |s| Ok(s.to_vec()),
         move |xs| {
-            let shapes: Vec<String> =
-                xs.iter().map(|x| format!("{}[{}]", super::python_tuple(x.shape()), x.dtype())).collect();
-            // A closed standard output is no reason to fail.
-            let _ = writeln!(std::io::stdout(), "PrintShape: {msg}: [{}]", shapes.join(", "));
+            print_shapes(&msg, xs);
             Ok(xs.to_vec())
         },
     )

@@ -15,6 +15,7 @@ mod deconvolution;
 mod metrics;
 mod normalization;
 mod position_encodings;
+mod reversible;
 mod pooling;
 mod rnn;
 mod sparsity;
@@ -40,6 +41,7 @@ fn cases() -> Vec<Case> {
         assert_shape::cases(),
         attention::cases(),
         position_encodings::cases(),
+        reversible::cases(),
     ]
     .into_iter()
     .flatten()

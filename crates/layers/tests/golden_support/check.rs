@@ -6,8 +6,8 @@ use super::{
 use serde_json::Value;
 use std::collections::HashMap;
 use tallow_layers::{
-    init, load_state, load_weights, print, pure_fn, signature, view_state, view_weights, HostValue, LayerRef, Store,
-    TensorSpec, Tree,
+    init, load_state, load_weights, print, pure_fn, reversible::reverse_and_grad, signature, view_state, view_weights,
+    HostValue, LayerRef, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{
     backward, no_grad,
@@ -117,7 +117,7 @@ fn gradients(
     let xs: Vec<Tensor> = inputs.iter().map(variable).collect();
     let w = w.map(&mut |t| variable(t));
     let weights = load_weights(layer, &w)?;
-    let (ys, _) = pure_fn(layer, xs.clone(), &weights, state.clone(), key)?;
+    let (ys, new_state) = pure_fn(layer, xs.clone(), &weights, state.clone(), key)?;
     let cotangents = names(&grad["cotangents"]);
     if cotangents.len() != ys.len() {
         return wrong(format!("{} cotangents for {} outputs", cotangents.len(), ys.len()));
@@ -127,6 +127,13 @@ fn gradients(
         .zip(&cotangents)
         .filter_map(|(y, ct)| Some((y.clone(), case.tensors[ct.as_ref()?].clone())))
         .collect();
+    if grad.get("reconstructed").is_some() {
+        let given = |name: &Option<String>| name.as_ref().map(|n| case.tensors[n].clone());
+        let outputs = ys.iter().map(Tensor::detach).collect();
+        let cts = cotangents.iter().map(given).collect();
+        let (back, ..) = reverse_and_grad(layer, outputs, cts, &weights, state.clone(), new_state, key)?;
+        close_all("input from outputs", &back, &tensors(case, &grad["reconstructed"])?, tolerance(&case.json["tol"]))?;
+    }
     let w = leaves(&w);
     let tracked: Vec<Tensor> = xs.iter().chain(&w).filter(|t| t.is_tracked()).cloned().collect();
     let mut found = backward(&seeds, &tracked, false)?.into_iter();

@@ -1,0 +1,47 @@
+//! Two tensors joined, twice.
+use crate::{leaf, options, Arity, Call, Error, LayerRef, Leaf, Output, Result, ReverseCall, TensorSpec};
+use tallow_tensor::Tensor;
+
+options! {
+    /// Joins two tensors on the last axis, and gives the result twice.
+    ///
+    /// `(x, y) -> ([x, y], [x, y])`. Shapes: two of `[..., n]`, alike, to two of `[..., 2n]`. No weights, no state; the same in every mode.
+    /// Errors: `ShapeMismatch` unless both have the same shape and dtype, without which the way back would be unknown.
+    pub struct ReversibleConcatenatePairOptions for "ReversibleConcatenatePair" () {}
+}
+
+#[derive(Debug, Clone)]
+struct ConcatenatePair;
+
+pub(super) fn build(_: ReversibleConcatenatePairOptions) -> Result<LayerRef> {
+    Ok(leaf(ConcatenatePair))
+}
+
+impl Leaf for ConcatenatePair {
+    fn name(&self) -> String {
+        "ReversibleConcatenatePair".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(2, 2)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let [x, y] = [&inputs[0], &inputs[1]];
+        if x != y || x.rank() == 0 {
+            return Err(Error::shape(format!("expected two tensors alike, with a last axis, got {x} and {y}")));
+        }
+        let mut shape = x.shape.clone();
+        shape[x.rank() - 1] *= 2;
+        Ok(vec![x.with_shape(shape); 2])
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let pair = Tensor::concat(call.xs, -1)?;
+        Ok(vec![pair.clone(), pair].into())
+    }
+    fn is_reversible(&self) -> bool {
+        true
+    }
+    fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
+        Ok(call.ys[0].split(2, -1)?)
+    }
+}

@@ -1,0 +1,151 @@
+//! One half of a reversible residual block.
+use super::{Reversal, Reversible};
+use crate::{
+    combinators::{flat, serial},
+    options, Arity, Base, Cx, Error, InitCx, Layer, LayerArg, LayerList, LayerRef, Rebuild, Result, TensorSpec,
+};
+use std::sync::Arc;
+use tallow_tensor::{random::Key, Tensor};
+
+options! {
+    /// Adds to the first input what layers compute from the others, which pass.
+    ///
+    /// `(a, ...context) -> (a + f(context), ...context)` where `f` is the residual layers in series and then `attentionLayer`, if
+    /// there is one, on the stack they leave. As `a` is the output less `f(context)`, nothing need be remembered for the backward
+    /// pass. The attention layer stands apart because it may have to keep a choice made in the forward pass, such as the buckets
+    /// of LSH attention: its state is the one the forward pass left when it is repeated.
+    /// Shapes: `a` and `f(context)` are alike; `nIn = nOut` is one more than the residual layers and the attention need.
+    /// Weights and state: `(residual layers,)` or `(residual layers, attention layer)`.
+    /// Errors: `ShapeMismatch` or `DTypeMismatch` when the sum would not look like `a`.
+    /// Source: Gomez et al. 2017, arXiv:1707.04585; Kitaev et al. 2020, arXiv:2001.04451.
+    pub struct ReversibleHalfResidualOptions for "ReversibleHalfResidual" () ...("residualLayers") {
+        /// Layers, or nested lists of them.
+        residual_layers "residualLayers": LayerList = LayerList::default(),
+        /// Layer after them.
+        attention_layer "attentionLayer": Option<LayerArg> = None,
+        /// Printed name.
+        name "name": String = "ReversibleHalfResidual".into(),
+    }
+}
+
+#[derive(Debug)]
+struct HalfResidual {
+    base: Base,
+    layers: Vec<LayerRef>,
+    n: usize,
+}
+
+pub(super) fn build(o: ReversibleHalfResidualOptions) -> Result<LayerRef> {
+    let layers = flat("ReversibleHalfResidual", o.residual_layers.0)?;
+    Ok(make(o.name, layers, o.attention_layer.map(|l| l.0)))
+}
+
+/// Adds to the first input what `residual_layers` and then `attention_layer` compute from the others.
+pub fn half_residual(residual_layers: Vec<LayerRef>, attention_layer: Option<LayerRef>) -> LayerRef {
+    make("ReversibleHalfResidual".into(), residual_layers, attention_layer)
+}
+
+fn make(name: String, residual_layers: Vec<LayerRef>, attention_layer: Option<LayerRef>) -> LayerRef {
+    let mut layers = vec![serial(residual_layers)];
+    layers.extend(attention_layer);
+    // As in Trax; not the same as the needs of a `Serial`, since what the layers leave may exceed what they took.
+    let (mut need, mut total) = (0, 0);
+    for Arity { n_in, n_out } in layers.iter().map(|l| l.arity()) {
+        total += n_in as isize;
+        need = need.max(total);
+        total -= n_out as isize;
+    }
+    Arc::new(HalfResidual { base: Base::new(name), layers, n: need as usize + 1 })
+}
+
+impl HalfResidual {
+    fn residual(&self, cx: &mut Cx, context: Vec<Tensor>, key: Key) -> Result<Tensor> {
+        let stack = cx.apply_stack(&self.layers, context, key)?;
+        stack.into_iter().next().ok_or_else(nothing)
+    }
+}
+
+fn nothing() -> Error {
+    Error::new("ArityMismatch", "the residual layers leave nothing")
+}
+
+/// Refuses a residual that the accumulator could not be rid of again.
+fn check_like(accumulator: &TensorSpec, residual: &TensorSpec) -> Result<()> {
+    if residual.shape != accumulator.shape {
+        return Err(Error::shape(format!("the residual is {residual}, but is added to {accumulator}")));
+    }
+    if residual.dtype.promote(accumulator.dtype) != accumulator.dtype {
+        return Err(Error::dtype(format!(
+            "the residual is {residual}, which {accumulator} does not hold; cast one of them"
+        )));
+    }
+    Ok(())
+}
+
+impl Layer for HalfResidual {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(self.n, self.n)
+    }
+    fn open(&self) -> bool {
+        true
+    }
+    fn sublayers(&self) -> &[LayerRef] {
+        &self.layers
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let stack = crate::stack_signature(&self.layers, &inputs[1..])?;
+        check_like(&inputs[0], stack.first().ok_or_else(nothing)?)?;
+        Ok(inputs.to_vec())
+    }
+    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
+        let stack = cx.init_stack(&self.layers, &inputs[1..])?;
+        check_like(&inputs[0], stack.first().ok_or_else(nothing)?)
+    }
+    fn forward(&self, cx: &mut Cx, mut xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let residual = self.residual(cx, xs[1..].to_vec(), key)?;
+        check_like(&TensorSpec::of(&xs[0]), &TensorSpec::of(&residual))?;
+        xs[0] = xs[0].add(&residual)?;
+        Ok(xs)
+    }
+    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
+        Arc::new(Self { base: self.base.rebuilt(r), layers: r.layers(&self.layers), n: self.n })
+    }
+    fn reversible(&self) -> Option<&dyn Reversible> {
+        Some(self)
+    }
+}
+
+impl Reversible for HalfResidual {
+    fn reverse(&self, r: &mut Reversal, mut ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let residual = r.repeat(|cx| Ok(vec![self.residual(cx, ys[1..].to_vec(), key)?]))?;
+        ys[0] = ys[0].sub(&residual[0])?;
+        Ok(ys)
+    }
+    fn reverse_and_grad(
+        &self,
+        r: &mut Reversal,
+        ys: Vec<Tensor>,
+        mut cts: Vec<Option<Tensor>>,
+        key: Key,
+    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
+        let mut ys = ys.into_iter();
+        let sum = ys.next().ok_or_else(|| Error::new("ArityMismatch", "there is no output to reverse"))?;
+        let context: Vec<Tensor> = ys.collect();
+        let (accumulator, grads) = r.differentiate(
+            &context,
+            vec![cts.first().cloned().flatten()],
+            |cx, context| Ok(vec![self.residual(cx, context, key)?]),
+            |residual| Ok(sum.sub(&residual[0])?),
+        )?;
+        for (ct, grad) in cts[1..].iter_mut().zip(grads) {
+            *ct = match (ct.take(), grad) {
+                (Some(ct), Some(grad)) => Some(ct.add(&grad)?),
+                (ct, grad) => ct.or(grad),
+            };
+        }
+        Ok(([vec![accumulator], context].concat(), cts))
+    }
+}

@@ -1,0 +1,264 @@
+//! What a backward pass without remembered inputs runs in.
+use crate::{Cx, Error, Layer, LayerId, LayerRef, Phase, Result, Store, TensorSpec, Tree};
+use std::collections::{HashMap, HashSet};
+use tallow_tensor::{backward, no_grad, random::Key, recording, Tensor};
+
+/// A layer whose inputs follow from its outputs.
+pub trait Reversible: Layer {
+    /// Inputs of a call from its outputs. Sublayers are reversed by [`Reversal::reverse`].
+    ///
+    /// # Errors
+    /// Outputs that do not fit.
+    fn reverse(&self, r: &mut Reversal, ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>>;
+    /// Inputs of a call from its outputs, and their gradients from those of the outputs; `None` where there is none. Gradients
+    /// of weights go into `r`.
+    ///
+    /// By default the call is reversed, and then repeated and differentiated.
+    ///
+    /// # Errors
+    /// Outputs that do not fit.
+    fn reverse_and_grad(
+        &self,
+        r: &mut Reversal,
+        ys: Vec<Tensor>,
+        cts: Vec<Option<Tensor>>,
+        key: Key,
+    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
+        r.reverse_then_differentiate(self, ys, cts, key)
+    }
+    /// The layers that this one runs one after another on the stack, if that is all it does.
+    fn chain(&self) -> Option<&[LayerRef]> {
+        None
+    }
+}
+
+/// State that one call of a layer began with and left.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Passage {
+    pub(super) before: Store,
+    pub(super) after: Store,
+}
+
+/// The passages of calls that a backward pass will reverse, in the order of the calls.
+#[derive(Debug, Default)]
+pub(super) struct Log(Vec<Passage>);
+
+impl Log {
+    /// Runs a reversible layer as [`Cx::apply`] does, and remembers the states it went through.
+    pub(super) fn apply(&mut self, cx: &mut Cx, layer: &LayerRef, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        if let Some(chain) = layer.reversible().and_then(Reversible::chain) {
+            return cx.apply_as(layer, xs, |cx, xs| {
+                cx.apply_stack_by(chain, xs, key, |cx, l, xs, k| self.apply(cx, l, xs, k))
+            });
+        }
+        let ids = instances(layer);
+        let of = |cx: &Cx| ids.iter().filter_map(|id| Some((*id, cx.state.get(id)?.clone()))).collect();
+        let before = of(cx);
+        let ys = cx.apply(layer, xs, key)?;
+        self.0.push(Passage { before, after: of(cx) });
+        Ok(ys)
+    }
+}
+
+/// The identities of a layer and of everything below it.
+pub(super) fn instances(layer: &LayerRef) -> Vec<LayerId> {
+    let mut ids = Vec::new();
+    crate::for_each_instance(layer, &mut |l| ids.push(l.base().id));
+    ids
+}
+
+/// The states that calls went through.
+enum Passages<'a> {
+    /// Of each call on its own; what is left of them.
+    Each(&'a [Passage]),
+    /// Of all calls together.
+    Whole(&'a Passage),
+}
+
+/// A leaf of a layer's weights: the layer, and the place among its leaves.
+pub(super) type Place = (LayerId, usize);
+
+/// What reversible layers are reversed in: the weights and states of the calls, and the gradients of weights found so far.
+pub struct Reversal<'a> {
+    weights: &'a Store,
+    /// Weights that no gradient is wanted of.
+    constants: HashSet<Place>,
+    passages: Passages<'a>,
+    /// The call that is being reversed: the states it went through, and the layers it ran.
+    current: Passage,
+    ids: Vec<LayerId>,
+    grads: HashMap<Place, Tensor>,
+}
+
+impl<'a> Reversal<'a> {
+    fn new(weights: &'a Store, constants: HashSet<Place>, passages: Passages<'a>) -> Self {
+        Self { weights, constants, passages, current: Passage::default(), ids: Vec::new(), grads: HashMap::new() }
+    }
+    /// Goes back through logged calls.
+    pub(super) fn of_log(weights: &'a Store, constants: HashSet<Place>, log: &'a Log) -> Self {
+        Self::new(weights, constants, Passages::Each(&log.0))
+    }
+    /// Goes back through calls that together led from one state to another.
+    pub(super) fn of_whole(weights: &'a Store, passage: &'a Passage) -> Self {
+        Self::new(weights, HashSet::new(), Passages::Whole(passage))
+    }
+    /// Gradients of the weights that were used.
+    pub(super) fn into_gradients(self) -> HashMap<Place, Tensor> {
+        self.grads
+    }
+    /// Goes on to the call before, unless `layer` is a chain, whose layers have calls of their own.
+    fn enter<'l>(&mut self, layer: &'l LayerRef) -> Result<&'l dyn Reversible> {
+        let reversible = layer.reversible().ok_or_else(|| not_reversible(layer))?;
+        if reversible.chain().is_none() {
+            let passage = match &mut self.passages {
+                Passages::Whole(passage) => passage,
+                Passages::Each(rest) => {
+                    let missing = || Error::new("Internal", "more calls are reversed than were made");
+                    let (last, before) = rest.split_last().ok_or_else(missing)?;
+                    *rest = before;
+                    last
+                }
+            };
+            self.current = passage.clone();
+            self.ids = instances(layer);
+        }
+        Ok(reversible)
+    }
+    /// Own state that the call now being reversed began with and left.
+    pub(crate) fn states(&self, id: LayerId) -> [Tree<Tensor>; 2] {
+        [&self.current.before, &self.current.after].map(|s| s.get(&id).cloned().unwrap_or(Tree::EMPTY))
+    }
+    /// Own weights of a layer.
+    pub(crate) fn weights(&self, id: LayerId) -> Tree<Tensor> {
+        self.weights.get(&id).cloned().unwrap_or(Tree::EMPTY)
+    }
+    /// Adds to the gradients of a layer's own weights, leaf by leaf.
+    pub(crate) fn add_gradients(&mut self, id: LayerId, grads: impl IntoIterator<Item = Tensor>) -> Result<()> {
+        grads.into_iter().enumerate().try_for_each(|(i, grad)| self.add((id, i), grad))
+    }
+    fn add(&mut self, place: Place, grad: Tensor) -> Result<()> {
+        let sum = match self.grads.remove(&place) {
+            Some(sum) => sum.add(&grad)?,
+            None => grad,
+        };
+        self.grads.insert(place, sum);
+        Ok(())
+    }
+    /// The weights of the current call, those that gradients are wanted of as variables.
+    fn variables(&self) -> (Store, Vec<(Place, Tensor)>) {
+        let mut used = Vec::new();
+        let store = self.ids.iter().filter_map(|&id| {
+            let mut place = 0;
+            let tree = self.weights.get(&id)?.map(&mut |t| {
+                place += 1;
+                if !t.dtype().is_float() || self.constants.contains(&(id, place - 1)) {
+                    return t.clone();
+                }
+                let t = t.variable();
+                used.push(((id, place - 1), t.clone()));
+                t
+            });
+            Some((id, tree))
+        });
+        (store.collect(), used)
+    }
+    /// Reverses a call of `layer`: inputs from outputs. Outputs beyond those of the layer stay behind its inputs.
+    ///
+    /// # Errors
+    /// Those of the layer, with its path; `InvalidOption` if it is not reversible.
+    pub fn reverse(&mut self, layer: &LayerRef, mut ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let specs = ys.iter().map(TensorSpec::of).collect();
+        let rest = ys.split_off(layer.arity().n_out.min(ys.len()));
+        let mut xs = named(layer, specs, self.enter(layer).and_then(|l| l.reverse(self, ys, key)))?;
+        xs.extend(rest);
+        Ok(xs)
+    }
+    /// Reverses a call of `layer`: inputs from outputs, gradients of inputs from those of outputs.
+    ///
+    /// # Errors
+    /// Those of the layer, with its path; `InvalidOption` if it is not reversible.
+    pub fn reverse_and_grad(
+        &mut self,
+        layer: &LayerRef,
+        mut ys: Vec<Tensor>,
+        mut cts: Vec<Option<Tensor>>,
+        key: Key,
+    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
+        tallow_tensor::cancel::check()?;
+        let specs = ys.iter().map(TensorSpec::of).collect();
+        let n = layer.arity().n_out.min(ys.len());
+        cts.resize(ys.len(), None);
+        let (rest, rest_cts) = (ys.split_off(n), cts.split_off(n));
+        let found = self.enter(layer).and_then(|l| l.reverse_and_grad(self, ys, cts, key));
+        let (mut xs, mut grads) = named(layer, specs, found)?;
+        grads.resize(xs.len(), None);
+        xs.extend(rest);
+        grads.extend(rest_cts);
+        Ok((xs, grads))
+    }
+    /// Reverses a call, repeats and differentiates it: what [`Reversible::reverse_and_grad`] does by default.
+    pub(crate) fn reverse_then_differentiate<L: Reversible + ?Sized>(
+        &mut self,
+        layer: &L,
+        ys: Vec<Tensor>,
+        cts: Vec<Option<Tensor>>,
+        key: Key,
+    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
+        let xs = layer.reverse(self, ys, key)?;
+        let (_, grads) = self.differentiate(&xs, cts, |cx, xs| layer.forward(cx, xs, key), |_| Ok(()))?;
+        Ok((xs, grads))
+    }
+    /// Repeats a call without recording it: `f` runs from the state the call began with.
+    ///
+    /// # Errors
+    /// Those of `f`.
+    pub fn repeat(&self, f: impl FnOnce(&mut Cx) -> Result<Vec<Tensor>>) -> Result<Vec<Tensor>> {
+        no_grad(|| f(&mut Cx::repeating(self.weights, self.current.before.clone(), &self.current.after)))
+    }
+    /// Repeats a call and differentiates it: outputs of `f`, and gradients of `xs`; those of weights are added up here.
+    ///
+    /// `cts` are the cotangents of the outputs. `between` is given the outputs before gradients are computed, when it may
+    /// still free what is not needed then.
+    ///
+    /// # Errors
+    /// Those of `f` and `between`.
+    pub fn differentiate<T>(
+        &mut self,
+        xs: &[Tensor],
+        cts: Vec<Option<Tensor>>,
+        f: impl FnOnce(&mut Cx, Vec<Tensor>) -> Result<Vec<Tensor>>,
+        between: impl FnOnce(&[Tensor]) -> Result<T>,
+    ) -> Result<(T, Vec<Option<Tensor>>)> {
+        if cts.iter().all(Option::is_none) {
+            let ys = self.repeat(|cx| f(cx, xs.to_vec()))?;
+            return Ok((between(&ys)?, vec![None; xs.len()]));
+        }
+        let variable = |t: &Tensor| if t.dtype().is_float() { t.variable() } else { t.detach() };
+        let xs: Vec<Tensor> = xs.iter().map(variable).collect();
+        let (weights, used) = self.variables();
+        let mut cx = Cx::repeating(&weights, self.current.before.clone(), &self.current.after);
+        let ys = recording(|| f(&mut cx, xs.clone()))?;
+        drop(cx);
+        let done = between(&ys.iter().map(Tensor::detach).collect::<Vec<_>>())?;
+        let seeds: Vec<_> = ys.into_iter().zip(cts).filter_map(|(y, ct)| Some((y, ct?))).collect();
+        let floats = xs.iter().filter(|t| t.is_tracked());
+        let wrt: Vec<Tensor> = floats.chain(used.iter().map(|(_, t)| t)).cloned().collect();
+        let mut found = backward(&seeds, &wrt, false)?.into_iter();
+        let grads = xs.iter().map(|t| if t.is_tracked() { found.next() } else { None }).collect();
+        for ((place, _), grad) in used.into_iter().zip(found) {
+            self.add(place, grad)?;
+        }
+        Ok((done, grads))
+    }
+}
+
+/// The layer's name added to an error.
+fn named<T>(layer: &LayerRef, specs: Vec<TensorSpec>, result: Result<T>) -> Result<T> {
+    result.map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Backward, || specs))
+}
+
+/// The error for a layer that must be reversible and is not.
+pub(super) fn not_reversible(layer: &LayerRef) -> Error {
+    let name = &layer.base().name;
+    Error::option(format!("{name} is not reversible; put it into a ReversibleHalfResidual"))
+}

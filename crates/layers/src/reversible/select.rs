@@ -1,0 +1,78 @@
+//! Copying and reordering the stack, so that nothing is lost.
+use crate::{leaf, options, Arity, Call, Count, Error, LayerRef, Leaf, Output, Result, ReverseCall, Shape, TensorSpec};
+use tallow_tensor::Tensor;
+
+options! {
+    /// Copies or reorders stack items and drops none: output `k` is input `indices[k]`.
+    ///
+    /// Shapes: those of the selected inputs. No weights, no state; the same in every mode.
+    /// Errors: `InvalidOption` unless each of the `nIn` inputs is selected.
+    pub struct ReversibleSelectOptions for "ReversibleSelect" ("indices") {
+        /// Positions from the top of the stack.
+        indices "indices": Shape,
+        /// How many items the selected ones replace; by default the highest index and one.
+        n_in "nIn": Option<Count> = None,
+        /// Printed name; by default `ReversibleSelect` with the indices.
+        name "name": Option<String> = None,
+    }
+}
+options! {
+    /// Exchanges the top two stack items.
+    ///
+    /// Shapes: any two inputs, in the other order. No weights, no state; the same in every mode.
+    pub struct ReversibleSwapOptions for "ReversibleSwap" () {}
+}
+
+#[derive(Debug, Clone)]
+struct Select {
+    name: String,
+    /// The input that each output is.
+    indices: Vec<usize>,
+    /// An output that each input is.
+    origins: Vec<usize>,
+}
+
+pub(super) fn build(o: ReversibleSelectOptions) -> Result<LayerRef> {
+    let indices = o.indices.0;
+    let n_in = o.n_in.map_or_else(|| indices.iter().max().map_or(0, |&i| i + 1), |n| n.0);
+    if let Some(i) = indices.iter().find(|&&i| i >= n_in) {
+        return Err(Error::option(format!("ReversibleSelect: index {i} is outside the {n_in} items it takes")));
+    }
+    let origin = |i| {
+        let lost = || Error::option(format!("ReversibleSelect: input {i} is not in {indices:?}, so it would be lost"));
+        indices.iter().position(|&k| k == i).ok_or_else(lost)
+    };
+    let origins = (0..n_in).map(origin).collect::<Result<_>>()?;
+    let name = o.name.unwrap_or_else(|| format!("ReversibleSelect{indices:?}").replace(' ', ""));
+    Ok(leaf(Select { name, indices, origins }))
+}
+
+/// Exchanges the top two stack items.
+pub fn reversible_swap() -> LayerRef {
+    leaf(Select { name: "ReversibleSwap".into(), indices: vec![1, 0], origins: vec![1, 0] })
+}
+
+fn pick<T: Clone>(items: &[T], indices: &[usize]) -> Vec<T> {
+    indices.iter().map(|&i| items[i].clone()).collect()
+}
+
+impl Leaf for Select {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(self.origins.len(), self.indices.len())
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        Ok(pick(inputs, &self.indices))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        Ok(pick(call.xs, &self.indices).into())
+    }
+    fn is_reversible(&self) -> bool {
+        true
+    }
+    fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
+        Ok(pick(call.ys, &self.origins))
+    }
+}

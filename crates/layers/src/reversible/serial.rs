@@ -1,0 +1,101 @@
+//! Reversible layers one after another.
+use super::{cut::check_reversible, Reversal, Reversible};
+use crate::{
+    combinators::{flat, stack_arity},
+    options, Arity, Base, Cx, InitCx, Layer, LayerList, LayerRef, Phase, Rebuild, Result, TensorSpec,
+};
+use std::sync::Arc;
+use tallow_tensor::{random::Key, Tensor};
+
+options! {
+    /// Applies reversible layers one after another, over a stack, and keeps nothing but the outputs for the backward pass.
+    ///
+    /// Like `Serial` in outputs, weights, state and keys. Its backward pass computes the activations between the layers anew, from
+    /// the last to the first, with the dropout of the forward pass and the state each call began with; gradients are those of
+    /// `Serial` but for rounding. It costs about one more forward pass. State is a constant to gradients.
+    /// Shapes: `nIn` is what the layers need of the stack below them, `nOut` what they leave; further inputs stay behind the outputs.
+    /// Weights and state: one element per layer. Memory for activations does not grow with the number of layers.
+    /// Errors: `InvalidOption` for a layer that is not reversible; `ArityMismatch` for too few inputs.
+    /// Source: Gomez et al. 2017, arXiv:1707.04585.
+    pub struct ReversibleSerialOptions for "ReversibleSerial" () ...("sublayers") {
+        /// Reversible layers, or nested lists of them.
+        sublayers "sublayers": LayerList = LayerList::default(),
+    }
+}
+
+#[derive(Debug)]
+struct ReversibleSerial {
+    base: Base,
+    layers: Vec<LayerRef>,
+    arity: Arity,
+}
+
+pub(super) fn build(o: ReversibleSerialOptions) -> Result<LayerRef> {
+    reversible_serial(flat("ReversibleSerial", o.sublayers.0)?)
+}
+
+/// Reversible layers one after another.
+///
+/// # Errors
+/// `InvalidOption`, with the path to it, for a layer that is not reversible.
+pub fn reversible_serial(layers: Vec<LayerRef>) -> Result<LayerRef> {
+    let base = Base::new("ReversibleSerial");
+    for (i, layer) in layers.iter().enumerate() {
+        check_reversible(layer).map_err(|e| {
+            let within = |e: crate::Error, base: &Base| e.within(&base.name, base.id, Phase::Build, Vec::new);
+            within(within(e.about(&format!("sublayer {i}")), layer.base()), &base)
+        })?;
+    }
+    let arity = if layers.is_empty() { Arity::ONE } else { stack_arity(&layers) };
+    Ok(Arc::new(ReversibleSerial { base, layers, arity }))
+}
+
+impl Layer for ReversibleSerial {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+    fn arity(&self) -> Arity {
+        self.arity
+    }
+    fn open(&self) -> bool {
+        true
+    }
+    fn sublayers(&self) -> &[LayerRef] {
+        &self.layers
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        crate::stack_signature(&self.layers, inputs)
+    }
+    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
+        cx.init_stack(&self.layers, inputs).map(drop)
+    }
+    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        cx.apply_stack(&self.layers, xs, key)
+    }
+    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
+        Arc::new(Self { base: self.base.rebuilt(r), layers: r.layers(&self.layers), arity: self.arity })
+    }
+    fn reversible(&self) -> Option<&dyn Reversible> {
+        Some(self)
+    }
+}
+
+impl Reversible for ReversibleSerial {
+    fn reverse(&self, r: &mut Reversal, ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let calls = self.layers.iter().zip(key.split(self.layers.len())).rev();
+        calls.into_iter().try_fold(ys, |stack, (layer, key)| r.reverse(layer, stack, key))
+    }
+    fn reverse_and_grad(
+        &self,
+        r: &mut Reversal,
+        ys: Vec<Tensor>,
+        cts: Vec<Option<Tensor>>,
+        key: Key,
+    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
+        let calls = self.layers.iter().zip(key.split(self.layers.len())).rev();
+        calls.into_iter().try_fold((ys, cts), |(stack, cts), (layer, key)| r.reverse_and_grad(layer, stack, cts, key))
+    }
+    fn chain(&self) -> Option<&[LayerRef]> {
+        Some(&self.layers)
+    }
+}

@@ -1,0 +1,7 @@
+/**
+ * Names of Trax's module `reversible`.
+ *
+ * @module
+ */
+export * from './generated/reversible.js';
+export { ReversibleLayer } from './reversibleLayer.js';

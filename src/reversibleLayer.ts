@@ -1,0 +1,125 @@
+/**
+ * Layers whose inputs follow from their outputs, as a class.
+ *
+ * @module
+ */
+import { vjp } from './gradients.js';
+import { Adopted, backwards, classes, drivers, Layer, type LayerOptions, type LayerOutputs, listOf, unwrap, words } from './layer.js';
+import { native } from './native.js';
+import { type Key } from './random.js';
+import { type Tensor } from './tensor.js';
+import { decode, encode, type Nest } from './wire.js';
+
+let idOf: (layer: ReversibleLayer) => number | null;
+
+/**
+ * A layer whose inputs follow from its outputs: all layers of the module `reversible`, and classes that extend this one with
+ * `forward` and `reverse` (and `initWeightsAndState`, `reverseAndGrad` where needed).
+ *
+ * In a {@link ReversibleSerial} it keeps nothing for the backward pass. `reverse` must give the inputs to float rounding.
+ *
+ * @example
+ * ```ts
+ * class Rotate extends tl.ReversibleLayer {
+ *   constructor() { super({ nIn: 2, nOut: 2 }); }
+ *   override forward([x, y]: tl.Tensor[]) { return [y!.neg(), x!]; }
+ *   override reverse([x, y]: tl.Tensor[]) { return [y!, x!.neg()]; }
+ * }
+ * ```
+ */
+export class ReversibleLayer extends Layer {
+  /** The native id of a layer that is none of the host's. */
+  readonly #native: number | null = null;
+
+  constructor(options: LayerOptions = {}) {
+    const own = new.target.prototype.reverseAndGrad !== ReversibleLayer.prototype.reverseAndGrad;
+    super(options instanceof Adopted ? options : ({ ...options, reversible: true, reverseAndGrad: own } as LayerOptions));
+    if (options instanceof Adopted) this.#native = options.id;
+  }
+
+  static {
+    backwards.add(ReversibleLayer.prototype.backward);
+    idOf = (layer) => layer.#native;
+    classes.reversible = ReversibleLayer as new (options: Adopted) => Layer;
+  }
+
+  /**
+   * Inputs of a call from its outputs; the method that a class defines.
+   *
+   * @param output - the outputs: one tensor, or an array
+   * @param weights - weights of the call
+   * @param state - state the call began with
+   * @param newState - state it left
+   * @param rng - key of the call
+   * @throws `TypeError` for a class that does not define it; `LayerError` for outputs that do not fit
+   */
+  reverse(output: LayerOutputs, weights: Nest = [], state: Nest = [], newState: Nest = [], rng: Key | null = null): Tensor | readonly Tensor[] {
+    const id = idOf(this);
+    if (id === null) {
+      throw new TypeError(`${this.name} does not define reverse(output)`);
+    }
+    const call = encode([listOf<Tensor>(output), null, weights, state, newState]);
+    const [xs] = decode(native.layerReverse(id, call, words(rng))) as [Tensor[]];
+    return unwrap(xs);
+  }
+
+  /**
+   * Inputs of a call from its outputs, and gradients from those of the outputs. By default the call is reversed, repeated and
+   * differentiated; a class may define it where both are cheaper together.
+   *
+   * @param output - the outputs: one tensor, or an array
+   * @param grad - their gradients
+   * @param weights - weights of the call
+   * @param state - state the call began with
+   * @param newState - state it left
+   * @param rng - key of the call
+   * @returns `[inputs, [gradients of the inputs, gradients of the weights]]`
+   */
+  reverseAndGrad(
+    output: LayerOutputs,
+    grad: LayerOutputs,
+    weights: Nest = [],
+    state: Nest = [],
+    newState: Nest = [],
+    rng: Key | null = null,
+  ): [inputs: unknown, grads: [inputGrads: unknown, weightGrads: unknown]] {
+    const id = idOf(this);
+    if (id !== null) {
+      const call = encode([listOf<Tensor>(output), listOf<Tensor>(grad), weights, state, newState]);
+      const [xs, of, ofWeights] = decode(native.layerReverse(id, call, words(rng))) as [Tensor[], Tensor[], Nest];
+      return [unwrap(xs), [unwrap(of), ofWeights]];
+    }
+    const inputs = this.reverse(output, weights, state, newState, rng) as LayerOutputs;
+    const call = (x: LayerOutputs, w: Nest): LayerOutputs => this.pureFn(x, w, state, rng)[0];
+    const [, pullback] = vjp(call as never, inputs as never, weights as never) as [unknown, (grad: unknown) => [unknown, unknown]];
+    return [inputs, pullback(grad)];
+  }
+
+  /** Gradients of the inputs and the weights, from the outputs alone. */
+  override backward(
+    _inputs: LayerOutputs,
+    output: LayerOutputs,
+    grad: LayerOutputs,
+    weights: Nest,
+    state: Nest,
+    newState: Nest,
+    rng: Key,
+  ): [inputGrads: unknown, weightGrads: unknown] {
+    return this.reverseAndGrad(output, grad, weights, state, newState, rng)[1];
+  }
+}
+
+drivers['reverse'] = (layer, args, run) => {
+  const [outputs, weights, state, newState, rng] = args as [Tensor[], Nest, Nest, Nest, Key];
+  const reverse = (): unknown => (layer as ReversibleLayer).reverse(unwrap(outputs), weights, state, newState, rng);
+  return [listOf(run({ weights, state, rng }, reverse)), null];
+};
+
+drivers['reverseAndGrad'] = (layer, args, run) => {
+  const [outputs, grads, weights, state, newState, rng] = args as [Tensor[], Tensor[], Nest, Nest, Nest, Key];
+  return run({ weights, state, rng }, () => {
+    const reversible = layer as ReversibleLayer;
+    const [xs, [of, ofWeights]] = reversible.reverseAndGrad(unwrap(outputs), unwrap(grads), weights, state, newState, rng);
+    return [listOf(xs), [listOf(of), ofWeights]];
+  });
+};
