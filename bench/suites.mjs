@@ -24,8 +24,10 @@ function gemm(tl, { b, m, k, n }) {
 const transformer = (tl, p, options) =>
   tl.models.TransformerLM(p.vocab, { dModel: p.d_model, dFf: p.d_ff, nLayers: p.layers, nHeads: p.heads, dropout: 0, ...options })
 
-function trainStep(tl, p) {
-  const model = tl.Serial(transformer(tl, p, { maxLen: p.length, mode: 'train' }), tl.WeightedCategoryCrossEntropy())
+const trainLm = (tl, p) => trainStep(tl, p, transformer(tl, p, { maxLen: p.length, mode: 'train' }))
+
+function trainStep(tl, p, languageModel) {
+  const model = tl.Serial(languageModel, tl.WeightedCategoryCrossEntropy())
   const ids = tokens(tl, [p.batch, p.length], p.vocab)
   const batch = [ids, ids, tl.ones([p.batch, p.length])]
   model.init(tl.signature(batch), { rng: tl.random.key(0) })
@@ -37,6 +39,23 @@ function trainStep(tl, p) {
     return loss
   }
   return [repeat, { tokens: p.batch * p.length }]
+}
+
+/** Attention of heads of a depth of their own, as Reformer's cases have it. */
+const attentionOfDepth = (tl, depth) => ({ nHeads, mode, attentionDropout: dropout }) => {
+  const project = () => tl.Dense(nHeads * depth, { useBias: false })
+  const attend = tl.DotProductCausalAttention({ dropout, mode })
+  return tl.ConfigurableAttention(project(), project(), project(), tl.Dense(256, { useBias: false }), attend, { nHeads })
+}
+
+/** Reversible residual blocks against plain ones, by depth. */
+function reversible(tl, { model, layers }) {
+  const p = { vocab: 256, d_model: 256, d_ff: 512, layers, heads: 2, batch: 1, length: 1024 }
+  if (model === 'transformer') return trainLm(tl, p)
+  const { vocab, d_model: dModel, d_ff: dFf, heads: nHeads, length: maxLen } = p
+  const attentionType = attentionOfDepth(tl, 64)
+  const options = { dModel, dFf, nLayers: layers, nHeads, maxLen, dropout: 0, attentionType, ffActivation: tl.Relu }
+  return trainStep(tl, p, tl.models.ReformerLM(vocab, options))
 }
 
 /** Greedy: each token is read by the host, and is the next input. */
@@ -146,7 +165,7 @@ function overhead(tl, { n, inner }) {
   return [repeat, { inner }]
 }
 
-const suites = { gemm, train_lm: trainStep, decode, rnn, conv: convolution, elementwise, js_overhead: overhead }
+const suites = { gemm, train_lm: trainLm, reversible, decode, rnn, conv: convolution, elementwise, js_overhead: overhead }
 
 /** One case, ready to be repeated: `[repeat, info]`. */
 export function build(tl, suite, params) {
