@@ -86,3 +86,19 @@ test('ReformerLM: it learns', (t) => {
   const losses = Array.from({ length: 50 }, (_, step) => trainer.oneStep(batch, [0, step], { step })[0]);
   t.true(losses.at(-1)! < 0.5 * losses[0]!, `${losses[0]}, then ${losses.at(-1)}`);
 });
+
+test('ReformerShortenLM: a position rests on those before it only, whatever the factor', (t) => {
+  for (const shortenFactor of [1, 2, 4]) {
+    const options = { ...sizes, dEmbedding: 4, attentionType: tl.CausalAttention, shortenFactor, mode: 'eval' } as const;
+    const model = tl.models.ReformerShortenLM(13, options);
+    model.init(tl.signature(ids), { rng: key });
+    const y = model(ids);
+    t.deepEqual(y.shape, [2, 8, 13]);
+    for (let at = 0; at < 8; at++) {
+      const others = tl.concat([ids.slice([0, 0], [null, at]), ids.slice([0, at], [null, null]).add(1).mod(13)], 1);
+      const moved = model(others).sub(y).abs().max({ axis: [0, 2] }).array() as number[];
+      t.true(moved.slice(0, at + 1).every((d) => d < 1e-5), `factor ${shortenFactor}, changed from ${at}: ${moved}`);
+      if (at < 7) t.true(Math.max(...moved.slice(at + 1)) > 1e-4, `factor ${shortenFactor}, ${at} changes nothing`);
+    }
+  }
+});

@@ -5,20 +5,26 @@
  */
 import {
   AssertFunction,
+  CausalConv,
   Concatenate,
   Dense,
   Dropout,
   Dup,
   Embedding,
   FastGelu,
+  Fn,
   LayerNorm,
+  Relu,
   ReversibleHalfResidual,
   ReversibleSerial,
   ReversibleSwap,
+  Select,
   Serial,
   ShiftRight,
+  SRU,
 } from '../generated/index.js';
 import { type Layer, makeLayer, type Mode } from '../layer.js';
+import { type Tensor } from '../tensor.js';
 import { type LayerFactory, type LayerNest } from '../types.js';
 import { applyAttention, type AttentionOptions, type AttentionType, feedForward, positionalEncoder, type PositionOptions } from './blocks.js';
 
@@ -108,5 +114,55 @@ export function ReformerLM(vocabSize: number, options: ReformerLMOptions = {}): 
     LayerNorm(),
     drop(),
     AssertFunction('...a->...b', Dense(vocabSize)),
+  );
+}
+
+/** Options of {@link ReformerShortenLM}. */
+export interface ReformerShortenLMOptions extends Omit<ReformerLMOptions, 'mode'> {
+  /** How many positions become one; it divides the length. @defaultValue `1` */
+  readonly shortenFactor?: number;
+  /** Depth of the embedding, and of what the logits come from. @defaultValue `256` */
+  readonly dEmbedding?: number;
+  /** Positions cannot be computed one after another, as several of them are one. @defaultValue `'train'` */
+  readonly mode?: Exclude<Mode, 'predict'>;
+}
+
+/**
+ * A language model whose reversible blocks see a shorter sequence: groups of `shortenFactor` positions are joined before them and
+ * taken apart after them, when a convolution and a recurrent layer see to what is within a group.
+ *
+ * Input `int32[batch, length]`, ids below `vocabSize`, 0 for padding; output `float32[batch, length, vocabSize]`. The input is shifted to
+ * the right inside, so position `t` of the output rests on positions before `t` only.
+ *
+ * @param vocabSize - Number of different tokens.
+ * @param options - See the options type.
+ */
+export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMOptions = {}): Layer {
+  const { shortenFactor = 1, dEmbedding = 256, dModel = 512, dropout = 0.1, mode = 'train' } = options;
+  const drop = (): Layer => Dropout({ rate: dropout, sharedAxes: [-2], mode });
+  const grouped = (x: Tensor): Tensor => x.reshape([x.shape[0]!, x.shape[1]! / shortenFactor, shortenFactor * x.shape[2]!]);
+  const apart = (x: Tensor): Tensor => x.reshape([x.shape[0]!, x.shape[1]! * shortenFactor, x.shape[2]! / shortenFactor]);
+  return Serial(
+    ShiftRight({ mode }),
+    Embedding(vocabSize, dEmbedding),
+    drop(),
+    positionalEncoder(mode, dropout, options),
+    Dup(),
+    // A group must not see its own positions: shifted by one in all, its last would.
+    shortenFactor > 1 ? ShiftRight({ nPositions: shortenFactor - 1 }) : [],
+    Fn('Shorten', grouped),
+    Dense(dModel),
+    Dup(),
+    ReversibleSerial(decoderBlocks(options)),
+    Select([0], { nIn: 2 }),
+    LayerNorm(),
+    drop(),
+    Dense(shortenFactor * dEmbedding),
+    Fn('ProlongBack', apart),
+    Concatenate(),
+    CausalConv(dEmbedding),
+    Relu(),
+    SRU(dEmbedding),
+    Dense(vocabSize),
   );
 }
