@@ -1,5 +1,6 @@
 /** The parts of the Moby-Dick example, by value, and the shorter examples as a whole. */
 import test from 'ava';
+import { run as readDigits } from '../examples/digits.js';
 import { batches } from '../examples/moby-dick/batches.js';
 import { splitMobyDick, splitText, Vocabulary } from '../examples/moby-dick/book.js';
 import { drawCurve, movingAverage, spread } from '../examples/moby-dick/chart.js';
@@ -133,4 +134,9 @@ test('recurrent: the LSTM predicts better than pairs of characters, and writes o
   t.true(bits.lstm < bits.bigram, `${bits.lstm} and ${bits.bigram}`);
   t.true(sample.startsWith('The whale '));
   t.is(sample.length, 70);
+});
+
+test('digits: the convolutional net reads at least 97 of 100 held-out digits', async t => {
+  const { accuracy } = await readDigits();
+  t.true(accuracy >= 0.97, `${accuracy}`);
 });
