@@ -157,21 +157,34 @@ pub(crate) fn max<T: Float>(p: &Pool, x: &[T], want_places: bool) -> (Vec<T>, Ve
 simd! {
 fn max_rows<T: Float>(sources: &Relation, x: &[T], n: usize, first: usize, out: &mut [T], places: &mut [u32]) {
     sources.for_rows(first, out.len() / n, |i, seen| {
-        let Some((&(row, place), rest)) = seen.split_first() else { return };
         let out = &mut out[i * n..][..n];
-        out.copy_from_slice(&x[row * n..][..n]);
+        let row_of = |(row, _): (usize, u32)| &x[row * n..][..n];
+        // The first two are compared while the one is copied.
+        let (first, second, rest) = match *seen.as_slice() {
+            [] => return,
+            [first] => (first, first, &[][..]),
+            [first, second, ref rest @ ..] => (first, second, rest),
+        };
+        let pairs = row_of(first).iter().zip(row_of(second));
         if places.is_empty() {
-            for &(row, _) in rest {
-                for (o, &v) in out.iter_mut().zip(&x[row * n..][..n]) {
+            for (o, (&v, &w)) in out.iter_mut().zip(pairs) {
+                *o = if beats(w.up(), v.up()) { w } else { v };
+            }
+            for &seen in rest {
+                for (o, &v) in out.iter_mut().zip(row_of(seen)) {
                     *o = if beats(v.up(), o.up()) { v } else { *o };
                 }
             }
             return;
         }
         let places = &mut places[i * n..][..n];
-        places.fill(place);
+        for ((o, at), (&v, &w)) in out.iter_mut().zip(places.iter_mut()).zip(pairs) {
+            let better = beats(w.up(), v.up());
+            *o = if better { w } else { v };
+            *at = if better { second.1 } else { first.1 };
+        }
         for &(row, place) in rest {
-            for ((o, at), &v) in out.iter_mut().zip(places.iter_mut()).zip(&x[row * n..][..n]) {
+            for ((o, at), &v) in out.iter_mut().zip(places.iter_mut()).zip(row_of((row, place))) {
                 let better = beats(v.up(), o.up());
                 *o = if better { v } else { *o };
                 *at = if better { place } else { *at };
@@ -250,13 +263,21 @@ fn chosen_rows<T: Float>(
 ) {
     let mut sums = vec![T::Wide::default(); n];
     windows.for_rows(first, out.len() / n, |i, seen| {
+        let out = &mut out[i * n..][..n];
+        // Windows that do not overlap.
+        if let [(row, place)] = *seen.as_slice() {
+            for ((o, &v), &at) in out.iter_mut().zip(&g[row * n..][..n]).zip(&places[row * n..][..n]) {
+                o.write(if at == place { v } else { T::default() });
+            }
+            return;
+        }
         sums.fill(T::Wide::default());
         for &(row, place) in seen {
             for ((s, &v), &at) in sums.iter_mut().zip(&g[row * n..][..n]).zip(&places[row * n..][..n]) {
                 *s += if at == place { v.up() } else { T::Wide::default() };
             }
         }
-        for (o, &s) in out[i * n..][..n].iter_mut().zip(&sums) {
+        for (o, &s) in out.iter_mut().zip(&sums) {
             o.write(T::down(s));
         }
     });

@@ -79,11 +79,12 @@ unsafe fn registers<V: Vector, const C: usize>(at: *const V::T) -> [V; C] {
     }
 }
 
-/// [`Kernel::gathered`] for `M` rows of `C` registers.
+/// [`Kernel::gathered`] for `M` rows of `C` registers, `U` terms at a time: so the rows' pointers, which are too many for registers, are
+/// read less often.
 // Loops over a constant number of rows are unrolled, so that the sums are registers.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
-unsafe fn gathered<V: Vector, const M: usize, const C: usize>(
+unsafe fn gathered<V: Vector, const M: usize, const C: usize, const U: usize>(
     segments: &[Segment<V::T>],
     len: usize,
     b: *const V::T,
@@ -93,12 +94,28 @@ unsafe fn gathered<V: Vector, const M: usize, const C: usize>(
     unsafe {
         let mut sums = [[V::zero(); C]; M];
         for segment in segments {
-            for k in 0..len {
-                let b = registers::<V, C>(b.add(segment.b + C * k * V::LANES));
+            let whole = len - len % U;
+            for k in (0..whole).step_by(U) {
+                let mut terms = [[V::zero(); C]; U];
+                for u in 0..U {
+                    terms[u] = registers::<V, C>(b.add(segment.b + C * (k + u) * V::LANES));
+                }
+                for i in 0..M {
+                    let row = segment.rows[i].add(k);
+                    for u in 0..U {
+                        let x = V::splat(row.add(u));
+                        for j in 0..C {
+                            sums[i][j] = sums[i][j].add_product(x, terms[u][j]);
+                        }
+                    }
+                }
+            }
+            for k in whole..len {
+                let term = registers::<V, C>(b.add(segment.b + C * k * V::LANES));
                 for i in 0..M {
                     let x = V::splat(segment.rows[i].add(k));
                     for j in 0..C {
-                        sums[i][j] = sums[i][j].add_product(x, b[j]);
+                        sums[i][j] = sums[i][j].add_product(x, term[j]);
                     }
                 }
             }
@@ -149,13 +166,13 @@ unsafe fn outer<V: Vector, const M: usize, const C: usize>(
 
 /// A [`Kernel`] of blocks of these rows, compiled for a processor.
 macro_rules! kernel {
-    ($name:ident, $V:ty, $t:ty, $c:literal, [$($m:literal)*], $rows:literal $(, $feature:literal)?) => {
+    ($name:ident, $V:ty, $t:ty, $c:literal by $u:literal, [$($m:literal)*], $rows:literal $(, $feature:literal)?) => {
         mod $name {
             use super::*;
             $(#[target_feature(enable = $feature)])?
             unsafe fn gathered_rows(rows: usize, segments: &[Segment<$t>], len: usize, b: *const $t, out: *mut $t) {
                 // SAFETY: the caller's promise is what is asked for; the processor was asked for its features by `kernel()`.
-                unsafe { match rows { $($m => gathered::<$V, $m, $c>(segments, len, b, out),)* _ => unreachable!("blocks have at most {} rows", $rows) } }
+                unsafe { match rows { $($m => gathered::<$V, $m, $c, $u>(segments, len, b, out),)* _ => unreachable!("blocks have at most {} rows", $rows) } }
             }
             $(#[target_feature(enable = $feature)])?
             unsafe fn outer_rows(rows: usize, runs: &[Run], a: *const $t, b: *const $t, steps: [usize; 2], out: *mut $t) {
@@ -204,7 +221,7 @@ macro_rules! portable {
                 unsafe { at.cast::<[$t; 4]>().write(self.0) }
             }
         }
-        kernel!($name, Four<$t>, $t, 2, [1 2 3 4 5 6], 6);
+        kernel!($name, Four<$t>, $t, 2 by 1, [1 2 3 4 5 6], 6);
     )*};
 }
 portable! { f32, portable_f32; f64, portable_f64; }
@@ -256,17 +273,17 @@ x86! {
     __m256d, f64, 4, _mm256_setzero_pd, _mm256_loadu_pd, _mm256_set1_pd, _mm256_fmadd_pd, _mm256_add_pd, _mm256_storeu_pd;
 }
 #[cfg(target_arch = "x86_64")]
-kernel!(avx512_f32, std::arch::x86_64::__m512, f32, 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
+kernel!(avx512_f32, std::arch::x86_64::__m512, f32, 2 by 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
 #[cfg(target_arch = "x86_64")]
-kernel!(avx512_f32_narrow, std::arch::x86_64::__m512, f32, 1, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
+kernel!(avx512_f32_narrow, std::arch::x86_64::__m512, f32, 1 by 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
 #[cfg(target_arch = "x86_64")]
-kernel!(avx512_f64, std::arch::x86_64::__m512d, f64, 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
+kernel!(avx512_f64, std::arch::x86_64::__m512d, f64, 2 by 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
 #[cfg(target_arch = "x86_64")]
-kernel!(avx2_f32, std::arch::x86_64::__m256, f32, 2, [1 2 3 4 5 6], 6, "avx2,fma");
+kernel!(avx2_f32, std::arch::x86_64::__m256, f32, 2 by 1, [1 2 3 4 5 6], 6, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-kernel!(avx2_f32_narrow, std::arch::x86_64::__m256, f32, 1, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx2,fma");
+kernel!(avx2_f32_narrow, std::arch::x86_64::__m256, f32, 1 by 1, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-kernel!(avx2_f64, std::arch::x86_64::__m256d, f64, 2, [1 2 3 4 5 6], 6, "avx2,fma");
+kernel!(avx2_f64, std::arch::x86_64::__m256d, f64, 2 by 1, [1 2 3 4 5 6], 6, "avx2,fma");
 
 /// The kernels of a type that this processor has instructions for, narrow ones first.
 macro_rules! convolve {
