@@ -189,5 +189,5 @@ test('an unknown suite, case or flag is one line and a failure', async t => {
 
 test('the cases are those that the suites know', t => {
   const cases = JSON.parse(readFileSync(join(root, 'bench', 'cases.json'), 'utf8')) as Record<string, object>
-  t.deepEqual(Object.keys(cases), ['gemm', 'train_lm', 'reversible', 'decode', 'rnn', 'conv', 'elementwise', 'js_overhead'])
+  t.deepEqual(Object.keys(cases), ['gemm', 'train_lm', 'lsh', 'reversible', 'decode', 'rnn', 'conv', 'elementwise', 'js_overhead'])
 })

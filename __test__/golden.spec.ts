@@ -25,6 +25,8 @@ const modules: readonly [crate: string, module: string][] = [
     'rnn',
     'sparsity',
     'assert_shape',
+    'efficient_attention',
+    'rotary_positional_embedding',
   ].map((module): [string, string] => ['layers', module]),
   ['tensor', 'random'],
   ['training', 'optimizers'],

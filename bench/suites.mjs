@@ -139,6 +139,17 @@ function elementwise(tl, p) {
   }
 }
 
+/** Attention of two heads, to the input and to the weights: within chunks of 64 along hash buckets, or of all to all. */
+function attention(tl, p) {
+  const common = { nHeads: 2, dQk: 64, dV: 64, causal: true, mode: 'train' }
+  const layer =
+    p.attn === 'lsh'
+      ? tl.LSHSelfAttention({ ...common, chunkLen: 64, nChunksBefore: 1, nChunksAfter: 0, nHashes: p.hashes })
+      : tl.SelfAttention(common)
+  const [repeat] = layerForwardBackward(tl, layer, normals(tl)(p.batch, p.length, 256))
+  return [repeat, { tokens: p.batch * p.length }]
+}
+
 /** Images of `h × w` positions and `c` channels, channels last. */
 function convolution(tl, { kind, b, h, w, c }) {
   const x = normals(tl)(b, h, w, c)
@@ -165,7 +176,7 @@ function overhead(tl, { n, inner }) {
   return [repeat, { inner }]
 }
 
-const suites = { gemm, train_lm: trainLm, reversible, decode, rnn, conv: convolution, elementwise, js_overhead: overhead }
+const suites = { gemm, train_lm: trainLm, lsh: attention, reversible, decode, rnn, conv: convolution, elementwise, js_overhead: overhead }
 
 /** One case, ready to be repeated: `[repeat, info]`. */
 export function build(tl, suite, params) {

@@ -72,6 +72,11 @@ export * from './generated/index.js';
 export { type ForwardFunction, type JitForwardOptions } from './acceleration.js';
 export * as base from './base.js';
 export { N_WEIGHTS_SHARDS, npFromFile, npToFile, PureLayer, type PureLayerClass, type PureLayerOptions, unshardInPmap } from './base.js';
+export {
+  type AttentionContext,
+  type EfficientAttentionBaseOptions,
+  type IncrementalAttentionContext,
+} from './efficientAttention.js';
 export * as reversible from './reversible.js';
 export { ReversibleLayer } from './reversibleLayer.js';
 export { Optimizer } from './training/optimizers.js';

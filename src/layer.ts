@@ -127,6 +127,8 @@ export interface Layer {
  * ```
  */
 export class Layer extends Callable {
+  /** What instances are to the addon. @internal */
+  static readonly kind: string = 'Layer';
   #id = 0;
   #parts: unknown;
   /** Whether the addon runs the layer through this handle. */
@@ -152,7 +154,9 @@ export class Layer extends Callable {
     } else {
       const driver = driverOf({ layer: new WeakRef(this) });
       const hasBackward = !backwards.has(new.target.prototype.backward);
-      this.#id = constructLayer('Layer', { name: new.target.name, ...options, driver, hasBackward });
+      const common = { name: new.target.name, ...options, driver };
+      const { kind } = new.target;
+      this.#id = constructLayer(kind, kind === 'Layer' ? { ...common, hasBackward } : common);
     }
     const info = native.layerInfo(this.#id);
     this.#nIn = info.nIn;
@@ -406,6 +410,8 @@ export class Layer extends Callable {
 
   /** Runs a method of the class for the addon. */
   #drive(method: string, args: unknown[]): unknown {
+    const own = this.driven(method, args);
+    if (own !== undefined) return own;
     if (method === 'init') {
       const [signatures, rng] = args as [Signature[], Key];
       const running: Running = { weights: [], state: [], rng };
@@ -429,6 +435,12 @@ export class Layer extends Callable {
       const [inputGrads, weightGrads] = result;
       return [listOf(inputGrads), weightGrads];
     });
+  }
+
+  /** What a method that only a subclass has returns to the addon; `undefined` for the methods of every layer. @internal */
+  protected driven(method: string, args: readonly unknown[]): unknown {
+    void [method, args];
+    return undefined;
   }
 
   /** The layer's structure, in Trax's printed form. */

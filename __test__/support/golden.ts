@@ -268,7 +268,10 @@ class Evaluator {
     const given: object[] = options.length > 0 ? [Object.fromEntries(options) as object] : [];
     if ('ref' in map) {
       const factory = named(field('ref'));
-      return given.length === 0 ? factory : (more: object) => factory({ ...given[0], ...more });
+      if (given.length === 0) return factory;
+      // A function of tensors takes its options after them.
+      if (/^[a-z]/u.test(field('ref'))) return (...inputs: unknown[]) => factory(...inputs, given[0]);
+      return (more: object) => factory({ ...given[0], ...more });
     }
     const callee = 'call' in map ? (this.evaluate(map['call']!) as (...args: unknown[]) => unknown) : named(field('fn'));
     return callee(...args, ...given);

@@ -117,6 +117,21 @@ tl.Accelerate([dense], { nDevices: 2 })
 tl.Accelerate(dense, { devices: 2 })
 expectTypeOf(tl.jitForward((x, _w, s) => [x, s], 2)).returns.toEqualTypeOf<[outputs: tl.Tensor & tl.Tensor[], state: tl.Nest]>()
 
+// @ts-expect-error: a list of numbers of buckets, not of strings
+tl.LSHSelfAttention({ nBuckets: ['4'] })
+// @ts-expect-error: the numbers of buckets and of hashes are required
+tl.hashVecs(x)
+// @ts-expect-error: no such format of weights
+tl.PureLSHSelfAttentionWrapper({ weightsFormat: 'dense' })
+// @ts-expect-error: the number of heads is required
+void new tl.EfficientAttentionBase()
+
+class Same extends tl.EfficientAttentionBase {
+  override forwardUnbatched(input: tl.Tensor, { state }: tl.AttentionContext): [tl.Tensor, tl.Nest] {
+    return [input, state]
+  }
+}
+expectTypeOf(new Same(2)).toExtend<tl.Layer>()
 export class WrongWay extends tl.ReversibleLayer {
   // @ts-expect-error: reverse returns tensors
   override reverse(): number {

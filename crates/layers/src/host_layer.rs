@@ -214,15 +214,15 @@ fn gradients(
     Ok((dxs, dw))
 }
 
-fn list(xs: &[Tensor]) -> HostValue {
+pub(crate) fn list(xs: &[Tensor]) -> HostValue {
     HostValue::List(xs.iter().cloned().map(HostValue::Tensor).collect())
 }
 
-fn key_value(key: Key) -> Result<HostValue> {
+pub(crate) fn key_value(key: Key) -> Result<HostValue> {
     Ok(HostValue::Tensor(Tensor::from_vec(key.0.to_vec(), &[2])?))
 }
 
-fn spec(s: &TensorSpec) -> HostValue {
+pub(crate) fn spec(s: &TensorSpec) -> HostValue {
     let dtype = |d: DType| HostValue::Text(d.name().into());
     HostValue::Record(vec![("shape".into(), HostValue::shape(&s.shape)), ("dtype".into(), dtype(s.dtype))])
 }

@@ -410,6 +410,10 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     fn driver(&self) -> Option<&HostFnRef> {
         None
     }
+    /// Whether the layer is made of operations that bring a backward of their own, so that it reports one without [`Leaf::backward`].
+    fn fused_backward(&self) -> bool {
+        false
+    }
     /// Gradients of inputs (`None` where there is none) and of weights (structured as the weights), if `has_backward`.
     ///
     /// # Errors
@@ -510,7 +514,7 @@ impl<L: Leaf> Layer for LeafLayer<L> {
         self.leaf.open()
     }
     fn has_backward(&self) -> bool {
-        self.leaf.has_backward() || self.leaf.is_reversible()
+        self.leaf.has_backward() || self.leaf.is_reversible() || self.leaf.fused_backward()
     }
     fn reversible(&self) -> Option<&dyn Reversible> {
         self.leaf.is_reversible().then_some(self)

@@ -36,6 +36,8 @@ static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::pooling::LAYERS,
     crate::research::sparsity::LAYERS,
     crate::assert_shape::LAYERS,
+    crate::research::efficient_attention::LAYERS,
+    crate::research::rotary_positional_embedding::LAYERS,
     crate::research::position_encodings::LAYERS,
     crate::reversible::LAYERS,
 ];
@@ -47,6 +49,8 @@ static FUNCTIONS: &[&[Entry<HostValue>]] = &[
     crate::combinators::FUNCTIONS,
     crate::core::FUNCTIONS,
     crate::initializers::FUNCTIONS,
+    crate::research::efficient_attention::FUNCTIONS,
+    crate::research::rotary_positional_embedding::FUNCTIONS,
     crate::research::position_encodings::FUNCTIONS,
 ];
 

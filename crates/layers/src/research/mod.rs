@@ -1,3 +1,5 @@
 //! Layers of Trax's `research` folder, module by module.
+pub mod efficient_attention;
 pub mod position_encodings;
+pub mod rotary_positional_embedding;
 pub mod sparsity;

@@ -14,9 +14,10 @@ mod core;
 mod deconvolution;
 mod metrics;
 mod normalization;
-mod position_encodings;
-mod reversible;
 mod pooling;
+mod position_encodings;
+mod research;
+mod reversible;
 mod rnn;
 mod sparsity;
 
@@ -40,6 +41,7 @@ fn cases() -> Vec<Case> {
         sparsity::cases(),
         assert_shape::cases(),
         attention::cases(),
+        research::cases(),
         position_encodings::cases(),
         reversible::cases(),
     ]

@@ -292,6 +292,9 @@ impl Tensor {
         Ok(record(out, &[self], move |ct, _| {
             let shift = Tensor::where_(&total.eq_scalar(f64::NEG_INFINITY)?, &total.zeros_like()?, &total)?;
             let share = x.cast(wide_dtype)?.sub(&shift)?.exp()?;
+            // Beside huge values the logarithm of the sum is lost in rounding; the shares sum to 1 all the same.
+            let sum = Fold::Sum.value(&share, &axes)?;
+            let share = share.div(&Tensor::where_(&sum.eq_scalar(0.0)?, &sum.ones_like()?, &sum)?)?;
             Ok(smallvec![Some(share.mul(&with_kept(ct, total.shape())?)?.cast(x.dtype())?)])
         }))
     }

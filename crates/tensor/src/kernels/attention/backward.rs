@@ -53,7 +53,9 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
             );
         }
     });
-    let inverse: Vec<T> = saved.total.iter().map(|&t| T::ONE / t).collect();
+    let share: Vec<T> = saved.top.iter().zip(saved.total).map(|(&top, &total)| p.share(top, total)).collect();
+    let pull: Vec<T> = inner.iter().zip(saved.total).map(|(&x, &total)| x / total).collect();
+    drop(inner);
     let mut partial = vec![T::default(); if groups > 1 { items * groups * row_size } else { 0 }];
     let out = (Out::new(&mut grads.q), Out::new(&mut grads.k), Out::new(&mut grads.v), Out::new(&mut partial));
     let work = (items * p.queries * p.keys).saturating_mul(p.depth + p.value_depth);
@@ -70,7 +72,7 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
         };
         for col in (group..key_tiles).step_by(groups).map(|t| t * COLS) {
             let cols = COLS.min(p.keys - col);
-            column(p, saved, [&inner, &inverse], item, col, dq, &mut scratch);
+            column(p, saved, [&share, &pull], item, col, dq, &mut scratch);
             for i in 0..cols {
                 // SAFETY: each task has its own key rows, which `places` send to different elements.
                 unsafe {
@@ -137,7 +139,7 @@ impl<T: Scalar> Scratch<T> {
 fn column<T: Scalar>(
     p: &Problem<'_, T>,
     saved: &Saved<'_, T>,
-    [inner, inverse]: [&[T]; 2],
+    [share, pull]: [&[T]; 2],
     item: usize,
     col: usize,
     dq: &mut [T],
@@ -160,26 +162,30 @@ fn column<T: Scalar>(
         let (strengths, cotangents) = (&mut s.strengths[..n], &mut s.cotangents[..n]);
         p.dots(t, kind, &keys, &s.allowed, strengths);
         let ct = saved.ct.rows(&p.batch, item, row, [t.rows, p.value_depth]);
-        if kind != Kind::None {
+        // What was replaced passes no gradient on; what something was taken from does.
+        let passes = kind != Kind::None || p.penalties.is_some();
+        if passes {
             multiply_ready(cotangents, t.cols, ct, &values, T::ONE, false);
         }
-        strengths_of(strengths, t.cols, &saved.top[here.clone()], &inverse[here.clone()]);
+        exponentials(strengths, t.cols, &saved.top[here.clone()]);
         if let Some(dropout) = &p.dropout {
             p.keep_factors(dropout, t, &mut s.words, &mut s.factors);
             scale_by(cotangents, &s.factors[..n]);
         }
         // The cotangents become those of the products before the strengths are dropped.
-        if kind != Kind::None {
-            softmax_gradient(cotangents, strengths, t.cols, &inner[here]);
-            if kind == Kind::Some {
+        if passes {
+            softmax_gradient(cotangents, strengths, t.cols, &share[here.clone()], &pull[here]);
+            if kind == Kind::Some && p.penalties.is_none() {
                 super::choose(cotangents, &s.allowed[..n], T::default());
             }
+        } else {
+            shares(strengths, t.cols, &share[here]);
         }
         if p.dropout.is_some() {
             scale_by(strengths, &s.factors[..n]);
         }
         multiply(&mut s.dv, p.value_depth, Mat::dense(strengths, t.rows, t.cols).t(), ct, T::ONE, true);
-        if kind != Kind::None {
+        if passes {
             let g = Mat::dense(cotangents, t.rows, t.cols);
             let q = p.q.rows(&p.batch, item, row, [t.rows, p.depth]);
             multiply(&mut s.dk, p.depth, g.t(), q, p.scale, true);
@@ -195,22 +201,33 @@ fn dot<T: Scalar>(x: &[T], y: &[T]) -> T {
 }
 
 simd! {
-/// exp(product − maximum) / sum.
-fn strengths_of<T: Scalar>(x: &mut [T], cols: usize, top: &[T], inverse: &[T]) {
-    for ((row, &top), &inverse) in x.chunks_exact_mut(cols).zip(top).zip(inverse) {
+/// exp(product − maximum).
+fn exponentials<T: Scalar>(x: &mut [T], cols: usize, top: &[T]) {
+    for (row, &top) in x.chunks_exact_mut(cols).zip(top) {
         for x in row {
-            *x = (*x - top).power() * inverse;
+            *x = (*x - top).power();
         }
     }
 }
 }
 
 simd! {
-/// strength × (cotangent − inner product of both along the row), into the cotangents.
-fn softmax_gradient<T: Scalar>(g: &mut [T], strengths: &[T], cols: usize, inner: &[T]) {
-    for ((g, p), &inner) in g.chunks_exact_mut(cols).zip(strengths.chunks_exact(cols)).zip(inner) {
-        for (g, &p) in g.iter_mut().zip(p) {
-            *g = p * (*g - inner);
+/// Exponentials become attention.
+fn shares<T: Scalar>(x: &mut [T], cols: usize, share: &[T]) {
+    for (row, &share) in x.chunks_exact_mut(cols).zip(share) {
+        row.iter_mut().for_each(|x| *x *= share);
+    }
+}
+}
+
+simd! {
+/// Cotangents of the attention become those of the products, exponentials the attention. `pull` is the inner product of
+/// attention and its cotangents along the row, divided by the sum of the exponentials.
+fn softmax_gradient<T: Scalar>(g: &mut [T], e: &mut [T], cols: usize, share: &[T], pull: &[T]) {
+    for (((g, e), &share), &pull) in g.chunks_exact_mut(cols).zip(e.chunks_exact_mut(cols)).zip(share).zip(pull) {
+        for (g, e) in g.iter_mut().zip(e) {
+            *g = *e * (share * *g - pull);
+            *e *= share;
         }
     }
 }

@@ -48,13 +48,12 @@ pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T
         let (top, total) =
             unsafe { (shared.1.part(item * p.queries + row, rows), shared.2.part(item * p.queries + row, rows)) };
         block(p, item, row, top, total, &mut scratch);
-        for (i, &total) in total.iter().enumerate() {
+        for (i, (&top, &total)) in top.iter().zip(total.iter()).enumerate() {
             // SAFETY: as above; `place` sends different rows to different elements.
             let to = unsafe { shared.0.part(place.offset(&p.batch, item, row + i), p.value_depth) };
-            // Without keys there is nothing to sum.
-            let inverse = if p.keys == 0 { T::ONE } else { T::ONE / total };
+            let share = p.share(top, total);
             for (o, &s) in to.iter_mut().zip(&scratch.sums[i * p.value_depth..]) {
-                *o = s * inverse;
+                *o = s * share;
             }
         }
     });

@@ -43,7 +43,7 @@ impl Scalar for f64 {
 }
 
 /// Where matrix `item` (row-major over `sizes`) starts.
-fn start(sizes: &[usize], strides: &[usize], mut item: usize) -> usize {
+pub(super) fn start(sizes: &[usize], strides: &[usize], mut item: usize) -> usize {
     let mut at = 0;
     for (&n, &stride) in sizes.iter().zip(strides).rev() {
         at += item % n * stride;
@@ -80,7 +80,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Where a row of matrix `item` starts.
-    fn offset(&self, sizes: &[usize], item: usize, row: usize) -> usize {
+    pub(super) fn offset(&self, sizes: &[usize], item: usize, row: usize) -> usize {
         start(sizes, &self.batch, item) + row * self.row
     }
 }
@@ -100,6 +100,8 @@ pub(crate) struct Dropout<T> {
     pub threshold: u32,
     /// 1 / (1 − rate).
     pub scale: T,
+    /// Whether all matrices share one draw.
+    pub shared: bool,
 }
 
 /// What attention is computed of.
@@ -119,7 +121,24 @@ pub(crate) struct Problem<'a, T> {
     pub causal: bool,
     pub mask: Option<MaskView<'a>>,
     pub mask_value: T,
+    /// Takes amounts from products in place of replacing them; `mask` is `None` then.
+    pub penalties: Option<Penalties<'a, T>>,
     pub dropout: Option<Dropout<T>>,
+}
+
+/// What is taken from products: −`mask_value` where the key is later (if causal), and the following.
+pub(crate) struct Penalties<'a, T> {
+    /// Taken where query and key have the same position.
+    pub own: T,
+    /// Taken from the products with each key.
+    pub keys: Option<KeyView<'a, T>>,
+}
+
+/// A number for each key of each matrix.
+pub(crate) struct KeyView<'a, T> {
+    pub data: &'a [T],
+    pub batch: SmallVec<[usize; 4]>,
+    pub col: usize,
 }
 
 /// How much of a tile may be attended to.
@@ -153,6 +172,21 @@ impl<T: Scalar> Problem<'_, T> {
             return Kind::None;
         }
         let diagonal = self.causal && t.col + t.cols - 1 > t.row;
+        if let Some(penalties) = &self.penalties {
+            let own = penalties.own != T::default() && t.col < t.row + t.rows && t.row < t.col + t.cols;
+            let (mut any, mut every) = (diagonal || own, false);
+            if let Some(keys) = &penalties.keys {
+                let taken = &keys.data[start(&self.batch, &keys.batch, t.item) + t.col * keys.col..];
+                let taken = || (0..t.cols).map(|j| taken[j * keys.col]);
+                any |= taken().any(|x| x != T::default());
+                every = taken().all(|x| x >= -self.mask_value);
+            }
+            return match (any, every) {
+                (_, true) => Kind::None,
+                (true, _) => Kind::Some,
+                _ => Kind::All,
+            };
+        }
         let Some(mask) = &self.mask else {
             if !diagonal {
                 return Kind::All;
@@ -206,20 +240,52 @@ impl<T: Scalar> Problem<'_, T> {
     /// The scaled products of queries and keys of a tile, masked.
     fn dots(&self, t: Tile, kind: Kind, keys: &Ready<'_, T>, allowed: &[u8], out: &mut [T]) {
         let out = &mut out[..t.rows * t.cols];
-        if kind == Kind::None {
+        if kind == Kind::None && self.penalties.is_none() {
             return out.fill(self.mask_value);
         }
         let q = self.q.rows(&self.batch, t.item, t.row, [t.rows, self.depth]);
         multiply_ready(out, t.cols, q, keys, self.scale, false);
-        if kind == Kind::Some {
-            choose(out, &allowed[..t.rows * t.cols], self.mask_value);
+        match &self.penalties {
+            None if kind == Kind::Some => choose(out, &allowed[..t.rows * t.cols], self.mask_value),
+            Some(penalties) if kind != Kind::All => self.penalize(penalties, t, out),
+            _ => {}
+        }
+    }
+    /// Takes the penalties from the products of a tile, one after the other as Trax does.
+    fn penalize(&self, penalties: &Penalties<'_, T>, t: Tile, out: &mut [T]) {
+        for (i, row) in out.chunks_mut(t.cols).enumerate() {
+            let at = t.row + i;
+            if self.causal {
+                let later = (at + 1).saturating_sub(t.col).min(t.cols);
+                row[later..].iter_mut().for_each(|x| *x += self.mask_value);
+            }
+            if (t.col..t.col + t.cols).contains(&at) {
+                row[at - t.col] += -penalties.own;
+            }
+            if let Some(keys) = &penalties.keys {
+                let taken = &keys.data[start(&self.batch, &keys.batch, t.item) + t.col * keys.col..];
+                row.iter_mut().enumerate().for_each(|(j, x)| *x += -taken[j * keys.col]);
+            }
+        }
+    }
+    /// What a row's exponentials are multiplied by to become attention.
+    fn share(&self, top: T, total: T) -> T {
+        if self.keys == 0 {
+            // Without keys there is nothing to sum.
+            T::ONE
+        } else if self.penalties.is_some() {
+            // In the rounding of Trax, which decides the result where everything is masked.
+            (top - (top + total.ln())).power()
+        } else {
+            T::ONE / total
         }
     }
     /// Multiplies strengths of a tile by what dropout leaves of them; `factors` gets 0 or 1 / (1 − rate) for each.
     fn keep_factors(&self, dropout: &Dropout<T>, t: Tile, words: &mut [u32], factors: &mut [T]) {
         for (i, row) in factors[..t.rows * t.cols].chunks_mut(t.cols).enumerate() {
             let words = &mut words[..t.cols];
-            dropout.stream.fill(((t.item * self.queries) + t.row + i) * self.keys + t.col, words);
+            let item = if dropout.shared { 0 } else { t.item };
+            dropout.stream.fill((item * self.queries + t.row + i) * self.keys + t.col, words);
             for (f, &w) in row.iter_mut().zip(words.iter()) {
                 *f = if w >> 9 < dropout.threshold { dropout.scale } else { T::default() };
             }

@@ -1,9 +1,14 @@
 //! Softmax attention in tiles.
 mod general;
+mod penalized;
+
+pub use penalized::{penalized_attention, PenalizedAttentionOptions};
 
 use crate::{
     autodiff::record,
-    kernels::attention::{backward, forward, Dropout, MaskView, Place, Problem, Saved, Scalar, Stack},
+    kernels::attention::{
+        backward, forward, Dropout, KeyView, MaskView, Penalties, Place, Problem, Saved, Scalar, Stack,
+    },
     random::{bernoulli_threshold, BitStream, Key},
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
@@ -63,11 +68,11 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions)
         return general::composed(&wide, &shape, options)?.cast(dtype);
     }
     match dtype {
-        DType::F32 => tiled::<f32>(&inputs, shape, options),
-        DType::F64 => tiled::<f64>(&inputs, shape, options),
+        DType::F32 => tiled::<f32>(&inputs, shape, options, None),
+        DType::F64 => tiled::<f64>(&inputs, shape, options, None),
         _ => {
             let up = [inputs[0].cast(DType::F32)?, inputs[1].cast(DType::F32)?, inputs[2].cast(DType::F32)?];
-            tiled::<f32>(&up, shape, options)?.cast(dtype)
+            tiled::<f32>(&up, shape, options, None)?.cast(dtype)
         }
     }
 }
@@ -125,10 +130,10 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions) -> Resu
 }
 
 /// A tensor on the CPU with adjacent columns, its storage held so that stacks can borrow from it.
-struct Held(Raw);
+pub(super) struct Held(Raw);
 
 impl Held {
-    fn new(t: &Tensor) -> Result<Self> {
+    pub(super) fn new(t: &Tensor) -> Result<Self> {
         let stride = t.raw().stride();
         let adjacent = stride.last() == Some(&1) || t.shape().last().is_some_and(|&n| n <= 1);
         Ok(Self(if adjacent { t.raw().clone() } else { crate::kernels::copy::contiguous(t.raw())? }))
@@ -145,20 +150,20 @@ impl Held {
             .collect()
     }
     /// Calls `f` with the values from the first element on.
-    fn with<T: Element, R>(&self, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    pub(super) fn with<T: Element, R>(&self, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
         let (storage, layout) = self.0.storage_and_layout();
         let Storage::Cpu(cpu) = &*storage else {
             return Err(Error::internal("a CPU kernel was given a tensor of another device"));
         };
         f(&cpu.as_slice::<T>()?[layout.start_offset()..])
     }
-    fn stack<'a, T>(&self, data: &'a [T], rank: usize) -> Stack<'a, T> {
+    pub(super) fn stack<'a, T>(&self, data: &'a [T], rank: usize) -> Stack<'a, T> {
         Stack { data, batch: self.leading(rank), row: self.0.stride()[self.0.rank() - 2] }
     }
 }
 
 /// Where a result of `shape` goes: as the operand `like` lies, if that is a view with rows outside of heads.
-fn place_like(like: &Tensor, shape: &[usize]) -> (Place, bool) {
+pub(super) fn place_like(like: &Tensor, shape: &[usize]) -> (Place, bool) {
     let rank = shape.len();
     let swapped = rank >= 3 && like.rank() == rank && {
         let s = like.raw().stride();
@@ -176,7 +181,7 @@ fn place_like(like: &Tensor, shape: &[usize]) -> (Place, bool) {
 }
 
 /// Values that lie as [`place_like`] said, as a tensor of `shape`.
-fn placed<T: Element>(values: Vec<T>, shape: &[usize], swapped: bool) -> Result<Tensor> {
+pub(super) fn placed<T: Element>(values: Vec<T>, shape: &[usize], swapped: bool) -> Result<Tensor> {
     if !swapped {
         return Tensor::from_vec(values, shape);
     }
@@ -188,24 +193,38 @@ fn placed<T: Element>(values: Vec<T>, shape: &[usize], swapped: bool) -> Result<
     Ok(t.view(view))
 }
 
+/// What is taken from products: from a position's own, and from those of each key (`[…, Lk]`, of the operands' type).
+#[derive(Clone)]
+struct Taken {
+    own: f64,
+    keys: Option<Tensor>,
+}
+
 /// Operands and options as the kernels take them.
 struct Bound {
     q: Held,
     k: Held,
     v: Held,
     mask: Option<Raw>,
+    taken: Option<(f64, Option<Raw>)>,
     shape: Shape,
     options: AttentionOptions,
 }
 
 impl Bound {
-    fn new([q, k, v]: &[Tensor; 3], shape: &Shape, options: &AttentionOptions) -> Result<Self> {
+    fn new([q, k, v]: &[Tensor; 3], shape: &Shape, options: &AttentionOptions, taken: Option<&Taken>) -> Result<Self> {
         let mask = match &options.mask {
             None => None,
             Some(m) => Some(m.raw().broadcast_as(shape.with([shape.queries, shape.keys]))?),
         };
+        let keys: Vec<usize> = shape.batch.iter().copied().chain([shape.keys]).collect();
+        let raw = |t: &Tensor| t.raw().broadcast_as(&keys[..]);
+        let taken = match taken {
+            None => None,
+            Some(t) => Some((t.own, t.keys.as_ref().map(raw).transpose()?)),
+        };
         let options = AttentionOptions { mask: None, ..options.clone() };
-        Ok(Self { q: Held::new(q)?, k: Held::new(k)?, v: Held::new(v)?, mask, shape: shape.clone(), options })
+        Ok(Self { q: Held::new(q)?, k: Held::new(k)?, v: Held::new(v)?, mask, taken, shape: shape.clone(), options })
     }
     fn with<T: Element + Scalar, R>(&self, f: impl FnOnce(&Problem<'_, T>) -> Result<R>) -> Result<R> {
         let (s, rank) = (&self.shape, self.shape.batch.len());
@@ -221,10 +240,25 @@ impl Bound {
                 Some(MaskView { data, batch: strides[..rank].into(), row: strides[rank], col: strides[rank + 1] })
             }
         };
+        let locked_keys = self.taken.as_ref().and_then(|t| t.1.as_ref()).map(|m| m.storage_and_layout());
+        let keys = match &locked_keys {
+            None => None,
+            Some((storage, layout)) => {
+                let Storage::Cpu(cpu) = &**storage else {
+                    return Err(Error::internal("a CPU kernel was given penalties of another device"));
+                };
+                let (data, strides) = (&cpu.as_slice::<T>()?[layout.start_offset()..], layout.stride());
+                Some(KeyView { data, batch: strides[..rank].into(), col: strides[rank] })
+            }
+        };
+        let penalties = self.taken.as_ref().map(|t| Penalties { own: T::of(t.0), keys });
+        let shared = penalties.is_some();
+        let matrices = if shared { 1 } else { s.batch.iter().product() };
         let dropout = self.options.dropout.filter(|d| d.0 > 0.0).map(|(rate, key)| Dropout {
-            stream: BitStream::new(key, s.batch.iter().product::<usize>() * s.queries * s.keys),
+            stream: BitStream::new(key, matrices * s.queries * s.keys),
             threshold: bernoulli_threshold(1.0 - rate),
             scale: T::of(1.0 / (1.0 - rate)),
+            shared,
         });
         self.q.with(|q| {
             self.k.with(|k| {
@@ -242,6 +276,7 @@ impl Bound {
                         causal: self.options.causal,
                         mask,
                         mask_value: T::of(self.options.mask_value),
+                        penalties,
                         dropout,
                     })
                 })
@@ -251,8 +286,13 @@ impl Bound {
 }
 
 /// The CPU kernel.
-fn tiled<T: Element + Scalar>(inputs: &[Tensor; 3], shape: Shape, options: &AttentionOptions) -> Result<Tensor> {
-    let bound = Bound::new(inputs, &shape, options)?;
+fn tiled<T: Element + Scalar>(
+    inputs: &[Tensor; 3],
+    shape: Shape,
+    options: &AttentionOptions,
+    taken: Option<Taken>,
+) -> Result<Tensor> {
+    let bound = Bound::new(inputs, &shape, options, taken.as_ref())?;
     let full = shape.with([shape.queries, shape.value_depth]);
     let (place, swapped) = place_like(&inputs[0], &full);
     let done = bound.with::<T, _>(|p| Ok(forward(p, &place)))?;
@@ -270,7 +310,7 @@ fn tiled<T: Element + Scalar>(inputs: &[Tensor; 3], shape: Shape, options: &Atte
         let places = [0, 1, 2].map(|i| place_like(&saved[i], &full[i]));
         let (held_out, held_ct) = (Held::new(&out)?, Held::new(ct)?);
         let (top, total) = (top.values::<T>()?, total.values::<T>()?);
-        let grads = Bound::new(&saved, &shape, &options)?.with::<T, _>(|p| {
+        let grads = Bound::new(&saved, &shape, &options, taken.as_ref())?.with::<T, _>(|p| {
             held_out.with(|o| {
                 held_ct.with(|c| {
                     let s =

@@ -1,0 +1,123 @@
+//! Attention of a decoder to an encoder.
+use super::{
+    functions::apply_broadcasted_dropout,
+    heads::{check_mask, check_parallel, join, output, project, sizes, Heads},
+};
+use crate::{leaf, options, Arity, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec};
+use tallow_tensor::{
+    ops::{penalized_attention, PenalizedAttentionOptions},
+    random::Key,
+    DType,
+};
+
+options! {
+    /// Attention of vectors to other vectors that never makes the matrix of all pairs.
+    ///
+    /// For each head `exp(d - logsumexp(d))·(y·w_v)·w_o` with products `d` of `x·w_q` and `y·w_k`, divided by `√dQk`; heads are summed.
+    /// With `masked` 1e9 is taken from the products with valid positions of `y` and 2e9 from those with padding, as in Trax: in float32 the
+    /// products vanish beside it, so valid positions weigh 1 each. For a weighed mask use `AttentionQKV`.
+    /// Shapes: `(batch, q, d_model), (batch, kv, d_kv)`, with `masked` also `(batch, kv)`, true for valid positions `-> (batch, q, d_model)`.
+    /// Weights: the tuple `(w_q, w_k, w_v, w_o)` of `(nHeads, d_model, dQk), (nHeads, d_kv, dQk), (nHeads, d_kv, dV), (nHeads, dV, d_model)`.
+    /// No state. Kept for backward: inputs, projections, the result and two numbers a query and head.
+    /// Mode: dropout only in `'train'`.
+    /// Source: Vaswani et al. 2017, arXiv:1706.03762; tiles: Dao et al. 2022, arXiv:2205.14135.
+    pub struct EncDecAttentionOptions for "EncDecAttention" () {
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(2),
+        /// Size of a query and a key.
+        d_qk "dQk": Dim = Dim(64),
+        /// Size of a value.
+        d_v "dV": Dim = Dim(64),
+        /// Whether there is a third input that tells valid positions from padding.
+        masked "masked": bool = true,
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+        /// Probability of dropping an attention strength; one draw serves all heads and examples.
+        attention_dropout "attentionDropout": Rate = Rate(0.0),
+        /// Probability of dropping a feature of the output, the same at all positions.
+        output_dropout "outputDropout": Rate = Rate(0.0),
+        /// How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
+        n_parallel_heads "nParallelHeads": Option<Dim> = None,
+        /// Changes nothing: there is no compilation that a loop could shorten.
+        use_python_loop "usePythonLoop": bool = false,
+        /// Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same.
+        use_reference_code "useReferenceCode": bool = false,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct EncDecAttention(EncDecAttentionOptions);
+
+/// See [`EncDecAttentionOptions`].
+///
+/// # Errors
+/// `InvalidOption` when `nParallelHeads` does not fit `nHeads`.
+pub(super) fn enc_dec_attention(o: EncDecAttentionOptions) -> Result<LayerRef> {
+    check_parallel("EncDecAttention", o.n_heads.0, o.n_parallel_heads)?;
+    Ok(leaf(EncDecAttention(o)))
+}
+
+impl EncDecAttention {
+    fn heads(&self) -> Heads {
+        let o = &self.0;
+        Heads { n_heads: o.n_heads.0, d_qk: o.d_qk.0, d_v: o.d_v.0, share_qk: false, bias: false }
+    }
+}
+
+impl Leaf for EncDecAttention {
+    fn name(&self) -> String {
+        "EncDecAttention".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(if self.0.masked { 3 } else { 2 }, 1)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let ([batch, ..], [other, length, _]) = (sizes(&inputs[0])?, sizes(&inputs[1])?);
+        if batch != other {
+            return Err(crate::Error::shape(format!("batches differ: {} and {}", inputs[0], inputs[1])));
+        }
+        if let Some(mask) = inputs.get(2) {
+            check_mask(mask, batch, length)?;
+        }
+        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), output(&inputs[0]))])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        self.signature(inputs)?;
+        let (d_model, d_kv) = (sizes(&inputs[0])?[2], sizes(&inputs[1])?[2]);
+        Ok(Local::weights(self.heads().init(d_model, d_kv, key)?))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let (o, heads) = (&self.0, self.heads());
+        let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
+        let dtype = self.signature(&specs)?[0].dtype;
+        let w = heads.read(call.w)?;
+        let (attend_key, output_key) = call.key.split_pair();
+        let rate = |rate: Rate| if o.mode == Mode::Train { rate.0 } else { 0.0 };
+        let key_penalties = match call.xs.get(2) {
+            None => None,
+            Some(mask) => {
+                let padding = mask.cast(DType::Bool)?.logical_not()?.cast(DType::F32)?;
+                Some(padding.add_scalar(1.0)?.mul_scalar(1e9)?.expand_dims(1)?)
+            }
+        };
+        let options = PenalizedAttentionOptions {
+            scale: (o.d_qk.0 as f64).powf(-0.5),
+            key_penalties,
+            dropout: Some((rate(o.attention_dropout), attend_key)).filter(|d| d.0 > 0.0),
+            ..PenalizedAttentionOptions::default()
+        };
+        let (x, y) = (&call.xs[0], &call.xs[1]);
+        let q = project(x, w.q, None)?;
+        let k = project(y, w.k.unwrap_or(w.q), None)?;
+        let attended = penalized_attention(&q, &k, &project(y, w.v, None)?, &options)?;
+        let out = join(&attended, w.o)?;
+        let out = apply_broadcasted_dropout(&out, rate(o.output_dropout), Some(output_key))?;
+        Ok(out.cast(dtype)?.into())
+    }
+    fn fused_backward(&self) -> bool {
+        !self.0.use_reference_code
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self(EncDecAttentionOptions { mode, ..self.0.clone() })
+    }
+}

@@ -1,0 +1,228 @@
+//! What LSH attention with and without weights have in common: hashing, its state, and prediction.
+use super::{
+    attend::{attend_from, length_normalized, SelfMask},
+    hashing::{hash_rounds, Buckets},
+    memory::Window,
+};
+use crate::{Error, Mode, Result, Tree};
+use tallow_tensor::{
+    ops::{chunked_attention, ChunkedAttentionOptions},
+    random::Key,
+    DType, Tensor,
+};
+
+/// Options that decide the attention.
+#[derive(Debug, Clone)]
+pub(super) struct Lsh {
+    pub causal: bool,
+    pub chunk_len: usize,
+    pub n_chunks_before: usize,
+    pub n_chunks_after: usize,
+    pub n_hashes: usize,
+    pub n_buckets: Option<Buckets>,
+    /// Room for buckets in the state, whatever the length.
+    pub max_length: Option<usize>,
+    pub attention_dropout: f64,
+    pub mode: Mode,
+}
+
+/// Keys of all heads of all examples, as the state has them: uint32 `[rows, 2]`.
+fn keys_of(t: &Tensor) -> Result<Vec<Key>> {
+    if t.rank() != 2 || t.shape()[1] != 2 || t.dtype() != DType::U32 {
+        return Err(Error::new("WeightsMismatch", format!("expected keys as uint32[rows, 2], got {t:?}")));
+    }
+    Ok(t.to_vec::<u32>()?.chunks_exact(2).map(|k| Key([k[0], k[1]])).collect())
+}
+
+fn keys_tensor(keys: &[Key]) -> Result<Tensor> {
+    Ok(Tensor::from_vec(keys.iter().flat_map(|k| k.0).collect(), &[keys.len(), 2])?)
+}
+
+/// A key for each of `rows` heads: those of the state, for a larger batch also ones folded out of the first.
+fn keys_for(mut keys: Vec<Key>, rows: usize) -> Result<Vec<Key>> {
+    if rows > keys.len() {
+        let first = *keys.first().unwrap_or(&Key::new(0));
+        keys.extend((keys.len()..rows).map(|i| first.fold_in(i as u32)));
+    }
+    Ok(keys)
+}
+
+fn ints(values: Vec<i32>, shape: &[usize]) -> Result<Tensor> {
+    Ok(Tensor::from_vec(values, shape)?)
+}
+
+/// What one new position sees of the window of one row: raw keys `[n, d_qk]` and values `[n, d_v]` at the places given.
+pub(super) type Look<'a> = &'a dyn Fn(usize, &Tensor) -> Result<(Tensor, Tensor)>;
+
+impl Lsh {
+    /// State of `rows` heads: `(buckets, keys)`, in mode `'predict'` `(buckets, end, keys)`.
+    pub(super) fn init(&self, rows: usize, length: usize, window: Option<&Window>, key: Key) -> Result<Tree<Tensor>> {
+        let keys = keys_tensor(&key.split(rows))?;
+        let zeros = |n: usize| ints(vec![0; rows * self.n_hashes * n], &[rows, self.n_hashes * n]);
+        Ok(match window {
+            None => Tree::tuple([zeros(self.max_length.unwrap_or(length))?, keys]),
+            Some(w) => Tree::tuple([zeros(w.len)?, ints(vec![0; rows], &[rows])?, keys]),
+        })
+    }
+    fn hash(&self, q: &Tensor, keys: &[Key], mask: Option<&Tensor>) -> Result<Tensor> {
+        let length = q.shape()[q.rank() - 2];
+        let buckets = self.n_buckets.clone().unwrap_or_else(|| Buckets::for_length(length, self.chunk_len));
+        let seen = match mask {
+            None => None,
+            // One row of the mask for all heads of an example.
+            Some(m) => {
+                let (batch, heads) = (m.shape()[0], keys.len() / m.shape()[0].max(1));
+                let all = m.expand_dims(1)?.broadcast_to(&[batch, heads, length])?;
+                Some(all.cast(DType::U8)?.to_vec::<u8>()?)
+            }
+        };
+        hash_rounds(q, &buckets, self.n_hashes, keys, seen.as_deref())
+    }
+    fn attend(&self, q: &Tensor, v: &Tensor, mask: Option<&Tensor>, buckets: &Tensor, key: Key) -> Result<Tensor> {
+        let rate = if self.mode == Mode::Train { self.attention_dropout } else { 0.0 };
+        let mut lead = q.shape()[..q.rank() - 2].to_vec();
+        lead.push(buckets.shape()[1]);
+        // Without a head axis, rows of the mask are repeated for the heads of their example.
+        let mask = match mask {
+            None => None,
+            Some(m) if q.rank() == 4 => Some(m.expand_dims(1)?),
+            Some(m) => Some(m.repeat(q.shape()[0] / m.shape()[0].max(1), 0)?),
+        };
+        let options = ChunkedAttentionOptions {
+            chunk_len: self.chunk_len,
+            n_chunks_before: self.n_chunks_before,
+            n_chunks_after: self.n_chunks_after,
+            causal: self.causal,
+            exclude_self: true,
+            mask,
+            buckets: Some(buckets.reshape(&lead)?),
+            dropout: (rate > 0.0).then_some((rate, key)),
+        };
+        Ok(chunked_attention(q, None, v, &options)?)
+    }
+    /// Attention of whole sequences `q […, length, d_qk]`, `v […, length, d_v]`, and the new state.
+    pub(super) fn whole(
+        &self,
+        q: &Tensor,
+        v: &Tensor,
+        mask: Option<&Tensor>,
+        state: &Tree<Tensor>,
+        key: Key,
+    ) -> Result<(Tensor, Tree<Tensor>)> {
+        let [_, keys] = state.many()?;
+        let (rows, length) = (q.shape()[..q.rank() - 2].iter().product(), q.shape()[q.rank() - 2]);
+        let mut keys = keys_for(keys_of(keys)?, rows)?;
+        let mut used = Vec::with_capacity(rows);
+        for key in &mut keys[..rows] {
+            let (next, now) = key.split_pair();
+            *key = next;
+            used.push(now);
+        }
+        let buckets = self.hash(q, &used, mask)?;
+        let out = self.attend(q, v, mask, &buckets, key)?;
+        let room = self.n_hashes * self.max_length.map_or(0, |n| n.saturating_sub(length));
+        let kept = if room > 0 { buckets.pad(&[(0, 0), (0, room)], 0.0)? } else { buckets };
+        Ok((out, Tree::tuple([kept, keys_tensor(&keys)?])))
+    }
+    /// Attention of the first `new` positions in mode `'predict'`, as of a whole sequence: `q` and `v […, n, ·]` of all that is seen,
+    /// `mask` likewise.
+    pub(super) fn first(
+        &self,
+        q: &Tensor,
+        v: &Tensor,
+        mask: Option<&Tensor>,
+        state: &Tree<Tensor>,
+        (window, new): (&Window, usize),
+    ) -> Result<(Tensor, Tree<Tensor>)> {
+        let [buckets, end, keys] = state.many()?;
+        let (rows, length) = (q.shape()[..q.rank() - 2].iter().product(), q.shape()[q.rank() - 2]);
+        let keys_now = keys_for(keys_of(keys)?, rows)?;
+        let padded = length.next_multiple_of(self.chunk_len);
+        let pad = |x: &Tensor| -> Result<Tensor> {
+            let mut widths = vec![(0, 0); x.rank()];
+            widths[x.rank() - 2].1 = padded - length;
+            Ok(x.pad(&widths, 0.0)?)
+        };
+        let (q, v) = (pad(q)?, pad(v)?);
+        let mask = match mask {
+            None => None,
+            Some(m) => Some(m.cast(DType::U8)?.pad(&[(0, 0), (0, padded - length)], 0.0)?.cast(DType::Bool)?),
+        };
+        let found = self.hash(&q, &keys_now[..rows], mask.as_ref())?;
+        let out = self.attend(&q, &v, mask.as_ref(), &found, Key::new(0))?.narrow(-2, 0, new)?;
+        let old = buckets.reshape(&[rows, self.n_hashes, window.len])?;
+        let found = found.reshape(&[rows, self.n_hashes, padded])?.narrow(2, 0, new)?;
+        let kept = new.min(window.len);
+        let found = found.narrow(2, new - kept, kept)?;
+        let rest = old.narrow(2, kept, window.len - kept)?;
+        let all = Tensor::concat(&[found, rest], 2)?.reshape(&[rows, self.n_hashes * window.len])?;
+        Ok((out, Tree::tuple([all, end.add_scalar(new as i64)?, keys.clone()])))
+    }
+    /// Attention of one new position, at `at`, of each row: `q [rows, d_qk]`. Returns `[rows, d_v]` and the new state.
+    ///
+    /// It sees the positions that share a bucket with it, and the latest others, `n_hashes · chunk_len · (1 + before)` in all.
+    pub(super) fn step(
+        &self,
+        q: &Tensor,
+        at: usize,
+        (state, window): (&Tree<Tensor>, &Window),
+        seen: Option<&[u8]>,
+        look: Look<'_>,
+    ) -> Result<(Tensor, Tree<Tensor>)> {
+        let [buckets, end, keys] = state.many()?;
+        let (rows, n) = (q.shape()[0], window.len);
+        let keys_now = keys_for(keys_of(keys)?, rows)?;
+        let (mut all, ends) = (buckets.to_vec::<i32>()?, end.to_vec::<i32>()?);
+        if all.len() != rows * self.n_hashes * n || ends.len() != rows {
+            return Err(state.wrong("the state of as many examples as the input has"));
+        }
+        // Trax hashes two copies of the vector, which decides the number of buckets where it is not given.
+        let pair = Tensor::stack(&[q.clone(), q.clone()], 1)?;
+        let row_seen: Option<Vec<u8>> = seen.map(|s| (0..rows).flat_map(|row| [s[row * n + at]; 2]).collect());
+        let two = self.n_buckets.clone().unwrap_or_else(|| Buckets::for_length(2, self.chunk_len));
+        let found = hash_rounds(&pair, &two, self.n_hashes, &keys_now[..rows], row_seen.as_deref())?.to_vec::<i32>()?;
+        let attended = self.n_hashes * self.chunk_len * (1 + self.n_chunks_before);
+        let mut outs = Vec::with_capacity(rows);
+        for row in 0..rows {
+            let mine = &mut all[row * self.n_hashes * n..(row + 1) * self.n_hashes * n];
+            let shift = (ends[row] as usize).saturating_sub(at).min(window.drop);
+            for (round, line) in mine.chunks_exact_mut(n).enumerate() {
+                line.copy_within(shift.., 0);
+                line[n - shift..].fill(0);
+                line[at] = found[(row * self.n_hashes + round) * 2];
+            }
+            let shares = |place: usize| mine.chunks_exact(n).any(|line| line[place] == line[at]);
+            // What shares no bucket comes by age. The first empty place takes part in the choice, as in Trax, and then is not seen.
+            let mut order: Vec<(bool, usize)> = (0..n.min(at + 2)).map(|place| (shares(place), place)).collect();
+            order.sort_unstable();
+            let chosen = order[order.len().saturating_sub(attended)..].iter().map(|&(_, place)| place);
+            let places: Vec<i32> = chosen.filter(|&place| place <= at).map(|place| place as i32).collect();
+            let n_places = places.len();
+            let places = ints(places, &[n_places])?;
+            let (k, v) = look(row, &places)?;
+            let k = length_normalized(&k, 1e-6)?;
+            let info = places.add_scalar(1)?;
+            let info = match seen {
+                None => info,
+                Some(s) => {
+                    let row_mask: Vec<u8> = s[row * n..(row + 1) * n].to_vec();
+                    let mask = Tensor::from_bools(row_mask, &[n])?.take(&places, 0)?;
+                    Tensor::where_(&mask, &info, &info.neg()?)?
+                }
+            };
+            let own = ints(vec![at as i32 + 1], &[1])?;
+            let how = SelfMask { causal: true, exclude_self: true, masked: true };
+            outs.push(attend_from([&q.narrow(0, row, 1)?, &k, &v], (&own, &info), how)?);
+        }
+        let out = Tensor::concat(&outs, 0)?;
+        let ends = vec![at as i32 + 1; rows];
+        let state = [ints(all, buckets.shape())?, ints(ends, &[rows])?, keys.clone()];
+        Ok((out, Tree::tuple(state)))
+    }
+}
+
+/// Which positions of a window are valid, for each of `rows` heads.
+pub(super) fn seen_rows(mask: &Tensor, rows: usize) -> Result<Vec<u8>> {
+    let heads = rows / mask.shape()[0].max(1);
+    Ok(mask.cast(DType::Bool)?.repeat(heads, 0)?.cast(DType::U8)?.to_vec::<u8>()?)
+}

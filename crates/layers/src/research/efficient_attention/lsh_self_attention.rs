@@ -1,0 +1,216 @@
+//! LSH self-attention with projections.
+use super::{
+    functions::apply_broadcasted_dropout,
+    hashing::Buckets,
+    heads::{check_mask, check_parallel, join, output, project, sizes, Heads},
+    lsh::{seen_rows, Lsh},
+    memory::{self, Window},
+};
+use crate::{
+    leaf, options, options::OptionType, Arity, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result,
+    TensorSpec, Tree,
+};
+use serde_json::Value;
+use tallow_tensor::{random::Key, DType, Tensor};
+
+/// An option that Trax takes and does not read.
+#[derive(Debug, Clone)]
+pub struct Unused;
+
+impl OptionType for Unused {
+    const TS: &'static str = "boolean | 'unused'";
+    const EXPECTED: &'static str = "true, false or 'unused'";
+    fn parse(v: &Value) -> Option<Self> {
+        (v.is_boolean() || v == "unused").then_some(Self)
+    }
+    fn show(&self) -> String {
+        "'unused'".into()
+    }
+}
+
+options! {
+    /// Self-attention in which a position sees those that hash alike: from vectors (and a mask) to vectors, in time and memory linear in the length.
+    ///
+    /// Queries `x·w_q`, divided by their root mean square, are the keys. In each of `nHashes` rounds the positions are sorted by the bucket their
+    /// query hashes to (`hashVecs`), cut into chunks of `chunkLen`, and see their chunk and its neighbours, around the ends; from the products, divided by
+    /// `√dQk`, 1e9 is taken at later positions (`causal`) and masked ones, 1e5 at the position itself. Rounds are weighed by the exponentials of
+    /// their log-sum-exps, heads go through `w_o` and are summed. Any length will do, also one not seen before; the last chunk may be shorter.
+    /// Shapes: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
+    /// Weights: the tuple `(w_q, w_v, w_o)` of `(nHeads, d_model, dQk), (nHeads, d_model, dV), (nHeads, dV, d_model)`, with `bias` also `(b_q, b_v)`.
+    /// State: `(buckets, keys)` of each head of each example, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
+    /// `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
+    /// Kept for backward: inputs, projections, buckets, the result and two numbers a position and head: `2·dV + dQk + 2` floats and
+    /// `nHashes` integers a position and head. Nothing grows with `nHashes · length · d`.
+    /// Mode: dropout only in `'train'`; `'predict'` continues a sequence: a new position sees those of its bucket and the latest others.
+    /// Errors: `InvalidOption` for mode `'predict'` without `causal`; `InvalidArgument` for a long piece in the middle of a sequence.
+    /// Source: Kitaev et al. 2020, arXiv:2001.04451.
+    pub struct LSHSelfAttentionOptions for "LSHSelfAttention" () {
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(2),
+        /// Size of a query, which is the key too.
+        d_qk "dQk": Dim = Dim(64),
+        /// Size of a value.
+        d_v "dV": Dim = Dim(64),
+        /// Not read: queries are always the keys.
+        share_qk "shareQk": Unused = Unused,
+        /// Whether positions see earlier ones only.
+        causal "causal": bool = false,
+        /// Whether there is a second input that tells valid positions from padding.
+        masked "masked": bool = false,
+        /// Positions per chunk.
+        chunk_len "chunkLen": Dim = Dim(128),
+        /// Chunks seen before a position's own.
+        n_chunks_before "nChunksBefore": Count = Count(1),
+        /// Chunks seen after a position's own.
+        n_chunks_after "nChunksAfter": Count = Count(0),
+        /// Rounds of hashing.
+        n_hashes "nHashes": Dim = Dim(1),
+        /// Number of buckets, or numbers whose product it is; even. By default two for each chunk.
+        n_buckets "nBuckets": Option<Buckets> = None,
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+        /// Positions that predict mode remembers; null: what chunks can see.
+        predict_mem_len "predictMemLen": Option<Dim> = Some(Dim(2048)),
+        /// Positions forgotten when the memory is full; null: a chunk.
+        predict_drop_len "predictDropLen": Option<Dim> = Some(Dim(256)),
+        /// Probability of dropping an attention strength; one draw serves all heads, examples, rounds and chunks.
+        attention_dropout "attentionDropout": Rate = Rate(0.0),
+        /// Probability of dropping a feature of the output, the same at all positions.
+        output_dropout "outputDropout": Rate = Rate(0.0),
+        /// Length that the buckets in the state have room for, whatever the input's.
+        max_length_for_buckets "maxLengthForBuckets": Option<Dim> = None,
+        /// Whether queries and values get a bias.
+        bias "bias": bool = false,
+        /// How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
+        n_parallel_heads "nParallelHeads": Option<Dim> = Some(Dim(1)),
+        /// Changes nothing: there is no compilation that a loop could shorten.
+        use_python_loop "usePythonLoop": bool = false,
+        /// Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same.
+        use_reference_code "useReferenceCode": bool = false,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct LSHSelfAttention {
+    o: LSHSelfAttentionOptions,
+    heads: Heads,
+    lsh: Lsh,
+    /// What predict mode remembers; an error where the mode was asked for and the options do not allow it.
+    window: Result<Option<Window>>,
+}
+
+/// See [`LSHSelfAttentionOptions`].
+///
+/// # Errors
+/// `InvalidOption` for options that contradict each other.
+pub(super) fn lsh_self_attention(o: LSHSelfAttentionOptions) -> Result<LayerRef> {
+    check_parallel("LSHSelfAttention", o.n_heads.0, o.n_parallel_heads)?;
+    let layer = LSHSelfAttention::new(o);
+    layer.window.clone()?;
+    Ok(leaf(layer))
+}
+
+impl LSHSelfAttention {
+    fn new(o: LSHSelfAttentionOptions) -> Self {
+        let chunks = (Some(o.chunk_len), o.n_chunks_before.0);
+        let sizes = (o.predict_mem_len, o.predict_drop_len);
+        let window = memory::of_options("LSHSelfAttention", o.mode, o.causal, chunks, sizes);
+        let heads = Heads { n_heads: o.n_heads.0, d_qk: o.d_qk.0, d_v: o.d_v.0, share_qk: true, bias: o.bias };
+        let lsh = Lsh {
+            causal: o.causal,
+            chunk_len: o.chunk_len.0,
+            n_chunks_before: o.n_chunks_before.0,
+            n_chunks_after: o.n_chunks_after.0,
+            n_hashes: o.n_hashes.0,
+            n_buckets: o.n_buckets.clone(),
+            max_length: o.max_length_for_buckets.map(|d| d.0),
+            attention_dropout: o.attention_dropout.0,
+            mode: o.mode,
+        };
+        Self { o, heads, lsh, window }
+    }
+    fn predict(&self, call: &Call, window: &Window) -> Result<(Tensor, Tree<Tensor>)> {
+        let w = self.heads.read(call.w)?;
+        let (seen, own) = window.take(call.xs, call.s)?;
+        let mask = seen.inputs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
+        let x = &seen.inputs[0];
+        let batch = x.shape()[0];
+        let (attended, own) = if seen.new != 1 {
+            let (q, v) = (project(x, w.q, w.q_bias)?, project(x, w.v, w.v_bias)?);
+            self.lsh.first(&q, &v, mask.as_ref(), own, (window, seen.new))?
+        } else {
+            let (rows, d_qk, d_v) = (batch * self.heads.n_heads, self.heads.d_qk, self.heads.d_v);
+            let q = project(&x.narrow(1, seen.start, 1)?, w.q, w.q_bias)?.reshape(&[rows, d_qk])?;
+            let valid = mask.map(|m| seen_rows(&m, rows)).transpose()?;
+            let look = |row: usize, places: &Tensor| -> Result<(Tensor, Tensor)> {
+                let (example, head) = (row / self.heads.n_heads, row % self.heads.n_heads);
+                let x = x.narrow(0, example, 1)?.take(places, 1)?;
+                let of = |w: &Tensor, b: Option<&Tensor>, d: usize| -> Result<Tensor> {
+                    let b = b.map(|b| b.narrow(0, head, 1)).transpose()?;
+                    Ok(project(&x, &w.narrow(0, head, 1)?, b.as_ref())?.reshape(&[places.size(), d])?)
+                };
+                Ok((of(w.q, w.q_bias, d_qk)?, of(w.v, w.v_bias, d_v)?))
+            };
+            let (out, own) = self.lsh.step(&q, seen.start, (own, window), valid.as_deref(), &look)?;
+            (out.reshape(&[batch, self.heads.n_heads, 1, d_v])?, own)
+        };
+        Ok((join(&attended, w.o)?, Window::state(&seen, own)))
+    }
+}
+
+impl Leaf for LSHSelfAttention {
+    fn name(&self) -> String {
+        "LSHSelfAttention".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(if self.o.masked { 2 } else { 1 }, 1)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let [batch, length, _] = sizes(&inputs[0])?;
+        if let Some(mask) = inputs.get(1) {
+            check_mask(mask, batch, length)?;
+        }
+        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), output(&inputs[0]))])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        self.signature(inputs)?;
+        let [batch, length, d_model] = sizes(&inputs[0])?;
+        let window = self.window.clone()?;
+        let own = self.lsh.init(batch * self.heads.n_heads, length, window.as_ref(), key)?;
+        let state = match &window {
+            None => own,
+            Some(window) => window.init(inputs, own)?,
+        };
+        Ok(Local { weights: self.heads.init(d_model, d_model, key)?, state })
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
+        let dtype = self.signature(&specs)?[0].dtype;
+        let (attend_key, output_key) = call.key.split_pair();
+        let (y, state) = match self.window.clone()? {
+            Some(window) => {
+                if let Some(out) = memory::one_by_one(&call, |call| self.forward(call))? {
+                    return Ok(out);
+                }
+                self.predict(&call, &window)?
+            }
+            None => {
+                let w = self.heads.read(call.w)?;
+                let x = &call.xs[0];
+                let mask = call.xs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
+                let (q, v) = (project(x, w.q, w.q_bias)?, project(x, w.v, w.v_bias)?);
+                let (o, state) = self.lsh.whole(&q, &v, mask.as_ref(), call.s, attend_key)?;
+                (join(&o, w.o)?, state)
+            }
+        };
+        let rate = if self.o.mode == Mode::Train { self.o.output_dropout.0 } else { 0.0 };
+        let y = apply_broadcasted_dropout(&y, rate, Some(output_key))?;
+        Ok(Output { ys: vec![y.cast(dtype)?], state: Some(state) })
+    }
+    fn fused_backward(&self) -> bool {
+        !self.o.use_reference_code
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self::new(LSHSelfAttentionOptions { mode, ..self.o.clone() })
+    }
+}

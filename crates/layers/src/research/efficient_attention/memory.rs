@@ -1,0 +1,163 @@
+//! What predict mode remembers of earlier inputs: a window that forgets its oldest part when it is full.
+use crate::{Call, Dim, Error, Mode, Output, Result, TensorSpec, Tree};
+use tallow_tensor::Tensor;
+
+/// Sizes of the window.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// Positions remembered.
+    pub len: usize,
+    /// Positions forgotten when it is full.
+    pub drop: usize,
+}
+
+/// The inputs that attention sees in a call, and where the new ones stand in them.
+pub(super) struct Seen {
+    /// What is remembered with what is new, along axis 1.
+    pub inputs: Vec<Tensor>,
+    /// Where the first new position stands.
+    pub start: usize,
+    /// How many new ones there are.
+    pub new: usize,
+    /// The window from now on, and how much of it is filled.
+    pub window: Vec<Tensor>,
+    pub end: usize,
+}
+
+/// Runs a call in mode `'predict'` position by position, where a piece of several continues a sequence; `None` for other calls.
+pub(super) fn one_by_one(call: &Call, step: impl Fn(Call) -> Result<Output>) -> Result<Option<Output>> {
+    let n = call.xs[0].shape().get(1).copied().unwrap_or(0);
+    let started = match call.s {
+        Tree::Tuple(parts) if parts.len() == 3 => parts[0].one()?.item()? > 0.0,
+        _ => false,
+    };
+    if n < 2 || !started {
+        return Ok(None);
+    }
+    let (mut ys, mut state) = (Vec::with_capacity(n), call.s.clone());
+    for i in 0..n {
+        let xs = call.xs.iter().map(|x| x.narrow(1, i, 1)).collect::<tallow_tensor::Result<Vec<_>>>()?;
+        let out = step(Call { xs: &xs, w: call.w, s: &state, key: call.key })?;
+        ys.extend(out.ys);
+        state = out.state.unwrap_or(state);
+    }
+    Ok(Some(Output { ys: vec![Tensor::concat(&ys, 1)?], state: Some(state) }))
+}
+
+/// What `mode` needs of the options that predict mode has; `None` in other modes.
+///
+/// # Errors
+/// `InvalidOption` in mode `'predict'` unless attention is causal and the sizes make sense.
+pub(super) fn of_options(
+    kind: &str,
+    mode: Mode,
+    causal: bool,
+    chunks: (Option<Dim>, usize),
+    sizes: (Option<Dim>, Option<Dim>),
+) -> Result<Option<Window>> {
+    if mode != Mode::Predict {
+        return Ok(None);
+    }
+    if !causal {
+        return Err(Error::option(format!("{kind}: mode 'predict' needs `causal: true`")));
+    }
+    let chunk = chunks.0.map(|c| c.0);
+    let len = sizes.0.map(|d| d.0).or(chunk.map(|c| c * (1 + chunks.1)));
+    let drop = sizes.1.map(|d| d.0).or(chunk);
+    let (Some(len), Some(drop)) = (len, drop) else {
+        let what = "mode 'predict' needs `predictMemLen` and `predictDropLen`, or `chunkLen`";
+        return Err(Error::option(format!("{kind}: {what}")));
+    };
+    if drop > len {
+        return Err(Error::option(format!(
+            "{kind}: `predictDropLen` ({drop}) must be at most `predictMemLen` ({len})"
+        )));
+    }
+    Ok(Some(Window { len, drop }))
+}
+
+impl Window {
+    /// An empty window for inputs of these signatures: `(end, inputs)`, to which a layer adds its own.
+    pub(super) fn init(&self, inputs: &[TensorSpec], own: Tree<Tensor>) -> Result<Tree<Tensor>> {
+        let empty = |x: &TensorSpec| {
+            let mut shape = x.shape.clone();
+            shape[1] = self.len;
+            x.with_shape(shape).zeros()
+        };
+        let inputs = inputs.iter().map(empty).collect::<tallow_tensor::Result<Vec<_>>>()?;
+        Ok(Tree::Tuple(vec![Tree::Leaf(Tensor::scalar(0i32)), Tree::tuple(inputs), own]))
+    }
+    /// The new state.
+    pub(super) fn state(seen: &Seen, own: Tree<Tensor>) -> Tree<Tensor> {
+        let window = seen.window.iter().map(Tensor::detach);
+        Tree::Tuple(vec![Tree::Leaf(Tensor::scalar(seen.end as i32)), Tree::tuple(window), own])
+    }
+    /// How much of the window is filled, its inputs, and the layer's own part of the state.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` for a state of another structure.
+    pub(super) fn read<'a>(
+        &self,
+        state: &'a Tree<Tensor>,
+        inputs: usize,
+    ) -> Result<(usize, Vec<Tensor>, &'a Tree<Tensor>)> {
+        let wrong = || state.wrong("the state of mode 'predict': (end, inputs, own)");
+        let Tree::Tuple(parts) = state else { return Err(wrong()) };
+        let [end, Tree::Tuple(window), own] = &parts[..] else { return Err(wrong()) };
+        let window = window.iter().map(|t| t.one().cloned()).collect::<Result<Vec<_>>>()?;
+        let end = end.one()?.item()? as usize;
+        if window.len() != inputs || end > self.len {
+            return Err(wrong());
+        }
+        Ok((end, window, own))
+    }
+    /// Adds inputs to what the state remembers; also the layer's own part of the state.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a long piece that does not start the sequence, `ShapeMismatch` for another batch, `WeightsMismatch`
+    /// for a state of another structure.
+    pub(super) fn take<'a>(&self, inputs: &[Tensor], state: &'a Tree<Tensor>) -> Result<(Seen, &'a Tree<Tensor>)> {
+        let (end, window, own) = self.read(state, inputs.len())?;
+        for (x, w) in inputs.iter().zip(&window) {
+            let fits = x.shape()[0] == w.shape()[0] && x.shape()[2..] == w.shape()[2..] && w.shape()[1] == self.len;
+            if !fits {
+                let what = format!("an input of shape {:?} does not continue one of {:?}", x.shape(), w.shape());
+                return Err(Error::shape(what));
+            }
+        }
+        let new = inputs[0].shape()[1];
+        let cast = |x: &Tensor, w: &Tensor| x.cast(w.dtype());
+        if new <= self.drop && new < self.len {
+            let (drop, start) = if end + new > self.len { (self.drop, end - self.drop) } else { (0, end) };
+            let add = |(x, w): (&Tensor, &Tensor)| -> Result<Tensor> {
+                let kept = w.narrow(1, drop, start)?;
+                let mut shape = w.shape().to_vec();
+                shape[1] = self.len - start - new;
+                let rest = Tensor::zeros(&shape, w.dtype(), w.device())?;
+                Ok(Tensor::concat(&[kept, cast(x, w)?, rest], 1)?)
+            };
+            let inputs = inputs.iter().zip(&window).map(add).collect::<Result<Vec<_>>>()?;
+            return Ok((Seen { window: inputs.clone(), inputs, start, new, end: start + new }, own));
+        }
+        if end != 0 {
+            return Err(Error::new(
+                "InvalidArgument",
+                format!(
+                    "predict got {new} positions after the first {end}: more than predictDropLen ({}) go in the first call only",
+                    self.drop
+                ),
+            ));
+        }
+        let last = |(x, w): (&Tensor, &Tensor)| -> Result<Tensor> {
+            let x = cast(x, w)?;
+            if new >= self.len {
+                return Ok(x.narrow(1, new - self.len, self.len)?);
+            }
+            let mut shape = x.shape().to_vec();
+            shape[1] = self.len - new;
+            Ok(Tensor::concat(&[x.clone(), Tensor::zeros(&shape, x.dtype(), x.device())?], 1)?)
+        };
+        let window = inputs.iter().zip(&window).map(last).collect::<Result<Vec<_>>>()?;
+        Ok((Seen { inputs: inputs.to_vec(), start: 0, new, window, end: new.min(self.len) }, own))
+    }
+}

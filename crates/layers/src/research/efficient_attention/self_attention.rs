@@ -1,0 +1,220 @@
+//! Self-attention whose memory does not grow with the square of the length.
+use super::{
+    attend::{attend_from, length_normalized, SelfMask},
+    functions::apply_broadcasted_dropout,
+    heads::{check_mask, check_parallel, join, output, project, sizes, HeadWeights, Heads},
+    memory::{self, Window},
+};
+use crate::{
+    leaf, options, Arity, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec, Tree,
+};
+use tallow_tensor::{
+    ops::{chunked_attention, penalized_attention, ChunkedAttentionOptions, PenalizedAttentionOptions},
+    random::Key,
+    DType, Tensor,
+};
+
+options! {
+    /// Self-attention from vectors (and a mask) to vectors that never makes a matrix of length × length.
+    ///
+    /// For each head `exp(d - logsumexp(d))·(x·w_v)·w_o` with products `d` of `x·w_q` and `x·w_k`, divided by `√dQk`, from which 1e9 is taken
+    /// at later positions (`causal`) and masked ones, 1e5 at a position itself (`shareQk`); heads are summed. With `shareQk` queries divided by
+    /// their root mean square are the keys. With `chunkLen` a position sees its own chunk and its neighbours, around the ends; the last chunk may be shorter.
+    /// Shapes: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
+    /// Weights: the tuple `(w_q, w_k, w_v, w_o)` of `(nHeads, d_model, dQk), .., (nHeads, d_model, dV), (nHeads, dV, d_model)`, without `w_k`
+    /// if `shareQk`, with `bias` also `(b_q, b_k, b_v)`. State: `()`; in mode `'predict'` `(end, (inputs), ())`, the last `predictMemLen` positions.
+    /// Kept for backward: inputs, projections, the result and two numbers a position and head.
+    /// Mode: dropout only in `'train'`; `'predict'` continues a sequence, by pieces of at most `predictDropLen` positions after the first call.
+    /// Errors: `InvalidOption` for mode `'predict'` without `causal` or sizes; `InvalidArgument` for a long piece in the middle of a sequence.
+    /// Source: Kitaev et al. 2020, arXiv:2001.04451; tiles: Dao et al. 2022, arXiv:2205.14135.
+    pub struct SelfAttentionOptions for "SelfAttention" () {
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(2),
+        /// Size of a query and a key.
+        d_qk "dQk": Dim = Dim(64),
+        /// Size of a value.
+        d_v "dV": Dim = Dim(64),
+        /// Whether queries are the keys too.
+        share_qk "shareQk": bool = false,
+        /// Whether positions see earlier ones only.
+        causal "causal": bool = false,
+        /// Whether there is a second input that tells valid positions from padding.
+        masked "masked": bool = false,
+        /// Positions per chunk; null: all see all.
+        chunk_len "chunkLen": Option<Dim> = None,
+        /// Chunks seen before a position's own.
+        n_chunks_before "nChunksBefore": Count = Count(0),
+        /// Chunks seen after a position's own.
+        n_chunks_after "nChunksAfter": Count = Count(0),
+        /// Whether queries, keys and values get a bias.
+        bias "bias": bool = false,
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+        /// Positions that predict mode remembers; by default what chunks can see.
+        predict_mem_len "predictMemLen": Option<Dim> = None,
+        /// Positions forgotten when the memory is full; by default a chunk.
+        predict_drop_len "predictDropLen": Option<Dim> = None,
+        /// Probability of dropping an attention strength; one draw serves all heads, examples and chunks.
+        attention_dropout "attentionDropout": Rate = Rate(0.0),
+        /// Probability of dropping a feature of the output, the same at all positions.
+        output_dropout "outputDropout": Rate = Rate(0.0),
+        /// How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
+        n_parallel_heads "nParallelHeads": Option<Dim> = None,
+        /// Changes nothing: there is no compilation that a loop could shorten.
+        use_python_loop "usePythonLoop": bool = false,
+        /// Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same.
+        use_reference_code "useReferenceCode": bool = false,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct SelfAttention {
+    o: SelfAttentionOptions,
+    heads: Heads,
+    /// What predict mode remembers; an error where the mode was asked for and the options do not allow it.
+    window: Result<Option<Window>>,
+}
+
+/// See [`SelfAttentionOptions`].
+///
+/// # Errors
+/// `InvalidOption` for options that contradict each other.
+pub(super) fn self_attention(o: SelfAttentionOptions) -> Result<LayerRef> {
+    check_parallel("SelfAttention", o.n_heads.0, o.n_parallel_heads)?;
+    if o.chunk_len.is_none() && (o.n_chunks_before.0 > 0 || o.n_chunks_after.0 > 0) {
+        return Err(crate::Error::option("SelfAttention: `nChunksBefore` and `nChunksAfter` need `chunkLen`"));
+    }
+    let layer = SelfAttention::new(o);
+    layer.window.clone()?;
+    Ok(leaf(layer))
+}
+
+impl SelfAttention {
+    fn new(o: SelfAttentionOptions) -> Self {
+        let chunks = (o.chunk_len, o.n_chunks_before.0);
+        let sizes = (o.predict_mem_len, o.predict_drop_len);
+        let window = memory::of_options("SelfAttention", o.mode, o.causal, chunks, sizes);
+        let heads = Heads { n_heads: o.n_heads.0, d_qk: o.d_qk.0, d_v: o.d_v.0, share_qk: o.share_qk, bias: o.bias };
+        Self { o, heads, window }
+    }
+    fn project(&self, x: &Tensor, w: &HeadWeights<'_>) -> Result<(Tensor, Option<Tensor>, Tensor)> {
+        let k = w.k.map(|k| project(x, k, w.k_bias)).transpose()?;
+        Ok((project(x, w.q, w.q_bias)?, k, project(x, w.v, w.v_bias)?))
+    }
+    /// Attention of whole sequences.
+    fn whole(&self, x: &Tensor, mask: Option<&Tensor>, w: &HeadWeights<'_>, key: Key) -> Result<Tensor> {
+        let o = &self.o;
+        let (q, k, v) = self.project(x, w)?;
+        let rate = if o.mode == Mode::Train { o.attention_dropout.0 } else { 0.0 };
+        let dropout = (rate > 0.0).then_some((rate, key));
+        // A first piece in predict mode that fits one chunk is not chunked, as in Trax.
+        let chunk_len = o.chunk_len.filter(|c| o.mode != Mode::Predict || x.shape()[1] > c.0);
+        let Some(Dim(chunk_len)) = chunk_len else {
+            let k = match k {
+                Some(k) => k,
+                None => length_normalized(&q, 1e-6)?,
+            };
+            let key_penalties = match mask {
+                None => None,
+                Some(m) => Some(m.logical_not()?.cast(DType::F32)?.mul_scalar(1e9)?.expand_dims(1)?),
+            };
+            let options = PenalizedAttentionOptions {
+                scale: (o.d_qk.0 as f64).powf(-0.5),
+                causal: o.causal,
+                exclude_self: o.share_qk,
+                key_penalties,
+                dropout,
+            };
+            return Ok(penalized_attention(&q, &k, &v, &options)?);
+        };
+        let options = ChunkedAttentionOptions {
+            chunk_len,
+            n_chunks_before: o.n_chunks_before.0,
+            n_chunks_after: o.n_chunks_after.0,
+            causal: o.causal,
+            exclude_self: o.share_qk,
+            mask: mask.map(|m| m.expand_dims(1)).transpose()?,
+            buckets: None,
+            dropout,
+        };
+        Ok(chunked_attention(&q, k.as_ref(), &v, &options)?)
+    }
+    /// Attention of new positions to those remembered.
+    fn continued(&self, seen: &memory::Seen, w: &HeadWeights<'_>) -> Result<Tensor> {
+        let filled = seen.start + seen.new;
+        let x = seen.inputs[0].narrow(1, 0, filled)?;
+        let k = match w.k {
+            Some(k) => project(&x, k, w.k_bias)?,
+            None => length_normalized(&project(&x, w.q, w.q_bias)?, 1e-6)?,
+        };
+        let q = project(&x.narrow(1, seen.start, seen.new)?, w.q, w.q_bias)?;
+        let v = project(&x, w.v, w.v_bias)?;
+        let all = Tensor::iota(filled, DType::I32, x.device())?.add_scalar(1)?;
+        let positions = all.narrow(0, seen.start, seen.new)?;
+        let info = match seen.inputs.get(1) {
+            None => all,
+            Some(mask) => {
+                let mask = mask.narrow(1, 0, filled)?.cast(DType::Bool)?.expand_dims(1)?;
+                Tensor::where_(&mask, &all, &all.neg()?)?
+            }
+        };
+        let how = SelfMask { causal: true, exclude_self: self.o.share_qk, masked: self.o.masked };
+        attend_from([&q, &k, &v], (&positions, &info), how)
+    }
+}
+
+impl Leaf for SelfAttention {
+    fn name(&self) -> String {
+        "SelfAttention".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(if self.o.masked { 2 } else { 1 }, 1)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let [batch, length, _] = sizes(&inputs[0])?;
+        if let Some(mask) = inputs.get(1) {
+            check_mask(mask, batch, length)?;
+        }
+        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), output(&inputs[0]))])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        self.signature(inputs)?;
+        let d_model = sizes(&inputs[0])?[2];
+        let weights = self.heads.init(d_model, d_model, key)?;
+        let state = match self.window.clone()? {
+            None => Tree::EMPTY,
+            Some(window) => window.init(inputs, Tree::EMPTY)?,
+        };
+        Ok(Local { weights, state })
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
+        let dtype = self.signature(&specs)?[0].dtype;
+        let w = self.heads.read(call.w)?;
+        let (attend_key, output_key) = call.key.split_pair();
+        let mask = call.xs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
+        let (o, state) = match self.window.clone()? {
+            None => (self.whole(&call.xs[0], mask.as_ref(), &w, attend_key)?, None),
+            Some(window) => {
+                let (seen, own) = window.take(call.xs, call.s)?;
+                let first = seen.start == 0 && seen.inputs[0].shape()[1] == seen.new;
+                let o = if first {
+                    self.whole(&call.xs[0], mask.as_ref(), &w, attend_key)?
+                } else {
+                    self.continued(&seen, &w)?
+                };
+                (o, Some(Window::state(&seen, own.clone())))
+            }
+        };
+        let y = join(&o, w.o)?;
+        let rate = if self.o.mode == Mode::Train { self.o.output_dropout.0 } else { 0.0 };
+        let y = apply_broadcasted_dropout(&y, rate, Some(output_key))?;
+        Ok(Output { ys: vec![y.cast(dtype)?], state })
+    }
+    fn fused_backward(&self) -> bool {
+        !self.o.use_reference_code
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self::new(SelfAttentionOptions { mode, ..self.o.clone() })
+    }
+}

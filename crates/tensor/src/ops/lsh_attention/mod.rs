@@ -1,0 +1,387 @@
+//! Attention within chunks: of neighbours in the sequence, or of what hashes alike (LSH attention).
+mod general;
+
+use crate::{
+    autodiff::record,
+    kernels::{
+        attention::{MaskView, Scalar},
+        lsh::{backward, by_bucket, forward, hash, Dropout, Hash, Problem, Saved},
+    },
+    ops::attention::{place_like, placed, Held},
+    random::{bernoulli_threshold, BitStream, Key},
+    tensor::Raw,
+    DType, Element, Error, Result, Tensor,
+};
+use candle_core::Storage;
+use smallvec::{smallvec, SmallVec};
+
+/// How [`chunked_attention`] forms chunks, what it masks and drops.
+#[derive(Debug, Clone)]
+pub struct ChunkedAttentionOptions {
+    /// Positions per chunk; the last one may be shorter.
+    pub chunk_len: usize,
+    /// How many chunks before its own a query sees, around the ends.
+    pub n_chunks_before: usize,
+    /// How many chunks after its own a query sees, around the ends.
+    pub n_chunks_after: usize,
+    /// Takes 10⁹ from the products with later positions.
+    pub causal: bool,
+    /// Takes 10⁵ from the product of a position with itself.
+    pub exclude_self: bool,
+    /// Bool `[…, L]`, broadcast over the leading axes; where false, 10⁹ is taken from the products with that key (and nothing else).
+    pub mask: Option<Tensor>,
+    /// int32 `[…, rounds · L]`: for each round the positions are sorted by these, stably, before they are cut into chunks, and
+    /// the rounds are weighed by exp(log-sum-exp). `None`: one round, in order.
+    pub buckets: Option<Tensor>,
+    /// Rate at which strengths are dropped and the key of `random::bernoulli(key, 1 - rate, [chunk_len, window · chunk_len])`,
+    /// which all chunks share.
+    pub dropout: Option<(f64, Key)>,
+}
+
+impl Default for ChunkedAttentionOptions {
+    /// Chunks of 64 positions that see themselves only, nothing masked or dropped, in order.
+    fn default() -> Self {
+        Self {
+            chunk_len: 64,
+            n_chunks_before: 0,
+            n_chunks_after: 0,
+            causal: false,
+            exclude_self: false,
+            mask: None,
+            buckets: None,
+            dropout: None,
+        }
+    }
+}
+
+/// Softmax attention in which the queries of a chunk see the keys of that chunk and of its neighbours.
+///
+/// `q […, L, D]`, `k […, L, D]`, `v […, L, Dv] -> […, L, Dv]`. Products are those with k/√D; without `k`, with
+/// `q / √(mean(q²) + 10⁻⁶) / √D`. With `buckets` (Kitaev et al. 2020, arXiv:2001.04451) the rounds' results o_r with
+/// log-sum-exps l_r give Σ_r o_r · exp(l_r − log Σ exp l). Sums are rounded as in Trax, so that a row of masked keys only gets
+/// in float32 what it gets there: all of them with equal weights.
+///
+/// Kept for backward are the operands, the buckets, the result and two numbers a position: `B · L · (2·D_v + D·(1 or 2) + 2)`
+/// floats and `4 · B · rounds · L` bytes for B matrices, never anything of size `rounds · L · D` or `L²`. A task needs
+/// `O(64 · window · chunk_len + window · chunk_len · (D + D_v))` floats.
+/// Views such as heads are read in place, as by [`attention`](super::attention()). Halves are computed in float32.
+///
+/// # Errors
+/// `ShapeMismatch` when the shapes do not fit, `DTypeMismatch` for operands that are not floats, a mask that is not bool or
+/// buckets that are not int32, `InvalidArgument` for a chunk of no positions or a dropout rate outside \[0, 1).
+pub fn chunked_attention(
+    q: &Tensor,
+    k: Option<&Tensor>,
+    v: &Tensor,
+    options: &ChunkedAttentionOptions,
+) -> Result<Tensor> {
+    let dtype = q.dtype().promote(k.map_or(q.dtype(), Tensor::dtype)).promote(v.dtype());
+    if !dtype.is_float() {
+        return Err(Error::dtype(format!("chunked_attention takes floats, got {} and {}", q.dtype(), v.dtype())));
+    }
+    let shape = check(q, k, v, options)?;
+    let work = if dtype == DType::F64 { dtype } else { DType::F32 };
+    let inputs = Inputs { q: q.cast(work)?, k: k.map(|k| k.cast(work)).transpose()?, v: v.cast(work)? };
+    if !q.use_kernels() {
+        return general::composed(&inputs, &shape, options)?.cast(dtype);
+    }
+    match work {
+        DType::F64 => fused::<f64>(inputs, shape, options),
+        _ => fused::<f32>(inputs, shape, options)?.cast(dtype),
+    }
+}
+
+/// The operands, of one float type.
+#[derive(Clone)]
+struct Inputs {
+    q: Tensor,
+    k: Option<Tensor>,
+    v: Tensor,
+}
+
+impl Inputs {
+    fn detach(&self) -> Self {
+        Self { q: self.q.detach(), k: self.k.as_ref().map(Tensor::detach), v: self.v.detach() }
+    }
+}
+
+/// Sizes that the operands agree on.
+#[derive(Debug, Clone)]
+struct Shape {
+    batch: SmallVec<[usize; 4]>,
+    length: usize,
+    depth: usize,
+    value_depth: usize,
+    rounds: usize,
+}
+
+impl Shape {
+    fn items(&self) -> usize {
+        self.batch.iter().product()
+    }
+    fn with(&self, last: &[usize]) -> Vec<usize> {
+        self.batch.iter().chain(last).copied().collect()
+    }
+    fn chunks(&self, chunk_len: usize) -> usize {
+        (self.rounds * self.length).div_ceil(chunk_len)
+    }
+}
+
+fn check(q: &Tensor, k: Option<&Tensor>, v: &Tensor, o: &ChunkedAttentionOptions) -> Result<Shape> {
+    let fail = |why: String| {
+        let k = k.map_or(String::new(), |k| format!(", k {:?}", k.shape()));
+        Err(Error::shape(format!("chunked_attention of q {:?}{k}, v {:?}: {why}", q.shape(), v.shape())))
+    };
+    if [Some(q), k, Some(v)].iter().flatten().any(|t| t.rank() < 2) {
+        return fail("each needs at least two axes".into());
+    }
+    let last = |t: &Tensor| (t.shape()[t.rank() - 2], t.shape()[t.rank() - 1]);
+    let ((length, depth), (values, value_depth)) = (last(q), last(v));
+    if values != length || k.is_some_and(|k| last(k) != (length, depth)) {
+        return fail("there must be as many keys and values as queries, and keys of the size of queries".into());
+    }
+    let lead = |t: &Tensor| t.shape()[..t.rank() - 2].to_vec();
+    let mut batch = super::matmul::broadcast(&lead(q), &lead(v));
+    if let (Some(k), Some(b)) = (k, &batch) {
+        batch = super::matmul::broadcast(b, &lead(k));
+    }
+    let Some(batch) = batch else { return fail("leading axes do not broadcast".into()) };
+    let mut shape = Shape { batch, length, depth, value_depth, rounds: 1 };
+    let fits = |t: &Tensor, last: usize| {
+        let full = shape.with(&[last]);
+        t.rank() > 0
+            && t.shape()[t.rank() - 1] == last
+            && super::matmul::broadcast(t.shape(), &full).as_deref() == Some(&full)
+    };
+    if let Some(mask) = &o.mask {
+        if mask.dtype() != DType::Bool {
+            return Err(Error::dtype(format!("an attention mask is bool, got {}", mask.dtype())));
+        }
+        if !fits(mask, length) {
+            return fail(format!("a mask of shape {:?} has no bool for each position", mask.shape()));
+        }
+    }
+    if let Some(buckets) = &o.buckets {
+        if buckets.dtype() != DType::I32 {
+            return Err(Error::dtype(format!("buckets are int32, got {}", buckets.dtype())));
+        }
+        let n = buckets.shape().last().copied().unwrap_or(0);
+        if !fits(buckets, n) || (length > 0 && (n == 0 || n % length != 0)) {
+            return fail(format!("buckets of shape {:?} are not some for each position and round", buckets.shape()));
+        }
+        shape.rounds = n.checked_div(length).unwrap_or(1);
+    }
+    if o.chunk_len == 0 {
+        return Err(Error::argument("chunked_attention: a chunk has at least one position"));
+    }
+    if let Some((rate, _)) = o.dropout {
+        if !(0.0..1.0).contains(&rate) {
+            return Err(Error::argument(format!("attention dropout must be at least 0 and below 1, got {rate}")));
+        }
+    }
+    Ok(shape)
+}
+
+/// The positions in the order of their buckets, for each matrix and round.
+fn order(shape: &Shape, options: &ChunkedAttentionOptions) -> Result<Option<Vec<u32>>> {
+    let Some(buckets) = &options.buckets else { return Ok(None) };
+    let buckets = buckets.detach().broadcast_to(&shape.with(&[shape.rounds * shape.length]))?;
+    Ok(Some(by_bucket(&buckets.values::<i32>()?, shape.length)))
+}
+
+/// Operands and options as the kernels take them.
+struct Bound {
+    q: Held,
+    k: Option<Held>,
+    v: Held,
+    mask: Option<Raw>,
+    order: Option<Vec<u32>>,
+    shape: Shape,
+    options: ChunkedAttentionOptions,
+}
+
+impl Bound {
+    fn new(inputs: &Inputs, shape: &Shape, options: &ChunkedAttentionOptions) -> Result<Self> {
+        let mask = match &options.mask {
+            None => None,
+            Some(m) => Some(m.raw().broadcast_as(shape.with(&[shape.length]))?),
+        };
+        Ok(Self {
+            q: Held::new(&inputs.q)?,
+            k: inputs.k.as_ref().map(Held::new).transpose()?,
+            v: Held::new(&inputs.v)?,
+            mask,
+            order: order(shape, options)?,
+            shape: shape.clone(),
+            options: options.clone(),
+        })
+    }
+    fn with<T: Element + Scalar, R>(&self, f: impl FnOnce(&Problem<'_, T>) -> Result<R>) -> Result<R> {
+        match &self.k {
+            None => self.bind(None, f),
+            Some(k) => k.with(|values| self.bind(Some((k, values)), f)),
+        }
+    }
+    fn bind<T: Element + Scalar, R>(
+        &self,
+        k: Option<(&Held, &[T])>,
+        f: impl FnOnce(&Problem<'_, T>) -> Result<R>,
+    ) -> Result<R> {
+        let (s, o, rank) = (&self.shape, &self.options, self.shape.batch.len());
+        let locked = self.mask.as_ref().map(|m| m.storage_and_layout());
+        let mask = match &locked {
+            None => None,
+            Some((storage, layout)) => {
+                let Storage::Cpu(cpu) = &**storage else {
+                    return Err(Error::internal("a CPU kernel was given a mask of another device"));
+                };
+                let (data, strides) = (&cpu.as_slice::<u8>()?[layout.start_offset()..], layout.stride());
+                Some(MaskView { data, batch: strides[..rank].into(), row: 0, col: strides[rank] })
+            }
+        };
+        let window = (o.n_chunks_before + 1 + o.n_chunks_after) * o.chunk_len;
+        let dropout = o.dropout.filter(|d| d.0 > 0.0).map(|(rate, key)| Dropout {
+            stream: BitStream::new(key, o.chunk_len * window),
+            threshold: bernoulli_threshold(1.0 - rate),
+            scale: T::of(1.0 / T::of(1.0 - rate).wide()),
+        });
+        self.q.with(|q| {
+            self.v.with(|v| {
+                f(&Problem {
+                    batch: s.batch.clone(),
+                    q: self.q.stack(q, rank),
+                    k: k.map(|(held, values)| held.stack(values, rank)),
+                    v: self.v.stack(v, rank),
+                    length: s.length,
+                    depth: s.depth,
+                    value_depth: s.value_depth,
+                    order: self.order.as_deref(),
+                    rounds: s.rounds,
+                    chunk: o.chunk_len,
+                    before: o.n_chunks_before,
+                    after: o.n_chunks_after,
+                    causal: o.causal,
+                    exclude_self: o.exclude_self,
+                    mask,
+                    dropout,
+                })
+            })
+        })
+    }
+}
+
+/// The CPU kernel.
+fn fused<T: Element + Scalar>(inputs: Inputs, shape: Shape, options: &ChunkedAttentionOptions) -> Result<Tensor> {
+    // A chunk longer than all rounds is one chunk of all.
+    let bound = Bound::new(&inputs, &shape, options)?;
+    let full = shape.with(&[shape.length, shape.value_depth]);
+    let (place, swapped) = place_like(&inputs.q, &full);
+    let done = bound.with::<T, _>(|p| Ok(forward(p, &place)))?;
+    drop(bound);
+    let value = placed(done.out, &full, swapped)?;
+    let saved = inputs.detach();
+    let absent = saved.v.clone();
+    let tracked = [&inputs.q, inputs.k.as_ref().unwrap_or(&absent), &inputs.v];
+    if tracked.iter().all(|t| !t.is_tracked()) {
+        return Ok(value);
+    }
+    let rows = [done.top.len()];
+    let (top, total) = (Tensor::from_vec(done.top, &rows)?, Tensor::from_vec(done.total, &rows)?);
+    let (out, options) = (value.clone(), options.clone());
+    Ok(record(value, &tracked, move |ct, need| {
+        let rank = shape.batch.len();
+        let keys = saved.k.as_ref().unwrap_or(&saved.q);
+        let full = [shape.depth, shape.depth, shape.value_depth].map(|d| shape.with(&[shape.length, d]));
+        let operands = [&saved.q, keys, &saved.v];
+        let places = [0, 1, 2].map(|i| place_like(operands[i], &full[i]));
+        let (held_out, held_ct) = (Held::new(&out)?, Held::new(ct)?);
+        let (top, total) = (top.values::<T>()?, total.values::<T>()?);
+        let grads = Bound::new(&saved, &shape, &options)?.with::<T, _>(|p| {
+            held_out.with(|o| {
+                held_ct.with(|c| {
+                    let s =
+                        Saved { out: held_out.stack(o, rank), top: &top, total: &total, ct: held_ct.stack(c, rank) };
+                    Ok(backward(p, &s, &[places[0].0.clone(), places[1].0.clone(), places[2].0.clone()]))
+                })
+            })
+        })?;
+        let mut result = smallvec![];
+        for (i, values) in [grads.q, grads.k, grads.v].into_iter().enumerate() {
+            result.push(if need[i] {
+                Some(placed(values, &full[i], places[i].1)?.sum_to(operands[i].shape())?)
+            } else {
+                None
+            });
+        }
+        Ok(result)
+    }))
+}
+
+/// Buckets of vectors by angle (Andoni et al. 2015, arXiv:1509.02897), int32 `[…, hashes, L]`.
+///
+/// `vectors […, L, D]` are multiplied with `rotations […, D, hashes, Σ factors / 2]`; for each factor `f`, half as many products
+/// and their opposites have a largest one, whose place is a digit of the bucket, the first factor's the lowest digit. NaN is
+/// largest, so vectors of NaN have a bucket too. No gradient flows.
+///
+/// # Errors
+/// `ShapeMismatch` when shapes do not fit, `DTypeMismatch` for what is not floating point, `InvalidArgument` for no factors,
+/// an odd one, or more buckets than int32 counts.
+pub fn hash_buckets(vectors: &Tensor, rotations: &Tensor, factors: &[usize]) -> Result<Tensor> {
+    let dtype = vectors.dtype().promote(rotations.dtype());
+    if !dtype.is_float() {
+        return Err(Error::dtype(format!(
+            "hash_buckets takes floats, got {} and {}",
+            vectors.dtype(),
+            rotations.dtype()
+        )));
+    }
+    if factors.is_empty() || factors.iter().any(|f| f % 2 != 0 || *f == 0) {
+        return Err(Error::argument(format!("numbers of buckets are even and at least 2, got {factors:?}")));
+    }
+    let buckets = factors.iter().try_fold(1usize, |n, &f| n.checked_mul(f)).filter(|&n| n <= i32::MAX as usize);
+    if buckets.is_none() {
+        return Err(Error::argument(format!("{factors:?} are more buckets than int32 can count")));
+    }
+    let directions: usize = factors.iter().map(|f| f / 2).sum();
+    let (r, s) = (vectors.rank(), rotations.rank());
+    let fits = r >= 2
+        && s == r + 1
+        && rotations.shape()[..s - 3] == vectors.shape()[..r - 2]
+        && rotations.shape()[s - 3] == vectors.shape()[r - 1]
+        && rotations.shape()[s - 1] == directions;
+    if !fits {
+        return Err(Error::shape(format!(
+            "hash_buckets: rotations of shape {:?} do not fit vectors of shape {:?} and {directions} directions",
+            rotations.shape(),
+            vectors.shape()
+        )));
+    }
+    let hashes = rotations.shape()[s - 2];
+    let mut shape = vectors.shape()[..r - 2].to_vec();
+    shape.extend([hashes, vectors.shape()[r - 2]]);
+    let work = if dtype == DType::F64 { dtype } else { DType::F32 };
+    let (v, rotations) = (vectors.detach().cast(work)?, rotations.detach().cast(work)?);
+    if !vectors.use_kernels() {
+        return general::buckets(&v, &rotations, factors);
+    }
+    let held = Held::new(&v)?;
+    let batch: SmallVec<[usize; 4]> = v.shape()[..r - 2].into();
+    macro_rules! run {
+        ($t:ty) => {{
+            let rotations = rotations.values::<$t>()?;
+            held.with::<$t, _>(|values| {
+                Ok(hash(&Hash {
+                    vectors: held.stack(values, batch.len()),
+                    batch: batch.clone(),
+                    length: v.shape()[r - 2],
+                    depth: v.shape()[r - 1],
+                    rotations: &rotations,
+                    hashes,
+                    factors,
+                }))
+            })?
+        }};
+    }
+    let values = if work == DType::F64 { run!(f64) } else { run!(f32) };
+    Tensor::from_vec(values, &shape)
+}

@@ -1,0 +1,249 @@
+//! Chunked attention against the same composed of operations, its gradients and independence of threads.
+use std::sync::{Mutex, MutexGuard};
+use tallow_tensor::{
+    backward, force_general_path,
+    ops::{chunked_attention, hash_buckets, ChunkedAttentionOptions},
+    random::Key,
+    testing::{assert_close, assert_same_bits, assert_within, check_gradients, random, Tolerance},
+    threads, DType, ErrorKind, Result, Tensor,
+};
+
+/// One test at a time: some set the number of threads.
+fn alone() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+struct Case {
+    name: &'static str,
+    /// Leading axes, length, depth, depth of values.
+    sizes: (&'static [usize], usize, usize, usize),
+    keys: bool,
+    options: ChunkedAttentionOptions,
+}
+
+fn buckets(lead: &[usize], n: usize, count: i32) -> Option<Tensor> {
+    let shape: Vec<usize> = lead.iter().copied().chain([n]).collect();
+    let total: usize = shape.iter().product();
+    let values = (0..total as i32).map(|i| (i * 7 + i * i / 5) % count).collect();
+    Some(Tensor::from_vec(values, &shape).unwrap())
+}
+
+fn seen(shape: &[usize], f: impl Fn(usize) -> bool) -> Option<Tensor> {
+    let n: usize = shape.iter().product();
+    Some(Tensor::from_bools((0..n).map(|i| u8::from(f(i))).collect(), shape).unwrap())
+}
+
+fn cases() -> Vec<Case> {
+    let o = |chunk_len, before, after| ChunkedAttentionOptions {
+        chunk_len,
+        n_chunks_before: before,
+        n_chunks_after: after,
+        ..Default::default()
+    };
+    let case = |name, sizes, keys, options| Case { name, sizes, keys, options };
+    vec![
+        case("one chunk", (&[2], 4, 3, 2), true, o(4, 0, 0)),
+        case("neighbours", (&[2], 8, 3, 2), true, o(2, 1, 1)),
+        case("causal", (&[1, 2], 9, 3, 4), true, ChunkedAttentionOptions { causal: true, ..o(3, 1, 0) }),
+        case("a shorter last chunk", (&[2], 7, 3, 2), true, ChunkedAttentionOptions { causal: true, ..o(3, 1, 0) }),
+        case(
+            "shared",
+            (&[2], 6, 4, 3),
+            false,
+            ChunkedAttentionOptions { causal: true, exclude_self: true, ..o(2, 1, 0) },
+        ),
+        case("around the end", (&[1], 4, 2, 2), false, ChunkedAttentionOptions { exclude_self: true, ..o(4, 1, 1) }),
+        case(
+            "one round",
+            (&[3], 8, 3, 3),
+            false,
+            ChunkedAttentionOptions { causal: true, exclude_self: true, buckets: buckets(&[3], 8, 4), ..o(2, 1, 0) },
+        ),
+        case(
+            "rounds",
+            (&[2, 2], 8, 3, 2),
+            false,
+            ChunkedAttentionOptions {
+                causal: true,
+                exclude_self: true,
+                buckets: buckets(&[2, 2], 24, 4),
+                ..o(4, 1, 0)
+            },
+        ),
+        case(
+            "chunks over the end of a round, dropped",
+            (&[2], 6, 3, 2),
+            false,
+            ChunkedAttentionOptions {
+                exclude_self: true,
+                buckets: buckets(&[2], 12, 3),
+                dropout: Some((0.3, Key::new(5))),
+                ..o(4, 1, 1)
+            },
+        ),
+        case(
+            "masked",
+            (&[2, 2], 10, 3, 2),
+            false,
+            ChunkedAttentionOptions {
+                exclude_self: true,
+                mask: seen(&[2, 1, 10], |i| i % 10 < 7),
+                buckets: buckets(&[2, 2], 20, 3),
+                dropout: Some((0.5, Key::new(9))),
+                ..o(2, 1, 0)
+            },
+        ),
+        case("one position", (&[2], 1, 3, 2), false, ChunkedAttentionOptions { causal: true, ..o(5, 1, 0) }),
+    ]
+}
+
+impl Case {
+    fn inputs(&self) -> Vec<Tensor> {
+        let (lead, l, d, dv) = self.sizes;
+        let shape = |last| lead.iter().copied().chain([l, last]).collect::<Vec<_>>();
+        let mut all = vec![random(&shape(d), 1), random(&shape(dv), 2)];
+        if self.keys {
+            all.push(random(&shape(d), 3));
+        }
+        all
+    }
+    fn run(&self, xs: &[Tensor]) -> Result<Tensor> {
+        chunked_attention(&xs[0], xs.get(2), &xs[1], &self.options)
+    }
+}
+
+#[test]
+fn both_paths_agree_in_values_and_gradients() {
+    let _alone = alone();
+    for case in cases() {
+        eprintln!("{}", case.name);
+        let xs = case.inputs();
+        let fused = case.run(&xs).unwrap();
+        let composed = force_general_path(|| case.run(&xs)).unwrap();
+        assert_close(&fused, &composed, DType::F64);
+        check_gradients(|xs| Ok(vec![case.run(xs)?]), &xs);
+        force_general_path(|| check_gradients(|xs| Ok(vec![case.run(xs)?]), &xs));
+        // In float32 rows that see masked keys only get what Trax gives them, on both paths.
+        let xs: Vec<Tensor> = xs.iter().map(|x| x.cast(DType::F32).unwrap()).collect();
+        let gradients = || {
+            let vars: Vec<Tensor> = xs.iter().map(Tensor::variable).collect();
+            let y = case.run(&vars).unwrap();
+            let ct = random(y.shape(), 8).cast(DType::F32).unwrap();
+            let mut all = backward(&[(y.clone(), ct)], &vars, false).unwrap();
+            all.push(y.detach());
+            all
+        };
+        let composed = force_general_path(gradients);
+        for (a, b) in gradients().iter().zip(&composed) {
+            assert_within(a, b, Tolerance { absolute: 2e-5, relative: 2e-5 });
+        }
+    }
+}
+
+/// Heads seen through a transpose, several walks a round, several blocks of rows a chunk.
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let _alone = alone();
+    for (length, chunk_len, rounds) in [(1024, 16, 3), (600, 150, 2), (333, 64, 1)] {
+        let heads = |seed| {
+            let t = random(&[2, length, 2, 8], seed).cast(DType::F32).unwrap();
+            t.transpose(Some(&[0, 2, 1, 3])).unwrap()
+        };
+        let options = ChunkedAttentionOptions {
+            chunk_len,
+            n_chunks_before: 1,
+            causal: true,
+            exclude_self: true,
+            buckets: buckets(&[2, 2], rounds * length, 32),
+            ..Default::default()
+        };
+        let run = || {
+            let vars = [heads(1).variable(), heads(2).variable()];
+            let y = chunked_attention(&vars[0], None, &vars[1], &options).unwrap();
+            let mut all = backward(&[(y.clone(), heads(3))], &vars, false).unwrap();
+            all.push(y.detach());
+            all
+        };
+        let composed = force_general_path(run);
+        threads::set_num_threads(1).unwrap();
+        let one = run();
+        for (a, b) in one.iter().zip(&composed) {
+            assert_within(a, b, Tolerance { absolute: 5e-5, relative: 5e-5 });
+        }
+        for n in [2, 4] {
+            threads::set_num_threads(n).unwrap();
+            one.iter().zip(run()).for_each(|(a, b)| assert_same_bits(&b, a));
+        }
+    }
+}
+
+#[test]
+fn nan_stays_where_it_is_seen() {
+    let _alone = alone();
+    let mut values = vec![0.5f32; 16];
+    values[4] = f32::NAN;
+    let q = Tensor::from_vec(values, &[8, 2]).unwrap();
+    let v = random(&[8, 2], 3).cast(DType::F32).unwrap();
+    let rotations = random(&[2, 1, 2], 4).cast(DType::F32).unwrap();
+    let buckets = hash_buckets(&q, &rotations, &[4]).unwrap().reshape(&[8]).unwrap();
+    assert!(buckets.to_vec::<i32>().unwrap().iter().all(|b| (0..4).contains(b)));
+    let options =
+        ChunkedAttentionOptions { chunk_len: 8, exclude_self: true, buckets: Some(buckets), ..Default::default() };
+    let y = chunked_attention(&q, None, &v, &options).unwrap();
+    assert!(y.to_vec::<f32>().unwrap().iter().all(|x| x.is_nan()));
+}
+
+#[test]
+fn masked_keys_only_are_seen_alike() {
+    let _alone = alone();
+    // In float32 10⁹ swallows the products: weights of 1 each, as Trax has them.
+    let (q, v) = (random(&[4, 3], 1), random(&[4, 2], 2));
+    let options = ChunkedAttentionOptions { chunk_len: 4, mask: seen(&[4], |_| false), ..Default::default() };
+    let vars = [q, v.clone()].map(|t| t.cast(DType::F32).unwrap().variable());
+    let y = chunked_attention(&vars[0], None, &vars[1], &options).unwrap();
+    let sum = v.sum(0, true).unwrap().broadcast_to(&[4, 2]).unwrap();
+    assert_close(&y, &sum, DType::F32);
+    let ct = Tensor::ones(y.shape(), DType::F32, y.device()).unwrap();
+    for g in backward(&[(y, ct)], &vars, false).unwrap() {
+        assert!(g.to_f64_vec().unwrap().iter().all(|g| g.is_finite()));
+    }
+}
+
+#[test]
+fn buckets_are_the_places_of_the_largest_products() {
+    let _alone = alone();
+    let x = random(&[2, 70, 5], 1);
+    let rotations = random(&[2, 5, 3, 4], 2);
+    for factors in [vec![8], vec![4, 2, 2]] {
+        let fused = hash_buckets(&x, &rotations, &factors).unwrap();
+        assert_eq!((fused.shape(), fused.dtype()), (&[2, 3, 70][..], DType::I32));
+        let composed = force_general_path(|| hash_buckets(&x, &rotations, &factors)).unwrap();
+        assert_same_bits(&fused, &composed);
+    }
+    let one = Tensor::from_vec(vec![1.0f32, 0.0, -2.0, 1.0, 0.0, -1.0], &[3, 2]).unwrap();
+    let axes = Tensor::eye(2, 2, DType::F32, one.device()).unwrap().reshape(&[2, 1, 2]).unwrap();
+    assert_eq!(hash_buckets(&one, &axes, &[4]).unwrap().to_vec::<i32>().unwrap(), [0, 2, 3]);
+    assert_eq!(hash_buckets(&one, &axes, &[2, 2]).unwrap().to_vec::<i32>().unwrap(), [0, 1, 2]);
+}
+
+#[test]
+fn wrong_arguments_are_refused() {
+    let _alone = alone();
+    let x = random(&[2, 6, 4], 1);
+    let o = ChunkedAttentionOptions::default;
+    let kind = |options| chunked_attention(&x, None, &x, &options).unwrap_err().kind();
+    assert_eq!(kind(ChunkedAttentionOptions { chunk_len: 0, ..o() }), ErrorKind::InvalidArgument);
+    assert_eq!(kind(ChunkedAttentionOptions { dropout: Some((1.0, Key::new(0))), ..o() }), ErrorKind::InvalidArgument);
+    assert_eq!(kind(ChunkedAttentionOptions { buckets: buckets(&[2], 7, 3), ..o() }), ErrorKind::ShapeMismatch);
+    assert_eq!(kind(ChunkedAttentionOptions { mask: seen(&[2, 5], |_| true), ..o() }), ErrorKind::ShapeMismatch);
+    assert_eq!(kind(ChunkedAttentionOptions { buckets: Some(random(&[6], 1)), ..o() }), ErrorKind::DTypeMismatch);
+    let rotations = random(&[2, 4, 1, 3], 2);
+    for (factors, wanted) in [
+        (vec![5], ErrorKind::InvalidArgument),
+        (vec![], ErrorKind::InvalidArgument),
+        (vec![4], ErrorKind::ShapeMismatch),
+    ] {
+        assert_eq!(hash_buckets(&x, &rotations, &factors).unwrap_err().kind(), wanted);
+    }
+}

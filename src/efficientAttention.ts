@@ -1,0 +1,119 @@
+/**
+ * The base of attention classes that are written for one head of one example.
+ *
+ * @module
+ */
+import { Layer, type LayerOptions } from './layer.js';
+import { type Signature } from './ops.js';
+import { type Key } from './random.js';
+import { type Tensor } from './tensor.js';
+import { type Nest } from './wire.js';
+
+/** Options of {@link EfficientAttentionBase}. */
+export interface EfficientAttentionBaseOptions {
+  /** Number of inputs; 1 if left out. */
+  readonly nIn?: number;
+  /** How many heads Trax computes at a time; here it is always one. */
+  readonly nParallelHeads?: number | null;
+  /** Whether the layer continues a sequence from call to call. */
+  readonly incremental?: boolean;
+  /** Positions remembered if `incremental`. */
+  readonly predictMemLen?: number | null;
+  /** Positions forgotten when the memory is full. */
+  readonly predictDropLen?: number | null;
+  /** Changes nothing: there is no compilation that a loop could shorten. */
+  readonly usePythonLoop?: boolean;
+  /** Whether to differentiate what forward recorded in place of computing it again. */
+  readonly useReferenceCode?: boolean;
+  /** Printed name; the name of the class if left out. */
+  readonly name?: string;
+}
+
+/** What `forwardUnbatched` gets behind the inputs. */
+export interface AttentionContext {
+  /** Weights of the head. */
+  readonly weights: Nest;
+  /** State of the head of the example. */
+  readonly state: Nest;
+  /** Key of the call, the same for all heads and examples. */
+  readonly rng: Key;
+  /** Whether to update the state; not where the call is computed again for its gradient, with the state that it left. */
+  readonly updateState: boolean;
+}
+
+/** What `incrementalForwardUnbatched` gets behind the inputs. */
+export interface IncrementalAttentionContext extends AttentionContext {
+  /** The first position of the inputs that is new; those before it are remembered. */
+  readonly qStart: number;
+  /** How many positions are new. */
+  readonly qLen: number;
+}
+
+/**
+ * A layer that runs an attention for one head of one example over all of them, and sums the heads. Extend it with
+ * `createWeightsUnbatched`, `forwardUnbatched` and, where needed, `createStateUnbatched` and `incrementalForwardUnbatched`.
+ *
+ * Weights are stacked over heads, state over heads of examples. For its gradient each head of each example is computed again, on
+ * its own, so nothing that the methods compute on the way is kept.
+ *
+ * @example
+ * ```ts
+ * class Mean extends tl.efficientAttention.EfficientAttentionBase {
+ *   override createWeightsUnbatched([x]: tl.Signature[], rng: tl.Key) { return [tl.random.normal(rng, [x!.shape[1]!])]; }
+ *   override forwardUnbatched(x: tl.Tensor, { weights, state }: tl.AttentionContext): [tl.Tensor, tl.Nest] {
+ *     return [x.mean({ axis: 0, keepdims: true }).add(x).mul((weights as tl.Tensor[])[0]!), state];
+ *   }
+ * }
+ * ```
+ */
+export class EfficientAttentionBase extends Layer {
+  /** @internal */
+  static override readonly kind: string = 'EfficientAttentionBase';
+
+  constructor(nHeads: number, options: EfficientAttentionBaseOptions = {}) {
+    super({ ...options, nHeads } as LayerOptions);
+  }
+
+  /** Weights of one head, for inputs of these signatures (of one example: without the batch). */
+  createWeightsUnbatched(inputSignature: Signature[], rng: Key): unknown {
+    void [inputSignature, rng];
+    throw new TypeError(`the class ${this.name} defines no createWeightsUnbatched`);
+  }
+  /** State of one head of one example; none if not overridden. */
+  createStateUnbatched(inputSignature: Signature[], rng: Key): unknown {
+    void [inputSignature, rng];
+    return [];
+  }
+  /** Attention of one head in one example: the inputs and their context to the output and the new state. */
+  forwardUnbatched(...args: [...inputs: Tensor[], context: AttentionContext]): [output: Tensor, newState: unknown] {
+    void args;
+    throw new TypeError(`the class ${this.name} defines no forwardUnbatched`);
+  }
+  /** Attention of the new positions of one head in one example, to what is remembered and to themselves. */
+  incrementalForwardUnbatched(
+    ...args: [...inputs: Tensor[], context: IncrementalAttentionContext]
+  ): [output: Tensor, newState: unknown] {
+    void args;
+    throw new TypeError(`the class ${this.name} defines no incrementalForwardUnbatched`);
+  }
+
+  /** @internal */
+  protected override driven(method: string, args: readonly unknown[]): unknown {
+    switch (method) {
+      case 'createWeightsUnbatched':
+        return this.createWeightsUnbatched(...(args as [Signature[], Key]));
+      case 'createStateUnbatched':
+        return this.createStateUnbatched(...(args as [Signature[], Key]));
+      case 'forwardUnbatched': {
+        const [inputs, context] = args as [Tensor[], AttentionContext];
+        return this.forwardUnbatched(...inputs, context);
+      }
+      case 'incrementalForwardUnbatched': {
+        const [inputs, context] = args as [Tensor[], IncrementalAttentionContext];
+        return this.incrementalForwardUnbatched(...inputs, context);
+      }
+      default:
+        return undefined;
+    }
+  }
+}
