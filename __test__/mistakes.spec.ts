@@ -276,6 +276,16 @@ const mistakes: Readonly<Record<string, Mistake>> = {
     code: 'Autodiff',
     says: 'second derivatives are not supported: this value was itself computed as a gradient; use stopGradient to treat it as a constant',
   },
+  'a layer where the options belong': {
+    make: () => tl.Cond(tl.Dense(1), tl.Dense(2), wrong(tl.Dense(2))),
+    type: TypeError,
+    says: 'Cond: options are given by name, as in {name: value}; got a function',
+  },
+  'an option given by place': {
+    make: () => tl.Dense(4, wrong(false)),
+    type: TypeError,
+    says: 'Dense: options are given by name, as in {name: value}; got a boolean',
+  },
   'training what was not initialized': {
     ...option,
     make: () => new tl.Trainer(tl.Dense(4), tl.optimizers.Adam()).oneStep(x(), [0, 0]),

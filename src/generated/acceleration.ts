@@ -7,6 +7,7 @@
 import { makeLayer, type Layer } from '../layer.js';
 import { type TensorLike } from '../ops.js';
 import { callFunction, registerFactory } from '../options.js';
+import { namedOptions } from '../rest.js';
 import { type TensorResult, type TensorTree } from '../types.js';
 export { jitForward } from '../acceleration.js';
 
@@ -34,7 +35,7 @@ export interface AccelerateOptions {
  * @param options - See the options type.
  */
 export function Accelerate(layer: Layer, options?: AccelerateOptions): Layer {
-  return makeLayer('Accelerate', { ...options, layer });
+  return makeLayer('Accelerate', { ...namedOptions('Accelerate', options), layer });
 }
 registerFactory(Accelerate, 'Accelerate');
 
@@ -57,7 +58,7 @@ export interface MeanOrPmeanOptions {
  * @param options - See the options type.
  */
 export function meanOrPmean(nDevices: number, x: TensorLike, options?: MeanOrPmeanOptions): TensorResult {
-  return callFunction('meanOrPmean', { ...options, nDevices, x });
+  return callFunction('meanOrPmean', { ...namedOptions('meanOrPmean', options), nDevices, x });
 }
 
 /** Options of {@link reshapeByDevice}. */
@@ -79,7 +80,7 @@ export interface ReshapeByDeviceOptions {
  * @param options - See the options type.
  */
 export function reshapeByDevice(x: TensorTree, nDevices: number, options?: ReshapeByDeviceOptions): TensorResult {
-  return callFunction('reshapeByDevice', { ...options, x, nDevices });
+  return callFunction('reshapeByDevice', { ...namedOptions('reshapeByDevice', options), x, nDevices });
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer } from '../layer.js';
 import { registerFactory } from '../options.js';
+import { namedOptions } from '../rest.js';
 
 /**
  * Rectified linear unit.
@@ -33,7 +34,7 @@ export interface ParametricReluOptions {
  * @param options - See the options type.
  */
 export function ParametricRelu(options?: ParametricReluOptions): Layer {
-  return makeLayer('ParametricRelu', { ...options });
+  return makeLayer('ParametricRelu', { ...namedOptions('ParametricRelu', options) });
 }
 registerFactory(ParametricRelu, 'ParametricRelu');
 
@@ -54,7 +55,7 @@ export interface LeakyReluOptions {
  * @param options - See the options type.
  */
 export function LeakyRelu(options?: LeakyReluOptions): Layer {
-  return makeLayer('LeakyRelu', { ...options });
+  return makeLayer('LeakyRelu', { ...namedOptions('LeakyRelu', options) });
 }
 registerFactory(LeakyRelu, 'LeakyRelu');
 
@@ -75,7 +76,7 @@ export interface EluOptions {
  * @param options - See the options type.
  */
 export function Elu(options?: EluOptions): Layer {
-  return makeLayer('Elu', { ...options });
+  return makeLayer('Elu', { ...namedOptions('Elu', options) });
 }
 registerFactory(Elu, 'Elu');
 
@@ -101,7 +102,7 @@ export interface SeluOptions {
  * @param options - See the options type.
  */
 export function Selu(options?: SeluOptions): Layer {
-  return makeLayer('Selu', { ...options });
+  return makeLayer('Selu', { ...namedOptions('Selu', options) });
 }
 registerFactory(Selu, 'Selu');
 

@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer } from '../layer.js';
 import { registerFactory } from '../options.js';
+import { namedOptions } from '../rest.js';
 
 /** Options of {@link AssertShape}. */
 export interface AssertShapeOptions {
@@ -31,7 +32,7 @@ export interface AssertShapeOptions {
  * @param options - See the options type.
  */
 export function AssertShape(spec: string, options?: AssertShapeOptions): Layer {
-  return makeLayer('AssertShape', { ...options, spec });
+  return makeLayer('AssertShape', { ...namedOptions('AssertShape', options), spec });
 }
 registerFactory(AssertShape, 'AssertShape');
 
@@ -55,6 +56,6 @@ export interface AssertFunctionOptions {
  * @param options - See the options type.
  */
 export function AssertFunction(specification: string, layer: Layer, options?: AssertFunctionOptions): Layer {
-  return makeLayer('AssertFunction', { ...options, specification, layer });
+  return makeLayer('AssertFunction', { ...namedOptions('AssertFunction', options), specification, layer });
 }
 registerFactory(AssertFunction, 'AssertFunction');

@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { registerFactory } from '../options.js';
+import { namedOptions } from '../rest.js';
 import { type LayerNest } from '../types.js';
 
 /** Options of {@link Attention}. */
@@ -40,7 +41,7 @@ export interface AttentionOptions {
  * @param options - See the options type.
  */
 export function Attention(dFeature: number, options?: AttentionOptions): Layer {
-  return makeLayer('Attention', { ...options, dFeature });
+  return makeLayer('Attention', { ...namedOptions('Attention', options), dFeature });
 }
 registerFactory(Attention, 'Attention');
 
@@ -91,7 +92,7 @@ export interface AttentionQKVOptions {
  * @param options - See the options type.
  */
 export function AttentionQKV(dFeature: number, options?: AttentionQKVOptions): Layer {
-  return makeLayer('AttentionQKV', { ...options, dFeature });
+  return makeLayer('AttentionQKV', { ...namedOptions('AttentionQKV', options), dFeature });
 }
 registerFactory(AttentionQKV, 'AttentionQKV');
 
@@ -126,7 +127,7 @@ export interface PureAttentionOptions {
  * @param options - See the options type.
  */
 export function PureAttention(options?: PureAttentionOptions): Layer {
-  return makeLayer('PureAttention', { ...options });
+  return makeLayer('PureAttention', { ...namedOptions('PureAttention', options) });
 }
 registerFactory(PureAttention, 'PureAttention');
 
@@ -155,7 +156,7 @@ export interface DotProductAttentionOptions {
  * @param options - See the options type.
  */
 export function DotProductAttention(options?: DotProductAttentionOptions): Layer {
-  return makeLayer('DotProductAttention', { ...options });
+  return makeLayer('DotProductAttention', { ...namedOptions('DotProductAttention', options) });
 }
 registerFactory(DotProductAttention, 'DotProductAttention');
 
@@ -178,7 +179,7 @@ export interface SplitIntoHeadsOptions {
  * @param options - See the options type.
  */
 export function SplitIntoHeads(nHeads: number, options?: SplitIntoHeadsOptions): Layer {
-  return makeLayer('SplitIntoHeads', { ...options, nHeads });
+  return makeLayer('SplitIntoHeads', { ...namedOptions('SplitIntoHeads', options), nHeads });
 }
 registerFactory(SplitIntoHeads, 'SplitIntoHeads');
 
@@ -201,7 +202,7 @@ export interface MergeHeadsOptions {
  * @param options - See the options type.
  */
 export function MergeHeads(nHeads: number, options?: MergeHeadsOptions): Layer {
-  return makeLayer('MergeHeads', { ...options, nHeads });
+  return makeLayer('MergeHeads', { ...namedOptions('MergeHeads', options), nHeads });
 }
 registerFactory(MergeHeads, 'MergeHeads');
 
@@ -228,7 +229,7 @@ export interface ConfigurableAttentionOptions {
  * @param options - See the options type.
  */
 export function ConfigurableAttention(qLayer: LayerNest, kLayer: LayerNest, vLayer: LayerNest, finalLayer: LayerNest, qkvAttentionLayer: LayerNest, options?: ConfigurableAttentionOptions): Layer {
-  return makeLayer('ConfigurableAttention', { ...options, qLayer, kLayer, vLayer, finalLayer, qkvAttentionLayer });
+  return makeLayer('ConfigurableAttention', { ...namedOptions('ConfigurableAttention', options), qLayer, kLayer, vLayer, finalLayer, qkvAttentionLayer });
 }
 registerFactory(ConfigurableAttention, 'ConfigurableAttention');
 
@@ -274,7 +275,7 @@ export interface CausalAttentionOptions {
  * @param options - See the options type.
  */
 export function CausalAttention(dFeature: number, options?: CausalAttentionOptions): Layer {
-  return makeLayer('CausalAttention', { ...options, dFeature });
+  return makeLayer('CausalAttention', { ...namedOptions('CausalAttention', options), dFeature });
 }
 registerFactory(CausalAttention, 'CausalAttention');
 
@@ -309,7 +310,7 @@ export interface DotProductCausalAttentionOptions {
  * @param options - See the options type.
  */
 export function DotProductCausalAttention(options?: DotProductCausalAttentionOptions): Layer {
-  return makeLayer('DotProductCausalAttention', { ...options });
+  return makeLayer('DotProductCausalAttention', { ...namedOptions('DotProductCausalAttention', options) });
 }
 registerFactory(DotProductCausalAttention, 'DotProductCausalAttention');
 
@@ -335,7 +336,7 @@ export interface ShiftRightOptions {
  * @param options - See the options type.
  */
 export function ShiftRight(options?: ShiftRightOptions): Layer {
-  return makeLayer('ShiftRight', { ...options });
+  return makeLayer('ShiftRight', { ...namedOptions('ShiftRight', options) });
 }
 registerFactory(ShiftRight, 'ShiftRight');
 
@@ -357,7 +358,7 @@ export interface PaddingMaskOptions {
  * @param options - See the options type.
  */
 export function PaddingMask(options?: PaddingMaskOptions): Layer {
-  return makeLayer('PaddingMask', { ...options });
+  return makeLayer('PaddingMask', { ...namedOptions('PaddingMask', options) });
 }
 registerFactory(PaddingMask, 'PaddingMask');
 
@@ -430,6 +431,6 @@ export interface PositionalEncodingOptions {
  * @param options - See the options type.
  */
 export function PositionalEncoding(options?: PositionalEncodingOptions): Layer {
-  return makeLayer('PositionalEncoding', { ...options });
+  return makeLayer('PositionalEncoding', { ...namedOptions('PositionalEncoding', options) });
 }
 registerFactory(PositionalEncoding, 'PositionalEncoding');

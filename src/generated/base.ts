@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer } from '../layer.js';
 import { callFunction, registerFactory } from '../options.js';
+import { namedOptions } from '../rest.js';
 import { type TensorFunction, type TensorResult, type TensorTree, type SignatureTree } from '../types.js';
 
 /** Options of {@link Fn}. */
@@ -28,7 +29,7 @@ export interface FnOptions {
  * @param options - See the options type.
  */
 export function Fn(name: string, f: TensorFunction, options?: FnOptions): Layer {
-  return makeLayer('Fn', { ...options, name, f });
+  return makeLayer('Fn', { ...namedOptions('Fn', options), name, f });
 }
 registerFactory(Fn, 'Fn');
 
@@ -60,7 +61,7 @@ export interface UnflattenWeightsAndStateOptions {
  * @param options - See the options type.
  */
 export function unflattenWeightsAndState(flatWeights: TensorTree, flatState: TensorTree, weightsAndStateSignature: readonly [SignatureTree, SignatureTree], options?: UnflattenWeightsAndStateOptions): TensorResult {
-  return callFunction('unflattenWeightsAndState', { ...options, flatWeights, flatState, weightsAndStateSignature });
+  return callFunction('unflattenWeightsAndState', { ...namedOptions('unflattenWeightsAndState', options), flatWeights, flatState, weightsAndStateSignature });
 }
 
 /**
@@ -89,7 +90,7 @@ export interface ShardOptions {
  * @param options - See the options type.
  */
 export function shard(tensors: TensorTree, options?: ShardOptions): TensorResult {
-  return callFunction('shard', { ...options, tensors });
+  return callFunction('shard', { ...namedOptions('shard', options), tensors });
 }
 
 /** Options of {@link unshard}. */
@@ -110,5 +111,5 @@ export interface UnshardOptions {
  * @param options - See the options type.
  */
 export function unshard(tensors: TensorTree, options?: UnshardOptions): TensorResult {
-  return callFunction('unshard', { ...options, tensors });
+  return callFunction('unshard', { ...namedOptions('unshard', options), tensors });
 }

@@ -6,7 +6,7 @@
  */
 import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { callFunction, registerFactory } from '../options.js';
-import { splitRest } from '../rest.js';
+import { namedOptions, splitRest } from '../rest.js';
 import { type LayerNest, type TensorResult, type TensorTree } from '../types.js';
 
 /** Options of {@link Serial}. */
@@ -84,7 +84,7 @@ export interface ConcatenateOptions {
  * @param options - See the options type.
  */
 export function Concatenate(options?: ConcatenateOptions): Layer {
-  return makeLayer('Concatenate', { ...options });
+  return makeLayer('Concatenate', { ...namedOptions('Concatenate', options) });
 }
 registerFactory(Concatenate, 'Concatenate');
 
@@ -110,7 +110,7 @@ export interface SplitOptions {
  * @param options - See the options type.
  */
 export function Split(options?: SplitOptions): Layer {
-  return makeLayer('Split', { ...options });
+  return makeLayer('Split', { ...namedOptions('Split', options) });
 }
 registerFactory(Split, 'Split');
 
@@ -150,7 +150,7 @@ export interface ScanOptions {
  * @param options - See the options type.
  */
 export function Scan(layer: Layer, options?: ScanOptions): Layer {
-  return makeLayer('Scan', { ...options, layer });
+  return makeLayer('Scan', { ...namedOptions('Scan', options), layer });
 }
 registerFactory(Scan, 'Scan');
 
@@ -180,7 +180,7 @@ export interface CondOptions {
  * @param options - See the options type.
  */
 export function Cond(cond: Layer, true_: Layer, options?: CondOptions): Layer {
-  return makeLayer('Cond', { ...options, cond, true: true_ });
+  return makeLayer('Cond', { ...namedOptions('Cond', options), cond, true: true_ });
 }
 registerFactory(Cond, 'Cond');
 
@@ -204,7 +204,7 @@ export interface ChunkOptions {
  * @param options - See the options type.
  */
 export function Chunk(layer: Layer, chunkSize: number, options?: ChunkOptions): Layer {
-  return makeLayer('Chunk', { ...options, layer, chunkSize });
+  return makeLayer('Chunk', { ...namedOptions('Chunk', options), layer, chunkSize });
 }
 registerFactory(Chunk, 'Chunk');
 
@@ -278,7 +278,7 @@ export interface SelectOptions {
  * @param options - See the options type.
  */
 export function Select(indices: readonly number[], options?: SelectOptions): Layer {
-  return makeLayer('Select', { ...options, indices });
+  return makeLayer('Select', { ...namedOptions('Select', options), indices });
 }
 registerFactory(Select, 'Select');
 
@@ -332,7 +332,7 @@ export interface SerialWithSideOutputsOptions {
  * @param options - See the options type.
  */
 export function SerialWithSideOutputs(layers: LayerNest[], options?: SerialWithSideOutputsOptions): Layer {
-  return makeLayer('SerialWithSideOutputs', { ...options, layers });
+  return makeLayer('SerialWithSideOutputs', { ...namedOptions('SerialWithSideOutputs', options), layers });
 }
 registerFactory(SerialWithSideOutputs, 'SerialWithSideOutputs');
 
@@ -422,7 +422,7 @@ export interface BatchLeadingAxesOptions {
  * @param options - See the options type.
  */
 export function BatchLeadingAxes(layer: Layer, options?: BatchLeadingAxesOptions): Layer {
-  return makeLayer('BatchLeadingAxes', { ...options, layer });
+  return makeLayer('BatchLeadingAxes', { ...namedOptions('BatchLeadingAxes', options), layer });
 }
 registerFactory(BatchLeadingAxes, 'BatchLeadingAxes');
 
@@ -449,7 +449,7 @@ export interface BidirectionalOptions {
  * @param options - See the options type.
  */
 export function Bidirectional(forwardLayer: Layer, options?: BidirectionalOptions): Layer {
-  return makeLayer('Bidirectional', { ...options, forwardLayer });
+  return makeLayer('Bidirectional', { ...namedOptions('Bidirectional', options), forwardLayer });
 }
 registerFactory(Bidirectional, 'Bidirectional');
 

@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer } from '../layer.js';
 import { registerFactory, type KernelInitializer } from '../options.js';
+import { namedOptions } from '../rest.js';
 
 /** Options of {@link Conv}. */
 export interface ConvOptions {
@@ -58,7 +59,7 @@ export interface ConvOptions {
  * @param options - See the options type.
  */
 export function Conv(filters: number, kernelSize: readonly number[], options?: ConvOptions): Layer {
-  return makeLayer('Conv', { ...options, filters, kernelSize });
+  return makeLayer('Conv', { ...namedOptions('Conv', options), filters, kernelSize });
 }
 registerFactory(Conv, 'Conv');
 
@@ -96,7 +97,7 @@ export interface CausalConvOptions {
  * @param options - See the options type.
  */
 export function CausalConv(filters: number, options?: CausalConvOptions): Layer {
-  return makeLayer('CausalConv', { ...options, filters });
+  return makeLayer('CausalConv', { ...namedOptions('CausalConv', options), filters });
 }
 registerFactory(CausalConv, 'CausalConv');
 
@@ -140,7 +141,7 @@ export interface Conv1dOptions {
  * @param options - See the options type.
  */
 export function Conv1d(filters: number, kernelSize: number, options?: Conv1dOptions): Layer {
-  return makeLayer('Conv1d', { ...options, filters, kernelSize });
+  return makeLayer('Conv1d', { ...namedOptions('Conv1d', options), filters, kernelSize });
 }
 registerFactory(Conv1d, 'Conv1d');
 
@@ -172,6 +173,6 @@ export interface CausalDepthwiseConvOptions {
  * @param options - See the options type.
  */
 export function CausalDepthwiseConv(options?: CausalDepthwiseConvOptions): Layer {
-  return makeLayer('CausalDepthwiseConv', { ...options });
+  return makeLayer('CausalDepthwiseConv', { ...namedOptions('CausalDepthwiseConv', options) });
 }
 registerFactory(CausalDepthwiseConv, 'CausalDepthwiseConv');

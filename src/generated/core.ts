@@ -8,6 +8,7 @@ import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { type DType } from '../native.js';
 import { type TensorLike } from '../ops.js';
 import { callFunction, registerFactory, type KernelInitializer } from '../options.js';
+import { namedOptions } from '../rest.js';
 import { type KeyLike, type TensorFunction, type TensorResult } from '../types.js';
 
 /** Options of {@link Dense}. */
@@ -46,7 +47,7 @@ export interface DenseOptions {
  * @param options - See the options type.
  */
 export function Dense(nUnits: number, options?: DenseOptions): Layer {
-  return makeLayer('Dense', { ...options, nUnits });
+  return makeLayer('Dense', { ...namedOptions('Dense', options), nUnits });
 }
 registerFactory(Dense, 'Dense');
 
@@ -76,7 +77,7 @@ export interface EmbeddingOptions {
  * @param options - See the options type.
  */
 export function Embedding(vocabSize: number, dFeature: number, options?: EmbeddingOptions): Layer {
-  return makeLayer('Embedding', { ...options, vocabSize, dFeature });
+  return makeLayer('Embedding', { ...namedOptions('Embedding', options), vocabSize, dFeature });
 }
 registerFactory(Embedding, 'Embedding');
 
@@ -110,7 +111,7 @@ export interface DropoutOptions {
  * @param options - See the options type.
  */
 export function Dropout(options?: DropoutOptions): Layer {
-  return makeLayer('Dropout', { ...options });
+  return makeLayer('Dropout', { ...namedOptions('Dropout', options) });
 }
 registerFactory(Dropout, 'Dropout');
 
@@ -136,7 +137,7 @@ export interface WeightsOptions {
  * @param options - See the options type.
  */
 export function Weights(initializer: KernelInitializer, options?: WeightsOptions): Layer {
-  return makeLayer('Weights', { ...options, initializer });
+  return makeLayer('Weights', { ...namedOptions('Weights', options), initializer });
 }
 registerFactory(Weights, 'Weights');
 
@@ -161,7 +162,7 @@ export interface PrintShapeOptions {
  * @param options - See the options type.
  */
 export function PrintShape(options?: PrintShapeOptions): Layer {
-  return makeLayer('PrintShape', { ...options });
+  return makeLayer('PrintShape', { ...namedOptions('PrintShape', options) });
 }
 registerFactory(PrintShape, 'PrintShape');
 
@@ -191,7 +192,7 @@ export interface SummaryImageOptions {
  * @param options - See the options type.
  */
 export function SummaryImage(name: string, nIn: number, options?: SummaryImageOptions): Layer {
-  return makeLayer('SummaryImage', { ...options, name, nIn });
+  return makeLayer('SummaryImage', { ...namedOptions('SummaryImage', options), name, nIn });
 }
 registerFactory(SummaryImage, 'SummaryImage');
 
@@ -212,7 +213,7 @@ export interface SummaryScalarOptions {
  * @param options - See the options type.
  */
 export function SummaryScalar(name: string, options?: SummaryScalarOptions): Layer {
-  return makeLayer('SummaryScalar', { ...options, name });
+  return makeLayer('SummaryScalar', { ...namedOptions('SummaryScalar', options), name });
 }
 registerFactory(SummaryScalar, 'SummaryScalar');
 
@@ -253,7 +254,7 @@ export interface RandomUniformOptions {
  * @param options - See the options type.
  */
 export function RandomUniform(options?: RandomUniformOptions): Layer {
-  return makeLayer('RandomUniform', { ...options });
+  return makeLayer('RandomUniform', { ...namedOptions('RandomUniform', options) });
 }
 registerFactory(RandomUniform, 'RandomUniform');
 
@@ -296,7 +297,7 @@ export interface LocallyConnected1dOptions {
  * @param options - See the options type.
  */
 export function LocallyConnected1d(filters: number, kernelSize: number, options?: LocallyConnected1dOptions): Layer {
-  return makeLayer('LocallyConnected1d', { ...options, filters, kernelSize });
+  return makeLayer('LocallyConnected1d', { ...namedOptions('LocallyConnected1d', options), filters, kernelSize });
 }
 registerFactory(LocallyConnected1d, 'LocallyConnected1d');
 
@@ -317,7 +318,7 @@ export interface FlattenOptions {
  * @param options - See the options type.
  */
 export function Flatten(options?: FlattenOptions): Layer {
-  return makeLayer('Flatten', { ...options });
+  return makeLayer('Flatten', { ...namedOptions('Flatten', options) });
 }
 registerFactory(Flatten, 'Flatten');
 
@@ -338,7 +339,7 @@ export interface LogSoftmaxOptions {
  * @param options - See the options type.
  */
 export function LogSoftmax(options?: LogSoftmaxOptions): Layer {
-  return makeLayer('LogSoftmax', { ...options });
+  return makeLayer('LogSoftmax', { ...namedOptions('LogSoftmax', options) });
 }
 registerFactory(LogSoftmax, 'LogSoftmax');
 
@@ -359,7 +360,7 @@ export interface LogSumExpOptions {
  * @param options - See the options type.
  */
 export function LogSumExp(options?: LogSumExpOptions): Layer {
-  return makeLayer('LogSumExp', { ...options });
+  return makeLayer('LogSumExp', { ...namedOptions('LogSumExp', options) });
 }
 registerFactory(LogSumExp, 'LogSumExp');
 
@@ -380,7 +381,7 @@ export interface SoftmaxOptions {
  * @param options - See the options type.
  */
 export function Softmax(options?: SoftmaxOptions): Layer {
-  return makeLayer('Softmax', { ...options });
+  return makeLayer('Softmax', { ...namedOptions('Softmax', options) });
 }
 registerFactory(Softmax, 'Softmax');
 
@@ -416,7 +417,7 @@ export interface MeanOptions {
  * @param options - See the options type.
  */
 export function Mean(options?: MeanOptions): Layer {
-  return makeLayer('Mean', { ...options });
+  return makeLayer('Mean', { ...namedOptions('Mean', options) });
 }
 registerFactory(Mean, 'Mean');
 
@@ -442,7 +443,7 @@ export interface MinOptions {
  * @param options - See the options type.
  */
 export function Min(options?: MinOptions): Layer {
-  return makeLayer('Min', { ...options });
+  return makeLayer('Min', { ...namedOptions('Min', options) });
 }
 registerFactory(Min, 'Min');
 
@@ -468,7 +469,7 @@ export interface MaxOptions {
  * @param options - See the options type.
  */
 export function Max(options?: MaxOptions): Layer {
-  return makeLayer('Max', { ...options });
+  return makeLayer('Max', { ...namedOptions('Max', options) });
 }
 registerFactory(Max, 'Max');
 
@@ -494,7 +495,7 @@ export interface SumOptions {
  * @param options - See the options type.
  */
 export function Sum(options?: SumOptions): Layer {
-  return makeLayer('Sum', { ...options });
+  return makeLayer('Sum', { ...namedOptions('Sum', options) });
 }
 registerFactory(Sum, 'Sum');
 
@@ -514,7 +515,7 @@ export interface ThresholdToBinaryOptions {
  * @param options - See the options type.
  */
 export function ThresholdToBinary(options?: ThresholdToBinaryOptions): Layer {
-  return makeLayer('ThresholdToBinary', { ...options });
+  return makeLayer('ThresholdToBinary', { ...namedOptions('ThresholdToBinary', options) });
 }
 registerFactory(ThresholdToBinary, 'ThresholdToBinary');
 
@@ -535,7 +536,7 @@ export interface ArgMaxOptions {
  * @param options - See the options type.
  */
 export function ArgMax(options?: ArgMaxOptions): Layer {
-  return makeLayer('ArgMax', { ...options });
+  return makeLayer('ArgMax', { ...namedOptions('ArgMax', options) });
 }
 registerFactory(ArgMax, 'ArgMax');
 
@@ -577,7 +578,7 @@ export interface OneHotOptions {
  * @param options - See the options type.
  */
 export function oneHot(x: TensorLike, nCategories: number, options?: OneHotOptions): TensorResult {
-  return callFunction('oneHot', { ...options, x, nCategories });
+  return callFunction('oneHot', { ...namedOptions('oneHot', options), x, nCategories });
 }
 
 /** Options of {@link logSoftmax}. */
@@ -598,7 +599,7 @@ export interface LogSoftmaxFunctionOptions {
  * @param options - See the options type.
  */
 export function logSoftmax(x: TensorLike, options?: LogSoftmaxFunctionOptions): TensorResult {
-  return callFunction('logSoftmax', { ...options, x });
+  return callFunction('logSoftmax', { ...namedOptions('logSoftmax', options), x });
 }
 
 /** Options of {@link logsoftmaxSample}. */
@@ -625,7 +626,7 @@ export interface LogsoftmaxSampleOptions {
  * @param options - See the options type.
  */
 export function logsoftmaxSample(logProbs: TensorLike, options?: LogsoftmaxSampleOptions): TensorResult {
-  return callFunction('logsoftmaxSample', { ...options, logProbs });
+  return callFunction('logsoftmaxSample', { ...namedOptions('logsoftmaxSample', options), logProbs });
 }
 
 /**
@@ -676,5 +677,5 @@ export interface MultigaussianLossOptions {
  * @param options - See the options type.
  */
 export function multigaussianLoss(preds: TensorLike, targets: TensorLike, options?: MultigaussianLossOptions): TensorResult {
-  return callFunction('multigaussianLoss', { ...options, preds, targets });
+  return callFunction('multigaussianLoss', { ...namedOptions('multigaussianLoss', options), preds, targets });
 }

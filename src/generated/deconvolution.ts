@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer } from '../layer.js';
 import { registerFactory, type KernelInitializer } from '../options.js';
+import { namedOptions } from '../rest.js';
 
 /** Options of {@link ConvTranspose}. */
 export interface ConvTransposeOptions {
@@ -55,6 +56,6 @@ export interface ConvTransposeOptions {
  * @param options - See the options type.
  */
 export function ConvTranspose(filters: number, kernelSize: readonly number[], options?: ConvTransposeOptions): Layer {
-  return makeLayer('ConvTranspose', { ...options, filters, kernelSize });
+  return makeLayer('ConvTranspose', { ...namedOptions('ConvTranspose', options), filters, kernelSize });
 }
 registerFactory(ConvTranspose, 'ConvTranspose');

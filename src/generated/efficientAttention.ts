@@ -7,6 +7,7 @@
 import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { type TensorLike } from '../ops.js';
 import { callFunction, registerFactory, type KernelInitializer } from '../options.js';
+import { namedOptions } from '../rest.js';
 import { type KeyLike, type LayerFactory, type TensorFunction, type TensorResult } from '../types.js';
 export { EfficientAttentionBase } from '../efficientAttention.js';
 
@@ -120,7 +121,7 @@ export interface SelfAttentionOptions {
  * @param options - See the options type.
  */
 export function SelfAttention(options?: SelfAttentionOptions): Layer {
-  return makeLayer('SelfAttention', { ...options });
+  return makeLayer('SelfAttention', { ...namedOptions('SelfAttention', options) });
 }
 registerFactory(SelfAttention, 'SelfAttention');
 
@@ -252,7 +253,7 @@ export interface LSHSelfAttentionOptions {
  * @param options - See the options type.
  */
 export function LSHSelfAttention(options?: LSHSelfAttentionOptions): Layer {
-  return makeLayer('LSHSelfAttention', { ...options });
+  return makeLayer('LSHSelfAttention', { ...namedOptions('LSHSelfAttention', options) });
 }
 registerFactory(LSHSelfAttention, 'LSHSelfAttention');
 
@@ -380,7 +381,7 @@ export interface PureLSHSelfAttentionOptions {
  * @param options - See the options type.
  */
 export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions): Layer {
-  return makeLayer('PureLSHSelfAttention', { ...options });
+  return makeLayer('PureLSHSelfAttention', { ...namedOptions('PureLSHSelfAttention', options) });
 }
 registerFactory(PureLSHSelfAttention, 'PureLSHSelfAttention');
 
@@ -506,7 +507,7 @@ export interface MixedLSHSelfAttentionOptions {
  * @param options - See the options type.
  */
 export function MixedLSHSelfAttention(options?: MixedLSHSelfAttentionOptions): Layer {
-  return makeLayer('MixedLSHSelfAttention', { ...options });
+  return makeLayer('MixedLSHSelfAttention', { ...namedOptions('MixedLSHSelfAttention', options) });
 }
 registerFactory(MixedLSHSelfAttention, 'MixedLSHSelfAttention');
 
@@ -663,7 +664,7 @@ export interface PureLSHSelfAttentionWrapperOptions {
  * @param options - See the options type.
  */
 export function PureLSHSelfAttentionWrapper(options?: PureLSHSelfAttentionWrapperOptions): Layer {
-  return makeLayer('PureLSHSelfAttentionWrapper', { ...options });
+  return makeLayer('PureLSHSelfAttentionWrapper', { ...namedOptions('PureLSHSelfAttentionWrapper', options) });
 }
 registerFactory(PureLSHSelfAttentionWrapper, 'PureLSHSelfAttentionWrapper');
 
@@ -735,7 +736,7 @@ export interface EncDecAttentionOptions {
  * @param options - See the options type.
  */
 export function EncDecAttention(options?: EncDecAttentionOptions): Layer {
-  return makeLayer('EncDecAttention', { ...options });
+  return makeLayer('EncDecAttention', { ...namedOptions('EncDecAttention', options) });
 }
 registerFactory(EncDecAttention, 'EncDecAttention');
 
@@ -777,7 +778,7 @@ export interface LSHFFOptions {
  * @param options - See the options type.
  */
 export function LSHFF(dFf: number, nBuckets: number | readonly number[], options?: LSHFFOptions): Layer {
-  return makeLayer('LSHFF', { ...options, dFf, nBuckets });
+  return makeLayer('LSHFF', { ...namedOptions('LSHFF', options), dFf, nBuckets });
 }
 registerFactory(LSHFF, 'LSHFF');
 
@@ -799,7 +800,7 @@ export interface LengthNormalizedOptions {
  * @param options - See the options type.
  */
 export function lengthNormalized(x: TensorLike, options?: LengthNormalizedOptions): TensorResult {
-  return callFunction('lengthNormalized', { ...options, x });
+  return callFunction('lengthNormalized', { ...namedOptions('lengthNormalized', options), x });
 }
 
 /**
@@ -861,7 +862,7 @@ export interface MaskSelfAttentionOptions {
  * @param options - See the options type.
  */
 export function maskSelfAttention(dots: TensorLike, qInfo: TensorLike, kvInfo: TensorLike, options?: MaskSelfAttentionOptions): TensorResult {
-  return callFunction('maskSelfAttention', { ...options, dots, qInfo, kvInfo });
+  return callFunction('maskSelfAttention', { ...namedOptions('maskSelfAttention', options), dots, qInfo, kvInfo });
 }
 
 /** Options of {@link attend}. */
@@ -935,7 +936,7 @@ export interface AttendOptions {
  * @param options - See the options type.
  */
 export function attend(q: TensorLike, options?: AttendOptions): TensorResult {
-  return callFunction('attend', { ...options, q });
+  return callFunction('attend', { ...namedOptions('attend', options), q });
 }
 
 /**
@@ -969,7 +970,7 @@ export interface PermuteViaGatherOptions {
  * @param options - See the options type.
  */
 export function permuteViaGather(val: TensorLike, permutation: TensorLike, inversePermutation: TensorLike, options?: PermuteViaGatherOptions): TensorResult {
-  return callFunction('permuteViaGather', { ...options, val, permutation, inversePermutation });
+  return callFunction('permuteViaGather', { ...namedOptions('permuteViaGather', options), val, permutation, inversePermutation });
 }
 
 /** Options of {@link permuteViaSort}. */
@@ -991,5 +992,5 @@ export interface PermuteViaSortOptions {
  * @param options - See the options type.
  */
 export function permuteViaSort(val: TensorLike, keys: TensorLike, inverseKeys: TensorLike, options?: PermuteViaSortOptions): TensorResult {
-  return callFunction('permuteViaSort', { ...options, val, keys, inverseKeys });
+  return callFunction('permuteViaSort', { ...namedOptions('permuteViaSort', options), val, keys, inverseKeys });
 }

@@ -6,6 +6,7 @@
  */
 import { type DType } from '../native.js';
 import { callFunction, makeInitializer, type KernelInitializer } from '../options.js';
+import { namedOptions } from '../rest.js';
 import { type KeyLike, type TensorResult } from '../types.js';
 
 /**
@@ -36,7 +37,7 @@ export interface RandomNormalInitializerOptions {
  * @param options - See the options type.
  */
 export function RandomNormalInitializer(options?: RandomNormalInitializerOptions): KernelInitializer {
-  return makeInitializer('RandomNormalInitializer', { ...options });
+  return makeInitializer('RandomNormalInitializer', { ...namedOptions('RandomNormalInitializer', options) });
 }
 
 /** Options of {@link RandomUniformInitializer}. */
@@ -55,7 +56,7 @@ export interface RandomUniformInitializerOptions {
  * @param options - See the options type.
  */
 export function RandomUniformInitializer(options?: RandomUniformInitializerOptions): KernelInitializer {
-  return makeInitializer('RandomUniformInitializer', { ...options });
+  return makeInitializer('RandomUniformInitializer', { ...namedOptions('RandomUniformInitializer', options) });
 }
 
 /**
@@ -106,7 +107,7 @@ export interface GlorotNormalInitializerOptions {
  * @param options - See the options type.
  */
 export function GlorotNormalInitializer(options?: GlorotNormalInitializerOptions): KernelInitializer {
-  return makeInitializer('GlorotNormalInitializer', { ...options });
+  return makeInitializer('GlorotNormalInitializer', { ...namedOptions('GlorotNormalInitializer', options) });
 }
 
 /** Options of {@link GlorotUniformInitializer}. */
@@ -138,7 +139,7 @@ export interface GlorotUniformInitializerOptions {
  * @param options - See the options type.
  */
 export function GlorotUniformInitializer(options?: GlorotUniformInitializerOptions): KernelInitializer {
-  return makeInitializer('GlorotUniformInitializer', { ...options });
+  return makeInitializer('GlorotUniformInitializer', { ...namedOptions('GlorotUniformInitializer', options) });
 }
 
 /** Options of {@link LeCunNormalInitializer}. */
@@ -170,7 +171,7 @@ export interface LeCunNormalInitializerOptions {
  * @param options - See the options type.
  */
 export function LeCunNormalInitializer(options?: LeCunNormalInitializerOptions): KernelInitializer {
-  return makeInitializer('LeCunNormalInitializer', { ...options });
+  return makeInitializer('LeCunNormalInitializer', { ...namedOptions('LeCunNormalInitializer', options) });
 }
 
 /** Options of {@link LeCunUniformInitializer}. */
@@ -202,7 +203,7 @@ export interface LeCunUniformInitializerOptions {
  * @param options - See the options type.
  */
 export function LeCunUniformInitializer(options?: LeCunUniformInitializerOptions): KernelInitializer {
-  return makeInitializer('LeCunUniformInitializer', { ...options });
+  return makeInitializer('LeCunUniformInitializer', { ...namedOptions('LeCunUniformInitializer', options) });
 }
 
 /** Options of {@link KaimingNormalInitializer}. */
@@ -234,7 +235,7 @@ export interface KaimingNormalInitializerOptions {
  * @param options - See the options type.
  */
 export function KaimingNormalInitializer(options?: KaimingNormalInitializerOptions): KernelInitializer {
-  return makeInitializer('KaimingNormalInitializer', { ...options });
+  return makeInitializer('KaimingNormalInitializer', { ...namedOptions('KaimingNormalInitializer', options) });
 }
 
 /** Options of {@link KaimingUniformInitializer}. */
@@ -266,7 +267,7 @@ export interface KaimingUniformInitializerOptions {
  * @param options - See the options type.
  */
 export function KaimingUniformInitializer(options?: KaimingUniformInitializerOptions): KernelInitializer {
-  return makeInitializer('KaimingUniformInitializer', { ...options });
+  return makeInitializer('KaimingUniformInitializer', { ...namedOptions('KaimingUniformInitializer', options) });
 }
 
 /** Options of {@link OrthogonalInitializer}. */
@@ -288,7 +289,7 @@ export interface OrthogonalInitializerOptions {
  * @param options - See the options type.
  */
 export function OrthogonalInitializer(options?: OrthogonalInitializerOptions): KernelInitializer {
-  return makeInitializer('OrthogonalInitializer', { ...options });
+  return makeInitializer('OrthogonalInitializer', { ...namedOptions('OrthogonalInitializer', options) });
 }
 
 /** Options of {@link AtariConvInit}. */
@@ -311,5 +312,5 @@ export interface AtariConvInitOptions {
  * @param options - See the options type.
  */
 export function AtariConvInit(kernelShape: readonly number[], rng: KeyLike, options?: AtariConvInitOptions): TensorResult {
-  return callFunction('AtariConvInit', { ...options, kernelShape, rng });
+  return callFunction('AtariConvInit', { ...namedOptions('AtariConvInit', options), kernelShape, rng });
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { namedOptions } from '../rest.js';
 import { makeSchedule, type Schedule } from '../training/schedules.js';
 
 /**
@@ -95,5 +96,5 @@ export interface MultifactorOptions {
  * @param options - See the options type.
  */
 export function multifactor(options?: MultifactorOptions): Schedule {
-  return makeSchedule('multifactor', { ...options });
+  return makeSchedule('multifactor', { ...namedOptions('multifactor', options) });
 }

@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer } from '../layer.js';
 import { registerFactory } from '../options.js';
+import { namedOptions } from '../rest.js';
 
 /**
  * Accuracy of predicted categories, averaged over the batch.
@@ -50,7 +51,7 @@ export interface CategoryCrossEntropyOptions {
  * @param options - See the options type.
  */
 export function CategoryCrossEntropy(options?: CategoryCrossEntropyOptions): Layer {
-  return makeLayer('CategoryCrossEntropy', { ...options });
+  return makeLayer('CategoryCrossEntropy', { ...namedOptions('CategoryCrossEntropy', options) });
 }
 registerFactory(CategoryCrossEntropy, 'CategoryCrossEntropy');
 
@@ -79,7 +80,7 @@ export interface WeightedCategoryCrossEntropyOptions {
  * @param options - See the options type.
  */
 export function WeightedCategoryCrossEntropy(options?: WeightedCategoryCrossEntropyOptions): Layer {
-  return makeLayer('WeightedCategoryCrossEntropy', { ...options });
+  return makeLayer('WeightedCategoryCrossEntropy', { ...namedOptions('WeightedCategoryCrossEntropy', options) });
 }
 registerFactory(WeightedCategoryCrossEntropy, 'WeightedCategoryCrossEntropy');
 
@@ -125,7 +126,7 @@ export interface AccuracyOptions {
  * @param options - See the options type.
  */
 export function Accuracy(options?: AccuracyOptions): Layer {
-  return makeLayer('Accuracy', { ...options });
+  return makeLayer('Accuracy', { ...namedOptions('Accuracy', options) });
 }
 registerFactory(Accuracy, 'Accuracy');
 
@@ -148,7 +149,7 @@ export interface SequenceAccuracyOptions {
  * @param options - See the options type.
  */
 export function SequenceAccuracy(options?: SequenceAccuracyOptions): Layer {
-  return makeLayer('SequenceAccuracy', { ...options });
+  return makeLayer('SequenceAccuracy', { ...namedOptions('SequenceAccuracy', options) });
 }
 registerFactory(SequenceAccuracy, 'SequenceAccuracy');
 
@@ -235,7 +236,7 @@ export interface MacroAveragedFScoreOptions {
  * @param options - See the options type.
  */
 export function MacroAveragedFScore(options?: MacroAveragedFScoreOptions): Layer {
-  return makeLayer('MacroAveragedFScore', { ...options });
+  return makeLayer('MacroAveragedFScore', { ...namedOptions('MacroAveragedFScore', options) });
 }
 registerFactory(MacroAveragedFScore, 'MacroAveragedFScore');
 
@@ -262,7 +263,7 @@ export interface WeightedFScoreOptions {
  * @param options - See the options type.
  */
 export function WeightedFScore(options?: WeightedFScoreOptions): Layer {
-  return makeLayer('WeightedFScore', { ...options });
+  return makeLayer('WeightedFScore', { ...namedOptions('WeightedFScore', options) });
 }
 registerFactory(WeightedFScore, 'WeightedFScore');
 

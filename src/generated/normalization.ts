@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { registerFactory } from '../options.js';
+import { namedOptions } from '../rest.js';
 
 /** Options of {@link BatchNorm}. */
 export interface BatchNormOptions {
@@ -55,7 +56,7 @@ export interface BatchNormOptions {
  * @param options - See the options type.
  */
 export function BatchNorm(options?: BatchNormOptions): Layer {
-  return makeLayer('BatchNorm', { ...options });
+  return makeLayer('BatchNorm', { ...namedOptions('BatchNorm', options) });
 }
 registerFactory(BatchNorm, 'BatchNorm');
 
@@ -84,7 +85,7 @@ export interface LayerNormOptions {
  * @param options - See the options type.
  */
 export function LayerNorm(options?: LayerNormOptions): Layer {
-  return makeLayer('LayerNorm', { ...options });
+  return makeLayer('LayerNorm', { ...namedOptions('LayerNorm', options) });
 }
 registerFactory(LayerNorm, 'LayerNorm');
 
@@ -124,6 +125,6 @@ export interface FilterResponseNormOptions {
  * @param options - See the options type.
  */
 export function FilterResponseNorm(options?: FilterResponseNormOptions): Layer {
-  return makeLayer('FilterResponseNorm', { ...options });
+  return makeLayer('FilterResponseNorm', { ...namedOptions('FilterResponseNorm', options) });
 }
 registerFactory(FilterResponseNorm, 'FilterResponseNorm');

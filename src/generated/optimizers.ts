@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { namedOptions } from '../rest.js';
 import { makeOptimizer, type Optimizer } from '../training/optimizers.js';
 
 /** Options of {@link Adam}. */
@@ -50,5 +51,5 @@ export interface AdamOptions {
  * @param options - See the options type.
  */
 export function Adam(options?: AdamOptions): Optimizer {
-  return makeOptimizer('Adam', { ...options });
+  return makeOptimizer('Adam', { ...namedOptions('Adam', options) });
 }

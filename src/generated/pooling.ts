@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer } from '../layer.js';
 import { registerFactory } from '../options.js';
+import { namedOptions } from '../rest.js';
 
 /** Options of {@link MaxPool}. */
 export interface MaxPoolOptions {
@@ -38,7 +39,7 @@ export interface MaxPoolOptions {
  * @param options - See the options type.
  */
 export function MaxPool(options?: MaxPoolOptions): Layer {
-  return makeLayer('MaxPool', { ...options });
+  return makeLayer('MaxPool', { ...namedOptions('MaxPool', options) });
 }
 registerFactory(MaxPool, 'MaxPool');
 
@@ -73,7 +74,7 @@ export interface SumPoolOptions {
  * @param options - See the options type.
  */
 export function SumPool(options?: SumPoolOptions): Layer {
-  return makeLayer('SumPool', { ...options });
+  return makeLayer('SumPool', { ...namedOptions('SumPool', options) });
 }
 registerFactory(SumPool, 'SumPool');
 
@@ -108,6 +109,6 @@ export interface AvgPoolOptions {
  * @param options - See the options type.
  */
 export function AvgPool(options?: AvgPoolOptions): Layer {
-  return makeLayer('AvgPool', { ...options });
+  return makeLayer('AvgPool', { ...namedOptions('AvgPool', options) });
 }
 registerFactory(AvgPool, 'AvgPool');

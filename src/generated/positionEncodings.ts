@@ -7,6 +7,7 @@
 import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { type TensorLike } from '../ops.js';
 import { callFunction, registerFactory, type KernelInitializer } from '../options.js';
+import { namedOptions } from '../rest.js';
 import { type KeyLike, type TensorResult } from '../types.js';
 
 /** Options of {@link AxialPositionalEncoding}. */
@@ -59,7 +60,7 @@ export interface AxialPositionalEncodingOptions {
  * @param options - See the options type.
  */
 export function AxialPositionalEncoding(options?: AxialPositionalEncodingOptions): Layer {
-  return makeLayer('AxialPositionalEncoding', { ...options });
+  return makeLayer('AxialPositionalEncoding', { ...namedOptions('AxialPositionalEncoding', options) });
 }
 registerFactory(AxialPositionalEncoding, 'AxialPositionalEncoding');
 
@@ -105,7 +106,7 @@ export interface SinCosPositionalEncodingOptions {
  * @param options - See the options type.
  */
 export function SinCosPositionalEncoding(options?: SinCosPositionalEncodingOptions): Layer {
-  return makeLayer('SinCosPositionalEncoding', { ...options });
+  return makeLayer('SinCosPositionalEncoding', { ...namedOptions('SinCosPositionalEncoding', options) });
 }
 registerFactory(SinCosPositionalEncoding, 'SinCosPositionalEncoding');
 
@@ -158,7 +159,7 @@ export interface FixedBasePositionalEncodingOptions {
  * @param options - See the options type.
  */
 export function FixedBasePositionalEncoding(options?: FixedBasePositionalEncodingOptions): Layer {
-  return makeLayer('FixedBasePositionalEncoding', { ...options });
+  return makeLayer('FixedBasePositionalEncoding', { ...namedOptions('FixedBasePositionalEncoding', options) });
 }
 registerFactory(FixedBasePositionalEncoding, 'FixedBasePositionalEncoding');
 
@@ -206,7 +207,7 @@ export interface InfinitePositionalEncodingOptions {
  * @param options - See the options type.
  */
 export function InfinitePositionalEncoding(options?: InfinitePositionalEncodingOptions): Layer {
-  return makeLayer('InfinitePositionalEncoding', { ...options });
+  return makeLayer('InfinitePositionalEncoding', { ...namedOptions('InfinitePositionalEncoding', options) });
 }
 registerFactory(InfinitePositionalEncoding, 'InfinitePositionalEncoding');
 
@@ -231,7 +232,7 @@ export interface TimeBinPositionalEncodingOptions {
  * @param options - See the options type.
  */
 export function TimeBinPositionalEncoding(timeBinLength: number, options?: TimeBinPositionalEncodingOptions): Layer {
-  return makeLayer('TimeBinPositionalEncoding', { ...options, timeBinLength });
+  return makeLayer('TimeBinPositionalEncoding', { ...namedOptions('TimeBinPositionalEncoding', options), timeBinLength });
 }
 registerFactory(TimeBinPositionalEncoding, 'TimeBinPositionalEncoding');
 
@@ -271,5 +272,5 @@ export interface Threefry2x32PrangeOptions {
  * @param options - See the options type.
  */
 export function threefry2x32Prange(key: KeyLike, options?: Threefry2x32PrangeOptions): TensorResult {
-  return callFunction('threefry2x32Prange', { ...options, key });
+  return callFunction('threefry2x32Prange', { ...namedOptions('threefry2x32Prange', options), key });
 }

@@ -6,7 +6,7 @@
  */
 import { makeLayer, type Layer } from '../layer.js';
 import { registerFactory } from '../options.js';
-import { splitRest } from '../rest.js';
+import { namedOptions, splitRest } from '../rest.js';
 import { type LayerNest } from '../types.js';
 
 /**
@@ -43,7 +43,7 @@ export interface ReversibleSelectOptions {
  * @param options - See the options type.
  */
 export function ReversibleSelect(indices: readonly number[], options?: ReversibleSelectOptions): Layer {
-  return makeLayer('ReversibleSelect', { ...options, indices });
+  return makeLayer('ReversibleSelect', { ...namedOptions('ReversibleSelect', options), indices });
 }
 registerFactory(ReversibleSelect, 'ReversibleSelect');
 
@@ -76,7 +76,7 @@ export interface ReversibleReshapeOptions {
  * @param options - See the options type.
  */
 export function ReversibleReshape(shape1: readonly number[], shape2: readonly number[], options?: ReversibleReshapeOptions): Layer {
-  return makeLayer('ReversibleReshape', { ...options, shape1, shape2 });
+  return makeLayer('ReversibleReshape', { ...namedOptions('ReversibleReshape', options), shape1, shape2 });
 }
 registerFactory(ReversibleReshape, 'ReversibleReshape');
 
@@ -101,7 +101,7 @@ export interface ReversiblePrintShapeOptions {
  * @param options - See the options type.
  */
 export function ReversiblePrintShape(options?: ReversiblePrintShapeOptions): Layer {
-  return makeLayer('ReversiblePrintShape', { ...options });
+  return makeLayer('ReversiblePrintShape', { ...namedOptions('ReversiblePrintShape', options) });
 }
 registerFactory(ReversiblePrintShape, 'ReversiblePrintShape');
 

@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { registerFactory, type KernelInitializer } from '../options.js';
+import { namedOptions } from '../rest.js';
 import { type LayerFactory } from '../types.js';
 
 /** Options of {@link LSTMCell}. */
@@ -40,7 +41,7 @@ export interface LSTMCellOptions {
  * @param options - See the options type.
  */
 export function LSTMCell(nUnits: number, options?: LSTMCellOptions): Layer {
-  return makeLayer('LSTMCell', { ...options, nUnits });
+  return makeLayer('LSTMCell', { ...namedOptions('LSTMCell', options), nUnits });
 }
 registerFactory(LSTMCell, 'LSTMCell');
 
@@ -62,7 +63,7 @@ export interface MakeZeroStateOptions {
  * @param options - See the options type.
  */
 export function MakeZeroState(options?: MakeZeroStateOptions): Layer {
-  return makeLayer('MakeZeroState', { ...options });
+  return makeLayer('MakeZeroState', { ...namedOptions('MakeZeroState', options) });
 }
 registerFactory(MakeZeroState, 'MakeZeroState');
 
@@ -97,7 +98,7 @@ export interface LSTMOptions {
  * @param options - See the options type.
  */
 export function LSTM(nUnits: number, options?: LSTMOptions): Layer {
-  return makeLayer('LSTM', { ...options, nUnits });
+  return makeLayer('LSTM', { ...namedOptions('LSTM', options), nUnits });
 }
 registerFactory(LSTM, 'LSTM');
 
@@ -133,7 +134,7 @@ export interface GRUCellOptions {
  * @param options - See the options type.
  */
 export function GRUCell(nUnits: number, options?: GRUCellOptions): Layer {
-  return makeLayer('GRUCell', { ...options, nUnits });
+  return makeLayer('GRUCell', { ...namedOptions('GRUCell', options), nUnits });
 }
 registerFactory(GRUCell, 'GRUCell');
 
@@ -157,7 +158,7 @@ export interface GRUOptions {
  * @param options - See the options type.
  */
 export function GRU(nUnits: number, options?: GRUOptions): Layer {
-  return makeLayer('GRU', { ...options, nUnits });
+  return makeLayer('GRU', { ...namedOptions('GRU', options), nUnits });
 }
 registerFactory(GRU, 'GRU');
 
@@ -207,7 +208,7 @@ export interface GeneralGRUCellOptions {
  * @param options - See the options type.
  */
 export function GeneralGRUCell(candidateTransform: LayerFactory, options?: GeneralGRUCellOptions): Layer {
-  return makeLayer('GeneralGRUCell', { ...options, candidateTransform });
+  return makeLayer('GeneralGRUCell', { ...namedOptions('GeneralGRUCell', options), candidateTransform });
 }
 registerFactory(GeneralGRUCell, 'GeneralGRUCell');
 
@@ -244,7 +245,7 @@ export interface ScanSRUCellOptions {
  * @param options - See the options type.
  */
 export function ScanSRUCell(mode: Mode, options?: ScanSRUCellOptions): Layer {
-  return makeLayer('ScanSRUCell', { ...options, mode });
+  return makeLayer('ScanSRUCell', { ...namedOptions('ScanSRUCell', options), mode });
 }
 registerFactory(ScanSRUCell, 'ScanSRUCell');
 
@@ -276,6 +277,6 @@ export interface SRUOptions {
  * @param options - See the options type.
  */
 export function SRU(nUnits: number, options?: SRUOptions): Layer {
-  return makeLayer('SRU', { ...options, nUnits });
+  return makeLayer('SRU', { ...namedOptions('SRU', options), nUnits });
 }
 registerFactory(SRU, 'SRU');

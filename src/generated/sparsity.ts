@@ -6,6 +6,7 @@
  */
 import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { registerFactory, type KernelInitializer } from '../options.js';
+import { namedOptions } from '../rest.js';
 
 /**
  * Splits the last axis into `numSplits` equal parts, which become an axis of their own.
@@ -66,7 +67,7 @@ export interface LocallyConnectedDenseOptions {
  * @param options - See the options type.
  */
 export function LocallyConnectedDense(nModules: number, nUnits: number, options?: LocallyConnectedDenseOptions): Layer {
-  return makeLayer('LocallyConnectedDense', { ...options, nModules, nUnits });
+  return makeLayer('LocallyConnectedDense', { ...namedOptions('LocallyConnectedDense', options), nModules, nUnits });
 }
 registerFactory(LocallyConnectedDense, 'LocallyConnectedDense');
 
@@ -101,7 +102,7 @@ export interface LocallyConvDenseOptions {
  * @param options - See the options type.
  */
 export function LocallyConvDense(nModules: number, nUnits: number, mode: Mode, options?: LocallyConvDenseOptions): Layer {
-  return makeLayer('LocallyConvDense', { ...options, nModules, nUnits, mode });
+  return makeLayer('LocallyConvDense', { ...namedOptions('LocallyConvDense', options), nModules, nUnits, mode });
 }
 registerFactory(LocallyConvDense, 'LocallyConvDense');
 
@@ -134,6 +135,6 @@ export interface FactoredDenseOptions {
  * @param options - See the options type.
  */
 export function FactoredDense(nModules: number, dIn: number, dOut: number, options?: FactoredDenseOptions): Layer {
-  return makeLayer('FactoredDense', { ...options, nModules, dIn, dOut });
+  return makeLayer('FactoredDense', { ...namedOptions('FactoredDense', options), nModules, dIn, dOut });
 }
 registerFactory(FactoredDense, 'FactoredDense');

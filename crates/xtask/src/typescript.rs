@@ -132,7 +132,14 @@ fn file(module: &str, items: &[&Item]) -> String {
         ("registerFactory", has(Makes::Layer)),
     ];
     import("../options.js", &options, &["KernelInitializer"]);
-    import("../rest.js", &[("splitRest", items.iter().any(|i| i.meta.rest.is_some()))], &[]);
+    import(
+        "../rest.js",
+        &[
+            ("namedOptions", items.iter().any(|i| i.meta.rest.is_none() && !named_options(&i.meta).is_empty())),
+            ("splitRest", items.iter().any(|i| i.meta.rest.is_some())),
+        ],
+        &[],
+    );
     import("../training/optimizers.js", &[("makeOptimizer", has(Makes::Optimizer))], &["Optimizer"]);
     import("../training/schedules.js", &[("makeSchedule", has(Makes::Schedule))], &["Schedule"]);
     import(
@@ -159,8 +166,7 @@ fn file(module: &str, items: &[&Item]) -> String {
 }
 
 fn factory(m: &Meta, type_name: &str, returns: &str, call: &str) -> String {
-    let is_option = |f: &&FieldMeta| !m.positional.contains(&f.name) && m.rest != Some(f.name);
-    let options: Vec<&FieldMeta> = m.fields.iter().filter(is_option).collect();
+    let options = named_options(m);
     let field = |name: &str| m.fields.iter().find(|f| f.name == name);
     let mut out = String::new();
     if !options.is_empty() {
@@ -203,7 +209,8 @@ fn factory(m: &Meta, type_name: &str, returns: &str, call: &str) -> String {
             let required = options.iter().any(|f| f.default.is_none());
             params.push(format!("options{}: {type_name}", if required { "" } else { "?" }));
         }
-        let spread = if options.is_empty() { String::new() } else { "...options, ".into() };
+        let spread =
+            if options.is_empty() { String::new() } else { format!("...namedOptions('{}', options), ", m.kind) };
         let given: Vec<String> = m
             .positional
             .iter()
@@ -221,6 +228,11 @@ fn factory(m: &Meta, type_name: &str, returns: &str, call: &str) -> String {
         params.join(", ")
     );
     out
+}
+
+/// The options that are given by name, not by place.
+fn named_options(m: &Meta) -> Vec<&FieldMeta> {
+    m.fields.iter().filter(|f| !m.positional.contains(&f.name) && m.rest != Some(f.name)).collect()
 }
 
 /// A parameter's name as a TypeScript variable.
