@@ -111,12 +111,11 @@ pub(crate) fn backward<T: Wide>(
     });
     let rows = e.rows();
     let gradient = |wanted: bool, dy: &[T], inputs: &[T], cols: usize| {
-        let mut dw = Vec::new();
         if wanted {
-            dw = weight_gradient(x, dy, [rows, e.depth, cols]);
-            dw.extend(weight_gradient(inputs, dy, [rows, n, cols]));
+            weight_gradient([(x, e.depth), (inputs, n)], dy, [rows, cols])
+        } else {
+            Vec::new()
         }
-        dw
     };
     let sums = |wanted: bool, dy: &[T], cols: usize| if wanted { column_sums(dy, cols) } else { Vec::new() };
     let mut dx = Vec::new();
@@ -130,7 +129,7 @@ pub(crate) fn backward<T: Wide>(
     Gradients {
         x: dx,
         w: [
-            gradient(need[2], &dgates, &hidden[..rows * n], 2 * n),
+            gradient(need[2], &dgates, hidden, 2 * n),
             sums(need[3], &dgates, 2 * n),
             gradient(need[4], &dcandidates, &resets, n),
             sums(need[5], &dcandidates, n),

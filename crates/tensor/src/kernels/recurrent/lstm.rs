@@ -95,15 +95,11 @@ pub(crate) fn backward<T: Wide>(
         }
     });
     let size = [e.rows(), e.depth, 4 * n];
-    let mut dw = Vec::new();
-    if need[2] {
-        dw = weight_gradient(x, &dgates, size);
-        dw.extend(weight_gradient(&hidden[..e.rows() * n], &dgates, [e.rows(), n, 4 * n]));
-    }
+    let inputs = [(x, e.depth), (hidden, n)];
     Gradients {
         x: if need[0] { project_back(&dgates, &w[..e.depth * 4 * n], size) } else { Vec::new() },
         state: dstate,
-        w: dw,
+        w: if need[2] { weight_gradient(inputs, &dgates, [e.rows(), 4 * n]) } else { Vec::new() },
         b: if need[3] { column_sums(&dgates, 4 * n) } else { Vec::new() },
     }
 }

@@ -18,6 +18,9 @@ use smallvec::SmallVec;
 /// Most rows of a batch that a task takes: enough for the product's inner loops, few enough for several threads.
 const ROWS: usize = 8;
 
+/// Elements of a cotangent that are packed at a time: they stay in the last cache while the rows of the weights pass over them.
+const SLAB: usize = 1 << 20;
+
 /// Floats that recurrences are computed in.
 pub(crate) trait Wide: Real + Multiply + Float<Wide = Self> {}
 impl Wide for f32 {}
@@ -74,9 +77,34 @@ pub(crate) fn project_back<T: Multiply>(dy: &[T], w: &[T], [rows, inner, cols]: 
     run(dy, [cols, 1], w, [1, cols], [rows, inner, cols], None)
 }
 
-/// `xᵀ · dy`: the gradient of weights, over all rows.
-pub(crate) fn weight_gradient<T: Multiply>(x: &[T], dy: &[T], [rows, inner, cols]: [usize; 3]) -> Vec<T> {
-    run(x, [1, inner], dy, [cols, 1], [inner, cols, rows], None)
+/// `[x, h]ᵀ · dy`, the gradient of weights over all `rows`, where `x` and `h` are given with how wide they are.
+///
+/// Both products read `dy` in the same order, so it is packed once for them, some rows at a time.
+fn weight_gradient<T: Multiply>(inputs: [(&[T], usize); 2], dy: &[T], [rows, cols]: [usize; 2]) -> Vec<T> {
+    let inner = inputs[0].1 + inputs[1].1;
+    let mut dw = vec![T::default(); inner * cols];
+    if dw.is_empty() {
+        return dw;
+    }
+    // Enough pieces for several threads, each of whole blocks of the product's inner loops.
+    let block = inner.div_ceil(12).next_multiple_of(12).min(48);
+    let slab = (SLAB / cols).next_multiple_of(256);
+    for from in (0..rows).step_by(slab) {
+        let count = slab.min(rows - from);
+        let dy = Ready::new(Mat::dense(&dy[from * cols..], count, cols));
+        let mut below = &mut dw[..];
+        for (input, width) in inputs {
+            let part;
+            (part, below) = below.split_at_mut(width * cols);
+            let input = &input[from * width..];
+            let work = count * part.len();
+            threads::for_chunks_of(part, block * cols, work, |start, out| {
+                let a = Mat::new(&input[start / cols..], [out.len() / cols, count], [1, width]);
+                multiply_ready(out, cols, a, &dy, T::ONE, from > 0);
+            });
+        }
+    }
+    dw
 }
 
 fn run<T: Multiply>(
@@ -125,4 +153,37 @@ fn parts_mut<T, const K: usize>(mut row: &mut [T], n: usize) -> [&mut [T]; K] {
         (part, row) = std::mem::take(&mut row).split_at_mut(n);
         part
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small whole numbers: their products and sums are exact, so results must be equal, not close.
+    fn numbers(n: usize, seed: usize) -> Vec<f64> {
+        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 13) as f64 - 6.0).collect()
+    }
+
+    #[test]
+    fn gradients_of_weights_are_those_of_both_inputs_over_all_rows() {
+        // One piece of rows, several of them, several blocks of weights, nothing at all.
+        for ([rows, cols], widths) in
+            [([7, 5], [3, 2]), ([600, 4096], [5, 1]), ([40, 12], [70, 101]), ([3, 4], [0, 2]), ([0, 4], [2, 2])]
+        {
+            let inputs = widths.map(|w| numbers(rows * w, w));
+            let dy = numbers(rows * cols, 9);
+            let mut exact = Vec::new();
+            for (x, w) in inputs.iter().zip(widths) {
+                for i in 0..w {
+                    exact.extend((0..cols).map(|j| (0..rows).map(|r| x[r * w + i] * dy[r * cols + j]).sum::<f64>()));
+                }
+            }
+            let of = [(&inputs[0][..], widths[0]), (&inputs[1][..], widths[1])];
+            assert_eq!(weight_gradient(of, &dy, [rows, cols]), exact, "{rows} {cols} {widths:?}");
+            let narrow = |v: &[f64]| v.iter().map(|&v| v as f32).collect::<Vec<_>>();
+            let (x, h) = (narrow(&inputs[0]), narrow(&inputs[1]));
+            let found = weight_gradient([(&x, widths[0]), (&h, widths[1])], &narrow(&dy), [rows, cols]);
+            assert_eq!(found, narrow(&exact), "{rows} {cols} {widths:?}, f32");
+        }
+    }
 }
