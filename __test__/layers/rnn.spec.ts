@@ -66,6 +66,18 @@ test('GeneralGRUCell drops in training alone', t => {
   t.true(close(evaluated(x, { rng: [0, 1] }), evaluated(x, { rng: [0, 2] }), 1e-12));
 });
 
+test('ConvGRUCell keeps the shape of its state, with kernels of any size', t => {
+  const cell = tl.ConvGRUCell(3, { kernelSize: [1, 3], mode: 'eval' });
+  const [weights] = cell.init(f32([2, 4, 5, 3]), { rng: key });
+  t.deepEqual(tl.tree.leaves(weights).map(w => (w as tl.Tensor).shape), [[1, 3, 3, 3], [3], [1, 3, 3, 3], [3], [1, 3, 3, 3], [3]]);
+  t.deepEqual(cell(normal(2, 4, 5, 3)).shape, [2, 4, 5, 3]);
+  const error = t.throws(() => cell.init(f32([2, 4, 5, 2])), { code: 'ShapeMismatch' });
+  t.regex(error.message, /float32\[2,4,5,3\] and float32\[2,4,5,2\] do not broadcast/);
+  const broadcast = tl.ConvGRUCell(3, { mode: 'eval' });
+  broadcast.init(f32([2, 4, 5, 1]), { rng: key });
+  t.deepEqual(broadcast(normal(2, 4, 5, 1)).shape, [2, 4, 5, 3]);
+});
+
 test('errors name the layer, the option and the shapes', t => {
   t.throws(() => tl.LSTM(0), { message: /`nUnits` must be a whole number of at least 1, got 0/ });
   t.throws(() => tl.ScanSRUCell('train', { monkeyPatchedMask: tl.Weights(tl.RandomNormalInitializer()) }), { message: /'predict' alone/ });

@@ -162,6 +162,36 @@ export function GRU(nUnits: number, options?: GRUOptions): Layer {
 }
 registerFactory(GRU, 'GRU');
 
+/** Options of {@link ConvGRUCell}. */
+export interface ConvGRUCellOptions {
+  /**
+   * Size of the kernels along each spatial axis.
+   * @defaultValue `[3, 3]`
+   */
+  kernelSize?: readonly number[] | null | undefined;
+  /**
+   * Whether to drop (`'train'`) or not (all others).
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * One step of a convolutional gated recurrent unit: a `GeneralGRUCell` whose transformations are convolutions that keep the size.
+ *
+ * Formula: that of `GeneralGRUCell` with `Conv` for `U`. Shapes: `(batch, height, width, nUnits)`, kept; a state of one
+ * channel broadcasts to `nUnits`. Weights: for each of the three convolutions `(w, b)` with `w: (...kernelSize, channels, nUnits)`, `channels`
+ * those of its input, and `b: (nUnits)`, nested as the layers are.
+ * Modes: values are dropped in `'train'` alone, with probability 0.1.
+ * Errors: `ShapeMismatch` for an input of another rank, or whose channels are neither `nUnits` nor one. Source: Ballas et al. 2015, arXiv:1511.06432.
+ * @param nUnits - Number of channels.
+ * @param options - See the options type.
+ */
+export function ConvGRUCell(nUnits: number, options?: ConvGRUCellOptions): Layer {
+  return makeLayer('ConvGRUCell', { ...options, nUnits });
+}
+registerFactory(ConvGRUCell, 'ConvGRUCell');
+
 /** Options of {@link GeneralGRUCell}. */
 export interface GeneralGRUCellOptions {
   /**

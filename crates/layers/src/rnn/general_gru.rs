@@ -3,7 +3,9 @@ use crate::{
     base::pure_layer,
     combinators::{branch, dup, gate, multiply, serial},
     core::dropout,
-    options, Factory, LayerNest, LayerRef, Mode, Num, Rate, Result, TensorSpec,
+    options,
+    windows::Sizes,
+    Dim, Factory, LayerNest, LayerRef, Mode, Num, Rate, Result, TensorSpec,
 };
 use serde_json::json;
 
@@ -56,6 +58,41 @@ pub fn general_gru_cell(o: GeneralGruOptions) -> Result<LayerRef> {
         None => LayerNest::List(Vec::new()),
     };
     Ok(serial(vec![branch(vec![memory, update, candidate])?, gate()]))
+}
+
+options! {
+    /// One step of a convolutional gated recurrent unit: a `GeneralGRUCell` whose transformations are convolutions that keep the size.
+    ///
+    /// Formula: that of `GeneralGRUCell` with `Conv` for `U`. Shapes: `(batch, height, width, nUnits)`, kept; a state of one
+    /// channel broadcasts to `nUnits`. Weights: for each of the three convolutions `(w, b)` with `w: (...kernelSize, channels, nUnits)`, `channels`
+    /// those of its input, and `b: (nUnits)`, nested as the layers are.
+    /// Modes: values are dropped in `'train'` alone, with probability 0.1.
+    /// Errors: `ShapeMismatch` for an input of another rank, or whose channels are neither `nUnits` nor one. Source: Ballas et al. 2015, arXiv:1511.06432.
+    pub struct ConvGruOptions for "ConvGRUCell" ("nUnits") {
+        /// Number of channels.
+        n_units "nUnits": Dim,
+        /// Size of the kernels along each spatial axis.
+        kernel_size "kernelSize": Sizes = Sizes(vec![3, 3]),
+        /// Whether to drop (`'train'`) or not (all others).
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+/// One step of a convolutional gated recurrent unit.
+///
+/// # Errors
+/// Those of the convolutions.
+pub fn conv_gru_cell(o: ConvGruOptions) -> Result<LayerRef> {
+    let conv = json!({"filters": o.n_units.0, "kernelSize": o.kernel_size.0, "padding": "SAME"});
+    general_gru_cell(GeneralGruOptions {
+        candidate_transform: Factory::Kind("Conv".into(), conv),
+        memory_transform_fn: None,
+        gate_nonlinearity: Factory::Kind("Sigmoid".into(), json!({})),
+        candidate_nonlinearity: Factory::Kind("Tanh".into(), json!({})),
+        dropout_rate_c: Rate(0.1),
+        sigmoid_bias: Num(0.5),
+        mode: o.mode,
+    })
 }
 
 /// Trax prints the name of the parameter, not its value.

@@ -8,7 +8,7 @@ mod lstm;
 mod sru;
 mod zero_state;
 
-pub use general_gru::{general_gru_cell, GeneralGruOptions};
+pub use general_gru::{conv_gru_cell, general_gru_cell, ConvGruOptions, GeneralGruOptions};
 pub use gru::{gru, gru_cell, GruCellOptions, GruOptions};
 pub use lstm::{lstm, lstm_cell, LstmCellOptions, LstmOptions};
 pub use sru::{inner_sru_cell, scan_sru_cell, sru, ScanSruOptions, SruOptions};
@@ -31,6 +31,7 @@ pub static LAYERS: &[Entry<LayerRef>] = &[
     entry!("rnn", LstmOptions, lstm),
     entry!("rnn", GruCellOptions, |o| Ok(gru_cell(o))),
     entry!("rnn", GruOptions, gru),
+    entry!("rnn", ConvGruOptions, conv_gru_cell),
     entry!("rnn", GeneralGruOptions, general_gru_cell),
     entry!("rnn", sru::InnerSruOptions, |_| Ok(inner_sru_cell())),
     entry!("rnn", ScanSruOptions, scan_sru_cell),

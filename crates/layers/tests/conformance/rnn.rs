@@ -69,6 +69,9 @@ pub fn cases() -> Vec<Case> {
             [f32([2, 2, 3])],
         ),
         case("GeneralGRUCell", json!({"candidateTransform": dense(2), "mode": "eval"}), [f32([0, 2])]),
+        case("ConvGRUCell", json!({"nUnits": 3}), [f32([2, 4, 5, 3])]).random(),
+        case("ConvGRUCell", json!({"nUnits": 1, "kernelSize": [1, 3], "mode": "eval"}), [f32([1, 3, 4, 1])]),
+        case("ConvGRUCell", json!({"nUnits": 2, "mode": "eval"}), [f32([0, 3, 3, 2])]),
         case("InnerSRUCell", json!({}), [f32([2, 3]), f32([2, 3]), f32([2, 3])]),
         case("InnerSRUCell", json!({}), [f32([2, 1]), f32([1, 3]), f32([3])]),
         case("InnerSRUCell", json!({}), [half([3], DType::BF16), half([3], DType::BF16), f32([3])])
