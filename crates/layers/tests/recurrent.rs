@@ -2,7 +2,9 @@
 use serde_json::json;
 use tallow_layers::{
     combinators::{scan, serial, ScanOptions},
-    init, pure_fn, registry, view_state, with_mode, Axis, Count, LayerArg, LayerRef, Mode, Result, Store, TensorSpec,
+    init, pure_fn, registry,
+    rnn::{scan_sru_cell, ScanSruOptions},
+    view_state, with_mode, Axis, Count, LayerArg, LayerRef, Mode, Result, Store, TensorSpec,
 };
 use tallow_tensor::{
     backward, force_general_path,
@@ -115,6 +117,30 @@ fn predicting_goes_on_where_it_ended() {
         assert_close(&Tensor::concat(&ys, 1).expect("joined"), &whole[0], DType::F32);
         assert!(!view_state(&predict, &state).leaves().is_empty(), "{kind} keeps no state");
     }
+}
+
+#[test]
+fn a_mask_keeps_the_state_where_it_is_zero() {
+    let initializer = json!({"$initializer": {"kind": "RandomNormalInitializer", "options": {}}});
+    let mask = make("Weights", json!({"initializer": initializer, "shape": [2, 2]}));
+    let layer = scan_sru_cell(ScanSruOptions { mode: Mode::Predict, monkey_patched_mask: Some(LayerArg(mask)) })
+        .expect("a layer");
+    let of = |values: &[f32], shape: &[usize]| Tensor::from_vec(values.to_vec(), shape).expect("a tensor");
+    let xs = vec![
+        of(&[1., 2., 3., 4., 1., 2., 3., 4.], &[2, 4, 1]),
+        Tensor::full(&[2, 4, 1], 0.5, DType::F32, &tallow_tensor::Device::Cpu).expect("gates"),
+        of(&[8., 8.], &[2, 1]),
+    ];
+    let specs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
+    let (mut weights, state) = init(&layer, &specs, KEY).expect("weights");
+    // Of positions 1 and 2; anything but 0 counts as 1, and the first and the last position are always computed.
+    for w in weights.values_mut().filter(|w| !w.leaves().is_empty()) {
+        *w = w.map(&mut |_| of(&[0., 3., -1., 0.], &[2, 2]));
+    }
+    let (ys, _) = pure_fn(&layer, xs, &weights, state, KEY).expect("a call");
+    let expected = of(&[5., 5., 5.5, 6.75, 5., 4.5, 4.5, 6.25], &[2, 4, 1]);
+    assert_close(&ys[0], &expected, DType::F32);
+    assert_close(&ys[1], &of(&[6.75, 6.25], &[2, 1]), DType::F32);
 }
 
 #[test]
