@@ -188,7 +188,7 @@ export interface ConvGRUCellOptions {
  * @param options - See the options type.
  */
 export function ConvGRUCell(nUnits: number, options?: ConvGRUCellOptions): Layer {
-  return makeLayer('ConvGRUCell', { ...options, nUnits });
+  return makeLayer('ConvGRUCell', { ...namedOptions('ConvGRUCell', options), nUnits });
 }
 registerFactory(ConvGRUCell, 'ConvGRUCell');
 
