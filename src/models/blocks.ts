@@ -39,7 +39,7 @@ export interface PositionOptions {
   readonly posMaxOffsetToAdd?: number;
 }
 
-/** What attention is made with in {@link applyAttention}. */
+/** What attention is made with in `applyAttention`. */
 export interface AttentionOptions {
   /** Number of heads. */
   readonly nHeads: number;
@@ -59,8 +59,11 @@ export interface AttentionOptions {
   readonly mode: Mode;
 }
 
-/** What {@link applyAttention} gives layers that are made with their depth first, such as `CausalAttention`. */
-export type PlainAttentionOptions = Pick<AttentionOptions, 'nHeads' | 'mode'> & { readonly dropout: number };
+/** What `applyAttention` gives layers that are made with their depth first, such as `CausalAttention`. */
+export type PlainAttentionOptions = Pick<AttentionOptions, 'nHeads' | 'mode'> & {
+  /** Rate at which attention weights are dropped. */
+  readonly dropout: number;
+};
 
 /**
  * Makes an attention layer: of its options, as `SelfAttention`; or, if it takes two arguments, of the depth of the model and
@@ -107,7 +110,7 @@ export function applyAttention(type: AttentionType, dModel: number, chunkSize: n
   return Chunk(attention, chunkSize);
 }
 
-/** Options of {@link feedForward}. */
+/** Options of `feedForward`. */
 export interface FeedForwardOptions {
   /** Depth inside. */
   readonly dFf: number;
