@@ -19,14 +19,15 @@ import {
   ReversibleSerial,
   ReversibleSwap,
   Select,
+  SelfAttention,
   Serial,
   ShiftRight,
   SRU,
 } from '../generated/index.js';
-import { type Layer, makeLayer, type Mode } from '../layer.js';
+import { type Layer, type Mode } from '../layer.js';
 import { type Tensor } from '../tensor.js';
 import { type LayerFactory, type LayerNest } from '../types.js';
-import { applyAttention, type AttentionOptions, type AttentionType, feedForward, positionalEncoder, type PositionOptions } from './blocks.js';
+import { applyAttention, type AttentionType, feedForward, positionalEncoder, type PositionOptions } from './blocks.js';
 
 /** Options of {@link ReformerLM}. */
 export interface ReformerLMOptions extends PositionOptions {
@@ -56,14 +57,11 @@ export interface ReformerLMOptions extends PositionOptions {
   readonly mode?: Mode;
 }
 
-/** The attention of the Reformer's plain blocks. */
-const selfAttention = (options: AttentionOptions): Layer => makeLayer('SelfAttention', options);
-
 /** Reversible decoder blocks: attention, then feed-forward, each into the half that the other reads. */
 function decoderBlocks(options: ReformerLMOptions): LayerNest[] {
   const { dModel = 512, dFf = 2048, dAttentionKey = 64, dAttentionValue = 64, nLayers = 6, nHeads = 8 } = options;
   const { dropout = 0.1, ffActivation = FastGelu, ffChunkSize = 0, attentionChunkSize = 0, mode = 'train' } = options;
-  const types = ([] as AttentionType[]).concat(options.attentionType ?? selfAttention);
+  const types = ([] as AttentionType[]).concat(options.attentionType ?? SelfAttention);
   if (types.length === 0 || nLayers % types.length !== 0) {
     throw new RangeError(`nLayers must be a multiple of the ${types.length} attention types, got ${nLayers}`);
   }
