@@ -1,5 +1,5 @@
 /** The benchmarks' protocol, values and report; no test rests on a time. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
@@ -7,7 +7,7 @@ import { drawChart } from '../bench/chart.js'
 import { measure, type Result, summarize } from '../bench/measure.js'
 import { memory, table, time, verdicts } from '../bench/report.js'
 import { pythonIn } from '../bench/environment.js'
-import { alone, rivals, tallow, torch } from '../bench/rivals.js'
+import { alone, pythonRival, rivals, tallow } from '../bench/rivals.js'
 import { NotAvailable, Worker } from '../bench/worker.js'
 import { root, run } from './support/process.js'
 
@@ -89,8 +89,10 @@ test('the first result of a Dense(4) has four numbers', async t => {
 
 test('rivals are those that the environment names', t => {
   t.deepEqual(rivals({}), [])
-  t.deepEqual(rivals({ BENCH_TORCH_PY: '/py' }), [torch('/py')])
-  t.true(existsSync(torch('/py').command.at(-1)!) && existsSync(torch('/py').startup!.at(-1)!))
+  const own = [pythonRival('torch', '/py'), pythonRival('jax', '/other')]
+  t.deepEqual(rivals({ BENCH_TORCH_PY: '/py', BENCH_JAX_PY: '/other', BENCH_ANCHORS: '' }), own)
+  t.deepEqual(rivals({ BENCH_JAX_PY: '/other' }), own.slice(1))
+  for (const { command, startup } of own) t.true(existsSync(command.at(-1)!) && existsSync(startup!.at(-1)!))
   const env = { BENCH_ANCHORS: '/anchors', BENCH_TORCH_PY: '/py', BENCH_JS: '/js' }
   t.deepEqual(rivals(env).map(({ name }) => name), ['torch', 'tfjs-wasm', 'tfjs-cpu', 'ort-node'])
   t.deepEqual(rivals(env)[0]!.command, ['/py', '-W', 'ignore', '/anchors/torch_anchor.py', '--serve'])
@@ -127,8 +129,26 @@ test('an environment that cannot be made leaves nothing behind', t => {
   t.deepEqual([said, existsSync(folder)], [[], false])
 })
 
+test('a rival without a package for this machine is left out', t => {
+  if (process.platform === 'win32') {
+    t.pass('the Python of this test is a shell script')
+    return
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'tallow-python-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  // Makes an "environment" of a copy of itself, and fails at whatever names JAX.
+  const base = join(folder, 'python')
+  const lines = ['#!/bin/sh', 'case "$*" in', `*"-m venv"*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;`, '*jax*) echo "ERROR: no jax here" >&2; exit 1 ;;', 'esac']
+  writeFileSync(base, `${lines.join('\n')}\n`, { mode: 0o755 })
+  const said: string[] = []
+  const made = { program: join(folder, 'environment', 'bin', 'python'), has: ['torch'], missing: new Map([['jax', 'ERROR: no jax here']]) }
+  for (const turn of ['made', 'found again']) t.deepEqual(pythonIn(join(folder, 'environment'), base, line => said.push(line)) as unknown, made, turn)
+  t.is(said.length, 1)
+})
+
 test('the programs of the rivals speak the protocol', async t => {
-  const [code, environment] = await Promise.all([run('python3', ['--version']).then(r => r.code, () => 1), run('python3', ['-c', 'import torch']).then(r => r.code, () => 1)])
+  const tried = [['--version'], ['-c', 'import torch'], ['-c', 'import jax']].map(args => run('python3', args).then(r => r.code, () => 1))
+  const [code, torch, jax] = await Promise.all(tried)
   if (code !== 0) {
     t.pass('there is no Python')
     return
@@ -145,10 +165,16 @@ serve(build)`
   t.true(ms.length >= 2 && ms.length <= 3 && peak > 1)
   await worker.end()
   await t.throwsAsync(Worker.prepare(rival, 'brewing', {}, 1), { instanceOf: NotAvailable })
-  if (environment !== 0) return
-  const [lm, { value }] = await Worker.prepare(torch('python3'), 'train_lm', { vocab: 16, d_model: 8, d_ff: 16, layers: 1, heads: 2, batch: 2, length: 4 }, 1)
-  t.true(Math.abs((value as number) - Math.log(16)) < 1.5)
-  await lm.end()
+  if (torch === 0) {
+    const [lm, { value }] = await Worker.prepare(pythonRival('torch', 'python3'), 'train_lm', { vocab: 16, d_model: 8, d_ff: 16, layers: 1, heads: 2, batch: 2, length: 4 }, 1)
+    t.true(Math.abs((value as number) - Math.log(16)) < 1.5)
+    await lm.end()
+  }
+  for (const cell of jax === 0 ? ['lstm', 'gru', 'sru'] : []) {
+    const [rnn, { tokens }] = await Worker.prepare(pythonRival('jax', 'python3'), 'rnn', { cell, units: 3, batch: 2, length: 4 }, 1)
+    t.is(tokens, 8, cell)
+    await rnn.end()
+  }
 })
 
 test('the chart has a row a case and names every implementation', async t => {

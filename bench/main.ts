@@ -8,7 +8,7 @@ import { pythonIn } from './environment.js'
 import { type Cases, type Options, parseOptions } from './options.js'
 import { measurePeak } from './peak.js'
 import { memory, table, time, verdicts } from './report.js'
-import { alone, type Implementation, rivals, tallow, torch } from './rivals.js'
+import { alone, type Implementation, pythonRival, rivals, tallow } from './rivals.js'
 
 const all = JSON.parse(readFileSync(join(__dirname, 'cases.json'), 'utf8')) as Cases
 
@@ -20,12 +20,15 @@ function chosen(options: Options): Case[] {
     .flatMap(c => options.threads.map(threads => ({ ...c, threads })))
 }
 
-/** The rivals that are set up; if none is, PyTorch in an environment of its own. */
+/** The rivals that are set up; if none is, PyTorch and JAX in an environment of their own. */
 function opponents(): Implementation[] {
   const named = rivals(process.env)
   if (named.length > 0) return named
   const made = pythonIn(resolve('runs', 'bench-python'), process.env['BENCH_PYTHON'] || 'python3', console.log)
-  if ('program' in made) return [torch(made.program)]
+  if ('program' in made) {
+    for (const [name, why] of made.missing) console.log(`Without ${name}: ${why}`)
+    return made.has.map(name => pythonRival(name, made.program))
+  }
   console.log(`${alone(made.why)}\n`)
   return []
 }

@@ -36,7 +36,7 @@ const positive = (text: string): number => {
  */
 export function parseOptions(args: readonly string[], cases: Cases): Options {
   const program = new Command('npm run bench --')
-    .description('Measures tallow, and rivals beside it in turns: PyTorch in an environment made for it, or those that BENCH_ variables name. A figure is meant as a ratio of one run.')
+    .description('Measures tallow, and rivals beside it in turns: PyTorch and JAX in an environment made for them, or those that BENCH_ variables name. A figure is meant as a ratio of one run.')
     .option('--suite <names...>', `only these suites: ${[...Object.keys(cases), 'startup'].join(', ')}`)
     .option('--case <names...>', 'only these cases')
     .option('--threads <n...>', 'numbers of threads', (text, all: number[] | undefined) => [...(all ?? []), whole(text)])

@@ -1,6 +1,7 @@
 /** Who is measured: tallow, and the rivals that environment variables name. */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import type { PythonRival } from './environment.js'
 
 /** A program that speaks the protocol of bench/anchor.mjs. */
 export interface Implementation {
@@ -25,16 +26,16 @@ export function tallow(name = 'tallow', entry?: string): Implementation {
 /** The line that says why tallow is measured alone. */
 export const alone = (why: string): string => `No rivals, tallow is measured alone: ${why}`
 
-/** PyTorch, eager, in a Python that has it. */
-export function torch(python: string): Implementation {
-  const script = (name: string): string[] => [python, '-W', 'ignore', join(bench, 'rivals', name)]
-  return { name: 'torch', command: script('torch_rival.py'), startup: script('torch_dense.py') }
+/** A rival of our own, in a Python that has its package: PyTorch, eager, or JAX, compiled, which has the recurrent layers only. */
+export function pythonRival(name: PythonRival, python: string): Implementation {
+  const script = (part: string): string[] => [python, '-W', 'ignore', join(bench, 'rivals', `${name}_${part}.py`)]
+  return { name, command: script('rival'), startup: script('dense') }
 }
 
 /**
- * The rivals that environment variables name: BENCH_TORCH_PY, a Python with PyTorch. Those with programs of their own elsewhere also need
- * BENCH_ANCHORS, the folder of these programs: BENCH_TORCH_PY, BENCH_JAX_PY, BENCH_TRAX_PY with BENCH_TRAX_SRC, BENCH_JS (a folder with
- * tfjs and onnxruntime-node); and BENCH_RS, a folder with anchor-rs-v3 and anchor-rs-v4.
+ * The rivals that environment variables name: BENCH_TORCH_PY and BENCH_JAX_PY, a Python with PyTorch, one with JAX. Those with programs of
+ * their own elsewhere also need BENCH_ANCHORS, the folder of these programs: BENCH_TORCH_PY, BENCH_JAX_PY, BENCH_TRAX_PY with
+ * BENCH_TRAX_SRC, BENCH_JS (a folder with tfjs and onnxruntime-node); and BENCH_RS, a folder with anchor-rs-v3 and anchor-rs-v4.
  *
  * @param env - environment variables
  */
@@ -46,7 +47,13 @@ export function rivals(env: NodeJS.ProcessEnv): Implementation[] {
     const program = join(rust!, `anchor-rs-${version}`)
     if (existsSync(program)) found.push({ name: `gemm-${version}`, command: [program, '--impl', 'gemm', '--serve'] })
   }
-  if (anchors === undefined || anchors === '') return env['BENCH_TORCH_PY'] ? [...found, torch(env['BENCH_TORCH_PY'])] : found
+  if (anchors === undefined || anchors === '') {
+    for (const name of ['torch', 'jax'] as const) {
+      const program = env[`BENCH_${name.toUpperCase()}_PY`]
+      if (program) found.push(pythonRival(name, program))
+    }
+    return found
+  }
   const script = (...parts: string[]): string => resolve(anchors, ...parts)
   const python = (name: string, program: string | undefined, env: Record<string, string> = {}): void => {
     if (program === undefined || program === '') return
