@@ -3,7 +3,6 @@ use crate::{
     threads::{self, GRAIN},
     Element,
 };
-use rayon::prelude::*;
 
 /// Which places: the tensor is seen as `[outer, size, inner]`, the list picks `count` places of the middle axis.
 #[derive(Clone, Copy)]
@@ -115,11 +114,7 @@ pub(crate) fn scatter<T: Element>(out: &mut [T], picks: Picks<'_>, updates: &[T]
         let updates = &updates[o * count * inner..][..count * inner];
         scatter_part(part, first, picks.at(o), picks.elementwise(), inner, updates, write);
     };
-    if work < 2 * GRAIN || parts.len() == 1 {
-        parts.into_iter().for_each(run);
-    } else {
-        threads::install(|| parts.into_par_iter().for_each(run));
-    }
+    threads::for_tasks(parts, work, run);
 }
 
 /// The writes to the rows of `part`, which start at place `first`.

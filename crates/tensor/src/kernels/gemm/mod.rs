@@ -8,7 +8,6 @@ mod micro;
 mod pack;
 
 use crate::threads;
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
 pub(crate) use element::Multiply;
@@ -330,8 +329,9 @@ pub(crate) fn column_sums<T: Multiply + std::ops::AddAssign>(x: &[T], cols: usiz
         return out;
     }
     let mut partial = vec![T::default(); parts * cols];
-    threads::install(|| {
-        partial.par_chunks_mut(cols).zip(x.par_chunks(rows * cols)).for_each(|(into, part)| sum(part, into));
+    threads::for_chunks_of(&mut partial, cols, usize::MAX, |at, into| {
+        let from = at / cols * rows * cols;
+        sum(&x[from..x.len().min(from + rows * cols)], into);
     });
     sum(&partial, &mut out);
     out

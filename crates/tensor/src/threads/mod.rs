@@ -1,31 +1,23 @@
-//! The one pool of worker threads, and how work is split over it.
+//! How work is split over threads.
 //!
 //! Work is always cut at the same places, whatever the number of threads, so results have the same bits on 1, 2 or 4 of them.
+mod team;
+
 use crate::{cancel, Error, Result};
-use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use team::Team;
 
-fn build(n: usize) -> Result<Arc<ThreadPool>> {
-    ThreadPoolBuilder::new()
-        .num_threads(n)
-        .stack_size(16 << 20)
-        .thread_name(|i| format!("tallow-{i}"))
-        .build()
-        .map(Arc::new)
-        .map_err(|e| Error::internal(format!("cannot start {n} threads: {e}")))
-}
-
-fn pool() -> &'static RwLock<Arc<ThreadPool>> {
-    static POOL: OnceLock<RwLock<Arc<ThreadPool>>> = OnceLock::new();
-    POOL.get_or_init(|| {
+fn team() -> &'static RwLock<Arc<Team>> {
+    static TEAM: OnceLock<RwLock<Arc<Team>>> = OnceLock::new();
+    TEAM.get_or_init(|| {
         let n = std::env::var("TALLOW_NUM_THREADS").ok().and_then(|s| s.parse().ok()).filter(|&n: &usize| n > 0);
         let n = n.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        RwLock::new(build(n).expect("a thread pool can be made"))
+        RwLock::new(Arc::new(Team::new(n).expect("threads can be started")))
     })
 }
 
-fn current() -> Arc<ThreadPool> {
-    pool().read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+fn current() -> Arc<Team> {
+    team().read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Sets how many threads kernels use from now on. Work under way keeps its threads.
@@ -36,60 +28,45 @@ pub fn set_num_threads(n: usize) -> Result<()> {
     if !(1..=1024).contains(&n) {
         return Err(Error::argument(format!("the number of threads must be from 1 to 1024, got {n}")));
     }
-    let new = build(n)?;
-    *pool().write().unwrap_or_else(std::sync::PoisonError::into_inner) = new;
+    let new = Arc::new(Team::new(n)?);
+    *team().write().unwrap_or_else(PoisonError::into_inner) = new;
     Ok(())
 }
 
 /// How many threads kernels use: `TALLOW_NUM_THREADS`, else the machine's cores, else what [`set_num_threads`] said.
 pub fn num_threads() -> usize {
-    current().current_num_threads()
-}
-
-/// Runs `f` on the pool, so that rayon inside it uses our threads. Free when already there or with one thread of work.
-pub fn install<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    if rayon::current_thread_index().is_some() {
-        return f();
-    }
-    current().install(f)
+    current().threads()
 }
 
 /// Elements below which splitting costs more than it gains.
 pub(crate) const GRAIN: usize = 16 * 1024;
 
-/// Runs `f(i)` for `i` in `0..n` on the pool. Takes `f` by reference to a trait object: rayon's machinery is then compiled once,
-/// not once a kernel, which more than halves the crate's build time and costs nothing beside the work of an index.
-fn parallel(n: usize, f: &(dyn Fn(usize) + Sync)) {
-    use rayon::prelude::*;
-    install(|| (0..n).into_par_iter().for_each(f));
-}
-
 fn each(n: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
     if n < 2 || work < 2 * GRAIN {
         (0..n).for_each(f);
     } else {
-        parallel(n, f);
+        current().run(n, f);
     }
 }
 
-/// `f(i)` for `i` in `0..n`, side by side on the pool, in order of `i`: for whole computations that use kernels themselves.
+/// `f(i)` for `i` in `0..n`, side by side on the threads, in order of `i`: for whole computations that use kernels themselves.
 ///
 /// Each call is stopped with the caller. It may run on any thread, also in the middle of another call that waits for a kernel,
 /// so it must say itself whether operations are recorded, and hold no lock across a kernel.
 pub fn side_by_side<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let (forced, token) = (crate::general_path_forced(), cancel::current().unwrap_or_default());
     let made: Vec<Mutex<Option<T>>> = (0..n).map(|_| Mutex::new(None)).collect();
-    parallel(n, &|i| {
+    current().run(n, &|i| {
         let run = || cancel::running(&token, || f(i));
         let value = if forced { crate::force_general_path(run) } else { run() };
-        *made[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
+        *made[i].lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
     });
-    made.into_iter().filter_map(|m| m.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)).collect()
+    made.into_iter().filter_map(|m| m.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
 /// The start of a buffer whose disjoint parts are handed to different threads.
 struct Start<T>(*mut T);
-// SAFETY: only `for_chunks_of` makes one, and hands each part of the buffer to one call alone. Tested in `tests/threads.rs`.
+// SAFETY: only `for_chunks_of` makes one, and hands each part of the buffer to one call alone. Tested below.
 unsafe impl<T: Send> Sync for Start<T> {}
 
 /// Calls `f(start, part)` for consecutive parts of `out`, `chunk` elements each (the last may be shorter), in parallel when it pays.
@@ -122,7 +99,7 @@ pub(crate) fn for_each_index(n: usize, work: usize, f: impl Fn(usize) + Sync) {
 pub(crate) fn for_tasks<T: Send>(tasks: Vec<T>, work: usize, f: impl Fn(T) + Sync) {
     let tasks: Vec<Mutex<Option<T>>> = tasks.into_iter().map(|t| Mutex::new(Some(t))).collect();
     each(tasks.len(), work, &|i| {
-        let task = tasks[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let task = tasks[i].lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
             f(task);
         }
@@ -143,6 +120,40 @@ mod tests {
         let sums: Vec<f64> = sums.into_iter().collect::<Result<_>>().expect("sums");
         assert_eq!(sums, (0..7).map(|i| f64::from(i) * 9e4).collect::<Vec<_>>());
         assert_eq!(side_by_side(0, |i| i), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn parts_cover_the_buffer_once() {
+        for (len, chunk) in [(0, 5), (1, 5), (5, 5), (11, 5), (100_003, 7), (100_000, 1 << 20), (3, 0)] {
+            let mut out = vec![0u32; len];
+            for_chunks_of(&mut out, chunk, usize::MAX, |start, part| {
+                assert!(part.len() == chunk.max(1) || start + part.len() == len);
+                part.iter_mut().enumerate().for_each(|(i, v)| *v += (start + i) as u32 + 1);
+            });
+            assert!(out.iter().enumerate().all(|(i, &v)| v == i as u32 + 1), "{len} by {chunk}");
+        }
+    }
+
+    #[test]
+    fn threads_are_replaced_under_way() {
+        let before = num_threads();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for n in 2..100 {
+                        let squares = side_by_side(n, |i| side_by_side(2, |j| i * i + j));
+                        assert!(squares.iter().enumerate().all(|(i, s)| s[..] == [i * i, i * i + 1]));
+                    }
+                });
+            }
+            for n in [1, 4, 2, 3, 1, 2] {
+                set_num_threads(n).expect("threads");
+            }
+        });
+        for n in [0, 1025] {
+            assert!(set_num_threads(n).is_err());
+        }
+        set_num_threads(before).expect("threads");
     }
 
     #[test]
