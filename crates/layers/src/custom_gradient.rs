@@ -1,5 +1,5 @@
 //! Leaves that bring their own backward pass.
-use crate::{layer::BackwardCall, Call, Error, Leaf, Output, Result, Tree};
+use crate::{BackwardCall, Call, Error, Leaf, Output, Result, Tree};
 use tallow_tensor::{custom_vjp, random::Key, Tensor};
 
 struct Residuals {

@@ -8,7 +8,7 @@
 //! - `("reverse", outputs, weights, state, newState, key)` → `[inputs, null]`
 //! - `("reverseAndGrad", outputs, grads, weights, state, newState, key)` → `[inputs, [inputGrads, weightGrads]]`
 use crate::{
-    custom_gradient, layer::leaf_printing, options, Arity, BackwardCall, Call, Count, Error, FnArg, Gradients,
+    custom_gradient, leaf_layer::leaf_printing, options, Arity, BackwardCall, Call, Count, Error, FnArg, Gradients,
     HostFnRef, HostValue, LayerList, LayerRef, Leaf, Local, Output, Result, ReverseCall, TensorSpec, Tree,
 };
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};

@@ -3,8 +3,7 @@
 //! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
 //! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
 use crate::{
-    reversible::{Reversal, Reversible},
-    Cx, Error, HostFnRef, InitCx, LayerNest, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View,
+    reversible::Reversible, Cx, HostFnRef, InitCx, LayerNest, Loader, Rebuild, Result, TensorSpec, Tree, View,
 };
 use parking_lot::Mutex;
 use std::{
@@ -50,7 +49,7 @@ impl Arity {
 }
 
 /// The weights and state an instance holds between calls. `with_mode` copies share weights, and state only where it is kept
-/// ([`Leaf::keeps_state`]).
+/// ([`crate::Leaf::keeps_state`]).
 #[derive(Debug, Default)]
 pub struct Slot {
     weights: Arc<Mutex<Option<Tree<Tensor>>>>,
@@ -119,7 +118,7 @@ impl Base {
     pub fn rebuilt(&self, r: &mut Rebuild) -> Self {
         self.rebuilt_keeping(r, false)
     }
-    fn rebuilt_keeping(&self, r: &mut Rebuild, state: bool) -> Self {
+    pub(crate) fn rebuilt_keeping(&self, r: &mut Rebuild, state: bool) -> Self {
         let to_print = self.to_print.as_ref().map(|v| v.iter().map(|l| r.nest(l)).collect());
         if r.deep {
             Self { to_print, slot: self.slot.copied(), ..Self::new(self.name.clone()) }
@@ -140,7 +139,7 @@ pub enum ReplicaState {
     Each,
 }
 
-/// A layer of any kind. Layers without sublayers implement [`Leaf`] instead and get this by [`leaf`].
+/// A layer of any kind. Layers without sublayers implement [`crate::Leaf`] instead and get this by [`crate::leaf`].
 pub trait Layer: Debug + Send + Sync {
     /// Identity, name, slot.
     fn base(&self) -> &Base;
@@ -232,325 +231,6 @@ pub trait Layer: Debug + Send + Sync {
         match self.sublayers() {
             [] => l.own(self.base().id, tree),
             subs => l.each(self.base(), tree, subs, Loader::state_of),
-        }
-    }
-}
-
-/// Weights and state a leaf starts with.
-#[derive(Debug, Clone)]
-pub struct Local {
-    /// Trainable weights.
-    pub weights: Tree<Tensor>,
-    /// State.
-    pub state: Tree<Tensor>,
-}
-
-impl Local {
-    /// Neither weights nor state.
-    pub const EMPTY: Local = Local { weights: Tree::EMPTY, state: Tree::EMPTY };
-    /// Weights only.
-    pub fn weights(weights: Tree<Tensor>) -> Self {
-        Self { weights, state: Tree::EMPTY }
-    }
-    /// State only.
-    pub fn state(state: Tree<Tensor>) -> Self {
-        Self { weights: Tree::EMPTY, state }
-    }
-}
-
-/// What a leaf computes from.
-#[derive(Debug)]
-pub struct Call<'a> {
-    /// Inputs, as many as the arity says.
-    pub xs: &'a [Tensor],
-    /// The leaf's weights.
-    pub w: &'a Tree<Tensor>,
-    /// The leaf's state.
-    pub s: &'a Tree<Tensor>,
-    /// A key for this call alone.
-    pub key: Key,
-}
-
-/// What a leaf returns: outputs, and the new state if it changed.
-#[derive(Debug)]
-pub struct Output {
-    /// Outputs, as many as the arity says.
-    pub ys: Vec<Tensor>,
-    /// New state; `None` leaves it.
-    pub state: Option<Tree<Tensor>>,
-}
-
-impl From<Tensor> for Output {
-    fn from(y: Tensor) -> Self {
-        Self { ys: vec![y], state: None }
-    }
-}
-impl From<Vec<Tensor>> for Output {
-    fn from(ys: Vec<Tensor>) -> Self {
-        Self { ys, state: None }
-    }
-}
-
-/// What a leaf computes all steps of a sequence from.
-#[derive(Debug)]
-pub struct Sequence<'a> {
-    /// Inputs with their steps along axis 1, at least one step.
-    pub sliced: &'a [Tensor],
-    /// Values carried from step to step, before the first.
-    pub carry: &'a [Tensor],
-    /// The leaf's weights.
-    pub w: &'a Tree<Tensor>,
-}
-
-/// What a leaf's own backward computes from.
-#[derive(Debug)]
-pub struct BackwardCall<'a> {
-    /// The call it belongs to.
-    pub call: Call<'a>,
-    /// Its outputs.
-    pub ys: &'a [Tensor],
-    /// Its new state.
-    pub new_state: &'a Tree<Tensor>,
-    /// Cotangents of the outputs (zeros where nothing arrived).
-    pub cotangents: &'a [Tensor],
-}
-
-/// What a reversible leaf goes back from.
-#[derive(Debug)]
-pub struct ReverseCall<'a> {
-    /// Outputs of the call.
-    pub ys: &'a [Tensor],
-    /// The leaf's weights.
-    pub w: &'a Tree<Tensor>,
-    /// The state the call began with.
-    pub s: &'a Tree<Tensor>,
-    /// The state it left.
-    pub new_state: &'a Tree<Tensor>,
-    /// The key of the call.
-    pub key: Key,
-}
-
-/// What a reversible leaf's own gradients are.
-#[derive(Debug)]
-pub struct Gradients {
-    /// Inputs of the call.
-    pub xs: Vec<Tensor>,
-    /// Their gradients; `None` where there is none.
-    pub of_xs: Vec<Option<Tensor>>,
-    /// Gradients of the weights, structured as these.
-    pub of_w: Tree<Tensor>,
-}
-
-/// A layer without sublayers: what most authors write. [`leaf`] makes a [`Layer`] of it.
-pub trait Leaf: Debug + Clone + Send + Sync + 'static {
-    /// The printed name.
-    fn name(&self) -> String;
-    /// Inputs and outputs; one each by default.
-    fn arity(&self) -> Arity {
-        Arity::ONE
-    }
-    /// Signatures of the outputs. The number of inputs is checked before.
-    ///
-    /// # Errors
-    /// Inputs the layer does not take.
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>>;
-    /// Weights and state for inputs of these signatures.
-    ///
-    /// # Errors
-    /// Inputs the layer does not take.
-    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
-        let _ = (inputs, key);
-        Ok(Local::EMPTY)
-    }
-    /// Outputs and new state.
-    ///
-    /// # Errors
-    /// Inputs or weights that do not fit.
-    fn forward(&self, call: Call) -> Result<Output>;
-    /// All steps of a sequence at once, if the leaf can; see [`Layer::sequence`].
-    ///
-    /// # Errors
-    /// Those of the computation; what does not fit is `None`.
-    fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
-        let _ = s;
-        Ok(None)
-    }
-    /// Whether more inputs may come than the layer takes; see [`Layer::open`].
-    fn open(&self) -> bool {
-        false
-    }
-    /// Whether the state is learned (running averages), so that a copy in another mode goes on with it, or else belongs to a
-    /// sequence being processed.
-    fn keeps_state(&self) -> bool {
-        false
-    }
-    /// What becomes of the state in replicas that each see a part of the batch: what is learned is averaged.
-    fn replica_state(&self) -> ReplicaState {
-        if self.keeps_state() {
-            ReplicaState::Mean
-        } else {
-            ReplicaState::Each
-        }
-    }
-    /// Whether it calls functions of the host language.
-    fn calls_host(&self) -> bool {
-        false
-    }
-    /// The same layer in another mode.
-    #[must_use]
-    fn with_mode(&self, mode: Mode) -> Self {
-        let _ = mode;
-        self.clone()
-    }
-    /// Whether [`Leaf::backward`] replaces automatic differentiation.
-    fn has_backward(&self) -> bool {
-        false
-    }
-    /// The function of the host language that runs this leaf; see [`Layer::driver`].
-    fn driver(&self) -> Option<&HostFnRef> {
-        None
-    }
-    /// Whether the layer is made of operations that bring a backward of their own, so that it reports one without [`Leaf::backward`].
-    fn fused_backward(&self) -> bool {
-        false
-    }
-    /// Gradients of inputs (`None` where there is none) and of weights (structured as the weights), if `has_backward`.
-    ///
-    /// # Errors
-    /// Those of the layer's own computation.
-    fn backward(&self, call: BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
-        let _ = call;
-        Err(Error::new("Internal", "this layer has no backward of its own"))
-    }
-    /// [`Leaf::forward`] again, for a backward pass: `left` is the state the first run left. A layer whose first run made a choice
-    /// that rounding could turn makes the same one from there.
-    ///
-    /// # Errors
-    /// Those of [`Leaf::forward`].
-    fn repeat(&self, call: Call, left: &Tree<Tensor>) -> Result<Output> {
-        let _ = left;
-        self.forward(call)
-    }
-    /// Whether inputs follow from outputs, by [`Leaf::reverse`].
-    fn is_reversible(&self) -> bool {
-        false
-    }
-    /// Inputs of a call, if `is_reversible`.
-    ///
-    /// # Errors
-    /// Outputs that do not fit.
-    fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
-        let _ = call;
-        Err(Error::new("Internal", "this layer is not reversible"))
-    }
-    /// Inputs of a call and gradients, if both are cheaper together; else `None`, and the call is reversed, repeated and
-    /// differentiated.
-    ///
-    /// # Errors
-    /// Outputs that do not fit.
-    fn reverse_and_grad(&self, call: ReverseCall, cts: &[Option<Tensor>]) -> Result<Option<Gradients>> {
-        let _ = (call, cts);
-        Ok(None)
-    }
-}
-
-/// A [`Leaf`] as a [`Layer`].
-#[derive(Debug)]
-pub struct LeafLayer<L> {
-    base: Base,
-    leaf: L,
-}
-
-/// Makes a layer of a leaf, with a new identity.
-pub fn leaf<L: Leaf>(leaf: L) -> LayerRef {
-    leaf_printing(leaf, None)
-}
-
-/// [`leaf`] with what to print as its substructure.
-pub(crate) fn leaf_printing<L: Leaf>(leaf: L, to_print: Option<Vec<LayerNest>>) -> LayerRef {
-    Arc::new(LeafLayer { base: Base { to_print, ..Base::new(leaf.name()) }, leaf })
-}
-
-impl<L: Leaf> Layer for LeafLayer<L> {
-    fn base(&self) -> &Base {
-        &self.base
-    }
-    fn arity(&self) -> Arity {
-        self.leaf.arity()
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        self.leaf.signature(inputs)
-    }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], key: Key) -> Result<()> {
-        cx.set(self.base.id, self.leaf.init(inputs, key)?);
-        Ok(())
-    }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let w = cx.weights(self.base.id);
-        let s = cx.state(self.base.id);
-        let left = cx.left(self.base.id);
-        let run = |call: Call| match left {
-            Some(left) => self.leaf.repeat(call, left),
-            None => self.leaf.forward(call),
-        };
-        let out = if self.leaf.has_backward() && tallow_tensor::is_recording() {
-            crate::custom_gradient::forward(&self.leaf, run, &xs, w, &s, key)?
-        } else {
-            run(Call { xs: &xs, w, s: &s, key })?
-        };
-        if let Some(s) = out.state {
-            cx.set_state(self.base.id, s);
-        }
-        Ok(out.ys)
-    }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        let leaf = r.mode.map_or_else(|| self.leaf.clone(), |m| self.leaf.with_mode(m));
-        Arc::new(Self { base: self.base.rebuilt_keeping(r, leaf.keeps_state()), leaf })
-    }
-    fn sequence(&self, cx: &Cx, sliced: &[Tensor], carry: &[Tensor]) -> Result<Option<[Vec<Tensor>; 2]>> {
-        self.leaf.sequence(Sequence { sliced, carry, w: cx.weights(self.base.id) })
-    }
-    fn open(&self) -> bool {
-        self.leaf.open()
-    }
-    fn has_backward(&self) -> bool {
-        self.leaf.has_backward() || self.leaf.is_reversible() || self.leaf.fused_backward()
-    }
-    fn reversible(&self) -> Option<&dyn Reversible> {
-        self.leaf.is_reversible().then_some(self)
-    }
-    fn calls_host(&self) -> bool {
-        self.leaf.calls_host()
-    }
-    fn replica_state(&self) -> ReplicaState {
-        self.leaf.replica_state()
-    }
-    fn driver(&self) -> Option<&HostFnRef> {
-        self.leaf.driver()
-    }
-}
-
-impl<L: Leaf> Reversible for LeafLayer<L> {
-    fn reverse(&self, r: &mut Reversal, ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let ([s, new_state], w) = (r.states(self.base.id), r.weights(self.base.id));
-        self.leaf.reverse(ReverseCall { ys: &ys, w: &w, s: &s, new_state: &new_state, key })
-    }
-    fn reverse_and_grad(
-        &self,
-        r: &mut Reversal,
-        ys: Vec<Tensor>,
-        cts: Vec<Option<Tensor>>,
-        key: Key,
-    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
-        let ([s, new_state], w) = (r.states(self.base.id), r.weights(self.base.id));
-        let call = ReverseCall { ys: &ys, w: &w, s: &s, new_state: &new_state, key };
-        match self.leaf.reverse_and_grad(call, &cts)? {
-            Some(found) => {
-                crate::custom_gradient::check(&found.of_xs, &found.xs, &found.of_w, &w)?;
-                r.add_gradients(self.base.id, found.of_w.leaves_in_place().into_iter().cloned())?;
-                Ok((found.xs, found.of_xs))
-            }
-            None => r.reverse_then_differentiate(self, ys, cts, key),
         }
     }
 }

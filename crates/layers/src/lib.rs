@@ -8,6 +8,12 @@ mod error;
 mod fits;
 mod host;
 mod host_layer;
+mod initialize;
+mod instances;
+mod leaf;
+mod leaf_layer;
+mod nesting;
+mod rebuild;
 mod remat;
 mod spec;
 mod tree;
@@ -36,10 +42,7 @@ pub mod reversible;
 pub mod rnn;
 pub mod sharding;
 
-pub use apply::{
-    deep_copy, ensure_state, for_each_instance, held, hold, init, init_signature, load_state, load_weights, pure_fn,
-    signature, stack_signature, view_state, view_weights, with_mode, Cx, InitCx, Loader, Rebuild, Store, View,
-};
+pub use apply::{pure_fn, signature, stack_signature, Cx, Store};
 pub use domains::{
     Axis, AxisList, Count, Dim, Factory, FnArg, Fraction, KeyArg, LayerArg, LayerList, LayerNest, Mode, Num, Positive,
     Rate, Shape, SignaturePair, TensorArg, TensorNest, Whole, Wholes,
@@ -47,11 +50,14 @@ pub use domains::{
 pub use error::{Error, Phase, Result};
 pub use fits::check_fits;
 pub use host::{HostFn, HostFnRef, HostValue};
+pub use initialize::{ensure_state, init, init_signature, InitCx};
 pub use initializers::Initializer;
-pub use layer::{
-    leaf, print, Arity, BackwardCall, Base, Call, Gradients, Layer, LayerId, LayerRef, Leaf, Local, Output,
-    ReplicaState, ReverseCall, Sequence,
-};
+pub use instances::{for_each_instance, held, hold};
+pub use layer::{print, Arity, Base, Layer, LayerId, LayerRef, ReplicaState};
+pub use leaf::{BackwardCall, Call, Gradients, Leaf, Local, Output, ReverseCall, Sequence};
+pub use leaf_layer::leaf;
+pub use nesting::{load_state, load_weights, view_state, view_weights, Loader, View};
+pub use rebuild::{deep_copy, with_mode, Rebuild};
 pub use remat::Recompute;
 pub use spec::TensorSpec;
 pub use tree::Tree;

@@ -1,0 +1,42 @@
+//! What the instances of a layer and of everything below it hold.
+use crate::{LayerId, LayerRef, Store};
+use std::collections::HashSet;
+
+/// Calls `f` for `layer` and everything below it, each instance once.
+pub fn for_each_instance(layer: &LayerRef, f: &mut impl FnMut(&LayerRef)) {
+    fn walk(layer: &LayerRef, seen: &mut HashSet<LayerId>, f: &mut impl FnMut(&LayerRef)) {
+        if seen.insert(layer.base().id) {
+            f(layer);
+            layer.sublayers().iter().for_each(|l| walk(l, seen, f));
+        }
+    }
+    walk(layer, &mut HashSet::new(), f);
+}
+
+/// The weights and state held in the slots of `layer` and everything below it.
+pub fn held(layer: &LayerRef) -> (Store, Store) {
+    let (mut w, mut s) = (Store::new(), Store::new());
+    for_each_instance(layer, &mut |l| {
+        let base = l.base();
+        if let Some(t) = base.slot.weights() {
+            w.insert(base.id, t);
+        }
+        if let Some(t) = base.slot.state() {
+            s.insert(base.id, t);
+        }
+    });
+    (w, s)
+}
+
+/// Puts weights and state into the slots of `layer` and everything below it; `None` leaves them.
+pub fn hold(layer: &LayerRef, weights: Option<&Store>, state: Option<&Store>) {
+    for_each_instance(layer, &mut |l| {
+        let base = l.base();
+        if let Some(t) = weights.and_then(|w| w.get(&base.id)) {
+            base.slot.set_weights(t.clone());
+        }
+        if let Some(t) = state.and_then(|s| s.get(&base.id)) {
+            base.slot.set_state(Some(t.clone()));
+        }
+    });
+}

@@ -1,0 +1,144 @@
+//! Weights and state as Trax nests them, from stores and into them.
+use crate::{Error, LayerId, LayerRef, Phase, Result, Store, Tree};
+use std::collections::HashSet;
+use tallow_tensor::Tensor;
+
+static NOTHING: Tree<Tensor> = Tree::EMPTY;
+
+/// Builds Trax's nested view of a store; an instance met again gives the cached marker.
+#[derive(Debug)]
+pub struct View<'a> {
+    store: &'a Store,
+    seen: HashSet<LayerId>,
+}
+
+impl View<'_> {
+    /// Own weights or state of a layer.
+    pub fn own(&self, id: LayerId) -> Tree<Tensor> {
+        self.store.get(&id).cloned().unwrap_or(Tree::EMPTY)
+    }
+    /// Weights of a sublayer.
+    pub fn weights_of(&mut self, layer: &LayerRef) -> Tree<Tensor> {
+        if self.seen.insert(layer.base().id) {
+            layer.view_weights(self)
+        } else {
+            Tree::Cached
+        }
+    }
+    /// State of a sublayer.
+    pub fn state_of(&mut self, layer: &LayerRef) -> Tree<Tensor> {
+        if self.seen.insert(layer.base().id) {
+            layer.view_state(self)
+        } else {
+            Tree::Cached
+        }
+    }
+}
+
+/// Weights as Trax nests them.
+pub fn view_weights(layer: &LayerRef, store: &Store) -> Tree<Tensor> {
+    View { store, seen: HashSet::new() }.weights_of(layer)
+}
+
+/// State as Trax nests it.
+pub fn view_state(layer: &LayerRef, store: &Store) -> Tree<Tensor> {
+    View { store, seen: HashSet::new() }.state_of(layer)
+}
+
+/// Fills a store from Trax's nesting.
+#[derive(Debug, Default)]
+pub struct Loader {
+    store: Store,
+}
+
+impl Loader {
+    /// Own weights or state of a layer.
+    ///
+    /// # Errors
+    /// None; a result for the caller's convenience.
+    pub fn own(&mut self, id: LayerId, tree: &Tree<Tensor>) -> Result<()> {
+        self.store.insert(id, tree.clone());
+        Ok(())
+    }
+    /// Weights of a sublayer; the cached marker leaves what stands.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` with the sublayer's path.
+    pub fn weights_of(&mut self, layer: &LayerRef, tree: &Tree<Tensor>) -> Result<()> {
+        self.sub(layer, tree, |l, s| l.load_weights(tree, s))
+    }
+    /// State of a sublayer; the cached marker leaves what stands.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` with the sublayer's path.
+    pub fn state_of(&mut self, layer: &LayerRef, tree: &Tree<Tensor>) -> Result<()> {
+        self.sub(layer, tree, |l, s| l.load_state(tree, s))
+    }
+    fn sub(
+        &mut self,
+        layer: &LayerRef,
+        tree: &Tree<Tensor>,
+        load: impl FnOnce(&LayerRef, &mut Self) -> Result<()>,
+    ) -> Result<()> {
+        if matches!(tree, Tree::Cached) {
+            return Ok(());
+        }
+        load(layer, self).map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Init, Vec::new))
+    }
+    /// The two elements of a pair; both `()` if the tree is.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` for anything else.
+    pub fn pair<'a>(&self, base: &crate::Base, tree: &'a Tree<Tensor>) -> Result<[&'a Tree<Tensor>; 2]> {
+        match tree {
+            Tree::Tuple(v) if v.is_empty() => Ok([&NOTHING, &NOTHING]),
+            Tree::Tuple(v) if v.len() == 2 => Ok([&v[0], &v[1]]),
+            other => Err(Error::new(
+                "WeightsMismatch",
+                format!("the state of {} is a pair, but got {}", base.name, other.describe()),
+            )),
+        }
+    }
+    /// One element of a tuple for each sublayer. `()` leaves all of them without.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` when the tuple has another length.
+    pub fn each(
+        &mut self,
+        base: &crate::Base,
+        tree: &Tree<Tensor>,
+        subs: &[LayerRef],
+        load: fn(&mut Self, &LayerRef, &Tree<Tensor>) -> Result<()>,
+    ) -> Result<()> {
+        match tree {
+            Tree::Tuple(v) if v.is_empty() => Ok(()),
+            Tree::Tuple(v) if v.len() == subs.len() => {
+                subs.iter().zip(v).try_for_each(|(layer, tree)| load(self, layer, tree))
+            }
+            other => Err(Error::new(
+                "WeightsMismatch",
+                format!("{} has {} sublayers, but got {}", base.name, subs.len(), other.describe()),
+            )),
+        }
+    }
+}
+
+/// Weights nested as Trax does, as a store.
+///
+/// # Errors
+/// `WeightsMismatch` when the nesting does not fit the layer.
+pub fn load_weights(layer: &LayerRef, tree: &Tree<Tensor>) -> Result<Store> {
+    let mut l = Loader::default();
+    l.weights_of(layer, tree)?;
+    Ok(l.store)
+}
+
+/// State nested as Trax does, as a store.
+///
+/// # Errors
+/// `WeightsMismatch` when the nesting does not fit the layer.
+pub fn load_state(layer: &LayerRef, tree: &Tree<Tensor>) -> Result<Store> {
+    let mut l = Loader::default();
+    l.state_of(layer, tree)?;
+    Ok(l.store)
+}
