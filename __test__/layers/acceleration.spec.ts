@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
-import { close, values } from '../support/values.js';
+import { close, f32, values } from '../support/values.js';
 
 const key: tl.Key = [0, 7];
 
@@ -108,4 +108,30 @@ test('jitForward runs a forward function for each device', (t) => {
   same(t, tl.acceleration.jitForward(forward, 1)(x, weights, state, key)[0], layer(x));
   t.throws(() => tl.jitForward(forward, 2)(x, weights, state, key), { message: /weights of shape \[3\] have no slice for each of 2 devices/ });
   t.throws(() => tl.jitForward((() => 3) as never, 1)(x, weights, state, key), { message: /must return \[outputs, new state\]/ });
+});
+
+/** What devices draw in step below `path`, which leads from a device's key to the layer's. */
+const inStep = (path: (key: tl.Tensor) => tl.Tensor, shape: number[]): tl.Tensor => {
+  const [a, b] = tl.random.split(key, 2).split(2).map((k) => path(k.reshape([2])).dataSync());
+  const words = Uint32Array.from([0, 1], (i) => Number(a![i]) + Number(b![i]));
+  return tl.random.uniform(words, shape);
+};
+
+test('devices draw in step where they are asked to, by the sum of their keys', (t) => {
+  for (const host of [false, true]) {
+    const noise = tl.Serial(host ? tl.Fn('Same', (x: tl.Tensor) => x) : tl.Relu(), tl.RandomUniform({ shape: [2, 3], sync: true }), tl.Add());
+    const common = inStep((k) => tl.random.split(k, 3).slice([1, 0], [2, 2]).reshape([2]), [2, 3]);
+    const y = tl.Accelerate(noise, { nDevices: 2 })(tl.zeros([4, 3]), { rng: key });
+    t.deepEqual(y.array(), tl.concat([common, common], 0).array());
+  }
+  const draw = tl.RandomUniform({ shape: [3], sync: true });
+  t.deepEqual(draw([], { rng: key }).array(), tl.random.uniform(key, [3]).array(), 'alone it draws by its own key');
+});
+
+test('the devices of a trainer draw in step too', (t) => {
+  // The loss is the mean of what the devices draw, and of what they are given: one weight, 0.
+  const loss = tl.Serial(tl.Dense(1, { kernelInitializer: tl.RandomNormalInitializer({ stddev: 0 }), useBias: false }), tl.Mean({ axis: null }), tl.RandomUniform({ sync: true }), tl.Add());
+  loss.init(f32([2, 2]), { rng: key });
+  const trainer = new tl.Trainer(loss, tl.optimizers.Adam(), { nDevices: 2 });
+  close(t, tl.tensor([trainer.oneStep([tl.ones([4, 2])], key)[0]]), [inStep((k) => tl.random.split(k, 4).slice([2, 0], [3, 2]).reshape([2]), []).item()]);
 });

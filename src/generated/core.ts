@@ -240,7 +240,8 @@ export interface RandomUniformOptions {
    */
   dtype?: DType | null | undefined;
   /**
-   * Whether the devices of an accelerated model draw the same values.
+   * Whether the devices of `Accelerate` or a trainer draw the same values: by the sum of their keys, word by word, modulo 2³².
+   * Layers that a layer written in JavaScript calls itself do not know of other devices.
    * @defaultValue `false`
    */
   sync?: boolean | null | undefined;

@@ -1,6 +1,6 @@
 //! Running layers: the contexts sublayers run in, and the one door ([`Cx::apply`]) they run through.
-use crate::{Error, LayerId, LayerRef, Phase, Result, TensorSpec, Tree};
-use std::collections::HashMap;
+use crate::{peers::Peers, Error, LayerId, LayerRef, Phase, Result, TensorSpec, Tree};
+use std::{collections::HashMap, sync::Arc};
 use tallow_tensor::{random::Key, Tensor};
 
 /// Weights or state of each layer instance that has its own.
@@ -15,16 +15,43 @@ pub struct Cx<'a> {
     /// State of each instance, as of now.
     pub state: Store,
     left: Option<&'a Store>,
+    peers: Option<Arc<Peers>>,
 }
 
 impl<'a> Cx<'a> {
     /// A context over these weights, starting from `state`.
     pub fn new(weights: &'a Store, state: Store) -> Self {
-        Self { weights, state, left: None }
+        Self { weights, state, left: None, peers: None }
     }
     /// A context that repeats a run: `state` is what that began with, `left` what it left.
     pub fn repeating(weights: &'a Store, state: Store, left: &'a Store) -> Self {
-        Self { weights, state, left: Some(left) }
+        Self { weights, state, left: Some(left), peers: None }
+    }
+    /// As one of replicas, or none.
+    pub(crate) fn among(self, peers: Option<Arc<Peers>>) -> Self {
+        Self { peers, ..self }
+    }
+    /// The replicas of which this is one.
+    pub(crate) fn peers(&self) -> Option<Arc<Peers>> {
+        self.peers.clone()
+    }
+    /// The keys of `n` sublayers: `key.split(n)`, which replicas follow.
+    pub fn split(&self, key: Key, n: usize) -> Vec<Key> {
+        if let Some(peers) = &self.peers {
+            peers.follow(key, |k| k.split(n));
+        }
+        key.split(n)
+    }
+    /// The key of a numbered use of a sublayer: `key.fold_in(number)`, which replicas follow.
+    pub fn fold_in(&self, key: Key, number: u32) -> Key {
+        if let Some(peers) = &self.peers {
+            peers.follow(key, |k| vec![k.fold_in(number)]);
+        }
+        key.fold_in(number)
+    }
+    /// The key that all replicas have in common where this one has `key`; that itself without others.
+    pub fn common_key(&self, key: Key) -> Key {
+        self.peers.as_ref().and_then(|peers| peers.sum(key)).unwrap_or(key)
     }
     /// Own state that the run which is being repeated left to a layer; `None` if this is no repetition.
     pub fn left(&self, id: LayerId) -> Option<&'a Tree<Tensor>> {
@@ -92,7 +119,7 @@ impl<'a> Cx<'a> {
         key: Key,
         mut apply: impl FnMut(&mut Self, &LayerRef, Vec<Tensor>, Key) -> Result<Vec<Tensor>>,
     ) -> Result<Vec<Tensor>> {
-        for (layer, key) in layers.iter().zip(key.split(layers.len())) {
+        for (layer, key) in layers.iter().zip(self.split(key, layers.len())) {
             let rest = stack.split_off(layer.arity().n_in.min(stack.len()));
             stack = apply(self, layer, stack, key)?;
             stack.extend(rest);

@@ -191,6 +191,10 @@ pub trait Layer: Debug + Send + Sync {
     fn calls_host(&self) -> bool {
         self.sublayers().iter().any(|l| l.calls_host())
     }
+    /// Whether it, or a layer below it, draws from one key in all replicas.
+    fn draws_in_step(&self) -> bool {
+        self.sublayers().iter().any(|l| l.draws_in_step())
+    }
     /// What becomes of its own state in replicas.
     fn replica_state(&self) -> ReplicaState {
         ReplicaState::Each

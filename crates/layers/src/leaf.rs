@@ -163,6 +163,10 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     fn calls_host(&self) -> bool {
         false
     }
+    /// Whether all replicas draw from one key, the sum of their keys.
+    fn draws_in_step(&self) -> bool {
+        false
+    }
     /// The same layer in another mode.
     #[must_use]
     fn with_mode(&self, mode: Mode) -> Self {

@@ -41,6 +41,7 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let w = cx.weights(self.base.id);
         let s = cx.state(self.base.id);
+        let key = if self.leaf.draws_in_step() { cx.common_key(key) } else { key };
         let left = cx.left(self.base.id);
         let run = |call: Call| match left {
             Some(left) => self.leaf.repeat(call, left),
@@ -74,6 +75,9 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     }
     fn calls_host(&self) -> bool {
         self.leaf.calls_host()
+    }
+    fn draws_in_step(&self) -> bool {
+        self.leaf.draws_in_step()
     }
     fn replica_state(&self) -> ReplicaState {
         self.leaf.replica_state()

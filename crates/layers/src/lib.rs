@@ -13,6 +13,7 @@ mod instances;
 mod leaf;
 mod leaf_layer;
 mod nesting;
+mod peers;
 mod rebuild;
 mod remat;
 mod spec;

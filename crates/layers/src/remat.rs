@@ -1,5 +1,6 @@
 //! Running a layer without keeping its intermediate values: the backward pass computes them anew.
-use crate::{Cx, Error, LayerId, LayerRef, Result, Store, Tree};
+use crate::{peers::Peers, Cx, Error, LayerId, LayerRef, Result, Store, Tree};
+use std::sync::Arc;
 use tallow_tensor::{backward, custom_vjp, is_recording, random::Key, recording, Tensor};
 
 /// A layer whose forward pass is repeated in the backward pass, instead of being kept.
@@ -48,6 +49,7 @@ struct Start {
     layer: LayerRef,
     ids: Vec<LayerId>,
     key: Key,
+    peers: Option<Arc<Peers>>,
     weights: Pack,
     state: Pack,
     /// How many leading values are inputs, and how many of the others are weights.
@@ -60,7 +62,7 @@ impl Start {
         let (xs, rest) = values.split_at(self.counts[0]);
         let (w, s) = rest.split_at(self.counts[1]);
         let weights = self.weights.store(w)?;
-        let mut cx = Cx::new(&weights, self.state.store(s)?);
+        let mut cx = Cx::new(&weights, self.state.store(s)?).among(self.peers.clone());
         let mut ys = cx.apply(&self.layer, xs.to_vec(), self.key)?;
         let n = ys.len();
         let (pack, leaves) = Pack::of(&cx.state, &self.ids);
@@ -87,7 +89,8 @@ impl Recompute {
         let (weights, w) = Pack::of(cx.store(), &self.ids);
         let (state, s) = Pack::of(&cx.state, &self.ids);
         let counts = [xs.len(), w.len()];
-        let start = Start { layer: self.layer.clone(), ids: self.ids.clone(), key, weights, state, counts };
+        let start =
+            Start { layer: self.layer.clone(), ids: self.ids.clone(), key, peers: cx.peers(), weights, state, counts };
         let values: Vec<Tensor> = xs.into_iter().chain(w).chain(s).collect();
         let mut shape = None;
         let mut ys = custom_vjp(

@@ -10,9 +10,11 @@ use tallow_layers::{
     acceleration::accelerate,
     base::pure_layer,
     build::{with_references, References},
-    combinators::serial,
+    combinators::{parallel, serial},
     core::dense,
-    init, load_state, pure_fn, registry, view_state, with_mode, Error, LayerRef, Mode, Store, TensorSpec, Tree,
+    init, load_state, pure_fn, registry,
+    reversible::{half_residual, reversible_serial, reversible_swap},
+    view_state, with_mode, Error, LayerRef, Mode, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{
     backward,
@@ -226,6 +228,68 @@ fn each_device_draws_from_its_own_key() {
         let share = x.narrow(0, 2 * i, 2).expect("a half");
         let ys = pure_fn(&layer, vec![share], &w, s.clone(), key).expect("a call").0;
         assert_same_bits(&y[0].narrow(0, 2 * i, 2).expect("a half"), &ys[0]);
+    }
+}
+
+fn in_step(shape: &[usize], sync: bool) -> LayerRef {
+    made("RandomUniform", json!({"shape": shape, "sync": sync}))
+}
+
+#[test]
+fn devices_draw_in_step_what_trax_draws() {
+    let added = serial(vec![made("Relu", json!({})), in_step(&[2, 2], true), made("Add", json!({}))]);
+    let pair = parallel(vec![added, serial(vec![])]).expect("two layers");
+    let layer = accelerate(serial(vec![made("Dup", json!({})), pair, in_step(&[2, 2], false)]), 2);
+    let x = Tensor::zeros(&[4, 2], DType::F32, &tallow_tensor::Device::Cpu).expect("zeros");
+    let call = |layer: &LayerRef, xs: Vec<Tensor>| {
+        pure_fn(layer, xs, &Store::new(), Store::new(), Key([0, 7])).expect("a call").0
+    };
+    let ys = call(&layer, vec![x]);
+    // From Trax, on two devices.
+    let apart = [0.7874056, 0.6470462, 0.6381836, 0.38720167, 0.18972647, 0.20734084, 0.5023478, 0.9055177];
+    let common = [0.719_666_5, 0.715_615_15, 0.084_206_104, 0.763_935_57];
+    assert_eq!(ys[0].to_vec::<f32>().expect("floats"), apart);
+    assert_eq!(ys[1].to_vec::<f32>().expect("floats"), [common, common].concat());
+    let alone = call(&accelerate(in_step(&[2, 2], true), 1), vec![]);
+    assert_same_bits(&alone[0], &call(&in_step(&[2, 2], false), vec![])[0]);
+}
+
+#[test]
+fn what_is_computed_anew_for_gradients_is_drawn_in_step_too() {
+    let scaled = || serial(vec![in_step(&[3], true), made("Multiply", json!({}))]);
+    let reversible =
+        || reversible_serial(vec![half_residual(vec![scaled()], None), reversible_swap()]).expect("reversible");
+    let key = [0, 1].map(|i| KEY.split(2)[i].split(2)[0].split(1)[0].split(1)[0].split(2)[0]);
+    let sum = Key([0, 1].map(|word| key[0].0[word].wrapping_add(key[1].0[word])));
+    let drawn = tallow_tensor::random::uniform(sum, &[3], DType::F32, 0.0, 1.0).expect("draws");
+    let ones = Tensor::ones(&[4, 3], DType::F32, &tallow_tensor::Device::Cpu).expect("ones");
+    let [a, b] = [f32(&[4, 3], 1).variable(), f32(&[4, 3], 2).variable()];
+    let layer = accelerate(reversible(), 2);
+    let (ys, _) = pure_fn(&layer, vec![a.clone(), b.clone()], &Store::new(), Store::new(), KEY).expect("a call");
+    close(&ys[1].detach(), &a.add(&b.mul(&drawn).expect("a product")).expect("a sum").detach());
+    let grads = backward(&[(ys[1].clone(), ones.clone())], &[a, b], false).expect("gradients");
+    close(&grads[0], &ones);
+    close(&grads[1], &ones.mul(&drawn).expect("a product"));
+}
+
+#[test]
+fn steps_of_a_scan_are_drawn_in_step() {
+    let step = serial(vec![made("Add", json!({})), in_step(&[], true), made("Add", json!({})), made("Dup", json!({}))]);
+    let x = Tensor::zeros(&[4, 3], DType::F32, &tallow_tensor::Device::Cpu).expect("zeros");
+    for remat in [false, true] {
+        let references = References { layers: vec![step.clone()], ..References::default() };
+        let scan = with_references(references, || {
+            registry::construct("Scan", &json!({"layer": {"$layer": 0}, "axis": 1, "nCarry": 1, "remat": remat}))
+        });
+        let layer = accelerate(scan.expect("a layer"), 2);
+        let carry = x.narrow(1, 0, 1).and_then(|t| t.reshape(&[4])).expect("zeros").variable();
+        let (ys, _) = pure_fn(&layer, vec![x.clone(), carry], &Store::new(), Store::new(), KEY).expect("a call");
+        let keys = |i: u32| KEY.split(2).into_iter().map(move |k| k.fold_in(i).split(4)[1]);
+        let sum = |i| keys(i).fold([0u32; 2], |s, k| [s[0].wrapping_add(k.0[0]), s[1].wrapping_add(k.0[1])]);
+        let draw = |i| tallow_tensor::random::uniform(Key(sum(i)), &[], DType::F32, 0.0, 1.0).expect("a draw");
+        let total = (0..3).map(|i| draw(i).item().expect("a number")).sum::<f64>();
+        let expected = Tensor::full(&[4], total, DType::F32, &tallow_tensor::Device::Cpu).expect("fours");
+        close(&ys[1].detach(), &expected);
     }
 }
 

@@ -16,8 +16,8 @@ pub use functions::{
 pub use split::{for_n_devices, on_accelerator, on_cpu, reshape_by_device};
 
 use crate::{
-    entry, options, registry::Entry, Arity, Base, Cx, Dim, InitCx, Layer, LayerArg, LayerRef, Loader, Rebuild, Result,
-    TensorSpec, Tree, View,
+    entry, options, peers::Peers, registry::Entry, Arity, Base, Cx, Dim, InitCx, Layer, LayerArg, LayerRef, Loader,
+    Rebuild, Result, TensorSpec, Tree, View,
 };
 use split::Split;
 use std::sync::Arc;
@@ -64,11 +64,18 @@ impl Accelerate {
         &self.layer[0]
     }
     /// The replicas one after another: every operation is recorded on the one graph, and host functions run on this thread.
-    fn in_turns(&self, cx: &mut Cx, split: &Split, xs: &[Tensor], keys: &[Key]) -> Result<Vec<Tensor>> {
+    fn in_turns(
+        &self,
+        cx: &mut Cx,
+        split: &Split,
+        xs: &[Tensor],
+        keys: &[Key],
+        peers: Option<Arc<Peers>>,
+    ) -> Result<Vec<Tensor>> {
         let start = state::of_devices(self.sublayer(), self.base.id, self.n, cx);
         let (mut outputs, mut states) = (Vec::new(), Vec::new());
         for ((xs, state), key) in split.inputs(xs)?.into_iter().zip(start).zip(keys) {
-            let mut device = Cx::new(cx.store(), state);
+            let mut device = Cx::new(cx.store(), state).among(peers.clone());
             outputs.push(device.apply(self.sublayer(), xs, *key)?);
             states.push(device.state);
         }
@@ -109,11 +116,12 @@ impl Layer for Accelerate {
         let specs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
         let split = Split::of(&specs, self.n)?;
         let keys = key.split(self.n);
+        let peers = self.sublayer().draws_in_step().then(|| Peers::new(&keys));
         if self.sublayer().calls_host() {
-            return self.in_turns(cx, &split, &xs, &keys);
+            return self.in_turns(cx, &split, &xs, &keys, peers);
         }
         let start = state::of_devices(self.sublayer(), self.base.id, self.n, cx);
-        let (ys, states) = replicas::run(self.sublayer(), cx.store(), start, split, xs, keys)?;
+        let (ys, states) = replicas::run(self.sublayer(), cx.store(), start, split, xs, keys, peers)?;
         state::merge(self.sublayer(), self.base.id, states, cx)?;
         Ok(ys)
     }

@@ -1,6 +1,7 @@
 //! Replicas of a layer side by side, in the forward and in the backward pass.
 use super::split::Split;
-use crate::{remat::Pack, Cx, LayerId, LayerRef, Result, Store};
+use crate::{peers::Peers, remat::Pack, Cx, LayerId, LayerRef, Result, Store};
+use std::sync::Arc;
 use tallow_tensor::{
     backward, custom_vjp, is_recording, is_retaining, no_grad, random::Key, recording, threads::side_by_side, Tensor,
 };
@@ -11,6 +12,7 @@ struct Job {
     ids: Vec<LayerId>,
     split: Split,
     keys: Vec<Key>,
+    peers: Option<Arc<Peers>>,
     weights: Pack,
     states: Vec<Pack>,
     n_inputs: usize,
@@ -53,7 +55,7 @@ impl Job {
         let (xs, rest) = values.split_at(self.n_inputs);
         let (w, s) = rest.split_at(self.n_weights);
         let weights = self.weights.store(w)?;
-        let mut cx = Cx::new(&weights, self.states[i].store(s)?);
+        let mut cx = Cx::new(&weights, self.states[i].store(s)?).among(self.peers.clone());
         let ys = cx.apply(&self.layer, xs.to_vec(), self.keys[i])?;
         let (pack, new_state) = Pack::of(&cx.state, &self.ids);
         Ok(Replica { values, ys, new_state, pack })
@@ -133,6 +135,7 @@ pub(super) fn run(
     split: Split,
     xs: Vec<Tensor>,
     keys: Vec<Key>,
+    peers: Option<Arc<Peers>>,
 ) -> Result<(Vec<Tensor>, Vec<Store>)> {
     let mut ids = Vec::new();
     crate::for_each_instance(layer, &mut |l| ids.push(l.base().id));
@@ -145,7 +148,7 @@ pub(super) fn run(
     let record = is_recording() && tracked.contains(&true);
     let shapes: Vec<Vec<usize>> = values[..n_inputs].iter().map(|x| x.shape().to_vec()).collect();
     let layer = layer.clone();
-    let job = Job { layer, ids, split, keys, weights, states, n_inputs, n_weights, n_state, tracked };
+    let job = Job { layer, ids, split, keys, peers, weights, states, n_inputs, n_weights, n_state, tracked };
     let mut packs = Vec::new();
     let mut n_outputs = 0;
     let mut ys = custom_vjp(

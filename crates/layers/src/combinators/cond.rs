@@ -90,7 +90,7 @@ impl Layer for Cond {
     }
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let (x, y) = self.shares(&xs);
-        let keys = key.split(3);
+        let keys = cx.split(key, 3);
         let decision = cx.apply(&self.layers[0], x.to_vec(), keys[0])?;
         let chosen = match &decision[0] {
             d if d.size() == 1 && d.item()? != 0.0 => 1,

@@ -86,7 +86,7 @@ impl Layer for Parallel {
     }
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let mut ys = Vec::with_capacity(self.arity.n_out);
-        for ((layer, share), key) in self.shares(&xs).zip(key.split(self.layers.len())) {
+        for ((layer, share), key) in self.shares(&xs).zip(cx.split(key, self.layers.len())) {
             ys.extend(cx.apply(layer, share.to_vec(), key)?);
         }
         Ok(ys)

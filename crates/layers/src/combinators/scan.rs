@@ -146,7 +146,7 @@ impl Around for Scan {
         for i in 0..n {
             let mut inputs: Vec<Tensor> = slices.iter_mut().filter_map(Iterator::next).collect();
             inputs.append(&mut carry);
-            let key = key.fold_in(i as u32);
+            let key = cx.fold_in(key, i as u32);
             let mut ys = match &recompute {
                 Some(r) => r.apply(cx, inputs, key)?,
                 None => cx.apply(inner, inputs, key)?,

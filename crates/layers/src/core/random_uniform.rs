@@ -16,7 +16,8 @@ options! {
         shape "shape": Shape = Shape(Vec::new()),
         /// Type of the values; a float.
         dtype "dtype": DType = DType::F32,
-        /// Whether the devices of an accelerated model draw the same values.
+        /// Whether the devices of `Accelerate` or a trainer draw the same values: by the sum of their keys, word by word, modulo 2³².
+        /// Layers that a layer written in JavaScript calls itself do not know of other devices.
         sync "sync": bool = false,
     }
 }
@@ -40,6 +41,9 @@ impl Leaf for RandomUniform {
     }
     fn signature(&self, _inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         Ok(vec![TensorSpec::new(self.0.shape.0.clone(), self.0.dtype)])
+    }
+    fn draws_in_step(&self) -> bool {
+        self.0.sync
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let o = &self.0;

@@ -1,7 +1,7 @@
 //! A reversible layer as one operation of autodiff, which keeps outputs only.
 use super::reversal::{instances, not_reversible, Log, Passage, Reversal};
-use crate::{remat::Pack, Cx, LayerRef, Result, Store, Tree};
-use std::collections::HashMap;
+use crate::{peers::Peers, remat::Pack, Cx, LayerRef, Result, Store, Tree};
+use std::{collections::HashMap, sync::Arc};
 use tallow_tensor::{custom_vjp, no_grad, random::Key, Tensor};
 
 /// What is kept of a call until its backward pass: outputs, weights, states.
@@ -11,6 +11,7 @@ struct Kept {
     ys: Vec<Tensor>,
     weights: Store,
     log: Log,
+    peers: Option<Arc<Peers>>,
 }
 
 /// Runs a reversible layer without recording what happens inside; its backward pass reverses it.
@@ -26,20 +27,21 @@ pub(crate) fn cut(layer: &LayerRef, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> R
     let n = xs.len();
     let values: Vec<Tensor> = xs.into_iter().chain(leaves).collect();
     let state: Store = ids.iter().filter_map(|id| Some((*id, cx.state.get(id)?.map(&mut Tensor::detach)))).collect();
+    let peers = cx.peers();
     let mut new_state = None;
     let ys = custom_vjp(
         &values,
         |values| {
             let weights = pack.store(&values[n..])?;
             let mut log = Log::default();
-            let mut inner = Cx::new(&weights, state);
+            let mut inner = Cx::new(&weights, state).among(peers.clone());
             let ys = log.apply(&mut inner, layer, values[..n].to_vec(), key).map_err(|e| e.without_outermost())?;
             new_state = Some(inner.state);
-            Ok((ys.clone(), Kept { layer: layer.clone(), key, ys, weights, log }))
+            Ok((ys.clone(), Kept { layer: layer.clone(), key, ys, weights, log, peers }))
         },
         move |kept, cts, need| {
             let constants = places.iter().zip(&need[n..]).filter(|(_, need)| !**need).map(|(p, _)| *p).collect();
-            let mut reversal = Reversal::of_log(&kept.weights, constants, &kept.log);
+            let mut reversal = Reversal::of_log(&kept.weights, constants, &kept.log, kept.peers.clone());
             let (_, grads) = reversal.reverse_and_grad(&kept.layer, kept.ys.clone(), cts.to_vec(), kept.key)?;
             let mut of_weights = reversal.into_gradients();
             let all = grads.into_iter().chain(places.iter().map(|p| of_weights.remove(p)));

@@ -1,6 +1,9 @@
 //! What a backward pass without remembered inputs runs in.
-use crate::{Cx, Error, Layer, LayerId, LayerRef, Phase, Result, Store, TensorSpec, Tree};
-use std::collections::{HashMap, HashSet};
+use crate::{peers::Peers, Cx, Error, Layer, LayerId, LayerRef, Phase, Result, Store, TensorSpec, Tree};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use tallow_tensor::{backward, no_grad, random::Key, recording, Tensor};
 
 /// A layer whose inputs follow from its outputs.
@@ -88,15 +91,22 @@ pub struct Reversal<'a> {
     current: Passage,
     ids: Vec<LayerId>,
     grads: HashMap<Place, Tensor>,
+    peers: Option<Arc<Peers>>,
 }
 
 impl<'a> Reversal<'a> {
     fn new(weights: &'a Store, constants: HashSet<Place>, passages: Passages<'a>) -> Self {
-        Self { weights, constants, passages, current: Passage::default(), ids: Vec::new(), grads: HashMap::new() }
+        let (current, ids, grads) = (Passage::default(), Vec::new(), HashMap::new());
+        Self { weights, constants, passages, current, ids, grads, peers: None }
     }
     /// Goes back through logged calls.
-    pub(super) fn of_log(weights: &'a Store, constants: HashSet<Place>, log: &'a Log) -> Self {
-        Self::new(weights, constants, Passages::Each(&log.0))
+    pub(super) fn of_log(
+        weights: &'a Store,
+        constants: HashSet<Place>,
+        log: &'a Log,
+        peers: Option<Arc<Peers>>,
+    ) -> Self {
+        Self { peers, ..Self::new(weights, constants, Passages::Each(&log.0)) }
     }
     /// Goes back through calls that together led from one state to another.
     pub(super) fn of_whole(weights: &'a Store, passage: &'a Passage) -> Self {
@@ -208,12 +218,16 @@ impl<'a> Reversal<'a> {
         let (_, grads) = self.differentiate(&xs, cts, |cx, xs| layer.forward(cx, xs, key), |_| Ok(()))?;
         Ok((xs, grads))
     }
+    /// What repeats the current call with these weights.
+    fn again<'c>(&'c self, weights: &'c Store) -> Cx<'c> {
+        Cx::repeating(weights, self.current.before.clone(), &self.current.after).among(self.peers.clone())
+    }
     /// Repeats a call without recording it: `f` runs from the state the call began with.
     ///
     /// # Errors
     /// Those of `f`.
     pub fn repeat(&self, f: impl FnOnce(&mut Cx) -> Result<Vec<Tensor>>) -> Result<Vec<Tensor>> {
-        no_grad(|| f(&mut Cx::repeating(self.weights, self.current.before.clone(), &self.current.after)))
+        no_grad(|| f(&mut self.again(self.weights)))
     }
     /// Repeats a call and differentiates it: outputs of `f`, and gradients of `xs`; those of weights are added up here.
     ///
@@ -236,7 +250,7 @@ impl<'a> Reversal<'a> {
         let variable = |t: &Tensor| if t.dtype().is_float() { t.variable() } else { t.detach() };
         let xs: Vec<Tensor> = xs.iter().map(variable).collect();
         let (weights, used) = self.variables();
-        let mut cx = Cx::repeating(&weights, self.current.before.clone(), &self.current.after);
+        let mut cx = self.again(&weights);
         let ys = recording(|| f(&mut cx, xs.clone()))?;
         drop(cx);
         let done = between(&ys.iter().map(Tensor::detach).collect::<Vec<_>>())?;

@@ -203,7 +203,8 @@ impl Layer for Mixed {
         self.signature(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let chosen = self.chosen(xs[0].shape()[1]);
         let dtype = xs[1].dtype();
-        let ys = cx.apply(&self.layers[chosen], xs, key.split(2)[chosen])?;
+        let key = cx.split(key, 2)[chosen];
+        let ys = cx.apply(&self.layers[chosen], xs, key)?;
         Ok(ys.into_iter().map(|y| y.cast(dtype)).collect::<tallow_tensor::Result<_>>()?)
     }
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
