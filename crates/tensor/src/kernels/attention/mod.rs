@@ -9,7 +9,7 @@ mod forward;
 pub(crate) use backward::{backward, Saved};
 pub(crate) use forward::forward;
 
-use super::gemm::{multiply_ready, Mat, Multiply, Ready};
+use super::gemm::{multiply_ready, Mat, Ready, Small};
 use super::real::{simd, Float, Real};
 use super::vecmath::exp_f32;
 use crate::random::BitStream;
@@ -21,7 +21,7 @@ const ROWS: usize = 64;
 const COLS: usize = 128;
 
 /// Floats attention is computed in.
-pub(crate) trait Scalar: Real + Multiply + Float<Wide = Self> {
+pub(crate) trait Scalar: Real + Small + Float<Wide = Self> {
     /// exp of less than this is zero.
     const VANISHES: Self;
     /// e^x in arithmetic that vectorises.

@@ -6,12 +6,14 @@ mod blocked;
 mod element;
 mod micro;
 mod pack;
+mod small;
 
 use crate::threads;
 use smallvec::SmallVec;
 
 pub(crate) use element::Multiply;
 use element::{Pointer, Right, Start};
+pub(crate) use small::{padded, small, Side, Small, Turned, PAD};
 
 /// A matrix in a slice. Strides may be anything, also zero.
 #[derive(Clone, Copy)]

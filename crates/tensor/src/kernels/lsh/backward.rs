@@ -1,14 +1,23 @@
-//! Chunked attention backward: strengths are computed again, gradients of keys gathered in the ring until no query of the walk
-//! sees them any more.
-use super::{log_sum, Block, Keys, Problem, Ring, ROWS};
+//! Chunked attention backward: strengths are computed again, gradients gathered in the ring until no query of the walk sees their
+//! keys any more.
+use super::{
+    ask,
+    block::{dots, sums, Block},
+    log_sum,
+    ring::scale_rows,
+    Keys, Problem, Ring, ROWS,
+};
 use crate::{
     kernels::{
         attention::{Place, Scalar, Stack},
-        gemm::{multiply, Mat, Out},
+        gemm::{small, Mat, Out, Side},
         real::{simd, sum2},
     },
     threads,
 };
+
+/// Log-sum-exps up to this size tell a row's sum to all digits but a few; above it the sums round, and the two below differ.
+const EXACT: f64 = 1e4;
 
 /// Gradients at the full batch shape, each laid out as asked for; none for keys that are the queries.
 pub(crate) struct Gradients<T> {
@@ -25,18 +34,42 @@ pub(crate) struct Saved<'a, T> {
     pub ct: Stack<'a, T>,
 }
 
+/// Numbers of a position over all rounds.
+#[derive(Clone, Copy, Default)]
+struct Whole<T> {
+    /// log Σ exp of its products.
+    log: T,
+    /// Σ_j strength × its cotangent, the product of its result and its cotangent; times softmax over strength.
+    pull: T,
+}
+
+impl<T: Scalar> Whole<T> {
+    fn of(top: T, total: T, inner: T) -> Self {
+        let log = log_sum(top, total);
+        Self { log, pull: inner * (log - top).power() / total }
+    }
+}
+
 /// Gradients of attention with respect to queries, keys and values.
 pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, places: &[Place; 3]) -> Gradients<T> {
     let items = p.items();
-    let of = |depth: usize| vec![T::default(); items * p.length * depth];
+    // Where every chunk is of one round, the first round writes what others add to.
+    let of = |depth: usize| {
+        let n = items * p.length * depth;
+        if p.whole_chunks() {
+            Vec::with_capacity(n)
+        } else {
+            vec![T::default(); n]
+        }
+    };
     let mut grads = Gradients { q: of(p.depth), k: of(if p.k.is_some() { p.depth } else { 0 }), v: of(p.value_depth) };
-    // Σ_j strength × its cotangent over all rounds: the product of a row of the result and its cotangent.
-    let mut inner = of(1);
-    threads::for_chunks_of(&mut inner, p.length.clamp(1, 1 << 10), items * p.length * p.value_depth, |start, part| {
+    let mut whole = vec![Whole::default(); items * p.length];
+    threads::for_chunks_of(&mut whole, p.length.clamp(1, 1 << 10), items * p.length * p.value_depth, |start, part| {
         for (i, x) in part.iter_mut().enumerate() {
             let (item, at) = ((start + i) / p.length, (start + i) % p.length);
             let (out, ct) = (p.view(&saved.out, item), p.view(&saved.ct, item));
-            *x = dot(&out.data[at * out.row..][..p.value_depth], &ct.data[at * ct.row..][..p.value_depth]);
+            let inner = dot(&out.data[at * out.row..][..p.value_depth], &ct.data[at * ct.row..][..p.value_depth]);
+            *x = Whole::of(saved.top[start + i], saved.total[start + i], inner);
         }
     });
     let schedule = p.schedule();
@@ -47,7 +80,7 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
         k: Out::new(&mut grads.k),
         v: Out::new(&mut grads.v),
         places,
-        inner: &inner,
+        whole: &whole,
         saved,
     };
     // Keys outside of a walk's chunks may be in other walks' too; their gradients wait until the round is over.
@@ -56,18 +89,28 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
         outside.clear();
         outside.resize_with(items * walks, Vec::new);
         let slots = Out::new(&mut outside);
+        let fresh = p.whole_chunks() && round == 0;
         threads::for_each_index(items * walks, work, |task| {
             let (item, walk) = (task / walks, task % walks);
             // SAFETY: one slot for each task, and the vector outlives the loop.
             let slot = unsafe { slots.part(task, 1) };
-            slot[0] = walk_over(p, &shared, item, schedule.range(round, walk), walks == 1);
+            slot[0] = walk_over(p, &shared, item, schedule.range(round, walk), fresh);
         });
         threads::for_each_index(items, work, |item| {
-            for keys in outside[item * walks..(item + 1) * walks].iter().flatten() {
-                // SAFETY: one task for each matrix.
-                unsafe { shared.add_keys(p, item, keys) };
+            // SAFETY: one task for each matrix.
+            unsafe {
+                for keys in slots.part(item * walks, walks).iter_mut().flatten() {
+                    shared.add(p, item, keys, false);
+                }
             }
         });
+    }
+    let [q, k, v] = [p.depth, if p.k.is_some() { p.depth } else { 0 }, p.value_depth].map(|d| items * p.length * d);
+    // SAFETY: either they have that many elements, or the first round, which covers all positions, wrote them.
+    unsafe {
+        grads.q.set_len(q);
+        grads.k.set_len(k);
+        grads.v.set_len(v);
     }
     grads
 }
@@ -78,88 +121,108 @@ struct Shared<'a, T> {
     k: Out<T>,
     v: Out<T>,
     places: &'a [Place; 3],
-    inner: &'a [T],
+    whole: &'a [Whole<T>],
     saved: &'a Saved<'a, T>,
 }
 
 impl<T: Scalar> Shared<'_, T> {
-    /// Adds the gradients of keys and values at their positions. Keys made of queries pass them on to these.
+    /// Gradient rows of a position, those of keys only if they are not the queries.
+    ///
+    /// # Safety
+    /// Nobody else uses them meanwhile.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn rows(&self, p: &Problem<'_, T>, bases: [usize; 3], at: u32) -> (&mut [T], Option<&mut [T]>, &mut [T]) {
+        let row = |which: usize| bases[which] + at as usize * self.places[which].row;
+        // SAFETY: as the caller vouches; `places` send different rows to different elements.
+        unsafe {
+            let k = p.k.is_some().then(|| self.k.part(row(1), p.depth));
+            (self.q.part(row(0), p.depth), k, self.v.part(row(2), p.value_depth))
+        }
+    }
+    fn bases(&self, p: &Problem<'_, T>, item: usize) -> [usize; 3] {
+        [0, 1, 2].map(|i| self.places[i].offset(&p.batch, item, 0))
+    }
+    /// Adds the gradients of a chunk at its positions, or writes them if they are the first. Keys made of queries pass theirs
+    /// on to these.
     ///
     /// # Safety
     /// Nobody else uses these positions meanwhile.
-    unsafe fn add_keys(&self, p: &Problem<'_, T>, item: usize, keys: &Keys<T>) {
-        let bases = [0, 1, 2].map(|i| self.places[i].offset(&p.batch, item, 0));
-        for (i, &at) in keys.positions.iter().enumerate() {
-            let row = |which: usize| bases[which] + at as usize * self.places[which].row;
-            let dk = &keys.dk[i * p.depth..(i + 1) * p.depth];
-            // SAFETY: as the caller vouches; `places` send different rows to different elements.
-            unsafe {
-                if p.k.is_some() {
-                    add_scaled(self.k.part(row(1), p.depth), dk, keys.scale[i]);
-                } else {
-                    let k = &keys.k[i * p.depth..(i + 1) * p.depth];
-                    add_along(self.q.part(row(0), p.depth), dk, k, keys.scale[i]);
-                }
-                let dv = &keys.dv[i * p.value_depth..(i + 1) * p.value_depth];
-                add_scaled(self.v.part(row(2), p.value_depth), dv, T::ONE);
+    unsafe fn add(&self, p: &Problem<'_, T>, item: usize, keys: &mut Keys<T>, first: bool) {
+        let ([row, v_row, _], bases, n) = (p.strides(), self.bases(p, item), keys.positions.len());
+        if p.k.is_some() {
+            scale_rows(&mut keys.dk, row, &keys.scale[..n]);
+        } else {
+            add_through_length(&mut keys.dq, &keys.dk, &keys.k, row, &keys.scale[..n]);
+        }
+        let put = |to: &mut [T], from: &[T]| {
+            if first {
+                to.copy_from_slice(&from[..to.len()]);
+            } else {
+                add(to, from);
             }
+        };
+        for (i, &at) in keys.positions.iter().enumerate() {
+            // SAFETY: as the caller vouches.
+            let (dq, dk, dv) = unsafe { self.rows(p, bases, at) };
+            put(dq, &keys.dq[i * row..]);
+            if let Some(dk) = dk {
+                put(dk, &keys.dk[i * row..]);
+            }
+            put(dv, &keys.dv[i * v_row..]);
         }
     }
 }
 
-/// Gradients of one walk; returns those of keys outside of it, unless it is the only one.
+/// Gradients of one walk; returns those of keys that may be others' too. The first round's write, all others add.
 fn walk_over<T: Scalar>(
     p: &Problem<'_, T>,
     shared: &Shared<'_, T>,
     item: usize,
     chunks: std::ops::Range<usize>,
-    only: bool,
+    first: bool,
 ) -> Vec<Keys<T>> {
     let mut outside = Vec::new();
     let mut ring = Ring::new(p, item, chunks.start, true);
     let mut scratch = Scratch::new(p);
-    let mut retire = |ring: &mut Ring<T>, place: usize| {
+    let retire = |ring: &mut Ring<T>, place: usize, outside: &mut Vec<Keys<T>>| {
         let keys = ring.at_mut(place);
-        if only || chunks.contains(&keys.chunk) {
+        if keys.asked || !p.whole_chunks() {
             // SAFETY: positions of a walk's own chunks are its own in this round, and the only walk has all.
-            unsafe { shared.add_keys(p, item, keys) };
+            unsafe { shared.add(p, item, keys, first) };
         } else {
             outside.push(std::mem::replace(keys, Keys::new(p, true)));
         }
     };
     for chunk in chunks.clone() {
         if chunk > chunks.start {
-            retire(&mut ring, 0);
+            retire(&mut ring, 0, &mut outside);
             ring.advance(p, item, chunk);
         }
         if p.order.is_some() {
-            let rows = || ring.at(p.before).positions.iter().copied();
-            p.view(&shared.saved.ct, item).ask(rows(), p.value_depth);
+            p.view(&shared.saved.ct, item).ask(&ring.at(p.before).positions, p.value_depth);
+            for &at in &ring.at(0).positions {
+                // SAFETY: nothing is read or written, only asked for.
+                let (dq, _, dv) = unsafe { shared.rows(p, shared.bases(p, item), at) };
+                ask(dq);
+                ask(dv);
+            }
         }
         let size = p.size(chunk);
         for row in (0..size).step_by(ROWS) {
-            let rows = ROWS.min(size - row);
-            let positions: Vec<u32> = ring.at(p.before).positions[row..row + rows].to_vec();
-            scratch.block(p, shared, item, &mut ring, &positions, row);
-            let base = shared.places[0].offset(&p.batch, item, 0);
-            for (i, &at) in positions.iter().enumerate() {
-                // SAFETY: as above.
-                let to = unsafe { shared.q.part(base + at as usize * shared.places[0].row, p.depth) };
-                add_scaled(to, &scratch.dq[i * p.depth..(i + 1) * p.depth], T::ONE);
-            }
+            scratch.block(p, shared, item, &mut ring, row, ROWS.min(size - row));
         }
+        ring.at_mut(p.before).asked = true;
     }
-    (0..p.window()).for_each(|place| retire(&mut ring, place));
+    (0..p.window()).for_each(|place| retire(&mut ring, place, &mut outside));
     outside
 }
 
 /// Memory of one walk.
 struct Scratch<T> {
     block: Block<T>,
-    q: Vec<T>,
     ct: Vec<T>,
     cotangents: Vec<T>,
-    dq: Vec<T>,
+    whole: Vec<T>,
     /// For each row what strengths are multiplied by to be the attention, and to be the softmax, times the inner product.
     share: Vec<T>,
     pull: Vec<T>,
@@ -167,66 +230,97 @@ struct Scratch<T> {
 
 impl<T: Scalar> Scratch<T> {
     fn new(p: &Problem<'_, T>) -> Self {
-        let (rows, cols) = (ROWS.min(p.chunk), p.window() * p.chunk);
+        let (rows, cols, [_, v_row, _]) = (ROWS.min(p.chunk), p.cols(), p.strides());
         let of = |n| vec![T::default(); n];
         Self {
             block: Block::new(p),
-            q: of(rows * p.depth),
-            ct: of(rows * p.value_depth),
+            ct: of(rows * v_row),
             cotangents: of(rows * cols),
-            dq: of(rows * p.depth),
+            whole: of(rows),
             share: of(rows),
             pull: of(rows),
         }
     }
-    /// A block of queries against the window: adds to the ring's gradients, and leaves those of the queries in `dq`.
+    /// A block of queries against the window: adds to the ring's gradients.
     fn block(
         &mut self,
         p: &Problem<'_, T>,
         shared: &Shared<'_, T>,
         item: usize,
         ring: &mut Ring<T>,
-        positions: &[u32],
         row: usize,
+        rows: usize,
     ) {
-        let (rows, cols, saved) = (positions.len(), p.window() * p.chunk, shared.saved);
-        self.block.attend(p, ring, row, rows);
-        p.view(&saved.ct, item).gather(positions, p.value_depth, &mut self.ct);
+        let (cols, [q_row, v_row, wide]) = (p.cols(), p.strides());
+        let positions = &ring.at(p.before).positions[row..row + rows];
+        p.view(&shared.saved.ct, item).gather(positions, p.value_depth, &mut self.ct, v_row);
+        let mut exact = p.dropout.is_none();
         for (i, &at) in positions.iter().enumerate() {
-            let at = item * p.length + at as usize;
-            let log = log_sum(self.block.top[i], self.block.total[i]);
-            let whole = log_sum(saved.top[at], saved.total[at]);
-            // Where sums round (everything masked) attention is not the softmax, as in Trax.
-            self.share[i] = (self.block.top[i] - log).power() * (log - whole).power();
-            let softmax = (log - saved.top[at]).power() / (saved.total[at] * self.block.total[i]);
-            self.pull[i] = softmax * shared.inner[at];
+            let whole = shared.whole[item * p.length + at as usize];
+            (self.whole[i], self.pull[i]) = (whole.log, whole.pull);
+            exact &= whole.log.abs() < T::of(EXACT);
         }
-        let ct = Mat::dense(&self.ct, rows, p.value_depth);
-        for place in 0..p.window() {
-            let keys = ring.at(place);
-            let v = Mat::dense(&keys.v, keys.len(), p.value_depth);
-            multiply(&mut self.cotangents[place * p.chunk..], cols, ct, v.t(), T::ONE, false);
-        }
+        self.block.look(p, ring, row, rows);
         self.block.draw(p, row, rows);
-        let n = rows * cols;
-        let (g, e) = (&mut self.cotangents[..n], &mut self.block.strengths[..n]);
-        if p.dropout.is_some() {
-            dropped(g, e, &self.block.factors[..n], cols, &self.share, &self.pull);
-        } else {
-            whole(g, e, cols, &self.share, &self.pull);
+        let mut dq = std::mem::take(&mut ring.at_mut(p.before).dq);
+        for step in 0..self.block.sight.steps() {
+            self.block.products(p, ring, row, step);
+            let ct = (&self.ct[..], p.value_depth);
+            dots(&mut self.cotangents, p, &self.block.sight, step, ct, |place| &ring.at(place).turned_v);
+            if exact {
+                self.block.gradients(p, ring, step, &mut self.cotangents, &self.whole, &self.pull);
+            } else {
+                self.rounded(p, shared, item, ring, row, step);
+            }
+            let out = &mut dq[row * q_row..];
+            sums(out, p, &self.block.sight, step, &self.cotangents, q_row, |place| &ring.at(place).k);
         }
-        let own = &ring.at(p.before).q[row * p.depth..(row + rows) * p.depth];
-        self.q[..own.len()].copy_from_slice(own);
-        let q = Mat::dense(&self.q, rows, p.depth);
+        ring.at_mut(p.before).dq = dq;
         for place in 0..p.window() {
             let keys = ring.at_mut(place);
-            let part = |x| Mat::new(x, [rows, keys.positions.len()], [cols, 1]);
-            let strengths = part(&self.block.strengths[place * p.chunk..]);
-            let cotangents = part(&self.cotangents[place * p.chunk..]);
-            multiply(&mut keys.dv, p.value_depth, strengths.t(), ct, T::ONE, true);
-            multiply(&mut keys.dk, p.depth, cotangents.t(), q, T::ONE, true);
-            let k = Mat::dense(&keys.k, keys.positions.len(), p.depth);
-            multiply(&mut self.dq, p.depth, cotangents, k, T::ONE, place > 0);
+            let (mut dk, mut dv) = (std::mem::take(&mut keys.dk), std::mem::take(&mut keys.dv));
+            let q = &ring.at(p.before).q[row * q_row..];
+            for (keys, first) in self.block.sight.by_keys(place, ring.at(place).len()) {
+                let from = first * cols + place * wide + keys.start;
+                let turned = |x| Mat::new(x, [keys.len(), rows - first], [1, cols]);
+                let (strengths, cotangents) = (turned(&self.block.strengths[from..]), turned(&self.cotangents[from..]));
+                let ct = Side::Rows(&self.ct[first * v_row..], v_row);
+                small(&mut dv[keys.start * v_row..], v_row, strengths, ct, v_row, true);
+                let q = Side::Rows(&q[first * q_row..], q_row);
+                small(&mut dk[keys.start * q_row..], q_row, cotangents, q, q_row, true);
+            }
+            let keys = ring.at_mut(place);
+            (keys.dk, keys.dv) = (dk, dv);
+        }
+    }
+    /// Products of a step become the attention, cotangents of it those of the products, in Trax's rounding: where sums round
+    /// (everything masked) attention is not the softmax. Also with dropout.
+    fn rounded(
+        &mut self,
+        p: &Problem<'_, T>,
+        shared: &Shared<'_, T>,
+        item: usize,
+        ring: &Ring<T>,
+        row: usize,
+        step: usize,
+    ) {
+        self.block.exponentials(p, ring, step);
+        let (cols, rows) = (p.cols(), self.block.sight.rows(step));
+        for i in rows.clone() {
+            let at = item * p.length + ring.at(p.before).positions[row + i] as usize;
+            let (top, total) = (shared.saved.top[at], shared.saved.total[at]);
+            let log = log_sum(self.block.top[i], self.block.total[i]);
+            self.share[i] = (self.block.top[i] - log).power() * (log - self.whole[i]).power();
+            let inner = self.pull[i] * total / (self.whole[i] - top).power();
+            self.pull[i] = (log - top).power() / (total * self.block.total[i]) * inner;
+        }
+        let part = rows.start * cols..rows.end * cols;
+        let (g, e) = (&mut self.cotangents[part.clone()], &mut self.block.strengths[part.clone()]);
+        let (share, pull) = (&self.share[rows.clone()], &self.pull[rows]);
+        if p.dropout.is_some() {
+            dropped(g, e, &self.block.factors[part], cols, share, pull);
+        } else {
+            kept(g, e, cols, share, pull);
         }
     }
 }
@@ -239,7 +333,7 @@ fn dot<T: Scalar>(x: &[T], y: &[T]) -> T {
 
 simd! {
 /// Cotangents of the attention become those of the products, strengths the attention.
-fn whole<T: Scalar>(g: &mut [T], e: &mut [T], cols: usize, share: &[T], pull: &[T]) {
+fn kept<T: Scalar>(g: &mut [T], e: &mut [T], cols: usize, share: &[T], pull: &[T]) {
     for (((g, e), &share), &pull) in g.chunks_exact_mut(cols).zip(e.chunks_exact_mut(cols)).zip(share).zip(pull) {
         for (g, e) in g.iter_mut().zip(e) {
             *g = *e * (share * *g - pull);
@@ -250,7 +344,7 @@ fn whole<T: Scalar>(g: &mut [T], e: &mut [T], cols: usize, share: &[T], pull: &[
 }
 
 simd! {
-/// [`whole`] with factors of dropout between the attention and what the values are weighed by.
+/// [`kept`] with factors of dropout between the attention and what the values are weighed by.
 fn dropped<T: Scalar>(g: &mut [T], e: &mut [T], factors: &[T], cols: usize, share: &[T], pull: &[T]) {
     let rows = g.chunks_exact_mut(cols).zip(e.chunks_exact_mut(cols)).zip(factors.chunks_exact(cols));
     for ((((g, e), f), &share), &pull) in rows.zip(share).zip(pull) {
@@ -263,20 +357,22 @@ fn dropped<T: Scalar>(g: &mut [T], e: &mut [T], factors: &[T], cols: usize, shar
 }
 
 simd! {
-/// Adds `scale · from`.
-fn add_scaled<T: Scalar>(to: &mut [T], from: &[T], scale: T) {
+fn add<T: Scalar>(to: &mut [T], from: &[T]) {
     for (to, &from) in to.iter_mut().zip(from) {
-        *to += from * scale;
+        *to += from;
     }
 }
 }
 
 simd! {
-/// Adds the gradient of a query that became key `k` by division by its length: `scale · (dk − k ⟨k, dk⟩)`.
-fn add_along<T: Scalar>(to: &mut [T], dk: &[T], k: &[T], scale: T) {
-    let along = sum2(k, dk, |a, b| a * b);
-    for ((to, &dk), &k) in to.iter_mut().zip(dk).zip(k) {
-        *to += scale * (dk - k * along);
+/// Adds the gradients of queries that became keys by division by their length: `scale · (dk − k ⟨k, dk⟩)`.
+fn add_through_length<T: Scalar>(dq: &mut [T], dk: &[T], k: &[T], row: usize, scales: &[T]) {
+    let row = row.max(1);
+    for (((dq, dk), k), &scale) in dq.chunks_exact_mut(row).zip(dk.chunks_exact(row)).zip(k.chunks_exact(row)).zip(scales) {
+        let along = sum2(k, dk, |a, b| a * b);
+        for ((dq, &dk), &k) in dq.iter_mut().zip(dk).zip(k) {
+            *dq += scale * (dk - k * along);
+        }
     }
 }
 }

@@ -1,9 +1,13 @@
 //! Chunked attention forward: rounds are merged as they come, weighed by what their rows sum to.
-use super::{log_sum, multiply_by, Block, Problem, Ring, ROWS};
+use super::{
+    ask,
+    block::{sums, Block},
+    log_sum, Problem, Ring, ROWS,
+};
 use crate::{
     kernels::{
         attention::{Place, Scalar},
-        gemm::{multiply, Mat, Out},
+        gemm::Out,
         real::simd,
     },
     threads,
@@ -21,9 +25,8 @@ pub(crate) struct Forward<T> {
 /// Attention, its result laid out as `place` says.
 pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T> {
     let items = p.items();
-    let mut out = vec![T::default(); items * p.length * p.value_depth];
-    let mut top = vec![T::LOWEST; items * p.length];
-    let mut total = vec![T::default(); items * p.length];
+    let of = |n| Vec::<T>::with_capacity(items * p.length * n);
+    let (mut out, mut top, mut total) = (of(p.value_depth), of(1), of(1));
     let schedule = p.schedule();
     let work = (items * p.length).saturating_mul(p.window() * p.chunk);
     {
@@ -34,18 +37,12 @@ pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T
                 walk_over(p, &shared, item, schedule.range(round, walk));
             });
         }
-        if p.rounds > 1 {
-            let blocks = p.length.div_ceil(ROWS);
-            threads::for_each_index(items * blocks, items * p.length * p.value_depth, |task| {
-                let (item, row) = (task / blocks, task % blocks * ROWS);
-                for at in row..(row + ROWS).min(p.length) {
-                    // SAFETY: each task has its own rows.
-                    let (row, [top], [total]) = (unsafe { shared.row(p, item, at) }) else { continue };
-                    let factor = (*top - log_sum(*top, *total)).power();
-                    row.iter_mut().for_each(|x| *x *= factor);
-                }
-            });
-        }
+    }
+    // SAFETY: the first round wrote every position, and `place` covers the result.
+    unsafe {
+        out.set_len(items * p.length * p.value_depth);
+        top.set_len(items * p.length);
+        total.set_len(items * p.length);
     }
     Forward { out, top, total }
 }
@@ -64,23 +61,44 @@ impl<T: Scalar> Shared<'_, T> {
     /// # Safety
     /// The position lies within the problem, and nobody else uses it meanwhile.
     #[allow(clippy::mut_from_ref)]
-    unsafe fn row(&self, p: &Problem<'_, T>, item: usize, at: usize) -> (&mut [T], &mut [T], &mut [T]) {
+    unsafe fn row(&self, p: &Problem<'_, T>, item: usize, at: usize) -> (&mut [T], &mut T, &mut T) {
         let i = item * p.length + at;
         // SAFETY: as the caller vouches; `place` sends different rows to different elements.
         unsafe {
-            (
-                self.out.part(self.place.offset(&p.batch, item, at), p.value_depth),
-                self.top.part(i, 1),
-                self.total.part(i, 1),
-            )
+            let out = self.out.part(self.place.offset(&p.batch, item, at), p.value_depth);
+            (out, &mut self.top.part(i, 1)[0], &mut self.total.part(i, 1)[0])
         }
+    }
+    /// Adds what a round found for a position: its result, to be multiplied by `share`, and its log-sum-exp.
+    ///
+    /// # Safety
+    /// As [`Self::row`].
+    unsafe fn merge(&self, p: &Problem<'_, T>, (item, at, round): (usize, usize, usize), from: &[T], share: T, log: T) {
+        // SAFETY: as the caller vouches.
+        let (to, top, total) = unsafe { self.row(p, item, at) };
+        let (mut old, mut new) = (T::default(), share);
+        if round == 0 {
+            (*top, *total) = (log, T::ONE);
+        } else {
+            let most = if log > *top { log } else { *top };
+            let weight = (log - most).power();
+            old = (*top - most).power();
+            new *= weight;
+            (*top, *total) = (most, *total * old + weight);
+        }
+        if p.rounds > 1 && round + 1 == p.rounds {
+            let all = (*top - log_sum(*top, *total)).power();
+            old *= all;
+            new *= all;
+        }
+        weighed(to, old, from, new);
     }
 }
 
 fn walk_over<T: Scalar>(p: &Problem<'_, T>, shared: &Shared<'_, T>, item: usize, chunks: std::ops::Range<usize>) {
-    let cols = p.window() * p.chunk;
+    let (cols, [_, v_row, _]) = (p.cols(), p.strides());
     let (mut ring, mut block) = (Ring::new(p, item, chunks.start, false), Block::new(p));
-    let mut sums = vec![T::default(); ROWS.min(p.chunk) * p.value_depth];
+    let mut attended = vec![T::default(); ROWS.min(p.chunk) * v_row];
     for chunk in chunks.clone() {
         if chunk > chunks.start {
             ring.advance(p, item, chunk);
@@ -89,37 +107,32 @@ fn walk_over<T: Scalar>(p: &Problem<'_, T>, shared: &Shared<'_, T>, item: usize,
         for row in (0..size).step_by(ROWS) {
             let rows = ROWS.min(size - row);
             let positions = &ring.at(p.before).positions[row..row + rows];
-            block.attend(p, &ring, row, rows);
-            if p.dropout.is_some() {
-                block.draw(p, row, rows);
-                multiply_by(&mut block.strengths[..rows * cols], &block.factors[..rows * cols]);
-            }
-            for place in 0..p.window() {
-                let keys = ring.at(place);
-                if keys.len() > 0 {
-                    let from = &block.strengths[place * p.chunk..];
-                    let strengths = Mat::new(from, [rows, keys.len()], [cols, 1]);
-                    let v = Mat::dense(&keys.v, keys.len(), p.value_depth);
-                    multiply(&mut sums, p.value_depth, strengths, v, T::ONE, place > 0);
+            if p.order.is_some() {
+                for &at in positions {
+                    // SAFETY: rows of this task, as below.
+                    ask(unsafe { shared.row(p, item, at as usize) }.0);
                 }
+            }
+            block.look(p, &ring, row, rows);
+            block.draw(p, row, rows);
+            for step in 0..block.sight.steps() {
+                block.products(p, &ring, row, step);
+                block.exponentials(p, &ring, step);
+                if p.dropout.is_some() {
+                    let part = block.sight.rows(step);
+                    let part = part.start * cols..part.end * cols;
+                    multiply_by(&mut block.strengths[part.clone()], &block.factors[part]);
+                }
+                sums(&mut attended, p, &block.sight, step, &block.strengths, v_row, |place| &ring.at(place).v);
             }
             let first_slot = chunk * p.chunk + row;
             for (i, &at) in positions.iter().enumerate() {
-                // SAFETY: positions lie within the problem. Tasks of a round have different positions, and where chunks
-                // reach over rounds one task has all of a matrix.
-                let (to, [top], [total]) = (unsafe { shared.row(p, item, at as usize) }) else { continue };
-                let from = &sums[i * p.value_depth..(i + 1) * p.value_depth];
+                let from = &attended[i * v_row..][..p.value_depth];
                 let log = log_sum(block.top[i], block.total[i]);
                 let share = (block.top[i] - log).power();
-                if (first_slot + i) / p.length == 0 {
-                    (*top, *total) = (log, T::ONE);
-                    weighed(to, T::default(), from, share);
-                } else {
-                    let new = if log > *top { log } else { *top };
-                    let (old_weight, weight) = ((*top - new).power(), (log - new).power());
-                    (*top, *total) = (new, *total * old_weight + weight);
-                    weighed(to, old_weight, from, share * weight);
-                }
+                // SAFETY: positions lie within the problem. Tasks of a round have different positions, and where chunks
+                // reach over rounds one task has all of a matrix.
+                unsafe { shared.merge(p, (item, at as usize, (first_slot + i) / p.length), from, share, log) };
             }
         }
     }
@@ -136,6 +149,15 @@ fn weighed<T: Scalar>(to: &mut [T], a: T, from: &[T], b: T) {
     }
     for (to, &from) in to.iter_mut().zip(from) {
         *to = *to * a + from * b;
+    }
+}
+}
+
+simd! {
+/// Element-wise product into the first.
+fn multiply_by<T: Scalar>(x: &mut [T], factors: &[T]) {
+    for (x, &f) in x.iter_mut().zip(factors) {
+        *x *= f;
     }
 }
 }

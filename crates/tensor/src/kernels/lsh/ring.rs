@@ -1,0 +1,161 @@
+//! The chunks of keys in reach of a chunk of queries, gathered.
+use super::{start, Problem, EPSILON};
+use crate::kernels::{
+    attention::Scalar,
+    gemm::Turned,
+    real::{simd, sum2},
+};
+
+/// A chunk of queries, keys and values, gathered; rows lie as [`Problem::strides`] says, filled up with 0.
+pub(super) struct Keys<T> {
+    pub chunk: usize,
+    pub positions: Vec<u32>,
+    /// Position of each key; −1 where masked.
+    info: Vec<i32>,
+    pub q: Vec<T>,
+    /// Keys divided by √depth.
+    pub k: Vec<T>,
+    pub v: Vec<T>,
+    pub turned_k: Turned<T>,
+    /// For backward only, as what follows.
+    pub turned_v: Turned<T>,
+    /// What a query was multiplied by to become this key.
+    pub scale: Vec<T>,
+    /// Gradients of `q`, `k` and `v` so far.
+    pub dq: Vec<T>,
+    pub dk: Vec<T>,
+    pub dv: Vec<T>,
+    /// Whether `dq` is all there is for these queries in their round.
+    pub asked: bool,
+}
+
+impl<T: Scalar> Keys<T> {
+    pub(super) fn new(p: &Problem<'_, T>, gradients: bool) -> Self {
+        let of = |n| vec![T::default(); n];
+        let part = |n| of(if gradients { n } else { 0 });
+        let [nk, nv, _] = p.strides().map(|stride| p.chunk * stride);
+        Self {
+            chunk: 0,
+            positions: Vec::with_capacity(p.chunk),
+            info: Vec::with_capacity(p.chunk),
+            q: of(nk),
+            k: of(nk),
+            v: of(nv),
+            turned_k: Turned::default(),
+            turned_v: Turned::default(),
+            scale: of(p.chunk),
+            dq: part(nk),
+            dk: part(nk),
+            dv: part(nv),
+            asked: false,
+        }
+    }
+    pub(super) fn len(&self) -> usize {
+        self.positions.len()
+    }
+    fn load(&mut self, p: &Problem<'_, T>, item: usize, chunk: usize) {
+        self.chunk = chunk;
+        p.positions(item, chunk, &mut self.positions);
+        let [row, v_row, _] = p.strides();
+        let root = T::ONE / T::of(p.depth as f64).sqrt();
+        p.view(&p.q, item).gather(&self.positions, p.depth, &mut self.q, row);
+        p.view(&p.v, item).gather(&self.positions, p.value_depth, &mut self.v, v_row);
+        let scales = &mut self.scale[..self.positions.len()];
+        match &p.k {
+            Some(k) => {
+                p.view(k, item).gather(&self.positions, p.depth, &mut self.k, row);
+                scales.fill(root);
+            }
+            None => {
+                self.k.copy_from_slice(&self.q);
+                lengths(&self.q, row, p.depth, root, scales);
+            }
+        }
+        scale_rows(&mut self.k, row, scales);
+        self.turned_k.load(&self.k, [self.positions.len(), p.depth], row);
+        self.info.clear();
+        match &p.mask {
+            None => self.info.extend(self.positions.iter().map(|&at| at as i32)),
+            Some(mask) => {
+                let data = &mask.data[start(&p.batch, &mask.batch, item)..];
+                let seen = |at: u32| if data[at as usize * mask.col] != 0 { at as i32 } else { -1 };
+                self.info.extend(self.positions.iter().map(|&at| seen(at)));
+            }
+        }
+        if !self.dk.is_empty() || !self.dv.is_empty() {
+            self.turned_v.load(&self.v, [self.positions.len(), p.value_depth], v_row);
+            [&mut self.dq, &mut self.dk, &mut self.dv].into_iter().for_each(|x| x.fill(T::default()));
+            self.asked = false;
+        }
+    }
+}
+
+simd! {
+/// What each query is multiplied by to become a key: `root` / √(mean square + ε).
+fn lengths<T: Scalar>(q: &[T], row: usize, depth: usize, root: T, scales: &mut [T]) {
+    for (q, scale) in q.chunks_exact(row.max(1)).zip(scales) {
+        let mean = sum2(q, q, |a, b| a * b) / T::of(depth as f64);
+        *scale = root / (mean + T::of(EPSILON)).sqrt();
+    }
+}
+}
+
+simd! {
+/// Multiplies rows by a number each.
+pub(super) fn scale_rows<T: Scalar>(x: &mut [T], row: usize, scales: &[T]) {
+    for (x, &scale) in x.chunks_exact_mut(row.max(1)).zip(scales) {
+        x.iter_mut().for_each(|x| *x *= scale);
+    }
+}
+}
+
+/// The chunks of keys that a chunk of queries sees, in a ring.
+pub(super) struct Ring<T> {
+    keys: Vec<Keys<T>>,
+    /// Where the first of the window lies.
+    first: usize,
+    /// `info` of the window's keys, each chunk filled up with −2 for no key.
+    pub info: Vec<i32>,
+    /// Whether there are such places.
+    pub holes: bool,
+}
+
+impl<T: Scalar> Ring<T> {
+    /// The window of a chunk.
+    pub(super) fn new(p: &Problem<'_, T>, item: usize, chunk: usize, gradients: bool) -> Self {
+        let mut keys: Vec<Keys<T>> = (0..p.window()).map(|_| Keys::new(p, gradients)).collect();
+        for (i, keys) in keys.iter_mut().enumerate() {
+            keys.load(p, item, p.neighbour(chunk, i as isize - p.before as isize));
+        }
+        let mut ring = Self { keys, first: 0, info: vec![-2; p.cols()], holes: false };
+        ring.describe(p);
+        ring
+    }
+    /// The chunk at a place of the window.
+    pub(super) fn at(&self, place: usize) -> &Keys<T> {
+        &self.keys[(self.first + place) % self.keys.len()]
+    }
+    pub(super) fn at_mut(&mut self, place: usize) -> &mut Keys<T> {
+        let n = self.keys.len();
+        &mut self.keys[(self.first + place) % n]
+    }
+    /// Moves the window to the next chunk, `chunk`, over the place of its first chunk.
+    pub(super) fn advance(&mut self, p: &Problem<'_, T>, item: usize, chunk: usize) {
+        let next = p.neighbour(chunk, p.after as isize);
+        self.at_mut(0).load(p, item, next);
+        p.ask(item, p.neighbour(next, 1));
+        self.first = (self.first + 1) % self.keys.len();
+        self.describe(p);
+    }
+    fn describe(&mut self, p: &Problem<'_, T>) {
+        let (n, [.., wide]) = (self.keys.len(), p.strides());
+        self.holes = false;
+        for place in 0..n {
+            let keys = &self.keys[(self.first + place) % n];
+            let info = &mut self.info[place * wide..(place + 1) * wide];
+            info[..keys.len()].copy_from_slice(&keys.info);
+            info[keys.len()..].fill(-2);
+            self.holes |= keys.len() < wide;
+        }
+    }
+}
