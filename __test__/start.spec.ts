@@ -22,7 +22,7 @@ const small = ['--d-model', '16', '--layers', '1', '--heads', '2', '--length', '
 test('npm start -- --help lists the flags', async t => {
   const { code, output } = await start('--help');
   t.is(code, 0);
-  for (const flag of ['text', 'steps', 'd-model', 'layers', 'heads', 'length', 'batch', 'seed', 'out']) t.regex(output, new RegExp(`--${flag} `));
+  for (const flag of ['model', 'hashes', 'chunk', 'text', 'steps', 'd-model', 'layers', 'heads', 'length', 'batch', 'seed', 'out']) t.regex(output, new RegExp(`--${flag} `));
 });
 
 test('npm start reads the flags before it builds anything', async t => {
@@ -36,6 +36,10 @@ const mistakes: readonly (readonly [string, readonly string[], string])[] = [
   ['no steps', ['--steps', '0'], `option '--steps <n>' argument '0' is invalid. It must be a whole number of at least 1.`],
   ['a flag without its value', ['--seed'], `option '--seed <n>' argument missing`],
   ['heads that do not divide the width', ['--d-model', '10', '--heads', '4'], '--heads must divide --d-model, but 4 does not divide 10'],
+  ['a model that is none', ['--model', 'lstm'], `option '--model <name>' argument 'lstm' is invalid. It must be transformer or reformer.`],
+  ['hashes for a model without', ['--hashes', '2'], '--hashes is for --model reformer'],
+  ['a length that chunks do not divide', ['--model', 'reformer', '--length', '1000'], '--length must be a multiple of --chunk, but 1000 is none of 64; try 1024'],
+  ['a length beyond the text', ['--model', 'reformer', '--length', '131072'], '--length must be at most 105049, the characters held out of Moby-Dick, but it is 131072'],
   ['a missing file', ['--text', 'no/such.txt'], '--text: there is no file no/such.txt'],
   ['a folder', ['--text', 'src'], '--text: src is not a file'],
 ];
@@ -106,6 +110,19 @@ test('npm start: a small run ends with scores, a sample, weights and a picture; 
   };
   t.true(weights('a').size > 10);
   t.deepEqual(weights('a'), weights('b'));
+});
+
+test('npm start -- --model reformer: a small run learns, and says how it does beside the others', async t => {
+  const at = folder(t);
+  const text = join(at, 'text.txt');
+  writeFileSync(text, verses);
+  const sizes = ['--length', '128', '--chunk', '16', '--batch', '2', '--d-model', '16', '--heads', '2'];
+  const { code, output } = await start('--model', 'reformer', '--text', text, '--steps', '200', ...sizes, '--out', at);
+  t.is(code, 0, output);
+  for (const part of ['200 steps of 2 × 128', 'Reformer     ', 'Reformer predicts better than Unigram', 'A sample, written at']) t.true(output.includes(part), `${part}: ${output}`);
+  const { bitsPerCharacter: bits } = JSON.parse(readFileSync(join(at, 'results.json'), 'utf8')) as { bitsPerCharacter: Record<'unigram' | 'reformer', number> };
+  t.true(bits.reformer < 0.9 * bits.unigram, JSON.stringify(bits));
+  t.true(readFileSync(join(at, 'loss.svg'), 'utf8').includes('Reformer'));
 });
 
 test('npm start: Ctrl-C stops it, saves, and says so', async t => {

@@ -1,11 +1,6 @@
 /** The loss curve as a picture. */
 import type { Spec } from 'vega';
-
-/** A line across the picture: another model's score. */
-export interface Rival {
-  readonly name: string;
-  readonly bits: number;
-}
+import type { Score } from './evaluate.js';
 
 /** What is drawn. */
 export interface Curve {
@@ -14,8 +9,8 @@ export interface Curve {
   /** Bits per character of each training step. */
   readonly training: readonly number[];
   /** Scores on the held-out text. */
-  readonly heldOut: number;
-  readonly rivals: readonly Rival[];
+  readonly own: Score;
+  readonly rivals: readonly Score[];
 }
 
 const INK = '#3d3a36';
@@ -61,11 +56,11 @@ const line = (field: string, opacity: number, width: number): object => ({
 });
 
 /** An SVG of the loss by step, with the scores on the held-out text as lines across. */
-export async function drawCurve({ title, subtitle, training, heldOut, rivals }: Curve): Promise<string> {
+export async function drawCurve({ title, subtitle, training, own, rivals }: Curve): Promise<string> {
   const smooth = movingAverage(training, Math.ceil(training.length / 100));
   const every = Math.ceil(training.length / MOST_POINTS);
   const steps = training.map((bits, i) => ({ step: i + 1, bits, smooth: smooth[i]! })).filter((_, i) => i % every === 0);
-  const marks = [...rivals.map(rival => ({ ...rival, own: false })), { name: 'Transformer', bits: heldOut, own: true }].map(mark => ({
+  const marks = [...rivals.map(rival => ({ ...rival, own: false })), { ...own, own: true }].map(mark => ({
     ...mark,
     label: `${mark.name} ${mark.bits.toFixed(2)}`,
   }));

@@ -25,8 +25,24 @@ export function windows(size: number, length: number): Window[] {
   return found;
 }
 
-/** How many windows are read at once. */
-const AT_ONCE = 32;
+/** A model's name and its bits per character. */
+export interface Score {
+  readonly name: string;
+  readonly bits: number;
+}
+
+/** One line on how a model does beside others. */
+export function verdict({ name, bits }: Score, rivals: readonly Score[]): string {
+  const list = (some: readonly Score[]): string => some.map(rival => rival.name).join(' and ');
+  const behind = rivals.filter(rival => rival.bits > bits);
+  const ahead = rivals.filter(rival => rival.bits <= bits);
+  if (ahead.length === 0) return `${name} predicts better than all of them.`;
+  if (behind.length === 0) return `${name} predicts no better than any of them; more steps would help.`;
+  return `${name} predicts better than ${list(behind)}, but not than ${list(ahead)}; more steps would help.`;
+}
+
+/** How many characters are read at once, but for a window longer than that. */
+const AT_ONCE = 2048;
 
 /**
  * Bits per character of a text under a language model.
@@ -40,8 +56,9 @@ export async function bitsPerCharacter(model: tl.Layer, ids: Int32Array, length:
   const measure = tl.Serial(model, tl.WeightedCategoryCrossEntropy()).withMode('eval');
   const all = windows(ids.length, length);
   let nats = 0;
-  for (let i = 0; i < all.length; i += AT_ONCE) {
-    const some = all.slice(i, i + AT_ONCE);
+  const rows = Math.max(1, Math.floor(AT_ONCE / length));
+  for (let i = 0; i < all.length; i += rows) {
+    const some = all.slice(i, i + rows);
     const tokens = new Int32Array(some.length * length);
     const counts = new Float32Array(some.length * length);
     some.forEach(({ start, countFrom }, row) => {

@@ -1,12 +1,13 @@
 /** The flags of the program. */
 import { statSync } from 'node:fs';
-import { Command, InvalidArgumentError } from 'commander';
-import { readText } from './book.js';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { readText, splitMobyDick, splitText } from './book.js';
 
-/** What the program was asked to do. */
-export interface Options {
-  /** A text file; Moby-Dick if left out. */
-  readonly text?: string;
+/** What can be trained. */
+export type ModelName = 'transformer' | 'reformer';
+
+/** What follows from the model where it is not said. */
+export interface Sizes {
   readonly steps: number;
   readonly dModel: number;
   readonly layers: number;
@@ -14,9 +15,28 @@ export interface Options {
   readonly length: number;
   readonly batch: number;
   readonly learningRate: number;
+}
+
+/** What the program was asked to do. */
+export interface Options extends Sizes {
+  /** A text file; Moby-Dick if left out. */
+  readonly text?: string;
+  readonly model: ModelName;
+  /** Rounds of hashing; for the Reformer. */
+  readonly hashes: number;
+  /** Positions in a chunk of attention; for the Reformer. */
+  readonly chunk: number;
   readonly seed: number;
   readonly out: string;
 }
+
+const SIZES: Readonly<Record<ModelName, Sizes>> = {
+  transformer: { steps: 3500, dModel: 128, layers: 2, heads: 4, length: 64, batch: 8, learningRate: 0.005 },
+  reformer: { steps: 250, dModel: 128, layers: 2, heads: 4, length: 8192, batch: 1, learningRate: 0.005 },
+};
+const MODELS = Object.keys(SIZES) as ModelName[];
+/** What only the Reformer has. */
+const REFORMER_ONLY = ['hashes', 'chunk'];
 
 function whole(least: number): (text: string) => number {
   return text => {
@@ -34,6 +54,9 @@ function positive(text: string): number {
   return value;
 }
 
+/** What help says of a default that differs by model. */
+const by = (size: keyof Sizes): string => `(default: ${SIZES.transformer[size]}, Reformer ${SIZES.reformer[size]})`;
+
 /**
  * Reads the flags; for `--help` and for mistakes it says so in one line and ends the process.
  *
@@ -41,37 +64,68 @@ function positive(text: string): number {
  */
 export function parseOptions(args: readonly string[]): Options {
   const program = new Command('npm start --')
-    .description('Trains a character-level Transformer on Moby-Dick, and measures it on chapters it has not seen.')
+    .description('Trains a character-level language model on Moby-Dick, and measures it on chapters it has not seen.')
+    .addOption(
+      new Option('--model <name>', 'transformer, quick; or reformer, for long sequences').default('transformer').argParser(text => {
+        if (!MODELS.includes(text as ModelName)) throw new InvalidArgumentError(`It must be ${MODELS.join(' or ')}.`);
+        return text;
+      }),
+    )
     .option('--text <file>', 'train on this text instead; its last tenth is held out')
-    .option('--steps <n>', 'training steps', whole(1), 3500)
-    .option('--d-model <n>', 'width of the model', whole(1), 128)
-    .option('--layers <n>', 'decoder blocks', whole(1), 2)
-    .option('--heads <n>', 'attention heads; they divide the width', whole(1), 4)
-    .option('--length <n>', 'characters in a training sequence', whole(2), 64)
-    .option('--batch <n>', 'sequences in a step', whole(1), 8)
-    .option('--learning-rate <x>', 'highest learning rate', positive, 0.005)
+    .option('--steps <n>', `training steps ${by('steps')}`, whole(1))
+    .option('--d-model <n>', `width of the model ${by('dModel')}`, whole(1))
+    .option('--layers <n>', `decoder blocks ${by('layers')}`, whole(1))
+    .option('--heads <n>', `attention heads; they divide the width ${by('heads')}`, whole(1))
+    .option('--length <n>', `characters in a training sequence ${by('length')}`, whole(2))
+    .option('--hashes <n>', 'Reformer: rounds of hashing; more see more', whole(1), 2)
+    .option('--chunk <n>', 'Reformer: characters in a chunk of attention; chunks divide the length', whole(1), 64)
+    .option('--batch <n>', `sequences in a step ${by('batch')}`, whole(1))
+    .option('--learning-rate <x>', `highest learning rate ${by('learningRate')}`, positive)
     .option('--seed <n>', 'decides weights, batches, dropout and the sample', whole(0), 0)
     .option('--out <folder>', 'where weights, loss curve and results go', 'runs/moby-dick')
     .showSuggestionAfterError(false)
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, '')) })
     .allowExcessArguments(false);
   program.parse(args, { from: 'user' });
-  const options = program.opts<Options>();
+  const said = program.opts<Partial<Sizes> & Omit<Options, keyof Sizes>>();
+  const options: Options = { ...SIZES[said.model], ...said };
   const fail = (message: string): never => program.error(message, { exitCode: 1 });
   if (options.dModel % options.heads !== 0) {
     fail(`--heads must divide --d-model, but ${options.heads} does not divide ${options.dModel}`);
   }
-  if (options.text !== undefined) {
-    const stat = statSync(options.text, { throwIfNoEntry: false });
-    if (stat === undefined) fail(`--text: there is no file ${options.text}`);
-    if (!stat!.isFile()) fail(`--text: ${options.text} is not a file`);
-    const size = Array.from(readText(options.text)).length;
-    // Nine tenths are trained on, and they must hold one sequence; so must the tenth that is held out, for a fair measure.
-    const needed = options.length * 10;
-    if (size === 0) fail(`--text: ${options.text} is empty`);
+  if (options.model === 'reformer') {
+    checkChunks(options, fail);
+  } else {
+    const flag = REFORMER_ONLY.find(name => program.getOptionValueSource(name) === 'cli');
+    if (flag !== undefined) fail(`--${flag} is for --model reformer`);
+  }
+  checkText(options, fail);
+  return options;
+}
+
+function checkChunks({ dModel, length, chunk }: Options, fail: (message: string) => never): void {
+  if (length % chunk !== 0) {
+    const nearest = Math.max(1, Math.round(length / chunk)) * chunk;
+    fail(`--length must be a multiple of --chunk, but ${length} is none of ${chunk}; try ${nearest}`);
+  }
+  if (dModel < 2) fail('--d-model must be at least 2, half for each side of the grid of positions');
+}
+
+/** A text must hold a sequence in what is trained on and, for a fair measure, in what is held out. */
+function checkText({ text, length }: Options, fail: (message: string) => never): void {
+  if (text !== undefined) {
+    const stat = statSync(text, { throwIfNoEntry: false });
+    if (stat === undefined) fail(`--text: there is no file ${text}`);
+    if (!stat!.isFile()) fail(`--text: ${text} is not a file`);
+    const size = Array.from(readText(text)).length;
+    // Nine tenths are trained on, and one is held out.
+    const needed = length * 10;
+    if (size === 0) fail(`--text: ${text} is empty`);
     if (size < needed) {
-      fail(`--text: ${options.text} has ${size} characters; sequences of ${options.length} need at least ${needed}, or a smaller --length`);
+      fail(`--text: ${text} has ${size} characters; sequences of ${length} need at least ${needed}, or a smaller --length`);
     }
   }
-  return options;
+  const { heldOut } = text === undefined ? splitMobyDick() : splitText(readText(text));
+  const most = Array.from(heldOut).length;
+  if (length > most) fail(`--length must be at most ${most}, the characters held out of ${text ?? 'Moby-Dick'}, but it is ${length}`);
 }

@@ -1,0 +1,59 @@
+/** The models to choose from: from tokens to the logits of each token given those before it. */
+import * as tl from '../../src/index.js';
+import { type Options } from './options.js';
+
+/** The sides of a grid of `length` places, as near to a square as they can be. */
+export function grid(length: number): [number, number] {
+  let side = Math.floor(Math.sqrt(length));
+  while (length % side !== 0) side--;
+  return [side, length / side];
+}
+
+/** A Transformer: every position sees all before it. */
+function transformer(vocabSize: number, { dModel, layers, heads, length }: Options): tl.Layer {
+  return tl.models.TransformerLM(vocabSize, { dModel, dFf: 4 * dModel, nLayers: layers, nHeads: heads, maxLen: length, dropout: 0 });
+}
+
+/**
+ * A Reformer: a position sees those before it in its own chunk of the text and the one before, and in the next layer
+ * those of the whole text that hash alike. Blocks are reversible, so memory does not grow with their number.
+ */
+function reformer(vocabSize: number, { dModel, layers, heads, length, chunk, hashes }: Options): tl.Layer {
+  const near = (options: tl.models.AttentionOptions): tl.Layer => tl.SelfAttention({ ...options, chunkLen: chunk, nChunksBefore: 1 });
+  // Said, as predict mode would take two: it sees one position at a time, and there the number follows from the length.
+  const nBuckets = buckets(length, chunk);
+  const alike = (options: tl.models.AttentionOptions): tl.Layer =>
+    tl.LSHSelfAttention({ ...options, chunkLen: chunk, nHashes: hashes, nBuckets });
+  return tl.models.ReformerLM(vocabSize, {
+    dModel,
+    dFf: 4 * dModel,
+    dAttentionKey: dModel / heads,
+    dAttentionValue: dModel / heads,
+    nLayers: layers,
+    nHeads: heads,
+    dropout: 0,
+    attentionType: Array.from({ length: layers }, (_, i) => (i % 2 === 0 ? near : alike)),
+    posType: 'axial',
+    posAxialShape: grid(length),
+    posDAxialEmbs: [Math.floor(dModel / 2), Math.ceil(dModel / 2)],
+  });
+}
+
+/** Two buckets for each chunk. */
+export function buckets(length: number, chunk: number): number {
+  return (2 * length) / chunk;
+}
+
+/** The model that the options ask for, not initialized. */
+export function makeModel(vocabSize: number, options: Options): tl.Layer {
+  return { transformer, reformer }[options.model](vocabSize, options);
+}
+
+/**
+ * Multiplies the vectors of characters by √dModel, once the model is initialized. Those of positions start with features of size 1,
+ * beside which characters would hardly be seen, and a run this short would be over before they had grown.
+ */
+export function enlargeEmbedding(model: tl.Layer, dModel: number): void {
+  const embedding = model.sublayers.find(layer => layer.name.startsWith('Embedding'))!;
+  embedding.weights = (embedding.weights as tl.Tensor).mul(Math.sqrt(dModel));
+}
