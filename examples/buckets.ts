@@ -103,7 +103,9 @@ export async function draw(hashed: Hashed): Promise<string> {
   const spec = {
     width: 2 * side + 30,
     height: side,
-    padding: { left: 12, right: 12, top: 12, bottom: 12 },
+    // Said, as the width of texts is only guessed.
+    autosize: 'none',
+    padding: { left: 12, right: 12, top: 28, bottom: 34 },
     background: '#fffdf9',
     marks: [
       panel(0, false),
