@@ -1,46 +1,28 @@
+/** The Reformers, beyond what Trax's numbers tell: options, modes, positions, what a position rests on. */
 import test from 'ava';
 import * as tl from '../../src/index.js';
 
-const sizes = { dModel: 8, dFf: 16, nLayers: 2, nHeads: 2, maxLen: 16 };
+const sizes = { dModel: 8, dFf: 16, nHeads: 2, maxLen: 16 };
 const key = tl.random.key(3);
 const ids = tl.tensor([[4, 1, 12, 7, 7, 2, 9, 3], [5, 5, 1, 0, 2, 11, 8, 6]]);
 
-/** A language model with the attention that is always there. */
-function made(options: Partial<tl.models.ReformerLMOptions> = {}): tl.Layer {
-  return tl.models.ReformerLM(13, { ...sizes, attentionType: tl.CausalAttention, ...options });
+/** A small language model. */
+function made(options: tl.models.ReformerLMOptions = {}): tl.Layer {
+  return tl.models.ReformerLM(13, { ...sizes, nLayers: 2, dAttentionKey: 4, dAttentionValue: 4, ...options });
 }
 
-/** The printed form of a half residual and its swap, line by line. */
-function half(name: string, inner: readonly string[], ...more: string[]): string[] {
-  return [
-    `${name}_in2_out2[`,
-    '  Serial[',
-    ...inner.map((line) => `    ${line}`),
-    '  ]',
-    ...more.map((line) => `  ${line}`),
-    ']',
-    'ReversibleSwap_in2_out2',
-  ];
-}
+const far = (a: tl.Tensor, b: tl.Tensor): number => a.sub(b).abs().max().item();
+/** What a model in mode 'predict' says of positions that come one by one. */
+const stepwise = (step: (x: tl.Tensor) => tl.Tensor, x: tl.Tensor): tl.Tensor =>
+  tl.concat(Array.from({ length: x.shape[1]! }, (_, i) => step(x.slice([0, i], [null, i + 1]))), 1);
+/** What a model that shifts its inputs is given, shifted already. */
+const shifted = (x: tl.Tensor): tl.Tensor => x.pad([[0, 0], [1, 0]]).slice([0, 0], [null, -1]);
 
-test('ReformerLM: printed as Trax prints it, but for the attention', (t) => {
-  const ff = ['LayerNorm', 'Dense_16', 'Dropout', 'Serial[', '  FastGelu', ']', 'Dense_8', 'Dropout'];
-  const text = `${made({ attentionType: () => tl.ShiftRight() })}`;
-  const block = [
-    ...half('ReversibleHalfResidualDecoderAttn', ['LayerNorm'], 'Serial[', '  ShiftRight(1)', ']'),
-    ...half('ReversibleHalfResidualDecoderFF', ff),
-  ];
-  const lines = [
-    'Serial[',
-    ...['Serial[', '  ShiftRight(1)', ']', 'Embedding_13_8', 'Dropout', 'Serial[', '  PositionalEncoding', ']', 'Dup_out2'].map((l) => `  ${l}`),
-    '  ReversibleSerial_in2_out2[',
-    ...[...block, ...block].map((line) => `    ${line}`),
-    '  ]',
-    ...['Concatenate_in2', 'LayerNorm', 'Dropout', 'Serial[', '  Dense_13', ']'].map((line) => `  ${line}`),
-    ']',
-  ];
-  t.is(text, lines.join('\n'));
-});
+/** Positions of the output that change when those of the input from `at` on do. */
+function moved(model: tl.Layer, at: number): number[] {
+  const others = tl.concat([ids.slice([0, 0], [null, at]), ids.slice([0, at], [null, null]).add(1).mod(13)], 1);
+  return model(others).sub(model(ids)).abs().max({ axis: [0, 2] }).array() as number[];
+}
 
 test('ReformerLM: attention of several types takes turns, and is given what it is made with', (t) => {
   const given: unknown[] = [];
@@ -48,38 +30,89 @@ test('ReformerLM: attention of several types takes turns, and is given what it i
     given.push(options);
     return tl.CausalAttention(8, { nHeads: options.nHeads, mode: options.mode });
   };
-  made({ nLayers: 4, attentionType: [own, tl.CausalAttention], dropout: 0.2, mode: 'eval', dAttentionKey: 4 });
+  const model = made({ nLayers: 4, attentionType: [own, tl.CausalAttention], dropout: 0.2, mode: 'eval', dAttentionValue: 64 });
   const options = { nHeads: 2, dQk: 4, dV: 64, causal: true, masked: false, attentionDropout: 0.2, outputDropout: 0.2, mode: 'eval' };
   t.deepEqual(given, [options, options]);
-  t.throws(() => made({ nLayers: 3, attentionType: [own, own] }), { instanceOf: RangeError, message: /multiple of the 2/ });
+  t.is(`${model}`.match(/DotProductCausalAttention/g)?.length, 4);
 });
 
-test('ReformerLM: step by step it predicts what it predicts at once', (t) => {
-  const model = made({ mode: 'eval' });
-  model.init(tl.signature(ids), { rng: key });
-  const atOnce = model(ids);
-  t.deepEqual(atOnce.shape, [2, 8, 13]);
-  const predict = model.withMode('predict');
-  const steps = Array.from({ length: 8 }, (_, i) => predict(i === 0 ? tl.zeros([2, 1], { dtype: 'int32' }) : ids.slice([0, i - 1], [null, i])));
-  t.true(tl.concat(steps, 1).sub(atOnce).abs().max().item() < 1e-4);
-});
+const positions: readonly tl.models.PositionOptions[] = [
+  ...(['sin-cos', 'fixed-base', 'infinite', 'infinite-affine', 'no', '', null] as const).map((posType) => ({ posType })),
+  { posType: 'axial', posAxialShape: [4, 2], posDAxialEmbs: [3, 5] },
+];
 
-test('ReformerLM: positions of every kind, and chunks', (t) => {
-  const kinds: Partial<tl.models.ReformerLMOptions>[] = [
-    ...(['sin-cos', 'fixed-base', 'infinite', 'infinite-affine', 'no', '', null] as const).map((posType) => ({ posType })),
-    { posType: 'axial', posAxialShape: [4, 2], posDAxialEmbs: [3, 5] },
-    { ffChunkSize: 4, attentionChunkSize: 4 },
-  ];
-  for (const options of kinds) {
-    const model = made(options);
-    model.init(tl.signature(ids), { rng: key });
-    t.deepEqual(model(ids).shape, [2, 8, 13], JSON.stringify(options));
+test('ReformerLM: positions of every kind: step by step it predicts what it predicts at once', (t) => {
+  for (const attentionType of [tl.SelfAttention, tl.CausalAttention]) {
+    for (const options of positions) {
+      const model = made({ ...options, attentionType, mode: 'eval' });
+      model.init(tl.signature(ids), { rng: key });
+      const [atOnce, predict] = [model(ids), model.withMode('predict')];
+      t.deepEqual(atOnce.shape, [2, 8, 13]);
+      const error = far(stepwise((x) => predict(x), shifted(ids)), atOnce);
+      t.true(error < 1e-4, `${attentionType.name} ${JSON.stringify(options)}: ${error}`);
+    }
   }
-  t.throws(() => made({ posType: 'axial' }), { code: 'InvalidOption' });
+});
+
+test('ReformerLM: a prompt at once, then position by position; as many positions as maxLen are remembered', (t) => {
+  const model = made({ posType: 'sin-cos', maxLen: 4, nLayers: 1, mode: 'eval' });
+  model.init(tl.signature(ids), { rng: key });
+  const long = made({ posType: 'sin-cos', maxLen: 8, nLayers: 1, mode: 'predict' });
+  const predict = model.withMode('predict');
+  const x = shifted(ids);
+  for (const step of [predict, long]) {
+    if (step === long) {
+      long.init({ shape: [2, 3], dtype: 'int32' }, { rng: key });
+      long.weights = model.weights;
+    }
+    const begin = step(x.slice([0, 0], [null, 3]));
+    const y = tl.concat([begin, stepwise((x) => step(x), x.slice([0, 3], [null, null]))], 1);
+    const error = y.sub(model(ids)).abs().max({ axis: [0, 2] }).array() as number[];
+    t.true(error.slice(0, 4).every((e) => e < 1e-4), `${error}`);
+    t.is(error.slice(4).some((e) => e > 1e-3), step === predict, `${error}`);
+  }
+});
+
+test('ReformerLM with LSHSelfAttention: step by step it predicts what it predicts at once', (t) => {
+  const model = made({ attentionType: tl.LSHSelfAttention, mode: 'eval' });
+  model.init(tl.signature(ids), { rng: key });
+  const predict = model.withMode('predict');
+  // Position 0 sees nothing but itself, from whose product 1e5 is taken: float32 keeps two digits behind the point.
+  const error = far(stepwise((x) => predict(x), shifted(ids)), model(ids));
+  t.true(error < 5e-3, `${error}`);
+});
+
+test('ReformerLM: chunks, recurrent layers, several layers in a block, no mean, halves: a position rests on those before it only', (t) => {
+  for (const options of [
+    { ffChunkSize: 4 },
+    { attentionChunkSize: 4 },
+    { ffUseSru: 1 },
+    { ffUseSru: [2, 5], ffChunkSize: 2 },
+    { nAttentionLayers: 2, nFeedforwardLayers: 0 },
+    { centerLayernorm: false },
+    { useBfloat16: true },
+    { ffDropout: 0.5 },
+  ] as tl.models.ReformerLMOptions[]) {
+    const model = made({ ...options, mode: 'eval' });
+    model.init(tl.signature(ids), { rng: key });
+    const changes = moved(model, 4);
+    const what = JSON.stringify(options);
+    t.deepEqual(changes.slice(0, 5), [0, 0, 0, 0, 0], what);
+    t.true(changes[5]! > 1e-3, what);
+    const [grads] = tl.vjp((w: tl.Tensor) => model.pureFn(ids, w, model.state, key)[0] as tl.Tensor, model.weights as tl.Tensor)[1](tl.ones([2, 8, 13])) as [tl.Tree<tl.Tensor>];
+    t.true(tl.tree.leaves(grads).every((g) => Number.isFinite(g.cast('float32').sum().item())), what);
+  }
+});
+
+test('ReformerLM: recurrent layers go on in predict mode', (t) => {
+  const model = made({ ffUseSru: 2, attentionType: tl.CausalAttention, mode: 'eval' });
+  model.init(tl.signature(ids), { rng: key });
+  const predict = model.withMode('predict');
+  t.true(far(stepwise((x) => predict(x), shifted(ids)), model(ids)) < 1e-4);
 });
 
 test('ReformerLM: it learns', (t) => {
-  const model = tl.Serial(made({ dropout: 0.1 }), tl.WeightedCategoryCrossEntropy());
+  const model = tl.Serial(made({ attentionType: [tl.SelfAttention, tl.LSHSelfAttention], dropout: 0.1 }), tl.WeightedCategoryCrossEntropy());
   const batch = [ids, ids, tl.ones([2, 8])];
   model.init(tl.signature(batch), { rng: key });
   const trainer = new tl.Trainer(model, tl.optimizers.Adam({ learningRate: 0.03 }));
@@ -87,18 +120,95 @@ test('ReformerLM: it learns', (t) => {
   t.true(losses.at(-1)! < 0.5 * losses[0]!, `${losses[0]}, then ${losses.at(-1)}`);
 });
 
+test('options that do not fit are refused by name', (t) => {
+  const refused = (options: object, error: object): void => {
+    t.throws(() => made(options), error, JSON.stringify(options));
+  };
+  refused({ nLayer: 2 }, { instanceOf: TypeError, message: /^ReformerLM: unknown option `nLayer`: it takes .*`nLayers`/ });
+  refused({ nLayers: 2.5 }, { instanceOf: RangeError, message: 'ReformerLM: `nLayers` must be a whole number of at least 0, got 2.5' });
+  refused({ nLayers: '2' }, { instanceOf: RangeError, message: 'ReformerLM: `nLayers` must be a whole number of at least 0, got "2"' });
+  refused({ nLayers: 3, attentionType: [tl.SelfAttention, tl.SelfAttention] }, { instanceOf: RangeError, message: /multiple of the 2 attention types, got 3/ });
+  refused({ attentionType: [] }, { instanceOf: RangeError, message: /0 attention types/ });
+  refused({ posType: 'axail' }, { instanceOf: RangeError, message: /^ReformerLM: `posType` must be null, .* got "axail"/ });
+  refused({ posType: 'axial' }, { code: 'InvalidOption' });
+  refused({ mode: 'test' }, { code: 'InvalidOption', message: /`mode`/ });
+  refused({ dropout: 2 }, { code: 'InvalidOption' });
+  refused({ ffUseSru: -1 }, { instanceOf: RangeError, message: /`ffUseSru`/ });
+  refused({ ffChunkSize: -1 }, { instanceOf: RangeError, message: /`ffChunkSize`/ });
+  refused({ attentionChunkSize: 0.5 }, { instanceOf: RangeError, message: /`attentionChunkSize`/ });
+  t.throws(() => tl.models.ReformerLM(13, 5 as never), { instanceOf: TypeError, message: /ReformerLM: options are given by name/ });
+  t.throws(() => tl.models.ReformerShortenLM(13, { mode: 'predict' as never }), { instanceOf: RangeError, message: /'predict'/ });
+  t.throws(() => tl.models.Reformer(13, { nEncoderLayers: -1 }), { instanceOf: RangeError, message: /`nEncoderLayers`/ });
+  t.throws(() => tl.models.MLP({ layerWidth: [3] } as never), { instanceOf: TypeError, message: /MLP: unknown option `layerWidth`/ });
+  t.notThrows(() => tl.models.ReformerLM(13, { nLayers: undefined } as never));
+});
+
 test('ReformerShortenLM: a position rests on those before it only, whatever the factor', (t) => {
   for (const shortenFactor of [1, 2, 4]) {
-    const options = { ...sizes, dEmbedding: 4, attentionType: tl.CausalAttention, shortenFactor, mode: 'eval' } as const;
+    const options = { ...sizes, nLayers: 2, dEmbedding: 4, attentionType: tl.CausalAttention, shortenFactor, mode: 'eval' } as const;
     const model = tl.models.ReformerShortenLM(13, options);
     model.init(tl.signature(ids), { rng: key });
-    const y = model(ids);
-    t.deepEqual(y.shape, [2, 8, 13]);
+    t.deepEqual(model(ids).shape, [2, 8, 13]);
     for (let at = 0; at < 8; at++) {
-      const others = tl.concat([ids.slice([0, 0], [null, at]), ids.slice([0, at], [null, null]).add(1).mod(13)], 1);
-      const moved = model(others).sub(y).abs().max({ axis: [0, 2] }).array() as number[];
-      t.true(moved.slice(0, at + 1).every((d) => d < 1e-5), `factor ${shortenFactor}, changed from ${at}: ${moved}`);
-      if (at < 7) t.true(Math.max(...moved.slice(at + 1)) > 1e-4, `factor ${shortenFactor}, ${at} changes nothing`);
+      const changes = moved(model, at);
+      t.true(changes.slice(0, at + 1).every((d) => d < 1e-5), `factor ${shortenFactor}, changed from ${at}: ${changes}`);
+      if (at < 7) t.true(Math.max(...changes.slice(at + 1)) > 1e-4, `factor ${shortenFactor}, ${at} changes nothing`);
     }
+  }
+  const uneven = tl.models.ReformerShortenLM(13, { ...sizes, shortenFactor: 3 });
+  t.throws(() => uneven.init(tl.signature(ids)), { message: /length must be a multiple of `shortenFactor`, which is 3, got 8/ });
+});
+
+const source = tl.tensor([[3, 4, 5, 0, 0], [6, 7, 8, 9, 1]]);
+
+/** A small translator, with weights. */
+function translator(options: tl.models.ReformerOptions = {}): tl.Layer {
+  const model = tl.models.Reformer(13, { ...sizes, nEncoderLayers: 2, nDecoderLayers: 2, mode: 'eval', ...options });
+  model.init([source, ids].map((x) => tl.signature(x)), { rng: key });
+  return model;
+}
+
+const logits = (model: tl.Layer, from: tl.Tensor, to: tl.Tensor): tl.Tensor => (model([from, to]) as readonly tl.Tensor[])[0]!;
+
+test('Reformer: it reads the source without its padding, and of the target what comes before a position', (t) => {
+  const attentions = [{}, { encoderDecoderAttentionType: tl.AttentionQKV, encoderAttentionType: tl.Attention }, { encoderAttentionType: tl.LSHSelfAttention }];
+  for (const options of attentions as tl.models.ReformerOptions[]) {
+    const model = translator(options);
+    const [y, target] = model([source, ids]) as readonly tl.Tensor[];
+    t.deepEqual([y!.shape, target!.array()], [[2, 8, 13], ids.array()]);
+    const longer = tl.concat([source, tl.zeros([2, 2], { dtype: 'int32' })], 1);
+    if (options.encoderAttentionType !== tl.LSHSelfAttention) t.true(far(logits(model, longer, ids), y!) < 1e-4);
+    t.true(far(logits(model, source.add(1), ids), y!) > 1e-3);
+    const others = tl.concat([ids.slice([0, 0], [null, 4]), ids.slice([0, 4], [null, null]).add(1).mod(13)], 1);
+    const changes = logits(model, source, others).sub(y!).abs().max({ axis: [0, 2] }).array() as number[];
+    t.true(changes.slice(0, 5).every((d) => d < 1e-5), `${changes}`);
+    t.true(changes[5]! > 1e-3);
+  }
+});
+
+/** How many arrays of weights a layer has. */
+const count = (model: tl.Layer): number => tl.tree.leaves(model.weights as tl.Tree<unknown>).filter((w) => w instanceof tl.Tensor).length;
+
+test('Reformer: an embedding for the target of its own, or the same', (t) => {
+  t.is(logits(translator({ outputVocabSize: 20 }), source, ids).shape.at(-1), 20);
+  t.is(count(translator({ outputVocabSize: 13 })), count(translator()) + 1);
+});
+
+test('Reformer: step by step it predicts what it predicts at once, and encodes the source once', (t) => {
+  const attentions = [{}, { encoderDecoderAttentionType: tl.AttentionQKV }] as tl.models.ReformerOptions[];
+  for (const options of attentions) {
+    const model = translator(options);
+    const predict = tl.models.Reformer(13, { ...sizes, nEncoderLayers: 2, nDecoderLayers: 2, ...options, mode: 'predict' });
+    const [like] = predict.init([source, ids.slice([0, 0], [null, 1])].map((x) => tl.signature(x)), { rng: key });
+    const leaves = tl.tree.leaves(model.weights as tl.Tree<unknown>).filter((w) => w instanceof tl.Tensor);
+    let next = 0;
+    predict.weights = tl.tree.map((w: unknown) => (w instanceof tl.Tensor ? leaves[next++] : w), like as tl.Tree<unknown>);
+    let read = source;
+    const steps = stepwise((x) => {
+      const y = logits(predict, read, x);
+      read = tl.zerosLike(source);
+      return y;
+    }, shifted(ids));
+    t.true(far(steps, logits(model, source, ids)) < 1e-4);
   }
 });

@@ -1,73 +1,95 @@
-/** TransformerLM beside Trax's own: printed form, initial weights, outputs in every mode. */
+/** The Transformers and MLP, beyond what Trax's numbers tell. */
 import test from 'ava';
 import * as tl from '../../src/index.js';
-import cases from './transformer.golden.json';
 
-interface Case {
-  readonly id: string;
-  readonly vocabSize: number;
-  readonly options: tl.models.TransformerLMOptions;
-  readonly text: string;
-  readonly signature: tl.Signature;
-  readonly tolerance: { readonly rtol: number; readonly atol: number };
-  readonly initKey: [number, number];
-  readonly weights: readonly { readonly shape: readonly number[]; readonly sumAbs: number; readonly sumSquares: number }[];
-  readonly steps: readonly {
-    readonly key: [number, number];
-    readonly inputs: { readonly shape: number[]; readonly values: number[] };
-    readonly outputs: { readonly shape: number[]; readonly values: number[] };
-  }[];
-}
+const sizes = { dModel: 8, dFf: 16, nHeads: 2, maxLen: 16 };
+const key = tl.random.key(3);
+const ids = tl.tensor([[4, 1, 12, 7, 7, 2, 9], [5, 0, 3, 3, 1, 8, 6]]);
 
-const weightsOf = (layer: tl.Layer): tl.Tensor[] => tl.tree.leaves(layer.weights as tl.Tree<tl.Tensor>);
+const far = (a: tl.Tensor, b: tl.Tensor): number => a.sub(b).abs().max().item();
+/** What a model in mode 'predict' says of positions that come one by one. */
+const stepwise = (step: (x: tl.Tensor) => tl.Tensor, x: tl.Tensor): tl.Tensor =>
+  tl.concat(Array.from({ length: x.shape[1]! }, (_, i) => step(x.slice([0, i], [null, i + 1]))), 1);
+/** What a model that shifts its inputs is given, shifted already. */
+const shifted = (x: tl.Tensor): tl.Tensor => x.pad([[0, 0], [1, 0]]).slice([0, 0], [null, -1]);
 
-for (const golden of cases as unknown as Case[]) {
-  const made = (): tl.Layer => tl.models.TransformerLM(golden.vocabSize, golden.options);
-
-  test(`${golden.id}: printed as Trax prints it`, t => {
-    t.is(`${made()}`, golden.text);
-  });
-
-  test(`${golden.id}: the same key gives the same weights`, t => {
-    const model = made();
-    model.init(golden.signature, { rng: golden.initKey });
-    const weights = weightsOf(model);
-    t.deepEqual(weights.map(w => w.shape), golden.weights.map(w => [...w.shape]));
-    weights.forEach((w, i) => {
-      const { sumAbs, sumSquares } = golden.weights[i]!;
-      const [abs, squares] = [w.abs().sum().item(), w.square().sum().item()];
-      t.true(Math.abs(abs - sumAbs) <= 1e-4 * (1 + sumAbs), `weight ${i}: ${abs}, Trax ${sumAbs}`);
-      t.true(Math.abs(squares - sumSquares) <= 1e-4 * (1 + sumSquares), `weight ${i}: ${squares}, Trax ${sumSquares}`);
-    });
-  });
-
-  test(`${golden.id}: the same outputs`, t => {
-    const model = made();
-    model.init(golden.signature, { rng: golden.initKey });
-    const { rtol, atol } = golden.tolerance;
-    golden.steps.forEach(({ key, inputs, outputs }, step) => {
-      const y = model(tl.tensor(inputs.values, inputs.shape, { dtype: 'int32' }), { rng: key });
-      t.deepEqual(y.shape, outputs.shape);
-      const got = y.dataSync() as Float32Array;
-      const wrong = outputs.values.filter((want, i) => !(Math.abs(got[i]! - want) <= 10 * atol + 10 * rtol * Math.abs(want)));
-      t.is(wrong.length, 0, `step ${step}: ${wrong.length} of ${outputs.values.length} differ`);
-    });
-  });
-}
-
-test('TransformerLM: an activation of the caller', t => {
-  t.true(`${tl.models.TransformerLM(11, { nLayers: 1, ffActivation: tl.Tanh })}`.includes('Tanh'));
+test('an activation of the caller', (t) => {
+  for (const model of [
+    tl.models.TransformerLM(11, { nLayers: 1, ffActivation: tl.Tanh }),
+    tl.models.TransformerEncoder(11, { nLayers: 1, ffActivation: tl.Tanh }),
+    tl.models.TransformerDecoder({ nLayers: 1, ffActivation: tl.Tanh }),
+    tl.models.Transformer(11, { nEncoderLayers: 1, nDecoderLayers: 0, ffActivation: tl.Tanh }),
+    tl.models.MLP({ activationFn: tl.Tanh }),
+  ]) {
+    t.regex(`${model}`, /\bTanh\b/);
+    t.notRegex(`${model}`, /\bRelu\b/);
+  }
 });
 
-test('TransformerLM: step by step it predicts what it predicts at once', t => {
-  const model = tl.models.TransformerLM(13, { dModel: 8, dFf: 16, nLayers: 2, nHeads: 2, maxLen: 16, mode: 'eval' });
-  model.init({ shape: [1, 7], dtype: 'int32' }, { rng: tl.random.key(3) });
-  const ids = [4, 1, 12, 7, 7, 2, 9];
-  const atOnce = model(tl.tensor(ids, [1, ids.length])).array() as number[][][];
-  const stepper = model.withMode('predict');
-  // At once, inputs are shifted inside; step by step the caller begins with 0.
-  [0, ...ids.slice(0, -1)].forEach((id, position) => {
-    const [[logits]] = stepper(tl.tensor([id], [1, 1])).array() as [[number[]]];
-    logits.forEach((logit, i) => t.true(Math.abs(logit - atOnce[0]![position]![i]!) < 1e-4, `position ${position}, token ${i}`));
-  });
+test('TransformerLM and TransformerDecoder: step by step they compute what they compute at once', (t) => {
+  const lm = tl.models.TransformerLM(13, { ...sizes, nLayers: 2, mode: 'eval' });
+  const decoder = tl.models.TransformerDecoder({ ...sizes, vocabSize: 13, nLayers: 2, mode: 'eval' });
+  for (const [model, x] of [[lm, shifted(ids)], [decoder, ids]] as const) {
+    model.init(tl.signature(ids), { rng: key });
+    t.true(far(stepwise(model.withMode('predict'), x), model(ids)) < 1e-4, model.name);
+  }
+});
+
+test('TransformerDecoder without a vocabulary takes vectors', (t) => {
+  const decoder = tl.models.TransformerDecoder({ ...sizes, nLayers: 1, mode: 'eval' });
+  const x = tl.random.normal(key, [2, 5, 3]);
+  decoder.init(tl.signature(x), { rng: key });
+  const y = decoder(x);
+  t.deepEqual(y.shape, [2, 5, 8]);
+  // Position 3 of the output rests on position 3 of the input, position 2 does not.
+  const moved = decoder(tl.concat([x.slice([0, 0, 0], [null, 3, null]), x.slice([0, 3, 0], [null, null, null]).neg()], 1)).sub(y).abs().max({ axis: [0, 2] });
+  const [, , before, at] = moved.array() as number[];
+  t.is(before, 0);
+  t.true(at! > 1e-3);
+});
+
+test('TransformerEncoder: vectors of tokens do not depend on the padding behind them', (t) => {
+  const model = tl.models.TransformerEncoder(13, { ...sizes, nLayers: 2, nClasses: 3, mode: 'eval' });
+  model.init(tl.signature(ids), { rng: key });
+  t.deepEqual(model(ids).shape, [2, 3]);
+  const blocks = tl.Serial(model.sublayers.slice(0, -4));
+  const padded = tl.concat([ids, tl.zeros([2, 2], { dtype: 'int32' })], 1);
+  const [short, long] = [ids, padded].map((x) => blocks(x)[0]!);
+  t.true(far(short!, long!.slice([0, 0, 0], [null, 7, null])) < 1e-5);
+});
+
+test('Transformer: step by step it predicts what it predicts at once, and encodes the source once', (t) => {
+  const options = { ...sizes, nEncoderLayers: 2, nDecoderLayers: 2 };
+  const model = tl.models.Transformer(13, { ...options, mode: 'eval' });
+  const source = tl.tensor([[3, 4, 5, 0], [6, 7, 8, 9]]);
+  const [weights] = model.init([source, ids].map((x) => tl.signature(x)), { rng: key });
+  const [atOnce, target] = model([source, ids]) as readonly tl.Tensor[];
+  t.deepEqual(target!.array(), ids.array());
+
+  const predict = tl.models.Transformer(13, { ...options, mode: 'predict' });
+  const leaves = tl.tree.leaves(weights as tl.Tree<tl.Tensor>);
+  const first = ids.slice([0, 0], [null, 1]);
+  const [like] = predict.init([source, first].map((x) => tl.signature(x)), { rng: key });
+  let next = 0;
+  predict.weights = tl.tree.map((w: unknown) => (w instanceof tl.Tensor ? leaves[next++] : w), like as tl.Tree<unknown>);
+  t.is(next, leaves.length);
+  let read = source;
+  const steps = stepwise((x) => {
+    const [y] = predict([read, x]) as readonly tl.Tensor[];
+    read = tl.zerosLike(source);
+    return y!;
+  }, shifted(ids));
+  t.true(far(steps, atOnce!) < 1e-4);
+});
+
+test('MLP: widths, the last activation, inputs of any rank', (t) => {
+  const x = tl.ones([2, 3, 4]);
+  const shape = (options: tl.models.MLPOptions): number[] => {
+    const model = tl.models.MLP(options);
+    model.init(tl.signature(x), { rng: key });
+    return model(x).shape;
+  };
+  t.deepEqual(shape({}), [2, 64]);
+  t.deepEqual(shape({ layerWidths: [5], flatten: false }), [2, 3, 5]);
+  t.is(`${tl.models.MLP({ layerWidths: [5], outActivation: true, flatten: false })}`, 'Serial[\n  Dense_5\n  Serial[\n    Relu\n  ]\n]');
 });

@@ -10,17 +10,26 @@ import {
   Chunk,
   Dense,
   Dropout,
+  Embedding,
   FixedBasePositionalEncoding,
   InfinitePositionalEncoding,
   LayerNorm,
   PositionalEncoding,
+  Relu,
+  Residual,
+  SelfAttention,
   Serial,
   SinCosPositionalEncoding,
+  SRU,
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer.js';
+import { namedOptions } from '../rest.js';
 import { type LayerFactory, type LayerNest } from '../types.js';
 
-/** How positions are told apart: by a trainable table (`null`), one of the encodings of `positionEncodings`, or not at all. */
+/**
+ * How positions are told apart: by a trainable table (`null` or `''`), by an encoding of the module `positionEncodings`, or not at all
+ * (`'no'`).
+ */
 export type PositionType = 'sin-cos' | 'fixed-base' | 'infinite' | 'infinite-affine' | 'axial' | 'no' | '' | null;
 
 /** Options of models that encode positions. */
@@ -29,7 +38,7 @@ export interface PositionOptions {
   readonly maxLen?: number;
   /** How positions are told apart. @defaultValue `null` */
   readonly posType?: PositionType;
-  /** Size of the grid, for `'axial'`. @defaultValue `[]` */
+  /** Size of the grid, for `'axial'`. @defaultValue `null` */
   readonly posAxialShape?: readonly number[] | null;
   /** Features that each axis of the grid gives, for `'axial'`; they add up to the depth. @defaultValue `null` */
   readonly posDAxialEmbs?: readonly number[] | null;
@@ -37,6 +46,40 @@ export interface PositionOptions {
   readonly posStartFromZeroProb?: number;
   /** Random starts lie below this position, for a table. @defaultValue `0` */
   readonly posMaxOffsetToAdd?: number;
+}
+
+/** What {@link PositionOptions} are if left out. */
+export const positionDefaults: Required<PositionOptions> = {
+  maxLen: 2048,
+  posType: null,
+  posAxialShape: null,
+  posDAxialEmbs: null,
+  posStartFromZeroProb: 1,
+  posMaxOffsetToAdd: 0,
+};
+
+/** Options with those that are left out filled in. Refuses what a model does not have, as its layers do. */
+export function filledIn<T extends object>(model: string, defaults: T, options: Partial<T>): T {
+  const given = Object.entries(namedOptions(model, options) ?? {}).filter(([, value]) => value !== undefined);
+  const unknown = given.find(([name]) => !Object.hasOwn(defaults, name))?.[0];
+  if (unknown !== undefined) {
+    const names = Object.keys(defaults).map((name) => `\`${name}\``);
+    throw new TypeError(`${model}: unknown option \`${unknown}\`: it takes ${names.join(', ')}`);
+  }
+  return { ...defaults, ...Object.fromEntries(given) };
+}
+
+/** Refuses what is no whole number of at least 0. */
+export function whole(model: string, option: string, count: number): number {
+  if (!Number.isSafeInteger(count) || count < 0) {
+    throw new RangeError(`${model}: \`${option}\` must be a whole number of at least 0, got ${JSON.stringify(count)}`);
+  }
+  return count;
+}
+
+/** As many of what `make` gives as asked for. */
+export function several<T>(model: string, option: string, count: number, make: (index: number) => T): T[] {
+  return Array.from({ length: whole(model, option, count) }, (_, index) => make(index));
 }
 
 /** What attention is made with in `applyAttention`. */
@@ -47,9 +90,9 @@ export interface AttentionOptions {
   readonly dQk: number;
   /** Depth of values in each head. */
   readonly dV: number;
-  /** Whether a position sees those before it only. */
-  readonly causal: boolean;
-  /** Whether a mask comes as a second input. */
+  /** Whether a position sees those before it only; left out for attention to other vectors. */
+  readonly causal?: boolean;
+  /** Whether a mask comes as the last input. */
   readonly masked: boolean;
   /** Probability of dropping an attention weight. */
   readonly attentionDropout: number;
@@ -66,15 +109,15 @@ export type PlainAttentionOptions = Pick<AttentionOptions, 'nHeads' | 'mode'> & 
 };
 
 /**
- * Makes an attention layer: of its options, as `SelfAttention`; or, if it takes two arguments, of the depth of the model and
+ * Makes an attention layer: of its options, as `SelfAttention`; or, if it has two parameters, of the depth of the model and
  * fewer options, as `CausalAttention`.
  */
 export type AttentionType = ((options: AttentionOptions) => Layer) | ((dModel: number, options: PlainAttentionOptions) => Layer);
 
 /** The layer that adds positions. */
-export function positionalEncoder(mode: Mode, dropout: number, options: PositionOptions): Layer {
-  const { maxLen = 2048, posType = null, posAxialShape = [], posDAxialEmbs = null } = options;
-  const { posStartFromZeroProb: startFromZeroProb = 1, posMaxOffsetToAdd: maxOffsetToAdd = 0 } = options;
+export function positionalEncoder(model: string, mode: Mode, dropout: number, options: Required<PositionOptions>): Layer {
+  const { maxLen, posType, posAxialShape, posDAxialEmbs } = options;
+  const { posStartFromZeroProb: startFromZeroProb, posMaxOffsetToAdd: maxOffsetToAdd } = options;
   const encoder = (): Layer => {
     switch (posType) {
       case null:
@@ -90,14 +133,23 @@ export function positionalEncoder(mode: Mode, dropout: number, options: Position
         return InfinitePositionalEncoding({ mode });
       case 'no':
         return Serial();
-      default: {
+      case 'axial': {
         const shape = posAxialShape ?? [];
         const dropoutBroadcastDims = shape.map((_, axis) => axis + 1);
         return AxialPositionalEncoding({ shape, dEmbs: posDAxialEmbs ?? [], dropoutBroadcastDims, dropout, mode });
       }
+      default: {
+        const types = "null, 'sin-cos', 'fixed-base', 'infinite', 'infinite-affine', 'axial' or 'no'";
+        throw new RangeError(`${model}: \`posType\` must be ${types}, got ${JSON.stringify(posType satisfies never)}`);
+      }
     }
   };
   return AssertFunction('...d->...d', encoder());
+}
+
+/** What turns tokens into vectors: an embedding and dropout. */
+export function embedder(vocabSize: number, dModel: number, dropout: number, mode: Mode): Layer[] {
+  return [Embedding(vocabSize, dModel), Dropout({ rate: dropout, sharedAxes: [-2], mode })];
 }
 
 /** An attention layer of a type, in chunks of `chunkSize` positions if that is above 0. */
@@ -107,30 +159,60 @@ export function applyAttention(type: AttentionType, dModel: number, chunkSize: n
     type.length < 2
       ? (type as (options: AttentionOptions) => Layer)(options)
       : (type as (dModel: number, options: PlainAttentionOptions) => Layer)(dModel, { nHeads, dropout, mode });
-  return Chunk(attention, chunkSize);
+  return Chunk(attention, whole('attention', 'attentionChunkSize', chunkSize));
 }
 
-/** Options of `feedForward`. */
+/** Causal self-attention that remembers so many positions in predict mode; by itself it remembers what chunks can see, and needs chunks. */
+export function remembering(positions: number): (options: AttentionOptions) => Layer {
+  return (options) => SelfAttention({ ...options, predictMemLen: positions, predictDropLen: 1 });
+}
+
+/** Options of the feed-forward part of a block. */
 export interface FeedForwardOptions {
-  /** Depth inside. */
-  readonly dFf: number;
-  /** Probability of dropping an output. */
-  readonly dropout: number;
-  /** Probability of dropping what goes into the activation; `null`: as for outputs. */
+  /** Depth inside the feed-forward part of a block. @defaultValue `2048` */
+  readonly dFf?: number;
+  /** Probability of dropping an activation, in training. @defaultValue `0.1` */
+  readonly dropout?: number;
+  /** Makes the activation of the feed-forward part. @defaultValue `Relu`; `FastGelu` in `ReformerLM` and its like */
+  readonly ffActivation?: LayerFactory;
+  /** Probability of dropping what goes into that activation; `null`: as `dropout`. @defaultValue `null` */
   readonly ffDropout?: number | null;
-  /** Makes the activation. */
-  readonly ffActivation: LayerFactory;
-  /** Computes this many positions at once, to save memory; 0: all. */
-  readonly ffChunkSize: number;
-  /** How the layers behave. */
-  readonly mode: Mode;
+  /**
+   * Adds to the feed-forward part what this many `SRU` layers make of its input; a pair tells their units too, which are 32 otherwise.
+   * @defaultValue `0`
+   */
+  readonly ffUseSru?: number | readonly [layers: number, units: number];
+  /** Computes this many positions of the feed-forward part at once, to save memory; 0: all. @defaultValue `0` */
+  readonly ffChunkSize?: number;
+  /** Whether the layer normalization of blocks moves the mean to 0. @defaultValue `true` */
+  readonly centerLayernorm?: boolean;
+  /** Whether the dense layers of the feed-forward part have bfloat16 weights. @defaultValue `false` */
+  readonly useBfloat16?: boolean;
+  /** How the layers behave. @defaultValue `'train'` */
+  readonly mode?: Mode;
 }
 
-/** A block of two dense layers, with layer normalization at its start. */
-export function feedForward(dModel: number, options: FeedForwardOptions): LayerNest {
-  const { dFf, dropout, ffActivation, ffChunkSize, mode } = options;
+/** What {@link FeedForwardOptions} are if left out. */
+export const feedForwardDefaults: Required<FeedForwardOptions> = {
+  dFf: 2048,
+  dropout: 0.1,
+  ffActivation: Relu,
+  ffDropout: null,
+  ffUseSru: 0,
+  ffChunkSize: 0,
+  centerLayernorm: true,
+  useBfloat16: false,
+  mode: 'train',
+};
+
+/** Layer normalization, two dense layers with an activation between them, dropout; beside it recurrent layers, where asked for. */
+export function feedForward(dModel: number, options: Required<FeedForwardOptions>): LayerNest {
+  const { dFf, dropout, ffActivation, ffDropout, ffUseSru, ffChunkSize, centerLayernorm: center, useBfloat16, mode } = options;
   const drop = (rate: number): Layer => Dropout({ rate, sharedAxes: [-2], mode });
-  const inner = [Dense(dFf), drop(options.ffDropout ?? dropout), ffActivation(), Dense(dModel)];
-  const block = [LayerNorm(), ...inner, drop(dropout)];
-  return ffChunkSize > 0 ? BatchLeadingAxes(Chunk(Serial(block), ffChunkSize)) : block;
+  const dense = (units: number): Layer => Dense(units, { useBfloat16 });
+  const block = [LayerNorm({ center }), dense(dFf), drop(ffDropout ?? dropout), ffActivation(), dense(dModel), drop(dropout)];
+  const chunked = whole('feedForward', 'ffChunkSize', ffChunkSize) === 0 ? block : BatchLeadingAxes(Chunk(Serial(block), ffChunkSize));
+  const [layers, units] = typeof ffUseSru === 'object' ? ffUseSru : [ffUseSru, 32];
+  const recurrent = several('feedForward', 'ffUseSru', layers, () => SRU(units, { mode }));
+  return layers === 0 ? chunked : Residual(LayerNorm({ center }), Dense(units), recurrent, Dense(dModel), { shortcut: chunked });
 }

@@ -3,6 +3,32 @@
  *
  * @module
  */
-export { type AttentionOptions, type AttentionType, type PlainAttentionOptions, type PositionOptions, type PositionType } from './blocks.js';
-export { ReformerLM, type ReformerLMOptions, ReformerShortenLM, type ReformerShortenLMOptions } from './reformer.js';
-export { TransformerLM, type TransformerLMOptions } from './transformer.js';
+export {
+  type AttentionOptions,
+  type AttentionType,
+  type FeedForwardOptions,
+  type PlainAttentionOptions,
+  type PositionOptions,
+  type PositionType,
+} from './blocks.js';
+export * as reformer from './reformer.js';
+export {
+  Reformer,
+  ReformerLM,
+  type ReformerLMOptions,
+  type ReformerOptions,
+  ReformerShortenLM,
+  type ReformerShortenLMOptions,
+} from './reformer.js';
+export {
+  Transformer,
+  type TransformerCommonOptions,
+  TransformerDecoder,
+  type TransformerDecoderOptions,
+  TransformerEncoder,
+  type TransformerEncoderOptions,
+  TransformerLM,
+  type TransformerLMOptions,
+  type TransformerOptions,
+} from './transformer.js';
+export { MLP, type MLPOptions } from './mlp.js';

@@ -4,163 +4,132 @@
  * @module
  */
 import {
-  AssertFunction,
-  CausalConv,
-  Concatenate,
+  AssertShape,
+  Branch,
+  Cache,
   Dense,
-  Dropout,
   Dup,
-  Embedding,
-  FastGelu,
+  EncDecAttention,
   Fn,
   LayerNorm,
-  Relu,
-  ReversibleHalfResidual,
+  PaddingMask,
   ReversibleSerial,
-  ReversibleSwap,
   Select,
   SelfAttention,
   Serial,
   ShiftRight,
-  SRU,
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer.js';
 import { type Tensor } from '../tensor.js';
-import { type LayerFactory, type LayerNest } from '../types.js';
-import { applyAttention, type AttentionType, feedForward, positionalEncoder, type PositionOptions } from './blocks.js';
+import {
+  type AttentionType,
+  embedder,
+  feedForwardDefaults,
+  type FeedForwardOptions,
+  filledIn,
+  positionalEncoder,
+  positionDefaults,
+  type PositionOptions,
+  several,
+} from './blocks.js';
+import { EncoderBlock, EncoderDecoderBlock } from './reformerBlocks.js';
 
-/** Options of {@link ReformerLM}. */
-export interface ReformerLMOptions extends PositionOptions {
-  /** Depth of each half of the activations between blocks. @defaultValue `512` */
+export {
+  DecoderBlock,
+  type DecoderBlockOptions,
+  EncoderBlock,
+  type EncoderBlockOptions,
+  EncoderDecoderBlock,
+  type EncoderDecoderBlockOptions,
+} from './reformerBlocks.js';
+export { ReformerLM, type ReformerLMOptions, ReformerShortenLM, type ReformerShortenLMOptions } from './reformerLM.js';
+
+/** Options of {@link Reformer}. */
+export interface ReformerOptions extends PositionOptions, FeedForwardOptions {
+  /** Number of different tokens of the target; `null`: those of the source, with the same embedding. @defaultValue `null` */
+  readonly outputVocabSize?: number | null;
+  /** Depth of each part of the activations between blocks. @defaultValue `512` */
   readonly dModel?: number;
-  /** Depth inside the feed-forward part of a block. @defaultValue `2048` */
-  readonly dFf?: number;
-  /** Depth of queries and keys in each head. @defaultValue `64` */
-  readonly dAttentionKey?: number;
-  /** Depth of values in each head. @defaultValue `64` */
-  readonly dAttentionValue?: number;
+  /** Number of encoder blocks. @defaultValue `6` */
+  readonly nEncoderLayers?: number;
   /** Number of decoder blocks. @defaultValue `6` */
-  readonly nLayers?: number;
-  /** Number of attention heads. @defaultValue `8` */
+  readonly nDecoderLayers?: number;
+  /** Number of attention heads, each `dModel / nHeads` deep. @defaultValue `8` */
   readonly nHeads?: number;
-  /** Probability of dropping an activation, in training. @defaultValue `0.1` */
-  readonly dropout?: number;
-  /** Makes the attention of a block, such as `SelfAttention` or `CausalAttention`; several take turns. @defaultValue `SelfAttention` */
-  readonly attentionType?: AttentionType | readonly AttentionType[];
-  /** Makes the activation of the feed-forward part. @defaultValue `FastGelu` */
-  readonly ffActivation?: LayerFactory;
-  /** Computes this many positions of the feed-forward part at once, to save memory; 0: all. @defaultValue `0` */
-  readonly ffChunkSize?: number;
-  /** Computes attention in chunks of this many positions, which do not see each other; 0: no chunks. @defaultValue `0` */
-  readonly attentionChunkSize?: number;
-  /** `'predict'` computes one position after another, and keeps what is past in its state. @defaultValue `'train'` */
-  readonly mode?: Mode;
+  /** Makes the attention of the encoder, which takes a mask. @defaultValue `SelfAttention` */
+  readonly encoderAttentionType?: AttentionType;
+  /** Makes the attention of the decoder to the encoder's vectors, such as `AttentionQKV`. @defaultValue `EncDecAttention` */
+  readonly encoderDecoderAttentionType?: AttentionType;
 }
 
-/** Reversible decoder blocks: attention, then feed-forward, each into the half that the other reads. */
-function decoderBlocks(options: ReformerLMOptions): LayerNest[] {
-  const { dModel = 512, dFf = 2048, dAttentionKey = 64, dAttentionValue = 64, nLayers = 6, nHeads = 8 } = options;
-  const { dropout = 0.1, ffActivation = FastGelu, ffChunkSize = 0, attentionChunkSize = 0, mode = 'train' } = options;
-  const types = ([] as AttentionType[]).concat(options.attentionType ?? SelfAttention);
-  if (types.length === 0 || nLayers % types.length !== 0) {
-    throw new RangeError(`nLayers must be a multiple of the ${types.length} attention types, got ${nLayers}`);
-  }
-  const attention = (type: AttentionType): Layer =>
-    applyAttention(type, dModel, attentionChunkSize, {
-      nHeads,
-      dQk: dAttentionKey,
-      dV: dAttentionValue,
-      causal: true,
-      masked: false,
-      attentionDropout: dropout,
-      outputDropout: dropout,
-      mode,
-    });
-  return Array.from({ length: nLayers }, (_, i) => [
-    ReversibleHalfResidual(LayerNorm(), {
-      attentionLayer: attention(types[i % types.length]!),
-      name: 'ReversibleHalfResidualDecoderAttn',
-    }),
-    ReversibleSwap(),
-    ReversibleHalfResidual(feedForward(dModel, { dFf, dropout, ffActivation, ffChunkSize, mode }), {
-      name: 'ReversibleHalfResidualDecoderFF',
-    }),
-    ReversibleSwap(),
-  ]);
-}
+const defaults: Required<ReformerOptions> = {
+  ...positionDefaults,
+  ...feedForwardDefaults,
+  outputVocabSize: null,
+  dModel: 512,
+  nEncoderLayers: 6,
+  nDecoderLayers: 6,
+  nHeads: 8,
+  encoderAttentionType: SelfAttention,
+  encoderDecoderAttentionType: EncDecAttention,
+};
+
+/** The mean of two tensors. */
+const xyAvg = (): Layer => Fn('XYAvg', (x: Tensor, y: Tensor) => x.add(y).div(2));
 
 /**
- * A language model of reversible blocks: from each sequence of tokens, the logits of every token given those before it.
+ * An encoder and a decoder of reversible blocks, with exact attention: from a source and a target, the logits of every token of the target
+ * given the source and the tokens before it.
  *
- * Input `int32[batch, length]`, ids below `vocabSize`, 0 for padding; output `float32[batch, length, vocabSize]`. The input is shifted to
- * the right inside, so position `t` of the output rests on positions before `t` only.
+ * Inputs `(source, target)`, `int32[batch, source length]` and `int32[batch, length]`, 0 for padding; outputs `float32[batch, length, vocabulary]` and
+ * the target, for a loss. The target is shifted to the right inside. An encoder of `EncoderBlock`s makes vectors of the source, a decoder of
+ * `EncoderDecoderBlock`s reads them; each begins with its vectors twice and ends with the mean of the two.
+ * Memory: activations of one block and what its attention keeps, whatever `nEncoderLayers` and `nDecoderLayers`.
+ * Mode: dropout only in `'train'`; in `'predict'` the source is encoded once, by the first call, and the target comes one position at a time.
+ * Such a model is made with that mode, not by `withMode`, as its encoder is not the same layer.
+ * As in Trax, `EncDecAttention` adds up all positions of the source that are no padding, unweighed; `AttentionQKV` weighs them.
+ * Source: Kitaev et al. 2020, arXiv:2001.04451.
  *
- * @param vocabSize - Number of different tokens.
+ * @param inputVocabSize - Number of different tokens of the source.
  * @param options - See the options type.
  */
-export function ReformerLM(vocabSize: number, options: ReformerLMOptions = {}): Layer {
-  const { dModel = 512, dropout = 0.1, mode = 'train' } = options;
-  const drop = (): Layer => Dropout({ rate: dropout, sharedAxes: [-2], mode });
-  return Serial(
-    ShiftRight({ mode }),
-    Embedding(vocabSize, dModel),
-    drop(),
-    positionalEncoder(mode, dropout, options),
+export function Reformer(inputVocabSize: number, options: ReformerOptions = {}): Layer {
+  const all = filledIn('Reformer', defaults, options);
+  const { outputVocabSize, dModel, nEncoderLayers, nDecoderLayers, nHeads, maxLen, dropout, mode } = all;
+  const { encoderAttentionType, encoderDecoderAttentionType } = all;
+  const { dFf, ffActivation, ffDropout, ffUseSru, ffChunkSize, centerLayernorm, useBfloat16 } = all;
+  const block = { dFf, dropout, ffActivation, ffDropout, ffUseSru, ffChunkSize, centerLayernorm, useBfloat16, mode, nHeads };
+  const encoderMode = mode === 'predict' ? 'eval' : mode;
+
+  const inEmbedder = embedder(inputVocabSize, dModel, dropout, encoderMode);
+  const outEmbedder = outputVocabSize === null ? inEmbedder : embedder(outputVocabSize, dModel, dropout, mode);
+  const positioned = (embedder: Layer[], mode: Mode): Layer =>
+    Serial(AssertShape('...'), embedder, positionalEncoder('Reformer', mode, dropout, all), AssertShape('...d'));
+
+  const encoder = Serial(
+    positioned(inEmbedder, encoderMode),
     Dup(),
-    ReversibleSerial(decoderBlocks(options)),
-    Concatenate(),
+    ReversibleSerial(several('Reformer', 'nEncoderLayers', nEncoderLayers, () =>
+      EncoderBlock(dModel, { ...block, attentionType: encoderAttentionType }),
+    )),
+    xyAvg(),
     LayerNorm(),
-    drop(),
-    AssertFunction('...a->...b', Dense(vocabSize)),
   );
-}
-
-/** Options of {@link ReformerShortenLM}. */
-export interface ReformerShortenLMOptions extends Omit<ReformerLMOptions, 'mode'> {
-  /** How many positions become one; it divides the length. @defaultValue `1` */
-  readonly shortenFactor?: number;
-  /** Depth of the embedding, and of what the logits come from. @defaultValue `256` */
-  readonly dEmbedding?: number;
-  /** Positions cannot be computed one after another, as several of them are one. @defaultValue `'train'` */
-  readonly mode?: Exclude<Mode, 'predict'>;
-}
-
-/**
- * A language model whose reversible blocks see a shorter sequence: groups of `shortenFactor` positions are joined before them and
- * taken apart after them, when a convolution and a recurrent layer see to what is within a group.
- *
- * Input `int32[batch, length]`, ids below `vocabSize`, 0 for padding; output `float32[batch, length, vocabSize]`. The input is shifted to
- * the right inside, so position `t` of the output rests on positions before `t` only.
- *
- * @param vocabSize - Number of different tokens.
- * @param options - See the options type.
- */
-export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMOptions = {}): Layer {
-  const { shortenFactor = 1, dEmbedding = 256, dModel = 512, dropout = 0.1, mode = 'train' } = options;
-  const drop = (): Layer => Dropout({ rate: dropout, sharedAxes: [-2], mode });
-  const grouped = (x: Tensor): Tensor => x.reshape([x.shape[0]!, x.shape[1]! / shortenFactor, shortenFactor * x.shape[2]!]);
-  const apart = (x: Tensor): Tensor => x.reshape([x.shape[0]!, x.shape[1]! * shortenFactor, x.shape[2]! / shortenFactor]);
+  const removeAxes = Fn('RemoveAxes12', (mask: Tensor) => mask.squeeze([1, 2]));
   return Serial(
+    Select([0, 1, 1]),
+    Branch([], [PaddingMask(), removeAxes]),
+    mode === 'predict' ? Cache(encoder) : encoder,
+    Select([2, 0, 1]),
     ShiftRight({ mode }),
-    Embedding(vocabSize, dEmbedding),
-    drop(),
-    positionalEncoder(mode, dropout, options),
+    positioned(outEmbedder, mode),
     Dup(),
-    // A group must not see its own positions: shifted by one in all, its last would.
-    shortenFactor > 1 ? ShiftRight({ nPositions: shortenFactor - 1 }) : [],
-    Fn('Shorten', grouped),
-    Dense(dModel),
-    Dup(),
-    ReversibleSerial(decoderBlocks(options)),
-    Select([0], { nIn: 2 }),
+    ReversibleSerial(several('Reformer', 'nDecoderLayers', nDecoderLayers, () =>
+      EncoderDecoderBlock(dModel, { ...block, attentionType: encoderDecoderAttentionType, maxLen }),
+    )),
+    xyAvg(),
     LayerNorm(),
-    drop(),
-    Dense(shortenFactor * dEmbedding),
-    Fn('ProlongBack', apart),
-    Concatenate(),
-    CausalConv(dEmbedding),
-    Relu(),
-    SRU(dEmbedding),
-    Dense(vocabSize),
+    Select([0], { nIn: 3 }),
+    Dense(outputVocabSize ?? inputVocabSize),
   );
 }

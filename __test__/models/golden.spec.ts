@@ -1,0 +1,47 @@
+/** Every model beside Trax's own: printed form, arities, initial weights and state, outputs, gradients, states, in every mode. */
+import { join } from 'node:path';
+import test from 'ava';
+import * as tl from '../../src/index.js';
+import { checkCase, Different, readCases } from '../support/golden.js';
+import { root } from '../support/process.js';
+
+const module = readCases(join(root, '__test__', 'models', 'golden'), 'models');
+
+/** The model that a case is about. */
+const modelOf = (it: (typeof module.cases)[number]): string => (it.expr as { fn: string }).fn.replace('models.', '');
+
+/** Models of which nothing is there yet. */
+const awaited: ReadonlySet<string> = new Set(['ConfigurableTransformer', 'ConfigurableTransformerLM']);
+
+const cases = module.cases.filter((it) => !awaited.has(modelOf(it)));
+
+for (const it of cases) {
+  test(it.id, (t) => {
+    t.notThrows(() => checkCase(module, it));
+  });
+}
+
+test('every model has a case', (t) => {
+  const tested = new Set(cases.map(modelOf));
+  t.deepEqual([...awaited].filter((name) => name in tl.models), []);
+  const models = Object.entries(tl.models).filter(([name, value]) => typeof value === 'function' && name !== 'ReformerShortenLM');
+  t.deepEqual(models.map(([name]) => name).filter((name) => !tested.has(name)), []);
+});
+
+/** Sums that are one percent off. */
+const more = (sums: readonly { sumAbs: number }[]): never => sums.map((s) => ({ ...s, sumAbs: 1.01 * s.sumAbs })) as never;
+
+test('planted faults are found', (t) => {
+  const it = cases.find(({ id }) => id === 'ReformerLM-1')!;
+  const step = it.steps[0]!;
+  const faults = [
+    { text: it.text.replace('LayerNorm', 'RMSNorm') },
+    { init: { ...it.init, weightsChecksums: more(it.init.weightsChecksums) } },
+    { steps: [{ ...step, stateChecksums: more(step.stateChecksums) }] },
+    { steps: [{ ...step, grad: { ...step.grad!, weightsChecksums: more(step.grad!.weightsChecksums) } }] },
+    { steps: [{ ...step, key: [1, 2] as [number, number] }] },
+  ];
+  for (const fault of faults) {
+    t.throws(() => checkCase(module, { ...it, ...fault }), { instanceOf: Different }, JSON.stringify(fault).slice(0, 80));
+  }
+});
