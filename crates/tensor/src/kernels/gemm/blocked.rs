@@ -6,14 +6,17 @@
 use super::{
     element::{Pointer, Right, Start},
     micro::{Block, Kernels, Micro, WIDEST},
-    pack::{copy_sliver, each, pack},
+    pack::{copy_sliver, each, pack, Ahead},
 };
 use std::{cell::Cell, mem::MaybeUninit};
 
-/// The longest piece of the inner axis: a sliver of either operand then fits the first-level cache.
-const INNER: usize = 256;
-/// Columns worked on at a time: so many slivers of the right operand stay in the second-level cache.
+/// The longest piece of the inner axis: a sliver of the left operand then fits the first-level cache, and the result is read and
+/// written seldom.
+const INNER: usize = 512;
+/// Columns that are packed at a time and then worked on: so many slivers of the right operand stay in the second-level cache.
 const COLS: usize = 512;
+/// Columns worked on at a time where they are packed already: the more, the fewer copies of rows of the left operand.
+const PACKED_COLS: usize = 1024;
 /// Rows of the left operand copied at a time: whole cache lines where columns lie side by side.
 const ROWS: usize = 48;
 /// Columns from which copying rows of the left operand pays.
@@ -73,8 +76,9 @@ pub(super) unsafe fn tile(
 ) {
     let mut scratch = SCRATCH.take();
     let pieces = pieces(inner);
-    for col in (0..n).step_by(COLS) {
-        let cols = COLS.min(n - col);
+    let most = if matches!(b, Right::Packed(..)) { PACKED_COLS } else { COLS };
+    for col in (0..n).step_by(most) {
+        let cols = most.min(n - col);
         for piece in 0..pieces {
             let (from, to) = (cut(inner, pieces, piece), cut(inner, pieces, piece + 1));
             let size = [m, cols, to - from];
@@ -103,23 +107,32 @@ pub(super) unsafe fn tile(
                         Columns { at: scratch.as_ptr(), rows: None }
                     }
                 };
-                rows(kernels, size, out, a.moved(0, from), columns, factor, start);
+                let (row, inner) = match piece + 1 < pieces {
+                    true => (0, to),
+                    false if col + cols < n => (0, 0),
+                    // What comes after the tile is often the next one.
+                    false => (m, 0),
+                };
+                let after = a.at.wrapping_offset(row as isize * a.rows + inner as isize * a.cols);
+                rows(kernels, size, out, a.moved(0, from), columns, after, factor, start);
             }
         }
     }
     SCRATCH.set(scratch);
 }
 
-/// All rows against some columns and one piece of the inner axis.
+/// All rows against some columns and one piece of the inner axis. After them, the left operand is read from `after` on.
 ///
 /// # Safety
 /// As [`tile`].
+#[allow(clippy::too_many_arguments)]
 unsafe fn rows(
     kernels: &Kernels,
     [m, cols, inner]: [usize; 3],
     out: Pointer<*mut f32>,
     a: Pointer<*const f32>,
     columns: Columns,
+    after: *const f32,
     factor: f32,
     start: Start<f32>,
 ) {
@@ -144,35 +157,46 @@ unsafe fn rows(
         for sliver in 0..slivers {
             let (first, last) = (rows * sliver / slivers, rows * (sliver + 1) / slivers);
             let count = last - first;
+            let mut ahead = Ahead::default();
             // SAFETY: rows of the operand, in bounds by the caller's promise; the copy has room for each.
             let a = unsafe {
-                let a = a.moved(row + first, 0);
+                let near = a.moved(row + first, 0);
                 if cols < COPY_ROWS || a.cols == 1 && a.rows <= NEAR_ROWS {
-                    a
+                    near
                 } else if a.rows == 1 {
                     if sliver == 0 {
                         let mut to = copied.as_mut_ptr().cast::<f32>();
                         for s in 0..slivers {
                             let (first, last) = (rows * s / slivers, rows * (s + 1) / slivers);
-                            copy_sliver(a.moved(first, 0), inner, last - first, to);
+                            copy_sliver(near.moved(first, 0), inner, last - first, to);
                             to = to.add((last - first) * inner);
                         }
                     }
+                    let next = if row + rows < m { a.at.wrapping_add(row + rows) } else { after };
+                    let (from, to) = (inner * sliver / slivers, inner * (sliver + 1) / slivers);
+                    ahead = Ahead::new(next.wrapping_offset(from as isize * a.cols), a.cols, [to - from, ROWS]);
                     Pointer::new(copied.as_ptr().cast::<f32>().add(first * inner), 1, count)
                 } else {
                     for i in 0..count {
                         let to = copied.as_mut_ptr().cast::<f32>().add(i * LENGTH);
                         if a.cols == 1 {
-                            std::ptr::copy_nonoverlapping(a.moved(i, 0).at, to, inner);
+                            std::ptr::copy_nonoverlapping(near.moved(i, 0).at, to, inner);
                         } else {
-                            (0..inner).for_each(|l| *to.add(l) = *a.moved(i, l).at);
+                            (0..inner).for_each(|l| *to.add(l) = *near.moved(i, l).at);
                         }
+                    }
+                    if a.cols == 1 {
+                        let next = row + last;
+                        let next = if next < m { a.at.wrapping_offset(next as isize * a.rows) } else { after };
+                        ahead = Ahead::new(next, a.rows, [count, inner]);
                     }
                     Pointer::new(copied.as_ptr().cast::<f32>(), LENGTH, 1)
                 }
             };
+            let share = ahead.lines().div_ceil(cols.div_ceil(kernels.width()));
             let mut col = 0;
             while col < cols {
+                ahead.fetch(share);
                 let (vectors, b, b_inner) = match columns.rows {
                     None => {
                         let vectors = (cols - col).div_ceil(kernels.lanes).min(2);
@@ -321,6 +345,8 @@ mod tests {
             [49, 97, 64],
             [60, 100, 17],
             [97, 200, 530],
+            [13, 1100, 40],
+            [50, 1060, 1030],
         ];
         for [m, n, k] in sizes {
             let (a, b, row) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));

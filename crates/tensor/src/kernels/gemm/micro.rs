@@ -154,6 +154,23 @@ kernels!(avx512, "avx512f,avx2,fma", 16, 12, 6, [1 2 3 4 5 6 7 8 9 10 11 12],
 kernels!(avx2, "avx2,fma", 8, 6, 3, [1 2 3 4 5 6],
     _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_mul_ps);
 
+/// Asks for a cache line, to the first-level cache or to the second; any address will do.
+#[inline(always)]
+pub(super) fn prefetch<const FIRST: bool>(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every processor of this kind knows it, and it has no effect but in the caches.
+    unsafe {
+        use std::arch::x86_64::*;
+        if FIRST {
+            _mm_prefetch::<_MM_HINT_T0>(at.cast());
+        } else {
+            _mm_prefetch::<_MM_HINT_T1>(at.cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Writes the transpose of an 8 × 8 block: `to[i * to_rows + j] = from[j * from_rows + i]`.
 ///
 /// # Safety

@@ -127,10 +127,14 @@ pub(crate) struct Batched<'a, T> {
 
 /// Multiplications below which a piece of work is not worth handing to another thread.
 const PIECE: usize = 1 << 20;
+/// The most columns of a piece.
+const COLS: usize = 1024;
 /// Elements of a right operand that are packed at a time.
 const SLAB: usize = 1 << 22;
-/// At most so many pieces: enough to balance, few enough that packing is not repeated for nothing.
-const PIECES: usize = 32;
+/// At most so many pieces, unless each is still a [`LARGE`] one: enough to balance, few enough that rows are not copied for few columns.
+const PIECES: usize = 16;
+/// Multiplications of a piece from which there may be more than [`PIECES`].
+const LARGE: usize = 1 << 28;
 
 /// The start of an output that several threads write, each its own part.
 pub(crate) struct Out<T>(*mut T);
@@ -209,7 +213,7 @@ impl<T: Multiply> Batched<'_, T> {
         let mut out: Vec<T> = Vec::with_capacity(len);
         let at = Out::new(&mut out);
         let work = m.saturating_mul(n).saturating_mul(k).saturating_mul(terms);
-        let (rows, cols) = tile_size(m, n, (work.saturating_mul(items) / PIECE).clamp(1, PIECES).div_ceil(items));
+        let (rows, cols) = tile_size(m, n, pieces(work.saturating_mul(items)).div_ceil(items));
         // One right operand for several tiles of rows is packed once for all of them, so many columns at a time.
         let shared = items * terms == 1 && rows < m;
         let slab = if shared { (SLAB / k).max(1).next_multiple_of(cols) } else { n };
@@ -295,16 +299,21 @@ fn offsets(axes: &[[usize; 3]], mut index: usize) -> (usize, usize) {
     (a, b)
 }
 
-/// Tile rows and columns for about `pieces` tiles: columns that stay in the second-level cache, then as many rows as it takes.
+/// How many pieces so many multiplications are cut into.
+fn pieces(work: usize) -> usize {
+    (work / PIECE).clamp(1, PIECES).max((work / LARGE).min(4 * PIECES))
+}
+
+/// Tile rows and columns for about `pieces` tiles of the same size: the more columns, the fewer copies of rows, and few rows still
+/// use what they read of the right operand several times.
 fn tile_size(m: usize, n: usize, pieces: usize) -> (usize, usize) {
-    let mut rows = m;
-    let mut cols =
-        if pieces > 1 { n.div_ceil(n.div_ceil(512)).next_multiple_of(32).min(n.next_multiple_of(32)) } else { n };
+    let whole = |cols: usize| cols.next_multiple_of(32).min(n.next_multiple_of(32));
+    let (mut rows, mut cols) = (m, if pieces > 1 { whole(n.div_ceil(n.div_ceil(COLS))) } else { n });
     while m.div_ceil(rows) * n.div_ceil(cols) < pieces {
-        if rows >= 96 {
-            rows = rows.div_ceil(2).next_multiple_of(24);
+        if rows >= 48 {
+            rows = rows.div_ceil(2);
         } else if cols >= 64 {
-            cols = cols.div_ceil(2).next_multiple_of(32);
+            cols = whole(cols.div_ceil(2));
         } else {
             break;
         }

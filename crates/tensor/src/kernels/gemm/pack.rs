@@ -2,11 +2,13 @@
 use super::{
     blocked::{cut, pieces},
     element::Pointer,
-    micro::{transpose8, Kernels},
+    micro::{prefetch, transpose8, Kernels},
     Out,
 };
 use crate::threads;
 
+/// Rows ahead whose cache lines are asked for while others are copied.
+const SOON: usize = 16;
 /// Columns of the right operand that are packed by one task.
 const PACK_COLS: usize = 128;
 
@@ -54,7 +56,7 @@ unsafe impl Sync for Shared {}
 /// Copies a matrix into slivers of columns; each is as wide as a kernel, the last one as few registers as it needs, filled up with 0.
 ///
 /// # Safety
-/// The matrix is in bounds, `to` has room for all slivers.
+/// The matrix is in bounds, `to` has room for all slivers, and the kernels run on this processor.
 pub(super) unsafe fn pack(kernels: &Kernels, b: Pointer<*const f32>, [inner, cols]: [usize; 2], to: *mut f32) {
     for col in (0..cols).step_by(kernels.width()) {
         let used = kernels.width().min(cols - col);
@@ -79,10 +81,14 @@ pub(super) unsafe fn pack(kernels: &Kernels, b: Pointer<*const f32>, [inner, col
 /// Rows of `N` elements, one after the other.
 ///
 /// # Safety
-/// Both sides are in bounds.
-#[inline(always)]
+/// Both sides are in bounds, and the processor has AVX2.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
 unsafe fn copy_rows<const N: usize>(b: Pointer<*const f32>, inner: usize, to: *mut f32) {
     for l in 0..inner {
+        let soon = b.at.wrapping_offset((l + SOON) as isize * b.rows);
+        for line in 0..N.div_ceil(LINE) {
+            prefetch::<true>(soon.wrapping_add(line * LINE));
+        }
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(b.moved(l, 0).at, to.add(l * N), N) };
     }
@@ -132,7 +138,7 @@ unsafe fn transpose(b: Pointer<*const f32>, inner: usize, used: usize, to: *mut 
 /// `rows` neighbouring elements of each of `inner` columns, one after the other.
 ///
 /// # Safety
-/// Both sides are in bounds.
+/// Both sides are in bounds, and the processor has AVX2.
 pub(super) unsafe fn copy_sliver(a: Pointer<*const f32>, inner: usize, rows: usize, to: *mut f32) {
     let a = Pointer { rows: a.cols, cols: a.rows, ..a };
     macro_rules! of {
@@ -145,4 +151,48 @@ pub(super) unsafe fn copy_sliver(a: Pointer<*const f32>, inner: usize, rows: usi
         };
     }
     of!(1 2 3 4 5 6 7 8 9 10 11 12)
+}
+
+/// Elements in a cache line.
+const LINE: usize = 16;
+
+/// Rows that will be read soon: their cache lines, asked for little by little.
+pub(super) struct Ahead {
+    at: *const f32,
+    stride: isize,
+    rows: usize,
+    /// Lines of a row, and those of the first one that were asked for.
+    lines: usize,
+    done: usize,
+}
+
+impl Default for Ahead {
+    fn default() -> Self {
+        Self { at: std::ptr::null(), stride: 0, rows: 0, lines: 0, done: 0 }
+    }
+}
+
+impl Ahead {
+    /// Rows of `cols` neighbouring elements, `stride` apart. They may lie anywhere.
+    pub(super) fn new(at: *const f32, stride: isize, [rows, cols]: [usize; 2]) -> Self {
+        Self { at, stride, rows, lines: cols.div_ceil(LINE), done: 0 }
+    }
+    /// How many lines there are.
+    pub(super) fn lines(&self) -> usize {
+        self.rows * self.lines
+    }
+    /// Asks for the next `count` lines.
+    #[inline]
+    pub(super) fn fetch(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.rows == 0 {
+                return;
+            }
+            prefetch::<false>(self.at.wrapping_add(self.done * LINE));
+            self.done += 1;
+            if self.done == self.lines {
+                (self.at, self.rows, self.done) = (self.at.wrapping_offset(self.stride), self.rows - 1, 0);
+            }
+        }
+    }
 }
