@@ -8,7 +8,7 @@ use super::{
     micro::{Block, Kernels, Micro, WIDEST},
     pack::{copy_sliver, each, pack, Ahead},
 };
-use std::{cell::Cell, mem::MaybeUninit};
+use std::cell::Cell;
 
 /// The longest piece of the inner axis: a sliver of the left operand then fits the first-level cache, and the result is read and
 /// written seldom.
@@ -49,9 +49,24 @@ fn direct_rows(span: usize) -> usize {
     }
 }
 
-thread_local! {
-    /// Memory for packed columns, kept for the next product.
-    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+/// Memory for copies, kept for the next product: on the stack, every call would touch each of its pages.
+#[derive(Default)]
+struct Scratch {
+    /// Packed columns.
+    columns: Vec<f32>,
+    /// Rows of the left operand.
+    rows: Vec<f32>,
+    /// The few columns beside whole registers, of an operand that is not packed.
+    rest: Vec<f32>,
+}
+
+thread_local!(static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { columns: vec![], rows: vec![], rest: vec![] }) });
+
+/// Room for so many elements.
+fn room(memory: &mut Vec<f32>, len: usize) -> *mut f32 {
+    memory.clear();
+    memory.reserve(len);
+    memory.as_mut_ptr()
 }
 
 /// The columns worked on, and how they are read.
@@ -100,11 +115,9 @@ pub(super) unsafe fn tile(
                         Columns { at: b.moved(from, col).at, rows: Some(b.rows as usize) }
                     }
                     Right::Strided(b) => {
-                        let room = (to - from) * cols.next_multiple_of(kernels.lanes);
-                        scratch.clear();
-                        scratch.reserve(room);
-                        pack(kernels, b.moved(from, col), [to - from, cols], scratch.as_mut_ptr());
-                        Columns { at: scratch.as_ptr(), rows: None }
+                        let at = room(&mut scratch.columns, (to - from) * cols.next_multiple_of(kernels.lanes));
+                        pack(kernels, b.moved(from, col), [to - from, cols], at);
+                        Columns { at, rows: None }
                     }
                 };
                 let (row, inner) = match piece + 1 < pieces {
@@ -114,7 +127,7 @@ pub(super) unsafe fn tile(
                     false => (m, 0),
                 };
                 let after = a.at.wrapping_offset(row as isize * a.rows + inner as isize * a.cols);
-                rows(kernels, size, out, a.moved(0, from), columns, after, factor, start);
+                rows(kernels, &mut scratch, size, out, a.moved(0, from), columns, after, factor, start);
             }
         }
     }
@@ -128,6 +141,7 @@ pub(super) unsafe fn tile(
 #[allow(clippy::too_many_arguments)]
 unsafe fn rows(
     kernels: &Kernels,
+    scratch: &mut Scratch,
     [m, cols, inner]: [usize; 3],
     out: Pointer<*mut f32>,
     a: Pointer<*const f32>,
@@ -136,21 +150,22 @@ unsafe fn rows(
     factor: f32,
     start: Start<f32>,
 ) {
-    // The few columns beside whole registers, of an operand that is not packed.
-    let mut rest = [const { MaybeUninit::<f32>::uninit() }; (INNER + 8) * 16];
     let whole = cols / kernels.lanes * kernels.lanes;
+    let mut rest = std::ptr::null();
     if let (Some(stride), true) = (columns.rows, whole < cols) {
+        let to = room(&mut scratch.rest, inner * kernels.lanes);
+        rest = to.cast_const();
         // SAFETY: the columns from `whole` on.
         unsafe {
             let b = Pointer::new(columns.at.add(whole), stride, 1);
-            let to = rest.as_mut_ptr().cast::<f32>();
             to.write_bytes(0, inner * kernels.lanes);
             each(b, 0..inner, 0..cols - whole, to, kernels.lanes);
         }
     }
     // Longer than any piece, and not a multiple of a cache line's distance to itself.
     const LENGTH: usize = INNER + 24;
-    let mut copied = [const { MaybeUninit::<f32>::uninit() }; ROWS * LENGTH];
+    let in_place = cols < COPY_ROWS || a.cols == 1 && a.rows <= NEAR_ROWS;
+    let copied = if in_place { std::ptr::null_mut() } else { room(&mut scratch.rows, ROWS * LENGTH) };
     for row in (0..m).step_by(ROWS) {
         let rows = ROWS.min(m - row);
         let slivers = rows.div_ceil(kernels.rows);
@@ -161,11 +176,11 @@ unsafe fn rows(
             // SAFETY: rows of the operand, in bounds by the caller's promise; the copy has room for each.
             let a = unsafe {
                 let near = a.moved(row + first, 0);
-                if cols < COPY_ROWS || a.cols == 1 && a.rows <= NEAR_ROWS {
+                if in_place {
                     near
                 } else if a.rows == 1 {
                     if sliver == 0 {
-                        let mut to = copied.as_mut_ptr().cast::<f32>();
+                        let mut to = copied;
                         for s in 0..slivers {
                             let (first, last) = (rows * s / slivers, rows * (s + 1) / slivers);
                             copy_sliver(near.moved(first, 0), inner, last - first, to);
@@ -175,10 +190,10 @@ unsafe fn rows(
                     let next = if row + rows < m { a.at.wrapping_add(row + rows) } else { after };
                     let (from, to) = (inner * sliver / slivers, inner * (sliver + 1) / slivers);
                     ahead = Ahead::new(next.wrapping_offset(from as isize * a.cols), a.cols, [to - from, ROWS]);
-                    Pointer::new(copied.as_ptr().cast::<f32>().add(first * inner), 1, count)
+                    Pointer::new(copied.add(first * inner).cast_const(), 1, count)
                 } else {
                     for i in 0..count {
-                        let to = copied.as_mut_ptr().cast::<f32>().add(i * LENGTH);
+                        let to = copied.add(i * LENGTH);
                         if a.cols == 1 {
                             std::ptr::copy_nonoverlapping(near.moved(i, 0).at, to, inner);
                         } else {
@@ -190,7 +205,7 @@ unsafe fn rows(
                         let next = if next < m { a.at.wrapping_offset(next as isize * a.rows) } else { after };
                         ahead = Ahead::new(next, a.rows, [count, inner]);
                     }
-                    Pointer::new(copied.as_ptr().cast::<f32>(), LENGTH, 1)
+                    Pointer::new(copied.cast_const(), LENGTH, 1)
                 }
             };
             let share = ahead.lines().div_ceil(cols.div_ceil(kernels.width()));
@@ -203,7 +218,7 @@ unsafe fn rows(
                         // SAFETY: slivers before this one are whole.
                         (vectors, unsafe { columns.at.add(col * inner) }, vectors * kernels.lanes)
                     }
-                    Some(_) if col == whole => (1, rest.as_ptr().cast::<f32>(), kernels.lanes),
+                    Some(_) if col == whole => (1, rest, kernels.lanes),
                     Some(stride) => {
                         let left = (whole - col) / kernels.lanes;
                         let most = if count <= kernels.wide_rows { WIDEST } else { 2 };
