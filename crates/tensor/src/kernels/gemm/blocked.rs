@@ -21,6 +21,10 @@ const PACKED_COLS: usize = 1024;
 const ROWS: usize = 48;
 /// Columns from which copying rows of the left operand pays.
 const COPY_ROWS: usize = 96;
+/// The same where its columns lie side by side, and a piece spans at most [`NEAR_COLS`] elements: in the second-level cache.
+const COPY_COLS: usize = 160;
+/// See [`COPY_COLS`].
+const NEAR_COLS: usize = 1 << 17;
 /// Distance of rows of the left operand up to which they do not fight for cache lines, if their elements lie side by side.
 const NEAR_ROWS: isize = 384;
 /// Rows up to which the right operand is read where it lies.
@@ -164,7 +168,9 @@ unsafe fn rows(
     }
     // Longer than any piece, and not a multiple of a cache line's distance to itself.
     const LENGTH: usize = INNER + 24;
-    let in_place = cols < COPY_ROWS || a.cols == 1 && a.rows <= NEAR_ROWS;
+    let in_place = cols < COPY_ROWS
+        || a.cols == 1 && a.rows <= NEAR_ROWS
+        || a.rows == 1 && cols < COPY_COLS && inner * a.cols as usize <= NEAR_COLS;
     let copied = if in_place { std::ptr::null_mut() } else { room(&mut scratch.rows, ROWS * LENGTH) };
     for row in (0..m).step_by(ROWS) {
         let rows = ROWS.min(m - row);
@@ -187,9 +193,11 @@ unsafe fn rows(
                             to = to.add((last - first) * inner);
                         }
                     }
-                    let next = if row + rows < m { a.at.wrapping_add(row + rows) } else { after };
+                    let left = m - row - rows;
+                    let (next, wide) = if left > 0 { (a.at.wrapping_add(row + rows), left) } else { (after, m) };
                     let (from, to) = (inner * sliver / slivers, inner * (sliver + 1) / slivers);
-                    ahead = Ahead::new(next.wrapping_offset(from as isize * a.cols), a.cols, [to - from, ROWS]);
+                    ahead =
+                        Ahead::new(next.wrapping_offset(from as isize * a.cols), a.cols, [to - from, wide.min(ROWS)]);
                     Pointer::new(copied.add(first * inner).cast_const(), 1, count)
                 } else {
                     for i in 0..count {

@@ -85,9 +85,9 @@ pub(super) unsafe fn pack(kernels: &Kernels, b: Pointer<*const f32>, [inner, col
 #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
 unsafe fn copy_rows<const N: usize>(b: Pointer<*const f32>, inner: usize, to: *mut f32) {
     for l in 0..inner {
-        let soon = b.at.wrapping_offset((l + SOON) as isize * b.rows);
-        for line in 0..N.div_ceil(LINE) {
-            prefetch::<true>(soon.wrapping_add(line * LINE));
+        if N >= LINE {
+            let soon = b.at.wrapping_offset((l + SOON) as isize * b.rows);
+            (0..N / LINE).for_each(|line| prefetch::<true>(soon.wrapping_add(line * LINE)));
         }
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(b.moved(l, 0).at, to.add(l * N), N) };
