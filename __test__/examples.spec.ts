@@ -129,8 +129,8 @@ test('verdict: one line, whoever is ahead', t => {
   t.is(of(4), 'Mine predicts no better than any of them; more steps would help.');
 });
 
-test('grid: sides as near to a square as they can be', t => {
-  t.deepEqual([1, 13, 64, 8192, 96].map(grid), [[1, 1], [1, 13], [8, 8], [64, 128], [8, 12]]);
+test('grid: at most 32 columns', t => {
+  t.deepEqual([1, 13, 64, 8192, 74].map(grid), [[1, 1], [1, 13], [2, 32], [256, 32], [37, 2]]);
 });
 
 test('Reformer: two buckets a chunk; it samples step by step', async t => {

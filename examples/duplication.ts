@@ -4,8 +4,8 @@
  *
  * `npx tsx examples/duplication.ts` trains two layers of LSH attention on length 128 and evaluates them with full attention
  * and with 8, 4, 2 and 1 rounds of hashing, in about two minutes on two cores. `--table` also trains with full attention,
- * 2 rounds and 1, about six minutes. `--long` takes the paper's length of 1024 and its one layer of width 256; its 150,000 steps
- * would take days, so say how many by `--steps`.
+ * 2 rounds and 1, in about six minutes. `--long` takes the paper's length of 1024 and its one layer of width 256; its 150,000 steps
+ * take many hours, so say how many by `--steps`.
  */
 import { Command, InvalidArgumentError } from 'commander';
 import { type Attention, evaluate, type Setting, train } from './duplication/task.js';

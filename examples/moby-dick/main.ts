@@ -2,7 +2,7 @@
  * Trains a character-level Transformer or Reformer on Moby-Dick, measures it beside simpler models, and lets it write.
  *
  * Run it with `npm start`, which takes about a minute on two cores, or with `npm start -- --model reformer --length 8192`, which
- * takes about five; `npm start -- --help` lists the flags.
+ * takes about four; `npm start -- --help` lists the flags.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

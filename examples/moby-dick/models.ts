@@ -2,12 +2,24 @@
 import * as tl from '../../src/index.js';
 import { type Options } from './options.js';
 
-/** The sides of a grid of `length` places, as near to a square as they can be. */
+/** The most columns of a grid. */
+const COLUMNS = 32;
+
+/**
+ * Rows and columns of a grid of `length` places. Columns are few: what stands just before is one column to the left, which is
+ * learnt for each column on its own.
+ */
 export function grid(length: number): [number, number] {
-  let side = Math.floor(Math.sqrt(length));
-  while (length % side !== 0) side--;
-  return [side, length / side];
+  let columns = Math.min(COLUMNS, length);
+  while (length % columns !== 0) columns--;
+  return [length / columns, columns];
 }
+
+/** Positions in a chunk of a layer that sees near ones only. */
+const NEAR = 16;
+
+/** Attention to the positions just before. */
+const near = (options: tl.models.AttentionOptions): tl.Layer => tl.SelfAttention({ ...options, chunkLen: NEAR, nChunksBefore: 1 });
 
 /** A Transformer: every position sees all before it. */
 function transformer(vocabSize: number, { dModel, layers, heads, length }: Options): tl.Layer {
@@ -15,11 +27,10 @@ function transformer(vocabSize: number, { dModel, layers, heads, length }: Optio
 }
 
 /**
- * A Reformer: a position sees those before it in its own chunk of the text and the one before, and in the next layer
- * those of the whole text that hash alike. Blocks are reversible, so memory does not grow with their number.
+ * A Reformer: in one layer a position sees the few characters before it, in the next those of the whole text that hash alike.
+ * Blocks are reversible, so memory does not grow with their number.
  */
 function reformer(vocabSize: number, { dModel, layers, heads, length, chunk, hashes }: Options): tl.Layer {
-  const near = (options: tl.models.AttentionOptions): tl.Layer => tl.SelfAttention({ ...options, chunkLen: chunk, nChunksBefore: 1 });
   // Said, as predict mode would take two: it sees one position at a time, and there the number follows from the length.
   const nBuckets = buckets(length, chunk);
   const alike = (options: tl.models.AttentionOptions): tl.Layer =>
@@ -35,7 +46,7 @@ function reformer(vocabSize: number, { dModel, layers, heads, length, chunk, has
     attentionType: Array.from({ length: layers }, (_, i) => (i % 2 === 0 ? near : alike)),
     posType: 'axial',
     posAxialShape: grid(length),
-    posDAxialEmbs: [Math.floor(dModel / 2), Math.ceil(dModel / 2)],
+    posDAxialEmbs: [Math.floor(dModel / 4), Math.ceil((3 * dModel) / 4)],
   });
 }
 

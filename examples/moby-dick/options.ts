@@ -32,7 +32,7 @@ export interface Options extends Sizes {
 
 const SIZES: Readonly<Record<ModelName, Sizes>> = {
   transformer: { steps: 3500, dModel: 128, layers: 2, heads: 4, length: 64, batch: 8, learningRate: 0.005 },
-  reformer: { steps: 250, dModel: 128, layers: 2, heads: 4, length: 8192, batch: 1, learningRate: 0.005 },
+  reformer: { steps: 800, dModel: 64, layers: 2, heads: 2, length: 8192, batch: 1, learningRate: 0.01 },
 };
 const MODELS = Object.keys(SIZES) as ModelName[];
 /** What only the Reformer has. */
@@ -55,7 +55,10 @@ function positive(text: string): number {
 }
 
 /** What help says of a default that differs by model. */
-const by = (size: keyof Sizes): string => `(default: ${SIZES.transformer[size]}, Reformer ${SIZES.reformer[size]})`;
+const by = (size: keyof Sizes): string => {
+  const [quick, long] = [SIZES.transformer[size], SIZES.reformer[size]];
+  return `(default: ${quick}${quick === long ? '' : `, Reformer ${long}`})`;
+};
 
 /**
  * Reads the flags; for `--help` and for mistakes it says so in one line and ends the process.
@@ -108,7 +111,7 @@ function checkChunks({ dModel, length, chunk }: Options, fail: (message: string)
     const nearest = Math.max(1, Math.round(length / chunk)) * chunk;
     fail(`--length must be a multiple of --chunk, but ${length} is none of ${chunk}; try ${nearest}`);
   }
-  if (dModel < 2) fail('--d-model must be at least 2, half for each side of the grid of positions');
+  if (dModel < 4) fail('--d-model must be at least 4, for both sides of the grid of positions');
 }
 
 /** A text must hold a sequence in what is trained on and, for a fair measure, in what is held out. */
