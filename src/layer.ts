@@ -344,12 +344,17 @@ export class Layer extends Callable {
   }
 
   /**
-   * Reads weights and state from a file that `saveToFile` wrote, by name and shape: all or nothing.
+   * Reads weights and state from a file: one that `saveToFile` wrote, by name and shape, or a checkpoint of Trax. All or nothing.
+   *
+   * A checkpoint of Trax is gzip around a pickle (`model.pkl.gz`, for newer ones with `model.weights.npy.gz` beside it). Nothing in it
+   * is executed, and names other than those such checkpoints have are refused. Its flat lists are matched in the order of Trax's
+   * nested tuples, each shape and type checked. Files are told apart by their content.
    *
    * @param options - `weightsOnly`: leaves the state; `inputSignature`: initializes the layer first, for inputs of that signature
    *   (if left out, and the layer was not initialized, for the one in the file)
    * @returns `[weights, state]`
-   * @throws `LayerError` (`Io`; `NotInitialized`; `WeightsMismatch` naming the tensor that is missing or has another shape)
+   * @throws `LayerError` (`Io` for a file that is missing, damaged or neither; `NotInitialized`; `WeightsMismatch` naming the tensor that is
+   *   missing or has another shape)
    */
   initFromFile(path: string, options: FileOptions = {}): [weights: Nest, state: Nest] {
     native.loadLayer(this.#id, path, options.weightsOnly ?? false, given(options.inputSignature, checked));

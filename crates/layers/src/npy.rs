@@ -34,13 +34,15 @@ fn whole(r: &mut impl Read, length: u64) -> std::result::Result<Tensor, String> 
     header.tensor(r, Width::Narrow)
 }
 
-/// What becomes of 64-bit numbers.
+/// What becomes of 64-bit numbers, and of 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Width {
     /// They become 32 bits wide, as in JAX.
     Narrow,
     /// They stay, as in NumPy.
     Kept,
+    /// They become 32 bits wide, and uint16 holds the bits of bfloat16, as in checkpoints of Trax.
+    Trax,
 }
 
 /// The next array of a stream of them, which holds at most `at_most` bytes from here on. bfloat16 is what NumPy calls `V2`.
@@ -53,6 +55,40 @@ pub fn next_array(r: &mut impl Read, at_most: u64, width: Width) -> std::result:
         return Err(format!("an array of shape {:?} is more than the file can hold", header.shape));
     }
     header.tensor(r, width)
+}
+
+/// The array of which `bytes` are the elements: `code` is NumPy's for their type, such as `<f4`.
+///
+/// # Errors
+/// In words, for a type that has no counterpart, or a number of bytes that is not that of the shape.
+pub fn array(
+    code: &str,
+    fortran: bool,
+    shape: Vec<usize>,
+    bytes: &[u8],
+    width: Width,
+) -> std::result::Result<Tensor, String> {
+    let (kind, size, big) = type_of(code)?;
+    let header = Header { kind, size, big, fortran, shape, length: 0 };
+    let expected = header.bytes()?;
+    if expected != bytes.len() as u64 {
+        return Err(format!("shape {:?} needs {expected} bytes of data, it has {}", header.shape, bytes.len()));
+    }
+    header.tensor(&mut &bytes[..], width)
+}
+
+/// Kind of number, its bytes, and whether the first of them counts most.
+fn type_of(code: &str) -> std::result::Result<(char, usize, bool), String> {
+    let unknown = || format!("numbers of type '{code}' cannot be read");
+    let mut chars = code.chars();
+    let (order, kind) = (chars.next(), chars.next());
+    let size = chars.as_str().parse().map_err(|_| unknown())?;
+    let big = match order {
+        Some('<' | '|' | '=') => false,
+        Some('>') => true,
+        _ => return Err(unknown()),
+    };
+    Ok((kind.unwrap_or(' '), size, big))
 }
 
 fn make<const N: usize, T: Element>(
@@ -149,12 +185,15 @@ impl Header {
         if big {
             bytes.chunks_exact_mut(item).for_each(<[u8]>::reverse);
         }
-        let narrow = width == Width::Narrow;
+        let narrow = width != Width::Kept;
         let tensor = match (kind, item) {
             ('f', 4) => make(&bytes, f32::from_le_bytes, &shape, fortran),
             ('f', 8) if narrow => make(&bytes, |b| f64::from_le_bytes(b) as f32, &shape, fortran),
             ('f', 8) => make(&bytes, f64::from_le_bytes, &shape, fortran),
             ('f', 2) => make(&bytes, |b| half::f16::from_bits(u16::from_le_bytes(b)), &shape, fortran),
+            ('u', 2) if width == Width::Trax => {
+                make(&bytes, |b| half::bf16::from_bits(u16::from_le_bytes(b)), &shape, fortran)
+            }
             ('V', 2) => make(&bytes, |b| half::bf16::from_bits(u16::from_le_bytes(b)), &shape, fortran),
             ('i', 4) => make(&bytes, i32::from_le_bytes, &shape, fortran),
             ('i', 8) if narrow => {
@@ -187,14 +226,7 @@ impl Header {
             .and_then(|d| d.split_once('\''))
             .map(|(d, _)| d)
             .ok_or("it holds records, not plain numbers")?;
-        let mut chars = descr.chars();
-        let (order, kind) = (chars.next(), chars.next());
-        let size = chars.as_str().parse().map_err(|_| format!("numbers of type '{descr}' cannot be read"))?;
-        let big = match order {
-            Some('<' | '|' | '=') => false,
-            Some('>') => true,
-            _ => return Err(format!("numbers of type '{descr}' cannot be read")),
-        };
+        let (kind, size, big) = type_of(descr)?;
         let fortran = value("fortran_order")?;
         let fortran = match (fortran.starts_with("True"), fortran.starts_with("False")) {
             (true, _) => true,
@@ -209,7 +241,7 @@ impl Header {
                 s.split(',').map(str::trim).filter(|d| !d.is_empty()).map(|d| d.parse().ok()).collect::<Option<_>>()
             })
             .ok_or("its header is malformed at 'shape'")?;
-        Ok(Self { kind: kind.unwrap_or(' '), size, big, fortran, shape, length: 0 })
+        Ok(Self { kind, size, big, fortran, shape, length: 0 })
     }
 }
 

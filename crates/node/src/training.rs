@@ -325,7 +325,7 @@ impl NativeTrainer {
             let trainer = self.inner.clone();
             let work = move || {
                 let mut trainer = lock(&trainer)?;
-                let file = tallow_training::load_layer(Path::new(&path), trainer.model_with_loss(), false)?;
+                let file = tallow_training::load_layer(Path::new(&path), trainer.model_with_loss())?;
                 let mut named: Vec<_> = file.extra.into_iter().filter(|(n, _)| n.starts_with("slots/")).collect();
                 named.sort_by(|a, b| a.0.cmp(&b.0));
                 let mut slots: Vec<Vec<Tensor>> = Vec::new();
@@ -355,7 +355,7 @@ impl NativeTrainer {
 pub fn save_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
     run(&env, |e| {
         let signature = signature.map(|s| specs(s.0)).transpose()?;
-        Ok(tallow_training::save_for(Path::new(&path), &e.layer(id)?, weights_only, signature.as_deref())?)
+        Ok(tallow_training::save_to_file(Path::new(&path), &e.layer(id)?, weights_only, signature.as_deref())?)
     })
 }
 
@@ -364,18 +364,10 @@ pub fn save_layer(env: Env, id: f64, path: String, weights_only: bool, signature
 #[napi]
 pub fn load_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
     run(&env, |e| {
-        let (path, layer) = (Path::new(&path), e.layer(id)?);
-        let signature = match signature {
-            Some(given) => Some(specs(given.0)?),
-            None if tallow_layers::held(&layer).0.is_empty() => tallow_training::signature_in(path)?,
-            None => None,
-        };
-        if let Some(signature) = signature {
-            let (weights, state) = tallow_layers::init(&layer, &signature, held_key(&layer))?;
-            tallow_layers::hold(&layer, Some(&weights), Some(&state));
-        }
-        tallow_training::load_layer(path, &layer, weights_only)?;
-        Ok(())
+        let layer = e.layer(id)?;
+        let signature = signature.map(|s| specs(s.0)).transpose()?;
+        let key = held_key(&layer);
+        Ok(tallow_training::init_from_file(Path::new(&path), &layer, weights_only, signature.as_deref(), key)?)
     })
 }
 

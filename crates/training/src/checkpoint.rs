@@ -2,14 +2,13 @@
 //!
 //! A tensor's name is its kind (`weights`, `state`, …), the path of layers to it (position and name of each), and its place
 //! in the layer's own tree: `weights/0.Serial/2.Dense_128/1`. Loading goes by name and shape, never by order.
-use crate::{safetensors_file, whole_file::io, Error, Result};
-use serde_json::json;
+use crate::{safetensors_file, Error, Result};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::Path,
 };
-use tallow_layers::{hold, LayerId, LayerRef, Store, TensorSpec, Tree};
-use tallow_tensor::{DType, Tensor};
+use tallow_layers::{hold, LayerId, LayerRef, Store, Tree};
+use tallow_tensor::Tensor;
 
 /// Named tensors of everything that is stored beside weights and state, e.g. optimizer slots.
 pub type Extra = Vec<(String, Tensor)>;
@@ -24,7 +23,7 @@ pub struct Checkpoint {
 }
 
 /// Where each instance is first met, as a path of positions and names.
-fn paths(layer: &LayerRef) -> Vec<(LayerId, String)> {
+pub(crate) fn paths(layer: &LayerRef) -> Vec<(LayerId, String)> {
     fn walk(layer: &LayerRef, path: &str, seen: &mut HashSet<LayerId>, out: &mut Vec<(LayerId, String)>) {
         if !seen.insert(layer.base().id) {
             return;
@@ -39,7 +38,7 @@ fn paths(layer: &LayerRef) -> Vec<(LayerId, String)> {
     out
 }
 
-fn leaf_names(tree: &Tree<Tensor>, prefix: &str, out: &mut Vec<String>) {
+pub(crate) fn leaf_names(tree: &Tree<Tensor>, prefix: &str, out: &mut Vec<String>) {
     match tree {
         Tree::Leaf(_) => out.push(prefix.to_string()),
         Tree::Tuple(v) => v.iter().enumerate().for_each(|(i, t)| leaf_names(t, &format!("{prefix}/{i}"), out)),
@@ -73,34 +72,8 @@ pub fn save_layer(path: &Path, layer: &LayerRef, extra: Extra, metadata: BTreeMa
     save(path, layer, false, extra, metadata)
 }
 
-/// The key of the metadata that holds what the layer was initialized for.
-const SIGNATURE: &str = "inputSignature";
-
-/// Saves the weights, and unless `weights_only` the state, that `layer` and everything below it hold, and the signature of the
-/// inputs they are for.
-///
-/// # Errors
-/// Those of [`save_layer`].
-pub fn save_for(path: &Path, layer: &LayerRef, weights_only: bool, signature: Option<&[TensorSpec]>) -> Result<()> {
-    let of = |s: &TensorSpec| (s.shape.clone(), s.dtype.name());
-    let signature = signature.map(|s| json!(s.iter().map(of).collect::<Vec<_>>()).to_string());
-    save(path, layer, weights_only, Vec::new(), signature.map(|s| (SIGNATURE.to_string(), s)).into_iter().collect())
-}
-
-/// The signature that a file was saved with, if any.
-///
-/// # Errors
-/// `Io` for an unreadable file.
-pub fn signature_in(path: &Path) -> Result<Option<Vec<TensorSpec>>> {
-    let (_, metadata) = safetensors_file::read(path)?;
-    let Some(text) = metadata.get(SIGNATURE) else { return Ok(None) };
-    let bad = |e: &dyn std::fmt::Display| io("read", path, &format!("its signature is damaged: {e}"));
-    let specs: Vec<(Vec<usize>, String)> = serde_json::from_str(text).map_err(|e| bad(&e))?;
-    let spec = |(shape, dtype): (Vec<usize>, String)| Ok(TensorSpec::new(shape, DType::parse(&dtype)?));
-    specs.into_iter().map(spec).collect::<tallow_tensor::Result<_>>().map(Some).map_err(|e| bad(&e))
-}
-
-fn save(
+/// As [`save_layer`], without the state if `weights_only`.
+pub(crate) fn save(
     path: &Path,
     layer: &LayerRef,
     weights_only: bool,
@@ -147,25 +120,38 @@ fn fill(kind: &str, layer: &LayerRef, like: &Store, from: &mut HashMap<String, T
     Ok(out)
 }
 
-/// Loads weights, and unless `weights_only` state, into an initialized layer, by name and shape. All or nothing.
+/// Loads weights and state into an initialized layer, by name and shape. All or nothing.
 ///
 /// # Errors
 /// `Io` for an unreadable file; `NotInitialized` for a layer that holds nothing; `WeightsMismatch` naming the first tensor
 /// that is missing, has another shape, or is in the file but not in the model.
-pub fn load_layer(path: &Path, layer: &LayerRef, weights_only: bool) -> Result<Checkpoint> {
+pub fn load_layer(path: &Path, layer: &LayerRef) -> Result<Checkpoint> {
     let (weights, state) = tallow_layers::held(layer);
+    let (tensors, metadata) = safetensors_file::read(path)?;
+    let mut from: HashMap<String, Tensor> = tensors.into_iter().collect();
+    let (new_weights, new_state) = fitted(layer, &weights, Some(&state), &mut from)?;
+    hold(layer, Some(&new_weights), new_state.as_ref());
+    from.retain(|name, _| !name.starts_with("state"));
+    Ok(Checkpoint { extra: from, metadata })
+}
+
+/// The weights, and the state if there is one, that named tensors are for a layer that has such. Takes them out of `from`.
+///
+/// # Errors
+/// Those of [`load_layer`].
+pub(crate) fn fitted(
+    layer: &LayerRef,
+    weights: &Store,
+    state: Option<&Store>,
+    from: &mut HashMap<String, Tensor>,
+) -> Result<(Store, Option<Store>)> {
     if weights.is_empty() {
         let what = format!("{} has no weights to load into; call init(signature) first", layer.base().name);
         return Err(Error::new("NotInitialized", what));
     }
-    let (tensors, metadata) = safetensors_file::read(path)?;
-    let mut from: HashMap<String, Tensor> = tensors.into_iter().collect();
-    let new_weights = fill("weights", layer, &weights, &mut from)?;
+    let new_weights = fill("weights", layer, weights, from)?;
     if let Some(name) = from.keys().filter(|n| n.starts_with("weights")).min() {
         return Err(Error::new("WeightsMismatch", format!("the file has a tensor {name} that the model has not")));
     }
-    let new_state = if weights_only { None } else { Some(fill("state", layer, &state, &mut from)?) };
-    hold(layer, Some(&new_weights), new_state.as_ref());
-    from.retain(|name, _| !name.starts_with("state"));
-    Ok(Checkpoint { extra: from, metadata })
+    Ok((new_weights, state.map(|state| fill("state", layer, state, from)).transpose()?))
 }

@@ -4,17 +4,20 @@
 mod checkpoint;
 mod event_file;
 mod fit;
+mod layer_file;
 mod npy_list;
 mod safetensors_file;
 mod trainer;
+mod trax_file;
 mod whole_file;
 
 pub mod optimizers;
 pub mod schedules;
 
-pub use checkpoint::{load_layer, named_leaves, save_for, save_layer, signature_in, Checkpoint};
+pub use checkpoint::{load_layer, named_leaves, save_layer, Checkpoint};
 pub use event_file::{read as read_events, EventFile, Recorded, Value};
 pub use fit::{fit, Batches, FitOptions, FitReport, LoopOptions, Progress, SaveOptions, StepOptions};
+pub use layer_file::{init_from_file, save_to_file};
 pub use npy_list::{np_from_file, np_to_file};
 pub use safetensors_file::{read as read_safetensors, write as write_safetensors, Contents as SafetensorsContents};
 pub use tallow_layers::{Error, Result};

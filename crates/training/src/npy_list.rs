@@ -49,6 +49,11 @@ pub fn np_to_file(arrays: &[Tensor], path: &Path, level: u32) -> Result<()> {
 /// Nothing larger than what the file can hold is allocated.
 pub fn np_from_file(path: &Path, level: u32) -> Result<Vec<Tensor>> {
     checked(level)?;
+    arrays_in(path, Width::Kept)
+}
+
+/// The arrays of a file, with numbers made as `width` says.
+pub(crate) fn arrays_in(path: &Path, width: Width) -> Result<Vec<Tensor>> {
     let file = File::open(path).map_err(|e| io("read", path, &e))?;
     let length = file.metadata().map_err(|e| io("read", path, &e))?.len();
     if length == 0 {
@@ -58,7 +63,7 @@ pub fn np_from_file(path: &Path, level: u32) -> Result<Vec<Tensor>> {
     let mut out = Vec::new();
     let at_most = length.saturating_mul(MOST_FROM_A_BYTE);
     while !r.fill_buf().map_err(|e| io("read", path, &e))?.is_empty() {
-        let array = next_array(&mut r, at_most, Width::Kept);
+        let array = next_array(&mut r, at_most, width);
         out.push(array.map_err(|e| io("read", path, &format!("array {}: {e}", out.len())))?);
     }
     Ok(out)

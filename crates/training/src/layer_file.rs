@@ -1,0 +1,156 @@
+//! Files that a layer is saved to and initialized from: our own, and Trax's.
+use crate::{
+    checkpoint::{fitted, leaf_names, paths, save},
+    safetensors_file, trax_file,
+    whole_file::io,
+    Error, Result,
+};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::Read,
+    path::Path,
+};
+use tallow_layers::{held, hold, init, view_state, view_weights, LayerRef, Store, TensorSpec, Tree};
+use tallow_tensor::{random::Key, DType, Tensor};
+
+/// The key of the metadata that holds what the layer was initialized for.
+const SIGNATURE: &str = "inputSignature";
+
+/// Saves the weights, and unless `weights_only` the state, that `layer` and everything below it hold, and the signature of the
+/// inputs they are for, as safetensors.
+///
+/// # Errors
+/// `Io`, with the old file untouched; `NotInitialized` for a layer that holds nothing.
+pub fn save_to_file(path: &Path, layer: &LayerRef, weights_only: bool, signature: Option<&[TensorSpec]>) -> Result<()> {
+    let of = |s: &TensorSpec| (s.shape.clone(), s.dtype.name());
+    let signature = signature.map(|s| json!(s.iter().map(of).collect::<Vec<_>>()).to_string());
+    save(path, layer, weights_only, Vec::new(), signature.map(|s| (SIGNATURE.to_string(), s)).into_iter().collect())
+}
+
+/// The signature that our own files have in their metadata, if any.
+fn signature_in(path: &Path, metadata: &BTreeMap<String, String>) -> Result<Option<Vec<TensorSpec>>> {
+    let Some(text) = metadata.get(SIGNATURE) else { return Ok(None) };
+    let bad = |e: &dyn std::fmt::Display| io("read", path, &format!("its signature is damaged: {e}"));
+    let specs: Vec<(Vec<usize>, String)> = serde_json::from_str(text).map_err(|e| bad(&e))?;
+    let spec = |(shape, dtype): (Vec<usize>, String)| Ok(TensorSpec::new(shape, DType::parse(&dtype)?));
+    specs.into_iter().map(spec).collect::<tallow_tensor::Result<_>>().map(Some).map_err(|e| bad(&e))
+}
+
+/// Sets the weights, and unless `weights_only` the state, of a layer from a file that [`save_to_file`] or Trax wrote. All or nothing.
+///
+/// A layer that holds nothing yet is initialized first, for `signature` or that in the file; one that does, only for `signature`.
+/// The file's kind is told by its content. Trax's flat lists are matched by their order, and every shape and type is checked.
+///
+/// # Errors
+/// `Io` for a file that is missing, truncated, corrupt, of neither kind, or that refers to anything a checkpoint does not;
+/// `NotInitialized` for a layer that holds nothing where there is no signature; `WeightsMismatch` naming the first tensor that
+/// is missing, has another shape or type, or is in the file but not in the model.
+pub fn init_from_file(
+    path: &Path,
+    layer: &LayerRef,
+    weights_only: bool,
+    signature: Option<&[TensorSpec]>,
+    key: Key,
+) -> Result<()> {
+    let mut start = [0; 2];
+    let file = File::open(path).and_then(|mut f| f.read_exact(&mut start));
+    let (now, now_state) = held(layer);
+    let bare = now.is_empty() && signature.is_none();
+    let ready = |of_file: Option<Vec<TensorSpec>>| match signature.or(of_file.as_deref().filter(|_| bare)) {
+        Some(signature) => init(layer, signature, key),
+        None => Ok((now, now_state)),
+    };
+    let (weights, state) = if file.is_ok() && trax_file::is_gzip(&start) {
+        let file = trax_file::read(path, !weights_only, bare)?;
+        // Checkpoints of a training loop may name a whole batch.
+        let inputs = file.signature.map(|s| s.into_iter().take(layer.arity().n_in).collect());
+        let (weights, state) = ready(inputs)?;
+        let fresh = state.clone();
+        let new_weights = in_order("weights", layer, weights, view_weights, file.weights)?;
+        let new_state = match file.state {
+            Some(new) => in_order("state", layer, state, view_state, new)?,
+            None if weights_only => fresh,
+            None => {
+                let what = "the file has no state, only weights; load it with `weightsOnly: true`";
+                return Err(Error::new("WeightsMismatch", what));
+            }
+        };
+        (new_weights, new_state)
+    } else {
+        let (tensors, metadata) = safetensors_file::read(path)?;
+        let (weights, state) = ready(signature_in(path, &metadata)?)?;
+        let mut from: HashMap<String, Tensor> = tensors.into_iter().collect();
+        let (new, new_state) = fitted(layer, &weights, Some(&state).filter(|_| !weights_only), &mut from)?;
+        (new, new_state.unwrap_or(state))
+    };
+    hold(layer, Some(&weights), Some(&state));
+    Ok(())
+}
+
+/// A store with its leaves replaced, in the order of Trax's nested tuples.
+fn in_order(
+    kind: &str,
+    layer: &LayerRef,
+    store: Store,
+    view: fn(&LayerRef, &Store) -> Tree<Tensor>,
+    new: Vec<Tensor>,
+) -> Result<Store> {
+    if store.is_empty() {
+        let what = format!("{} has no weights to load into; call init(signature) first", layer.base().name);
+        return Err(Error::new("NotInitialized", what));
+    }
+    // A view does not say whose its leaves are, so numbers stand in for them.
+    let mut numbered = Store::new();
+    let mut places: HashMap<usize, (String, TensorSpec)> = HashMap::new();
+    for (id, path) in paths(layer) {
+        let Some(tree) = store.get(&id) else { continue };
+        let mut next = places.len();
+        let numbers = tree.map(&mut |_| {
+            next += 1;
+            Tensor::scalar((next - 1) as i64)
+        });
+        let mut names = Vec::new();
+        leaf_names(tree, &format!("{kind}{path}"), &mut names);
+        for ((name, number), old) in names.into_iter().zip(numbers.leaves()).zip(tree.leaves()) {
+            places.insert(number.item()? as usize, (name, TensorSpec::of(old)));
+        }
+        numbered.insert(id, numbers);
+    }
+    let wrong = |what: String| Error::new("WeightsMismatch", what);
+    let view = view(layer, &numbered);
+    let (order, count) = (view.leaves(), new.len());
+    let mut found: HashMap<usize, Tensor> = HashMap::new();
+    for (place, tensor) in order.iter().zip(new) {
+        let place = place.item()? as usize;
+        let tensor = match places.get(&place) {
+            Some((_, old)) => like_now(tensor, old)?,
+            None => tensor,
+        };
+        let spec = TensorSpec::of(&tensor);
+        if let Some((name, old)) = places.get(&place).filter(|(_, old)| *old != spec) {
+            return Err(wrong(format!("{name} is {old} in the model, but {spec} stands in its place in the file")));
+        }
+        found.insert(place, tensor);
+    }
+    if count != order.len() {
+        return Err(wrong(format!("the file has {count} tensors of {kind}, but the model has {}", order.len())));
+    }
+    let replaced = |id, tree: &Tree<Tensor>| {
+        let tree = tree.try_map(&mut |number: &Tensor| {
+            let missing = || Error::new("Internal", "a leaf is missing in the view of its layer");
+            found.get(&(number.item()? as usize)).cloned().ok_or_else(missing)
+        })?;
+        Ok((id, tree))
+    };
+    numbered.iter().map(|(id, tree)| replaced(*id, tree)).collect()
+}
+
+/// Older checkpoints have an axis of 1 in front of some weights, such as those of `PositionalEncoding`.
+fn like_now(tensor: Tensor, now: &TensorSpec) -> Result<Tensor> {
+    match tensor.shape() {
+        [1, rest @ ..] if rest == now.shape => Ok(tensor.reshape(&now.shape)?),
+        _ => Ok(tensor),
+    }
+}
