@@ -1,6 +1,7 @@
 //! Reversible stacks: gradients are those of the same layers run plainly, whatever stands in them.
 mod support;
 
+use serde_json::json;
 use support::{plainly, plainly_one, stacks};
 use tallow_layers::{
     base::pure_layer,
@@ -8,7 +9,7 @@ use tallow_layers::{
     core::{dense, dropout},
     init, leaf, load_weights, pure_fn, registry,
     reversible::{half_residual, reverse, reverse_and_grad, reversible_serial, reversible_swap},
-    view_weights, Arity, Call, LayerRef, Leaf, Local, Mode, Output, Phase, Result, Store, TensorSpec, Tree,
+    view_weights, Arity, Call, Cx, LayerRef, Leaf, Local, Mode, Output, Phase, Result, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{
     backward,
@@ -24,7 +25,7 @@ fn spec(shape: &[usize]) -> TensorSpec {
 }
 
 fn of(kind: &str) -> LayerRef {
-    registry::construct(kind, &serde_json::json!({})).expect("a registered layer")
+    registry::construct(kind, &json!({})).expect("a registered layer")
 }
 
 /// Outputs, gradients of the float inputs and of all weights, and new state, in `dtype`.
@@ -199,6 +200,32 @@ fn a_repetition_sees_the_state_that_the_first_run_left() {
     assert_eq!(grads[1].as_ref().expect("a gradient").to_vec::<f64>().expect("values"), [1.0, 0.0]);
     let xs = reverse(&layer, moved, &weights, state, new_state, KEY).expect("a reversal");
     assert_eq!(xs[0].to_vec::<f64>().expect("values"), [1.0, 0.0]);
+}
+
+#[test]
+fn lsh_attention_repeats_by_the_buckets_it_left() {
+    let heads = |options| (options, vec![random(&[4, 24, 3], 1), random(&[4, 24, 3], 2)]);
+    let hashes = |n: usize| json!({"chunkLen": 4, "nHashes": n, "nBuckets": 6, "causal": true});
+    let mut projected = hashes(3);
+    projected["maxLengthForBuckets"] = json!(32);
+    for (kind, (options, xs)) in [
+        ("LSHSelfAttention", (projected, vec![random(&[2, 24, 5], 1)])),
+        ("PureLSHSelfAttention", heads(hashes(2))),
+        ("MixedLSHSelfAttention", heads(hashes(1))),
+    ] {
+        let layer = registry::construct(kind, &options).expect("a layer");
+        let (weights, state) = started(&layer, &xs);
+        let specs: Vec<_> = xs.iter().map(TensorSpec::of).collect();
+        let (_, others) = init(&layer, &specs, Key::new(9)).expect("init");
+        let (ys, left) = pure_fn(&layer, xs.clone(), &weights, state.clone(), KEY).expect("a run");
+        let (other, other_left) = pure_fn(&layer, xs.clone(), &weights, others, KEY).expect("a run");
+        assert!(other[0].sub(&ys[0]).and_then(|t| t.abs()?.max(None, false)?.item()).expect("a difference") > 1e-3);
+        // Whatever the state before says, the buckets are those left.
+        for (left, first) in [(&left, &ys), (&other_left, &other)] {
+            let mut cx = Cx::repeating(&weights, state.clone(), left);
+            assert_same_bits(&cx.apply(&layer, xs.clone(), KEY).expect("a repetition")[0], &first[0]);
+        }
+    }
 }
 
 #[test]

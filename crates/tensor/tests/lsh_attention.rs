@@ -2,7 +2,7 @@
 use std::sync::{Mutex, MutexGuard};
 use tallow_tensor::{
     backward, force_general_path,
-    ops::{chunked_attention, hash_buckets, ChunkedAttentionOptions},
+    ops::{chunked_attention, chunked_attention_joint, hash_buckets, ChunkedAttentionOptions},
     random::Key,
     testing::{assert_close, assert_same_bits, assert_within, check_gradients, random, Tolerance},
     threads, DType, ErrorKind, Result, Tensor,
@@ -139,6 +139,41 @@ fn both_paths_agree_in_values_and_gradients() {
             assert_within(a, b, Tolerance { absolute: 2e-5, relative: 2e-5 });
         }
     }
+}
+
+#[test]
+fn queries_and_values_may_lie_side_by_side() {
+    let _alone = alone();
+    for case in cases().into_iter().filter(|case| !case.keys) {
+        let (lead, l, d, dv) = case.sizes;
+        // Heads beside one another, as a projection makes them.
+        let swap = lead.len() > 1;
+        let mut shape = lead.iter().copied().chain([l, d + dv]).collect::<Vec<_>>();
+        let rank = shape.len();
+        if swap {
+            shape.swap(rank - 3, rank - 2);
+        }
+        let joint = |x: &Tensor| {
+            let x = if swap { x.swap_axes(-3, -2).unwrap() } else { x.clone() };
+            chunked_attention_joint(&x, d, &case.options)
+        };
+        let x = random(&shape, 5);
+        check_gradients(|xs| Ok(vec![joint(&xs[0])?]), std::slice::from_ref(&x));
+        let run = |joined: bool| {
+            let x = x.cast(DType::F32).unwrap().variable();
+            let y = if joined {
+                joint(&x).unwrap()
+            } else {
+                let x = if swap { x.swap_axes(-3, -2).unwrap() } else { x.clone() };
+                case.run(&[x.narrow(-1, 0, d).unwrap(), x.narrow(-1, d, dv).unwrap()]).unwrap()
+            };
+            let ct = random(y.shape(), 8).cast(DType::F32).unwrap();
+            [backward(&[(y.clone(), ct)], &[x], false).unwrap().remove(0), y.detach()]
+        };
+        run(true).iter().zip(&run(false)).for_each(|(a, b)| assert_same_bits(a, b));
+    }
+    let wrong = chunked_attention_joint(&random(&[4, 3], 1), 4, &ChunkedAttentionOptions::default());
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::ShapeMismatch);
 }
 
 /// Heads seen through a transpose, several walks a round, several blocks of rows a chunk.

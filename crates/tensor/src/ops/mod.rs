@@ -42,7 +42,7 @@ pub use depthwise::causal_depthwise_conv;
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use loss::cross_entropy;
-pub use lsh_attention::{chunked_attention, hash_buckets, ChunkedAttentionOptions};
+pub use lsh_attention::{chunked_attention, chunked_attention_joint, hash_buckets, ChunkedAttentionOptions};
 pub use matmul::dense;
 pub use norm::{layer_norm, rms_norm};
 pub use pool::{pool, Pooling};

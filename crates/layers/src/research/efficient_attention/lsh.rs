@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Error, Mode, Result, Tree};
 use tallow_tensor::{
-    ops::{chunked_attention, ChunkedAttentionOptions},
+    ops::{chunked_attention, chunked_attention_joint, ChunkedAttentionOptions},
     random::Key,
     DType, Tensor,
 };
@@ -24,6 +24,25 @@ pub(super) struct Lsh {
     pub max_length: Option<usize>,
     pub attention_dropout: f64,
     pub mode: Mode,
+}
+
+/// Queries, which are the keys, and values.
+#[derive(Clone, Copy)]
+pub(super) enum Vectors<'a> {
+    /// `[…, length, d_qk]` and `[…, length, d_v]`.
+    Apart(&'a Tensor, &'a Tensor),
+    /// `[…, length, d_qk + d_v]`, with `d_qk`.
+    Joint(&'a Tensor, usize),
+}
+
+impl Vectors<'_> {
+    /// The queries, without their gradients.
+    fn queries(&self) -> Result<Tensor> {
+        Ok(match self {
+            Self::Apart(q, _) => q.detach(),
+            Self::Joint(x, d_qk) => x.detach().narrow(-1, 0, *d_qk)?,
+        })
+    }
 }
 
 /// Keys of all heads of all examples, as the state has them: uint32 `[rows, 2]`.
@@ -78,7 +97,8 @@ impl Lsh {
         };
         hash_rounds(q, &buckets, self.n_hashes, keys, seen.as_deref())
     }
-    fn attend(&self, q: &Tensor, v: &Tensor, mask: Option<&Tensor>, buckets: &Tensor, key: Key) -> Result<Tensor> {
+    fn attend(&self, x: Vectors<'_>, mask: Option<&Tensor>, buckets: &Tensor, key: Key) -> Result<Tensor> {
+        let (Vectors::Apart(q, _) | Vectors::Joint(q, _)) = x;
         let rate = if self.mode == Mode::Train { self.attention_dropout } else { 0.0 };
         let mut lead = q.shape()[..q.rank() - 2].to_vec();
         lead.push(buckets.shape()[1]);
@@ -98,18 +118,21 @@ impl Lsh {
             buckets: Some(buckets.reshape(&lead)?),
             dropout: (rate > 0.0).then_some((rate, key)),
         };
-        Ok(chunked_attention(q, None, v, &options)?)
+        Ok(match x {
+            Vectors::Apart(q, v) => chunked_attention(q, None, v, &options)?,
+            Vectors::Joint(x, d_qk) => chunked_attention_joint(x, d_qk, &options)?,
+        })
     }
-    /// Attention of whole sequences `q […, length, d_qk]`, `v […, length, d_v]`, and the new state.
+    /// Attention of whole sequences, and the new state.
     pub(super) fn whole(
         &self,
-        q: &Tensor,
-        v: &Tensor,
+        x: Vectors<'_>,
         mask: Option<&Tensor>,
         state: &Tree<Tensor>,
         key: Key,
     ) -> Result<(Tensor, Tree<Tensor>)> {
         let [_, keys] = state.many()?;
+        let q = x.queries()?;
         let (rows, length) = (q.shape()[..q.rank() - 2].iter().product(), q.shape()[q.rank() - 2]);
         let mut keys = keys_for(keys_of(keys)?, rows)?;
         let mut used = Vec::with_capacity(rows);
@@ -118,11 +141,29 @@ impl Lsh {
             *key = next;
             used.push(now);
         }
-        let buckets = self.hash(q, &used, mask)?;
-        let out = self.attend(q, v, mask, &buckets, key)?;
+        let buckets = self.hash(&q, &used, mask)?;
+        let out = self.attend(x, mask, &buckets, key)?;
         let room = self.n_hashes * self.max_length.map_or(0, |n| n.saturating_sub(length));
         let kept = if room > 0 { buckets.pad(&[(0, 0), (0, room)], 0.0)? } else { buckets };
         Ok((out, Tree::tuple([kept, keys_tensor(&keys)?])))
+    }
+    /// Attention of whole sequences again, by the buckets that [`Lsh::whole`] left in the state: nothing is hashed, and rounding
+    /// of repeated inputs moves nothing to another bucket.
+    pub(super) fn again(
+        &self,
+        x: Vectors<'_>,
+        mask: Option<&Tensor>,
+        left: &Tree<Tensor>,
+        key: Key,
+    ) -> Result<(Tensor, Tree<Tensor>)> {
+        let [buckets, _] = left.many()?;
+        let (Vectors::Apart(q, _) | Vectors::Joint(q, _)) = x;
+        let (rows, length) = (q.shape()[..q.rank() - 2].iter().product::<usize>(), q.shape()[q.rank() - 2]);
+        let n = self.n_hashes * length;
+        if buckets.rank() != 2 || buckets.shape()[0] != rows || buckets.shape()[1] < n {
+            return Err(left.wrong("the state that the same call left: buckets of all positions"));
+        }
+        Ok((self.attend(x, mask, &buckets.narrow(1, 0, n)?, key)?, left.clone()))
     }
     /// Attention of the first `new` positions in mode `'predict'`, as of a whole sequence: `q` and `v […, n, ·]` of all that is seen,
     /// `mask` likewise.
@@ -149,7 +190,7 @@ impl Lsh {
             Some(m) => Some(m.cast(DType::U8)?.pad(&[(0, 0), (0, padded - length)], 0.0)?.cast(DType::Bool)?),
         };
         let found = self.hash(&q, &keys_now[..rows], mask.as_ref())?;
-        let out = self.attend(&q, &v, mask.as_ref(), &found, Key::new(0))?.narrow(-2, 0, new)?;
+        let out = self.attend(Vectors::Apart(&q, &v), mask.as_ref(), &found, Key::new(0))?.narrow(-2, 0, new)?;
         let old = buckets.reshape(&[rows, self.n_hashes, window.len])?;
         let found = found.reshape(&[rows, self.n_hashes, padded])?.narrow(2, 0, new)?;
         let kept = new.min(window.len);

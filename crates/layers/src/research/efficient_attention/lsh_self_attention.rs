@@ -3,7 +3,7 @@ use super::{
     functions::apply_broadcasted_dropout,
     hashing::Buckets,
     heads::{check_mask, check_parallel, join, output, project, sizes, Heads},
-    lsh::{seen_rows, Lsh},
+    lsh::{seen_rows, Lsh, Vectors},
     memory::{self, Window},
 };
 use crate::{
@@ -156,6 +156,41 @@ impl LSHSelfAttention {
         };
         Ok((join(&attended, w.o)?, Window::state(&seen, own)))
     }
+    /// A call; where `left` is the state that the same call left before, by its buckets.
+    fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {
+        let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
+        let dtype = self.signature(&specs)?[0].dtype;
+        let (attend_key, output_key) = call.key.split_pair();
+        let (y, state) = match self.window.clone()? {
+            Some(window) => {
+                if let Some(out) = memory::one_by_one(&call, |call| self.forward(call))? {
+                    return Ok(out);
+                }
+                self.predict(&call, &window)?
+            }
+            None => {
+                let w = self.heads.read(call.w)?;
+                let x = &call.xs[0];
+                let mask = call.xs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
+                // One product for queries and values: the input is read once, and so is the gradient it gets.
+                let joint = Tensor::concat(&[w.q.clone(), w.v.clone()], -1)?;
+                let bias = match (w.q_bias, w.v_bias) {
+                    (Some(q), Some(v)) => Some(Tensor::concat(&[q.clone(), v.clone()], -1)?),
+                    _ => None,
+                };
+                let qv = project(x, &joint, bias.as_ref())?;
+                let vectors = Vectors::Joint(&qv, self.heads.d_qk);
+                let (o, state) = match left {
+                    Some(left) => self.lsh.again(vectors, mask.as_ref(), left, attend_key)?,
+                    None => self.lsh.whole(vectors, mask.as_ref(), call.s, attend_key)?,
+                };
+                (join(&o, w.o)?, state)
+            }
+        };
+        let rate = if self.o.mode == Mode::Train { self.o.output_dropout.0 } else { 0.0 };
+        let y = apply_broadcasted_dropout(&y, rate, Some(output_key))?;
+        Ok(Output { ys: vec![y.cast(dtype)?], state: Some(state) })
+    }
 }
 
 impl Leaf for LSHSelfAttention {
@@ -184,28 +219,10 @@ impl Leaf for LSHSelfAttention {
         Ok(Local { weights: self.heads.init(d_model, d_model, key)?, state })
     }
     fn forward(&self, call: Call) -> Result<Output> {
-        let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
-        let dtype = self.signature(&specs)?[0].dtype;
-        let (attend_key, output_key) = call.key.split_pair();
-        let (y, state) = match self.window.clone()? {
-            Some(window) => {
-                if let Some(out) = memory::one_by_one(&call, |call| self.forward(call))? {
-                    return Ok(out);
-                }
-                self.predict(&call, &window)?
-            }
-            None => {
-                let w = self.heads.read(call.w)?;
-                let x = &call.xs[0];
-                let mask = call.xs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
-                let (q, v) = (project(x, w.q, w.q_bias)?, project(x, w.v, w.v_bias)?);
-                let (o, state) = self.lsh.whole(&q, &v, mask.as_ref(), call.s, attend_key)?;
-                (join(&o, w.o)?, state)
-            }
-        };
-        let rate = if self.o.mode == Mode::Train { self.o.output_dropout.0 } else { 0.0 };
-        let y = apply_broadcasted_dropout(&y, rate, Some(output_key))?;
-        Ok(Output { ys: vec![y.cast(dtype)?], state: Some(state) })
+        self.run(call, None)
+    }
+    fn repeat(&self, call: Call, left: &Tree<Tensor>) -> Result<Output> {
+        self.run(call, Some(left))
     }
     fn fused_backward(&self) -> bool {
         !self.o.use_reference_code

@@ -2,7 +2,7 @@
 use super::{
     hashing::Buckets,
     heads::check_parallel,
-    lsh::{seen_rows, Lsh},
+    lsh::{seen_rows, Lsh, Vectors},
     lsh_self_attention::Unused,
     memory::{self, Window},
 };
@@ -125,6 +125,29 @@ impl PureLSHSelfAttention {
         };
         Ok((out, Window::state(&seen, own)))
     }
+    /// A call; where `left` is the state that the same call left before, by its buckets.
+    fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {
+        let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
+        let dtype = self.signature(&specs)?[0].dtype;
+        let (y, state) = match self.window.clone()? {
+            Some(window) => {
+                if let Some(out) = memory::one_by_one(&call, |call| self.forward(call))? {
+                    return Ok(out);
+                }
+                self.predict(&call, &window)?
+            }
+            None => {
+                let mask = call.xs.get(2).map(|m| m.cast(DType::Bool)).transpose()?;
+                let (attend_key, _) = call.key.split_pair();
+                let vectors = Vectors::Apart(&call.xs[0], &call.xs[1]);
+                match left {
+                    Some(left) => self.lsh.again(vectors, mask.as_ref(), left, attend_key)?,
+                    None => self.lsh.whole(vectors, mask.as_ref(), call.s, attend_key)?,
+                }
+            }
+        };
+        Ok(Output { ys: vec![y.cast(dtype)?], state: Some(state) })
+    }
 }
 
 impl Leaf for PureLSHSelfAttention {
@@ -158,22 +181,10 @@ impl Leaf for PureLSHSelfAttention {
         }))
     }
     fn forward(&self, call: Call) -> Result<Output> {
-        let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
-        let dtype = self.signature(&specs)?[0].dtype;
-        let (y, state) = match self.window.clone()? {
-            Some(window) => {
-                if let Some(out) = memory::one_by_one(&call, |call| self.forward(call))? {
-                    return Ok(out);
-                }
-                self.predict(&call, &window)?
-            }
-            None => {
-                let mask = call.xs.get(2).map(|m| m.cast(DType::Bool)).transpose()?;
-                let (attend_key, _) = call.key.split_pair();
-                self.lsh.whole(&call.xs[0], &call.xs[1], mask.as_ref(), call.s, attend_key)?
-            }
-        };
-        Ok(Output { ys: vec![y.cast(dtype)?], state: Some(state) })
+        self.run(call, None)
+    }
+    fn repeat(&self, call: Call, left: &Tree<Tensor>) -> Result<Output> {
+        self.run(call, Some(left))
     }
     fn fused_backward(&self) -> bool {
         true

@@ -1,27 +1,12 @@
 //! Attention backward: tiles recomputed from the saved maximum and sum of each row.
-use super::{scale_by, Kind, Place, Problem, Scalar, Stack, COLS, ROWS};
+use super::{dot, scale_by, Gradients, Kind, Place, Problem, Saved, Scalar, COLS, ROWS};
 use crate::{
     kernels::{
         gemm::{multiply, multiply_ready, Mat, Out, Ready},
-        real::{simd, sum2},
+        real::simd,
     },
     threads,
 };
-
-/// Gradients at the full batch shape, each laid out as asked for.
-pub(crate) struct Gradients<T> {
-    pub q: Vec<T>,
-    pub k: Vec<T>,
-    pub v: Vec<T>,
-}
-
-/// What forward saved, and the cotangent.
-pub(crate) struct Saved<'a, T> {
-    pub out: Stack<'a, T>,
-    pub top: &'a [T],
-    pub total: &'a [T],
-    pub ct: Stack<'a, T>,
-}
 
 /// Groups of key tiles that are worked on at the same time, each with its own sum for the queries' gradient: enough of them
 /// for several threads when there are few matrices. Fixed by the shape, as the order of additions depends on it.
@@ -192,12 +177,6 @@ fn column<T: Scalar>(
             multiply_ready(&mut dq[row * p.depth..], p.depth, g, &key_rows, p.scale, true);
         }
     }
-}
-
-simd! {
-fn dot<T: Scalar>(x: &[T], y: &[T]) -> T {
-    sum2(x, y, |x, y| x * y)
-}
 }
 
 simd! {

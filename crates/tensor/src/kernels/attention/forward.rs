@@ -34,6 +34,15 @@ pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T
     let mut total = vec![T::default(); items * p.queries];
     let shared = (Out::new(&mut out), Out::new(&mut top), Out::new(&mut total));
     let work = out.len().saturating_mul(p.keys);
+    // Keys that several blocks of queries see are packed once for all of them.
+    let tiles = p.keys.div_ceil(COLS);
+    let mut packed: Vec<Option<Ready<'_, T>>> = Vec::new();
+    if blocks > 1 {
+        packed.resize_with(items * tiles, || None);
+        threads::for_chunks_of(&mut packed, 1, items * p.keys * p.depth, |tile, ready| {
+            ready[0] = Some(Ready::new(p.keys(tile / tiles, tile % tiles * COLS)));
+        });
+    }
     threads::for_each_index(items * blocks, work, |task| {
         let (item, row) = (task / blocks, task % blocks * ROWS);
         let rows = ROWS.min(p.queries - row);
@@ -47,7 +56,8 @@ pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T
         // SAFETY: each task has its own rows of each output, and the vectors outlive the loop.
         let (top, total) =
             unsafe { (shared.1.part(item * p.queries + row, rows), shared.2.part(item * p.queries + row, rows)) };
-        block(p, item, row, top, total, &mut scratch);
+        let keys = packed.get(item * tiles..(item + 1) * tiles).unwrap_or_default();
+        block(p, keys, item, row, top, total, &mut scratch);
         for (i, (&top, &total)) in top.iter().zip(total.iter()).enumerate() {
             // SAFETY: as above; `place` sends different rows to different elements.
             let to = unsafe { shared.0.part(place.offset(&p.batch, item, row + i), p.value_depth) };
@@ -61,7 +71,15 @@ pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T
 }
 
 /// One block of query rows: the tiles in which something may be attended to, then, if it matters, the others.
-fn block<T: Scalar>(p: &Problem<'_, T>, item: usize, row: usize, top: &mut [T], total: &mut [T], s: &mut Scratch<T>) {
+fn block<T: Scalar>(
+    p: &Problem<'_, T>,
+    keys: &[Option<Ready<'_, T>>],
+    item: usize,
+    row: usize,
+    top: &mut [T],
+    total: &mut [T],
+    s: &mut Scratch<T>,
+) {
     let mut skipped = false;
     let mut first = true;
     for masked in [false, true] {
@@ -76,7 +94,15 @@ fn block<T: Scalar>(p: &Problem<'_, T>, item: usize, row: usize, top: &mut [T], 
                 continue;
             }
             let n = tile.rows * tile.cols;
-            p.dots(tile, kind, &Ready::once(p.keys(item, col)), &s.allowed, &mut s.dots);
+            let once;
+            let keys = match keys.get(col / COLS) {
+                Some(Some(ready)) => ready,
+                _ => {
+                    once = Ready::once(p.keys(item, col));
+                    &once
+                }
+            };
+            p.dots(tile, kind, keys, &s.allowed, &mut s.dots);
             update(&mut s.dots[..n], tile.cols, top, total, &mut s.sums, p.value_depth);
             if let Some(dropout) = &p.dropout {
                 p.keep_factors(dropout, tile, &mut s.words, &mut s.factors);

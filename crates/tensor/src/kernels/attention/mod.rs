@@ -6,11 +6,11 @@
 mod backward;
 mod forward;
 
-pub(crate) use backward::{backward, Saved};
+pub(crate) use backward::backward;
 pub(crate) use forward::forward;
 
 use super::gemm::{multiply_ready, Mat, Ready, Small};
-use super::real::{simd, Float, Real};
+use super::real::{simd, sum2, Float, Real};
 use super::vecmath::exp_f32;
 use crate::random::BitStream;
 use smallvec::SmallVec;
@@ -76,13 +76,30 @@ impl<T> Stack<'_, T> {
 pub(crate) struct Place {
     pub batch: SmallVec<[usize; 4]>,
     pub row: usize,
+    /// Where the first row starts.
+    pub first: usize,
 }
 
 impl Place {
     /// Where a row of matrix `item` starts.
     pub(super) fn offset(&self, sizes: &[usize], item: usize, row: usize) -> usize {
-        start(sizes, &self.batch, item) + row * self.row
+        self.first + start(sizes, &self.batch, item) + row * self.row
     }
+}
+
+/// Gradients at the full batch shape, each laid out as asked for.
+pub(crate) struct Gradients<T> {
+    pub q: Vec<T>,
+    pub k: Vec<T>,
+    pub v: Vec<T>,
+}
+
+/// What forward saved, and the cotangent.
+pub(crate) struct Saved<'a, T> {
+    pub out: Stack<'a, T>,
+    pub top: &'a [T],
+    pub total: &'a [T],
+    pub ct: Stack<'a, T>,
 }
 
 /// A boolean mask as bytes, any strides; nonzero = attend.
@@ -308,5 +325,11 @@ fn scale_by<T: Real>(x: &mut [T], factors: &[T]) {
     for (x, &f) in x.iter_mut().zip(factors) {
         *x *= f;
     }
+}
+}
+
+simd! {
+pub(super) fn dot<T: Scalar>(x: &[T], y: &[T]) -> T {
+    sum2(x, y, |x, y| x * y)
 }
 }

@@ -7,7 +7,7 @@ pub(crate) trait Multiply: Copy + Send + Sync + Default + 'static {
     /// The factor that changes nothing.
     const ONE: Self;
     /// A right operand in the order in which kernels read it.
-    type Packed: Sync;
+    type Packed: Send + Sync;
     /// Packs a right operand that several tiles of rows will use; `None` where they should read it as it is.
     ///
     /// # Safety

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     kernels::{
-        attention::{Place, Scalar, Stack},
+        attention::{dot, Gradients, Place, Saved, Scalar},
         gemm::{small, Mat, Out, Side},
         real::{simd, sum2},
     },
@@ -18,21 +18,6 @@ use crate::{
 
 /// Log-sum-exps up to this size tell a row's sum to all digits but a few; above it the sums round, and the two below differ.
 const EXACT: f64 = 1e4;
-
-/// Gradients at the full batch shape, each laid out as asked for; none for keys that are the queries.
-pub(crate) struct Gradients<T> {
-    pub q: Vec<T>,
-    pub k: Vec<T>,
-    pub v: Vec<T>,
-}
-
-/// What forward saved, and the cotangent.
-pub(crate) struct Saved<'a, T> {
-    pub out: Stack<'a, T>,
-    pub top: &'a [T],
-    pub total: &'a [T],
-    pub ct: Stack<'a, T>,
-}
 
 /// Numbers of a position over all rounds.
 #[derive(Clone, Copy, Default)]
@@ -50,9 +35,17 @@ impl<T: Scalar> Whole<T> {
     }
 }
 
-/// Gradients of attention with respect to queries, keys and values.
-pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, places: &[Place; 3]) -> Gradients<T> {
+/// Gradients of attention with respect to queries, keys and values; none for keys that are the queries. If `joint`, those of
+/// values are among those of queries, where `places` says.
+pub(crate) fn backward<T: Scalar>(
+    p: &Problem<'_, T>,
+    saved: &Saved<'_, T>,
+    places: &[Place; 3],
+    joint: bool,
+) -> Gradients<T> {
     let items = p.items();
+    let key_depth = if p.k.is_some() { p.depth } else { 0 };
+    let depths = if joint { [p.depth + p.value_depth, key_depth, 0] } else { [p.depth, key_depth, p.value_depth] };
     // Where every chunk is of one round, the first round writes what others add to.
     let of = |depth: usize| {
         let n = items * p.length * depth;
@@ -62,7 +55,7 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
             vec![T::default(); n]
         }
     };
-    let mut grads = Gradients { q: of(p.depth), k: of(if p.k.is_some() { p.depth } else { 0 }), v: of(p.value_depth) };
+    let mut grads = Gradients { q: of(depths[0]), k: of(depths[1]), v: of(depths[2]) };
     let mut whole = vec![Whole::default(); items * p.length];
     threads::for_chunks_of(&mut whole, p.length.clamp(1, 1 << 10), items * p.length * p.value_depth, |start, part| {
         for (i, x) in part.iter_mut().enumerate() {
@@ -78,7 +71,7 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
     let shared = Shared {
         q: Out::new(&mut grads.q),
         k: Out::new(&mut grads.k),
-        v: Out::new(&mut grads.v),
+        v: Out::new(if joint { &mut grads.q } else { &mut grads.v }),
         places,
         whole: &whole,
         saved,
@@ -105,7 +98,7 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
             }
         });
     }
-    let [q, k, v] = [p.depth, if p.k.is_some() { p.depth } else { 0 }, p.value_depth].map(|d| items * p.length * d);
+    let [q, k, v] = depths.map(|d| items * p.length * d);
     // SAFETY: either they have that many elements, or the first round, which covers all positions, wrote them.
     unsafe {
         grads.q.set_len(q);
@@ -323,12 +316,6 @@ impl<T: Scalar> Scratch<T> {
             kept(g, e, cols, share, pull);
         }
     }
-}
-
-simd! {
-fn dot<T: Scalar>(x: &[T], y: &[T]) -> T {
-    sum2(x, y, |x, y| x * y)
-}
 }
 
 simd! {

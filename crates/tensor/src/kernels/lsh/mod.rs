@@ -13,7 +13,7 @@ mod hash;
 mod order;
 mod ring;
 
-pub(crate) use backward::{backward, Saved};
+pub(crate) use backward::backward;
 pub(crate) use forward::forward;
 pub(crate) use hash::{hash, Hash};
 pub(crate) use order::by_bucket;
@@ -30,7 +30,7 @@ const ROWS: usize = 64;
 /// Chunks that a task walks over, at least.
 const WALK: usize = 8;
 /// Walks per round and matrix, at most.
-const WALKS: usize = 64;
+const WALKS: usize = 32;
 /// What is taken from the product with a later, a masked, and the query's own key; Trax's numbers.
 const LATER: f64 = 1e9;
 const MASKED: f64 = 1e9;

@@ -65,13 +65,10 @@ impl<T: Scalar> Keys<T> {
             Some(k) => {
                 p.view(k, item).gather(&self.positions, p.depth, &mut self.k, row);
                 scales.fill(root);
+                scale_rows(&mut self.k, row, scales);
             }
-            None => {
-                self.k.copy_from_slice(&self.q);
-                lengths(&self.q, row, p.depth, root, scales);
-            }
+            None => unit_keys(&self.q, &mut self.k, row, p.depth, root, scales),
         }
-        scale_rows(&mut self.k, row, scales);
         self.turned_k.load(&self.k, [self.positions.len(), p.depth], row);
         self.info.clear();
         match &p.mask {
@@ -91,11 +88,14 @@ impl<T: Scalar> Keys<T> {
 }
 
 simd! {
-/// What each query is multiplied by to become a key: `root` / √(mean square + ε).
-fn lengths<T: Scalar>(q: &[T], row: usize, depth: usize, root: T, scales: &mut [T]) {
-    for (q, scale) in q.chunks_exact(row.max(1)).zip(scales) {
+/// Makes keys of queries, by a factor each: `root` / √(mean square + ε).
+fn unit_keys<T: Scalar>(q: &[T], k: &mut [T], row: usize, depth: usize, root: T, scales: &mut [T]) {
+    for ((q, k), scale) in q.chunks_exact(row.max(1)).zip(k.chunks_exact_mut(row.max(1))).zip(scales) {
         let mean = sum2(q, q, |a, b| a * b) / T::of(depth as f64);
         *scale = root / (mean + T::of(EPSILON)).sqrt();
+        for (k, &q) in k.iter_mut().zip(q) {
+            *k = q * *scale;
+        }
     }
 }
 }

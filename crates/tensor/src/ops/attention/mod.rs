@@ -1,20 +1,20 @@
 //! Softmax attention in tiles.
 mod general;
+mod operands;
 mod penalized;
 
+pub(super) use operands::{place_like, placed, Held, Kept};
 pub use penalized::{penalized_attention, PenalizedAttentionOptions};
 
 use crate::{
     autodiff::record,
-    kernels::attention::{
-        backward, forward, Dropout, KeyView, MaskView, Penalties, Place, Problem, Saved, Scalar, Stack,
-    },
+    kernels::attention::{backward, forward, Dropout, KeyView, MaskView, Penalties, Problem, Scalar},
     random::{bernoulli_threshold, BitStream, Key},
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
 };
 use candle_core::Storage;
-use smallvec::{smallvec, SmallVec};
+use smallvec::SmallVec;
 
 /// What [`attention`] does beside softmax(q · kᵀ) · v.
 #[derive(Debug, Clone)]
@@ -129,70 +129,6 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions) -> Resu
     Ok(shape)
 }
 
-/// A tensor on the CPU with adjacent columns, its storage held so that stacks can borrow from it.
-pub(super) struct Held(Raw);
-
-impl Held {
-    pub(super) fn new(t: &Tensor) -> Result<Self> {
-        let stride = t.raw().stride();
-        let adjacent = stride.last() == Some(&1) || t.shape().last().is_some_and(|&n| n <= 1);
-        Ok(Self(if adjacent { t.raw().clone() } else { crate::kernels::copy::contiguous(t.raw())? }))
-    }
-    /// Strides of the leading axes, aligned to `rank` of them, 0 where broadcast.
-    fn leading(&self, rank: usize) -> SmallVec<[usize; 4]> {
-        let (dims, strides) = (self.0.dims(), self.0.stride());
-        let own = dims.len() - 2;
-        (0..rank)
-            .map(|i| match (i + own).checked_sub(rank) {
-                Some(j) if dims[j] != 1 => strides[j],
-                _ => 0,
-            })
-            .collect()
-    }
-    /// Calls `f` with the values from the first element on.
-    pub(super) fn with<T: Element, R>(&self, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
-        let (storage, layout) = self.0.storage_and_layout();
-        let Storage::Cpu(cpu) = &*storage else {
-            return Err(Error::internal("a CPU kernel was given a tensor of another device"));
-        };
-        f(&cpu.as_slice::<T>()?[layout.start_offset()..])
-    }
-    pub(super) fn stack<'a, T>(&self, data: &'a [T], rank: usize) -> Stack<'a, T> {
-        Stack { data, batch: self.leading(rank), row: self.0.stride()[self.0.rank() - 2] }
-    }
-}
-
-/// Where a result of `shape` goes: as the operand `like` lies, if that is a view with rows outside of heads.
-pub(super) fn place_like(like: &Tensor, shape: &[usize]) -> (Place, bool) {
-    let rank = shape.len();
-    let swapped = rank >= 3 && like.rank() == rank && {
-        let s = like.raw().stride();
-        like.shape()[rank - 3] > 1 && like.shape()[rank - 2] > 1 && s[rank - 3] < s[rank - 2]
-    };
-    let mut strides = vec![1; rank];
-    for i in (0..rank.saturating_sub(1)).rev() {
-        strides[i] = strides[i + 1] * shape[i + 1];
-    }
-    if swapped {
-        strides[rank - 2] = shape[rank - 1] * shape[rank - 3];
-        strides[rank - 3] = shape[rank - 1];
-    }
-    (Place { batch: strides[..rank - 2].into(), row: strides[rank - 2] }, swapped)
-}
-
-/// Values that lie as [`place_like`] said, as a tensor of `shape`.
-pub(super) fn placed<T: Element>(values: Vec<T>, shape: &[usize], swapped: bool) -> Result<Tensor> {
-    if !swapped {
-        return Tensor::from_vec(values, shape);
-    }
-    let rank = shape.len();
-    let mut stored = shape.to_vec();
-    stored.swap(rank - 3, rank - 2);
-    let t = Tensor::from_vec(values, &stored)?;
-    let view = t.raw().transpose(rank - 3, rank - 2)?;
-    Ok(t.view(view))
-}
-
 /// What is taken from products: from a position's own, and from those of each key (`[…, Lk]`, of the operands' type).
 #[derive(Clone)]
 struct Taken {
@@ -300,33 +236,14 @@ fn tiled<T: Element + Scalar>(
     if inputs.iter().all(|t| !t.is_tracked()) {
         return Ok(value);
     }
-    let rows = [done.top.len()];
-    let (top, total) = (Tensor::from_vec(done.top, &rows)?, Tensor::from_vec(done.total, &rows)?);
-    let (saved, out, options) = (inputs.clone().map(|t| t.detach()), value.clone(), options.clone());
+    let kept = Kept::new(value.clone(), done.top, done.total)?;
+    let (saved, options) = (inputs.clone().map(|t| t.detach()), options.clone());
     Ok(record(value, &[&inputs[0], &inputs[1], &inputs[2]], move |ct, need| {
-        let rank = shape.batch.len();
         let full = [[shape.queries, shape.depth], [shape.keys, shape.depth], [shape.keys, shape.value_depth]]
             .map(|l| shape.with(l));
-        let places = [0, 1, 2].map(|i| place_like(&saved[i], &full[i]));
-        let (held_out, held_ct) = (Held::new(&out)?, Held::new(ct)?);
-        let (top, total) = (top.values::<T>()?, total.values::<T>()?);
-        let grads = Bound::new(&saved, &shape, &options, taken.as_ref())?.with::<T, _>(|p| {
-            held_out.with(|o| {
-                held_ct.with(|c| {
-                    let s =
-                        Saved { out: held_out.stack(o, rank), top: &top, total: &total, ct: held_ct.stack(c, rank) };
-                    Ok(backward(p, &s, &[places[0].0.clone(), places[1].0.clone(), places[2].0.clone()]))
-                })
-            })
-        })?;
-        let mut result = smallvec![];
-        for (i, values) in [grads.q, grads.k, grads.v].into_iter().enumerate() {
-            result.push(if need[i] {
-                Some(placed(values, &full[i], places[i].1)?.sum_to(saved[i].shape())?)
-            } else {
-                None
-            });
-        }
-        Ok(result)
+        let bound = Bound::new(&saved, &shape, &options, taken.as_ref())?;
+        kept.gradients::<T>(ct, need, saved.each_ref(), full, |saved, places| {
+            bound.with::<T, _>(|p| Ok(backward(p, saved, places)))
+        })
     }))
 }

@@ -4,10 +4,10 @@ mod general;
 use crate::{
     autodiff::record,
     kernels::{
-        attention::{MaskView, Scalar},
-        lsh::{backward, by_bucket, forward, hash, Dropout, Hash, Problem, Saved},
+        attention::{MaskView, Place, Scalar},
+        lsh::{backward, by_bucket, forward, hash, Dropout, Hash, Problem},
     },
-    ops::attention::{place_like, placed, Held},
+    ops::attention::{place_like, placed, Held, Kept},
     random::{bernoulli_threshold, BitStream, Key},
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
@@ -86,8 +86,36 @@ pub fn chunked_attention(
         return general::composed(&inputs, &shape, options)?.cast(dtype);
     }
     match work {
-        DType::F64 => fused::<f64>(inputs, shape, options),
-        _ => fused::<f32>(inputs, shape, options)?.cast(dtype),
+        DType::F64 => fused::<f64>(inputs, None, shape, options),
+        _ => fused::<f32>(inputs, None, shape, options)?.cast(dtype),
+    }
+}
+
+/// [`chunked_attention`] of queries that are the keys, and of values, side by side: `qv […, L, D + D_v] -> […, L, D_v]`.
+///
+/// What one product made is read where it lies, and has one gradient.
+///
+/// # Errors
+/// Those of [`chunked_attention`]; `ShapeMismatch` when the last axis is shorter than `depth`.
+pub fn chunked_attention_joint(qv: &Tensor, depth: usize, options: &ChunkedAttentionOptions) -> Result<Tensor> {
+    let value_depth = qv.shape().last().and_then(|n| n.checked_sub(depth));
+    let Some(value_depth) = value_depth else {
+        let shape = qv.shape();
+        return Err(Error::shape(format!("chunked_attention of {shape:?}: no room for queries of size {depth}")));
+    };
+    let apart = |x: &Tensor| Ok::<_, Error>((x.narrow(-1, 0, depth)?, x.narrow(-1, depth, value_depth)?));
+    let dtype = qv.dtype();
+    if !qv.use_kernels() || !dtype.is_float() || qv.rank() < 2 {
+        let (q, v) = apart(qv)?;
+        return chunked_attention(&q, None, &v, options);
+    }
+    let joint = qv.cast(if dtype == DType::F64 { dtype } else { DType::F32 })?;
+    let (q, v) = apart(&joint.detach())?;
+    let shape = check(&q, None, &v, options)?;
+    let inputs = Inputs { q, k: None, v };
+    match dtype {
+        DType::F64 => fused::<f64>(inputs, Some(joint), shape, options),
+        _ => fused::<f32>(inputs, Some(joint), shape, options)?.cast(dtype),
     }
 }
 
@@ -270,8 +298,13 @@ impl Bound {
     }
 }
 
-/// The CPU kernel.
-fn fused<T: Element + Scalar>(inputs: Inputs, shape: Shape, options: &ChunkedAttentionOptions) -> Result<Tensor> {
+/// The CPU kernel; `joint` holds queries and values side by side, if they are parts of it.
+fn fused<T: Element + Scalar>(
+    inputs: Inputs,
+    joint: Option<Tensor>,
+    shape: Shape,
+    options: &ChunkedAttentionOptions,
+) -> Result<Tensor> {
     // A chunk longer than all rounds is one chunk of all.
     let bound = Bound::new(&inputs, &shape, options)?;
     let full = shape.with(&[shape.length, shape.value_depth]);
@@ -281,39 +314,30 @@ fn fused<T: Element + Scalar>(inputs: Inputs, shape: Shape, options: &ChunkedAtt
     let value = placed(done.out, &full, swapped)?;
     let saved = inputs.detach();
     let absent = saved.v.clone();
-    let tracked = [&inputs.q, inputs.k.as_ref().unwrap_or(&absent), &inputs.v];
+    let apart = [&inputs.q, inputs.k.as_ref().unwrap_or(&absent), &inputs.v];
+    let tracked = joint.as_ref().map_or(apart, |joint| [joint, &absent, &absent]);
     if tracked.iter().all(|t| !t.is_tracked()) {
         return Ok(value);
     }
-    let rows = [done.top.len()];
-    let (top, total) = (Tensor::from_vec(done.top, &rows)?, Tensor::from_vec(done.total, &rows)?);
-    let (out, options) = (value.clone(), options.clone());
+    let kept = Kept::new(value.clone(), done.top, done.total)?;
+    let options = options.clone();
+    let joint_saved = joint.as_ref().map(Tensor::detach);
     Ok(record(value, &tracked, move |ct, need| {
-        let rank = shape.batch.len();
-        let keys = saved.k.as_ref().unwrap_or(&saved.q);
+        let operands = [&saved.q, saved.k.as_ref().unwrap_or(&saved.q), &saved.v];
         let full = [shape.depth, shape.depth, shape.value_depth].map(|d| shape.with(&[shape.length, d]));
-        let operands = [&saved.q, keys, &saved.v];
-        let places = [0, 1, 2].map(|i| place_like(operands[i], &full[i]));
-        let (held_out, held_ct) = (Held::new(&out)?, Held::new(ct)?);
-        let (top, total) = (top.values::<T>()?, total.values::<T>()?);
-        let grads = Bound::new(&saved, &shape, &options)?.with::<T, _>(|p| {
-            held_out.with(|o| {
-                held_ct.with(|c| {
-                    let s =
-                        Saved { out: held_out.stack(o, rank), top: &top, total: &total, ct: held_ct.stack(c, rank) };
-                    Ok(backward(p, &s, &[places[0].0.clone(), places[1].0.clone(), places[2].0.clone()]))
-                })
-            })
-        })?;
-        let mut result = smallvec![];
-        for (i, values) in [grads.q, grads.k, grads.v].into_iter().enumerate() {
-            result.push(if need[i] {
-                Some(placed(values, &full[i], places[i].1)?.sum_to(operands[i].shape())?)
-            } else {
-                None
-            });
+        let bound = Bound::new(&saved, &shape, &options)?;
+        if let Some(joint) = &joint_saved {
+            let (place, swapped) = place_like(joint, joint.shape());
+            let values = Place { first: shape.depth, ..place.clone() };
+            let places = [place.clone(), place, values];
+            let found = kept.with::<T, _>(ct, shape.batch.len(), |saved| {
+                bound.with::<T, _>(|p| Ok(backward(p, saved, &places, true)))
+            })?;
+            return Ok(smallvec![Some(placed(found.q, joint.shape(), swapped)?), None, None]);
         }
-        Ok(result)
+        kept.gradients::<T>(ct, need, operands, full, |saved, places| {
+            bound.with::<T, _>(|p| Ok(backward(p, saved, places, false)))
+        })
     }))
 }
 
