@@ -1,4 +1,5 @@
 /** The parts of the Moby-Dick example, by value, and the shorter examples as a whole. */
+import { join } from 'node:path';
 import test from 'ava';
 import { bestHead, draw as drawBuckets, seen } from '../examples/buckets.js';
 import { run as readDigits } from '../examples/digits.js';
@@ -13,6 +14,7 @@ import { NGram } from '../examples/moby-dick/ngram.js';
 import { parseOptions } from '../examples/moby-dick/options.js';
 import { clock } from '../examples/moby-dick/progress.js';
 import { draw, sample } from '../examples/moby-dick/sample.js';
+import { check as checkReformer } from '../examples/hf-reformer.js';
 import { run as trainLstm } from '../examples/recurrent.js';
 import * as tl from '../src/index.js';
 
@@ -209,4 +211,12 @@ test('buckets: of a model, as a picture', async t => {
   t.true(hashed.buckets.every(bucket => bucket >= 0 && bucket < 8));
   const svg = await drawBuckets(hashed);
   t.true(svg.startsWith('<svg') && svg.includes('what it is to copy') && !svg.includes('NaN'));
+});
+
+test('hf-reformer: a Reformer of transformers, local and LSH, answers what it answers there', t => {
+  const errors = checkReformer(join(__dirname, 'support', 'hf-reformer-tiny'));
+  t.is(errors.length, 64);
+  t.true(Math.max(...errors.slice(1)) < 1e-5, `${errors}`);
+  // Position 0 sees nothing but itself, from whose product LSH attention takes 1e5, as in Trax: float32 keeps two digits behind the point.
+  t.true(errors[0]! < 1e-3, `${errors[0]}`);
 });

@@ -77,6 +77,7 @@ export {
   type EfficientAttentionBaseOptions,
   type IncrementalAttentionContext,
 } from './efficientAttention.js';
+export { loadSafetensors, saveSafetensors } from './safetensors.js';
 export * as reversible from './reversible.js';
 export { ReversibleLayer } from './reversibleLayer.js';
 export { Optimizer } from './training/optimizers.js';

@@ -199,10 +199,9 @@ test('Reformer: step by step it predicts what it predicts at once, and encodes t
   for (const options of attentions) {
     const model = translator(options);
     const predict = tl.models.Reformer(13, { ...sizes, nEncoderLayers: 2, nDecoderLayers: 2, ...options, mode: 'predict' });
-    const [like] = predict.init([source, ids.slice([0, 0], [null, 1])].map((x) => tl.signature(x)), { rng: key });
-    const leaves = tl.tree.leaves(model.weights as tl.Tree<unknown>).filter((w) => w instanceof tl.Tensor);
-    let next = 0;
-    predict.weights = tl.tree.map((w: unknown) => (w instanceof tl.Tensor ? leaves[next++] : w), like as tl.Tree<unknown>);
+    predict.init([source, ids.slice([0, 0], [null, 1])].map((x) => tl.signature(x)), { rng: key });
+    const [select, mask, encoder, ...decoder] = model.weights as readonly tl.Nest[];
+    predict.weights = [select, mask, [encoder], ...decoder];
     let read = source;
     const steps = stepwise((x) => {
       const y = logits(predict, read, x);

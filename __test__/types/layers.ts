@@ -138,3 +138,17 @@ export class WrongWay extends tl.ReversibleLayer {
     return 3
   }
 }
+
+expectTypeOf(tl.models.Reformer(8, { encoderDecoderAttentionType: tl.AttentionQKV })).toEqualTypeOf<tl.Layer>()
+expectTypeOf(tl.models.ReformerLM(8, { attentionType: [tl.SelfAttention, (o: tl.models.AttentionOptions) => tl.LSHSelfAttention({ ...o, nHashes: 2 })] })).toEqualTypeOf<tl.Layer>()
+expectTypeOf(tl.models.reformer.DecoderBlock(8)).toEqualTypeOf<tl.LayerNest[]>()
+expectTypeOf(tl.loadSafetensors('model.safetensors')).toEqualTypeOf<Record<string, tl.Tensor>>()
+
+// @ts-expect-error: an option misspelt
+tl.models.ReformerLM(8, { nLayer: 2 })
+// @ts-expect-error: positions of no kind
+tl.models.ReformerLM(8, { posType: 'axail' })
+// @ts-expect-error: a mode it does not have
+tl.models.ReformerShortenLM(8, { mode: 'predict' })
+// @ts-expect-error: no attention layer
+tl.models.ReformerLM(8, { attentionType: tl.relu })

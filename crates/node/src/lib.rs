@@ -11,6 +11,7 @@ mod compute;
 mod data;
 mod environment;
 mod error;
+mod files;
 mod gradients;
 mod host;
 mod layer;
