@@ -43,19 +43,19 @@ function!(Relu, A, |x| if x <= A::of(0.0) { A::of(0.0) } else { x }, |y| {
         A::of(1.0)
     }
 });
-function!(Gelu, A, |x| A::of(0.5) * x * (A::of(1.0) + (x * A::of(std::f64::consts::FRAC_1_SQRT_2)).erf()), |x| {
-    let below = A::of(0.5) * (A::of(1.0) + (x * A::of(std::f64::consts::FRAC_1_SQRT_2)).erf());
-    below + x * A::of(DENSITY) * (A::of(-0.5) * x * x).exp()
+function!(Gelu, A, |x| x * x.normal_cdf(), |x| {
+    x.normal_cdf() + x * A::of(DENSITY) * (A::of(-0.5) * x * x).exp_negative()
 });
 function!(
     FastGelu,
     A,
-    |x| A::of(0.5) * x * (A::of(1.0) + (x * A::of(FAST_GELU_A) * (A::of(1.0) + A::of(FAST_GELU_B) * x * x)).tanh()),
+    // (1 + tanh u) / 2 is the sigmoid of 2u.
+    |x| x * (x * A::of(2.0 * FAST_GELU_A) * (A::of(1.0) + A::of(FAST_GELU_B) * x * x)).sigmoid(),
     |x| {
         let square = A::of(FAST_GELU_B) * x * x;
-        let t = (x * A::of(FAST_GELU_A) * (A::of(1.0) + square)).tanh();
-        let inner = A::of(FAST_GELU_A) * (A::of(1.0) + A::of(3.0) * square);
-        A::of(0.5) * (A::of(1.0) + t) + A::of(0.5) * x * (A::of(1.0) - t * t) * inner
+        let s = (x * A::of(2.0 * FAST_GELU_A) * (A::of(1.0) + square)).sigmoid();
+        let inner = A::of(2.0 * FAST_GELU_A) * (A::of(1.0) + A::of(3.0) * square);
+        s + x * (s * (A::of(1.0) - s)) * inner
     }
 );
 function!(Sigmoid, A, |x| x.sigmoid(), |y| y * (A::of(1.0) - y));
@@ -64,7 +64,7 @@ function!(Swish, A, |x| x * x.sigmoid(), |x| {
     let s = x.sigmoid();
     s * (A::of(1.0) + x * (A::of(1.0) - s))
 });
-function!(Softplus, A, |x| (if x <= A::of(0.0) { A::of(0.0) } else { x }) + (-x.abs()).exp().ln_1p(), |x| x.sigmoid());
+function!(Softplus, A, |x| x.softplus(), |x| x.sigmoid());
 
 /// Runs `$body` with `$F` bound to the function.
 macro_rules! with_function {

@@ -54,7 +54,7 @@ fn forward_rows<T: Float>(
         for block in x.chunks(BLOCK) {
             let e = &mut buffer[..block.len()];
             for (e, &v) in e.iter_mut().zip(block) {
-                *e = (v.up() - top).exp();
+                *e = (v.up() - top).exp_negative();
             }
             total += sum(&*e, |e| e);
         }
@@ -104,7 +104,7 @@ fn backward_rows<T: Float>(saved: &Saved<'_, T>, g: &[T::Wide], cols: usize, fir
         let hot = if target < cols { 1.0 - s } else { 0.0 };
         let whole = T::Wide::of(hot + s);
         for (o, &v) in out.iter_mut().zip(x) {
-            o.write(T::down(g * (whole * (v.up() - top - log_sum).exp() - even)));
+            o.write(T::down(g * (whole * (v.up() - top - log_sum).exp_negative() - even)));
         }
         if target < cols {
             let v = x[target].up();

@@ -1,4 +1,5 @@
 //! Arithmetic that floats and integers share, under one set of names.
+use super::vecmath::pow_f32;
 
 /// A number type that kernels compute in. Integers wrap around.
 pub(crate) trait Number: crate::Accumulator {
@@ -45,9 +46,7 @@ macro_rules! float_number {
                 if r != 0.0 && ((r < 0.0) != (o < 0.0)) { r + o } else { r }
             }
             #[inline(always)]
-            fn power(self, o: Self) -> Self {
-                if o == 2.0 { self * self } else { $pow(self, o) }
-            }
+            fn power(self, o: Self) -> Self { $pow(self, o) }
             #[inline(always)]
             fn larger(self, o: Self) -> Self {
                 if self > o || self != self { self } else { o }
@@ -61,7 +60,16 @@ macro_rules! float_number {
         }
     )*};
 }
-float_number! { f32, libm::powf, libm::fmodf; f64, libm::pow, libm::fmod; }
+float_number! { f32, pow_f32, libm::fmodf; f64, pow_f64, libm::fmod; }
+
+#[inline(always)]
+fn pow_f64(x: f64, y: f64) -> f64 {
+    if y == 2.0 {
+        x * x
+    } else {
+        libm::pow(x, y)
+    }
+}
 
 macro_rules! integer_number {
     ($($t:ident, $negative:expr;)*) => {$(

@@ -19,7 +19,7 @@ fn forward_rows<T: Float>(x: &[T], out: &mut Unfilled<T>, cols: usize, log: bool
     for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
         let top = max(x);
         for (e, &v) in row.iter_mut().zip(x) {
-            *e = (v.up() - top).exp();
+            *e = (v.up() - top).exp_negative();
         }
         let total = sum(&row, |e| e);
         if log {
@@ -52,7 +52,7 @@ fn backward_rows<T: Float>(y: &[T], g: &[T], out: &mut Unfilled<T>, cols: usize,
         if log {
             let total = sum(g, |g| g);
             for ((o, &y), &g) in out.iter_mut().zip(y).zip(g) {
-                o.write(T::down(g.up() - y.up().exp() * total));
+                o.write(T::down(g.up() - y.up().exp_negative() * total));
             }
         } else {
             let total = sum2(y, g, |y, g| y * g);

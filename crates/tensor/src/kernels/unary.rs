@@ -15,6 +15,20 @@ pub(crate) trait Function: Copy + Send + Sync + 'static {
     fn value<R: Real + Number>(self, x: R) -> R;
     /// `c` times the derivative, given the input or the output.
     fn slope<R: Real + Number>(self, c: R, saved: R) -> R;
+    /// Whether `value` and `slope` do not take this argument. Such ones are rare: a part of a tensor with one is worked off by
+    /// [`Function::far_value`] and [`Function::far_slope`], which take any, one element at a time.
+    #[inline(always)]
+    fn is_far<R: Real + Number>(self, _x: R) -> bool {
+        false
+    }
+    /// The value for any argument.
+    fn far_value<R: Real + Number>(self, x: R) -> R {
+        self.value(x)
+    }
+    /// `c` times the derivative for any argument.
+    fn far_slope<R: Real + Number>(self, c: R, saved: R) -> R {
+        self.slope(c, saved)
+    }
 }
 
 /// The function of each element.
@@ -55,8 +69,20 @@ const fn wide(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::F64)
 }
 
+/// Whether one argument is far; in one pass without a branch, which costs little, or nothing where none ever is.
+#[inline(always)]
+fn any_far<T: Float<Wide: Number>, F: Function>(f: F, x: &[T]) -> bool {
+    x.iter().fold(false, |any, &x| any | f.is_far(x.up()))
+}
+
 #[inline(always)]
 fn values_part<T: Float<Wide: Number>, F: Function>(f: F, x: &[T], out: &mut Unfilled<T>) {
+    if any_far(f, x) {
+        for (o, &x) in out.iter_mut().zip(x) {
+            o.write(T::down(f.far_value(x.up())));
+        }
+        return;
+    }
     for (o, &x) in out.iter_mut().zip(x) {
         o.write(T::down(f.value(x.up())));
     }
@@ -64,6 +90,12 @@ fn values_part<T: Float<Wide: Number>, F: Function>(f: F, x: &[T], out: &mut Unf
 
 #[inline(always)]
 fn slopes_part<T: Float<Wide: Number>, F: Function>(f: F, c: &[T], saved: &[T], out: &mut Unfilled<T>) {
+    if any_far(f, saved) {
+        for ((o, &c), &s) in out.iter_mut().zip(c).zip(saved) {
+            o.write(T::down(f.far_slope(c.up(), s.up())));
+        }
+        return;
+    }
     for ((o, &c), &s) in out.iter_mut().zip(c).zip(saved) {
         o.write(T::down(f.slope(c.up(), s.up())));
     }

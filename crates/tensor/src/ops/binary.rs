@@ -122,6 +122,12 @@ pub(super) fn cast_side(side: Side<'_>, dtype: DType) -> Result<Option<Tensor>> 
     }
 }
 
+/// A function, not a closure: a long closure is not inlined into a loop that is compiled for wide registers.
+#[inline(always)]
+fn power<T: Element<Acc: Number>>(x: T, y: T) -> T {
+    T::down(x.up().power(y.up()))
+}
+
 impl Arith {
     fn name(self) -> &'static str {
         match self {
@@ -180,7 +186,7 @@ impl Arith {
             Arith::Mul => zip(shape, a, b, |x: T, y: T| T::down(x.up().times(y.up()))),
             Arith::Div => zip(shape, a, b, |x: T, y: T| T::down(x.up().over(y.up()))),
             Arith::Rem => zip(shape, a, b, |x: T, y: T| T::down(x.up().floor_mod(y.up()))),
-            Arith::Pow => zip(shape, a, b, |x: T, y: T| T::down(x.up().power(y.up()))),
+            Arith::Pow => zip(shape, a, b, power::<T>),
             Arith::Max => zip(shape, a, b, |x: T, y: T| T::down(x.up().larger(y.up()))),
             Arith::Min => zip(shape, a, b, |x: T, y: T| T::down(x.up().smaller(y.up()))),
         }

@@ -14,6 +14,7 @@ macro_rules! rules {
         |$c:ident, $s:ident| $slope:expr;
         general |$gx:ident| $general:expr;
         |$gc:ident, $gs:ident| $general_slope:expr;
+        $(=> far |$fx:ident| $far:expr, |$fs:ident| $far_slope:expr;)?
     )*) => {$(
         #[derive(Clone, Copy)]
         pub(super) struct $name;
@@ -22,6 +23,12 @@ macro_rules! rules {
             fn value<R: Real + Number>(self, $x: R) -> R { $value }
             #[inline(always)]
             fn slope<R: Real + Number>(self, $c: R, $s: R) -> R { $slope }
+            $(
+                #[inline(always)]
+                fn is_far<R: Real + Number>(self, x: R) -> bool { x.is_far() }
+                fn far_value<R: Real + Number>(self, $fx: R) -> R { $far }
+                fn far_slope<R: Real + Number>(self, c: R, $fs: R) -> R { c * $far_slope }
+            )?
         }
         impl Rule for $name {
             const NAME: &'static str = $op;
@@ -102,15 +109,17 @@ rules! {
         general |x| x.recip()?;
         |c, s| c.mul(s)?.mul(s)?.neg();
     Sin, "sin", Input;
-        |x| x.sin();
-        |c, s| c * s.cos();
+        |x| x.sin_near();
+        |c, s| c * s.cos_near();
         general |x| x.sin()?;
         |c, s| c.mul(&s.cos()?);
+        => far |x| x.sin(), |s| s.cos();
     Cos, "cos", Input;
-        |x| x.cos();
-        |c, s| -(c * s.sin());
+        |x| x.cos_near();
+        |c, s| -(c * s.sin_near());
         general |x| x.cos()?;
         |c, s| c.mul(&s.sin()?)?.neg();
+        => far |x| x.cos(), |s| -s.sin();
     Tanh, "tanh", Output;
         |x| x.tanh();
         |c, s| c * (R::of(1.0) - s * s);
@@ -148,7 +157,7 @@ rules! {
         general |x| round_general(x)?;
         |c, _s| c.zeros_like();
     Softplus, "softplus", Input;
-        |x| x.larger(R::of(0.0)) + (-x.abs()).exp().ln_1p();
+        |x| x.softplus();
         |c, s| c * s.sigmoid();
         general |x| (log1p_general(&x.abs()?.neg()?.exp()?)? + x.le(0.0)?.where_cond(&x.zeros_like()?, x)?)?;
         |c, s| c.mul(&s.sigmoid()?);

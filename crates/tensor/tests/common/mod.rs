@@ -57,3 +57,13 @@ pub fn matrix(rows: usize, cols: usize, f: impl Fn(usize, usize) -> f64) -> Tens
     let values = (0..rows * cols).map(|i| f(i / cols, i % cols)).collect();
     Tensor::from_vec::<f64>(values, &[rows, cols]).unwrap()
 }
+
+/// How far `got` is from `exact`, in units in the last place of float32.
+pub fn ulps(got: f32, exact: f64) -> f64 {
+    if got as f64 == exact || (got.is_nan() && exact.is_nan()) || got == exact as f32 {
+        return 0.0;
+    }
+    let near = (exact.abs() as f32).min(f32::MAX);
+    let unit = (f32::from_bits(near.to_bits() + 1) as f64 - near as f64).min(2f64.powi(104)).max(2f64.powi(-149));
+    (got as f64 - exact).abs() / unit
+}
