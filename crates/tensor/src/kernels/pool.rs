@@ -1,10 +1,11 @@
 //! Pooling of channels-last tensors: a window at a time, all channels at once.
 use super::{
+    gemm::Out,
     map::{build, Unfilled},
     real::{simd, Float, Real},
     window::{unravel, Axes, Axis},
 };
-use crate::threads::{for_tasks, GRAIN};
+use crate::threads::{for_each_index, GRAIN};
 use smallvec::SmallVec;
 
 /// Sizes of a pooling `[batch, input…, channels] -> [batch, output…, channels]`.
@@ -136,21 +137,26 @@ impl Relation {
 /// The largest value of each window, and the place it stands at if `want_places`: the first one of equals. NaN counts as largest.
 pub(crate) fn max<T: Float>(p: &Pool, x: &[T], want_places: bool) -> (Vec<T>, Vec<u32>) {
     let len = p.output_rows() * p.channels;
-    let (mut out, mut places) = (vec![T::default(); len], vec![0u32; if want_places { len } else { 0 }]);
     if len == 0 {
-        return (out, places);
+        return (Vec::new(), Vec::new());
     }
-    let step = p.rows_per_task();
-    let mut left = &mut places[..];
-    let tasks: Vec<_> = (out.chunks_mut(step * p.channels).enumerate())
-        .map(|(i, out)| {
-            let (places, rest) = std::mem::take(&mut left).split_at_mut(if want_places { out.len() } else { 0 });
-            left = rest;
-            (i * step, out, places)
-        })
-        .collect();
+    let wanted = if want_places { len } else { 0 };
+    // Not zeroed first: it would take as long as a sixth of the work.
+    let (mut out, mut places): (Vec<T>, Vec<u32>) = (Vec::with_capacity(len), Vec::with_capacity(wanted));
+    let step = p.rows_per_task() * p.channels;
     let sources = p.sources();
-    for_tasks(tasks, x.len(), |(first, out, places)| max_rows::<T>(&sources, x, p.channels, first, out, places));
+    let (values, at) = (Out::new(&mut out), Out::new(&mut places));
+    for_each_index(len.div_ceil(step), x.len(), |i| {
+        let (start, count) = (i * step, step.min(len - i * step));
+        // SAFETY: tasks have rows of their own, which `max_rows` only writes before it reads them.
+        let (out, places) = unsafe { (values.part(start, count), at.part(start.min(wanted), count.min(wanted))) };
+        max_rows::<T>(&sources, x, p.channels, start / p.channels, out, places);
+    });
+    // SAFETY: there is room for as many, and `max_rows` wrote all of each row. Tested in `tests/pool.rs`.
+    unsafe {
+        out.set_len(len);
+        places.set_len(wanted);
+    }
     (out, places)
 }
 
@@ -161,7 +167,12 @@ fn max_rows<T: Float>(sources: &Relation, x: &[T], n: usize, first: usize, out: 
         let row_of = |(row, _): (usize, u32)| &x[row * n..][..n];
         // The first two are compared while the one is copied.
         let (first, second, rest) = match *seen.as_slice() {
-            [] => return,
+            // No such window is asked for.
+            [] => {
+                out.fill(T::default());
+                places.iter_mut().skip(i * n).take(n).for_each(|p| *p = 0);
+                return;
+            }
             [first] => (first, first, &[][..]),
             [first, second, ref rest @ ..] => (first, second, rest),
         };

@@ -1,5 +1,5 @@
 //! Gated recurrent units over whole sequences.
-use super::{parts_mut, project, project_back, rows_of, weight_gradient, Extent, Recurrent, Wide};
+use super::{parts_mut, project, project_back, rows_of, weight_gradient, written, Extent, Recurrent, Wide};
 use crate::kernels::{
     gemm::{column_sums, Out},
     real::simd,
@@ -78,37 +78,40 @@ pub(crate) fn backward<T: Wide>(
     let (n, [gates, candidates, hidden]) = (e.units, *saved);
     let of_gates = Recurrent::new(&w.gates[e.depth * 2 * n..], [n, 2 * n], true, e.steps);
     let of_candidate = Recurrent::new(&w.candidate[e.depth * n..], [n, n], true, e.steps);
-    let (mut dgates, mut dcandidates) = (vec![T::default(); e.rows() * 2 * n], vec![T::default(); e.rows() * n]);
-    // What the candidate's weights were multiplied with.
-    let mut resets = vec![T::default(); e.rows() * n];
     let mut dstate = dlast.map_or_else(|| vec![T::default(); e.batch * n], <[T]>::to_vec);
-    let outs = (Out::new(&mut dgates), Out::new(&mut dcandidates), Out::new(&mut resets), Out::new(&mut dstate));
-    e.for_rows(|first, rows| {
-        let part = (first, rows);
-        // SAFETY: a task touches its own rows alone, and one step at a time.
-        let dh = unsafe { outs.3.part(first * n, rows * n) };
-        let mut dreset = vec![T::default(); rows * n];
-        for t in (0..e.steps).rev() {
-            let at = (t * e.batch + first) * n..(t * e.batch + first + rows) * n;
-            let gates = &gates[at.start * 2..at.end * 2];
-            let before = &hidden[at.clone()];
-            if let Some(dy) = dy {
-                dh.iter_mut().zip(&dy[at.clone()]).for_each(|(d, &y)| *d += y);
+    let last = Out::new(&mut dstate);
+    let fill = |outs: &[Out<T>; 3]| {
+        e.for_rows(|first, rows| {
+            let part = (first, rows);
+            // SAFETY: a task touches its own rows alone, and one step at a time.
+            let dh = unsafe { last.part(first * n, rows * n) };
+            let mut dreset = vec![T::default(); rows * n];
+            for t in (0..e.steps).rev() {
+                let at = (t * e.batch + first) * n..(t * e.batch + first + rows) * n;
+                let gates = &gates[at.start * 2..at.end * 2];
+                let before = &hidden[at.clone()];
+                if let Some(dy) = dy {
+                    dh.iter_mut().zip(&dy[at.clone()]).for_each(|(d, &y)| *d += y);
+                }
+                // SAFETY: as above.
+                let (dg, dc, reset) = unsafe {
+                    (
+                        rows_of(&outs[0], &e, t, part, 2 * n),
+                        rows_of(&outs[1], &e, t, part, n),
+                        rows_of(&outs[2], &e, t, part, n),
+                    )
+                };
+                mix_back(dg, dc, gates, &candidates[at], before, dh, n);
+                of_candidate.product(&mut dreset, dc, false);
+                open_back(dg, gates, before, &dreset, dh, reset, n);
+                of_gates.product(dh, dg, true);
             }
-            // SAFETY: as above.
-            let (dg, dc, reset) = unsafe {
-                (
-                    rows_of(&outs.0, &e, t, part, 2 * n),
-                    rows_of(&outs.1, &e, t, part, n),
-                    rows_of(&outs.2, &e, t, part, n),
-                )
-            };
-            mix_back(dg, dc, gates, &candidates[at], before, dh, n);
-            of_candidate.product(&mut dreset, dc, false);
-            open_back(dg, gates, before, &dreset, dh, reset, n);
-            of_gates.product(dh, dg, true);
-        }
-    });
+        })
+    };
+    let size = e.rows() * n;
+    // The last is what the candidate's weights were multiplied with.
+    // SAFETY: `mix_back` and `open_back` write all rows of each step.
+    let [dgates, dcandidates, resets] = unsafe { written([2 * size, size, size], fill) };
     let rows = e.rows();
     let gradient = |wanted: bool, dy: &[T], inputs: &[T], cols: usize| {
         if wanted {

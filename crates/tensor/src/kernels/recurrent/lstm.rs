@@ -1,5 +1,5 @@
 //! Long short-term memory over whole sequences.
-use super::{parts, parts_mut, project, project_back, rows_of, weight_gradient, Extent, Recurrent, Wide};
+use super::{parts, parts_mut, project, project_back, rows_of, weight_gradient, written, Extent, Recurrent, Wide};
 use crate::kernels::{
     gemm::{column_sums, Out},
     real::simd,
@@ -29,29 +29,34 @@ pub(crate) fn forward<T: Wide>(x: &[T], state: &[T], w: &[T], b: &[T], e: Extent
     let mut gates = project(x, &w[..e.depth * 4 * n], b, [e.rows(), e.depth]);
     let recurrent = Recurrent::new(&w[e.depth * 4 * n..], [n, 4 * n], false, e.steps);
     let whole = (e.rows() + e.batch) * n;
-    let (mut cells, mut hidden) = (vec![T::default(); whole], vec![T::default(); whole]);
-    for (row, s) in state.chunks_exact((2 * n).max(1)).enumerate() {
-        cells[row * n..(row + 1) * n].copy_from_slice(&s[..n]);
-        hidden[row * n..(row + 1) * n].copy_from_slice(&s[n..]);
-    }
-    let (g, c, h) = (Out::new(&mut gates), Out::new(&mut cells), Out::new(&mut hidden));
-    e.for_rows(|first, rows| {
-        let part = (first, rows);
-        for t in 0..e.steps {
-            // SAFETY: a task touches its own rows alone, and no two of these are the same step of a buffer.
-            let (gates, before, after, h_before, h_after) = unsafe {
-                (
-                    rows_of(&g, &e, t, part, 4 * n),
-                    rows_of(&c, &e, t, part, n),
-                    rows_of(&c, &e, t + 1, part, n),
-                    rows_of(&h, &e, t, part, n),
-                    rows_of(&h, &e, t + 1, part, n),
-                )
-            };
-            recurrent.product(gates, h_before, true);
-            step(gates, before, after, h_after, n);
+    let g = Out::new(&mut gates);
+    let fill = |[c, h]: &[Out<T>; 2]| {
+        for (row, s) in state.chunks_exact((2 * n).max(1)).enumerate() {
+            // SAFETY: the rows before any step lie one after another at the start.
+            let (cell, hidden) = unsafe { (c.part(row * n, n), h.part(row * n, n)) };
+            cell.copy_from_slice(&s[..n]);
+            hidden.copy_from_slice(&s[n..]);
         }
-    });
+        e.for_rows(|first, rows| {
+            let part = (first, rows);
+            for t in 0..e.steps {
+                // SAFETY: a task touches its own rows alone, and no two of these are the same step of a buffer.
+                let (gates, before, after, h_before, h_after) = unsafe {
+                    (
+                        rows_of(&g, &e, t, part, 4 * n),
+                        rows_of(c, &e, t, part, n),
+                        rows_of(c, &e, t + 1, part, n),
+                        rows_of(h, &e, t, part, n),
+                        rows_of(h, &e, t + 1, part, n),
+                    )
+                };
+                recurrent.product(gates, h_before, true);
+                step(gates, before, after, h_after, n);
+            }
+        });
+    };
+    // SAFETY: there is a row of the state for each of the batch, and `step` writes all rows after each step.
+    let [cells, hidden] = unsafe { written([whole; 2], fill) };
     Forward { gates, cells, hidden }
 }
 
@@ -67,33 +72,36 @@ pub(crate) fn backward<T: Wide>(
 ) -> Gradients<T> {
     let (n, [gates, cells, hidden]) = (e.units, *saved);
     let recurrent = Recurrent::new(&w[e.depth * 4 * n..], [n, 4 * n], true, e.steps);
-    let mut dgates = vec![T::default(); e.rows() * 4 * n];
     let mut dstate = dlast.map_or_else(|| vec![T::default(); e.batch * 2 * n], <[T]>::to_vec);
-    let (dg, ds) = (Out::new(&mut dgates), Out::new(&mut dstate));
-    e.for_rows(|first, rows| {
-        // SAFETY: a task touches its own rows alone, and one step of `dg` at a time.
-        let ds = unsafe { ds.part(first * 2 * n, rows * 2 * n) };
-        let (mut dc, mut dh): (Vec<T>, Vec<T>) = (Vec::with_capacity(rows * n), Vec::with_capacity(rows * n));
-        for s in ds.chunks_exact((2 * n).max(1)) {
-            dc.extend_from_slice(&s[..n]);
-            dh.extend_from_slice(&s[n..]);
-        }
-        for t in (0..e.steps).rev() {
-            let at = (t * e.batch + first) * n..(t * e.batch + first + rows) * n;
-            let after = at.start + e.batch * n..at.end + e.batch * n;
-            if let Some(dy) = dy {
-                dh.iter_mut().zip(&dy[at.clone()]).for_each(|(d, &y)| *d += y);
+    let ds = Out::new(&mut dstate);
+    let fill = |[dg]: &[Out<T>; 1]| {
+        e.for_rows(|first, rows| {
+            // SAFETY: a task touches its own rows alone, and one step of `dg` at a time.
+            let ds = unsafe { ds.part(first * 2 * n, rows * 2 * n) };
+            let (mut dc, mut dh): (Vec<T>, Vec<T>) = (Vec::with_capacity(rows * n), Vec::with_capacity(rows * n));
+            for s in ds.chunks_exact((2 * n).max(1)) {
+                dc.extend_from_slice(&s[..n]);
+                dh.extend_from_slice(&s[n..]);
             }
-            // SAFETY: as above.
-            let dg = unsafe { rows_of(&dg, &e, t, (first, rows), 4 * n) };
-            step_back(dg, &gates[at.start * 4..at.end * 4], &cells[at], &cells[after], &mut dc, &dh, n);
-            recurrent.product(&mut dh, dg, false);
-        }
-        for (i, s) in ds.chunks_exact_mut((2 * n).max(1)).enumerate() {
-            s[..n].copy_from_slice(&dc[i * n..(i + 1) * n]);
-            s[n..].copy_from_slice(&dh[i * n..(i + 1) * n]);
-        }
-    });
+            for t in (0..e.steps).rev() {
+                let at = (t * e.batch + first) * n..(t * e.batch + first + rows) * n;
+                let after = at.start + e.batch * n..at.end + e.batch * n;
+                if let Some(dy) = dy {
+                    dh.iter_mut().zip(&dy[at.clone()]).for_each(|(d, &y)| *d += y);
+                }
+                // SAFETY: as above.
+                let dg = unsafe { rows_of(dg, &e, t, (first, rows), 4 * n) };
+                step_back(dg, &gates[at.start * 4..at.end * 4], &cells[at], &cells[after], &mut dc, &dh, n);
+                recurrent.product(&mut dh, dg, false);
+            }
+            for (i, s) in ds.chunks_exact_mut((2 * n).max(1)).enumerate() {
+                s[..n].copy_from_slice(&dc[i * n..(i + 1) * n]);
+                s[n..].copy_from_slice(&dh[i * n..(i + 1) * n]);
+            }
+        })
+    };
+    // SAFETY: `step_back` writes all rows of each step.
+    let [dgates] = unsafe { written([e.rows() * 4 * n], fill) };
     let size = [e.rows(), e.depth, 4 * n];
     let inputs = [(x, e.depth), (hidden, n)];
     Gradients {

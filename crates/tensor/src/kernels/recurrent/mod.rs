@@ -50,6 +50,20 @@ impl Extent {
     }
 }
 
+/// Vectors of these lengths that `fill` writes. They are not zeroed first, which would cost a pass over memory.
+///
+/// # Safety
+/// `fill` must write every element of each.
+unsafe fn written<T, const N: usize>(lengths: [usize; N], fill: impl FnOnce(&[Out<T>; N])) -> [Vec<T>; N] {
+    let mut all = lengths.map(Vec::with_capacity);
+    fill(&all.each_mut().map(Out::new));
+    for (vector, length) in all.iter_mut().zip(lengths) {
+        // SAFETY: there is room for as many, and the caller vouches that `fill` wrote them. Tested in `tests/recurrent.rs`.
+        unsafe { vector.set_len(length) };
+    }
+    all
+}
+
 /// Some rows of one step in a buffer `[steps, batch, width]`.
 ///
 /// # Safety

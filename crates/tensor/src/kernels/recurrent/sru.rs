@@ -1,5 +1,5 @@
 //! Simple recurrent units: recurrences without products, element by element. Batch first: `[batch, steps, units]`.
-use super::Wide;
+use super::{written, Wide};
 use crate::{kernels::gemm::Out, kernels::real::simd, threads};
 
 /// Columns a task takes through all steps.
@@ -33,18 +33,20 @@ impl Extent {
 
 /// `c[t] = f[t] · c[t-1] + x[t]` from `c[-1] = state`.
 pub(crate) fn scan<T: Wide>(x: &[T], f: &[T], state: &[T], e: Extent) -> Vec<T> {
-    let mut cells = vec![T::default(); e.size()];
-    let out = Out::new(&mut cells);
-    e.for_blocks(|row, col, cols| {
-        let mut c = [T::default(); COLS];
-        let c = &mut c[..cols];
-        c.copy_from_slice(&state[row * e.units + col..][..cols]);
-        for t in 0..e.steps {
-            let at = e.at(row, t, e.units) + col;
-            // SAFETY: a task writes its own row and columns alone.
-            scan_step(c, &x[at..at + cols], &f[at..at + cols], unsafe { out.part(at, cols) });
-        }
-    });
+    let fill = |[out]: &[Out<T>; 1]| {
+        e.for_blocks(|row, col, cols| {
+            let mut c = [T::default(); COLS];
+            let c = &mut c[..cols];
+            c.copy_from_slice(&state[row * e.units + col..][..cols]);
+            for t in 0..e.steps {
+                let at = e.at(row, t, e.units) + col;
+                // SAFETY: a task writes its own row and columns alone.
+                scan_step(c, &x[at..at + cols], &f[at..at + cols], unsafe { out.part(at, cols) });
+            }
+        });
+    };
+    // SAFETY: the blocks cover all columns of all rows, and `scan_step` writes each step of one.
+    let [cells] = unsafe { written([e.size()], fill) };
     cells
 }
 
@@ -57,23 +59,27 @@ pub(crate) fn scan_back<T: Wide>(
     dlast: Option<&[T]>,
     e: Extent,
 ) -> [Vec<T>; 3] {
-    let (mut dx, mut df) = (vec![T::default(); e.size()], vec![T::default(); e.size()]);
     let mut dstate = dlast.map_or_else(|| vec![T::default(); e.batch * e.units], <[T]>::to_vec);
-    let outs = [Out::new(&mut dx), Out::new(&mut df), Out::new(&mut dstate)];
-    e.for_blocks(|row, col, cols| {
-        // SAFETY: a task writes its own row and columns alone.
-        let dc = unsafe { outs[2].part(row * e.units + col, cols) };
-        for t in (0..e.steps).rev() {
-            let at = e.at(row, t, e.units) + col;
-            let before = if t == 0 { &state[row * e.units + col..][..cols] } else { &cells[at - e.units..][..cols] };
-            if let Some(dy) = dy {
-                dc.iter_mut().zip(&dy[at..at + cols]).for_each(|(d, &y)| *d += y);
+    let last = Out::new(&mut dstate);
+    let fill = |[dx, df]: &[Out<T>; 2]| {
+        e.for_blocks(|row, col, cols| {
+            // SAFETY: a task writes its own row and columns alone.
+            let dc = unsafe { last.part(row * e.units + col, cols) };
+            for t in (0..e.steps).rev() {
+                let at = e.at(row, t, e.units) + col;
+                let before =
+                    if t == 0 { &state[row * e.units + col..][..cols] } else { &cells[at - e.units..][..cols] };
+                if let Some(dy) = dy {
+                    dc.iter_mut().zip(&dy[at..at + cols]).for_each(|(d, &y)| *d += y);
+                }
+                // SAFETY: as above.
+                let (dx, df) = unsafe { (dx.part(at, cols), df.part(at, cols)) };
+                scan_step_back(dc, &f[at..at + cols], before, dx, df);
             }
-            // SAFETY: as above.
-            let (dx, df) = unsafe { (outs[0].part(at, cols), outs[1].part(at, cols)) };
-            scan_step_back(dc, &f[at..at + cols], before, dx, df);
-        }
-    });
+        });
+    };
+    // SAFETY: the blocks cover all columns of all rows, and `scan_step_back` writes each step of one.
+    let [dx, df] = unsafe { written([e.size(); 2], fill) };
     [dx, df, dstate]
 }
 
@@ -86,21 +92,23 @@ pub(crate) struct Forward<T> {
 /// A whole unit: `gates: [batch, steps, 3 · units]` hold what the reset gate, the forget gate and the new value are made of.
 pub(crate) fn forward<T: Wide>(gates: &[T], x: &[T], state: &[T], e: Extent) -> Forward<T> {
     let n = e.units;
-    let (mut out, mut cells) = (vec![T::default(); e.size()], vec![T::default(); e.size()]);
-    let outs = [Out::new(&mut out), Out::new(&mut cells)];
-    e.for_blocks(|row, col, cols| {
-        let mut c = [T::default(); COLS];
-        let c = &mut c[..cols];
-        c.copy_from_slice(&state[row * n + col..][..cols]);
-        for t in 0..e.steps {
-            let (at, g) = (e.at(row, t, n) + col, e.at(row, t, 3 * n) + col);
-            let gates = [0, n, 2 * n].map(|k| &gates[g + k..g + k + cols]);
-            // SAFETY: a task writes its own row and columns alone.
-            let (out, cells) = unsafe { (outs[0].part(at, cols), outs[1].part(at, cols)) };
-            step(c, gates, &x[at..at + cols], out);
-            cells.copy_from_slice(c);
-        }
-    });
+    let fill = |[out, cells]: &[Out<T>; 2]| {
+        e.for_blocks(|row, col, cols| {
+            let mut c = [T::default(); COLS];
+            let c = &mut c[..cols];
+            c.copy_from_slice(&state[row * n + col..][..cols]);
+            for t in 0..e.steps {
+                let (at, g) = (e.at(row, t, n) + col, e.at(row, t, 3 * n) + col);
+                let gates = [0, n, 2 * n].map(|k| &gates[g + k..g + k + cols]);
+                // SAFETY: a task writes its own row and columns alone.
+                let (out, cells) = unsafe { (out.part(at, cols), cells.part(at, cols)) };
+                step(c, gates, &x[at..at + cols], out);
+                cells.copy_from_slice(c);
+            }
+        });
+    };
+    // SAFETY: the blocks cover all columns of all rows, and both are written at each step of one.
+    let [out, cells] = unsafe { written([e.size(); 2], fill) };
     Forward { out, cells }
 }
 
@@ -112,23 +120,26 @@ pub(crate) fn backward<T: Wide>(
     e: Extent,
 ) -> [Vec<T>; 3] {
     let n = e.units;
-    let (mut dgates, mut dx) = (vec![T::default(); 3 * e.size()], vec![T::default(); e.size()]);
     let mut dstate = dlast.map_or_else(|| vec![T::default(); e.batch * n], <[T]>::to_vec);
-    let outs = [Out::new(&mut dgates), Out::new(&mut dx), Out::new(&mut dstate)];
-    e.for_blocks(|row, col, cols| {
-        let zeros = [T::default(); COLS];
-        // SAFETY: a task writes its own row and columns alone, one step at a time.
-        let dc = unsafe { outs[2].part(row * n + col, cols) };
-        for t in (0..e.steps).rev() {
-            let (at, g) = (e.at(row, t, n) + col, e.at(row, t, 3 * n) + col);
-            let before = if t == 0 { &state[row * n + col..][..cols] } else { &cells[at - n..][..cols] };
-            let dy = dy.map_or(&zeros[..cols], |dy| &dy[at..at + cols]);
-            let gates = [0, n, 2 * n].map(|k| &gates[g + k..g + k + cols]);
-            // SAFETY: as above; the three gates lie apart.
-            let (dg, dx) = unsafe { ([0, n, 2 * n].map(|k| outs[0].part(g + k, cols)), outs[1].part(at, cols)) };
-            step_back(dc, gates, [&x[at..at + cols], before, &cells[at..at + cols], dy], dg, dx);
-        }
-    });
+    let last = Out::new(&mut dstate);
+    let fill = |[dgates, dx]: &[Out<T>; 2]| {
+        e.for_blocks(|row, col, cols| {
+            let zeros = [T::default(); COLS];
+            // SAFETY: a task writes its own row and columns alone, one step at a time.
+            let dc = unsafe { last.part(row * n + col, cols) };
+            for t in (0..e.steps).rev() {
+                let (at, g) = (e.at(row, t, n) + col, e.at(row, t, 3 * n) + col);
+                let before = if t == 0 { &state[row * n + col..][..cols] } else { &cells[at - n..][..cols] };
+                let dy = dy.map_or(&zeros[..cols], |dy| &dy[at..at + cols]);
+                let gates = [0, n, 2 * n].map(|k| &gates[g + k..g + k + cols]);
+                // SAFETY: as above; the three gates lie apart.
+                let (dg, dx) = unsafe { ([0, n, 2 * n].map(|k| dgates.part(g + k, cols)), dx.part(at, cols)) };
+                step_back(dc, gates, [&x[at..at + cols], before, &cells[at..at + cols], dy], dg, dx);
+            }
+        });
+    };
+    // SAFETY: the blocks cover all columns of all rows, and `step_back` writes all of each step of one.
+    let [dgates, dx] = unsafe { written([3 * e.size(), e.size()], fill) };
     [dgates, dx, dstate]
 }
 
