@@ -124,7 +124,7 @@ impl Tensor {
             of_integers(self, "neg", |x| x.rsub_scalar(0))
         }
     }
-    /// Absolute value; derivative 0 at 0.
+    /// Absolute value; derivative 1 at 0, as in JAX.
     ///
     /// # Errors
     /// `DTypeMismatch` for bool.

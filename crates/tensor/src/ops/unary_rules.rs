@@ -58,9 +58,9 @@ rules! {
         |c, _s| c.neg();
     Abs, "abs", Input;
         |x| x.abs();
-        |c, s| c * sign(s);
+        |c, s| pick(s >= R::of(0.0), c, -c);
         general |x| x.abs()?;
-        |c, s| c.mul(&s.sign()?);
+        |c, s| Tensor::where_(&s.ge_scalar(0.0)?, c, &c.neg()?);
     Sign, "sign", Nothing, flat;
         |x| sign(x);
         |c, _s| c;
