@@ -249,6 +249,9 @@ impl Layer for Asserted {
     fn arity(&self) -> Arity {
         self.arity
     }
+    fn open(&self) -> bool {
+        true
+    }
     fn sublayers(&self) -> &[LayerRef] {
         &self.sublayers
     }

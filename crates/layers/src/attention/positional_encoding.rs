@@ -83,9 +83,7 @@ impl Leaf for PositionalEncoding {
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let x = &inputs[0];
-        if x.rank() != 3 || !x.dtype.is_float() {
-            return Err(Error::shape(format!("expected floats of shape (batch, length, features), got {x}")));
-        }
+        width(x)?;
         if x.shape[1] > self.o.max_len.0 {
             return Err(Error::shape(format!(
                 "the sequence has {} positions, but maxLen is {}",
@@ -96,11 +94,8 @@ impl Leaf for PositionalEncoding {
         Ok(vec![TensorSpec::new(x.shape.clone(), x.dtype.promote(weights))])
     }
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
-        self.signature(&[TensorSpec {
-            shape: vec![inputs[0].shape.first().copied().unwrap_or(0), 0, 0],
-            ..inputs[0].clone()
-        }])?;
-        let width = inputs[0].shape.last().copied().unwrap_or(0);
+        // Weights depend on `maxLen` alone: a longer sequence is refused by the call.
+        let width = width(&inputs[0])?;
         let d = self.projection.as_ref().map_or(width, |p| p.0);
         let mut w = tallow_tensor::Tensor::from_vec(sinusoids(self.o.max_len.0, d), &[self.o.max_len.0, d])?;
         if self.o.use_bfloat16 {
@@ -133,6 +128,13 @@ impl Leaf for PositionalEncoding {
     }
     fn with_mode(&self, mode: Mode) -> Self {
         Self { o: PositionalEncodingOptions { mode, ..self.o.clone() }, projection: self.projection.clone() }
+    }
+}
+
+fn width(x: &TensorSpec) -> Result<usize> {
+    match x.shape[..] {
+        [_, _, width] => Ok(width),
+        _ => Err(Error::shape(format!("expected shape (batch, length, features), got {x}"))),
     }
 }
 
