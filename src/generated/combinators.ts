@@ -434,10 +434,10 @@ export interface BidirectionalOptions {
    */
   axis?: number | null | undefined;
   /**
-   * Layer that merges the two outputs; `null` is one `Concatenate`, the same everywhere.
+   * Layer or layers that merge the two outputs; `null` is one `Concatenate`, the same everywhere.
    * @defaultValue `null`
    */
-  mergeLayer?: Layer | null | undefined;
+  mergeLayer?: LayerNest | null | undefined;
 }
 
 /**

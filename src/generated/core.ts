@@ -326,16 +326,16 @@ registerFactory(Flatten, 'Flatten');
 /** Options of {@link LogSoftmax}. */
 export interface LogSoftmaxOptions {
   /**
-   * Axis along which values form a group; negative ones count from the end.
+   * Axis or axes along which values form a group; `null`: all.
    * @defaultValue `-1`
    */
-  axis?: number | null | undefined;
+  axis?: number | readonly number[] | null | undefined;
 }
 
 /**
- * Turns activations into logarithms of probabilities that sum to 1 along an axis.
+ * Turns activations into logarithms of probabilities that sum to 1 along axes.
  *
- * Formula: `x - log(sum(exp(x)))`, without overflow. Shapes: any with that axis, kept; integers become float32.
+ * Formula: `x - log(sum(exp(x)))`, without overflow. Shapes: any with those axes, kept; integers become float32.
  * No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not.
  * @param options - See the options type.
  */
@@ -347,16 +347,16 @@ registerFactory(LogSoftmax, 'LogSoftmax');
 /** Options of {@link LogSumExp}. */
 export interface LogSumExpOptions {
   /**
-   * Axis along which values form a group; negative ones count from the end.
+   * Axis or axes along which values form a group; `null`: all.
    * @defaultValue `-1`
    */
-  axis?: number | null | undefined;
+  axis?: number | readonly number[] | null | undefined;
 }
 
 /**
- * Computes the logarithm of a sum of exponentials along an axis, which stays with size 1.
+ * Computes the logarithm of a sum of exponentials along axes, which stay with size 1.
  *
- * Formula: `log(sum(exp(x)))`, without overflow. Shapes: any with that axis, whose size becomes 1; integers become float32.
+ * Formula: `log(sum(exp(x)))`, without overflow. Shapes: any with those axes, whose sizes become 1; integers become float32.
  * No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not.
  * @param options - See the options type.
  */
@@ -368,16 +368,16 @@ registerFactory(LogSumExp, 'LogSumExp');
 /** Options of {@link Softmax}. */
 export interface SoftmaxOptions {
   /**
-   * Axis along which values form a group; negative ones count from the end.
+   * Axis or axes along which values form a group; `null`: all.
    * @defaultValue `-1`
    */
-  axis?: number | null | undefined;
+  axis?: number | readonly number[] | null | undefined;
 }
 
 /**
- * Turns activations into probabilities that sum to 1 along an axis.
+ * Turns activations into probabilities that sum to 1 along axes.
  *
- * Formula: `exp(x) / sum(exp(x))`, without overflow. Shapes: any with that axis, kept; integers become float32.
+ * Formula: `exp(x) / sum(exp(x))`, without overflow. Shapes: any with those axes, kept; integers become float32.
  * No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not.
  * @param options - See the options type.
  */

@@ -785,7 +785,7 @@ registerFactory(LSHFF, 'LSHFF');
 /** Options of {@link lengthNormalized}. */
 export interface LengthNormalizedOptions {
   /**
-   * Added to the mean square, so that zeros stay zeros.
+   * Added to the mean square, so that zeros stay zeros; with 0 they become NaN.
    * @defaultValue `0.000001`
    */
   epsilon?: number | null | undefined;

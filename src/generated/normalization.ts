@@ -16,7 +16,7 @@ export interface BatchNormOptions {
    */
   axis?: number | readonly number[] | null | undefined;
   /**
-   * Added to the variance, so that constant values do not divide by 0.
+   * Added to the variance, so that constant values do not divide by 0; with 0 they do.
    * @defaultValue `0.00001`
    */
   epsilon?: number | null | undefined;
@@ -68,7 +68,7 @@ export interface LayerNormOptions {
    */
   center?: boolean | null | undefined;
   /**
-   * Added to the variance, so that constant vectors do not divide by 0.
+   * Added to the variance, so that constant vectors do not divide by 0; with 0 they do.
    * @defaultValue `0.000001`
    */
   epsilon?: number | null | undefined;

@@ -7,7 +7,7 @@
 import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { registerFactory, type KernelInitializer } from '../options.js';
 import { namedOptions } from '../rest.js';
-import { type LayerFactory } from '../types.js';
+import { type LayerFactory, type LayerNest } from '../types.js';
 
 /** Options of {@link LSTMCell}. */
 export interface LSTMCellOptions {
@@ -285,7 +285,7 @@ export interface SRUOptions {
    * Layer applied to `c`; `null` takes `c` as it is.
    * @defaultValue `null`
    */
-  activation?: Layer | null | undefined;
+  activation?: LayerNest | null | undefined;
   /**
    * `'predict'` goes on where the last call ended.
    * @defaultValue `'train'`

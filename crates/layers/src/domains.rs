@@ -59,6 +59,10 @@ domain!(
     Num(f64), "number", "a finite number", |v| v.as_f64().filter(|f| f.is_finite()), |f| f.to_string()
 );
 domain!(
+    /// A number of at least 0.
+    NotNegative(f64), "number", "a number of at least 0", |v| v.as_f64().filter(|f| f.is_finite() && *f >= 0.0), |f| f.to_string()
+);
+domain!(
     /// A number above 0.
     Positive(f64), "number", "a number above 0", |v| v.as_f64().filter(|f| f.is_finite() && *f > 0.0), |f| f.to_string()
 );

@@ -45,8 +45,8 @@ pub mod sharding;
 
 pub use apply::{pure_fn, signature, stack_signature, Cx, Store};
 pub use domains::{
-    Axis, AxisList, Count, Dim, Factory, FnArg, Fraction, KeyArg, LayerArg, LayerList, LayerNest, Mode, Num, Positive,
-    Rate, Shape, SignaturePair, TensorArg, TensorNest, Whole, Wholes,
+    Axis, AxisList, Count, Dim, Factory, FnArg, Fraction, KeyArg, LayerArg, LayerList, LayerNest, Mode, NotNegative,
+    Num, Positive, Rate, Shape, SignaturePair, TensorArg, TensorNest, Whole, Wholes,
 };
 pub use error::{Error, Phase, Result};
 pub use fits::check_fits;

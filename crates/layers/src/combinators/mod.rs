@@ -60,7 +60,11 @@ pub static LAYERS: &[Entry<LayerRef>] = &[
         batch_leading_axes(o.layer.0, o.n_last_axes_to_keep.0)
     }),
     entry!("combinators", BidirectionalOptions, |o: BidirectionalOptions| {
-        bidirectional(&o.forward_layer.0, o.axis.0, o.merge_layer.map(|l| l.0))
+        let merge = match o.merge_layer {
+            LayerNest::Null => None,
+            nest => Some(serial::flat("Bidirectional", vec![nest])?),
+        };
+        bidirectional(&o.forward_layer.0, o.axis.0, merge)
     }),
 ];
 

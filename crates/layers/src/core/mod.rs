@@ -54,9 +54,9 @@ pub const LAYERS: &[Entry<LayerRef>] = &[
     entry!("core", RandomUniformOptions, random_uniform::build),
     entry!("core", LocallyConnected1dOptions, locally_connected_1d),
     entry!("core", FlattenOptions, |o: FlattenOptions| Ok(flatten(o.n_axes_to_keep.0))),
-    entry!("core", LogSoftmaxOptions, |o: LogSoftmaxOptions| Ok(log_softmax(o.axis.0))),
-    entry!("core", LogSumExpOptions, |o: LogSumExpOptions| Ok(log_sum_exp(o.axis.0))),
-    entry!("core", SoftmaxOptions, |o: SoftmaxOptions| Ok(softmax(o.axis.0))),
+    entry!("core", LogSoftmaxOptions, |o: LogSoftmaxOptions| Ok(log_softmax(o.axis))),
+    entry!("core", LogSumExpOptions, |o: LogSumExpOptions| Ok(log_sum_exp(o.axis))),
+    entry!("core", SoftmaxOptions, |o: SoftmaxOptions| Ok(softmax(o.axis))),
     entry!("core", ToFloatOptions, |_| Ok(to_float())),
     entry!("core", MeanOptions, |o: MeanOptions| {
         Ok(reduction("Mean", o.axis, o.keepdims, DType::to_float, |t, a, k| t.mean(a, k)))

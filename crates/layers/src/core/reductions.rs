@@ -1,35 +1,35 @@
 //! Layers without weights that work along axes.
 use crate::{base::pure_layer, options, Axis, AxisList, LayerRef, Result, TensorSpec};
-use tallow_tensor::{resolve_axis, Axes, DType, Tensor};
+use tallow_tensor::{Axes, DType, Tensor};
 
 options! {
-    /// Turns activations into logarithms of probabilities that sum to 1 along an axis.
+    /// Turns activations into logarithms of probabilities that sum to 1 along axes.
     ///
-    /// Formula: `x - log(sum(exp(x)))`, without overflow. Shapes: any with that axis, kept; integers become float32.
+    /// Formula: `x - log(sum(exp(x)))`, without overflow. Shapes: any with those axes, kept; integers become float32.
     /// No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not.
     pub struct LogSoftmaxOptions for "LogSoftmax" () {
-        /// Axis along which values form a group; negative ones count from the end.
-        axis "axis": Axis = Axis(-1),
+        /// Axis or axes along which values form a group; `null`: all.
+        axis "axis": Option<AxisList> = Some(AxisList(vec![-1])),
     }
 }
 options! {
-    /// Computes the logarithm of a sum of exponentials along an axis, which stays with size 1.
+    /// Computes the logarithm of a sum of exponentials along axes, which stay with size 1.
     ///
-    /// Formula: `log(sum(exp(x)))`, without overflow. Shapes: any with that axis, whose size becomes 1; integers become float32.
+    /// Formula: `log(sum(exp(x)))`, without overflow. Shapes: any with those axes, whose sizes become 1; integers become float32.
     /// No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not.
     pub struct LogSumExpOptions for "LogSumExp" () {
-        /// Axis along which values form a group; negative ones count from the end.
-        axis "axis": Axis = Axis(-1),
+        /// Axis or axes along which values form a group; `null`: all.
+        axis "axis": Option<AxisList> = Some(AxisList(vec![-1])),
     }
 }
 options! {
-    /// Turns activations into probabilities that sum to 1 along an axis.
+    /// Turns activations into probabilities that sum to 1 along axes.
     ///
-    /// Formula: `exp(x) / sum(exp(x))`, without overflow. Shapes: any with that axis, kept; integers become float32.
+    /// Formula: `exp(x) / sum(exp(x))`, without overflow. Shapes: any with those axes, kept; integers become float32.
     /// No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not.
     pub struct SoftmaxOptions for "Softmax" () {
-        /// Axis along which values form a group; negative ones count from the end.
-        axis "axis": Axis = Axis(-1),
+        /// Axis or axes along which values form a group; `null`: all.
+        axis "axis": Option<AxisList> = Some(AxisList(vec![-1])),
     }
 }
 options! {
@@ -113,7 +113,7 @@ pub(super) fn reduction(
     dtype: fn(DType) -> DType,
     f: fn(&Tensor, Axes, bool) -> tallow_tensor::Result<Tensor>,
 ) -> LayerRef {
-    let axes = axis.map_or(Axes::All, |a| Axes::from(&a.0[..]));
+    let axes = axes_of(axis);
     let declared = axes.clone();
     let signature = move |s: &[TensorSpec]| {
         Ok(vec![TensorSpec::new(reduced(name, &s[0].shape, &declared, keepdims)?, dtype(s[0].dtype))])
@@ -126,36 +126,52 @@ pub fn mean(axis: isize) -> LayerRef {
     reduction("Mean", Some(AxisList(vec![axis])), false, DType::to_float, |t, a, k| t.mean(a, k))
 }
 
-fn grouped(
-    name: &'static str,
-    axis: isize,
-    f: impl Fn(&Tensor, isize) -> tallow_tensor::Result<Tensor> + Send + Sync + 'static,
-) -> LayerRef {
-    let signature = move |s: &[TensorSpec]| {
-        resolve_axis(name, axis, s[0].rank())?;
-        Ok(vec![TensorSpec::new(s[0].shape.clone(), s[0].dtype.to_float())])
-    };
-    pure_layer(name, 1, 1, signature, move |xs| Ok(vec![f(&xs[0].cast(xs[0].dtype().to_float())?, axis)?]))
+fn axes_of(axis: Option<AxisList>) -> Axes {
+    axis.map_or(Axes::All, |a| Axes::from(&a.0[..]))
 }
 
-/// Logarithms of probabilities along an axis.
-pub fn log_softmax(axis: isize) -> LayerRef {
+/// A layer of `f`, which works along one axis, made to work along several as along one that joins them.
+fn grouped(
+    name: &'static str,
+    axis: Option<AxisList>,
+    f: fn(&Tensor, isize) -> tallow_tensor::Result<Tensor>,
+) -> LayerRef {
+    let axes = axes_of(axis);
+    let declared = axes.clone();
+    let signature = move |s: &[TensorSpec]| {
+        declared.resolve(name, s[0].rank())?;
+        Ok(vec![TensorSpec::new(s[0].shape.clone(), s[0].dtype.to_float())])
+    };
+    pure_layer(name, 1, 1, signature, move |xs| {
+        let x = xs[0].cast(xs[0].dtype().to_float())?;
+        let group = axes.resolve(name, x.rank())?;
+        if let [one] = group[..] {
+            return Ok(vec![f(&x, one as isize)?]);
+        }
+        let order: Vec<usize> = (0..x.rank()).filter(|i| !group.contains(i)).chain(group.iter().copied()).collect();
+        let moved = x.transpose(Some(&order))?;
+        let members = group.iter().map(|&i| x.shape()[i]).product();
+        let joined = [&moved.shape()[..x.rank() - group.len()], &[members]].concat();
+        let y = f(&moved.reshape(&joined)?, -1)?.reshape(moved.shape())?;
+        let mut back = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(i, &axis)| back[axis] = i);
+        Ok(vec![y.transpose(Some(&back))?])
+    })
+}
+
+/// Logarithms of probabilities along axes.
+pub fn log_softmax(axis: Option<AxisList>) -> LayerRef {
     grouped("LogSoftmax", axis, Tensor::log_softmax)
 }
 
-/// Probabilities along an axis.
-pub fn softmax(axis: isize) -> LayerRef {
+/// Probabilities along axes.
+pub fn softmax(axis: Option<AxisList>) -> LayerRef {
     grouped("Softmax", axis, Tensor::softmax)
 }
 
-/// The logarithm of a sum of exponentials along an axis, which stays.
-pub fn log_sum_exp(axis: isize) -> LayerRef {
-    let signature = move |s: &[TensorSpec]| {
-        Ok(vec![TensorSpec::new(reduced("LogSumExp", &s[0].shape, &Axes::from(axis), true)?, s[0].dtype.to_float())])
-    };
-    pure_layer("LogSumExp", 1, 1, signature, move |xs| {
-        Ok(vec![xs[0].cast(xs[0].dtype().to_float())?.logsumexp(axis, true)?])
-    })
+/// The logarithm of a sum of exponentials along axes, which stay.
+pub fn log_sum_exp(axis: Option<AxisList>) -> LayerRef {
+    reduction("LogSumExp", axis, true, DType::to_float, |t, a, k| t.cast(t.dtype().to_float())?.logsumexp(a, k))
 }
 
 /// The position of the greatest value along an axis, or among all values.

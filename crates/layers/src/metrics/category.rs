@@ -5,7 +5,7 @@ use super::common::{
 use crate::{
     base::pure_layer,
     core::{is_category, log_softmax, one_hot},
-    options, Fraction, LayerRef, Num, Result, TensorSpec,
+    options, AxisList, Fraction, LayerRef, Num, Result, TensorSpec,
 };
 use tallow_tensor::{ops, Axes, DType, Tensor};
 
@@ -183,7 +183,10 @@ pub fn cross_entropy_loss() -> LayerRef {
 
 /// Cross-entropy from activations, averaged by weights.
 pub fn cross_entropy_loss_with_log_softmax() -> LayerRef {
-    unprinted("CrossEntropyLossWithLogSoftmax", vec![log_softmax(-1), cross_entropy(), weighted_mean_layer()])
+    unprinted(
+        "CrossEntropyLossWithLogSoftmax",
+        vec![log_softmax(Some(AxisList(vec![-1]))), cross_entropy(), weighted_mean_layer()],
+    )
 }
 
 /// Cross-entropy from logarithms of probabilities, summed by weights.

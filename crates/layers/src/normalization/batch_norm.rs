@@ -1,6 +1,7 @@
 //! Batch normalization.
 use crate::{
-    leaf, options, AxisList, Call, Error, LayerRef, Leaf, Local, Mode, Num, Output, Positive, Result, TensorSpec, Tree,
+    leaf, options, AxisList, Call, Error, LayerRef, Leaf, Local, Mode, NotNegative, Num, Output, Result, TensorSpec,
+    Tree,
 };
 use tallow_tensor::{ops, random::Key, Axes, DType, Device, Tensor};
 
@@ -18,8 +19,8 @@ options! {
     pub struct BatchNormOptions for "BatchNorm" () {
         /// Axes that statistics are taken over.
         axis "axis": AxisList = AxisList(vec![0, 1, 2]),
-        /// Added to the variance, so that constant values do not divide by 0.
-        epsilon "epsilon": Positive = Positive(1e-5),
+        /// Added to the variance, so that constant values do not divide by 0; with 0 they do.
+        epsilon "epsilon": NotNegative = NotNegative(1e-5),
         /// Whether to add `beta`.
         center "center": bool = true,
         /// Whether to multiply by `gamma`.

@@ -1,5 +1,5 @@
 //! Layer normalization.
-use crate::{leaf, options, Call, Error, LayerRef, Leaf, Local, Output, Positive, Result, TensorSpec, Tree};
+use crate::{leaf, options, Call, Error, LayerRef, Leaf, Local, NotNegative, Output, Result, TensorSpec, Tree};
 use tallow_tensor::{ops, random::Key, DType, Device, Tensor};
 
 options! {
@@ -13,8 +13,8 @@ options! {
     pub struct LayerNormOptions for "LayerNorm" () {
         /// Whether to subtract the mean and add a bias.
         center "center": bool = true,
-        /// Added to the variance, so that constant vectors do not divide by 0.
-        epsilon "epsilon": Positive = Positive(1e-6),
+        /// Added to the variance, so that constant vectors do not divide by 0; with 0 they do.
+        epsilon "epsilon": NotNegative = NotNegative(1e-6),
     }
 }
 
@@ -28,7 +28,7 @@ pub fn layer_norm_of(o: LayerNormOptions) -> LayerRef {
 
 /// Layer normalization with Trax's defaults.
 pub fn layer_norm() -> LayerRef {
-    layer_norm_of(LayerNormOptions { center: true, epsilon: Positive(1e-6) })
+    layer_norm_of(LayerNormOptions { center: true, epsilon: NotNegative(1e-6) })
 }
 
 fn last_axis(s: &TensorSpec) -> Result<usize> {

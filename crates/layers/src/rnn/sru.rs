@@ -6,7 +6,7 @@ use super::{
 use crate::{
     activation_fns::sigmoid,
     base::pure_layer,
-    combinators::{branch, parallel, select, serial, split},
+    combinators::{branch, flat, parallel, select, serial, split},
     core::dense,
     initializers::glorot_uniform,
     leaf, options, stack_signature, Arity, Base, Call, Cx, Dim, Error, InitCx, Layer, LayerArg, LayerNest, LayerRef,
@@ -54,7 +54,7 @@ options! {
         /// Size of the state; need not be the depth of the input.
         n_units "nUnits": Dim,
         /// Layer applied to `c`; `null` takes `c` as it is.
-        activation "activation": Option<LayerArg> = None,
+        activation "activation": LayerNest = LayerNest::Null,
         /// `'predict'` goes on where the last call ended.
         mode "mode": Mode = Mode::Train,
     }
@@ -219,7 +219,8 @@ struct Sru {
 /// # Errors
 /// None for the options a type allows; a result for the combinators' sake.
 pub fn sru(o: SruOptions) -> Result<LayerRef> {
-    let (n, plain) = (o.n_units.0, o.activation.is_none());
+    let (n, activation) = (o.n_units.0, flat("SRU", vec![o.activation])?);
+    let plain = activation.is_empty();
     let nothing = || LayerNest::List(Vec::new());
     let sigmoid = sigmoid()?;
     let weigh = |s: &[TensorSpec]| {
@@ -237,7 +238,7 @@ pub fn sru(o: SruOptions) -> Result<LayerRef> {
         scan_of(inner_sru_cell(), o.mode)?,
         select(&[0], Some(2))?,
     ];
-    layers.extend(o.activation.map(|a| a.0));
+    layers.extend(activation);
     layers.push(leaf(FinalSruGate));
     let base = Base { to_print: Some(Vec::new()), ..Base::new(format!("SRU_{n}")) };
     Ok(Arc::new(Sru { base, layers, units: n, mode: o.mode, plain }))

@@ -44,10 +44,13 @@ pub fn cases() -> Vec<Case> {
         case("Flatten", json!({"nAxesToKeep": 2}), [f32([2, 0, 4])]),
         case("LogSoftmax", json!({}), [f32([3, 7])]),
         case("LogSoftmax", json!({"axis": 1}), [f32([2, 5, 3])]),
+        case("LogSoftmax", json!({"axis": [0, 2]}), [f32([2, 5, 3])]),
+        case("LogSoftmax", json!({"axis": null}), [f32([2, 3])]),
         case("LogSumExp", json!({"axis": 0}), [f32([4, 3])]),
         case("LogSumExp", json!({}), [ints([4, 3], 7)]),
         case("Softmax", json!({}), [f32([3, 7])]),
         case("Softmax", json!({"axis": 0}), [ints([3, 2], 5)]),
+        case("Softmax", json!({"axis": [-1, 0]}), [f32([3, 2, 4])]),
         case("ToFloat", json!({}), [ints([3], 7)]),
         case("ToFloat", json!({}), [f32([3]).cast(DType::BF16).expect("floats")])
             .no_gradient_check("its result is float32 whatever its input is"),

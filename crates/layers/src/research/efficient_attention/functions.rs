@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     entry, options, options::OptionType, registry::Entry, Axis, Count, Dim, Error, Factory, HostValue, KeyArg,
-    Positive, Rate, Result, TensorArg,
+    NotNegative, Rate, Result, TensorArg,
 };
 use serde_json::Value;
 use tallow_tensor::{custom_vjp, ops::dropout, random::Key, DType, Tensor};
@@ -18,8 +18,8 @@ options! {
     pub struct LengthNormalizedOptions for "lengthNormalized" ("x") {
         /// Vectors.
         x "x": TensorArg,
-        /// Added to the mean square, so that zeros stay zeros.
-        epsilon "epsilon": Positive = Positive(1e-6),
+        /// Added to the mean square, so that zeros stay zeros; with 0 they become NaN.
+        epsilon "epsilon": NotNegative = NotNegative(1e-6),
     }
 }
 options! {
