@@ -27,6 +27,8 @@ const modules: readonly [crate: string, module: string][] = [
     'assert_shape',
     'efficient_attention',
     'rotary_positional_embedding',
+    // Pairs of options, odd shapes and shared layers of all modules.
+    'options',
   ].map((module): [string, string] => ['layers', module]),
   ['tensor', 'random'],
   ['training', 'optimizers'],
