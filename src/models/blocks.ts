@@ -210,7 +210,9 @@ export function feedForward(dModel: number, options: Required<FeedForwardOptions
   const { dFf, dropout, ffActivation, ffDropout, ffUseSru, ffChunkSize, centerLayernorm: center, useBfloat16, mode } = options;
   const drop = (rate: number): Layer => Dropout({ rate, sharedAxes: [-2], mode });
   const dense = (units: number): Layer => Dense(units, { useBfloat16 });
-  const block = [LayerNorm({ center }), dense(dFf), drop(ffDropout ?? dropout), ffActivation(), dense(dModel), drop(dropout)];
+  // Nested as in the reference, which shows where the list is printed.
+  const inner = [dense(dFf), drop(ffDropout ?? dropout), ffActivation(), dense(dModel)];
+  const block = [LayerNorm({ center }), inner, drop(dropout)];
   const chunked = whole('feedForward', 'ffChunkSize', ffChunkSize) === 0 ? block : BatchLeadingAxes(Chunk(Serial(block), ffChunkSize));
   const [layers, units] = typeof ffUseSru === 'object' ? ffUseSru : [ffUseSru, 32];
   const recurrent = several('feedForward', 'ffUseSru', layers, () => SRU(units, { mode }));
