@@ -42,7 +42,12 @@ impl InitCx {
         let key = self.keys.get(&id).copied().unwrap_or(Key::new(0));
         taken(layer, inputs.len())
             .and_then(|n| layer.init(self, &inputs[..n], key))
-            .map_err(|e| e.within(&layer.base().name, id, Phase::Init, || inputs.to_vec()))
+            .map_err(|e| e.within(&layer.base().name, id, Phase::Init, || inputs.to_vec()))?;
+        // A series of no layers has nothing to set, but must not look as if it had still to be initialized.
+        if layer.sublayers().is_empty() && !self.state.contains_key(&id) {
+            self.set(id, Local::EMPTY);
+        }
+        Ok(())
     }
     /// Initializes layers in series on a stack of signatures, which it returns as they leave it.
     ///

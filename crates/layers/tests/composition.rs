@@ -1,6 +1,12 @@
 //! What layers made of layers promise beyond single calls: long scans, recomputation, copies, sharing, errors.
 use serde_json::{json, Value};
-use std::time::Instant;
+use std::{
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc,
+    },
+    time::Instant,
+};
 use tallow_layers::{
     base::pure_layer,
     build::{with_references, References},
@@ -345,4 +351,36 @@ fn cancelled_work_stops_before_the_next_sublayer() {
     assert_eq!((e.code(), e.path()), ("Aborted", &["Serial".to_string(), "Step".to_string()][..]));
     assert_eq!(ran.load(std::sync::atomic::Ordering::Relaxed), 2);
     assert!(call().is_ok(), "without a token nothing stops it");
+}
+
+/// Counts how often it is initialized.
+#[derive(Debug, Clone)]
+struct Initialized(Arc<AtomicUsize>);
+
+impl Leaf for Initialized {
+    fn name(&self) -> String {
+        "Initialized".into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        Ok(inputs.to_vec())
+    }
+    fn init(&self, _inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Local::EMPTY)
+    }
+    fn forward(&self, c: Call) -> Result<Output> {
+        Ok(c.xs[0].clone().into())
+    }
+}
+
+#[test]
+fn what_is_initialized_is_not_initialized_by_each_call() {
+    let count = Arc::new(AtomicUsize::new(0));
+    // The shortcut is a series of no layers.
+    let model = serial(vec![leaf(Initialized(count.clone())), residual(vec![counting(true)], None).expect("a layer")]);
+    let (weights, state) = start(&model, &[3]);
+    hold(&model, Some(&weights), Some(&state));
+    let held = held(&model).1;
+    ensure_state(&model, held, &[spec(&[3])], KEY).expect("state");
+    assert_eq!(count.load(Ordering::Relaxed), 1);
 }
