@@ -1,6 +1,7 @@
 //! Layers one after another.
 use crate::{
-    options, Arity, Base, Cx, Error, InitCx, Layer, LayerList, LayerNest, LayerRef, Rebuild, Result, TensorSpec,
+    options, reversible::Reversible, Arity, Base, Cx, Error, InitCx, Layer, LayerList, LayerNest, LayerRef, Rebuild,
+    Result, TensorSpec,
 };
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
@@ -45,7 +46,7 @@ pub(crate) fn serial_printing(name: &str, layers: Vec<LayerRef>, to_print: Vec<L
 
 fn make(base: Base, layers: Vec<LayerRef>) -> LayerRef {
     let arity = if layers.is_empty() { Arity::ONE } else { stack_arity(&layers) };
-    Arc::new(Serial { base, layers, arity })
+    Arc::new(Stack { base, layers, arity, reversible: false })
 }
 
 /// The layers in nested lists, in order. A lone `null` is none at all.
@@ -83,14 +84,17 @@ pub(crate) fn stack_arity(layers: &[LayerRef]) -> Arity {
     Arity::new(n_in, have)
 }
 
+/// Layers one after another, over a stack.
 #[derive(Debug)]
-struct Serial {
-    base: Base,
-    layers: Vec<LayerRef>,
-    arity: Arity,
+pub(crate) struct Stack {
+    pub base: Base,
+    pub layers: Vec<LayerRef>,
+    pub arity: Arity,
+    /// Whether it runs backwards too, as all its layers then do.
+    pub reversible: bool,
 }
 
-impl Layer for Serial {
+impl Layer for Stack {
     fn base(&self) -> &Base {
         &self.base
     }
@@ -113,6 +117,10 @@ impl Layer for Serial {
         cx.apply_stack(&self.layers, xs, key)
     }
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        Arc::new(Self { base: self.base.rebuilt(r), layers: r.layers(&self.layers), arity: self.arity })
+        let (base, layers) = (self.base.rebuilt(r), r.layers(&self.layers));
+        Arc::new(Self { base, layers, arity: self.arity, reversible: self.reversible })
+    }
+    fn reversible(&self) -> Option<&dyn Reversible> {
+        self.reversible.then_some(self as &dyn Reversible)
     }
 }

@@ -1,8 +1,8 @@
 //! Reversible layers one after another.
 use super::{cut::check_reversible, Reversal, Reversible};
 use crate::{
-    combinators::{flat, stack_arity},
-    options, Arity, Base, Cx, InitCx, Layer, LayerList, LayerRef, Phase, Rebuild, Result, TensorSpec,
+    combinators::{flat, stack_arity, Stack},
+    options, Arity, Base, LayerList, LayerRef, Phase, Result,
 };
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
@@ -23,13 +23,6 @@ options! {
     }
 }
 
-#[derive(Debug)]
-struct ReversibleSerial {
-    base: Base,
-    layers: Vec<LayerRef>,
-    arity: Arity,
-}
-
 pub(super) fn build(o: ReversibleSerialOptions) -> Result<LayerRef> {
     reversible_serial(flat("ReversibleSerial", o.sublayers.0)?)
 }
@@ -47,40 +40,10 @@ pub fn reversible_serial(layers: Vec<LayerRef>) -> Result<LayerRef> {
         })?;
     }
     let arity = if layers.is_empty() { Arity::ONE } else { stack_arity(&layers) };
-    Ok(Arc::new(ReversibleSerial { base, layers, arity }))
+    Ok(Arc::new(Stack { base, layers, arity, reversible: true }))
 }
 
-impl Layer for ReversibleSerial {
-    fn base(&self) -> &Base {
-        &self.base
-    }
-    fn arity(&self) -> Arity {
-        self.arity
-    }
-    fn open(&self) -> bool {
-        true
-    }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.layers
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        crate::stack_signature(&self.layers, inputs)
-    }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        cx.init_stack(&self.layers, inputs).map(drop)
-    }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        cx.apply_stack(&self.layers, xs, key)
-    }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        Arc::new(Self { base: self.base.rebuilt(r), layers: r.layers(&self.layers), arity: self.arity })
-    }
-    fn reversible(&self) -> Option<&dyn Reversible> {
-        Some(self)
-    }
-}
-
-impl Reversible for ReversibleSerial {
+impl Reversible for Stack {
     fn reverse(&self, r: &mut Reversal, ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let calls = self.layers.iter().zip(key.split(self.layers.len())).rev();
         calls.into_iter().try_fold(ys, |stack, (layer, key)| r.reverse(layer, stack, key))
