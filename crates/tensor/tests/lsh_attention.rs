@@ -263,6 +263,24 @@ fn buckets_are_the_places_of_the_largest_products() {
 }
 
 #[test]
+fn strange_vectors_have_buckets_too() {
+    let _alone = alone();
+    let mut values: Vec<f32> = random(&[20, 2], 7).to_vec::<f64>().unwrap().into_iter().map(|x| x as f32).collect();
+    // Zeros tie; NaN is largest, in its first direction; an infinity is no NaN, though zero times it would be.
+    for (row, x) in [(0, [0.0, 0.0]), (3, [0.0, f32::NAN]), (17, [1.0, f32::NEG_INFINITY]), (19, [f32::INFINITY, 2.0])]
+    {
+        values[2 * row..2 * row + 2].copy_from_slice(&x);
+    }
+    let x = Tensor::from_vec(values, &[20, 2]).unwrap();
+    let axes = Tensor::from_vec(vec![1.0f32, 0.0, 0.0, 1.0], &[2, 1, 2]).unwrap();
+    let fused = hash_buckets(&x, &axes, &[4]).unwrap();
+    let composed = force_general_path(|| hash_buckets(&x, &axes, &[4])).unwrap();
+    let (fused, composed) = (fused.to_vec::<i32>().unwrap(), composed.to_vec::<i32>().unwrap());
+    assert_eq!(fused, composed);
+    assert_eq!([fused[0], fused[3]], [0, 0]);
+}
+
+#[test]
 fn wrong_arguments_are_refused() {
     let _alone = alone();
     let x = random(&[2, 6, 4], 1);

@@ -37,7 +37,9 @@ pub(crate) use simd;
 const LANES: usize = 32;
 
 #[inline(always)]
-fn fold<A: Real>(mut lanes: [A; LANES]) -> A {
+fn fold<A: Real>(lanes: [A; LANES]) -> A {
+    // Unseen by the compiler, which else works up lanes in the pairs that come last, not in whole registers.
+    let mut lanes = std::hint::black_box(lanes);
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {

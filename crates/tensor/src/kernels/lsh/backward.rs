@@ -179,6 +179,7 @@ fn walk_over<T: Scalar>(
     let mut scratch = Scratch::new(p);
     let retire = |ring: &mut Ring<T>, place: usize, outside: &mut Vec<Keys<T>>| {
         let keys = ring.at_mut(place);
+        keys.complete(p);
         if keys.asked || !p.whole_chunks() {
             // SAFETY: positions of a walk's own chunks are its own in this round, and the only walk has all.
             unsafe { shared.add(p, item, keys, first) };
@@ -193,9 +194,10 @@ fn walk_over<T: Scalar>(
         }
         if p.order.is_some() {
             p.view(&shared.saved.ct, item).ask(&ring.at(p.before).positions, p.value_depth);
+            let bases = shared.bases(p, item);
             for &at in &ring.at(0).positions {
                 // SAFETY: nothing is read or written, only asked for.
-                let (dq, _, dv) = unsafe { shared.rows(p, shared.bases(p, item), at) };
+                let (dq, _, dv) = unsafe { shared.rows(p, bases, at) };
                 ask(dq);
                 ask(dv);
             }
@@ -272,18 +274,20 @@ impl<T: Scalar> Scratch<T> {
         for place in 0..p.window() {
             let keys = ring.at_mut(place);
             let (mut dk, mut dv) = (std::mem::take(&mut keys.dk), std::mem::take(&mut keys.dv));
+            let mut seen = std::mem::take(&mut keys.seen);
             let q = &ring.at(p.before).q[row * q_row..];
             for (keys, first) in self.block.sight.by_keys(place, ring.at(place).len()) {
                 let from = first * cols + place * wide + keys.start;
                 let turned = |x| Mat::new(x, [keys.len(), rows - first], [1, cols]);
                 let (strengths, cotangents) = (turned(&self.block.strengths[from..]), turned(&self.cotangents[from..]));
+                let add = std::mem::replace(&mut seen[keys.start / p.keys()], true);
                 let ct = Side::Rows(&self.ct[first * v_row..], v_row);
-                small(&mut dv[keys.start * v_row..], v_row, strengths, ct, v_row, true);
+                small(&mut dv[keys.start * v_row..], v_row, strengths, ct, v_row, add);
                 let q = Side::Rows(&q[first * q_row..], q_row);
-                small(&mut dk[keys.start * q_row..], q_row, cotangents, q, q_row, true);
+                small(&mut dk[keys.start * q_row..], q_row, cotangents, q, q_row, add);
             }
             let keys = ring.at_mut(place);
-            (keys.dk, keys.dv) = (dk, dv);
+            (keys.dk, keys.dv, keys.seen) = (dk, dv, seen);
         }
     }
     /// Products of a step become the attention, cotangents of it those of the products, in Trax's rounding: where sums round

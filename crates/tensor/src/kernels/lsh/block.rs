@@ -1,16 +1,15 @@
 //! A block of queries of a chunk, and its attention strengths over the window.
-use super::{Problem, Ring, LATER, MASKED, OWN, ROWS};
+use super::{Problem, Ring, LATER, MASKED, MASKED_KEY, NO_KEY, OWN, ROWS};
 use crate::kernels::{
     attention::Scalar,
     gemm::{padded, small, Mat, Side, Turned, PAD},
     real::simd,
 };
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Queries of a step, where positions ascend.
 const STEP: usize = 8;
-/// Keys whose gradients are worked on together, where positions ascend.
-const KEYS: usize = PAD;
 
 /// What a block of queries sees: its queries by steps, and for each step and chunk of the window how many keys.
 #[derive(Default)]
@@ -21,18 +20,23 @@ pub(super) struct Sight {
     keys: usize,
     window: usize,
     seen: Vec<usize>,
+    /// How many of them all queries of the step see as they are.
+    plain: Vec<usize>,
 }
 
 impl Sight {
     fn look<T: Scalar>(&mut self, p: &Problem<'_, T>, ring: &Ring<T>, row: usize, rows: usize) {
         (self.rows, self.window) = (rows, p.window());
-        (self.step, self.keys) = if p.ascends() { (STEP, KEYS) } else { (rows, p.chunk) };
+        (self.step, self.keys) = (if p.ascends() { STEP } else { rows }, p.keys());
         self.seen.clear();
+        self.plain.clear();
         for queries in ring.at(p.before).positions[row..row + rows].chunks(self.step) {
-            let last = queries[queries.len() - 1];
+            let (first, last) = (queries[0], queries[queries.len() - 1]);
             for place in 0..self.window {
                 let keys = &ring.at(place).positions;
-                self.seen.push(if p.ascends() { keys.partition_point(|&at| at <= last) } else { keys.len() });
+                let seen = |at| keys.partition_point(|&key| key < at);
+                self.seen.push(if p.ascends() { seen(last + 1) } else { keys.len() });
+                self.plain.push(if p.ascends() { seen(first) } else { 0 });
             }
         }
     }
@@ -47,6 +51,14 @@ impl Sight {
     pub(super) fn seen(&self, step: usize) -> &[usize] {
         &self.seen[step * self.window..(step + 1) * self.window]
     }
+    /// The columns that a step sees.
+    fn parts(&self, p: &Problem<'_, impl Scalar>, step: usize) -> SmallVec<[Part; 4]> {
+        let [.., wide] = p.strides();
+        let plain = &self.plain[step * self.window..(step + 1) * self.window];
+        let places = self.seen(step).iter().zip(plain).enumerate();
+        let part = |at, plain, seen: usize| Part { at, taken: at + plain / PAD, end: at + seen.div_ceil(PAD) };
+        places.map(|(place, (&seen, &plain))| part(place * wide / PAD, plain, seen)).collect()
+    }
     /// Keys of the chunk at `place` that are worked on together, each with the first query that sees some of them.
     pub(super) fn by_keys(&self, place: usize, len: usize) -> impl Iterator<Item = (Range<usize>, usize)> + '_ {
         (0..len).step_by(self.keys).filter_map(move |key| {
@@ -54,6 +66,14 @@ impl Sight {
             Some((key..len.min(key + self.keys), step * self.step))
         })
     }
+}
+
+/// Columns of one chunk that a step sees, counted in registers.
+struct Part {
+    at: usize,
+    /// Where those start from whose products something may be taken.
+    taken: usize,
+    end: usize,
 }
 
 pub(super) struct Block<T> {
@@ -101,7 +121,7 @@ impl<T: Scalar> Block<T> {
         let x = &mut self.strengths[rows.start * cols..rows.end * cols];
         let (top, total) = (&mut self.top[rows.clone()], &mut self.total[rows.clone()]);
         let infos = (&self.info[rows], &ring.info[..]);
-        exponentials(x, &parts(p, self.sight.seen(step)), infos, &Penalties::of(p, ring), top, total);
+        exponentials(x, &self.sight.parts(p, step), infos, &Penalties::of(p, ring), top, total);
     }
     /// Turns the products of a step into exp(product − whole), and cotangents of these strengths into those of the products.
     pub(super) fn gradients(
@@ -118,7 +138,7 @@ impl<T: Scalar> Block<T> {
         let xs = (&mut self.strengths[part.clone()], &mut cotangents[part]);
         let infos = (&self.info[rows.clone()], &ring.info[..]);
         let scalars = (&whole[rows.clone()], &pull[rows]);
-        gradients(xs, &parts(p, self.sight.seen(step)), infos, &Penalties::of(p, ring), scalars);
+        gradients(xs, &self.sight.parts(p, step), infos, &Penalties::of(p, ring), scalars);
     }
     /// 0 or 1 / (1 − rate) for each strength of `rows` rows from row `row` of a chunk; the same in each chunk.
     pub(super) fn draw(&mut self, p: &Problem<'_, T>, row: usize, rows: usize) {
@@ -175,12 +195,6 @@ pub(super) fn sums<'a, T: Scalar>(
     }
 }
 
-/// Where the columns that a step sees start, and how many there are, in whole registers.
-fn parts<T: Scalar>(p: &Problem<'_, T>, seen: &[usize]) -> smallvec::SmallVec<[(usize, usize); 8]> {
-    let [.., wide] = p.strides();
-    seen.iter().enumerate().map(|(place, &n)| (place * wide, padded(n))).collect()
-}
-
 /// What is taken from products.
 struct Penalties<T> {
     later: T,
@@ -200,117 +214,153 @@ impl<T: Scalar> Penalties<T> {
             rare: p.mask.is_some() || ring.holes,
         }
     }
-    /// A product less what Trax takes from it, in its order and rounding.
+    /// Takes from a register's products what Trax does, in its order and rounding.
     #[inline(always)]
-    fn take<const RARE: bool>(&self, x: T, q: i32, k: i32) -> T {
-        let x = x + if q < k { self.later } else { T::default() };
-        let x = x + if q == k { self.own } else { T::default() };
-        if !RARE {
-            return x;
+    fn take_all(&self, x: &mut [T; PAD], q: i32, k: &[i32; PAD]) {
+        for i in 0..PAD {
+            x[i] += if q < k[i] { self.later } else { T::default() };
         }
-        let x = x + if k == -1 { self.masked } else { T::default() };
-        if k == -2 {
-            T::LOWEST
-        } else {
-            x
+        for i in 0..PAD {
+            x[i] += if q == k[i] { self.own } else { T::default() };
         }
-    }
-    /// The largest of a row's products after taking.
-    #[inline(always)]
-    fn take_row<const RARE: bool>(&self, row: &mut [T], q: i32, k: &[i32], top: &mut [T; PAD]) {
-        for (x, k) in row.chunks_exact_mut(PAD).zip(k.chunks_exact(PAD)) {
+        if self.rare {
             for i in 0..PAD {
-                x[i] = self.take::<RARE>(x[i], q, k[i]);
-                top[i] = if x[i] > top[i] { x[i] } else { top[i] };
+                x[i] += if k[i] == MASKED_KEY { self.masked } else { T::default() };
+            }
+            for i in 0..PAD {
+                x[i] = if k[i] == NO_KEY { T::LOWEST } else { x[i] };
             }
         }
     }
 }
 
-simd! {
-fn exponentials<T: Scalar>(
-    x: &mut [T],
-    parts: &[(usize, usize)],
-    (q, k): (&[i32], &[i32]),
-    how: &Penalties<T>,
-    top: &mut [T],
-    total: &mut [T],
-) {
-    for (((row, &q), top), total) in x.chunks_exact_mut(k.len()).zip(q).zip(top).zip(total) {
-        let mut tops = [T::LOWEST; PAD];
-        for &(at, n) in parts {
-            let (row, k) = (&mut row[at..at + n], &k[at..at + n]);
-            if how.rare {
-                how.take_row::<true>(row, q, k, &mut tops);
-            } else {
-                how.take_row::<false>(row, q, k, &mut tops);
-            }
-        }
-        *top = tops.into_iter().fold(T::LOWEST, |m, x| if x > m { x } else { m });
-        let from = if *top == T::LOWEST { T::default() } else { *top };
-        let mut sums = [T::default(); PAD];
-        for &(at, n) in parts {
-            for x in row[at..at + n].chunks_exact_mut(PAD) {
-                for i in 0..PAD {
-                    x[i] = (x[i] - from).power();
-                    sums[i] += x[i];
-                }
-            }
-        }
-        *total = fold(sums);
-    }
-}
-}
-
-/// The sum of all lanes.
+/// A row by registers.
 #[inline(always)]
-fn fold<T: Scalar>(mut lanes: [T; PAD]) -> T {
+fn registers<T>(x: &[T]) -> &[[T; PAD]] {
+    x.as_chunks().0
+}
+
+/// The same, to be written.
+#[inline(always)]
+fn registers_mut<T>(x: &mut [T]) -> &mut [[T; PAD]] {
+    x.as_chunks_mut().0
+}
+
+#[inline(always)]
+fn larger<T: Scalar>(a: T, b: T) -> T {
+    if b > a {
+        b
+    } else {
+        a
+    }
+}
+
+/// Lane by lane the larger.
+#[inline(always)]
+fn raise<T: Scalar>(tops: &mut [T; PAD], x: &[T; PAD]) {
+    for i in 0..PAD {
+        tops[i] = larger(tops[i], x[i]);
+    }
+}
+
+/// A register's products become strengths, and cotangents of these those of the products.
+#[inline(always)]
+fn turn<T: Scalar>(x: &mut [T; PAD], g: &mut [T; PAD], whole: T, pull: T) {
+    for x in x.iter_mut() {
+        // No product is above the logarithm of the sum but by its rounding.
+        *x = (*x - whole).exp_negative();
+    }
+    for (g, &x) in g.iter_mut().zip(x.iter()) {
+        *g = x * (*g - pull);
+    }
+}
+
+/// The lanes of a register come to one value, by halves.
+#[inline(always)]
+fn fold<T: Scalar>(lanes: &[T; PAD], f: impl Fn(T, T) -> T) -> T {
+    // Unseen by the compiler, which else cuts the loop before into the pairs that come last, or gathers lanes of several rows.
+    let mut lanes = std::hint::black_box(*lanes);
     let mut width = PAD / 2;
     while width > 0 {
         for i in 0..width {
-            lanes[i] += lanes[i + width];
+            lanes[i] = f(lanes[i], lanes[i + width]);
         }
         width /= 2;
     }
     lanes[0]
 }
 
+// Row within register, not register within row: rows do not wait for one another, and registers are few and soon at an end.
 simd! {
-fn gradients<T: Scalar>(
-    (x, g): (&mut [T], &mut [T]),
-    parts: &[(usize, usize)],
+fn exponentials<T: Scalar>(
+    x: &mut [T],
+    parts: &[Part],
     (q, k): (&[i32], &[i32]),
     how: &Penalties<T>,
-    (whole, pull): (&[T], &[T]),
+    top: &mut [T],
+    total: &mut [T],
 ) {
-    let rows = x.chunks_exact_mut(k.len()).zip(g.chunks_exact_mut(k.len()));
-    for ((((x, g), &q), &whole), &pull) in rows.zip(q).zip(whole).zip(pull) {
-        for &(at, n) in parts {
-            let (x, g, k) = (&mut x[at..at + n], &mut g[at..at + n], &k[at..at + n]);
-            if how.rare {
-                gradients_row::<T, true>(x, g, (q, k), how, whole, pull);
-            } else {
-                gradients_row::<T, false>(x, g, (q, k), how, whole, pull);
+    let (wide, k) = (k.len() / PAD, registers(k));
+    let groups = registers_mut(x).chunks_mut(STEP * wide).zip(q.chunks(STEP));
+    for ((x, q), (top, total)) in groups.zip(top.chunks_mut(STEP).zip(total.chunks_mut(STEP))) {
+        let (mut tops, mut sums) = ([[T::LOWEST; PAD]; STEP], [[T::default(); PAD]; STEP]);
+        for part in parts {
+            for at in part.taken..part.end {
+                for (row, &q) in q.iter().enumerate() {
+                    how.take_all(&mut x[row * wide + at], q, &k[at]);
+                }
             }
+            for at in part.at..part.end {
+                for (row, tops) in tops[..q.len()].iter_mut().enumerate() {
+                    raise(tops, &x[row * wide + at]);
+                }
+            }
+        }
+        for (top, tops) in top.iter_mut().zip(&tops) {
+            *top = fold(tops, larger);
+        }
+        for part in parts {
+            for at in part.at..part.end {
+                for (row, (sums, &top)) in sums.iter_mut().zip(top.iter()).enumerate() {
+                    let from = if top == T::LOWEST { T::default() } else { top };
+                    let x = &mut x[row * wide + at];
+                    for x in x.iter_mut() {
+                        *x = (*x - from).exp_negative();
+                    }
+                    for (sum, &x) in sums.iter_mut().zip(x.iter()) {
+                        *sum += x;
+                    }
+                }
+            }
+        }
+        for (total, sums) in total.iter_mut().zip(&sums) {
+            *total = fold(sums, |a, b| a + b);
         }
     }
 }
 }
 
-#[inline(always)]
-fn gradients_row<T: Scalar, const RARE: bool>(
-    x: &mut [T],
-    g: &mut [T],
-    (q, k): (i32, &[i32]),
+simd! {
+fn gradients<T: Scalar>(
+    (x, g): (&mut [T], &mut [T]),
+    parts: &[Part],
+    (q, k): (&[i32], &[i32]),
     how: &Penalties<T>,
-    whole: T,
-    pull: T,
+    (whole, pull): (&[T], &[T]),
 ) {
-    for ((x, g), k) in x.chunks_exact_mut(PAD).zip(g.chunks_exact_mut(PAD)).zip(k.chunks_exact(PAD)) {
-        for i in 0..PAD {
-            let e = (how.take::<RARE>(x[i], q, k[i]) - whole).power();
-            x[i] = e;
-            g[i] = e * (g[i] - pull);
+    let wide = k.len() / PAD;
+    let (x, g, k) = (registers_mut(x), registers_mut(g), registers(k));
+    for part in parts {
+        for at in part.taken..part.end {
+            for (row, &q) in q.iter().enumerate() {
+                how.take_all(&mut x[row * wide + at], q, &k[at]);
+            }
+        }
+        for at in part.at..part.end {
+            for (row, (&whole, &pull)) in whole.iter().zip(pull).enumerate() {
+                turn(&mut x[row * wide + at], &mut g[row * wide + at], whole, pull);
+            }
         }
     }
+}
 }

@@ -2,7 +2,8 @@
 use super::{
     ask,
     block::{sums, Block},
-    log_sum, Problem, Ring, ROWS,
+    merge::Merge,
+    Problem, Ring, ROWS,
 };
 use crate::{
     kernels::{
@@ -12,6 +13,7 @@ use crate::{
     },
     threads,
 };
+use std::ops::Range;
 
 /// The result, and what backward needs beside the operands.
 pub(crate) struct Forward<T> {
@@ -56,49 +58,51 @@ struct Shared<'a, T> {
 }
 
 impl<T: Scalar> Shared<'_, T> {
-    /// Result, top and total of one position.
+    /// Result of one position of the matrix that starts at `base`.
     ///
     /// # Safety
     /// The position lies within the problem, and nobody else uses it meanwhile.
     #[allow(clippy::mut_from_ref)]
-    unsafe fn row(&self, p: &Problem<'_, T>, item: usize, at: usize) -> (&mut [T], &mut T, &mut T) {
-        let i = item * p.length + at;
+    unsafe fn row(&self, p: &Problem<'_, T>, base: usize, at: u32) -> &mut [T] {
         // SAFETY: as the caller vouches; `place` sends different rows to different elements.
-        unsafe {
-            let out = self.out.part(self.place.offset(&p.batch, item, at), p.value_depth);
-            (out, &mut self.top.part(i, 1)[0], &mut self.total.part(i, 1)[0])
-        }
+        unsafe { self.out.part(base + at as usize * self.place.row, p.value_depth) }
     }
-    /// Adds what a round found for a position: its result, to be multiplied by `share`, and its log-sum-exp.
+    /// Adds what a round found for some rows of a block, whose positions differ, to what earlier rounds did.
     ///
     /// # Safety
-    /// As [`Self::row`].
-    unsafe fn merge(&self, p: &Problem<'_, T>, (item, at, round): (usize, usize, usize), from: &[T], share: T, log: T) {
-        // SAFETY: as the caller vouches.
-        let (to, top, total) = unsafe { self.row(p, item, at) };
-        let (mut old, mut new) = (T::default(), share);
-        if round == 0 {
-            (*top, *total) = (log, T::ONE);
-        } else {
-            let most = if log > *top { log } else { *top };
-            let weight = (log - most).power();
-            old = (*top - most).power();
-            new *= weight;
-            (*top, *total) = (most, *total * old + weight);
+    /// As [`Self::row`], for all of them.
+    unsafe fn merge(
+        &self,
+        p: &Problem<'_, T>,
+        (item, round): (usize, usize),
+        (rows, positions): (Range<usize>, &[u32]),
+        block: &Block<T>,
+        merge: &mut Merge<T>,
+    ) {
+        let base = self.place.offset(&p.batch, item, 0);
+        let index = |at: u32| item * p.length + at as usize;
+        let places = rows.clone().zip(positions);
+        // SAFETY: as the caller vouches; the first round writes what others read.
+        unsafe {
+            if round > 0 {
+                for (row, &at) in places.clone() {
+                    (merge.most[row], merge.sum[row]) =
+                        (self.top.part(index(at), 1)[0], self.total.part(index(at), 1)[0]);
+                }
+            }
+            merge.weigh(rows, (&block.top, &block.total), round == 0, round + 1 == p.rounds);
+            for (row, &at) in places {
+                merge.put(row, self.row(p, base, at));
+                (self.top.part(index(at), 1)[0], self.total.part(index(at), 1)[0]) = (merge.most[row], merge.sum[row]);
+            }
         }
-        if p.rounds > 1 && round + 1 == p.rounds {
-            let all = (*top - log_sum(*top, *total)).power();
-            old *= all;
-            new *= all;
-        }
-        weighed(to, old, from, new);
     }
 }
 
-fn walk_over<T: Scalar>(p: &Problem<'_, T>, shared: &Shared<'_, T>, item: usize, chunks: std::ops::Range<usize>) {
+fn walk_over<T: Scalar>(p: &Problem<'_, T>, shared: &Shared<'_, T>, item: usize, chunks: Range<usize>) {
     let (cols, [_, v_row, _]) = (p.cols(), p.strides());
     let (mut ring, mut block) = (Ring::new(p, item, chunks.start, false), Block::new(p));
-    let mut attended = vec![T::default(); ROWS.min(p.chunk) * v_row];
+    let mut merge = Merge::new(ROWS.min(p.chunk), v_row);
     for chunk in chunks.clone() {
         if chunk > chunks.start {
             ring.advance(p, item, chunk);
@@ -108,9 +112,10 @@ fn walk_over<T: Scalar>(p: &Problem<'_, T>, shared: &Shared<'_, T>, item: usize,
             let rows = ROWS.min(size - row);
             let positions = &ring.at(p.before).positions[row..row + rows];
             if p.order.is_some() {
+                let base = shared.place.offset(&p.batch, item, 0);
                 for &at in positions {
                     // SAFETY: rows of this task, as below.
-                    ask(unsafe { shared.row(p, item, at as usize) }.0);
+                    ask(unsafe { shared.row(p, base, at) });
                 }
             }
             block.look(p, &ring, row, rows);
@@ -123,34 +128,20 @@ fn walk_over<T: Scalar>(p: &Problem<'_, T>, shared: &Shared<'_, T>, item: usize,
                     let part = part.start * cols..part.end * cols;
                     multiply_by(&mut block.strengths[part.clone()], &block.factors[part]);
                 }
-                sums(&mut attended, p, &block.sight, step, &block.strengths, v_row, |place| &ring.at(place).v);
+                sums(&mut merge.found, p, &block.sight, step, &block.strengths, v_row, |place| &ring.at(place).v);
             }
-            let first_slot = chunk * p.chunk + row;
-            for (i, &at) in positions.iter().enumerate() {
-                let from = &attended[i * v_row..][..p.value_depth];
-                let log = log_sum(block.top[i], block.total[i]);
-                let share = (block.top[i] - log).power();
+            // A chunk that reaches over the end of a round has rows of several.
+            let (first_slot, mut from) = (chunk * p.chunk + row, 0);
+            while from < rows {
+                let round = (first_slot + from) / p.length;
+                let to = rows.min((round + 1) * p.length - first_slot);
                 // SAFETY: positions lie within the problem. Tasks of a round have different positions, and where chunks
                 // reach over rounds one task has all of a matrix.
-                unsafe { shared.merge(p, (item, at as usize, (first_slot + i) / p.length), from, share, log) };
+                unsafe { shared.merge(p, (item, round), (from..to, &positions[from..to]), &block, &mut merge) };
+                from = to;
             }
         }
     }
-}
-
-simd! {
-/// `to · a + from · b` into `to`; `to` is not read if `a` is zero.
-fn weighed<T: Scalar>(to: &mut [T], a: T, from: &[T], b: T) {
-    if a == T::default() {
-        for (to, &from) in to.iter_mut().zip(from) {
-            *to = from * b;
-        }
-        return;
-    }
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = *to * a + from * b;
-    }
-}
 }
 
 simd! {

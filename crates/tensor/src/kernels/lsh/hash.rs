@@ -2,7 +2,7 @@
 use crate::{
     kernels::{
         attention::{start, Scalar, Stack},
-        gemm::{multiply, Mat},
+        gemm::{multiply, Mat, PAD},
         real::simd,
     },
     threads,
@@ -41,50 +41,72 @@ pub(crate) fn hash<T: Scalar>(p: &Hash<'_, T>) -> Vec<i32> {
         let (item, row) = (task / blocks, task % blocks * ROWS);
         let rows = ROWS.min(p.length - row);
         let data = &p.vectors.data[start(&p.batch, &p.vectors.batch, item) + row * p.vectors.row..];
-        let vectors = Mat::new(data, [rows, p.depth], [p.vectors.row, 1]);
-        let mut rotated = vec![T::default(); rows * cols];
-        let rotations = Mat::dense(&p.rotations[item * p.depth * cols..], p.depth, cols);
-        multiply(&mut rotated, cols, vectors, rotations, T::ONE, false);
+        // Turned, so that the products of all vectors with a direction lie side by side.
+        let vectors = Mat::new(data, [rows, p.depth], [p.vectors.row, 1]).t();
+        let mut products = vec![T::default(); cols * ROWS];
+        let rotations = Mat::dense(&p.rotations[item * p.depth * cols..], p.depth, cols).t();
+        multiply(&mut products, ROWS, rotations, vectors, T::ONE, false);
         for hash in 0..p.hashes {
             // SAFETY: each task writes its own positions of each round, and the vector outlives the loop.
             let to = unsafe { out.part((item * p.hashes + hash) * p.length + row, rows) };
-            buckets_of(&rotated[hash * directions..], cols, p.factors, to);
+            buckets_of(&products[hash * directions * ROWS..], p.factors, to);
         }
     });
     buckets
 }
 
 simd! {
-/// The buckets of vectors, from their products with all directions, which lie `stride` apart.
-fn buckets_of<T: Scalar>(products: &[T], stride: usize, factors: &[usize], out: &mut [i32]) {
-    for (i, out) in out.iter_mut().enumerate() {
-        let (mut bucket, mut unit, mut at) = (0usize, 1usize, i * stride);
-        for &factor in factors {
-            bucket += unit * farthest(&products[at..at + factor / 2]);
-            unit *= factor;
-            at += factor / 2;
+/// The buckets of at most [`ROWS`] vectors, from a row of their products for each direction.
+fn buckets_of<T: Scalar>(products: &[T], factors: &[usize], out: &mut [i32]) {
+    let mut buckets = [0i32; ROWS];
+    let (mut unit, mut rows) = (1, products.as_chunks::<ROWS>().0);
+    for &factor in factors {
+        let (own, others) = rows.split_at(factor / 2);
+        for from in (0..out.len()).step_by(PAD) {
+            let digits = farthest(own, from);
+            for (bucket, digit) in buckets[from..].iter_mut().zip(digits) {
+                *bucket += unit * digit;
+            }
         }
-        *out = bucket as i32;
+        (unit, rows) = (unit * factor as i32, others);
     }
+    out.copy_from_slice(&buckets[..out.len()]);
 }
 }
 
-/// The place of the largest of `x` and then `-x`, the first of equal ones; the first NaN if there is one.
+/// For [`PAD`] vectors the place of the largest of `x` and then `-x`, the first of equal ones; the first NaN if there is one.
 #[inline(always)]
-fn farthest<T: Scalar>(x: &[T]) -> usize {
-    let (mut high, mut low) = (T::LOWEST, T::LOWEST);
-    let mut strange = false;
-    for &v in x {
-        high = if v > high { v } else { high };
-        low = if -v > low { -v } else { low };
-        strange |= v.partial_cmp(&v).is_none();
+fn farthest<T: Scalar>(products: &[[T; ROWS]], from: usize) -> [i32; PAD] {
+    let (mut most, mut place) = ([T::LOWEST; PAD], [0i32; PAD]);
+    let mut sums = [T::default(); PAD];
+    for (at, x) in products.iter().enumerate() {
+        let x = &x[from..from + PAD];
+        for i in 0..PAD {
+            place[i] = if x[i] > most[i] { at as i32 } else { place[i] };
+        }
+        for i in 0..PAD {
+            most[i] = if x[i] > most[i] { x[i] } else { most[i] };
+        }
+        for i in 0..PAD {
+            // NaN if there is one, and after an infinity, which is told from it below.
+            sums[i] += x[i] * T::default();
+        }
     }
-    if strange {
-        return x.iter().position(|v| v.partial_cmp(v).is_none()).unwrap_or(0);
+    for (at, x) in products.iter().enumerate() {
+        let x = &x[from..from + PAD];
+        for i in 0..PAD {
+            place[i] = if -x[i] > most[i] { (products.len() + at) as i32 } else { place[i] };
+        }
+        for i in 0..PAD {
+            most[i] = if -x[i] > most[i] { -x[i] } else { most[i] };
+        }
     }
-    if high >= low {
-        x.iter().position(|&v| v == high).unwrap_or(0)
-    } else {
-        x.len() + x.iter().position(|&v| -v == low).unwrap_or(0)
+    let is_nan = |x: T| x.partial_cmp(&x).is_none();
+    for i in 0..PAD {
+        if is_nan(sums[i]) {
+            let first = products.iter().position(|x| is_nan(x[from + i]));
+            place[i] = first.map_or(place[i], |at| at as i32);
+        }
     }
+    place
 }

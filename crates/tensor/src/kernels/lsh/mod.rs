@@ -10,6 +10,7 @@ mod backward;
 mod block;
 mod forward;
 mod hash;
+mod merge;
 mod order;
 mod ring;
 
@@ -20,7 +21,8 @@ pub(crate) use order::by_bucket;
 
 use super::{
     attention::{start, MaskView, Scalar, Stack},
-    gemm::padded,
+    gemm::{padded, PAD},
+    real::simd,
 };
 use ring::{Keys, Ring};
 use smallvec::SmallVec;
@@ -35,6 +37,9 @@ const WALKS: usize = 32;
 const LATER: f64 = 1e9;
 const MASKED: f64 = 1e9;
 const OWN: f64 = 1e5;
+/// What stands for the position of a key that is masked, and of a column that is no key.
+const MASKED_KEY: i32 = -1;
+const NO_KEY: i32 = -2;
 /// Added to the mean square of a query before it becomes a key.
 const EPSILON: f64 = 1e-6;
 
@@ -147,6 +152,14 @@ impl<'a, T: Scalar> Problem<'a, T> {
     fn ascends(&self) -> bool {
         self.causal && self.mask.is_none() && self.dropout.is_none() && self.whole_chunks()
     }
+    /// Keys whose gradients are worked on together.
+    fn keys(&self) -> usize {
+        if self.ascends() {
+            PAD
+        } else {
+            self.chunk
+        }
+    }
     /// Floats from one row of queries or keys to the next in a task's memory, from one of values, and from one chunk's columns.
     fn strides(&self) -> [usize; 3] {
         [padded(self.depth), padded(self.value_depth), padded(self.chunk)]
@@ -188,11 +201,21 @@ impl<T: Scalar> Rows<'_, T> {
     }
     /// Copies rows to places `stride` apart.
     fn gather(&self, positions: &[u32], cols: usize, out: &mut [T], stride: usize) {
-        for (out, &at) in out.chunks_exact_mut(stride.max(1)).zip(positions) {
-            let from = at as usize * self.row;
-            out[..cols].copy_from_slice(&self.data[from..from + cols]);
-        }
+        gather(self.data, self.row, positions, cols, out, stride);
     }
+}
+
+simd! {
+fn gather<T: Scalar>(data: &[T], row: usize, positions: &[u32], cols: usize, out: &mut [T], stride: usize) {
+    for (out, &at) in out.chunks_exact_mut(stride.max(1)).zip(positions) {
+        let from = &data[at as usize * row..][..cols];
+        let ((to, to_rest), (from, from_rest)) = (out[..cols].as_chunks_mut::<PAD>(), from.as_chunks::<PAD>());
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+        }
+        to_rest.copy_from_slice(from_rest);
+    }
+}
 }
 
 /// Brings values towards the processor; changes nothing else.

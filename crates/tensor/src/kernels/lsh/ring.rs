@@ -1,5 +1,5 @@
 //! The chunks of keys in reach of a chunk of queries, gathered.
-use super::{start, Problem, EPSILON};
+use super::{start, Problem, EPSILON, MASKED_KEY, NO_KEY};
 use crate::kernels::{
     attention::Scalar,
     gemm::Turned,
@@ -10,7 +10,7 @@ use crate::kernels::{
 pub(super) struct Keys<T> {
     pub chunk: usize,
     pub positions: Vec<u32>,
-    /// Position of each key; −1 where masked.
+    /// Position of each key, or [`MASKED_KEY`].
     info: Vec<i32>,
     pub q: Vec<T>,
     /// Keys divided by √depth.
@@ -25,8 +25,10 @@ pub(super) struct Keys<T> {
     pub dq: Vec<T>,
     pub dk: Vec<T>,
     pub dv: Vec<T>,
-    /// Whether `dq` is all there is for these queries in their round.
+    /// Whether `dq` is all there is for these queries in their round; else it may hold anything.
     pub asked: bool,
+    /// Which parts of `dk` and `dv`, [`Sight::by_keys`](super::block::Sight::by_keys), some query saw; the others may hold anything.
+    pub seen: Vec<bool>,
 }
 
 impl<T: Scalar> Keys<T> {
@@ -48,10 +50,23 @@ impl<T: Scalar> Keys<T> {
             dk: part(nk),
             dv: part(nv),
             asked: false,
+            seen: vec![false; if gradients { p.chunk.div_ceil(p.keys()) } else { 0 }],
         }
     }
     pub(super) fn len(&self) -> usize {
         self.positions.len()
+    }
+    /// Writes zeros where gradients may hold anything.
+    pub(super) fn complete(&mut self, p: &Problem<'_, T>) {
+        let [row, v_row, _] = p.strides();
+        if !self.asked {
+            self.dq.fill(T::default());
+        }
+        for (part, _) in self.seen.iter().enumerate().filter(|seen| !seen.1) {
+            let keys = part * p.keys()..((part + 1) * p.keys()).min(p.chunk);
+            self.dk[keys.start * row..keys.end * row].fill(T::default());
+            self.dv[keys.start * v_row..keys.end * v_row].fill(T::default());
+        }
     }
     fn load(&mut self, p: &Problem<'_, T>, item: usize, chunk: usize) {
         self.chunk = chunk;
@@ -75,13 +90,13 @@ impl<T: Scalar> Keys<T> {
             None => self.info.extend(self.positions.iter().map(|&at| at as i32)),
             Some(mask) => {
                 let data = &mask.data[start(&p.batch, &mask.batch, item)..];
-                let seen = |at: u32| if data[at as usize * mask.col] != 0 { at as i32 } else { -1 };
+                let seen = |at: u32| if data[at as usize * mask.col] != 0 { at as i32 } else { MASKED_KEY };
                 self.info.extend(self.positions.iter().map(|&at| seen(at)));
             }
         }
         if !self.dk.is_empty() || !self.dv.is_empty() {
             self.turned_v.load(&self.v, [self.positions.len(), p.value_depth], v_row);
-            [&mut self.dq, &mut self.dk, &mut self.dv].into_iter().for_each(|x| x.fill(T::default()));
+            self.seen.fill(false);
             self.asked = false;
         }
     }
@@ -114,7 +129,7 @@ pub(super) struct Ring<T> {
     keys: Vec<Keys<T>>,
     /// Where the first of the window lies.
     first: usize,
-    /// `info` of the window's keys, each chunk filled up with −2 for no key.
+    /// `info` of the window's keys, each chunk filled up with [`NO_KEY`].
     pub info: Vec<i32>,
     /// Whether there are such places.
     pub holes: bool,
@@ -127,7 +142,7 @@ impl<T: Scalar> Ring<T> {
         for (i, keys) in keys.iter_mut().enumerate() {
             keys.load(p, item, p.neighbour(chunk, i as isize - p.before as isize));
         }
-        let mut ring = Self { keys, first: 0, info: vec![-2; p.cols()], holes: false };
+        let mut ring = Self { keys, first: 0, info: vec![NO_KEY; p.cols()], holes: false };
         ring.describe(p);
         ring
     }
@@ -154,7 +169,7 @@ impl<T: Scalar> Ring<T> {
             let keys = &self.keys[(self.first + place) % n];
             let info = &mut self.info[place * wide..(place + 1) * wide];
             info[..keys.len()].copy_from_slice(&keys.info);
-            info[keys.len()..].fill(-2);
+            info[keys.len()..].fill(NO_KEY);
             self.holes |= keys.len() < wide;
         }
     }
