@@ -37,9 +37,7 @@ pub(crate) use simd;
 const LANES: usize = 32;
 
 #[inline(always)]
-fn fold<A: Real>(lanes: [A; LANES]) -> A {
-    // Unseen by the compiler, which else works up lanes in the pairs that come last, not in whole registers.
-    let mut lanes = std::hint::black_box(lanes);
+fn fold<A: Real>(mut lanes: [A; LANES]) -> A {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {
@@ -48,6 +46,12 @@ fn fold<A: Real>(lanes: [A; LANES]) -> A {
         width /= 2;
     }
     lanes[0]
+}
+
+/// [`fold`] after a long loop: unseen by the compiler, which else adds up lanes in the pairs that come last, not in whole registers.
+#[inline(always)]
+fn fold_apart<A: Real>(lanes: [A; LANES]) -> A {
+    fold(std::hint::black_box(lanes))
 }
 
 /// Σ f(x). The order of additions depends on the length alone.
@@ -63,7 +67,7 @@ pub(crate) fn sum<T: Float>(x: &[T], f: impl Fn(T::Wide) -> T::Wide) -> T::Wide 
     for (lane, &v) in lanes.iter_mut().zip(blocks.remainder()) {
         *lane += f(v.up());
     }
-    fold(lanes)
+    fold_apart(lanes)
 }
 
 /// Σ f(x, y), in the order of [`sum`].
@@ -73,6 +77,21 @@ pub(crate) fn sum2<T: Float, U: Float<Wide = T::Wide>>(
     y: &[U],
     f: impl Fn(T::Wide, T::Wide) -> T::Wide,
 ) -> T::Wide {
+    fold_apart(lanes2(x, y, f))
+}
+
+/// Σ x·y, in the order of [`sum`], for short rows.
+#[inline(always)]
+pub(crate) fn dot<T: Real + Float<Wide = T>>(x: &[T], y: &[T]) -> T {
+    fold(lanes2(x, y, |x, y| x * y))
+}
+
+#[inline(always)]
+fn lanes2<T: Float, U: Float<Wide = T::Wide>>(
+    x: &[T],
+    y: &[U],
+    f: impl Fn(T::Wide, T::Wide) -> T::Wide,
+) -> [T::Wide; LANES] {
     let mut lanes = [T::Wide::default(); LANES];
     let n = x.len().min(y.len());
     let (x, y) = (&x[..n], &y[..n]);
@@ -85,7 +104,7 @@ pub(crate) fn sum2<T: Float, U: Float<Wide = T::Wide>>(
     for ((lane, &a), &b) in lanes.iter_mut().zip(xs.remainder()).zip(ys.remainder()) {
         *lane += f(a.up(), b.up());
     }
-    fold(lanes)
+    lanes
 }
 
 /// The largest value; NaN are passed over (what follows a maximum turns them into NaN again), −∞ when empty.

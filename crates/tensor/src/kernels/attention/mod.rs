@@ -10,7 +10,7 @@ pub(crate) use backward::backward;
 pub(crate) use forward::forward;
 
 use super::gemm::{multiply_ready, Mat, Ready, Small};
-use super::real::{simd, sum2, Float, Real};
+use super::real::{self, simd, Float, Real};
 use super::vecmath::exp_f32;
 use crate::random::BitStream;
 use smallvec::SmallVec;
@@ -330,6 +330,6 @@ fn scale_by<T: Real>(x: &mut [T], factors: &[T]) {
 
 simd! {
 pub(super) fn dot<T: Scalar>(x: &[T], y: &[T]) -> T {
-    sum2(x, y, |x, y| x * y)
+    real::dot(x, y)
 }
 }

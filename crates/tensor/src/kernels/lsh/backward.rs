@@ -11,7 +11,7 @@ use crate::{
     kernels::{
         attention::{dot, Gradients, Place, Saved, Scalar},
         gemm::{small, Mat, Out, Side},
-        real::{simd, sum2},
+        real::{self, simd},
     },
     threads,
 };
@@ -360,7 +360,7 @@ simd! {
 fn add_through_length<T: Scalar>(dq: &mut [T], dk: &[T], k: &[T], row: usize, scales: &[T]) {
     let row = row.max(1);
     for (((dq, dk), k), &scale) in dq.chunks_exact_mut(row).zip(dk.chunks_exact(row)).zip(k.chunks_exact(row)).zip(scales) {
-        let along = sum2(k, dk, |a, b| a * b);
+        let along = real::dot(k, dk);
         for ((dq, &dk), &k) in dq.iter_mut().zip(dk).zip(k) {
             *dq += scale * (dk - k * along);
         }

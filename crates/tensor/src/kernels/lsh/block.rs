@@ -266,12 +266,10 @@ fn raise<T: Scalar>(tops: &mut [T; PAD], x: &[T; PAD]) {
 /// A register's products become strengths, and cotangents of these those of the products.
 #[inline(always)]
 fn turn<T: Scalar>(x: &mut [T; PAD], g: &mut [T; PAD], whole: T, pull: T) {
-    for x in x.iter_mut() {
+    for i in 0..PAD {
         // No product is above the logarithm of the sum but by its rounding.
-        *x = (*x - whole).exp_negative();
-    }
-    for (g, &x) in g.iter_mut().zip(x.iter()) {
-        *g = x * (*g - pull);
+        x[i] = (x[i] - whole).exp_negative();
+        g[i] = x[i] * (g[i] - pull);
     }
 }
 

@@ -3,7 +3,7 @@ use super::{start, Problem, EPSILON, MASKED_KEY, NO_KEY};
 use crate::kernels::{
     attention::Scalar,
     gemm::Turned,
-    real::{simd, sum2},
+    real::{dot, simd},
 };
 
 /// A chunk of queries, keys and values, gathered; rows lie as [`Problem::strides`] says, filled up with 0.
@@ -106,7 +106,7 @@ simd! {
 /// Makes keys of queries, by a factor each: `root` / √(mean square + ε).
 fn unit_keys<T: Scalar>(q: &[T], k: &mut [T], row: usize, depth: usize, root: T, scales: &mut [T]) {
     for ((q, k), scale) in q.chunks_exact(row.max(1)).zip(k.chunks_exact_mut(row.max(1))).zip(scales) {
-        let mean = sum2(q, q, |a, b| a * b) / T::of(depth as f64);
+        let mean = dot(q, q) / T::of(depth as f64);
         *scale = root / (mean + T::of(EPSILON)).sqrt();
         for (k, &q) in k.iter_mut().zip(q) {
             *k = q * *scale;
