@@ -106,6 +106,116 @@ export function LocallyConvDense(nModules: number, nUnits: number, mode: Mode, o
 }
 registerFactory(LocallyConvDense, 'LocallyConvDense');
 
+/**
+ * A dense layer's stand-in whose kernel is the product of two narrow ones.
+ *
+ * Formula: `y = (x · w1 + b1) · w2 + b2`. Shapes: `[..., m]` to `[..., nUnits]`.
+ * Weights: those of two `Dense` layers, `(w1: [m, dLowrank], b1: [dLowrank])` and `(w2: [dLowrank, nUnits], b2: [nUnits])`. No state; the
+ * same in every mode.
+ * Errors: those of `Dense`.
+ * @param nUnits - Size of the output's last axis.
+ * @param dLowrank - Size of the axis between the two layers: a bound on the rank of the product.
+ */
+export function LowRankDense(nUnits: number, dLowrank: number): Layer {
+  return makeLayer('LowRankDense', { nUnits, dLowrank });
+}
+registerFactory(LowRankDense, 'LowRankDense');
+
+/**
+ * A dense layer whose kernel and bias are `Weights` layers of their own; the kernel has a row for each output.
+ *
+ * Formula: `y = x · wᵀ + b`. Shapes: `[..., dInput]` to `[..., dOutput]`.
+ * Weights: `w: [dOutput, dInput]` and `b: [dOutput]`, each in a `Weights` layer. No state; the same in every mode.
+ * Errors: `ShapeMismatch` for an input whose last axis is not `dInput`.
+ * @param dInput - Size of the input's last axis.
+ * @param dOutput - Size of the output's last axis.
+ * @param useBias - Whether to add a bias.
+ */
+export function EinsumDense(dInput: number, dOutput: number, useBias: boolean): Layer {
+  return makeLayer('EinsumDense', { dInput, dOutput, useBias });
+}
+registerFactory(EinsumDense, 'EinsumDense');
+
+/**
+ * Applies one of two layers: `layerA` with probability `probA`, else `layerB`, drawn anew in each call.
+ *
+ * Only the chosen layer runs, has gradients and updates its state. Shapes: those of the layers, which take and return the same.
+ * Weights and state: `[[[], []], layerA's, layerB's]`. The same in every mode.
+ * Errors: `InvalidOption` for layers that differ in inputs or outputs; `ShapeMismatch` if their outputs differ in shape.
+ * @param layerA - Layer applied with probability `probA`.
+ * @param layerB - Layer applied otherwise.
+ * @param probA - Probability of `layerA`.
+ */
+export function RandomLayer(layerA: Layer, layerB: Layer, probA: number): Layer {
+  return makeLayer('RandomLayer', { layerA, layerB, probA });
+}
+registerFactory(RandomLayer, 'RandomLayer');
+
+/** Options of {@link SparseDenseWithOptions}. */
+export interface SparseDenseWithOptionsOptions {
+  /**
+   * Size of the input's last axis; `'mult'` and `'einsum'` need it.
+   * @defaultValue `null`
+   */
+  dInput?: number | null | undefined;
+  /**
+   * What stands in for a dense layer.
+   * @defaultValue `null`
+   */
+  sparsityType?: 'mult' | 'lowrank' | 'einsum' | 'local' | 'local3' | 'None' | null | undefined;
+  /**
+   * Modules of the output, for `'mult'`, `'local'` and `'local3'`; 0: a dense layer, whatever the type.
+   * @defaultValue `0`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Size of the axis between the two layers of `'lowrank'`, which needs it.
+   * @defaultValue `null`
+   */
+  dLowrank?: number | null | undefined;
+  /**
+   * Probability that a call in training runs the sparse layer and not a dense one beside it; `null`: there is none beside it.
+   * @defaultValue `null`
+   */
+  probSparse?: number | null | undefined;
+  /**
+   * Whether this is training, for `probSparse`; `null`: it is.
+   * @defaultValue `null`
+   */
+  mode?: Mode | null | undefined;
+  /**
+   * Whether to add a bias; only `'mult'`, `'einsum'` and dense layers can do without.
+   * @defaultValue `true`
+   */
+  useBias?: boolean | null | undefined;
+  /**
+   * Whether weights are bfloat16; only `'mult'` and dense layers can have those.
+   * @defaultValue `false`
+   */
+  useBfloat16?: boolean | null | undefined;
+}
+
+/**
+ * A dense layer, or what `sparsityType` puts in its place.
+ *
+ * `'mult'`: `FactoredDense(sparsity, dInput, nUnits)`; `'lowrank'`: `LowRankDense(nUnits, dLowrank)`; `'einsum'`: `EinsumDense(dInput, nUnits, useBias)`;
+ * `'local'` and `'local3'`: `LocallyConnectedDense(sparsity, nUnits / sparsity)` with a `kernelSize` of 1 or 3; `'None'`, `null`, or a `sparsity` of 0:
+ * `Dense(nUnits)`.
+ * With `probSparse` that layer and a `Dense(nUnits)` both have weights: each call in training runs the first with that probability, else the
+ * second; calls in other modes run the first.
+ * Shapes: `[..., dInput]` to `[..., nUnits]`. Weights: those of the layer, or of both. No state.
+ * Mode: tells `probSparse` whether this is training, as it also is when it is left out.
+ * Errors: `InvalidOption` where an option that the type needs is missing, where `sparsity` does not divide `nUnits`, and for `useBias: false` and
+ * `useBfloat16` where the type does not have them; `ShapeMismatch` for an input that the layer does not take.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param nUnits - Size of the output's last axis.
+ * @param options - See the options type.
+ */
+export function SparseDenseWithOptions(nUnits: number, options?: SparseDenseWithOptionsOptions): Layer {
+  return makeLayer('SparseDenseWithOptions', { ...namedOptions('SparseDenseWithOptions', options), nUnits });
+}
+registerFactory(SparseDenseWithOptions, 'SparseDenseWithOptions');
+
 /** Options of {@link FactoredDense}. */
 export interface FactoredDenseOptions {
   /**
@@ -138,3 +248,20 @@ export function FactoredDense(nModules: number, dIn: number, dOut: number, optio
   return makeLayer('FactoredDense', { ...namedOptions('FactoredDense', options), nModules, dIn, dOut });
 }
 registerFactory(FactoredDense, 'FactoredDense');
+
+/**
+ * A dense layer's stand-in, from a vector to one of the same size, with about `sparsity / 2` times fewer weights.
+ *
+ * Formula: `y = merge over modules n of (((x · g[n]) · p) · w[n]) + b`: what `FactoredDense` makes of the vector, each module of it mapped by a
+ * matrix of its own. Shapes: `[..., dFeature]`, kept.
+ * Weights: `g: [sparsity, dFeature]`, `p: [dFeature, m]`, `w: [sparsity, m, m]` with `m = dFeature / sparsity`, and `b: [dFeature]`, each in a
+ * `Weights` layer. No state; the same in every mode.
+ * Errors: `InvalidOption` unless `sparsity` divides `dFeature`; `ShapeMismatch` for an input whose last axis is not `dFeature`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param sparsity - Modules that the output is divided into.
+ * @param dFeature - Size of the last axis of input and output.
+ */
+export function MultiplicativeModularSparseDense(sparsity: number, dFeature: number): Layer {
+  return makeLayer('MultiplicativeModularSparseDense', { sparsity, dFeature });
+}
+registerFactory(MultiplicativeModularSparseDense, 'MultiplicativeModularSparseDense');

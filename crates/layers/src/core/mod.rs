@@ -11,6 +11,7 @@ mod shaping;
 mod summary;
 mod weights;
 
+pub(crate) use dense::dense_named;
 pub use dense::{dense, dense_of, dense_with, DenseOptions};
 pub(crate) use dropout::mask_shape;
 pub use dropout::{dropout, dropout_over, Dropout, DropoutOptions};
@@ -21,8 +22,9 @@ pub use gaussian::{
     log_gaussian_diag_pdf, log_gaussian_pdf, multigaussian_loss, LogGaussianDiagPdfOptions, LogGaussianPdfOptions,
     MultigaussianLossOptions,
 };
+pub(crate) use locally_connected::locally_connected_1d_named;
 pub use locally_connected::{locally_connected_1d, LocallyConnected1dOptions, Padding1d};
-pub use random_uniform::RandomUniformOptions;
+pub use random_uniform::{random_uniform, RandomUniformOptions};
 pub use reductions::{
     arg_max, log_softmax, log_sum_exp, mean, softmax, ArgMaxOptions, LogSoftmaxOptions, LogSumExpOptions, MaxOptions,
     MeanOptions, MinOptions, SoftmaxOptions, SumOptions,

@@ -1,7 +1,15 @@
 //! Cases of the module `research/sparsity`.
-use super::case::{case, f32, Case};
-use serde_json::json;
+use super::case::{case, f32, new, Case};
+use serde_json::{json, Value};
 use tallow_tensor::DType;
+
+fn dense(n: usize) -> Value {
+    new("Dense", json!({"nUnits": n}))
+}
+
+fn tanh() -> Value {
+    new("Tanh", json!({}))
+}
 
 /// The cases.
 pub fn cases() -> Vec<Case> {
@@ -46,5 +54,41 @@ pub fn cases() -> Vec<Case> {
             json!({"nModules": 2, "dIn": 3, "dOut": 2, "useBfloat16": true}),
             [f32([4, 3]).cast(DType::BF16).expect("floats")],
         ),
+        case("LowRankDense", json!({"nUnits": 3, "dLowrank": 2}), [f32([2, 3, 5])]),
+        case("LowRankDense", json!({"nUnits": 1, "dLowrank": 4}), [f32([0, 2])]),
+        case("EinsumDense", json!({"dInput": 4, "dOutput": 3, "useBias": true}), [f32([2, 3, 4])]),
+        case("EinsumDense", json!({"dInput": 2, "dOutput": 5, "useBias": false}), [f32([2])]),
+        case("RandomLayer", json!({"layerA": tanh(), "layerB": dense(3), "probA": 1}), [f32([2, 3])]),
+        case("RandomLayer", json!({"layerA": tanh(), "layerB": dense(3), "probA": 0}), [f32([2, 3])]),
+        case(
+            "RandomLayer",
+            json!({"layerA": new("Dropout", json!({"rate": 0.5})), "layerB": dense(3), "probA": 0.999}),
+            [f32([2, 3])],
+        )
+        .random(),
+        case("SparseDenseWithOptions", json!({"nUnits": 3}), [f32([2, 3, 4])]),
+        case(
+            "SparseDenseWithOptions",
+            json!({"nUnits": 6, "dInput": 4, "sparsityType": "mult", "sparsity": 3}),
+            [f32([2, 4])],
+        ),
+        case(
+            "SparseDenseWithOptions",
+            json!({"nUnits": 2, "dInput": 4, "sparsityType": "einsum", "sparsity": 1, "useBias": false}),
+            [f32([1, 4])],
+        ),
+        case(
+            "SparseDenseWithOptions",
+            json!({"nUnits": 4, "sparsityType": "local3", "sparsity": 4, "probSparse": 0.5, "mode": "eval"}),
+            [f32([2, 8])],
+        ),
+        case(
+            "SparseDenseWithOptions",
+            json!({"nUnits": 4, "sparsityType": "lowrank", "sparsity": 1, "dLowrank": 2, "probSparse": 0, "mode": "train"}),
+            [f32([2, 3])],
+        ),
+        case("MultiplicativeModularSparseDense", json!({"sparsity": 2, "dFeature": 6}), [f32([2, 3, 6])]),
+        case("MultiplicativeModularSparseDense", json!({"sparsity": 3, "dFeature": 3}), [f32([3])]),
+        case("MultiplicativeModularSparseDense", json!({"sparsity": 1, "dFeature": 4}), [f32([0, 4])]),
     ]
 }

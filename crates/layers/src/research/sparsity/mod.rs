@@ -1,13 +1,23 @@
 //! Layers with fewer weights, or fewer of them used, than dense ones.
+mod einsum_dense;
 mod factored_dense;
 mod local_dense;
+mod low_rank_dense;
 mod modules;
+mod multiplicative_modular;
+mod random_layer;
+mod sparse_dense;
 
+pub use einsum_dense::{einsum_dense, EinsumDenseOptions};
 pub use factored_dense::{factored_dense, FactoredDenseOptions};
 pub use local_dense::{
     locally_connected_dense, locally_conv_dense, LocallyConnectedDenseOptions, LocallyConvDenseOptions,
 };
+pub use low_rank_dense::{low_rank_dense, LowRankDenseOptions};
 pub use modules::{merge_last_two_axes, split_last_axis, MergeLastTwoAxesOptions, SplitLastAxisOptions};
+pub use multiplicative_modular::{multiplicative_modular_sparse_dense, MultiplicativeModularSparseDenseOptions};
+pub use random_layer::{random_layer, RandomLayerOptions};
+pub use sparse_dense::{sparse_dense_with_options, SparseDenseWithOptionsOptions, SparsityType};
 
 use crate::{entry, registry::Entry, LayerRef};
 
@@ -17,5 +27,10 @@ pub const LAYERS: &[Entry<LayerRef>] = &[
     entry!("sparsity", MergeLastTwoAxesOptions, |_| merge_last_two_axes()),
     entry!("sparsity", LocallyConnectedDenseOptions, locally_connected_dense),
     entry!("sparsity", LocallyConvDenseOptions, locally_conv_dense),
+    entry!("sparsity", LowRankDenseOptions, low_rank_dense),
+    entry!("sparsity", EinsumDenseOptions, einsum_dense),
+    entry!("sparsity", RandomLayerOptions, random_layer),
+    entry!("sparsity", SparseDenseWithOptionsOptions, sparse_dense_with_options),
     entry!("sparsity", FactoredDenseOptions, factored_dense),
+    entry!("sparsity", MultiplicativeModularSparseDenseOptions, multiplicative_modular_sparse_dense),
 ];
