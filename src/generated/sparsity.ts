@@ -265,3 +265,193 @@ export function MultiplicativeModularSparseDense(sparsity: number, dFeature: num
   return makeLayer('MultiplicativeModularSparseDense', { sparsity, dFeature });
 }
 registerFactory(MultiplicativeModularSparseDense, 'MultiplicativeModularSparseDense');
+
+/** Options of {@link SparseFF}. */
+export interface SparseFFOptions {
+  /**
+   * Units in a block, of which one is active.
+   * @defaultValue `32`
+   */
+  nElementsInBlock?: number | null | undefined;
+  /**
+   * Size of the axis between the two matrices of the controller.
+   * @defaultValue `64`
+   */
+  dLowrank?: number | null | undefined;
+  /**
+   * Weight of the noise in training.
+   * @defaultValue `0.1`
+   */
+  temperature?: number | null | undefined;
+  /**
+   * Probability of a hard choice in training.
+   * @defaultValue `0.3`
+   */
+  quantProb?: number | null | undefined;
+  /**
+   * Whether all weights are bfloat16, which halves their memory, in place of float32.
+   * @defaultValue `false`
+   */
+  useBfloat16?: boolean | null | undefined;
+  /**
+   * Whether `w1` and `w2` are.
+   * @defaultValue `false`
+   */
+  bigWeightsInBfloat16?: boolean | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+  /**
+   * Makes the matrices.
+   * @defaultValue `tl.GlorotUniformInitializer()`
+   */
+  kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `mb` and `b2`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  biasInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Probability of dropping an output in training.
+   * @defaultValue `0`
+   */
+  dropoutRate?: number | null | undefined;
+  /**
+   * Axes along which the dropout mask is the same, of outputs with all but the last axis joined to one.
+   * @defaultValue `null`
+   */
+  dropoutSharedAxes?: readonly number[] | null | undefined;
+  /**
+   * Computes this many vectors at once, to save memory; 0: all.
+   * @defaultValue `0`
+   */
+  ffChunkSize?: number | null | undefined;
+  /**
+   * Whether hidden units are multiplied by the `p` they were chosen with.
+   * @defaultValue `false`
+   */
+  multiplyByControllerOutput?: boolean | null | undefined;
+  /**
+   * Whether initial values of `w2` are multiplied by the root of `nElementsInBlock`, so that outputs vary alike for any size of blocks.
+   * @defaultValue `false`
+   */
+  kernelScaling?: boolean | null | undefined;
+}
+
+/**
+ * Feed-forward block whose hidden units stand in blocks, of each of which a small controller chooses one.
+ *
+ * Formula: `y = (relu((x · w1) ∘ q)) · w2 + b2`, where `q` is 1 for the unit that is chosen of each block of `nElementsInBlock`, else 0. It is the one with
+ * the largest of the logits `c = x · m1 · m2 + mb`.
+ * In training Gumbel noise weighed by `temperature` is added to the logarithms of `p = softmax(c)` over each block, and with probability `quantProb`
+ * `q` passes its gradient on to `p` as if it were that (straight through); else `p` itself takes the place of `q`. That is drawn once for a call, or for
+ * each of its chunks.
+ * Shapes: `[..., d]`, kept. Weights: the controller's `(m1: [d, dLowrank], m2: [dLowrank, blocks, nElementsInBlock], mb: [blocks, nElementsInBlock])` and
+ * `(w1: [d, blocks, nElementsInBlock], w2: [nElementsInBlock, blocks, d], b2: [d])`, with `blocks = dFf / nElementsInBlock`.
+ * State: the unit chosen of each block in the last call, which a reversible layer around this one goes by when it repeats the call.
+ * Mode: noise, soft choices and dropout in `'train'` only; in `'predict'`, for few vectors, only weights of chosen units are read; the result is that
+ * of `'eval'`.
+ * Errors: `InvalidOption` unless `nElementsInBlock` divides `dFf`; `ShapeMismatch` for another width than weights were made for.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763; straight through: Kaiser and Bengio 2018, arXiv:1801.09797.
+ * @param dFf - Number of hidden units.
+ * @param options - See the options type.
+ */
+export function SparseFF(dFf: number, options?: SparseFFOptions): Layer {
+  return makeLayer('SparseFF', { ...namedOptions('SparseFF', options), dFf });
+}
+registerFactory(SparseFF, 'SparseFF');
+
+/** Options of {@link BlockSparseFF}. */
+export interface BlockSparseFFOptions {
+  /**
+   * Number of experts.
+   * @defaultValue `64`
+   */
+  nExperts?: number | null | undefined;
+  /**
+   * Weight of the noise in training.
+   * @defaultValue `0.7`
+   */
+  temperature?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+  /**
+   * Makes the matrices.
+   * @defaultValue `tl.GlorotUniformInitializer()`
+   */
+  kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `b2`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  biasInitializer?: KernelInitializer | null | undefined;
+}
+
+/**
+ * Feed-forward block divided into experts, of which each vector goes through the one that a matrix chooses.
+ *
+ * Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is 1 for the `dFf / nExperts` hidden units of the expert with the largest of the logits `x · m1`, else
+ * 0. In training Gumbel noise weighed by `temperature` is added to the logarithms of `p = softmax(x · m1)`, and in every second call, by lot, `q` passes its
+ * gradient on to `p` as if it were that (straight through), while in the others `p` itself takes the place of `q`.
+ * Shapes: `[..., d]`, kept. Weights: the tuple `(m1, w1, w2, b2)` of `[d, nExperts]`, `[d, dFf]`, `[dFf, d]` and `[d]`. No state.
+ * Mode: noise and soft choices in `'train'` only; elsewhere experts that are not chosen are not computed.
+ * Errors: `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
+ * Source: straight through: Kaiser and Bengio 2018, arXiv:1801.09797.
+ * @param dFf - Number of hidden units.
+ * @param options - See the options type.
+ */
+export function BlockSparseFF(dFf: number, options?: BlockSparseFFOptions): Layer {
+  return makeLayer('BlockSparseFF', { ...namedOptions('BlockSparseFF', options), dFf });
+}
+registerFactory(BlockSparseFF, 'BlockSparseFF');
+
+/** Options of {@link SwitchSparseFF}. */
+export interface SwitchSparseFFOptions {
+  /**
+   * Number of experts.
+   * @defaultValue `64`
+   */
+  nExperts?: number | null | undefined;
+  /**
+   * Weight of the noise in training.
+   * @defaultValue `0.1`
+   */
+  temperature?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+  /**
+   * Makes the matrices.
+   * @defaultValue `tl.GlorotUniformInitializer()`
+   */
+  kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `b2`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  biasInitializer?: KernelInitializer | null | undefined;
+}
+
+/**
+ * Feed-forward block divided into experts, of which each vector goes through one, weighed by its probability.
+ *
+ * Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is `p = softmax(x · m1)` of the expert that has the largest for its `dFf / nExperts` hidden units, else 0.
+ * In training Gumbel noise weighed by `temperature` is added to the logarithms of `p` before one is chosen.
+ * Shapes: `[..., d]`, kept. Weights: the tuple `(m1, w1, w2, b2)` of `[d, nExperts]`, `[d, dFf]`, `[dFf, d]` and `[d]`. No state.
+ * Mode: noise in `'train'` only; elsewhere experts that are not chosen are not computed.
+ * Errors: `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
+ * Source: Fedus et al. 2021, arXiv:2101.03961.
+ * @param dFf - Number of hidden units.
+ * @param options - See the options type.
+ */
+export function SwitchSparseFF(dFf: number, options?: SwitchSparseFFOptions): Layer {
+  return makeLayer('SwitchSparseFF', { ...namedOptions('SwitchSparseFF', options), dFf });
+}
+registerFactory(SwitchSparseFF, 'SwitchSparseFF');

@@ -16,7 +16,7 @@ pub use dense::{dense, dense_of, dense_with, DenseOptions};
 pub(crate) use dropout::mask_shape;
 pub use dropout::{dropout, dropout_over, Dropout, DropoutOptions};
 pub use embedding::{embedding, embedding_of, EmbeddingOptions};
-pub(crate) use functions::is_category;
+pub(crate) use functions::{gumbel_noise, is_category};
 pub use functions::{logsoftmax_sample, one_hot, LogSoftmaxFunctionOptions, LogsoftmaxSampleOptions, OneHotOptions};
 pub use gaussian::{
     log_gaussian_diag_pdf, log_gaussian_pdf, multigaussian_loss, LogGaussianDiagPdfOptions, LogGaussianPdfOptions,

@@ -3,6 +3,11 @@ use super::case::{case, f32, new, Case};
 use serde_json::{json, Value};
 use tallow_tensor::DType;
 
+/// A hard choice has the gradient of a soft one.
+const STRAIGHT_THROUGH: &str = "the gradient passes straight through a choice";
+/// Weights in bfloat16 are cast to float64 by the check, but not what the layer declares.
+const HALVES: &str = "the declared type is that of halves";
+
 fn dense(n: usize) -> Value {
     new("Dense", json!({"nUnits": n}))
 }
@@ -90,5 +95,70 @@ pub fn cases() -> Vec<Case> {
         case("MultiplicativeModularSparseDense", json!({"sparsity": 2, "dFeature": 6}), [f32([2, 3, 6])]),
         case("MultiplicativeModularSparseDense", json!({"sparsity": 3, "dFeature": 3}), [f32([3])]),
         case("MultiplicativeModularSparseDense", json!({"sparsity": 1, "dFeature": 4}), [f32([0, 4])]),
+        case(
+            "SparseFF",
+            json!({"dFf": 12, "nElementsInBlock": 3, "dLowrank": 2, "quantProb": 0}),
+            [f32([2, 3, 4])],
+        )
+        .steps_along(1),
+        case(
+            "SparseFF",
+            json!({"dFf": 6, "nElementsInBlock": 2, "dLowrank": 3, "quantProb": 0, "dropoutRate": 0.5, "dropoutSharedAxes": [0], "ffChunkSize": 2}),
+            [f32([2, 2, 3])],
+        )
+        .random(),
+        case(
+            "SparseFF",
+            json!({"dFf": 8, "nElementsInBlock": 4, "dLowrank": 2, "quantProb": 1, "temperature": 3}),
+            [f32([4, 3])],
+        )
+        .random()
+        .no_gradient_check(STRAIGHT_THROUGH),
+        case(
+            "SparseFF",
+            json!({"dFf": 8, "nElementsInBlock": 4, "dLowrank": 2, "quantProb": 1, "temperature": 3, "multiplyByControllerOutput": true}),
+            [f32([2, 1, 2, 3])],
+        )
+        .random()
+        .no_gradient_check(STRAIGHT_THROUGH),
+        case(
+            "SparseFF",
+            json!({"dFf": 6, "nElementsInBlock": 6, "dLowrank": 1, "mode": "eval", "multiplyByControllerOutput": true, "kernelScaling": true}),
+            [f32([2, 3, 4])],
+        )
+        .steps_along(1),
+        case(
+            "SparseFF",
+            json!({"dFf": 6, "nElementsInBlock": 3, "dLowrank": 2, "mode": "predict", "multiplyByControllerOutput": true}),
+            [f32([2, 1, 4])],
+        ),
+        case("SparseFF", json!({"dFf": 6, "nElementsInBlock": 3, "mode": "predict"}), [f32([3])]),
+        case("SparseFF", json!({"dFf": 6, "nElementsInBlock": 1, "mode": "eval"}), [f32([0, 3])]),
+        case("SparseFF", json!({"dFf": 6, "nElementsInBlock": 2, "mode": "predict"}), [f32([2, 0, 3])]),
+        case(
+            "SparseFF",
+            json!({"dFf": 6, "nElementsInBlock": 2, "mode": "eval", "useBfloat16": true, "multiplyByControllerOutput": true}),
+            [f32([4, 3]).cast(DType::BF16).expect("floats")],
+        )
+        .no_gradient_check(HALVES),
+        case(
+            "SparseFF",
+            json!({"dFf": 6, "nElementsInBlock": 2, "mode": "predict", "useBfloat16": true}),
+            [f32([2, 3]).cast(DType::BF16).expect("floats")],
+        )
+        .no_gradient_check(HALVES),
+        case("BlockSparseFF", json!({"dFf": 8, "nExperts": 4, "temperature": 3}), [f32([3, 2, 3])])
+            .random()
+            .no_gradient_check(STRAIGHT_THROUGH)
+            .steps_along(1),
+        case("BlockSparseFF", json!({"dFf": 6, "nExperts": 1, "mode": "eval"}), [f32([2, 3])]),
+        case("BlockSparseFF", json!({"dFf": 6, "nExperts": 3, "mode": "predict"}), [f32([2, 3, 4])]),
+        case("BlockSparseFF", json!({"dFf": 6, "nExperts": 6, "mode": "predict"}), [f32([0, 4])]),
+        case("SwitchSparseFF", json!({"dFf": 8, "nExperts": 4, "temperature": 3}), [f32([3, 2, 3])])
+            .random()
+            .steps_along(1),
+        case("SwitchSparseFF", json!({"dFf": 4, "nExperts": 4, "mode": "eval"}), [f32([3])]),
+        case("SwitchSparseFF", json!({"dFf": 6, "nExperts": 3, "mode": "predict"}), [f32([2, 3, 4])]),
+        case("SwitchSparseFF", json!({"dFf": 6, "nExperts": 2}), [f32([0, 4])]),
     ]
 }

@@ -1,5 +1,6 @@
 //! Layers with fewer weights, or fewer of them used, than dense ones.
 mod einsum_dense;
+mod expert_ff;
 mod factored_dense;
 mod local_dense;
 mod low_rank_dense;
@@ -7,8 +8,10 @@ mod modules;
 mod multiplicative_modular;
 mod random_layer;
 mod sparse_dense;
+mod sparse_ff;
 
 pub use einsum_dense::{einsum_dense, EinsumDenseOptions};
+pub use expert_ff::{block_sparse_ff, switch_sparse_ff, BlockSparseFFOptions, SwitchSparseFFOptions};
 pub use factored_dense::{factored_dense, FactoredDenseOptions};
 pub use local_dense::{
     locally_connected_dense, locally_conv_dense, LocallyConnectedDenseOptions, LocallyConvDenseOptions,
@@ -18,6 +21,7 @@ pub use modules::{merge_last_two_axes, split_last_axis, MergeLastTwoAxesOptions,
 pub use multiplicative_modular::{multiplicative_modular_sparse_dense, MultiplicativeModularSparseDenseOptions};
 pub use random_layer::{random_layer, RandomLayerOptions};
 pub use sparse_dense::{sparse_dense_with_options, SparseDenseWithOptionsOptions, SparsityType};
+pub use sparse_ff::{sparse_ff, SparseFFOptions};
 
 use crate::{entry, registry::Entry, LayerRef};
 
@@ -33,4 +37,7 @@ pub const LAYERS: &[Entry<LayerRef>] = &[
     entry!("sparsity", SparseDenseWithOptionsOptions, sparse_dense_with_options),
     entry!("sparsity", FactoredDenseOptions, factored_dense),
     entry!("sparsity", MultiplicativeModularSparseDenseOptions, multiplicative_modular_sparse_dense),
+    entry!("sparsity", SparseFFOptions, sparse_ff),
+    entry!("sparsity", BlockSparseFFOptions, block_sparse_ff),
+    entry!("sparsity", SwitchSparseFFOptions, switch_sparse_ff),
 ];
