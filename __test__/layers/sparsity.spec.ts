@@ -22,6 +22,40 @@ test('FactoredDense, LocallyConnectedDense and LocallyConvDense stand in for Den
   t.throws(() => tl.LocallyConvDense(2, 3, 'train', { kernelSize: 2 }), { message: /`kernelSize` must be odd, got 2/ });
 });
 
+test('SparseDenseWithOptions stands in for Dense by each type', (t) => {
+  const x = tl.random.normal(key, [2, 3, 8]);
+  for (const sparsityType of ['mult', 'lowrank', 'einsum', 'local', 'local3', 'None', null] as const) {
+    const layer = tl.SparseDenseWithOptions(6, { dInput: 8, sparsityType, sparsity: 2, dLowrank: 3 });
+    layer.init(tl.signature(x), { rng: key });
+    t.deepEqual(layer(x).shape, [2, 3, 6]);
+  }
+  t.throws(() => tl.SparseDenseWithOptions(6, { sparsityType: 'mult', sparsity: 4 }), { message: /`nUnits` must be a multiple of `sparsity`, got 6 and 4/ });
+  t.throws(() => tl.SparseDenseWithOptions(6, { sparsityType: 'odd' as never }), { message: /`sparsityType` must be 'mult', .*, got "odd"/ });
+  t.throws(() => tl.SparseDenseWithOptions(6, { sparse: 2 } as never), { message: /unknown option `sparse`.*did you mean/ });
+});
+
+test('RandomLayer takes one of two layers, by lot', (t) => {
+  const x = tl.ones([2, 3]);
+  const layer = tl.RandomLayer(tl.Negate(), tl.Fn('Twice', (x: tl.Tensor) => x.mul(2)), 0.25);
+  const drawn = Array.from({ length: 200 }, (_, i) => layer(x, { rng: [7, i] }).max().item());
+  const share = drawn.filter((y) => y === -1).length / drawn.length;
+  t.true(drawn.every((y) => y === -1 || y === 2));
+  t.true(Math.abs(share - 0.25) < 0.1, `${share}`);
+});
+
+test('sparse feed-forward layers compute in predict mode what they compute in eval mode', (t) => {
+  const x = tl.random.normal(key, [2, 3, 8]);
+  const layers = [
+    tl.SparseFF(16, { nElementsInBlock: 4, dLowrank: 3, mode: 'eval' }),
+    tl.BlockSparseFF(16, { nExperts: 4, mode: 'eval' }),
+    tl.SwitchSparseFF(16, { nExperts: 4, mode: 'eval' }),
+  ];
+  for (const layer of layers) {
+    layer.init(tl.signature(x), { rng: key });
+    close(t, layer.withMode('predict')(x), values(layer(x)) as number[], 1e-5);
+  }
+});
+
 test('LocallyConvDense goes on where the call before ended in predict mode', (t) => {
   const x = tl.random.normal(key, [1, 5, 6]);
   const layer = tl.LocallyConvDense(3, 2, 'eval', { kernelSize: 3, lengthKernelSize: 3 });
