@@ -9,6 +9,30 @@ import { registerFactory, type KernelInitializer } from '../options.js';
 import { namedOptions } from '../rest.js';
 
 /**
+ * Orders the last axis anew, by reading it as a matrix column by column.
+ *
+ * Of `2ⁿ` features the matrix has `2ᵏ` columns, where `k` is the largest whole number up to `n / 2` that does not divide `n`, and otherwise 1: as many
+ * such layers in a row as possible give different orders.
+ * Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+ * Errors: `ShapeMismatch` unless the size of the last axis is a power of 2.
+ */
+export function ReversibleReshapePermute(): Layer {
+  return makeLayer('ReversibleReshapePermute', {  });
+}
+registerFactory(ReversibleReshapePermute, 'ReversibleReshapePermute');
+
+/**
+ * Orders the last axis anew, in an order that looks random but depends on its size only.
+ *
+ * The order is that of Python's `random.Random(42).shuffle`. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+ * Errors: `ShapeMismatch` for an input without axes.
+ */
+export function ReversibleRandomPermute(): Layer {
+  return makeLayer('ReversibleRandomPermute', {  });
+}
+registerFactory(ReversibleRandomPermute, 'ReversibleRandomPermute');
+
+/**
  * Splits the last axis into `numSplits` equal parts, which become an axis of their own.
  *
  * Shapes: `[..., n]` to `[..., numSplits, n / numSplits]`. No weights, no state; the same in every mode.

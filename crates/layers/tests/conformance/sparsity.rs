@@ -1,5 +1,5 @@
 //! Cases of the module `research/sparsity`.
-use super::case::{case, f32, new, Case};
+use super::case::{case, f32, ints, new, Case};
 use serde_json::{json, Value};
 use tallow_tensor::DType;
 
@@ -19,6 +19,13 @@ fn tanh() -> Value {
 /// The cases.
 pub fn cases() -> Vec<Case> {
     vec![
+        case("ReversibleReshapePermute", json!({}), [f32([2, 3, 8])]),
+        case("ReversibleReshapePermute", json!({}), [f32([16])]),
+        case("ReversibleReshapePermute", json!({}), [f32([3, 1])]),
+        case("ReversibleReshapePermute", json!({}), [ints([2, 4], 9)]),
+        case("ReversibleRandomPermute", json!({}), [f32([2, 3, 7])]),
+        case("ReversibleRandomPermute", json!({}), [f32([1])]),
+        case("ReversibleRandomPermute", json!({}), [f32([2, 0])]),
         case("SplitLastAxis", json!({"numSplits": 3}), [f32([2, 6])]),
         case("SplitLastAxis", json!({"numSplits": 1}), [f32([1, 3, 5])]),
         case("SplitLastAxis", json!({"numSplits": 5}), [f32([0, 5])]),

@@ -6,6 +6,8 @@ mod local_dense;
 mod low_rank_dense;
 mod modules;
 mod multiplicative_modular;
+mod permute;
+mod python_shuffle;
 mod random_layer;
 mod sparse_dense;
 mod sparse_ff;
@@ -19,6 +21,10 @@ pub use local_dense::{
 pub use low_rank_dense::{low_rank_dense, LowRankDenseOptions};
 pub use modules::{merge_last_two_axes, split_last_axis, MergeLastTwoAxesOptions, SplitLastAxisOptions};
 pub use multiplicative_modular::{multiplicative_modular_sparse_dense, MultiplicativeModularSparseDenseOptions};
+pub use permute::{
+    reversible_random_permute, reversible_reshape_permute, ReversibleRandomPermuteOptions,
+    ReversibleReshapePermuteOptions,
+};
 pub use random_layer::{random_layer, RandomLayerOptions};
 pub use sparse_dense::{sparse_dense_with_options, SparseDenseWithOptionsOptions, SparsityType};
 pub use sparse_ff::{sparse_ff, SparseFFOptions};
@@ -27,6 +33,8 @@ use crate::{entry, registry::Entry, LayerRef};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[
+    entry!("sparsity", ReversibleReshapePermuteOptions, |_| Ok(reversible_reshape_permute())),
+    entry!("sparsity", ReversibleRandomPermuteOptions, |_| Ok(reversible_random_permute())),
     entry!("sparsity", SplitLastAxisOptions, |o: SplitLastAxisOptions| split_last_axis(o.num_splits.0)),
     entry!("sparsity", MergeLastTwoAxesOptions, |_| merge_last_two_axes()),
     entry!("sparsity", LocallyConnectedDenseOptions, locally_connected_dense),
