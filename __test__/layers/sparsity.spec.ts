@@ -56,6 +56,30 @@ test('sparse feed-forward layers compute in predict mode what they compute in ev
   }
 });
 
+test('sparse causal attention sees nothing later, and predicts step by step what it computes at once', (t) => {
+  const x = tl.random.normal(key, [2, 5, 6]);
+  const common = { nHeads: 2, mode: 'eval' } as const;
+  const layers = [
+    tl.ModularCausalAttention(6, { ...common, sparsity: 3, kernelSize: 3 }),
+    tl.ConvCausalAttention(6, common),
+    tl.LowRankCausalAttention(6, { ...common, lowrank: 2 }),
+    tl.MultiplicativeCausalAttention(6, common),
+    tl.MultiplicativeModularCausalAttention(6, common),
+    tl.MultiplicativeConvCausalAttention(6, { ...common, outputLayerType: 'multconv', vConcatType: 'fixed' }),
+  ];
+  for (const layer of layers) {
+    layer.init(tl.signature(x), { rng: key });
+    const whole = layer(x);
+    const before = layer(x.slice([0, 0, 0], [2, 3, 6]));
+    close(t, before, values(whole.slice([0, 0, 0], [2, 3, 6])) as number[], 1e-5);
+    const predict = layer.withMode('predict');
+    const steps = Array.from({ length: 5 }, (_, i) => predict(x.slice([0, i, 0], [2, i + 1, 6])));
+    close(t, tl.concat(steps, 1), values(whole) as number[], 1e-5);
+  }
+  t.throws(() => tl.MultiplicativeCausalAttention(6, { sparsity: 4 }), { message: /`dFeature` must be a multiple of `sparsity`, got 6 and 4/ });
+  t.throws(() => tl.ConvCausalAttention(6, { nHeads: 4 }), { message: /ConvCausalAttention: .*4 heads/ });
+});
+
 test('LocallyConvDense goes on where the call before ended in predict mode', (t) => {
   const x = tl.random.normal(key, [1, 5, 6]);
   const layer = tl.LocallyConvDense(3, 2, 'eval', { kernelSize: 3, lengthKernelSize: 3 });

@@ -95,6 +95,56 @@ export function LocallyConnectedDense(nModules: number, nUnits: number, options?
 }
 registerFactory(LocallyConnectedDense, 'LocallyConnectedDense');
 
+/** Options of {@link ModularCausalAttention}. */
+export interface ModularCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Modules of a projection; `null`: as many as heads.
+   * @defaultValue `null`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * Modules of the input that a module of a projection sees; an odd number.
+   * @defaultValue `1`
+   */
+  kernelSize?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention with `LocallyConnectedDense` layers for projections.
+ *
+ * As `CausalAttention`, with `LocallyConnectedDense(m, dFeature / m, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function ModularCausalAttention(dFeature: number, options?: ModularCausalAttentionOptions): Layer {
+  return makeLayer('ModularCausalAttention', { ...namedOptions('ModularCausalAttention', options), dFeature });
+}
+registerFactory(ModularCausalAttention, 'ModularCausalAttention');
+
 /** Options of {@link LocallyConvDense}. */
 export interface LocallyConvDenseOptions {
   /**
@@ -129,6 +179,56 @@ export function LocallyConvDense(nModules: number, nUnits: number, mode: Mode, o
   return makeLayer('LocallyConvDense', { ...namedOptions('LocallyConvDense', options), nModules, nUnits, mode });
 }
 registerFactory(LocallyConvDense, 'LocallyConvDense');
+
+/** Options of {@link ConvCausalAttention}. */
+export interface ConvCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Modules of a projection; `null`: as many as heads.
+   * @defaultValue `null`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * Modules of the input that a module of a projection sees; an odd number.
+   * @defaultValue `1`
+   */
+  kernelSize?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention with `LocallyConvDense` layers for projections.
+ *
+ * As `CausalAttention`, with `LocallyConvDense(m, dFeature / m, mode, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of its layers.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function ConvCausalAttention(dFeature: number, options?: ConvCausalAttentionOptions): Layer {
+  return makeLayer('ConvCausalAttention', { ...namedOptions('ConvCausalAttention', options), dFeature });
+}
+registerFactory(ConvCausalAttention, 'ConvCausalAttention');
 
 /**
  * A dense layer's stand-in whose kernel is the product of two narrow ones.
@@ -240,6 +340,50 @@ export function SparseDenseWithOptions(nUnits: number, options?: SparseDenseWith
 }
 registerFactory(SparseDenseWithOptions, 'SparseDenseWithOptions');
 
+/** Options of {@link LowRankCausalAttention}. */
+export interface LowRankCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * Size of the axis within a projection.
+   * @defaultValue `64`
+   */
+  lowrank?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention with `LowRankDense` layers for projections.
+ *
+ * As `CausalAttention`, with `LowRankDense(dFeature, lowrank)` for each `Dense(dFeature)`.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function LowRankCausalAttention(dFeature: number, options?: LowRankCausalAttentionOptions): Layer {
+  return makeLayer('LowRankCausalAttention', { ...namedOptions('LowRankCausalAttention', options), dFeature });
+}
+registerFactory(LowRankCausalAttention, 'LowRankCausalAttention');
+
 /** Options of {@link FactoredDense}. */
 export interface FactoredDenseOptions {
   /**
@@ -289,6 +433,168 @@ export function MultiplicativeModularSparseDense(sparsity: number, dFeature: num
   return makeLayer('MultiplicativeModularSparseDense', { sparsity, dFeature });
 }
 registerFactory(MultiplicativeModularSparseDense, 'MultiplicativeModularSparseDense');
+
+/** Options of {@link MultiplicativeCausalAttention}. */
+export interface MultiplicativeCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Modules of a projection; `null`: as many as heads.
+   * @defaultValue `null`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention with `FactoredDense` layers for projections.
+ *
+ * As `CausalAttention`, with `FactoredDense(m, dFeature, dFeature)` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function MultiplicativeCausalAttention(dFeature: number, options?: MultiplicativeCausalAttentionOptions): Layer {
+  return makeLayer('MultiplicativeCausalAttention', { ...namedOptions('MultiplicativeCausalAttention', options), dFeature });
+}
+registerFactory(MultiplicativeCausalAttention, 'MultiplicativeCausalAttention');
+
+/** Options of {@link MultiplicativeModularCausalAttention}. */
+export interface MultiplicativeModularCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Modules of a projection; `null`: as many as heads.
+   * @defaultValue `null`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention with `MultiplicativeModularSparseDense` layers for projections.
+ *
+ * As `CausalAttention`, with `MultiplicativeModularSparseDense(m, dFeature)` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function MultiplicativeModularCausalAttention(dFeature: number, options?: MultiplicativeModularCausalAttentionOptions): Layer {
+  return makeLayer('MultiplicativeModularCausalAttention', { ...namedOptions('MultiplicativeModularCausalAttention', options), dFeature });
+}
+registerFactory(MultiplicativeModularCausalAttention, 'MultiplicativeModularCausalAttention');
+
+/** Options of {@link MultiplicativeConvCausalAttention}. */
+export interface MultiplicativeConvCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Modules of a projection; `null`: as many as heads.
+   * @defaultValue `null`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Positions that a convolution sees, the present one included.
+   * @defaultValue `3`
+   */
+  lengthKernelSize?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Whether nothing is dropped, whatever `dropout` is.
+   * @defaultValue `false`
+   */
+  forceNoDropout?: boolean | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * Whether queries are the keys.
+   * @defaultValue `false`
+   */
+  shareQk?: boolean | null | undefined;
+  /**
+   * What the result goes through.
+   * @defaultValue `'none'`
+   */
+  outputLayerType?: 'none' | 'mult' | 'conv' | 'multconv' | null | undefined;
+  /**
+   * What values are made of.
+   * @defaultValue `'none'`
+   */
+  vConcatType?: 'original' | 'fixed' | 'none' | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention whose queries, keys and values are `LocallyConvDense` layers of one `FactoredDense` of the input.
+ *
+ * With `m` modules, `m` being `sparsity`: `p = FactoredDense(m, d, d)(x)`; queries and keys see 3 neighbouring modules and the last `lengthKernelSize`
+ * positions of `p`, values see one module and as many positions of `p`, or by `vConcatType` of `p` and `x`. With `shareQk` queries are the keys.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of the `FactoredDense`, of three `LocallyConvDense` (two with `shareQk`) and of what
+ * `outputLayerType` adds. State: none; in `'predict'` that of `DotProductCausalAttention` and of each `LocallyConvDense`.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function MultiplicativeConvCausalAttention(dFeature: number, options?: MultiplicativeConvCausalAttentionOptions): Layer {
+  return makeLayer('MultiplicativeConvCausalAttention', { ...namedOptions('MultiplicativeConvCausalAttention', options), dFeature });
+}
+registerFactory(MultiplicativeConvCausalAttention, 'MultiplicativeConvCausalAttention');
 
 /** Options of {@link SparseFF}. */
 export interface SparseFFOptions {

@@ -66,6 +66,40 @@ pub fn cases() -> Vec<Case> {
             json!({"nModules": 2, "dIn": 3, "dOut": 2, "useBfloat16": true}),
             [f32([4, 3]).cast(DType::BF16).expect("floats")],
         ),
+        case("ModularCausalAttention", json!({"dFeature": 6, "nHeads": 2, "sparsity": 3, "kernelSize": 3}), [f32([2, 4, 6])])
+            .steps_along(1),
+        case("ModularCausalAttention", json!({"dFeature": 4, "nHeads": 2, "dropout": 0.5}), [f32([2, 3, 4])]).random(),
+        case("ConvCausalAttention", json!({"dFeature": 6, "nHeads": 2, "kernelSize": 3}), [f32([2, 4, 6])]).steps_along(1),
+        case("ConvCausalAttention", json!({"dFeature": 3, "mode": "eval"}), [f32([1, 2, 3])]).steps_along(1),
+        case("LowRankCausalAttention", json!({"dFeature": 6, "nHeads": 3, "lowrank": 2}), [f32([2, 4, 6])]).steps_along(1),
+        case("LowRankCausalAttention", json!({"dFeature": 4, "lowrank": 3, "dropout": 0.5}), [f32([2, 3, 4])]).random(),
+        case("MultiplicativeCausalAttention", json!({"dFeature": 6, "nHeads": 2, "sparsity": 3}), [f32([2, 4, 6])])
+            .steps_along(1),
+        case("MultiplicativeModularCausalAttention", json!({"dFeature": 4, "nHeads": 2}), [f32([2, 4, 4])]).steps_along(1),
+        case(
+            "MultiplicativeModularCausalAttention",
+            json!({"dFeature": 4, "nHeads": 2, "mode": "predict", "maxInferenceLength": 3}),
+            [f32([2, 1, 4])],
+        ),
+        case("MultiplicativeConvCausalAttention", json!({"dFeature": 4, "nHeads": 2}), [f32([2, 5, 4])]).steps_along(1),
+        case(
+            "MultiplicativeConvCausalAttention",
+            json!({"dFeature": 6, "nHeads": 2, "sparsity": 3, "shareQk": true, "vConcatType": "fixed", "outputLayerType": "multconv"}),
+            [f32([2, 3, 6])],
+        )
+        .steps_along(1),
+        case(
+            "MultiplicativeConvCausalAttention",
+            json!({"dFeature": 4, "nHeads": 2, "vConcatType": "original", "outputLayerType": "conv", "dropout": 0.5, "lengthKernelSize": 2}),
+            [f32([1, 4, 4])],
+        )
+        .random()
+        .steps_along(1),
+        case(
+            "MultiplicativeConvCausalAttention",
+            json!({"dFeature": 4, "dropout": 0.5, "forceNoDropout": true, "outputLayerType": "mult", "sparsity": 2}),
+            [f32([1, 4, 4])],
+        ),
         case("LowRankDense", json!({"nUnits": 3, "dLowrank": 2}), [f32([2, 3, 5])]),
         case("LowRankDense", json!({"nUnits": 1, "dLowrank": 4}), [f32([0, 2])]),
         case("EinsumDense", json!({"dInput": 4, "dOutput": 3, "useBias": true}), [f32([2, 3, 4])]),

@@ -47,7 +47,7 @@ fn columns(size: usize) -> Result<usize> {
         return Err(Error::shape(format!("the size of the last axis must be a power of 2, got {size}")));
     }
     let n = size.ilog2();
-    let k = (1..=n / 2).rev().find(|i| n % i != 0).unwrap_or(1.min(n));
+    let k = (1..=n / 2).rev().find(|&i| !n.is_multiple_of(i)).unwrap_or(1.min(n));
     Ok(1 << k)
 }
 
