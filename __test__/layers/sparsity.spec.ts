@@ -80,6 +80,45 @@ test('sparse causal attention sees nothing later, and predicts step by step what
   t.throws(() => tl.ConvCausalAttention(6, { nHeads: 4 }), { message: /ConvCausalAttention: .*4 heads/ });
 });
 
+test('FavorAttention comes near to softmax attention with many features', (t) => {
+  const [q, k, v] = [1, 2, 3].map((seed) => tl.random.normal(tl.random.key(seed), [2, 6, 4]).mul(0.4)) as [tl.Tensor, tl.Tensor, tl.Tensor];
+  const softmax = q.matmul(k.transpose([0, 2, 1])).div(2).softmax(-1).matmul(v);
+  const far = (nRandomFeatures: number): number => {
+    const layer = tl.FavorAttention({ dFeature: 4, nRandomFeatures, useApproximateSoftmax: true, normalizeData: true, epsilon: 0 });
+    const [y] = layer([q, k, v, tl.ones([2, 1, 1, 6])]) as readonly tl.Tensor[];
+    return y!.sub(softmax).abs().max().item();
+  };
+  t.true(far(4096) < 0.05, `${far(4096)}`);
+  t.true(far(8) > far(4096));
+});
+
+test('FavorAttention: masked keys are not seen, and where all are the result is 0', (t) => {
+  const x = tl.random.normal(key, [2, 3, 4]);
+  for (const useApproximateSoftmax of [false, true]) {
+    const layer = tl.FavorAttention({ dFeature: 4, useApproximateSoftmax });
+    const attend = (x: tl.Tensor): tl.Tensor => (layer([x, x, x, tl.tensor([[1, 1, 0], [0, 0, 0]])]) as readonly tl.Tensor[])[0]!;
+    const y = attend(x);
+    t.deepEqual(y.slice([1, 0, 0], [2, 3, 4]).array(), tl.zeros([1, 3, 4]).array());
+    close(t, y.slice([0, 0, 0], [1, 2, 4]), values((layer([x, x, x, tl.tensor([[1, 1, 0], [1, 1, 0]])]) as readonly tl.Tensor[])[0]!.slice([0, 0, 0], [1, 2, 4])) as number[], 0);
+    const grads = tl.grad((x: tl.Tensor) => attend(x).sum())(x) as tl.Tensor;
+    t.true(Number.isFinite(grads.sum().item()));
+  }
+  t.throws(() => tl.FavorAttention({ nHeads: 2 })([x, x, x, tl.ones([2, 3])]), { message: /does not mask the keys/ });
+  t.throws(() => tl.FavorAttention({ dFeature: 8, useApproximateSoftmax: true })([x, x, x, tl.ones([2, 3])]), { message: /heads are 4 deep, but dFeature . nHeads is 8/ });
+});
+
+test('CausalFavor sees nothing later, and predicts step by step what it computes at once', (t) => {
+  const x = tl.random.normal(key, [2, 80, 6]);
+  const layer = tl.CausalFavor(6, { nHeads: 2, mode: 'eval' });
+  layer.init(tl.signature(x), { rng: key });
+  const whole = layer(x);
+  close(t, layer(x.slice([0, 0, 0], [2, 30, 6])), values(whole.slice([0, 0, 0], [2, 30, 6])) as number[], 1e-5);
+  const predict = layer.withMode('predict');
+  const pieces = [[0, 1], [1, 2], [2, 70], [70, 80]] as const;
+  const steps = pieces.map(([from, to]) => predict(x.slice([0, from, 0], [2, to, 6])));
+  close(t, tl.concat(steps, 1), values(whole) as number[], 1e-5);
+});
+
 test('LocallyConvDense goes on where the call before ended in predict mode', (t) => {
   const x = tl.random.normal(key, [1, 5, 6]);
   const layer = tl.LocallyConvDense(3, 2, 'eval', { kernelSize: 3, lengthKernelSize: 3 });

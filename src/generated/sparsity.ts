@@ -596,6 +596,206 @@ export function MultiplicativeConvCausalAttention(dFeature: number, options?: Mu
 }
 registerFactory(MultiplicativeConvCausalAttention, 'MultiplicativeConvCausalAttention');
 
+/** Options of {@link FavorAttention}. */
+export interface FavorAttentionOptions {
+  /**
+   * Width of all heads together, with `useApproximateSoftmax`.
+   * @defaultValue `4`
+   */
+  dFeature?: number | null | undefined;
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Random features, with `useApproximateSoftmax`.
+   * @defaultValue `256`
+   */
+  nRandomFeatures?: number | null | undefined;
+  /**
+   * Added to features, without `useApproximateSoftmax`.
+   * @defaultValue `0.001`
+   */
+  numericalStabilizer?: number | null | undefined;
+  /**
+   * Whether features are those that approximate softmax attention, and not rectified queries and keys.
+   * @defaultValue `false`
+   */
+  useApproximateSoftmax?: boolean | null | undefined;
+  /**
+   * Whether random directions have the lengths of normal vectors, and not all the same.
+   * @defaultValue `true`
+   */
+  scaleByNorm?: boolean | null | undefined;
+  /**
+   * Whether products of queries and keys are divided by the root of their size, as in softmax attention.
+   * @defaultValue `false`
+   */
+  normalizeData?: boolean | null | undefined;
+  /**
+   * Added to features, with `useApproximateSoftmax`.
+   * @defaultValue `0.0001`
+   */
+  epsilon?: number | null | undefined;
+  /**
+   * How the layer behaves: the same in every mode.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Attention of queries to all keys that a mask shows, in time and memory linear in the length.
+ *
+ * Formula: `y = φ(q) · (Σ m φ(k)ᵀ v) / (φ(q) · Σ m φ(k)ᵀ)` with `φ(x) = relu(x) + numericalStabilizer`; with `useApproximateSoftmax`
+ * `φ(x) = (exp(w · x - |x|²/2 - c) + epsilon) / √nRandomFeatures` for random directions `w`, orthogonal in blocks and the same in each layer, where `c` is
+ * the greatest `w · x` of a query, or of all keys of a row. A row whose keys are all masked gives 0.
+ * Shapes: queries `(n,l,d)`, keys `(n,l,d)`, values `(n,l,v)` and a mask of `n / nHeads` times `l` numbers, such as `(b,1,1,l)`, to `(n,l,v)` and the mask;
+ * the heads of a sequence stand beside each other. No weights, no state; the same in every mode.
+ * Errors: `ShapeMismatch` for inputs that do not fit together, or for another `d` than `dFeature / nHeads` with `useApproximateSoftmax`.
+ * Source: Choromanski et al. 2020, arXiv:2006.03555.
+ * @param options - See the options type.
+ */
+export function FavorAttention(options?: FavorAttentionOptions): Layer {
+  return makeLayer('FavorAttention', { ...namedOptions('FavorAttention', options) });
+}
+registerFactory(FavorAttention, 'FavorAttention');
+
+/** Options of {@link Favor}. */
+export interface FavorOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Random features, with `useApproximateSoftmax`.
+   * @defaultValue `256`
+   */
+  nRandomFeatures?: number | null | undefined;
+  /**
+   * Not used: nothing is dropped.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Added to features, without `useApproximateSoftmax`.
+   * @defaultValue `0.001`
+   */
+  numericalStabilizer?: number | null | undefined;
+  /**
+   * Whether features are those that approximate softmax attention, and not rectified queries and keys.
+   * @defaultValue `false`
+   */
+  useApproximateSoftmax?: boolean | null | undefined;
+  /**
+   * Whether random directions have the lengths of normal vectors, and not all the same.
+   * @defaultValue `false`
+   */
+  scaleByNorm?: boolean | null | undefined;
+  /**
+   * Whether products of queries and keys are divided by the root of their size, as in softmax attention.
+   * @defaultValue `false`
+   */
+  normalizeData?: boolean | null | undefined;
+  /**
+   * Added to features, with `useApproximateSoftmax`.
+   * @defaultValue `0.0001`
+   */
+  epsilon?: number | null | undefined;
+  /**
+   * How the layer behaves: the same in every mode.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Multi-head self-attention from `(vectors, mask)` to `(new vectors, mask)`, in time linear in the length.
+ *
+ * Three dense projections to queries, keys and values, `FavorAttention`, a dense projection of the result.
+ * Shapes: `(b,l,d), (b,1,1,l) -> (b,l,d), (b,1,1,l)` with `d = dFeature`; the mask is 1 where there is content, else 0.
+ * Weights: four `Dense` of `dFeature` units. No state; the same in every mode.
+ * Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
+ * Source: Choromanski et al. 2020, arXiv:2006.03555.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function Favor(dFeature: number, options?: FavorOptions): Layer {
+  return makeLayer('Favor', { ...namedOptions('Favor', options), dFeature });
+}
+registerFactory(Favor, 'Favor');
+
+/** Options of {@link CausalFavorAttention}. */
+export interface CausalFavorAttentionOptions {
+  /**
+   * Added to features.
+   * @defaultValue `0.001`
+   */
+  numericalStabilizer?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Attention in which no position sees a later one, in time and memory linear in the length.
+ *
+ * Formula: `y[t] = φ(q[t]) · (Σ φ(k[s])ᵀ v[s]) / (φ(q[t]) · Σ φ(k[s])ᵀ)`, sums over `s ≤ t`, with `φ(x) = relu(x) + numericalStabilizer`.
+ * Shapes: queries and keys `(b,l,d)`, values `(b,l,v)`, to `(b,l,v)`. No weights. State: none; in mode `'predict'` the sums so far, `(b,d,v+1)`.
+ * Modes: `'predict'` goes on where the call before ended.
+ * Errors: `ShapeMismatch` for inputs that do not fit together, or, in predict mode, for others than those of the calls before.
+ * Source: Choromanski et al. 2020, arXiv:2006.03555.
+ * @param options - See the options type.
+ */
+export function CausalFavorAttention(options?: CausalFavorAttentionOptions): Layer {
+  return makeLayer('CausalFavorAttention', { ...namedOptions('CausalFavorAttention', options) });
+}
+registerFactory(CausalFavorAttention, 'CausalFavorAttention');
+
+/** Options of {@link CausalFavor}. */
+export interface CausalFavorOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Not used: nothing is dropped.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Added to features.
+   * @defaultValue `0.001`
+   */
+  numericalStabilizer?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Multi-head self-attention in which no position sees a later one, in time linear in the length.
+ *
+ * Three dense projections to queries, keys and values, `CausalFavorAttention`, a dense projection of the result.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: four `Dense` of `dFeature` units. State: in `'predict'` that of `CausalFavorAttention`.
+ * Mode: `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
+ * Source: Choromanski et al. 2020, arXiv:2006.03555.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function CausalFavor(dFeature: number, options?: CausalFavorOptions): Layer {
+  return makeLayer('CausalFavor', { ...namedOptions('CausalFavor', options), dFeature });
+}
+registerFactory(CausalFavor, 'CausalFavor');
+
 /** Options of {@link SparseFF}. */
 export interface SparseFFOptions {
   /**

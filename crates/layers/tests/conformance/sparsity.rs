@@ -1,5 +1,5 @@
 //! Cases of the module `research/sparsity`.
-use super::case::{case, f32, ints, new, Case};
+use super::case::{bools, case, f32, ints, new, Case};
 use serde_json::{json, Value};
 use tallow_tensor::DType;
 
@@ -136,6 +136,34 @@ pub fn cases() -> Vec<Case> {
         case("MultiplicativeModularSparseDense", json!({"sparsity": 2, "dFeature": 6}), [f32([2, 3, 6])]),
         case("MultiplicativeModularSparseDense", json!({"sparsity": 3, "dFeature": 3}), [f32([3])]),
         case("MultiplicativeModularSparseDense", json!({"sparsity": 1, "dFeature": 4}), [f32([0, 4])]),
+        case(
+            "FavorAttention",
+            json!({"nHeads": 2}),
+            [f32([4, 3, 5]), f32([4, 3, 5]), f32([4, 3, 2]), bools([2, 1, 1, 3])],
+        ),
+        case("FavorAttention", json!({}), [f32([2, 2, 3]), f32([2, 5, 3]), f32([2, 5, 2]), ints([2, 5], 2)]),
+        case(
+            "FavorAttention",
+            json!({"dFeature": 6, "nHeads": 2, "nRandomFeatures": 5, "useApproximateSoftmax": true, "normalizeData": true}),
+            [f32([4, 3, 3]), f32([4, 3, 3]), f32([4, 3, 2]), bools([2, 1, 1, 3])],
+        ),
+        case(
+            "FavorAttention",
+            json!({"nRandomFeatures": 4, "useApproximateSoftmax": true, "scaleByNorm": false}),
+            [f32([2, 0, 4]), f32([2, 0, 4]), f32([2, 0, 2]), bools([2, 0])],
+        ),
+        case("Favor", json!({"dFeature": 4, "nHeads": 2}), [f32([2, 3, 4]), bools([2, 1, 1, 3])]),
+        case(
+            "Favor",
+            json!({"dFeature": 4, "nRandomFeatures": 3, "useApproximateSoftmax": true, "scaleByNorm": true}),
+            [f32([1, 3, 4]), bools([1, 1, 1, 3])],
+        ),
+        case("CausalFavorAttention", json!({}), [f32([2, 4, 3]), f32([2, 4, 3]), f32([2, 4, 2])]).steps_along(1),
+        case("CausalFavorAttention", json!({"mode": "eval"}), [f32([1, 70, 2]), f32([1, 70, 2]), f32([1, 70, 1])])
+            .steps_along(1),
+        case("CausalFavorAttention", json!({"mode": "predict"}), [f32([2, 3, 2]), f32([2, 3, 2]), f32([2, 3, 2])]),
+        case("CausalFavorAttention", json!({}), [f32([2, 0, 2]), f32([2, 0, 2]), f32([2, 0, 2])]),
+        case("CausalFavor", json!({"dFeature": 4, "nHeads": 2, "numericalStabilizer": 0.1}), [f32([2, 3, 4])]).steps_along(1),
         case(
             "SparseFF",
             json!({"dFf": 12, "nElementsInBlock": 3, "dLowrank": 2, "quantProb": 0}),

@@ -4,6 +4,7 @@ mod conv_attention;
 mod einsum_dense;
 mod expert_ff;
 mod factored_dense;
+mod favor;
 mod local_dense;
 mod low_rank_dense;
 mod modules;
@@ -25,6 +26,10 @@ pub use conv_attention::{
 pub use einsum_dense::{einsum_dense, EinsumDenseOptions};
 pub use expert_ff::{block_sparse_ff, switch_sparse_ff, BlockSparseFFOptions, SwitchSparseFFOptions};
 pub use factored_dense::{factored_dense, FactoredDenseOptions};
+pub use favor::{
+    causal_favor, causal_favor_attention, favor, favor_attention, CausalFavorAttentionOptions, CausalFavorOptions,
+    FavorAttentionOptions, FavorOptions,
+};
 pub use local_dense::{
     locally_connected_dense, locally_conv_dense, LocallyConnectedDenseOptions, LocallyConvDenseOptions,
 };
@@ -61,6 +66,10 @@ pub const LAYERS: &[Entry<LayerRef>] = &[
     entry!("sparsity", MultiplicativeCausalAttentionOptions, multiplicative_causal_attention),
     entry!("sparsity", MultiplicativeModularCausalAttentionOptions, multiplicative_modular_causal_attention),
     entry!("sparsity", MultiplicativeConvCausalAttentionOptions, multiplicative_conv_causal_attention),
+    entry!("sparsity", FavorAttentionOptions, favor_attention),
+    entry!("sparsity", FavorOptions, favor),
+    entry!("sparsity", CausalFavorAttentionOptions, |o| Ok(causal_favor_attention(o))),
+    entry!("sparsity", CausalFavorOptions, causal_favor),
     entry!("sparsity", SparseFFOptions, sparse_ff),
     entry!("sparsity", BlockSparseFFOptions, block_sparse_ff),
     entry!("sparsity", SwitchSparseFFOptions, switch_sparse_ff),
