@@ -36,24 +36,30 @@ pub fn causal_favor_attention(o: CausalFavorAttentionOptions) -> LayerRef {
 /// For each position the sum of `v` up to it, weighed by the products of its `q` with the `k`; and the sum of all `kᵀ v`. `before` is that of
 /// positions before these.
 fn sums_so_far(q: &Tensor, k: &Tensor, v: &Tensor, before: Option<Tensor>) -> Result<(Tensor, Option<Tensor>)> {
-    let (length, mut seen, mut parts) = (q.shape()[1], before, Vec::new());
-    for start in (0..length).step_by(CHUNK) {
-        let n = CHUNK.min(length - start);
-        let [q, k, v] = [q.narrow(1, start, n)?, k.narrow(1, start, n)?, v.narrow(1, start, n)?];
-        let turned = k.swap_axes(-1, -2)?;
-        let earlier = Tensor::tril_mask(n, n, 0, q.device())?.cast(q.dtype())?;
-        let mut part = q.matmul(&turned)?.mul(&earlier)?.matmul(&v)?;
-        if let Some(seen) = &seen {
-            part = part.add(&q.matmul(seen)?)?;
-        }
-        parts.push(part);
-        let here = turned.matmul(&v)?;
-        seen = Some(match seen {
-            Some(seen) => seen.add(&here)?,
-            None => here,
-        });
+    let (batch, length) = (q.shape()[0], q.shape()[1]);
+    if length == 0 {
+        return Ok((v.clone(), before));
     }
-    Ok((if parts.is_empty() { v.clone() } else { Tensor::concat(&parts, 1)? }, seen))
+    let size = CHUNK.min(length);
+    let chunks = length.div_ceil(size);
+    let parted = |x: &Tensor| {
+        let padded = x.pad(&[(0, 0), (0, chunks * size - length), (0, 0)], 0.0)?;
+        padded.reshape(&[batch, chunks, size, x.shape()[2]])
+    };
+    let [q, k, v] = [parted(q)?, parted(k)?, parted(v)?];
+    let turned = k.swap_axes(-1, -2)?;
+    let earlier = Tensor::tril_mask(size, size, 0, q.device())?.cast(q.dtype())?;
+    let near = q.matmul(&turned)?.mul(&earlier)?.matmul(&v)?;
+    // What each chunk adds to the sums, and so what they are before each chunk and after the last.
+    let added = turned.matmul(&v)?;
+    let first = match before {
+        Some(before) => before.expand_dims(1)?,
+        None => added.narrow(1, 0, 1)?.zeros_like()?,
+    };
+    let seen = Tensor::concat(&[first, added], 1)?.cumsum(1)?;
+    let sums = near.add(&q.matmul(&seen.narrow(1, 0, chunks)?)?)?;
+    let sums = sums.reshape(&[batch, chunks * size, v.shape()[3]])?.narrow(1, 0, length)?;
+    Ok((sums, Some(seen.index(1, chunks as isize)?)))
 }
 
 impl CausalFavorAttention {
