@@ -46,8 +46,8 @@ fn chosen(layer: &LayerRef, state: &Store) -> Tensor {
 
 #[test]
 fn predict_mode_reads_the_weights_of_chosen_units_only() {
-    let options = json!({"dFf": 12, "nElementsInBlock": 4, "dLowrank": 2, "mode": "eval"});
-    for (rows, skips) in [(1, true), (4, true), (5, false)] {
+    let options = json!({"dFf": 24, "nElementsInBlock": 8, "dLowrank": 2, "mode": "eval"});
+    for (rows, skips) in [(1, true), (2, true), (3, false)] {
         let eval = layer("SparseFF", options.clone());
         let predict = with_mode(&eval, Mode::Predict);
         let x = f32(&[rows, 5], 3);
@@ -55,9 +55,9 @@ fn predict_mode_reads_the_weights_of_chosen_units_only() {
         let (ys, state) = pure_fn(&eval, vec![x.clone()], &weights, state, KEY).expect("call");
         assert_within(&call(&predict, &x, &weights), &ys[0], CLOSE);
         // [blocks, elements]: whether any vector has chosen the unit.
-        let used = chosen(&eval, &state).one_hot(4, DType::F32).expect("places").max(0, false).expect("rows");
-        let holed = with(&eval, &weights, &[5, 3, 4], |w1| nan_unless(w1, &used));
-        let holed = with(&eval, &holed, &[4, 3, 5], |w2| {
+        let used = chosen(&eval, &state).one_hot(8, DType::F32).expect("places").max(0, false).expect("rows");
+        let holed = with(&eval, &weights, &[5, 3, 8], |w1| nan_unless(w1, &used));
+        let holed = with(&eval, &holed, &[8, 3, 5], |w2| {
             nan_unless(w2, &used.swap_axes(0, 1).expect("two axes").expand_dims(-1).expect("an axis"))
         });
         let y = call(&predict, &x, &holed);
