@@ -92,6 +92,9 @@ test('ReformerLM: chunks, recurrent layers, several layers in a block, no mean, 
     { centerLayernorm: false },
     { useBfloat16: true },
     { ffDropout: 0.5 },
+    { ffSparsity: 4 },
+    { ffSparsity: [2, 3], ffChunkSize: 2, ffUseSru: 1, useBfloat16: true },
+    { lossSparsityType: 'einsum', lossSparsity: 1 },
   ] as tl.models.ReformerLMOptions[]) {
     const model = made({ ...options, mode: 'eval' });
     model.init(tl.signature(ids), { rng: key });
@@ -111,13 +114,41 @@ test('ReformerLM: recurrent layers go on in predict mode', (t) => {
   t.true(far(stepwise((x) => predict(x), shifted(ids)), model(ids)) < 1e-4);
 });
 
+test('ReformerLM with a sparse feed-forward part: step by step it predicts what it predicts at once', (t) => {
+  const model = made({ ffSparsity: [4, 3], mode: 'eval' });
+  model.init(tl.signature(ids), { rng: key });
+  const predict = model.withMode('predict');
+  t.regex(`${predict}`, /_SparseFFController_16_in2\n/);
+  t.true(far(stepwise((x) => predict(x), shifted(ids)), model(ids)) < 1e-4);
+});
+
+test('ReformerLM: a sparse loss layer of every type, which evaluation always takes', (t) => {
+  const types = { mult: 13, einsum: 1, lowrank: 1, local: 1, local3: 13 } as const;
+  for (const [lossSparsityType, lossSparsity] of Object.entries(types) as [keyof typeof types, number][]) {
+    const options = { lossSparsityType, lossSparsity, lossDLowrank: 3, dModel: 26 };
+    const model = made({ ...options, lossSparsityProb: 0.5 });
+    const [weights] = model.init(tl.signature(ids), { rng: key });
+    const evaluated = model.withMode('eval')(ids);
+    t.deepEqual(evaluated.shape, [2, 8, 13]);
+    const sparse = made({ ...options, mode: 'eval' });
+    sparse.init(tl.signature(ids), { rng: key });
+    // The weights of the last layer: (checks, (decision, sparse, dense), checks).
+    const all = weights as readonly tl.Nest[];
+    sparse.weights = [...all.slice(0, -1), ((all.at(-1) as readonly tl.Nest[])[1] as readonly tl.Nest[])[1]!];
+    t.is(far(evaluated, sparse(ids)), 0, lossSparsityType);
+  }
+});
+
 test('ReformerLM: it learns', (t) => {
-  const model = tl.Serial(made({ attentionType: [tl.SelfAttention, tl.LSHSelfAttention], dropout: 0.1 }), tl.WeightedCategoryCrossEntropy());
-  const batch = [ids, ids, tl.ones([2, 8])];
-  model.init(tl.signature(batch), { rng: key });
-  const trainer = new tl.Trainer(model, tl.optimizers.Adam({ learningRate: 0.03 }));
-  const losses = Array.from({ length: 50 }, (_, step) => trainer.oneStep(batch, [0, step], { step })[0]);
-  t.true(losses.at(-1)! < 0.5 * losses[0]!, `${losses[0]}, then ${losses.at(-1)}`);
+  const attentionType = [tl.SelfAttention, tl.LSHSelfAttention];
+  for (const options of [{}, { ffSparsity: 4, lossSparsity: 13 }]) {
+    const model = tl.Serial(made({ attentionType, dropout: 0.1, ...options }), tl.WeightedCategoryCrossEntropy());
+    const batch = [ids, ids, tl.ones([2, 8])];
+    model.init(tl.signature(batch), { rng: key });
+    const trainer = new tl.Trainer(model, tl.optimizers.Adam({ learningRate: 0.03 }));
+    const losses = Array.from({ length: 50 }, (_, step) => trainer.oneStep(batch, [0, step], { step })[0]);
+    t.true(losses.at(-1)! < 0.5 * losses[0]!, `${losses[0]}, then ${losses.at(-1)}`);
+  }
 });
 
 test('options that do not fit are refused by name', (t) => {
@@ -135,8 +166,14 @@ test('options that do not fit are refused by name', (t) => {
   refused({ dropout: 2 }, { code: 'InvalidOption' });
   refused({ ffUseSru: -1 }, { instanceOf: RangeError, message: /`ffUseSru`/ });
   refused({ ffChunkSize: -1 }, { instanceOf: RangeError, message: /`ffChunkSize`/ });
+  refused({ ffSparsity: -1 }, { instanceOf: RangeError, message: /`ffSparsity`/ });
+  refused({ ffSparsity: [4] }, { instanceOf: RangeError, message: 'feedForward: `ffSparsity` must be a number or a list of 2 or 4 numbers, got [4]' });
+  refused({ ffSparsity: 5 }, { code: 'InvalidOption', message: /`dFf` must be a multiple of `nElementsInBlock`, got 16 and 5/ });
+  refused({ lossSparsityType: 'multi', lossSparsity: 2 }, { code: 'InvalidOption', message: /`sparsityType` must be 'mult', .* got "multi"/ });
+  refused({ lossSparsityType: 'lowrank', lossSparsity: 1 }, { code: 'InvalidOption', message: /`dLowrank`/ });
   refused({ attentionChunkSize: 0.5 }, { instanceOf: RangeError, message: /`attentionChunkSize`/ });
   t.throws(() => tl.models.ReformerLM(13, 5 as never), { instanceOf: TypeError, message: /ReformerLM: options are given by name/ });
+  t.throws(() => tl.models.ReformerShortenLM(13, { lossSparsity: 2 } as never), { instanceOf: TypeError, message: /unknown option `lossSparsity`/ });
   t.throws(() => tl.models.ReformerShortenLM(13, { mode: 'predict' as never }), { instanceOf: RangeError, message: /'predict'/ });
   t.throws(() => tl.models.Reformer(13, { nEncoderLayers: -1 }), { instanceOf: RangeError, message: /`nEncoderLayers`/ });
   t.throws(() => tl.models.MLP({ layerWidth: [3] } as never), { instanceOf: TypeError, message: /MLP: unknown option `layerWidth`/ });

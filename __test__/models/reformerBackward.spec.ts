@@ -79,6 +79,17 @@ test('ReformerLM: so are those of chunks and of recurrent layers', (t) => {
   }
 });
 
+test('ReformerLM: so are those of a sparse feed-forward part and a sparse loss layer, at lots both ways', (t) => {
+  for (const options of [
+    { ffSparsity: 4 },
+    { ffSparsity: [4, 3, 2, 1], ffChunkSize: 4, dropout: 0.3 },
+    { ffSparsity: [4, 3, 2, 0.5], mode: 'eval' },
+    { lossSparsityType: 'einsum', lossSparsity: 1, lossSparsityProb: 0.5 },
+  ] as tl.models.ReformerLMOptions[]) {
+    alike(t, tl.models.ReformerLM(13, { ...sizes, ...options }), [ids], JSON.stringify(options));
+  }
+});
+
 test('ReformerShortenLM and Reformer: so are theirs', (t) => {
   alike(t, tl.models.ReformerShortenLM(13, { ...sizes, dEmbedding: 4, shortenFactor: 2 }), [ids], 'ReformerShortenLM');
   const { dModel, dFf, nHeads, maxLen } = sizes;

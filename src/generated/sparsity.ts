@@ -9,6 +9,30 @@ import { registerFactory, type KernelInitializer } from '../options.js';
 import { namedOptions } from '../rest.js';
 
 /**
+ * Orders the last axis anew, by reading it as a matrix column by column.
+ *
+ * Of `2ⁿ` features the matrix has `2ᵏ` columns, where `k` is the largest whole number up to `n / 2` that does not divide `n`, and otherwise 1: as many
+ * such layers in a row as possible give different orders.
+ * Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+ * Errors: `ShapeMismatch` unless the size of the last axis is a power of 2.
+ */
+export function ReversibleReshapePermute(): Layer {
+  return makeLayer('ReversibleReshapePermute', {  });
+}
+registerFactory(ReversibleReshapePermute, 'ReversibleReshapePermute');
+
+/**
+ * Orders the last axis anew, in an order that looks random but depends on its size only.
+ *
+ * The order is that of Python's `random.Random(42).shuffle`. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+ * Errors: `ShapeMismatch` for an input without axes.
+ */
+export function ReversibleRandomPermute(): Layer {
+  return makeLayer('ReversibleRandomPermute', {  });
+}
+registerFactory(ReversibleRandomPermute, 'ReversibleRandomPermute');
+
+/**
  * Splits the last axis into `numSplits` equal parts, which become an axis of their own.
  *
  * Shapes: `[..., n]` to `[..., numSplits, n / numSplits]`. No weights, no state; the same in every mode.
@@ -71,6 +95,56 @@ export function LocallyConnectedDense(nModules: number, nUnits: number, options?
 }
 registerFactory(LocallyConnectedDense, 'LocallyConnectedDense');
 
+/** Options of {@link ModularCausalAttention}. */
+export interface ModularCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Modules of a projection; `null`: as many as heads.
+   * @defaultValue `null`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * Modules of the input that a module of a projection sees; an odd number.
+   * @defaultValue `1`
+   */
+  kernelSize?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention with `LocallyConnectedDense` layers for projections.
+ *
+ * As `CausalAttention`, with `LocallyConnectedDense(m, dFeature / m, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function ModularCausalAttention(dFeature: number, options?: ModularCausalAttentionOptions): Layer {
+  return makeLayer('ModularCausalAttention', { ...namedOptions('ModularCausalAttention', options), dFeature });
+}
+registerFactory(ModularCausalAttention, 'ModularCausalAttention');
+
 /** Options of {@link LocallyConvDense}. */
 export interface LocallyConvDenseOptions {
   /**
@@ -106,6 +180,210 @@ export function LocallyConvDense(nModules: number, nUnits: number, mode: Mode, o
 }
 registerFactory(LocallyConvDense, 'LocallyConvDense');
 
+/** Options of {@link ConvCausalAttention}. */
+export interface ConvCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Modules of a projection; `null`: as many as heads.
+   * @defaultValue `null`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * Modules of the input that a module of a projection sees; an odd number.
+   * @defaultValue `1`
+   */
+  kernelSize?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention with `LocallyConvDense` layers for projections.
+ *
+ * As `CausalAttention`, with `LocallyConvDense(m, dFeature / m, mode, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of its layers.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function ConvCausalAttention(dFeature: number, options?: ConvCausalAttentionOptions): Layer {
+  return makeLayer('ConvCausalAttention', { ...namedOptions('ConvCausalAttention', options), dFeature });
+}
+registerFactory(ConvCausalAttention, 'ConvCausalAttention');
+
+/**
+ * A dense layer's stand-in whose kernel is the product of two narrow ones.
+ *
+ * Formula: `y = (x · w1 + b1) · w2 + b2`. Shapes: `[..., m]` to `[..., nUnits]`.
+ * Weights: those of two `Dense` layers, `(w1: [m, dLowrank], b1: [dLowrank])` and `(w2: [dLowrank, nUnits], b2: [nUnits])`. No state; the
+ * same in every mode.
+ * Errors: those of `Dense`.
+ * @param nUnits - Size of the output's last axis.
+ * @param dLowrank - Size of the axis between the two layers: a bound on the rank of the product.
+ */
+export function LowRankDense(nUnits: number, dLowrank: number): Layer {
+  return makeLayer('LowRankDense', { nUnits, dLowrank });
+}
+registerFactory(LowRankDense, 'LowRankDense');
+
+/**
+ * A dense layer whose kernel and bias are `Weights` layers of their own; the kernel has a row for each output.
+ *
+ * Formula: `y = x · wᵀ + b`. Shapes: `[..., dInput]` to `[..., dOutput]`.
+ * Weights: `w: [dOutput, dInput]` and `b: [dOutput]`, each in a `Weights` layer. No state; the same in every mode.
+ * Errors: `ShapeMismatch` for an input whose last axis is not `dInput`.
+ * @param dInput - Size of the input's last axis.
+ * @param dOutput - Size of the output's last axis.
+ * @param useBias - Whether to add a bias.
+ */
+export function EinsumDense(dInput: number, dOutput: number, useBias: boolean): Layer {
+  return makeLayer('EinsumDense', { dInput, dOutput, useBias });
+}
+registerFactory(EinsumDense, 'EinsumDense');
+
+/**
+ * Applies one of two layers: `layerA` with probability `probA`, else `layerB`, drawn anew in each call.
+ *
+ * Only the chosen layer runs, has gradients and updates its state. Shapes: those of the layers, which take and return the same.
+ * Weights and state: `[[[], []], layerA's, layerB's]`. The same in every mode.
+ * Errors: `InvalidOption` for layers that differ in inputs or outputs; `ShapeMismatch` if their outputs differ in shape.
+ * @param layerA - Layer applied with probability `probA`.
+ * @param layerB - Layer applied otherwise.
+ * @param probA - Probability of `layerA`.
+ */
+export function RandomLayer(layerA: Layer, layerB: Layer, probA: number): Layer {
+  return makeLayer('RandomLayer', { layerA, layerB, probA });
+}
+registerFactory(RandomLayer, 'RandomLayer');
+
+/** Options of {@link SparseDenseWithOptions}. */
+export interface SparseDenseWithOptionsOptions {
+  /**
+   * Size of the input's last axis; `'mult'` and `'einsum'` need it.
+   * @defaultValue `null`
+   */
+  dInput?: number | null | undefined;
+  /**
+   * What stands in for a dense layer.
+   * @defaultValue `null`
+   */
+  sparsityType?: 'mult' | 'lowrank' | 'einsum' | 'local' | 'local3' | 'None' | null | undefined;
+  /**
+   * Modules of the output, for `'mult'`, `'local'` and `'local3'`; 0: a dense layer, whatever the type.
+   * @defaultValue `0`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Size of the axis between the two layers of `'lowrank'`, which needs it.
+   * @defaultValue `null`
+   */
+  dLowrank?: number | null | undefined;
+  /**
+   * Probability that a call in training runs the sparse layer and not a dense one beside it; `null`: there is none beside it.
+   * @defaultValue `null`
+   */
+  probSparse?: number | null | undefined;
+  /**
+   * Whether this is training, for `probSparse`; `null`: it is.
+   * @defaultValue `null`
+   */
+  mode?: Mode | null | undefined;
+  /**
+   * Whether to add a bias; only `'mult'`, `'einsum'` and dense layers can do without.
+   * @defaultValue `true`
+   */
+  useBias?: boolean | null | undefined;
+  /**
+   * Whether weights are bfloat16; only `'mult'` and dense layers can have those.
+   * @defaultValue `false`
+   */
+  useBfloat16?: boolean | null | undefined;
+}
+
+/**
+ * A dense layer, or what `sparsityType` puts in its place.
+ *
+ * `'mult'`: `FactoredDense(sparsity, dInput, nUnits)`; `'lowrank'`: `LowRankDense(nUnits, dLowrank)`; `'einsum'`: `EinsumDense(dInput, nUnits, useBias)`;
+ * `'local'` and `'local3'`: `LocallyConnectedDense(sparsity, nUnits / sparsity)` with a `kernelSize` of 1 or 3; `'None'`, `null`, or a `sparsity` of 0:
+ * `Dense(nUnits)`.
+ * With `probSparse` that layer and a `Dense(nUnits)` both have weights: each call in training runs the first with that probability, else the
+ * second; calls in other modes run the first.
+ * Shapes: `[..., dInput]` to `[..., nUnits]`. Weights: those of the layer, or of both. No state.
+ * Mode: tells `probSparse` whether this is training, as it also is when it is left out.
+ * Errors: `InvalidOption` where an option that the type needs is missing, where `sparsity` does not divide `nUnits`, and for `useBias: false` and
+ * `useBfloat16` where the type does not have them; `ShapeMismatch` for an input that the layer does not take.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param nUnits - Size of the output's last axis.
+ * @param options - See the options type.
+ */
+export function SparseDenseWithOptions(nUnits: number, options?: SparseDenseWithOptionsOptions): Layer {
+  return makeLayer('SparseDenseWithOptions', { ...namedOptions('SparseDenseWithOptions', options), nUnits });
+}
+registerFactory(SparseDenseWithOptions, 'SparseDenseWithOptions');
+
+/** Options of {@link LowRankCausalAttention}. */
+export interface LowRankCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * Size of the axis within a projection.
+   * @defaultValue `64`
+   */
+  lowrank?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention with `LowRankDense` layers for projections.
+ *
+ * As `CausalAttention`, with `LowRankDense(dFeature, lowrank)` for each `Dense(dFeature)`.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function LowRankCausalAttention(dFeature: number, options?: LowRankCausalAttentionOptions): Layer {
+  return makeLayer('LowRankCausalAttention', { ...namedOptions('LowRankCausalAttention', options), dFeature });
+}
+registerFactory(LowRankCausalAttention, 'LowRankCausalAttention');
+
 /** Options of {@link FactoredDense}. */
 export interface FactoredDenseOptions {
   /**
@@ -138,3 +416,572 @@ export function FactoredDense(nModules: number, dIn: number, dOut: number, optio
   return makeLayer('FactoredDense', { ...namedOptions('FactoredDense', options), nModules, dIn, dOut });
 }
 registerFactory(FactoredDense, 'FactoredDense');
+
+/**
+ * A dense layer's stand-in, from a vector to one of the same size, with about `sparsity / 2` times fewer weights.
+ *
+ * Formula: `y = merge over modules n of (((x · g[n]) · p) · w[n]) + b`: what `FactoredDense` makes of the vector, each module of it mapped by a
+ * matrix of its own. Shapes: `[..., dFeature]`, kept.
+ * Weights: `g: [sparsity, dFeature]`, `p: [dFeature, m]`, `w: [sparsity, m, m]` with `m = dFeature / sparsity`, and `b: [dFeature]`, each in a
+ * `Weights` layer. No state; the same in every mode.
+ * Errors: `InvalidOption` unless `sparsity` divides `dFeature`; `ShapeMismatch` for an input whose last axis is not `dFeature`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param sparsity - Modules that the output is divided into.
+ * @param dFeature - Size of the last axis of input and output.
+ */
+export function MultiplicativeModularSparseDense(sparsity: number, dFeature: number): Layer {
+  return makeLayer('MultiplicativeModularSparseDense', { sparsity, dFeature });
+}
+registerFactory(MultiplicativeModularSparseDense, 'MultiplicativeModularSparseDense');
+
+/** Options of {@link MultiplicativeCausalAttention}. */
+export interface MultiplicativeCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Modules of a projection; `null`: as many as heads.
+   * @defaultValue `null`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention with `FactoredDense` layers for projections.
+ *
+ * As `CausalAttention`, with `FactoredDense(m, dFeature, dFeature)` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function MultiplicativeCausalAttention(dFeature: number, options?: MultiplicativeCausalAttentionOptions): Layer {
+  return makeLayer('MultiplicativeCausalAttention', { ...namedOptions('MultiplicativeCausalAttention', options), dFeature });
+}
+registerFactory(MultiplicativeCausalAttention, 'MultiplicativeCausalAttention');
+
+/** Options of {@link MultiplicativeModularCausalAttention}. */
+export interface MultiplicativeModularCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Modules of a projection; `null`: as many as heads.
+   * @defaultValue `null`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention with `MultiplicativeModularSparseDense` layers for projections.
+ *
+ * As `CausalAttention`, with `MultiplicativeModularSparseDense(m, dFeature)` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function MultiplicativeModularCausalAttention(dFeature: number, options?: MultiplicativeModularCausalAttentionOptions): Layer {
+  return makeLayer('MultiplicativeModularCausalAttention', { ...namedOptions('MultiplicativeModularCausalAttention', options), dFeature });
+}
+registerFactory(MultiplicativeModularCausalAttention, 'MultiplicativeModularCausalAttention');
+
+/** Options of {@link MultiplicativeConvCausalAttention}. */
+export interface MultiplicativeConvCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Modules of a projection; `null`: as many as heads.
+   * @defaultValue `null`
+   */
+  sparsity?: number | null | undefined;
+  /**
+   * Positions that a convolution sees, the present one included.
+   * @defaultValue `3`
+   */
+  lengthKernelSize?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Whether nothing is dropped, whatever `dropout` is.
+   * @defaultValue `false`
+   */
+  forceNoDropout?: boolean | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * Whether queries are the keys.
+   * @defaultValue `false`
+   */
+  shareQk?: boolean | null | undefined;
+  /**
+   * What the result goes through.
+   * @defaultValue `'none'`
+   */
+  outputLayerType?: 'none' | 'mult' | 'conv' | 'multconv' | null | undefined;
+  /**
+   * What values are made of.
+   * @defaultValue `'none'`
+   */
+  vConcatType?: 'original' | 'fixed' | 'none' | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Causal attention whose queries, keys and values are `LocallyConvDense` layers of one `FactoredDense` of the input.
+ *
+ * With `m` modules, `m` being `sparsity`: `p = FactoredDense(m, d, d)(x)`; queries and keys see 3 neighbouring modules and the last `lengthKernelSize`
+ * positions of `p`, values see one module and as many positions of `p`, or by `vConcatType` of `p` and `x`. With `shareQk` queries are the keys.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of the `FactoredDense`, of three `LocallyConvDense` (two with `shareQk`) and of what
+ * `outputLayerType` adds. State: none; in `'predict'` that of `DotProductCausalAttention` and of each `LocallyConvDense`.
+ * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function MultiplicativeConvCausalAttention(dFeature: number, options?: MultiplicativeConvCausalAttentionOptions): Layer {
+  return makeLayer('MultiplicativeConvCausalAttention', { ...namedOptions('MultiplicativeConvCausalAttention', options), dFeature });
+}
+registerFactory(MultiplicativeConvCausalAttention, 'MultiplicativeConvCausalAttention');
+
+/** Options of {@link FavorAttention}. */
+export interface FavorAttentionOptions {
+  /**
+   * Width of all heads together, with `useApproximateSoftmax`.
+   * @defaultValue `4`
+   */
+  dFeature?: number | null | undefined;
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Random features, with `useApproximateSoftmax`.
+   * @defaultValue `256`
+   */
+  nRandomFeatures?: number | null | undefined;
+  /**
+   * Added to features, without `useApproximateSoftmax`.
+   * @defaultValue `0.001`
+   */
+  numericalStabilizer?: number | null | undefined;
+  /**
+   * Whether features are those that approximate softmax attention, and not rectified queries and keys.
+   * @defaultValue `false`
+   */
+  useApproximateSoftmax?: boolean | null | undefined;
+  /**
+   * Whether random directions have the lengths of normal vectors, and not all the same.
+   * @defaultValue `true`
+   */
+  scaleByNorm?: boolean | null | undefined;
+  /**
+   * Whether products of queries and keys are divided by the root of their size, as in softmax attention.
+   * @defaultValue `false`
+   */
+  normalizeData?: boolean | null | undefined;
+  /**
+   * Added to features, with `useApproximateSoftmax`.
+   * @defaultValue `0.0001`
+   */
+  epsilon?: number | null | undefined;
+  /**
+   * How the layer behaves: the same in every mode.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Attention of queries to all keys that a mask shows, in time and memory linear in the length.
+ *
+ * Formula: `y = φ(q) · (Σ m φ(k)ᵀ v) / (φ(q) · Σ m φ(k)ᵀ)` with `φ(x) = relu(x) + numericalStabilizer`; with `useApproximateSoftmax`
+ * `φ(x) = (exp(w · x - |x|²/2 - c) + epsilon) / √nRandomFeatures` for random directions `w`, orthogonal in blocks and the same in each layer, where `c` is
+ * the greatest `w · x` of a query, or of all keys of a row. A row whose keys are all masked gives 0.
+ * Shapes: queries `(n,l,d)`, keys `(n,l,d)`, values `(n,l,v)` and a mask of `n / nHeads` times `l` numbers, such as `(b,1,1,l)`, to `(n,l,v)` and the mask;
+ * the heads of a sequence stand beside each other. No weights, no state; the same in every mode.
+ * Errors: `ShapeMismatch` for inputs that do not fit together, or for another `d` than `dFeature / nHeads` with `useApproximateSoftmax`.
+ * Source: Choromanski et al. 2020, arXiv:2006.03555.
+ * @param options - See the options type.
+ */
+export function FavorAttention(options?: FavorAttentionOptions): Layer {
+  return makeLayer('FavorAttention', { ...namedOptions('FavorAttention', options) });
+}
+registerFactory(FavorAttention, 'FavorAttention');
+
+/** Options of {@link Favor}. */
+export interface FavorOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Random features, with `useApproximateSoftmax`.
+   * @defaultValue `256`
+   */
+  nRandomFeatures?: number | null | undefined;
+  /**
+   * Not used: nothing is dropped.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Added to features, without `useApproximateSoftmax`.
+   * @defaultValue `0.001`
+   */
+  numericalStabilizer?: number | null | undefined;
+  /**
+   * Whether features are those that approximate softmax attention, and not rectified queries and keys.
+   * @defaultValue `false`
+   */
+  useApproximateSoftmax?: boolean | null | undefined;
+  /**
+   * Whether random directions have the lengths of normal vectors, and not all the same.
+   * @defaultValue `false`
+   */
+  scaleByNorm?: boolean | null | undefined;
+  /**
+   * Whether products of queries and keys are divided by the root of their size, as in softmax attention.
+   * @defaultValue `false`
+   */
+  normalizeData?: boolean | null | undefined;
+  /**
+   * Added to features, with `useApproximateSoftmax`.
+   * @defaultValue `0.0001`
+   */
+  epsilon?: number | null | undefined;
+  /**
+   * How the layer behaves: the same in every mode.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Multi-head self-attention from `(vectors, mask)` to `(new vectors, mask)`, in time linear in the length.
+ *
+ * Three dense projections to queries, keys and values, `FavorAttention`, a dense projection of the result.
+ * Shapes: `(b,l,d), (b,1,1,l) -> (b,l,d), (b,1,1,l)` with `d = dFeature`; the mask is 1 where there is content, else 0.
+ * Weights: four `Dense` of `dFeature` units. No state; the same in every mode.
+ * Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
+ * Source: Choromanski et al. 2020, arXiv:2006.03555.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function Favor(dFeature: number, options?: FavorOptions): Layer {
+  return makeLayer('Favor', { ...namedOptions('Favor', options), dFeature });
+}
+registerFactory(Favor, 'Favor');
+
+/** Options of {@link CausalFavorAttention}. */
+export interface CausalFavorAttentionOptions {
+  /**
+   * Added to features.
+   * @defaultValue `0.001`
+   */
+  numericalStabilizer?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Attention in which no position sees a later one, in time and memory linear in the length.
+ *
+ * Formula: `y[t] = φ(q[t]) · (Σ φ(k[s])ᵀ v[s]) / (φ(q[t]) · Σ φ(k[s])ᵀ)`, sums over `s ≤ t`, with `φ(x) = relu(x) + numericalStabilizer`.
+ * Shapes: queries and keys `(b,l,d)`, values `(b,l,v)`, to `(b,l,v)`. No weights. State: none; in mode `'predict'` the sums so far, `(b,d,v+1)`.
+ * Modes: `'predict'` goes on where the call before ended.
+ * Errors: `ShapeMismatch` for inputs that do not fit together, or, in predict mode, for others than those of the calls before.
+ * Source: Choromanski et al. 2020, arXiv:2006.03555.
+ * @param options - See the options type.
+ */
+export function CausalFavorAttention(options?: CausalFavorAttentionOptions): Layer {
+  return makeLayer('CausalFavorAttention', { ...namedOptions('CausalFavorAttention', options) });
+}
+registerFactory(CausalFavorAttention, 'CausalFavorAttention');
+
+/** Options of {@link CausalFavor}. */
+export interface CausalFavorOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Not used: nothing is dropped.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Added to features.
+   * @defaultValue `0.001`
+   */
+  numericalStabilizer?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
+ * Multi-head self-attention in which no position sees a later one, in time linear in the length.
+ *
+ * Three dense projections to queries, keys and values, `CausalFavorAttention`, a dense projection of the result.
+ * Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: four `Dense` of `dFeature` units. State: in `'predict'` that of `CausalFavorAttention`.
+ * Mode: `'predict'` takes the next positions only.
+ * Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
+ * Source: Choromanski et al. 2020, arXiv:2006.03555.
+ * @param dFeature - Width of the vectors.
+ * @param options - See the options type.
+ */
+export function CausalFavor(dFeature: number, options?: CausalFavorOptions): Layer {
+  return makeLayer('CausalFavor', { ...namedOptions('CausalFavor', options), dFeature });
+}
+registerFactory(CausalFavor, 'CausalFavor');
+
+/** Options of {@link SparseFF}. */
+export interface SparseFFOptions {
+  /**
+   * Units in a block, of which one is active.
+   * @defaultValue `32`
+   */
+  nElementsInBlock?: number | null | undefined;
+  /**
+   * Size of the axis between the two matrices of the controller.
+   * @defaultValue `64`
+   */
+  dLowrank?: number | null | undefined;
+  /**
+   * Weight of the noise in training.
+   * @defaultValue `0.1`
+   */
+  temperature?: number | null | undefined;
+  /**
+   * Probability of a hard choice in training.
+   * @defaultValue `0.3`
+   */
+  quantProb?: number | null | undefined;
+  /**
+   * Whether all weights are bfloat16, which halves their memory, in place of float32.
+   * @defaultValue `false`
+   */
+  useBfloat16?: boolean | null | undefined;
+  /**
+   * Whether `w1` and `w2` are.
+   * @defaultValue `false`
+   */
+  bigWeightsInBfloat16?: boolean | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+  /**
+   * Makes the matrices.
+   * @defaultValue `tl.GlorotUniformInitializer()`
+   */
+  kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `mb` and `b2`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  biasInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Probability of dropping an output in training.
+   * @defaultValue `0`
+   */
+  dropoutRate?: number | null | undefined;
+  /**
+   * Axes along which the dropout mask is the same, of outputs with all but the last axis joined to one.
+   * @defaultValue `null`
+   */
+  dropoutSharedAxes?: readonly number[] | null | undefined;
+  /**
+   * Computes this many vectors at once, to save memory; 0: all.
+   * @defaultValue `0`
+   */
+  ffChunkSize?: number | null | undefined;
+  /**
+   * Whether hidden units are multiplied by the `p` they were chosen with.
+   * @defaultValue `false`
+   */
+  multiplyByControllerOutput?: boolean | null | undefined;
+  /**
+   * Whether initial values of `w2` are multiplied by the root of `nElementsInBlock`, so that outputs vary alike for any size of blocks.
+   * @defaultValue `false`
+   */
+  kernelScaling?: boolean | null | undefined;
+}
+
+/**
+ * Feed-forward block whose hidden units stand in blocks, of each of which a small controller chooses one.
+ *
+ * Formula: `y = (relu((x · w1) ∘ q)) · w2 + b2`, where `q` is 1 for the unit that is chosen of each block of `nElementsInBlock`, else 0. It is the one with
+ * the largest of the logits `c = x · m1 · m2 + mb`.
+ * In training Gumbel noise weighed by `temperature` is added to the logarithms of `p = softmax(c)` over each block, and with probability `quantProb`
+ * `q` passes its gradient on to `p` as if it were that (straight through); else `p` itself takes the place of `q`. That is drawn once for a call, or for
+ * each of its chunks.
+ * Shapes: `[..., d]`, kept. Weights: the controller's `(m1: [d, dLowrank], m2: [dLowrank, blocks, nElementsInBlock], mb: [blocks, nElementsInBlock])` and
+ * `(w1: [d, blocks, nElementsInBlock], w2: [nElementsInBlock, blocks, d], b2: [d])`, with `blocks = dFf / nElementsInBlock`.
+ * State: the unit chosen of each block in the last call, which a reversible layer around this one goes by when it repeats the call.
+ * Mode: noise, soft choices and dropout in `'train'` only; in `'predict'`, for few vectors, only weights of chosen units are read; the result is that
+ * of `'eval'`.
+ * Errors: `InvalidOption` unless `nElementsInBlock` divides `dFf`; `ShapeMismatch` for another width than weights were made for.
+ * Source: Jaszczur et al. 2021, arXiv:2111.12763; straight through: Kaiser and Bengio 2018, arXiv:1801.09797.
+ * @param dFf - Number of hidden units.
+ * @param options - See the options type.
+ */
+export function SparseFF(dFf: number, options?: SparseFFOptions): Layer {
+  return makeLayer('SparseFF', { ...namedOptions('SparseFF', options), dFf });
+}
+registerFactory(SparseFF, 'SparseFF');
+
+/** Options of {@link BlockSparseFF}. */
+export interface BlockSparseFFOptions {
+  /**
+   * Number of experts.
+   * @defaultValue `64`
+   */
+  nExperts?: number | null | undefined;
+  /**
+   * Weight of the noise in training.
+   * @defaultValue `0.7`
+   */
+  temperature?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+  /**
+   * Makes the matrices.
+   * @defaultValue `tl.GlorotUniformInitializer()`
+   */
+  kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `b2`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  biasInitializer?: KernelInitializer | null | undefined;
+}
+
+/**
+ * Feed-forward block divided into experts, of which each vector goes through the one that a matrix chooses.
+ *
+ * Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is 1 for the `dFf / nExperts` hidden units of the expert with the largest of the logits `x · m1`, else
+ * 0. In training Gumbel noise weighed by `temperature` is added to the logarithms of `p = softmax(x · m1)`, and in every second call, by lot, `q` passes its
+ * gradient on to `p` as if it were that (straight through), while in the others `p` itself takes the place of `q`.
+ * Shapes: `[..., d]`, kept. Weights: the tuple `(m1, w1, w2, b2)` of `[d, nExperts]`, `[d, dFf]`, `[dFf, d]` and `[d]`. No state.
+ * Mode: noise and soft choices in `'train'` only; elsewhere experts that are not chosen are not computed.
+ * Errors: `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
+ * Source: straight through: Kaiser and Bengio 2018, arXiv:1801.09797.
+ * @param dFf - Number of hidden units.
+ * @param options - See the options type.
+ */
+export function BlockSparseFF(dFf: number, options?: BlockSparseFFOptions): Layer {
+  return makeLayer('BlockSparseFF', { ...namedOptions('BlockSparseFF', options), dFf });
+}
+registerFactory(BlockSparseFF, 'BlockSparseFF');
+
+/** Options of {@link SwitchSparseFF}. */
+export interface SwitchSparseFFOptions {
+  /**
+   * Number of experts.
+   * @defaultValue `64`
+   */
+  nExperts?: number | null | undefined;
+  /**
+   * Weight of the noise in training.
+   * @defaultValue `0.1`
+   */
+  temperature?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+  /**
+   * Makes the matrices.
+   * @defaultValue `tl.GlorotUniformInitializer()`
+   */
+  kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `b2`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  biasInitializer?: KernelInitializer | null | undefined;
+}
+
+/**
+ * Feed-forward block divided into experts, of which each vector goes through one, weighed by its probability.
+ *
+ * Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is `p = softmax(x · m1)` of the expert that has the largest for its `dFf / nExperts` hidden units, else 0.
+ * In training Gumbel noise weighed by `temperature` is added to the logarithms of `p` before one is chosen.
+ * Shapes: `[..., d]`, kept. Weights: the tuple `(m1, w1, w2, b2)` of `[d, nExperts]`, `[d, dFf]`, `[dFf, d]` and `[d]`. No state.
+ * Mode: noise in `'train'` only; elsewhere experts that are not chosen are not computed.
+ * Errors: `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
+ * Source: Fedus et al. 2021, arXiv:2101.03961.
+ * @param dFf - Number of hidden units.
+ * @param options - See the options type.
+ */
+export function SwitchSparseFF(dFf: number, options?: SwitchSparseFFOptions): Layer {
+  return makeLayer('SwitchSparseFF', { ...namedOptions('SwitchSparseFF', options), dFf });
+}
+registerFactory(SwitchSparseFF, 'SwitchSparseFF');

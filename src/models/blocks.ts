@@ -20,6 +20,7 @@ import {
   SelfAttention,
   Serial,
   SinCosPositionalEncoding,
+  SparseFF,
   SRU,
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer.js';
@@ -184,9 +185,18 @@ export interface FeedForwardOptions {
   readonly ffUseSru?: number | readonly [layers: number, units: number];
   /** Computes this many positions of the feed-forward part at once, to save memory; 0: all. @defaultValue `0` */
   readonly ffChunkSize?: number;
+  /**
+   * Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active; a list tells its `dLowrank` too, which
+   * is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`. Its activation is `Relu`, and it drops outputs only. 0: dense.
+   * @defaultValue `0`
+   */
+  readonly ffSparsity?:
+    | number
+    | readonly [nElementsInBlock: number, dLowrank: number]
+    | readonly [nElementsInBlock: number, dLowrank: number, temperature: number, quantProb: number];
   /** Whether the layer normalization of blocks moves the mean to 0. @defaultValue `true` */
   readonly centerLayernorm?: boolean;
-  /** Whether the dense layers of the feed-forward part have bfloat16 weights. @defaultValue `false` */
+  /** Whether the dense layers of the feed-forward part, or the sparse one, have bfloat16 weights. @defaultValue `false` */
   readonly useBfloat16?: boolean;
   /** How the layers behave. @defaultValue `'train'` */
   readonly mode?: Mode;
@@ -200,21 +210,40 @@ export const feedForwardDefaults: Required<FeedForwardOptions> = {
   ffDropout: null,
   ffUseSru: 0,
   ffChunkSize: 0,
+  ffSparsity: 0,
   centerLayernorm: true,
   useBfloat16: false,
   mode: 'train',
 };
 
-/** Layer normalization, two dense layers with an activation between them, dropout; beside it recurrent layers, where asked for. */
+/** The sparse feed-forward layer of {@link FeedForwardOptions.ffSparsity}. */
+function sparseFF(options: Required<FeedForwardOptions>): Layer {
+  const { dFf, dropout: dropoutRate, ffSparsity, ffChunkSize, useBfloat16, mode } = options;
+  const given = typeof ffSparsity === 'number' ? [whole('feedForward', 'ffSparsity', ffSparsity), Math.floor(dFf / ffSparsity)] : ffSparsity;
+  if (!Array.isArray(given) || (given.length !== 2 && given.length !== 4)) {
+    throw new RangeError(`feedForward: \`ffSparsity\` must be a number or a list of 2 or 4 numbers, got ${JSON.stringify(ffSparsity)}`);
+  }
+  const [nElementsInBlock, dLowrank, temperature, quantProb] = given as readonly number[];
+  const noise = { temperature, quantProb };
+  return SparseFF(dFf, { nElementsInBlock, dLowrank, ...noise, useBfloat16, mode, dropoutRate, dropoutSharedAxes: [-2], ffChunkSize });
+}
+
+/** The feed-forward part of a block, and beside it recurrent layers, where asked for. */
 export function feedForward(dModel: number, options: Required<FeedForwardOptions>): LayerNest {
-  const { dFf, dropout, ffActivation, ffDropout, ffUseSru, ffChunkSize, centerLayernorm: center, useBfloat16, mode } = options;
+  const { ffUseSru, ffSparsity, centerLayernorm: center, mode } = options;
+  const block = ffSparsity === 0 ? denseFeedForward(dModel, options) : [LayerNorm({ center }), sparseFF(options)];
+  const [layers, units] = typeof ffUseSru === 'object' ? ffUseSru : [ffUseSru, 32];
+  const recurrent = several('feedForward', 'ffUseSru', layers, () => SRU(units, { mode }));
+  return layers === 0 ? block : Residual(LayerNorm({ center }), Dense(units), recurrent, Dense(dModel), { shortcut: block });
+}
+
+/** Layer normalization, two dense layers with an activation between them, dropout. */
+function denseFeedForward(dModel: number, options: Required<FeedForwardOptions>): LayerNest {
+  const { dFf, dropout, ffActivation, ffDropout, ffChunkSize, centerLayernorm: center, useBfloat16, mode } = options;
   const drop = (rate: number): Layer => Dropout({ rate, sharedAxes: [-2], mode });
   const dense = (units: number): Layer => Dense(units, { useBfloat16 });
   // Nested as in the reference, which shows where the list is printed.
   const inner = [dense(dFf), drop(ffDropout ?? dropout), ffActivation(), dense(dModel)];
   const block = [LayerNorm({ center }), inner, drop(dropout)];
-  const chunked = whole('feedForward', 'ffChunkSize', ffChunkSize) === 0 ? block : BatchLeadingAxes(Chunk(Serial(block), ffChunkSize));
-  const [layers, units] = typeof ffUseSru === 'object' ? ffUseSru : [ffUseSru, 32];
-  const recurrent = several('feedForward', 'ffUseSru', layers, () => SRU(units, { mode }));
-  return layers === 0 ? chunked : Residual(LayerNorm({ center }), Dense(units), recurrent, Dense(dModel), { shortcut: chunked });
+  return whole('feedForward', 'ffChunkSize', ffChunkSize) === 0 ? block : BatchLeadingAxes(Chunk(Serial(block), ffChunkSize));
 }

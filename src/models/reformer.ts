@@ -97,8 +97,9 @@ export function Reformer(inputVocabSize: number, options: ReformerOptions = {}):
   const all = filledIn('Reformer', defaults, options);
   const { outputVocabSize, dModel, nEncoderLayers, nDecoderLayers, nHeads, maxLen, dropout, mode } = all;
   const { encoderAttentionType, encoderDecoderAttentionType } = all;
-  const { dFf, ffActivation, ffDropout, ffUseSru, ffChunkSize, centerLayernorm, useBfloat16 } = all;
-  const block = { dFf, dropout, ffActivation, ffDropout, ffUseSru, ffChunkSize, centerLayernorm, useBfloat16, mode, nHeads };
+  const { dFf, ffActivation, ffDropout, ffUseSru, ffChunkSize, ffSparsity, centerLayernorm, useBfloat16 } = all;
+  const parts = { dFf, dropout, ffActivation, ffDropout, ffUseSru, ffChunkSize, ffSparsity };
+  const block = { ...parts, centerLayernorm, useBfloat16, mode, nHeads };
   const encoderMode = mode === 'predict' ? 'eval' : mode;
 
   const inEmbedder = embedder(inputVocabSize, dModel, dropout, encoderMode);

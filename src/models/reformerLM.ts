@@ -4,7 +4,6 @@
  * @module
  */
 import {
-  AssertFunction,
   CausalConv,
   Concatenate,
   Dense,
@@ -17,6 +16,8 @@ import {
   Select,
   Serial,
   ShiftRight,
+  SparseDenseWithOptions,
+  type SparseDenseWithOptionsOptions,
   SRU,
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer.js';
@@ -25,8 +26,8 @@ import { type LayerNest } from '../types.js';
 import { type AttentionType, embedder, filledIn, positionalEncoder, positionDefaults, type PositionOptions, several, whole } from './blocks.js';
 import { decoderBlock, decoderBlockDefaults, type DecoderBlockOptions } from './reformerBlocks.js';
 
-/** Options of {@link ReformerLM}. */
-export interface ReformerLMOptions extends PositionOptions, Omit<DecoderBlockOptions, 'attentionType'> {
+/** Options that both language models take. */
+interface CommonOptions extends PositionOptions, Omit<DecoderBlockOptions, 'attentionType'> {
   /** Depth of each part of the activations between blocks. @defaultValue `512` */
   readonly dModel?: number;
   /** Number of decoder blocks. @defaultValue `6` */
@@ -35,10 +36,30 @@ export interface ReformerLMOptions extends PositionOptions, Omit<DecoderBlockOpt
   readonly attentionType?: AttentionType | readonly AttentionType[];
 }
 
-const defaults: Required<ReformerLMOptions> = { ...positionDefaults, ...decoderBlockDefaults, dModel: 512, nLayers: 6 };
+/** Options of {@link ReformerLM}. */
+export interface ReformerLMOptions extends CommonOptions {
+  /** What stands in for the dense layer that makes the logits, as in `SparseDenseWithOptions`; it needs a `lossSparsity`. @defaultValue `'mult'` */
+  readonly lossSparsityType?: Exclude<SparseDenseWithOptionsOptions['sparsityType'], undefined>;
+  /** Modules that the logits are divided into by it; 0: the layer is dense. @defaultValue `0` */
+  readonly lossSparsity?: number;
+  /** Size of its inner axis, for `'lowrank'`. @defaultValue `0` */
+  readonly lossDLowrank?: number;
+  /** Probability that it makes the logits of a training step, and not a dense layer beside it; `null`: always. @defaultValue `null` */
+  readonly lossSparsityProb?: number | null;
+}
+
+const commonDefaults: Required<CommonOptions> = { ...positionDefaults, ...decoderBlockDefaults, dModel: 512, nLayers: 6 };
+
+const defaults: Required<ReformerLMOptions> = {
+  ...commonDefaults,
+  lossSparsityType: 'mult',
+  lossSparsity: 0,
+  lossDLowrank: 0,
+  lossSparsityProb: null,
+};
 
 /** The decoder blocks of a model, one after another. */
-function decoder(model: string, options: Required<ReformerLMOptions>): Layer {
+function decoder(model: string, options: Required<CommonOptions>): Layer {
   const { dModel, nLayers } = options;
   const types = ([] as AttentionType[]).concat(options.attentionType);
   if (types.length === 0 || whole(model, 'nLayers', nLayers) % types.length !== 0) {
@@ -64,6 +85,15 @@ function decoder(model: string, options: Required<ReformerLMOptions>): Layer {
 export function ReformerLM(vocabSize: number, options: ReformerLMOptions = {}): Layer {
   const all = filledIn('ReformerLM', defaults, options);
   const { dModel, dropout, mode } = all;
+  const logits = SparseDenseWithOptions(vocabSize, {
+    // The two parts of the activations, joined.
+    dInput: 2 * dModel,
+    sparsityType: all.lossSparsityType,
+    sparsity: all.lossSparsity,
+    dLowrank: all.lossDLowrank,
+    probSparse: all.lossSparsityProb,
+    mode,
+  });
   return Serial(
     ShiftRight({ mode }),
     embedder(vocabSize, dModel, dropout, mode),
@@ -73,12 +103,12 @@ export function ReformerLM(vocabSize: number, options: ReformerLMOptions = {}): 
     Concatenate(),
     LayerNorm(),
     Dropout({ rate: dropout, sharedAxes: [-2], mode }),
-    AssertFunction('...a->...b', Dense(vocabSize)),
+    logits,
   );
 }
 
 /** Options of {@link ReformerShortenLM}. */
-export interface ReformerShortenLMOptions extends Omit<ReformerLMOptions, 'mode'> {
+export interface ReformerShortenLMOptions extends Omit<CommonOptions, 'mode'> {
   /** How many positions become one; it divides the length. @defaultValue `1` */
   readonly shortenFactor?: number;
   /** Depth of the embedding, and of what the logits come from. @defaultValue `256` */
@@ -87,7 +117,7 @@ export interface ReformerShortenLMOptions extends Omit<ReformerLMOptions, 'mode'
   readonly mode?: Exclude<Mode, 'predict'>;
 }
 
-const shortenDefaults: Required<ReformerShortenLMOptions> = { ...defaults, shortenFactor: 1, dEmbedding: 256, mode: 'train' };
+const shortenDefaults: Required<ReformerShortenLMOptions> = { ...commonDefaults, shortenFactor: 1, dEmbedding: 256, mode: 'train' };
 
 /**
  * A language model whose reversible blocks see a shorter sequence: groups of `shortenFactor` positions are joined before them and

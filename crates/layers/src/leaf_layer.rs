@@ -19,6 +19,11 @@ pub fn leaf<L: Leaf>(leaf: L) -> LayerRef {
     leaf_printing(leaf, None)
 }
 
+/// [`leaf`] under another printed name than its own.
+pub(crate) fn leaf_named<L: Leaf>(name: String, leaf: L) -> LayerRef {
+    Arc::new(LeafLayer { base: Base::new(name), leaf })
+}
+
 /// [`leaf`] with what to print as its substructure.
 pub(crate) fn leaf_printing<L: Leaf>(leaf: L, to_print: Option<Vec<LayerNest>>) -> LayerRef {
     Arc::new(LeafLayer { base: Base { to_print, ..Base::new(leaf.name()) }, leaf })

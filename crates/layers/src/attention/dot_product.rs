@@ -260,6 +260,6 @@ pub(super) fn dot_product_attention(o: DotProductAttentionOptions) -> Result<Lay
 ///
 /// # Errors
 /// None.
-pub(super) fn dot_product_causal_attention(o: DotProductCausalAttentionOptions) -> Result<LayerRef> {
+pub(crate) fn dot_product_causal_attention(o: DotProductCausalAttentionOptions) -> Result<LayerRef> {
     Ok(leaf(DotProductCausalAttention(o)))
 }

@@ -36,7 +36,7 @@ options! {
 ///
 /// # Errors
 /// `ShapeMismatch` when `d_feature` is no multiple of `n_heads`.
-pub(super) fn head_size(d_feature: usize, n_heads: usize) -> Result<usize> {
+pub(crate) fn head_size(d_feature: usize, n_heads: usize) -> Result<usize> {
     if !d_feature.is_multiple_of(n_heads) {
         return Err(Error::shape(format!(
             "d_feature {d_feature} cannot be split into {n_heads} heads; it must be a multiple of nHeads"
@@ -120,7 +120,7 @@ impl Leaf for MergeHeads {
 ///
 /// # Errors
 /// None.
-pub(super) fn split_into_heads(o: SplitIntoHeadsOptions) -> Result<LayerRef> {
+pub(crate) fn split_into_heads(o: SplitIntoHeadsOptions) -> Result<LayerRef> {
     assert_function("bld->...lh", leaf(SplitIntoHeads(o)))
 }
 
@@ -128,6 +128,6 @@ pub(super) fn split_into_heads(o: SplitIntoHeadsOptions) -> Result<LayerRef> {
 ///
 /// # Errors
 /// None.
-pub(super) fn merge_heads(o: MergeHeadsOptions) -> Result<LayerRef> {
+pub(crate) fn merge_heads(o: MergeHeadsOptions) -> Result<LayerRef> {
     assert_function("...lh->bld", leaf(MergeHeads(o)))
 }

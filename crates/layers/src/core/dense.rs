@@ -1,7 +1,9 @@
 //! The fully connected layer.
 use crate::{
     initializers::{glorot_uniform, random_normal},
-    leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+    leaf,
+    leaf_layer::leaf_named,
+    options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
 };
 use tallow_tensor::{ops, random::Key, DType, Tensor};
 
@@ -33,6 +35,11 @@ struct Dense(DenseOptions);
 /// The layer of these options.
 pub fn dense_of(o: DenseOptions) -> LayerRef {
     leaf(Dense(o))
+}
+
+/// [`dense_of`] under another printed name.
+pub(crate) fn dense_named(name: String, o: DenseOptions) -> LayerRef {
+    leaf_named(name, Dense(o))
 }
 
 /// A fully connected layer of this width, with a bias.

@@ -69,7 +69,13 @@ pub fn logsoftmax_sample(log_probs: &Tensor, temperature: f64, key: Option<Key>)
     let key = key.ok_or_else(|| {
         Error::option("logsoftmaxSample: `key` is required unless `temperature` is 0, and must be a random key")
     })?;
-    let u = random::uniform(key, log_probs.shape(), DType::F32, 1e-6, 1.0 - 1e-6)?.to_device(log_probs.device())?;
-    let noise = u.log()?.neg()?.log()?.neg()?;
+    let noise = gumbel_noise(key, &log_probs)?;
     Ok(log_probs.add(&noise.mul_scalar(temperature)?)?.argmax(Some(-1), false)?)
+}
+
+/// Gumbel noise `-log(-log(u))` of the shape of `x`, with `u` even over `1e-6 .. 1 - 1e-6`: what is largest after it is added to logarithms
+/// of probabilities is drawn by these.
+pub(crate) fn gumbel_noise(key: Key, x: &Tensor) -> Result<Tensor> {
+    let u = random::uniform(key, x.shape(), DType::F32, 1e-6, 1.0 - 1e-6)?.to_device(x.device())?;
+    Ok(u.log()?.neg()?.log()?.neg()?)
 }

@@ -2,7 +2,9 @@
 use crate::{
     choice,
     initializers::{glorot_uniform, random_normal},
-    leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+    leaf,
+    leaf_layer::leaf_named,
+    options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 
@@ -52,13 +54,27 @@ struct LocallyConnected1d(LocallyConnected1dOptions);
 /// # Errors
 /// `InvalidOption` for an even `kernelSize`.
 pub fn locally_connected_1d(o: LocallyConnected1dOptions) -> Result<LayerRef> {
-    if o.kernel_size.0.is_multiple_of(2) {
-        return Err(Error::option(format!("LocallyConnected1d: `kernelSize` must be odd, got {}", o.kernel_size.0)));
-    }
-    Ok(leaf(LocallyConnected1d(o)))
+    Ok(leaf(LocallyConnected1d::new(o)?))
+}
+
+/// [`locally_connected_1d`] under another printed name.
+///
+/// # Errors
+/// Those of [`locally_connected_1d`].
+pub(crate) fn locally_connected_1d_named(name: String, o: LocallyConnected1dOptions) -> Result<LayerRef> {
+    Ok(leaf_named(name, LocallyConnected1d::new(o)?))
 }
 
 impl LocallyConnected1d {
+    fn new(o: LocallyConnected1dOptions) -> Result<Self> {
+        if o.kernel_size.0.is_multiple_of(2) {
+            return Err(Error::option(format!(
+                "LocallyConnected1d: `kernelSize` must be odd, got {}",
+                o.kernel_size.0
+            )));
+        }
+        Ok(Self(o))
+    }
     /// Positions and depth of the input, positions of the output.
     fn sizes(&self, shape: &[usize]) -> Result<(usize, usize, usize)> {
         let [.., l, d] = *shape else {

@@ -11,18 +11,20 @@ mod shaping;
 mod summary;
 mod weights;
 
+pub(crate) use dense::dense_named;
 pub use dense::{dense, dense_of, dense_with, DenseOptions};
 pub(crate) use dropout::mask_shape;
 pub use dropout::{dropout, dropout_over, Dropout, DropoutOptions};
 pub use embedding::{embedding, embedding_of, EmbeddingOptions};
-pub(crate) use functions::is_category;
+pub(crate) use functions::{gumbel_noise, is_category};
 pub use functions::{logsoftmax_sample, one_hot, LogSoftmaxFunctionOptions, LogsoftmaxSampleOptions, OneHotOptions};
 pub use gaussian::{
     log_gaussian_diag_pdf, log_gaussian_pdf, multigaussian_loss, LogGaussianDiagPdfOptions, LogGaussianPdfOptions,
     MultigaussianLossOptions,
 };
+pub(crate) use locally_connected::locally_connected_1d_named;
 pub use locally_connected::{locally_connected_1d, LocallyConnected1dOptions, Padding1d};
-pub use random_uniform::RandomUniformOptions;
+pub use random_uniform::{random_uniform, RandomUniformOptions};
 pub use reductions::{
     arg_max, log_softmax, log_sum_exp, mean, softmax, ArgMaxOptions, LogSoftmaxOptions, LogSumExpOptions, MaxOptions,
     MeanOptions, MinOptions, SoftmaxOptions, SumOptions,

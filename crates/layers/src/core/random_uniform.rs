@@ -32,6 +32,18 @@ pub(super) fn build(o: RandomUniformOptions) -> Result<LayerRef> {
     Ok(leaf(RandomUniform(o)))
 }
 
+/// One number of `0 .. 1` in each call.
+pub fn random_uniform() -> LayerRef {
+    let (min_val, max_val) = (Num(0.0), Num(1.0));
+    leaf(RandomUniform(RandomUniformOptions {
+        min_val,
+        max_val,
+        shape: Shape(Vec::new()),
+        dtype: DType::F32,
+        sync: false,
+    }))
+}
+
 impl Leaf for RandomUniform {
     fn name(&self) -> String {
         "RandomUniform".into()

@@ -5,6 +5,7 @@ mod random;
 mod scaled;
 
 pub use file::from_file;
+pub(crate) use orthogonal::householder;
 pub use orthogonal::orthogonal;
 pub use random::{atari_conv, random_normal, random_uniform};
 pub use scaled::{

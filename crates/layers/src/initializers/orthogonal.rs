@@ -56,17 +56,31 @@ pub fn orthogonal(stddev: f64) -> Initializer {
 /// Columns of Q, one after another, of the QR decomposition of a row-major `rows × cols` matrix (`rows >= cols`) in which the
 /// diagonal of R is positive. Columns where that diagonal is 0 are 0, as Trax multiplies by its sign.
 fn orthonormal(a: &[f32], rows: usize, cols: usize) -> Vec<f64> {
+    let (mut q, signs) = householder(a, rows, cols);
+    q.chunks_exact_mut(rows.max(1)).zip(signs).for_each(|(column, sign)| column.iter_mut().for_each(|x| *x *= sign));
+    q
+}
+
+/// Columns of Q, one after another, of the QR decomposition of a row-major `rows × cols` matrix (`rows >= cols`), and the signs of the
+/// diagonal of R: those that LAPACK gives.
+pub(crate) fn householder(a: &[f32], rows: usize, cols: usize) -> (Vec<f64>, Vec<f64>) {
     let mut columns: Vec<Vec<f64>> =
         (0..cols).map(|j| (0..rows).map(|i| f64::from(a[i * cols + j])).collect()).collect();
-    // Reflectors v with H = I - 2 v vᵀ, and the signs of R's diagonal.
+    // Reflectors v with H = I - 2 v vᵀ.
     let mut reflectors: Vec<Vec<f64>> = Vec::with_capacity(cols);
     let mut signs = Vec::with_capacity(cols);
     for j in 0..cols {
         let (done, rest) = columns.split_at_mut(j + 1);
         let x = &done[j][j..];
         let norm = dot(x, x).sqrt();
-        // Reflecting onto the far side avoids cancellation.
-        let alpha = if x[0] > 0.0 { -norm } else { norm };
+        // Reflecting onto the far side avoids cancellation; a single number is left as it is.
+        let alpha = if x.len() == 1 {
+            x[0]
+        } else if x[0] > 0.0 {
+            -norm
+        } else {
+            norm
+        };
         let mut v = x.to_vec();
         v[0] -= alpha;
         let length = dot(&v, &v).sqrt();
@@ -79,13 +93,13 @@ fn orthonormal(a: &[f32], rows: usize, cols: usize) -> Vec<f64> {
     }
     let mut q = vec![0.0; rows * cols];
     for (j, column) in q.chunks_exact_mut(rows.max(1)).enumerate() {
-        column[j] = signs[j];
+        column[j] = 1.0;
         // Later reflectors leave this unit vector as it is.
         for k in (0..=j).rev() {
             reflect(&reflectors[k], &mut column[k..]);
         }
     }
-    q
+    (q, signs)
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -72,15 +72,19 @@ fn gate_and_project() -> LayerRef {
     pure_layer("_GateAndProject", 3, 1, signature, move |xs| {
         let y = signature(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let [projection, gating, x] = xs else { return Err(Error::new("ArityMismatch", "takes 3 inputs")) };
-        let (d, m) = (projection.shape()[0], projection.shape()[1]);
-        let rows = x.size().checked_div(d).unwrap_or(0);
-        // Either the weights are multiplied out or the gated vectors are: whichever are fewer numbers.
-        let gated: Tensor = if rows > m {
-            let weight = gating.transpose(None)?.expand_dims(2)?.mul(&projection.expand_dims(1)?)?;
-            x.matmul(&weight.reshape(&[d, gating.shape()[0] * m])?)?.reshape(&y[0].shape)?
-        } else {
-            x.expand_dims(-2)?.mul(gating)?.matmul(projection)?
-        };
-        Ok(vec![gated.cast(y[0].dtype)?])
+        Ok(vec![gated(x, gating, projection)?.cast(y[0].dtype)?])
     })
+}
+
+/// `x [..., d]` times each vector of `gating [n, d]`, projected by `projection [d, m]`: `[..., n, m]`.
+pub(super) fn gated(x: &Tensor, gating: &Tensor, projection: &Tensor) -> Result<Tensor> {
+    let (n, d, m) = (gating.shape()[0], gating.shape()[1], projection.shape()[1]);
+    let rows = x.size().checked_div(d).unwrap_or(0);
+    // Either the weights are multiplied out or the gated vectors are: whichever are fewer numbers.
+    if rows <= m {
+        return Ok(x.expand_dims(-2)?.mul(gating)?.matmul(projection)?);
+    }
+    let weight = gating.transpose(None)?.expand_dims(2)?.mul(&projection.expand_dims(1)?)?;
+    let shape = [&x.shape()[..x.rank() - 1], &[n, m]].concat();
+    Ok(x.matmul(&weight.reshape(&[d, n * m])?)?.reshape(&shape)?)
 }

@@ -5,7 +5,7 @@ use crate::{
     base::pure_layer,
     combinators::serial,
     convolution::{conv, ConvOptions},
-    core::{dense, dense_of, locally_connected_1d, DenseOptions, LocallyConnected1dOptions, Padding1d},
+    core::{dense, dense_named, locally_connected_1d_named, DenseOptions, LocallyConnected1dOptions, Padding1d},
     initializers::{glorot_uniform, random_normal},
     leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Mode, Output, Result, Sizes, TensorSpec, Tree,
 };
@@ -65,23 +65,35 @@ options! {
 /// # Errors
 /// `InvalidOption` for an even `kernelSize`.
 pub fn locally_connected_dense(o: LocallyConnectedDenseOptions) -> Result<LayerRef> {
+    let units = o.n_units.0.to_string();
+    locally_connected_dense_printing(&units, o)
+}
+
+/// [`locally_connected_dense`] with another spelling of `nUnits` in names.
+///
+/// # Errors
+/// Those of [`locally_connected_dense`].
+pub(super) fn locally_connected_dense_printing(units: &str, o: LocallyConnectedDenseOptions) -> Result<LayerRef> {
     let layer = if o.n_modules.0 == 1 {
-        dense_of(DenseOptions {
+        let options = DenseOptions {
             n_units: o.n_units,
             kernel_initializer: o.kernel_initializer,
             bias_initializer: o.bias_initializer,
             use_bias: o.use_bias,
             use_bfloat16: false,
-        })
+        };
+        dense_named(format!("Dense_{units}"), options)
     } else {
-        let connected = locally_connected_1d(LocallyConnected1dOptions {
+        let name = format!("LocallyConnected1d_{units}_{}", o.kernel_size.0);
+        let options = LocallyConnected1dOptions {
             filters: o.n_units,
             kernel_size: o.kernel_size,
             kernel_initializer: o.kernel_initializer,
             bias_initializer: o.bias_initializer,
             use_bias: o.use_bias,
             padding: Padding1d::Wrap,
-        })?;
+        };
+        let connected = locally_connected_1d_named(name, options)?;
         serial(vec![split_last_axis(o.n_modules.0)?, connected, merge_last_two_axes()?])
     };
     assert_function("...a->...b", layer)

@@ -1,0 +1,265 @@
+//! Causal attention whose projections are sparse.
+use super::{
+    factored_dense::{factored_dense, FactoredDenseOptions},
+    local_dense::{locally_connected_dense, locally_conv_dense, LocallyConnectedDenseOptions, LocallyConvDenseOptions},
+    low_rank_dense::{low_rank_dense, LowRankDenseOptions},
+    multiplicative_modular::{multiplicative_modular_sparse_dense, MultiplicativeModularSparseDenseOptions},
+};
+use crate::{
+    assert_shape::assert_function,
+    attention::{
+        configurable_attention, dot_product_causal_attention, head_size, ConfigurableAttentionOptions,
+        DotProductCausalAttentionOptions,
+    },
+    initializers::{glorot_uniform, random_normal},
+    options, Dim, Error, LayerNest, LayerRef, Mode, Rate, Result,
+};
+
+options! {
+    /// Causal attention with `LocallyConnectedDense` layers for projections.
+    ///
+    /// As `CausalAttention`, with `LocallyConnectedDense(m, dFeature / m, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
+    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+    /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
+    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    pub struct ModularCausalAttentionOptions for "ModularCausalAttention" ("dFeature") {
+        /// Width of the vectors.
+        d_feature "dFeature": Dim,
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(1),
+        /// Modules of a projection; `null`: as many as heads.
+        sparsity "sparsity": Option<Dim> = None,
+        /// Probability of dropping an attention strength.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Positions that predict mode has room for.
+        max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// Modules of the input that a module of a projection sees; an odd number.
+        kernel_size "kernelSize": Dim = Dim(1),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+options! {
+    /// Causal attention with `LocallyConvDense` layers for projections.
+    ///
+    /// As `CausalAttention`, with `LocallyConvDense(m, dFeature / m, mode, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
+    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of its layers.
+    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+    /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
+    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    pub struct ConvCausalAttentionOptions for "ConvCausalAttention" ("dFeature") {
+        /// Width of the vectors.
+        d_feature "dFeature": Dim,
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(1),
+        /// Modules of a projection; `null`: as many as heads.
+        sparsity "sparsity": Option<Dim> = None,
+        /// Probability of dropping an attention strength.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Positions that predict mode has room for.
+        max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// Modules of the input that a module of a projection sees; an odd number.
+        kernel_size "kernelSize": Dim = Dim(1),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+options! {
+    /// Causal attention with `LowRankDense` layers for projections.
+    ///
+    /// As `CausalAttention`, with `LowRankDense(dFeature, lowrank)` for each `Dense(dFeature)`.
+    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+    /// Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
+    pub struct LowRankCausalAttentionOptions for "LowRankCausalAttention" ("dFeature") {
+        /// Width of the vectors.
+        d_feature "dFeature": Dim,
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(1),
+        /// Probability of dropping an attention strength.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Positions that predict mode has room for.
+        max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// Size of the axis within a projection.
+        lowrank "lowrank": Dim = Dim(64),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+options! {
+    /// Causal attention with `FactoredDense` layers for projections.
+    ///
+    /// As `CausalAttention`, with `FactoredDense(m, dFeature, dFeature)` for each `Dense(dFeature)`, where `m` is `sparsity`.
+    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+    /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    pub struct MultiplicativeCausalAttentionOptions for "MultiplicativeCausalAttention" ("dFeature") {
+        /// Width of the vectors.
+        d_feature "dFeature": Dim,
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(1),
+        /// Modules of a projection; `null`: as many as heads.
+        sparsity "sparsity": Option<Dim> = None,
+        /// Probability of dropping an attention strength.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Positions that predict mode has room for.
+        max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+options! {
+    /// Causal attention with `MultiplicativeModularSparseDense` layers for projections.
+    ///
+    /// As `CausalAttention`, with `MultiplicativeModularSparseDense(m, dFeature)` for each `Dense(dFeature)`, where `m` is `sparsity`.
+    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
+    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+    /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    pub struct MultiplicativeModularCausalAttentionOptions for "MultiplicativeModularCausalAttention" ("dFeature") {
+        /// Width of the vectors.
+        d_feature "dFeature": Dim,
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(1),
+        /// Modules of a projection; `null`: as many as heads.
+        sparsity "sparsity": Option<Dim> = None,
+        /// Probability of dropping an attention strength.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Positions that predict mode has room for.
+        max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+/// Modules of a projection of `d_feature` features; by default as many as heads.
+///
+/// # Errors
+/// `InvalidOption` unless heads and modules divide the features.
+pub(super) fn modules(kind: &str, d_feature: Dim, n_heads: Dim, sparsity: Option<Dim>) -> Result<usize> {
+    check_heads(kind, d_feature, n_heads)?;
+    let modules = sparsity.unwrap_or(n_heads).0;
+    if !d_feature.0.is_multiple_of(modules) {
+        let d = d_feature.0;
+        return Err(Error::option(format!(
+            "{kind}: `dFeature` must be a multiple of `sparsity`, got {d} and {modules}"
+        )));
+    }
+    Ok(modules)
+}
+
+fn check_heads(kind: &str, d_feature: Dim, n_heads: Dim) -> Result<()> {
+    head_size(d_feature.0, n_heads.0).map(drop).map_err(|e| Error::option(format!("{kind}: {}", e.message())))
+}
+
+/// Causal attention with projections that `project` makes.
+fn attention(
+    n_heads: Dim,
+    attend: DotProductCausalAttentionOptions,
+    project: impl Fn() -> Result<LayerRef>,
+) -> Result<LayerRef> {
+    let layer = configurable_attention(ConfigurableAttentionOptions {
+        q_layer: LayerNest::One(project()?),
+        k_layer: LayerNest::One(project()?),
+        v_layer: LayerNest::One(project()?),
+        final_layer: LayerNest::One(project()?),
+        qkv_attention_layer: LayerNest::One(dot_product_causal_attention(attend)?),
+        n_heads,
+    })?;
+    assert_function("bld->bld", layer)
+}
+
+/// See [`ModularCausalAttentionOptions`].
+///
+/// # Errors
+/// `InvalidOption` for sizes that do not divide.
+pub fn modular_causal_attention(o: ModularCausalAttentionOptions) -> Result<LayerRef> {
+    let (max_inference_length, dropout, mode) = (o.max_inference_length, o.dropout, o.mode);
+    let modules = modules("ModularCausalAttention", o.d_feature, o.n_heads, o.sparsity)?;
+    attention(o.n_heads, DotProductCausalAttentionOptions { dropout, max_inference_length, mode }, || {
+        let layer = locally_connected_dense(LocallyConnectedDenseOptions {
+            n_modules: Dim(modules),
+            n_units: Dim(o.d_feature.0 / modules),
+            kernel_size: o.kernel_size,
+            kernel_initializer: glorot_uniform(),
+            bias_initializer: random_normal(1e-6),
+            use_bias: true,
+        })?;
+        assert_function("...a->...b", layer)
+    })
+}
+
+/// See [`ConvCausalAttentionOptions`].
+///
+/// # Errors
+/// `InvalidOption` for sizes that do not divide.
+pub fn conv_causal_attention(o: ConvCausalAttentionOptions) -> Result<LayerRef> {
+    let (max_inference_length, dropout, mode) = (o.max_inference_length, o.dropout, o.mode);
+    let modules = modules("ConvCausalAttention", o.d_feature, o.n_heads, o.sparsity)?;
+    attention(o.n_heads, DotProductCausalAttentionOptions { dropout, max_inference_length, mode }, || {
+        let layer = locally_conv_dense(LocallyConvDenseOptions {
+            n_modules: Dim(modules),
+            n_units: Dim(o.d_feature.0 / modules),
+            mode,
+            kernel_size: o.kernel_size,
+            length_kernel_size: Dim(1),
+        })?;
+        assert_function("...a->...b", layer)
+    })
+}
+
+/// See [`LowRankCausalAttentionOptions`].
+///
+/// # Errors
+/// `InvalidOption` unless `nHeads` divides `dFeature`.
+pub fn low_rank_causal_attention(o: LowRankCausalAttentionOptions) -> Result<LayerRef> {
+    let (max_inference_length, dropout, mode) = (o.max_inference_length, o.dropout, o.mode);
+    check_heads("LowRankCausalAttention", o.d_feature, o.n_heads)?;
+    attention(o.n_heads, DotProductCausalAttentionOptions { dropout, max_inference_length, mode }, || {
+        low_rank_dense(LowRankDenseOptions { n_units: o.d_feature, d_lowrank: o.lowrank })
+    })
+}
+
+/// See [`MultiplicativeCausalAttentionOptions`].
+///
+/// # Errors
+/// `InvalidOption` for sizes that do not divide.
+pub fn multiplicative_causal_attention(o: MultiplicativeCausalAttentionOptions) -> Result<LayerRef> {
+    let (max_inference_length, dropout, mode) = (o.max_inference_length, o.dropout, o.mode);
+    let modules = modules("MultiplicativeCausalAttention", o.d_feature, o.n_heads, o.sparsity)?;
+    attention(o.n_heads, DotProductCausalAttentionOptions { dropout, max_inference_length, mode }, || {
+        factored(modules, o.d_feature)
+    })
+}
+
+/// A `FactoredDense` from features to as many.
+pub(super) fn factored(modules: usize, d_feature: Dim) -> Result<LayerRef> {
+    factored_dense(FactoredDenseOptions {
+        n_modules: Dim(modules),
+        d_in: d_feature,
+        d_out: d_feature,
+        use_bias: true,
+        use_bfloat16: false,
+    })
+}
+
+/// See [`MultiplicativeModularCausalAttentionOptions`].
+///
+/// # Errors
+/// `InvalidOption` for sizes that do not divide.
+pub fn multiplicative_modular_causal_attention(o: MultiplicativeModularCausalAttentionOptions) -> Result<LayerRef> {
+    let (max_inference_length, dropout, mode) = (o.max_inference_length, o.dropout, o.mode);
+    let modules = modules("MultiplicativeModularCausalAttention", o.d_feature, o.n_heads, o.sparsity)?;
+    attention(o.n_heads, DotProductCausalAttentionOptions { dropout, max_inference_length, mode }, || {
+        multiplicative_modular_sparse_dense(MultiplicativeModularSparseDenseOptions {
+            sparsity: Dim(modules),
+            d_feature: o.d_feature,
+        })
+    })
+}

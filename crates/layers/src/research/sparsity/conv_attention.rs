@@ -1,0 +1,154 @@
+//! Causal attention whose queries, keys and values are convolved from one gated projection.
+use super::{
+    causal_attention::{factored, modules},
+    local_dense::{locally_conv_dense, LocallyConvDenseOptions},
+};
+use crate::{
+    assert_shape::assert_function,
+    attention::{
+        dot_product_causal_attention, merge_heads, split_into_heads, DotProductCausalAttentionOptions,
+        MergeHeadsOptions, SplitIntoHeadsOptions,
+    },
+    base::pure_layer,
+    choice,
+    combinators::{concatenate, parallel, select, serial},
+    options, Dim, Error, LayerNest, LayerRef, Mode, Rate, Result, TensorSpec,
+};
+
+choice! {
+    /// What the result of attention goes through.
+    pub enum OutputLayerType: "'none' | 'mult' | 'conv' | 'multconv'", "'none', 'mult', 'conv' or 'multconv'" {
+        /// Nothing.
+        Nothing = "none",
+        /// A `FactoredDense`.
+        Mult = "mult",
+        /// A `LocallyConvDense`.
+        Conv = "conv",
+        /// The one and then the other.
+        MultConv = "multconv",
+    }
+}
+choice! {
+    /// What values are made of.
+    pub enum VConcatType: "'original' | 'fixed' | 'none'", "'original', 'fixed' or 'none'" {
+        /// The projection and the input behind it.
+        Original = "original",
+        /// Each module of the projection with that module of the input behind it.
+        Fixed = "fixed",
+        /// The projection.
+        Nothing = "none",
+    }
+}
+
+options! {
+    /// Causal attention whose queries, keys and values are `LocallyConvDense` layers of one `FactoredDense` of the input.
+    ///
+    /// With `m` modules, `m` being `sparsity`: `p = FactoredDense(m, d, d)(x)`; queries and keys see 3 neighbouring modules and the last `lengthKernelSize`
+    /// positions of `p`, values see one module and as many positions of `p`, or by `vConcatType` of `p` and `x`. With `shareQk` queries are the keys.
+    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of the `FactoredDense`, of three `LocallyConvDense` (two with `shareQk`) and of what
+    /// `outputLayerType` adds. State: none; in `'predict'` that of `DotProductCausalAttention` and of each `LocallyConvDense`.
+    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+    /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    pub struct MultiplicativeConvCausalAttentionOptions for "MultiplicativeConvCausalAttention" ("dFeature") {
+        /// Width of the vectors.
+        d_feature "dFeature": Dim,
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(1),
+        /// Modules of a projection; `null`: as many as heads.
+        sparsity "sparsity": Option<Dim> = None,
+        /// Positions that a convolution sees, the present one included.
+        length_kernel_size "lengthKernelSize": Dim = Dim(3),
+        /// Probability of dropping an attention strength.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Whether nothing is dropped, whatever `dropout` is.
+        force_no_dropout "forceNoDropout": bool = false,
+        /// Positions that predict mode has room for.
+        max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// Whether queries are the keys.
+        share_qk "shareQk": bool = false,
+        /// What the result goes through.
+        output_layer_type "outputLayerType": OutputLayerType = OutputLayerType::Nothing,
+        /// What values are made of.
+        v_concat_type "vConcatType": VConcatType = VConcatType::Nothing,
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+/// See [`MultiplicativeConvCausalAttentionOptions`].
+///
+/// # Errors
+/// `InvalidOption` for sizes that do not divide.
+pub fn multiplicative_conv_causal_attention(o: MultiplicativeConvCausalAttentionOptions) -> Result<LayerRef> {
+    let modules = modules("MultiplicativeConvCausalAttention", o.d_feature, o.n_heads, o.sparsity)?;
+    let (n_heads, merged_batch_and_head) = (o.n_heads, true);
+    let split = || split_into_heads(SplitIntoHeadsOptions { n_heads, merged_batch_and_head });
+    let conv = |kernel_size| {
+        locally_conv_dense(LocallyConvDenseOptions {
+            n_modules: Dim(modules),
+            n_units: Dim(o.d_feature.0 / modules),
+            mode: o.mode,
+            kernel_size: Dim(kernel_size),
+            length_kernel_size: o.length_kernel_size,
+        })
+    };
+    let attend = DotProductCausalAttentionOptions {
+        dropout: if o.force_no_dropout { Rate(0.0) } else { o.dropout },
+        max_inference_length: o.max_inference_length,
+        mode: o.mode,
+    };
+    let mut values = joined(o.v_concat_type, o.d_feature.0, modules)?;
+    values.extend([conv(1)?, split()?]);
+    let values = LayerNest::List(values.into_iter().map(LayerNest::One).collect());
+
+    let mut layers = vec![select(&[0, 0], None)?, factored(modules, o.d_feature)?];
+    if o.share_qk {
+        let passed = || LayerNest::List(Vec::new());
+        layers.extend([select(&[0, 0], None)?, conv(3)?, split()?, select(&[0, 0], None)?]);
+        layers.push(parallel(vec![passed(), passed(), values])?);
+    } else {
+        let seen = || Ok::<_, Error>(LayerNest::List(vec![LayerNest::One(conv(3)?), LayerNest::One(split()?)]));
+        layers.push(select(&[0, 0, 0], None)?);
+        layers.push(parallel(vec![seen()?, seen()?, values])?);
+    }
+    layers.push(dot_product_causal_attention(attend)?);
+    layers.push(merge_heads(MergeHeadsOptions { n_heads, merged_batch_and_head })?);
+    if matches!(o.output_layer_type, OutputLayerType::Mult | OutputLayerType::MultConv) {
+        layers.push(factored(modules, o.d_feature)?);
+    }
+    if matches!(o.output_layer_type, OutputLayerType::Conv | OutputLayerType::MultConv) {
+        layers.push(conv(3)?);
+    }
+    assert_function("bld->bld", serial(layers))
+}
+
+/// What makes one tensor of the projection and the input.
+fn joined(how: VConcatType, d_feature: usize, modules: usize) -> Result<Vec<LayerRef>> {
+    let parted = |name| reshaping(name, vec![d_feature], vec![modules, d_feature / modules]);
+    Ok(match how {
+        VConcatType::Nothing => vec![select(&[0], Some(2))?],
+        VConcatType::Original => vec![concatenate(2, -1)],
+        VConcatType::Fixed => vec![
+            parallel(vec![parted("Reshape1"), parted("Reshape2")])?,
+            concatenate(2, -1),
+            reshaping("Reshape3", vec![modules, 2 * (d_feature / modules)], vec![2 * d_feature]),
+        ],
+    })
+}
+
+/// A layer that gives the axes behind batch and length, of shape `from`, the shape `to`.
+fn reshaping(name: &str, from: Vec<usize>, to: Vec<usize>) -> LayerRef {
+    let shape = move |x: &TensorSpec| match &x.shape[..] {
+        [batch, length, rest @ ..] if *rest == from => Ok([&[*batch, *length], &to[..]].concat()),
+        _ => Err(Error::shape(format!("the axes behind batch and length must be {from:?}, got {x}"))),
+    };
+    let of = shape.clone();
+    pure_layer(
+        name,
+        1,
+        1,
+        move |s| Ok(vec![s[0].with_shape(of(&s[0])?)]),
+        move |xs| Ok(vec![xs[0].reshape(&shape(&TensorSpec::of(&xs[0]))?)?]),
+    )
+}

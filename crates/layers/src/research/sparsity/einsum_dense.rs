@@ -1,0 +1,56 @@
+//! A dense layer of parts that stand on the stack.
+use crate::{
+    assert_shape::assert_function,
+    base::pure_layer,
+    combinators::{add, serial},
+    core::listed_weights,
+    initializers::{glorot_uniform, random_normal},
+    options, Dim, Error, LayerRef, Result, TensorSpec,
+};
+
+options! {
+    /// A dense layer whose kernel and bias are `Weights` layers of their own; the kernel has a row for each output.
+    ///
+    /// Formula: `y = x · wᵀ + b`. Shapes: `[..., dInput]` to `[..., dOutput]`.
+    /// Weights: `w: [dOutput, dInput]` and `b: [dOutput]`, each in a `Weights` layer. No state; the same in every mode.
+    /// Errors: `ShapeMismatch` for an input whose last axis is not `dInput`.
+    pub struct EinsumDenseOptions for "EinsumDense" ("dInput", "dOutput", "useBias") {
+        /// Size of the input's last axis.
+        d_input "dInput": Dim,
+        /// Size of the output's last axis.
+        d_output "dOutput": Dim,
+        /// Whether to add a bias.
+        use_bias "useBias": bool,
+    }
+}
+
+/// See [`EinsumDenseOptions`].
+///
+/// # Errors
+/// None; as all layer constructors.
+pub fn einsum_dense(o: EinsumDenseOptions) -> Result<LayerRef> {
+    let (d_input, d_output) = (o.d_input.0, o.d_output.0);
+    let mut layers = vec![listed_weights(glorot_uniform(), &[d_output, d_input], false), times_rows()];
+    if o.use_bias {
+        layers.extend([listed_weights(random_normal(1e-6), &[d_output], false), add()]);
+    }
+    assert_function("...a->...b", serial(layers))
+}
+
+/// `(kernel [o, d], x [..., d])` to `[..., o]`: the product of `x` with each row of the kernel.
+fn times_rows() -> LayerRef {
+    let signature = |s: &[TensorSpec]| {
+        let [kernel, x] = s else { return Err(Error::new("ArityMismatch", "takes 2 inputs")) };
+        match (&kernel.shape[..], &x.shape[..]) {
+            ([o, d], [rest @ .., e]) if d == e => {
+                Ok(vec![TensorSpec::new([rest, &[*o]].concat(), x.dtype.promote(kernel.dtype))])
+            }
+            ([_, made], [.., d]) => Err(Error::made_for("last axis is", d, made)),
+            _ => Err(Error::shape(format!("{x} has no product with the rows of {kernel}"))),
+        }
+    };
+    pure_layer("EinsumDense", 2, 1, signature, move |xs| {
+        signature(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        Ok(vec![xs[1].matmul(&xs[0].transpose(None)?)?])
+    })
+}

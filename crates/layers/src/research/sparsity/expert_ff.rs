@@ -1,0 +1,211 @@
+//! Feed-forward blocks of experts, of which each vector goes through one.
+use crate::{
+    core::{gumbel_noise, one_hot},
+    initializers::{glorot_uniform, random_normal},
+    leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Mode, NotNegative, Output, Result, TensorSpec,
+    Tree,
+};
+use tallow_tensor::{
+    random::{self, Key},
+    DType, Tensor,
+};
+
+options! {
+    /// Feed-forward block divided into experts, of which each vector goes through the one that a matrix chooses.
+    ///
+    /// Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is 1 for the `dFf / nExperts` hidden units of the expert with the largest of the logits `x · m1`, else
+    /// 0. In training Gumbel noise weighed by `temperature` is added to the logarithms of `p = softmax(x · m1)`, and in every second call, by lot, `q` passes its
+    /// gradient on to `p` as if it were that (straight through), while in the others `p` itself takes the place of `q`.
+    /// Shapes: `[..., d]`, kept. Weights: the tuple `(m1, w1, w2, b2)` of `[d, nExperts]`, `[d, dFf]`, `[dFf, d]` and `[d]`. No state.
+    /// Mode: noise and soft choices in `'train'` only; elsewhere experts that are not chosen are not computed.
+    /// Errors: `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
+    /// Source: straight through: Kaiser and Bengio 2018, arXiv:1801.09797.
+    pub struct BlockSparseFFOptions for "BlockSparseFF" ("dFf") {
+        /// Number of hidden units.
+        d_ff "dFf": Dim,
+        /// Number of experts.
+        n_experts "nExperts": Dim = Dim(64),
+        /// Weight of the noise in training.
+        temperature "temperature": NotNegative = NotNegative(0.7),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+        /// Makes the matrices.
+        kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
+        /// Makes `b2`.
+        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
+    }
+}
+
+options! {
+    /// Feed-forward block divided into experts, of which each vector goes through one, weighed by its probability.
+    ///
+    /// Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is `p = softmax(x · m1)` of the expert that has the largest for its `dFf / nExperts` hidden units, else 0.
+    /// In training Gumbel noise weighed by `temperature` is added to the logarithms of `p` before one is chosen.
+    /// Shapes: `[..., d]`, kept. Weights: the tuple `(m1, w1, w2, b2)` of `[d, nExperts]`, `[d, dFf]`, `[dFf, d]` and `[d]`. No state.
+    /// Mode: noise in `'train'` only; elsewhere experts that are not chosen are not computed.
+    /// Errors: `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
+    /// Source: Fedus et al. 2021, arXiv:2101.03961.
+    pub struct SwitchSparseFFOptions for "SwitchSparseFF" ("dFf") {
+        /// Number of hidden units.
+        d_ff "dFf": Dim,
+        /// Number of experts.
+        n_experts "nExperts": Dim = Dim(64),
+        /// Weight of the noise in training.
+        temperature "temperature": NotNegative = NotNegative(0.1),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+        /// Makes the matrices.
+        kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
+        /// Makes `b2`.
+        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
+    }
+}
+
+/// How an expert is weighed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weighing {
+    /// By 1, with a gradient as if by its probability; or all are by their probabilities.
+    StraightThrough,
+    /// By its probability.
+    Switch,
+}
+
+#[derive(Debug, Clone)]
+struct Experts {
+    kind: &'static str,
+    weighing: Weighing,
+    o: BlockSparseFFOptions,
+}
+
+/// See [`BlockSparseFFOptions`].
+///
+/// # Errors
+/// `InvalidOption` unless `nExperts` divides `dFf`.
+pub fn block_sparse_ff(o: BlockSparseFFOptions) -> Result<LayerRef> {
+    Experts { kind: "BlockSparseFF", weighing: Weighing::StraightThrough, o }.layer()
+}
+
+/// See [`SwitchSparseFFOptions`].
+///
+/// # Errors
+/// `InvalidOption` unless `nExperts` divides `dFf`.
+pub fn switch_sparse_ff(o: SwitchSparseFFOptions) -> Result<LayerRef> {
+    let SwitchSparseFFOptions { d_ff, n_experts, temperature, mode, kernel_initializer, bias_initializer } = o;
+    let o = BlockSparseFFOptions { d_ff, n_experts, temperature, mode, kernel_initializer, bias_initializer };
+    Experts { kind: "SwitchSparseFF", weighing: Weighing::Switch, o }.layer()
+}
+
+impl Experts {
+    fn layer(self) -> Result<LayerRef> {
+        let (d_ff, experts) = (self.o.d_ff.0, self.o.n_experts.0);
+        if !d_ff.is_multiple_of(experts) {
+            let kind = self.kind;
+            return Err(Error::option(format!(
+                "{kind}: `dFf` must be a multiple of `nExperts`, got {d_ff} and {experts}"
+            )));
+        }
+        Ok(leaf(self))
+    }
+    /// Hidden units of an expert.
+    fn units(&self) -> usize {
+        self.o.d_ff.0 / self.o.n_experts.0
+    }
+    fn width(&self, x: &TensorSpec) -> Result<usize> {
+        let kind = self.kind;
+        x.shape.last().copied().ok_or_else(|| Error::shape(format!("the input is 0-d, but {kind} needs a last axis")))
+    }
+    /// The chosen expert of each vector, and the probabilities of all.
+    fn choose(&self, x: &Tensor, m1: &Tensor, key: Key) -> Result<[Tensor; 2]> {
+        let logs = x.matmul(m1)?.log_softmax(-1)?;
+        let mut scores = logs.detach();
+        if self.o.mode == Mode::Train && self.o.temperature.0 > 0.0 {
+            scores = scores.add(&gumbel_noise(key, &scores)?.mul_scalar(self.o.temperature.0)?)?;
+        }
+        Ok([scores.argmax(Some(-1), false)?, logs.exp()?])
+    }
+    /// What each expert is weighed by, `[n, experts]`.
+    fn weights(&self, chosen: &Tensor, p: &Tensor, key: Key) -> Result<Tensor> {
+        let hard = one_hot(chosen, self.o.n_experts.0, p.dtype())?;
+        if self.weighing == Weighing::Switch {
+            return Ok(hard.mul(p)?);
+        }
+        let soft = random::uniform(key, &[], DType::F32, -1.0, 1.0)?.item()? <= 0.0;
+        Ok(if soft { p.clone() } else { hard.add(&p.sub(&p.detach())?)? })
+    }
+    /// All experts, weighed.
+    fn all(&self, x: &Tensor, [w1, w2]: [&Tensor; 2], weights: &Tensor) -> Result<Tensor> {
+        let (n, experts, units) = (x.shape()[0], self.o.n_experts.0, self.units());
+        let hidden = x.matmul(w1)?.reshape(&[n, experts, units])?.mul(&weights.expand_dims(-1)?)?;
+        Ok(hidden.reshape(&[n, experts * units])?.relu()?.matmul(w2)?)
+    }
+    /// The chosen experts only: the vectors of each at once.
+    fn each(&self, x: &Tensor, [w1, w2]: [&Tensor; 2], chosen: &Tensor, p: &Tensor) -> Result<Tensor> {
+        let (units, chosen) = (self.units(), chosen.to_vec::<i32>()?);
+        let mut order: Vec<usize> = (0..chosen.len()).collect();
+        order.sort_by_key(|&row| chosen[row]);
+        let mut parts = Vec::new();
+        for rows in order.chunk_by(|&a, &b| chosen[a] == chosen[b]) {
+            let expert = chosen[rows[0]] as usize;
+            let places = indices(rows.iter().copied())?;
+            let mut hidden = x.take(&places, 0)?.matmul(&w1.narrow(1, expert * units, units)?)?;
+            if self.weighing == Weighing::Switch {
+                hidden = hidden.mul(&p.take(&places, 0)?.narrow(1, expert, 1)?)?;
+            }
+            parts.push(hidden.relu()?.matmul(&w2.narrow(0, expert * units, units)?)?);
+        }
+        if parts.is_empty() {
+            return Ok(x.clone());
+        }
+        let mut back = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &row)| back[row] = place);
+        Ok(Tensor::concat(&parts, 0)?.take(&indices(back.into_iter())?, 0)?)
+    }
+}
+
+fn indices(places: impl ExactSizeIterator<Item = usize>) -> Result<Tensor> {
+    let n = places.len();
+    Ok(Tensor::from_vec(places.map(|i| i as i32).collect(), &[n])?)
+}
+
+impl Leaf for Experts {
+    fn name(&self) -> String {
+        format!("{}_{}", self.kind, self.o.d_ff.0)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        self.width(&inputs[0])?;
+        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), inputs[0].dtype.promote(DType::F32))])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        let (o, d, keys) = (&self.o, self.width(&inputs[0])?, key.split(4));
+        let m1 = o.kernel_initializer.make(&[d, o.n_experts.0], keys[0])?;
+        let w1 = o.kernel_initializer.make(&[d, o.d_ff.0], keys[1])?;
+        let w2 = o.kernel_initializer.make(&[o.d_ff.0, d], keys[2])?;
+        Ok(Local::weights(Tree::tuple([m1, w1, w2, o.bias_initializer.make(&[d], keys[3])?])))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let [m1, w1, w2, b2] = call.w.many()?;
+        let (d, experts, d_ff) = (self.width(&TensorSpec::of(&call.xs[0]))?, self.o.n_experts.0, self.o.d_ff.0);
+        let made = b2.shape().first().copied().unwrap_or(0);
+        let (given, wanted) = ([m1, w1, w2, b2], |d| [vec![d, experts], vec![d, d_ff], vec![d_ff, d], vec![d]]);
+        if !given.iter().zip(wanted(made)).all(|(w, shape)| w.shape() == shape) {
+            let wanted = wanted(d);
+            return Err(Error::weights(&wanted.each_ref().map(Vec::as_slice), &given));
+        }
+        if made != d {
+            return Err(Error::made_for("last axis is", d, made));
+        }
+        let x = call.xs[0].cast(call.xs[0].dtype().promote(w1.dtype()))?;
+        let rows = x.reshape(&[x.size().checked_div(d).unwrap_or(0), d])?;
+        let (key, other) = call.key.split_pair();
+        let [chosen, p] = self.choose(&rows, m1, key)?;
+        let y = if self.o.mode == Mode::Train {
+            self.all(&rows, [w1, w2], &self.weights(&chosen, &p, other)?)?
+        } else {
+            self.each(&rows, [w1, w2], &chosen, &p)?
+        };
+        Ok(y.add(b2)?.reshape(x.shape())?.into())
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self { o: BlockSparseFFOptions { mode, ..self.o.clone() }, ..self.clone() }
+    }
+}

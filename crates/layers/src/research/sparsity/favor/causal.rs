@@ -1,0 +1,118 @@
+//! Attention to the positions up to each.
+use super::{dtype_of, rectified, with_ones, without_ones};
+use crate::{
+    assert_shape::check_inputs, leaf, options, Arity, Call, Error, LayerRef, Leaf, Local, Mode, NotNegative, Output,
+    Result, TensorSpec, Tree,
+};
+use tallow_tensor::{random::Key, DType, Tensor};
+
+options! {
+    /// Attention in which no position sees a later one, in time and memory linear in the length.
+    ///
+    /// Formula: `y[t] = φ(q[t]) · (Σ φ(k[s])ᵀ v[s]) / (φ(q[t]) · Σ φ(k[s])ᵀ)`, sums over `s ≤ t`, with `φ(x) = relu(x) + numericalStabilizer`.
+    /// Shapes: queries and keys `(b,l,d)`, values `(b,l,v)`, to `(b,l,v)`. No weights. State: none; in mode `'predict'` the sums so far, `(b,d,v+1)`.
+    /// Modes: `'predict'` goes on where the call before ended.
+    /// Errors: `ShapeMismatch` for inputs that do not fit together, or, in predict mode, for others than those of the calls before.
+    /// Source: Choromanski et al. 2020, arXiv:2006.03555.
+    pub struct CausalFavorAttentionOptions for "CausalFavorAttention" () {
+        /// Added to features.
+        numerical_stabilizer "numericalStabilizer": NotNegative = NotNegative(0.001),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+/// Positions that see each other one by one; what is before them they see in sum.
+const CHUNK: usize = 64;
+
+#[derive(Debug, Clone)]
+struct CausalFavorAttention(CausalFavorAttentionOptions);
+
+/// See [`CausalFavorAttentionOptions`].
+pub fn causal_favor_attention(o: CausalFavorAttentionOptions) -> LayerRef {
+    leaf(CausalFavorAttention(o))
+}
+
+/// For each position the sum of `v` up to it, weighed by the products of its `q` with the `k`; and the sum of all `kᵀ v`. `before` is that of
+/// positions before these.
+fn sums_so_far(q: &Tensor, k: &Tensor, v: &Tensor, before: Option<Tensor>) -> Result<(Tensor, Option<Tensor>)> {
+    let (batch, length) = (q.shape()[0], q.shape()[1]);
+    if length == 0 {
+        return Ok((v.clone(), before));
+    }
+    let size = CHUNK.min(length);
+    let chunks = length.div_ceil(size);
+    let parted = |x: &Tensor| {
+        let padded = x.pad(&[(0, 0), (0, chunks * size - length), (0, 0)], 0.0)?;
+        padded.reshape(&[batch, chunks, size, x.shape()[2]])
+    };
+    let [q, k, v] = [parted(q)?, parted(k)?, parted(v)?];
+    let turned = k.swap_axes(-1, -2)?;
+    let earlier = Tensor::tril_mask(size, size, 0, q.device())?.cast(q.dtype())?;
+    let near = q.matmul(&turned)?.mul(&earlier)?.matmul(&v)?;
+    // What each chunk adds to the sums, and so what they are before each chunk and after the last.
+    let added = turned.matmul(&v)?;
+    let first = match before {
+        Some(before) => before.expand_dims(1)?,
+        None => added.narrow(1, 0, 1)?.zeros_like()?,
+    };
+    let seen = Tensor::concat(&[first, added], 1)?.cumsum(1)?;
+    let sums = near.add(&q.matmul(&seen.narrow(1, 0, chunks)?)?)?;
+    let sums = sums.reshape(&[batch, chunks * size, v.shape()[3]])?.narrow(1, 0, length)?;
+    Ok((sums, Some(seen.index(1, chunks as isize)?)))
+}
+
+impl CausalFavorAttention {
+    /// The shape of the sums of products of keys and values.
+    fn sums(inputs: &[TensorSpec]) -> [usize; 3] {
+        [inputs[1].shape[0], inputs[1].shape[2], inputs[2].shape[2] + 1]
+    }
+}
+
+impl Leaf for CausalFavorAttention {
+    fn name(&self) -> String {
+        "CausalFavorAttention".into()
+    }
+    fn arity(&self) -> Arity {
+        Arity::new(3, 1)
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        check_inputs("bld,bld,blv->blv", inputs)?;
+        let dtype = dtype_of(&[inputs[0].dtype, inputs[1].dtype, inputs[2].dtype]);
+        Ok(vec![TensorSpec::new(inputs[2].shape.clone(), dtype)])
+    }
+    fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+        self.signature(inputs)?;
+        if self.0.mode != Mode::Predict {
+            return Ok(Local::EMPTY);
+        }
+        Ok(Local::state(Tree::Leaf(TensorSpec::new(Self::sums(inputs), DType::F32).zeros()?)))
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let specs: Vec<TensorSpec> = call.xs.iter().map(TensorSpec::of).collect();
+        let dtype = self.signature(&specs)?[0].dtype;
+        let [q, k, v] = call.xs else { return Err(Error::new("ArityMismatch", "takes 3 inputs")) };
+        let features = |x: &Tensor| rectified(&x.cast(dtype)?, self.0.numerical_stabilizer);
+        let before = if self.0.mode == Mode::Predict {
+            let (before, wanted) = (call.s.one()?, Self::sums(&specs));
+            if before.shape() != wanted {
+                return Err(Error::shape(format!(
+                    "the sums of earlier positions have shape {:?}, but these inputs need {wanted:?}",
+                    before.shape()
+                )));
+            }
+            Some(before.cast(dtype)?)
+        } else {
+            None
+        };
+        let (sums, seen) = sums_so_far(&features(q)?, &features(k)?, &with_ones(&v.cast(dtype)?)?, before)?;
+        let state = match seen.filter(|_| self.0.mode == Mode::Predict) {
+            Some(seen) => Some(Tree::Leaf(seen.detach().cast(DType::F32)?)),
+            None => None,
+        };
+        Ok(Output { ys: vec![without_ones(&sums)?], state })
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self(CausalFavorAttentionOptions { mode, ..self.0.clone() })
+    }
+}

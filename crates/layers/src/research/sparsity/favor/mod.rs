@@ -1,0 +1,140 @@
+//! Attention in time and memory linear in the length, by features whose products stand in for exponentials.
+mod both_ways;
+mod causal;
+mod features;
+
+pub use both_ways::{favor_attention, FavorAttentionOptions};
+pub use causal::{causal_favor_attention, CausalFavorAttentionOptions};
+
+use crate::{
+    attention::{configurable_attention, head_size, ConfigurableAttentionOptions},
+    core::dense,
+    options, Dim, Error, LayerNest, LayerRef, Mode, NotNegative, Rate, Result,
+};
+use tallow_tensor::{DType, Tensor};
+
+options! {
+    /// Multi-head self-attention from `(vectors, mask)` to `(new vectors, mask)`, in time linear in the length.
+    ///
+    /// Three dense projections to queries, keys and values, `FavorAttention`, a dense projection of the result.
+    /// Shapes: `(b,l,d), (b,1,1,l) -> (b,l,d), (b,1,1,l)` with `d = dFeature`; the mask is 1 where there is content, else 0.
+    /// Weights: four `Dense` of `dFeature` units. No state; the same in every mode.
+    /// Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
+    /// Source: Choromanski et al. 2020, arXiv:2006.03555.
+    pub struct FavorOptions for "Favor" ("dFeature") {
+        /// Width of the vectors.
+        d_feature "dFeature": Dim,
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(1),
+        /// Random features, with `useApproximateSoftmax`.
+        n_random_features "nRandomFeatures": Dim = Dim(256),
+        /// Not used: nothing is dropped.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Added to features, without `useApproximateSoftmax`.
+        numerical_stabilizer "numericalStabilizer": NotNegative = NotNegative(0.001),
+        /// Whether features are those that approximate softmax attention, and not rectified queries and keys.
+        use_approximate_softmax "useApproximateSoftmax": bool = false,
+        /// Whether random directions have the lengths of normal vectors, and not all the same.
+        scale_by_norm "scaleByNorm": bool = false,
+        /// Whether products of queries and keys are divided by the root of their size, as in softmax attention.
+        normalize_data "normalizeData": bool = false,
+        /// Added to features, with `useApproximateSoftmax`.
+        epsilon "epsilon": NotNegative = NotNegative(0.0001),
+        /// How the layer behaves: the same in every mode.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+options! {
+    /// Multi-head self-attention in which no position sees a later one, in time linear in the length.
+    ///
+    /// Three dense projections to queries, keys and values, `CausalFavorAttention`, a dense projection of the result.
+    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: four `Dense` of `dFeature` units. State: in `'predict'` that of `CausalFavorAttention`.
+    /// Mode: `'predict'` takes the next positions only.
+    /// Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
+    /// Source: Choromanski et al. 2020, arXiv:2006.03555.
+    pub struct CausalFavorOptions for "CausalFavor" ("dFeature") {
+        /// Width of the vectors.
+        d_feature "dFeature": Dim,
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(1),
+        /// Not used: nothing is dropped.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Added to features.
+        numerical_stabilizer "numericalStabilizer": NotNegative = NotNegative(0.001),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+/// Attention with dense projections around `attend`.
+fn projected(kind: &str, d_feature: Dim, n_heads: Dim, attend: LayerRef) -> Result<LayerRef> {
+    head_size(d_feature.0, n_heads.0).map_err(|e| Error::option(format!("{kind}: {}", e.message())))?;
+    let project = || LayerNest::One(dense(d_feature.0));
+    configurable_attention(ConfigurableAttentionOptions {
+        q_layer: project(),
+        k_layer: project(),
+        v_layer: project(),
+        final_layer: project(),
+        qkv_attention_layer: LayerNest::One(attend),
+        n_heads,
+    })
+}
+
+/// See [`FavorOptions`].
+///
+/// # Errors
+/// `InvalidOption` unless `nHeads` divides `dFeature`.
+pub fn favor(o: FavorOptions) -> Result<LayerRef> {
+    let attend = favor_attention(FavorAttentionOptions {
+        d_feature: o.d_feature,
+        n_heads: o.n_heads,
+        n_random_features: o.n_random_features,
+        numerical_stabilizer: o.numerical_stabilizer,
+        use_approximate_softmax: o.use_approximate_softmax,
+        scale_by_norm: o.scale_by_norm,
+        normalize_data: o.normalize_data,
+        epsilon: o.epsilon,
+        mode: o.mode,
+    });
+    projected("Favor", o.d_feature, o.n_heads, attend.map_err(|e| e.about("Favor"))?)
+}
+
+/// See [`CausalFavorOptions`].
+///
+/// # Errors
+/// `InvalidOption` unless `nHeads` divides `dFeature`.
+pub fn causal_favor(o: CausalFavorOptions) -> Result<LayerRef> {
+    let CausalFavorOptions { numerical_stabilizer, mode, .. } = o;
+    let attend = causal_favor_attention(CausalFavorAttentionOptions { numerical_stabilizer, mode });
+    projected("CausalFavor", o.d_feature, o.n_heads, attend)
+}
+
+/// The type that attention to tensors of these types is computed in and has.
+fn dtype_of<'a>(dtypes: impl IntoIterator<Item = &'a DType>) -> DType {
+    dtypes.into_iter().fold(DType::F32, |all, dtype| all.promote(dtype.to_float()))
+}
+
+/// Rectified values, none of which is 0.
+fn rectified(x: &Tensor, stabilizer: NotNegative) -> Result<Tensor> {
+    Ok(x.relu()?.add_scalar(stabilizer.0)?)
+}
+
+/// A weighted sum over the sum of the weights; 0 where all weights are.
+fn normalized(sum: &Tensor, weights: &Tensor) -> Result<Tensor> {
+    let none = weights.eq_scalar(0.0)?;
+    let weights = Tensor::where_(&none, &weights.ones_like()?, weights)?;
+    Ok(sum.div(&weights)?)
+}
+
+/// Values with a 1 behind each, so that sums of values bring the sum of their weights with them.
+fn with_ones(v: &Tensor) -> Result<Tensor> {
+    let shape = [&v.shape()[..v.rank() - 1], &[1]].concat();
+    Ok(Tensor::concat(&[v.clone(), Tensor::ones(&shape, v.dtype(), v.device())?], -1)?)
+}
+
+/// Takes apart what sums of [`with_ones`] gave.
+fn without_ones(sums: &Tensor) -> Result<Tensor> {
+    let d = sums.shape()[sums.rank() - 1] - 1;
+    normalized(&sums.narrow(-1, 0, d)?, &sums.narrow(-1, d, 1)?)
+}

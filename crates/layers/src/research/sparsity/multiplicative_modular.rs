@@ -1,0 +1,72 @@
+//! A dense layer whose weight is a product of gates, a small matrix and a matrix for each module.
+use super::{factored_dense::gated, modules::merge_last_two_axes};
+use crate::{
+    assert_shape::assert_function,
+    base::pure_layer,
+    combinators::{add, serial},
+    core::listed_weights,
+    initializers::{glorot_uniform, random_normal},
+    options, Dim, Error, LayerRef, Result, TensorSpec,
+};
+use tallow_tensor::Tensor;
+
+options! {
+    /// A dense layer's stand-in, from a vector to one of the same size, with about `sparsity / 2` times fewer weights.
+    ///
+    /// Formula: `y = merge over modules n of (((x · g[n]) · p) · w[n]) + b`: what `FactoredDense` makes of the vector, each module of it mapped by a
+    /// matrix of its own. Shapes: `[..., dFeature]`, kept.
+    /// Weights: `g: [sparsity, dFeature]`, `p: [dFeature, m]`, `w: [sparsity, m, m]` with `m = dFeature / sparsity`, and `b: [dFeature]`, each in a
+    /// `Weights` layer. No state; the same in every mode.
+    /// Errors: `InvalidOption` unless `sparsity` divides `dFeature`; `ShapeMismatch` for an input whose last axis is not `dFeature`.
+    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    pub struct MultiplicativeModularSparseDenseOptions for "MultiplicativeModularSparseDense" ("sparsity", "dFeature") {
+        /// Modules that the output is divided into.
+        sparsity "sparsity": Dim,
+        /// Size of the last axis of input and output.
+        d_feature "dFeature": Dim,
+    }
+}
+
+/// See [`MultiplicativeModularSparseDenseOptions`].
+///
+/// # Errors
+/// `InvalidOption` unless `sparsity` divides `dFeature`.
+pub fn multiplicative_modular_sparse_dense(o: MultiplicativeModularSparseDenseOptions) -> Result<LayerRef> {
+    let (modules, d) = (o.sparsity.0, o.d_feature.0);
+    if !d.is_multiple_of(modules) {
+        return Err(Error::option(format!(
+            "MultiplicativeModularSparseDense: `dFeature` must be a multiple of `sparsity`, got {d} and {modules}"
+        )));
+    }
+    let m = d / modules;
+    let layers = vec![
+        listed_weights(random_normal(0.5), &[modules, d], false),
+        listed_weights(glorot_uniform(), &[d, m], false),
+        listed_weights(glorot_uniform(), &[modules, m, m], false),
+        gate_project_and_map(),
+        merge_last_two_axes()?,
+        listed_weights(random_normal(1e-6), &[d], false),
+        add(),
+    ];
+    assert_function("...a->...a", serial(layers))
+}
+
+/// `(matrices [n, m, o], projection [d, m], gating [n, d], x [..., d])` to `[..., n, o]`.
+fn gate_project_and_map() -> LayerRef {
+    let signature = |s: &[TensorSpec]| {
+        let [matrices, projection, gating, x] = s else { return Err(Error::new("ArityMismatch", "takes 4 inputs")) };
+        match (&matrices.shape[..], &projection.shape[..], &gating.shape[..], &x.shape[..]) {
+            ([n, m, o], [d, m2], [n2, d2], [rest @ .., e]) if m == m2 && n == n2 && d == d2 && d == e => {
+                let dtype = [projection, gating, x].iter().fold(matrices.dtype, |t, s| t.promote(s.dtype));
+                Ok(vec![TensorSpec::new([rest, &[*n, *o]].concat(), dtype)])
+            }
+            (_, _, [_, made], [.., d]) if made != d => Err(Error::made_for("last axis is", d, made)),
+            _ => Err(Error::shape(format!("{x} does not go with weights {gating}, {projection} and {matrices}"))),
+        }
+    };
+    pure_layer("SparseDenseEinsum", 4, 1, signature, move |xs| {
+        signature(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let [matrices, projection, gating, x] = xs else { return Err(Error::new("ArityMismatch", "takes 4 inputs")) };
+        Ok(vec![Tensor::einsum("...nm,nmo->...no", &[&gated(x, gating, projection)?, matrices])?])
+    })
+}

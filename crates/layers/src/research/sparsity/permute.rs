@@ -1,0 +1,99 @@
+//! Features in another order, so that neighbouring parts of a vector mix.
+use super::python_shuffle::shuffled;
+use crate::{leaf, options, Call, Error, LayerRef, Leaf, Output, Result, ReverseCall, TensorSpec};
+use tallow_tensor::Tensor;
+
+options! {
+    /// Orders the last axis anew, by reading it as a matrix column by column.
+    ///
+    /// Of `2ⁿ` features the matrix has `2ᵏ` columns, where `k` is the largest whole number up to `n / 2` that does not divide `n`, and otherwise 1: as many
+    /// such layers in a row as possible give different orders.
+    /// Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+    /// Errors: `ShapeMismatch` unless the size of the last axis is a power of 2.
+    pub struct ReversibleReshapePermuteOptions for "ReversibleReshapePermute" () {}
+}
+
+options! {
+    /// Orders the last axis anew, in an order that looks random but depends on its size only.
+    ///
+    /// The order is that of Python's `random.Random(42).shuffle`. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+    /// Errors: `ShapeMismatch` for an input without axes.
+    pub struct ReversibleRandomPermuteOptions for "ReversibleRandomPermute" () {}
+}
+
+/// Trax's seed.
+const SEED: u32 = 42;
+
+/// How features are ordered.
+#[derive(Debug, Clone, Copy)]
+enum Permute {
+    Reshape,
+    Random,
+}
+
+/// See [`ReversibleReshapePermuteOptions`].
+pub fn reversible_reshape_permute() -> LayerRef {
+    leaf(Permute::Reshape)
+}
+
+/// See [`ReversibleRandomPermuteOptions`].
+pub fn reversible_random_permute() -> LayerRef {
+    leaf(Permute::Random)
+}
+
+/// Columns of the matrix that `size` features are read as.
+fn columns(size: usize) -> Result<usize> {
+    if !size.is_power_of_two() {
+        return Err(Error::shape(format!("the size of the last axis must be a power of 2, got {size}")));
+    }
+    let n = size.ilog2();
+    let k = (1..=n / 2).rev().find(|&i| !n.is_multiple_of(i)).unwrap_or(1.min(n));
+    Ok(1 << k)
+}
+
+impl Permute {
+    fn size(x: &TensorSpec) -> Result<usize> {
+        x.shape.last().copied().ok_or_else(|| Error::shape("the input is 0-d, but features need a last axis"))
+    }
+    fn permuted(self, x: &Tensor, back: bool) -> Result<Tensor> {
+        let size = Self::size(&TensorSpec::of(x))?;
+        match self {
+            Permute::Reshape => {
+                let (columns, leading) = (columns(size)?, &x.shape()[..x.rank() - 1]);
+                let [a, b] = if back { [columns, size / columns] } else { [size / columns, columns] };
+                Ok(x.reshape(&[leading, &[a, b]].concat())?.swap_axes(-1, -2)?.reshape(x.shape())?)
+            }
+            Permute::Random => {
+                let mut order = shuffled(i32::try_from(size).map_err(|_| Error::shape("too many features"))?, SEED);
+                if back {
+                    let mut places = vec![0; size];
+                    order.iter().enumerate().for_each(|(place, &from)| places[from as usize] = place as i32);
+                    order = places;
+                }
+                Ok(x.take(&Tensor::from_vec(order, &[size])?, -1)?)
+            }
+        }
+    }
+}
+
+impl Leaf for Permute {
+    fn name(&self) -> String {
+        format!("Reversible{self:?}Permute")
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let size = Self::size(&inputs[0])?;
+        if matches!(self, Permute::Reshape) {
+            columns(size)?;
+        }
+        Ok(inputs.to_vec())
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        Ok(self.permuted(&call.xs[0], false)?.into())
+    }
+    fn is_reversible(&self) -> bool {
+        true
+    }
+    fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
+        Ok(vec![self.permuted(&call.ys[0], true)?])
+    }
+}
