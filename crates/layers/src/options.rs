@@ -92,7 +92,7 @@ pub trait Group: Sized {
     fn meta() -> GroupMeta;
 }
 
-/// What a caller gives of the group `G`, for layers that only hand it on: it is checked here, and left out where the default is meant.
+/// What a caller gives of the group `G`, for layers that only hand it on: it is checked here, and what is not given is left out.
 #[derive(Debug, Clone)]
 pub struct Given<G> {
     /// Names and values as the caller wrote them.
@@ -104,7 +104,7 @@ impl<G: Group> Group for Given<G> {
     const KEYS: &'static [&'static str] = G::KEYS;
     fn take(kind: &str, map: &Map<String, Value>) -> Result<Self> {
         G::take(kind, map)?;
-        let given = |key: &&'static str| map.get(*key).filter(|v| !v.is_null()).map(|v| (*key, v.clone()));
+        let given = |key: &&'static str| Some((*key, map.get(*key)?.clone()));
         Ok(Self { pairs: G::KEYS.iter().filter_map(given).collect(), group: PhantomData })
     }
     fn meta() -> GroupMeta {
@@ -350,6 +350,8 @@ mod tests {
     fn what_is_handed_on_is_what_was_given() {
         let o = MakerOptions::parse(&json!({"open": true, "width": 3})).unwrap();
         assert_eq!((o.open, o.size.pairs), (true, vec![("width", json!(3))]));
+        let o = MakerOptions::parse(&json!({"open": true, "height": null})).unwrap();
+        assert_eq!(o.size.pairs, [("height", json!(null))]);
         let refused = MakerOptions::parse(&json!({"open": true, "width": "wide"})).unwrap_err().to_string();
         assert!(refused.contains("Maker: `width` must be"), "{refused}");
         assert_eq!(MakerOptions::meta().groups[0].fields[0].default.as_deref(), Some("2"));
