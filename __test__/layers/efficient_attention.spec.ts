@@ -135,6 +135,21 @@ test('a wrapper takes the factory of its attention', (t) => {
   t.throws(() => tl.PureLSHSelfAttentionWrapper({ numWeights: 4 }), { message: /2 or 3, got 4/ });
 });
 
+test('a wrapper hands on what it is given, null too, and names what is wrong itself', (t) => {
+  const sizes = { dQk: 4, dV: 4, causal: true, chunkLen: 4, nChunksBefore: 2, mode: 'predict' } as const;
+  const remembered = (options: tl.LSHOptions): number | undefined => {
+    const layer = tl.PureLSHSelfAttentionWrapper({ ...sizes, ...options });
+    layer.init(f32([2, 1, 4]), { rng: key });
+    const [, [qk]] = layer.sublayers[1]!.state as [tl.Tensor, tl.Tensor[]];
+    return qk!.shape[1];
+  };
+  t.is(remembered({}), 2048);
+  t.is(remembered({ predictMemLen: 10, predictDropLen: 5 }), 10);
+  t.is(remembered({ predictMemLen: null, predictDropLen: null }), 12);
+  t.throws(() => tl.PureLSHSelfAttentionWrapper({ chunkLen: 0 }), { message: /PureLSHSelfAttentionWrapper: `chunkLen` must be/ });
+  t.throws(() => tl.MixedLSHSelfAttention({ nBuckets: 3 }), { message: /MixedLSHSelfAttention: `nBuckets` must be an even whole number/ });
+});
+
 test('mistakes are named', (t) => {
   t.throws(() => tl.SelfAttention({ nHeads: 4, nParallelHeads: 3 }), { message: /`nParallelHeads` must divide `nHeads` \(4\)/ });
   t.throws(() => tl.hashVecs(tl.ones([2, 2]), 3, 1, key), { message: /an even whole number/ });

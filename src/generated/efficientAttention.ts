@@ -11,13 +11,10 @@ import { namedOptions } from '../rest.js';
 import { type KeyLike, type LayerFactory, type TensorFunction, type TensorResult } from '../types.js';
 export { EfficientAttentionBase } from '../efficientAttention.js';
 
-/** Options of {@link SelfAttention}. */
-export interface SelfAttentionOptions {
-  /**
-   * Number of heads.
-   * @defaultValue `2`
-   */
-  nHeads?: number | null | undefined;
+/**
+ * Options that self-attentions share.
+ */
+export interface EfficientAttentionOptions {
   /**
    * Size of a query and a key.
    * @defaultValue `64`
@@ -29,20 +26,105 @@ export interface SelfAttentionOptions {
    */
   dV?: number | null | undefined;
   /**
-   * Whether queries are the keys too.
-   * @defaultValue `false`
-   */
-  shareQk?: boolean | null | undefined;
-  /**
    * Whether positions see earlier ones only.
    * @defaultValue `false`
    */
   causal?: boolean | null | undefined;
   /**
-   * Whether there is a second input that tells valid positions from padding.
+   * Whether there is one more input, the last, that tells valid positions from padding.
    * @defaultValue `false`
    */
   masked?: boolean | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  attentionDropout?: number | null | undefined;
+  /**
+   * Probability of dropping a feature of the output, the same at all positions.
+   * @defaultValue `0`
+   */
+  outputDropout?: number | null | undefined;
+}
+
+/**
+ * Options that decide which positions LSH attention sees, and how much of it is remembered.
+ */
+export interface LSHOptions {
+  /**
+   * Positions per chunk.
+   * @defaultValue `128`
+   */
+  chunkLen?: number | null | undefined;
+  /**
+   * Chunks seen before a position's own.
+   * @defaultValue `1`
+   */
+  nChunksBefore?: number | null | undefined;
+  /**
+   * Chunks seen after a position's own.
+   * @defaultValue `0`
+   */
+  nChunksAfter?: number | null | undefined;
+  /**
+   * Rounds of hashing.
+   * @defaultValue `1`
+   */
+  nHashes?: number | null | undefined;
+  /**
+   * Number of buckets, or numbers whose product it is; even. By default two for each chunk.
+   * @defaultValue `null`
+   */
+  nBuckets?: number | readonly number[] | null | undefined;
+  /**
+   * Positions that predict mode remembers; null: what chunks can see.
+   * @defaultValue `2048`
+   */
+  predictMemLen?: number | null | undefined;
+  /**
+   * Positions forgotten when the memory is full; null: a chunk.
+   * @defaultValue `256`
+   */
+  predictDropLen?: number | null | undefined;
+  /**
+   * Length that the buckets in the state have room for, whatever the input's.
+   * @defaultValue `null`
+   */
+  maxLengthForBuckets?: number | null | undefined;
+  /**
+   * How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
+   * @defaultValue `1`
+   */
+  nParallelHeads?: number | null | undefined;
+  /**
+   * Changes nothing: there is no compilation that a loop could shorten.
+   * @defaultValue `false`
+   */
+  usePythonLoop?: boolean | null | undefined;
+  /**
+   * Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same.
+   * @defaultValue `false`
+   */
+  useReferenceCode?: boolean | null | undefined;
+}
+
+/** Options of {@link SelfAttention}. */
+export interface SelfAttentionOptions extends EfficientAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `2`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Whether queries are the keys too.
+   * @defaultValue `false`
+   */
+  shareQk?: boolean | null | undefined;
   /**
    * Positions per chunk; null: all see all.
    * @defaultValue `null`
@@ -64,11 +146,6 @@ export interface SelfAttentionOptions {
    */
   bias?: boolean | null | undefined;
   /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
-  /**
    * Positions that predict mode remembers; by default what chunks can see.
    * @defaultValue `null`
    */
@@ -78,16 +155,6 @@ export interface SelfAttentionOptions {
    * @defaultValue `null`
    */
   predictDropLen?: number | null | undefined;
-  /**
-   * Probability of dropping an attention strength; one draw serves all heads, examples and chunks.
-   * @defaultValue `0`
-   */
-  attentionDropout?: number | null | undefined;
-  /**
-   * Probability of dropping a feature of the output, the same at all positions.
-   * @defaultValue `0`
-   */
-  outputDropout?: number | null | undefined;
   /**
    * How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
    * @defaultValue `null`
@@ -115,7 +182,8 @@ export interface SelfAttentionOptions {
  * Weights: the tuple `(w_q, w_k, w_v, w_o)` of `(nHeads, d_model, dQk), .., (nHeads, d_model, dV), (nHeads, dV, d_model)`, without `w_k`
  * if `shareQk`, with `bias` also `(b_q, b_k, b_v)`. State: `()`; in mode `'predict'` `(end, (inputs), ())`, the last `predictMemLen` positions.
  * Kept for backward: inputs, projections, the result and two numbers a position and head.
- * Mode: dropout only in `'train'`; `'predict'` continues a sequence, by pieces of at most `predictDropLen` positions after the first call.
+ * Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples and chunks; `'predict'` continues a sequence, by
+ * pieces of at most `predictDropLen` positions after the first call.
  * Errors: `InvalidOption` for mode `'predict'` without `causal` or sizes; `InvalidArgument` for a long piece in the middle of a sequence.
  * Source: Kitaev et al. 2020, arXiv:2001.04451; tiles: Dao et al. 2022, arXiv:2205.14135.
  * @param options - See the options type.
@@ -126,112 +194,22 @@ export function SelfAttention(options?: SelfAttentionOptions): Layer {
 registerFactory(SelfAttention, 'SelfAttention');
 
 /** Options of {@link LSHSelfAttention}. */
-export interface LSHSelfAttentionOptions {
+export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHOptions {
   /**
    * Number of heads.
    * @defaultValue `2`
    */
   nHeads?: number | null | undefined;
   /**
-   * Size of a query, which is the key too.
-   * @defaultValue `64`
-   */
-  dQk?: number | null | undefined;
-  /**
-   * Size of a value.
-   * @defaultValue `64`
-   */
-  dV?: number | null | undefined;
-  /**
    * Not read: queries are always the keys.
    * @defaultValue `'unused'`
    */
   shareQk?: boolean | 'unused' | null | undefined;
   /**
-   * Whether positions see earlier ones only.
-   * @defaultValue `false`
-   */
-  causal?: boolean | null | undefined;
-  /**
-   * Whether there is a second input that tells valid positions from padding.
-   * @defaultValue `false`
-   */
-  masked?: boolean | null | undefined;
-  /**
-   * Positions per chunk.
-   * @defaultValue `128`
-   */
-  chunkLen?: number | null | undefined;
-  /**
-   * Chunks seen before a position's own.
-   * @defaultValue `1`
-   */
-  nChunksBefore?: number | null | undefined;
-  /**
-   * Chunks seen after a position's own.
-   * @defaultValue `0`
-   */
-  nChunksAfter?: number | null | undefined;
-  /**
-   * Rounds of hashing.
-   * @defaultValue `1`
-   */
-  nHashes?: number | null | undefined;
-  /**
-   * Number of buckets, or numbers whose product it is; even. By default two for each chunk.
-   * @defaultValue `null`
-   */
-  nBuckets?: number | readonly number[] | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
-  /**
-   * Positions that predict mode remembers; null: what chunks can see.
-   * @defaultValue `2048`
-   */
-  predictMemLen?: number | null | undefined;
-  /**
-   * Positions forgotten when the memory is full; null: a chunk.
-   * @defaultValue `256`
-   */
-  predictDropLen?: number | null | undefined;
-  /**
-   * Probability of dropping an attention strength; one draw serves all heads, examples, rounds and chunks.
-   * @defaultValue `0`
-   */
-  attentionDropout?: number | null | undefined;
-  /**
-   * Probability of dropping a feature of the output, the same at all positions.
-   * @defaultValue `0`
-   */
-  outputDropout?: number | null | undefined;
-  /**
-   * Length that the buckets in the state have room for, whatever the input's.
-   * @defaultValue `null`
-   */
-  maxLengthForBuckets?: number | null | undefined;
-  /**
    * Whether queries and values get a bias.
    * @defaultValue `false`
    */
   bias?: boolean | null | undefined;
-  /**
-   * How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
-   * @defaultValue `1`
-   */
-  nParallelHeads?: number | null | undefined;
-  /**
-   * Changes nothing: there is no compilation that a loop could shorten.
-   * @defaultValue `false`
-   */
-  usePythonLoop?: boolean | null | undefined;
-  /**
-   * Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same.
-   * @defaultValue `false`
-   */
-  useReferenceCode?: boolean | null | undefined;
 }
 
 /**
@@ -247,7 +225,8 @@ export interface LSHSelfAttentionOptions {
  * `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
  * Kept for backward: inputs, projections, buckets, the result and two numbers a position and head: `2·dV + dQk + 2` floats and
  * `nHashes` integers a position and head. Nothing grows with `nHashes · length · d`.
- * Mode: dropout only in `'train'`; `'predict'` continues a sequence: a new position sees those of its bucket and the latest others.
+ * Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples, rounds and chunks; `'predict'` continues a
+ * sequence: a new position sees those of its bucket and the latest others.
  * Errors: `InvalidOption` for mode `'predict'` without `causal`; `InvalidArgument` for a long piece in the middle of a sequence.
  * Source: Kitaev et al. 2020, arXiv:2001.04451.
  * @param options - See the options type.
@@ -258,124 +237,35 @@ export function LSHSelfAttention(options?: LSHSelfAttentionOptions): Layer {
 registerFactory(LSHSelfAttention, 'LSHSelfAttention');
 
 /** Options of {@link PureLSHSelfAttention}. */
-export interface PureLSHSelfAttentionOptions {
+export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, LSHOptions {
   /**
    * Number of heads that share the leading axis with the batch.
    * @defaultValue `2`
    */
   nHeads?: number | null | undefined;
   /**
-   * Size of a query; not read, the input decides.
-   * @defaultValue `64`
-   */
-  dQk?: number | null | undefined;
-  /**
-   * Size of a value; not read, the input decides.
-   * @defaultValue `64`
-   */
-  dV?: number | null | undefined;
-  /**
    * Not read: queries are always the keys.
    * @defaultValue `'unused'`
    */
   shareQk?: boolean | 'unused' | null | undefined;
   /**
-   * Whether positions see earlier ones only.
-   * @defaultValue `false`
-   */
-  causal?: boolean | null | undefined;
-  /**
-   * Whether there is a third input that tells valid positions from padding.
-   * @defaultValue `false`
-   */
-  masked?: boolean | null | undefined;
-  /**
-   * Positions per chunk.
-   * @defaultValue `128`
-   */
-  chunkLen?: number | null | undefined;
-  /**
-   * Chunks seen before a position's own.
-   * @defaultValue `1`
-   */
-  nChunksBefore?: number | null | undefined;
-  /**
-   * Chunks seen after a position's own.
-   * @defaultValue `0`
-   */
-  nChunksAfter?: number | null | undefined;
-  /**
-   * Rounds of hashing.
-   * @defaultValue `1`
-   */
-  nHashes?: number | null | undefined;
-  /**
-   * Number of buckets, or numbers whose product it is; even. By default two for each chunk.
-   * @defaultValue `null`
-   */
-  nBuckets?: number | readonly number[] | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
-  /**
-   * Positions that predict mode remembers; null: what chunks can see.
-   * @defaultValue `2048`
-   */
-  predictMemLen?: number | null | undefined;
-  /**
-   * Positions forgotten when the memory is full; null: a chunk.
-   * @defaultValue `256`
-   */
-  predictDropLen?: number | null | undefined;
-  /**
-   * Probability of dropping an attention strength; one draw serves all heads, examples, rounds and chunks.
-   * @defaultValue `0`
-   */
-  attentionDropout?: number | null | undefined;
-  /**
-   * Not read, as in Trax: the output belongs to a projection that follows.
-   * @defaultValue `0`
-   */
-  outputDropout?: number | null | undefined;
-  /**
-   * Length that the buckets in the state have room for, whatever the input's.
-   * @defaultValue `null`
-   */
-  maxLengthForBuckets?: number | null | undefined;
-  /**
    * Not read: there are no projections.
    * @defaultValue `false`
    */
   bias?: boolean | null | undefined;
-  /**
-   * How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
-   * @defaultValue `1`
-   */
-  nParallelHeads?: number | null | undefined;
-  /**
-   * Changes nothing: there is no compilation that a loop could shorten.
-   * @defaultValue `false`
-   */
-  usePythonLoop?: boolean | null | undefined;
-  /**
-   * Changes nothing: the numbers would be the same.
-   * @defaultValue `false`
-   */
-  useReferenceCode?: boolean | null | undefined;
 }
 
 /**
  * Self-attention in which a position sees those that hash alike, for vectors already split into heads: `(qk, v) -> o`.
  *
- * As `LSHSelfAttention` without its projections: `qk` are queries and, divided by their root mean square, keys.
+ * As `LSHSelfAttention` without its projections: `qk` are queries and, divided by their root mean square, keys. The inputs decide sizes, and
+ * the output belongs to a projection that follows: `dQk`, `dV`, `outputDropout` and `useReferenceCode` are not read.
  * Shapes: `(batch·nHeads, length, d_qk), (batch·nHeads, length, d_v)`, with `masked` also `(batch, length)`, true for valid positions
  * `-> (batch·nHeads, length, d_v)`. No weights.
  * State: `(buckets, keys)` of each head, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
  * `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
  * Kept for backward: inputs, buckets, the result and two numbers a position and head.
- * Mode: dropout of attention strengths only in `'train'`; `'predict'` continues a sequence as `LSHSelfAttention` does.
+ * Mode: dropout of attention strengths only in `'train'`, and `'predict'` continues a sequence, as in `LSHSelfAttention`.
  * Errors: `InvalidOption` for mode `'predict'` without `causal`; `ShapeMismatch` when the leading axis is no multiple of `nHeads`.
  * Source: Kitaev et al. 2020, arXiv:2001.04451.
  * @param options - See the options type.
@@ -386,119 +276,30 @@ export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions): Lay
 registerFactory(PureLSHSelfAttention, 'PureLSHSelfAttention');
 
 /** Options of {@link MixedLSHSelfAttention}. */
-export interface MixedLSHSelfAttentionOptions {
+export interface MixedLSHSelfAttentionOptions extends EfficientAttentionOptions, LSHOptions {
   /**
    * Number of heads that share the leading axis with the batch.
    * @defaultValue `1`
    */
   nHeads?: number | null | undefined;
   /**
-   * Size of a query; not read, the input decides.
-   * @defaultValue `64`
-   */
-  dQk?: number | null | undefined;
-  /**
-   * Size of a value; not read, the input decides.
-   * @defaultValue `64`
-   */
-  dV?: number | null | undefined;
-  /**
-   * Whether positions see earlier ones only.
-   * @defaultValue `false`
-   */
-  causal?: boolean | null | undefined;
-  /**
-   * Whether there is a third input that tells valid positions from padding.
-   * @defaultValue `false`
-   */
-  masked?: boolean | null | undefined;
-  /**
    * Longest sequence that attention is exact for; null: none.
    * @defaultValue `null`
    */
   stdLength?: number | null | undefined;
   /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
-  /**
-   * Not read, as in Trax.
-   * @defaultValue `0`
-   */
-  outputDropout?: number | null | undefined;
-  /**
-   * Probability of dropping an attention strength.
-   * @defaultValue `0`
-   */
-  attentionDropout?: number | null | undefined;
-  /**
    * Whether to have no dropout, whatever the rates.
    * @defaultValue `false`
    */
   forceNoDropout?: boolean | null | undefined;
-  /**
-   * Positions per chunk; null: that of `PureLSHSelfAttention`, as for all that follow.
-   * @defaultValue `null`
-   */
-  chunkLen?: number | null | undefined;
-  /**
-   * Chunks seen before a position's own.
-   * @defaultValue `null`
-   */
-  nChunksBefore?: number | null | undefined;
-  /**
-   * Chunks seen after a position's own.
-   * @defaultValue `null`
-   */
-  nChunksAfter?: number | null | undefined;
-  /**
-   * Rounds of hashing.
-   * @defaultValue `null`
-   */
-  nHashes?: number | null | undefined;
-  /**
-   * Number of buckets, or numbers whose product it is; even.
-   * @defaultValue `null`
-   */
-  nBuckets?: number | readonly number[] | null | undefined;
-  /**
-   * Positions that predict mode remembers.
-   * @defaultValue `null`
-   */
-  predictMemLen?: number | null | undefined;
-  /**
-   * Positions forgotten when the memory is full.
-   * @defaultValue `null`
-   */
-  predictDropLen?: number | null | undefined;
-  /**
-   * Length that the buckets in the state have room for.
-   * @defaultValue `null`
-   */
-  maxLengthForBuckets?: number | null | undefined;
-  /**
-   * How many heads Trax computes at a time.
-   * @defaultValue `null`
-   */
-  nParallelHeads?: number | null | undefined;
-  /**
-   * Changes nothing.
-   * @defaultValue `false`
-   */
-  usePythonLoop?: boolean | null | undefined;
-  /**
-   * Changes nothing.
-   * @defaultValue `false`
-   */
-  useReferenceCode?: boolean | null | undefined;
 }
 
 /**
  * LSH attention for sequences longer than `stdLength`, exact attention for others; for vectors already split into heads: `(qk, v) -> o`.
  *
  * Long sequences go through `PureLSHSelfAttention`, others through `DotProductCausalAttention` (or, if not `causal`, `DotProductAttention`) with
- * `qk` as queries and keys. Without `stdLength` it is always the former. The options of `PureLSHSelfAttention` are handed on.
+ * `qk` as queries and keys. Without `stdLength` it is always the former. What is given of the options of `PureLSHSelfAttention` is handed on;
+ * it does not read `dQk`, `dV`, `outputDropout` and `useReferenceCode`.
  * Shapes: `(batch·nHeads, length, d_qk), (batch·nHeads, length, d_v)`, unless `causal` also `(batch, length)`, true for valid positions
  * `-> (batch·nHeads, length, d_v)`. No weights. State: the pair of the two layers' states.
  * Mode: dropout of attention strengths only in `'train'`; `'predict'` as the two layers.
@@ -512,42 +313,12 @@ export function MixedLSHSelfAttention(options?: MixedLSHSelfAttentionOptions): L
 registerFactory(MixedLSHSelfAttention, 'MixedLSHSelfAttention');
 
 /** Options of {@link PureLSHSelfAttentionWrapper}. */
-export interface PureLSHSelfAttentionWrapperOptions {
+export interface PureLSHSelfAttentionWrapperOptions extends EfficientAttentionOptions, LSHOptions {
   /**
    * Number of heads.
    * @defaultValue `1`
    */
   nHeads?: number | null | undefined;
-  /**
-   * Size of a query and a key.
-   * @defaultValue `64`
-   */
-  dQk?: number | null | undefined;
-  /**
-   * Size of a value, handed to the attention.
-   * @defaultValue `64`
-   */
-  dV?: number | null | undefined;
-  /**
-   * Whether positions see earlier ones only.
-   * @defaultValue `false`
-   */
-  causal?: boolean | null | undefined;
-  /**
-   * Whether there is a second input that tells valid positions from padding.
-   * @defaultValue `false`
-   */
-  masked?: boolean | null | undefined;
-  /**
-   * Handed to the attention.
-   * @defaultValue `0`
-   */
-  outputDropout?: number | null | undefined;
-  /**
-   * Probability of dropping an attention strength.
-   * @defaultValue `0`
-   */
-  attentionDropout?: number | null | undefined;
   /**
    * Factory of the attention; by default `PureLSHSelfAttention`.
    * @defaultValue `null`
@@ -558,11 +329,6 @@ export interface PureLSHSelfAttentionWrapperOptions {
    * @defaultValue `true`
    */
   bias?: boolean | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
   /**
    * Number of projections: 3 for queries, keys and values, 2 if queries are the keys.
    * @defaultValue `3`
@@ -584,61 +350,6 @@ export interface PureLSHSelfAttentionWrapperOptions {
    */
   rotaryPositionEmb?: boolean | null | undefined;
   /**
-   * Positions per chunk; null: that of the attention, as for all that follow.
-   * @defaultValue `null`
-   */
-  chunkLen?: number | null | undefined;
-  /**
-   * Chunks seen before a position's own.
-   * @defaultValue `null`
-   */
-  nChunksBefore?: number | null | undefined;
-  /**
-   * Chunks seen after a position's own.
-   * @defaultValue `null`
-   */
-  nChunksAfter?: number | null | undefined;
-  /**
-   * Rounds of hashing.
-   * @defaultValue `null`
-   */
-  nHashes?: number | null | undefined;
-  /**
-   * Number of buckets, or numbers whose product it is; even.
-   * @defaultValue `null`
-   */
-  nBuckets?: number | readonly number[] | null | undefined;
-  /**
-   * Positions that predict mode remembers.
-   * @defaultValue `null`
-   */
-  predictMemLen?: number | null | undefined;
-  /**
-   * Positions forgotten when the memory is full.
-   * @defaultValue `null`
-   */
-  predictDropLen?: number | null | undefined;
-  /**
-   * Length that the buckets in the state have room for.
-   * @defaultValue `null`
-   */
-  maxLengthForBuckets?: number | null | undefined;
-  /**
-   * How many heads Trax computes at a time.
-   * @defaultValue `null`
-   */
-  nParallelHeads?: number | null | undefined;
-  /**
-   * Handed to the attention.
-   * @defaultValue `null`
-   */
-  usePythonLoop?: boolean | null | undefined;
-  /**
-   * Handed to the attention.
-   * @defaultValue `null`
-   */
-  useReferenceCode?: boolean | null | undefined;
-  /**
    * Longest sequence that a `MixedLSHSelfAttention` is exact for.
    * @defaultValue `null`
    */
@@ -655,7 +366,8 @@ export interface PureLSHSelfAttentionWrapperOptions {
  *
  * Projections to vectors for queries, keys and values (with `numWeights: 3`; queries and keys are averaged) or for queries that are keys, and values
  * (with 2); the attention; merged heads; with `weightsFormat: 'model'` a `Dense` after it. `'model'` projects by `Dense` layers, `'sparse'` by `FactoredDense` and
- * `LocallyConvDense`; `'heads'` is not there in Trax either. The options of the attention that are not the wrapper's own are handed on.
+ * `LocallyConvDense`; `'heads'` is not there in Trax either. What is given of `LSHOptions`, `stdLength` and
+ * `forceNoDropout` is handed on; what is not is left to the attention.
  * Shapes: `(batch, length, nHeads·dQk)`, with `masked` also `(batch, length)`, true for valid positions, kept.
  * Weights and state: one element for each layer it is made of: projections, attention, `MergeHeads`, and `Dense`.
  * Mode: as the layers it is made of.

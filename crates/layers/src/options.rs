@@ -2,8 +2,10 @@
 //!
 //! The struct carries docs, types and defaults; from it come the parser (unknown keys, wrong types and values outside a
 //! domain are refused in the caller's words) and the metadata that the TypeScript facade and the docs are generated from.
+//! Options that several layers share are a [`Group`], which is written once and nested in the structs of those layers.
 use crate::{Error, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::marker::PhantomData;
 
 /// Why an option was refused: the path to it and the sentence.
 pub type Refusal = String;
@@ -53,15 +55,68 @@ pub struct Meta {
     pub positional: &'static [&'static str],
     /// Name of the rest parameter, if any.
     pub rest: Option<&'static str>,
-    /// All options, positional ones included.
+    /// Its own options, positional ones included.
     pub fields: Vec<FieldMeta>,
+    /// Options that it shares with others.
+    pub groups: Vec<GroupMeta>,
+}
+
+impl Meta {
+    /// All options: its own, and behind them those that it shares.
+    pub fn all(&self) -> impl Iterator<Item = &FieldMeta> {
+        self.fields.iter().chain(self.groups.iter().flat_map(|g| &g.fields))
+    }
+}
+
+/// A group of options, for the code generator.
+#[derive(Debug, Clone)]
+pub struct GroupMeta {
+    /// Name of the TypeScript interface.
+    pub name: &'static str,
+    /// Documentation.
+    pub doc: &'static str,
+    /// Its options.
+    pub fields: Vec<FieldMeta>,
+}
+
+/// Options that several layers share.
+pub trait Group: Sized {
+    /// Their camelCase names.
+    const KEYS: &'static [&'static str];
+    /// Those of the layer `kind`, whose keys are all known.
+    ///
+    /// # Errors
+    /// `InvalidOption` naming the key and what it must be.
+    fn take(kind: &str, map: &Map<String, Value>) -> Result<Self>;
+    /// Metadata for the code generator.
+    fn meta() -> GroupMeta;
+}
+
+/// What a caller gives of the group `G`, for layers that only hand it on: it is checked here, and what is not given is left out.
+#[derive(Debug, Clone)]
+pub struct Given<G> {
+    /// Names and values as the caller wrote them.
+    pub pairs: Vec<(&'static str, Value)>,
+    group: PhantomData<G>,
+}
+
+impl<G: Group> Group for Given<G> {
+    const KEYS: &'static [&'static str] = G::KEYS;
+    fn take(kind: &str, map: &Map<String, Value>) -> Result<Self> {
+        G::take(kind, map)?;
+        let given = |key: &&'static str| Some((*key, map.get(*key)?.clone()));
+        Ok(Self { pairs: G::KEYS.iter().filter_map(given).collect(), group: PhantomData })
+    }
+    fn meta() -> GroupMeta {
+        G::meta()
+    }
 }
 
 /// The object that options come in.
 ///
 /// # Errors
 /// `InvalidOption` if it is no object or has a key that is not in `known`.
-pub fn object<'a>(kind: &str, v: &'a Value, known: &[&str]) -> Result<&'a serde_json::Map<String, Value>> {
+pub fn object<'a>(kind: &str, v: &'a Value, known: &[&str]) -> Result<&'a Map<String, Value>> {
     let map =
         v.as_object().ok_or_else(|| Error::option(format!("{kind}: options must be an object, got {}", show(v))))?;
     for key in map.keys() {
@@ -107,7 +162,7 @@ fn edits(a: &str, b: &str) -> usize {
 ///
 /// # Errors
 /// `InvalidOption` in the words of the type.
-pub fn field<T: OptionType>(kind: &str, key: &str, map: &serde_json::Map<String, Value>) -> Result<Option<T>> {
+pub fn field<T: OptionType>(kind: &str, key: &str, map: &Map<String, Value>) -> Result<Option<T>> {
     match map.get(key) {
         None => Ok(None),
         Some(Value::Null) => Ok(T::null()),
@@ -167,22 +222,33 @@ pub fn show(v: &Value) -> String {
 /// }
 /// ```
 /// Positional parameters stand in parentheses; a rest parameter follows as `...("sublayers")`.
+///
+/// What several layers share is declared by `pub group LSHOptions { … }`, fields as above, and taken in by `with (lsh: LSHOptions)`
+/// behind the positional parameters; `with (lsh: Given<LSHOptions>)` takes it in to hand it on.
 #[macro_export]
 macro_rules! options {
-    ($(#[doc = $doc:literal])* pub struct $S:ident for $kind:literal ( $($pos:literal),* ) $(...($rest:literal))? {
+    ($(#[doc = $doc:literal])* pub struct $S:ident for $kind:literal ( $($pos:literal),* ) $(...($rest:literal))?
+        $(with ( $($g:ident : $G:ty),* ))? {
         $( $(#[doc = $fd:literal])* $n:ident $j:literal : $t:ty $(= $d:expr)? ),* $(,)?
     }) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone)]
-        pub struct $S { $( $(#[doc = $fd])* pub $n: $t ),* }
+        pub struct $S {
+            $( $(#[doc = $fd])* pub $n: $t, )*
+            $($( #[doc = "What it shares with others."] pub $g: $G, )*)?
+        }
         impl $S {
             /// Options from JSON.
             ///
             /// # Errors
             /// `InvalidOption` naming the key and what it must be.
             pub fn parse(v: &serde_json::Value) -> $crate::Result<Self> {
-                let _map = $crate::options::object($kind, v, &[$($j),*])?;
-                Ok(Self { $( $n: $crate::options!(@take _map, $kind, $j, $t $(, $d)?) ),* })
+                let known: &[&[&str]] = &[&[$($j),*] $($(, <$G as $crate::options::Group>::KEYS)*)?];
+                let _map = $crate::options::object($kind, v, &known.concat())?;
+                Ok(Self {
+                    $( $n: $crate::options!(@take _map, $kind, $j, $t $(, $d)?), )*
+                    $($( $g: $crate::options::Group::take($kind, _map)?, )*)?
+                })
             }
             /// Metadata for the code generator.
             pub fn meta() -> $crate::options::Meta {
@@ -191,21 +257,45 @@ macro_rules! options {
                     doc: concat!($($doc, "\n"),*),
                     positional: &[$($pos),*],
                     rest: $crate::options!(@rest $($rest)?),
-                    fields: vec![ $( $crate::options::FieldMeta {
-                        name: $j,
-                        ts: <$t as $crate::options::OptionType>::TS,
-                        doc: concat!($($fd, "\n"),*),
-                        default: $crate::options!(@default $t $(, $d)?),
-                    } ),* ],
+                    fields: vec![ $( $crate::options!(@meta ($($fd),*), $j, $t $(, $d)?) ),* ],
+                    groups: vec![ $($( <$G as $crate::options::Group>::meta() ),*)? ],
                 }
             }
         }
     };
-    (@take $m:ident, $kind:literal, $j:literal, $t:ty) => {
+    ($(#[doc = $doc:literal])* pub group $S:ident {
+        $( $(#[doc = $fd:literal])* $n:ident $j:literal : $t:ty $(= $d:expr)? ),* $(,)?
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone)]
+        pub struct $S { $( $(#[doc = $fd])* pub $n: $t ),* }
+        impl $crate::options::Group for $S {
+            const KEYS: &'static [&'static str] = &[$($j),*];
+            fn take(kind: &str, map: &serde_json::Map<String, serde_json::Value>) -> $crate::Result<Self> {
+                Ok(Self { $( $n: $crate::options!(@take map, kind, $j, $t $(, $d)?) ),* })
+            }
+            fn meta() -> $crate::options::GroupMeta {
+                $crate::options::GroupMeta {
+                    name: stringify!($S),
+                    doc: concat!($($doc, "\n"),*),
+                    fields: vec![ $( $crate::options!(@meta ($($fd),*), $j, $t $(, $d)?) ),* ],
+                }
+            }
+        }
+    };
+    (@take $m:ident, $kind:expr, $j:literal, $t:ty) => {
         $crate::options::field::<$t>($kind, $j, $m)?.ok_or_else(|| $crate::options::missing::<$t>($kind, $j))?
     };
-    (@take $m:ident, $kind:literal, $j:literal, $t:ty, $d:expr) => {
+    (@take $m:ident, $kind:expr, $j:literal, $t:ty, $d:expr) => {
         match $crate::options::field::<$t>($kind, $j, $m)? { Some(v) => v, None => $d }
+    };
+    (@meta ($($fd:literal),*), $j:literal, $t:ty $(, $d:expr)?) => {
+        $crate::options::FieldMeta {
+            name: $j,
+            ts: <$t as $crate::options::OptionType>::TS,
+            doc: concat!($($fd, "\n"),*),
+            default: $crate::options!(@default $t $(, $d)?),
+        }
     };
     (@default $t:ty) => { None };
     (@default $t:ty, $d:expr) => { Some({ let d: $t = $d; $crate::options::OptionType::show(&d) }) };
@@ -216,6 +306,56 @@ macro_rules! options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Dim;
+    use serde_json::json;
+
+    options! {
+        /// Sizes.
+        pub group SizeOptions {
+            /// Width.
+            width "width": Dim = Dim(2),
+            /// Height; null: as wide.
+            height "height": Option<Dim> = None,
+        }
+    }
+    options! {
+        /// Has sizes.
+        pub struct BoxOptions for "Box" () with (size: SizeOptions) {
+            /// Whether it is open.
+            open "open": bool = false,
+        }
+    }
+    options! {
+        /// Makes something that has sizes.
+        pub struct MakerOptions for "Maker" ("open") with (size: Given<SizeOptions>) {
+            /// Whether it is open.
+            open "open": bool,
+        }
+    }
+
+    #[test]
+    fn a_group_is_parsed_as_options_of_the_layer() {
+        let o = BoxOptions::parse(&json!({"height": 5})).unwrap();
+        assert_eq!((o.open, o.size.width.0, o.size.height.map(|d| d.0)), (false, 2, Some(5)));
+        let refused = |v| BoxOptions::parse(&v).unwrap_err().to_string();
+        assert!(refused(json!({"width": 0})).contains("Box: `width` must be"), "{}", refused(json!({"width": 0})));
+        let unknown = refused(json!({"heigh": 1}));
+        assert!(unknown.contains("it takes `open`, `width`, `height`; did you mean `height`?"), "{unknown}");
+        let meta = BoxOptions::meta();
+        assert_eq!(meta.all().map(|f| f.name).collect::<Vec<_>>(), ["open", "width", "height"]);
+        assert_eq!(meta.groups[0].name, "SizeOptions");
+    }
+
+    #[test]
+    fn what_is_handed_on_is_what_was_given() {
+        let o = MakerOptions::parse(&json!({"open": true, "width": 3})).unwrap();
+        assert_eq!((o.open, o.size.pairs), (true, vec![("width", json!(3))]));
+        let o = MakerOptions::parse(&json!({"open": true, "height": null})).unwrap();
+        assert_eq!(o.size.pairs, [("height", json!(null))]);
+        let refused = MakerOptions::parse(&json!({"open": true, "width": "wide"})).unwrap_err().to_string();
+        assert!(refused.contains("Maker: `width` must be"), "{refused}");
+        assert_eq!(MakerOptions::meta().groups[0].fields[0].default.as_deref(), Some("2"));
+    }
 
     #[test]
     fn the_probable_option_is_found() {

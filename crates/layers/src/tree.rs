@@ -109,6 +109,24 @@ impl Tree<Tensor> {
         }
         Err(self.wrong(&format!("a tuple of {N} tensors")))
     }
+    /// A kernel, and behind it a bias where there is one.
+    pub(crate) fn with_bias(kernel: Tensor, bias: Option<Tensor>) -> Self {
+        match bias {
+            Some(bias) => Self::tuple([kernel, bias]),
+            None => Self::Leaf(kernel),
+        }
+    }
+    /// The kernel of weights made by [`Tree::with_bias`], and their bias if there is to be one.
+    ///
+    /// # Errors
+    /// `NotInitialized` if there is nothing, `WeightsMismatch` for any other structure.
+    pub(crate) fn kernel_and_bias(&self, has_bias: bool) -> Result<(&Tensor, Option<&Tensor>)> {
+        if !has_bias {
+            return Ok((self.one()?, None));
+        }
+        let [kernel, bias] = self.many()?;
+        Ok((kernel, Some(bias)))
+    }
     /// The error for a structure that is not `expected`.
     pub fn wrong(&self, expected: &str) -> Error {
         if self.is_empty() {

@@ -18,7 +18,7 @@ pub fn layers() -> String {
         let mut params: Vec<String> = m.positional.iter().map(ToString::to_string).collect();
         params.extend(m.rest.map(|r| format!("...{r}")));
         let mut options = Vec::new();
-        for f in m.fields.iter().filter(|f| !m.positional.contains(&f.name) && m.rest != Some(f.name)) {
+        for f in m.all().filter(|f| !m.positional.contains(&f.name) && m.rest != Some(f.name)) {
             options.push(match &f.default {
                 Some(d) => format!("{} = {d}", f.name),
                 None => f.name.to_string(),
@@ -31,9 +31,9 @@ pub fn layers() -> String {
         for line in m.doc.trim().lines() {
             let _ = writeln!(out, "{}", line.trim());
         }
-        if !m.fields.is_empty() {
+        if m.all().next().is_some() {
             out += "\n| parameter | type | what |\n|---|---|---|\n";
-            for f in &m.fields {
+            for f in m.all() {
                 let doc = f.doc.split_whitespace().collect::<Vec<_>>().join(" ");
                 let _ = writeln!(out, "| `{}` | `{}` | {doc} |", f.name, f.ts.replace('|', "\\|"));
             }

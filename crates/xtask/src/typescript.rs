@@ -1,7 +1,7 @@
 //! TypeScript factories, option types and their documentation.
 use std::fmt::Write as _;
 use tallow_layers::{
-    options::{FieldMeta, Meta},
+    options::{FieldMeta, GroupMeta, Meta},
     registry,
 };
 
@@ -110,7 +110,7 @@ fn camel_case(module: &str) -> String {
 fn file(module: &str, items: &[&Item]) -> String {
     let used = |name: &str| {
         let words = |ts: &str| ts.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| w == name);
-        items.iter().any(|i| i.makes.words().0 == name || i.meta.fields.iter().any(|f| words(f.ts)))
+        items.iter().any(|i| i.makes.words().0 == name || i.meta.all().any(|f| words(f.ts)))
     };
     let has = |m: Makes| items.iter().any(|i| i.makes == m);
     let mut out = String::from(HEADER);
@@ -150,6 +150,17 @@ fn file(module: &str, items: &[&Item]) -> String {
     for (_, name, from) in WRITTEN_BY_HAND.iter().filter(|(m, ..)| *m == module) {
         let _ = writeln!(out, "export {{ {name} }} from '{from}';");
     }
+    let mut groups: Vec<&GroupMeta> = Vec::new();
+    for g in items.iter().flat_map(|i| &i.meta.groups) {
+        if !groups.iter().any(|known| known.name == g.name) {
+            groups.push(g);
+        }
+    }
+    for g in groups {
+        out.push('\n');
+        out += &comment(g.doc.trim(), "");
+        out += &interface(g.name, &[], &g.fields.iter().collect::<Vec<_>>());
+    }
     for i in items {
         let (returns, make) = i.makes.words();
         // A function may have the name of a layer but for its first letter.
@@ -170,18 +181,10 @@ fn factory(m: &Meta, type_name: &str, returns: &str, call: &str) -> String {
     let field = |name: &str| m.fields.iter().find(|f| f.name == name);
     let mut out = String::new();
     if !options.is_empty() {
-        let _ = write!(out, "\n/** Options of {{@link {}}}. */\nexport interface {type_name} {{\n", m.kind);
-        for f in &options {
-            let mut doc = f.doc.trim().to_string();
-            if let Some(d) = &f.default {
-                let _ = write!(doc, "\n@defaultValue `{d}`");
-            }
-            out += &comment(&doc, "  ");
-            let optional = if f.default.is_some() { "?" } else { "" };
-            let null = if f.default.is_some() { " | null | undefined" } else { "" };
-            let _ = writeln!(out, "  {}{optional}: {}{null};", f.name, f.ts);
-        }
-        out += "}\n";
+        let _ = write!(out, "\n/** Options of {{@link {}}}. */\n", m.kind);
+        let own: Vec<&FieldMeta> =
+            options.iter().filter(|f| m.fields.iter().any(|o| o.name == f.name)).copied().collect();
+        out += &interface(type_name, &m.groups, &own);
     }
     let mut doc = m.doc.trim().to_string();
     for p in m.positional.iter().chain(&m.rest) {
@@ -230,9 +233,30 @@ fn factory(m: &Meta, type_name: &str, returns: &str, call: &str) -> String {
     out
 }
 
-/// The options that are given by name, not by place.
+/// An interface of options that has those of `groups` too.
+fn interface(name: &str, groups: &[GroupMeta], fields: &[&FieldMeta]) -> String {
+    let mut out = format!("export interface {name} ");
+    if !groups.is_empty() {
+        let names: Vec<&str> = groups.iter().map(|g| g.name).collect();
+        let _ = write!(out, "extends {} ", names.join(", "));
+    }
+    out += "{\n";
+    for f in fields {
+        let mut doc = f.doc.trim().to_string();
+        if let Some(d) = &f.default {
+            let _ = write!(doc, "\n@defaultValue `{d}`");
+        }
+        out += &comment(&doc, "  ");
+        let optional = if f.default.is_some() { "?" } else { "" };
+        let null = if f.default.is_some() { " | null | undefined" } else { "" };
+        let _ = writeln!(out, "  {}{optional}: {}{null};", f.name, f.ts);
+    }
+    out + "}\n"
+}
+
+/// The options that are given by name, not by place; those of groups behind its own.
 fn named_options(m: &Meta) -> Vec<&FieldMeta> {
-    m.fields.iter().filter(|f| !m.positional.contains(&f.name) && m.rest != Some(f.name)).collect()
+    m.all().filter(|f| !m.positional.contains(&f.name) && m.rest != Some(f.name)).collect()
 }
 
 /// A parameter's name as a TypeScript variable.

@@ -85,21 +85,14 @@ impl Kernel {
         let channels = self.parts(&input.shape)?.channels;
         let (kw, kb) = key.split_pair();
         let w = self.kernel_initializer.make(&self.layout.kernel_shape(&self.size, channels, self.filters), kw)?;
-        Ok(Local::weights(if self.use_bias {
-            Tree::tuple([w, self.bias_initializer.make(&self.layout.bias_shape(self.filters), kb)?])
-        } else {
-            Tree::Leaf(w)
-        }))
+        let b =
+            self.use_bias.then(|| self.bias_initializer.make(&self.layout.bias_shape(self.filters), kb)).transpose()?;
+        Ok(Local::weights(Tree::with_bias(w, b)))
     }
 
     /// The output.
     pub(crate) fn forward(&self, x: &Tensor, weights: &Tree<Tensor>) -> Result<Tensor> {
-        let (w, b) = if self.use_bias {
-            let [w, b] = weights.many()?;
-            (w, Some(b))
-        } else {
-            (weights.one()?, None)
-        };
+        let (w, b) = weights.kernel_and_bias(self.use_bias)?;
         let parts = self.parts(x.shape())?;
         self.check(parts.channels, w, b)?;
         let x = turned(&x.reshape(&parts.shape)?, &self.layout.input_order())?;

@@ -80,20 +80,12 @@ impl Leaf for Dense {
         let (kw, kb) = key.split_pair();
         let narrow = |t: Tensor| if o.use_bfloat16 { t.cast(DType::BF16) } else { Ok(t) };
         let w = narrow(o.kernel_initializer.make(&[last_axis(&inputs[0].shape)?, o.n_units.0], kw)?)?;
-        Ok(Local::weights(if o.use_bias {
-            Tree::tuple([w, narrow(o.bias_initializer.make(&[o.n_units.0], kb)?)?])
-        } else {
-            Tree::Leaf(w)
-        }))
+        let b = o.use_bias.then(|| o.bias_initializer.make(&[o.n_units.0], kb)).transpose()?;
+        Ok(Local::weights(Tree::with_bias(w, b.map(narrow).transpose()?)))
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
-        let (w, b) = if self.0.use_bias {
-            let [w, b] = call.w.many()?;
-            (w, Some(b))
-        } else {
-            (call.w.one()?, None)
-        };
+        let (w, b) = call.w.kernel_and_bias(self.0.use_bias)?;
         let (n, units) = (last_axis(x.shape())?, self.0.n_units.0);
         let bias_fits = b.is_none_or(|b| b.shape() == [units]);
         if w.rank() != 2 || w.shape()[1] != units || !bias_fits {

@@ -109,20 +109,12 @@ impl Leaf for LocallyConnected1d {
         let (l, d, out) = self.sizes(&inputs[0].shape)?;
         let (kw, kb) = key.split_pair();
         let w = o.kernel_initializer.make(&[l, o.kernel_size.0, d, o.filters.0], kw)?;
-        Ok(Local::weights(if o.use_bias {
-            Tree::tuple([w, o.bias_initializer.make(&[out, o.filters.0], kb)?])
-        } else {
-            Tree::Leaf(w)
-        }))
+        let b = o.use_bias.then(|| o.bias_initializer.make(&[out, o.filters.0], kb)).transpose()?;
+        Ok(Local::weights(Tree::with_bias(w, b)))
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
-        let (w, b) = if self.0.use_bias {
-            let [w, b] = call.w.many()?;
-            (w, Some(b))
-        } else {
-            (call.w.one()?, None)
-        };
+        let (w, b) = call.w.kernel_and_bias(self.0.use_bias)?;
         let (l, d, out) = self.sizes(x.shape())?;
         match *w.shape() {
             [wl, _, wd, _] if wl == l && wd == d => {}

@@ -79,7 +79,12 @@ fn every_registered_layer_has_a_case() {
 fn registered_names_are_distinct() {
     let mut seen = BTreeSet::new();
     for entry in tallow_layers::registry::layers().iter().flat_map(|t| t.iter()) {
-        assert!(seen.insert((entry.meta)().kind), "{} is registered twice", (entry.meta)().kind);
+        let meta = (entry.meta)();
+        assert!(seen.insert(meta.kind), "{} is registered twice", meta.kind);
+        let mut options = BTreeSet::new();
+        for f in meta.all() {
+            assert!(options.insert(f.name), "{} has the option {} twice", meta.kind, f.name);
+        }
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) fn project(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<T
         return Err(Error::shape(format!("expected [batch, length, features], got {:?}", x.shape())));
     };
     if features != inputs {
-        return Err(Error::shape(format!("last axis is {features}, weights were made for {inputs}")));
+        return Err(Error::made_for("last axis is", features, inputs));
     }
     let w = w.transpose(Some(&[1, 0, 2]))?.reshape(&[inputs, heads * d])?;
     let bias = bias.map(|b| b.reshape(&[heads * d])).transpose()?;

@@ -2,7 +2,8 @@
 use super::{
     attend::{attend_from, length_normalized, SelfMask},
     hashing::{hash_rounds, Buckets},
-    memory::Window,
+    memory::{self, Window},
+    shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{Error, Mode, Result, Tree};
 use tallow_tensor::{
@@ -11,19 +12,11 @@ use tallow_tensor::{
     DType, Tensor,
 };
 
-/// Options that decide the attention.
+/// The attention that options ask for.
 #[derive(Debug, Clone)]
 pub(super) struct Lsh {
-    pub causal: bool,
-    pub chunk_len: usize,
-    pub n_chunks_before: usize,
-    pub n_chunks_after: usize,
-    pub n_hashes: usize,
-    pub n_buckets: Option<Buckets>,
-    /// Room for buckets in the state, whatever the length.
-    pub max_length: Option<usize>,
-    pub attention_dropout: f64,
-    pub mode: Mode,
+    attention: EfficientAttentionOptions,
+    lsh: LSHOptions,
 }
 
 /// Queries, which are the keys, and values.
@@ -74,18 +67,30 @@ fn ints(values: Vec<i32>, shape: &[usize]) -> Result<Tensor> {
 pub(super) type Look<'a> = &'a dyn Fn(usize, &Tensor) -> Result<(Tensor, Tensor)>;
 
 impl Lsh {
+    pub(super) fn new(attention: &EfficientAttentionOptions, lsh: &LSHOptions) -> Self {
+        Self { attention: attention.clone(), lsh: lsh.clone() }
+    }
+    /// What the layer `kind` remembers in mode `'predict'`; `None` in other modes.
+    ///
+    /// # Errors
+    /// `InvalidOption` in mode `'predict'` for options that do not allow it.
+    pub(super) fn window(&self, kind: &str) -> Result<Option<Window>> {
+        let (a, l) = (&self.attention, &self.lsh);
+        let chunks = (Some(l.chunk_len), l.n_chunks_before.0);
+        memory::of_options(kind, a.mode, a.causal, chunks, (l.predict_mem_len, l.predict_drop_len))
+    }
     /// State of `rows` heads: `(buckets, keys)`, in mode `'predict'` `(buckets, end, keys)`.
     pub(super) fn init(&self, rows: usize, length: usize, window: Option<&Window>, key: Key) -> Result<Tree<Tensor>> {
         let keys = keys_tensor(&key.split(rows))?;
-        let zeros = |n: usize| ints(vec![0; rows * self.n_hashes * n], &[rows, self.n_hashes * n]);
+        let zeros = |n: usize| ints(vec![0; rows * self.lsh.n_hashes.0 * n], &[rows, self.lsh.n_hashes.0 * n]);
         Ok(match window {
-            None => Tree::tuple([zeros(self.max_length.unwrap_or(length))?, keys]),
+            None => Tree::tuple([zeros(self.lsh.max_length_for_buckets.map_or(length, |n| n.0))?, keys]),
             Some(w) => Tree::tuple([zeros(w.len)?, ints(vec![0; rows], &[rows])?, keys]),
         })
     }
     fn hash(&self, q: &Tensor, keys: &[Key], mask: Option<&Tensor>) -> Result<Tensor> {
         let length = q.shape()[q.rank() - 2];
-        let buckets = self.n_buckets.clone().unwrap_or_else(|| Buckets::for_length(length, self.chunk_len));
+        let buckets = self.lsh.n_buckets.clone().unwrap_or_else(|| Buckets::for_length(length, self.lsh.chunk_len.0));
         let seen = match mask {
             None => None,
             // One row of the mask for all heads of an example.
@@ -95,11 +100,11 @@ impl Lsh {
                 Some(all.cast(DType::U8)?.to_vec::<u8>()?)
             }
         };
-        hash_rounds(q, &buckets, self.n_hashes, keys, seen.as_deref())
+        hash_rounds(q, &buckets, self.lsh.n_hashes.0, keys, seen.as_deref())
     }
     fn attend(&self, x: Vectors<'_>, mask: Option<&Tensor>, buckets: &Tensor, key: Key) -> Result<Tensor> {
         let (Vectors::Apart(q, _) | Vectors::Joint(q, _)) = x;
-        let rate = if self.mode == Mode::Train { self.attention_dropout } else { 0.0 };
+        let rate = if self.attention.mode == Mode::Train { self.attention.attention_dropout.0 } else { 0.0 };
         let mut lead = q.shape()[..q.rank() - 2].to_vec();
         lead.push(buckets.shape()[1]);
         // Without a head axis, rows of the mask are repeated for the heads of their example.
@@ -109,10 +114,10 @@ impl Lsh {
             Some(m) => Some(m.repeat(q.shape()[0] / m.shape()[0].max(1), 0)?),
         };
         let options = ChunkedAttentionOptions {
-            chunk_len: self.chunk_len,
-            n_chunks_before: self.n_chunks_before,
-            n_chunks_after: self.n_chunks_after,
-            causal: self.causal,
+            chunk_len: self.lsh.chunk_len.0,
+            n_chunks_before: self.lsh.n_chunks_before.0,
+            n_chunks_after: self.lsh.n_chunks_after.0,
+            causal: self.attention.causal,
             exclude_self: true,
             mask,
             buckets: Some(buckets.reshape(&lead)?),
@@ -143,7 +148,7 @@ impl Lsh {
         }
         let buckets = self.hash(&q, &used, mask)?;
         let out = self.attend(x, mask, &buckets, key)?;
-        let room = self.n_hashes * self.max_length.map_or(0, |n| n.saturating_sub(length));
+        let room = self.lsh.n_hashes.0 * self.lsh.max_length_for_buckets.map_or(0, |n| n.0.saturating_sub(length));
         let kept = if room > 0 { buckets.pad(&[(0, 0), (0, room)], 0.0)? } else { buckets };
         Ok((out, Tree::tuple([kept, keys_tensor(&keys)?])))
     }
@@ -159,7 +164,7 @@ impl Lsh {
         let [buckets, _] = left.many()?;
         let (Vectors::Apart(q, _) | Vectors::Joint(q, _)) = x;
         let (rows, length) = (q.shape()[..q.rank() - 2].iter().product::<usize>(), q.shape()[q.rank() - 2]);
-        let n = self.n_hashes * length;
+        let n = self.lsh.n_hashes.0 * length;
         if buckets.rank() != 2 || buckets.shape()[0] != rows || buckets.shape()[1] < n {
             return Err(left.wrong("the state that the same call left: buckets of all positions"));
         }
@@ -178,7 +183,7 @@ impl Lsh {
         let [buckets, end, keys] = state.many()?;
         let (rows, length) = (q.shape()[..q.rank() - 2].iter().product(), q.shape()[q.rank() - 2]);
         let keys_now = keys_for(keys_of(keys)?, rows)?;
-        let padded = length.next_multiple_of(self.chunk_len);
+        let padded = length.next_multiple_of(self.lsh.chunk_len.0);
         let pad = |x: &Tensor| -> Result<Tensor> {
             let mut widths = vec![(0, 0); x.rank()];
             widths[x.rank() - 2].1 = padded - length;
@@ -191,12 +196,12 @@ impl Lsh {
         };
         let found = self.hash(&q, &keys_now[..rows], mask.as_ref())?;
         let out = self.attend(Vectors::Apart(&q, &v), mask.as_ref(), &found, Key::new(0))?.narrow(-2, 0, new)?;
-        let old = buckets.reshape(&[rows, self.n_hashes, window.len])?;
-        let found = found.reshape(&[rows, self.n_hashes, padded])?.narrow(2, 0, new)?;
+        let old = buckets.reshape(&[rows, self.lsh.n_hashes.0, window.len])?;
+        let found = found.reshape(&[rows, self.lsh.n_hashes.0, padded])?.narrow(2, 0, new)?;
         let kept = new.min(window.len);
         let found = found.narrow(2, new - kept, kept)?;
         let rest = old.narrow(2, kept, window.len - kept)?;
-        let all = Tensor::concat(&[found, rest], 2)?.reshape(&[rows, self.n_hashes * window.len])?;
+        let all = Tensor::concat(&[found, rest], 2)?.reshape(&[rows, self.lsh.n_hashes.0 * window.len])?;
         Ok((out, Tree::tuple([all, end.add_scalar(new as i64)?, keys.clone()])))
     }
     /// Attention of one new position, at `at`, of each row: `q [rows, d_qk]`. Returns `[rows, d_v]` and the new state.
@@ -214,23 +219,24 @@ impl Lsh {
         let (rows, n) = (q.shape()[0], window.len);
         let keys_now = keys_for(keys_of(keys)?, rows)?;
         let (mut all, ends) = (buckets.to_vec::<i32>()?, end.to_vec::<i32>()?);
-        if all.len() != rows * self.n_hashes * n || ends.len() != rows {
+        if all.len() != rows * self.lsh.n_hashes.0 * n || ends.len() != rows {
             return Err(state.wrong("the state of as many examples as the input has"));
         }
         // Trax hashes two copies of the vector, which decides the number of buckets where it is not given.
         let pair = Tensor::stack(&[q.clone(), q.clone()], 1)?;
         let row_seen: Option<Vec<u8>> = seen.map(|s| (0..rows).flat_map(|row| [s[row * n + at]; 2]).collect());
-        let two = self.n_buckets.clone().unwrap_or_else(|| Buckets::for_length(2, self.chunk_len));
-        let found = hash_rounds(&pair, &two, self.n_hashes, &keys_now[..rows], row_seen.as_deref())?.to_vec::<i32>()?;
-        let attended = self.n_hashes * self.chunk_len * (1 + self.n_chunks_before);
+        let two = self.lsh.n_buckets.clone().unwrap_or_else(|| Buckets::for_length(2, self.lsh.chunk_len.0));
+        let found =
+            hash_rounds(&pair, &two, self.lsh.n_hashes.0, &keys_now[..rows], row_seen.as_deref())?.to_vec::<i32>()?;
+        let attended = self.lsh.n_hashes.0 * self.lsh.chunk_len.0 * (1 + self.lsh.n_chunks_before.0);
         let mut outs = Vec::with_capacity(rows);
         for row in 0..rows {
-            let mine = &mut all[row * self.n_hashes * n..(row + 1) * self.n_hashes * n];
+            let mine = &mut all[row * self.lsh.n_hashes.0 * n..(row + 1) * self.lsh.n_hashes.0 * n];
             let shift = (ends[row] as usize).saturating_sub(at).min(window.drop);
             for (round, line) in mine.chunks_exact_mut(n).enumerate() {
                 line.copy_within(shift.., 0);
                 line[n - shift..].fill(0);
-                line[at] = found[(row * self.n_hashes + round) * 2];
+                line[at] = found[(row * self.lsh.n_hashes.0 + round) * 2];
             }
             let shares = |place: usize| mine.chunks_exact(n).any(|line| line[place] == line[at]);
             // What shares no bucket comes by age. The first empty place takes part in the choice, as in Trax, and then is not seen.

@@ -1,14 +1,13 @@
 //! LSH self-attention with projections.
 use super::{
     functions::apply_broadcasted_dropout,
-    hashing::Buckets,
     heads::{check_mask, check_parallel, join, output, project, sizes, Heads},
     lsh::{seen_rows, Lsh, Vectors},
     memory::{self, Window},
+    shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
-    leaf, options, options::OptionType, Arity, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result,
-    TensorSpec, Tree,
+    leaf, options, options::OptionType, Arity, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
 };
 use serde_json::Value;
 use tallow_tensor::{random::Key, DType, Tensor};
@@ -41,52 +40,17 @@ options! {
     /// `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
     /// Kept for backward: inputs, projections, buckets, the result and two numbers a position and head: `2·dV + dQk + 2` floats and
     /// `nHashes` integers a position and head. Nothing grows with `nHashes · length · d`.
-    /// Mode: dropout only in `'train'`; `'predict'` continues a sequence: a new position sees those of its bucket and the latest others.
+    /// Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples, rounds and chunks; `'predict'` continues a
+    /// sequence: a new position sees those of its bucket and the latest others.
     /// Errors: `InvalidOption` for mode `'predict'` without `causal`; `InvalidArgument` for a long piece in the middle of a sequence.
     /// Source: Kitaev et al. 2020, arXiv:2001.04451.
-    pub struct LSHSelfAttentionOptions for "LSHSelfAttention" () {
+    pub struct LSHSelfAttentionOptions for "LSHSelfAttention" () with (attention: EfficientAttentionOptions, lsh: LSHOptions) {
         /// Number of heads.
         n_heads "nHeads": Dim = Dim(2),
-        /// Size of a query, which is the key too.
-        d_qk "dQk": Dim = Dim(64),
-        /// Size of a value.
-        d_v "dV": Dim = Dim(64),
         /// Not read: queries are always the keys.
         share_qk "shareQk": Unused = Unused,
-        /// Whether positions see earlier ones only.
-        causal "causal": bool = false,
-        /// Whether there is a second input that tells valid positions from padding.
-        masked "masked": bool = false,
-        /// Positions per chunk.
-        chunk_len "chunkLen": Dim = Dim(128),
-        /// Chunks seen before a position's own.
-        n_chunks_before "nChunksBefore": Count = Count(1),
-        /// Chunks seen after a position's own.
-        n_chunks_after "nChunksAfter": Count = Count(0),
-        /// Rounds of hashing.
-        n_hashes "nHashes": Dim = Dim(1),
-        /// Number of buckets, or numbers whose product it is; even. By default two for each chunk.
-        n_buckets "nBuckets": Option<Buckets> = None,
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
-        /// Positions that predict mode remembers; null: what chunks can see.
-        predict_mem_len "predictMemLen": Option<Dim> = Some(Dim(2048)),
-        /// Positions forgotten when the memory is full; null: a chunk.
-        predict_drop_len "predictDropLen": Option<Dim> = Some(Dim(256)),
-        /// Probability of dropping an attention strength; one draw serves all heads, examples, rounds and chunks.
-        attention_dropout "attentionDropout": Rate = Rate(0.0),
-        /// Probability of dropping a feature of the output, the same at all positions.
-        output_dropout "outputDropout": Rate = Rate(0.0),
-        /// Length that the buckets in the state have room for, whatever the input's.
-        max_length_for_buckets "maxLengthForBuckets": Option<Dim> = None,
         /// Whether queries and values get a bias.
         bias "bias": bool = false,
-        /// How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
-        n_parallel_heads "nParallelHeads": Option<Dim> = Some(Dim(1)),
-        /// Changes nothing: there is no compilation that a loop could shorten.
-        use_python_loop "usePythonLoop": bool = false,
-        /// Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same.
-        use_reference_code "useReferenceCode": bool = false,
     }
 }
 
@@ -104,7 +68,7 @@ struct LSHSelfAttention {
 /// # Errors
 /// `InvalidOption` for options that contradict each other.
 pub(super) fn lsh_self_attention(o: LSHSelfAttentionOptions) -> Result<LayerRef> {
-    check_parallel("LSHSelfAttention", o.n_heads.0, o.n_parallel_heads)?;
+    check_parallel("LSHSelfAttention", o.n_heads.0, o.lsh.n_parallel_heads)?;
     let layer = LSHSelfAttention::new(o);
     layer.window.clone()?;
     Ok(leaf(layer))
@@ -112,21 +76,10 @@ pub(super) fn lsh_self_attention(o: LSHSelfAttentionOptions) -> Result<LayerRef>
 
 impl LSHSelfAttention {
     fn new(o: LSHSelfAttentionOptions) -> Self {
-        let chunks = (Some(o.chunk_len), o.n_chunks_before.0);
-        let sizes = (o.predict_mem_len, o.predict_drop_len);
-        let window = memory::of_options("LSHSelfAttention", o.mode, o.causal, chunks, sizes);
-        let heads = Heads { n_heads: o.n_heads.0, d_qk: o.d_qk.0, d_v: o.d_v.0, share_qk: true, bias: o.bias };
-        let lsh = Lsh {
-            causal: o.causal,
-            chunk_len: o.chunk_len.0,
-            n_chunks_before: o.n_chunks_before.0,
-            n_chunks_after: o.n_chunks_after.0,
-            n_hashes: o.n_hashes.0,
-            n_buckets: o.n_buckets.clone(),
-            max_length: o.max_length_for_buckets.map(|d| d.0),
-            attention_dropout: o.attention_dropout.0,
-            mode: o.mode,
-        };
+        let (d_qk, d_v) = (o.attention.d_qk.0, o.attention.d_v.0);
+        let heads = Heads { n_heads: o.n_heads.0, d_qk, d_v, share_qk: true, bias: o.bias };
+        let lsh = Lsh::new(&o.attention, &o.lsh);
+        let window = lsh.window("LSHSelfAttention");
         Self { o, heads, lsh, window }
     }
     fn predict(&self, call: &Call, window: &Window) -> Result<(Tensor, Tree<Tensor>)> {
@@ -187,7 +140,8 @@ impl LSHSelfAttention {
                 (join(&o, w.o)?, state)
             }
         };
-        let rate = if self.o.mode == Mode::Train { self.o.output_dropout.0 } else { 0.0 };
+        let own = &self.o.attention;
+        let rate = if own.mode == Mode::Train { own.output_dropout.0 } else { 0.0 };
         let y = apply_broadcasted_dropout(&y, rate, Some(output_key))?;
         Ok(Output { ys: vec![y.cast(dtype)?], state: Some(state) })
     }
@@ -198,7 +152,7 @@ impl Leaf for LSHSelfAttention {
         "LSHSelfAttention".into()
     }
     fn arity(&self) -> Arity {
-        Arity::new(if self.o.masked { 2 } else { 1 }, 1)
+        Arity::new(if self.o.attention.masked { 2 } else { 1 }, 1)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let [batch, length, _] = sizes(&inputs[0])?;
@@ -225,9 +179,11 @@ impl Leaf for LSHSelfAttention {
         self.run(call, Some(left))
     }
     fn fused_backward(&self) -> bool {
-        !self.o.use_reference_code
+        !self.o.lsh.use_reference_code
     }
     fn with_mode(&self, mode: Mode) -> Self {
-        Self::new(LSHSelfAttentionOptions { mode, ..self.o.clone() })
+        let mut o = self.o.clone();
+        o.attention.mode = mode;
+        Self::new(o)
     }
 }

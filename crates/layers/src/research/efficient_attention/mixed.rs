@@ -1,10 +1,13 @@
 //! LSH attention for long sequences, exact attention for short ones.
-use super::hashing::Buckets;
-use crate::{
-    base::pure_layer, combinators::serial, options, options::OptionType, registry::construct, Arity, Base, Count, Cx,
-    Dim, Error, InitCx, Layer, LayerRef, Loader, Mode, Rate, Rebuild, Result, TensorSpec, Tree, View,
+use super::{
+    mode_json,
+    shared::{EfficientAttentionOptions, LSHOptions},
 };
-use serde_json::{json, Map, Value};
+use crate::{
+    base::pure_layer, combinators::serial, options, options::Given, registry::construct, Arity, Base, Count, Cx, Dim,
+    Error, InitCx, Layer, LayerRef, Loader, Rate, Rebuild, Result, TensorSpec, Tree, View,
+};
+use serde_json::json;
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
 
@@ -12,92 +15,21 @@ options! {
     /// LSH attention for sequences longer than `stdLength`, exact attention for others; for vectors already split into heads: `(qk, v) -> o`.
     ///
     /// Long sequences go through `PureLSHSelfAttention`, others through `DotProductCausalAttention` (or, if not `causal`, `DotProductAttention`) with
-    /// `qk` as queries and keys. Without `stdLength` it is always the former. The options of `PureLSHSelfAttention` are handed on.
+    /// `qk` as queries and keys. Without `stdLength` it is always the former. What is given of the options of `PureLSHSelfAttention` is handed on;
+    /// it does not read `dQk`, `dV`, `outputDropout` and `useReferenceCode`.
     /// Shapes: `(batch·nHeads, length, d_qk), (batch·nHeads, length, d_v)`, unless `causal` also `(batch, length)`, true for valid positions
     /// `-> (batch·nHeads, length, d_v)`. No weights. State: the pair of the two layers' states.
     /// Mode: dropout of attention strengths only in `'train'`; `'predict'` as the two layers.
     /// Errors: `InvalidOption` unless there is a mask exactly if it is not `causal`.
     /// Source: Kitaev et al. 2020, arXiv:2001.04451.
-    pub struct MixedLSHSelfAttentionOptions for "MixedLSHSelfAttention" () {
+    pub struct MixedLSHSelfAttentionOptions for "MixedLSHSelfAttention" () with (attention: EfficientAttentionOptions, lsh: Given<LSHOptions>) {
         /// Number of heads that share the leading axis with the batch.
         n_heads "nHeads": Dim = Dim(1),
-        /// Size of a query; not read, the input decides.
-        d_qk "dQk": Dim = Dim(64),
-        /// Size of a value; not read, the input decides.
-        d_v "dV": Dim = Dim(64),
-        /// Whether positions see earlier ones only.
-        causal "causal": bool = false,
-        /// Whether there is a third input that tells valid positions from padding.
-        masked "masked": bool = false,
         /// Longest sequence that attention is exact for; null: none.
         std_length "stdLength": Option<Count> = None,
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
-        /// Not read, as in Trax.
-        output_dropout "outputDropout": Rate = Rate(0.0),
-        /// Probability of dropping an attention strength.
-        attention_dropout "attentionDropout": Rate = Rate(0.0),
         /// Whether to have no dropout, whatever the rates.
         force_no_dropout "forceNoDropout": bool = false,
-        /// Positions per chunk; null: that of `PureLSHSelfAttention`, as for all that follow.
-        chunk_len "chunkLen": Option<Dim> = None,
-        /// Chunks seen before a position's own.
-        n_chunks_before "nChunksBefore": Option<Count> = None,
-        /// Chunks seen after a position's own.
-        n_chunks_after "nChunksAfter": Option<Count> = None,
-        /// Rounds of hashing.
-        n_hashes "nHashes": Option<Dim> = None,
-        /// Number of buckets, or numbers whose product it is; even.
-        n_buckets "nBuckets": Option<Buckets> = None,
-        /// Positions that predict mode remembers.
-        predict_mem_len "predictMemLen": Option<Dim> = None,
-        /// Positions forgotten when the memory is full.
-        predict_drop_len "predictDropLen": Option<Dim> = None,
-        /// Length that the buckets in the state have room for.
-        max_length_for_buckets "maxLengthForBuckets": Option<Dim> = None,
-        /// How many heads Trax computes at a time.
-        n_parallel_heads "nParallelHeads": Option<Dim> = None,
-        /// Changes nothing.
-        use_python_loop "usePythonLoop": bool = false,
-        /// Changes nothing.
-        use_reference_code "useReferenceCode": bool = false,
     }
-}
-
-/// The options of [`PureLSHSelfAttention`](super::PureLSHSelfAttentionOptions) that other layers hand on, where given.
-pub(super) struct HandedOn<'a> {
-    pub chunk_len: Option<Dim>,
-    pub n_chunks_before: Option<Count>,
-    pub n_chunks_after: Option<Count>,
-    pub n_hashes: Option<Dim>,
-    pub n_buckets: &'a Option<Buckets>,
-    pub predict_mem_len: Option<Dim>,
-    pub predict_drop_len: Option<Dim>,
-    pub max_length_for_buckets: Option<Dim>,
-    pub n_parallel_heads: Option<Dim>,
-}
-
-impl HandedOn<'_> {
-    pub(super) fn pairs(&self) -> Vec<(&'static str, Value)> {
-        let dims = [
-            ("chunkLen", self.chunk_len.map(|d| d.0)),
-            ("nChunksBefore", self.n_chunks_before.map(|d| d.0)),
-            ("nChunksAfter", self.n_chunks_after.map(|d| d.0)),
-            ("nHashes", self.n_hashes.map(|d| d.0)),
-            ("predictMemLen", self.predict_mem_len.map(|d| d.0)),
-            ("predictDropLen", self.predict_drop_len.map(|d| d.0)),
-            ("maxLengthForBuckets", self.max_length_for_buckets.map(|d| d.0)),
-            ("nParallelHeads", self.n_parallel_heads.map(|d| d.0)),
-        ];
-        let mut out: Vec<_> = dims.into_iter().filter_map(|(name, d)| Some((name, json!(d?)))).collect();
-        out.extend(self.n_buckets.as_ref().map(|b| ("nBuckets", json!(b.0))));
-        out
-    }
-}
-
-/// A mode as options have it.
-pub(super) fn mode_json(mode: Mode) -> Value {
-    json!(mode.show().trim_matches('\''))
 }
 
 /// See [`MixedLSHSelfAttentionOptions`].
@@ -105,37 +37,21 @@ pub(super) fn mode_json(mode: Mode) -> Value {
 /// # Errors
 /// `InvalidOption` for options that contradict each other.
 pub(super) fn mixed_lsh_self_attention(o: MixedLSHSelfAttentionOptions) -> Result<LayerRef> {
-    if o.causal == o.masked {
+    let mut own = o.attention;
+    if own.causal == own.masked {
         return Err(Error::option(
             "MixedLSHSelfAttention: exact attention takes a mask unless it is causal, so exactly one of `causal` and `masked` must be true",
         ));
     }
-    let dropout = if o.force_no_dropout { 0.0 } else { o.attention_dropout.0 };
-    let mut lsh: Map<String, Value> = HandedOn {
-        chunk_len: o.chunk_len,
-        n_chunks_before: o.n_chunks_before,
-        n_chunks_after: o.n_chunks_after,
-        n_hashes: o.n_hashes,
-        n_buckets: &o.n_buckets,
-        predict_mem_len: o.predict_mem_len,
-        predict_drop_len: o.predict_drop_len,
-        max_length_for_buckets: o.max_length_for_buckets,
-        n_parallel_heads: o.n_parallel_heads,
+    if o.force_no_dropout {
+        own.attention_dropout = Rate(0.0);
     }
-    .pairs()
-    .into_iter()
-    .map(|(k, v)| (k.to_string(), v))
-    .collect();
-    lsh.extend([
-        ("nHeads".into(), json!(o.n_heads.0)),
-        ("causal".into(), json!(o.causal)),
-        ("masked".into(), json!(o.masked)),
-        ("mode".into(), mode_json(o.mode)),
-        ("attentionDropout".into(), json!(dropout)),
-    ]);
-    let lsh = construct("PureLSHSelfAttention", &Value::Object(lsh))?;
-    let exact = json!({"dropout": dropout, "mode": mode_json(o.mode)});
-    let exact = if o.causal {
+    let mut lsh = o.lsh.pairs;
+    lsh.push(("nHeads", json!(o.n_heads.0)));
+    lsh.extend(own.pairs());
+    let lsh = construct("PureLSHSelfAttention", &lsh.into_iter().collect())?;
+    let exact = json!({"dropout": own.attention_dropout.0, "mode": mode_json(own.mode)});
+    let exact = if own.causal {
         let twice = pure_layer(
             "dup_shared_qk",
             2,

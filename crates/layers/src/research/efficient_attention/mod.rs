@@ -15,6 +15,7 @@ mod memory;
 mod mixed;
 mod pure_lsh;
 mod self_attention;
+mod shared;
 mod wrapper;
 
 pub use attend::{attend, length_normalized, look_adjacent, mask_self_attention, Attend, MaskFn, SelfMask};
@@ -27,9 +28,16 @@ pub use lsh_self_attention::{LSHSelfAttentionOptions, Unused};
 pub use mixed::MixedLSHSelfAttentionOptions;
 pub use pure_lsh::PureLSHSelfAttentionOptions;
 pub use self_attention::SelfAttentionOptions;
+pub use shared::{EfficientAttentionOptions, LSHOptions};
 pub use wrapper::{PureLSHSelfAttentionWrapperOptions, WeightsFormat};
 
-use crate::{entry, registry::Entry, LayerRef};
+use crate::{entry, options::OptionType, registry::Entry, LayerRef, Mode};
+use serde_json::{json, Value};
+
+/// A mode as options have it.
+fn mode_json(mode: Mode) -> Value {
+    json!(mode.show().trim_matches('\''))
+}
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[

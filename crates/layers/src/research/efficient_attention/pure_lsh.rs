@@ -1,71 +1,34 @@
 //! LSH self-attention without projections.
 use super::{
-    hashing::Buckets,
     heads::check_parallel,
     lsh::{seen_rows, Lsh, Vectors},
     lsh_self_attention::Unused,
     memory::{self, Window},
+    shared::{EfficientAttentionOptions, LSHOptions},
 };
-use crate::{
-    leaf, options, Arity, Call, Count, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec, Tree,
-};
+use crate::{leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
 use tallow_tensor::{random::Key, DType, Tensor};
 
 options! {
     /// Self-attention in which a position sees those that hash alike, for vectors already split into heads: `(qk, v) -> o`.
     ///
-    /// As `LSHSelfAttention` without its projections: `qk` are queries and, divided by their root mean square, keys.
+    /// As `LSHSelfAttention` without its projections: `qk` are queries and, divided by their root mean square, keys. The inputs decide sizes, and
+    /// the output belongs to a projection that follows: `dQk`, `dV`, `outputDropout` and `useReferenceCode` are not read.
     /// Shapes: `(batch·nHeads, length, d_qk), (batch·nHeads, length, d_v)`, with `masked` also `(batch, length)`, true for valid positions
     /// `-> (batch·nHeads, length, d_v)`. No weights.
     /// State: `(buckets, keys)` of each head, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
     /// `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
     /// Kept for backward: inputs, buckets, the result and two numbers a position and head.
-    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` continues a sequence as `LSHSelfAttention` does.
+    /// Mode: dropout of attention strengths only in `'train'`, and `'predict'` continues a sequence, as in `LSHSelfAttention`.
     /// Errors: `InvalidOption` for mode `'predict'` without `causal`; `ShapeMismatch` when the leading axis is no multiple of `nHeads`.
     /// Source: Kitaev et al. 2020, arXiv:2001.04451.
-    pub struct PureLSHSelfAttentionOptions for "PureLSHSelfAttention" () {
+    pub struct PureLSHSelfAttentionOptions for "PureLSHSelfAttention" () with (attention: EfficientAttentionOptions, lsh: LSHOptions) {
         /// Number of heads that share the leading axis with the batch.
         n_heads "nHeads": Dim = Dim(2),
-        /// Size of a query; not read, the input decides.
-        d_qk "dQk": Dim = Dim(64),
-        /// Size of a value; not read, the input decides.
-        d_v "dV": Dim = Dim(64),
         /// Not read: queries are always the keys.
         share_qk "shareQk": Unused = Unused,
-        /// Whether positions see earlier ones only.
-        causal "causal": bool = false,
-        /// Whether there is a third input that tells valid positions from padding.
-        masked "masked": bool = false,
-        /// Positions per chunk.
-        chunk_len "chunkLen": Dim = Dim(128),
-        /// Chunks seen before a position's own.
-        n_chunks_before "nChunksBefore": Count = Count(1),
-        /// Chunks seen after a position's own.
-        n_chunks_after "nChunksAfter": Count = Count(0),
-        /// Rounds of hashing.
-        n_hashes "nHashes": Dim = Dim(1),
-        /// Number of buckets, or numbers whose product it is; even. By default two for each chunk.
-        n_buckets "nBuckets": Option<Buckets> = None,
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
-        /// Positions that predict mode remembers; null: what chunks can see.
-        predict_mem_len "predictMemLen": Option<Dim> = Some(Dim(2048)),
-        /// Positions forgotten when the memory is full; null: a chunk.
-        predict_drop_len "predictDropLen": Option<Dim> = Some(Dim(256)),
-        /// Probability of dropping an attention strength; one draw serves all heads, examples, rounds and chunks.
-        attention_dropout "attentionDropout": Rate = Rate(0.0),
-        /// Not read, as in Trax: the output belongs to a projection that follows.
-        output_dropout "outputDropout": Rate = Rate(0.0),
-        /// Length that the buckets in the state have room for, whatever the input's.
-        max_length_for_buckets "maxLengthForBuckets": Option<Dim> = None,
         /// Not read: there are no projections.
         bias "bias": bool = false,
-        /// How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
-        n_parallel_heads "nParallelHeads": Option<Dim> = Some(Dim(1)),
-        /// Changes nothing: there is no compilation that a loop could shorten.
-        use_python_loop "usePythonLoop": bool = false,
-        /// Changes nothing: the numbers would be the same.
-        use_reference_code "useReferenceCode": bool = false,
     }
 }
 
@@ -82,7 +45,7 @@ struct PureLSHSelfAttention {
 /// # Errors
 /// `InvalidOption` for options that contradict each other.
 pub(super) fn pure_lsh_self_attention(o: PureLSHSelfAttentionOptions) -> Result<LayerRef> {
-    check_parallel("PureLSHSelfAttention", o.n_heads.0, o.n_parallel_heads)?;
+    check_parallel("PureLSHSelfAttention", o.n_heads.0, o.lsh.n_parallel_heads)?;
     let layer = PureLSHSelfAttention::new(o);
     layer.window.clone()?;
     Ok(leaf(layer))
@@ -90,20 +53,8 @@ pub(super) fn pure_lsh_self_attention(o: PureLSHSelfAttentionOptions) -> Result<
 
 impl PureLSHSelfAttention {
     fn new(o: PureLSHSelfAttentionOptions) -> Self {
-        let chunks = (Some(o.chunk_len), o.n_chunks_before.0);
-        let sizes = (o.predict_mem_len, o.predict_drop_len);
-        let window = memory::of_options("PureLSHSelfAttention", o.mode, o.causal, chunks, sizes);
-        let lsh = Lsh {
-            causal: o.causal,
-            chunk_len: o.chunk_len.0,
-            n_chunks_before: o.n_chunks_before.0,
-            n_chunks_after: o.n_chunks_after.0,
-            n_hashes: o.n_hashes.0,
-            n_buckets: o.n_buckets.clone(),
-            max_length: o.max_length_for_buckets.map(|d| d.0),
-            attention_dropout: o.attention_dropout.0,
-            mode: o.mode,
-        };
+        let lsh = Lsh::new(&o.attention, &o.lsh);
+        let window = lsh.window("PureLSHSelfAttention");
         Self { o, lsh, window }
     }
     fn predict(&self, call: &Call, window: &Window) -> Result<(Tensor, Tree<Tensor>)> {
@@ -155,7 +106,7 @@ impl Leaf for PureLSHSelfAttention {
         "PureLSHSelfAttention".into()
     }
     fn arity(&self) -> Arity {
-        Arity::new(if self.o.masked { 3 } else { 2 }, 1)
+        Arity::new(if self.o.attention.masked { 3 } else { 2 }, 1)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let (qk, v, heads) = (&inputs[0], &inputs[1], self.o.n_heads.0);
@@ -190,6 +141,8 @@ impl Leaf for PureLSHSelfAttention {
         true
     }
     fn with_mode(&self, mode: Mode) -> Self {
-        Self::new(PureLSHSelfAttentionOptions { mode, ..self.o.clone() })
+        let mut o = self.o.clone();
+        o.attention.mode = mode;
+        Self::new(o)
     }
 }

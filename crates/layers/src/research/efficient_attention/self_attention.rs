@@ -4,10 +4,9 @@ use super::{
     functions::apply_broadcasted_dropout,
     heads::{check_mask, check_parallel, join, output, project, sizes, HeadWeights, Heads},
     memory::{self, Window},
+    shared::EfficientAttentionOptions,
 };
-use crate::{
-    leaf, options, Arity, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec, Tree,
-};
+use crate::{leaf, options, Arity, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
 use tallow_tensor::{
     ops::{chunked_attention, penalized_attention, ChunkedAttentionOptions, PenalizedAttentionOptions},
     random::Key,
@@ -24,22 +23,15 @@ options! {
     /// Weights: the tuple `(w_q, w_k, w_v, w_o)` of `(nHeads, d_model, dQk), .., (nHeads, d_model, dV), (nHeads, dV, d_model)`, without `w_k`
     /// if `shareQk`, with `bias` also `(b_q, b_k, b_v)`. State: `()`; in mode `'predict'` `(end, (inputs), ())`, the last `predictMemLen` positions.
     /// Kept for backward: inputs, projections, the result and two numbers a position and head.
-    /// Mode: dropout only in `'train'`; `'predict'` continues a sequence, by pieces of at most `predictDropLen` positions after the first call.
+    /// Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples and chunks; `'predict'` continues a sequence, by
+    /// pieces of at most `predictDropLen` positions after the first call.
     /// Errors: `InvalidOption` for mode `'predict'` without `causal` or sizes; `InvalidArgument` for a long piece in the middle of a sequence.
     /// Source: Kitaev et al. 2020, arXiv:2001.04451; tiles: Dao et al. 2022, arXiv:2205.14135.
-    pub struct SelfAttentionOptions for "SelfAttention" () {
+    pub struct SelfAttentionOptions for "SelfAttention" () with (attention: EfficientAttentionOptions) {
         /// Number of heads.
         n_heads "nHeads": Dim = Dim(2),
-        /// Size of a query and a key.
-        d_qk "dQk": Dim = Dim(64),
-        /// Size of a value.
-        d_v "dV": Dim = Dim(64),
         /// Whether queries are the keys too.
         share_qk "shareQk": bool = false,
-        /// Whether positions see earlier ones only.
-        causal "causal": bool = false,
-        /// Whether there is a second input that tells valid positions from padding.
-        masked "masked": bool = false,
         /// Positions per chunk; null: all see all.
         chunk_len "chunkLen": Option<Dim> = None,
         /// Chunks seen before a position's own.
@@ -48,16 +40,10 @@ options! {
         n_chunks_after "nChunksAfter": Count = Count(0),
         /// Whether queries, keys and values get a bias.
         bias "bias": bool = false,
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
         /// Positions that predict mode remembers; by default what chunks can see.
         predict_mem_len "predictMemLen": Option<Dim> = None,
         /// Positions forgotten when the memory is full; by default a chunk.
         predict_drop_len "predictDropLen": Option<Dim> = None,
-        /// Probability of dropping an attention strength; one draw serves all heads, examples and chunks.
-        attention_dropout "attentionDropout": Rate = Rate(0.0),
-        /// Probability of dropping a feature of the output, the same at all positions.
-        output_dropout "outputDropout": Rate = Rate(0.0),
         /// How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
         n_parallel_heads "nParallelHeads": Option<Dim> = None,
         /// Changes nothing: there is no compilation that a loop could shorten.
@@ -93,8 +79,9 @@ impl SelfAttention {
     fn new(o: SelfAttentionOptions) -> Self {
         let chunks = (o.chunk_len, o.n_chunks_before.0);
         let sizes = (o.predict_mem_len, o.predict_drop_len);
-        let window = memory::of_options("SelfAttention", o.mode, o.causal, chunks, sizes);
-        let heads = Heads { n_heads: o.n_heads.0, d_qk: o.d_qk.0, d_v: o.d_v.0, share_qk: o.share_qk, bias: o.bias };
+        let a = &o.attention;
+        let window = memory::of_options("SelfAttention", a.mode, a.causal, chunks, sizes);
+        let heads = Heads { n_heads: o.n_heads.0, d_qk: a.d_qk.0, d_v: a.d_v.0, share_qk: o.share_qk, bias: o.bias };
         Self { o, heads, window }
     }
     fn project(&self, x: &Tensor, w: &HeadWeights<'_>) -> Result<(Tensor, Option<Tensor>, Tensor)> {
@@ -103,12 +90,12 @@ impl SelfAttention {
     }
     /// Attention of whole sequences.
     fn whole(&self, x: &Tensor, mask: Option<&Tensor>, w: &HeadWeights<'_>, key: Key) -> Result<Tensor> {
-        let o = &self.o;
+        let (o, own) = (&self.o, &self.o.attention);
         let (q, k, v) = self.project(x, w)?;
-        let rate = if o.mode == Mode::Train { o.attention_dropout.0 } else { 0.0 };
+        let rate = if own.mode == Mode::Train { own.attention_dropout.0 } else { 0.0 };
         let dropout = (rate > 0.0).then_some((rate, key));
         // A first piece in predict mode that fits one chunk is not chunked, as in Trax.
-        let chunk_len = o.chunk_len.filter(|c| o.mode != Mode::Predict || x.shape()[1] > c.0);
+        let chunk_len = o.chunk_len.filter(|c| own.mode != Mode::Predict || x.shape()[1] > c.0);
         let Some(Dim(chunk_len)) = chunk_len else {
             let k = match k {
                 Some(k) => k,
@@ -119,8 +106,8 @@ impl SelfAttention {
                 Some(m) => Some(m.logical_not()?.cast(DType::F32)?.mul_scalar(1e9)?.expand_dims(1)?),
             };
             let options = PenalizedAttentionOptions {
-                scale: (o.d_qk.0 as f64).powf(-0.5),
-                causal: o.causal,
+                scale: (own.d_qk.0 as f64).powf(-0.5),
+                causal: own.causal,
                 exclude_self: o.share_qk,
                 key_penalties,
                 dropout,
@@ -131,7 +118,7 @@ impl SelfAttention {
             chunk_len,
             n_chunks_before: o.n_chunks_before.0,
             n_chunks_after: o.n_chunks_after.0,
-            causal: o.causal,
+            causal: own.causal,
             exclude_self: o.share_qk,
             mask: mask.map(|m| m.expand_dims(1)).transpose()?,
             buckets: None,
@@ -158,7 +145,7 @@ impl SelfAttention {
                 Tensor::where_(&mask, &all, &all.neg()?)?
             }
         };
-        let how = SelfMask { causal: true, exclude_self: self.o.share_qk, masked: self.o.masked };
+        let how = SelfMask { causal: true, exclude_self: self.o.share_qk, masked: self.o.attention.masked };
         attend_from([&q, &k, &v], (&positions, &info), how)
     }
 }
@@ -168,7 +155,7 @@ impl Leaf for SelfAttention {
         "SelfAttention".into()
     }
     fn arity(&self) -> Arity {
-        Arity::new(if self.o.masked { 2 } else { 1 }, 1)
+        Arity::new(if self.o.attention.masked { 2 } else { 1 }, 1)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let [batch, length, _] = sizes(&inputs[0])?;
@@ -207,7 +194,8 @@ impl Leaf for SelfAttention {
             }
         };
         let y = join(&o, w.o)?;
-        let rate = if self.o.mode == Mode::Train { self.o.output_dropout.0 } else { 0.0 };
+        let own = &self.o.attention;
+        let rate = if own.mode == Mode::Train { own.output_dropout.0 } else { 0.0 };
         let y = apply_broadcasted_dropout(&y, rate, Some(output_key))?;
         Ok(Output { ys: vec![y.cast(dtype)?], state })
     }
@@ -215,6 +203,8 @@ impl Leaf for SelfAttention {
         !self.o.use_reference_code
     }
     fn with_mode(&self, mode: Mode) -> Self {
-        Self::new(SelfAttentionOptions { mode, ..self.o.clone() })
+        let mut o = self.o.clone();
+        o.attention.mode = mode;
+        Self::new(o)
     }
 }

@@ -1,16 +1,17 @@
 //! LSH attention without weights between projections of several kinds.
 use super::{
-    hashing::Buckets,
-    mixed::{mode_json, HandedOn},
+    mode_json,
+    shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
     base::pure_layer,
     choice,
     combinators::{branch, parallel, select, serial, serial_named},
     options,
+    options::Given,
     registry::construct,
     research::rotary_positional_embedding::rotate_layer,
-    Count, Dim, Error, Factory, LayerNest, LayerRef, Mode, Rate, Result,
+    Count, Dim, Error, Factory, LayerNest, LayerRef, Mode, Result,
 };
 use serde_json::json;
 
@@ -31,33 +32,21 @@ options! {
     ///
     /// Projections to vectors for queries, keys and values (with `numWeights: 3`; queries and keys are averaged) or for queries that are keys, and values
     /// (with 2); the attention; merged heads; with `weightsFormat: 'model'` a `Dense` after it. `'model'` projects by `Dense` layers, `'sparse'` by `FactoredDense` and
-    /// `LocallyConvDense`; `'heads'` is not there in Trax either. The options of the attention that are not the wrapper's own are handed on.
+    /// `LocallyConvDense`; `'heads'` is not there in Trax either. What is given of `LSHOptions`, `stdLength` and
+    /// `forceNoDropout` is handed on; what is not is left to the attention.
     /// Shapes: `(batch, length, nHeads·dQk)`, with `masked` also `(batch, length)`, true for valid positions, kept.
     /// Weights and state: one element for each layer it is made of: projections, attention, `MergeHeads`, and `Dense`.
     /// Mode: as the layers it is made of.
     /// Errors: `InvalidOption` for `numWeights` other than 2 and 3, or `'heads'`.
     /// Source: Kitaev et al. 2020, arXiv:2001.04451; sparse projections: Jaszczur et al. 2021, arXiv:2111.12763.
-    pub struct PureLSHSelfAttentionWrapperOptions for "PureLSHSelfAttentionWrapper" () {
+    pub struct PureLSHSelfAttentionWrapperOptions for "PureLSHSelfAttentionWrapper" ()
+        with (attention: EfficientAttentionOptions, lsh: Given<LSHOptions>) {
         /// Number of heads.
         n_heads "nHeads": Dim = Dim(1),
-        /// Size of a query and a key.
-        d_qk "dQk": Dim = Dim(64),
-        /// Size of a value, handed to the attention.
-        d_v "dV": Dim = Dim(64),
-        /// Whether positions see earlier ones only.
-        causal "causal": bool = false,
-        /// Whether there is a second input that tells valid positions from padding.
-        masked "masked": bool = false,
-        /// Handed to the attention.
-        output_dropout "outputDropout": Rate = Rate(0.0),
-        /// Probability of dropping an attention strength.
-        attention_dropout "attentionDropout": Rate = Rate(0.0),
         /// Factory of the attention; by default `PureLSHSelfAttention`.
         pure_lsh_implementation "pureLshImplementation": Option<Factory> = None,
         /// Whether dense projections have a bias.
         bias "bias": bool = true,
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
         /// Number of projections: 3 for queries, keys and values, 2 if queries are the keys.
         num_weights "numWeights": Dim = Dim(3),
         /// Modules of sparse projections.
@@ -66,28 +55,6 @@ options! {
         weights_format "weightsFormat": WeightsFormat = WeightsFormat::Model,
         /// Whether queries and keys are turned by their positions (`Rotate`); `'model'` only.
         rotary_position_emb "rotaryPositionEmb": bool = false,
-        /// Positions per chunk; null: that of the attention, as for all that follow.
-        chunk_len "chunkLen": Option<Dim> = None,
-        /// Chunks seen before a position's own.
-        n_chunks_before "nChunksBefore": Option<Count> = None,
-        /// Chunks seen after a position's own.
-        n_chunks_after "nChunksAfter": Option<Count> = None,
-        /// Rounds of hashing.
-        n_hashes "nHashes": Option<Dim> = None,
-        /// Number of buckets, or numbers whose product it is; even.
-        n_buckets "nBuckets": Option<Buckets> = None,
-        /// Positions that predict mode remembers.
-        predict_mem_len "predictMemLen": Option<Dim> = None,
-        /// Positions forgotten when the memory is full.
-        predict_drop_len "predictDropLen": Option<Dim> = None,
-        /// Length that the buckets in the state have room for.
-        max_length_for_buckets "maxLengthForBuckets": Option<Dim> = None,
-        /// How many heads Trax computes at a time.
-        n_parallel_heads "nParallelHeads": Option<Dim> = None,
-        /// Handed to the attention.
-        use_python_loop "usePythonLoop": Option<bool> = None,
-        /// Handed to the attention.
-        use_reference_code "useReferenceCode": Option<bool> = None,
         /// Longest sequence that a `MixedLSHSelfAttention` is exact for.
         std_length "stdLength": Option<Count> = None,
         /// Whether a `MixedLSHSelfAttention` has no dropout.
@@ -101,12 +68,12 @@ options! {
 /// `InvalidOption` for options outside their domain, and those of the layers it is made of.
 pub(super) fn pure_lsh_self_attention_wrapper(o: PureLSHSelfAttentionWrapperOptions) -> Result<LayerRef> {
     let projections = Projections {
-        d_model: o.d_qk.0 * o.n_heads.0,
+        d_model: o.attention.d_qk.0 * o.n_heads.0,
         n_heads: o.n_heads.0,
         bias: o.bias,
         sparsity: o.sparsity.0,
         rotary: o.rotary_position_emb,
-        mode: o.mode,
+        mode: o.attention.mode,
     };
     let mut layers = vec![projections.layer(o.weights_format, o.num_weights.0)?, attention(&o)?];
     layers.push(construct("MergeHeads", &json!({"nHeads": o.n_heads.0}))?);
@@ -117,32 +84,9 @@ pub(super) fn pure_lsh_self_attention_wrapper(o: PureLSHSelfAttentionWrapperOpti
 }
 
 fn attention(o: &PureLSHSelfAttentionWrapperOptions) -> Result<LayerRef> {
-    let mut given = vec![
-        ("nHeads", json!(o.n_heads.0)),
-        ("dQk", json!(o.d_qk.0)),
-        ("dV", json!(o.d_v.0)),
-        ("causal", json!(o.causal)),
-        ("masked", json!(o.masked)),
-        ("mode", mode_json(o.mode)),
-        ("outputDropout", json!(o.output_dropout.0)),
-        ("attentionDropout", json!(o.attention_dropout.0)),
-    ];
-    given.extend(
-        HandedOn {
-            chunk_len: o.chunk_len,
-            n_chunks_before: o.n_chunks_before,
-            n_chunks_after: o.n_chunks_after,
-            n_hashes: o.n_hashes,
-            n_buckets: &o.n_buckets,
-            predict_mem_len: o.predict_mem_len,
-            predict_drop_len: o.predict_drop_len,
-            max_length_for_buckets: o.max_length_for_buckets,
-            n_parallel_heads: o.n_parallel_heads,
-        }
-        .pairs(),
-    );
-    given.extend(o.use_python_loop.map(|b| ("usePythonLoop", json!(b))));
-    given.extend(o.use_reference_code.map(|b| ("useReferenceCode", json!(b))));
+    let mut given = vec![("nHeads", json!(o.n_heads.0))];
+    given.extend(o.attention.pairs());
+    given.extend(o.lsh.pairs.iter().cloned());
     given.extend(o.std_length.map(|n| ("stdLength", json!(n.0))));
     given.extend(o.force_no_dropout.map(|b| ("forceNoDropout", json!(b))));
     let default = || Factory::Kind("PureLSHSelfAttention".into(), json!({}));
