@@ -4,10 +4,10 @@
  *
  * `npx tsx examples/duplication.ts` trains two layers of LSH attention on length 128 and evaluates them with full attention
  * and with 8, 4, 2 and 1 rounds of hashing, in about two minutes on two cores. `--table` also trains with full attention,
- * 2 rounds and 1, in about six minutes. `--long` takes the paper's length of 1024 and its one layer of width 256; its 150,000 steps
+ * 2 rounds and 1, in about six minutes. `--length 256` takes longer sequences. `--long` takes the paper's length of 1024 and its one layer of width 256; its 150,000 steps
  * take many hours, so say how many by `--steps`.
  */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Attention, evaluate, type Setting, train } from './duplication/task.js';
 
 export const SMALL: Setting = { length: 128, nLayers: 2, dModel: 128, nHeads: 4, chunkLen: 16, batch: 16, steps: 1000, learningRate: 5e-3 };
@@ -67,15 +67,23 @@ function whole(text: string): number {
   return Number(text);
 }
 
+function sixteenfold(text: string): number {
+  const n = whole(text);
+  // Chunks are an eighth, and even, as the halves of the sequence are.
+  if (n % 16 !== 0) throw new InvalidArgumentError('It must be a multiple of 16.');
+  return n;
+}
+
 if (require.main === module) {
   const program = new Command('npx tsx examples/duplication.ts')
     .description('Trains LSH attention to say the first half of a sequence again.')
     .option('--table', 'also train with full attention, 2 rounds of hashing, and 1')
-    .option('--long', 'the length and the layer of the paper; slow')
+    .option('--length <n>', `symbols in a sequence, a multiple of 16 (default: ${SMALL.length})`, sixteenfold)
+    .addOption(new Option('--long', 'the length and the layer of the paper; slow').conflicts('length'))
     .option('--steps <n>', `training steps (default: ${SMALL.steps}, long ${LONG.steps})`, whole)
     .option('--seed <n>', 'decides weights and sequences', whole, 1)
     .parse();
-  const { table, long, steps, seed } = program.opts<{ table?: true; long?: true; steps?: number; seed: number }>();
-  const setting = long ? LONG : SMALL;
+  const { table, long, length, steps, seed } = program.opts<{ table?: true; long?: true; length?: number; steps?: number; seed: number }>();
+  const setting = long ? LONG : length === undefined ? SMALL : { ...SMALL, length, chunkLen: length / 8 };
   void run({ ...setting, steps: steps ?? setting.steps }, table ? ['full', 4, 2, 1] : [4], seed);
 }

@@ -9,6 +9,32 @@ import { registerFactory, type KernelInitializer } from '../options.js';
 import { namedOptions } from '../rest.js';
 
 /**
+ * Options that causal attentions with sparse projections share.
+ */
+export interface SparseCausalAttentionOptions {
+  /**
+   * Number of heads.
+   * @defaultValue `1`
+   */
+  nHeads?: number | null | undefined;
+  /**
+   * Probability of dropping an attention strength.
+   * @defaultValue `0`
+   */
+  dropout?: number | null | undefined;
+  /**
+   * Positions that predict mode has room for.
+   * @defaultValue `2048`
+   */
+  maxInferenceLength?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
+
+/**
  * Orders the last axis anew, by reading it as a matrix column by column.
  *
  * Of `2ⁿ` features the matrix has `2ᵏ` columns, where `k` is the largest whole number up to `n / 2` that does not divide `n`, and otherwise 1: as many
@@ -96,37 +122,17 @@ export function LocallyConnectedDense(nModules: number, nUnits: number, options?
 registerFactory(LocallyConnectedDense, 'LocallyConnectedDense');
 
 /** Options of {@link ModularCausalAttention}. */
-export interface ModularCausalAttentionOptions {
-  /**
-   * Number of heads.
-   * @defaultValue `1`
-   */
-  nHeads?: number | null | undefined;
+export interface ModularCausalAttentionOptions extends SparseCausalAttentionOptions {
   /**
    * Modules of a projection; `null`: as many as heads.
    * @defaultValue `null`
    */
   sparsity?: number | null | undefined;
   /**
-   * Probability of dropping an attention strength.
-   * @defaultValue `0`
-   */
-  dropout?: number | null | undefined;
-  /**
-   * Positions that predict mode has room for.
-   * @defaultValue `2048`
-   */
-  maxInferenceLength?: number | null | undefined;
-  /**
    * Modules of the input that a module of a projection sees; an odd number.
    * @defaultValue `1`
    */
   kernelSize?: number | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
 }
 
 /**
@@ -181,37 +187,17 @@ export function LocallyConvDense(nModules: number, nUnits: number, mode: Mode, o
 registerFactory(LocallyConvDense, 'LocallyConvDense');
 
 /** Options of {@link ConvCausalAttention}. */
-export interface ConvCausalAttentionOptions {
-  /**
-   * Number of heads.
-   * @defaultValue `1`
-   */
-  nHeads?: number | null | undefined;
+export interface ConvCausalAttentionOptions extends SparseCausalAttentionOptions {
   /**
    * Modules of a projection; `null`: as many as heads.
    * @defaultValue `null`
    */
   sparsity?: number | null | undefined;
   /**
-   * Probability of dropping an attention strength.
-   * @defaultValue `0`
-   */
-  dropout?: number | null | undefined;
-  /**
-   * Positions that predict mode has room for.
-   * @defaultValue `2048`
-   */
-  maxInferenceLength?: number | null | undefined;
-  /**
    * Modules of the input that a module of a projection sees; an odd number.
    * @defaultValue `1`
    */
   kernelSize?: number | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
 }
 
 /**
@@ -341,32 +327,12 @@ export function SparseDenseWithOptions(nUnits: number, options?: SparseDenseWith
 registerFactory(SparseDenseWithOptions, 'SparseDenseWithOptions');
 
 /** Options of {@link LowRankCausalAttention}. */
-export interface LowRankCausalAttentionOptions {
-  /**
-   * Number of heads.
-   * @defaultValue `1`
-   */
-  nHeads?: number | null | undefined;
-  /**
-   * Probability of dropping an attention strength.
-   * @defaultValue `0`
-   */
-  dropout?: number | null | undefined;
-  /**
-   * Positions that predict mode has room for.
-   * @defaultValue `2048`
-   */
-  maxInferenceLength?: number | null | undefined;
+export interface LowRankCausalAttentionOptions extends SparseCausalAttentionOptions {
   /**
    * Size of the axis within a projection.
    * @defaultValue `64`
    */
   lowrank?: number | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
 }
 
 /**
@@ -435,32 +401,12 @@ export function MultiplicativeModularSparseDense(sparsity: number, dFeature: num
 registerFactory(MultiplicativeModularSparseDense, 'MultiplicativeModularSparseDense');
 
 /** Options of {@link MultiplicativeCausalAttention}. */
-export interface MultiplicativeCausalAttentionOptions {
-  /**
-   * Number of heads.
-   * @defaultValue `1`
-   */
-  nHeads?: number | null | undefined;
+export interface MultiplicativeCausalAttentionOptions extends SparseCausalAttentionOptions {
   /**
    * Modules of a projection; `null`: as many as heads.
    * @defaultValue `null`
    */
   sparsity?: number | null | undefined;
-  /**
-   * Probability of dropping an attention strength.
-   * @defaultValue `0`
-   */
-  dropout?: number | null | undefined;
-  /**
-   * Positions that predict mode has room for.
-   * @defaultValue `2048`
-   */
-  maxInferenceLength?: number | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
 }
 
 /**
@@ -480,32 +426,12 @@ export function MultiplicativeCausalAttention(dFeature: number, options?: Multip
 registerFactory(MultiplicativeCausalAttention, 'MultiplicativeCausalAttention');
 
 /** Options of {@link MultiplicativeModularCausalAttention}. */
-export interface MultiplicativeModularCausalAttentionOptions {
-  /**
-   * Number of heads.
-   * @defaultValue `1`
-   */
-  nHeads?: number | null | undefined;
+export interface MultiplicativeModularCausalAttentionOptions extends SparseCausalAttentionOptions {
   /**
    * Modules of a projection; `null`: as many as heads.
    * @defaultValue `null`
    */
   sparsity?: number | null | undefined;
-  /**
-   * Probability of dropping an attention strength.
-   * @defaultValue `0`
-   */
-  dropout?: number | null | undefined;
-  /**
-   * Positions that predict mode has room for.
-   * @defaultValue `2048`
-   */
-  maxInferenceLength?: number | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
 }
 
 /**
@@ -525,12 +451,7 @@ export function MultiplicativeModularCausalAttention(dFeature: number, options?:
 registerFactory(MultiplicativeModularCausalAttention, 'MultiplicativeModularCausalAttention');
 
 /** Options of {@link MultiplicativeConvCausalAttention}. */
-export interface MultiplicativeConvCausalAttentionOptions {
-  /**
-   * Number of heads.
-   * @defaultValue `1`
-   */
-  nHeads?: number | null | undefined;
+export interface MultiplicativeConvCausalAttentionOptions extends SparseCausalAttentionOptions {
   /**
    * Modules of a projection; `null`: as many as heads.
    * @defaultValue `null`
@@ -542,20 +463,10 @@ export interface MultiplicativeConvCausalAttentionOptions {
    */
   lengthKernelSize?: number | null | undefined;
   /**
-   * Probability of dropping an attention strength.
-   * @defaultValue `0`
-   */
-  dropout?: number | null | undefined;
-  /**
    * Whether nothing is dropped, whatever `dropout` is.
    * @defaultValue `false`
    */
   forceNoDropout?: boolean | null | undefined;
-  /**
-   * Positions that predict mode has room for.
-   * @defaultValue `2048`
-   */
-  maxInferenceLength?: number | null | undefined;
   /**
    * Whether queries are the keys.
    * @defaultValue `false`
@@ -571,11 +482,6 @@ export interface MultiplicativeConvCausalAttentionOptions {
    * @defaultValue `'none'`
    */
   vConcatType?: 'original' | 'fixed' | 'none' | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
 }
 
 /**

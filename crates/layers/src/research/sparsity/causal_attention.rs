@@ -16,6 +16,31 @@ use crate::{
 };
 
 options! {
+    /// Options that causal attentions with sparse projections share.
+    pub group SparseCausalAttentionOptions {
+        /// Number of heads.
+        n_heads "nHeads": Dim = Dim(1),
+        /// Probability of dropping an attention strength.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Positions that predict mode has room for.
+        max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+impl SparseCausalAttentionOptions {
+    /// The attention between the projections.
+    pub(super) fn attend(&self) -> Result<LayerRef> {
+        dot_product_causal_attention(DotProductCausalAttentionOptions {
+            dropout: self.dropout,
+            max_inference_length: self.max_inference_length,
+            mode: self.mode,
+        })
+    }
+}
+
+options! {
     /// Causal attention with `LocallyConnectedDense` layers for projections.
     ///
     /// As `CausalAttention`, with `LocallyConnectedDense(m, dFeature / m, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
@@ -23,21 +48,14 @@ options! {
     /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
     /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
     /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
-    pub struct ModularCausalAttentionOptions for "ModularCausalAttention" ("dFeature") {
+    pub struct ModularCausalAttentionOptions for "ModularCausalAttention" ("dFeature")
+        with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.
         d_feature "dFeature": Dim,
-        /// Number of heads.
-        n_heads "nHeads": Dim = Dim(1),
         /// Modules of a projection; `null`: as many as heads.
         sparsity "sparsity": Option<Dim> = None,
-        /// Probability of dropping an attention strength.
-        dropout "dropout": Rate = Rate(0.0),
-        /// Positions that predict mode has room for.
-        max_inference_length "maxInferenceLength": Dim = Dim(2048),
         /// Modules of the input that a module of a projection sees; an odd number.
         kernel_size "kernelSize": Dim = Dim(1),
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
     }
 }
 
@@ -49,21 +67,14 @@ options! {
     /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
     /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
     /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
-    pub struct ConvCausalAttentionOptions for "ConvCausalAttention" ("dFeature") {
+    pub struct ConvCausalAttentionOptions for "ConvCausalAttention" ("dFeature")
+        with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.
         d_feature "dFeature": Dim,
-        /// Number of heads.
-        n_heads "nHeads": Dim = Dim(1),
         /// Modules of a projection; `null`: as many as heads.
         sparsity "sparsity": Option<Dim> = None,
-        /// Probability of dropping an attention strength.
-        dropout "dropout": Rate = Rate(0.0),
-        /// Positions that predict mode has room for.
-        max_inference_length "maxInferenceLength": Dim = Dim(2048),
         /// Modules of the input that a module of a projection sees; an odd number.
         kernel_size "kernelSize": Dim = Dim(1),
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
     }
 }
 
@@ -74,19 +85,12 @@ options! {
     /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
     /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
     /// Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
-    pub struct LowRankCausalAttentionOptions for "LowRankCausalAttention" ("dFeature") {
+    pub struct LowRankCausalAttentionOptions for "LowRankCausalAttention" ("dFeature")
+        with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.
         d_feature "dFeature": Dim,
-        /// Number of heads.
-        n_heads "nHeads": Dim = Dim(1),
-        /// Probability of dropping an attention strength.
-        dropout "dropout": Rate = Rate(0.0),
-        /// Positions that predict mode has room for.
-        max_inference_length "maxInferenceLength": Dim = Dim(2048),
         /// Size of the axis within a projection.
         lowrank "lowrank": Dim = Dim(64),
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
     }
 }
 
@@ -98,19 +102,12 @@ options! {
     /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
     /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
     /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
-    pub struct MultiplicativeCausalAttentionOptions for "MultiplicativeCausalAttention" ("dFeature") {
+    pub struct MultiplicativeCausalAttentionOptions for "MultiplicativeCausalAttention" ("dFeature")
+        with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.
         d_feature "dFeature": Dim,
-        /// Number of heads.
-        n_heads "nHeads": Dim = Dim(1),
         /// Modules of a projection; `null`: as many as heads.
         sparsity "sparsity": Option<Dim> = None,
-        /// Probability of dropping an attention strength.
-        dropout "dropout": Rate = Rate(0.0),
-        /// Positions that predict mode has room for.
-        max_inference_length "maxInferenceLength": Dim = Dim(2048),
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
     }
 }
 
@@ -122,19 +119,12 @@ options! {
     /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
     /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
     /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
-    pub struct MultiplicativeModularCausalAttentionOptions for "MultiplicativeModularCausalAttention" ("dFeature") {
+    pub struct MultiplicativeModularCausalAttentionOptions for "MultiplicativeModularCausalAttention" ("dFeature")
+        with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.
         d_feature "dFeature": Dim,
-        /// Number of heads.
-        n_heads "nHeads": Dim = Dim(1),
         /// Modules of a projection; `null`: as many as heads.
         sparsity "sparsity": Option<Dim> = None,
-        /// Probability of dropping an attention strength.
-        dropout "dropout": Rate = Rate(0.0),
-        /// Positions that predict mode has room for.
-        max_inference_length "maxInferenceLength": Dim = Dim(2048),
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
     }
 }
 
@@ -159,18 +149,14 @@ fn check_heads(kind: &str, d_feature: Dim, n_heads: Dim) -> Result<()> {
 }
 
 /// Causal attention with projections that `project` makes.
-fn attention(
-    n_heads: Dim,
-    attend: DotProductCausalAttentionOptions,
-    project: impl Fn() -> Result<LayerRef>,
-) -> Result<LayerRef> {
+fn attention(causal: &SparseCausalAttentionOptions, project: impl Fn() -> Result<LayerRef>) -> Result<LayerRef> {
     let layer = configurable_attention(ConfigurableAttentionOptions {
         q_layer: LayerNest::One(project()?),
         k_layer: LayerNest::One(project()?),
         v_layer: LayerNest::One(project()?),
         final_layer: LayerNest::One(project()?),
-        qkv_attention_layer: LayerNest::One(dot_product_causal_attention(attend)?),
-        n_heads,
+        qkv_attention_layer: LayerNest::One(causal.attend()?),
+        n_heads: causal.n_heads,
     })?;
     assert_function("bld->bld", layer)
 }
@@ -180,9 +166,8 @@ fn attention(
 /// # Errors
 /// `InvalidOption` for sizes that do not divide.
 pub fn modular_causal_attention(o: ModularCausalAttentionOptions) -> Result<LayerRef> {
-    let (max_inference_length, dropout, mode) = (o.max_inference_length, o.dropout, o.mode);
-    let modules = modules("ModularCausalAttention", o.d_feature, o.n_heads, o.sparsity)?;
-    attention(o.n_heads, DotProductCausalAttentionOptions { dropout, max_inference_length, mode }, || {
+    let modules = modules("ModularCausalAttention", o.d_feature, o.causal.n_heads, o.sparsity)?;
+    attention(&o.causal, || {
         let layer = locally_connected_dense(LocallyConnectedDenseOptions {
             n_modules: Dim(modules),
             n_units: Dim(o.d_feature.0 / modules),
@@ -200,13 +185,12 @@ pub fn modular_causal_attention(o: ModularCausalAttentionOptions) -> Result<Laye
 /// # Errors
 /// `InvalidOption` for sizes that do not divide.
 pub fn conv_causal_attention(o: ConvCausalAttentionOptions) -> Result<LayerRef> {
-    let (max_inference_length, dropout, mode) = (o.max_inference_length, o.dropout, o.mode);
-    let modules = modules("ConvCausalAttention", o.d_feature, o.n_heads, o.sparsity)?;
-    attention(o.n_heads, DotProductCausalAttentionOptions { dropout, max_inference_length, mode }, || {
+    let modules = modules("ConvCausalAttention", o.d_feature, o.causal.n_heads, o.sparsity)?;
+    attention(&o.causal, || {
         let layer = locally_conv_dense(LocallyConvDenseOptions {
             n_modules: Dim(modules),
             n_units: Dim(o.d_feature.0 / modules),
-            mode,
+            mode: o.causal.mode,
             kernel_size: o.kernel_size,
             length_kernel_size: Dim(1),
         })?;
@@ -219,11 +203,8 @@ pub fn conv_causal_attention(o: ConvCausalAttentionOptions) -> Result<LayerRef> 
 /// # Errors
 /// `InvalidOption` unless `nHeads` divides `dFeature`.
 pub fn low_rank_causal_attention(o: LowRankCausalAttentionOptions) -> Result<LayerRef> {
-    let (max_inference_length, dropout, mode) = (o.max_inference_length, o.dropout, o.mode);
-    check_heads("LowRankCausalAttention", o.d_feature, o.n_heads)?;
-    attention(o.n_heads, DotProductCausalAttentionOptions { dropout, max_inference_length, mode }, || {
-        low_rank_dense(LowRankDenseOptions { n_units: o.d_feature, d_lowrank: o.lowrank })
-    })
+    check_heads("LowRankCausalAttention", o.d_feature, o.causal.n_heads)?;
+    attention(&o.causal, || low_rank_dense(LowRankDenseOptions { n_units: o.d_feature, d_lowrank: o.lowrank }))
 }
 
 /// See [`MultiplicativeCausalAttentionOptions`].
@@ -231,11 +212,8 @@ pub fn low_rank_causal_attention(o: LowRankCausalAttentionOptions) -> Result<Lay
 /// # Errors
 /// `InvalidOption` for sizes that do not divide.
 pub fn multiplicative_causal_attention(o: MultiplicativeCausalAttentionOptions) -> Result<LayerRef> {
-    let (max_inference_length, dropout, mode) = (o.max_inference_length, o.dropout, o.mode);
-    let modules = modules("MultiplicativeCausalAttention", o.d_feature, o.n_heads, o.sparsity)?;
-    attention(o.n_heads, DotProductCausalAttentionOptions { dropout, max_inference_length, mode }, || {
-        factored(modules, o.d_feature)
-    })
+    let modules = modules("MultiplicativeCausalAttention", o.d_feature, o.causal.n_heads, o.sparsity)?;
+    attention(&o.causal, || factored(modules, o.d_feature))
 }
 
 /// A `FactoredDense` from features to as many.
@@ -254,9 +232,8 @@ pub(super) fn factored(modules: usize, d_feature: Dim) -> Result<LayerRef> {
 /// # Errors
 /// `InvalidOption` for sizes that do not divide.
 pub fn multiplicative_modular_causal_attention(o: MultiplicativeModularCausalAttentionOptions) -> Result<LayerRef> {
-    let (max_inference_length, dropout, mode) = (o.max_inference_length, o.dropout, o.mode);
-    let modules = modules("MultiplicativeModularCausalAttention", o.d_feature, o.n_heads, o.sparsity)?;
-    attention(o.n_heads, DotProductCausalAttentionOptions { dropout, max_inference_length, mode }, || {
+    let modules = modules("MultiplicativeModularCausalAttention", o.d_feature, o.causal.n_heads, o.sparsity)?;
+    attention(&o.causal, || {
         multiplicative_modular_sparse_dense(MultiplicativeModularSparseDenseOptions {
             sparsity: Dim(modules),
             d_feature: o.d_feature,

@@ -1,18 +1,15 @@
 //! Causal attention whose queries, keys and values are convolved from one gated projection.
 use super::{
-    causal_attention::{factored, modules},
+    causal_attention::{factored, modules, SparseCausalAttentionOptions},
     local_dense::{locally_conv_dense, LocallyConvDenseOptions},
 };
 use crate::{
     assert_shape::assert_function,
-    attention::{
-        dot_product_causal_attention, merge_heads, split_into_heads, DotProductCausalAttentionOptions,
-        MergeHeadsOptions, SplitIntoHeadsOptions,
-    },
+    attention::{merge_heads, split_into_heads, MergeHeadsOptions, SplitIntoHeadsOptions},
     base::pure_layer,
     choice,
     combinators::{concatenate, parallel, select, serial},
-    options, Dim, Error, LayerNest, LayerRef, Mode, Rate, Result, TensorSpec,
+    options, Dim, Error, LayerNest, LayerRef, Rate, Result, TensorSpec,
 };
 
 choice! {
@@ -50,29 +47,22 @@ options! {
     /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
     /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
     /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
-    pub struct MultiplicativeConvCausalAttentionOptions for "MultiplicativeConvCausalAttention" ("dFeature") {
+    pub struct MultiplicativeConvCausalAttentionOptions for "MultiplicativeConvCausalAttention" ("dFeature")
+        with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.
         d_feature "dFeature": Dim,
-        /// Number of heads.
-        n_heads "nHeads": Dim = Dim(1),
         /// Modules of a projection; `null`: as many as heads.
         sparsity "sparsity": Option<Dim> = None,
         /// Positions that a convolution sees, the present one included.
         length_kernel_size "lengthKernelSize": Dim = Dim(3),
-        /// Probability of dropping an attention strength.
-        dropout "dropout": Rate = Rate(0.0),
         /// Whether nothing is dropped, whatever `dropout` is.
         force_no_dropout "forceNoDropout": bool = false,
-        /// Positions that predict mode has room for.
-        max_inference_length "maxInferenceLength": Dim = Dim(2048),
         /// Whether queries are the keys.
         share_qk "shareQk": bool = false,
         /// What the result goes through.
         output_layer_type "outputLayerType": OutputLayerType = OutputLayerType::Nothing,
         /// What values are made of.
         v_concat_type "vConcatType": VConcatType = VConcatType::Nothing,
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
     }
 }
 
@@ -81,23 +71,20 @@ options! {
 /// # Errors
 /// `InvalidOption` for sizes that do not divide.
 pub fn multiplicative_conv_causal_attention(o: MultiplicativeConvCausalAttentionOptions) -> Result<LayerRef> {
-    let modules = modules("MultiplicativeConvCausalAttention", o.d_feature, o.n_heads, o.sparsity)?;
-    let (n_heads, merged_batch_and_head) = (o.n_heads, true);
+    let modules = modules("MultiplicativeConvCausalAttention", o.d_feature, o.causal.n_heads, o.sparsity)?;
+    let (n_heads, merged_batch_and_head) = (o.causal.n_heads, true);
     let split = || split_into_heads(SplitIntoHeadsOptions { n_heads, merged_batch_and_head });
     let conv = |kernel_size| {
         locally_conv_dense(LocallyConvDenseOptions {
             n_modules: Dim(modules),
             n_units: Dim(o.d_feature.0 / modules),
-            mode: o.mode,
+            mode: o.causal.mode,
             kernel_size: Dim(kernel_size),
             length_kernel_size: o.length_kernel_size,
         })
     };
-    let attend = DotProductCausalAttentionOptions {
-        dropout: if o.force_no_dropout { Rate(0.0) } else { o.dropout },
-        max_inference_length: o.max_inference_length,
-        mode: o.mode,
-    };
+    let dropout = if o.force_no_dropout { Rate(0.0) } else { o.causal.dropout };
+    let attend = SparseCausalAttentionOptions { dropout, ..o.causal }.attend()?;
     let mut values = joined(o.v_concat_type, o.d_feature.0, modules)?;
     values.extend([conv(1)?, split()?]);
     let values = LayerNest::List(values.into_iter().map(LayerNest::One).collect());
@@ -112,7 +99,7 @@ pub fn multiplicative_conv_causal_attention(o: MultiplicativeConvCausalAttention
         layers.push(select(&[0, 0, 0], None)?);
         layers.push(parallel(vec![seen()?, seen()?, values])?);
     }
-    layers.push(dot_product_causal_attention(attend)?);
+    layers.push(attend);
     layers.push(merge_heads(MergeHeadsOptions { n_heads, merged_batch_and_head })?);
     if matches!(o.output_layer_type, OutputLayerType::Mult | OutputLayerType::MultConv) {
         layers.push(factored(modules, o.d_feature)?);
