@@ -20,11 +20,12 @@ function chosen(options: Options): Case[] {
     .flatMap(c => options.threads.map(threads => ({ ...c, threads })))
 }
 
-/** The rivals that are set up; if none is, PyTorch and JAX in an environment of their own. */
+/** The rivals that are set up; if none is, PyTorch and JAX in an environment of their own, made by BENCH_PYTHON in the folder BENCH_PYTHON_ENV. */
 function opponents(): Implementation[] {
   const named = rivals(process.env)
   if (named.length > 0) return named
-  const made = pythonIn(resolve('runs', 'bench-python'), process.env['BENCH_PYTHON'] || 'python3', console.log)
+  const folder = process.env['BENCH_PYTHON_ENV'] || join('runs', 'bench-python')
+  const made = pythonIn(resolve(folder), process.env['BENCH_PYTHON'] || 'python3', console.log)
   if ('program' in made) {
     for (const [name, why] of made.missing) console.log(`Without ${name}: ${why}`)
     return made.has.map(name => pythonRival(name, made.program))
