@@ -92,6 +92,20 @@ test('FavorAttention comes near to softmax attention with many features', (t) =>
   t.true(far(8) > far(4096));
 });
 
+test('Favor: scaleByNorm is yes or no, also as the number that the reference writes', (t) => {
+  const x = tl.random.normal(tl.random.key(1), [1, 3, 4]);
+  const mask = tl.ones([1, 1, 1, 3]);
+  const favor = (scaleByNorm: boolean | 0 | 1): unknown => {
+    const layer = tl.Favor(4, { nRandomFeatures: 3, useApproximateSoftmax: true, scaleByNorm });
+    layer.init(tl.signature([x, mask]), { rng: tl.random.key(0) });
+    return (layer([x, mask]) as tl.Tensor[])[0]!.array();
+  };
+  t.deepEqual(favor(1), favor(true));
+  t.deepEqual(favor(0), favor(false));
+  t.notDeepEqual(favor(1), favor(0));
+  t.throws(() => tl.Favor(4, { scaleByNorm: 2 as 1 }), { message: /`scaleByNorm` must be true, false, 1 or 0, got 2/ });
+});
+
 test('FavorAttention: masked keys are not seen, and where all are the result is 0', (t) => {
   const x = tl.random.normal(key, [2, 3, 4]);
   for (const useApproximateSoftmax of [false, true]) {

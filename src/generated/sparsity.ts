@@ -599,7 +599,7 @@ export interface FavorOptions {
    * Whether random directions have the lengths of normal vectors, and not all the same.
    * @defaultValue `false`
    */
-  scaleByNorm?: boolean | null | undefined;
+  scaleByNorm?: boolean | 0 | 1 | null | undefined;
   /**
    * Whether products of queries and keys are divided by the root of their size, as in softmax attention.
    * @defaultValue `false`

@@ -9,9 +9,28 @@ pub use causal::{causal_favor_attention, CausalFavorAttentionOptions};
 use crate::{
     attention::{configurable_attention, head_size, ConfigurableAttentionOptions},
     core::dense,
-    options, Dim, Error, LayerNest, LayerRef, Mode, NotNegative, Rate, Result,
+    options,
+    options::OptionType,
+    Dim, Error, LayerNest, LayerRef, Mode, NotNegative, Rate, Result,
 };
+use serde_json::Value;
 use tallow_tensor::{DType, Tensor};
+
+/// Yes or no, also as a number: Trax writes the default of such an option as 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Truth(pub bool);
+
+impl OptionType for Truth {
+    const TS: &'static str = "boolean | 0 | 1";
+    const EXPECTED: &'static str = "true, false, 1 or 0";
+    fn parse(v: &Value) -> Option<Self> {
+        let number = || [0.0, 1.0].into_iter().find(|&n| v.as_f64() == Some(n)).map(|n| n == 1.0);
+        v.as_bool().or_else(number).map(Self)
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
 
 options! {
     /// Multi-head self-attention from `(vectors, mask)` to `(new vectors, mask)`, in time linear in the length.
@@ -35,7 +54,7 @@ options! {
         /// Whether features are those that approximate softmax attention, and not rectified queries and keys.
         use_approximate_softmax "useApproximateSoftmax": bool = false,
         /// Whether random directions have the lengths of normal vectors, and not all the same.
-        scale_by_norm "scaleByNorm": bool = false,
+        scale_by_norm "scaleByNorm": Truth = Truth(false),
         /// Whether products of queries and keys are divided by the root of their size, as in softmax attention.
         normalize_data "normalizeData": bool = false,
         /// Added to features, with `useApproximateSoftmax`.
@@ -92,7 +111,7 @@ pub fn favor(o: FavorOptions) -> Result<LayerRef> {
         n_random_features: o.n_random_features,
         numerical_stabilizer: o.numerical_stabilizer,
         use_approximate_softmax: o.use_approximate_softmax,
-        scale_by_norm: o.scale_by_norm,
+        scale_by_norm: o.scale_by_norm.0,
         normalize_data: o.normalize_data,
         epsilon: o.epsilon,
         mode: o.mode,
