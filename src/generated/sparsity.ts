@@ -35,6 +35,32 @@ export interface SparseCausalAttentionOptions {
 }
 
 /**
+ * Options that feed-forward blocks of experts share.
+ */
+export interface ExpertOptions {
+  /**
+   * Number of experts.
+   * @defaultValue `64`
+   */
+  nExperts?: number | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+  /**
+   * Makes the matrices.
+   * @defaultValue `tl.GlorotUniformInitializer()`
+   */
+  kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `b2`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  biasInitializer?: KernelInitializer | null | undefined;
+}
+
+/**
  * Orders the last axis anew, by reading it as a matrix column by column.
  *
  * Of `2ⁿ` features the matrix has `2ᵏ` columns, where `k` is the largest whole number up to `n / 2` that does not divide `n`, and otherwise 1: as many
@@ -800,32 +826,12 @@ export function SparseFF(dFf: number, options?: SparseFFOptions): Layer {
 registerFactory(SparseFF, 'SparseFF');
 
 /** Options of {@link BlockSparseFF}. */
-export interface BlockSparseFFOptions {
-  /**
-   * Number of experts.
-   * @defaultValue `64`
-   */
-  nExperts?: number | null | undefined;
+export interface BlockSparseFFOptions extends ExpertOptions {
   /**
    * Weight of the noise in training.
    * @defaultValue `0.7`
    */
   temperature?: number | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
-  /**
-   * Makes the matrices.
-   * @defaultValue `tl.GlorotUniformInitializer()`
-   */
-  kernelInitializer?: KernelInitializer | null | undefined;
-  /**
-   * Makes `b2`.
-   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
-   */
-  biasInitializer?: KernelInitializer | null | undefined;
 }
 
 /**
@@ -847,32 +853,12 @@ export function BlockSparseFF(dFf: number, options?: BlockSparseFFOptions): Laye
 registerFactory(BlockSparseFF, 'BlockSparseFF');
 
 /** Options of {@link SwitchSparseFF}. */
-export interface SwitchSparseFFOptions {
-  /**
-   * Number of experts.
-   * @defaultValue `64`
-   */
-  nExperts?: number | null | undefined;
+export interface SwitchSparseFFOptions extends ExpertOptions {
   /**
    * Weight of the noise in training.
    * @defaultValue `0.1`
    */
   temperature?: number | null | undefined;
-  /**
-   * How the layer behaves.
-   * @defaultValue `'train'`
-   */
-  mode?: Mode | null | undefined;
-  /**
-   * Makes the matrices.
-   * @defaultValue `tl.GlorotUniformInitializer()`
-   */
-  kernelInitializer?: KernelInitializer | null | undefined;
-  /**
-   * Makes `b2`.
-   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
-   */
-  biasInitializer?: KernelInitializer | null | undefined;
 }
 
 /**

@@ -11,6 +11,20 @@ use tallow_tensor::{
 };
 
 options! {
+    /// Options that feed-forward blocks of experts share.
+    pub group ExpertOptions {
+        /// Number of experts.
+        n_experts "nExperts": Dim = Dim(64),
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+        /// Makes the matrices.
+        kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
+        /// Makes `b2`.
+        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
+    }
+}
+
+options! {
     /// Feed-forward block divided into experts, of which each vector goes through the one that a matrix chooses.
     ///
     /// Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is 1 for the `dFf / nExperts` hidden units of the expert with the largest of the logits `x · m1`, else
@@ -20,19 +34,11 @@ options! {
     /// Mode: noise and soft choices in `'train'` only; elsewhere experts that are not chosen are not computed.
     /// Errors: `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
     /// Source: straight through: Kaiser and Bengio 2018, arXiv:1801.09797.
-    pub struct BlockSparseFFOptions for "BlockSparseFF" ("dFf") {
+    pub struct BlockSparseFFOptions for "BlockSparseFF" ("dFf") with (experts: ExpertOptions) {
         /// Number of hidden units.
         d_ff "dFf": Dim,
-        /// Number of experts.
-        n_experts "nExperts": Dim = Dim(64),
         /// Weight of the noise in training.
         temperature "temperature": NotNegative = NotNegative(0.7),
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
-        /// Makes the matrices.
-        kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
-        /// Makes `b2`.
-        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
     }
 }
 
@@ -45,19 +51,11 @@ options! {
     /// Mode: noise in `'train'` only; elsewhere experts that are not chosen are not computed.
     /// Errors: `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
     /// Source: Fedus et al. 2021, arXiv:2101.03961.
-    pub struct SwitchSparseFFOptions for "SwitchSparseFF" ("dFf") {
+    pub struct SwitchSparseFFOptions for "SwitchSparseFF" ("dFf") with (experts: ExpertOptions) {
         /// Number of hidden units.
         d_ff "dFf": Dim,
-        /// Number of experts.
-        n_experts "nExperts": Dim = Dim(64),
         /// Weight of the noise in training.
         temperature "temperature": NotNegative = NotNegative(0.1),
-        /// How the layer behaves.
-        mode "mode": Mode = Mode::Train,
-        /// Makes the matrices.
-        kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
-        /// Makes `b2`.
-        bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
     }
 }
 
@@ -74,7 +72,9 @@ enum Weighing {
 struct Experts {
     kind: &'static str,
     weighing: Weighing,
-    o: BlockSparseFFOptions,
+    d_ff: usize,
+    temperature: f64,
+    o: ExpertOptions,
 }
 
 /// See [`BlockSparseFFOptions`].
@@ -82,7 +82,8 @@ struct Experts {
 /// # Errors
 /// `InvalidOption` unless `nExperts` divides `dFf`.
 pub fn block_sparse_ff(o: BlockSparseFFOptions) -> Result<LayerRef> {
-    Experts { kind: "BlockSparseFF", weighing: Weighing::StraightThrough, o }.layer()
+    let (d_ff, temperature) = (o.d_ff.0, o.temperature.0);
+    Experts { kind: "BlockSparseFF", weighing: Weighing::StraightThrough, d_ff, temperature, o: o.experts }.layer()
 }
 
 /// See [`SwitchSparseFFOptions`].
@@ -90,14 +91,13 @@ pub fn block_sparse_ff(o: BlockSparseFFOptions) -> Result<LayerRef> {
 /// # Errors
 /// `InvalidOption` unless `nExperts` divides `dFf`.
 pub fn switch_sparse_ff(o: SwitchSparseFFOptions) -> Result<LayerRef> {
-    let SwitchSparseFFOptions { d_ff, n_experts, temperature, mode, kernel_initializer, bias_initializer } = o;
-    let o = BlockSparseFFOptions { d_ff, n_experts, temperature, mode, kernel_initializer, bias_initializer };
-    Experts { kind: "SwitchSparseFF", weighing: Weighing::Switch, o }.layer()
+    let (d_ff, temperature) = (o.d_ff.0, o.temperature.0);
+    Experts { kind: "SwitchSparseFF", weighing: Weighing::Switch, d_ff, temperature, o: o.experts }.layer()
 }
 
 impl Experts {
     fn layer(self) -> Result<LayerRef> {
-        let (d_ff, experts) = (self.o.d_ff.0, self.o.n_experts.0);
+        let (d_ff, experts) = (self.d_ff, self.o.n_experts.0);
         if !d_ff.is_multiple_of(experts) {
             let kind = self.kind;
             return Err(Error::option(format!(
@@ -108,7 +108,7 @@ impl Experts {
     }
     /// Hidden units of an expert.
     fn units(&self) -> usize {
-        self.o.d_ff.0 / self.o.n_experts.0
+        self.d_ff / self.o.n_experts.0
     }
     fn width(&self, x: &TensorSpec) -> Result<usize> {
         let kind = self.kind;
@@ -118,8 +118,8 @@ impl Experts {
     fn choose(&self, x: &Tensor, m1: &Tensor, key: Key) -> Result<[Tensor; 2]> {
         let logs = x.matmul(m1)?.log_softmax(-1)?;
         let mut scores = logs.detach();
-        if self.o.mode == Mode::Train && self.o.temperature.0 > 0.0 {
-            scores = scores.add(&gumbel_noise(key, &scores)?.mul_scalar(self.o.temperature.0)?)?;
+        if self.o.mode == Mode::Train && self.temperature > 0.0 {
+            scores = scores.add(&gumbel_noise(key, &scores)?.mul_scalar(self.temperature)?)?;
         }
         Ok([scores.argmax(Some(-1), false)?, logs.exp()?])
     }
@@ -169,7 +169,7 @@ fn indices(places: impl ExactSizeIterator<Item = usize>) -> Result<Tensor> {
 
 impl Leaf for Experts {
     fn name(&self) -> String {
-        format!("{}_{}", self.kind, self.o.d_ff.0)
+        format!("{}_{}", self.kind, self.d_ff)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         self.width(&inputs[0])?;
@@ -178,13 +178,13 @@ impl Leaf for Experts {
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         let (o, d, keys) = (&self.o, self.width(&inputs[0])?, key.split(4));
         let m1 = o.kernel_initializer.make(&[d, o.n_experts.0], keys[0])?;
-        let w1 = o.kernel_initializer.make(&[d, o.d_ff.0], keys[1])?;
-        let w2 = o.kernel_initializer.make(&[o.d_ff.0, d], keys[2])?;
+        let w1 = o.kernel_initializer.make(&[d, self.d_ff], keys[1])?;
+        let w2 = o.kernel_initializer.make(&[self.d_ff, d], keys[2])?;
         Ok(Local::weights(Tree::tuple([m1, w1, w2, o.bias_initializer.make(&[d], keys[3])?])))
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let [m1, w1, w2, b2] = call.w.many()?;
-        let (d, experts, d_ff) = (self.width(&TensorSpec::of(&call.xs[0]))?, self.o.n_experts.0, self.o.d_ff.0);
+        let (d, experts, d_ff) = (self.width(&TensorSpec::of(&call.xs[0]))?, self.o.n_experts.0, self.d_ff);
         let made = b2.shape().first().copied().unwrap_or(0);
         let (given, wanted) = ([m1, w1, w2, b2], |d| [vec![d, experts], vec![d, d_ff], vec![d_ff, d], vec![d]]);
         if !given.iter().zip(wanted(made)).all(|(w, shape)| w.shape() == shape) {
@@ -206,6 +206,6 @@ impl Leaf for Experts {
         Ok(y.add(b2)?.reshape(x.shape())?.into())
     }
     fn with_mode(&self, mode: Mode) -> Self {
-        Self { o: BlockSparseFFOptions { mode, ..self.o.clone() }, ..self.clone() }
+        Self { o: ExpertOptions { mode, ..self.o.clone() }, ..self.clone() }
     }
 }
