@@ -15,6 +15,7 @@ export type ErrorCode =
   | 'Io'
   | 'Aborted'
   | 'Disposed'
+  | 'Busy'
   | 'NotInitialized'
   | 'InvalidOption'
   | 'ArityMismatch'

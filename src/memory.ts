@@ -6,7 +6,7 @@
  * @module
  */
 import { native } from './native.js';
-import { scope, type Frame } from './scope.js';
+import { scope, scopedLayers, type Frame } from './scope.js';
 import { Tensor } from './tensor.js';
 import { leaves } from './tree.js';
 
@@ -19,11 +19,17 @@ function close(frame: Frame, kept: ReadonlySet<unknown>): void {
       item[Symbol.dispose]();
     }
   }
+  const made = [...frame.layers!];
+  const live = [...kept].some(scopedLayers.mayRefer) ? made : [...made.filter((x) => kept.has(x)), ...scopedLayers.end(made.filter((x) => !kept.has(x)))];
+  live.forEach((layer) => frame.parent?.layers?.add(layer));
 }
 
 /**
- * Runs `f` and disposes every tensor made in it, except those it returns (in arrays and objects of any depth) and those
+ * Runs `f` and disposes every tensor and layer made in it, except those it returns (in arrays and objects of any depth) and those
  * given to {@link keep}. Scopes nest: what a scope returns belongs to the scope around it. If `f` throws, everything is disposed.
+ *
+ * Layers that others run which live on stay too. Functions may refer to any layer: where `f` returns or keeps one, or a layer or class
+ * that calls one, all layers stay.
  *
  * @param f - a synchronous function
  * @returns what `f` returns
@@ -34,7 +40,7 @@ function close(frame: Frame, kept: ReadonlySet<unknown>): void {
  * ```
  */
 export function tidy<T>(f: () => T): T {
-  const frame: Frame = { items: new Set(), parent: scope.frame };
+  const frame: Frame = { items: new Set(), layers: new Set(), parent: scope.frame };
   scope.frame = frame;
   let kept: ReadonlySet<unknown> = new Set();
   try {
@@ -55,7 +61,7 @@ export function isThenable(x: unknown): boolean {
 }
 
 /**
- * Takes a tensor (or all tensors in arrays and objects) out of the open {@link tidy} scopes: it lives until it is disposed or collected.
+ * Takes a tensor or layer (or all of them in arrays and objects) out of the open {@link tidy} scopes: it lives until it is disposed or collected.
  *
  * @returns `x`
  */
@@ -63,16 +69,18 @@ export function keep<T>(x: T): T {
   for (const leaf of leaves(x)) {
     for (let frame = scope.frame; frame !== null; frame = frame.parent) {
       frame.items.delete(leaf as Disposable);
+      if (scopedLayers.mayRefer(leaf)) frame.layers?.clear();
+      else frame.layers?.delete(leaf as Disposable);
     }
   }
   return x;
 }
 
-/** Disposes all tensors in `x`, in arrays and objects of any depth. */
+/** Disposes all tensors and layers in `x`, in arrays and objects of any depth. */
 export function dispose(x: unknown): void {
   for (const leaf of leaves(x)) {
-    if (leaf instanceof Tensor) {
-      leaf.dispose();
+    if (leaf instanceof Tensor || scopedLayers.isLayer(leaf)) {
+      leaf[Symbol.dispose]();
     }
   }
 }
@@ -81,6 +89,8 @@ export function dispose(x: unknown): void {
 export interface MemoryInfo {
   /** Tensors that this thread's JavaScript holds: neither disposed nor collected. */
   tensors: number;
+  /** Layers that this thread's JavaScript holds, those in others counted too. */
+  layers: number;
   /** Blocks of tensor data alive in the process, views counted once. */
   storages: number;
   /** Bytes of tensor data alive in the process. */
@@ -91,8 +101,8 @@ export interface MemoryInfo {
 
 /** Memory in use now. */
 export function memory(): MemoryInfo {
-  const [tensors, storages, bytes, peakBytes] = native.memory() as [number, number, number, number];
-  return { tensors, storages, bytes, peakBytes };
+  const [tensors, storages, bytes, peakBytes, layers] = native.memory() as [number, number, number, number, number];
+  return { tensors, layers, storages, bytes, peakBytes };
 }
 
 /** Starts a new measurement of {@link MemoryInfo.peakBytes}. */

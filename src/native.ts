@@ -5,8 +5,9 @@
  */
 import native = require('../binding.cjs');
 import { makeError } from './errors.js';
+import { callNumbered } from './functions.js';
 
-native.connect(makeError, () => {});
+native.connect(makeError, () => {}, callNumbered);
 
 const names = native.dtypeNames();
 

@@ -4,6 +4,8 @@
  * @module
  */
 import { isTypedArray } from './data.js';
+import { numberOf } from './functions.js';
+import { holding } from './held.js';
 import { native } from './native.js';
 import { tensor } from './ops.js';
 import { keyWords, type Key } from './random.js';
@@ -15,9 +17,22 @@ import { decode, hostFunction, layers } from './wire.js';
 interface Encoded {
   json: string;
   layers: number[];
-  functions: ((args: unknown[]) => unknown)[];
+  functions: number[];
   arities: number[];
   tensors: number[];
+  /** Layers and functions, which must live as long as what is made of the options. */
+  parts: object[];
+  /** Whether JavaScript functions are among them, or within them. */
+  callsHost: boolean;
+}
+
+/** A layer just made in the addon. */
+export interface Made {
+  readonly id: number;
+  /** The layers and functions in its options, which must live as long as it. */
+  readonly parts: readonly object[];
+  /** Whether it calls JavaScript functions. */
+  readonly callsHost: boolean;
 }
 
 /** What a function of this package stands for in options: a registered factory, or an initializer with its options. */
@@ -32,9 +47,11 @@ const registered = new WeakMap<object, Registered>();
 class Encoder implements Encoded {
   json = '';
   readonly layers: number[] = [];
-  readonly functions: ((args: unknown[]) => unknown)[] = [];
+  readonly functions: number[] = [];
   readonly arities: number[] = [];
   readonly tensors: number[] = [];
+  readonly parts: object[] = [];
+  callsHost = false;
   /** Tensors made for typed arrays, which nothing else holds. */
   readonly #made: Tensor[] = [];
 
@@ -58,6 +75,8 @@ class Encoder implements Encoded {
     }
     const layer = layers.idOf(x);
     if (layer !== undefined) {
+      this.parts.push(x as object);
+      this.callsHost ||= layers.callsHost(x);
       return { $layer: this.layers.push(layer) - 1 };
     }
     if (typeof x === 'function') {
@@ -89,8 +108,11 @@ class Encoder implements Encoded {
         ? { $factory: known.kind, options }
         : { $initializer: { kind: known.kind, options } };
     }
+    const called = hostFunction(`${this.kind}: \`${path}\``, f);
+    this.parts.push(called);
+    this.callsHost = true;
     this.arities.push(f.length);
-    return { $fn: this.functions.push(hostFunction(`${this.kind}: \`${path}\``, f)) - 1 };
+    return { $fn: this.functions.push(numberOf(called)) - 1 };
   }
 }
 
@@ -103,17 +125,22 @@ function withEncoded<T>(kind: string, options: object, use: (encoded: Encoded) =
   }
 }
 
-/** The handle of a new layer of a registered kind. */
-export function constructLayer(kind: string, options: object): number {
-  return withEncoded(kind, options, (o) =>
-    native.construct(kind, o.json, o.layers, o.functions, o.arities, o.tensors),
-  );
+/** A new layer of a registered kind. */
+export function constructLayer(kind: string, options: object): Made {
+  return withEncoded(kind, options, (o) => {
+    const id = native.construct(kind, o.json, o.layers, o.functions, o.arities, o.tensors);
+    return { id, parts: o.parts, callsHost: o.callsHost };
+  });
 }
 
 /** The result of a registered function. */
 export function callFunction(name: string, options: object): TensorResult {
   return decode(
-    withEncoded(name, options, (o) => native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors)),
+    withEncoded(name, options, (o) =>
+      holding(o.callsHost ? o.parts : null, (keep) =>
+        native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors, keep),
+      ),
+    ),
   ) as TensorResult;
 }
 
@@ -135,6 +162,6 @@ export function makeInitializer(kind: string, options: object): KernelInitialize
     withEncoded(kind, options, (o) => wrap(native.initialize(kind, o.json, o.tensors, shape, keyWords(key))));
   registered.set(initialize, { tag: '$initializer', kind, options });
   // A layer that uses it reads its options, so wrong ones are an error here, not at the first use.
-  native.releaseLayer(constructLayer('Weights', { initializer: initialize, shape: [] }));
+  native.releaseLayer(constructLayer('Weights', { initializer: initialize, shape: [] }).id);
   return initialize;
 }

@@ -34,7 +34,7 @@ export class ReversibleLayer extends Layer {
   constructor(options: LayerOptions = {}) {
     const own = new.target.prototype.reverseAndGrad !== ReversibleLayer.prototype.reverseAndGrad;
     super(options instanceof Adopted ? options : ({ ...options, reversible: true, reverseAndGrad: own } as LayerOptions));
-    if (options instanceof Adopted) this.#native = options.id;
+    if (options instanceof Adopted) this.#native = options.made.id;
   }
 
   static {

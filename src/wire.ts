@@ -27,9 +27,15 @@ export const EMPTY_STATE: readonly never[] = Object.freeze([]);
 export type Nest = Tensor | Readonly<Record<string, unknown>> | readonly Nest[];
 
 /** How layers cross; `layer.ts` sets it, since layers are built on this module. */
-export const layers: { idOf: (x: unknown) => number | undefined; wrap: (id: number) => unknown } = {
+export const layers: {
+  idOf: (x: unknown) => number | undefined;
+  wrap: (id: number) => unknown;
+  /** Whether a layer calls JavaScript functions. */
+  callsHost: (layer: unknown) => boolean;
+} = {
   idOf: () => undefined,
   wrap: (id) => id,
+  callsHost: () => false,
 };
 
 function isMarker(x: object): boolean {
@@ -67,26 +73,43 @@ export function encode(x: unknown): unknown {
 
 /** A value handed over to the addon, with handles of its own. */
 export function encodeOwned(x: unknown): unknown {
-  return encodeWith(x, (t) => native.retain(idOf(t)));
+  const given: number[] = [];
+  try {
+    return encodeWith(x, (t) => {
+      const id = native.retain(idOf(t));
+      given.push(id);
+      return id;
+    });
+  } catch (error) {
+    native.release(given);
+    throw error;
+  }
 }
 
-/** A value from the addon; `cached` is what stands for cached weights or state in it. */
+function decodeTag(x: object, cached: unknown): unknown {
+  if ('$tensor' in x) return wrap(x.$tensor as number);
+  if ('$layer' in x) return layers.wrap(x.$layer as number);
+  return '$cached' in x ? cached : x;
+}
+
+/** A value from the addon, which is changed in place; `cached` is what stands for cached weights or state in it. Nests to any depth. */
 export function decode(x: unknown, cached: unknown = GET_WEIGHTS_FROM_CACHE): unknown {
-  if (Array.isArray(x)) {
-    return x.map((item) => decode(item, cached));
+  const root: Record<string, unknown> = { x };
+  const open: Record<string, unknown>[] = [root];
+  for (let holder = open.pop(); holder !== undefined; holder = open.pop()) {
+    for (const [key, value] of Object.entries(holder)) {
+      if (typeof value !== 'object' || value === null) continue;
+      const decoded = Array.isArray(value) ? value : decodeTag(value, cached);
+      if (decoded === value) open.push(value as Record<string, unknown>);
+      else holder[key] = decoded;
+    }
   }
-  if (typeof x === 'object' && x !== null) {
-    if ('$tensor' in x) return wrap(x.$tensor as number);
-    if ('$layer' in x) return layers.wrap(x.$layer as number);
-    if ('$cached' in x) return cached;
-    return Object.fromEntries(Object.entries(x).map(([key, value]) => [key, decode(value, cached)]));
-  }
-  return x;
+  return root['x'];
 }
 
 /** Runs `f` in a scope of its own: what it makes is disposed when it returns. */
 export function scoped<T>(f: () => T): T {
-  const frame: Frame = { items: new Set(), parent: scope.frame };
+  const frame: Frame = { items: new Set(), layers: null, parent: scope.frame };
   scope.frame = frame;
   try {
     return f();
@@ -103,7 +126,7 @@ function carried(thrown: unknown): unknown {
 }
 
 /** How deep functions may call layers that call functions; without end, that would overflow the stack of the process. */
-const DEEPEST = 100;
+const DEEPEST = 50;
 let depth = 0;
 
 /**
@@ -114,13 +137,14 @@ let depth = 0;
 export function hostFunction(what: string, f: (...args: never[]) => unknown): (args: unknown[]) => unknown {
   return (args) =>
     scoped(() => {
+      const given = args.map((arg) => decode(arg));
       if (depth === DEEPEST) {
         throw new RangeError(`${what} was called ${DEEPEST} levels deep: does a layer call itself?`);
       }
       let result: unknown;
       depth += 1;
       try {
-        result = f(...(args.map((arg) => decode(arg)) as never[]));
+        result = f(...(given as never[]));
       } catch (thrown) {
         throw carried(thrown);
       } finally {

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { numberOf } from '../functions.js';
+import { hold, unhold } from '../held.js';
 import { idOfLayer, type Layer, type LayerInputs, withInputs } from '../layer.js';
 import { native, type NativeTrainer } from '../native.js';
 import { type Optimizer } from './optimizers.js';
@@ -139,13 +141,15 @@ export class Trainer {
       native.closeBatches(queue);
     };
     const { registered, rate } = scheduleOf(schedule);
+    // The addon calls the function by number, and calls it while this waits.
+    const holder = rate === null ? null : hold(rate);
     try {
       const loop = this.#native.fit(
         queue,
         JSON.stringify(rest),
         keyWords(rng),
         registered,
-        rate,
+        rate === null ? null : numberOf(rate),
         cancel,
         (numbers: number[]) => {
           try {
@@ -167,6 +171,7 @@ export class Trainer {
       signal?.throwIfAborted();
       throw error;
     } finally {
+      unhold(holder);
       signal?.removeEventListener('abort', onAbort);
       if (cancel !== null) native.dropCancel(cancel);
     }

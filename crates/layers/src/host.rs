@@ -1,5 +1,5 @@
 //! Functions of the host language (JavaScript), as the core sees them.
-use crate::{LayerRef, Result, Tree};
+use crate::{stack::deep, LayerRef, Result, Tree};
 use std::{fmt::Debug, sync::Arc};
 use tallow_tensor::Tensor;
 
@@ -47,29 +47,31 @@ impl HostValue {
     }
     /// A tree of tensors, tuples as lists.
     pub fn tree(tree: &Tree<Tensor>) -> Self {
-        match tree {
+        deep(|| match tree {
             Tree::Leaf(t) => HostValue::Tensor(t.clone()),
             Tree::Tuple(v) => HostValue::List(v.iter().map(Self::tree).collect()),
             Tree::Dict(v) => HostValue::Record(v.iter().map(|(k, t)| (k.clone(), Self::tree(t))).collect()),
             Tree::Cached => HostValue::Cached,
-        }
+        })
     }
     /// This value as a tree of tensors; `null` is `()`.
     ///
     /// # Errors
     /// `DTypeMismatch` if something in it is no tensor, list or record.
     pub fn into_tree(self) -> Result<Tree<Tensor>> {
-        Ok(match self {
-            HostValue::Tensor(t) => Tree::Leaf(t),
-            HostValue::Null => Tree::EMPTY,
-            HostValue::Cached => Tree::Cached,
-            HostValue::List(v) => Tree::Tuple(v.into_iter().map(Self::into_tree).collect::<Result<_>>()?),
-            HostValue::Record(v) => {
-                Tree::Dict(v.into_iter().map(|(k, t)| Ok((k, t.into_tree()?))).collect::<Result<_>>()?)
-            }
-            other => {
-                return Err(crate::Error::dtype(format!("expected tensors or lists of them, got {}", other.what())))
-            }
+        deep(|| {
+            Ok(match self {
+                HostValue::Tensor(t) => Tree::Leaf(t),
+                HostValue::Null => Tree::EMPTY,
+                HostValue::Cached => Tree::Cached,
+                HostValue::List(v) => Tree::Tuple(v.into_iter().map(Self::into_tree).collect::<Result<_>>()?),
+                HostValue::Record(v) => {
+                    Tree::Dict(v.into_iter().map(|(k, t)| Ok((k, t.into_tree()?))).collect::<Result<_>>()?)
+                }
+                other => {
+                    return Err(crate::Error::dtype(format!("expected tensors or lists of them, got {}", other.what())))
+                }
+            })
         })
     }
     /// This value as a list of tensors: one tensor, or a list of tensors; `null` is none.

@@ -82,7 +82,7 @@ fn find<T>(what: &str, table: &[&'static [Entry<T>]], kind: &str) -> Result<&'st
 /// # Errors
 /// `InvalidOption` for an unknown kind or options outside their domain.
 pub fn construct(kind: &str, options: &Value) -> Result<LayerRef> {
-    (find("layer", layers(), kind)?.build)(options)
+    (find("layer", layers(), kind)?.build)(options).and_then(|layer| crate::stack::check_depth(kind, layer))
 }
 
 /// A new initializer of a registered kind.

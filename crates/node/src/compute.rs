@@ -4,6 +4,7 @@
 use crate::{
     environment::{find, Environment},
     error::{Failure, Outcome},
+    order::Access,
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env, JsDeferred};
@@ -40,26 +41,40 @@ fn queue() -> Outcome<Sender<Job>> {
 
 type Resolver = Box<dyn FnOnce(Env) -> Result<Wire>>;
 
-/// Runs `work` on the compute thread, then `finish` on the JavaScript thread, whose value the returned promise gets.
+/// What a job is, beside its work.
+pub(crate) struct Asked {
+    /// What it reads and changes.
+    pub access: Access,
+    /// Whether it is a training loop, for which nothing waits.
+    pub endless: bool,
+    /// The flag to stop it with.
+    pub cancel: Option<f64>,
+}
+
+/// Runs `work` on the compute thread, or before something that JavaScript does at once with the same layers; then `finish` on the
+/// JavaScript thread, whose value the returned promise gets.
 pub(crate) fn submit<'env, T: Send + 'static>(
     env: &'env Env,
     environment: &Environment,
-    cancel: Option<f64>,
+    asked: Asked,
     work: impl FnOnce() -> Outcome<T> + Send + 'static,
     finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
 ) -> Outcome<Object<'env>> {
-    let cancel = environment.cancel_of(cancel);
+    let cancel = environment.cancel_of(asked.cancel);
     let (deferred, promise): (JsDeferred<Wire, Resolver>, _) = env.create_deferred()?;
-    let job: Job = Box::new(move || {
+    let work = Box::new(move || {
         let result = cancel.check().map_err(Failure::from).and_then(|()| {
             let worked = catch_unwind(AssertUnwindSafe(|| running(&cancel, work)));
             let value = worked.unwrap_or_else(|panic| Err(Failure::from_panic(panic)))?;
             cancel.check()?;
             Ok(value)
         });
-        deferred.resolve(Box::new(move |env| settle(&env, result, finish)));
+        // Nobody takes what a job made that is stopped after its work was done: it must not become handles.
+        deferred
+            .resolve(Box::new(move |env| settle(&env, result.and_then(|v| Ok(cancel.check().map(|()| v)?)), finish)));
     });
-    let sent = queue()?.send(job);
+    let job = environment.order.push(environment, asked.access, asked.endless, work);
+    let sent = queue()?.send(Box::new(move || job.run_in_turn()));
     sent.map_err(|_| Failure::Internal("the compute thread has ended".to_owned()))?;
     Ok(promise)
 }

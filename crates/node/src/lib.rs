@@ -16,6 +16,7 @@ mod gradients;
 mod host;
 mod layer;
 mod ops;
+mod order;
 mod random;
 mod reversible;
 mod training;

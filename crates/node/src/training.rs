@@ -1,11 +1,12 @@
 //! Trainers: one step on the calling thread, the loop on the compute thread, checkpoints. Knows no optimizer by name.
 use crate::{
     args::Size,
-    compute::submit,
+    compute::{submit, Asked},
     environment::{run, Environment},
     error::{Failure, Outcome},
-    host::{Callback, JsFunction},
-    layer::{held_key, key_of, specs},
+    host::JsFunction,
+    layer::{change, held_key, key_of, run_with, specs},
+    order::{done_before, Access},
     wire::Wire,
 };
 use napi::{
@@ -21,7 +22,7 @@ use std::{
     sync::{atomic::AtomicBool, Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
     time::Duration,
 };
-use tallow_layers::HostValue;
+use tallow_layers::{HostValue, LayerRef};
 use tallow_tensor::{cancel, Tensor};
 use tallow_training::{
     fit, optimizers,
@@ -46,6 +47,7 @@ fn measured(report: &StepReport) -> Vec<f64> {
 #[napi]
 pub struct NativeTrainer {
     inner: Arc<Mutex<Trainer>>,
+    model: LayerRef,
 }
 
 fn lock(trainer: &Mutex<Trainer>) -> Outcome<MutexGuard<'_, Trainer>> {
@@ -71,8 +73,9 @@ pub fn new_trainer(
     run(&env, |e| {
         let optimizer = optimizers::construct(&optimizer, &parsed(&optimizer_options)?)?;
         let n_devices = TrainerOptions::parse(&parsed(&options)?)?.n_devices.map_or(1, |n| n.0);
-        let trainer = Trainer::on_devices(e.layer(model)?, optimizer, n_devices);
-        Ok(NativeTrainer { inner: Arc::new(Mutex::new(trainer)) })
+        let model = e.layer(model)?;
+        let trainer = Trainer::on_devices(model.clone(), optimizer, n_devices);
+        Ok(NativeTrainer { inner: Arc::new(Mutex::new(trainer)), model })
     })
 }
 
@@ -91,11 +94,7 @@ pub fn schedule_rate(env: Env, kind: String, options: String, step: f64) -> Resu
     run(&env, |_| Ok(schedules::construct(&kind, &parsed(&options)?)?.rate(step as u64)?))
 }
 
-fn schedule(
-    e: &Environment,
-    kind: Option<(String, String)>,
-    function: Option<Callback>,
-) -> Outcome<Option<ScheduleRef>> {
+fn schedule(e: &Environment, kind: Option<(String, String)>, function: Option<f64>) -> Outcome<Option<ScheduleRef>> {
     if let Some((kind, options)) = kind {
         return Ok(Some(schedules::construct(&kind, &parsed(&options)?)?));
     }
@@ -118,6 +117,8 @@ struct Shared {
 struct QueueState {
     batches: VecDeque<Vec<Tensor>>,
     closed: bool,
+    /// Whether the loop has ended, so that nobody takes batches any more.
+    ended: bool,
     waiting: Option<Room>,
 }
 
@@ -171,6 +172,9 @@ pub fn push_batch(env: Env, queue: &BatchQueue, batch: Vec<f64>) -> Result<bool>
     run(&env, |e| {
         let batch = e.tensors(&batch)?.iter().map(Tensor::detach).collect();
         let mut state = queue.shared.state();
+        if state.ended {
+            return Ok(false);
+        }
         state.batches.push_back(batch);
         let room = state.batches.len() < WAITING_BATCHES;
         drop(state);
@@ -215,6 +219,12 @@ impl Closing {
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.close();
+        let rest = {
+            let mut state = self.0.state();
+            state.ended = true;
+            std::mem::take(&mut state.batches)
+        };
+        drop(rest);
     }
 }
 
@@ -234,7 +244,11 @@ impl NativeTrainer {
         run(&env, |e| {
             let o = StepOptions::parse(&parsed(&options)?)?;
             let (batch, rate) = (e.tensors(&batch)?, o.learning_rate.map(|r| r.0));
-            Ok(measured(&lock(&self.inner)?.one_step(batch, key_of(&key)?, o.step.0 as u64, rate)?))
+            let key = key_of(&key)?;
+            let step = || Ok(measured(&lock(&self.inner)?.one_step(batch, key, o.step.0 as u64, rate)?));
+            let change =
+                || change(&env, e, "a training step changes weights and state", Access::set(&self.model), step);
+            e.with_room_for(&self.model, change)
         })
     }
 
@@ -248,7 +262,7 @@ impl NativeTrainer {
         options: String,
         key: Vec<u32>,
         registered: Option<(String, String)>,
-        rate: Option<Callback>,
+        rate: Option<f64>,
         cancel: Option<f64>,
         progress: Function<'_, Vec<f64>, Unknown<'static>>,
     ) -> Result<Object<'env>> {
@@ -270,7 +284,8 @@ impl NativeTrainer {
                 let never = AtomicBool::new(false);
                 Ok(fit(&mut trainer, &mut || closing.next(), &options, &never, &mut tell)?)
             };
-            submit(env, e, cancel, work, |_, _, report| {
+            let asked = Asked { access: Access::set(&self.model), endless: true, cancel };
+            submit(env, e, asked, work, |_, _, report| {
                 let mut out = vec![report.steps as f64, report.seconds];
                 out.extend(&report.losses);
                 Ok(Wire(HostValue::List(out.into_iter().map(HostValue::Number).collect())))
@@ -314,7 +329,8 @@ impl NativeTrainer {
                 let metadata = BTreeMap::from([("step".to_string(), step.to_string())]);
                 Ok(tallow_training::save_layer(Path::new(&path), trainer.model_with_loss(), extra.collect(), metadata)?)
             };
-            submit(env, e, None, work, |_, _, ()| Ok(Wire(HostValue::Null)))
+            let asked = Asked { access: Access::read(&self.model), endless: false, cancel: None };
+            submit(env, e, asked, work, |_, _, ()| Ok(Wire(HostValue::Null)))
         })
     }
 
@@ -345,7 +361,8 @@ impl NativeTrainer {
                 }
                 Ok(file.metadata.get("step").and_then(|s| s.parse::<f64>().ok()).unwrap_or(0.0))
             };
-            submit(env, e, None, work, |_, _, step| Ok(Wire(HostValue::Number(step))))
+            let asked = Asked { access: Access::set(&self.model), endless: false, cancel: None };
+            submit(env, e, asked, work, |_, _, step| Ok(Wire(HostValue::Number(step))))
         })
     }
 }
@@ -353,9 +370,10 @@ impl NativeTrainer {
 /// Writes the weights, and unless `weights_only` the state, that a layer holds, with the signature it was initialized for, if given.
 #[napi]
 pub fn save_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
-    run(&env, |e| {
+    run_with(&env, id, |e, layer| {
         let signature = signature.map(|s| specs(s.0)).transpose()?;
-        Ok(tallow_training::save_to_file(Path::new(&path), &e.layer(id)?, weights_only, signature.as_deref())?)
+        done_before(&env, e, || Access::read(&layer));
+        Ok(tallow_training::save_to_file(Path::new(&path), &layer, weights_only, signature.as_deref())?)
     })
 }
 
@@ -363,11 +381,12 @@ pub fn save_layer(env: Env, id: f64, path: String, weights_only: bool, signature
 /// else for the file's if it was not yet.
 #[napi]
 pub fn load_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
-    run(&env, |e| {
-        let layer = e.layer(id)?;
+    run_with(&env, id, |e, layer| {
         let signature = signature.map(|s| specs(s.0)).transpose()?;
         let key = held_key(&layer);
-        Ok(tallow_training::init_from_file(Path::new(&path), &layer, weights_only, signature.as_deref(), key)?)
+        let load =
+            || Ok(tallow_training::init_from_file(Path::new(&path), &layer, weights_only, signature.as_deref(), key)?);
+        change(&env, e, "weights are loaded", Access::set(&layer), load)
     })
 }
 

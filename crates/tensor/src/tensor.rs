@@ -105,6 +105,10 @@ impl Tensor {
     pub fn detach(&self) -> Self {
         Self { data: self.data.clone(), node: None }
     }
+    /// Whether these are the other's very values, not a copy or another view of them.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.data, &other.data)
+    }
     /// Whether nobody else holds this storage, so that a consumer may write into it.
     pub(crate) fn is_unique(&self) -> bool {
         Arc::strong_count(&self.data) == 1 && Arc::strong_count(&self.data.allocation) == 1
