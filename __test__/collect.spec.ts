@@ -140,7 +140,7 @@ const cycles: Record<string, () => tl.Layer> = {
   },
   'a function within others': () => {
     const peek = tl.PureLayer((a: tl.Tensor) => (void model, a));
-    const model: tl.Layer = tl.Residual(tl.Bidirectional(tl.Serial(peek)), tl.Dropout());
+    const model: tl.Layer = tl.Serial(tl.Residual(tl.Serial(peek)), tl.Bidirectional(tl.Serial(peek)));
     return model;
   },
   'a field of a class': () => {
@@ -234,4 +234,21 @@ test.serial('functions live as long as anything can call them', async (t) => {
   });
   await collect();
   t.is((await fitted).steps, 1);
+});
+
+test.serial('a trainer that its own schedule and progress refer to is collected', async (t) => {
+  const before = collected;
+  await (async () => {
+    let trainer: tl.Trainer | undefined = undefined;
+    const loss: tl.Layer = tl.Serial(tl.Dense(2), tl.Fn('Loss', (y: tl.Tensor) => (void trainer, y.square().mean())));
+    loss.init(f32([2, 2]));
+    trainer = new tl.Trainer(loss, tl.optimizers.Adam());
+    seen.register(trainer, undefined);
+    seen.register(loss, undefined);
+    const schedule = (): number => (void trainer, 0.1);
+    const report = await trainer.fit([tl.ones([2, 2])], { steps: 1, rng: tl.random.key(0), schedule, onProgress: () => void trainer });
+    t.is(report.steps, 1);
+  })();
+  await collect(() => collected - before === 2);
+  t.is(collected - before, 2);
 });

@@ -31,9 +31,25 @@ export function letGo(): void {
   }
 }
 
-/** Calls `f` with a number for `holder`, which lives until the call, and any gradient of it, is gone; with none for `null`. */
-export function holding<T>(holder: unknown, f: (number: number | null) => T): T {
-  if (holder === null) return f(null);
+/** So many may wait to be let go of; asking the addon takes as long as a small call. */
+const MANY = 64;
+let soon = false;
+
+/** {@link letGo}, when the program pauses or there are many. */
+function letGoSoon(): void {
+  if (held.size >= MANY) {
+    letGo();
+  } else if (!soon) {
+    soon = true;
+    queueMicrotask(() => {
+      soon = false;
+      letGo();
+    });
+  }
+}
+
+/** Calls `f` with a number for `holder`, which lives until the call, and any gradient of it, is gone. */
+export function holding<T>(holder: unknown, f: (number: number) => T): T {
   const number = hold(holder);
   try {
     return f(number);
@@ -41,6 +57,6 @@ export function holding<T>(holder: unknown, f: (number: number | null) => T): T 
     unhold(number);
     throw error;
   } finally {
-    letGo();
+    letGoSoon();
   }
 }

@@ -244,7 +244,7 @@ export class Layer extends Callable implements Disposable {
 
   /** Calls `f` with handles of the inputs, and a number that stands for the layer while a gradient to come may call its functions. */
   #called<T>(inputs: LayerInputs, f: (ids: number[], keep: number | null) => T): T {
-    return this.#withInputs(inputs, (ids) => holding(this.#callsHost ? this : null, (keep) => f(ids, keep)));
+    return this.#withInputs(inputs, (ids) => (this.#callsHost ? holding(this, (keep) => f(ids, keep)) : f(ids, null)));
   }
 
   /** Calls `f` with handles of the inputs; tensors made of plain data are disposed afterwards. */

@@ -136,11 +136,11 @@ export function constructLayer(kind: string, options: object): Made {
 /** The result of a registered function. */
 export function callFunction(name: string, options: object): TensorResult {
   return decode(
-    withEncoded(name, options, (o) =>
-      holding(o.callsHost ? o.parts : null, (keep) =>
-        native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors, keep),
-      ),
-    ),
+    withEncoded(name, options, (o) => {
+      const call = (keep: number | null): unknown =>
+        native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors, keep);
+      return o.callsHost ? holding(o.parts, call) : call(null);
+    }),
   ) as TensorResult;
 }
 

@@ -8,7 +8,8 @@ use tallow_layers::{
     changed, charging,
     combinators::{residual, serial, serial_named},
     depth, held, hold, init, leaf, load_weights, print, pure_fn, registry, signature, view_weights, with_mode,
-    with_room, Account, Call, HostValue, LayerNest, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree, DEEPEST,
+    with_room, Account, Call, HostValue, LayerNest, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
+    DEEPEST,
 };
 use tallow_tensor::{autodiff::keeping, backward, random::Key, DType, Device, Tensor};
 

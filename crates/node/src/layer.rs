@@ -397,16 +397,15 @@ impl Call {
     fn access(&self) -> Access {
         Access::call(&self.layer, self.weights.is_some())
     }
-    /// Runs it from the weights and state held now, and keeps the new state, if `may_keep`.
-    fn run(self, may_keep: impl Fn(&str) -> Outcome<()>) -> Outcome<Vec<Tensor>> {
+    /// Runs it from the weights and state held now, and keeps the new state. `allow` is asked before anything changes.
+    fn run(self, allow: impl Fn(&str, Access) -> Outcome<()>) -> Outcome<Vec<Tensor>> {
         let Self { layer, inputs, weights, state, key } = self;
-        if weights.is_some() || state.is_some() {
-            may_keep("a call sets weights or state")?;
-        }
         if let Some(weights) = weights {
+            allow("a call sets weights", Access::set_weights(&layer))?;
             set_weights(&layer, weights)?;
         }
         if let Some(state) = state {
+            allow("a call sets state", Access::set_state(&layer))?;
             set_state(&layer, state)?;
         }
         let (weights, before) = layers::held(&layer);
@@ -416,7 +415,7 @@ impl Call {
         cancel::check()?;
         let changed = layers::changed(&before, after);
         if !changed.is_empty() {
-            may_keep("a call changes state")?;
+            allow("a call changes state", Access::set_state_in(&layer, &changed))?;
             layers::hold(&layer, None, Some(&changed));
         }
         Ok(ys)
@@ -437,12 +436,8 @@ pub fn layer_call(
     run_with(&env, id, |e, layer| {
         let call = Call::new(e, layer, &inputs, [weights, state], key)?;
         let beside = done_before(&env, e, || call.access());
-        let access = beside.is_some().then(|| call.access());
-        let may_keep = |what: &str| match (&beside, &access) {
-            (Some(beside), Some(access)) => beside.refuse(what, access),
-            _ => Ok(()),
-        };
-        let ys = keeping_for(e, keep, || call.run(may_keep))?;
+        let allow = |what: &str, access| beside.as_ref().map_or(Ok(()), |b| b.refuse(what, &access));
+        let ys = keeping_for(e, keep, || call.run(allow))?;
         Ok(e.insert_all(&env, ys))
     })
 }
@@ -466,7 +461,7 @@ pub fn layer_call_async<'env>(
         let asked = Asked { access: call.access(), endless: false, cancel };
         let work = move || {
             let room = call.layer.clone();
-            let run = || call.run(|_| Ok(()));
+            let run = || call.run(|_, _| Ok(()));
             layers::with_room(layers::depth(&room), || match kept {
                 Some(kept) => keeping(kept, run),
                 None => run(),

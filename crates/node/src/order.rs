@@ -18,7 +18,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
     },
 };
-use tallow_layers::{for_each_instance, LayerRef};
+use tallow_layers::{for_each_instance, LayerRef, Store};
 
 /// Where weights and state lie that are read and that may change ([`tallow_layers::layer::Slot::places`]).
 #[derive(Debug, Default, Clone)]
@@ -64,6 +64,14 @@ impl Access {
     /// Sets state.
     pub(crate) fn set_state(layer: &LayerRef) -> Self {
         Self::of(layer, |out, _, [_, s]| out.changes.extend([s]))
+    }
+    /// Sets the state of those instances that `state` has an entry of.
+    pub(crate) fn set_state_in(layer: &LayerRef, state: &Store) -> Self {
+        Self::of(layer, |out, l, [_, s]| {
+            if state.contains_key(&l.base().id) {
+                out.changes.insert(s);
+            }
+        })
     }
     /// Whether the one and the other may not change places.
     fn conflicts(&self, other: &Self) -> bool {
@@ -169,7 +177,7 @@ impl Beside {
             return Ok(());
         }
         let what = format!(
-            "{what} while a training loop runs on these weights and state, which would overwrite it or be overwritten; await the loop first, or use withMode('eval') or a copy"
+            "{what}, but a training loop runs on the same weights or state, and one would overwrite the other; await the loop first, or call layer.withMode('eval')"
         );
         Err(tallow_layers::Error::new("Busy", what).into())
     }
