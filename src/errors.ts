@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'IndexOutOfRange'
   | 'Autodiff'
   | 'Device'
+  | 'OutOfMemory'
   | 'Io'
   | 'Aborted'
   | 'Disposed'

@@ -115,7 +115,7 @@ impl fmt::Display for DType {
 }
 
 /// A Rust type that can be a tensor element on the CPU.
-pub trait Element: candle_core::WithDType + Default {
+pub trait Element: candle_core::WithDType + Default + bytemuck::Zeroable {
     /// Its tensor dtype.
     const DT: DType;
     /// The type sums are taken in: itself, but f32 for halves.
@@ -133,6 +133,7 @@ pub trait Accumulator:
     + Sync
     + PartialOrd
     + Default
+    + bytemuck::Zeroable
     + std::ops::Add<Output = Self>
     + std::ops::Sub<Output = Self>
     + std::ops::Mul<Output = Self>
@@ -148,6 +149,7 @@ impl<T> Accumulator for T where
         + Sync
         + PartialOrd
         + Default
+        + bytemuck::Zeroable
         + std::ops::Add<Output = Self>
         + std::ops::Sub<Output = Self>
         + std::ops::Mul<Output = Self>
