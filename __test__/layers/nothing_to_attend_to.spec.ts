@@ -19,6 +19,9 @@ const heads: Inputs = (batch, length) => [tl.zeros([2 * batch, length, 4]), tl.z
 const headsWithRow: Inputs = (batch, length) => [...heads(batch, length), tl.ones([batch, length]).cast('bool')];
 const toSource: Inputs = (batch, length) => [vectors(batch, 3), vectors(batch, length)];
 const fromTarget: Inputs = (batch, length) => [vectors(batch, length), vectors(batch, 3), tl.ones([batch, 3]).cast('bool')];
+/** A vector of each sequence and a recurrent state of several parts. */
+const withState = (parts: number): Inputs => (batch) => [tl.zeros([batch, depth]), tl.zeros([batch, parts * depth])];
+const images: Inputs = (batch, length) => [tl.zeros([batch, length, 3, depth]), tl.zeros([batch, length, 3, depth])];
 
 const small = { nHeads: 2, dQk: 4, dV: 4 };
 const chunks = { ...small, chunkLen: 4, nBuckets: 2 };
@@ -52,6 +55,11 @@ const layers: Readonly<Record<string, Layer>> = {
   MultiplicativeModularCausalAttention: [(mode) => tl.MultiplicativeModularCausalAttention(depth, { ...split, mode }), one],
   MultiplicativeConvCausalAttention: [(mode) => tl.MultiplicativeConvCausalAttention(depth, { ...split, mode }), one],
   LSHFF: [(mode) => tl.LSHFF(12, 4, { mode }), one],
+  PureAttention: [(mode) => tl.PureAttention({ nHeads: 2, mode }), triple],
+  LSTMCell: [() => tl.LSTMCell(depth), withState(2)],
+  GRUCell: [() => tl.GRUCell(depth), withState(1)],
+  ConvGRUCell: [() => tl.ConvGRUCell(depth), images],
+  GeneralGRUCell: [(mode) => tl.GeneralGRUCell(() => tl.Dense(depth), { mode }), withState(1)],
   GRU: [(mode) => tl.GRU(depth, { mode }), one],
   LSTM: [(mode) => tl.LSTM(depth, { mode }), one],
   SRU: [(mode) => tl.SRU(depth, { mode }), one],
