@@ -15,11 +15,21 @@ const awaited: ReadonlySet<string> = new Set(['ConfigurableTransformer', 'Config
 
 const cases = module.cases.filter((it) => !awaited.has(modelOf(it)));
 
+/** Cases that record what Trax does and tallow deliberately does not. Each must really differ, or its line is stale. */
+const own = 'a position that sees itself alone, more than once, weighs its value by 1 in all';
+const mended: Readonly<Record<string, string>> = { 'ReformerLMLsh-1': own, 'ReformerLMSparse-3': own };
+
 for (const it of cases) {
-  test(it.id, (t) => {
-    t.notThrows(() => checkCase(module, it));
+  const reason = mended[it.id];
+  test(reason === undefined ? it.id : `${it.id} is mended: ${reason}`, (t) => {
+    if (reason === undefined) t.notThrows(() => checkCase(module, it));
+    else t.throws(() => checkCase(module, it), { instanceOf: Different, message: /output/ });
   });
 }
+
+test('every mended case exists', (t) => {
+  t.deepEqual(Object.keys(mended).filter((id) => cases.every((it) => it.id !== id)), []);
+});
 
 test('every model has a case', (t) => {
   const tested = new Set(cases.map(modelOf));

@@ -196,6 +196,8 @@ export interface FeedForwardOptions {
     | readonly [nElementsInBlock: number, dLowrank: number, temperature: number, quantProb: number];
   /** Whether the layer normalization of blocks moves the mean to 0. @defaultValue `true` */
   readonly centerLayernorm?: boolean;
+  /** What layer normalization adds to the variance; `null`: what `LayerNorm` adds by itself. @defaultValue `null` */
+  readonly epsilon?: number | null;
   /** Whether the dense layers of the feed-forward part, or the sparse one, have bfloat16 weights. @defaultValue `false` */
   readonly useBfloat16?: boolean;
   /** How the layers behave. @defaultValue `'train'` */
@@ -212,6 +214,7 @@ export const feedForwardDefaults: Required<FeedForwardOptions> = {
   ffChunkSize: 0,
   ffSparsity: 0,
   centerLayernorm: true,
+  epsilon: null,
   useBfloat16: false,
   mode: 'train',
 };
@@ -230,20 +233,20 @@ function sparseFF(options: Required<FeedForwardOptions>): Layer {
 
 /** The feed-forward part of a block, and beside it recurrent layers, where asked for. */
 export function feedForward(dModel: number, options: Required<FeedForwardOptions>): LayerNest {
-  const { ffUseSru, ffSparsity, centerLayernorm: center, mode } = options;
-  const block = ffSparsity === 0 ? denseFeedForward(dModel, options) : [LayerNorm({ center }), sparseFF(options)];
+  const { ffUseSru, ffSparsity, centerLayernorm: center, epsilon, mode } = options;
+  const block = ffSparsity === 0 ? denseFeedForward(dModel, options) : [LayerNorm({ center, epsilon }), sparseFF(options)];
   const [layers, units] = typeof ffUseSru === 'object' ? ffUseSru : [ffUseSru, 32];
   const recurrent = several('feedForward', 'ffUseSru', layers, () => SRU(units, { mode }));
-  return layers === 0 ? block : Residual(LayerNorm({ center }), Dense(units), recurrent, Dense(dModel), { shortcut: block });
+  return layers === 0 ? block : Residual(LayerNorm({ center, epsilon }), Dense(units), recurrent, Dense(dModel), { shortcut: block });
 }
 
 /** Layer normalization, two dense layers with an activation between them, dropout. */
 function denseFeedForward(dModel: number, options: Required<FeedForwardOptions>): LayerNest {
-  const { dFf, dropout, ffActivation, ffDropout, ffChunkSize, centerLayernorm: center, useBfloat16, mode } = options;
+  const { dFf, dropout, ffActivation, ffDropout, ffChunkSize, centerLayernorm: center, epsilon, useBfloat16, mode } = options;
   const drop = (rate: number): Layer => Dropout({ rate, sharedAxes: [-2], mode });
   const dense = (units: number): Layer => Dense(units, { useBfloat16 });
   // Nested as in the reference, which shows where the list is printed.
   const inner = [dense(dFf), drop(ffDropout ?? dropout), ffActivation(), dense(dModel)];
-  const block = [LayerNorm({ center }), inner, drop(dropout)];
+  const block = [LayerNorm({ center, epsilon }), inner, drop(dropout)];
   return whole('feedForward', 'ffChunkSize', ffChunkSize) === 0 ? block : BatchLeadingAxes(Chunk(Serial(block), ffChunkSize));
 }

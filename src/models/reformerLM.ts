@@ -84,7 +84,7 @@ function decoder(model: string, options: Required<CommonOptions>): Layer {
  */
 export function ReformerLM(vocabSize: number, options: ReformerLMOptions = {}): Layer {
   const all = filledIn('ReformerLM', defaults, options);
-  const { dModel, dropout, mode } = all;
+  const { dModel, dropout, epsilon, mode } = all;
   const logits = SparseDenseWithOptions(vocabSize, {
     // The two parts of the activations, joined.
     dInput: 2 * dModel,
@@ -101,7 +101,7 @@ export function ReformerLM(vocabSize: number, options: ReformerLMOptions = {}): 
     Dup(),
     decoder('ReformerLM', all),
     Concatenate(),
-    LayerNorm(),
+    LayerNorm({ epsilon }),
     Dropout({ rate: dropout, sharedAxes: [-2], mode }),
     logits,
   );
@@ -134,7 +134,7 @@ const shortenDefaults: Required<ReformerShortenLMOptions> = { ...commonDefaults,
  */
 export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMOptions = {}): Layer {
   const all = filledIn('ReformerShortenLM', shortenDefaults, options);
-  const { shortenFactor, dEmbedding, dModel, dropout, mode } = all;
+  const { shortenFactor, dEmbedding, dModel, dropout, epsilon, mode } = all;
   if ((mode as Mode) === 'predict') {
     throw new RangeError("ReformerShortenLM: `mode` cannot be 'predict', as several positions are computed as one");
   }
@@ -158,7 +158,7 @@ export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMO
     Dup(),
     decoder('ReformerShortenLM', all),
     Select([0], { nIn: 2 }),
-    LayerNorm(),
+    LayerNorm({ epsilon }),
     Dropout({ rate: dropout, sharedAxes: [-2], mode }),
     Dense(shortenFactor * dEmbedding),
     Fn('ProlongBack', apart),

@@ -77,7 +77,7 @@ options! {
 options! {
     /// Dot-product attention of one head, optionally chunked and masked.
     ///
-    /// Formula: `exp(d - logsumexp(d))·v` with `d = mask(q·kᵀ / √d_qk)`; without `k` the queries, divided by their root mean
+    /// Formula: `softmax(d)·v` with `d = mask(q·kᵀ / √d_qk)`; without `k` the queries, divided by their root mean
     /// square, are the keys. With chunks a query sees its own chunk of keys and its neighbours, around the ends.
     /// Shapes: `(qLen, dQk), (kvLen, dQk), (kvLen, dV)` to the pair `(qLen, dV), (qLen)`, the latter the log-sum-exps. It makes the matrix of
     /// products; the layers of this module do not.
