@@ -91,4 +91,4 @@ export {
   type TrainingProgress,
   type TrainingReport,
 } from './training/trainer.js';
-export { type CancelSignal, type KeyLike, type LayerFactory, type LayerNest, type SignatureTree, type TensorFunction, type TensorResult, type TensorTree } from './types.js';
+export { type CancelSignal, type KeyLike, type LayerFactory, type LayerNest, type ResamplingArgument, type ResamplingFactory, type SignatureTree, type TensorFunction, type TensorResult, type TensorTree } from './types.js';
