@@ -79,6 +79,7 @@ export {
 } from './efficientAttention.js';
 export { loadSafetensors, saveSafetensors } from './safetensors.js';
 export * as reversible from './reversible.js';
+export * as testUtils from './testUtils.js';
 export { ReversibleLayer } from './reversibleLayer.js';
 export { Optimizer } from './training/optimizers.js';
 export { type Schedule } from './training/schedules.js';
