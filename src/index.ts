@@ -79,6 +79,7 @@ export {
 } from './efficientAttention.js';
 export { loadSafetensors, saveSafetensors } from './safetensors.js';
 export * as reversible from './reversible.js';
+export * as testUtils from './testUtils.js';
 export { ReversibleLayer } from './reversibleLayer.js';
 export { Optimizer } from './training/optimizers.js';
 export { type Schedule } from './training/schedules.js';
@@ -91,4 +92,4 @@ export {
   type TrainingProgress,
   type TrainingReport,
 } from './training/trainer.js';
-export { type CancelSignal, type KeyLike, type LayerFactory, type LayerNest, type SignatureTree, type TensorFunction, type TensorResult, type TensorTree } from './types.js';
+export { type CancelSignal, type KeyLike, type LayerFactory, type LayerNest, type ResamplingArgument, type ResamplingFactory, type SignatureTree, type TensorFunction, type TensorResult, type TensorTree } from './types.js';

@@ -9,7 +9,7 @@ import { hold, letGo } from './held.js';
 import { isThenable } from './memory.js';
 import { native } from './native.js';
 import { asTensor, type Signature, type TensorLike } from './ops.js';
-import { constructLayer } from './options.js';
+import { constructLayer, constructLayers } from './options.js';
 import { keyWords, type Key } from './random.js';
 import {
   type AsyncCallOptions,
@@ -485,4 +485,9 @@ function rememberSite(site: CreationSite, instances: readonly number[]): number[
 /** A new layer of a registered kind. */
 export function makeLayer(kind: string, options: object): Layer {
   return wrapLayer(constructLayer(kind, options), options);
+}
+
+/** The layers that a registered function makes. */
+export function makeLayers(name: string, options: object): Layer[] {
+  return constructLayers(name, options).map((id) => wrapLayer(id, options));
 }

@@ -110,11 +110,19 @@ export function constructLayer(kind: string, options: object): number {
   );
 }
 
+/** What a registered function gives, as it comes from the addon. */
+function resultOf(name: string, options: object): unknown {
+  return withEncoded(name, options, (o) => native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors));
+}
+
 /** The result of a registered function. */
-export function callFunction(name: string, options: object): TensorResult {
-  return decode(
-    withEncoded(name, options, (o) => native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors)),
-  ) as TensorResult;
+export function callFunction<T = TensorResult>(name: string, options: object): T {
+  return decode(resultOf(name, options)) as T;
+}
+
+/** The handles of the layers that a registered function makes. */
+export function constructLayers(name: string, options: object): number[] {
+  return (resultOf(name, options) as readonly { readonly $layer: number }[]).map(({ $layer }) => $layer);
 }
 
 /** Marks a factory as standing for a registered kind when it is passed as an option. */

@@ -659,7 +659,7 @@ export function attend(q: TensorLike, options?: AttendOptions): TensorResult {
  * @param dropoutRate - Probability of dropping a feature.
  * @param rng - Random key; may be null at rate 0.
  */
-export function applyBroadcastedDropout(vecs: TensorLike, dropoutRate: number, rng: KeyLike): TensorResult {
+export function applyBroadcastedDropout(vecs: TensorLike, dropoutRate: number, rng: KeyLike | null): TensorResult {
   return callFunction('applyBroadcastedDropout', { vecs, dropoutRate, rng });
 }
 

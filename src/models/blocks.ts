@@ -7,6 +7,7 @@ import {
   AssertFunction,
   AxialPositionalEncoding,
   BatchLeadingAxes,
+  BlockSparseFF,
   Chunk,
   Dense,
   Dropout,
@@ -20,8 +21,11 @@ import {
   SelfAttention,
   Serial,
   SinCosPositionalEncoding,
+  SparseDenseWithOptions,
+  type SparseDenseWithOptionsOptions,
   SparseFF,
   SRU,
+  SwitchSparseFF,
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer.js';
 import { namedOptions } from '../rest.js';
@@ -149,8 +153,19 @@ export function positionalEncoder(model: string, mode: Mode, dropout: number, op
 }
 
 /** What turns tokens into vectors: an embedding and dropout. */
-export function embedder(vocabSize: number, dModel: number, dropout: number, mode: Mode): Layer[] {
-  return [Embedding(vocabSize, dModel), Dropout({ rate: dropout, sharedAxes: [-2], mode })];
+export function embedder(vocabSize: number, dModel: number, dropout: number, mode: Mode, sharedAxes: readonly number[] | null = [-2]): Layer[] {
+  return [Embedding(vocabSize, dModel), Dropout({ rate: dropout, sharedAxes, mode })];
+}
+
+/** Options that attention of every kind takes. */
+export function attentionOptions(nHeads: number, dropout: number, mode: Mode, depths: Pick<AttentionOptions, 'dQk' | 'dV'>) {
+  return { nHeads, ...depths, attentionDropout: dropout, outputDropout: dropout, mode };
+}
+
+/** Depths of heads that together are as deep as the model. */
+export function shared(dModel: number, nHeads: number): Pick<AttentionOptions, 'dQk' | 'dV'> {
+  const depth = Math.floor(dModel / nHeads);
+  return { dQk: depth, dV: depth };
 }
 
 /** An attention layer of a type, in chunks of `chunkSize` positions if that is above 0. */
@@ -187,11 +202,13 @@ export interface FeedForwardOptions {
   readonly ffChunkSize?: number;
   /**
    * Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active; a list tells its `dLowrank` too, which
-   * is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`. Its activation is `Relu`, and it drops outputs only. 0: dense.
+   * is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`; a string holds such a list. Its activation is `Relu`, and
+   * it drops outputs only. 0: dense.
    * @defaultValue `0`
    */
   readonly ffSparsity?:
     | number
+    | string
     | readonly [nElementsInBlock: number, dLowrank: number]
     | readonly [nElementsInBlock: number, dLowrank: number, temperature: number, quantProb: number];
   /** Whether the layer normalization of blocks moves the mean to 0. @defaultValue `true` */
@@ -219,34 +236,94 @@ export const feedForwardDefaults: Required<FeedForwardOptions> = {
   mode: 'train',
 };
 
+/** What stands in for a dense feed-forward part: units or experts of which few are active, chosen in three ways. */
+export type FeedForwardSparsity = '1inN' | 'Block' | 'Switch';
+
+/** What a feed-forward part of some models is made with, and is always the same in others. */
+export interface FeedForwardKind {
+  /** Axes along which the dropout mask of its result is shared. */
+  readonly dropoutSharedAxes: readonly number[] | null;
+  /** What `ffSparsity` makes of it. */
+  readonly ffSparsityType: FeedForwardSparsity;
+}
+
+const reformerKind: FeedForwardKind = { dropoutSharedAxes: [-2], ffSparsityType: '1inN' };
+
 /** The sparse feed-forward layer of {@link FeedForwardOptions.ffSparsity}. */
-function sparseFF(options: Required<FeedForwardOptions>): Layer {
+function sparseFF(options: Required<FeedForwardOptions>, dropoutSharedAxes: readonly number[] | null): Layer {
   const { dFf, dropout: dropoutRate, ffSparsity, ffChunkSize, useBfloat16, mode } = options;
-  const given = typeof ffSparsity === 'number' ? [whole('feedForward', 'ffSparsity', ffSparsity), Math.floor(dFf / ffSparsity)] : ffSparsity;
+  const listed = typeof ffSparsity === 'string' ? ffSparsity.trim().split(/\s+/u).map(Number) : ffSparsity;
+  const given = typeof listed === 'number' ? [whole('feedForward', 'ffSparsity', listed), Math.floor(dFf / listed)] : listed;
   if (!Array.isArray(given) || (given.length !== 2 && given.length !== 4)) {
     throw new RangeError(`feedForward: \`ffSparsity\` must be a number or a list of 2 or 4 numbers, got ${JSON.stringify(ffSparsity)}`);
   }
   const [nElementsInBlock, dLowrank, temperature, quantProb] = given as readonly number[];
   const noise = { temperature, quantProb };
-  return SparseFF(dFf, { nElementsInBlock, dLowrank, ...noise, useBfloat16, mode, dropoutRate, dropoutSharedAxes: [-2], ffChunkSize });
+  return SparseFF(dFf, { nElementsInBlock, dLowrank, ...noise, useBfloat16, mode, dropoutRate, dropoutSharedAxes, ffChunkSize });
+}
+
+/** The layer of experts of {@link FeedForwardOptions.ffSparsity}. */
+function experts(options: Required<FeedForwardOptions>, type: 'Block' | 'Switch'): Layer {
+  const { dFf, ffSparsity: nExperts, mode } = options;
+  if (typeof nExperts !== 'number') {
+    throw new RangeError(`feedForward: \`ffSparsity\` must be the number of experts where \`ffSparsityType\` is '${type}', got ${JSON.stringify(nExperts)}`);
+  }
+  return type === 'Block' ? BlockSparseFF(dFf, { nExperts, mode }) : SwitchSparseFF(dFf, { nExperts, mode });
 }
 
 /** The feed-forward part of a block, and beside it recurrent layers, where asked for. */
-export function feedForward(dModel: number, options: Required<FeedForwardOptions>): LayerNest {
-  const { ffUseSru, ffSparsity, centerLayernorm: center, epsilon, mode } = options;
-  const block = ffSparsity === 0 ? denseFeedForward(dModel, options) : [LayerNorm({ center, epsilon }), sparseFF(options)];
+export function feedForward(dModel: number, options: Required<FeedForwardOptions>, kind: FeedForwardKind = reformerKind): LayerNest {
+  const { ffUseSru, centerLayernorm: center, epsilon, mode } = options;
+  const block = feedForwardBlock(dModel, options, kind);
+  if (ffUseSru === 0) return block;
   const [layers, units] = typeof ffUseSru === 'object' ? ffUseSru : [ffUseSru, 32];
   const recurrent = several('feedForward', 'ffUseSru', layers, () => SRU(units, { mode }));
-  return layers === 0 ? block : Residual(LayerNorm({ center, epsilon }), Dense(units), recurrent, Dense(dModel), { shortcut: block });
+  return Residual(LayerNorm({ center, epsilon }), Dense(units), recurrent, Dense(dModel), { shortcut: block });
 }
 
-/** Layer normalization, two dense layers with an activation between them, dropout. */
-function denseFeedForward(dModel: number, options: Required<FeedForwardOptions>): LayerNest {
-  const { dFf, dropout, ffActivation, ffDropout, ffChunkSize, centerLayernorm: center, epsilon, useBfloat16, mode } = options;
-  const drop = (rate: number): Layer => Dropout({ rate, sharedAxes: [-2], mode });
-  const dense = (units: number): Layer => Dense(units, { useBfloat16 });
-  // Nested as in the reference, which shows where the list is printed.
-  const inner = [dense(dFf), drop(ffDropout ?? dropout), ffActivation(), dense(dModel)];
-  const block = [LayerNorm({ center, epsilon }), inner, drop(dropout)];
+/** Layer normalization, what is between two depths, dropout. */
+function feedForwardBlock(dModel: number, options: Required<FeedForwardOptions>, kind: FeedForwardKind): LayerNest {
+  const { dropout: rate, ffSparsity, ffChunkSize, centerLayernorm: center, epsilon, mode } = options;
+  const { ffSparsityType: type, dropoutSharedAxes: sharedAxes } = kind;
+  if (!['1inN', 'Block', 'Switch'].includes(type)) {
+    throw new RangeError(`feedForward: \`ffSparsityType\` must be '1inN', 'Block' or 'Switch', got ${JSON.stringify(type)}`);
+  }
+  if (ffSparsity !== 0 && type === '1inN') return [LayerNorm({ center, epsilon }), sparseFF(options, sharedAxes)];
+  const inner = ffSparsity === 0 || type === '1inN' ? dense(dModel, options) : experts(options, type);
+  const block = [LayerNorm({ center, epsilon }), inner, Dropout({ rate, sharedAxes, mode })];
   return whole('feedForward', 'ffChunkSize', ffChunkSize) === 0 ? block : BatchLeadingAxes(Chunk(Serial(block), ffChunkSize));
+}
+
+/** Two dense layers with an activation between them; nested as in the reference, which shows where the list is printed. */
+function dense(dModel: number, options: Required<FeedForwardOptions>): LayerNest {
+  const { dFf, dropout, ffActivation, ffDropout, useBfloat16, mode } = options;
+  const drop = Dropout({ rate: ffDropout ?? dropout, sharedAxes: [-2], mode });
+  return [Dense(dFf, { useBfloat16 }), drop, ffActivation(), Dense(dModel, { useBfloat16 })];
+}
+
+/** Options of the layer that makes the logits. */
+export interface LossOptions {
+  /** What stands in for the dense layer that makes the logits, as in `SparseDenseWithOptions`; it needs a `lossSparsity`. @defaultValue `'mult'` */
+  readonly lossSparsityType?: Exclude<SparseDenseWithOptionsOptions['sparsityType'], undefined>;
+  /** Modules that the logits are divided into by it; 0: the layer is dense. @defaultValue `0` */
+  readonly lossSparsity?: number;
+  /** Size of its inner axis, for `'lowrank'`. @defaultValue `0` */
+  readonly lossDLowrank?: number;
+  /** Probability that it makes the logits of a training step, and not a dense layer beside it; `null`: always. @defaultValue `null` */
+  readonly lossSparsityProb?: number | null;
+}
+
+/** What {@link LossOptions} are if left out. */
+export const lossDefaults: Required<LossOptions> = { lossSparsityType: 'mult', lossSparsity: 0, lossDLowrank: 0, lossSparsityProb: null };
+
+/** The layer that makes logits of vectors that are `dInput` deep. */
+export function logits(vocabSize: number, dInput: number, mode: Mode, options: Required<LossOptions>): Layer {
+  return SparseDenseWithOptions(vocabSize, {
+    dInput,
+    sparsityType: options.lossSparsityType,
+    sparsity: options.lossSparsity,
+    dLowrank: options.lossDLowrank,
+    probSparse: options.lossSparsityProb,
+    mode,
+  });
 }

@@ -18,12 +18,12 @@ import {
   SelfAttention,
   Serial,
 } from '../generated/index.js';
-import { type Layer, type Mode } from '../layer.js';
+import { type Layer } from '../layer.js';
 import { type Tensor } from '../tensor.js';
 import { type LayerNest } from '../types.js';
 import {
   applyAttention,
-  type AttentionOptions,
+  attentionOptions,
   type AttentionType,
   feedForward,
   feedForwardDefaults,
@@ -31,18 +31,8 @@ import {
   filledIn,
   remembering,
   several,
+  shared,
 } from './blocks.js';
-
-/** Options that attention of every kind takes. */
-function attentionOptions(nHeads: number, dropout: number, mode: Mode, depths: Pick<AttentionOptions, 'dQk' | 'dV'>) {
-  return { nHeads, ...depths, attentionDropout: dropout, outputDropout: dropout, mode };
-}
-
-/** Depths of heads that together are as deep as the model. */
-function shared(dModel: number, nHeads: number): Pick<AttentionOptions, 'dQk' | 'dV'> {
-  const depth = Math.floor(dModel / nHeads);
-  return { dQk: depth, dV: depth };
-}
 
 /** Options of {@link DecoderBlock}. */
 export interface DecoderBlockOptions extends FeedForwardOptions {

@@ -42,6 +42,8 @@ pub struct FieldMeta {
     pub doc: &'static str,
     /// Default as TypeScript; `None`: required.
     pub default: Option<String>,
+    /// Whether `null` means something of its own.
+    pub nullable: bool,
 }
 
 /// A layer, initializer or function, for the code generator.
@@ -295,6 +297,7 @@ macro_rules! options {
             ts: <$t as $crate::options::OptionType>::TS,
             doc: concat!($($fd, "\n"),*),
             default: $crate::options!(@default $t $(, $d)?),
+            nullable: <$t as $crate::options::OptionType>::null().is_some(),
         }
     };
     (@default $t:ty) => { None };
