@@ -60,6 +60,11 @@ test('ConfigurableTransformer: step by step it predicts what it predicts at once
   );
 });
 
+const anything = (...args: [number, tl.models.PlainAttentionOptions]): tl.Layer => tl.CausalAttention(...args);
+const faulty = (...args: unknown[]): tl.Layer => {
+  throw new RangeError(`given ${args.length}`);
+};
+
 test('attention is given what it is made with', (t) => {
   const given: unknown[] = [];
   const own = (options: tl.models.AttentionOptions): tl.Layer => {
@@ -70,6 +75,9 @@ test('attention is given what it is made with', (t) => {
     given.push([d, options]);
     return tl.Attention(d, options);
   };
+  // A function of rest parameters is found out.
+  t.is(`${lm({ attentionType: anything })}`, `${lm({})}`);
+  t.throws(() => lm({ attentionType: faulty }), { instanceOf: RangeError, message: 'given 1' });
   lm({ attentionType: own, nLayers: 1 });
   tl.models.ConfigurableTransformerEncoder(12, { ...sizes, nLayers: 1, attentionType: plain, mode: 'eval' });
   tl.models.ConfigurableTransformer(12, { ...sizes, nEncoderLayers: 0, nDecoderLayers: 1, encoderDecoderAttentionType: own });
@@ -109,5 +117,9 @@ test('options that do not fit are refused', (t) => {
   refused({ posType: 'time-bin' }, RangeError, /ConfigurableTransformerLM: `posType` must be/u);
   refused({ useBfloat16: true }, TypeError, /unknown option `useBfloat16`/u);
   refused({ attentionType: tl.RelativeAttentionWrapper }, tl.LayerError, /RelativeAttentionWrapper: `contextBiasLayer` is required/u);
+  for (const wrong of [null, [2], [2, 2, 2], '2']) {
+    const message = /`encDecAttentionSparsity` must be a number or a pair/u;
+    t.throws(() => tl.models.ConfigurableTransformer(8, { encDecAttentionSparsity: wrong as never }), { instanceOf: RangeError, message });
+  }
   t.throws(() => tl.models.ConfigurableTransformer(8, { encDecAttentionSparsity: 3, ...sizes }), { instanceOf: tl.LayerError, message: /no multiple of the sparsity 3/u });
 });

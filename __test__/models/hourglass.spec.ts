@@ -88,6 +88,9 @@ test('hierarchies that are none are refused', (t) => {
 test('options that do not fit are refused', (t) => {
   t.throws(() => made({ mode: 'predict' as never }), { instanceOf: RangeError, message: /`mode` cannot be 'predict'/u });
   t.throws(() => made({ vanillaLayers: [1, -1] }), { instanceOf: RangeError, message: /`vanillaLayers` must be a whole number of at least 0, got -1/u });
+  for (const vanillaLayers of [1, [1], [1, 1, 1], null]) {
+    t.throws(() => made({ vanillaLayers: vanillaLayers as never }), { instanceOf: RangeError, message: /`vanillaLayers` must be two numbers of blocks/u });
+  }
   t.throws(() => made({ nHeads: 3 }), { instanceOf: tl.LayerError, message: /`dModel` must be even and a multiple of `nHeads`, got 8 for 3 heads/u });
   t.throws(() => made({ levels: 2 } as never), { instanceOf: TypeError, message: /unknown option `levels`/u });
   for (const length of [7, 5, 2]) {

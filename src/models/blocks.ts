@@ -168,14 +168,27 @@ export function shared(dModel: number, nHeads: number): Pick<AttentionOptions, '
   return { dQk: depth, dV: depth };
 }
 
+/** An attention layer of a type. */
+function attention(type: AttentionType, dModel: number, options: AttentionOptions): Layer {
+  const { nHeads, mode, attentionDropout: dropout } = options;
+  const byName = (): Layer => (type as (options: AttentionOptions) => Layer)(options);
+  const byPlace = (): Layer => (type as (dModel: number, options: PlainAttentionOptions) => Layer)(dModel, { nHeads, dropout, mode });
+  if (type.length > 0) return type.length < 2 ? byName() : byPlace();
+  // A function of rest parameters does not say which it is; Trax tries all in this way.
+  try {
+    return byName();
+  } catch (error) {
+    try {
+      return byPlace();
+    } catch {
+      throw error;
+    }
+  }
+}
+
 /** An attention layer of a type, in chunks of `chunkSize` positions if that is above 0. */
 export function applyAttention(type: AttentionType, dModel: number, chunkSize: number, options: AttentionOptions): Layer {
-  const { nHeads, mode, attentionDropout: dropout } = options;
-  const attention =
-    type.length < 2
-      ? (type as (options: AttentionOptions) => Layer)(options)
-      : (type as (dModel: number, options: PlainAttentionOptions) => Layer)(dModel, { nHeads, dropout, mode });
-  return Chunk(attention, whole('attention', 'attentionChunkSize', chunkSize));
+  return Chunk(attention(type, dModel, options), whole('attention', 'attentionChunkSize', chunkSize));
 }
 
 /** Causal self-attention that remembers so many positions in predict mode; by itself it remembers what chunks can see, and needs chunks. */

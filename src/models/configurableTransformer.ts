@@ -277,6 +277,10 @@ export function ConfigurableTransformer(inputVocabSize: number, options: Configu
   };
   const all = filledIn('ConfigurableTransformer', defaults, options);
   const { mode, dModel, outputVocabSize, encDecAttentionSparsity: sparsity } = all;
+  if (Array.isArray(sparsity) ? sparsity.length !== 2 : typeof sparsity !== 'number') {
+    const got = JSON.stringify(sparsity);
+    throw new RangeError(`ConfigurableTransformer: \`encDecAttentionSparsity\` must be a number or a pair of numbers, 'noop' or null, got ${got}`);
+  }
   const [query, result]: readonly [Sparsity, Sparsity] =
     typeof sparsity === 'object' ? sparsity : sparsity === 0 ? [null, null] : [sparsity, 'noop'];
   const parts = new Parts('ConfigurableTransformer', all);

@@ -23,7 +23,7 @@ import {
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer.js';
 import { type LayerFactory, type LayerNest, type ResamplingFactory } from '../types.js';
-import { applyAttention, attentionOptions, type AttentionType, embedder, filledIn, several, shared, whole } from './blocks.js';
+import { applyAttention, attentionOptions, type AttentionType, embedder, filledIn, several, shared } from './blocks.js';
 
 /** What a way of resampling is made with beside the factor and the depth. */
 export interface ResamplingOptions {
@@ -219,7 +219,10 @@ export function HourglassLM(vocabSize: number, options: HourglassLMOptions = {})
   if ((mode as Mode) === 'predict') {
     throw new RangeError("HourglassLM: `mode` cannot be 'predict', as several positions are computed as one");
   }
-  const [before, after] = vanillaLayers.map((count) => whole('HourglassLM', 'vanillaLayers', count)) as [number, number];
+  if (!Array.isArray(vanillaLayers) || vanillaLayers.length !== 2) {
+    throw new RangeError(`HourglassLM: \`vanillaLayers\` must be two numbers of blocks, got ${JSON.stringify(vanillaLayers)}`);
+  }
+  const [before, after] = vanillaLayers;
   const levels = levelsOf(hierarchy);
   const parts = new Parts(all);
   return Serial(

@@ -153,9 +153,9 @@ fn attend(a: &Heads) -> Result<(Tensor, Tensor)> {
 
 /// True for the first query and for the first key, `(queries, keys)`.
 fn first_row_and_column(x: &Tensor) -> Result<Tensor> {
-    let (rows, columns) = (x.shape()[2], x.shape()[3]);
-    let first = (0..rows * columns).map(|at| u8::from(at < columns || at % columns == 0)).collect();
-    Ok(Tensor::from_bools(first, &[rows, columns])?.to_device(x.device())?)
+    let first = |n: usize| Tensor::iota(n, DType::I32, x.device())?.eq_scalar(0);
+    let rows = first(x.shape()[2])?.expand_dims(1)?;
+    Ok(rows.logical_or(&first(x.shape()[3])?)?)
 }
 
 /// See [`RelativeDotProductOptions`].

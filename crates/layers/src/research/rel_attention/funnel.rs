@@ -1,6 +1,6 @@
 //! Queries and keys of which one stands for several of the other: how many, which see which, how far apart they are.
 use crate::{options, Dim, Error, HostValue, Result};
-use tallow_tensor::{Device, Tensor};
+use tallow_tensor::{DType, Device, Tensor};
 
 options! {
     /// How many keys each query stands for, or the other way round.
@@ -48,22 +48,19 @@ impl Funnel {
         Ok(Self { factor: long / short, upsampling, keys, queries })
     }
     /// Distances from a query to a key, in the order that [`Funnel::shift`] takes them. `pooling` positions have become one key.
-    pub fn distances(self, pooling: f64) -> Vec<f32> {
-        let from = |first: usize, count: usize, spacing: f64| {
-            (0..count).map(|i| ((i as f64 - first as f64) * spacing) as f32).collect()
-        };
-        match (self.factor, self.upsampling) {
-            (1, _) => from(self.keys - 1, self.keys, pooling),
-            (_, true) => from(self.queries - 1, self.rows(), 1.0),
-            (_, false) => from(self.keys - 1, self.rows(), pooling),
-        }
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn distances(self, pooling: f64, device: &Device) -> Result<Tensor> {
+        let (longer, spacing) = if self.upsampling { (self.queries, 1.0) } else { (self.keys, pooling) };
+        let places = Tensor::iota(self.rows(), DType::F32, device)?;
+        Ok(places.sub_scalar((longer - 1) as f64)?.mul_scalar(spacing)?)
     }
     /// How many distances there are.
     pub fn rows(self) -> usize {
-        match (self.factor, self.upsampling) {
-            (1, _) => self.keys,
-            (_, true) => 2 * self.queries - 1,
-            (_, false) => 2 * self.keys - 1,
+        match self.factor {
+            1 => self.keys,
+            _ => 2 * self.queries.max(self.keys) - 1,
         }
     }
     /// From products of queries and distances, `(batch, heads, queries, rows)`, those of queries and keys, `(batch, heads, queries, keys)`.
@@ -112,15 +109,27 @@ impl Funnel {
 mod tests {
     use super::*;
 
+    fn distances(keys: usize, queries: usize, pooling: f64) -> Vec<f64> {
+        Funnel::between(keys, queries).unwrap().distances(pooling, &Device::Cpu).unwrap().to_f64_vec().unwrap()
+    }
+
     #[test]
     fn distances_are_those_from_queries_to_keys() {
-        let f = |keys, queries| Funnel::between(keys, queries).unwrap();
-        assert_eq!(f(3, 3).distances(4.0), [-8.0, -4.0, 0.0]);
-        assert_eq!(f(2, 4).distances(4.0), [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]);
-        assert_eq!(f(4, 2).distances(0.5), [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]);
+        assert_eq!(distances(3, 3, 4.0), [-8.0, -4.0, 0.0]);
+        assert_eq!(distances(2, 4, 4.0), [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(distances(4, 2, 0.5), [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]);
         for (keys, queries) in [(1, 1), (6, 2), (2, 6), (5, 5)] {
-            assert_eq!(f(keys, queries).distances(1.0).len(), f(keys, queries).rows());
+            assert_eq!(distances(keys, queries, 1.0).len(), Funnel::between(keys, queries).unwrap().rows());
         }
+    }
+
+    /// What Trax's own test of its shift holds, with what comes from behind the ends.
+    #[test]
+    fn shifting_as_many_queries_as_keys_turns_what_is_behind_the_ends() {
+        let row = Tensor::from_vec(vec![-3f32, -2.0, -1.0, 0.0], &[1, 1, 1, 4]).unwrap();
+        let shifted = Funnel::between(4, 4).unwrap().shift(&row.broadcast_to(&[1, 1, 4, 4]).unwrap()).unwrap();
+        let wanted = [[0.0, 0.0, -3.0, -2.0], [-1.0, 0.0, 0.0, -3.0], [-2.0, -1.0, 0.0, 0.0], [-3.0, -2.0, -1.0, 0.0]];
+        assert_eq!(shifted.to_f64_vec().unwrap(), wanted.concat());
     }
 
     /// Shifted, the product with a distance stands at the query and key that are so far apart.
@@ -128,7 +137,7 @@ mod tests {
     fn shifting_finds_the_distance_of_each_pair() {
         for (keys, queries) in [(4usize, 4usize), (6, 2), (6, 3), (2, 6), (3, 12), (8, 1), (1, 3)] {
             let funnel = Funnel::between(keys, queries).unwrap();
-            let row = Tensor::from_vec(funnel.distances(1.0), &[1, 1, 1, funnel.rows()]).unwrap();
+            let row = funnel.distances(1.0, &Device::Cpu).unwrap().reshape(&[1, 1, 1, funnel.rows()]).unwrap();
             let products = row.broadcast_to(&[1, 1, queries, funnel.rows()]).unwrap();
             let found = funnel.shift(&products).unwrap();
             assert_eq!(found.shape(), [1, 1, queries, keys]);

@@ -77,7 +77,7 @@ pub(super) fn positional_embeddings(o: &PositionalEmbeddingsOptions) -> Result<L
         |s| Ok(vec![TensorSpec::new([funnel(&s[0], &s[1])?.rows()], DType::F32)]),
         move |xs| {
             let funnel = funnel(&TensorSpec::of(&xs[0]), &TensorSpec::of(&xs[1]))?;
-            Ok(vec![Tensor::from_vec(funnel.distances(pooling), &[funnel.rows()])?.to_device(xs[0].device())?])
+            Ok(vec![funnel.distances(pooling, xs[0].device())?])
         },
     );
     let d = o.d_feature.0;
@@ -91,15 +91,10 @@ pub(super) fn positional_embeddings(o: &PositionalEmbeddingsOptions) -> Result<L
             _ => Err(Error::shape(format!("expected one axis of distances, got {}", s[0]))),
         },
         move |xs| {
-            let distances = xs[0].to_f64_vec()?;
-            // In float32, as Trax computes them.
-            let angle = |t: f64, i: usize| t as f32 * (1.0 / 10_000f32.powf((2 * i) as f32 / d as f32));
-            let row = |t: &f64| {
-                let t = *t;
-                (0..half).map(move |i| angle(t, i).sin()).chain((0..half).map(move |i| angle(t, i).cos()))
-            };
-            let values: Vec<f32> = distances.iter().flat_map(row).collect();
-            Ok(vec![Tensor::from_vec(values, &[distances.len(), 2 * half])?.to_device(xs[0].device())?])
+            let exponents = Tensor::iota(half, DType::F32, xs[0].device())?.mul_scalar(2.0)?.div_scalar(d as f64)?;
+            let frequencies = exponents.rpow_scalar(10_000.0)?.rdiv_scalar(1.0)?;
+            let angles = xs[0].cast(DType::F32)?.reshape(&[xs[0].size(), 1])?.mul(&frequencies)?;
+            Ok(vec![Tensor::concat(&[angles.sin()?, angles.cos()?], 1)?])
         },
     );
     Ok(serial(vec![distances, encode]))

@@ -135,7 +135,7 @@ pub(super) fn linear_pooling(o: &LinearPoolingOptions) -> Result<LayerRef> {
                 "LinearPooling: the length must be a multiple of `shortenFactor`, which is {factor}, got {length}"
             )));
         }
-        Ok(vec![*batch, length / factor, element_count(rest)? * factor])
+        Ok(vec![*batch, length / factor, element_count(&[element_count(rest)?, factor])?])
     });
     Ok(serial(vec![shorten, dense(o.d_model.0), dropout(o.dropout.0, o.mode)]))
 }
@@ -158,7 +158,7 @@ pub(super) fn linear_upsampling(o: &LinearUpsamplingOptions) -> Result<LayerRef>
         if !features.is_multiple_of(factor) {
             return Err(Error::shape(format!("{features} features cannot be divided among {factor} positions")));
         }
-        Ok(vec![*batch, longer(x, factor)?, element_count(rest)? * (features / factor)])
+        Ok(vec![*batch, longer(x, factor)?, element_count(&[element_count(rest)?, features / factor])?])
     });
     Ok(serial(vec![dense(element_count(&[factor, o.d_model.0])?), dropout(o.dropout.0, o.mode), prolong]))
 }
