@@ -6,6 +6,7 @@ mod device_path;
 mod dtype;
 mod error;
 mod memory;
+mod rounding;
 mod tensor;
 
 pub mod autodiff;

@@ -171,7 +171,7 @@ impl Bound {
                 let Storage::Cpu(cpu) = &**storage else {
                     return Err(Error::internal("a CPU kernel was given a mask of another device"));
                 };
-                let data = &cpu.as_slice::<u8>()?[layout.start_offset()..];
+                let data = cpu.as_slice::<u8>()?.get(layout.start_offset()..).unwrap_or_default();
                 let strides = layout.stride();
                 Some(MaskView { data, batch: strides[..rank].into(), row: strides[rank], col: strides[rank + 1] })
             }
@@ -183,7 +183,8 @@ impl Bound {
                 let Storage::Cpu(cpu) = &**storage else {
                     return Err(Error::internal("a CPU kernel was given penalties of another device"));
                 };
-                let (data, strides) = (&cpu.as_slice::<T>()?[layout.start_offset()..], layout.stride());
+                let (data, strides) =
+                    (cpu.as_slice::<T>()?.get(layout.start_offset()..).unwrap_or_default(), layout.stride());
                 Some(KeyView { data, batch: strides[..rank].into(), col: strides[rank] })
             }
         };

@@ -263,7 +263,8 @@ impl Bound {
                 let Storage::Cpu(cpu) = &**storage else {
                     return Err(Error::internal("a CPU kernel was given a mask of another device"));
                 };
-                let (data, strides) = (&cpu.as_slice::<u8>()?[layout.start_offset()..], layout.stride());
+                let (data, strides) =
+                    (cpu.as_slice::<u8>()?.get(layout.start_offset()..).unwrap_or_default(), layout.stride());
                 Some(MaskView { data, batch: strides[..rank].into(), row: 0, col: strides[rank] })
             }
         };
