@@ -161,6 +161,10 @@ export function flattenNested(data: Nested, dtype: DType | undefined): Flat {
     if (out.some((v) => typeof v === 'number' && !Number.isInteger(v))) {
       throw new RangeError('int64 takes whole numbers only');
     }
+    const outside = out.find((v) => BigInt.asIntN(64, BigInt(v)) !== BigInt(v));
+    if (outside !== undefined) {
+      throw new RangeError(`${outside} does not fit int64: give float64 numbers`);
+    }
     return { values: BigInt64Array.from(out, BigInt), dtype: 'int64', shape };
   }
   const numbers = out as number[];

@@ -5,7 +5,7 @@
  */
 import { bytesOf, flattenNested, flattenTyped, isTypedArray, type Nested, type TypedArray } from './data.js';
 import { dtypeCode, native, type DType } from './native.js';
-import { idOf, Tensor, wrap, type AxisArgument, type Operand } from './tensor.js';
+import { idOf, isNumeric, Tensor, wrap, type AxisArgument, type Operand } from './tensor.js';
 
 /** What a tensor can be made of: a typed array, or numbers, booleans or bigints nested in arrays. */
 export type TensorData = TypedArray | Nested;
@@ -29,7 +29,7 @@ export interface TensorOptions {
  *
  * @param data - the values
  * @param shape - sizes of the axes; by default one axis for a typed array, the nesting for nested arrays
- * @throws `RangeError` for ragged arrays, `TensorError` if the values do not fill the shape
+ * @throws `RangeError` for ragged arrays and for numbers that the dtype cannot hold, `TensorError` if the values do not fill the shape
  */
 export function tensor(data: TensorData, shape?: readonly number[] | null, options: TensorOptions = {}): Tensor {
   const { dtype, device } = options;
@@ -40,7 +40,7 @@ export function tensor(data: TensorData, shape?: readonly number[] | null, optio
     return made;
   }
   try {
-    return wrap(native.cast(idOf(made), wanted));
+    return wrap(native.castWithin(idOf(made), wanted));
   } finally {
     made.dispose();
   }
@@ -51,9 +51,10 @@ export function asTensor(x: TensorLike): Tensor {
   return x instanceof Tensor ? x : tensor(x);
 }
 
-/** `value` everywhere; the dtype is int32 for a whole number, else float32, unless one is given. */
-export function full(shape: readonly number[], value: number, options: TensorOptions = {}): Tensor {
-  const dtype = options.dtype ?? (Number.isInteger(value) ? 'int32' : 'float32');
+/** `value` everywhere; the dtype is int32 for a whole number, int64 for a bigint, else float32, unless one is given. */
+export function full(shape: readonly number[], value: number | bigint, options: TensorOptions = {}): Tensor {
+  const natural = typeof value === 'bigint' ? 'int64' : Number.isInteger(value) ? 'int32' : 'float32';
+  const dtype = options.dtype ?? natural;
   return wrap(native.full(shape, value, dtypeCode(dtype), options.device ?? null));
 }
 
@@ -77,8 +78,12 @@ export function onesLike(x: Tensor): Tensor {
   return full(x.shape, 1, { dtype: x.dtype, device: x.device });
 }
 
-/** Numbers from `start` (0 if only one is given) up to and without `stop`, `step` apart; int32 if all three are whole. */
-export function arange(start: number, stop?: number | null, step: number = 1, options: TensorOptions = {}): Tensor {
+/** Numbers from `start` (0 if only one is given) up to and without `stop`, `step` apart; int32 if all three are whole, int64 if one is a bigint. */
+export function arange(
+  start: number | bigint,
+  stop?: number | bigint | null,
+  step: number | bigint = 1,
+  options: TensorOptions = {}): Tensor {
   const [from, to] = stop === undefined || stop === null ? [0, start] : [start, stop];
   const dtype = options.dtype === undefined ? null : dtypeCode(options.dtype);
   return wrap(native.arange(from, to, step, dtype, options.device ?? null));
@@ -124,8 +129,8 @@ export function einsum(spec: string, ...operands: readonly Tensor[]): Tensor {
   return wrap(native.einsum(spec, ids(operands)));
 }
 
-function operand(x: Operand): [value: number, isNumber: boolean] {
-  return typeof x === 'number' ? [x, true] : [idOf(x), false];
+function operand(x: Operand): [value: number | bigint, isNumber: boolean] {
+  return isNumeric(x) ? [x, true] : [idOf(x), false];
 }
 
 /** `a` where `condition` is nonzero, elsewhere `b`. */

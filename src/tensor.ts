@@ -23,13 +23,18 @@ export interface ReduceOptions {
   /** Whether reduced axes stay with size 1. */
   readonly keepdims?: boolean;
 }
-/** A tensor, or a number that takes the other operand's dtype. */
-export type Operand = Tensor | number;
+/** A tensor, or a number that takes the other operand's dtype; a bigint meets integers only. */
+export type Operand = Tensor | number | bigint;
 
 /** Wraps a native id. */
 export let wrap: (id: number) => Tensor;
 /** The native id of a tensor. */
 export let idOf: (x: Tensor) => number;
+
+/** Whether `x` is a number or a bigint. */
+export function isNumeric(x: unknown): x is number | bigint {
+  return typeof x === 'number' || typeof x === 'bigint';
+}
 
 function axisOf(argument: AxisArgument | undefined): number | null {
   return typeof argument === 'object' ? (argument.axis ?? null) : (argument ?? null);
@@ -83,97 +88,97 @@ export class Tensor extends Handle implements Iterable<Tensor> {
   /** Sum. */
   add(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.addScalar(this.id, other) : native.add(this.id, idOf(other)),
+      isNumeric(other) ? native.addScalar(this.id, other) : native.add(this.id, idOf(other)),
     );
   }
   /** Difference. */
   sub(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.subScalar(this.id, other) : native.sub(this.id, idOf(other)),
+      isNumeric(other) ? native.subScalar(this.id, other) : native.sub(this.id, idOf(other)),
     );
   }
   /** Product, element by element. */
   mul(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.mulScalar(this.id, other) : native.mul(this.id, idOf(other)),
+      isNumeric(other) ? native.mulScalar(this.id, other) : native.mul(this.id, idOf(other)),
     );
   }
   /** Quotient; integers divide to float32. */
   div(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.divScalar(this.id, other) : native.div(this.id, idOf(other)),
+      isNumeric(other) ? native.divScalar(this.id, other) : native.div(this.id, idOf(other)),
     );
   }
   /** Power. */
   pow(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.powScalar(this.id, other) : native.pow(this.id, idOf(other)),
+      isNumeric(other) ? native.powScalar(this.id, other) : native.pow(this.id, idOf(other)),
     );
   }
   /** Remainder with the sign of the divisor, as `jnp.mod`. */
   mod(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.remScalar(this.id, other) : native.rem(this.id, idOf(other)),
+      isNumeric(other) ? native.remScalar(this.id, other) : native.rem(this.id, idOf(other)),
     );
   }
   /** The larger of two, element by element. */
   maximum(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.maximumScalar(this.id, other) : native.maximum(this.id, idOf(other)),
+      isNumeric(other) ? native.maximumScalar(this.id, other) : native.maximum(this.id, idOf(other)),
     );
   }
   /** The smaller of two, element by element. */
   minimum(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.minimumScalar(this.id, other) : native.minimum(this.id, idOf(other)),
+      isNumeric(other) ? native.minimumScalar(this.id, other) : native.minimum(this.id, idOf(other)),
     );
   }
   /** Where equal. */
   eq(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.eqScalar(this.id, other) : native.eq(this.id, idOf(other)),
+      isNumeric(other) ? native.eqScalar(this.id, other) : native.eq(this.id, idOf(other)),
     );
   }
   /** Where different. */
   ne(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.neScalar(this.id, other) : native.ne(this.id, idOf(other)),
+      isNumeric(other) ? native.neScalar(this.id, other) : native.ne(this.id, idOf(other)),
     );
   }
   /** Where less. */
   lt(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.ltScalar(this.id, other) : native.lt(this.id, idOf(other)),
+      isNumeric(other) ? native.ltScalar(this.id, other) : native.lt(this.id, idOf(other)),
     );
   }
   /** Where less or equal. */
   le(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.leScalar(this.id, other) : native.le(this.id, idOf(other)),
+      isNumeric(other) ? native.leScalar(this.id, other) : native.le(this.id, idOf(other)),
     );
   }
   /** Where greater. */
   gt(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.gtScalar(this.id, other) : native.gt(this.id, idOf(other)),
+      isNumeric(other) ? native.gtScalar(this.id, other) : native.gt(this.id, idOf(other)),
     );
   }
   /** Where greater or equal. */
   ge(other: Operand): Tensor {
     return new Tensor(
-      typeof other === 'number' ? native.geScalar(this.id, other) : native.ge(this.id, idOf(other)),
+      isNumeric(other) ? native.geScalar(this.id, other) : native.ge(this.id, idOf(other)),
     );
   }
   /** `value - this`. */
-  rsub(value: number): Tensor {
+  rsub(value: number | bigint): Tensor {
     return new Tensor(native.rsubScalar(this.id, value));
   }
   /** `value / this`. */
-  rdiv(value: number): Tensor {
+  rdiv(value: number | bigint): Tensor {
     return new Tensor(native.rdivScalar(this.id, value));
   }
   /** `value ** this`. */
-  rpow(value: number): Tensor {
+  rpow(value: number | bigint): Tensor {
     return new Tensor(native.rpowScalar(this.id, value));
   }
   /** Where both are nonzero. */
@@ -301,10 +306,13 @@ export class Tensor extends Handle implements Iterable<Tensor> {
     return new Tensor(native.gelu(this.id, approximate));
   }
   /** Values below `lo` become `lo`, above `hi` become `hi`; `null` is no bound. */
-  clip(lo: number | null, hi: number | null): Tensor {
-    return new Tensor(native.clip(this.id, lo ?? -Infinity, hi ?? Infinity));
+  clip(lo: number | bigint | null, hi: number | bigint | null): Tensor {
+    return new Tensor(native.clip(this.id, lo, hi));
   }
-  /** The same values as another dtype; floats are cut off towards zero for integers. */
+  /**
+   * The same values as another dtype: floats rounded once, halves to even. For integers floats are cut off towards zero, stop at the
+   * least and largest number, and NaN is 0; integers keep the lowest bits, as in NumPy.
+   */
   cast(dtype: DType): Tensor {
     return new Tensor(native.cast(this.id, dtypeCode(dtype)));
   }
@@ -317,7 +325,7 @@ export class Tensor extends Handle implements Iterable<Tensor> {
     return where(this, a, b);
   }
   /** `value` where `mask` is nonzero, elsewhere `this`. */
-  maskFill(mask: Tensor, value: number): Tensor {
+  maskFill(mask: Tensor, value: number | bigint): Tensor {
     return new Tensor(native.maskFill(this.id, idOf(mask), value));
   }
   /** Sum over axes. */
@@ -427,8 +435,8 @@ export class Tensor extends Handle implements Iterable<Tensor> {
     return ids.map(wrap);
   }
   /** With `[before, after]` more elements on each axis. */
-  pad(widths: readonly (readonly [number, number])[], options: number | { value?: number } = 0): Tensor {
-    const value = typeof options === 'number' ? options : (options.value ?? 0);
+  pad(widths: readonly (readonly [number, number])[], options: number | bigint | { value?: number | bigint } = 0): Tensor {
+    const value = isNumeric(options) ? options : (options.value ?? 0);
     return new Tensor(native.pad(this.id, widths.flat(), value));
   }
   /** In reverse order along axes, all if none are given. */

@@ -16,6 +16,14 @@ pub struct Size(pub usize);
 /// Any number.
 #[derive(Clone, Copy)]
 pub struct Real(pub f64);
+/// A number or a BigInt: an operand, or the value of elements.
+#[derive(Clone, Copy)]
+pub enum Numeric {
+    /// A number.
+    Number(f64),
+    /// A BigInt; what is beyond 128 bits stops there, as no element type reaches that far.
+    BigInt(i128),
+}
 /// Whole numbers.
 pub struct Ints(pub Vec<isize>);
 /// The sizes of axes.
@@ -102,6 +110,24 @@ macro_rules! argument {
     };
 }
 argument!(Real, |env, value| number(env, value, "a number").map(Real));
+argument!(Numeric, |env, value| {
+    let (mut out, mut kind) = (0.0, 0);
+    // SAFETY: the caller vouches for `env` and `value`; `out` outlives the call.
+    if unsafe { sys::napi_get_value_double(env, value, &mut out) } == sys::Status::napi_ok {
+        return Ok(Numeric::Number(out));
+    }
+    // SAFETY: as above, with `kind`.
+    unsafe { sys::napi_typeof(env, value, &mut kind) };
+    if kind != sys::ValueType::napi_bigint {
+        return Err(wrong_type(env, value, "a number or a BigInt"));
+    }
+    // SAFETY: as above.
+    let big = unsafe { BigInt::from_napi_value(env, value) }?;
+    let word = |i: usize| u128::from(big.words.get(i).copied().unwrap_or_default());
+    let is_large = big.words.iter().skip(2).any(|&w| w != 0);
+    let magnitude = if is_large { i128::MAX } else { i128::try_from(word(1) << 64 | word(0)).unwrap_or(i128::MAX) };
+    Ok(Numeric::BigInt(if big.sign_bit { -magnitude } else { magnitude }))
+});
 argument!(Int, |env, value| whole(env, value, "a whole number").map(Int));
 argument!(Size, |env, value| size(env, value, "a whole number of at least 0").map(Size));
 argument!(Ints, |env, value| each(env, value, "an array of whole numbers", whole).map(Ints));
@@ -125,11 +151,26 @@ argument!(TypeCode, |env, value| {
     }
 });
 
-/// A JavaScript number as the weak scalar that meets `tensor`: floats take any number, integers keep whole numbers whole.
-pub(crate) fn scalar(tensor: &Tensor, value: f64) -> Scalar {
-    if !tensor.dtype().is_float() && value.fract() == 0.0 && value.abs() <= MAX_SAFE {
-        Scalar::Int(value as i64)
-    } else {
-        Scalar::Float(value)
+impl From<Numeric> for Scalar {
+    fn from(value: Numeric) -> Self {
+        match value {
+            Numeric::Number(v) => Scalar::Float(v),
+            Numeric::BigInt(v) => Scalar::Int(v),
+        }
+    }
+}
+
+/// A number as the weak scalar that meets `tensor`: floats take any number, integers keep whole numbers whole.
+///
+/// # Errors
+/// `DTypeMismatch` for a BigInt beside a tensor of anything but integers.
+pub(crate) fn scalar(tensor: &Tensor, value: Numeric) -> tallow_tensor::Result<Scalar> {
+    let dtype = tensor.dtype();
+    match value {
+        Numeric::Number(v) if !dtype.is_float() && v.fract() == 0.0 => Ok(Scalar::Int(v as i128)),
+        Numeric::BigInt(v) if dtype.whole_range().is_none() => Err(TensorError::dtype(format!(
+            "a BigInt, here {v}n, meets tensors of integers only, this one is {dtype}; give a number"
+        ))),
+        other => Ok(other.into()),
     }
 }

@@ -1,13 +1,13 @@
 //! Tensor operations, one export each: handles in, a new handle out. What they do and refuse is written at `Tensor`'s methods.
 use crate::{
-    args::{scalar, AxisSet, Int, Ints, Real, Shape, Size, TypeCode},
+    args::{scalar, AxisSet, Int, Ints, Numeric, Shape, Size, TypeCode},
     data::parse_device,
     environment::run,
     error::Outcome,
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
-use tallow_tensor::{DType, Device, Error, Tensor};
+use tallow_tensor::{DType, Device, Scalar, Tensor};
 
 /// Runs an operation on one tensor.
 fn on_one(env: &Env, x: f64, op: impl FnOnce(&Tensor) -> tallow_tensor::Result<Tensor>) -> Result<f64> {
@@ -59,8 +59,8 @@ macro_rules! with_scalar {
     ($($name:ident)*) => {$(
         #[doc = concat!("`Tensor::", stringify!($name), "`.")]
         #[napi]
-        pub fn $name(env: Env, x: f64, value: f64) -> Result<f64> {
-            on_one(&env, x, |x| x.$name(scalar(x, value)))
+        pub fn $name(env: Env, x: f64, value: Numeric) -> Result<f64> {
+            on_one(&env, x, |x| x.$name(scalar(x, value)?))
         }
     )*};
 }
@@ -69,8 +69,8 @@ unary! {
     neg(); abs(); sign(); exp(); expm1(); log(); log1p(); sqrt(); rsqrt(); square(); recip(); sin(); cos(); tanh(); sigmoid(); erf();
     relu(); floor(); ceil(); round(); softplus(); swish(); isnan(); isfinite(); logical_not();
     gelu(approximate: bool => approximate);
-    clip(lo: Real => lo.0, hi: Real => hi.0);
     cast(dtype: TypeCode => dtype.0);
+    cast_within(dtype: TypeCode => dtype.0);
     sum(axes: AxisSet => axes.0, keepdims: bool => keepdims);
     mean(axes: AxisSet => axes.0, keepdims: bool => keepdims);
     max(axes: AxisSet => axes.0, keepdims: bool => keepdims);
@@ -106,7 +106,6 @@ binary! {
     logical_and(); logical_or(); logical_xor(); matmul();
     gather(axis: Int => axis.0);
     take(axis: Int => axis.0);
-    mask_fill(value: Real => value.0);
 }
 
 with_scalar! {
@@ -136,9 +135,24 @@ pub fn transpose(env: Env, x: f64, perm: Option<Ints>) -> Result<f64> {
 
 /// `Tensor::pad`; `widths` alternates before and after.
 #[napi]
-pub fn pad(env: Env, x: f64, widths: Shape, value: Real) -> Result<f64> {
+pub fn pad(env: Env, x: f64, widths: Shape, value: Numeric) -> Result<f64> {
     let pairs: Vec<(usize, usize)> = widths.0.chunks_exact(2).map(|p| (p[0], p[1])).collect();
-    on_one(&env, x, |x| x.pad(&pairs, value.0))
+    on_one(&env, x, |x| x.pad(&pairs, value))
+}
+
+/// `Tensor::mask_fill`.
+#[napi]
+pub fn mask_fill(env: Env, x: f64, mask: f64, value: Numeric) -> Result<f64> {
+    on_two(&env, x, mask, |x, mask| x.mask_fill(mask, value))
+}
+
+/// `Tensor::clip`; `null` is no bound.
+#[napi]
+pub fn clip(env: Env, x: f64, lo: Option<Numeric>, hi: Option<Numeric>) -> Result<f64> {
+    on_one(&env, x, |x| {
+        let bound = |value: Option<Numeric>, none: f64| value.map_or(Ok(none.into()), |v| scalar(x, v));
+        x.clip(bound(lo, f64::NEG_INFINITY)?, bound(hi, f64::INFINITY)?)
+    })
 }
 
 /// `Tensor::scatter_add`.
@@ -155,26 +169,23 @@ pub fn scatter(env: Env, x: f64, indices: f64, updates: f64, axis: Int) -> Resul
 
 /// `Tensor::where_`; `a` and `b` are handles, or numbers that take the other's dtype.
 #[napi(js_name = "where")]
-pub fn where_(env: Env, condition: f64, a: f64, a_is_number: bool, b: f64, b_is_number: bool) -> Result<f64> {
+pub fn where_(env: Env, condition: f64, a: Numeric, a_is_number: bool, b: Numeric, b_is_number: bool) -> Result<f64> {
     run(&env, |e| {
-        // Two numbers meet as they would at a bool: whole ones int32, others float32.
+        let handle = |x: Numeric| e.tensor(Scalar::from(x).to_f64());
+        // Two numbers meet as they would at a bool: whole ones int32, with a BigInt int64, others float32.
         let like = match (a_is_number, b_is_number) {
-            (false, _) => e.tensor(a)?,
-            (true, false) => e.tensor(b)?,
-            (true, true) if a.fract() == 0.0 && b.fract() == 0.0 => Tensor::scalar(0i32),
+            (false, _) => handle(a)?,
+            (true, false) => handle(b)?,
+            (true, true) if [a, b].iter().any(|x| matches!(x, Numeric::BigInt(_))) => Tensor::scalar(0i64),
+            (true, true) if [a, b].iter().all(|&x| Scalar::from(x).to_f64().fract() == 0.0) => Tensor::scalar(0i32),
             (true, true) => Tensor::scalar(0f32),
         };
-        let operand = |x: f64, is_number: bool| if is_number { Ok(weak(&like, x)?) } else { e.tensor(x) };
+        let operand = |x: Numeric, is_number: bool| -> Outcome<Tensor> {
+            Ok(if is_number { scalar(&like, x)?.beside("where", &like)? } else { handle(x)? })
+        };
         let (a, b) = (operand(a, a_is_number)?, operand(b, b_is_number)?);
         Ok(e.insert(&env, Tensor::where_(&e.tensor(condition)?, &a, &b)?))
     })
-}
-
-/// A number as a tensor without axes, of the dtype it takes beside `like`.
-fn weak(like: &Tensor, value: f64) -> tallow_tensor::Result<Tensor> {
-    let scalar = scalar(like, value);
-    let dtype = scalar.promote(like.dtype());
-    Tensor::full(&[], scalar, dtype, like.device())
 }
 
 /// `Tensor::to_device`.
@@ -229,31 +240,22 @@ pub fn einsum(env: Env, spec: String, ids: Vec<f64>) -> Result<f64> {
 
 /// `Tensor::full`.
 #[napi]
-pub fn full(env: Env, shape: Shape, value: Real, dtype: TypeCode, device: Option<String>) -> Result<f64> {
-    make(&env, device, |d| Tensor::full(&shape.0, value.0, dtype.0, d))
+pub fn full(env: Env, shape: Shape, value: Numeric, dtype: TypeCode, device: Option<String>) -> Result<f64> {
+    make(&env, device, |d| Tensor::full(&shape.0, value, dtype.0, d))
 }
 
-/// Numbers from `start` to before `stop`; whole ones are int32 unless a dtype is given.
+/// `Tensor::arange`.
 #[napi]
 pub fn arange(
     env: Env,
-    start: Real,
-    stop: Real,
-    step: Real,
+    start: Numeric,
+    stop: Numeric,
+    step: Numeric,
     dtype: Option<TypeCode>,
     device: Option<String>,
 ) -> Result<f64> {
-    let (start, stop, step) = (start.0, stop.0, step.0);
-    make(&env, device, |d| {
-        let n = ((stop - start) / step).ceil();
-        if !n.is_finite() || n > 1e15 {
-            return Err(Error::argument(format!("arange({start}, {stop}, {step}) never ends")));
-        }
-        let whole = [start, stop, step].iter().all(|x| x.fract() == 0.0);
-        let dtype = dtype.map_or(if whole { DType::I32 } else { DType::F32 }, |t| t.0);
-        let values: Vec<f64> = (0..n.max(0.0) as usize).map(|i| start + i as f64 * step).collect();
-        Tensor::from_f64(&values, &[values.len()], dtype, d)
-    })
+    let given = [start, stop, step].iter().any(|x| matches!(x, Numeric::BigInt(_))).then_some(DType::I64);
+    make(&env, device, |d| Tensor::arange(start, stop, step, dtype.map(|t| t.0).or(given), d))
 }
 
 /// `Tensor::eye`.

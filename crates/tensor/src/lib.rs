@@ -5,6 +5,7 @@
 mod device_path;
 mod dtype;
 mod error;
+mod rounding;
 mod tensor;
 
 pub mod autodiff;
