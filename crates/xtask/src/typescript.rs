@@ -41,8 +41,11 @@ const WRITTEN_BY_HAND: &[(&str, &str, &str)] = &[
     ("research.efficient_attention", "EfficientAttentionBase", "../efficientAttention.js"),
 ];
 
-/// Functions that return no tensors: what they return.
-const RETURNS: &[(&str, &str)] = &[("calcFunnelRatio", "[funnelFactor: number, isUpsampling: boolean]")];
+/// Functions that return more than tensors: what they return.
+const RETURNS: &[(&str, &str)] = &[
+    ("calcFunnelRatio", "[funnelFactor: number, isUpsampling: boolean]"),
+    ("hashVecs", "[buckets: Tensor, nBuckets: number]"),
+];
 
 /// Whether a registered name gets a factory: not what exists only as a class of the facade, or begins with an underscore, which
 /// the facade alone calls.
@@ -125,7 +128,10 @@ fn camel_case(module: &str) -> String {
 fn file(module: &str, items: &[&Item]) -> String {
     let used = |name: &str| {
         let words = |ts: &str| ts.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| w == name);
-        items.iter().any(|i| i.makes.words().0.trim_end_matches("[]") == name || i.meta.all().any(|f| words(f.ts)))
+        let returned = |i: &&Item| RETURNS.iter().any(|(kind, own)| *kind == i.meta.kind && words(own));
+        items.iter().any(|i| {
+            i.makes.words().0.trim_end_matches("[]") == name || i.meta.all().any(|f| words(f.ts)) || returned(i)
+        })
     };
     let has = |m: Makes| items.iter().any(|i| i.makes == m);
     let mut out = String::from(HEADER);
@@ -155,6 +161,7 @@ fn file(module: &str, items: &[&Item]) -> String {
         ],
         &[],
     );
+    import("../tensor.js", &[], &["Tensor"]);
     import("../training/optimizers.js", &[("makeOptimizer", has(Makes::Optimizer))], &["Optimizer"]);
     import("../training/schedules.js", &[("makeSchedule", has(Makes::Schedule))], &["Schedule"]);
     import(
