@@ -8,7 +8,7 @@
 export const version = '0.1.0';
 
 export { type DType } from './native.js';
-export { type Nested, type TypedArray } from './data.js';
+export { type HalfArray, type Nested, type TypedArray } from './data.js';
 export { DisposedError, type ErrorCode, LayerError, type LayerErrorDetails, TensorError } from './errors.js';
 export { type AxisArgument, type Operand, type ReduceArgument, type ReduceOptions, Tensor } from './tensor.js';
 export {

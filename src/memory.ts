@@ -5,10 +5,13 @@
  *
  * @module
  */
+import { callable } from './found.js';
 import { native } from './native.js';
+import { reachable } from './nesting.js';
 import { scope, type Frame } from './scope.js';
 import { Tensor } from './tensor.js';
-import { leaves } from './tree.js';
+
+const isTensor = (x: object): boolean => x instanceof Tensor;
 
 function close(frame: Frame, kept: ReadonlySet<unknown>): void {
   scope.frame = frame.parent;
@@ -22,7 +25,7 @@ function close(frame: Frame, kept: ReadonlySet<unknown>): void {
 }
 
 /**
- * Runs `f` and disposes every tensor made in it, except those it returns (in arrays and objects of any depth) and those
+ * Runs `f` and disposes every tensor made in it, except those it returns (in arrays, objects, Maps and Sets, of any depth) and those
  * given to {@link keep}. Scopes nest: what a scope returns belongs to the scope around it. If `f` throws, everything is disposed.
  *
  * @param f - a synchronous function
@@ -34,6 +37,7 @@ function close(frame: Frame, kept: ReadonlySet<unknown>): void {
  * ```
  */
 export function tidy<T>(f: () => T): T {
+  callable('tidy: f', f);
   const frame: Frame = { items: new Set(), parent: scope.frame };
   scope.frame = frame;
   let kept: ReadonlySet<unknown> = new Set();
@@ -42,7 +46,7 @@ export function tidy<T>(f: () => T): T {
     if (isThenable(result)) {
       throw new TypeError('tidy() takes a synchronous function, but it returned a promise');
     }
-    kept = new Set(leaves(result));
+    if (frame.items.size > 0) kept = reachable(result, isTensor);
     return result;
   } finally {
     close(frame, kept);
@@ -55,22 +59,23 @@ export function isThenable(x: unknown): boolean {
 }
 
 /**
- * Takes a tensor (or all tensors in arrays and objects) out of the open {@link tidy} scopes: it lives until it is disposed or collected.
+ * Takes a tensor (or all tensors in arrays, objects, Maps and Sets) out of the open {@link tidy} scopes: it lives until it is disposed or collected.
  *
  * @returns `x`
  */
 export function keep<T>(x: T): T {
-  for (const leaf of leaves(x)) {
-    for (let frame = scope.frame; frame !== null; frame = frame.parent) {
-      frame.items.delete(leaf as Disposable);
+  if (scope.frame === null) return x;
+  for (const item of reachable(x, isTensor)) {
+    for (let frame: Frame | null = scope.frame; frame !== null; frame = frame.parent) {
+      frame.items.delete(item as Disposable);
     }
   }
   return x;
 }
 
-/** Disposes all tensors in `x`, in arrays and objects of any depth. */
+/** Disposes all tensors in `x`: in arrays, Maps and Sets, and what objects hold as properties, to any depth. */
 export function dispose(x: unknown): void {
-  for (const leaf of leaves(x)) {
+  for (const leaf of reachable(x, isTensor)) {
     if (leaf instanceof Tensor) {
       leaf.dispose();
     }
