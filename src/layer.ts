@@ -6,11 +6,13 @@
  */
 import { creationSites, type CreationSite } from './errors.js';
 import { hold, letGo } from './held.js';
+import { flag, text } from './found.js';
 import { isThenable } from './memory.js';
 import { native } from './native.js';
-import { asTensor, type Signature, type TensorLike } from './ops.js';
+import { type Signature, type TensorLike, withTensors } from './ops.js';
 import { constructLayer, constructLayers } from './options.js';
 import { keyWords, type Key } from './random.js';
+import { type Names, optionsOf } from './rest.js';
 import {
   type AsyncCallOptions,
   type CallOptions,
@@ -21,10 +23,17 @@ import {
   type Mode,
 } from './layerOptions.js';
 import { checked } from './signature.js';
-import { idOf, Tensor, wrap } from './tensor.js';
+import { checkSignal } from './types.js';
+import { Tensor, wrap } from './tensor.js';
 import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
 
 export type { AsyncCallOptions, CallOptions, FileOptions, LayerInputs, LayerOptions, LayerOutputs, Mode } from './layerOptions.js';
+
+const CALL: Names<CallOptions> = { weights: true, state: true, rng: true };
+const CALL_ASYNC: Names<AsyncCallOptions> = { ...CALL, signal: true };
+const PURE: Names<{ useCache?: boolean }> = { useCache: true };
+const INIT: Names<{ rng?: Key | null; useCache?: boolean }> = { rng: true, useCache: true };
+const FILE: Names<FileOptions> = { weightsOnly: true, inputSignature: true };
 
 /** A layer that exists in the addon already, as the handles of factories are made from. */
 export class Adopted {
@@ -186,9 +195,9 @@ export class Layer extends Callable {
     layers.idOf = (x) => (typeof x === 'function' && #id in x ? x.#handOver() : undefined);
     drive = (layer, method, args) => layer.#drive(method, args);
     invoke = (layer, inputs, options) => {
-      const { weights, state, rng } = options;
+      const { weights, state, rng } = optionsOf(layer.name, options, CALL);
       return layer.#called(inputs, (ids) =>
-        unwrap(native.layerCall(layer.#id, ids, given(weights), given(state), words(rng)).map(wrap)),
+        unwrap(native.layerCall(layer.#id, ids, lent(weights, 'weights'), lent(state, 'state'), words(rng)).map(wrap)),
       );
     };
   }
@@ -213,24 +222,20 @@ export class Layer extends Callable {
   #withInputs<T>(inputs: LayerInputs, f: (ids: number[]) => T): T {
     const several = Array.isArray(inputs) && (this.#nIn !== 1 || inputs.some((x) => x instanceof Tensor));
     const items = several ? (inputs as readonly TensorLike[]) : [inputs as TensorLike];
-    const tensors = items.map(asTensor);
-    try {
-      return f(tensors.map(idOf));
-    } finally {
-      tensors.filter((t, i) => t !== items[i]).forEach((t) => t.dispose());
-    }
+    return withTensors(items, f);
   }
 
   /** Calls the layer on the compute thread; the event loop stays free. Calls run one after another. */
   async callAsync(inputs: LayerInputs, options: AsyncCallOptions = {}): Promise<LayerOutputs> {
-    const { weights, state, rng, signal } = options;
+    const { weights, state, rng, signal } = optionsOf(`${this.name}.callAsync`, options, CALL_ASYNC);
+    checkSignal('callAsync: signal', signal);
     signal?.throwIfAborted();
     const cancel = signal === undefined ? null : native.newCancel();
     const onAbort = (): void => native.cancel(cancel!);
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       const outputs = await this.#withInputs(inputs, (ids) =>
-        native.layerCallAsync(this.#handOver(), ids, given(weights), given(state), words(rng), cancel),
+        native.layerCallAsync(this.#handOver(), ids, lent(weights, 'weights'), lent(state, 'state'), words(rng), cancel),
       );
       signal?.throwIfAborted();
       return unwrap(decode(outputs) as Tensor[]);
@@ -257,11 +262,13 @@ export class Layer extends Callable {
     rng: Key | null = null,
     options: { readonly useCache?: boolean } = {},
   ): [outputs: LayerOutputs, newState: Nest] {
+    const { useCache = false } = optionsOf(`${this.name}.pureFn`, options, PURE);
+    flag('pureFn: useCache', useCache);
     const [ys, newState] = this.#called(inputs, (ids) =>
-      native.layerPure(this.#id, ids, encode(weights), encode(state), words(rng)),
+      native.layerPure(this.#id, ids, encode(weights, 'weights'), encode(state, 'state'), words(rng)),
     ) as [unknown, unknown];
     const kept = decode(newState, GET_STATE_FROM_CACHE) as Nest;
-    if (options.useCache === true) {
+    if (useCache) {
       this.weights = weights;
       this.state = kept;
     }
@@ -278,7 +285,8 @@ export class Layer extends Callable {
     signature: Signature | readonly Signature[],
     options: { readonly rng?: Key | null; readonly useCache?: boolean } = {},
   ): [weights: Nest, state: Nest] {
-    const made = native.layerInit(this.#id, checked(signature), words(options.rng), options.useCache ?? false);
+    const { rng, useCache = false } = optionsOf(`${this.name}.init`, options, INIT);
+    const made = native.layerInit(this.#id, checked(signature), words(rng), flag('init: useCache', useCache));
     const [weights, state] = made as [unknown, unknown];
     return [decode(weights, GET_WEIGHTS_FROM_CACHE) as Nest, decode(state, GET_STATE_FROM_CACHE) as Nest];
   }
@@ -297,7 +305,7 @@ export class Layer extends Callable {
 
   /** The same layer in another mode: the same weights, not copied; state of its own. */
   withMode(mode: Mode): Layer {
-    return wrapLayer(native.withMode(this.#handOver(), mode), this);
+    return wrapLayer(native.withMode(this.#handOver(), text('withMode: mode', mode)), this);
   }
 
   /** The weights the layer holds, nested as Trax nests them. */
@@ -308,7 +316,7 @@ export class Layer extends Callable {
     if (this.#running !== null) {
       this.#running.weights = weights;
     } else {
-      scoped(() => native.setLayerWeights(this.#id, encode(weights)));
+      scoped(() => native.setLayerWeights(this.#id, encode(weights, 'weights')));
     }
   }
 
@@ -320,7 +328,7 @@ export class Layer extends Callable {
     if (this.#running !== null) {
       this.#running.state = state;
     } else {
-      scoped(() => native.setLayerState(this.#id, encode(state)));
+      scoped(() => native.setLayerState(this.#id, encode(state, 'state')));
     }
   }
 
@@ -340,7 +348,8 @@ export class Layer extends Callable {
    * @throws `LayerError` (`Io`, or `NotInitialized` if there is nothing to save)
    */
   saveToFile(path: string, options: FileOptions = {}): void {
-    native.saveLayer(this.#id, path, options.weightsOnly ?? false, given(options.inputSignature, checked));
+    const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.saveToFile`, options, FILE);
+    native.saveLayer(this.#id, text('saveToFile: path', path), flag('saveToFile: weightsOnly', weightsOnly), given(inputSignature));
   }
 
   /**
@@ -357,7 +366,8 @@ export class Layer extends Callable {
    *   missing or has another shape)
    */
   initFromFile(path: string, options: FileOptions = {}): [weights: Nest, state: Nest] {
-    native.loadLayer(this.#id, path, options.weightsOnly ?? false, given(options.inputSignature, checked));
+    const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.initFromFile`, options, FILE);
+    native.loadLayer(this.#id, text('initFromFile: path', path), flag('initFromFile: weightsOnly', weightsOnly), given(inputSignature));
     return [this.weights, this.state];
   }
 
@@ -462,8 +472,12 @@ export class Layer extends Callable {
   }
 }
 
-function given<T>(x: T | undefined, convert: (x: T) => unknown = encode): unknown {
-  return x === undefined ? null : convert(x);
+function lent(x: unknown, what: string): unknown {
+  return x === undefined ? null : encode(x, what);
+}
+
+function given(signature: Signature | readonly Signature[] | undefined): unknown {
+  return signature === undefined ? null : checked(signature);
 }
 
 /** The words of a key for the addon. @internal */

@@ -4,8 +4,11 @@
  * @module
  */
 import { isTypedArray } from './data.js';
+import { found, isKeyed, isList, quoted, wellFormed } from './found.js';
 import { native } from './native.js';
+import { Nesting } from './nesting.js';
 import { tensor } from './ops.js';
+import { namedOptions } from './rest.js';
 import { keyWords, type Key } from './random.js';
 import { idOf, Tensor, wrap } from './tensor.js';
 import { type TensorResult } from './types.js';
@@ -29,6 +32,9 @@ interface Registered {
 
 const registered = new WeakMap<object, Registered>();
 
+/** How deep the addon reads JSON. */
+const DEEPEST = 100;
+
 class Encoder implements Encoded {
   json = '';
   readonly layers: number[] = [];
@@ -37,11 +43,13 @@ class Encoder implements Encoded {
   readonly tensors: number[] = [];
   /** Tensors made for typed arrays, which nothing else holds. */
   readonly #made: Tensor[] = [];
+  readonly #nesting: Nesting;
 
   constructor(
     readonly kind: string,
     options: object,
   ) {
+    this.#nesting = new Nesting(`${kind}: an option`, DEEPEST);
     this.json = JSON.stringify(this.#value(options, ''));
   }
 
@@ -71,12 +79,31 @@ class Encoder implements Encoded {
       this.#made.push(made);
       return { $tensor: this.tensors.push(idOf(made)) - 1 };
     }
-    if (Array.isArray(x)) {
-      return x.map((item, i) => this.#value(item, `${path}[${i}]`));
+    if (isList(x)) {
+      return this.#nesting.within(x, () => Array.from(x, (item, i) => this.#value(item, `${path}[${i}]`)));
     }
     if (typeof x === 'object' && x !== null) {
+      if (!isKeyed(x)) {
+        throw new TypeError(`${this.kind}: \`${path}\` cannot be ${found(x)}`);
+      }
       const entries = Object.entries(x).filter(([, value]) => value !== undefined);
-      return Object.fromEntries(entries.map(([key, value]) => [key, this.#value(value, path ? `${path}.${key}` : key)]));
+      return this.#nesting.within(x, () =>
+        Object.fromEntries(entries.map(([key, value]) => [this.#key(key), this.#value(value, path ? `${path}.${key}` : key)])),
+      );
+    }
+    return typeof x === 'string' ? this.#text(x, path) : x;
+  }
+
+  #key(key: string): string {
+    if (key.startsWith('$')) {
+      throw new TypeError(`${this.kind}: names that begin with $ mean something else, got ${quoted(key)}`);
+    }
+    return this.#text(key, quoted(key));
+  }
+
+  #text(x: string, path: string): string {
+    if (!wellFormed(x)) {
+      throw new TypeError(`${this.kind}: \`${path}\` must be of whole characters, got half a surrogate pair in ${quoted(x)}`);
     }
     return x;
   }
@@ -101,6 +128,12 @@ function withEncoded<T>(kind: string, options: object, use: (encoded: Encoded) =
   } finally {
     encoded.dispose();
   }
+}
+
+/** Options of plain values, as JSON: for what takes no layers, functions or tensors, and says so itself. */
+export function plainJson(kind: string, options: object): string {
+  namedOptions(kind, options);
+  return withEncoded(kind, options, (o) => o.json);
 }
 
 /** The handle of a new layer of a registered kind. */

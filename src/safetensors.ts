@@ -4,8 +4,9 @@
  * @module
  */
 import { native } from './native.js';
-import { asTensor, type TensorLike } from './ops.js';
-import { idOf, type Tensor, wrap } from './tensor.js';
+import { found, isKeyed, text } from './found.js';
+import { type TensorLike, withTensors } from './ops.js';
+import { Tensor, wrap } from './tensor.js';
 
 /**
  * Reads the tensors of a safetensors file by their names, with their dtypes, as models of other libraries come.
@@ -15,7 +16,7 @@ import { idOf, type Tensor, wrap } from './tensor.js';
  * @throws `LayerError` (`Io`) naming the path, for a file that is missing, truncated or corrupt, or holds elements of a type there is none for
  */
 export function loadSafetensors(path: string): Record<string, Tensor> {
-  const { names, tensors } = native.loadSafetensors(path);
+  const { names, tensors } = native.loadSafetensors(text('loadSafetensors: path', path));
   return Object.fromEntries(names.map((name, i) => [name, wrap(tensors[i]!)]));
 }
 
@@ -25,11 +26,10 @@ export function loadSafetensors(path: string): Record<string, Tensor> {
  * @throws `LayerError` (`Io`) naming the path; the old file is then untouched
  */
 export function saveSafetensors(tensors: { readonly [name: string]: TensorLike }, path: string): void {
-  const names = Object.keys(tensors);
-  const made = names.map((name) => asTensor(tensors[name]!));
-  try {
-    native.saveSafetensors({ names, tensors: made.map(idOf) }, path);
-  } finally {
-    made.filter((t, i) => t !== tensors[names[i]!]).forEach((t) => t.dispose());
+  if (!isKeyed(tensors) || tensors instanceof Tensor) {
+    throw new TypeError(`saveSafetensors: tensors must be an object of tensors by name, got ${found(tensors)}`);
   }
+  text('saveSafetensors: path', path);
+  const names = Object.keys(tensors).map((name) => text('saveSafetensors: a name', name));
+  withTensors(Object.values(tensors), (ids) => native.saveSafetensors({ names, tensors: ids }, path));
 }

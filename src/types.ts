@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { found } from './found.js';
 import { type Layer, type Mode } from './layer.js';
 import { type Signature } from './ops.js';
 import { type Key } from './random.js';
@@ -34,4 +35,17 @@ export interface CancelSignal {
   addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
   /** Stops hearing of it. */
   removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/**
+ * Refuses what cannot cancel work.
+ *
+ * @throws `TypeError` for anything but an `AbortSignal`, or what has its methods
+ */
+export function checkSignal(what: string, signal: CancelSignal | undefined): void {
+  const methods: readonly (keyof CancelSignal)[] = ['throwIfAborted', 'addEventListener', 'removeEventListener'];
+  if (signal === undefined) return;
+  if (typeof signal !== 'object' || signal === null || methods.some((method) => typeof signal[method] !== 'function')) {
+    throw new TypeError(`${what} must be an AbortSignal, got ${found(signal)}`);
+  }
 }

@@ -28,6 +28,7 @@ import {
   SwitchSparseFF,
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer.js';
+import { callable, flag, found, isList, list } from '../found.js';
 import { namedOptions } from '../rest.js';
 import { type LayerFactory, type LayerNest } from '../types.js';
 
@@ -71,13 +72,37 @@ export function filledIn<T extends object>(model: string, defaults: T, options: 
     const names = Object.keys(defaults).map((name) => `\`${name}\``);
     throw new TypeError(`${model}: unknown option \`${unknown}\`: it takes ${names.join(', ')}`);
   }
-  return { ...defaults, ...Object.fromEntries(given) };
+  const all = { ...defaults, ...Object.fromEntries(given) };
+  for (const [name, value] of given) checkKind(`${model}: \`${name}\``, Reflect.get(defaults, name), value);
+  return all;
+}
+
+/** Refuses what is of another kind than the default, where a model uses it itself; the rest is checked by the layers it goes to. */
+function checkKind(what: string, usual: unknown, value: unknown): void {
+  if (typeof usual === 'boolean') {
+    if (value !== null) flag(what, value);
+  } else if (isList(usual)) {
+    list(what, value);
+  } else if (typeof usual === 'function') {
+    // Kinds of attention may be given layer by layer.
+    for (const make of isList(value) && /attentionType/.test(what) ? value : [value]) callable(what, make);
+  }
+}
+
+/** A value as the messages of layers show it, if JSON has it. */
+function shown(x: unknown): string {
+  try {
+    const json: string | undefined = JSON.stringify(x);
+    return json === undefined || json.length > 80 ? found(x) : json;
+  } catch {
+    return found(x);
+  }
 }
 
 /** Refuses what is no whole number of at least 0. */
 export function whole(model: string, option: string, count: number): number {
   if (!Number.isSafeInteger(count) || count < 0) {
-    throw new RangeError(`${model}: \`${option}\` must be a whole number of at least 0, got ${JSON.stringify(count)}`);
+    throw new RangeError(`${model}: \`${option}\` must be a whole number of at least 0, got ${shown(count)}`);
   }
   return count;
 }
@@ -145,7 +170,7 @@ export function positionalEncoder(model: string, mode: Mode, dropout: number, op
       }
       default: {
         const types = "null, 'sin-cos', 'fixed-base', 'infinite', 'infinite-affine', 'axial' or 'no'";
-        throw new RangeError(`${model}: \`posType\` must be ${types}, got ${JSON.stringify(posType satisfies never)}`);
+        throw new RangeError(`${model}: \`posType\` must be ${types}, got ${shown(posType satisfies never)}`);
       }
     }
   };
@@ -170,6 +195,7 @@ export function shared(dModel: number, nHeads: number): Pick<AttentionOptions, '
 
 /** An attention layer of a type. */
 function attention(type: AttentionType, dModel: number, options: AttentionOptions): Layer {
+  callable('attentionType', type);
   const { nHeads, mode, attentionDropout: dropout } = options;
   const byName = (): Layer => (type as (options: AttentionOptions) => Layer)(options);
   const byPlace = (): Layer => (type as (dModel: number, options: PlainAttentionOptions) => Layer)(dModel, { nHeads, dropout, mode });
@@ -268,7 +294,7 @@ function sparseFF(options: Required<FeedForwardOptions>, dropoutSharedAxes: read
   const listed = typeof ffSparsity === 'string' ? ffSparsity.trim().split(/\s+/u).map(Number) : ffSparsity;
   const given = typeof listed === 'number' ? [whole('feedForward', 'ffSparsity', listed), Math.floor(dFf / listed)] : listed;
   if (!Array.isArray(given) || (given.length !== 2 && given.length !== 4)) {
-    throw new RangeError(`feedForward: \`ffSparsity\` must be a number or a list of 2 or 4 numbers, got ${JSON.stringify(ffSparsity)}`);
+    throw new RangeError(`feedForward: \`ffSparsity\` must be a number or a list of 2 or 4 numbers, got ${shown(ffSparsity)}`);
   }
   const [nElementsInBlock, dLowrank, temperature, quantProb] = given as readonly number[];
   const noise = { temperature, quantProb };
@@ -279,7 +305,7 @@ function sparseFF(options: Required<FeedForwardOptions>, dropoutSharedAxes: read
 function experts(options: Required<FeedForwardOptions>, type: 'Block' | 'Switch'): Layer {
   const { dFf, ffSparsity: nExperts, mode } = options;
   if (typeof nExperts !== 'number') {
-    throw new RangeError(`feedForward: \`ffSparsity\` must be the number of experts where \`ffSparsityType\` is '${type}', got ${JSON.stringify(nExperts)}`);
+    throw new RangeError(`feedForward: \`ffSparsity\` must be the number of experts where \`ffSparsityType\` is '${type}', got ${shown(nExperts)}`);
   }
   return type === 'Block' ? BlockSparseFF(dFf, { nExperts, mode }) : SwitchSparseFF(dFf, { nExperts, mode });
 }
@@ -289,7 +315,7 @@ export function feedForward(dModel: number, options: Required<FeedForwardOptions
   const { ffUseSru, centerLayernorm: center, epsilon, mode } = options;
   const block = feedForwardBlock(dModel, options, kind);
   if (ffUseSru === 0) return block;
-  const [layers, units] = typeof ffUseSru === 'object' ? ffUseSru : [ffUseSru, 32];
+  const [layers, units] = isList(ffUseSru) ? ffUseSru : [ffUseSru, 32];
   const recurrent = several('feedForward', 'ffUseSru', layers, () => SRU(units, { mode }));
   return Residual(LayerNorm({ center, epsilon }), Dense(units), recurrent, Dense(dModel), { shortcut: block });
 }
@@ -299,7 +325,7 @@ function feedForwardBlock(dModel: number, options: Required<FeedForwardOptions>,
   const { dropout: rate, ffSparsity, ffChunkSize, centerLayernorm: center, epsilon, mode } = options;
   const { ffSparsityType: type, dropoutSharedAxes: sharedAxes } = kind;
   if (!['1inN', 'Block', 'Switch'].includes(type)) {
-    throw new RangeError(`feedForward: \`ffSparsityType\` must be '1inN', 'Block' or 'Switch', got ${JSON.stringify(type)}`);
+    throw new RangeError(`feedForward: \`ffSparsityType\` must be '1inN', 'Block' or 'Switch', got ${shown(type)}`);
   }
   if (ffSparsity !== 0 && type === '1inN') return [LayerNorm({ center, epsilon }), sparseFF(options, sharedAxes)];
   const inner = ffSparsity === 0 || type === '1inN' ? dense(dModel, options) : experts(options, type);

@@ -1,5 +1,6 @@
 //! Layers: construction by name, calls, weights and state. Knows no layer by name.
 use crate::{
+    args::{Arg, Shape},
     compute::submit,
     environment::{run, Environment},
     error::{Failure, Outcome},
@@ -79,11 +80,11 @@ pub fn initialize(
     kind: String,
     options: String,
     tensors: Vec<f64>,
-    shape: crate::args::Shape,
+    shape: Arg<Shape>,
     key: Vec<u32>,
 ) -> Result<f64> {
     run(&env, |e| {
-        let key = key_of(&key)?;
+        let (key, shape) = (key_of(&key)?, shape.named(format_args!("{kind}: shape"))?);
         let references = (Vec::new(), Vec::new(), Vec::new(), tensors);
         let made = with_options(e, &options, references, |v| registry::initializer(&kind, v)?.make(&shape.0, key))?;
         Ok(e.insert(&env, made))
@@ -263,12 +264,20 @@ pub(crate) fn held_key(layer: &LayerRef) -> Key {
     layer.base().slot.key().unwrap_or_else(|| Key::new(0))
 }
 
+fn held_weights(layer: &LayerRef) -> Tree<Tensor> {
+    layers::view_weights(layer, &layers::held(layer).0)
+}
+
+fn held_state(layer: &LayerRef) -> Tree<Tensor> {
+    layers::view_state(layer, &layers::held(layer).1)
+}
+
 /// The weights that a layer holds.
 #[napi]
 pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
     run(&env, |e| {
         let layer = e.layer(id)?;
-        Ok(Wire(HostValue::tree(&layers::view_weights(&layer, &layers::held(&layer).0))))
+        Ok(Wire(HostValue::tree(&held_weights(&layer))))
     })
 }
 
@@ -277,19 +286,19 @@ pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
 pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
     run(&env, |e| {
         let layer = e.layer(id)?;
-        Ok(Wire(HostValue::tree(&layers::view_state(&layer, &layers::held(&layer).1))))
+        Ok(Wire(HostValue::tree(&held_state(&layer))))
     })
 }
 
 fn set_weights(layer: &LayerRef, weights: HostValue) -> Outcome<()> {
-    let new = layers::load_weights(layer, &weights.into_tree()?)?;
+    let new = layers::load_weights(layer, &weights.into_tree_like(&held_weights(layer))?)?;
     layers::check_fits("weights", layer, &new, &layers::held(layer).0)?;
     layers::hold(layer, Some(&new), None);
     Ok(())
 }
 
 fn set_state(layer: &LayerRef, state: HostValue) -> Outcome<()> {
-    let new = layers::load_state(layer, &state.into_tree()?)?;
+    let new = layers::load_state(layer, &state.into_tree_like(&held_state(layer))?)?;
     layers::check_fits("state", layer, &new, &layers::held(layer).1)?;
     layers::hold(layer, None, Some(&new));
     Ok(())
@@ -419,8 +428,8 @@ pub fn layer_pure(
         let layer = e.layer(id)?;
         let prepared = Prepared {
             inputs: e.tensors(&inputs)?,
-            weights: layers::load_weights(&layer, &weights.0.into_tree()?)?,
-            state: layers::load_state(&layer, &state.0.into_tree()?)?,
+            weights: layers::load_weights(&layer, &weights.0.into_tree_like(&held_weights(&layer))?)?,
+            state: layers::load_state(&layer, &state.0.into_tree_like(&held_state(&layer))?)?,
             key: key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?,
             layer,
         };

@@ -1,6 +1,6 @@
 //! Trainers: one step on the calling thread, the loop on the compute thread, checkpoints. Knows no optimizer by name.
 use crate::{
-    args::Size,
+    args::{Arg, Size},
     compute::submit,
     environment::{run, Environment},
     error::{Failure, Outcome},
@@ -21,7 +21,7 @@ use std::{
     sync::{atomic::AtomicBool, Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
     time::Duration,
 };
-use tallow_layers::HostValue;
+use tallow_layers::{HostValue, Tree};
 use tallow_tensor::{cancel, Tensor};
 use tallow_training::{
     fit, optimizers,
@@ -87,8 +87,11 @@ pub fn check_optimizer(env: Env, kind: String, options: String) -> Result<()> {
 
 /// The learning rate of a registered schedule at a step.
 #[napi]
-pub fn schedule_rate(env: Env, kind: String, options: String, step: f64) -> Result<f64> {
-    run(&env, |_| Ok(schedules::construct(&kind, &parsed(&options)?)?.rate(step as u64)?))
+pub fn schedule_rate(env: Env, kind: String, options: String, step: Arg<Size>) -> Result<f64> {
+    run(&env, |_| {
+        let step = step.named(format_args!("{kind}: step"))?.0 as u64;
+        Ok(schedules::construct(&kind, &parsed(&options)?)?.rate(step)?)
+    })
 }
 
 fn schedule(
@@ -292,11 +295,16 @@ impl NativeTrainer {
     #[napi]
     pub fn set_slots(&self, env: Env, slots: Wire) -> Result<()> {
         run(&env, |_| {
-            let HostValue::List(list) = slots.0 else {
-                return Err(Failure::Type("slots are a list of lists of tensors".into()));
-            };
-            let slots = list.into_iter().map(|s| Ok(s.into_tensors()?)).collect::<Outcome<_>>()?;
-            Ok(lock(&self.inner)?.set_slots(slots)?)
+            let mut trainer = lock(&self.inner)?;
+            let held = Tree::Tuple(trainer.slots().into_iter().map(Tree::tuple).collect());
+            let wrong = || Failure::Type("slots must be an array with an array of tensors for each weight".to_owned());
+            let Tree::Tuple(of_weights) = slots.0.into_tree_like(&held)? else { return Err(wrong()) };
+            let slots = of_weights.into_iter().map(|s| match s {
+                Tree::Tuple(s) => s.into_iter().map(|t| Ok(t.one().map_err(|_| wrong())?.clone())).collect(),
+                _ => Err(wrong()),
+            });
+            let slots = slots.collect::<Outcome<_>>()?;
+            Ok(trainer.set_slots(slots)?)
         })
     }
 
@@ -371,18 +379,24 @@ pub fn load_layer(env: Env, id: f64, path: String, weights_only: bool, signature
     })
 }
 
-fn level_of(level: Size) -> u32 {
-    u32::try_from(level.0).unwrap_or(u32::MAX)
+fn level_of(what: &str, level: Arg<Size>) -> Outcome<u32> {
+    Ok(u32::try_from(level.named(format_args!("{what}: compresslevel"))?.0).unwrap_or(u32::MAX))
 }
 
 /// Writes arrays to a gzip file of `.npy` arrays.
 #[napi]
-pub fn np_to_file(env: Env, arrays: Vec<f64>, path: String, level: Size) -> Result<()> {
-    run(&env, |e| Ok(tallow_training::np_to_file(&e.tensors(&arrays)?, Path::new(&path), level_of(level))?))
+pub fn np_to_file(env: Env, arrays: Vec<f64>, path: String, level: Arg<Size>) -> Result<()> {
+    run(&env, |e| {
+        let level = level_of("npToFile", level)?;
+        Ok(tallow_training::np_to_file(&e.tensors(&arrays)?, Path::new(&path), level)?)
+    })
 }
 
 /// Reads the arrays of a gzip file of `.npy` arrays.
 #[napi]
-pub fn np_from_file(env: Env, path: String, level: Size) -> Result<Vec<f64>> {
-    run(&env, |e| Ok(e.insert_all(&env, tallow_training::np_from_file(Path::new(&path), level_of(level))?)))
+pub fn np_from_file(env: Env, path: String, level: Arg<Size>) -> Result<Vec<f64>> {
+    run(&env, |e| {
+        let level = level_of("npFromFile", level)?;
+        Ok(e.insert_all(&env, tallow_training::np_from_file(Path::new(&path), level)?))
+    })
 }
