@@ -2,6 +2,7 @@
  * Every function, method and layer, called with hostile values in each place: each call gives a result, or an error that tells
  * the caller in words what is wrong.
  */
+import { types } from 'node:util';
 import vm from 'node:vm';
 import test from 'ava';
 import * as tl from '../src/index.js';
@@ -86,7 +87,7 @@ function judge(failures: Failures, what: string, args: readonly unknown[], error
 
 /** What is done with a result: promises are awaited, tensors given back. */
 async function settle(failures: Failures, what: string, args: readonly unknown[], result: unknown): Promise<void> {
-  if (result instanceof Promise) {
+  if (types.isPromise(result)) {
     try {
       await result;
     } catch (error) {

@@ -60,14 +60,14 @@ export function asTensor(x: TensorLike): Tensor {
 export function withTensors<T>(items: readonly TensorLike[], f: (ids: number[]) => T): T {
   const made: Tensor[] = [];
   try {
-    return f(
-      items.map((item) => {
-        if (item instanceof Tensor) return idOf(item);
-        const fresh = tensor(item);
-        made.push(fresh);
-        return idOf(fresh);
-      }),
-    );
+    // Array.from sees holes, which map would pass over.
+    const handles = Array.from(items, (item) => {
+      if (item instanceof Tensor) return idOf(item);
+      const fresh = tensor(item);
+      made.push(fresh);
+      return idOf(fresh);
+    });
+    return f(handles);
   } finally {
     made.forEach((t) => t.dispose());
   }
@@ -131,7 +131,7 @@ export function tri(n: number, m: number = n, k: number = 0): Tensor {
 
 /** Handles of tensors; anything else is refused, by its place in the list `what`. */
 export function ids(what: string, tensors: readonly Tensor[]): number[] {
-  return list(what, tensors).map((t, i) => idOf(t, `${what}[${i}]`));
+  return Array.from(list(what, tensors), (t, i) => idOf(t, `${what}[${i}]`));
 }
 
 /** Tensors joined along an axis. */

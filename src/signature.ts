@@ -29,5 +29,5 @@ function check(x: unknown): Signature {
 
 /** Signatures as the addon takes them; what is none is refused. */
 export function checked(signature: Signature | readonly Signature[]): Signature | Signature[] {
-  return isList(signature) ? signature.map(check) : check(signature);
+  return isList(signature) ? Array.from(signature, check) : check(signature);
 }

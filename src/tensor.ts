@@ -478,12 +478,13 @@ export class Tensor extends Handle implements Iterable<Tensor> {
   /** With `[before, after]` more elements on each axis. */
   pad(widths: readonly (readonly [number, number])[], options: number | bigint | { value?: number | bigint } = 0): Tensor {
     const value = isNumeric(options) ? options : (optionsOf('pad', options, PAD).value ?? 0);
-    list('pad: widths', widths).forEach((pair, i) => {
+    const pairs = Array.from(list('pad: widths', widths), (pair, i) => {
       if (list(`pad: widths[${i}]`, pair).length !== 2) {
         throw new TypeError(`pad: widths[${i}] must be [before, after], got ${pair.length} numbers`);
       }
+      return [pair[0], pair[1]];
     });
-    return new Tensor(native.pad(this.id, widths.flat(), value));
+    return new Tensor(native.pad(this.id, pairs.flat(), value));
   }
   /** In reverse order along axes, all if none are given. */
   flip(options?: ReduceArgument): Tensor {

@@ -77,12 +77,19 @@ export function filledIn<T extends object>(model: string, defaults: T, options: 
   return all;
 }
 
+const isPlain = (x: unknown): boolean => x === null || ['number', 'string', 'boolean'].includes(typeof x);
+
 /** Refuses what is of another kind than the default, where a model uses it itself; the rest is checked by the layers it goes to. */
 function checkKind(what: string, usual: unknown, value: unknown): void {
   if (typeof usual === 'boolean') {
     if (value !== null) flag(what, value);
   } else if (isList(usual)) {
     list(what, value);
+  } else if (typeof usual === 'number') {
+    // Some may also be lists of numbers. What numbers are possible is checked where they are used.
+    if (!isPlain(value) && !(isList(value) && Array.from(value).every(isPlain))) {
+      throw new TypeError(`${what} must be a number, got ${found(value)}`);
+    }
   } else if (typeof usual === 'function') {
     // Kinds of attention may be given layer by layer.
     for (const make of isList(value) && /attentionType/.test(what) ? value : [value]) callable(what, make);
@@ -90,7 +97,7 @@ function checkKind(what: string, usual: unknown, value: unknown): void {
 }
 
 /** A value as the messages of layers show it, if JSON has it. */
-function shown(x: unknown): string {
+export function shown(x: unknown): string {
   try {
     const json: string | undefined = JSON.stringify(x);
     return json === undefined || json.length > 80 ? found(x) : json;

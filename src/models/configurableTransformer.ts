@@ -47,6 +47,7 @@ import {
   remembering,
   several,
   shared,
+  shown,
 } from './blocks.js';
 
 /** Options that all configurable Transformers have. */
@@ -278,7 +279,7 @@ export function ConfigurableTransformer(inputVocabSize: number, options: Configu
   const all = filledIn('ConfigurableTransformer', defaults, options);
   const { mode, dModel, outputVocabSize, encDecAttentionSparsity: sparsity } = all;
   if (Array.isArray(sparsity) ? sparsity.length !== 2 : typeof sparsity !== 'number') {
-    const got = JSON.stringify(sparsity);
+    const got = shown(sparsity);
     throw new RangeError(`ConfigurableTransformer: \`encDecAttentionSparsity\` must be a number or a pair of numbers, 'noop' or null, got ${got}`);
   }
   const [query, result]: readonly [Sparsity, Sparsity] =

@@ -23,7 +23,7 @@ import {
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer.js';
 import { type LayerFactory, type LayerNest, type ResamplingFactory } from '../types.js';
-import { applyAttention, attentionOptions, type AttentionType, embedder, filledIn, several, shared } from './blocks.js';
+import { applyAttention, attentionOptions, type AttentionType, embedder, filledIn, several, shared, shown } from './blocks.js';
 
 /** What a way of resampling is made with beside the factor and the depth. */
 export interface ResamplingOptions {
@@ -120,7 +120,7 @@ interface Level {
 /** The levels of a hierarchy, outermost first. */
 function levelsOf(hierarchy: string): Level[] {
   const refuse = (why: string): never => {
-    throw new RangeError(`HourglassLM: \`hierarchy\` ${why}, got ${JSON.stringify(hierarchy)}`);
+    throw new RangeError(`HourglassLM: \`hierarchy\` ${why}, got ${shown(hierarchy)}`);
   };
   const written = String(hierarchy).split(' ');
   if (written.join() !== written.toReversed().join()) refuse("must read the same backwards, as '1@2 4@6 1@2'");
@@ -220,7 +220,7 @@ export function HourglassLM(vocabSize: number, options: HourglassLMOptions = {})
     throw new RangeError("HourglassLM: `mode` cannot be 'predict', as several positions are computed as one");
   }
   if (!Array.isArray(vanillaLayers) || vanillaLayers.length !== 2) {
-    throw new RangeError(`HourglassLM: \`vanillaLayers\` must be two numbers of blocks, got ${JSON.stringify(vanillaLayers)}`);
+    throw new RangeError(`HourglassLM: \`vanillaLayers\` must be two numbers of blocks, got ${shown(vanillaLayers)}`);
   }
   const [before, after] = vanillaLayers;
   const levels = levelsOf(hierarchy);
