@@ -4,9 +4,11 @@ use crate::{
     combinators::{add, branch, residual, select, serial},
     core::{dense, dropout_over},
     options,
-    options::OptionType,
     registry::construct,
-    research::rel_attention::{relative_attention_lm_layer, RelativeAttentionLMLayerOptions},
+    research::{
+        efficient_attention::mode_json,
+        rel_attention::{relative_attention_lm_layer, RelativeAttentionLMLayerOptions},
+    },
     Dim, Factory, LayerArg, LayerNest, LayerRef, Mode, Positive, Rate, Result, Wholes,
 };
 use serde_json::json;
@@ -85,7 +87,7 @@ pub(super) fn attention_resampling(o: AttentionResamplingOptions) -> Result<Vec<
     let drop = || LayerNest::from(dropout_over(o.dropout.0, shared.clone(), o.mode));
     let resample = o.resampling_fn.0.make_of(
         &[("shortenFactor", json!(o.shorten_factor.0)), ("dModel", json!(o.d_model.0))],
-        &[("mode", json!(o.mode.show().trim_matches('\'')))],
+        &[("mode", mode_json(o.mode))],
     )?;
     let attend = relative_attention_lm_layer(RelativeAttentionLMLayerOptions {
         d_feature: o.d_model,
