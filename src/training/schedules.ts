@@ -4,6 +4,7 @@
  * @module
  */
 import { native } from '../native.js';
+import { optionsJson } from './options.js';
 
 /** A registered schedule: callable, and run without JavaScript when a loop uses it. */
 export interface Schedule {
@@ -15,7 +16,7 @@ const registered = new WeakMap<object, { readonly kind: string; readonly json: s
 
 /** A schedule of a registered kind. */
 export function makeSchedule(kind: string, options: object): Schedule {
-  const json = JSON.stringify(options);
+  const json = optionsJson(options);
   const schedule: Schedule = (step) => native.scheduleRate(kind, json, step);
   schedule(1); // Wrong options are an error here, not at the first step.
   registered.set(schedule, { kind, json });

@@ -6,6 +6,7 @@
 import { idOfLayer, type Layer, type LayerInputs, withInputs } from '../layer.js';
 import { native, type NativeTrainer } from '../native.js';
 import { type Optimizer } from './optimizers.js';
+import { optionsJson } from './options.js';
 import { keyWords, type Key } from '../random.js';
 import { Tensor } from '../tensor.js';
 import { decode, encode } from '../wire.js';
@@ -58,7 +59,10 @@ export interface FitOptions {
   readonly schedule?: Schedule | ((step: number) => number) | undefined;
   /** Stops the loop, also within a step; the promise is rejected with its reason, finished steps stay. */
   readonly signal?: CancelSignal | undefined;
-  /** Called on the way, at most every `reportEveryMs` milliseconds. */
+  /**
+   * Called on the way, at most every `reportEveryMs` milliseconds. Until it returns, weights are those after the step it is told of, also for
+   * {@link Trainer.save}; the loop computes the next step's gradients meanwhile.
+   */
   readonly onProgress?: ((progress: TrainingProgress) => void) | undefined;
   /** Least milliseconds between two calls of `onProgress`; 0 if left out. */
   readonly reportEveryMs?: number | undefined;
@@ -98,7 +102,7 @@ export class Trainer {
   constructor(modelWithLoss: Layer, optimizer: Optimizer, options: TrainerOptions = {}) {
     this.modelWithLoss = modelWithLoss;
     this.optimizer = optimizer;
-    this.#native = native.newTrainer(idOfLayer(modelWithLoss), optimizer.kind, JSON.stringify(optimizer.options), JSON.stringify(options));
+    this.#native = native.newTrainer(idOfLayer(modelWithLoss), optimizer.kind, optionsJson(optimizer.options), optionsJson(options));
   }
 
   /**
@@ -115,7 +119,7 @@ export class Trainer {
     options: { readonly step?: number; readonly learningRate?: number | null } = {},
   ): [loss: number, stats: StepStats] {
     const numbers = withInputs(this.modelWithLoss, batch, (ids) =>
-      this.#native.oneStep(ids, keyWords(rng), JSON.stringify(options)),
+      this.#native.oneStep(ids, keyWords(rng), optionsJson(options)),
     );
     const stats = statsOf(numbers);
     return [stats.loss, stats];
@@ -142,18 +146,20 @@ export class Trainer {
     try {
       const loop = this.#native.fit(
         queue,
-        JSON.stringify(rest),
+        optionsJson(rest),
         keyWords(rng),
         registered,
         rate,
         cancel,
-        (numbers: number[]) => {
-          try {
-            onProgress?.(progressOf(numbers));
-          } catch (error) {
-            fail(error);
-          }
-        },
+        onProgress === undefined
+          ? null
+          : (numbers: number[]) => {
+              try {
+                onProgress(progressOf(numbers));
+              } catch (error) {
+                fail(error);
+              }
+            },
       );
       const pump = this.#pump(batches, queue).catch(fail);
       const report = (await loop) as number[];
@@ -191,12 +197,25 @@ export class Trainer {
     this.#native.setSlots(encode(slots));
   }
 
-  /** Writes weights, state, slots and the step (0 if left out) to a safetensors file, on the compute thread; `path` always holds a whole file. */
+  /**
+   * Writes weights, state, slots and the number of the next step to a safetensors file, on the compute thread; `path` always holds a whole file.
+   *
+   * While `fit` runs, the loop writes it between two steps: called in `onProgress`, those after the step it is told of. Called later, the loop may
+   * be a step ahead, and a `step` that was given counts on by as much.
+   *
+   * @param step - what {@link Trainer.load} returns; left out: 0, or while `fit` runs the number of its next step
+   * @throws `LayerError` (`NotFinite`) naming the tensor, with the old file untouched, if weights, state or slots are NaN; `Io`
+   */
   async save(path: string, step?: number): Promise<void> {
-    await this.#native.save(path, JSON.stringify({ step }));
+    await this.#native.save(path, optionsJson({ step }));
   }
 
-  /** Reads what {@link Trainer.save} wrote, by name and shape; all or nothing. @returns the step */
+  /**
+   * Reads what {@link Trainer.save} wrote, by name and shape; all or nothing.
+   *
+   * @returns the step
+   * @throws `LayerError` (`Io` for a file that is missing or damaged; `WeightsMismatch`; `Busy` while `fit` runs)
+   */
   async load(path: string): Promise<number> {
     return (await this.#native.load(path)) as number;
   }
