@@ -124,6 +124,43 @@ test('what cannot be done beside a loop is refused in words', async (t) => {
   t.deepEqual(trainer.slots, [], 'the file was saved before the first step');
 });
 
+/** Adds what it has seen, each device for itself. */
+class Seen extends tl.Layer {
+  override initWeightsAndState(): void {
+    this.state = [tl.zeros([])];
+  }
+  override forward(x: tl.Tensor): tl.Tensor {
+    const [seen] = this.state as [tl.Tensor];
+    this.state = [seen.add(x.mean())];
+    return x.add(seen.mul(0.1));
+  }
+}
+
+function seeing(): tl.Layer {
+  const layer = tl.Serial(tl.Dense(3), new Seen(), tl.Fn('loss', (x: tl.Tensor) => x.square().mean()));
+  layer.init(f32([4, 2]), { rng: [1, 1] });
+  return layer;
+}
+
+const pairs = (i: number): tl.Tensor[] => [tl.random.normal([8, i], [4, 2])];
+
+test('the states of several devices are saved, and a run on as many goes on as if it had not stopped', async (t) => {
+  const run = (trainer: tl.Trainer, steps: readonly number[]): number[] => steps.map((step) => trainer.oneStep(pairs(step), [5, step], { step })[0]);
+  const whole = run(new tl.Trainer(seeing(), adam(), { nDevices: 2 }), [0, 1, 2, 3, 4]);
+  const first = new tl.Trainer(seeing(), adam(), { nDevices: 2 });
+  const begun = run(first, [0, 1, 2]);
+  const path = join(folder, 'devices');
+  await first.save(path, 3);
+  const second = new tl.Trainer(seeing(), adam(), { nDevices: 2 });
+  run(second, [7]);
+  t.is(await second.load(path), 3);
+  t.deepEqual([...begun, ...run(second, [3, 4])], whole);
+  // One device goes on with what the first of them had come to.
+  const single = seeing();
+  t.is(await new tl.Trainer(single, adam()).load(path), 3);
+  t.deepEqual(values(single.state), values(first.modelWithLoss.state));
+});
+
 /** A model whose loss is finite where its gradient is not: the square root of zero. */
 function rooted(): tl.Layer {
   const layer = tl.Serial(tl.Dense(4), tl.Dense(2, { useBias: false, kernelInitializer: tl.RandomUniformInitializer({ lim: 0.5 }) }), tl.Fn('rms', (x: tl.Tensor) => x.square().mean().sqrt()));
