@@ -144,8 +144,9 @@ function seeing(): tl.Layer {
 
 const pairs = (i: number): tl.Tensor[] => [tl.random.normal([8, i], [4, 2])];
 
+const run = (trainer: tl.Trainer, steps: readonly number[]): number[] => steps.map((step) => trainer.oneStep(pairs(step), [5, step], { step })[0]);
+
 test('the states of several devices are saved, and a run on as many goes on as if it had not stopped', async (t) => {
-  const run = (trainer: tl.Trainer, steps: readonly number[]): number[] => steps.map((step) => trainer.oneStep(pairs(step), [5, step], { step })[0]);
   const whole = run(new tl.Trainer(seeing(), adam(), { nDevices: 2 }), [0, 1, 2, 3, 4]);
   const first = new tl.Trainer(seeing(), adam(), { nDevices: 2 });
   const begun = run(first, [0, 1, 2]);

@@ -165,11 +165,13 @@ impl File<'_> {
                     };
                     trees.get(path).map(|t| named(t, &prefix).try_map(&mut |n| place(n))).transpose()?
                 }
-                // An older file says nothing of structure.
-                None => like
-                    .and_then(|t| named(t, &prefix).try_map(&mut |n| self.place(n)).ok())
-                    .filter(|t| !t.leaves().is_empty())
-                    .or_else(|| self.by_names(&prefix)),
+                // An older file says nothing of structure: it is that of the layer, if the names are.
+                None => {
+                    let found = self.by_names(&prefix);
+                    let count = found.as_ref().map_or(0, |t| t.leaves().len());
+                    let as_held = like.and_then(|t| named(t, &prefix).try_map(&mut |n| self.place(n)).ok());
+                    as_held.filter(|t| t.leaves().len() == count).or(found)
+                }
             };
             let saved = saved.unwrap_or(Tree::EMPTY);
             self.check_state(&prefix, layer.state_form(), like.unwrap_or(&Tree::EMPTY), &saved)?;
