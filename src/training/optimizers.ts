@@ -4,7 +4,6 @@
  * @module
  */
 import { native } from '../native.js';
-import { optionsJson } from './options.js';
 
 /** An optimizer with its options; the trainer keeps its slots. */
 export class Optimizer {
@@ -26,6 +25,6 @@ export class Optimizer {
 
 /** An optimizer of a registered kind. */
 export function makeOptimizer(kind: string, options: object): Optimizer {
-  native.checkOptimizer(kind, optionsJson(options));
+  native.checkOptimizer(kind, JSON.stringify(options));
   return new Optimizer(kind, options);
 }

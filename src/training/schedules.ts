@@ -4,7 +4,6 @@
  * @module
  */
 import { native } from '../native.js';
-import { optionsJson } from './options.js';
 
 /** A registered schedule: callable, and run without JavaScript when a loop uses it. */
 export interface Schedule {
@@ -16,7 +15,7 @@ const registered = new WeakMap<object, { readonly kind: string; readonly json: s
 
 /** A schedule of a registered kind. */
 export function makeSchedule(kind: string, options: object): Schedule {
-  const json = optionsJson(options);
+  const json = JSON.stringify(options);
   const schedule: Schedule = (step) => native.scheduleRate(kind, json, step);
   schedule(1); // Wrong options are an error here, not at the first step.
   registered.set(schedule, { kind, json });

@@ -6,7 +6,6 @@
 import { idOfLayer, type Layer, type LayerInputs, withInputs } from '../layer.js';
 import { native, type NativeTrainer } from '../native.js';
 import { type Optimizer } from './optimizers.js';
-import { optionsJson } from './options.js';
 import { keyWords, type Key } from '../random.js';
 import { Tensor } from '../tensor.js';
 import { decode, encode } from '../wire.js';
@@ -102,7 +101,7 @@ export class Trainer {
   constructor(modelWithLoss: Layer, optimizer: Optimizer, options: TrainerOptions = {}) {
     this.modelWithLoss = modelWithLoss;
     this.optimizer = optimizer;
-    this.#native = native.newTrainer(idOfLayer(modelWithLoss), optimizer.kind, optionsJson(optimizer.options), optionsJson(options));
+    this.#native = native.newTrainer(idOfLayer(modelWithLoss), optimizer.kind, JSON.stringify(optimizer.options), JSON.stringify(options));
   }
 
   /**
@@ -119,7 +118,7 @@ export class Trainer {
     options: { readonly step?: number; readonly learningRate?: number | null } = {},
   ): [loss: number, stats: StepStats] {
     const numbers = withInputs(this.modelWithLoss, batch, (ids) =>
-      this.#native.oneStep(ids, keyWords(rng), optionsJson(options)),
+      this.#native.oneStep(ids, keyWords(rng), JSON.stringify(options)),
     );
     const stats = statsOf(numbers);
     return [stats.loss, stats];
@@ -146,7 +145,7 @@ export class Trainer {
     try {
       const loop = this.#native.fit(
         queue,
-        optionsJson(rest),
+        JSON.stringify(rest),
         keyWords(rng),
         registered,
         rate,
@@ -207,7 +206,7 @@ export class Trainer {
    * @throws `LayerError` (`NotFinite`) naming the tensor, with the old file untouched, if weights, state or slots are NaN; `Io`
    */
   async save(path: string, step?: number): Promise<void> {
-    await this.#native.save(path, optionsJson({ step }));
+    await this.#native.save(path, JSON.stringify({ step }));
   }
 
   /**

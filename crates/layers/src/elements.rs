@@ -1,7 +1,7 @@
 //! Elements of arrays as little-endian bytes, piece by piece: no second copy of an array is made on its way from or to a file.
 use crate::Result;
 use std::io::{ErrorKind, Read};
-use tallow_tensor::{for_any, Tensor};
+use tallow_tensor::{for_any, memory, Tensor};
 
 /// Bytes in a piece.
 const PIECE: usize = 1 << 16;
@@ -17,10 +17,8 @@ pub fn read<const N: usize, T>(
     count: usize,
     convert: impl Fn([u8; N]) -> T,
 ) -> std::result::Result<Vec<T>, String> {
-    let mut out = Vec::new();
-    let bytes = count.saturating_mul(std::mem::size_of::<T>());
-    out.try_reserve_exact(count).map_err(|_| format!("{bytes} bytes of memory for an array cannot be had"))?;
-    let mut piece = vec![0u8; (PIECE / N).min(count) * N];
+    let mut out = memory::room(count).map_err(|e| e.message().to_string())?;
+    let mut piece = vec![0u8; (PIECE / N).min(count) * N]; // few: a piece
     while out.len() < count {
         let n = (count - out.len()).min(PIECE / N);
         let bytes = &mut piece[..n * N];
@@ -58,7 +56,7 @@ pub fn write(t: &Tensor, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()
 fn write_at_once(t: &Tensor, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     for_any!(t.dtype(), T => {
         let values = t.values::<T>()?;
-        let mut piece = Vec::with_capacity(PIECE.min(std::mem::size_of_val(&values[..])));
+        let mut piece = Vec::with_capacity(PIECE); // few
         for part in values.chunks(PIECE / std::mem::size_of::<T>()) {
             piece.clear();
             part.iter().for_each(|v| piece.extend_from_slice(&v.to_le_bytes()));
@@ -106,7 +104,7 @@ mod tests {
             assert_eq!(read(&mut &out[..], size as usize, i32::from_le_bytes).unwrap(), view.to_vec::<i32>().unwrap());
         }
         assert_eq!(read(&mut &bytes[..9], 3, i32::from_le_bytes).unwrap_err(), "it ends early");
-        assert!(read(&mut &bytes[..], usize::MAX / 8, i32::from_le_bytes).unwrap_err().contains("cannot be had"));
+        assert!(read(&mut &bytes[..], usize::MAX / 8, i32::from_le_bytes).unwrap_err().contains("no memory for"));
         assert_eq!(read(&mut &bytes[..0], 0, i32::from_le_bytes).unwrap(), Vec::<i32>::new());
     }
 }

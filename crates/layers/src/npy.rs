@@ -9,7 +9,7 @@ use std::{
     io::{BufReader, Read},
     path::Path,
 };
-use tallow_tensor::{element_count, DType, Element, Tensor};
+use tallow_tensor::{element_count, memory::admit_tensor, DType, Element, Tensor};
 
 /// Longest header accepted; NumPy itself refuses headers beyond 10000 characters.
 const MAX_HEADER: usize = 1 << 16;
@@ -23,7 +23,7 @@ const START: usize = 8;
 /// # Errors
 /// `Io` when the file cannot be read, is no `.npy` file, is shorter or longer than its header says, or holds something else
 /// than booleans, 8-bit unsigned or 32/64-bit integers, or floats; `ShapeMismatch` for another shape. All but wrong numbers is said
-/// before anything is made.
+/// before anything is made; `OutOfMemory` for an array that memory cannot hold.
 pub fn read_npy(path: &Path, wanted: &[usize]) -> Result<Tensor> {
     let fail = |why: String| io_error("read", path, &why);
     let (file, length) = open_regular(path)?;
@@ -36,6 +36,7 @@ pub fn read_npy(path: &Path, wanted: &[usize]) -> Result<Tensor> {
             header.shape
         )));
     }
+    admit_tensor(&header.shape, DType::F32)?;
     header.tensor(&mut from, Width::Narrow).map_err(fail)
 }
 
@@ -151,7 +152,7 @@ impl Header {
         if size > MAX_HEADER {
             return Err(format!("its header of {size} bytes is longer than {MAX_HEADER}"));
         }
-        let mut header = vec![0u8; size];
+        let mut header = vec![0u8; size]; // few: at most MAX_HEADER
         r.read_exact(&mut header).map_err(truncated)?;
         let header = String::from_utf8(header).map_err(|_| "its header is no text".to_string())?;
         Ok(Self { length: (START + width + size) as u64, ..Self::parse(&header)? })

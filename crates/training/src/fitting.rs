@@ -59,11 +59,12 @@ impl Plan {
     /// Reads the tensors, each once and checked, and if `extra` those that are neither weights nor state.
     ///
     /// # Errors
-    /// `Io` naming the path and the tensor.
+    /// `Io` naming the path and the tensor; `OutOfMemory`.
     pub(crate) fn read(self, reader: &mut Reader, extra: bool) -> Result<(Loaded, HashMap<String, Tensor>)> {
         let trees = self.weights.values().chain(self.state.iter().flat_map(HashMap::values));
         let wanted: HashSet<usize> = trees.flat_map(Tree::leaves).copied().collect();
         let names: Vec<String> = reader.names().map(str::to_string).collect();
+        reader.admit(wanted.iter().copied())?;
         let (mut read, mut rest) = (HashMap::new(), HashMap::new());
         for (i, name) in names.into_iter().enumerate() {
             if wanted.contains(&i) {

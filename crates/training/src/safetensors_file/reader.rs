@@ -16,7 +16,7 @@ use tallow_layers::{
     files::{io_error, open_regular},
     TensorSpec,
 };
-use tallow_tensor::{DType, Element, Tensor};
+use tallow_tensor::{memory, DType, Element, Tensor};
 
 /// Bytes of the number in front of the header.
 const LENGTH: u64 = 8;
@@ -49,7 +49,7 @@ impl Reader {
         if n > MAX_HEADER.min(length - LENGTH) {
             return Err(bad(&format!("a header of {n} bytes is longer than the file or {MAX_HEADER}")));
         }
-        let mut json = vec![0; n as usize];
+        let mut json = memory::zeros::<u8>(n as usize)?;
         file.read_exact(&mut json).map_err(|e| io_error("read", path, &e))?;
         let mut header = Header::parse(&json, length - LENGTH - n).map_err(|e| bad(&e))?;
         let sums = sums::take(&mut header, &json, OURS).map_err(|e| bad(&e))?;
@@ -80,6 +80,18 @@ impl Reader {
         })?;
         Ok(TensorSpec::new(entry.shape.clone(), dtype))
     }
+    /// Refuses tensors that memory cannot hold together, before any is made.
+    ///
+    /// # Errors
+    /// `OutOfMemory`; `Io` for elements of a type that has no counterpart.
+    pub(crate) fn admit(&self, places: impl IntoIterator<Item = usize>) -> Result<()> {
+        let mut bytes = 0usize;
+        for i in places {
+            let spec = self.spec(i)?;
+            bytes = bytes.saturating_add(spec.shape.iter().product::<usize>().saturating_mul(spec.dtype.size()));
+        }
+        Ok(memory::admit_tensor(&[bytes], DType::U8)?)
+    }
     /// The `i`-th tensor, whose checksum is checked if the file has any.
     ///
     /// # Errors
@@ -101,6 +113,7 @@ impl Reader {
     /// # Errors
     /// Those of [`Reader::tensor`].
     pub(crate) fn all(mut self) -> Result<Contents> {
+        self.admit(0..self.entries.len())?;
         let mut out = (0..self.entries.len())
             .map(|i| Ok((self.entries[i].name.clone(), self.tensor(i)?)))
             .collect::<Result<Vec<_>>>()?;
@@ -115,6 +128,7 @@ impl Reader {
         let missing = |name: &str| io_error("read", &self.path, &format!("it has no tensor {name}"));
         let place = |name: &String| self.names().position(|n| n == name).ok_or_else(|| missing(name));
         let places = names.iter().map(place).collect::<Result<Vec<_>>>()?;
+        self.admit(places.iter().copied())?;
         names.iter().zip(places).map(|(name, i)| Ok((name.clone(), self.tensor(i)?))).collect()
     }
     /// The error for content of the file that does not add up.
