@@ -40,7 +40,7 @@ const mode = (path: string): number => statSync(path).mode & 0o777;
 /** A `.npy` array of this header, without data. */
 const npy = (text: string): Buffer => Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), Buffer.from([text.length & 255, text.length >> 8]), Buffer.from(text)]);
 
-test('a bit that flips anywhere in a file is noticed', async (t) => {
+test('a bit that flips anywhere in a file is noticed, and so is a file cut off', async (t) => {
   const [layer, trainer, plain] = ['layer', 'trainer', 'plain'].map((name) => join(folder, name)) as [string, string, string];
   norm().saveToFile(layer, { inputSignature: f32([4, 2]) });
   const loss = tl.Serial(norm(), tl.Fn('loss', (x: tl.Tensor) => x.square().mean()));
@@ -59,6 +59,8 @@ test('a bit that flips anywhere in a file is noticed', async (t) => {
     writeFileSync(damaged, whole);
     await read(damaged);
     for (let at = 0; at < whole.length; at++) {
+      writeFileSync(damaged, whole.subarray(0, at));
+      t.is(((await t.throwsAsync(async () => read(damaged), undefined, `${path}: cut off at ${at}`)) as tl.LayerError).code, 'Io');
       for (const bit of path === plain ? [0, 1, 2, 3, 4, 5, 6, 7] : [(at * 5) % 8, (at * 3 + 1) % 8]) {
         writeFileSync(damaged, whole.map((b, i) => (i === at ? b ^ (1 << bit) : b)));
         const error = await t.throwsAsync(async () => read(damaged), undefined, `${path}: bit ${bit} of byte ${at}`);

@@ -111,6 +111,8 @@ export class Trainer {
    * @param rng - random key of this step
    * @param options - `step`: the step's number, 0 if left out; `learningRate`: the optimizer's if left out
    * @returns `[loss, stats]`
+   * @throws `LayerError` (`NotFinite`) naming the loss, or the weight or state, if the loss, a gradient or new state is NaN or infinite, or a weight
+   *   is NaN; like any error it leaves weights, state and slots as before the step
    */
   oneStep(
     batch: Batch,
@@ -128,6 +130,7 @@ export class Trainer {
    * The training loop, on the compute thread: the event loop stays free while it runs.
    *
    * @param batches - an (async) iterable of batches, read ahead by two; a batch that is an array of tensors is disposed once used
+   * @throws what {@link Trainer.oneStep} throws; finished steps stay
    */
   async fit(batches: AsyncIterable<Batch> | Iterable<Batch>, options: FitOptions): Promise<TrainingReport> {
     const { signal, onProgress, rng, schedule, ...rest } = options;
