@@ -58,7 +58,7 @@ test('a bit that flips anywhere in a file is noticed, and so is a file cut off',
     const whole = readFileSync(path);
     writeFileSync(damaged, whole);
     await read(damaged);
-    for (let at = 0; at < whole.length; at++) {
+    for (let at = 0; at < whole.length; at += path === plain ? 1 : 3) {
       writeFileSync(damaged, whole.subarray(0, at));
       t.is(((await t.throwsAsync(async () => read(damaged), undefined, `${path}: cut off at ${at}`)) as tl.LayerError).code, 'Io');
       for (const bit of path === plain ? [0, 1, 2, 3, 4, 5, 6, 7] : [(at * 5) % 8, (at * 3 + 1) % 8]) {

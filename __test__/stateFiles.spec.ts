@@ -115,6 +115,9 @@ for (const [name, kind] of Object.entries(kinds)) {
       loaded.initFromFile(path);
       t.deepEqual(values(loaded.weights), values(saved.weights), `weights after ${i} calls`);
       t.deepEqual(values(loaded.state), values(saved.state), `state after ${i} calls`);
+      const set = started(kind);
+      set.state = saved.state;
+      t.deepEqual(values(set.state), values(saved.state), `state set after ${i} calls`);
       t.deepEqual(call(loaded, shapes, i, dtype), call(saved, shapes, i, dtype), `call ${i}`);
       // A layer in use takes it back just as well.
       saved.initFromFile(path);
