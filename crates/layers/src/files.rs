@@ -13,10 +13,10 @@ pub fn io_error(what: &str, path: &Path, why: &dyn Display) -> Error {
 
 /// What a path leads to, if it is no regular file.
 pub fn not_regular(found: &Metadata) -> Option<&'static str> {
-    match () {
-        () if found.is_file() => None,
-        () if found.is_dir() => Some("it is a folder, not a regular file"),
-        () => Some("it is not a regular file, but a device, pipe or socket"),
+    match (found.is_file(), found.is_dir()) {
+        (true, _) => None,
+        (_, true) => Some("it is a folder, not a regular file"),
+        _ => Some("it is not a regular file, but a device, pipe or socket"),
     }
 }
 
