@@ -21,6 +21,8 @@ export type ErrorCode =
   | 'InvalidOption'
   | 'ArityMismatch'
   | 'WeightsMismatch'
+  | 'NotFinite'
+  | 'Busy'
   | 'Internal';
 
 /** A tensor operation that cannot be done: shapes or dtypes that do not fit, an index out of range, a missing device … */

@@ -77,7 +77,7 @@ export {
   type EfficientAttentionBaseOptions,
   type IncrementalAttentionContext,
 } from './efficientAttention.js';
-export { loadSafetensors, saveSafetensors } from './safetensors.js';
+export { loadSafetensors, type LoadSafetensorsOptions, saveSafetensors } from './safetensors.js';
 export * as reversible from './reversible.js';
 export * as testUtils from './testUtils.js';
 export { ReversibleLayer } from './reversibleLayer.js';

@@ -341,7 +341,9 @@ export class Layer extends Callable {
   }
 
   /**
-   * Writes the weights and state the layer holds to a safetensors file; `path` always holds the old or the new file, whole.
+   * Writes the weights and state the layer holds to a safetensors file, with checksums; `path` always holds the old or the new file, whole.
+   *
+   * The file's mode stays, and so does a symbolic link, whose target is replaced; other hard links to the old file keep the old content.
    *
    * @param options - `weightsOnly`: leaves out the state; `inputSignature`: what the layer was initialized for, which
    *   `initFromFile` then need not be told
@@ -355,6 +357,9 @@ export class Layer extends Callable {
   /**
    * Reads weights and state from a file: one that `saveToFile` wrote, by name and shape, or a checkpoint of Trax. All or nothing.
    *
+   * What a model saved, one made alike takes back whole, also state whose sizes follow from the calls it has seen. Weights of the same layers in
+   * another arrangement, as in mode `'predict'`, are matched by their order and the names of their layers.
+   *
    * A checkpoint of Trax is gzip around a pickle (`model.pkl.gz`, for newer ones with `model.weights.npy.gz` beside it). Nothing in it
    * is executed, and names other than those such checkpoints have are refused. Its flat lists are matched in the order of Trax's
    * nested tuples, each shape and type checked. Files are told apart by their content.
@@ -362,8 +367,8 @@ export class Layer extends Callable {
    * @param options - `weightsOnly`: leaves the state; `inputSignature`: initializes the layer first, for inputs of that signature
    *   (if left out, and the layer was not initialized, for the one in the file)
    * @returns `[weights, state]`
-   * @throws `LayerError` (`Io` for a file that is missing, damaged or neither; `NotInitialized`; `WeightsMismatch` naming the tensor that is
-   *   missing or has another shape)
+   * @throws `LayerError` (`Io` for a file that is missing, no regular file, damaged, neither of the two, or that unpacks to more than a checkpoint of
+   *   this model may have; `NotInitialized`; `WeightsMismatch` naming the tensor that is missing, has another shape, or that the model has no place for)
    */
   initFromFile(path: string, options: FileOptions = {}): [weights: Nest, state: Nest] {
     const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.initFromFile`, options, FILE);

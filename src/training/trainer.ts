@@ -62,7 +62,10 @@ export interface FitOptions {
   readonly schedule?: Schedule | ((step: number) => number) | undefined;
   /** Stops the loop, also within a step; the promise is rejected with its reason, finished steps stay. */
   readonly signal?: CancelSignal | undefined;
-  /** Called on the way, at most every `reportEveryMs` milliseconds. */
+  /**
+   * Called on the way, at most every `reportEveryMs` milliseconds. Until it returns, weights are those after the step it is told of, also for
+   * {@link Trainer.save}; the loop computes the next step's gradients meanwhile.
+   */
   readonly onProgress?: ((progress: TrainingProgress) => void) | undefined;
   /** Least milliseconds between two calls of `onProgress`; 0 if left out. */
   readonly reportEveryMs?: number | undefined;
@@ -130,6 +133,8 @@ export class Trainer {
    * @param rng - random key of this step
    * @param options - `step`: the step's number, 0 if left out; `learningRate`: the optimizer's if left out
    * @returns `[loss, stats]`
+   * @throws `LayerError` (`NotFinite`) naming the loss, or the weight or state, if the loss, a gradient or new state is NaN or infinite, or a weight
+   *   is NaN; like any error it leaves weights, state and slots as before the step
    */
   oneStep(
     batch: Batch,
@@ -147,6 +152,7 @@ export class Trainer {
    * The training loop, on the compute thread: the event loop stays free while it runs.
    *
    * @param batches - an (async) iterable of batches, read ahead by two; a batch that is an array of tensors is disposed once used
+   * @throws what {@link Trainer.oneStep} throws; finished steps stay
    */
   async fit(batches: AsyncIterable<Batch> | Iterable<Batch>, options: FitOptions): Promise<TrainingReport> {
     const unknown = unknownOption('Trainer.fit', options, FIT);
@@ -176,13 +182,15 @@ export class Trainer {
         registered,
         rate,
         cancel,
-        (numbers: number[]) => {
-          try {
-            onProgress?.(progressOf(numbers));
-          } catch (error) {
-            fail(error);
-          }
-        },
+        onProgress === undefined
+          ? null
+          : (numbers: number[]) => {
+              try {
+                onProgress(progressOf(numbers));
+              } catch (error) {
+                fail(error);
+              }
+            },
       );
       const pump = this.#pump(batches, queue).catch(fail);
       const report = (await loop) as number[];
@@ -223,12 +231,25 @@ export class Trainer {
     this.#native.setSlots(encode(slots, 'slots'));
   }
 
-  /** Writes weights, state, slots and the step (0 if left out) to a safetensors file, on the compute thread; `path` always holds a whole file. */
+  /**
+   * Writes weights, state, slots and the number of the next step to a safetensors file, on the compute thread; `path` always holds a whole file.
+   *
+   * While `fit` runs, the loop writes it between two steps: called in `onProgress`, those after the step it is told of. Called later, the loop may
+   * be a step ahead, and a `step` that was given counts on by as much.
+   *
+   * @param step - what {@link Trainer.load} returns; left out: 0, or while `fit` runs the number of its next step
+   * @throws `LayerError` (`NotFinite`) naming the tensor, with the old file untouched, if weights, state or slots are NaN; `Io`
+   */
   async save(path: string, step?: number): Promise<void> {
     await this.#native.save(text('Trainer.save: path', path), plainJson('Trainer.save', { step }));
   }
 
-  /** Reads what {@link Trainer.save} wrote, by name and shape; all or nothing. @returns the step */
+  /**
+   * Reads what {@link Trainer.save} wrote, by name and shape; all or nothing.
+   *
+   * @returns the step
+   * @throws `LayerError` (`Io` for a file that is missing or damaged; `WeightsMismatch`; `Busy` while `fit` runs)
+   */
   async load(path: string): Promise<number> {
     return (await this.#native.load(text('Trainer.load: path', path))) as number;
   }

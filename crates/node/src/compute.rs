@@ -49,7 +49,7 @@ pub(crate) fn submit<'env, T: Send + 'static>(
     finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
 ) -> Outcome<Object<'env>> {
     let cancel = environment.cancel_of(cancel);
-    let (deferred, promise): (JsDeferred<Wire, Resolver>, _) = env.create_deferred()?;
+    let (settled, promise) = promised(env, finish)?;
     let job: Job = Box::new(move || {
         let result = cancel.check().map_err(Failure::from).and_then(|()| {
             let worked = catch_unwind(AssertUnwindSafe(|| running(&cancel, work)));
@@ -57,11 +57,21 @@ pub(crate) fn submit<'env, T: Send + 'static>(
             cancel.check()?;
             Ok(value)
         });
-        deferred.resolve(Box::new(move |env| settle(&env, result, finish)));
+        settled(result);
     });
     let sent = queue()?.send(job);
     sent.map_err(|_| Failure::Internal("the compute thread has ended".to_owned()))?;
     Ok(promise)
+}
+
+/// A promise, and what settles it from any thread: `finish` makes its value of a result, on the JavaScript thread.
+pub(crate) fn promised<'env, T: Send + 'static>(
+    env: &'env Env,
+    finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
+) -> Outcome<(impl FnOnce(Outcome<T>) + Send + 'static, Object<'env>)> {
+    let (deferred, promise): (JsDeferred<Wire, Resolver>, _) = env.create_deferred()?;
+    let settled = move |result| deferred.resolve(Box::new(move |env| settle(&env, result, finish)));
+    Ok((settled, promise))
 }
 
 fn settle<T>(

@@ -18,6 +18,7 @@ mod layer;
 mod ops;
 mod random;
 mod reversible;
+mod saves;
 mod training;
 mod wire;
 
