@@ -90,7 +90,7 @@ if (existsSync(dist)) {
       step('print again', () => String(tl.Serial(tl.Relu())));
       post();
     `);
-    t.deepEqual(ended, { weights: 'TypeError', build: 'LayerError', lists: 'TypeError', print: true, 'print again': true });
+    t.deepEqual(ended, { weights: 'RangeError', build: 'LayerError', lists: 'RangeError', print: true, 'print again': true });
   });
 
   test.serial('workers that end in the middle of their work leave nothing behind', async (t) => {

@@ -13,6 +13,11 @@ const ready = <L extends tl.Layer>(layer: L): L => {
   tl.dispose(layer.init(signature));
   return layer;
 };
+/** A schedule that has no rate for the third step. */
+const failing = (step: number): number => {
+  if (step > 1) throw new Error('no rate');
+  return 0.1;
+};
 /** What was made since: bytes, and layers that have handles. */
 const since = (before: tl.MemoryInfo): [bytes: number, layers: number] => {
   const now = tl.memory();
@@ -36,10 +41,6 @@ test.serial('batches of a loop that ends early are given back', async (t) => {
   const before = tl.memory();
   await fit({});
   t.deepEqual([tl.memory().bytes, tl.memory().tensors], [before.bytes, before.tensors]);
-  const failing = (step: number): number => {
-    if (step > 1) throw new Error('no rate');
-    return 0.1;
-  };
   t.is(await fit({ steps: 5, schedule: failing }), 'no rate');
   const controller = new AbortController();
   await fit({ steps: 100, signal: controller.signal, onProgress: ({ done }) => void (done > 1 && controller.abort()) });

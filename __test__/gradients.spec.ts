@@ -106,3 +106,68 @@ test('trees', (t) => {
   t.throws(() => tl.tree.map((x: number) => x, tree, [1]), { instanceOf: TypeError });
   t.throws(() => tl.tree.unflatten(structure, [1]), { instanceOf: RangeError });
 });
+
+/** A layer with a backward of its own, whose outputs are twice and three times its weight times the input. */
+class Twice extends tl.Layer {
+  constructor() {
+    super({ nIn: 1, nOut: 2, name: 'Twice' });
+  }
+  override initWeightsAndState(): void {
+    this.weights = tl.tensor([1.5, -0.5, 2, 0.25]);
+  }
+  override forward(x: tl.Tensor): tl.Tensor[] {
+    const y = x.mul(this.weights as tl.Tensor);
+    return [y.mul(2), y.mul(3)];
+  }
+  override backward(x: tl.Tensor, _outputs: tl.LayerOutputs, grads: tl.LayerOutputs, w: tl.Nest): [tl.Tensor, tl.Nest] {
+    const [a, b] = grads as tl.Tensor[];
+    const g = a!.mul(2).add(b!.mul(3));
+    return [g.mul(w as tl.Tensor), g.mul(x).sum(0)];
+  }
+}
+
+const half = (): tl.Layer => tl.ReversibleHalfResidual(tl.Dense(4), tl.Tanh());
+
+test('outputs of a layer that nothing depends on have cotangents of zeros', (t) => {
+  const { normal, key } = tl.random;
+  const cases: [string, tl.Layer, number[][]][] = [
+    ['Split', tl.Serial(tl.Dense(6), tl.Split({ nItems: 3 })), [[2, 4]]],
+    ['Branch', tl.Branch(tl.Dense(2), tl.Tanh(), tl.Dense(3)), [[2, 4]]],
+    ['Parallel', tl.Parallel(tl.Dense(2), tl.Sigmoid()), [[2, 4], [3, 2]]],
+    ['Fn', tl.Fn('Three', (x: tl.Tensor) => [...x.split([1], 1), x.exp()], { nOut: 3 }), [[2, 4]]],
+    ['LSTMCell', tl.LSTMCell(4), [[2, 4], [2, 8]]],
+    ['Scan', tl.Scan(tl.LSTMCell(4), { axis: 1 }), [[2, 3, 4], [2, 8]]],
+    ['Scan, made anew', tl.Scan(tl.LSTMCell(4), { axis: 1, remat: true }), [[2, 3, 4], [2, 8]]],
+    ['ReversibleSerial', tl.ReversibleSerial(half(), tl.ReversibleSwap(), half()), [[2, 4], [2, 4]]],
+    ['Accelerate', tl.Accelerate(tl.Serial(tl.Dense(6), tl.Split({ nItems: 3 })), { nDevices: 2 }), [[5, 4]]],
+    ['a backward of its own', new Twice(), [[3, 4]]],
+    ['a backward of its own, inside', tl.Serial(tl.Dense(4), new Twice(), tl.Parallel(tl.Dense(2), tl.Dense(3))), [[3, 4]]],
+  ];
+  for (const [name, layer, shapes] of cases) {
+    const inputs = shapes.map((shape, i) => normal(key(i), shape));
+    const [weights, state] = layer.init(shapes.length === 1 ? tl.signature(inputs[0]!) : tl.signature(inputs), { rng: key(5) });
+    const run = (xs: tl.Tensor[], ws: tl.Nest): tl.Tensor[] =>
+      layer.pureFn((xs.length === 1 ? xs[0] : xs) as never, ws as never, state as never, key(6))[0] as unknown as tl.Tensor[];
+    const [ys, pullback] = tl.vjp(run as never, inputs as never, weights as never) as unknown as [
+      tl.Tensor[],
+      (cts: (tl.Tensor | null)[]) => tl.Tree<tl.Tensor>[],
+    ];
+    const cts = ys.map((y, i) => normal(key(20 + i), y.shape));
+    for (let used = 1; used < 2 ** ys.length - 1; used++) {
+      const is = (i: number): boolean => ((used >> i) & 1) === 1;
+      const got = tl.tree.leaves(pullback(cts.map((ct, i) => (is(i) ? ct : null))) as never) as unknown as tl.Tensor[];
+      const want = tl.tree.leaves(pullback(cts.map((ct, i) => (is(i) ? ct : tl.zerosLike(ct)))) as never) as unknown as tl.Tensor[];
+      t.is(got.length, want.length);
+      got.forEach((g, i) => {
+        const off = g.sub(want[i]!).abs().max().item();
+        t.true(off < 1e-6, `${name}, outputs ${used.toString(2)}: gradient ${i} is off by ${off}`);
+      });
+    }
+  }
+});
+
+test('a step of a model that drops outputs has the gradient of what is left', (t) => {
+  const w = f64([[1, 2, 3, 4, 5, 6]]);
+  const g = tl.grad((v: tl.Tensor) => v.exp().split([2, 3], -1)[1]!.sum())(w) as tl.Tensor;
+  t.deepEqual((g.array() as number[][])[0]!.map((v) => Math.round(v * 1e4) / 1e4), [0, 0, 20.0855, 0, 0, 0]);
+});

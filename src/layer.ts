@@ -5,14 +5,16 @@
  * @module
  */
 import { creationSites, type CreationSite, DisposedError } from './errors.js';
-import { isTypedArray } from './data.js';
 import { hold, holding, letGo, unhold } from './held.js';
+import { flag, text } from './found.js';
 import { isThenable } from './memory.js';
 import { native } from './native.js';
-import { asTensor, type Signature, type TensorLike } from './ops.js';
-import { constructLayer, type Made } from './options.js';
+import { isOpaque } from './nesting.js';
+import { type Signature, type TensorLike, withTensors } from './ops.js';
+import { constructLayer, constructLayers, type Made } from './options.js';
 import { scope, scopedLayers } from './scope.js';
 import { type Key, keyWords } from './random.js';
+import { type Names, optionsOf } from './rest.js';
 import {
   type AsyncCallOptions,
   type CallOptions,
@@ -22,13 +24,20 @@ import {
   type LayerOutputs,
   type Mode,
 } from './layerOptions.js';
-import { Adopted, backwards, classes, drivers, given, listOf, rememberSite, type Running, unwrap, words } from './layerParts.js';
+import { Adopted, backwards, classes, drivers, given, lent, listOf, rememberSite, type Running, unwrap, words } from './layerParts.js';
 import { checked } from './signature.js';
-import { idOf, Tensor, wrap } from './tensor.js';
+import { checkSignal } from './types.js';
+import { Tensor, wrap } from './tensor.js';
 import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
 
 export { Adopted, backwards, classes, drivers, listOf, unwrap, words } from './layerParts.js';
 export type { AsyncCallOptions, CallOptions, FileOptions, LayerInputs, LayerOptions, LayerOutputs, Mode } from './layerOptions.js';
+
+const CALL: Names<CallOptions> = { weights: true, state: true, rng: true };
+const CALL_ASYNC: Names<AsyncCallOptions> = { ...CALL, signal: true };
+const PURE: Names<{ useCache?: boolean }> = { useCache: true };
+const INIT: Names<{ rng?: Key | null; useCache?: boolean }> = { rng: true, useCache: true };
+const FILE: Names<FileOptions> = { weightsOnly: true, inputSignature: true };
 
 /** Wraps a layer of the addon, of which `origin` is a copy or the whole: the handle it has, or a new one. */
 export let wrapLayer: (made: Made, origin?: Layer) => Layer;
@@ -165,15 +174,15 @@ export class Layer extends Callable implements Disposable {
     scopedLayers.isLayer = isLayer;
     scopedLayers.mayRefer = (x) => {
       if (isLayer(x)) return x.#callsHost;
-      return typeof x === 'function' || (typeof x === 'object' && x !== null && !(x instanceof Tensor) && !isTypedArray(x));
+      return typeof x === 'function' || (typeof x === 'object' && x !== null && !(x instanceof Tensor) && isOpaque(x));
     };
     scopedLayers.end = (made) => Layer.#endAtRest(made.filter(isLayer).toReversed());
     drive = (layer, method, args) => layer.#drive(method, args);
     invoke = (layer, inputs, options) => {
-      const { weights, state, rng } = options;
+      const { weights, state, rng } = optionsOf(layer.name, options, CALL);
       const id = layer.#use();
       return layer.#called(inputs, (ids, keep) =>
-        unwrap(native.layerCall(id, ids, given(weights), given(state), words(rng), keep).map(wrap)),
+        unwrap(native.layerCall(id, ids, lent(weights, 'weights'), lent(state, 'state'), words(rng), keep).map(wrap)),
       );
     };
   }
@@ -251,12 +260,7 @@ export class Layer extends Callable implements Disposable {
   #withInputs<T>(inputs: LayerInputs, f: (ids: number[]) => T): T {
     const several = Array.isArray(inputs) && (this.#nIn !== 1 || inputs.some((x) => x instanceof Tensor));
     const items = several ? (inputs as readonly TensorLike[]) : [inputs as TensorLike];
-    const tensors = items.map(asTensor);
-    try {
-      return f(tensors.map(idOf));
-    } finally {
-      tensors.filter((t, i) => t !== items[i]).forEach((t) => t.dispose());
-    }
+    return withTensors(items, f);
   }
 
   /**
@@ -268,7 +272,8 @@ export class Layer extends Callable implements Disposable {
    * (`Busy`).
    */
   async callAsync(inputs: LayerInputs, options: AsyncCallOptions = {}): Promise<LayerOutputs> {
-    const { weights, state, rng, signal } = options;
+    const { weights, state, rng, signal } = optionsOf(`${this.name}.callAsync`, options, CALL_ASYNC);
+    checkSignal('callAsync: signal', signal);
     signal?.throwIfAborted();
     const id = this.#use();
     const cancel = signal === undefined ? null : native.newCancel();
@@ -278,7 +283,7 @@ export class Layer extends Callable implements Disposable {
     let outputs: Tensor[] = [];
     try {
       const made = await this.#withInputs(inputs, (ids) =>
-        native.layerCallAsync(id, ids, given(weights), given(state), words(rng), cancel, keep),
+        native.layerCallAsync(id, ids, lent(weights, 'weights'), lent(state, 'state'), words(rng), cancel, keep),
       );
       outputs = decode(made) as Tensor[];
       signal?.throwIfAborted();
@@ -308,12 +313,14 @@ export class Layer extends Callable implements Disposable {
     rng: Key | null = null,
     options: { readonly useCache?: boolean } = {},
   ): [outputs: LayerOutputs, newState: Nest] {
+    const { useCache = false } = optionsOf(`${this.name}.pureFn`, options, PURE);
+    flag('pureFn: useCache', useCache);
     const id = this.#use();
     const [ys, newState] = this.#called(inputs, (ids, keep) =>
-      native.layerPure(id, ids, encode(weights), encode(state), words(rng), keep),
+      native.layerPure(id, ids, encode(weights, 'weights'), encode(state, 'state'), words(rng), keep),
     ) as [unknown, unknown];
     const kept = decode(newState, GET_STATE_FROM_CACHE) as Nest;
-    if (options.useCache === true) {
+    if (useCache) {
       this.weights = weights;
       this.state = kept;
     }
@@ -330,7 +337,8 @@ export class Layer extends Callable implements Disposable {
     signature: Signature | readonly Signature[],
     options: { readonly rng?: Key | null; readonly useCache?: boolean } = {},
   ): [weights: Nest, state: Nest] {
-    const made = native.layerInit(this.#use(), checked(signature), words(options.rng), options.useCache ?? false);
+    const { rng, useCache = false } = optionsOf(`${this.name}.init`, options, INIT);
+    const made = native.layerInit(this.#use(), checked(signature), words(rng), flag('init: useCache', useCache));
     const [weights, state] = made as [unknown, unknown];
     return [decode(weights, GET_WEIGHTS_FROM_CACHE) as Nest, decode(state, GET_STATE_FROM_CACHE) as Nest];
   }
@@ -349,7 +357,8 @@ export class Layer extends Callable implements Disposable {
 
   /** The same layer in another mode: the same weights, not copied; state of its own. */
   withMode(mode: Mode): Layer {
-    return wrapLayer({ id: native.withMode(this.#use(), mode), parts: [], callsHost: this.#callsHost }, this);
+    const id = native.withMode(this.#use(), text('withMode: mode', mode));
+    return wrapLayer({ id, parts: [], callsHost: this.#callsHost }, this);
   }
 
   /** The weights the layer holds, nested as Trax nests them. */
@@ -360,7 +369,7 @@ export class Layer extends Callable implements Disposable {
     if (this.#running !== null) {
       this.#running.weights = weights;
     } else {
-      scoped(() => native.setLayerWeights(this.#use(), encode(weights)));
+      scoped(() => native.setLayerWeights(this.#use(), encode(weights, 'weights')));
     }
   }
 
@@ -372,7 +381,7 @@ export class Layer extends Callable implements Disposable {
     if (this.#running !== null) {
       this.#running.state = state;
     } else {
-      scoped(() => native.setLayerState(this.#use(), encode(state)));
+      scoped(() => native.setLayerState(this.#use(), encode(state, 'state')));
     }
   }
 
@@ -385,18 +394,24 @@ export class Layer extends Callable implements Disposable {
   }
 
   /**
-   * Writes the weights and state the layer holds to a safetensors file; `path` always holds the old or the new file, whole.
+   * Writes the weights and state the layer holds to a safetensors file, with checksums; `path` always holds the old or the new file, whole.
+   *
+   * The file's mode stays, and so does a symbolic link, whose target is replaced; other hard links to the old file keep the old content.
    *
    * @param options - `weightsOnly`: leaves out the state; `inputSignature`: what the layer was initialized for, which
    *   `initFromFile` then need not be told
    * @throws `LayerError` (`Io`, or `NotInitialized` if there is nothing to save)
    */
   saveToFile(path: string, options: FileOptions = {}): void {
-    native.saveLayer(this.#use(), path, options.weightsOnly ?? false, given(options.inputSignature, checked));
+    const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.saveToFile`, options, FILE);
+    native.saveLayer(this.#use(), text('saveToFile: path', path), flag('saveToFile: weightsOnly', weightsOnly), given(inputSignature));
   }
 
   /**
    * Reads weights and state from a file: one that `saveToFile` wrote, by name and shape, or a checkpoint of Trax. All or nothing.
+   *
+   * What a model saved, one made alike takes back whole, also state whose sizes follow from the calls it has seen. Weights of the same layers in
+   * another arrangement, as in mode `'predict'`, are matched by their order and the names of their layers.
    *
    * A checkpoint of Trax is gzip around a pickle (`model.pkl.gz`, for newer ones with `model.weights.npy.gz` beside it). Nothing in it
    * is executed, and names other than those such checkpoints have are refused. Its flat lists are matched in the order of Trax's
@@ -405,11 +420,12 @@ export class Layer extends Callable implements Disposable {
    * @param options - `weightsOnly`: leaves the state; `inputSignature`: initializes the layer first, for inputs of that signature
    *   (if left out, and the layer was not initialized, for the one in the file)
    * @returns `[weights, state]`
-   * @throws `LayerError` (`Io` for a file that is missing, damaged or neither; `NotInitialized`; `WeightsMismatch` naming the tensor that is
-   *   missing or has another shape)
+   * @throws `LayerError` (`Io` for a file that is missing, no regular file, damaged, neither of the two, or that unpacks to more than a checkpoint of
+   *   this model may have; `NotInitialized`; `WeightsMismatch` naming the tensor that is missing, has another shape, or that the model has no place for)
    */
   initFromFile(path: string, options: FileOptions = {}): [weights: Nest, state: Nest] {
-    native.loadLayer(this.#use(), path, options.weightsOnly ?? false, given(options.inputSignature, checked));
+    const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.initFromFile`, options, FILE);
+    native.loadLayer(this.#use(), text('initFromFile: path', path), flag('initFromFile: weightsOnly', weightsOnly), given(inputSignature));
     return [this.weights, this.state];
   }
 
@@ -517,4 +533,9 @@ export class Layer extends Callable implements Disposable {
 /** A new layer of a registered kind. */
 export function makeLayer(kind: string, options: object): Layer {
   return wrapLayer(constructLayer(kind, options));
+}
+
+/** The layers that a registered function makes. */
+export function makeLayers(name: string, options: object): Layer[] {
+  return constructLayers(name, options).map((made) => wrapLayer(made));
 }

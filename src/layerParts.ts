@@ -6,8 +6,10 @@
 import { creationSites, type CreationSite } from './errors.js';
 import { type Layer } from './layer.js';
 import { type LayerOutputs } from './layerOptions.js';
+import { type Signature } from './ops.js';
 import { type Made } from './options.js';
 import { keyWords, type Key } from './random.js';
+import { checked } from './signature.js';
 import { type Tensor } from './tensor.js';
 import { encode } from './wire.js';
 
@@ -37,9 +39,14 @@ export function listOf<T>(x: T | readonly T[]): readonly T[] {
   return Array.isArray(x) ? (x as readonly T[]) : [x as T];
 }
 
-/** An argument for the addon: `null` for what was left out. */
-export function given<T>(x: T | undefined, convert: (x: T) => unknown = encode): unknown {
-  return x === undefined ? null : convert(x);
+/** A value lent to the addon, `null` for what was left out; `what` names it where it cannot cross. */
+export function lent(x: unknown, what: string): unknown {
+  return x === undefined ? null : encode(x, what);
+}
+
+/** A signature for the addon, `null` for what was left out. */
+export function given(signature: Signature | readonly Signature[] | undefined): unknown {
+  return signature === undefined ? null : checked(signature);
 }
 
 /** The words of a key for the addon. @internal */

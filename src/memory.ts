@@ -5,10 +5,13 @@
  *
  * @module
  */
+import { callable } from './found.js';
 import { native } from './native.js';
+import { reachable } from './nesting.js';
 import { scope, scopedLayers, type Frame } from './scope.js';
 import { Tensor } from './tensor.js';
-import { leaves } from './tree.js';
+
+const isTensor = (x: object): boolean => x instanceof Tensor;
 
 function close(frame: Frame, kept: ReadonlySet<unknown>): void {
   scope.frame = frame.parent;
@@ -25,7 +28,7 @@ function close(frame: Frame, kept: ReadonlySet<unknown>): void {
 }
 
 /**
- * Runs `f` and disposes every tensor and layer made in it, except those it returns (in arrays and objects of any depth) and those
+ * Runs `f` and disposes every tensor and layer made in it, except those it returns (in arrays, objects, Maps and Sets, of any depth) and those
  * given to {@link keep}. Scopes nest: what a scope returns belongs to the scope around it. If `f` throws, everything is disposed.
  *
  * Layers that others run which live on stay too. Functions may refer to any layer: where `f` returns or keeps one, or a layer or class
@@ -40,6 +43,7 @@ function close(frame: Frame, kept: ReadonlySet<unknown>): void {
  * ```
  */
 export function tidy<T>(f: () => T): T {
+  callable('tidy: f', f);
   const frame: Frame = { items: new Set(), layers: new Set(), parent: scope.frame };
   scope.frame = frame;
   let kept: ReadonlySet<unknown> = new Set();
@@ -48,7 +52,7 @@ export function tidy<T>(f: () => T): T {
     if (isThenable(result)) {
       throw new TypeError('tidy() takes a synchronous function, but it returned a promise');
     }
-    kept = new Set(leaves(result));
+    if (frame.items.size > 0 || frame.layers!.size > 0) kept = reachable(result, isTensor);
     return result;
   } finally {
     close(frame, kept);
@@ -61,24 +65,26 @@ export function isThenable(x: unknown): boolean {
 }
 
 /**
- * Takes a tensor or layer (or all of them in arrays and objects) out of the open {@link tidy} scopes: it lives until it is disposed or collected.
+ * Takes a tensor or layer (or all of them in arrays, objects, Maps and Sets) out of the open {@link tidy} scopes: it lives until it is disposed or
+ * collected.
  *
  * @returns `x`
  */
 export function keep<T>(x: T): T {
-  for (const leaf of leaves(x)) {
-    for (let frame = scope.frame; frame !== null; frame = frame.parent) {
-      frame.items.delete(leaf as Disposable);
-      if (scopedLayers.mayRefer(leaf)) frame.layers?.clear();
-      else frame.layers?.delete(leaf as Disposable);
+  if (scope.frame === null) return x;
+  for (const item of reachable(x, isTensor)) {
+    for (let frame: Frame | null = scope.frame; frame !== null; frame = frame.parent) {
+      frame.items.delete(item as Disposable);
+      if (scopedLayers.mayRefer(item)) frame.layers?.clear();
+      else frame.layers?.delete(item as Disposable);
     }
   }
   return x;
 }
 
-/** Disposes all tensors and layers in `x`, in arrays and objects of any depth. */
+/** Disposes all tensors and layers in `x`: in arrays, Maps and Sets, and what objects hold as properties, to any depth. */
 export function dispose(x: unknown): void {
-  for (const leaf of leaves(x)) {
+  for (const leaf of reachable(x, isTensor)) {
     if (leaf instanceof Tensor || scopedLayers.isLayer(leaf)) {
       leaf[Symbol.dispose]();
     }

@@ -5,9 +5,12 @@
  */
 import { isTypedArray } from './data.js';
 import { numberOf } from './functions.js';
+import { found, isKeyed, isList, quoted, wellFormed } from './found.js';
 import { holding } from './held.js';
 import { native } from './native.js';
+import { Nesting } from './nesting.js';
 import { tensor } from './ops.js';
+import { namedOptions } from './rest.js';
 import { keyWords, type Key } from './random.js';
 import { idOf, Tensor, wrap } from './tensor.js';
 import { type TensorResult } from './types.js';
@@ -44,6 +47,9 @@ interface Registered {
 
 const registered = new WeakMap<object, Registered>();
 
+/** How deep the addon reads JSON. */
+const DEEPEST = 100;
+
 class Encoder implements Encoded {
   json = '';
   readonly layers: number[] = [];
@@ -54,11 +60,13 @@ class Encoder implements Encoded {
   callsHost = false;
   /** Tensors made for typed arrays, which nothing else holds. */
   readonly #made: Tensor[] = [];
+  readonly #nesting: Nesting;
 
   constructor(
     readonly kind: string,
     options: object,
   ) {
+    this.#nesting = new Nesting(`${kind}: an option`, DEEPEST);
     this.json = JSON.stringify(this.#value(options, ''));
   }
 
@@ -90,12 +98,31 @@ class Encoder implements Encoded {
       this.#made.push(made);
       return { $tensor: this.tensors.push(idOf(made)) - 1 };
     }
-    if (Array.isArray(x)) {
-      return x.map((item, i) => this.#value(item, `${path}[${i}]`));
+    if (isList(x)) {
+      return this.#nesting.within(x, () => Array.from(x, (item, i) => this.#value(item, `${path}[${i}]`)));
     }
     if (typeof x === 'object' && x !== null) {
+      if (!isKeyed(x)) {
+        throw new TypeError(`${this.kind}: \`${path}\` cannot be ${found(x)}`);
+      }
       const entries = Object.entries(x).filter(([, value]) => value !== undefined);
-      return Object.fromEntries(entries.map(([key, value]) => [key, this.#value(value, path ? `${path}.${key}` : key)]));
+      return this.#nesting.within(x, () =>
+        Object.fromEntries(entries.map(([key, value]) => [this.#key(key), this.#value(value, path ? `${path}.${key}` : key)])),
+      );
+    }
+    return typeof x === 'string' ? this.#text(x, path) : x;
+  }
+
+  #key(key: string): string {
+    if (key.startsWith('$')) {
+      throw new TypeError(`${this.kind}: names that begin with $ mean something else, got ${quoted(key)}`);
+    }
+    return this.#text(key, quoted(key));
+  }
+
+  #text(x: string, path: string): string {
+    if (!wellFormed(x)) {
+      throw new TypeError(`${this.kind}: \`${path}\` must be of whole characters, got half a surrogate pair in ${quoted(x)}`);
     }
     return x;
   }
@@ -125,6 +152,12 @@ function withEncoded<T>(kind: string, options: object, use: (encoded: Encoded) =
   }
 }
 
+/** Options of plain values, as JSON: for what takes no layers, functions or tensors, and says so itself. */
+export function plainJson(kind: string, options: object): string {
+  namedOptions(kind, options);
+  return withEncoded(kind, options, (o) => o.json);
+}
+
 /** A new layer of a registered kind. */
 export function constructLayer(kind: string, options: object): Made {
   return withEncoded(kind, options, (o) => {
@@ -133,15 +166,24 @@ export function constructLayer(kind: string, options: object): Made {
   });
 }
 
+/** What a registered function gives, as it comes from the addon. */
+function resultOf(name: string, o: Encoded): unknown {
+  const call = (keep: number | null): unknown =>
+    native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors, keep);
+  return o.callsHost ? holding(o.parts, call) : call(null);
+}
+
 /** The result of a registered function. */
-export function callFunction(name: string, options: object): TensorResult {
-  return decode(
-    withEncoded(name, options, (o) => {
-      const call = (keep: number | null): unknown =>
-        native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors, keep);
-      return o.callsHost ? holding(o.parts, call) : call(null);
-    }),
-  ) as TensorResult;
+export function callFunction<T = TensorResult>(name: string, options: object): T {
+  return withEncoded(name, options, (o) => decode(resultOf(name, o)) as T);
+}
+
+/** The layers that a registered function makes. */
+export function constructLayers(name: string, options: object): Made[] {
+  return withEncoded(name, options, (o) => {
+    const layers = resultOf(name, o) as readonly { readonly $layer: number }[];
+    return layers.map(({ $layer }) => ({ id: $layer, parts: o.parts, callsHost: o.callsHost }));
+  });
 }
 
 /** Marks a factory as standing for a registered kind when it is passed as an option. */

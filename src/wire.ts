@@ -4,8 +4,10 @@
  * @module
  */
 import { isTypedArray } from './data.js';
+import { found, isKeyed, isList, quoted, wellFormed } from './found.js';
 import { isThenable } from './memory.js';
 import { native } from './native.js';
+import { Nesting } from './nesting.js';
 import { tensor } from './ops.js';
 import { scope, type Frame } from './scope.js';
 import { idOf, Tensor, wrap } from './tensor.js';
@@ -42,44 +44,90 @@ function isMarker(x: object): boolean {
   return '__marker_for_cached_weights_' in x || '__marker_for_cached_state_' in x;
 }
 
-/** A value for the addon. `give` makes the handle of each tensor that crosses. */
-function encodeWith(x: unknown, give: (t: Tensor) => number): unknown {
-  if (x instanceof Tensor) {
-    return { $tensor: give(x) };
+/** Makes values for the addon. `give` makes the handle of each tensor that crosses. */
+class Encoder {
+  readonly #nesting: Nesting;
+
+  constructor(
+    readonly what: string,
+    readonly give: (t: Tensor) => number,
+  ) {
+    this.#nesting = new Nesting(what);
   }
-  if (isTypedArray(x)) {
-    return { $tensor: give(tensor(x)) };
+
+  encode(x: unknown): unknown {
+    if (x instanceof Tensor) {
+      return { $tensor: this.give(x) };
+    }
+    switch (typeof x) {
+      case 'string':
+        return this.#text(x);
+      case 'object':
+        return x === null ? x : this.#object(x);
+      case 'function': {
+        const layer = layers.idOf(x);
+        if (layer !== undefined) return { $layer: layer };
+        break;
+      }
+      case 'bigint':
+      case 'symbol':
+        break;
+      default:
+        return x;
+    }
+    throw this.#wrong(x);
   }
-  if (Array.isArray(x)) {
-    return x.map((item) => encodeWith(item, give));
-  }
-  const layer = layers.idOf(x);
-  if (layer !== undefined) {
-    return { $layer: layer };
-  }
-  if (typeof x === 'object' && x !== null) {
+
+  #object(x: object): unknown {
+    if (isTypedArray(x)) {
+      return { $tensor: this.give(tensor(x)) };
+    }
+    if (isList(x)) {
+      return this.#nesting.within(x, () => Array.from(x, (item) => this.encode(item)));
+    }
+    if (!isKeyed(x)) {
+      throw this.#wrong(x);
+    }
     if (isMarker(x)) {
       return { $cached: true };
     }
-    return Object.fromEntries(Object.entries(x).map(([key, value]) => [key, encodeWith(value, give)]));
+    return this.#nesting.within(x, () => Object.fromEntries(Object.entries(x).map(([key, value]) => [this.#key(key), this.encode(value)])));
   }
-  return x;
+
+  #key(key: string): string {
+    if (key.startsWith('$')) {
+      throw new TypeError(`${this.what}: names that begin with $ mean something else, got ${quoted(key)}`);
+    }
+    return this.#text(key);
+  }
+
+  #text(x: string): string {
+    if (!wellFormed(x)) {
+      throw new TypeError(`${this.what}: strings consist of whole characters, got half a surrogate pair in ${quoted(x)}`);
+    }
+    return x;
+  }
+
+  #wrong(x: unknown): TypeError {
+    return new TypeError(`${this.what}: expected tensors, numbers, arrays or objects, got ${found(x)}`);
+  }
 }
 
-/** A value lent to the addon for the length of a call. */
-export function encode(x: unknown): unknown {
-  return encodeWith(x, idOf);
+/** A value lent to the addon for the length of a call; `what` names it where it cannot cross. */
+export function encode(x: unknown, what: string): unknown {
+  return new Encoder(what, idOf).encode(x);
 }
 
 /** A value handed over to the addon, with handles of its own. */
-export function encodeOwned(x: unknown): unknown {
+export function encodeOwned(x: unknown, what: string): unknown {
   const given: number[] = [];
+  const give = (t: Tensor): number => {
+    const id = native.retain(idOf(t));
+    given.push(id);
+    return id;
+  };
   try {
-    return encodeWith(x, (t) => {
-      const id = native.retain(idOf(t));
-      given.push(id);
-      return id;
-    });
+    return new Encoder(what, give).encode(x);
   } catch (error) {
     native.release(given);
     throw error;
@@ -153,6 +201,6 @@ export function hostFunction(what: string, f: (...args: never[]) => unknown): (a
       if (isThenable(result)) {
         throw new TypeError(`${what} must be synchronous, but it returned a promise`);
       }
-      return encodeOwned(result);
+      return encodeOwned(result, `what ${what} returned`);
     });
 }

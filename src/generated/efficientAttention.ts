@@ -8,6 +8,7 @@ import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { type TensorLike } from '../ops.js';
 import { callFunction, registerFactory, type KernelInitializer } from '../options.js';
 import { namedOptions } from '../rest.js';
+import { type Tensor } from '../tensor.js';
 import { type KeyLike, type LayerFactory, type TensorFunction, type TensorResult } from '../types.js';
 export { EfficientAttentionBase } from '../efficientAttention.js';
 
@@ -520,7 +521,7 @@ export function lengthNormalized(x: TensorLike, options?: LengthNormalizedOption
  *
  * Each round draws random directions; the bucket is which of them, or of their opposites, the vector points along most.
  * Several numbers of buckets make a bucket of several such digits, the first the lowest.
- * Shapes: `(n, depth)` to the pair of int32 `(nHashes, n)` and `()`, the number of buckets. No gradient flows.
+ * Shapes: `(n, depth)` to the pair of int32 `(nHashes, n)` and the number of buckets. No gradient flows.
  * Errors: `InvalidOption` for an odd number of buckets or more than int32 counts; `ShapeMismatch` for what is no matrix.
  * Source: Andoni et al. 2015, arXiv:1509.02897; Kitaev et al. 2020, arXiv:2001.04451.
  * @param vecs - Vectors, `(n, depth)`.
@@ -528,8 +529,8 @@ export function lengthNormalized(x: TensorLike, options?: LengthNormalizedOption
  * @param nHashes - Rounds of hashing.
  * @param rng - Random key of the directions.
  */
-export function hashVecs(vecs: TensorLike, nBucketsIn: number | readonly number[], nHashes: number, rng: KeyLike): TensorResult {
-  return callFunction('hashVecs', { vecs, nBucketsIn, nHashes, rng });
+export function hashVecs(vecs: TensorLike, nBucketsIn: number | readonly number[], nHashes: number, rng: KeyLike): [buckets: Tensor, nBuckets: number] {
+  return callFunction<[buckets: Tensor, nBuckets: number]>('hashVecs', { vecs, nBucketsIn, nHashes, rng });
 }
 
 /**
@@ -639,7 +640,7 @@ export interface AttendOptions {
 /**
  * Dot-product attention of one head, optionally chunked and masked.
  *
- * Formula: `exp(d - logsumexp(d))·v` with `d = mask(q·kᵀ / √d_qk)`; without `k` the queries, divided by their root mean
+ * Formula: `softmax(d)·v` with `d = mask(q·kᵀ / √d_qk)`; without `k` the queries, divided by their root mean
  * square, are the keys. With chunks a query sees its own chunk of keys and its neighbours, around the ends.
  * Shapes: `(qLen, dQk), (kvLen, dQk), (kvLen, dV)` to the pair `(qLen, dV), (qLen)`, the latter the log-sum-exps. It makes the matrix of
  * products; the layers of this module do not.
@@ -659,7 +660,7 @@ export function attend(q: TensorLike, options?: AttendOptions): TensorResult {
  * @param dropoutRate - Probability of dropping a feature.
  * @param rng - Random key; may be null at rate 0.
  */
-export function applyBroadcastedDropout(vecs: TensorLike, dropoutRate: number, rng: KeyLike): TensorResult {
+export function applyBroadcastedDropout(vecs: TensorLike, dropoutRate: number, rng: KeyLike | null): TensorResult {
   return callFunction('applyBroadcastedDropout', { vecs, dropoutRate, rng });
 }
 

@@ -34,7 +34,7 @@ export interface MaxPoolOptions {
  *
  * Shapes: `[n, d1, ..., dk, c]` to `[n, d1', ..., dk', c]` for `k` entries of `poolSize`: with `'VALID'` `d' = ⌈(d - size + 1) / stride⌉`, with
  * `'SAME'` `d' = ⌈d / stride⌉`. No weights, no state; the same in every mode.
- * Errors: `ShapeMismatch` for an input of another rank or smaller than the window; `DTypeMismatch` for integers;
+ * Errors: `ShapeMismatch` for an input of another rank or smaller than the window; `DTypeMismatch` for bool;
  * `InvalidOption` for lists that have not one entry for each spatial axis.
  * @param options - See the options type.
  */
@@ -65,11 +65,11 @@ export interface SumPoolOptions {
 /**
  * Reduces each window to the sum of its values.
  *
- * Padding adds nothing.
+ * Padding adds nothing. Integers keep their type: a sum that does not fit it is an error.
  *
  * Shapes: `[n, d1, ..., dk, c]` to `[n, d1', ..., dk', c]` for `k` entries of `poolSize`: with `'VALID'` `d' = ⌈(d - size + 1) / stride⌉`, with
  * `'SAME'` `d' = ⌈d / stride⌉`. No weights, no state; the same in every mode.
- * Errors: `ShapeMismatch` for an input of another rank or smaller than the window; `DTypeMismatch` for integers;
+ * Errors: `ShapeMismatch` for an input of another rank or smaller than the window; `DTypeMismatch` for bool;
  * `InvalidOption` for lists that have not one entry for each spatial axis.
  * @param options - See the options type.
  */
@@ -100,11 +100,11 @@ export interface AvgPoolOptions {
 /**
  * Reduces each window to the mean of its values.
  *
- * Padding is not counted.
+ * Padding is not counted. Means of integers are float32.
  *
  * Shapes: `[n, d1, ..., dk, c]` to `[n, d1', ..., dk', c]` for `k` entries of `poolSize`: with `'VALID'` `d' = ⌈(d - size + 1) / stride⌉`, with
  * `'SAME'` `d' = ⌈d / stride⌉`. No weights, no state; the same in every mode.
- * Errors: `ShapeMismatch` for an input of another rank or smaller than the window; `DTypeMismatch` for integers;
+ * Errors: `ShapeMismatch` for an input of another rank or smaller than the window; `DTypeMismatch` for bool;
  * `InvalidOption` for lists that have not one entry for each spatial axis.
  * @param options - See the options type.
  */

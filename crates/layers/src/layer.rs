@@ -160,6 +160,18 @@ pub enum ReplicaState {
     Each,
 }
 
+/// How far a layer's own state takes its form from the calls it has seen: what may differ between the state that was saved and the
+/// one that the same layer starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateForm {
+    /// Not at all: shapes follow from how the layer was made and initialized.
+    Fixed,
+    /// The sizes of the axes do, such as that of the batch.
+    Sized,
+    /// All of it does: what there is, and its structure.
+    Open,
+}
+
 /// A layer of any kind. Layers without sublayers implement [`crate::Leaf`] instead and get this by [`crate::leaf`].
 pub trait Layer: Debug + Send + Sync {
     /// Identity, name, slot.
@@ -219,6 +231,10 @@ pub trait Layer: Debug + Send + Sync {
     /// What becomes of its own state in replicas.
     fn replica_state(&self) -> ReplicaState {
         ReplicaState::Each
+    }
+    /// What its own state takes from the calls it has seen.
+    fn state_form(&self) -> StateForm {
+        StateForm::Open
     }
     /// The function of the host language that runs this layer, if one does, as for a class: its state may come and go.
     fn driver(&self) -> Option<&HostFnRef> {

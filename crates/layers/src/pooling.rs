@@ -7,7 +7,10 @@ use crate::{
     windows::{check_padding, per_axis, PaddingArg, Sizes},
     Error, LayerRef, Result, TensorSpec,
 };
-use tallow_tensor::ops::{pool, Padding, Pooling, Windows};
+use tallow_tensor::{
+    ops::{pool, Padding, Pooling, Windows},
+    DType,
+};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[
@@ -41,7 +44,7 @@ macro_rules! pooling_options {
             ///
             /// Shapes: `[n, d1, ..., dk, c]` to `[n, d1', ..., dk', c]` for `k` entries of `poolSize`: with `'VALID'` `d' = ⌈(d - size + 1) / stride⌉`, with
             /// `'SAME'` `d' = ⌈d / stride⌉`. No weights, no state; the same in every mode.
-            /// Errors: `ShapeMismatch` for an input of another rank or smaller than the window; `DTypeMismatch` for integers;
+            /// Errors: `ShapeMismatch` for an input of another rank or smaller than the window; `DTypeMismatch` for bool;
             /// `InvalidOption` for lists that have not one entry for each spatial axis.
             pub struct $S for $kind () {
                 /// Size of the window along each axis but the first and last.
@@ -61,11 +64,11 @@ pooling_options! {
     MaxPoolOptions, "MaxPool";
     /// Reduces each window to the sum of its values.
     ///
-    /// Padding adds nothing.
+    /// Padding adds nothing. Integers keep their type: a sum that does not fit it is an error.
     SumPoolOptions, "SumPool";
     /// Reduces each window to the mean of its values.
     ///
-    /// Padding is not counted.
+    /// Padding is not counted. Means of integers are float32.
     AvgPoolOptions, "AvgPool";
 }
 
@@ -90,11 +93,12 @@ pub fn pooling(
         let [items, spatial @ .., channels] = &s[0].shape[..] else {
             return Err(Error::shape(format!("the input needs an axis of items and one of channels, got {}", s[0])));
         };
-        if !s[0].dtype.is_float() {
-            return Err(Error::dtype(format!("{name} takes floats, got {}; put ToFloat before it", s[0].dtype)));
+        if s[0].dtype == DType::Bool {
+            return Err(Error::dtype(format!("{name} takes numbers, got bool; put ToFloat before it")));
         }
         let spatial = of.output(name, spatial, &reach)?;
-        Ok(vec![s[0].with_shape([&[*items], &spatial[..], &[*channels]].concat())])
+        let dtype = if kind == Pooling::Average { s[0].dtype.to_float() } else { s[0].dtype };
+        Ok(vec![TensorSpec { dtype, ..s[0].with_shape([&[*items], &spatial[..], &[*channels]].concat()) }])
     };
     let declared = signature.clone();
     Ok(pure_layer(shown, 1, 1, signature, move |xs| {

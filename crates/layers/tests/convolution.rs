@@ -130,11 +130,15 @@ fn inputs_that_do_not_fit_are_refused_in_the_callers_words() {
         refusal("BatchNorm", json!({}), &[2, 3, 3, 2], &[2, 3, 3, 4]),
         "[ShapeMismatch] BatchNorm (forward): state was made for shape [1, 1, 1, 2], the input has [1, 1, 1, 4] beside the axes of the batch · inputs float32[2,3,3,4]"
     );
-    let ints = signature(&layer("AvgPool", json!({})), &[TensorSpec::new([1, 4, 4, 1], DType::I32)]).unwrap_err();
+    let flags = signature(&layer("AvgPool", json!({})), &[TensorSpec::new([1, 4, 4, 1], DType::Bool)]).unwrap_err();
     assert_eq!(
-        (ints.code(), ints.message()),
-        ("DTypeMismatch", "AvgPool takes floats, got int32; put ToFloat before it")
+        (flags.code(), flags.message()),
+        ("DTypeMismatch", "AvgPool takes numbers, got bool; put ToFloat before it")
     );
+    for (kind, to) in [("AvgPool", DType::F32), ("SumPool", DType::I32), ("MaxPool", DType::I32)] {
+        let ints = signature(&layer(kind, json!({})), &[TensorSpec::new([1, 4, 4, 1], DType::I32)]).unwrap();
+        assert_eq!(ints, [TensorSpec::new([1, 3, 3, 1], to)]);
+    }
 }
 
 #[test]

@@ -61,7 +61,12 @@ pub(crate) fn submit<'env, T: Send + 'static>(
     finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
 ) -> Outcome<Object<'env>> {
     let cancel = environment.cancel_of(asked.cancel);
-    let (deferred, promise): (JsDeferred<Wire, Resolver>, _) = env.create_deferred()?;
+    let stopped = cancel.clone();
+    // Nobody takes what a job made that is stopped after its work was done: it must not become handles.
+    let (settled, promise) = promised(env, move |env, environment, value| {
+        stopped.check()?;
+        finish(env, environment, value)
+    })?;
     let work = Box::new(move || {
         let result = cancel.check().map_err(Failure::from).and_then(|()| {
             let worked = catch_unwind(AssertUnwindSafe(|| running(&cancel, work)));
@@ -69,14 +74,22 @@ pub(crate) fn submit<'env, T: Send + 'static>(
             cancel.check()?;
             Ok(value)
         });
-        // Nobody takes what a job made that is stopped after its work was done: it must not become handles.
-        deferred
-            .resolve(Box::new(move |env| settle(&env, result.and_then(|v| Ok(cancel.check().map(|()| v)?)), finish)));
+        settled(result);
     });
     let job = environment.order.push(environment, asked.access, asked.endless, work);
     let sent = queue()?.send(Box::new(move || job.run_in_turn()));
     sent.map_err(|_| Failure::Internal("the compute thread has ended".to_owned()))?;
     Ok(promise)
+}
+
+/// A promise, and what settles it from any thread: `finish` makes its value of a result, on the JavaScript thread.
+pub(crate) fn promised<'env, T: Send + 'static>(
+    env: &'env Env,
+    finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
+) -> Outcome<(impl FnOnce(Outcome<T>) + Send + 'static, Object<'env>)> {
+    let (deferred, promise): (JsDeferred<Wire, Resolver>, _) = env.create_deferred()?;
+    let settled = move |result| deferred.resolve(Box::new(move |env| settle(&env, result, finish)));
+    Ok((settled, promise))
 }
 
 fn settle<T>(

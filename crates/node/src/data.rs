@@ -1,6 +1,6 @@
 //! Values in and out. TypeScript allocates, Rust fills: external buffers are refused by Electron.
 use crate::{
-    args::{Shape, TypeCode},
+    args::{Arg, Shape, TypeCode},
     environment::run,
 };
 use napi::{bindgen_prelude::*, Env};
@@ -15,9 +15,16 @@ pub fn dtype_names() -> Vec<&'static str> {
 
 /// A tensor from the bytes of its row-major values.
 #[napi]
-pub fn from_bytes(env: Env, bytes: &[u8], dtype: TypeCode, shape: Shape, device: Option<String>) -> Result<f64> {
+pub fn from_bytes(
+    env: Env,
+    bytes: &[u8],
+    dtype: Arg<TypeCode>,
+    shape: Arg<Shape>,
+    device: Arg<Option<String>>,
+) -> Result<f64> {
     run(&env, |e| {
-        let (dtype, shape) = (dtype.0, shape.0);
+        let (dtype, shape) = (dtype.named("tensor: dtype")?.0, shape.named("tensor: shape")?.0);
+        let device = device.named("tensor: device")?;
         let tensor = for_any!(dtype, T => Tensor::from_vec(values_of::<T>(bytes), &shape)?);
         let tensor = if dtype == DType::Bool { Tensor::from_bools(bytes.to_vec(), &shape)? } else { tensor };
         Ok(e.insert(&env, on_device(tensor, device.as_deref())?))

@@ -2,6 +2,7 @@
 //!
 //! It ends with the environment, through a cleanup hook, so reloading a window or stopping a worker frees everything.
 use crate::{
+    args::{Arg, Size},
     error::{pending, Failure, Outcome},
     host::{call_js, Dispatch, JsThread},
     order::Order,
@@ -405,8 +406,8 @@ pub fn num_threads(env: Env) -> Result<f64> {
 
 /// Sets the number of threads that kernels use.
 #[napi]
-pub fn set_num_threads(env: Env, n: crate::args::Size) -> Result<()> {
-    run(&env, |_| Ok(tallow_tensor::threads::set_num_threads(n.0)?))
+pub fn set_num_threads(env: Env, n: Arg<Size>) -> Result<()> {
+    run(&env, |_| Ok(tallow_tensor::threads::set_num_threads(n.named("setNumThreads: n")?.0)?))
 }
 
 #[cfg(test)]

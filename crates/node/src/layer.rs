@@ -1,5 +1,6 @@
 //! Layers: construction by name, calls, weights and state. Knows no layer by name.
 use crate::{
+    args::{Arg, Shape},
     compute::{submit, Asked},
     environment::{run, Environment},
     error::{Failure, Outcome},
@@ -97,6 +98,7 @@ pub fn call_function(
     keep: Option<f64>,
 ) -> Result<Wire> {
     run(&env, |e| {
+        e.made_from.set(LayerId::next());
         let references = (layers, functions, arities, tensors);
         let call = || with_options(e, &arguments, references, |v| registry::call_function(&name, v));
         Ok(Wire(keeping_for(e, keep, call)?))
@@ -110,11 +112,11 @@ pub fn initialize(
     kind: String,
     options: String,
     tensors: Vec<f64>,
-    shape: crate::args::Shape,
+    shape: Arg<Shape>,
     key: Vec<u32>,
 ) -> Result<f64> {
     run(&env, |e| {
-        let key = key_of(&key)?;
+        let (key, shape) = (key_of(&key)?, shape.named(format_args!("{kind}: shape"))?);
         let references = (Vec::new(), Vec::new(), Vec::new(), tensors);
         let made = with_options(e, &options, references, |v| registry::initializer(&kind, v)?.make(&shape.0, key))?;
         Ok(e.insert(&env, made))
@@ -152,7 +154,6 @@ pub fn layer_info(env: Env, id: f64) -> Result<LayerInfo> {
         let arity = layer.arity();
         let mut instances = Vec::new();
         made_since(&layer, e.made_from.get(), &mut instances);
-        e.made_from.set(LayerId(u64::MAX));
         Ok(LayerInfo {
             instances,
             name: layer.base().name.clone(),
@@ -295,12 +296,20 @@ pub(crate) fn held_key(layer: &LayerRef) -> Key {
     layer.base().slot.key().unwrap_or_else(|| Key::new(0))
 }
 
+fn held_weights(layer: &LayerRef) -> Tree<Tensor> {
+    layers::view_weights(layer, &layers::held(layer).0)
+}
+
+fn held_state(layer: &LayerRef) -> Tree<Tensor> {
+    layers::view_state(layer, &layers::held(layer).1)
+}
+
 /// The weights that a layer holds.
 #[napi]
 pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
         done_before(&env, e, || Access::read_weights(&layer));
-        Ok(Wire(HostValue::tree(&layers::view_weights(&layer, &layers::held(&layer).0))))
+        Ok(Wire(HostValue::tree(&held_weights(&layer))))
     })
 }
 
@@ -309,19 +318,19 @@ pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
 pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
         done_before(&env, e, || Access::read_state(&layer));
-        Ok(Wire(HostValue::tree(&layers::view_state(&layer, &layers::held(&layer).1))))
+        Ok(Wire(HostValue::tree(&held_state(&layer))))
     })
 }
 
 fn set_weights(layer: &LayerRef, weights: HostValue) -> Outcome<()> {
-    let new = layers::load_weights(layer, &weights.into_tree()?)?;
+    let new = layers::load_weights(layer, &weights.into_tree_like(&held_weights(layer))?)?;
     layers::check_fits("weights", layer, &new, &layers::held(layer).0)?;
     layers::hold(layer, Some(&new), None);
     Ok(())
 }
 
 fn set_state(layer: &LayerRef, state: HostValue) -> Outcome<()> {
-    let new = layers::load_state(layer, &state.into_tree()?)?;
+    let new = layers::load_state(layer, &state.into_tree_like(&held_state(layer))?)?;
     layers::check_fits("state", layer, &new, &layers::held(layer).1)?;
     layers::hold(layer, None, Some(&new));
     Ok(())
@@ -486,8 +495,8 @@ pub fn layer_pure(
 ) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
         let inputs = e.tensors(&inputs)?;
-        let weights = layers::load_weights(&layer, &weights.0.into_tree()?)?;
-        let state = layers::load_state(&layer, &state.0.into_tree()?)?;
+        let weights = layers::load_weights(&layer, &weights.0.into_tree_like(&held_weights(&layer))?)?;
+        let state = layers::load_state(&layer, &state.0.into_tree_like(&held_state(&layer))?)?;
         let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
         let call = || layers::pure_fn(&layer, inputs, &weights, state, key);
         let (ys, state) = keeping_for(e, keep, call)?;

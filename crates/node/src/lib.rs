@@ -19,6 +19,7 @@ mod ops;
 mod order;
 mod random;
 mod reversible;
+mod saves;
 mod training;
 mod wire;
 

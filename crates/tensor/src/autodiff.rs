@@ -1,6 +1,6 @@
 //! Reverse-mode differentiation: nodes recorded by operations, walked backwards without recursion.
 use crate::{Error, Result, Tensor};
-use smallvec::SmallVec;
+use smallvec::{smallvec, SmallVec};
 use std::{
     any::Any,
     cell::{Cell, RefCell},
@@ -26,6 +26,8 @@ thread_local!(static KEPT: RefCell<Option<Arc<dyn Any + Send + Sync>>> = const {
 pub(crate) struct Node {
     id: u64,
     inputs: SmallVec<[Option<NodeRef>; 3]>,
+    /// How many outputs there are: a rule sees a cotangent, or none, of each.
+    outputs: usize,
     rule: Rule,
 }
 
@@ -133,7 +135,7 @@ impl Tensor {
     /// The same values as a new variable that gradients can be asked for. Shares storage.
     pub fn variable(&self) -> Tensor {
         let inputs = self.node().cloned().into_iter().map(Some).collect();
-        let node = Node { id: NEXT_ID.fetch_add(1, Relaxed), inputs, rule: Rule::Leaf };
+        let node = Node { id: NEXT_ID.fetch_add(1, Relaxed), inputs, outputs: 1, rule: Rule::Leaf };
         self.detach().with_node(NodeRef { node: Arc::new(node), index: 0 })
     }
     /// Whether no gradient could flow from this tensor to anything but the `variables`, so that detaching it cuts nothing else off.
@@ -176,18 +178,19 @@ pub(crate) fn record(
         Some(ct) => vjp(ct, need),
         None => Ok(need.iter().map(|_| None).collect()),
     });
-    let node = new_node(inputs.iter().map(|t| t.node().cloned()).collect(), vjp);
+    let node = new_node(inputs.iter().map(|t| t.node().cloned()).collect(), 1, vjp);
     value.with_node(NodeRef { node, index: 0 })
 }
 
-fn new_node(inputs: SmallVec<[Option<NodeRef>; 3]>, vjp: Vjp) -> Arc<Node> {
-    Arc::new(Node { id: NEXT_ID.fetch_add(1, Relaxed), inputs, rule: Rule::Op(Mutex::new(Some(vjp))) })
+fn new_node(inputs: SmallVec<[Option<NodeRef>; 3]>, outputs: usize, vjp: Vjp) -> Arc<Node> {
+    Arc::new(Node { id: NEXT_ID.fetch_add(1, Relaxed), inputs, outputs, rule: Rule::Op(Mutex::new(Some(vjp))) })
 }
 
 /// An operation with its own backward, the only door for memory-lean gradients.
 ///
 /// `forward` runs unrecorded on detached `inputs` and returns outputs and residuals; nothing else is kept.
-/// `backward(residuals, cotangents, need)` returns one gradient per input (`None`: no gradient); it runs unrecorded too.
+/// `backward(residuals, cotangents, need)` gets one cotangent per output (`None`: nothing depends on that output) and returns one
+/// gradient per input (`None`: no gradient); it runs unrecorded too.
 ///
 /// # Errors
 /// Those of `forward`; at backward time those of `backward`, or `Internal` if it returns the wrong number of gradients.
@@ -213,7 +216,7 @@ pub fn custom_vjp<R: Send + Sync + 'static>(
         }
         Ok(grads.into_iter().map(|g| g.map(|t| t.detach())).collect())
     });
-    let node = new_node(inputs.iter().map(|t| t.node().cloned()).collect(), vjp);
+    let node = new_node(inputs.iter().map(|t| t.node().cloned()).collect(), outputs.len(), vjp);
     Ok(outputs
         .into_iter()
         .enumerate()
@@ -334,6 +337,7 @@ pub fn backward(seeds: &[(Tensor, Tensor)], wrt: &[Tensor], retain: bool) -> Res
         let poison = Arc::new(Node {
             id: NEXT_ID.fetch_add(1, Relaxed),
             inputs: foreign.into_iter().map(Some).collect(),
+            outputs: 1,
             rule: Rule::SecondDerivative,
         });
         out = out.into_iter().map(|g| g.with_node(NodeRef { node: poison.clone(), index: 0 })).collect();
@@ -349,11 +353,8 @@ fn arrive(
 ) -> Result<()> {
     let entry = pending.entry(at.node.id).or_insert_with(|| {
         order.push(at.node.id);
-        (at.node.clone(), Cotangents::new())
+        (at.node.clone(), smallvec![None; at.node.outputs])
     });
-    if entry.1.len() <= at.index {
-        entry.1.resize(at.index + 1, None);
-    }
     let slot = &mut entry.1[at.index];
     *slot = Some(match slot.take() {
         None => grad,

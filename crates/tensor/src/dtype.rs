@@ -1,5 +1,8 @@
 //! Element types and how they combine.
-use crate::{Error, Result};
+use crate::{
+    rounding::{odd_f32, odd_f32_of},
+    Error, Result,
+};
 use half::{bf16, f16};
 use std::fmt;
 
@@ -64,6 +67,24 @@ impl DType {
             DType::U8 | DType::Bool => 1,
         }
     }
+    /// The least and the largest whole number of an integer type; `None` for floats and bool.
+    pub fn whole_range(self) -> Option<(i128, i128)> {
+        match self {
+            DType::I32 => Some((i32::MIN.into(), i32::MAX.into())),
+            DType::I64 => Some((i64::MIN.into(), i64::MAX.into())),
+            DType::U32 => Some((0, u32::MAX.into())),
+            DType::U8 => Some((0, u8::MAX.into())),
+            _ => None,
+        }
+    }
+    /// The type that sums and products of this type have, as in JAX: bool int32, uint8 uint32, others their own.
+    pub fn of_sums(self) -> DType {
+        match self {
+            DType::Bool => DType::I32,
+            DType::U8 => DType::U32,
+            other => other,
+        }
+    }
     /// How candle stores it.
     pub fn storage(self) -> candle_core::DType {
         use candle_core::DType as C;
@@ -115,7 +136,7 @@ impl fmt::Display for DType {
 }
 
 /// A Rust type that can be a tensor element on the CPU.
-pub trait Element: candle_core::WithDType + Default {
+pub trait Element: candle_core::WithDType + Default + bytemuck::Zeroable {
     /// Its tensor dtype.
     const DT: DType;
     /// The type sums are taken in: itself, but f32 for halves.
@@ -124,7 +145,55 @@ pub trait Element: candle_core::WithDType + Default {
     fn up(self) -> Self::Acc;
     /// From the accumulating type, rounded.
     fn down(a: Self::Acc) -> Self;
+    /// The nearest float, rounded once, halves to even; of integers the whole part, at most the largest and at least the least, 0 for NaN.
+    fn nearest(v: f64) -> Self;
+    /// The nearest float, rounded once; of integers the lowest bits.
+    fn of_whole(v: i128) -> Self;
 }
+
+/// An integer element, with a type that sums and products of such are exact in.
+pub(crate) trait Whole: Element {
+    /// Wide enough for the sum of all elements a machine can hold, and for the product of two.
+    type Wide: Wide;
+    /// In the wide type.
+    fn wide(self) -> Self::Wide;
+    /// `v`, if it fits.
+    fn fit(v: i128) -> Option<Self>;
+}
+
+/// What sums and products of integers are taken in.
+pub(crate) trait Wide: Copy + Send + Sync + Default + 'static + Into<i128> {
+    /// The factor that changes nothing.
+    const ONE: Self;
+    /// The sum.
+    fn plus(self, o: Self) -> Self;
+    /// The product, or a number beyond every element type where it does not fit. A factor of 0 gives 0 in any order.
+    fn times(self, o: Self) -> Self;
+}
+macro_rules! wide {
+    ($($t:ident),*) => {$(
+        impl Wide for $t {
+            const ONE: Self = 1;
+            #[inline(always)]
+            fn plus(self, o: Self) -> Self { self.wrapping_add(o) }
+            #[inline(always)]
+            fn times(self, o: Self) -> Self { self.saturating_mul(o) }
+        }
+    )*};
+}
+wide!(i64, i128);
+macro_rules! whole {
+    ($($t:ident in $w:ident),*) => {$(
+        impl Whole for $t {
+            type Wide = $w;
+            #[inline(always)]
+            fn wide(self) -> $w { self.into() }
+            #[inline(always)]
+            fn fit(v: i128) -> Option<Self> { v.try_into().ok() }
+        }
+    )*};
+}
+whole!(i32 in i64, u32 in i64, u8 in i64, i64 in i128);
 
 /// A type that sums can be taken in.
 pub trait Accumulator:
@@ -133,6 +202,7 @@ pub trait Accumulator:
     + Sync
     + PartialOrd
     + Default
+    + bytemuck::Zeroable
     + std::ops::Add<Output = Self>
     + std::ops::Sub<Output = Self>
     + std::ops::Mul<Output = Self>
@@ -148,6 +218,7 @@ impl<T> Accumulator for T where
         + Sync
         + PartialOrd
         + Default
+        + bytemuck::Zeroable
         + std::ops::Add<Output = Self>
         + std::ops::Sub<Output = Self>
         + std::ops::Mul<Output = Self>
@@ -167,6 +238,10 @@ macro_rules! element {
             fn up(self) -> $t { self }
             #[inline(always)]
             fn down(a: $t) -> $t { a }
+            #[inline(always)]
+            fn nearest(v: f64) -> $t { v as $t }
+            #[inline(always)]
+            fn of_whole(v: i128) -> $t { v as $t }
         }
     )*};
 }
@@ -180,6 +255,10 @@ macro_rules! half_element {
             fn up(self) -> f32 { self.to_f32() }
             #[inline(always)]
             fn down(a: f32) -> $t { <$t>::from_f32(a) }
+            #[inline(always)]
+            fn nearest(v: f64) -> $t { <$t>::from_f32(odd_f32(v)) }
+            #[inline(always)]
+            fn of_whole(v: i128) -> $t { <$t>::from_f32(odd_f32_of(v)) }
         }
     )*};
 }
@@ -267,6 +346,33 @@ macro_rules! for_any {
                 type $T = u8;
                 $body
             }
+        }
+    };
+}
+
+/// Runs `$body` with `$T` bound to the Rust type of an integer dtype (bool as u8); floats give a `DTypeMismatch` error naming `$op`.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! for_whole {
+    ($dtype:expr, $op:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            $crate::DType::I32 => {
+                type $T = i32;
+                $body
+            }
+            $crate::DType::I64 => {
+                type $T = i64;
+                $body
+            }
+            $crate::DType::U32 => {
+                type $T = u32;
+                $body
+            }
+            $crate::DType::U8 | $crate::DType::Bool => {
+                type $T = u8;
+                $body
+            }
+            other => return Err($crate::Error::dtype(format!("{} takes integers, got {other}", $op))),
         }
     };
 }

@@ -244,6 +244,15 @@ fn gradients_at_the_edges() {
     assert_eq!(grad(&Tensor::minimum, &[1.0, 2.0], &[1.0, 3.0]), [vec![0.5, 1.0], vec![0.5, 0.0]]);
     // 0 to a power: no NaN from ln 0.
     assert_eq!(grad(&Tensor::pow, &[0.0, 0.0, 0.0], &[2.0, 1.0, 0.0]), [vec![0.0, 1.0, 0.0], vec![0.0; 3]]);
+    // To the power of 0, whatever the base; 1 and other powers of infinity as they are.
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    assert_eq!(grad(&Tensor::pow, &[inf, -inf, nan, -2.0], &[0.0; 4])[0], [0.0; 4]);
+    assert_eq!(grad(&|a, b| a.pow_scalar(0)?.add(&b.mul_scalar(0)?), &[inf, nan], &[1.0, 1.0])[0], [0.0; 2]);
+    assert_eq!(grad(&Tensor::pow, &[inf, inf, 0.0, inf], &[1.0, 2.0, 1.0, -1.0])[0], [1.0, inf, 1.0, 0.0]);
+    // Exponents: a^b ln a goes to 0 where a^b does.
+    assert_eq!(grad(&Tensor::pow, &[0.0, inf, 0.0, 1.0], &[2.0, -1.0, -1.0, 9.0])[1], [0.0; 4]);
+    // 0.1 goes into 1 nine times, and something is left.
+    assert_eq!(grad(&Tensor::rem, &[1.0, -1.0, 7.0], &[0.1, 0.1, 2.0]), [vec![1.0; 3], vec![-9.0, 10.0, -3.0]]);
     // A gradient comes back in the dtype of its input.
     let x = t(&[1.0, 2.0], &[2], DType::BF16).variable();
     let y = t(&[3.0, 4.0], &[2], DType::F32).variable();

@@ -132,13 +132,17 @@ fn halves_accumulate_in_single_precision() {
 }
 
 #[test]
-fn integers_wrap_and_promote() {
+fn integers_are_exact_and_promote() {
     let a = Tensor::from_vec(vec![1i32, -2, 3, i32::MAX], &[2, 2]).unwrap();
-    let b = Tensor::from_vec(vec![2i32, 5, 7, -1], &[2, 2]).unwrap();
+    let b = Tensor::from_vec(vec![2i32, 5, 1, -1], &[2, 2]).unwrap();
+    let too_large = Tensor::from_vec(vec![2i32, 5, 7, -1], &[2, 2]).unwrap();
     for general in [false, true] {
-        let run = || a.matmul(&b).unwrap();
-        let c = if general { force_general_path(run) } else { run() };
-        assert_eq!(c.to_vec::<i32>().unwrap(), [-12, 7, 6i32.wrapping_add(i32::MAX.wrapping_mul(7)), 15 - i32::MAX]);
+        let run = |b: &Tensor| if general { force_general_path(|| a.matmul(b)) } else { a.matmul(b) };
+        // 6 + i32::MAX does not fit, and comes back; 6 + 7 i32::MAX stays out.
+        let c = run(&b.sub(&Tensor::from_vec(vec![2i32, 0, 0, 0], &[2, 2]).unwrap()).unwrap()).unwrap();
+        assert_eq!(c.to_vec::<i32>().unwrap(), [-2, 7, i32::MAX, 15 - i32::MAX]);
+        let e = run(&too_large).unwrap_err();
+        assert!(e.kind() == ErrorKind::InvalidArgument && e.message().contains("int64"), "{e}");
     }
     let long = Tensor::from_vec(vec![1i64 << 40, 1], &[2]).unwrap();
     let c = a.matmul(&long).unwrap();

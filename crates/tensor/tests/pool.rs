@@ -137,7 +137,7 @@ fn empty_batches_and_refusals() {
     );
     assert_eq!(message(&x, &[5, 1], &none, Pooling::Max).0, ErrorKind::ShapeMismatch);
     assert_eq!(message(&random(&[3], 2), &[], &none, Pooling::Max).0, ErrorKind::ShapeMismatch);
-    assert_eq!(message(&x.cast(DType::I32).unwrap(), &[2, 2], &none, Pooling::Sum).0, ErrorKind::DTypeMismatch);
+    assert_eq!(message(&x.cast(DType::Bool).unwrap(), &[2, 2], &none, Pooling::Sum).0, ErrorKind::DTypeMismatch);
     let far = windows(&[], Padding::Explicit(vec![(0, 0), (2, 0)]));
     assert_eq!(
         message(&x, &[2, 2], &far, Pooling::Average),
@@ -149,4 +149,39 @@ fn empty_batches_and_refusals() {
     assert_eq!(pool(&x, &[2, 2], &far, Pooling::Sum).unwrap().shape(), [1, 3, 5, 2]);
     let dilated = Windows { input_dilation: vec![2, 1], ..none };
     assert_eq!(message(&x, &[2, 2], &dilated, Pooling::Sum).0, ErrorKind::InvalidArgument);
+}
+
+#[test]
+fn integers() {
+    // Against float64, which holds these exactly, over every window and padding.
+    for (spatial, size, w) in cases() {
+        for kind in KINDS {
+            for dtype in [DType::I32, DType::I64, DType::U32, DType::U8] {
+                let x = input(spatial, 2, 3).abs().unwrap().mul_scalar(20.0).unwrap().clip(0.0, 30.0).unwrap();
+                let (ints, floats) = (x.cast(dtype).unwrap(), x.cast(DType::I32).unwrap().cast(DType::F64).unwrap());
+                let want = pool(&floats, size, &w, kind).unwrap();
+                let to = if kind == Pooling::Average { DType::F32 } else { dtype };
+                let run = || pool(&ints, size, &w, kind);
+                for y in [run(), force_general_path(run)] {
+                    let fits = dtype != DType::U8
+                        || want.max(tallow_tensor::Axes::All, false).unwrap().item().unwrap() <= 255.0;
+                    match fits || kind != Pooling::Sum {
+                        true => assert_close(&y.unwrap(), &want.cast(to).unwrap(), to),
+                        false => assert_eq!(y.unwrap_err().kind(), ErrorKind::InvalidArgument),
+                    }
+                }
+            }
+        }
+    }
+    // Negative numbers beside padding, and sums that float32 and int32 cannot hold.
+    let x = Tensor::from_vec(vec![-7i32, -3, i32::MAX, i32::MAX - 1], &[1, 4, 1]).unwrap();
+    let run = |kind| pool(&x, &[2], &windows(&[2], Padding::Same), kind);
+    assert_eq!(run(Pooling::Max).unwrap().to_vec::<i32>().unwrap(), [-3, i32::MAX]);
+    assert_eq!(run(Pooling::Average).unwrap().to_vec::<f32>().unwrap(), [-5.0, i32::MAX as f32]);
+    let e = run(Pooling::Sum).unwrap_err();
+    assert!(e.kind() == ErrorKind::InvalidArgument && e.message().contains("int64"), "{e}");
+    let wide = pool(&x.cast(DType::I64).unwrap(), &[2], &windows(&[2], Padding::Same), Pooling::Sum).unwrap();
+    assert_eq!(wide.to_vec::<i64>().unwrap(), [-10, 2 * i64::from(i32::MAX) - 1]);
+    let padded = pool(&x, &[2], &windows(&[3], Padding::Explicit(vec![(1, 1)])), Pooling::Max).unwrap();
+    assert_eq!(padded.to_vec::<i32>().unwrap(), [-7, i32::MAX]);
 }

@@ -2,6 +2,7 @@
 mod common;
 use common::{assert_paths_agree, assert_same_on_any_threads};
 use tallow_tensor::{
+    backward,
     ops::{gru, gru_cell, linear_recurrence, lstm, lstm_cell, sru, GruWeights},
     testing::{assert_close, check_gradients, random},
     DType, ErrorKind, Result, Tensor,
@@ -196,4 +197,30 @@ fn refusals_name_the_shapes() {
     let text = lstm(&x, &state, &t(&[8, 20]), &b).unwrap_err().to_string();
     assert!(text.contains("[2, 3, 4]") && text.contains("[8, 20]"), "{text}");
     assert_eq!(kind(lstm(&x.cast(DType::I32).unwrap(), &state, &w, &b)), ErrorKind::DTypeMismatch);
+}
+
+#[test]
+fn either_result_may_be_left_unused() {
+    let [l, g, s] = [lstm_inputs([2, 3, 2, 4]), gru_inputs([2, 3, 2, 4]), sru_inputs([2, 3, 2, 4])];
+    let scan = vec![random(&[2, 3, 4], 1), random(&[2, 3, 4], 2), random(&[2, 4], 3)];
+    type Run = fn(&[Tensor]) -> Result<(Tensor, Tensor)>;
+    let all: [(Run, Vec<Tensor>); 4] = [
+        (|t| lstm(&t[0], &t[1], &t[2], &t[3]), l),
+        (|t| gru(&t[0], &t[1], weights(&t[2..])), g),
+        (|t| sru(&t[0], &t[1], &t[2]), s),
+        (|t| linear_recurrence(&t[0], &t[1], &t[2]), scan),
+    ];
+    for (run, inputs) in all {
+        let variables: Vec<Tensor> = inputs.iter().map(Tensor::variable).collect();
+        let outputs = pair(run(&variables).unwrap());
+        let ct = |i: usize| random(outputs[i].shape(), 7 + i as u64);
+        for used in [0, 1] {
+            let alone = backward(&[(outputs[used].clone(), ct(used))], &variables, true).unwrap();
+            let zeros = outputs[1 - used].detach().zeros_like().unwrap();
+            let both = [(outputs[used].clone(), ct(used)), (outputs[1 - used].clone(), zeros)];
+            let both = backward(&both, &variables, true).unwrap();
+            alone.iter().zip(&both).for_each(|(a, b)| assert_close(a, b, DType::F64));
+            check_gradients(|t| Ok(vec![pair(run(t)?).swap_remove(used)]), &inputs);
+        }
+    }
 }

@@ -126,7 +126,8 @@ fn dtypes() {
     for dtype in DType::ALL {
         let x = t(&[1.0, 0.0, 1.0, 1.0], &[2, 2], dtype);
         let sum = match dtype {
-            DType::U8 | DType::Bool => DType::I32,
+            DType::U8 => DType::U32,
+            DType::Bool => DType::I32,
             d => d,
         };
         for general in [false, true] {
@@ -240,6 +241,62 @@ fn gradients_of_products_with_zeros() {
     for values in [vec![2.0, 3.0, 4.0], vec![2.0, 0.0, 4.0], vec![0.0, 3.0, 0.0], vec![0.0, 0.0, 0.0]] {
         testing::check_gradients(|xs| Ok(vec![xs[0].prod(0, false)?]), &[t(&values, &[3], DType::F64)]);
     }
+}
+
+#[test]
+fn gradients_at_the_edges() {
+    let (inf, nan) = (f64::INFINITY, f64::NAN);
+    let gradient = |f: &dyn Fn(&Tensor) -> tallow_tensor::Result<Tensor>, x: &[f64], ct: f64, dtype| {
+        let x = t(x, &[x.len()], dtype).variable();
+        let run = || backward(&[(f(&x)?, t(&[ct], &[], dtype))], std::slice::from_ref(&x), false);
+        [run().unwrap().remove(0), force_general_path(run).unwrap().remove(0)]
+    };
+    for dtype in [DType::F32, DType::F64, DType::BF16] {
+        let is = |g: [Tensor; 2], want: &[f64]| {
+            g.iter().for_each(|g| testing::assert_close(g, &t(want, &[want.len()], dtype), dtype));
+        };
+        let prod: &dyn Fn(&Tensor) -> tallow_tensor::Result<Tensor> = &|x| x.prod(0, false);
+        // The product of the others, even where the whole is infinite, overflows or underflows.
+        is(gradient(prod, &[inf, 2.0, 4.0], 1.0, dtype), &[8.0, inf, inf]);
+        is(
+            gradient(prod, &[1e30, 1e20, 1e-30], 1.0, dtype),
+            &[1e-10, 1.0, if dtype == DType::F64 { 1e50 } else { inf }],
+        );
+        is(
+            gradient(prod, &[1e-30, 1e-20, 0.5], 1.0, dtype),
+            &[5e-21, 5e-31, if dtype == DType::F64 { 1e-50 } else { 0.0 }],
+        );
+        is(gradient(prod, &[0.0, inf], 1.0, dtype), &[inf, 0.0]);
+        // An infinite cotangent goes to the extremes alone.
+        is(gradient(&|x| x.max(0, false), &[1.0, 3.0], inf, dtype), &[0.0, inf]);
+        is(gradient(&|x| x.min(0, false), &[1.0, 3.0], -inf, dtype), &[-inf, 0.0]);
+        is(gradient(&|x| x.logsumexp(0, false), &[-inf, -inf], 1.0, dtype), &[0.0, 0.0]);
+        is(gradient(&|x| x.logsumexp(0, false), &[-inf, 2.0], 1.0, dtype), &[0.0, 1.0]);
+        is(gradient(&|x| x.var(0, false), &[4.0, 4.0], 1.0, dtype), &[0.0, 0.0]);
+        is(gradient(&|x| x.softmax(0)?.index(0, 0), &[-inf, 1.0], 1.0, dtype), &[0.0, 0.0]);
+        is(gradient(&|x| x.log_softmax(0)?.index(0, 1), &[-inf, 1.0], 1.0, dtype), &[0.0, 0.0]);
+        is(gradient(&|x| x.sigmoid()?.sum(0, false), &[inf, -inf, nan], 1.0, dtype), &[0.0, 0.0, nan]);
+        is(
+            gradient(&|x| x.erf()?.sum(0, false), &[inf, -inf, 0.0], 1.0, dtype),
+            &[0.0, 0.0, std::f64::consts::FRAC_2_SQRT_PI],
+        );
+    }
+}
+
+#[test]
+fn means_of_more_halves_than_halves_can_count() {
+    for dtype in [DType::F16, DType::BF16] {
+        let x = Tensor::ones(&[100_000], dtype, &Device::Cpu).unwrap().variable();
+        for general in [false, true] {
+            let g = || backward(&[(x.mean(0, false)?, t(&[1024.0], &[], dtype))], std::slice::from_ref(&x), false);
+            let g = if general { force_general_path(g) } else { g() }.unwrap();
+            testing::assert_same_bits(&g[0].narrow(0, 99_999, 1).unwrap(), &t(&[0.01024], &[1], dtype));
+        }
+    }
+    // 5,000 equal maxima, of which float16 counts no odd number: each gets its share.
+    let x = Tensor::ones(&[5_001], DType::F16, &Device::Cpu).unwrap().variable();
+    let g = backward(&[(x.max(0, false).unwrap(), t(&[5_001.0 * 2.0], &[], DType::F16))], &[x], false).unwrap();
+    testing::assert_same_bits(&g[0].narrow(0, 7, 1).unwrap(), &t(&[10_000.0 / 5_001.0], &[1], DType::F16));
 }
 
 #[test]

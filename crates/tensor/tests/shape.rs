@@ -2,7 +2,7 @@
 use tallow_tensor::{
     backward, force_general_path,
     ops::Axes,
-    testing::{assert_same_bits, check_gradients, random},
+    testing::{assert_close, assert_same_bits, check_gradients, random},
     threads, DType, ErrorKind, Result, Tensor,
 };
 
@@ -247,6 +247,51 @@ fn gradients_match_central_differences() {
         },
         &[x(), random(&[2, 1, 4], 8)],
     );
+}
+
+#[test]
+fn parts_that_nothing_depends_on_have_gradients_of_zeros() {
+    // 0, 1, 2 … 11, cut in several ways; any of the parts may be used.
+    let values = |n: usize| Tensor::from_vec((0..n).map(|i| i as f64).collect(), &[2, n / 2]).unwrap();
+    type Cut = fn(&Tensor) -> Result<Vec<Tensor>>;
+    let cuts: [(Cut, usize); 5] = [
+        (|x| x.split(3, 1), 3),
+        (|x| x.split(2, 0), 2),
+        (|x| x.split_at(&[1, 1, 4], -1), 4),
+        (|x| x.unstack(1), 6),
+        (|x| Ok(vec![x.top_k(2)?.0, x.split(2, 1)?.remove(1)]), 2),
+    ];
+    for (cut, n) in cuts {
+        for used in 0..1u32 << n {
+            let (x, w) = (values(12).variable(), random(&[2, 6], 5).variable());
+            let parts = cut(&x.mul(&w).unwrap()).unwrap();
+            let ones = |t: &Tensor| t.ones_like().unwrap();
+            let seeds = |zeros: bool| -> Vec<(Tensor, Tensor)> {
+                let each = parts.iter().enumerate().filter_map(|(i, p)| match (used >> i & 1 == 1, zeros) {
+                    (true, _) => Some((p.clone(), ones(p))),
+                    (false, true) => Some((p.clone(), p.detach().zeros_like().unwrap())),
+                    (false, false) => None,
+                });
+                each.collect()
+            };
+            let wrt = [x.clone(), w.clone()];
+            let got = backward(&seeds(false), &wrt, true).unwrap();
+            let want = backward(&seeds(true), &wrt, true).unwrap();
+            got.iter().zip(&want).for_each(|(a, b)| assert_close(a, b, DType::F64));
+            // d/dx Σ x w over what is used is w there, so the two gradients have the same zeros.
+            let nonzero =
+                |t: &Tensor| t.ne_scalar(0).unwrap().sum(tallow_tensor::Axes::All, false).unwrap().item().unwrap();
+            let elements: usize =
+                parts.iter().enumerate().filter(|(i, _)| used >> i & 1 == 1).map(|(_, p)| p.size()).sum();
+            if n != 2 || parts[0].shape() != [2, 2] {
+                assert_eq!(nonzero(&got[0]) as usize, elements);
+            }
+        }
+    }
+    let x = Tensor::from_vec(vec![1f32, 2., 3., 4., 5.], &[5]).unwrap().variable();
+    let first = x.split_at(&[2], 0).unwrap().remove(0);
+    let g = backward(&[(first, Tensor::from_vec(vec![7f32, 8.], &[2]).unwrap())], &[x], false).unwrap();
+    assert_eq!(g[0].to_vec::<f32>().unwrap(), [7.0, 8.0, 0.0, 0.0, 0.0]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ options! {
     /// Logarithm of the density of a normal distribution with independent components.
     ///
     /// Formula: `-½ (n log 2π + Σ log s + Σ (x - mu)² / s)` with the variances `s = diagSigma`. (Trax divides `mu` alone by `s`.)
-    /// Shapes: all `[..., n]`, to `[...]`; they broadcast.
+    /// Shapes: all `[..., n]`, to `[...]`; leading axes broadcast. Errors: `ShapeMismatch` when the last axes differ.
     pub struct LogGaussianDiagPdfOptions for "logGaussianDiagPdf" ("x", "mu", "diagSigma") {
         /// Points.
         x "x": TensorArg,
@@ -56,12 +56,27 @@ fn features(op: &str, t: &Tensor) -> Result<usize> {
         .ok_or_else(|| Error::shape(format!("{op} needs points with at least one axis, got a 0-d tensor")))
 }
 
+/// The number of dimensions, the same in points and what goes with them: a single number beside vectors would count once where it
+/// stands for all.
+fn same_features<const N: usize>(op: &str, all: [&Tensor; N]) -> Result<usize> {
+    let n = features(op, all[0])?;
+    for t in all {
+        if t.shape().last() != Some(&n) {
+            let (points, other) = (all[0].shape(), t.shape());
+            return Err(Error::shape(format!(
+                "{op} of points {points:?} needs {n} numbers along each last axis, got {other:?}"
+            )));
+        }
+    }
+    Ok(n)
+}
+
 /// `log N(x | mu, sigma)` for covariance matrices `sigma`.
 ///
 /// # Errors
 /// `ShapeMismatch` when the shapes do not fit.
 pub fn log_gaussian_pdf(x: &Tensor, mu: &Tensor, sigma: &Tensor) -> Result<Tensor> {
-    let n = features("logGaussianPdf", mu)?;
+    let n = same_features("logGaussianPdf", [x, mu])?;
     let d = x.sub(mu)?;
     let ([.., rows, cols], Some(&last)) = (sigma.shape(), d.shape().last()) else {
         return Err(Error::shape(format!("logGaussianPdf needs matrices as sigma, got shape {:?}", sigma.shape())));
@@ -181,7 +196,7 @@ fn inverse(m: &[f64], n: usize) -> (Vec<f64>, f64) {
 /// # Errors
 /// `ShapeMismatch` when the shapes do not broadcast.
 pub fn log_gaussian_diag_pdf(x: &Tensor, mu: &Tensor, s: &Tensor) -> Result<Tensor> {
-    let n = features("logGaussianDiagPdf", mu)?;
+    let n = same_features("logGaussianDiagPdf", [x, mu, s])?;
     let spread = s.log()?.sum(-1, false)?;
     let distance = x.sub(mu)?.square()?.div(s)?.sum(-1, false)?;
     Ok(distance.add(&spread)?.add_scalar(n as f64 * TAU.ln())?.mul_scalar(-0.5)?)
@@ -201,10 +216,16 @@ pub fn multigaussian_loss(preds: &Tensor, targets: &Tensor, ngauss: usize) -> Re
         )));
     }
     let batch = preds.shape()[0];
+    if targets.shape() != [batch, n] {
+        let (preds, targets) = (preds.shape(), targets.shape());
+        return Err(Error::shape(format!(
+            "multigaussianLoss of preds {preds:?} needs targets of shape [{batch}, {n}], one for each, got {targets:?}"
+        )));
+    }
     let parts = preds.split_at(&[ngauss, ngauss * (n + 1)], 1)?;
     let weights = parts[0].log_softmax(-1)?;
     let mu = parts[1].reshape(&[batch, ngauss, n])?;
     let s = parts[2].square()?.add_scalar(1e-6)?.reshape(&[batch, ngauss, n])?;
-    let targets = targets.reshape(&[targets.size() / n.max(1), 1, n])?;
+    let targets = targets.expand_dims(1)?;
     Ok(weights.add(&log_gaussian_diag_pdf(&targets, &mu, &s)?)?.logsumexp(-1, false)?)
 }

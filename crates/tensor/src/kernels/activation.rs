@@ -15,7 +15,7 @@ pub(crate) const DENSITY: f64 = 0.398_942_280_401_432_7;
 /// An activation with its derivative.
 trait Function {
     fn value<A: Real>(x: A) -> A;
-    /// The derivative, from the input or from the output as [`Activation::keeps_output`] says.
+    /// The derivative, from the input or from the output as [`Activation::uses_output`] says.
     fn slope<A: Real>(kept: A) -> A;
 }
 
@@ -145,10 +145,13 @@ pub(crate) fn backward<T: Float>(
     bias_cols: Option<usize>,
     activation: Activation,
 ) -> (Vec<T>, Vec<T>) {
+    let again = activation.uses_output() && !activation.keeps_output(T::DT);
     let Some(cols) = bias_cols else {
         let part = |start: usize, part: &mut Unfilled<T>| {
             let range = start..start + part.len();
-            with_function!(activation, F => backward_rows::<T, F>(&kept[range.clone()], None, &g[range], part, &mut []))
+            with_function!(activation, F => {
+                backward_rows::<T, F>(&kept[range.clone()], None, &g[range], part, &mut [], again)
+            })
         };
         // SAFETY: `kept` and `g` have an element for each of the part's, and `backward_rows` writes one for each.
         return (unsafe { build(g.len(), rows_per_task(1), part) }, Vec::new());
@@ -161,7 +164,7 @@ pub(crate) fn backward<T: Float>(
         for_tasks(
             tasks,
             g.len(),
-            |((kept, g), (dx, partial))| with_function!(activation, F => backward_rows::<T, F>(kept, bias, g, dx, partial)),
+            |((kept, g), (dx, partial))| with_function!(activation, F => backward_rows::<T, F>(kept, bias, g, dx, partial, again)),
         );
     };
     // SAFETY: `kept` and `g` are equally long, the tasks cover their rows, and `backward_rows` writes all of each row.
@@ -177,7 +180,11 @@ fn backward_rows<T: Float, F: Function>(
     g: &[T],
     dx: &mut Unfilled<T>,
     partial: &mut [T::Wide],
+    again: bool,
 ) {
+    if again {
+        return backward_again::<T, F>(kept, bias, g, dx, partial);
+    }
     if partial.is_empty() {
         for ((d, &k), &g) in dx.iter_mut().zip(kept).zip(g) {
             d.write(T::down(g.up() * F::slope(k.up())));
@@ -204,4 +211,22 @@ fn backward_rows<T: Float, F: Function>(
         }
     }
 }
+}
+
+/// `backward_rows` that makes the output again from the input, where a slope takes an output that was rounded.
+fn backward_again<T: Float, F: Function>(
+    input: &[T],
+    bias: Option<&[T]>,
+    g: &[T],
+    dx: &mut Unfilled<T>,
+    partial: &mut [T::Wide],
+) {
+    for (i, ((d, &x), &g)) in dx.iter_mut().zip(input).zip(g).enumerate() {
+        let shift = bias.map_or(T::Wide::default(), |b| b[i % b.len()].up());
+        let value = g.up() * F::slope(F::value(x.up() + shift));
+        if let Some(sum) = i.checked_rem(partial.len()).map(|column| &mut partial[column]) {
+            *sum += value;
+        }
+        d.write(T::down(value));
+    }
 }

@@ -93,10 +93,27 @@ pub(crate) enum Write {
 }
 
 /// Writes `updates`, of shape `[outer, count, inner]`, to the picked places of `out`, of shape `[outer, size, inner]`.
+pub(crate) fn scatter<T: Element>(out: &mut [T], picks: Picks<'_>, updates: &[T], write: Write) {
+    match write {
+        Write::Set => scatter_by(out, picks, updates, |to, value| *to = value),
+        Write::Add => scatter_by(out, picks, updates, |to, value| {
+            let mut sum = to.up();
+            sum += value.up();
+            *to = T::down(sum);
+        }),
+    }
+}
+
+/// `put(place, update)` for each update.
 ///
 /// Threads share out the places written to, and each goes through the whole list: the order of writes to a place, and so
 /// every bit, is the same on any number of threads.
-pub(crate) fn scatter<T: Element>(out: &mut [T], picks: Picks<'_>, updates: &[T], write: Write) {
+pub(crate) fn scatter_by<T: Copy + Send + Sync>(
+    out: &mut [T],
+    picks: Picks<'_>,
+    updates: &[T],
+    put: impl Fn(&mut T, T) + Sync,
+) {
     let Picks { outer, size, inner, count, .. } = picks;
     if out.is_empty() || updates.is_empty() {
         return;
@@ -112,30 +129,22 @@ pub(crate) fn scatter<T: Element>(out: &mut [T], picks: Picks<'_>, updates: &[T]
     }
     let run = |(o, first, part): (usize, usize, &mut [T])| {
         let updates = &updates[o * count * inner..][..count * inner];
-        scatter_part(part, first, picks.at(o), picks.elementwise(), inner, updates, write);
+        scatter_part(part, first, picks.at(o), picks.elementwise(), inner, updates, &put);
     };
     threads::for_tasks(parts, work, run);
 }
 
 /// The writes to the rows of `part`, which start at place `first`.
-fn scatter_part<T: Element>(
+fn scatter_part<T: Copy>(
     part: &mut [T],
     first: usize,
     places: &[u32],
     elementwise: bool,
     inner: usize,
     updates: &[T],
-    write: Write,
+    put: impl Fn(&mut T, T),
 ) {
     let rows = part.len() / inner;
-    let put = |to: &mut T, value: T| match write {
-        Write::Set => *to = value,
-        Write::Add => {
-            let mut sum = to.up();
-            sum += value.up();
-            *to = T::down(sum);
-        }
-    };
     if elementwise {
         for (updates, places) in updates.chunks_exact(inner).zip(places.chunks_exact(inner)) {
             for (i, (&value, &place)) in updates.iter().zip(places).enumerate() {

@@ -5,7 +5,10 @@ use super::{
     real::{simd, Float, Real},
     window::{unravel, Axes, Axis},
 };
-use crate::threads::{for_each_index, GRAIN};
+use crate::{
+    dtype::Whole,
+    threads::{for_each_index, GRAIN},
+};
 use smallvec::SmallVec;
 
 /// Sizes of a pooling `[batch, input…, channels] -> [batch, output…, channels]`.
@@ -228,13 +231,41 @@ pub(crate) fn spread<T: Float>(p: &Pool, g: &[T], places: Option<&[u32]>, shares
     })
 }
 
+/// Each window of integers folded from `start` on by `join`; `finish` gets the result and how many positions the window sees.
+pub(crate) fn fold_whole<T: Whole, A: Copy, O: Copy + Send>(
+    p: &Pool,
+    x: &[T],
+    start: A,
+    join: impl Fn(A, T) -> A + Sync,
+    finish: impl Fn(A, usize) -> O + Sync,
+) -> Vec<O>
+where
+    A: Send + Sync,
+{
+    let (sources, n) = (p.sources(), p.channels);
+    add_up(p, p.output_rows(), |first, out: &mut Unfilled<O>| {
+        let mut results = vec![start; n];
+        sources.for_rows(first, out.len() / n, |i, seen| {
+            results.fill(start);
+            for &(row, _) in seen {
+                for (r, &v) in results.iter_mut().zip(&x[row * n..][..n]) {
+                    *r = join(*r, v);
+                }
+            }
+            for (o, &r) in out[i * n..][..n].iter_mut().zip(&results) {
+                o.write(finish(r, seen.len()));
+            }
+        });
+    })
+}
+
 /// `rows` rows that `f(first, part)` writes, many at a time.
-fn add_up<T: Float>(p: &Pool, rows: usize, f: impl Fn(usize, &mut Unfilled<T>) + Sync) -> Vec<T> {
+fn add_up<T: Send>(p: &Pool, rows: usize, f: impl Fn(usize, &mut Unfilled<T>) + Sync) -> Vec<T> {
     if rows * p.channels == 0 {
         return Vec::new();
     }
     let step = p.rows_per_task() * p.channels;
-    // SAFETY: parts are whole rows, and `sum_rows`, `chosen_rows` and `spread_rows` write all of each.
+    // SAFETY: parts are whole rows, and `sum_rows`, `chosen_rows`, `spread_rows` and `fold_whole` write all of each.
     unsafe { build(rows * p.channels, step, |start, out| f(start / p.channels, out)) }
 }
 

@@ -1,10 +1,12 @@
 //! Reductions of row-major values seen as [outer, reduced, inner], cut at places that depend on the shape alone.
 use super::number::Number;
 use crate::{
+    dtype::{Whole, Wide},
     threads::{self, GRAIN},
     Element,
 };
 use multiversion::multiversion;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// How two partial results combine.
 pub(crate) trait Combine<A>: Copy + Sync {
@@ -32,6 +34,34 @@ combine! {
     Product, A::ONE, times, "Products.";
     Largest, A::LOWEST, larger, "The largest, NaN if one is.";
     Smallest, A::HIGHEST, smaller, "The smallest, NaN if one is.";
+}
+
+/// Sums of integers, exact.
+#[derive(Clone, Copy)]
+pub(crate) struct WholeSum;
+impl<A: Wide> Combine<A> for WholeSum {
+    #[inline(always)]
+    fn start(self) -> A {
+        A::default()
+    }
+    #[inline(always)]
+    fn join(self, a: A, b: A) -> A {
+        a.plus(b)
+    }
+}
+
+/// Products of integers: exact, or beyond every element type.
+#[derive(Clone, Copy)]
+pub(crate) struct WholeProduct;
+impl<A: Wide> Combine<A> for WholeProduct {
+    #[inline(always)]
+    fn start(self) -> A {
+        A::ONE
+    }
+    #[inline(always)]
+    fn join(self, a: A, b: A) -> A {
+        a.times(b)
+    }
 }
 
 /// Independent running results along a row: as many as vector registers want, and the error of sums grows slower.
@@ -222,6 +252,55 @@ where
                     *sum = sum.plus(v.up());
                     *v = T::down(*sum);
                 }
+            }
+        }
+    });
+    out
+}
+
+/// [`running_sum`] of integers as another integer type; `None` where a sum does not fit it.
+pub(crate) fn running_whole<T: Whole, O: Whole>(values: &[T], [outer, size, inner]: [usize; 3]) -> Option<Vec<O>> {
+    let mut out = vec![O::default(); values.len()];
+    if outer * size * inner == 0 {
+        return Some(out);
+    }
+    let good = AtomicBool::new(true);
+    let lines = (GRAIN / (size * inner)).max(1);
+    threads::for_chunks_of(&mut out, lines * size * inner, values.len(), |start, out| {
+        let mut sums = vec![T::Wide::default(); inner];
+        for (line, values) in out.chunks_mut(size * inner).zip(values[start..].chunks(size * inner)) {
+            sums.fill(T::Wide::default());
+            for (row, values) in line.chunks_mut(inner).zip(values.chunks(inner)) {
+                for ((o, &v), sum) in row.iter_mut().zip(values).zip(&mut sums) {
+                    *sum = sum.plus(v.wide());
+                    *o = O::fit((*sum).into()).unwrap_or_else(|| {
+                        good.store(false, Relaxed);
+                        O::default()
+                    });
+                }
+            }
+        }
+    });
+    good.into_inner().then_some(out)
+}
+
+/// For each element of rows of `size` the product of the others in its row.
+pub(crate) fn products_of_others<T: Number>(values: &[T], size: usize) -> Vec<T> {
+    let mut out = vec![T::ONE; values.len()];
+    if size == 0 {
+        return out;
+    }
+    threads::for_chunks_of(&mut out, size * (GRAIN / size).max(1), values.len(), |start, out| {
+        for (out, row) in out.chunks_mut(size).zip(values[start..].chunks(size)) {
+            // The product of what comes before, times that of what comes after.
+            let (mut before, mut after) = (T::ONE, T::ONE);
+            for (o, &v) in out.iter_mut().zip(row) {
+                *o = before;
+                before *= v;
+            }
+            for (o, &v) in out.iter_mut().zip(row).rev() {
+                *o *= after;
+                after *= v;
             }
         }
     });

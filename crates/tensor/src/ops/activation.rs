@@ -3,9 +3,9 @@ use crate::{
     autodiff::record,
     for_float,
     kernels::activation::{self as kernel, DENSITY, FAST_GELU_A, FAST_GELU_B},
-    ops::general::{narrow, require_float, require_last_axis, widen},
+    ops::general::{is_half, narrow, require_float, require_last_axis, widen},
     tensor::Raw,
-    Result, Tensor,
+    DType, Result, Tensor,
 };
 use smallvec::smallvec;
 
@@ -31,15 +31,19 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Whether the derivative is computed from the output, which is then what is kept for backward, or from the input.
-    pub(crate) fn keeps_output(self) -> bool {
+    /// Whether the derivative is computed from the output, or from the input.
+    pub(crate) fn uses_output(self) -> bool {
         matches!(self, Activation::None | Activation::Relu | Activation::Sigmoid | Activation::Tanh)
+    }
+    /// Whether the output is what is kept for backward, or the input: an output as a half is rounded, which only relu can do with.
+    pub(crate) fn keeps_output(self, dtype: DType) -> bool {
+        self.uses_output() && !(is_half(dtype) && matches!(self, Activation::Sigmoid | Activation::Tanh))
     }
 }
 
 /// `activation(x + bias)` for `x: [..., n]` and `bias: [n]`, in one pass; backward gives both gradients in one pass.
 ///
-/// Keeps the output where the derivative can be had from it (relu, sigmoid, tanh), else `x`: never a tensor of its own.
+/// Keeps the output where the derivative can be had from it (relu; sigmoid and tanh unless of halves), else `x`: never a tensor of its own.
 /// Halves compute in float32; a bias of another float type is cast to that of `x`.
 ///
 /// # Errors
@@ -52,7 +56,7 @@ pub fn bias_activation(x: &Tensor, bias: Option<&Tensor>, activation: Activation
     }
     let bias = bias.map(|b| b.cast(x.dtype())).transpose()?;
     let value = forward(x, bias.as_ref(), activation)?;
-    let keeps_output = activation.keeps_output();
+    let keeps_output = activation.keeps_output(x.dtype());
     // Without an activation the derivative is 1 and nothing need be kept.
     let kept = match activation {
         Activation::None => None,
@@ -82,8 +86,12 @@ fn forward(x: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<
             Tensor::from_vec(kernel::forward(&x.values::<T>()?, bias.as_deref(), activation), x.shape())
         });
     }
-    let z = biased(x, bias)?;
-    let y = match activation {
+    narrow(value(biased(x, bias)?, activation)?, x.dtype())
+}
+
+/// The activation of each value, by candle's operations.
+fn value(z: Raw, activation: Activation) -> Result<Raw> {
+    Ok(match activation {
         Activation::None => z,
         Activation::Relu => positive_part(&z)?,
         Activation::Gelu => ((z.affine(std::f64::consts::FRAC_1_SQRT_2, 0.0)?.erf()? + 1.0)? * (z * 0.5)?)?,
@@ -95,8 +103,7 @@ fn forward(x: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<
         Activation::Tanh => z.tanh()?,
         Activation::Swish => (&z * sigmoid(&z)?)?,
         Activation::Softplus => (positive_part(&z)? + (z.abs()?.neg()?.exp()? + 1.0)?.log()?)?,
-    };
-    narrow(y, x.dtype())
+    })
 }
 
 fn biased(x: &Tensor, bias: Option<&Tensor>) -> Result<Raw> {
@@ -142,6 +149,7 @@ fn backward(
         });
     }
     let (k, gw) = (biased(kept, bias)?, widen(g)?);
+    let k = if activation.uses_output() && !activation.keeps_output(g.dtype()) { value(k, activation)? } else { k };
     let slope = match activation {
         Activation::None => k.ones_like()?,
         Activation::Relu => k.le(0.0)?.where_cond(&k.zeros_like()?, &k.ones_like()?)?,

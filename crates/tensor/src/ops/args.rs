@@ -1,12 +1,14 @@
 //! Argument types that several operations take.
-use crate::{DType, Error, Result};
+use super::make::made;
+use crate::{for_any, DType, Device, Error, Result, Tensor};
 use smallvec::SmallVec;
+use std::fmt;
 
 /// A plain number among operands. It is weak: it takes the tensor's dtype where it can (as in JAX).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scalar {
-    /// A whole number.
-    Int(i64),
+    /// A whole number: any that an element type holds, and more.
+    Int(i128),
     /// A floating-point number.
     Float(f64),
 }
@@ -18,7 +20,16 @@ macro_rules! scalar_from {
         }
     )*};
 }
-scalar_from!(i32 => Int as i64, i64 => Int as i64, usize => Int as i64, f32 => Float as f64, f64 => Float as f64);
+scalar_from!(i32 => Int as i128, i64 => Int as i128, i128 => Int as i128, usize => Int as i128, f32 => Float as f64, f64 => Float as f64);
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Int(v) => v.fmt(f),
+            Scalar::Float(v) => v.fmt(f),
+        }
+    }
+}
 
 impl Scalar {
     /// The value as a float.
@@ -36,23 +47,62 @@ impl Scalar {
             (_, d) => d,
         }
     }
-    /// The value as an element: floats round, whole numbers wrap around.
-    pub(crate) fn element<T: crate::Element>(self) -> T {
-        match (self, T::DT) {
-            // Beyond 2^53 only int64 keeps all digits, so it goes by its bits.
-            (Scalar::Int(v), DType::I64) => cast_i64(v),
-            (Scalar::Int(v), DType::I32) => T::from_f64((v as i32) as f64),
-            (Scalar::Int(v), DType::U32) => T::from_f64((v as u32) as f64),
-            (Scalar::Int(v), DType::U8) => T::from_f64((v as u8) as f64),
-            (v, _) => T::from_f64(v.to_f64()),
+    /// The value as a whole number, if it is one; what is beyond 128 bits stops there.
+    pub(crate) fn whole(self) -> Option<i128> {
+        match self {
+            Scalar::Int(v) => Some(v),
+            Scalar::Float(v) => (v.fract() == 0.0).then_some(v as i128),
         }
+    }
+    /// This number where a tensor of integers of `dtype` meets it, if it is whole and they cannot hold it.
+    pub(crate) fn outside(self, dtype: DType) -> Option<i128> {
+        let (Scalar::Int(v), Some((least, most))) = (self, dtype.whole_range()) else { return None };
+        (v < least || v > most).then_some(v)
+    }
+    /// The value as an element: floats round; whole numbers must fit, which [`Scalar::outside`] tells.
+    pub(crate) fn element<T: crate::Element>(self) -> T {
+        match self {
+            Scalar::Int(v) => T::of_whole(v),
+            Scalar::Float(v) => T::nearest(v),
+        }
+    }
+    /// The value as an element of a tensor of `dtype` that `op` makes or fills: bool is whether it is not zero.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where an integer type cannot hold it.
+    pub(crate) fn checked<T: crate::Element>(self, op: &str, dtype: DType) -> Result<T> {
+        if dtype == DType::Bool {
+            return Ok(T::of_whole(i128::from(self.to_f64() != 0.0)));
+        }
+        let Some((least, most)) = dtype.whole_range() else { return Ok(self.element()) };
+        match self.whole().filter(|v| (least..=most).contains(v)) {
+            Some(v) => Ok(T::of_whole(v)),
+            None => Err(Error::argument(format!(
+                "{op}: {dtype} cannot hold {self}, only whole numbers from {least} to {most}; use {} instead",
+                wider(dtype, self.whole().is_some())
+            ))),
+        }
+    }
+    /// The number as a tensor without axes, of the dtype that it takes beside `like`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` naming `op` where that dtype cannot hold it.
+    pub fn beside(self, op: &str, like: &Tensor) -> Result<Tensor> {
+        self.tensor(op, self.promote(like.dtype()), like.device())
+    }
+    /// The number as a tensor without axes.
+    pub(crate) fn tensor(self, op: &str, dtype: DType, device: &Device) -> Result<Tensor> {
+        for_any!(dtype, T => made(vec![self.checked::<T>(op, dtype)?], &[], dtype, device))
     }
 }
 
-/// `v` as `T`, which is int64.
-fn cast_i64<T: crate::Element>(v: i64) -> T {
-    let any: &dyn std::any::Any = &v;
-    any.downcast_ref::<T>().copied().unwrap_or_else(|| T::from_f64(v as f64))
+/// What holds more numbers than `dtype`, in words.
+pub(crate) fn wider(dtype: DType, is_whole: bool) -> &'static str {
+    match dtype {
+        DType::I64 => "float64",
+        _ if is_whole => "int64 or float64",
+        _ => "float32 or float64",
+    }
 }
 
 /// Which axes an operation takes. Negative numbers count from the end.

@@ -1,9 +1,13 @@
 //! Arithmetic of two tensors, or of a tensor and a number.
-use super::args::Scalar;
+use super::{
+    args::{wider, Scalar},
+    general::wide_dtype,
+};
 use crate::{
     autodiff::{record, Grads},
     device_path::on_host,
-    for_any,
+    dtype::Whole,
+    for_any, for_whole,
     kernels::{
         inplace,
         map::{zip, Operand},
@@ -14,6 +18,7 @@ use crate::{
     DType, Element, Error, ErrorKind, Result, Tensor,
 };
 use smallvec::smallvec;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// An arithmetic operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +51,7 @@ impl<'a> Side<'a> {
     pub(super) fn general(self, dtype: DType, shape: &[usize], device: &crate::Device) -> Result<Raw> {
         let t = match self {
             Side::Tensor(t) => t.detach().cast(dtype)?,
-            Side::Value(v) => Tensor::full(&[], v, dtype, device)?,
+            Side::Value(v) => v.tensor("an operand", dtype, device)?,
         };
         Ok(t.raw().broadcast_as(shape)?)
     }
@@ -54,6 +59,13 @@ impl<'a> Side<'a> {
         match self {
             Side::Tensor(t) => Some(t),
             Side::Value(_) => None,
+        }
+    }
+    /// The number, if it is one and whole.
+    fn whole(self) -> Option<i128> {
+        match self {
+            Side::Tensor(_) => None,
+            Side::Value(v) => v.whole(),
         }
     }
     fn keep(self) -> Kept {
@@ -70,6 +82,16 @@ enum Kept {
     Value(Scalar),
 }
 impl Kept {
+    /// This operand of an operation on halves of `dtype`, in the type that its slopes are computed in.
+    fn widened(&self, dtype: DType, wide: DType) -> Result<Kept> {
+        Ok(match self {
+            Kept::Tensor(t) if dtype != wide => Kept::Tensor(t.cast(dtype)?.cast(wide)?),
+            Kept::Tensor(t) => Kept::Tensor(t.clone()),
+            Kept::Value(v) if dtype == DType::F16 => Kept::Value(half::f16::nearest(v.to_f64()).to_f64().into()),
+            Kept::Value(v) if dtype == DType::BF16 => Kept::Value(half::bf16::nearest(v.to_f64()).to_f64().into()),
+            Kept::Value(v) => Kept::Value(*v),
+        })
+    }
     fn side(&self) -> Side<'_> {
         match self {
             Kept::Tensor(t) => Side::Tensor(t),
@@ -157,14 +179,75 @@ impl Arith {
         let Some(lead) = a.tensor().or(b.tensor()) else {
             return Err(Error::internal("arithmetic needs a tensor"));
         };
+        let outside = [a, b].into_iter().any(|s| matches!(s, Side::Value(v) if v.outside(dtype).is_some()));
         if !lead.use_kernels() {
-            return self.general(a, b, dtype, &shape, lead);
+            return self.general(a, b, dtype, &shape, lead, outside);
+        }
+        if outside || self == Arith::Pow && !dtype.is_float() {
+            return self.exact_value(a, b);
         }
         let (x, y) = (cast_side(a, dtype)?, cast_side(b, dtype)?);
         for_any!(dtype, T => {
             let values = self.kernel::<T>(&shape, a.kernel(&x), b.kernel(&y))?;
             Ok(Tensor::from_raw(Raw::from_vec(values, &shape[..], lead.device())?, dtype))
         })
+    }
+    /// Whole numbers computed exactly, on the CPU; a result that does not fit is an error.
+    fn exact_value(self, a: Side<'_>, b: Side<'_>) -> Result<Tensor> {
+        let dtype = meet(a, b);
+        let shape = meet_shape(self.name(), a, b)?;
+        let (x, y) = (cast_side(a, dtype)?, cast_side(b, dtype)?);
+        let numbers = [a, b].map(Side::whole);
+        let good = AtomicBool::new(true);
+        let out = for_whole!(dtype, self.name(), T => {
+            let values = zip(&shape, a.kernel::<T>(&x), b.kernel::<T>(&y), |x: T, y: T| {
+                let (x, y) = (numbers[0].unwrap_or(x.wide().into()), numbers[1].unwrap_or(y.wide().into()));
+                let fitting = self.of_whole(x, y).and_then(T::fit);
+                if fitting.is_none() {
+                    good.store(false, Relaxed);
+                }
+                fitting.unwrap_or_default()
+            })?;
+            Tensor::from_raw(Raw::from_vec(values, &shape[..], &crate::Device::Cpu)?, dtype)
+        });
+        if good.into_inner() {
+            return Ok(out);
+        }
+        let shown = |s: Side<'_>| match s {
+            Side::Tensor(t) => format!("{}{:?}", t.dtype(), t.shape()),
+            Side::Value(v) => v.to_string(),
+        };
+        Err(Error::argument(format!(
+            "{}({}, {}): a result does not fit {dtype}; cast the tensor to {} first",
+            self.name(),
+            shown(a),
+            shown(b),
+            wider(dtype, true)
+        )))
+    }
+    /// The result for two whole numbers, as the kernels define it for those that fit; `None` beyond 128 bits.
+    fn of_whole(self, x: i128, y: i128) -> Option<i128> {
+        match self {
+            Arith::Add => x.checked_add(y),
+            Arith::Sub => x.checked_sub(y),
+            Arith::Mul => x.checked_mul(y),
+            Arith::Max => Some(x.max(y)),
+            Arith::Min => Some(x.min(y)),
+            Arith::Rem => match x.checked_rem(y).unwrap_or(0) {
+                r if r != 0 && (r < 0) != (y < 0) => r.checked_add(y),
+                r => Some(r),
+            },
+            Arith::Pow => match (x, y) {
+                (1, _) => Some(1),
+                (-1, y) => Some(if y % 2 == 0 { 1 } else { -1 }),
+                (_, 0) => Some(1),
+                // 1 / x^|y|, cut off.
+                (_, y) if y < 0 => Some(0),
+                (0, _) => Some(0),
+                (x, y) => x.checked_pow(u32::try_from(y).ok()?),
+            },
+            Arith::Div => None,
+        }
     }
     fn kernel<T: Element>(self, shape: &[usize], a: Operand<'_, T>, b: Operand<'_, T>) -> Result<Vec<T>>
     where
@@ -191,9 +274,17 @@ impl Arith {
             Arith::Min => zip(shape, a, b, |x: T, y: T| T::down(x.up().smaller(y.up()))),
         }
     }
-    fn general(self, a: Side<'_>, b: Side<'_>, dtype: DType, shape: &[usize], lead: &Tensor) -> Result<Tensor> {
-        if matches!(self, Arith::Rem | Arith::Pow) {
-            // candle has no remainder, and its power is NaN for negative bases.
+    fn general(
+        self,
+        a: Side<'_>,
+        b: Side<'_>,
+        dtype: DType,
+        shape: &[usize],
+        lead: &Tensor,
+        outside: bool,
+    ) -> Result<Tensor> {
+        if outside || matches!(self, Arith::Rem | Arith::Pow) {
+            // candle has no remainder, its power is NaN for negative bases, and it wraps numbers around.
             return match (a, b) {
                 (Side::Tensor(x), Side::Tensor(y)) => {
                     on_host(&[x, y], |t| self.value(Side::Tensor(&t[0]), Side::Tensor(&t[1])))
@@ -251,12 +342,15 @@ impl Arith {
                 Ok(grads)
             });
         }
-        let (a, b) = (a.keep(), b.keep());
+        let (a, b, dtype) = (a.keep(), b.keep(), out.dtype());
         record(out, inputs, move |ct, need| {
+            // Slopes of several steps are computed in float32 for halves, and rounded once.
+            let wide = if self == Arith::Mul { dtype } else { wide_dtype(dtype) };
+            let (a, b, ct) = (a.widened(dtype, wide)?, b.widened(dtype, wide)?, ct.cast(wide)?);
             let mut grads: Grads = smallvec![None; homes.len()];
             for (side, i) in at.into_iter().enumerate() {
                 let Some(i) = i.filter(|&i| need[i]) else { continue };
-                let g = if side == 0 { self.left_grad(ct, &a, &b)? } else { self.right_grad(ct, &a, &b)? };
+                let g = if side == 0 { self.left_grad(&ct, &a, &b)? } else { self.right_grad(&ct, &a, &b)? };
                 grads[i] = Some(home(g, &homes[i])?);
             }
             Ok(grads)
@@ -269,20 +363,20 @@ impl Arith {
             Arith::Mul => Arith::Mul.value(c, b),
             Arith::Div => Arith::Div.value(c, b),
             Arith::Pow => {
-                // b a^(b-1), and 0 where b = 0 even at a = 0.
-                let slope = match b {
-                    Side::Value(v) if v.to_f64() == 0.0 => return ct.zeros_like(),
+                // b a^(b-1), and 0 where b = 0 whatever a is.
+                match b {
+                    Side::Value(v) if v.to_f64() == 0.0 => ct.zeros_like(),
                     Side::Value(v) => {
                         let power = Arith::Pow.value(a, Side::Value(Scalar::Float(v.to_f64() - 1.0)))?;
-                        Arith::Mul.value(Side::Tensor(&power), b)?
+                        ct.mul(&Arith::Mul.value(Side::Tensor(&power), b)?)
                     }
                     Side::Tensor(b) => {
-                        let one = b.ones_like()?;
-                        let less = Tensor::where_(&b.eq_scalar(0)?, &one, &b.sub_scalar(1)?)?;
-                        Arith::Pow.value(a, Side::Tensor(&less))?.mul(b)?
+                        let flat = b.eq_scalar(0)?;
+                        let less = Tensor::where_(&flat, &b.ones_like()?, &b.sub_scalar(1)?)?;
+                        let slope = ct.mul(&Arith::Pow.value(a, Side::Tensor(&less))?.mul(b)?)?;
+                        Tensor::where_(&flat, &slope.zeros_like()?, &slope)
                     }
-                };
-                ct.mul(&slope)
+                }
             }
             Arith::Max => share(ct, a, b),
             Arith::Min => share(ct, b, a),
@@ -298,16 +392,22 @@ impl Arith {
                 let (quotient, g) = (Arith::Div.value(a, b)?, Arith::Div.value(c, b)?);
                 g.mul(&quotient)?.neg()
             }
-            Arith::Rem => ct.mul(&Arith::Div.value(a, b)?.floor()?)?.neg(),
+            Arith::Rem => {
+                // How often the divisor was taken off: a / b itself may round up to the next whole number.
+                let left = Arith::Sub.value(a, Side::Tensor(&Arith::Rem.value(a, b)?))?;
+                ct.mul(&Arith::Div.value(Side::Tensor(&left), b)?.round()?)?.neg()
+            }
             Arith::Pow => {
-                // a^b ln a, and 0 at a = 0.
-                let power = Arith::Pow.value(a, b)?;
-                let log = match a {
+                let base = match a {
                     Side::Value(v) if v.to_f64() == 0.0 => return ct.zeros_like(),
-                    Side::Value(v) => return ct.mul(&power)?.mul_scalar(libm::log(v.to_f64())),
-                    Side::Tensor(a) => Tensor::where_(&a.eq_scalar(0)?, &a.ones_like()?, a)?.log()?,
+                    Side::Value(v) => Tensor::full(&[], v, ct.dtype(), ct.device())?,
+                    Side::Tensor(a) => a.cast(ct.dtype())?,
                 };
-                ct.mul(&power)?.mul(&log)
+                // a^b ln a, and 0 at a = 0 and where a^b is 0: the logarithm may be infinite there.
+                let power = Arith::Pow.value(a, b)?;
+                let flat = base.eq_scalar(0)?.logical_or(&power.eq_scalar(0)?)?;
+                let slope = ct.mul(&power)?.mul(&base.log()?)?;
+                Tensor::where_(&flat, &slope.zeros_like()?, &slope)
             }
             Arith::Max => share(ct, b, a),
             Arith::Min => share(ct, a, b),
@@ -345,7 +445,7 @@ macro_rules! arithmetic {
             #[doc = concat!($what, " of this tensor and a number, which takes the tensor's dtype where it can. ", $note)]
             ///
             /// # Errors
-            /// Those of the device.
+            /// `InvalidArgument` where an integer dtype holds neither the number nor a result with it.
             pub fn $scalar(&self, value: impl Into<Scalar>) -> Result<Tensor> {
                 Arith::$op.tracked(Side::Tensor(self), Side::Value(value.into()))
             }
@@ -353,35 +453,40 @@ macro_rules! arithmetic {
     };
 }
 arithmetic! {
-    Add, add, add_scalar, "Sum", "";
-    Sub, sub, sub_scalar, "Difference", "";
-    Mul, mul, mul_scalar, "Product", "";
+    Add, add, add_scalar, "Sum", "Whole numbers wrap around.";
+    Sub, sub, sub_scalar, "Difference", "Whole numbers wrap around.";
+    Mul, mul, mul_scalar, "Product", "Whole numbers wrap around.";
     Div, div, div_scalar, "True quotient", "Whole numbers give float32.";
     Rem, rem, rem_scalar, "Remainder", "It has the sign of the divisor; whole numbers by 0 give 0.";
-    Pow, pow, pow_scalar, "Power", "Negative bases take whole exponents; whole numbers to a negative power truncate.";
+    Pow, pow, pow_scalar, "Power", "Negative bases take whole exponents; whole numbers to a negative power truncate, and one too large is an error.";
     Max, maximum, maximum_scalar, "Maximum", "NaN if either is; equal operands share the gradient.";
     Min, minimum, minimum_scalar, "Minimum", "NaN if either is; equal operands share the gradient.";
+}
+
+/// `-x` of integers, exact: a result that does not fit is an error.
+pub(super) fn negated(x: &Tensor) -> Result<Tensor> {
+    on_host(&[x], |t| Arith::Sub.exact_value(Side::Value(Scalar::Int(0)), Side::Tensor(&t[0])))
 }
 
 impl Tensor {
     /// `value - self`.
     ///
     /// # Errors
-    /// Those of the device.
+    /// Those of [`Tensor::sub_scalar`].
     pub fn rsub_scalar(&self, value: impl Into<Scalar>) -> Result<Tensor> {
         Arith::Sub.tracked(Side::Value(value.into()), Side::Tensor(self))
     }
     /// `value / self`; whole numbers give float32.
     ///
     /// # Errors
-    /// Those of the device.
+    /// Those of [`Tensor::div_scalar`].
     pub fn rdiv_scalar(&self, value: impl Into<Scalar>) -> Result<Tensor> {
         Arith::Div.tracked(Side::Value(value.into()), Side::Tensor(self))
     }
     /// `value` to the power of `self`.
     ///
     /// # Errors
-    /// Those of the device.
+    /// Those of [`Tensor::pow_scalar`].
     pub fn rpow_scalar(&self, value: impl Into<Scalar>) -> Result<Tensor> {
         Arith::Pow.tracked(Side::Value(value.into()), Side::Tensor(self))
     }

@@ -36,25 +36,48 @@ impl Compare {
             Compare::Ge => "ge",
         }
     }
+    /// How elements of `dtype` compare with a number, exactly: integers with one that they cannot hold all alike, with a fraction as
+    /// with the whole number below it; floats with one that they round to infinity in float64.
+    fn beside(self, number: Scalar, dtype: DType) -> Beside {
+        // Bool is stored as bytes 0 and 1.
+        let range = if dtype == DType::Bool { Some((0, 255)) } else { dtype.whole_range() };
+        let Some((least, most)) = range else {
+            let v = number.to_f64();
+            let wide = if v.is_finite() && !held(v, dtype) { DType::F64 } else { dtype };
+            return Beside::Element(self, number, wide);
+        };
+        let (this, v) = match (number.whole(), number) {
+            (Some(v), _) => (self, v),
+            (None, Scalar::Float(v)) if !v.is_nan() => match self {
+                Compare::Eq => return Beside::Always(false),
+                Compare::Ne => return Beside::Always(true),
+                // Nothing lies between the fraction and the whole number below it.
+                Compare::Lt | Compare::Le => (Compare::Le, v.floor() as i128),
+                Compare::Gt | Compare::Ge => (Compare::Gt, v.floor() as i128),
+            },
+            _ => return Beside::Always(matches!(self, Compare::Ne)),
+        };
+        if v > most {
+            return Beside::Always(matches!(this, Compare::Lt | Compare::Le | Compare::Ne));
+        }
+        if v < least {
+            return Beside::Always(matches!(this, Compare::Gt | Compare::Ge | Compare::Ne));
+        }
+        Beside::Element(this, Scalar::Int(v), dtype)
+    }
     fn apply(self, a: &Tensor, b: Side<'_>) -> Result<Tensor> {
         let left = Side::Tensor(a);
-        let mut dtype = meet(left, b);
-        if let Side::Value(Scalar::Int(v)) = b {
-            // A number outside the tensor's type is compared as it is, not wrapped around.
-            let range = match dtype {
-                DType::I32 => i32::MIN as i64..=i32::MAX as i64,
-                DType::U32 => 0..=u32::MAX as i64,
-                DType::U8 => 0..=255,
-                _ => i64::MIN..=i64::MAX,
-            };
-            if !range.contains(&v) {
-                dtype = DType::I64;
-            }
-        }
+        let (this, b, dtype) = match b {
+            Side::Value(v) => match self.beside(v, a.dtype()) {
+                Beside::Always(answer) => return Tensor::full(a.shape(), i64::from(answer), DType::Bool, a.device()),
+                Beside::Element(this, v, dtype) => (this, Side::Value(v), dtype),
+            },
+            b => (self, b, meet(left, b)),
+        };
         let shape = meet_shape(self.name(), left, b)?;
         if !a.use_kernels() {
             let (x, y) = (left.general(dtype, &shape, a.device())?, b.general(dtype, &shape, a.device())?);
-            let out = match self {
+            let out = match this {
                 Compare::Eq => x.eq(&y)?,
                 Compare::Ne => x.ne(&y)?,
                 Compare::Lt => x.lt(&y)?,
@@ -71,7 +94,7 @@ impl Compare {
                 (Some(t), _) | (None, Side::Tensor(t)) => Operand::Tensor(t.raw()),
                 (None, Side::Value(v)) => Operand::Value(v.element()),
             };
-            let values = match self {
+            let values = match this {
                 Compare::Eq => zip(&shape, x, y, |x: T, y: T| (x == y) as u8),
                 Compare::Ne => zip(&shape, x, y, |x: T, y: T| (x != y) as u8),
                 Compare::Lt => zip(&shape, x, y, |x: T, y: T| (x < y) as u8),
@@ -81,6 +104,24 @@ impl Compare {
             }?;
             Ok(Tensor::from_raw(Raw::from_vec(values, &shape[..], a.device())?, DType::Bool))
         })
+    }
+}
+
+/// What a comparison with a number comes to.
+enum Beside {
+    /// The same answer for every element.
+    Always(bool),
+    /// This comparison with this number, at this dtype.
+    Element(Compare, Scalar, DType),
+}
+
+/// Whether a finite number stays finite as a float of `dtype`.
+fn held(v: f64, dtype: DType) -> bool {
+    match dtype {
+        DType::F16 => half::f16::nearest(v).is_finite(),
+        DType::BF16 => half::bf16::nearest(v).is_finite(),
+        DType::F32 => (v as f32).is_finite(),
+        _ => true,
     }
 }
 
@@ -223,8 +264,8 @@ impl Tensor {
     /// `value` where `mask` is true (nonzero), else this tensor, at this tensor's dtype.
     ///
     /// # Errors
-    /// `ShapeMismatch` for shapes that do not broadcast.
-    pub fn mask_fill(&self, mask: &Tensor, value: f64) -> Result<Tensor> {
-        Tensor::where_(mask, &Tensor::full(&[], value, self.dtype(), self.device())?, self)
+    /// `ShapeMismatch` for shapes that do not broadcast, `InvalidArgument` for a value that an integer dtype cannot hold.
+    pub fn mask_fill(&self, mask: &Tensor, value: impl Into<Scalar>) -> Result<Tensor> {
+        Tensor::where_(mask, &value.into().tensor("mask_fill", self.dtype(), self.device())?, self)
     }
 }

@@ -197,8 +197,9 @@ impl Term {
         };
         let left = matrix(&a, &rows, &inner, [m, k])?;
         let right = matrix(&b, &inner, &cols, [k, n])?;
-        // Without an inner axis nothing is summed, and an elementwise product does.
-        let out = if inner.is_empty() { left.mul(&right)? } else { left.matmul(&right)? };
+        // Without an inner axis nothing is summed, and an elementwise product does; of integers it would wrap around.
+        let float = left.dtype().is_float() || right.dtype().is_float();
+        let out = if inner.is_empty() && float { left.mul(&right)? } else { left.matmul(&right)? };
         let shape: Vec<usize> = lead.into_iter().chain(rows.iter().chain(&cols).map(&wide)).collect();
         let labels = batch.into_iter().chain(rows).chain(cols).collect();
         Ok(Self { value: out.reshape(&shape)?, labels })

@@ -10,6 +10,11 @@ pub(crate) fn wide_dtype(dtype: DType) -> DType {
     }
 }
 
+/// Whether `dtype` has 16 bits, and is computed in float32.
+pub(crate) fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
+}
+
 /// The values in the type they are computed in.
 pub(crate) fn widen(x: &Tensor) -> Result<Raw> {
     Ok(x.raw().to_dtype(wide_dtype(x.dtype()).storage())?.contiguous()?)

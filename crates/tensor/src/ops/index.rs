@@ -1,15 +1,19 @@
 //! Reading and writing at indices that are tensors themselves.
-use super::{args::resolve_axis, make::made};
+use super::{
+    args::{resolve_axis, wider},
+    make::made,
+};
 use crate::{
     autodiff::record,
     device_path::on_host,
-    element_count, for_any,
+    dtype::{Whole, Wide},
+    element_count, for_any, for_whole,
     kernels::{
-        gather::{gather, scatter, Picks, Spread, Write},
+        gather::{gather, scatter, scatter_by, Picks, Spread, Write},
         plan::broadcast_shape,
     },
     tensor::Raw,
-    DType, Error, Result, Tensor,
+    DType, Element, Error, Result, Tensor,
 };
 use smallvec::smallvec;
 
@@ -88,7 +92,7 @@ impl Tensor {
     /// Shapes as in [`scatter`](Self::scatter).
     ///
     /// # Errors
-    /// As [`gather`](Self::gather).
+    /// As [`gather`](Self::gather); `InvalidArgument` where a sum of integers does not fit their dtype.
     pub fn scatter_add(&self, indices: &Tensor, updates: &Tensor, axis: isize) -> Result<Tensor> {
         let w = Writing::new("scatter_add", self, indices, updates, axis)?;
         let value = put("scatter_add", &self.detach(), &w.indices, &w.frame, &w.updates.detach(), Write::Add)?;
@@ -118,7 +122,7 @@ impl Tensor {
             if n > 0 {
                 for (row, &id) in out.chunks_exact_mut(n).zip(&ids) {
                     if id >= 0.0 && id < n as f64 {
-                        row[id as usize] = <T as candle_core::WithDType>::from_f64(1.0);
+                        row[id as usize] = T::of_whole(1);
                     }
                 }
             }
@@ -305,6 +309,9 @@ fn put(op: &str, base: &Tensor, indices: &Tensor, frame: &Frame, updates: &Tenso
         return Err(Error::dtype(format!("{op}: bool values cannot be added; cast them to int32")));
     }
     let checked = places(op, indices, frame.size)?;
+    if write == Write::Add && !dtype.is_float() {
+        return on_host(&[base, updates], |t| add_whole(op, &t[0], frame.picks(&checked), &t[1]));
+    }
     if base.use_kernels() {
         return for_any!(dtype, T => {
             let mut out = base.to_vec::<T>()?;
@@ -324,6 +331,19 @@ fn put(op: &str, base: &Tensor, indices: &Tensor, frame: &Frame, updates: &Tenso
         }
     }
     on_host(&[base, indices, updates], |t| put(op, &t[0], &t[1], frame, &t[2], write))
+}
+
+/// Integers with updates added: sums are exact, and must fit.
+fn add_whole(op: &str, base: &Tensor, picks: Picks<'_>, updates: &Tensor) -> Result<Tensor> {
+    let dtype = base.dtype();
+    for_whole!(dtype, op, T => {
+        let wide = |t: &Tensor| Result::Ok(t.values::<T>()?.iter().map(|v| v.wide()).collect::<Vec<_>>());
+        let mut sums = wide(base)?;
+        scatter_by(&mut sums, picks, &wide(updates)?, |to, value| *to = to.plus(value));
+        let fitting = sums.into_iter().map(|v| T::fit(v.into())).collect::<Option<Vec<T>>>();
+        let unfit = || format!("{op}: a sum does not fit {dtype}; cast the tensor and its updates to {} first", wider(dtype, true));
+        made(fitting.ok_or_else(|| Error::argument(unfit()))?, base.shape(), dtype, base.device())
+    })
 }
 
 /// Which updates of shape `shape` are the last at their place, as bool.

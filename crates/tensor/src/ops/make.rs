@@ -1,6 +1,8 @@
 //! Tensors made from a shape.
 use super::args::Scalar;
-use crate::{device_path::to_device_raw, element_count, for_any, tensor::Raw, DType, Device, Error, Result, Tensor};
+use crate::{
+    device_path::to_device_raw, element_count, for_any, tensor::Raw, DType, Device, Element, Error, Result, Tensor,
+};
 
 impl Tensor {
     /// Zeros of `shape`.
@@ -21,11 +23,10 @@ impl Tensor {
     /// `shape` filled with one value (bool: whether it is not zero).
     ///
     /// # Errors
-    /// As [`Tensor::zeros`].
+    /// As [`Tensor::zeros`]; `InvalidArgument` for a value that an integer `dtype` cannot hold.
     pub fn full(shape: &[usize], value: impl Into<Scalar>, dtype: DType, device: &Device) -> Result<Tensor> {
         let (n, value) = (element_count(shape)?, value.into());
-        let value = if dtype == DType::Bool { Scalar::Int((value.to_f64() != 0.0) as i64) } else { value };
-        for_any!(dtype, T => made(vec![value.element::<T>(); n], shape, dtype, device))
+        for_any!(dtype, T => made(vec![value.checked::<T>("full", dtype)?; n], shape, dtype, device))
     }
     /// Zeros with the shape, dtype and device of this tensor.
     ///
@@ -57,7 +58,53 @@ impl Tensor {
             return Err(Error::argument(format!("iota: {dtype} cannot count {n} values")));
         }
         element_count(&[n])?;
-        for_any!(dtype, T => made((0..n).map(|i| Scalar::Int(i as i64).element::<T>()).collect(), &[n], dtype, device))
+        for_any!(dtype, T => made((0..n).map(|i| T::nearest(i as f64)).collect(), &[n], dtype, device))
+    }
+    /// Numbers from `start` to before `stop`, `step` apart. Without a dtype whole ones are int32, others float32.
+    ///
+    /// Whole numbers are exact; others are computed in float64 and then rounded.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when it never ends, or for a number that an integer `dtype` cannot hold.
+    pub fn arange(
+        start: impl Into<Scalar>,
+        stop: impl Into<Scalar>,
+        step: impl Into<Scalar>,
+        dtype: Option<DType>,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let (start, stop, step) = (start.into(), stop.into(), step.into());
+        let endless = || Error::argument(format!("arange({start}, {stop}, {step}) never ends"));
+        let whole = start.whole().zip(stop.whole()).zip(step.whole());
+        let n = match whole {
+            Some(((from, to), by)) => {
+                let span = to.checked_sub(from);
+                // Rounded up, towards what is not reached.
+                let steps = span.and_then(|span| {
+                    let more = span.checked_rem(by)? != 0 && (span < 0) == (by < 0);
+                    Some(span.checked_div(by)?.max(-1) + i128::from(more))
+                });
+                steps.map(|n| n as f64)
+            }
+            None => Some(((stop.to_f64() - start.to_f64()) / step.to_f64()).ceil()).filter(|n| n.is_finite()),
+        };
+        let n = n.filter(|n| *n <= 1e15).ok_or_else(endless)?.max(0.0) as usize;
+        element_count(&[n])?;
+        let dtype = dtype.unwrap_or(if whole.is_some() { DType::I32 } else { DType::F32 });
+        for_any!(dtype, T => {
+            let mut values: Vec<T> = Vec::new();
+            values
+                .try_reserve_exact(n)
+                .map_err(|_| Error::argument(format!("arange({start}, {stop}, {step}): {n} values do not fit in memory")))?;
+            for i in 0..n {
+                let v = match whole {
+                    Some(((from, _), by)) => Scalar::Int(from + i as i128 * by),
+                    None => Scalar::Float(start.to_f64() + i as f64 * step.to_f64()),
+                };
+                values.push(v.checked("arange", dtype)?);
+            }
+            made(values, &[n], dtype, device)
+        })
     }
     /// An `n` by `m` bool matrix, true where `column <= row + k`.
     ///
@@ -79,7 +126,7 @@ impl Tensor {
         let count = element_count(&[n, m])?;
         for_any!(dtype, T => {
             let mut values = vec![T::default(); count];
-            values.iter_mut().step_by(m + 1).take(n.min(m)).for_each(|v| *v = Scalar::Int(1).element::<T>());
+            values.iter_mut().step_by(m + 1).take(n.min(m)).for_each(|v| *v = T::of_whole(1));
             made(values, &[n, m], dtype, device)
         })
     }
@@ -95,7 +142,7 @@ impl Tensor {
             return made(values.iter().map(|&v| (v != 0.0) as u8).collect(), shape, dtype, device);
         }
         for_any!(dtype, T => {
-            made(values.iter().map(|&v| <T as candle_core::WithDType>::from_f64(v)).collect(), shape, dtype, device)
+            made(values.iter().map(|&v| T::nearest(v)).collect(), shape, dtype, device)
         })
     }
 }

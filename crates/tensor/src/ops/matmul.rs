@@ -1,11 +1,16 @@
 //! Matrix products.
+use super::args::wider;
 use crate::{
     autodiff::record,
-    kernels::gemm::{column_sums, Batched, Multiply},
+    kernels::{
+        gemm::{column_sums, Batched, Multiply},
+        plan::read,
+    },
+    ops::general::is_half,
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
 };
-use candle_core::{Storage, D};
+use candle_core::D;
 use half::{bf16, f16};
 use smallvec::{smallvec, SmallVec};
 
@@ -14,10 +19,11 @@ impl Tensor {
     ///
     /// `[…, m, k] · […, k, n] -> […, m, n]`; a 1-D operand is a row on the left and a column on the right, and its axis is
     /// left out of the result. Transposed and strided views are multiplied without copies. Halves accumulate in float32,
-    /// integers wrap around.
+    /// integers exactly.
     ///
     /// # Errors
-    /// `ShapeMismatch` for a 0-d operand, inner sizes that differ, or batch axes that do not broadcast; `DTypeMismatch` for two bools.
+    /// `ShapeMismatch` for a 0-d operand, inner sizes that differ, or batch axes that do not broadcast; `DTypeMismatch` for two bools;
+    /// `InvalidArgument` where a sum of products of integers does not fit their dtype.
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
         let dtype = self.dtype().promote(other.dtype());
         if dtype == DType::Bool {
@@ -147,10 +153,6 @@ pub(super) fn batch_dims(x: &Raw) -> &[usize] {
 fn matrix_dims(x: &Raw) -> (usize, usize) {
     (x.dims()[x.rank() - 2], x.dims()[x.rank() - 1])
 }
-fn is_half(dtype: DType) -> bool {
-    matches!(dtype, DType::F16 | DType::BF16)
-}
-
 /// The NumPy broadcast of two shapes.
 pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<SmallVec<[usize; 4]>> {
     let rank = a.len().max(b.len());
@@ -194,15 +196,11 @@ pub(super) fn product(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>,
 fn raw_f32(x: &Raw) -> Result<Vec<f32>> {
     use half::slice::HalfFloatSliceExt;
     let x = crate::kernels::copy::contiguous(x)?;
-    let (storage, layout) = x.storage_and_layout();
-    let range = layout.start_offset()..layout.start_offset() + x.elem_count();
-    let Storage::Cpu(cpu) = &*storage else {
-        return Err(Error::internal("a CPU kernel was given a tensor of another device"));
-    };
+    let source = read(&x);
     let mut out = vec![0f32; x.elem_count()];
     match x.dtype() {
-        candle_core::DType::F16 => cpu.as_slice::<f16>()?[range].convert_to_f32_slice(&mut out),
-        _ => cpu.as_slice::<bf16>()?[range].convert_to_f32_slice(&mut out),
+        candle_core::DType::F16 => source.slice::<f16>()?[..out.len()].convert_to_f32_slice(&mut out),
+        _ => source.slice::<bf16>()?[..out.len()].convert_to_f32_slice(&mut out),
     }
     Ok(out)
 }
@@ -210,11 +208,8 @@ fn raw_f32(x: &Raw) -> Result<Vec<f32>> {
 /// The CPU kernel: strides are passed on as they are.
 fn strided<T: Element + Multiply>(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>) -> Result<Raw> {
     let ((m, k), (_, n)) = (matrix_dims(a), matrix_dims(b));
-    let (sa, la) = a.storage_and_layout();
-    let (sb, lb) = b.storage_and_layout();
-    let (Storage::Cpu(ca), Storage::Cpu(cb)) = (&*sa, &*sb) else {
-        return Err(Error::internal("a CPU kernel was given a tensor of another device"));
-    };
+    let (ra, rb) = (read(a), read(b));
+    let (la, lb) = (ra.layout, rb.layout);
     let bias = bias.map(|t| t.contiguous()?.to_vec1::<T>()).transpose()?;
     let rank = a.rank().max(b.rank()) - 2;
     let axis = |dims: &[usize], strides: &[usize], i: usize| match (i + dims.len() - 2).checked_sub(rank) {
@@ -222,8 +217,8 @@ fn strided<T: Element + Multiply>(a: &Raw, b: &Raw, out_batch: &[usize], bias: O
         _ => (1, 0),
     };
     let mut job = Batched {
-        a: &ca.as_slice::<T>()?[la.start_offset()..],
-        b: &cb.as_slice::<T>()?[lb.start_offset()..],
+        a: ra.slice::<T>()?,
+        b: rb.slice::<T>()?,
         size: [m, n, k],
         a_strides: [la.stride()[a.rank() - 2], la.stride()[a.rank() - 1]],
         b_strides: [lb.stride()[b.rank() - 2], lb.stride()[b.rank() - 1]],
@@ -241,7 +236,16 @@ fn strided<T: Element + Multiply>(a: &Raw, b: &Raw, out_batch: &[usize], bias: O
             job.summed.push([size, sa, sb]);
         }
     }
-    let values = job.run();
+    let (values, fits) = job.run_whole();
+    if !fits {
+        let dtype = T::DT;
+        return Err(Error::argument(format!(
+            "the matrix product of {:?} and {:?}: a sum does not fit {dtype}; cast the operands to {} first",
+            a.dims(),
+            b.dims(),
+            wider(dtype, true)
+        )));
+    }
     let len = values.len();
     Ok(Raw::from_vec(values, len, a.device())?)
 }

@@ -1,11 +1,16 @@
 //! Pooling: each window reduced to its largest value, its sum or its mean.
-use super::window::{places, Windows};
+use super::{
+    args::wider,
+    general::wide_dtype,
+    window::{places, Windows},
+};
 use crate::{
     autodiff::{is_recording, record},
-    for_float,
+    device_path::on_host,
+    dtype::{Whole, Wide},
+    for_float, for_whole,
     kernels::pool::{self as kernel, Pool},
-    ops::general::{require_float, wide_dtype},
-    Error, Result, Tensor,
+    DType, Error, Result, Tensor,
 };
 use smallvec::smallvec;
 
@@ -23,14 +28,16 @@ pub enum Pooling {
 /// Reduces windows of `size` over the spatial axes of `x [batch, spatial…, channels]`, each channel on its own.
 ///
 /// Backward of `Max` keeps a number per window and channel, `Sum` and `Average` keep nothing. Halves add up in float32. A window
-/// with NaN has NaN for its maximum.
+/// with NaN has NaN for its maximum. Integers keep their dtype, but their means are float32; they are added up exactly.
 ///
 /// # Errors
-/// `DTypeMismatch` for what is not floating point; `ShapeMismatch` for an input without an axis of items and one of channels, and for
+/// `DTypeMismatch` for bool; `InvalidArgument` where a sum of integers does not fit their dtype; `ShapeMismatch` for an input without an axis of items and one of channels, and for
 /// windows that do not fit; `InvalidArgument` for strides or padding of the wrong length or of 0, a dilated input, and a maximum or
 /// mean over padding alone.
 pub fn pool(x: &Tensor, size: &[usize], windows: &Windows, kind: Pooling) -> Result<Tensor> {
-    require_float(x, "pool")?;
+    if x.dtype() == DType::Bool {
+        return Err(Error::dtype("pool takes numbers, got bool; cast it to int32 or float32"));
+    }
     let &[batch, ref spatial @ .., channels] = x.shape() else {
         return Err(Error::shape(format!(
             "pool: the input needs an axis of items and one of channels, got shape {:?}",
@@ -50,6 +57,9 @@ pub fn pool(x: &Tensor, size: &[usize], windows: &Windows, kind: Pooling) -> Res
     }
     let shape: Vec<usize> = std::iter::once(batch).chain(axes.iter().map(|a| a.output)).chain([channels]).collect();
     let p = Pool { axes, batch, channels };
+    if !x.dtype().is_float() {
+        return on_host(&[x], |t| whole(&t[0], &p, kind, &shape));
+    }
     if !x.use_kernels() {
         return general(x, &p, kind);
     }
@@ -69,6 +79,38 @@ pub fn pool(x: &Tensor, size: &[usize], windows: &Windows, kind: Pooling) -> Res
             let dx = kernel::spread(&p, &ct.values::<T>()?, None, shares.as_deref());
             Ok(smallvec![Some(Tensor::from_vec(dx, &input)?)])
         }))
+    })
+}
+
+/// Windows of integers.
+fn whole(x: &Tensor, p: &Pool, kind: Pooling, shape: &[usize]) -> Result<Tensor> {
+    let dtype = x.dtype();
+    for_whole!(dtype, "pool", T => {
+        let values = x.values::<T>()?;
+        let zero = <T as Whole>::Wide::default();
+        let sum = |a: <T as Whole>::Wide, v: T| a.plus(v.wide());
+        match kind {
+            Pooling::Max => {
+                // No window is empty, and nothing is below the least number.
+                let largest = |best: T, v: T| if v > best { v } else { best };
+                Tensor::from_vec(kernel::fold_whole(p, &values, T::MIN, largest, |best, _| best), shape)
+            }
+            Pooling::Sum => {
+                let sums = kernel::fold_whole(p, &values, zero, sum, |total, _| T::fit(total.into()));
+                let sums: Option<Vec<T>> = sums.into_iter().collect();
+                let unfit = || {
+                    Error::argument(format!(
+                        "pool: the sum of a window does not fit {dtype}; cast the input to {} first",
+                        wider(dtype, true)
+                    ))
+                };
+                Tensor::from_vec(sums.ok_or_else(unfit)?, shape)
+            }
+            Pooling::Average => {
+                let mean = |total: <T as Whole>::Wide, n: usize| (Into::<i128>::into(total) as f64 / n as f64) as f32;
+                Tensor::from_vec(kernel::fold_whole(p, &values, zero, sum, mean), shape)
+            }
+        }
     })
 }
 

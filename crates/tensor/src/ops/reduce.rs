@@ -1,15 +1,20 @@
 //! Reductions over axes.
-use super::args::{resolve_axis, Axes};
+use super::args::{resolve_axis, wider, Axes};
+use super::general::wide_dtype;
 use super::reduce_general as general;
 use crate::{
     autodiff::{record, Grads},
     device_path::on_host,
-    for_any, for_float,
+    dtype::Whole,
+    for_any, for_float, for_whole, for_wide,
     kernels::{
         copy,
         number::Number,
         plan::{read, Dims},
-        reduce::{best_index, middle, running_sum, same, Combine, Largest, Product, Smallest, Sum},
+        reduce::{
+            best_index, middle, products_of_others, running_sum, running_whole as kernel_running_whole, same, Combine,
+            Largest, Product, Smallest, Sum, WholeProduct, WholeSum,
+        },
     },
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
@@ -45,15 +50,16 @@ fn blocks(shape: &[usize], axes: &[usize]) -> SmallVec<[(usize, bool); 6]> {
     out
 }
 
-/// Folds row-major values of `shape` over `axes`, innermost block first, in the accumulating type.
-pub(super) fn fold_values<T: Element, C: Combine<T::Acc>>(
+/// Folds row-major values of `shape` over `axes`, innermost block first, in the type `A` that `up` takes them to.
+fn fold_values<T: Element, A: Copy + Send + Sync, C: Combine<A>>(
     values: &[T],
     shape: &[usize],
     axes: &[usize],
+    up: impl Fn(T) -> A + Copy + Sync,
     how: C,
-) -> Vec<T::Acc> {
+) -> Vec<A> {
     let mut blocks = blocks(shape, axes);
-    let mut done: Option<Vec<T::Acc>> = None;
+    let mut done: Option<Vec<A>> = None;
     while let Some(at) = blocks.iter().rposition(|b| b.1) {
         let outer = blocks[..at].iter().map(|b| b.0).product();
         let inner = blocks[at + 1..].iter().map(|b| b.0).product();
@@ -62,44 +68,86 @@ pub(super) fn fold_values<T: Element, C: Combine<T::Acc>>(
             vec![how.start(); outer * inner]
         } else {
             match done {
-                None => middle(values, size, |v: T| v.up(), how),
+                None => middle(values, size, up, how),
                 Some(values) => middle(&values, size, same, how),
             }
         });
         blocks.remove(at);
     }
-    done.unwrap_or_else(|| values.iter().map(|v| v.up()).collect())
+    done.unwrap_or_else(|| values.iter().map(|&v| up(v)).collect())
+}
+
+/// Calls `f` with the row-major values of a CPU tensor.
+fn with_values<T: Element, R>(x: &Raw, f: impl FnOnce(&[T], &[usize]) -> R) -> Result<R> {
+    let packed = copy::contiguous(x)?;
+    let source = read(&packed);
+    Ok(f(&source.slice::<T>()?[..packed.elem_count()], packed.dims()))
 }
 
 fn fold_kernel<T: Element>(x: &Raw, axes: &[usize], fold: Fold) -> Result<Vec<T::Acc>>
 where
     T::Acc: Number,
 {
-    let packed = copy::contiguous(x)?;
-    let source = read(&packed);
-    let values = &source.slice::<T>()?[..packed.elem_count()];
-    let shape = packed.dims();
-    Ok(match fold {
-        Fold::Sum => fold_values(values, shape, axes, Sum),
-        Fold::Prod => fold_values(values, shape, axes, Product),
-        Fold::Max => fold_values(values, shape, axes, Largest),
-        Fold::Min => fold_values(values, shape, axes, Smallest),
+    with_values(x, |values: &[T], shape| match fold {
+        Fold::Sum => fold_values(values, shape, axes, T::up, Sum),
+        Fold::Prod => fold_values(values, shape, axes, T::up, Product),
+        Fold::Max => fold_values(values, shape, axes, T::up, Largest),
+        Fold::Min => fold_values(values, shape, axes, T::up, Smallest),
+    })
+}
+
+/// Exact sums or products of integers.
+fn whole_kernel<T: Whole>(x: &Raw, axes: &[usize], fold: Fold) -> Result<Vec<T::Wide>> {
+    with_values(x, |values: &[T], shape| match fold {
+        Fold::Prod => fold_values(values, shape, axes, T::wide, WholeProduct),
+        _ => fold_values(values, shape, axes, T::wide, WholeSum),
     })
 }
 
 impl Fold {
-    /// The untracked result with the axes kept at size 1.
+    fn name(self) -> &'static str {
+        match self {
+            Fold::Sum => "sum",
+            Fold::Prod => "prod",
+            Fold::Max => "max",
+            Fold::Min => "min",
+        }
+    }
+    /// The untracked result with the axes kept at size 1. Sums and products of integers have the type [`DType::of_sums`] tells.
     pub(super) fn value(self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
         let dtype = x.dtype();
         let (kept, _) = reduced_shapes(x.shape(), axes);
         if !x.use_kernels() {
             return general::fold(&x.detach(), axes, self);
         }
+        if !dtype.is_float() && matches!(self, Fold::Sum | Fold::Prod) {
+            let to = dtype.of_sums();
+            return for_whole!(dtype, self.name(), T => for_whole!(to, self.name(), O => {
+                let values = whole_kernel::<T>(x.raw(), axes, self)?.into_iter().map(|v| O::fit(v.into()));
+                let values = values.collect::<Option<Vec<O>>>().ok_or_else(|| unfit(self.name(), x, to))?;
+                Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, to))
+            }));
+        }
         for_any!(dtype, T => {
             let values = fold_kernel::<T>(x.raw(), axes, self)?.into_iter().map(T::down).collect::<Vec<T>>();
             Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, dtype))
         })
     }
+}
+
+/// A sum or product of integers that is too large.
+fn unfit(op: &str, x: &Tensor, dtype: DType) -> Error {
+    Error::argument(format!(
+        "{op} of {}{:?}: a result does not fit {dtype}; cast the tensor to {} first",
+        x.dtype(),
+        x.shape(),
+        wider(dtype, true)
+    ))
+}
+
+/// `f` of integers as float64, as float32: float32 alone would round them before anything is computed.
+fn by_float64(x: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    on_host(&[&x.detach()], |t| f(&t[0].cast(DType::F64)?)?.cast(DType::F32))
 }
 
 /// Views a result that kept its axes at 1 as one without them, unless they are wanted.
@@ -129,15 +177,6 @@ fn spread(t: &Tensor, shape: &[usize]) -> Result<Tensor> {
     Ok(t.view(t.raw().broadcast_as(shape)?))
 }
 
-fn sum_dtype(dtype: DType) -> DType {
-    // Sums of small unsigned numbers overflow at once.
-    if matches!(dtype, DType::U8 | DType::Bool) {
-        DType::I32
-    } else {
-        dtype
-    }
-}
-
 fn refuse_empty(op: &str, shape: &[usize], axes: &[usize]) -> Result<()> {
     match axes.iter().find(|&&a| shape[a] == 0) {
         Some(axis) => Err(Error::argument(format!("{op}: axis {axis} of shape {shape:?} is empty and has no {op}"))),
@@ -146,16 +185,12 @@ fn refuse_empty(op: &str, shape: &[usize], axes: &[usize]) -> Result<()> {
 }
 
 impl Tensor {
-    /// Sum over `axes`. Uint8 and bool are summed as int32, other whole numbers keep their dtype and wrap around.
+    /// Sum over `axes`. Bool is summed as int32, uint8 as uint32, other whole numbers keep their dtype.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range or given twice.
+    /// `InvalidArgument` for an axis out of range or given twice, and where a sum of whole numbers does not fit its dtype.
     pub fn sum(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         let axes = axes.into().resolve("sum", self.rank())?;
-        let wide = sum_dtype(self.dtype());
-        if wide != self.dtype() {
-            return finish(Fold::Sum.value(&self.cast(wide)?, &axes)?, &axes, keepdims);
-        }
         let out = finish(Fold::Sum.value(self, &axes)?, &axes, keepdims)?;
         let shape: Dims = self.shape().into();
         Ok(record(out, &[self], move |ct, _| {
@@ -166,19 +201,17 @@ impl Tensor {
     /// Mean over `axes`; whole numbers give float32. Of an empty axis it is NaN.
     ///
     /// # Errors
-    /// As [`Tensor::sum`].
+    /// `InvalidArgument` for an axis out of range or given twice.
     pub fn mean(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         let axes = axes.into().resolve("mean", self.rank())?;
-        if !self.dtype().is_float() {
-            let some: SmallVec<[isize; 4]> = axes.iter().map(|&a| a as isize).collect();
-            return self.cast(DType::F32)?.mean(Axes::Some(some), keepdims);
-        }
         let out = finish(mean_value(self, &axes)?, &axes, keepdims)?;
         let shape: Dims = self.shape().into();
+        let wide = wide_dtype(out.dtype());
         Ok(record(out, &[self], move |ct, _| {
             let (kept, _) = reduced_shapes(&shape, &axes);
-            let each = with_kept(ct, &kept)?.div_scalar(count(&shape, &axes) as f64)?;
-            Ok(smallvec![Some(spread(&each, &shape)?)])
+            // Halves cannot hold every count.
+            let each = with_kept(ct, &kept)?.cast(wide)?.div_scalar(count(&shape, &axes) as f64)?;
+            Ok(smallvec![Some(spread(&each.cast(ct.dtype())?, &shape)?)])
         }))
     }
     /// The largest value over `axes`; NaN if one is. Equal largest values share the gradient.
@@ -205,35 +238,26 @@ impl Tensor {
         }
         let x = self.detach();
         Ok(record(out, &[self], move |ct, _| {
-            let hit = x.eq(&best)?.cast(x.dtype())?;
-            let share = with_kept(ct, best.shape())?.div(&Fold::Sum.value(&hit, &axes)?)?;
-            Ok(smallvec![Some(hit.mul(&share)?)])
+            let wide = wide_dtype(x.dtype());
+            let hit = x.eq(&best)?;
+            let ties = Fold::Sum.value(&hit.cast(wide)?, &axes)?;
+            let share = with_kept(ct, best.shape())?.cast(wide)?.div(&ties)?.cast(x.dtype())?;
+            Ok(smallvec![Some(Tensor::where_(&hit, &share, &share.zeros_like()?)?)])
         }))
     }
-    /// Product over `axes`. Uint8 and bool are multiplied as int32.
+    /// Product over `axes`. Bool is multiplied as int32, uint8 as uint32.
     ///
     /// # Errors
     /// As [`Tensor::sum`].
     pub fn prod(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         let axes = axes.into().resolve("prod", self.rank())?;
-        let wide = sum_dtype(self.dtype());
-        if wide != self.dtype() {
-            return finish(Fold::Prod.value(&self.cast(wide)?, &axes)?, &axes, keepdims);
-        }
         let out = finish(Fold::Prod.value(self, &axes)?, &axes, keepdims)?;
         let x = self.detach();
         Ok(record(out, &[self], move |ct, _| {
-            // The product of the others: with one zero it is that of the nonzero ones at the zero's place, with more it is 0.
             let (kept, _) = reduced_shapes(x.shape(), &axes);
-            let is_zero = x.eq_scalar(0)?;
-            let zeros = Fold::Sum.value(&is_zero.cast(x.dtype())?, &axes)?;
-            let filled = Tensor::where_(&is_zero, &x.ones_like()?, &x)?;
-            let product = Fold::Prod.value(&filled, &axes)?;
-            let nothing = Tensor::zeros(&[], x.dtype(), x.device())?;
-            let without_zeros = Tensor::where_(&zeros.eq_scalar(0)?, &product.div(&filled)?, &nothing)?;
-            let at_zero = Tensor::where_(&zeros.eq_scalar(1)?, &product, &nothing)?;
-            let others = Tensor::where_(&is_zero, &at_zero, &without_zeros)?;
-            Ok(smallvec![Some(others.mul(&with_kept(ct, &kept)?)?)])
+            let wide = wide_dtype(x.dtype());
+            let others = others(&x.cast(wide)?, &axes)?;
+            Ok(smallvec![Some(others.mul(&with_kept(ct, &kept)?.cast(wide)?)?.cast(x.dtype())?)])
         }))
     }
     /// Population variance over `axes` (divided by the count); whole numbers give float32.
@@ -244,10 +268,10 @@ impl Tensor {
         let axes = axes.into().resolve("var", self.rank())?;
         if !self.dtype().is_float() {
             let some: SmallVec<[isize; 4]> = axes.iter().map(|&a| a as isize).collect();
-            return self.cast(DType::F32)?.var(Axes::Some(some), keepdims);
+            return by_float64(self, |x| x.var(Axes::Some(some.clone()), keepdims));
         }
         // Halves compute in float32 throughout.
-        let wide_dtype = if self.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let wide_dtype = wide_dtype(self.dtype());
         let wide = self.detach().cast(wide_dtype)?;
         let mean = mean_value(&wide, &axes)?;
         let centred = wide.sub(&mean)?;
@@ -271,9 +295,9 @@ impl Tensor {
         let axes = axes.into().resolve("logsumexp", self.rank())?;
         if !self.dtype().is_float() {
             let some: SmallVec<[isize; 4]> = axes.iter().map(|&a| a as isize).collect();
-            return self.cast(DType::F32)?.logsumexp(Axes::Some(some), keepdims);
+            return by_float64(self, |x| x.logsumexp(Axes::Some(some.clone()), keepdims));
         }
-        let wide_dtype = if self.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let wide_dtype = wide_dtype(self.dtype());
         let wide = self.detach().cast(wide_dtype)?;
         let (kept, _) = reduced_shapes(self.shape(), &axes);
         let total = if count(self.shape(), &axes) == 0 {
@@ -353,17 +377,13 @@ impl Tensor {
             finish(out, &axes, keepdims)
         })
     }
-    /// Running sums along `axis`. Uint8 and bool are summed as int32.
+    /// Running sums along `axis`. Bool is summed as int32, uint8 as uint32.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range.
+    /// `InvalidArgument` for an axis out of range, and where a sum of whole numbers does not fit its dtype.
     pub fn cumsum(&self, axis: isize) -> Result<Tensor> {
         let at = resolve_axis("cumsum", axis, self.rank())?;
-        let wide = sum_dtype(self.dtype());
-        if wide != self.dtype() {
-            return self.cast(wide)?.cumsum(axis);
-        }
-        let out = running(self, at, false)?;
+        let out = if self.dtype().is_float() { running(self, at, false)? } else { running_whole(self, at)? };
         Ok(record(out, &[self], move |ct, _| Ok(smallvec![Some(running(ct, at, true)?)])))
     }
     /// Sums over the axes along which `shape` was broadcast to this tensor's shape: the gradient of broadcasting.
@@ -398,18 +418,43 @@ fn count(shape: &[usize], axes: &[usize]) -> usize {
     axes.iter().map(|&a| shape[a]).product()
 }
 
-/// The mean with the axes kept; halves divide before they are rounded.
+/// The mean with the axes kept; halves divide before they are rounded, integers are summed exactly.
 fn mean_value(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     let n = count(x.shape(), axes) as f64;
-    if !x.use_kernels() {
-        let wide = x.detach().cast(if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 })?;
-        return Fold::Sum.value(&wide, axes)?.div_scalar(n)?.cast(x.dtype());
-    }
+    let dtype = x.dtype();
     let (kept, _) = reduced_shapes(x.shape(), axes);
-    for_float!(x.dtype(), "mean", T => {
+    if !dtype.is_float() {
+        return on_host(&[x], |t| {
+            for_whole!(dtype, "mean", T => {
+                let sums = whole_kernel::<T>(t[0].raw(), axes, Fold::Sum)?;
+                let values: Vec<f32> = sums.into_iter().map(|v| (Into::<i128>::into(v) as f64 / n) as f32).collect();
+                Tensor::from_vec(values, &kept)
+            })
+        });
+    }
+    if !x.use_kernels() {
+        let wide = x.detach().cast(wide_dtype(dtype))?;
+        return Fold::Sum.value(&wide, axes)?.div_scalar(n)?.cast(dtype);
+    }
+    for_float!(dtype, "mean", T => {
         let n = n as <T as Element>::Acc;
         let values: Vec<T> = fold_kernel::<T>(x.raw(), axes, Fold::Sum)?.into_iter().map(|v| T::down(v / n)).collect();
-        Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, x.dtype()))
+        Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, dtype))
+    })
+}
+
+/// For each element the product of the others over `axes`: zeros, infinities and what overflows on the way are no special cases.
+fn others(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
+    on_host(&[x], |t| {
+        let order: SmallVec<[usize; 6]> =
+            (0..x.rank()).filter(|i| !axes.contains(i)).chain(axes.iter().copied()).collect();
+        let rows = t[0].transpose(Some(&order))?;
+        for_wide!(x.dtype(), "prod", T => {
+            let values = products_of_others(&rows.values::<T>()?, count(x.shape(), axes));
+            let mut back = order.clone();
+            order.iter().enumerate().for_each(|(to, &from)| back[from] = to);
+            Tensor::from_vec(values, rows.shape())?.transpose(Some(&back))
+        })
     })
 }
 
@@ -430,5 +475,16 @@ fn running(x: &Tensor, axis: usize, backwards: bool) -> Result<Tensor> {
     for_any!(x.dtype(), T => {
         let values = running_sum(&x.values::<T>()?, split_at(x.shape(), axis), backwards);
         Ok(Tensor::from_raw(Raw::from_vec(values, x.shape(), x.device())?, x.dtype()))
+    })
+}
+
+fn running_whole(x: &Tensor, axis: usize) -> Result<Tensor> {
+    let to = x.dtype().of_sums();
+    on_host(&[x], |t| {
+        for_whole!(x.dtype(), "cumsum", T => for_whole!(to, "cumsum", O => {
+            let values = kernel_running_whole::<T, O>(&t[0].values::<T>()?, split_at(x.shape(), axis));
+            let values = values.ok_or_else(|| unfit("cumsum", x, to))?;
+            Ok(Tensor::from_raw(Raw::from_vec(values, x.shape(), t[0].device())?, to))
+        }))
     })
 }

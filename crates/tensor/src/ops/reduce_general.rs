@@ -5,8 +5,8 @@ use crate::{device_path::on_host, DType, Result, Tensor};
 /// The reduction with the axes kept at size 1.
 pub(super) fn fold(x: &Tensor, axes: &[usize], how: Fold) -> Result<Tensor> {
     let empty = x.size() == 0;
-    if how == Fold::Prod || empty || !x.dtype().is_float() && how != Fold::Sum {
-        // candle has no product, no reduction of empty axes, and extremes of few types.
+    if how == Fold::Prod || empty || !x.dtype().is_float() {
+        // candle has no product, no reduction of empty axes, extremes of few types, and wraps sums of integers around.
         return on_host(&[x], |t| how.value(&t[0], axes));
     }
     let dtype = x.dtype();

@@ -1,6 +1,6 @@
 //! Parts of a tensor, and a tensor as part of a larger one.
 use super::{
-    args::{resolve_axis, Axes},
+    args::{resolve_axis, Axes, Scalar},
     make::made,
 };
 use crate::{
@@ -11,7 +11,6 @@ use crate::{
     tensor::Raw,
     Element, Error, Result, Tensor,
 };
-use candle_core::WithDType;
 use smallvec::smallvec;
 
 impl Tensor {
@@ -119,8 +118,8 @@ impl Tensor {
     /// `value` put around: `widths[i]` says how many positions before and after axis `i`.
     ///
     /// # Errors
-    /// `InvalidArgument` unless there is one pair for each axis.
-    pub fn pad(&self, widths: &[(usize, usize)], value: f64) -> Result<Tensor> {
+    /// `InvalidArgument` unless there is one pair for each axis, and for a value that an integer dtype cannot hold.
+    pub fn pad(&self, widths: &[(usize, usize)], value: impl Into<Scalar>) -> Result<Tensor> {
         if widths.len() != self.rank() {
             return Err(Error::argument(format!(
                 "pad: {} pairs of widths for the {} axes of {:?}",
@@ -143,7 +142,7 @@ impl Tensor {
         if maps.iter().all(|m| matches!(m, AxisMap::Same(_))) {
             return Ok(self.clone());
         }
-        let out = apply(self, &maps, value)?;
+        let out = apply(self, &maps, value.into())?;
         let (starts, sizes): (Vec<usize>, Vec<usize>) = (widths.iter().map(|w| w.0).collect(), self.shape().to_vec());
         Ok(record(out, &[self], move |ct, _| {
             let mut ct = ct.clone();
@@ -213,7 +212,7 @@ impl Tensor {
         if maps.iter().all(|m| matches!(m, AxisMap::Same(_))) {
             return Ok(self.clone());
         }
-        let value = apply(self, &maps, 0.0)?;
+        let value = apply(self, &maps, Scalar::Int(0))?;
         let shape = self.shape().to_vec();
         Ok(record(value, &[self], move |ct, _| {
             let back = |(map, &n): (&AxisMap, &usize)| match map {
@@ -225,7 +224,7 @@ impl Tensor {
                 }
             };
             let inverse: Vec<AxisMap> = maps.iter().zip(&shape).map(back).collect();
-            Ok(smallvec![Some(apply(ct, &inverse, 0.0)?)])
+            Ok(smallvec![Some(apply(ct, &inverse, Scalar::Int(0))?)])
         }))
     }
 }
@@ -247,10 +246,9 @@ fn positions(start: isize, end: isize, step: isize, size: usize) -> (usize, usiz
 }
 
 /// `x` read through `maps`, untracked; `fill` where they lead nowhere.
-fn apply(x: &Tensor, maps: &[AxisMap], fill: f64) -> Result<Tensor> {
+fn apply(x: &Tensor, maps: &[AxisMap], fill: Scalar) -> Result<Tensor> {
     let shape: Vec<usize> = maps.iter().map(AxisMap::len).collect();
     crate::element_count(&shape)?;
-    let fill = if x.dtype() == crate::DType::Bool { f64::from(u8::from(fill != 0.0)) } else { fill };
     if x.use_kernels() {
         return for_any!(x.dtype(), T => by_kernel::<T>(x, maps, fill, &shape));
     }
@@ -261,14 +259,14 @@ fn apply(x: &Tensor, maps: &[AxisMap], fill: f64) -> Result<Tensor> {
     }
 }
 
-fn by_kernel<T: Element>(x: &Tensor, maps: &[AxisMap], fill: f64, shape: &[usize]) -> Result<Tensor> {
+fn by_kernel<T: Element>(x: &Tensor, maps: &[AxisMap], fill: Scalar, shape: &[usize]) -> Result<Tensor> {
     let mut out = vec![T::default(); crate::element_count(shape)?];
-    remap(&x.values::<T>()?, x.shape(), maps, <T as WithDType>::from_f64(fill), &mut out);
+    remap(&x.values::<T>()?, x.shape(), maps, fill.checked("pad", x.dtype())?, &mut out);
     made(out, shape, x.dtype(), x.device())
 }
 
 /// Axis by axis: a slice of fill values is put behind the axis, then its positions are selected.
-fn by_selection(x: &Tensor, maps: &[AxisMap], fill: f64, shape: &[usize]) -> Result<Raw> {
+fn by_selection(x: &Tensor, maps: &[AxisMap], fill: Scalar, shape: &[usize]) -> Result<Raw> {
     let mut raw = x.raw().contiguous()?;
     if shape.contains(&0) {
         return Ok(Raw::zeros(shape, raw.dtype(), raw.device())?);
@@ -279,8 +277,8 @@ fn by_selection(x: &Tensor, maps: &[AxisMap], fill: f64, shape: &[usize]) -> Res
         if places.contains(&NOWHERE) {
             let mut dims = raw.dims().to_vec();
             dims[axis] = 1;
-            let edge = Raw::full(fill, dims, raw.device())?.to_dtype(raw.dtype())?;
-            raw = Raw::cat(&[&raw, &edge], axis)?.contiguous()?;
+            let edge = Tensor::full(&dims, fill, x.dtype(), x.device())?;
+            raw = Raw::cat(&[&raw, edge.raw()], axis)?.contiguous()?;
         }
         let ids: Vec<u32> = places.iter().map(|&p| p.min(n) as u32).collect();
         let ids = Raw::from_vec(ids, places.len(), raw.device())?;

@@ -3,9 +3,9 @@ use crate::{
     autodiff::{record, Grads},
     for_float,
     kernels::softmax as kernel,
-    ops::general::{narrow, require_float, widen},
+    ops::general::{is_half, narrow, require_float, widen},
     tensor::Raw,
-    Error, Result, Tensor,
+    DType, Error, Result, Tensor,
 };
 use smallvec::smallvec;
 
@@ -13,7 +13,7 @@ impl Tensor {
     /// `exp(x) / Σ exp(x)` along `axis` (negative: from the end), computed as `exp(x − max)`.
     ///
     /// As in JAX a group that is −∞ throughout, or holds NaN or +∞, becomes NaN throughout. Halves compute in float32.
-    /// The gradient `y (g − Σ g y)` keeps only the output.
+    /// The gradient `y (g − Σ g y)` keeps only the output, of halves only the input.
     ///
     /// # Errors
     /// `DTypeMismatch` unless floating point, `InvalidArgument` for an axis that does not exist.
@@ -23,7 +23,7 @@ impl Tensor {
 
     /// `x − log Σ exp(x)` along `axis`: the logarithm of [`Tensor::softmax`] without its underflow.
     ///
-    /// The same edge cases, errors and dtypes as there; the gradient `g − exp(y) Σ g` keeps only the output.
+    /// The same edge cases, errors and dtypes as there; the gradient `g − exp(y) Σ g` keeps as much.
     pub fn log_softmax(&self, axis: isize) -> Result<Tensor> {
         along(self, axis, true)
     }
@@ -40,10 +40,18 @@ fn along(x: &Tensor, axis: isize, log: bool) -> Result<Tensor> {
     let (at, last) = (at as usize, rank - 1);
     let value = last_axis(&moved(x, at, last)?, log, name)?;
     let value = moved(&value, at, last)?;
-    let kept = value.clone();
+    // The output as a half is rounded: slopes are taken from the output as it was before, made again from the input.
+    let again = is_half(x.dtype());
+    let kept = if again { x.detach() } else { value.clone() };
     Ok(record(value, &[x], move |g, _| -> Result<Grads> {
-        let (y, g) = (moved(&kept, at, last)?, moved(g, at, last)?);
-        Ok(smallvec![Some(moved(&last_axis_gradient(&y, &g, log, name)?, at, last)?)])
+        let (kept, g) = (moved(&kept, at, last)?, moved(g, at, last)?);
+        let gradient = if again {
+            let y = last_axis(&kept.cast(DType::F32)?, log, name)?;
+            last_axis_gradient(&y, &g.cast(DType::F32)?, log, name)?.cast(kept.dtype())?
+        } else {
+            last_axis_gradient(&kept, &g, log, name)?
+        };
+        Ok(smallvec![Some(moved(&gradient, at, last)?)])
     }))
 }
 

@@ -1,9 +1,18 @@
 //! Functions of one tensor, element by element.
-use super::unary_rules as rules;
+use super::{
+    args::Scalar,
+    binary::negated,
+    general::{is_half, wide_dtype},
+    unary_rules as rules,
+};
 use crate::{
     autodiff::record,
     for_float,
-    kernels::unary::{slopes, values, Function},
+    kernels::{
+        number::Number,
+        unary::{slopes, values, Function},
+        vecmath::Real,
+    },
     ops::{bias_activation, Activation},
     tensor::Raw,
     DType, Error, Result, Tensor,
@@ -46,20 +55,47 @@ pub(super) fn apply<P: Rule>(x: &Tensor, rule: P) -> Result<Tensor> {
     if !P::DIFFERENTIABLE || !x.is_tracked() {
         return Ok(y);
     }
+    // The output as a half is rounded: a slope is taken from the output as it was before, made again from the input.
+    let again = P::SAVES == Saves::Output && is_half(dtype);
     let saved = match P::SAVES {
-        Saves::Input => Some(x.detach()),
-        Saves::Output => Some(y.detach()),
+        Saves::Output if !again => Some(y.detach()),
+        Saves::Output | Saves::Input => Some(x.detach()),
         Saves::Nothing => None,
     };
     Ok(record(y, &[x], move |ct, _| {
         let saved = saved.as_ref().unwrap_or(ct);
-        Ok(smallvec![Some(slope(ct, saved, rule)?)])
+        Ok(smallvec![Some(if again { slope(ct, saved, OfInput(rule))? } else { slope(ct, saved, rule)? })])
     }))
+}
+
+/// A function whose slope is computed from its output, as one whose slope is computed from its input.
+#[derive(Clone, Copy)]
+struct OfInput<P>(P);
+impl<P: Rule> Function for OfInput<P> {
+    #[inline(always)]
+    fn value<R: Real + Number>(self, x: R) -> R {
+        self.0.value(x)
+    }
+    #[inline(always)]
+    fn slope<R: Real + Number>(self, c: R, input: R) -> R {
+        self.0.slope(c, self.0.value(input))
+    }
+}
+impl<P: Rule> Rule for OfInput<P> {
+    const NAME: &'static str = P::NAME;
+    const SAVES: Saves = Saves::Input;
+    fn general(self, x: &Raw) -> Result<Raw> {
+        self.0.general(x)
+    }
+    fn general_slope(self, c: &Tensor, input: &Tensor) -> Result<Tensor> {
+        let output = self.0.general(&input.raw().contiguous()?)?;
+        self.0.general_slope(c, &Tensor::from_raw(output, input.dtype()))
+    }
 }
 
 fn slope<P: Rule>(ct: &Tensor, saved: &Tensor, rule: P) -> Result<Tensor> {
     if !ct.use_kernels() || ct.dtype() != saved.dtype() {
-        let inner = if ct.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let inner = wide_dtype(ct.dtype());
         return rule.general_slope(&ct.cast(inner)?, &saved.cast(inner)?)?.cast(saved.dtype());
     }
     for_float!(ct.dtype(), P::NAME, T => {
@@ -113,27 +149,27 @@ fn of_integers(x: &Tensor, op: &str, f: impl Fn(&Tensor) -> Result<Tensor>) -> R
 }
 
 impl Tensor {
-    /// -x. Unsigned numbers wrap around.
+    /// -x.
     ///
     /// # Errors
-    /// `DTypeMismatch` for bool.
+    /// `DTypeMismatch` for bool; `InvalidArgument` where an integer type does not hold the result.
     pub fn neg(&self) -> Result<Tensor> {
         if self.dtype().is_float() {
             apply(self, rules::Neg)
         } else {
-            of_integers(self, "neg", |x| x.rsub_scalar(0))
+            of_integers(self, "neg", negated)
         }
     }
     /// Absolute value; derivative 1 at 0, as in JAX.
     ///
     /// # Errors
-    /// `DTypeMismatch` for bool.
+    /// `DTypeMismatch` for bool; `InvalidArgument` for the least number of an integer type.
     pub fn abs(&self) -> Result<Tensor> {
         if self.dtype().is_float() {
             apply(self, rules::Abs)
         } else {
             of_integers(self, "abs", |x| match x.dtype() {
-                DType::I32 | DType::I64 => x.maximum(&x.rsub_scalar(0)?),
+                DType::I32 | DType::I64 => x.maximum(&negated(x)?),
                 _ => Ok(x.clone()),
             })
         }
@@ -155,12 +191,12 @@ impl Tensor {
     /// x times x.
     ///
     /// # Errors
-    /// `DTypeMismatch` for bool.
+    /// `DTypeMismatch` for bool; `InvalidArgument` where an integer type does not hold the result.
     pub fn square(&self) -> Result<Tensor> {
         if self.dtype().is_float() {
             apply(self, rules::Square)
         } else {
-            of_integers(self, "square", |x| x.mul(x))
+            of_integers(self, "square", |x| x.pow_scalar(2))
         }
     }
     /// max(x, 0); derivative 0 at 0.
@@ -207,27 +243,33 @@ impl Tensor {
             Ok(self.clone())
         }
     }
-    /// min(max(x, lo), hi). Whole numbers are compared with the bounds truncated.
+    /// min(max(x, lo), hi). A bound that is a fraction makes whole numbers float32, as in arithmetic.
     ///
     /// The gradient is halved at a bound, as ties of `maximum` share theirs.
     ///
     /// # Errors
-    /// `InvalidArgument` when `lo > hi` or either is NaN; `DTypeMismatch` for bool.
-    pub fn clip(&self, lo: f64, hi: f64) -> Result<Tensor> {
+    /// `InvalidArgument` when `lo > hi` or either is NaN, and where a bound takes the place of a value but an integer type does not
+    /// hold it; `DTypeMismatch` for bool.
+    pub fn clip(&self, lo: impl Into<Scalar>, hi: impl Into<Scalar>) -> Result<Tensor> {
+        let (low, high) = (lo.into(), hi.into());
+        let (lo, hi) = (low.to_f64(), high.to_f64());
         if lo.is_nan() || hi.is_nan() || lo > hi {
-            return Err(Error::argument(format!("clip: the bounds must be lo <= hi, got {lo} and {hi}")));
+            return Err(Error::argument(format!("clip: the bounds must be lo <= hi, got {low} and {high}")));
         }
         if self.dtype().is_float() {
             return apply(self, rules::Clip { lo, hi });
         }
-        let range = match self.dtype() {
-            DType::I32 => (i32::MIN as i64, i32::MAX as i64),
-            DType::U32 => (0, u32::MAX as i64),
-            DType::U8 => (0, 255),
-            _ => (i64::MIN, i64::MAX),
-        };
-        let within = |v: f64| (v as i64).clamp(range.0, range.1);
-        of_integers(self, "clip", |x| x.maximum_scalar(within(lo))?.minimum_scalar(within(hi)))
+        of_integers(self, "clip", |x| {
+            if [lo, hi].iter().any(|v| v.is_finite() && v.fract() != 0.0) {
+                return apply(&x.cast(DType::F32)?, rules::Clip { lo, hi });
+            }
+            let x = if lo == f64::NEG_INFINITY { x.clone() } else { x.maximum_scalar(whole_bound(low))? };
+            if hi == f64::INFINITY {
+                Ok(x)
+            } else {
+                x.minimum_scalar(whole_bound(high))
+            }
+        })
     }
     /// Gaussian error linear unit: x Φ(x), or its tanh approximation.
     ///
@@ -239,4 +281,9 @@ impl Tensor {
         let x = if self.dtype().is_float() { self.clone() } else { self.cast(DType::F32)? };
         bias_activation(&x, None, if approximate { Activation::FastGelu } else { Activation::Gelu })
     }
+}
+
+/// A bound of integers; an infinite one is beyond all of them.
+fn whole_bound(bound: Scalar) -> Scalar {
+    Scalar::Int(bound.whole().unwrap_or(if bound.to_f64() > 0.0 { i128::MAX } else { i128::MIN }))
 }

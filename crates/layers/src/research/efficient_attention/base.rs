@@ -13,7 +13,7 @@ use super::{
 use crate::{
     host_layer::{key_value, list, spec},
     leaf, options, Arity, BackwardCall, Call, Dim, Error, FnArg, HostFnRef, HostValue, LayerRef, Leaf, Local, Mode,
-    Output, Result, TensorSpec, Tree,
+    Output, Result, StateForm, TensorSpec, Tree,
 };
 use tallow_tensor::{backward, random::Key, recording, Tensor};
 
@@ -232,6 +232,9 @@ impl Leaf for Batched {
     }
     fn has_backward(&self) -> bool {
         !self.reference
+    }
+    fn state_form(&self) -> StateForm {
+        StateForm::Open
     }
     fn calls_host(&self) -> bool {
         true

@@ -88,7 +88,8 @@ impl LSHSelfAttention {
         let mask = seen.inputs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
         let x = &seen.inputs[0];
         let batch = x.shape()[0];
-        let (attended, own) = if seen.new != 1 {
+        // Of no examples there is no row to take a step in.
+        let (attended, own) = if seen.new != 1 || batch == 0 {
             let (q, v) = (project(x, w.q, w.q_bias)?, project(x, w.v, w.v_bias)?);
             self.lsh.first(&q, &v, mask.as_ref(), own, (window, seen.new))?
         } else {

@@ -15,7 +15,7 @@ pub(crate) trait Multiply: Copy + Send + Sync + Default + 'static {
     unsafe fn pack(_b: Pointer<*const Self>, _size: [usize; 2]) -> Option<Self::Packed> {
         None
     }
-    /// `out = factor · a · b` on one thread, added to what `start` says.
+    /// `out = factor · a · b` on one thread, added to what `start` says; whether all results fit, which floats always do.
     ///
     /// # Safety
     /// All elements that the sizes and strides reach lie in the allocations that the pointers come from; `out` overlaps
@@ -27,7 +27,7 @@ pub(crate) trait Multiply: Copy + Send + Sync + Default + 'static {
         b: Right<'_, Self>,
         factor: Self,
         start: Start<Self>,
-    );
+    ) -> bool;
 }
 
 /// What a product is added to.
@@ -133,7 +133,7 @@ impl Multiply for f32 {
         b: Right<'_, f32>,
         factor: f32,
         start: Start<f32>,
-    ) {
+    ) -> bool {
         // SAFETY: the caller's promise is what both ask for.
         unsafe {
             match (micro::kernels(), b) {
@@ -142,6 +142,7 @@ impl Multiply for f32 {
                 (None, Right::Packed(..)) => unreachable!("nothing is packed without kernels"),
             }
         }
+        true
     }
 }
 
@@ -155,18 +156,20 @@ impl Multiply for f64 {
         b: Right<'_, f64>,
         factor: f64,
         start: Start<f64>,
-    ) {
+    ) -> bool {
         let b = match b {
             Right::Strided(b) => b,
             Right::Packed(never, _) => match *never {},
         };
         // SAFETY: the caller's promise is what gemm asks for.
         unsafe { by_crate!(f64, [m, n, k], out, a, b, factor, start) }
+        true
     }
 }
 
+/// Integers, each sum in a type that it fits.
 macro_rules! integer {
-    ($($t:ty),*) => {$(
+    ($($t:ident by $sum:ident),*) => {$(
         impl Multiply for $t {
             const ONE: Self = 1;
             type Packed = Infallible;
@@ -177,29 +180,33 @@ macro_rules! integer {
                 b: Right<'_, $t>,
                 factor: $t,
                 start: Start<$t>,
-            ) {
+            ) -> bool {
                 let b = match b {
                     Right::Strided(b) => b,
                     Right::Packed(never, _) => match *never {},
                 };
+                let mut fits = true;
                 // SAFETY: the indices stay within the sizes, for which the caller vouches.
                 unsafe {
                     let add = start.write([m, n, k], out);
                     for i in 0..m as isize {
                         for j in 0..n as isize {
                             let o = out.at.offset(i * out.rows + j * out.cols);
-                            let mut sum: $t = 0;
+                            let mut sum: $sum = 0;
                             for l in 0..k as isize {
-                                let x = *a.at.offset(i * a.rows + l * a.cols);
-                                sum = sum.wrapping_add(x.wrapping_mul(*b.at.offset(l * b.rows + j * b.cols)));
+                                let x = <$sum>::from(*a.at.offset(i * a.rows + l * a.cols));
+                                sum = sum.saturating_add(x * <$sum>::from(*b.at.offset(l * b.rows + j * b.cols)));
                             }
-                            let sum = sum.wrapping_mul(factor);
-                            o.write(if add { (*o).wrapping_add(sum) } else { sum });
+                            let sum = sum * <$sum>::from(factor) + if add { <$sum>::from(*o) } else { 0 };
+                            let fitting = <$t>::try_from(sum);
+                            fits &= fitting.is_ok();
+                            o.write(fitting.unwrap_or_default());
                         }
                     }
                 }
+                fits
             }
         }
     )*};
 }
-integer!(i32, i64, u32, u8);
+integer!(i32 by i128, i64 by i128, u32 by i128, u8 by i64);

@@ -10,6 +10,7 @@ mod small;
 
 use crate::threads;
 use smallvec::SmallVec;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 pub(crate) use element::Multiply;
 use element::{Pointer, Right, Start};
@@ -186,21 +187,28 @@ impl<T: Multiply> Batched<'_, T> {
     }
 
     /// The product, in a new vector.
-    pub(crate) fn run(mut self) -> Vec<T> {
+    pub(crate) fn run(self) -> Vec<T> {
+        self.run_whole().0
+    }
+
+    /// The product, and whether all its elements fit: those of integers may not.
+    pub(crate) fn run_whole(mut self) -> (Vec<T>, bool) {
         self.fold();
         let [m, n, k] = self.size;
         let items: usize = self.batch.iter().map(|x| x[0]).product();
         let terms: usize = self.summed.iter().map(|x| x[0]).product();
         let len = items * m * n;
         if len == 0 {
-            return Vec::new();
+            return (Vec::new(), true);
         }
         if k == 0 || terms == 0 {
-            return match self.bias {
+            let values = match self.bias {
                 None => vec![T::default(); len],
                 Some(bias) => bias.iter().copied().cycle().take(len).collect(),
             };
+            return (values, true);
         }
+        let fits = AtomicBool::new(true);
         let all = |inner: [usize; 2], strides: [usize; 2], which: usize| {
             let mut axes: SmallVec<[(usize, usize); 10]> =
                 self.batch.iter().chain(&self.summed).map(|x| (x[0], x[which])).collect();
@@ -236,16 +244,20 @@ impl<T: Multiply> Batched<'_, T> {
                     let (item, row, col) = (tile / (down * across), tile / across % down * rows, tile % across * cols);
                     let size = [rows.min(m - row), cols.min(width - col)];
                     // SAFETY: tiles are disjoint and together cover the `len` elements of `out`; the operands were checked above.
-                    unsafe { self.tile(&at, item, [row, first + col], size, packed.as_ref().map(|p| (p, col))) }
+                    let good =
+                        unsafe { self.tile(&at, item, [row, first + col], size, packed.as_ref().map(|p| (p, col))) };
+                    if !good {
+                        fits.store(false, Relaxed);
+                    }
                 }
             });
         }
         // SAFETY: every tile was written.
         unsafe { out.set_len(len) };
-        out
+        (out, fits.into_inner())
     }
 
-    /// Computes one tile, its summed axes in order.
+    /// Computes one tile, its summed axes in order; whether all its elements fit.
     ///
     /// # Safety
     /// The operands are in bounds, `out` has room for the whole result and nobody else writes this tile. What is packed is the
@@ -257,7 +269,8 @@ impl<T: Multiply> Batched<'_, T> {
         [row, col]: [usize; 2],
         [rows, cols]: [usize; 2],
         packed: Option<(&T::Packed, usize)>,
-    ) {
+    ) -> bool {
+        let mut fits = true;
         let [m, n, k] = self.size;
         let (a0, b0) = offsets(&self.batch, item);
         // SAFETY: within the result, see above.
@@ -283,8 +296,9 @@ impl<T: Multiply> Batched<'_, T> {
                 None => Start::Zero,
             };
             // SAFETY: `run` checked that all indices lie within the operands; the tile is initialised from the second term on.
-            unsafe { T::tile([rows, cols, k], Pointer::new(dst, n, 1), a, b, T::ONE, start) };
+            fits &= unsafe { T::tile([rows, cols, k], Pointer::new(dst, n, 1), a, b, T::ONE, start) };
         }
+        fits
     }
 }
 

@@ -3,7 +3,6 @@
 use super::{
     ask,
     block::{dots, sums, Block},
-    log_sum,
     ring::scale_rows,
     Keys, Problem, Ring, ROWS,
 };
@@ -16,23 +15,17 @@ use crate::{
     threads,
 };
 
-/// Log-sum-exps up to this size tell a row's sum to all digits but a few; above it the sums round, and the two below differ.
-const EXACT: f64 = 1e4;
+/// Log-sum-exps up to this size tell a row's sum to all of float32's digits but the last few. Beside larger ones, such as those of
+/// products that 10⁵ was taken from, the logarithm would be lost to rounding, so they are kept in two parts.
+const EXACT: f64 = 128.0;
 
 /// Numbers of a position over all rounds.
 #[derive(Clone, Copy, Default)]
 struct Whole<T> {
     /// log Σ exp of its products.
     log: T,
-    /// Σ_j strength × its cotangent, the product of its result and its cotangent; times softmax over strength.
+    /// Σ_j strength × its cotangent, the product of its result and its cotangent.
     pull: T,
-}
-
-impl<T: Scalar> Whole<T> {
-    fn of(top: T, total: T, inner: T) -> Self {
-        let log = log_sum(top, total);
-        Self { log, pull: inner * (log - top).power() / total }
-    }
 }
 
 /// Gradients of attention with respect to queries, keys and values; none for keys that are the queries. If `joint`, those of
@@ -62,7 +55,7 @@ pub(crate) fn backward<T: Scalar>(
             let (item, at) = ((start + i) / p.length, (start + i) % p.length);
             let (out, ct) = (p.view(&saved.out, item), p.view(&saved.ct, item));
             let inner = dot(&out.data[at * out.row..][..p.value_depth], &ct.data[at * ct.row..][..p.value_depth]);
-            *x = Whole::of(saved.top[start + i], saved.total[start + i], inner);
+            *x = Whole { log: saved.top[start + i] + saved.total[start + i].ln(), pull: inner };
         }
     });
     let schedule = p.schedule();
@@ -218,7 +211,7 @@ struct Scratch<T> {
     ct: Vec<T>,
     cotangents: Vec<T>,
     whole: Vec<T>,
-    /// For each row what strengths are multiplied by to be the attention, and to be the softmax, times the inner product.
+    /// For each row what exponentials are multiplied by to be the attention, and the inner product of attention and cotangents.
     share: Vec<T>,
     pull: Vec<T>,
 }
@@ -265,7 +258,7 @@ impl<T: Scalar> Scratch<T> {
             if exact {
                 self.block.gradients(p, ring, step, &mut self.cotangents, &self.whole, &self.pull);
             } else {
-                self.rounded(p, shared, item, ring, row, step);
+                self.in_parts(p, shared, item, ring, row, step);
             }
             let out = &mut dq[row * q_row..];
             sums(out, p, &self.block.sight, step, &self.cotangents, q_row, |place| &ring.at(place).k);
@@ -290,9 +283,9 @@ impl<T: Scalar> Scratch<T> {
             (keys.dk, keys.dv, keys.seen) = (dk, dv, seen);
         }
     }
-    /// Products of a step become the attention, cotangents of it those of the products, in Trax's rounding: where sums round
-    /// (everything masked) attention is not the softmax. Also with dropout.
-    fn rounded(
+    /// Products of a step become the attention, cotangents of it those of the products, without the logarithm of a sum. Also with
+    /// dropout.
+    fn in_parts(
         &mut self,
         p: &Problem<'_, T>,
         shared: &Shared<'_, T>,
@@ -305,11 +298,7 @@ impl<T: Scalar> Scratch<T> {
         let (cols, rows) = (p.cols(), self.block.sight.rows(step));
         for i in rows.clone() {
             let at = item * p.length + ring.at(p.before).positions[row + i] as usize;
-            let (top, total) = (shared.saved.top[at], shared.saved.total[at]);
-            let log = log_sum(self.block.top[i], self.block.total[i]);
-            self.share[i] = (self.block.top[i] - log).power() * (log - self.whole[i]).power();
-            let inner = self.pull[i] * total / (self.whole[i] - top).power();
-            self.pull[i] = (log - top).power() / (total * self.block.total[i]) * inner;
+            self.share[i] = (self.block.top[i] - shared.saved.top[at]).power() / shared.saved.total[at];
         }
         let part = rows.start * cols..rows.end * cols;
         let (g, e) = (&mut self.cotangents[part.clone()], &mut self.block.strengths[part.clone()]);
@@ -323,12 +312,12 @@ impl<T: Scalar> Scratch<T> {
 }
 
 simd! {
-/// Cotangents of the attention become those of the products, strengths the attention.
+/// Cotangents of the attention become those of the products, exponentials the attention.
 fn kept<T: Scalar>(g: &mut [T], e: &mut [T], cols: usize, share: &[T], pull: &[T]) {
     for (((g, e), &share), &pull) in g.chunks_exact_mut(cols).zip(e.chunks_exact_mut(cols)).zip(share).zip(pull) {
         for (g, e) in g.iter_mut().zip(e) {
-            *g = *e * (share * *g - pull);
             *e *= share;
+            *g = *e * (*g - pull);
         }
     }
 }
@@ -340,8 +329,9 @@ fn dropped<T: Scalar>(g: &mut [T], e: &mut [T], factors: &[T], cols: usize, shar
     let rows = g.chunks_exact_mut(cols).zip(e.chunks_exact_mut(cols)).zip(factors.chunks_exact(cols));
     for ((((g, e), f), &share), &pull) in rows.zip(share).zip(pull) {
         for ((g, e), &f) in g.iter_mut().zip(e).zip(f) {
-            *g = *e * (share * f * *g - pull);
-            *e *= share * f;
+            *e *= share;
+            *g = *e * (f * *g - pull);
+            *e *= f;
         }
     }
 }

@@ -18,9 +18,9 @@ use std::ops::Range;
 /// The result, and what backward needs beside the operands.
 pub(crate) struct Forward<T> {
     pub out: Vec<T>,
-    /// The largest log-sum-exp that a round has at each position.
+    /// The largest product of each position over all rounds.
     pub top: Vec<T>,
-    /// The sum over rounds of exp(log-sum-exp − top) at each position.
+    /// The sum over all rounds of exp(product − top) of each position.
     pub total: Vec<T>,
 }
 

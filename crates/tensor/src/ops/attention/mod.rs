@@ -134,6 +134,7 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions) -> Resu
 struct Taken {
     own: f64,
     keys: Option<Tensor>,
+    sums_to_one: bool,
 }
 
 /// Operands and options as the kernels take them.
@@ -142,7 +143,7 @@ struct Bound {
     k: Held,
     v: Held,
     mask: Option<Raw>,
-    taken: Option<(f64, Option<Raw>)>,
+    taken: Option<(f64, Option<Raw>, bool)>,
     shape: Shape,
     options: AttentionOptions,
 }
@@ -157,7 +158,7 @@ impl Bound {
         let raw = |t: &Tensor| t.raw().broadcast_as(&keys[..]);
         let taken = match taken {
             None => None,
-            Some(t) => Some((t.own, t.keys.as_ref().map(raw).transpose()?)),
+            Some(t) => Some((t.own, t.keys.as_ref().map(raw).transpose()?, t.sums_to_one)),
         };
         let options = AttentionOptions { mask: None, ..options.clone() };
         Ok(Self { q: Held::new(q)?, k: Held::new(k)?, v: Held::new(v)?, mask, taken, shape: shape.clone(), options })
@@ -171,7 +172,7 @@ impl Bound {
                 let Storage::Cpu(cpu) = &**storage else {
                     return Err(Error::internal("a CPU kernel was given a mask of another device"));
                 };
-                let data = &cpu.as_slice::<u8>()?[layout.start_offset()..];
+                let data = cpu.as_slice::<u8>()?.get(layout.start_offset()..).unwrap_or_default();
                 let strides = layout.stride();
                 Some(MaskView { data, batch: strides[..rank].into(), row: strides[rank], col: strides[rank + 1] })
             }
@@ -183,11 +184,12 @@ impl Bound {
                 let Storage::Cpu(cpu) = &**storage else {
                     return Err(Error::internal("a CPU kernel was given penalties of another device"));
                 };
-                let (data, strides) = (&cpu.as_slice::<T>()?[layout.start_offset()..], layout.stride());
+                let data = cpu.as_slice::<T>()?.get(layout.start_offset()..).unwrap_or_default();
+                let strides = layout.stride();
                 Some(KeyView { data, batch: strides[..rank].into(), col: strides[rank] })
             }
         };
-        let penalties = self.taken.as_ref().map(|t| Penalties { own: T::of(t.0), keys });
+        let penalties = self.taken.as_ref().map(|t| Penalties { own: T::of(t.0), keys, sums_to_one: t.2 });
         let shared = penalties.is_some();
         let matrices = if shared { 1 } else { s.batch.iter().product() };
         let dropout = self.options.dropout.filter(|d| d.0 > 0.0).map(|(rate, key)| Dropout {

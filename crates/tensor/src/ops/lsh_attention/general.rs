@@ -13,9 +13,6 @@ pub(super) fn composed(inputs: &Inputs, shape: &Shape, o: &ChunkedAttentionOptio
     let (items, slots_each) = (shape.items(), shape.rounds * shape.length);
     let full = shape.with(&[shape.length, shape.value_depth]);
     let device = inputs.q.device();
-    if items * slots_each == 0 {
-        return Tensor::zeros(&full, inputs.q.dtype(), device);
-    }
     let slots = slots(shape, o)?;
     let chunks = shape.chunks(o.chunk_len);
     let padded = chunks * o.chunk_len;
@@ -65,8 +62,10 @@ pub(super) fn composed(inputs: &Inputs, shape: &Shape, o: &ChunkedAttentionOptio
     if padded > slots_each {
         dots = dots.mask_fill(&k_info.eq_scalar(-2)?, f64::NEG_INFINITY)?;
     }
-    let logs = dots.logsumexp(-1, true)?;
-    let mut strengths = dots.sub(&logs)?.exp()?;
+    // No logarithm of a sum is taken: beside a product that 10⁵ or 10⁹ was taken from, float32 would lose it.
+    let top = dots.detach().max(-1, true)?;
+    let mut strengths = dots.sub(&top)?.exp()?;
+    let total = strengths.sum(-1, true)?;
     if let Some((rate, key)) = o.dropout {
         let window = (o.n_chunks_before + 1 + o.n_chunks_after) * o.chunk_len;
         strengths = dropout(&strengths, rate, key, &[o.chunk_len, window])?;
@@ -76,13 +75,10 @@ pub(super) fn composed(inputs: &Inputs, shape: &Shape, o: &ChunkedAttentionOptio
         x.reshape(&[items, shape.rounds, shape.length, depth])
     };
     let out = restore(strengths.matmul(&v)?, shape.value_depth)?;
-    let out = if shape.rounds > 1 {
-        let logs = restore(logs, 1)?;
-        out.mul(&logs.sub(&logs.logsumexp(1, true)?)?.exp()?)?.sum(1, false)?
-    } else {
-        out
-    };
-    out.reshape(&full)
+    let (top, total) = (restore(top, 1)?, restore(total, 1)?);
+    let weights = top.sub(&top.max(1, true)?)?.exp()?;
+    let (out, total) = (out.mul(&weights)?.sum(1, false)?, total.mul(&weights)?.sum(1, false)?);
+    out.div(&total)?.reshape(&full)
 }
 
 /// Beside each chunk (axis 1) those before and after it, along axis 2.

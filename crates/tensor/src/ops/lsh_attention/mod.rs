@@ -58,8 +58,8 @@ impl Default for ChunkedAttentionOptions {
 ///
 /// `q […, L, D]`, `k […, L, D]`, `v […, L, Dv] -> […, L, Dv]`. Products are those with k/√D; without `k`, with
 /// `q / √(mean(q²) + 10⁻⁶) / √D`. With `buckets` (Kitaev et al. 2020, arXiv:2001.04451) the rounds' results o_r with
-/// log-sum-exps l_r give Σ_r o_r · exp(l_r − log Σ exp l). Sums are rounded as in Trax, so that a row of masked keys only gets
-/// in float32 what it gets there: all of them with equal weights.
+/// log-sum-exps l_r give Σ_r o_r · exp(l_r − log Σ exp l). The weights of every row sum to 1, also where a query sees nothing but
+/// itself, or masked keys only; of these float32 weighs all alike, as 10⁹ swallows their products.
 ///
 /// Kept for backward are the operands, the buckets, the result and two numbers a position: `B · L · (2·D_v + D·(1 or 2) + 2)`
 /// floats and `4 · B · rounds · L` bytes for B matrices, never anything of size `rounds · L · D` or `L²`. A task needs
@@ -80,6 +80,9 @@ pub fn chunked_attention(
         return Err(Error::dtype(format!("chunked_attention takes floats, got {} and {}", q.dtype(), v.dtype())));
     }
     let shape = check(q, k, v, options)?;
+    if shape.items() * shape.length == 0 {
+        return nothing(&[Some(q), k, Some(v)], &shape, dtype);
+    }
     let work = if dtype == DType::F64 { dtype } else { DType::F32 };
     let inputs = Inputs { q: q.cast(work)?, k: k.map(|k| k.cast(work)).transpose()?, v: v.cast(work)? };
     if !q.use_kernels() {
@@ -112,11 +115,22 @@ pub fn chunked_attention_joint(qv: &Tensor, depth: usize, options: &ChunkedAtten
     let joint = qv.cast(if dtype == DType::F64 { dtype } else { DType::F32 })?;
     let (q, v) = apart(&joint.detach())?;
     let shape = check(&q, None, &v, options)?;
+    if shape.items() * shape.length == 0 {
+        return nothing(&[Some(qv)], &shape, dtype);
+    }
     let inputs = Inputs { q, k: None, v };
     match dtype {
         DType::F64 => fused::<f64>(inputs, Some(joint), shape, options),
         _ => fused::<f32>(inputs, Some(joint), shape, options)?.cast(dtype),
     }
+}
+
+/// Attention of no sequences, or of sequences of no positions. Operands that broadcast may have elements, and then a gradient of zeros.
+fn nothing(operands: &[Option<&Tensor>], shape: &Shape, dtype: DType) -> Result<Tensor> {
+    let operands: Vec<&Tensor> = operands.iter().flatten().copied().collect();
+    let value = Tensor::zeros(&shape.with(&[shape.length, shape.value_depth]), dtype, operands[0].device())?;
+    let like: Vec<_> = operands.iter().map(|t| (t.shape().to_vec(), t.dtype(), t.device().clone())).collect();
+    Ok(record(value, &operands, move |_, _| like.iter().map(|(s, d, at)| Tensor::zeros(s, *d, at).map(Some)).collect()))
 }
 
 /// The operands, of one float type.
@@ -263,7 +277,8 @@ impl Bound {
                 let Storage::Cpu(cpu) = &**storage else {
                     return Err(Error::internal("a CPU kernel was given a mask of another device"));
                 };
-                let (data, strides) = (&cpu.as_slice::<u8>()?[layout.start_offset()..], layout.stride());
+                let data = cpu.as_slice::<u8>()?.get(layout.start_offset()..).unwrap_or_default();
+                let strides = layout.stride();
                 Some(MaskView { data, batch: strides[..rank].into(), row: 0, col: strides[rank] })
             }
         };
