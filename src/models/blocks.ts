@@ -85,10 +85,10 @@ function checkKind(what: string, usual: unknown, value: unknown): void {
     if (value !== null) flag(what, value);
   } else if (isList(usual)) {
     list(what, value);
-  } else if (typeof usual === 'number') {
-    // Some may also be lists of numbers. What numbers are possible is checked where they are used.
+  } else if (typeof usual === 'number' || typeof usual === 'string') {
+    // Some may also be lists. What numbers and strings are possible is checked where they are used.
     if (!isPlain(value) && !(isList(value) && Array.from(value).every(isPlain))) {
-      throw new TypeError(`${what} must be a number, got ${found(value)}`);
+      throw new TypeError(`${what} must be a ${typeof usual}, got ${found(value)}`);
     }
   } else if (typeof usual === 'function') {
     // Kinds of attention may be given layer by layer.
