@@ -18,7 +18,7 @@ use smallvec::{smallvec, SmallVec};
 /// How [`chunked_attention`] forms chunks, what it masks and drops.
 #[derive(Debug, Clone)]
 pub struct ChunkedAttentionOptions {
-    /// Positions per chunk; the last one may be shorter.
+    /// Positions per chunk; the last one may be shorter. Of several rounds that are shorter each is a chunk.
     pub chunk_len: usize,
     /// How many chunks before its own a query sees, around the ends.
     pub n_chunks_before: usize,
@@ -54,6 +54,15 @@ impl Default for ChunkedAttentionOptions {
     }
 }
 
+impl ChunkedAttentionOptions {
+    /// The same, with chunks no longer than one of several rounds: else a chunk would end within the next round, and the rest of that
+    /// round would not see what a single chunk has room for.
+    fn for_rounds(&self, shape: &Shape) -> Self {
+        let longest = if shape.rounds > 1 { shape.length } else { usize::MAX };
+        Self { chunk_len: self.chunk_len.min(longest), ..self.clone() }
+    }
+}
+
 /// Softmax attention in which the queries of a chunk see the keys of that chunk and of its neighbours.
 ///
 /// `q […, L, D]`, `k […, L, D]`, `v […, L, Dv] -> […, L, Dv]`. Products are those with k/√D; without `k`, with
@@ -83,6 +92,7 @@ pub fn chunked_attention(
     if shape.items() * shape.length == 0 {
         return nothing(&[Some(q), k, Some(v)], &shape, dtype);
     }
+    let options = &options.for_rounds(&shape);
     let work = if dtype == DType::F64 { dtype } else { DType::F32 };
     let inputs = Inputs { q: q.cast(work)?, k: k.map(|k| k.cast(work)).transpose()?, v: v.cast(work)? };
     if !q.use_kernels() {
@@ -118,6 +128,7 @@ pub fn chunked_attention_joint(qv: &Tensor, depth: usize, options: &ChunkedAtten
     if shape.items() * shape.length == 0 {
         return nothing(&[Some(qv)], &shape, dtype);
     }
+    let options = &options.for_rounds(&shape);
     let inputs = Inputs { q, k: None, v };
     match dtype {
         DType::F64 => fused::<f64>(inputs, Some(joint), shape, options),
