@@ -239,7 +239,7 @@ fn check(q: &Tensor, k: Option<&Tensor>, v: &Tensor, o: &ChunkedAttentionOptions
 fn order(shape: &Shape, options: &ChunkedAttentionOptions) -> Result<Option<Vec<u32>>> {
     let Some(buckets) = &options.buckets else { return Ok(None) };
     let buckets = buckets.detach().broadcast_to(&shape.with(&[shape.rounds * shape.length]))?;
-    Ok(Some(by_bucket(&buckets.values::<i32>()?, shape.length)))
+    by_bucket(&buckets.values::<i32>()?, shape.length).map(Some)
 }
 
 /// Operands and options as the kernels take them.
@@ -335,7 +335,7 @@ fn fused<T: Element + Scalar>(
     let bound = Bound::new(&inputs, &shape, options)?;
     let full = shape.with(&[shape.length, shape.value_depth]);
     let (place, swapped) = place_like(&inputs.q, &full);
-    let done = bound.with::<T, _>(|p| Ok(forward(p, &place)))?;
+    let done = bound.with::<T, _>(|p| forward(p, &place))?;
     drop(bound);
     let value = placed(done.out, &full, swapped)?;
     let saved = inputs.detach();
@@ -357,12 +357,12 @@ fn fused<T: Element + Scalar>(
             let values = Place { first: shape.depth, ..place.clone() };
             let places = [place.clone(), place, values];
             let found = kept.with::<T, _>(ct, shape.batch.len(), |saved| {
-                bound.with::<T, _>(|p| Ok(backward(p, saved, &places, true)))
+                bound.with::<T, _>(|p| backward(p, saved, &places, true))
             })?;
             return Ok(smallvec![Some(placed(found.q, joint.shape(), swapped)?), None, None]);
         }
         kept.gradients::<T>(ct, need, operands, full, |saved, places| {
-            bound.with::<T, _>(|p| Ok(backward(p, saved, places, false)))
+            bound.with::<T, _>(|p| backward(p, saved, places, false))
         })
     }))
 }
@@ -420,7 +420,7 @@ pub fn hash_buckets(vectors: &Tensor, rotations: &Tensor, factors: &[usize]) -> 
         ($t:ty) => {{
             let rotations = rotations.values::<$t>()?;
             held.with::<$t, _>(|values| {
-                Ok(hash(&Hash {
+                hash(&Hash {
                     vectors: held.stack(values, batch.len()),
                     batch: batch.clone(),
                     length: v.shape()[r - 2],
@@ -428,7 +428,7 @@ pub fn hash_buckets(vectors: &Tensor, rotations: &Tensor, factors: &[usize]) -> 
                     rotations: &rotations,
                     hashes,
                     factors,
-                }))
+                })
             })?
         }};
     }
