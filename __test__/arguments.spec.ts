@@ -9,11 +9,11 @@ const half = '\ud83d';
 const mistakes: Readonly<Record<string, readonly [call: () => unknown, says: string]>> = {
   zeros: [() => tl.zeros(wrong('x')), 'TypeError: zeros: shape must be an array of whole numbers of at least 0, got the string "x"'],
   ones: [() => tl.ones([2, -1]), 'RangeError: ones: shape must be an array of whole numbers of at least 0, got -1 at [1]'],
-  full: [() => tl.full([1], wrong(null)), 'TypeError: full: value must be a number, got null'],
+  full: [() => tl.full([1], wrong(null)), 'TypeError: full: value must be a number or a BigInt, got null'],
   'full of a size': [() => tl.full([0.5], 1), 'RangeError: full: shape must be an array of whole numbers of at least 0, got 0.5 at [0]'],
   eye: [() => tl.eye(Number.NaN), 'RangeError: eye: n must be a whole number of at least 0, got NaN'],
   tri: [() => tl.tri(2, 2, wrong('0')), 'TypeError: tri: k must be a whole number, got the string "0"'],
-  arange: [() => tl.arange(wrong([5])), 'TypeError: arange: stop must be a number, got an array'],
+  arange: [() => tl.arange(wrong([5])), 'TypeError: arange: stop must be a number or a BigInt, got an array'],
   'the place': [() => tl.zeros([1], { device: wrong(7) }), 'TypeError: zeros: device must be a string, got 7'],
   dtype: [() => tl.zeros([1], { dtype: wrong(half) }), `TypeError: zeros: dtype must be one of float32, float64, float16, bfloat16, int32, int64, uint32, uint8, bool, got the string "\\ud83d"`],
   shape: [() => tl.tensor([1], wrong({})), 'TypeError: tensor: shape must be an array of whole numbers of at least 0, got an object'],
@@ -21,7 +21,7 @@ const mistakes: Readonly<Record<string, readonly [call: () => unknown, says: str
   stack: [() => tl.stack([tl.ones([1]), wrong([1])]), 'TypeError: stack: tensors[1] must be a Tensor, got an array; tl.tensor(data) makes one'],
   'the spec of einsum': [() => tl.einsum(`i${half}->i`, tl.ones([1])), 'TypeError: einsum: spec must be a string of whole characters, got half a surrogate pair in "i\\ud83d->i"'],
   add: [() => tl.ones([1]).add(wrong('1')), 'TypeError: add: other must be a Tensor, got the string "1"; tl.tensor(data) makes one'],
-  rsub: [() => tl.ones([1]).rsub(wrong(undefined)), 'TypeError: rsub: value must be a number, got undefined'],
+  rsub: [() => tl.ones([1]).rsub(wrong(undefined)), 'TypeError: rsub: value must be a number or a BigInt, got undefined'],
   sum: [() => tl.ones([1]).sum(wrong('0')), 'TypeError: sum: options are given by name, as in {name: value}; got a string'],
   'sum by place': [() => Reflect.apply(tl.ones([1]).sum, tl.ones([1]), [0, true]), 'TypeError: sum takes one argument, an axis or options by name as in {axis: 0}; got 2'],
   axes: [() => tl.ones([1]).max([0, wrong(half)]), 'TypeError: max: axis must be an axis (a whole number), an array of axes, or null, got the string "\u{fffd}" at [1]'],
@@ -34,7 +34,7 @@ const mistakes: Readonly<Record<string, readonly [call: () => unknown, says: str
   split: [() => tl.ones([1]).split(wrong('2')), 'TypeError: split: parts must be an array of whole numbers of at least 0, got the string "2"'],
   topK: [() => tl.ones([1]).topK(wrong({})), 'TypeError: topK: k must be a whole number of at least 0, got an object'],
   take: [() => tl.ones([1]).take(wrong([0])), 'TypeError: take: indices must be a Tensor, got an array; tl.tensor(data) makes one'],
-  clip: [() => tl.ones([1]).clip(wrong('0'), 1), 'TypeError: clip: lo must be a number, got the string "0"'],
+  clip: [() => tl.ones([1]).clip(wrong('0'), 1), 'TypeError: clip: lo must be a number or a BigInt, got the string "0"'],
   to: [() => tl.ones([1]).to(wrong(null)), 'TypeError: to: device must be a string, got null'],
   oneHot: [() => tl.tensor([1]).oneHot(Infinity), 'RangeError: oneHot: n must be a whole number of at least 0, got Infinity'],
   key: [() => tl.random.key(wrong('seed')), 'TypeError: key: seed must be a whole number, got the string "seed"'],
@@ -89,6 +89,8 @@ test('what JavaScript throws while an argument is read comes out as it was', (t)
   const shape = Object.defineProperty([1, 2], 1, { get: () => { throw own; } });
   t.is(t.throws(() => tl.zeros(shape)), own);
   t.is(t.throws(() => tl.ones([2]).reshape(shape)), own);
+  const text = Object.defineProperty([1], 0, { get: () => { throw 'no error'; } });
+  t.throws(() => tl.zeros(text), { instanceOf: TypeError, message: /got what throws the string "no error"$/ });
   t.deepEqual(tl.ones([2]).array(), [1, 1]);
 });
 

@@ -148,6 +148,39 @@ test('what is no data is refused for what it is', (t) => {
   t.deepEqual(tl.tensor(new Proxy([1, 2], {})).array(), [1, 2]);
 });
 
+test('arrays that are all holes are not walked to their end', (t) => {
+  const holes: unknown = Array.from({ length: 0 }, Number);
+  (holes as number[]).length = 2 ** 32 - 1;
+  const layer = tl.Dense(2);
+  layer.init({ shape: [1, 2], dtype: 'float32' });
+  const takes: Record<string, (x: never) => unknown> = {
+    tensor: (x) => tl.tensor(x),
+    zeros: (x) => tl.zeros(x),
+    reshape: (x) => tl.ones([1]).reshape(x),
+    slice: (x) => tl.ones([1]).slice(x, [1]),
+    pad: (x) => tl.ones([1]).pad(x),
+    concat: (x) => tl.concat(x),
+    signature: (x) => tl.signature(x),
+    init: (x) => layer.init(x),
+    'a call': (x) => layer(x),
+    'a call of two inputs': (x) => tl.Add()(x),
+    weights: (x) => (layer.weights = x),
+    series: (x) => tl.Serial(x),
+    flatten: (x) => tl.tree.flatten(x),
+    key: (x) => tl.random.bits(x),
+  };
+  for (const [where, take] of Object.entries(takes)) {
+    const error = t.throws(() => take(holes as never), undefined, where) as Error;
+    t.true(error instanceof TypeError || error instanceof RangeError, `${where}: ${error.stack}`);
+  }
+  t.notThrows(() => tl.tidy(() => holes));
+  t.notThrows(() => tl.dispose([holes]));
+  const far = tl.ones([1]);
+  (holes as unknown[])[4_000_000_000] = far;
+  tl.dispose(holes);
+  t.true(far.isDisposed);
+});
+
 /** An array that holds itself, and what is nested without end for a stack. */
 function endless(): Record<string, unknown> {
   const cycle: unknown[] = [];

@@ -222,10 +222,12 @@ test('hf-reformer: a Reformer of transformers, local and LSH, answers what it an
   t.true(Math.max(...errors) < 1e-5, `${errors}`);
 });
 
-test('hf-reformer: the configuration tells the epsilon of layer normalization and the activation', t => {
+test('hf-reformer: the configuration tells the epsilon of layer normalization, the activation, and chunks of any length', t => {
   const [from, folder] = [join(__dirname, 'support'), mkdtempSync(join(tmpdir(), 'hf-reformer-'))];
   const config = JSON.parse(readFileSync(join(from, 'hf-reformer-tiny', 'config.json'), 'utf8')) as object;
-  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, layer_norm_eps: 0.02, hidden_act: 'gelu_new' }));
+  // The sequence fits a chunk, and so it sees itself as a whole in each round of hashing.
+  const other = { layer_norm_eps: 0.02, hidden_act: 'gelu_new', lsh_attn_chunk_length: 100, num_hashes: 3 };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...other }));
   copyFileSync(join(from, 'hf-reformer-tiny', 'model.safetensors'), join(folder, 'model.safetensors'));
   // Computed in NumPy's float64 by the published formulas, which give what transformers answers in the case above.
   copyFileSync(join(from, 'hf-reformer-epsilon.safetensors'), join(folder, 'reference.safetensors'));

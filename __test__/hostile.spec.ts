@@ -2,6 +2,7 @@
  * Every function, method and layer, called with hostile values in each place: each call gives a result, or an error that tells
  * the caller in words what is wrong.
  */
+import { AssertionError } from 'node:assert';
 import { types } from 'node:util';
 import vm from 'node:vm';
 import test from 'ava';
@@ -72,7 +73,7 @@ type Failures = string[];
 function judge(failures: Failures, what: string, args: readonly unknown[], error: unknown): void {
   if (error instanceof Own) return;
   const call = `${what}(${args.map(describe).join(', ')})`;
-  const ours = error instanceof TypeError || error instanceof RangeError || error instanceof tl.TensorError || error instanceof tl.LayerError;
+  const ours = error instanceof AssertionError || error instanceof TypeError || error instanceof RangeError || error instanceof tl.TensorError || error instanceof tl.LayerError;
   // What a revoked proxy says when it is touched is V8's.
   if (error instanceof TypeError && /proxy that has been revoked/.test(error.message)) return;
   if (!ours) {

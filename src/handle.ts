@@ -128,7 +128,11 @@ export abstract class Handle implements Disposable {
   }
 }
 
+/** Elements from which on it is worth asking whether there is memory for them. */
+const LARGE = 2 ** 20;
+
 function read(id: number, dtype: DType, size: number): TypedArray {
+  if (size > LARGE) native.admitValues(id);
   const values = allocate(dtype, size);
   native.copyInto(id, bytesOf(values));
   return values;

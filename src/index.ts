@@ -37,9 +37,11 @@ export {
   dispose,
   keep,
   memory,
+  memoryLimit,
   type MemoryInfo,
   numThreads,
   resetPeakMemory,
+  setMemoryLimit,
   setNumThreads,
   tidy,
 } from './memory.js';

@@ -6,7 +6,7 @@
  */
 import { creationSites, type CreationSite, DisposedError } from './errors.js';
 import { hold, holding, letGo, unhold } from './held.js';
-import { flag, text } from './found.js';
+import { flag, isList, text } from './found.js';
 import { isThenable } from './memory.js';
 import { native } from './native.js';
 import { isOpaque } from './nesting.js';
@@ -258,7 +258,7 @@ export class Layer extends Callable implements Disposable {
 
   /** Calls `f` with handles of the inputs; tensors made of plain data are disposed afterwards. */
   #withInputs<T>(inputs: LayerInputs, f: (ids: number[]) => T): T {
-    const several = Array.isArray(inputs) && (this.#nIn !== 1 || inputs.some((x) => x instanceof Tensor));
+    const several = isList(inputs) && (this.#nIn !== 1 || inputs[0] instanceof Tensor);
     const items = several ? (inputs as readonly TensorLike[]) : [inputs as TensorLike];
     return withTensors(items, f);
   }

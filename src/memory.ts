@@ -116,12 +116,33 @@ export function resetPeakMemory(): void {
   native.resetPeakMemory();
 }
 
+/** The most bytes that tensors may take, see {@link setMemoryLimit}. */
+export function memoryLimit(): number {
+  return native.memoryLimit();
+}
+
+/**
+ * Sets the most bytes that tensors may take together, in the whole process. What would take {@link MemoryInfo.bytes} beyond it
+ * throws a {@link TensorError} with code `OutOfMemory` before it is tried; tensors alive stay. By default it is the machine's
+ * memory, or less where the process is limited to less: a system may promise memory that it does not have, and end the process
+ * that uses it.
+ *
+ * @param bytes - `null` for the default
+ */
+export function setMemoryLimit(bytes: number | null): void {
+  native.setMemoryLimit(bytes);
+}
+
 /** The number of threads that operations use. */
 export function numThreads(): number {
   return native.numThreads();
 }
 
-/** Sets the number of threads that operations use; the environment variable `TALLOW_NUM_THREADS` sets it from outside. */
+/**
+ * Sets the number of threads that operations use, from 1 to 1024; the environment variable `TALLOW_NUM_THREADS` sets it from outside.
+ *
+ * @throws `RangeError` for other numbers, and where the system starts no more threads; those there are stay
+ */
 export function setNumThreads(n: number): void {
   native.setNumThreads(n);
 }

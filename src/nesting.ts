@@ -43,7 +43,28 @@ export class Nesting {
     this.#around.delete(x);
     return result;
   }
+
+  /**
+   * What `walk` makes of each item of an array that stands in those entered before.
+   *
+   * @throws `TypeError` for a hole, besides the errors of {@link within}: nothing stands there, and there may be billions
+   */
+  items<T>(x: readonly unknown[], walk: (item: unknown, index: number) => T): T[] {
+    return this.within(x, () => {
+      const made: T[] = [];
+      for (let i = 0; i < x.length; i++) {
+        if (!(i in x)) {
+          throw new TypeError(`${this.what} has a hole: an array without an item at [${i}]`);
+        }
+        made.push(walk(x[i], i));
+      }
+      return made;
+    });
+  }
 }
+
+/** Arrays of more items are looked through by the names of their items, as they may be all holes. */
+const LONG = 1_000_000;
 
 /** Every object that `x` leads to, each once: items of arrays, Maps and Sets, and what objects hold as properties. */
 export function reachable(x: unknown, isLeaf: (x: object) => boolean): Set<object> {
@@ -68,8 +89,10 @@ export function isOpaque(x: object): boolean {
 
 /** Adds what an object holds to `open`. Getters are passed over: what they make is no property of the object. */
 function held(x: object, open: unknown[]): void {
-  if (isList(x)) {
-    for (const item of x) open.push(item);
+  if (isList(x) && x.length <= LONG) {
+    for (const item of x) {
+      if (typeof item === 'object' || typeof item === 'function') open.push(item);
+    }
     return;
   }
   if (types.isMap(x)) {

@@ -4,7 +4,7 @@
  * @module
  */
 import { bytesOf, flattenNested, flattenTyped, isTypedArray, type TensorData } from './data.js';
-import { list, text } from './found.js';
+import { isList, list, text } from './found.js';
 import { dtypeCode, native, type DType } from './native.js';
 import { type Names, optionsOf } from './rest.js';
 import { axisOf, idOf, isNumeric, Tensor, wrap, type AxisArgument, type Operand } from './tensor.js';
@@ -60,13 +60,12 @@ export function asTensor(x: TensorLike): Tensor {
 export function withTensors<T>(items: readonly TensorLike[], f: (ids: number[]) => T): T {
   const made: Tensor[] = [];
   try {
-    // Array.from sees holes, which map would pass over.
-    const handles = Array.from(items, (item) => {
-      if (item instanceof Tensor) return idOf(item);
-      const fresh = tensor(item);
-      made.push(fresh);
-      return idOf(fresh);
-    });
+    const handles: number[] = [];
+    for (const item of items) {
+      const t = asTensor(item);
+      if (t !== item) made.push(t);
+      handles.push(idOf(t));
+    }
     return f(handles);
   } finally {
     made.forEach((t) => t.dispose());
@@ -187,7 +186,7 @@ export interface Signature {
 export function signature(x: TensorLike): Signature;
 export function signature(x: readonly Tensor[]): Signature[];
 export function signature(x: TensorLike | readonly Tensor[]): Signature | Signature[] {
-  if (Array.isArray(x) && x.length > 0 && x.every((item) => item instanceof Tensor)) {
+  if (isList(x) && x[0] instanceof Tensor && x.every((item) => item instanceof Tensor)) {
     return x.map((item) => ({ shape: item.shape, dtype: item.dtype }));
   }
   const t = asTensor(x as TensorLike);

@@ -99,7 +99,7 @@ class Encoder implements Encoded {
       return { $tensor: this.tensors.push(idOf(made)) - 1 };
     }
     if (isList(x)) {
-      return this.#nesting.within(x, () => Array.from(x, (item, i) => this.#value(item, `${path}[${i}]`)));
+      return this.#nesting.items(x, (item, i) => this.#value(item, `${path}[${i}]`));
     }
     if (typeof x === 'object' && x !== null) {
       if (!isKeyed(x)) {

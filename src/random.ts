@@ -62,7 +62,7 @@ export function key(seed: number): Tensor {
 
 /** `num` new keys as a uint32[num, 2] tensor, whose slices (it can be spread into variables) are keys. */
 export function split(key: Key, num: number = 2): Tensor {
-  return keyTensor(native.randomSplit(...keyWords(key), num), [num, 2]);
+  return wrap(native.randomSplit(...keyWords(key), num));
 }
 
 /** A new key from a key and a number. */

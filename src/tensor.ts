@@ -4,6 +4,7 @@
  * @module
  */
 import { Handle } from './handle.js';
+import { MOST_AXES } from './data.js';
 import { found, list } from './found.js';
 import { dtypeCode, native, type DType } from './native.js';
 import { where } from './ops.js';
@@ -462,8 +463,11 @@ export class Tensor extends Handle implements Iterable<Tensor> {
   ): Tensor {
     list('slice: starts', starts);
     list('slice: ends', ends);
+    if (steps !== undefined) list('slice: steps', steps);
+    if (starts.length > MOST_AXES) {
+      throw new RangeError(`slice: starts names ${starts.length} axes, there are ${this.rank}`);
+    }
     const by = steps ?? starts.map(() => 1);
-    list('slice: steps', by);
     const open = (i: number, last: boolean): number => (last === (by[i] ?? 1) > 0 ? 1 : -1) * Number.MAX_SAFE_INTEGER;
     const from = starts.map((s, i) => s ?? open(i, false));
     const to = ends.map((e, i) => e ?? open(i, true));

@@ -6,9 +6,10 @@
  * @module
  */
 import { AssertionError } from 'node:assert';
+import { callable, found as gotten, isRecord, list } from './found.js';
 import { Layer, type LayerInputs, listOf, type Mode } from './layer.js';
 import { tidy } from './memory.js';
-import { filledIn } from './models/blocks.js';
+import { filledIn, shown } from './models/blocks.js';
 import { arange, asTensor, concat, tensor, type TensorLike } from './ops.js';
 import { key, randint } from './random.js';
 import { Tensor } from './tensor.js';
@@ -76,7 +77,16 @@ function almostEqual(check: string, what: string, got: Tensor, wanted: Tensor): 
 /** The inputs of a model as a list of tensors. */
 function inputsOf(inp: LayerInputs, several: boolean): Tensor[] {
   const isList = Array.isArray(inp) && (several || inp.some((x) => x instanceof Tensor));
-  return (isList ? (inp as readonly TensorLike[]) : [inp as TensorLike]).map(asTensor);
+  return Array.from(isList ? (inp as readonly TensorLike[]) : [inp as TensorLike], asTensor);
+}
+
+/** The model that a function makes. */
+function made<O>(check: string, modelFn: (options: O) => Layer, options: O): Layer {
+  const model = callable(`${check}: modelFn`, modelFn)(options);
+  if (!(model instanceof Layer)) {
+    throw new TypeError(`${check}: modelFn must make a layer, got ${gotten(model)}`);
+  }
+  return model;
 }
 
 /** Two models of the same weights, initialized for these inputs. */
@@ -115,7 +125,7 @@ export function testEvalIsDeterministic(inp: LayerInputs, modelFn: (options: Mod
   const name = 'testEvalIsDeterministic';
   const { message } = filledIn<Required<MessageOptions>>(name, { message: '' }, options);
   tidy(() => {
-    const [first, second] = [modelFn({ mode: 'eval' }), modelFn({ mode: 'eval' })];
+    const [first, second] = [made(name, modelFn, { mode: 'eval' }), made(name, modelFn, { mode: 'eval' })];
     const inputs = inputsOf(inp, false);
     pair(name, first, second, inputs);
     const [once, again] = [outputsOf(first, inputs), outputsOf(second, inputs)];
@@ -145,7 +155,7 @@ export function testEvalEqualsPredict(inp: LayerInputs, modelFn: (options: Model
     if (!Number.isSafeInteger(initTokens) || initTokens < 1 || length < initTokens + 2) {
       throw new RangeError(`${name}: \`initTokens\` must be from 1 to two less than the length ${length}, got ${initTokens}`);
     }
-    const [whole, step] = [modelFn({ mode: 'eval' }), modelFn({ mode: 'predict' })];
+    const [whole, step] = [made(name, modelFn, { mode: 'eval' }), made(name, modelFn, { mode: 'predict' })];
     pair(name, whole, step, inputs);
     const wanted = outputsOf(whole, inputs);
     const pieces = [[0, initTokens], ...Array.from({ length: length - initTokens }, (_, i) => [initTokens + i, initTokens + i + 1])];
@@ -177,9 +187,11 @@ export function testEvalEqualsPredictConfigs<C extends object>(
 ): void {
   const defaults: Required<SequenceOptions> = { seqAxis: 1, seqTensor: null, message: '' };
   const { message, ...sequence } = filledIn('testEvalEqualsPredictConfigs', defaults, options);
-  for (const config of configs) {
-    const shown = JSON.stringify(config, (_, value: unknown) => (typeof value === 'function' ? value.name : value));
-    testEvalEqualsPredict(inp, ({ mode }) => modelFn({ ...config, mode }), { ...sequence, message: ` with ${shown}${message}` });
+  callable('testEvalEqualsPredictConfigs: modelFn', modelFn);
+  for (const config of list('testEvalEqualsPredictConfigs: configs', configs)) {
+    const names = isRecord(config) ? Object.entries(config).map(([name, value]) => [name, typeof value === 'function' ? value.name : value]) : [];
+    const said = shown(Object.fromEntries(names));
+    testEvalEqualsPredict(inp, ({ mode }) => modelFn({ ...config, mode }), { ...sequence, message: ` with ${said}${message}` });
   }
 }
 
@@ -195,7 +207,7 @@ export function testEvalEqualsPredictDiscrete(modelFn: (options: ModelOptions & 
   const defaults: Required<DiscreteOptions> = { vocabSize: 10, length: 5, batchSize: 3 };
   const { vocabSize, length, batchSize } = filledIn(name, defaults, options);
   tidy(() => {
-    const [whole, step] = [modelFn({ mode: 'eval', vocabSize }), modelFn({ mode: 'predict', vocabSize })];
+    const [whole, step] = [made(name, modelFn, { mode: 'eval', vocabSize }), made(name, modelFn, { mode: 'predict', vocabSize })];
     // The same key gives both the same weights.
     for (const model of [whole, step]) model.init({ shape: [batchSize, 1], dtype: 'int32' }, { rng: key(0) });
     // A model that shifts its input sees zeros first.
@@ -218,6 +230,7 @@ class MockTransformerLMLayer extends Layer {
   readonly #vocabSize: number;
 
   constructor(sequenceFn: SequenceFunction, mode: Mode, vocabSize: number) {
+    callable('MockTransformerLM: sequenceFn', sequenceFn);
     super({ name: 'MockTransformerLM' });
     this.#mode = mode;
     this.#vocabSize = vocabSize;

@@ -38,8 +38,7 @@ export interface ObjectStructure {
 
 function collect(x: unknown, out: unknown[], nesting: Nesting): TreeStructure {
   if (isList(x)) {
-    // Array.from sees holes, which map would pass over.
-    return { kind: 'array', items: nesting.within(x, () => Array.from(x, (item) => collect(item, out, nesting))) };
+    return { kind: 'array', items: nesting.items(x, (item) => collect(item, out, nesting)) };
   }
   if (isRecord(x)) {
     const keys = Object.keys(x);

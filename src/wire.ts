@@ -83,7 +83,7 @@ class Encoder {
       return { $tensor: this.give(tensor(x)) };
     }
     if (isList(x)) {
-      return this.#nesting.within(x, () => Array.from(x, (item) => this.encode(item)));
+      return this.#nesting.items(x, (item) => this.encode(item));
     }
     if (!isKeyed(x)) {
       throw this.#wrong(x);

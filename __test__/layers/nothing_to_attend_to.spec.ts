@@ -26,6 +26,10 @@ const images: Inputs = (batch, length) => [tl.zeros([batch, length, 3, depth]), 
 const small = { nHeads: 2, dQk: 4, dV: 4 };
 const chunks = { ...small, chunkLen: 4, nBuckets: 2 };
 const split = { nHeads: 2, sparsity: 2 };
+const relative = (mode: tl.Mode): tl.Layer => {
+  const [contextBiasLayer, locationBiasLayer] = tl.getRelAttInputs(depth, 2);
+  return tl.RelativeAttentionWrapper(depth, { nHeads: 2, dropout: 0.1, mode, contextBiasLayer, locationBiasLayer, totalPooling: 1 });
+};
 const layers: Readonly<Record<string, Layer>> = {
   Attention: [(mode) => tl.Attention(depth, { nHeads: 2, mode }), withMask],
   AttentionQKV: [(mode) => tl.AttentionQKV(depth, { nHeads: 2, mode }), triple],
@@ -55,6 +59,7 @@ const layers: Readonly<Record<string, Layer>> = {
   MultiplicativeModularCausalAttention: [(mode) => tl.MultiplicativeModularCausalAttention(depth, { ...split, mode }), one],
   MultiplicativeConvCausalAttention: [(mode) => tl.MultiplicativeConvCausalAttention(depth, { ...split, mode }), one],
   LSHFF: [(mode) => tl.LSHFF(12, 4, { mode }), one],
+  RelativeAttentionWrapper: [(mode) => relative(mode), one],
   PureAttention: [(mode) => tl.PureAttention({ nHeads: 2, mode }), triple],
   LSTMCell: [() => tl.LSTMCell(depth), withState(2)],
   GRUCell: [() => tl.GRUCell(depth), withState(1)],

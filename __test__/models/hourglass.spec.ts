@@ -88,7 +88,11 @@ test('hierarchies that are none are refused', (t) => {
 test('options that do not fit are refused', (t) => {
   t.throws(() => made({ mode: 'predict' as never }), { instanceOf: RangeError, message: /`mode` cannot be 'predict'/u });
   t.throws(() => made({ vanillaLayers: [1, -1] }), { instanceOf: RangeError, message: /`vanillaLayers` must be a whole number of at least 0, got -1/u });
-  for (const vanillaLayers of [1, [1], [1, 1, 1], null]) {
+  for (const hierarchy of [3, null, ['1@2']]) {
+    t.throws(() => made({ hierarchy: hierarchy as never }), { instanceOf: RangeError, message: /`hierarchy` must be a string, got/u });
+  }
+  for (const vanillaLayers of [1, null]) t.throws(() => made({ vanillaLayers: vanillaLayers as never }), { instanceOf: TypeError, message: /`vanillaLayers`/u });
+  for (const vanillaLayers of [[1], [1, 1, 1]]) {
     t.throws(() => made({ vanillaLayers: vanillaLayers as never }), { instanceOf: RangeError, message: /`vanillaLayers` must be two numbers of blocks/u });
   }
   t.throws(() => made({ nHeads: 3 }), { instanceOf: tl.LayerError, message: /`dModel` must be even and a multiple of `nHeads`, got 8 for 3 heads/u });

@@ -28,7 +28,7 @@ import {
   SwitchSparseFF,
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer.js';
-import { callable, flag, found, isList, list } from '../found.js';
+import { callable, flag, found, isList } from '../found.js';
 import { namedOptions } from '../rest.js';
 import { type LayerFactory, type LayerNest } from '../types.js';
 
@@ -83,12 +83,10 @@ const isPlain = (x: unknown): boolean => x === null || ['number', 'string', 'boo
 function checkKind(what: string, usual: unknown, value: unknown): void {
   if (typeof usual === 'boolean') {
     if (value !== null) flag(what, value);
-  } else if (isList(usual)) {
-    list(what, value);
-  } else if (typeof usual === 'number') {
-    // Some may also be lists of numbers. What numbers are possible is checked where they are used.
+  } else if (typeof usual === 'number' || typeof usual === 'string') {
+    // Some may also be lists. What numbers and strings are possible is checked where they are used.
     if (!isPlain(value) && !(isList(value) && Array.from(value).every(isPlain))) {
-      throw new TypeError(`${what} must be a number, got ${found(value)}`);
+      throw new TypeError(`${what} must be a ${typeof usual}, got ${found(value)}`);
     }
   } else if (typeof usual === 'function') {
     // Kinds of attention may be given layer by layer.

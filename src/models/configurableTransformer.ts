@@ -53,7 +53,7 @@ import {
 /** Options that all configurable Transformers have. */
 export interface ConfigurableCommonOptions
   extends
-    Omit<FeedForwardOptions, 'centerLayernorm' | 'useBfloat16' | 'ffDropout' | 'mode'>,
+    Omit<FeedForwardOptions, 'centerLayernorm' | 'epsilon' | 'useBfloat16' | 'ffDropout' | 'mode'>,
     Omit<PositionOptions, 'posStartFromZeroProb' | 'posMaxOffsetToAdd'> {
   /** Depth of the activations between blocks. @defaultValue `512` */
   readonly dModel?: number;
@@ -75,7 +75,7 @@ export interface ConfigurableCommonOptions
 }
 
 const { posStartFromZeroProb, posMaxOffsetToAdd, ...positions } = positionDefaults;
-const { centerLayernorm, useBfloat16, ...feedForwards } = feedForwardDefaults;
+const { centerLayernorm, epsilon, useBfloat16, ...feedForwards } = feedForwardDefaults;
 
 const common: Required<ConfigurableCommonOptions> = {
   ...positions,
@@ -112,7 +112,7 @@ class Parts {
   #feedForward(): Layer {
     const { dropoutSharedAxes, ffSparsityType } = this.options;
     const kind: FeedForwardKind = { dropoutSharedAxes, ffSparsityType };
-    return Residual(feedForward(this.options.dModel, { ...this.options, centerLayernorm, useBfloat16 }, kind));
+    return Residual(feedForward(this.options.dModel, { ...this.options, centerLayernorm, epsilon, useBfloat16 }, kind));
   }
 
   #attention(type: AttentionType, sees: Pick<AttentionOptions, 'causal' | 'masked'>): Layer {

@@ -122,7 +122,7 @@ function levelsOf(hierarchy: string): Level[] {
   const refuse = (why: string): never => {
     throw new RangeError(`HourglassLM: \`hierarchy\` ${why}, got ${shown(hierarchy)}`);
   };
-  const written = String(hierarchy).split(' ');
+  const written = typeof hierarchy === 'string' ? hierarchy.split(' ') : refuse('must be a string');
   if (written.join() !== written.toReversed().join()) refuse("must read the same backwards, as '1@2 4@6 1@2'");
   const levels = written.slice(0, Math.floor(written.length / 2) + 1).map((level) => {
     const [, blocks, tokens] = /^(\d+)@(\d+)$/u.exec(level) ?? refuse("must hold levels of blocks and tokens, as '4@6'");

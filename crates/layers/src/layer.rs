@@ -307,7 +307,7 @@ fn print_inner<T>(items: &[T], indent: usize, out: &mut String, print: fn(&T, us
     }
     let line = |out: &mut String, indent: usize| {
         out.push('\n');
-        out.extend(std::iter::repeat_n(' ', indent));
+        out.extend(std::iter::repeat_n(' ', indent)); // few
     };
     out.push('[');
     let mut any = false;

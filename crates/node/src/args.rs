@@ -116,7 +116,7 @@ impl FromNapiValue for Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // SAFETY: an argument of the call that is running, in its environment. Tested by `a maker is named` in arguments.spec.ts.
+        // SAFETY: an argument of the call that is running, in its environment. Tested by `a wrong argument: zeros` in arguments.spec.ts.
         f.write_str(&unsafe { String::from_napi_value(self.0, self.1) }.unwrap_or_default())
     }
 }
@@ -159,14 +159,18 @@ fn shown(x: f64) -> String {
     }
 }
 
-/// What JavaScript threw.
+/// What JavaScript threw. Only objects can be kept for later.
 fn thrown(env: sys::napi_env) -> Refusal {
     let mut exception = std::ptr::null_mut();
     // SAFETY: called where a call of Node-API has just failed in `env`; `exception` outlives the call.
-    match unsafe { sys::napi_get_and_clear_last_exception(env, &mut exception) } {
-        // SAFETY: the exception is a value of this environment.
-        sys::Status::napi_ok => Refusal::Thrown(Error::from(unsafe { Unknown::from_raw_unchecked(env, exception) })),
-        _ => Refusal::Type("what cannot be read".to_owned()),
+    if unsafe { sys::napi_get_and_clear_last_exception(env, &mut exception) } != sys::Status::napi_ok {
+        return Refusal::Type("what cannot be read".to_owned());
+    }
+    // SAFETY: the exception is a value of this environment.
+    let value = unsafe { Unknown::from_raw_unchecked(env, exception) };
+    match value.get_type() {
+        Ok(ValueType::Object | ValueType::Function) => Refusal::Thrown(Error::from(value)),
+        _ => Refusal::Type(format!("what throws {}", found(env, exception))),
     }
 }
 

@@ -17,7 +17,7 @@ use std::{
     },
     thread,
 };
-use tallow_tensor::cancel::running;
+use tallow_tensor::{cancel::running, Error as TensorError, ErrorKind};
 
 /// Deep networks recurse.
 const STACK_BYTES: usize = 64 << 20;
@@ -35,7 +35,9 @@ fn queue() -> Outcome<Sender<Job>> {
         .name("tallow-compute".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || jobs.into_iter().for_each(|job| job()))
-        .map_err(|e| Failure::Internal(format!("the compute thread cannot be started: {e}")))?;
+        .map_err(|e| {
+            TensorError::new(ErrorKind::OutOfMemory, format!("the thread for asynchronous work cannot be started: {e}"))
+        })?;
     Ok(queue.insert(sender).clone())
 }
 
@@ -60,6 +62,8 @@ pub(crate) fn submit<'env, T: Send + 'static>(
     work: impl FnOnce() -> Outcome<T> + Send + 'static,
     finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
 ) -> Outcome<Object<'env>> {
+    // First of all, as a promise that is made must be settled.
+    let queue = queue()?;
     let cancel = environment.cancel_of(asked.cancel);
     let stopped = cancel.clone();
     // Nobody takes what a job made that is stopped after its work was done: it must not become handles.
@@ -77,7 +81,7 @@ pub(crate) fn submit<'env, T: Send + 'static>(
         settled(result);
     });
     let job = environment.order.push(environment, asked.access, asked.endless, work);
-    let sent = queue()?.send(Box::new(move || job.run_in_turn()));
+    let sent = queue.send(Box::new(move || job.run_in_turn()));
     sent.map_err(|_| Failure::Internal("the compute thread has ended".to_owned()))?;
     Ok(promise)
 }

@@ -289,9 +289,9 @@ impl Environment {
     }
 }
 
-/// Bytes a handle is charged with: its own values, not the whole storage that a view shares.
+/// Bytes a handle is charged with: its own values, not the whole storage that a view shares, nor what a view repeats.
 fn handle_bytes(tensor: &Tensor) -> i64 {
-    (tensor.size() * tensor.dtype().size()) as i64
+    tensor.size().saturating_mul(tensor.dtype().size()).min(tensor.storage_bytes()) as i64
 }
 
 /// While it lives, JavaScript keeps what it gave a number to.
@@ -396,6 +396,18 @@ pub fn reset_peak_memory(env: Env) -> Result<()> {
         tallow_tensor::reset_peak();
         Ok(())
     })
+}
+
+/// The most bytes that tensors may take.
+#[napi]
+pub fn memory_limit(env: Env) -> Result<f64> {
+    run(&env, |_| Ok(tallow_tensor::memory_limit() as f64))
+}
+
+/// Sets the most bytes that tensors may take; `null`: the machine's memory.
+#[napi]
+pub fn set_memory_limit(env: Env, bytes: Option<crate::args::Size>) -> Result<()> {
+    run(&env, |_| Ok(tallow_tensor::set_memory_limit(bytes.map(|n| n.0))?))
 }
 
 /// The number of threads that kernels use.

@@ -8,7 +8,15 @@ use crate::{
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
 use std::fmt;
-use tallow_tensor::{DType, Device, Scalar, Tensor};
+use tallow_tensor::{DType, Device, Error, ErrorKind, Scalar, Tensor};
+
+/// Names the operation that there is no memory for; other errors name it themselves.
+fn of(op: &'static str) -> impl Fn(Error) -> Error {
+    move |e| match e.kind() {
+        ErrorKind::OutOfMemory => Error::new(e.kind(), format!("{op}: {}", e.message())),
+        _ => e,
+    }
+}
 
 /// Runs an operation on one tensor.
 fn on_one(env: &Env, x: f64, op: impl FnOnce(&Tensor) -> Outcome<Tensor>) -> Result<f64> {
@@ -37,7 +45,7 @@ macro_rules! unary {
         pub fn $name(env: Env, x: Handle $(, $arg: Arg<$type>)*) -> Result<f64> {
             run(&env, |e| {
                 $(let $arg = $arg.named(Place(stringify!($name), stringify!($arg)))?;)*
-                Ok(e.insert(&env, e.tensor(x.0)?.$name($($value),*)?))
+                Ok(e.insert(&env, e.tensor(x.0)?.$name($($value),*).map_err(of(stringify!($name)))?))
             })
         }
     )*};
@@ -51,7 +59,8 @@ macro_rules! binary {
         pub fn $name(env: Env, x: Handle, y: f64 $(, $arg: Arg<$type>)*) -> Result<f64> {
             run(&env, |e| {
                 $(let $arg = $arg.named(Place(stringify!($name), stringify!($arg)))?;)*
-                Ok(e.insert(&env, e.tensor(x.0)?.$name(&e.tensor(y)? $(, { let _ = &$arg; $value })*)?))
+                let made = e.tensor(x.0)?.$name(&e.tensor(y)? $(, { let _ = &$arg; $value })*);
+                Ok(e.insert(&env, made.map_err(of(stringify!($name)))?))
             })
         }
     )*};
@@ -65,7 +74,7 @@ macro_rules! with_scalar {
         pub fn $name(env: Env, x: Handle, value: Arg<Numeric>) -> Result<f64> {
             run(&env, |e| {
                 let (x, value) = (e.tensor(x.0)?, value.named(Place(stringify!($name), "value"))?);
-                Ok(e.insert(&env, x.$name(scalar(&x, value)?)?))
+                Ok(e.insert(&env, x.$name(scalar(&x, value)?).map_err(of(stringify!($name)))?))
             })
         }
     )*};

@@ -7,6 +7,7 @@ use crate::{
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
 use tallow_tensor::{
+    memory,
     random::{self, Key},
     Tensor,
 };
@@ -21,10 +22,14 @@ pub fn random_key(env: Env, seed: Arg<Int>) -> Result<Vec<u32>> {
     run(&env, |_| Ok(Key::new(seed.named("key: seed")?.0 as i64).0.to_vec()))
 }
 
-/// `n` new keys, two words each.
+/// `n` new keys, `[n, 2]`.
 #[napi]
-pub fn random_split(env: Env, a: u32, b: u32, n: Arg<Size>) -> Result<Vec<u32>> {
-    run(&env, |_| Ok(Key([a, b]).split(n.named("split: num")?.0).into_iter().flat_map(|k| k.0).collect()))
+pub fn random_split(env: Env, a: u32, b: u32, n: Arg<Size>) -> Result<f64> {
+    draw(&env, a, b, |key| {
+        let n = n.named("split: num")?.0;
+        let words = memory::collect(key.try_split(n)?.into_iter().map(|k| k.0))?.into_flattened();
+        Ok(Tensor::from_vec(words, &[n, 2])?)
+    })
 }
 
 /// A new key from a key and a number.

@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Autodiff,
     /// A device that is missing, or tensors on different devices.
     Device,
-    /// Memory that cannot be had: over the memory limit, or more than the system has.
+    /// Memory that cannot be had, over the memory limit or more than the system has; or a thread that it does not start.
     OutOfMemory,
     /// Reading or writing a file failed.
     Io,

@@ -6,7 +6,7 @@ mod buffer;
 mod machine;
 
 use crate::{Error, ErrorKind, Result};
-pub use buffer::{admit_tensor, collect, copy, full, room, zeros, Extent};
+pub use buffer::{admit, admit_tensor, collect, collect_some, copy, full, grow, push, room, zeros, Extent};
 use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
     Arc, OnceLock,
@@ -91,7 +91,7 @@ pub fn set_memory_limit(bytes: Option<usize>) -> Result<()> {
 
 /// Refuses a buffer of `bytes` that would take the live bytes over the limit. `what` says what the buffer is for.
 #[inline]
-pub(crate) fn admit(bytes: usize, what: impl FnOnce() -> String) -> Result<()> {
+fn admit_bytes(bytes: usize, what: impl FnOnce() -> String) -> Result<()> {
     let live = LIVE.load(Relaxed);
     let limit = memory_limit();
     if live.checked_add(bytes).is_some_and(|all| all <= limit) {

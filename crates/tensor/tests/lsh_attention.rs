@@ -306,6 +306,22 @@ fn the_weights_of_every_row_sum_to_one() {
 }
 
 #[test]
+fn what_fits_a_chunk_sees_itself_as_a_whole_in_any_number_of_rounds() {
+    let _alone = alone();
+    let xs = [random(&[2, 7, 4], 5), random(&[2, 7, 3], 6)];
+    let run = |rounds: usize, chunk_len: usize, before: usize| {
+        let mut options = sight((7, chunk_len, before, 0, rounds, 3), 0);
+        options.mask = seen(&[2, 7], |i| i % 5 != 3);
+        chunked_attention(&xs[0], None, &xs[1], &options).unwrap()
+    };
+    let whole = run(1, 7, 0);
+    for (rounds, chunk_len, before) in [(1, 8, 0), (2, 7, 1), (2, 8, 0), (3, 12, 1), (4, 100, 2)] {
+        assert_close(&run(rounds, chunk_len, before), &whole, DType::F64);
+        assert_close(&force_general_path(|| run(rounds, chunk_len, before)), &whole, DType::F64);
+    }
+}
+
+#[test]
 fn float32_tells_what_float64_tells() {
     let _alone = alone();
     for (sizes, causal) in SIGHTS.into_iter().flat_map(|s| [(s, true), (s, false)]) {

@@ -11,6 +11,8 @@ use tallow_layers::{
 };
 use tallow_tensor::{
     backward,
+    cancel::shielded,
+    memory,
     ops::{clip_factor, global_norm},
     random::Key,
     Tensor,
@@ -49,6 +51,8 @@ pub struct Trainer {
 
 /// Slots of each weight of each instance.
 pub(crate) type Slots = HashMap<LayerId, Vec<Vec<Tensor>>>;
+/// Bytes that the update of a half takes: the new half, its gradient in float32, and moments that may still be halves.
+const HALF_UPDATE: usize = 2 + 4 + 2 * 4;
 
 /// Where the float weights of a model are: instance and leaf, in the order of first visit.
 fn places(model: &LayerRef, weights: &Store) -> Vec<(LayerId, usize)> {
@@ -216,7 +220,10 @@ impl Trainer {
         let gradient_scale = self.optimizer.clip_grad_norm().map_or(1.0, |max| clip_factor(gradients_l2, max));
         let update = Update { step, learning_rate, gradient_scale };
         self.make_missing_slots(&places, &weights)?;
-        let new_weights = self.updated(&weights, &places, gradients, &update)?;
+        // Once slots are written nothing may fail or stop: there must be room for all new weights, and who cancels waits.
+        let bytes = |t: &Tensor| t.size() * if t.dtype().size() < 4 { HALF_UPDATE } else { t.dtype().size() };
+        memory::admit(places.iter().map(|&(id, i)| bytes(weights[&id].leaves()[i])).sum::<usize>(), 1)?;
+        let new_weights = shielded(|| self.updated(&weights, &places, gradients, &update))?;
         hold(&model, Some(&new_weights), Some(&new_state));
         Ok(StepReport { loss: loss_value, gradients_l2, weights_l2 })
     }

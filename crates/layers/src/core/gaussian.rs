@@ -1,7 +1,7 @@
 //! Densities of normal distributions.
 use crate::{options, Dim, Error, Result, TensorArg};
 use std::f64::consts::TAU;
-use tallow_tensor::{custom_vjp, DType, Tensor};
+use tallow_tensor::{custom_vjp, memory, DType, Tensor};
 
 options! {
     /// Logarithm of the density of a multivariate normal distribution.
@@ -116,7 +116,8 @@ fn quadratic(d: &Tensor, sigma: &Tensor) -> Result<Tensor> {
         &[d.clone(), sigma.clone()],
         |inputs| {
             let (points, matrices) = (inputs[0].to_f64_vec()?, inputs[1].to_f64_vec()?);
-            let solved: Vec<(Vec<f64>, f64)> = matrices.chunks_exact((n * n).max(1)).map(|m| inverse(m, n)).collect();
+            let solved = matrices.chunks_exact((n * n).max(1)).map(|m| inverse(m, n));
+            let solved = solved.collect::<tallow_tensor::Result<Vec<(Vec<f64>, f64)>>>()?;
             let values: Vec<f64> = (0..points.len() / n.max(1))
                 .map(|i| {
                     let (inv, log_det) = &solved[if solved.len() == 1 { 0 } else { i }];
@@ -132,15 +133,15 @@ fn quadratic(d: &Tensor, sigma: &Tensor) -> Result<Tensor> {
         move |saved, cts, _need| {
             let Some(ct) = &cts[0] else { return Ok(vec![None, None]) };
             let ct = ct.to_f64_vec()?;
-            let mut dd = vec![0.0; saved.d.len()];
-            let mut ds = vec![0.0; saved.inverses.len()];
+            let mut dd: Vec<f64> = memory::zeros(saved.d.len())?;
+            let mut ds: Vec<f64> = memory::zeros(saved.inverses.len())?;
             let one = saved.inverses.len() == n * n;
             for (i, g) in ct.iter().enumerate() {
                 let k = if one { 0 } else { i };
                 let inv = &saved.inverses[k * n * n..(k + 1) * n * n];
                 let p = &saved.d[i * n..(i + 1) * n];
-                let right: Vec<f64> = inv.chunks_exact(n).map(|row| dot(row, p)).collect();
-                let left: Vec<f64> = (0..n).map(|c| (0..n).map(|r| inv[r * n + c] * p[r]).sum()).collect();
+                let right: Vec<f64> = memory::collect(inv.chunks_exact(n).map(|row| dot(row, p)))?;
+                let left: Vec<f64> = memory::collect((0..n).map(|c| (0..n).map(|r| inv[r * n + c] * p[r]).sum()))?;
                 for r in 0..n {
                     dd[i * n + r] = g * (left[r] + right[r]);
                     for c in 0..n {
@@ -162,9 +163,9 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Inverse and logarithm of the absolute determinant of a matrix, by Gauss-Jordan elimination with row exchanges.
-fn inverse(m: &[f64], n: usize) -> (Vec<f64>, f64) {
-    let mut a = m.to_vec();
-    let mut inv: Vec<f64> = (0..n * n).map(|i| f64::from(u8::from(i / n == i % n))).collect();
+fn inverse(m: &[f64], n: usize) -> tallow_tensor::Result<(Vec<f64>, f64)> {
+    let mut a = memory::copy(m)?;
+    let mut inv: Vec<f64> = memory::collect((0..n * n).map(|i| f64::from(u8::from(i / n == i % n))))?;
     let mut log_det = 0.0;
     for c in 0..n {
         let pivot = (c..n).fold(c, |best, r| if a[r * n + c].abs() > a[best * n + c].abs() { r } else { best });
@@ -188,7 +189,7 @@ fn inverse(m: &[f64], n: usize) -> (Vec<f64>, f64) {
             }
         }
     }
-    (inv, log_det)
+    Ok((inv, log_det))
 }
 
 /// `log N(x | mu, diag(s))` for variances `s`.

@@ -4,7 +4,7 @@ use super::{
     targets::{Items, Labels, LeftOut},
 };
 use crate::{base::pure_layer, options, Count, Error, LayerRef, Num, Result, TensorSpec};
-use tallow_tensor::{DType, Tensor};
+use tallow_tensor::{memory, DType, Tensor};
 
 options! {
     /// F-score of each category, averaged over categories alike.
@@ -79,7 +79,7 @@ fn score(activations: &Tensor, targets: &Tensor, beta2: f32, first: usize, weigh
     let expected = Labels::read(targets, items, LeftOut::default())?.places.to_f64_vec()?;
     let columns: usize = items.shape.iter().skip(1).product();
     let (mut sum, mut total) = (0.0f32, 0.0f32);
-    let mut counts = vec![Counts::default(); items.categories];
+    let mut counts = memory::full(items.categories, Counts::default())?;
     for column in 0..columns {
         counts.fill(Counts::default());
         for i in (column..predictions.len()).step_by(columns) {

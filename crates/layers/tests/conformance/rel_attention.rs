@@ -68,6 +68,17 @@ pub fn cases() -> Vec<Case> {
             ]),
         ),
         case(
+            "RelativeAttention",
+            json!({"separateCls": false, "nHeads": 2}),
+            heads().into_iter().chain([
+                f32([7, 6]),
+                f32([0, 2, 6]),
+                f32([0, 4, 6]),
+                f32([0, 4, 6]),
+                bools([0, 1, 2, 4]),
+            ]),
+        ),
+        case(
             "PositionalEmbeddings",
             json!({"dFeature": 5, "separateCls": false, "totalKvPooling": 3}),
             [f32([2, 4, 1]), f32([2, 2, 1])],
@@ -79,6 +90,7 @@ pub fn cases() -> Vec<Case> {
         ),
         case("CreateAttentionMaskLayer", json!({}), [f32([2, 3, 4]), f32([2, 9, 4]), f32([2, 9, 4])]),
         case("CreateAttentionMaskLayer", json!({}), [ints([1, 6, 2], 3), ints([1, 2, 2], 3), ints([1, 2, 2], 3)]),
+        case("RelativeAttentionLMLayer", layer(4, 2, 1.0, json!({})), qkv(0, 0)),
         case("ShiftRightCls", json!({"clsId": 4}), [ints([2, 5], 9)]),
         case("ShiftRightCls", json!({"clsId": -0.5}), [f32([2, 3, 2])]),
         case("ShiftRightCls", json!({"clsId": 1}), [f32([3, 0])]),

@@ -1,5 +1,5 @@
 //! The one door for buffers whose size follows from shapes: what cannot be had is an error, where `vec![]` ends the process.
-use super::admit;
+use super::admit_bytes;
 use crate::{DType, Error, ErrorKind, Result};
 use bytemuck::Zeroable;
 use smallvec::SmallVec;
@@ -43,6 +43,12 @@ where
 }
 
 impl Extent<'_> {
+    /// How many elements; for one that was allowed.
+    #[inline]
+    pub(crate) fn elements(self) -> usize {
+        self.count().unwrap_or(0)
+    }
+
     /// Elements, or none where the number overflows.
     #[inline]
     fn count(self) -> Option<usize> {
@@ -65,7 +71,7 @@ impl Extent<'_> {
 fn allowed(extent: Extent<'_>, element_bytes: usize) -> Result<usize> {
     let size = extent.count().and_then(|n| Some((n, n.checked_mul(element_bytes)?)));
     let (n, bytes) = size.filter(|s| s.1 <= isize::MAX as usize).unwrap_or((usize::MAX, usize::MAX));
-    admit(bytes, || extent.describe(element_bytes))?;
+    admit_bytes(bytes, || extent.describe(element_bytes))?;
     Ok(n)
 }
 
@@ -75,6 +81,14 @@ fn allowed(extent: Extent<'_>, element_bytes: usize) -> Result<usize> {
 /// `OutOfMemory`, with the shape and its bytes, when they and the tensors alive exceed the memory limit.
 pub fn admit_tensor(shape: &[usize], dtype: DType) -> Result<()> {
     allowed(shape.into(), dtype.size()).map(|_| ())
+}
+
+/// As [`admit_tensor`], for elements of any size.
+///
+/// # Errors
+/// As [`admit_tensor`].
+pub fn admit<'a>(extent: impl Into<Extent<'a>>, element_bytes: usize) -> Result<()> {
+    allowed(extent.into(), element_bytes).map(|_| ())
 }
 
 /// What the system could not give.
@@ -152,6 +166,50 @@ pub fn collect<T>(items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator
     Ok(out)
 }
 
+/// The items of such an iterator, if there are all of them; none if one is none.
+///
+/// # Errors
+/// As [`room`].
+#[inline]
+pub fn collect_some<T>(
+    items: impl IntoIterator<Item = Option<T>, IntoIter: ExactSizeIterator>,
+) -> Result<Option<Vec<T>>> {
+    let items = items.into_iter();
+    let mut out = room(items.len())?;
+    for item in items {
+        match item {
+            Some(item) => out.push(item),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(out))
+}
+
+/// Makes room for `more` elements behind those that `out` holds; in steps that grow with it, so that one by one costs little.
+///
+/// # Errors
+/// As [`room`].
+#[inline]
+pub fn grow<T>(out: &mut Vec<T>, more: usize) -> Result<()> {
+    if out.capacity() - out.len() >= more {
+        return Ok(());
+    }
+    let wanted = Extent::Count(out.len().saturating_add(more).max(2 * out.len()));
+    allowed(wanted, size_of::<T>())?;
+    out.try_reserve(more).map_err(|_| refused(wanted, size_of::<T>()))
+}
+
+/// Puts an element behind those that `out` holds, for lists whose length nobody knows before.
+///
+/// # Errors
+/// As [`room`].
+#[inline]
+pub fn push<T>(out: &mut Vec<T>, item: T) -> Result<()> {
+    grow(out, 1)?;
+    out.push(item);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +223,11 @@ mod tests {
         assert_eq!(full(4, 7u8).expect("sevens"), [7; 4]);
         assert_eq!(collect((0..5).map(|i| i * i)).expect("squares"), [0, 1, 4, 9, 16]);
         assert_eq!(copy(&[3i32, 1, 2]).expect("a copy"), [3, 1, 2]);
+        assert_eq!(collect_some([Some(1), Some(2)]).expect("two"), Some(vec![1, 2]));
+        assert_eq!(collect_some([Some(1), None]).expect("two"), None);
+        let mut pushed = Vec::new();
+        (0..1000).try_for_each(|i| push(&mut pushed, i)).expect("a thousand numbers");
+        assert!(pushed.iter().copied().eq(0..1000));
         let empty = room::<u32>(9).expect("room");
         assert!(empty.is_empty() && empty.capacity() >= 9);
         assert!(zeros::<f32>(&[0, TOO_MANY, TOO_MANY]).expect("nothing").is_empty());

@@ -40,9 +40,12 @@ impl Funnel {
     pub fn between(keys: usize, queries: usize) -> Result<Self> {
         let upsampling = queries > keys;
         let (long, short) = if upsampling { (queries, keys) } else { (keys, queries) };
+        if long == 0 {
+            return Ok(Self { factor: 1, upsampling, keys, queries });
+        }
         if short == 0 || !long.is_multiple_of(short) {
             return Err(Error::shape(format!(
-                "relative attention of {queries} queries to {keys} keys: one length must be a multiple of the other, and none may be 0"
+                "relative attention of {queries} queries to {keys} keys: one length must be a multiple of the other"
             )));
         }
         Ok(Self { factor: long / short, upsampling, keys, queries })
@@ -54,7 +57,7 @@ impl Funnel {
     pub fn distances(self, pooling: f64, device: &Device) -> Result<Tensor> {
         let (longer, spacing) = if self.upsampling { (self.queries, 1.0) } else { (self.keys, pooling) };
         let places = Tensor::iota(self.rows(), DType::F32, device)?;
-        Ok(places.sub_scalar((longer - 1) as f64)?.mul_scalar(spacing)?)
+        Ok(places.sub_scalar(longer as f64 - 1.0)?.mul_scalar(spacing)?)
     }
     /// How many distances there are.
     pub fn rows(self) -> usize {
@@ -118,7 +121,7 @@ mod tests {
         assert_eq!(distances(3, 3, 4.0), [-8.0, -4.0, 0.0]);
         assert_eq!(distances(2, 4, 4.0), [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0]);
         assert_eq!(distances(4, 2, 0.5), [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5]);
-        for (keys, queries) in [(1, 1), (6, 2), (2, 6), (5, 5)] {
+        for (keys, queries) in [(1, 1), (6, 2), (2, 6), (5, 5), (0, 0)] {
             assert_eq!(distances(keys, queries, 1.0).len(), Funnel::between(keys, queries).unwrap().rows());
         }
     }
@@ -157,7 +160,7 @@ mod tests {
 
     #[test]
     fn lengths_that_do_not_divide_are_refused() {
-        for (keys, queries) in [(4, 6), (6, 4), (0, 3), (3, 0), (0, 0)] {
+        for (keys, queries) in [(4, 6), (6, 4), (0, 3), (3, 0)] {
             let error = Funnel::between(keys, queries).unwrap_err();
             assert_eq!(error.code(), "ShapeMismatch");
             assert!(error.message().contains(&format!("{queries} queries to {keys} keys")), "{error}");

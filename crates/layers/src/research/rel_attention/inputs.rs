@@ -155,24 +155,10 @@ pub(super) fn shift_right_cls(o: &ShiftRightClsOptions) -> Result<LayerRef> {
             }
             let mut shape = x.shape().to_vec();
             shape[1] = 1;
-            Ok(vec![Tensor::concat(&[token(id, x)?.broadcast_to(&shape)?, x.narrow(1, 0, length - 1)?], 1)?])
+            let tokens =
+                Tensor::full(&shape, id, x.dtype(), x.device()).map_err(|e| Error::from(e).about("`clsId`"))?;
+            Ok(vec![Tensor::concat(&[tokens, x.narrow(1, 0, length - 1)?], 1)?])
         },
     );
     assert_function("...d->...d", shift)
-}
-
-/// An id as a tensor without axes, of the type of `x`.
-fn token(id: f64, x: &Tensor) -> Result<Tensor> {
-    let dtype = x.dtype();
-    if dtype.is_float() {
-        return Ok(Tensor::full(&[], id, dtype, x.device())?);
-    }
-    let made = Tensor::full(&[], id as i64, dtype, x.device())?;
-    if made.item()? != id {
-        return Err(Error::new(
-            "InvalidArgument",
-            format!("ShiftRightCls: an input of {dtype} cannot hold the id {id}"),
-        ));
-    }
-    Ok(made)
 }

@@ -12,7 +12,7 @@ use crate::{
         gemm::{small, Mat, Out, Side},
         real::{self, simd},
     },
-    threads,
+    memory, threads, Result,
 };
 
 /// Log-sum-exps up to this size tell a row's sum to all of float32's digits but the last few. Beside larger ones, such as those of
@@ -35,21 +35,21 @@ pub(crate) fn backward<T: Scalar>(
     saved: &Saved<'_, T>,
     places: &[Place; 3],
     joint: bool,
-) -> Gradients<T> {
+) -> Result<Gradients<T>> {
     let items = p.items();
     let key_depth = if p.k.is_some() { p.depth } else { 0 };
     let depths = if joint { [p.depth + p.value_depth, key_depth, 0] } else { [p.depth, key_depth, p.value_depth] };
     // Where every chunk is of one round, the first round writes what others add to.
     let of = |depth: usize| {
-        let n = items * p.length * depth;
+        let shape = [items, p.length, depth];
         if p.whole_chunks() {
-            Vec::with_capacity(n)
+            memory::room::<T>(&shape)
         } else {
-            vec![T::default(); n]
+            memory::zeros(&shape)
         }
     };
-    let mut grads = Gradients { q: of(depths[0]), k: of(depths[1]), v: of(depths[2]) };
-    let mut whole = vec![Whole::default(); items * p.length];
+    let mut grads = Gradients { q: of(depths[0])?, k: of(depths[1])?, v: of(depths[2])? };
+    let mut whole = memory::full(items * p.length, Whole::default())?;
     threads::for_chunks_of(&mut whole, p.length.clamp(1, 1 << 10), items * p.length * p.value_depth, |start, part| {
         for (i, x) in part.iter_mut().enumerate() {
             let (item, at) = ((start + i) / p.length, (start + i) % p.length);
@@ -57,7 +57,7 @@ pub(crate) fn backward<T: Scalar>(
             let inner = dot(&out.data[at * out.row..][..p.value_depth], &ct.data[at * ct.row..][..p.value_depth]);
             *x = Whole { log: saved.top[start + i] + saved.total[start + i].ln(), pull: inner };
         }
-    });
+    })?;
     let schedule = p.schedule();
     let walks = schedule.walks();
     let work = (items * p.length).saturating_mul(p.window() * p.chunk);
@@ -70,18 +70,18 @@ pub(crate) fn backward<T: Scalar>(
         saved,
     };
     // Keys outside of a walk's chunks may be in other walks' too; their gradients wait until the round is over.
-    let mut outside: Vec<Vec<Keys<T>>> = Vec::new();
+    let mut outside: Vec<Vec<Keys<T>>>;
     for round in 0..schedule.rounds {
-        outside.clear();
-        outside.resize_with(items * walks, Vec::new);
+        outside = memory::collect((0..items * walks).map(|_| Vec::new()))?;
         let slots = Out::new(&mut outside);
         let fresh = p.whole_chunks() && round == 0;
         threads::for_each_index(items * walks, work, |task| {
             let (item, walk) = (task / walks, task % walks);
             // SAFETY: one slot for each task, and the vector outlives the loop.
             let slot = unsafe { slots.part(task, 1) };
-            slot[0] = walk_over(p, &shared, item, schedule.range(round, walk), fresh);
-        });
+            slot[0] = walk_over(p, &shared, item, schedule.range(round, walk), fresh)?;
+            Ok(())
+        })?;
         threads::for_each_index(items, work, |item| {
             // SAFETY: one task for each matrix.
             unsafe {
@@ -89,7 +89,7 @@ pub(crate) fn backward<T: Scalar>(
                     shared.add(p, item, keys, false);
                 }
             }
-        });
+        })?;
     }
     let [q, k, v] = depths.map(|d| items * p.length * d);
     // SAFETY: either they have that many elements, or the first round, which covers all positions, wrote them.
@@ -98,7 +98,7 @@ pub(crate) fn backward<T: Scalar>(
         grads.k.set_len(k);
         grads.v.set_len(v);
     }
-    grads
+    Ok(grads)
 }
 
 /// Outputs of all tasks, and what they read.
@@ -166,10 +166,10 @@ fn walk_over<T: Scalar>(
     item: usize,
     chunks: std::ops::Range<usize>,
     first: bool,
-) -> Vec<Keys<T>> {
+) -> Result<Vec<Keys<T>>> {
     let mut outside = Vec::new();
-    let mut ring = Ring::new(p, item, chunks.start, true);
-    let mut scratch = Scratch::new(p);
+    let mut ring = Ring::new(p, item, chunks.start, true)?;
+    let mut scratch = Scratch::new(p)?;
     let retire = |ring: &mut Ring<T>, place: usize, outside: &mut Vec<Keys<T>>| {
         let keys = ring.at_mut(place);
         keys.complete(p);
@@ -177,13 +177,15 @@ fn walk_over<T: Scalar>(
             // SAFETY: positions of a walk's own chunks are its own in this round, and the only walk has all.
             unsafe { shared.add(p, item, keys, first) };
         } else {
-            outside.push(std::mem::replace(keys, Keys::new(p, true)));
+            outside.push(std::mem::replace(keys, Keys::new(p, true)?));
         }
+        Ok::<_, crate::Error>(())
     };
     for chunk in chunks.clone() {
+        threads::check()?;
         if chunk > chunks.start {
-            retire(&mut ring, 0, &mut outside);
-            ring.advance(p, item, chunk);
+            retire(&mut ring, 0, &mut outside)?;
+            ring.advance(p, item, chunk)?;
         }
         if p.order.is_some() {
             p.view(&shared.saved.ct, item).ask(&ring.at(p.before).positions, p.value_depth);
@@ -201,8 +203,8 @@ fn walk_over<T: Scalar>(
         }
         ring.at_mut(p.before).asked = true;
     }
-    (0..p.window()).for_each(|place| retire(&mut ring, place, &mut outside));
-    outside
+    (0..p.window()).try_for_each(|place| retire(&mut ring, place, &mut outside))?;
+    Ok(outside)
 }
 
 /// Memory of one walk.
@@ -217,17 +219,17 @@ struct Scratch<T> {
 }
 
 impl<T: Scalar> Scratch<T> {
-    fn new(p: &Problem<'_, T>) -> Self {
+    fn new(p: &Problem<'_, T>) -> Result<Self> {
         let (rows, cols, [_, v_row, _]) = (ROWS.min(p.chunk), p.cols(), p.strides());
-        let of = |n| vec![T::default(); n];
-        Self {
-            block: Block::new(p),
-            ct: of(rows * v_row),
-            cotangents: of(rows * cols),
-            whole: of(rows),
-            share: of(rows),
-            pull: of(rows),
-        }
+        let of = memory::zeros::<T>;
+        Ok(Self {
+            block: Block::new(p)?,
+            ct: of(rows * v_row)?,
+            cotangents: of(rows * cols)?,
+            whole: of(rows)?,
+            share: of(rows)?,
+            pull: of(rows)?,
+        })
     }
     /// A block of queries against the window: adds to the ring's gradients.
     fn block(

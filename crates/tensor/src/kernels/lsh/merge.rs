@@ -1,5 +1,8 @@
 //! How rounds weigh against each other: by what their rows sum to.
-use crate::kernels::{attention::Scalar, real::simd};
+use crate::{
+    kernels::{attention::Scalar, real::simd},
+    memory, Result,
+};
 use std::ops::Range;
 
 /// What a round finds for a block of queries, and what earlier rounds found for them.
@@ -16,9 +19,9 @@ pub(super) struct Merge<T> {
 }
 
 impl<T: Scalar> Merge<T> {
-    pub(super) fn new(rows: usize, stride: usize) -> Self {
-        let of = |n| vec![T::default(); n];
-        Self { found: of(rows * stride), stride, most: of(rows), sum: of(rows), old: of(rows), new: of(rows) }
+    pub(super) fn new(rows: usize, stride: usize) -> Result<Self> {
+        let of = memory::zeros::<T>;
+        Ok(Self { found: of(rows * stride)?, stride, most: of(rows)?, sum: of(rows)?, old: of(rows)?, new: of(rows)? })
     }
     /// Weighs some rows, of which the largest product and the sum of exp(product − top) are given, as those of the first round, or
     /// against what `most` and `sum` say of earlier rounds. After the last round weights are divided by what they sum to.

@@ -233,7 +233,7 @@ fn tiled<T: Element + Scalar>(
     let bound = Bound::new(inputs, &shape, options, taken.as_ref())?;
     let full = shape.with([shape.queries, shape.value_depth]);
     let (place, swapped) = place_like(&inputs[0], &full);
-    let done = bound.with::<T, _>(|p| Ok(forward(p, &place)))?;
+    let done = bound.with::<T, _>(|p| forward(p, &place))?;
     let value = placed(done.out, &full, swapped)?;
     if inputs.iter().all(|t| !t.is_tracked()) {
         return Ok(value);
@@ -245,7 +245,7 @@ fn tiled<T: Element + Scalar>(
             .map(|l| shape.with(l));
         let bound = Bound::new(&saved, &shape, &options, taken.as_ref())?;
         kept.gradients::<T>(ct, need, saved.each_ref(), full, |saved, places| {
-            bound.with::<T, _>(|p| Ok(backward(p, saved, places)))
+            bound.with::<T, _>(|p| backward(p, saved, places))
         })
     }))
 }

@@ -18,7 +18,7 @@ use smallvec::{smallvec, SmallVec};
 /// How [`chunked_attention`] forms chunks, what it masks and drops.
 #[derive(Debug, Clone)]
 pub struct ChunkedAttentionOptions {
-    /// Positions per chunk; the last one may be shorter.
+    /// Positions per chunk; the last one may be shorter. Of several rounds that are shorter each is a chunk.
     pub chunk_len: usize,
     /// How many chunks before its own a query sees, around the ends.
     pub n_chunks_before: usize,
@@ -54,6 +54,15 @@ impl Default for ChunkedAttentionOptions {
     }
 }
 
+impl ChunkedAttentionOptions {
+    /// The same, with chunks no longer than one of several rounds: else a chunk would end within the next round, and the rest of that
+    /// round would not see what a single chunk has room for.
+    fn for_rounds(&self, shape: &Shape) -> Self {
+        let longest = if shape.rounds > 1 { shape.length } else { usize::MAX };
+        Self { chunk_len: self.chunk_len.min(longest), ..self.clone() }
+    }
+}
+
 /// Softmax attention in which the queries of a chunk see the keys of that chunk and of its neighbours.
 ///
 /// `q […, L, D]`, `k […, L, D]`, `v […, L, Dv] -> […, L, Dv]`. Products are those with k/√D; without `k`, with
@@ -83,6 +92,7 @@ pub fn chunked_attention(
     if shape.items() * shape.length == 0 {
         return nothing(&[Some(q), k, Some(v)], &shape, dtype);
     }
+    let options = &options.for_rounds(&shape);
     let work = if dtype == DType::F64 { dtype } else { DType::F32 };
     let inputs = Inputs { q: q.cast(work)?, k: k.map(|k| k.cast(work)).transpose()?, v: v.cast(work)? };
     if !q.use_kernels() {
@@ -118,6 +128,7 @@ pub fn chunked_attention_joint(qv: &Tensor, depth: usize, options: &ChunkedAtten
     if shape.items() * shape.length == 0 {
         return nothing(&[Some(qv)], &shape, dtype);
     }
+    let options = &options.for_rounds(&shape);
     let inputs = Inputs { q, k: None, v };
     match dtype {
         DType::F64 => fused::<f64>(inputs, Some(joint), shape, options),
@@ -228,7 +239,7 @@ fn check(q: &Tensor, k: Option<&Tensor>, v: &Tensor, o: &ChunkedAttentionOptions
 fn order(shape: &Shape, options: &ChunkedAttentionOptions) -> Result<Option<Vec<u32>>> {
     let Some(buckets) = &options.buckets else { return Ok(None) };
     let buckets = buckets.detach().broadcast_to(&shape.with(&[shape.rounds * shape.length]))?;
-    Ok(Some(by_bucket(&buckets.values::<i32>()?, shape.length)))
+    by_bucket(&buckets.values::<i32>()?, shape.length).map(Some)
 }
 
 /// Operands and options as the kernels take them.
@@ -324,7 +335,7 @@ fn fused<T: Element + Scalar>(
     let bound = Bound::new(&inputs, &shape, options)?;
     let full = shape.with(&[shape.length, shape.value_depth]);
     let (place, swapped) = place_like(&inputs.q, &full);
-    let done = bound.with::<T, _>(|p| Ok(forward(p, &place)))?;
+    let done = bound.with::<T, _>(|p| forward(p, &place))?;
     drop(bound);
     let value = placed(done.out, &full, swapped)?;
     let saved = inputs.detach();
@@ -346,12 +357,12 @@ fn fused<T: Element + Scalar>(
             let values = Place { first: shape.depth, ..place.clone() };
             let places = [place.clone(), place, values];
             let found = kept.with::<T, _>(ct, shape.batch.len(), |saved| {
-                bound.with::<T, _>(|p| Ok(backward(p, saved, &places, true)))
+                bound.with::<T, _>(|p| backward(p, saved, &places, true))
             })?;
             return Ok(smallvec![Some(placed(found.q, joint.shape(), swapped)?), None, None]);
         }
         kept.gradients::<T>(ct, need, operands, full, |saved, places| {
-            bound.with::<T, _>(|p| Ok(backward(p, saved, places, false)))
+            bound.with::<T, _>(|p| backward(p, saved, places, false))
         })
     }))
 }
@@ -409,7 +420,7 @@ pub fn hash_buckets(vectors: &Tensor, rotations: &Tensor, factors: &[usize]) -> 
         ($t:ty) => {{
             let rotations = rotations.values::<$t>()?;
             held.with::<$t, _>(|values| {
-                Ok(hash(&Hash {
+                hash(&Hash {
                     vectors: held.stack(values, batch.len()),
                     batch: batch.clone(),
                     length: v.shape()[r - 2],
@@ -417,7 +428,7 @@ pub fn hash_buckets(vectors: &Tensor, rotations: &Tensor, factors: &[usize]) -> 
                     rotations: &rotations,
                     hashes,
                     factors,
-                }))
+                })
             })?
         }};
     }
