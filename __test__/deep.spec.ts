@@ -121,7 +121,7 @@ if (existsSync(dist)) {
       }));
     }
     // What is on its way on the compute thread is dropped there.
-    for (let i = 0; i < 100 && tl.memory().bytes > before; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let i = 0; i < 1000 && tl.memory().bytes > before; i++) await new Promise((resolve) => setTimeout(resolve, 20));
     t.is(tl.memory().bytes, before);
   });
 } else {
