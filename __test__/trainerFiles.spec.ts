@@ -102,6 +102,27 @@ test('a file asked for while the loop waits for a batch is written at once', asy
   t.deepEqual(await inFile(join(folder, 'waiting')), [2, ...(await after(2))]);
 });
 
+test('a file asked for before a loop is stopped is written all the same', async (t) => {
+  const trainer = new tl.Trainer(model(), adam());
+  const [controller, reason] = [new AbortController(), new Error('enough')];
+  let saving: Promise<void> | undefined;
+  const running = trainer.fit(batches(), {
+    steps: 100,
+    rng,
+    signal: controller.signal,
+    onProgress: ({ step }) => {
+      if (step !== 2) return;
+      saving = trainer.save(join(folder, 'stopped'));
+      controller.abort(reason);
+    },
+  });
+  t.is(await t.throwsAsync(running), reason);
+  await saving;
+  const [step, ...rest] = await inFile(join(folder, 'stopped'));
+  t.deepEqual(rest, await after(3));
+  t.is(step, 3);
+});
+
 test('what cannot be done beside a loop is refused in words', async (t) => {
   const trainer = new tl.Trainer(model(), adam());
   const path = join(folder, 'busy');

@@ -98,7 +98,9 @@ impl Desk {
             // A number was given for what had been heard; the loop may be a step further.
             let ahead = next.zip(heard).map_or(0, |(next, heard)| next.saturating_sub(heard));
             let step = save.step.map(|given| given + ahead).or(next).or(heard).unwrap_or(0);
-            (save.done)(trainer.save(Path::new(&save.path), step).map_err(Failure::from));
+            // The file is whole, whether or not the loop is stopped meanwhile.
+            let saved = cancel::shielded(|| trainer.save(Path::new(&save.path), step));
+            (save.done)(saved.map_err(Failure::from));
         }
     }
 }
