@@ -423,8 +423,11 @@ impl Call {
         let (ys, after) = layers::pure_fn(&layer, inputs, &weights, state, key)?;
         cancel::check()?;
         let changed = layers::changed(&before, after);
-        if !changed.is_empty() {
+        // That a new copy comes to hold the empty state of layers without any is no change.
+        if changed.iter().any(|(id, tree)| before.contains_key(id) || !tree.is_empty()) {
             allow("a call changes state", Access::set_state_in(&layer, &changed))?;
+        }
+        if !changed.is_empty() {
             layers::hold(&layer, None, Some(&changed));
         }
         Ok(ys)
