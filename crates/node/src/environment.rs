@@ -406,8 +406,11 @@ pub fn memory_limit(env: Env) -> Result<f64> {
 
 /// Sets the most bytes that tensors may take; `null`: the machine's memory.
 #[napi]
-pub fn set_memory_limit(env: Env, bytes: Option<crate::args::Size>) -> Result<()> {
-    run(&env, |_| Ok(tallow_tensor::set_memory_limit(bytes.map(|n| n.0))?))
+pub fn set_memory_limit(env: Env, bytes: Arg<Option<Size>>) -> Result<()> {
+    run(&env, |_| {
+        let bytes = bytes.named("setMemoryLimit: bytes")?;
+        Ok(tallow_tensor::set_memory_limit(bytes.map(|n| n.0))?)
+    })
 }
 
 /// The number of threads that kernels use.
