@@ -179,7 +179,7 @@ test.serial('a limit on memory refuses what would exceed it, and a step that it 
   const layer = tl.Serial(tl.Dense(256), tl.Relu(), tl.Dense(1), tl.L2Loss());
   const inputs = [tl.ones([64, 128]), tl.ones([64, 1]), tl.ones([64, 1])];
   layer.init(inputs);
-  const trainer = new tl.Trainer(layer, tl.Adam());
+  const trainer = new tl.Trainer(layer, tl.optimizers.Adam());
   const rng = tl.random.key(0);
   trainer.oneStep(inputs, rng, { step: 0 });
   const values = (): unknown => [...tl.tree.leaves(layer.weights as tl.Tree<tl.Tensor>), ...trainer.slots.flat()].map((x) => x.array());

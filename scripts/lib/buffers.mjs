@@ -20,7 +20,12 @@ const forbidden = [
 const few = /\brank\b|\.len\(\)|\.n_(?:in|out)\b/
 const said = /\/\/ (?:few|within its room|admitted)/
 
-/** The lines of a Rust file, without its tests, that make buffers beside the door of `crates/tensor/src/memory`. */
+/**
+ * The lines of a Rust file, without its tests, that make buffers beside the door of `crates/tensor/src/memory`.
+ *
+ * @param {string} text
+ * @returns {{ line: number, instead: string }[]}
+ */
 export function besideTheDoor(text) {
   const lines = text.split(/^#\[cfg\(test\)\]$/m)[0].split('\n')
   return lines.flatMap((line, i) => {

@@ -1,4 +1,5 @@
 //! What memory cannot hold is an error of its own kind, whatever asks for it; nothing of it is made, and the process lives on.
+use std::sync::RwLock;
 use tallow_tensor::{
     memory,
     memory::admit_tensor,
@@ -7,6 +8,9 @@ use tallow_tensor::{
     random::{self, Key},
     set_memory_limit, DType, Device, ErrorKind, Result, Tensor,
 };
+
+/// Held alone by the test that changes the limit, which is the process's, and together by the others.
+static LIMIT: RwLock<()> = RwLock::new(());
 
 const CPU: Device = Device::Cpu;
 const KEY: Key = Key([3, 4]);
@@ -34,6 +38,7 @@ fn refused(what: &str, made: Result<impl Sized>) {
 
 #[test]
 fn makers_refuse_what_memory_cannot_hold() {
+    let _shared = LIMIT.read().unwrap();
     for dtype in DType::ALL {
         refused("zeros", Tensor::zeros(&[TERA, 2], dtype, &CPU));
         refused("full", Tensor::full(&[TERA, 2], 1, dtype, &CPU));
@@ -50,6 +55,7 @@ fn makers_refuse_what_memory_cannot_hold() {
 
 #[test]
 fn draws_refuse_what_memory_cannot_hold() {
+    let _shared = LIMIT.read().unwrap();
     let shape = [TERA, 2];
     refused("bits", random::bits(KEY, &shape));
     for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
@@ -70,6 +76,7 @@ fn draws_refuse_what_memory_cannot_hold() {
 
 #[test]
 fn results_larger_than_their_operands_are_refused() {
+    let _shared = LIMIT.read().unwrap();
     let (column, row) = (ones(&[1 << 23, 1]), ones(&[1, 1 << 23]));
     refused("add", column.add(&row));
     refused("div", column.div(&row));
@@ -95,6 +102,7 @@ fn results_larger_than_their_operands_are_refused() {
 
 #[test]
 fn a_view_takes_no_memory_but_its_values_do() {
+    let _shared = LIMIT.read().unwrap();
     let before = tallow_tensor::memory().bytes;
     let x = wide(&[1 << 22, 1 << 22], DType::F32);
     assert!(x.transpose(None).and_then(|x| x.narrow(0, 5, 7)).is_ok());
@@ -126,15 +134,15 @@ fn a_view_takes_no_memory_but_its_values_do() {
     assert_eq!(x.narrow(0, 0, 2).unwrap().narrow(1, 0, 2).unwrap().to_vec::<f32>().unwrap(), [1.0; 4]);
 }
 
-/// The only test that changes the limit, which is the process's: the others are refused under any.
 #[test]
 fn the_limit_counts_what_lives_and_what_is_wanted() {
+    let _alone = LIMIT.write().unwrap();
     assert!(set_memory_limit(Some(0)).is_err_and(|e| e.kind() == ErrorKind::InvalidArgument));
     let machine = memory_limit();
     assert!(machine > 1 << 26 && machine < 8 * TERA, "{machine} bytes");
     refused("more than the machine", admit_tensor(&[machine, 2], DType::U8));
     let held = ones(&[1 << 20]);
-    // Room for twice this tensor beside what lives; other tests may hold a little more or less.
+    // Room for twice this tensor beside what lives, and a little more.
     let slack = 1 << 20;
     set_memory_limit(Some(tallow_tensor::memory().bytes + held.storage_bytes() * 2 + slack)).unwrap();
     let twice = Tensor::zeros(&[2 << 20], DType::F32, &CPU);
