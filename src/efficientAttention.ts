@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Layer, type LayerOptions } from './layer.js';
+import { Layer, type LayerOptions, type Mode } from './layer.js';
 import { type Signature } from './ops.js';
 import { type Key } from './random.js';
 import { type Tensor } from './tensor.js';
@@ -27,6 +27,8 @@ export interface EfficientAttentionBaseOptions {
   readonly useReferenceCode?: boolean;
   /** Printed name; the name of the class if left out. */
   readonly name?: string;
+  /** How the layer behaves, which its methods see as `this.mode`; `'train'` if left out. */
+  readonly mode?: Mode;
 }
 
 /** What `forwardUnbatched` gets behind the inputs. */

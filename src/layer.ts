@@ -52,9 +52,18 @@ let invoke: (layer: Layer, inputs: LayerInputs, options: CallOptions) => LayerOu
 
 let drive: (layer: Layer, method: string, args: unknown[]) => unknown;
 
+/** A layer that takes whole sequences in mode `'predict'` too, or refuses that mode for the reason given. @internal */
+export let wholeSequences: (layer: Layer, refusal?: string) => Layer;
+
+/** Calls `f`, in which the layer's `mode` is the one given. @internal */
+export let inMode: <T>(layer: Layer, mode: Mode, f: () => T) => T;
+
 /** Runs the methods of a class without holding its object. */
-function driverOf(place: { layer?: WeakRef<Layer> }): (method: string, ...args: unknown[]) => unknown {
-  return (method, ...args) => drive(place.layer!.deref()!, method, args);
+function driverOf(place: { layer?: WeakRef<Layer> }): (method: string, mode: Mode, ...args: unknown[]) => unknown {
+  return (method, mode, ...args) => {
+    const layer = place.layer!.deref()!;
+    return inMode(layer, mode, () => drive(layer, method, args));
+  };
 }
 
 /** A function that calls the layer it is, with the prototype of a class. */
@@ -119,6 +128,8 @@ export class Layer extends Callable implements Disposable {
   #nIn = 1;
   #hasBackward = false;
   #running: Running | null = null;
+  /** The mode that a method of the class is running in. */
+  #runsIn: Mode | null = null;
   /** Printed name. */
   declare readonly name: string;
   /** Number of inputs. */
@@ -178,6 +189,11 @@ export class Layer extends Callable implements Disposable {
     };
     scopedLayers.end = (made) => Layer.#endAtRest(made.filter(isLayer).toReversed());
     drive = (layer, method, args) => layer.#drive(method, args);
+    inMode = (layer, mode, f) => layer.#inMode(mode, f);
+    wholeSequences = (layer, refusal) => {
+      const id = native.wholeSequences(layer.#use(), refusal ?? null);
+      return wrapLayer({ id, parts: [], callsHost: layer.#callsHost }, layer);
+    };
     invoke = (layer, inputs, options) => {
       const { weights, state, rng } = optionsOf(layer.name, options, CALL);
       const id = layer.#use();
@@ -328,17 +344,18 @@ export class Layer extends Callable implements Disposable {
   }
 
   /**
-   * Makes weights and state for inputs of a signature, keeps and returns them.
+   * Makes weights and state for inputs of a signature, keeps and returns them. What the layer and those below it remembered of calls is gone.
    *
-   * @param signature - `{shape, dtype}`, or an array of such for several inputs
+   * @param signature - `{shape, dtype}`, or an array of such for several inputs; `null` for a layer that does not look at them, such as `Embedding`
    * @param options - `rng`: the key (the layer's own if left out); `useCache`: gives the markers of cached values if the layer has weights already
    */
   init(
-    signature: Signature | readonly Signature[],
+    signature: Signature | readonly Signature[] | null,
     options: { readonly rng?: Key | null; readonly useCache?: boolean } = {},
   ): [weights: Nest, state: Nest] {
     const { rng, useCache = false } = optionsOf(`${this.name}.init`, options, INIT);
-    const made = native.layerInit(this.#use(), checked(signature), words(rng), flag('init: useCache', useCache));
+    const inputs = signature === null ? null : checked(signature);
+    const made = native.layerInit(this.#use(), inputs, words(rng), flag('init: useCache', useCache));
     const [weights, state] = made as [unknown, unknown];
     return [decode(weights, GET_WEIGHTS_FROM_CACHE) as Nest, decode(state, GET_STATE_FROM_CACHE) as Nest];
   }
@@ -383,6 +400,17 @@ export class Layer extends Callable implements Disposable {
     } else {
       scoped(() => native.setLayerState(this.#use(), encode(state, 'state')));
     }
+  }
+
+  /**
+   * How the layer behaves: in a method of a class, the mode it runs in. A class is made in `'train'` unless it is given another mode, and
+   * `withMode` of whatever it stands in reaches it.
+   */
+  get mode(): Mode {
+    return this.#runsIn ?? (native.layerMode(this.#use()) as Mode);
+  }
+  set mode(mode: Mode) {
+    native.setLayerMode(this.#use(), text('mode', mode));
   }
 
   /** The random key of calls that are not given one; `null` if none was set. */
@@ -439,7 +467,7 @@ export class Layer extends Callable implements Disposable {
     return this.#hasBackward;
   }
 
-  /** Computes outputs; the method that a class of its own defines. In it, `this.weights`, `this.state` and `this.rng` are those of the call. */
+  /** Computes outputs; the method that a class of its own defines. In it, `this.weights`, `this.state`, `this.rng` and `this.mode` are those of the call. */
   forward(inputs: LayerOutputs): Tensor | readonly Tensor[] {
     if (this.#running !== null) {
       throw new TypeError(`${this.name} does not define forward(inputs)`);
@@ -465,6 +493,16 @@ export class Layer extends Callable implements Disposable {
     _rng: Key,
   ): [inputGrads: unknown, weightGrads: unknown] {
     throw new TypeError(`${this.name} has no backward of its own; use tl.vjp or tl.grad`);
+  }
+
+  #inMode<T>(mode: Mode, f: () => T): T {
+    const outer = this.#runsIn;
+    this.#runsIn = mode;
+    try {
+      return f();
+    } finally {
+      this.#runsIn = outer;
+    }
   }
 
   #run<T>(running: Running, f: () => T): T {

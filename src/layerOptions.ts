@@ -40,6 +40,8 @@ export interface LayerOptions {
   readonly nOut?: number;
   /** Printed name; the name of the class if left out. */
   readonly name?: string;
+  /** How the layer behaves, which its methods see as `this.mode`; `'train'` if left out. */
+  readonly mode?: Mode;
   /** Layers to print as its substructure. */
   readonly sublayersToPrint?: readonly LayerNest[];
 }

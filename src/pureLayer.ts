@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Adopted, Layer, type LayerInputs } from './layer.js';
+import { inMode, Layer, type LayerInputs, type Mode } from './layer.js';
+import { Adopted } from './layerParts.js';
 import { constructLayer, registerFactory } from './options.js';
 import { type Tensor } from './tensor.js';
 import { type TensorFunction } from './types.js';
@@ -16,6 +17,8 @@ export interface PureLayerOptions {
   readonly nOut?: number | null | undefined;
   /** Printed name; `'PureLayer'` if left out. */
   readonly name?: string | null | undefined;
+  /** How the layer behaves, which the `forward` of a class sees as `this.mode`; `'train'` if left out. */
+  readonly mode?: Mode | null | undefined;
 }
 
 /** Finds the layer that a function is given before there is one. */
@@ -28,14 +31,17 @@ class Pure extends Layer {
     const place: Place = {};
     const overridden = new.target.prototype.forward !== Layer.prototype.forward;
     const f = overridden ? forwardOf(place) : forwardFn;
-    super(new Adopted(constructLayer('PureLayer', { ...options, forwardFn: f })));
+    super(new Adopted(constructLayer('PureLayer', { ...options, forwardFn: f, takesMode: overridden })));
     place.layer = new WeakRef(this);
   }
 }
 
 /** Runs the `forward` of a class without holding its object. */
 function forwardOf(place: Place): TensorFunction {
-  return (inputs: LayerInputs) => place.layer!.deref()!.forward(inputs as never);
+  return ((inputs: LayerInputs, mode: Mode) => {
+    const layer = place.layer!.deref()!;
+    return inMode(layer, mode, () => layer.forward(inputs as never));
+  }) as TensorFunction;
 }
 
 /**

@@ -175,6 +175,10 @@ test('options that do not fit are refused by name', (t) => {
   t.throws(() => tl.models.ReformerLM(13, 5 as never), { instanceOf: TypeError, message: /ReformerLM: options are given by name/ });
   t.throws(() => tl.models.ReformerShortenLM(13, { lossSparsity: 2 } as never), { instanceOf: TypeError, message: /unknown option `lossSparsity`/ });
   t.throws(() => tl.models.ReformerShortenLM(13, { mode: 'predict' as never }), { instanceOf: RangeError, message: /'predict'/ });
+  const shorten = tl.models.ReformerShortenLM(13, { ...sizes, nLayers: 1, mode: 'eval' });
+  shorten.init(tl.signature(ids), { rng: key });
+  t.throws(() => shorten.withMode('predict')(ids), { code: 'InvalidOption', message: /ReformerShortenLM: `mode` cannot be 'predict'/ });
+  t.is(far(shorten.withMode('predict').withMode('eval')(ids), shorten(ids)), 0);
   t.throws(() => tl.models.Reformer(13, { nEncoderLayers: -1 }), { instanceOf: RangeError, message: /`nEncoderLayers`/ });
   t.throws(() => tl.models.MLP({ layerWidth: [3] } as never), { instanceOf: TypeError, message: /MLP: unknown option `layerWidth`/ });
   t.notThrows(() => tl.models.ReformerLM(13, { nLayers: undefined } as never));
@@ -246,6 +250,10 @@ test('Reformer: step by step it predicts what it predicts at once, and encodes t
       return y;
     }, shifted(ids));
     t.true(far(steps, logits(model, source, ids)) < 1e-4);
+    const copy = model.withMode('predict');
+    t.is(`${copy}`, `${predict}`);
+    t.true(far(stepwise((x) => logits(copy, source, x), shifted(ids)), logits(model, source, ids)) < 1e-4);
+    t.is(far(logits(copy.withMode('eval'), source, ids), logits(model.withMode('eval'), source, ids)), 0);
   }
 });
 

@@ -82,6 +82,49 @@ test('Transformer: step by step it predicts what it predicts at once, and encode
   t.true(far(steps, atOnce!) < 1e-4);
 });
 
+test('Transformer: a copy in predict mode is the model made in it', (t) => {
+  const source = tl.tensor([[3, 4, 5, 0], [6, 7, 8, 9]]);
+  for (const outputVocabSize of [null, 9]) {
+    for (const mode of ['train', 'eval'] as const) {
+      const model = tl.models.Transformer(13, { ...sizes, nEncoderLayers: 1, nDecoderLayers: 1, dropout: 0, outputVocabSize, mode });
+      const targets = ids.minimum(8);
+      model.init([source, targets].map((x) => tl.signature(x)), { rng: key });
+      const [atOnce] = model([source, targets]) as readonly tl.Tensor[];
+      const predict = model.withMode('predict');
+      const steps = (): tl.Tensor => stepwise((x) => (predict([source, x]) as readonly tl.Tensor[])[0]!, shifted(targets));
+      t.true(far(steps(), atOnce!) < 1e-4, mode);
+      const made = tl.models.Transformer(13, { ...sizes, nEncoderLayers: 1, nDecoderLayers: 1, outputVocabSize, mode: 'predict' });
+      t.is(`${predict}`, `${made}`);
+      t.is(`${predict.withMode(mode)}`, `${model}`);
+      t.deepEqual((predict.withMode('eval')([source, targets]) as readonly tl.Tensor[])[0]!.array(), atOnce!.array());
+    }
+  }
+});
+
+test('Transformer in predict mode, initialized again, reads the new source', (t) => {
+  const model = tl.models.Transformer(13, { ...sizes, nEncoderLayers: 1, nDecoderLayers: 1, mode: 'predict' });
+  const [one, two] = [tl.full([1, 3], 2, { dtype: 'int32' }), tl.tensor([[7, 1, 9]])];
+  const begin = (source: tl.Tensor): tl.Tensor => {
+    model.init([source, [[0]]].map((x) => tl.signature(x as tl.Tensor)), { rng: key });
+    const step = (): tl.Tensor => (model([source, [[0]]]) as readonly tl.Tensor[])[0]!;
+    return tl.concat([step(), step()], 1);
+  };
+  const [a, b] = [begin(one), begin(two)];
+  t.true(far(a, b) > 1e-3);
+  t.is(far(begin(one), a), 0);
+  // Another number of sources than those that are under way.
+  t.throws(() => model([tl.concat([one, two], 0), [[0], [0]]]), { code: 'ShapeMismatch', message: /Cache.*2 sequences.*1/ });
+});
+
+test('TransformerEncoder takes whole sequences in every mode', (t) => {
+  const model = tl.models.TransformerEncoder(13, { ...sizes, nLayers: 1, mode: 'eval' });
+  model.init(tl.signature(ids), { rng: key });
+  const predict = model.withMode('predict');
+  for (let call = 0; call < 2; call++) t.is(far(predict(ids), model(ids)), 0);
+  t.is(far(predict.withMode('eval')(ids), model(ids)), 0);
+  t.is(`${predict}`, `${model}`);
+});
+
 test('MLP: widths, the last activation, inputs of any rank', (t) => {
   const x = tl.ones([2, 3, 4]);
   const shape = (options: tl.models.MLPOptions): number[] => {

@@ -267,7 +267,7 @@ export interface CausalAttentionOptions {
  *
  * Shapes: `(b,l,d) -> (b,l,d)`.
  * Weights: four `Dense` of `dFeature` units, with `useDconv` three `CausalDepthwiseConv` more. State: none; in `'predict'`
- * that of `DotProductCausalAttention`.
+ * that of `DotProductCausalAttention` and of these.
  * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
  * Errors: `ShapeMismatch` when `dFeature` is no multiple of `nHeads`.
  * Source: Vaswani et al. 2017, arXiv:1706.03762.

@@ -391,15 +391,28 @@ export function Gate(): Layer {
 }
 registerFactory(Gate, 'Gate');
 
+/** Options of {@link Cache}. */
+export interface CacheOptions {
+  /**
+   * How the model around it behaves; null: the result is kept in every mode.
+   * @defaultValue `null`
+   */
+  mode?: Mode | null | undefined;
+}
+
 /**
  * Applies a layer on the first call and returns that result on all later ones.
  *
+ * With `mode`, it does so in mode `'predict'` only, and is the layer itself in all others: `Cache(encoder, { mode })` encodes the source of an
+ * encoder-decoder once for all positions of a target. What is computed once sees all its positions, so `withMode('predict')` leaves the
+ * layer inside in mode `'eval'`.
  * Shapes: those of the layer. State: `[the result, or [] before the first call; the layer's state]`.
- * Errors: those of the layer.
+ * Errors: those of the layer; `ShapeMismatch` for a call of another number of sequences than the result was computed for.
  * @param layer - Layer to apply once.
+ * @param options - See the options type.
  */
-export function Cache(layer: Layer): Layer {
-  return makeLayer('Cache', { layer });
+export function Cache(layer: Layer, options?: CacheOptions): Layer {
+  return makeLayer('Cache', { ...namedOptions('Cache', options), layer });
 }
 registerFactory(Cache, 'Cache');
 
@@ -444,7 +457,7 @@ export interface BidirectionalOptions {
  * Reads a sequence forward with a layer and backward with a copy of it, and merges the two.
  *
  * Shapes: those of the layer, merged. Weights and state: of the layer, of the copy (its own, from another key), of the merge.
- * Errors: those of the layers.
+ * Errors: those of the layers; `InvalidOption` for a layer in mode `'predict'`, as the end of the sequence has not come yet.
  * @param forwardLayer - Layer such as `LSTM` or `GRU`.
  * @param options - See the options type.
  */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { makeLayer, type Layer } from '../layer.js';
+import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { registerFactory, type KernelInitializer } from '../options.js';
 import { namedOptions } from '../rest.js';
 
@@ -85,6 +85,11 @@ export interface CausalConvOptions {
    * @defaultValue `true`
    */
   useBias?: boolean | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
 }
 
 /**
@@ -92,7 +97,8 @@ export interface CausalConvOptions {
  *
  * Formula: that of `Conv1d` with `kernelWidth - 1` zeros before the first position and none behind the last.
  * Shapes: `[n, l, c]` to `[n, l, filters]`. Weights: `(w, b)` with `w: [kernelWidth, c, filters]` and `b: [filters]`, or `w` alone.
- * No state; the same in every mode. Errors: those of `Conv`.
+ * State: `()`; in `'predict'` the last `kernelWidth - 1` positions, with which the next call goes on. Errors: those of `Conv`;
+ * `ShapeMismatch` for another number of sequences than those under way.
  * @param filters - Number of channels of the output.
  * @param options - See the options type.
  */
@@ -162,14 +168,20 @@ export interface CausalDepthwiseConvOptions {
    * @defaultValue `false`
    */
   useBfloat16?: boolean | null | undefined;
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
 }
 
 /**
  * Convolves each feature with its own kernel over the current and earlier positions.
  *
  * `y[b,t,d] = Σᵢ w[i,d] · x[b,t-i,d]`, zeros standing before the first position.
- * Shapes: `(batch, length, d) -> (batch, length, d)`. Weights: `w (kernelSize, d)`. State: none; the same in every mode.
- * Errors: `ShapeMismatch` unless the input has three axes and the depth the weights were made for.
+ * Shapes: `(batch, length, d) -> (batch, length, d)`. Weights: `w (kernelSize, d)`.
+ * State: `()`; in `'predict'` the last `kernelSize - 1` positions, with which the next call goes on.
+ * Errors: `ShapeMismatch` unless the input has three axes and the depth the weights were made for, or for other sequences than those under way.
  * @param options - See the options type.
  */
 export function CausalDepthwiseConv(options?: CausalDepthwiseConvOptions): Layer {

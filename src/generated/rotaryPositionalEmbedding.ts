@@ -4,22 +4,33 @@
  *
  * @module
  */
-import { makeLayer, type Layer } from '../layer.js';
+import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { type TensorLike } from '../ops.js';
 import { callFunction, registerFactory } from '../options.js';
+import { namedOptions } from '../rest.js';
 import { type TensorResult } from '../types.js';
+
+/** Options of {@link Rotate}. */
+export interface RotateOptions {
+  /**
+   * How the layer behaves.
+   * @defaultValue `'train'`
+   */
+  mode?: Mode | null | undefined;
+}
 
 /**
  * Turns pairs of features by angles that grow with the position, so that products depend on distances only.
  *
  * Formula: with `θ_i = 10000^(-2i/d)` features `i` and `i + d/2` at position `t` become
  * `(x_i cos tθ_i - x_(i+d/2) sin tθ_i, x_(i+d/2) cos tθ_i + x_i sin tθ_i)`.
- * Shapes: `(batch, length, d)`, kept; `d` is even. No weights, no state; the same in every mode.
+ * Shapes: `(batch, length, d)`, kept; `d` is even. No weights. State: `()`; in `'predict'` the next position, where the next call goes on.
  * Errors: `ShapeMismatch` for another number of axes or an odd `d`; `DTypeMismatch` unless floating point.
  * Source: Su et al. 2021, arXiv:2104.09864.
+ * @param options - See the options type.
  */
-export function Rotate(): Layer {
-  return makeLayer('Rotate', {  });
+export function Rotate(options?: RotateOptions): Layer {
+  return makeLayer('Rotate', { ...namedOptions('Rotate', options) });
 }
 registerFactory(Rotate, 'Rotate');
 

@@ -24,7 +24,7 @@ import {
   Serial,
   ShiftRight,
 } from '../generated/index.js';
-import { type Layer, type Mode } from '../layer.js';
+import { type Layer, type Mode, wholeSequences } from '../layer.js';
 import { type LayerNest } from '../types.js';
 import {
   applyAttention,
@@ -172,7 +172,7 @@ export interface ConfigurableTransformerEncoderOptions extends ConfigurableCommo
  * A classifier of token sequences: blocks of attention to all tokens, whose mean gives the logits of the classes.
  *
  * Input `int32[batch, length]`, ids below `vocabSize`, 0 for padding, which attention does not see; output `float32[batch, nClasses]`.
- * Memory: the activations of every block are kept for the backward pass. Mode: dropout only in `'train'`.
+ * Memory: the activations of every block are kept for the backward pass. Mode: dropout only in `'train'`; in `'predict'` it takes whole sequences as in `'eval'`.
  * Source: Vaswani et al. 2017, arXiv:1706.03762.
  *
  * @param vocabSize - Number of different tokens.
@@ -180,9 +180,10 @@ export interface ConfigurableTransformerEncoderOptions extends ConfigurableCommo
  */
 export function ConfigurableTransformerEncoder(vocabSize: number, options: ConfigurableTransformerEncoderOptions = {}): Layer {
   const defaults: Required<ConfigurableTransformerEncoderOptions> = { ...common, nClasses: 10, nLayers: 6, attentionType: Attention };
-  const all = filledIn('ConfigurableTransformerEncoder', defaults, options);
+  const given = filledIn('ConfigurableTransformerEncoder', defaults, options);
+  const all: typeof given = { ...given, mode: given.mode === 'predict' ? 'eval' : given.mode };
   const parts = new Parts('ConfigurableTransformerEncoder', all);
-  return Serial(
+  const classifier = Serial(
     Branch(addingFeatures(parts.encoder(all.mode, parts.embedder(vocabSize))), PaddingMask()),
     several(parts.model, 'nLayers', all.nLayers, () => parts.encoderBlock(all.attentionType)),
     Select([0], { nIn: 2 }),
@@ -190,6 +191,7 @@ export function ConfigurableTransformerEncoder(vocabSize: number, options: Confi
     Mean({ axis: 1 }),
     Dense(all.nClasses),
   );
+  return wholeSequences(classifier);
 }
 
 /** Options of {@link ConfigurableTransformerLM}. */
@@ -258,8 +260,7 @@ export interface ConfigurableTransformerOptions extends ConfigurableCommonOption
  * Inputs `(source, target)`, `int32[batch, source length]` and `int32[batch, length]`, 0 for padding, which attention does not see; outputs
  * `float32[batch, length, vocabulary]` and the target, for a loss. The target is shifted to the right inside.
  * Memory: the activations of every block are kept for the backward pass. Mode: dropout only in `'train'`; in `'predict'` the source is encoded
- * once, by the first call, and the target comes one position at a time. Such a model is made with that mode, not by `withMode`, as its
- * encoder is not the same layer.
+ * once, by the first call, and the target comes one position at a time; `init` begins with another source.
  * Source: Vaswani et al. 2017, arXiv:1706.03762; sparsity: Jaszczur et al. 2021, arXiv:2111.12763.
  *
  * @param inputVocabSize - Number of different tokens of the source.
@@ -297,7 +298,7 @@ export function ConfigurableTransformer(inputVocabSize: number, options: Configu
   return Serial(
     Select([0, 1, 1]),
     Branch([], PaddingMask()),
-    mode === 'predict' ? Cache(encoder) : encoder,
+    Cache(encoder, { mode }),
     Select([2, 1, 0]),
     ShiftRight({ mode }),
     addingFeatures(parts.encoder(mode, outEmbedder)),

@@ -21,7 +21,7 @@ import {
   Serial,
   ShiftRight,
 } from '../generated/index.js';
-import { type Layer, type Mode } from '../layer.js';
+import { type Layer, type Mode, wholeSequences } from '../layer.js';
 import { type LayerFactory, type LayerNest, type ResamplingFactory } from '../types.js';
 import { applyAttention, attentionOptions, type AttentionType, embedder, filledIn, several, shared, shown } from './blocks.js';
 
@@ -216,8 +216,9 @@ class Parts {
 export function HourglassLM(vocabSize: number, options: HourglassLMOptions = {}): Layer {
   const all = filledIn('HourglassLM', defaults, options);
   const { dModel, dropout, dropoutSharedAxes, vanillaAttnType, vanillaLayers, hierarchy, mode } = all;
+  const noPredict = "HourglassLM: `mode` cannot be 'predict', as several positions are computed as one";
   if ((mode as Mode) === 'predict') {
-    throw new RangeError("HourglassLM: `mode` cannot be 'predict', as several positions are computed as one");
+    throw new RangeError(noPredict);
   }
   if (!Array.isArray(vanillaLayers) || vanillaLayers.length !== 2) {
     throw new RangeError(`HourglassLM: \`vanillaLayers\` must be two numbers of blocks, got ${shown(vanillaLayers)}`);
@@ -225,7 +226,7 @@ export function HourglassLM(vocabSize: number, options: HourglassLMOptions = {})
   const [before, after] = vanillaLayers;
   const levels = levelsOf(hierarchy);
   const parts = new Parts(all);
-  return Serial(
+  const model = Serial(
     ShiftRight({ mode }),
     embedder(vocabSize, dModel, dropout, mode, dropoutSharedAxes),
     parts.blocks('vanillaLayers', before, 1, vanillaAttnType),
@@ -233,4 +234,5 @@ export function HourglassLM(vocabSize: number, options: HourglassLMOptions = {})
     parts.blocks('vanillaLayers', after, 1, vanillaAttnType),
     Dense(vocabSize),
   );
+  return wholeSequences(model, noPredict);
 }

@@ -86,7 +86,7 @@ const xyAvg = (): Layer => Fn('XYAvg', (x: Tensor, y: Tensor) => x.add(y).div(2)
  * `EncoderDecoderBlock`s reads them; each begins with its vectors twice and ends with the mean of the two.
  * Memory: activations of one block and what its attention keeps, whatever `nEncoderLayers` and `nDecoderLayers`.
  * Mode: dropout only in `'train'`; in `'predict'` the source is encoded once, by the first call, and the target comes one position at a time.
- * Such a model is made with that mode, not by `withMode`, as its encoder is not the same layer.
+ * `init` begins with another source.
  * As in Trax, `EncDecAttention` adds up all positions of the source that are no padding, unweighed; `AttentionQKV` weighs them.
  * Source: Kitaev et al. 2020, arXiv:2001.04451.
  *
@@ -120,7 +120,7 @@ export function Reformer(inputVocabSize: number, options: ReformerOptions = {}):
   return Serial(
     Select([0, 1, 1]),
     Branch([], [PaddingMask(), removeAxes]),
-    mode === 'predict' ? Cache(encoder) : encoder,
+    Cache(encoder, { mode }),
     Select([2, 0, 1]),
     ShiftRight({ mode }),
     positioned(outEmbedder, mode),

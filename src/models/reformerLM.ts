@@ -18,7 +18,7 @@ import {
   ShiftRight,
   SRU,
 } from '../generated/index.js';
-import { type Layer, type Mode } from '../layer.js';
+import { type Layer, type Mode, wholeSequences } from '../layer.js';
 import { type Tensor } from '../tensor.js';
 import { type LayerNest } from '../types.js';
 import {
@@ -122,8 +122,9 @@ const shortenDefaults: Required<ReformerShortenLMOptions> = { ...commonDefaults,
 export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMOptions = {}): Layer {
   const all = filledIn('ReformerShortenLM', shortenDefaults, options);
   const { shortenFactor, dEmbedding, dModel, dropout, epsilon, mode } = all;
+  const noPredict = "ReformerShortenLM: `mode` cannot be 'predict', as several positions are computed as one";
   if ((mode as Mode) === 'predict') {
-    throw new RangeError("ReformerShortenLM: `mode` cannot be 'predict', as several positions are computed as one");
+    throw new RangeError(noPredict);
   }
   const grouped = (x: Tensor): Tensor => {
     const [batch, length, depth] = x.shape as [number, number, number];
@@ -133,7 +134,7 @@ export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMO
     return x.reshape([batch, length / shortenFactor, shortenFactor * depth]);
   };
   const apart = (x: Tensor): Tensor => x.reshape([x.shape[0]!, x.shape[1]! * shortenFactor, x.shape[2]! / shortenFactor]);
-  return Serial(
+  const model = Serial(
     ShiftRight({ mode }),
     embedder(vocabSize, dEmbedding, dropout, mode),
     positionalEncoder('ReformerShortenLM', mode, dropout, all),
@@ -155,4 +156,5 @@ export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMO
     SRU(dEmbedding),
     Dense(vocabSize),
   );
+  return wholeSequences(model, noPredict);
 }

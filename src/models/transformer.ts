@@ -24,7 +24,7 @@ import {
   Serial,
   ShiftRight,
 } from '../generated/index.js';
-import { type Layer, type Mode } from '../layer.js';
+import { type Layer, type Mode, wholeSequences } from '../layer.js';
 import { type LayerFactory, type LayerNest } from '../types.js';
 import { filledIn, several } from './blocks.js';
 
@@ -114,7 +114,8 @@ export interface TransformerEncoderOptions extends TransformerCommonOptions {
  *
  * Input `int32[batch, length]`, ids below `vocabSize`, 0 for padding, which attention does not see; output `float32[batch, nClasses]`.
  * Memory: the activations of every block are kept for the backward pass, `nLayers · batch · length` vectors of each kind; attention never
- * makes a matrix of length × length. Mode: dropout only in `'train'`. Source: Vaswani et al. 2017, arXiv:1706.03762.
+ * makes a matrix of length × length. Mode: dropout only in `'train'`; in `'predict'` it takes whole sequences as in `'eval'`.
+ * Source: Vaswani et al. 2017, arXiv:1706.03762.
  *
  * @param vocabSize - Number of different tokens.
  * @param options - See the options type.
@@ -123,7 +124,7 @@ export function TransformerEncoder(vocabSize: number, options: TransformerEncode
   const all = filledIn('TransformerEncoder', { ...common, nClasses: 10, nLayers: 6 }, options);
   const { nClasses, nLayers, dModel, maxLen } = all;
   const parts = new Parts(all);
-  return Serial(
+  const classifier = Serial(
     Branch([], PaddingMask()),
     Embedding(vocabSize, dModel),
     parts.drop(),
@@ -134,6 +135,7 @@ export function TransformerEncoder(vocabSize: number, options: TransformerEncode
     Mean({ axis: 1 }),
     Dense(nClasses),
   );
+  return wholeSequences(classifier);
 }
 
 /** Options of {@link TransformerDecoder}. */
@@ -216,8 +218,7 @@ export interface TransformerOptions extends TransformerCommonOptions {
  * Inputs `(source, target)`, `int32[batch, source length]` and `int32[batch, length]`, 0 for padding, which attention does not see; outputs
  * `float32[batch, length, vocabulary]` and the target, for a loss. The target is shifted to the right inside.
  * Memory: the activations of every block are kept for the backward pass. Mode: dropout only in `'train'`; in `'predict'` the source is encoded
- * once, by the first call, and the target comes one position at a time. Such a model is made with that mode, not by `withMode`, as its
- * encoder is not the same layer.
+ * once, by the first call, and the target comes one position at a time; `init` begins with another source.
  * Source: Vaswani et al. 2017, arXiv:1706.03762.
  *
  * @param inputVocabSize - Number of different tokens of the source.
@@ -232,19 +233,21 @@ export function Transformer(inputVocabSize: number, options: TransformerOptions 
   const all = filledIn('Transformer', { ...common, ...counts }, options);
   const { outputVocabSize, nEncoderLayers, nDecoderLayers, dModel, maxLen, mode } = all;
   const parts = new Parts(all);
+  const encoderMode = mode === 'predict' ? 'eval' : mode;
+  const encoderParts = new Parts({ ...all, mode: encoderMode });
   const inEmbedder = Embedding(inputVocabSize, dModel);
   const outEmbedder = outputVocabSize === null ? inEmbedder : Embedding(outputVocabSize, dModel);
   const encoder = Serial(
     inEmbedder,
-    parts.drop(),
-    PositionalEncoding({ maxLen, mode: mode === 'predict' ? 'eval' : mode }),
-    several('Transformer', 'nEncoderLayers', nEncoderLayers, () => parts.encoderBlock()),
+    encoderParts.drop(),
+    PositionalEncoding({ maxLen, mode: encoderMode }),
+    several('Transformer', 'nEncoderLayers', nEncoderLayers, () => encoderParts.encoderBlock()),
     LayerNorm(),
   );
   return Serial(
     Select([0, 1, 1]),
     Branch([], PaddingMask()),
-    mode === 'predict' ? Cache(encoder) : encoder,
+    Cache(encoder, { mode }),
     Select([2, 1, 0]),
     ShiftRight({ mode }),
     outEmbedder,

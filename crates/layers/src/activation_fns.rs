@@ -4,7 +4,7 @@
 //! layer and its weights are three empty tuples.
 use crate::{
     assert_shape::assert_function,
-    base::{elementwise, pure_layer},
+    base::{elementwise, elementwise_signature, pure_layer},
     entry, leaf, options,
     registry::Entry,
     Call, Error, LayerRef, Leaf, Local, Num, Output, Result, TensorSpec, Tree,
@@ -150,7 +150,7 @@ fn of_floats(
     name: &str,
     f: impl Fn(&Tensor) -> tallow_tensor::Result<Tensor> + Send + Sync + 'static,
 ) -> Result<LayerRef> {
-    same_shape(elementwise(name, true, move |x| f(&x.cast(x.dtype().to_float())?)))
+    same_shape(elementwise(name, move |x| f(&x.cast(x.dtype().to_float())?)))
 }
 
 // Above 0 the exponential is not used; there it is taken of 0, so that it cannot overflow into a NaN gradient.
@@ -166,7 +166,7 @@ fn elu_of(x: &Tensor, a: f64) -> tallow_tensor::Result<Tensor> {
 /// # Errors
 /// None; as all layer constructors.
 pub fn relu() -> Result<LayerRef> {
-    same_shape(elementwise("Relu", false, Tensor::relu))
+    same_shape(elementwise("Relu", Tensor::relu))
 }
 
 /// `max(a x, 0)`.
@@ -236,7 +236,7 @@ plain! {
 /// # Errors
 /// None; as all layer constructors.
 pub fn hard_sigmoid() -> Result<LayerRef> {
-    same_shape(elementwise("HardSigmoid", false, |x| x.add_scalar(1)?.minimum_scalar(1)?.maximum_scalar(0)))
+    same_shape(elementwise("HardSigmoid", |x| x.add_scalar(1)?.minimum_scalar(1)?.maximum_scalar(0)))
 }
 
 /// `max(-1, min(1, x))`.
@@ -244,7 +244,7 @@ pub fn hard_sigmoid() -> Result<LayerRef> {
 /// # Errors
 /// None; as all layer constructors.
 pub fn hard_tanh() -> Result<LayerRef> {
-    same_shape(elementwise("HardTanh", false, |x| x.minimum_scalar(1)?.maximum_scalar(-1)))
+    same_shape(elementwise("HardTanh", |x| x.minimum_scalar(1)?.maximum_scalar(-1)))
 }
 
 /// The first half of the last axis times the logistic function of the second.
@@ -278,7 +278,8 @@ impl Leaf for ThresholdedLinearUnit {
         "ThresholdedLinearUnit".into()
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), inputs[0].dtype.promote(DType::F32))])
+        let threshold = TensorSpec::new([], DType::F32);
+        Ok(vec![elementwise_signature(&[inputs[0].clone(), threshold], |xs| Ok(xs[0].maximum(&xs[1])?))?])
     }
     fn init(&self, _inputs: &[TensorSpec], _key: Key) -> Result<Local> {
         Ok(Local::weights(Tree::Leaf(Tensor::scalar(0f32))))

@@ -1,5 +1,5 @@
 //! Running layers: the contexts sublayers run in, and the one door ([`Cx::apply`]) they run through.
-use crate::{peers::Peers, stack::deep, Error, LayerId, LayerRef, Phase, Result, TensorSpec, Tree};
+use crate::{agreement, peers::Peers, stack::deep, Error, LayerId, LayerRef, Phase, Result, TensorSpec, Tree};
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 use tallow_tensor::{random::Key, Tensor};
 
@@ -179,7 +179,8 @@ pub(crate) fn remembering<R>(f: impl FnOnce() -> R) -> R {
 /// Signatures of a layer's outputs; checks its arity, and names it in errors.
 ///
 /// # Errors
-/// `ArityMismatch`, or the layer's own error with this layer added to its path.
+/// `ArityMismatch`, `ShapeMismatch` for an instance used in two places for which it would need weights of different shapes, or the layer's
+/// own error with this layer added to its path.
 pub fn signature(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
     let leaf = layer.sublayers().is_empty();
     let place = || (layer.base().id, Arc::as_ptr(layer).cast::<()>() as usize, inputs.to_vec());
@@ -187,8 +188,12 @@ pub fn signature(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSp
     if let Some(outputs) = (!leaf).then(known).flatten() {
         return Ok(outputs);
     }
+    let _one_tree = agreement::begin();
     let outputs = taken(layer, inputs.len())
-        .and_then(|n| Ok([deep(|| layer.signature(&inputs[..n]))?, inputs[n..].to_vec()].concat()))
+        .and_then(|n| {
+            agreement::check(layer, &inputs[..n])?;
+            Ok([deep(|| layer.signature(&inputs[..n]))?, inputs[n..].to_vec()].concat())
+        })
         .map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Forward, || inputs.to_vec()))?;
     if !leaf {
         SIGNATURES.with_borrow_mut(|all| all.as_mut().map(|all| all.insert(place(), outputs.clone())));

@@ -1,24 +1,24 @@
 //! Layers made of functions: [`pure_layer`] for the core's own, `Fn` and `PureLayer` for the host's.
 use crate::{
-    entry, leaf, options, registry::Entry, Arity, Call, Count, Error, FnArg, HostFnRef, HostValue, LayerRef, Leaf,
-    Output, Result, SignaturePair, TensorNest, TensorSpec, Tree,
+    entry, host_layer::SharedMode, leaf, options, registry::Entry, Arity, Call, Count, Error, FnArg, HostFnRef,
+    HostValue, LayerRef, Leaf, Mode, Output, Result, SignaturePair, TensorNest, TensorSpec, Tree,
 };
 use std::{fmt, sync::Arc};
-use tallow_tensor::{no_grad, DType, Tensor};
+use tallow_tensor::{no_grad, DType, Device, Tensor};
 
 /// The layers of this module.
 pub static LAYERS: &[Entry<LayerRef>] = &[
     entry!("base", crate::host_layer::LayerOptions, crate::host_layer::layer),
     entry!("base", PureLayerOptions, |o: PureLayerOptions| host(
         o.name,
-        o.n_in.0,
-        o.n_out.0,
+        Arity::new(o.n_in.0, o.n_out.0),
         o.forward_fn,
-        Packing::Trax
+        if o.takes_mode { Packing::Method } else { Packing::Trax },
+        o.mode
     )),
     entry!("base", FnOptions, |o: FnOptions| {
         let name = if o.name.is_empty() { "Fn".to_string() } else { o.name };
-        host(name, o.f.0.arity(), o.n_out.0, o.f, Packing::Separate)
+        host(name, Arity::new(o.f.0.arity(), o.n_out.0), o.f, Packing::Separate, Mode::Train)
     }),
 ];
 
@@ -36,6 +36,10 @@ options! {
         n_out "nOut": Count = Count(1),
         /// Printed name.
         name "name": String = "PureLayer".into(),
+        /// How the layer behaves: what the `forward` of a class sees as `this.mode`.
+        mode "mode": Mode = Mode::Train,
+        /// Whether the function is a method that takes the mode as its second argument.
+        takes_mode "takesMode": bool = false,
     }
 }
 
@@ -151,7 +155,6 @@ struct Pure {
     name: String,
     arity: Arity,
     open: bool,
-    calls_host: bool,
     signature: Arc<Signature>,
     forward: Arc<Forward>,
 }
@@ -172,9 +175,6 @@ impl Leaf for Pure {
     fn open(&self) -> bool {
         self.open
     }
-    fn calls_host(&self) -> bool {
-        self.calls_host
-    }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         (self.signature)(inputs)
     }
@@ -194,7 +194,7 @@ pub fn pure_layer(
 ) -> LayerRef {
     let (signature, forward) = (Arc::new(signature), Arc::new(forward));
     let arity = Arity::new(n_in, n_out);
-    leaf(Pure { name: name.into(), arity, open: false, calls_host: false, signature, forward })
+    leaf(Pure { name: name.into(), arity, open: false, signature, forward })
 }
 
 /// As [`pure_layer`] with one input and output, taking any number of inputs all the same; see [`crate::Layer::open`].
@@ -204,20 +204,25 @@ pub(crate) fn open_layer(
     forward: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static,
 ) -> LayerRef {
     let (signature, forward) = (Arc::new(signature), Arc::new(forward));
-    leaf(Pure { name: name.into(), arity: Arity::ONE, open: true, calls_host: false, signature, forward })
+    leaf(Pure { name: name.into(), arity: Arity::ONE, open: true, signature, forward })
 }
 
-/// A layer of an elementwise function of one tensor. `float`: whether integers become float32, as in `exp`, or stay, as in `abs`.
+/// The type of what `f` makes of tensors of these types, or its refusal; found out on tensors of one element.
+///
+/// # Errors
+/// Those of `f`.
+pub(crate) fn result_dtype(dtypes: &[DType], f: impl FnOnce(&[Tensor]) -> Result<Tensor>) -> Result<DType> {
+    let one = |&d: &DType| Tensor::zeros(&[1], d, &Device::Cpu);
+    let xs = dtypes.iter().map(one).collect::<tallow_tensor::Result<Vec<_>>>()?;
+    Ok(no_grad(|| f(&xs))?.dtype())
+}
+
+/// A layer of an elementwise function of one tensor.
 pub fn elementwise(
     name: impl Into<String>,
-    float: bool,
     f: impl Fn(&Tensor) -> tallow_tensor::Result<Tensor> + Send + Sync + 'static,
 ) -> LayerRef {
-    let signature = move |s: &[TensorSpec]| {
-        let dtype = if float { s[0].dtype.to_float() } else { s[0].dtype };
-        Ok(vec![TensorSpec::new(s[0].shape.clone(), dtype)])
-    };
-    pure_layer(name, 1, 1, signature, move |xs| Ok(vec![f(&xs[0])?]))
+    elementwise_of(name, 1, move |xs| Ok(f(&xs[0])?))
 }
 
 /// A layer of an elementwise function of two tensors, which broadcast and promote.
@@ -225,42 +230,102 @@ pub fn elementwise2(
     name: impl Into<String>,
     f: impl Fn(&Tensor, &Tensor) -> tallow_tensor::Result<Tensor> + Send + Sync + 'static,
 ) -> LayerRef {
-    pure_layer(name, 2, 1, |s| Ok(vec![s[0].broadcast(&s[1])?]), move |xs| Ok(vec![f(&xs[0], &xs[1])?]))
+    elementwise_of(name, 2, move |xs| Ok(f(&xs[0], &xs[1])?))
+}
+
+/// A layer of an elementwise function of tensors that broadcast.
+pub(crate) fn elementwise_of(
+    name: impl Into<String>,
+    n_in: usize,
+    f: impl Fn(&[Tensor]) -> Result<Tensor> + Send + Sync + 'static,
+) -> LayerRef {
+    let f = Arc::new(f);
+    let declared = f.clone();
+    let signature = move |s: &[TensorSpec]| Ok(vec![elementwise_signature(s, &*declared)?]);
+    pure_layer(name, n_in, 1, signature, move |xs| Ok(vec![f(xs)?]))
+}
+
+/// The signature of an elementwise function of tensors that broadcast.
+///
+/// # Errors
+/// `ShapeMismatch` if they do not broadcast; those of `f`.
+pub(crate) fn elementwise_signature(
+    s: &[TensorSpec],
+    f: impl FnOnce(&[Tensor]) -> Result<Tensor>,
+) -> Result<TensorSpec> {
+    let both = s[1..].iter().try_fold(s[0].clone(), |a, b| a.broadcast(b))?;
+    let dtypes: Vec<DType> = s.iter().map(|s| s.dtype).collect();
+    Ok(TensorSpec::new(both.shape, result_dtype(&dtypes, f)?))
 }
 
 /// How a host function takes its inputs.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Packing {
     /// One argument each.
     Separate,
     /// One argument: the tensor, or the list if there is not exactly one.
     Trax,
+    /// As for `Trax`, and the mode.
+    Method,
 }
 
-fn host(name: String, n_in: usize, n_out: usize, f: FnArg, packing: Packing) -> Result<LayerRef> {
-    let f = f.0;
-    let on_zeros = f.clone();
-    let signature = move |specs: &[TensorSpec]| {
-        let zeros = specs.iter().map(TensorSpec::zeros).collect::<tallow_tensor::Result<Vec<_>>>()?;
-        let ys = no_grad(|| call(&on_zeros, packing, &zeros))?;
-        check_outputs(n_out, &ys)?;
-        Ok(ys.iter().map(TensorSpec::of).collect())
-    };
-    let forward = move |xs: &[Tensor]| {
-        let ys = call(&f, packing, xs)?;
-        check_outputs(n_out, &ys)?;
+fn host(name: String, arity: Arity, f: FnArg, packing: Packing, mode: Mode) -> Result<LayerRef> {
+    Ok(leaf(HostPure { name, arity, f: f.0, packing, mode: SharedMode::new(mode) }))
+}
+
+/// A leaf of a host function, without weights, state or randomness.
+#[derive(Debug, Clone)]
+struct HostPure {
+    name: String,
+    arity: Arity,
+    f: HostFnRef,
+    packing: Packing,
+    mode: SharedMode,
+}
+
+impl HostPure {
+    fn call(&self, xs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let mut args: Vec<HostValue> = xs.iter().cloned().map(HostValue::Tensor).collect();
+        if !matches!(self.packing, Packing::Separate) && args.len() != 1 {
+            args = vec![HostValue::List(args)];
+        }
+        if matches!(self.packing, Packing::Method) {
+            args.push(self.mode.get().to_host());
+        }
+        let ys = self.f.call(&args)?.into_tensors()?;
+        check_outputs(self.arity.n_out, &ys)?;
         Ok(ys)
-    };
-    let (signature, forward) = (Arc::new(signature), Arc::new(forward));
-    Ok(leaf(Pure { name, arity: Arity::new(n_in, n_out), open: false, calls_host: true, signature, forward }))
+    }
 }
 
-fn call(f: &HostFnRef, packing: Packing, xs: &[Tensor]) -> Result<Vec<Tensor>> {
-    let mut args: Vec<HostValue> = xs.iter().cloned().map(HostValue::Tensor).collect();
-    if matches!(packing, Packing::Trax) && args.len() != 1 {
-        args = vec![HostValue::List(args)];
+impl Leaf for HostPure {
+    fn name(&self) -> String {
+        self.name.clone()
     }
-    f.call(&args)?.into_tensors()
+    fn arity(&self) -> Arity {
+        self.arity
+    }
+    fn calls_host(&self) -> bool {
+        true
+    }
+    /// A host function declares no shapes: they come from a run on zeros.
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let zeros = inputs.iter().map(TensorSpec::zeros).collect::<tallow_tensor::Result<Vec<_>>>()?;
+        Ok(no_grad(|| self.call(&zeros))?.iter().map(TensorSpec::of).collect())
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        Ok(self.call(call.xs)?.into())
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self { mode: SharedMode::new(mode), ..self.clone() }
+    }
+    fn mode(&self) -> Option<Mode> {
+        Some(self.mode.get())
+    }
+    fn set_mode(&self, mode: Mode) -> bool {
+        self.mode.set(mode);
+        true
+    }
 }
 
 fn check_outputs(n_out: usize, ys: &[Tensor]) -> Result<()> {

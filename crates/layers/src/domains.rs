@@ -90,7 +90,7 @@ impl OptionType for String {
 }
 
 /// How a layer behaves: dropout only in training, incremental state only in predict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Training.
     Train,
@@ -102,20 +102,31 @@ pub enum Mode {
     Viz,
 }
 
+impl Mode {
+    /// Its name, as options write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Train => "train",
+            Mode::Eval => "eval",
+            Mode::Predict => "predict",
+            Mode::Viz => "viz",
+        }
+    }
+    /// Its name, for the host.
+    pub(crate) fn to_host(self) -> crate::HostValue {
+        crate::HostValue::Text(self.name().into())
+    }
+}
+
 impl OptionType for Mode {
     const TS: &'static str = "Mode";
     const EXPECTED: &'static str = "'train', 'eval', 'predict' or 'viz'";
     fn parse(v: &Value) -> Option<Self> {
-        match v.as_str()? {
-            "train" => Some(Mode::Train),
-            "eval" => Some(Mode::Eval),
-            "predict" => Some(Mode::Predict),
-            "viz" => Some(Mode::Viz),
-            _ => None,
-        }
+        let name = v.as_str()?;
+        [Mode::Train, Mode::Eval, Mode::Predict, Mode::Viz].into_iter().find(|mode| mode.name() == name)
     }
     fn show(&self) -> String {
-        format!("'{}'", format!("{self:?}").to_lowercase())
+        format!("'{}'", self.name())
     }
 }
 

@@ -71,6 +71,12 @@ impl Error {
     pub fn made_for(what: &str, got: impl fmt::Debug, made: impl fmt::Debug) -> Self {
         Self::shape(format!("{what} {got:?}, weights were made for {made:?}"))
     }
+    /// A call of `got` sequences that is to go on where one of `held` ended.
+    pub(crate) fn other_batch(got: usize, held: usize) -> Self {
+        Self::shape(format!(
+            "the batch has {got} sequences, but the state is that of {held} which are under way; call init(signature), or set a state, to begin with {got}"
+        ))
+    }
     /// Weights of other shapes than the layer has.
     pub fn weights(expected: &[&[usize]], got: &[&tallow_tensor::Tensor]) -> Self {
         let list = |shapes: Vec<String>| shapes.join(" and ");

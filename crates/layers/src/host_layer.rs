@@ -1,7 +1,8 @@
 //! Layers defined in the host language: `class Mine extends Layer`.
 //!
-//! One host function, the driver, does everything; its first argument says what. Inputs, outputs and gradients are lists,
-//! weights and state are trees, keys are uint32\[2\] tensors, signatures are records of `shape` and `dtype`:
+//! One host function, the driver, does everything; its first argument says what, its second the mode, such as `"eval"`. Those that follow are
+//! listed here. Inputs, outputs and gradients are lists, weights and state are trees, keys are uint32\[2\] tensors, signatures are records of
+//! `shape` and `dtype`:
 //! - `("init", signatures, key)` → `[weights, state]`
 //! - `("forward", inputs, weights, state, key)` → `[outputs, newState]`
 //! - `("backward", inputs, outputs, grads, weights, state, newState, key)` → `[inputGrads, weightGrads]`
@@ -9,8 +10,11 @@
 //! - `("reverseAndGrad", outputs, grads, weights, state, newState, key)` → `[inputs, [inputGrads, weightGrads]]`
 use crate::{
     custom_gradient, leaf_layer::leaf_printing, options, Arity, BackwardCall, Call, Count, Error, FnArg, Gradients,
-    HostFnRef, HostValue, LayerList, LayerRef, Leaf, Local, Output, Result, ReverseCall, StateForm, TensorSpec, Tree,
+    HostFnRef, HostValue, LayerList, LayerRef, Leaf, Local, Mode, Output, Result, ReverseCall, StateForm, TensorSpec,
+    Tree,
 };
+use parking_lot::Mutex;
+use std::sync::Arc;
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};
 
 options! {
@@ -30,6 +34,8 @@ options! {
         sublayers_to_print "sublayersToPrint": Option<LayerList> = None,
         /// Function that runs the methods of the class; given by the subclass.
         driver "driver": Option<FnArg> = None,
+        /// How the layer behaves: what the methods of the class see as `this.mode`.
+        mode "mode": Mode = Mode::Train,
         /// Whether the class brings its own `backward`.
         has_backward "hasBackward": bool = false,
         /// Whether the class brings its own `reverse`: inputs from outputs.
@@ -48,6 +54,7 @@ pub fn layer(o: LayerOptions) -> Result<LayerRef> {
         name: o.name,
         arity: Arity::new(o.n_in.0, o.n_out.0),
         driver: o.driver.map(|f| f.0),
+        mode: SharedMode::new(o.mode),
         has_backward: o.has_backward,
         reversible: o.reversible,
         reverse_and_grad: o.reverse_and_grad,
@@ -55,11 +62,28 @@ pub fn layer(o: LayerOptions) -> Result<LayerRef> {
     Ok(leaf_printing(layer, o.sublayers_to_print.map(|l| l.0)))
 }
 
+/// The mode of a layer of the host, which may set it.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedMode(Arc<Mutex<Mode>>);
+
+impl SharedMode {
+    pub(crate) fn new(mode: Mode) -> Self {
+        Self(Arc::new(Mutex::new(mode)))
+    }
+    pub(crate) fn get(&self) -> Mode {
+        *self.0.lock()
+    }
+    pub(crate) fn set(&self, mode: Mode) {
+        *self.0.lock() = mode;
+    }
+}
+
 #[derive(Debug, Clone)]
 struct HostLayer {
     name: String,
     arity: Arity,
     driver: Option<HostFnRef>,
+    mode: SharedMode,
     has_backward: bool,
     reversible: bool,
     reverse_and_grad: bool,
@@ -71,7 +95,7 @@ impl HostLayer {
         let Some(driver) = &self.driver else {
             return Err(Error::option(format!("the class {} defines no {method}", self.name)));
         };
-        let mut all = vec![HostValue::Text(method.into())];
+        let mut all = vec![HostValue::Text(method.into()), self.mode.get().to_host()];
         all.extend(args);
         self.pair(method, driver.call(&all)?)
     }
@@ -138,6 +162,16 @@ impl Leaf for HostLayer {
         StateForm::Open
     }
     fn calls_host(&self) -> bool {
+        true
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self { mode: SharedMode::new(mode), ..self.clone() }
+    }
+    fn mode(&self) -> Option<Mode> {
+        Some(self.mode.get())
+    }
+    fn set_mode(&self, mode: Mode) -> bool {
+        self.mode.set(mode);
         true
     }
     fn has_backward(&self) -> bool {

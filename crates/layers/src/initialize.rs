@@ -3,16 +3,19 @@ use crate::{
     apply::{remembering, taken},
     for_each_instance, signature,
     stack::deep,
-    LayerId, LayerRef, Local, Phase, Result, Store, TensorSpec,
+    Error, LayerId, LayerRef, Local, Phase, Result, Store, TensorSpec, Tree,
 };
-use std::collections::{HashMap, HashSet};
-use tallow_tensor::random::Key;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+use tallow_tensor::{no_grad, random::Key, DType, Tensor};
 
 /// What initialization runs in.
 #[derive(Debug, Default)]
 pub struct InitCx {
     keys: HashMap<LayerId, Key>,
-    done: HashSet<LayerId>,
+    done: HashSet<(LayerId, usize)>,
     /// Weights made so far.
     pub weights: Store,
     /// State made so far.
@@ -30,10 +33,13 @@ impl InitCx {
             }
         }
     }
-    /// Sets the weights and state of a layer.
+    /// Sets the weights and state of a layer. One that stands in the tree in two modes keeps the state of the mode that has any.
     pub fn set(&mut self, id: LayerId, local: Local) {
-        self.weights.insert(id, local.weights);
-        self.state.insert(id, local.state);
+        self.weights.entry(id).or_insert(local.weights);
+        let state = self.state.entry(id).or_insert(Tree::EMPTY);
+        if state.is_empty() {
+            *state = local.state;
+        }
     }
     /// Initializes a sublayer, unless this instance already was.
     ///
@@ -41,7 +47,7 @@ impl InitCx {
     /// The layer's own error with this layer added to its path.
     pub fn init(&mut self, layer: &LayerRef, inputs: &[TensorSpec]) -> Result<()> {
         let id = layer.base().id;
-        if !self.done.insert(id) {
+        if !self.done.insert((id, Arc::as_ptr(layer).cast::<()>() as usize)) {
             return Ok(());
         }
         let key = self.keys.get(&id).copied().unwrap_or(Key::new(0));
@@ -49,9 +55,11 @@ impl InitCx {
             .and_then(|n| deep(|| layer.init(self, &inputs[..n], key)))
             .map_err(|e| e.within(&layer.base().name, id, Phase::Init, || inputs.to_vec()))?;
         // A series of no layers has nothing to set, but must not look as if it had still to be initialized.
-        if layer.sublayers().is_empty() && !self.state.contains_key(&id) {
-            self.set(id, Local::EMPTY);
+        if layer.sublayers().is_empty() {
+            self.weights.entry(id).or_insert(Tree::EMPTY);
         }
+        // What a layer remembers of calls, such as the first result, does not outlive its initialization.
+        self.state.entry(id).or_insert(Tree::EMPTY);
         Ok(())
     }
     /// Initializes layers in series on a stack of signatures, which it returns as they leave it.
@@ -87,6 +95,84 @@ pub fn init(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store,
 /// Inputs a layer does not take, with its path.
 pub fn init_signature(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
     crate::initializers::without_drawing(|| init(layer, inputs, key))
+}
+
+/// Makes weights and state of a layer that does not look at its inputs, such as an embedding: they come out the same for inputs of any shape.
+///
+/// # Errors
+/// `InvalidArgument` for a layer whose weights or state depend on its inputs.
+pub fn init_without_inputs(layer: &LayerRef, key: Key) -> Result<(Store, Store)> {
+    let n_in = layer.arity().n_in;
+    let mut found: Option<(Store, Store)> = None;
+    let (mut fitting, mut agreeing) = (Vec::new(), 0);
+    let shapes = (0..=4).flat_map(|rank| [vec![4; rank], (0..rank).map(|axis| 6 + 2 * axis).collect()]);
+    for shape in shapes.collect::<Vec<Vec<usize>>>() {
+        for dtype in [DType::F32, DType::I32] {
+            let inputs = vec![TensorSpec::new(shape.clone(), dtype); n_in];
+            let Ok(made) = no_grad(|| init_signature(layer, &inputs, key)) else { continue };
+            match &found {
+                Some(first) if !(same(&first.0, &made.0)? && same(&first.1, &made.1)?) => {
+                    return Err(needs_inputs(layer))
+                }
+                Some(_) => agreeing += 1,
+                None => (found, fitting) = (Some(made), inputs),
+            }
+        }
+    }
+    if found.is_none() || (n_in > 0 && agreeing < 3) {
+        return Err(needs_inputs(layer));
+    }
+    init(layer, &fitting, key)
+}
+
+fn needs_inputs(layer: &LayerRef) -> Error {
+    let what = "weights or state depend on the inputs; call init(signature) with their {shape, dtype}";
+    Error::new("InvalidArgument", format!("{}: {what}", layer.base().name))
+}
+
+/// Whether two stores hold tensors of the same shapes, and the same values where there are few.
+fn same(a: &Store, b: &Store) -> Result<bool> {
+    let alike = |x: &Tensor, y: &Tensor| -> Result<bool> {
+        const FEW: usize = 1024;
+        Ok(TensorSpec::of(x) == TensorSpec::of(y) && (x.size() > FEW || x.to_f64_vec()? == y.to_f64_vec()?))
+    };
+    for (id, tree) in a {
+        let Some(other) = b.get(id) else { return Ok(false) };
+        let (x, y) = (tree.leaves_in_place(), other.leaves_in_place());
+        if x.len() != y.len() {
+            return Ok(false);
+        }
+        for (x, y) in x.iter().zip(y) {
+            if !alike(x, y)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(a.len() == b.len())
+}
+
+/// The state that the layer holds, with what it starts from where it holds none yet but knows what inputs it is for.
+///
+/// # Errors
+/// Those of [`ensure_state`].
+pub fn state_to_start_from(layer: &LayerRef) -> Result<Store> {
+    let state = crate::held(layer).1;
+    let key = layer.base().slot.key().unwrap_or(Key::new(0));
+    match layer.base().slot.inputs() {
+        Some(inputs) => ensure_state(layer, state, &inputs, key),
+        None => Ok(state),
+    }
+}
+
+/// Takes out of `state` what says no more than that nothing is held yet: `()` for instances that hold no state.
+pub fn without_unmade(layer: &LayerRef, mut state: Store) -> Store {
+    for_each_instance(layer, &mut |l| {
+        let base = l.base();
+        if base.slot.state().is_none() && state.get(&base.id).is_some_and(Tree::is_empty) {
+            state.remove(&base.id);
+        }
+    });
+    state
 }
 
 /// Adds to `state` what the layer starts with wherever an instance has none yet, as in a copy just made by [`crate::with_mode`].

@@ -3,8 +3,8 @@
 //! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
 //! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
 use crate::{
-    account::Holding, reversible::Reversible, stack::deep, Cx, HostFnRef, InitCx, LayerNest, Loader, Rebuild, Result,
-    TensorSpec, Tree, View,
+    account::Holding, reversible::Reversible, stack::deep, Cx, HostFnRef, InitCx, LayerNest, Loader, Mode, Rebuild,
+    Result, TensorSpec, Tree, View,
 };
 use parking_lot::Mutex;
 use std::{
@@ -60,6 +60,7 @@ impl Arity {
 pub struct Slot {
     weights: Arc<Mutex<Holding>>,
     state: Arc<Mutex<Holding>>,
+    inputs: Arc<Mutex<Option<Vec<TensorSpec>>>>,
     key: Mutex<Option<Key>>,
 }
 
@@ -96,6 +97,18 @@ impl Slot {
     pub fn places(&self) -> [usize; 2] {
         [Arc::as_ptr(&self.weights) as usize, Arc::as_ptr(&self.state) as usize]
     }
+    /// Signatures of the inputs that the layer was last made or called for, if any; all its copies in other modes know them.
+    pub fn inputs(&self) -> Option<Vec<TensorSpec>> {
+        self.inputs.lock().clone()
+    }
+    /// Sets the signatures of the inputs.
+    pub fn set_inputs(&self, inputs: &[TensorSpec]) {
+        *self.inputs.lock() = Some(inputs.to_vec());
+    }
+    /// Sets the signatures of the inputs unless they are known.
+    pub fn learn_inputs(&self, inputs: &[TensorSpec]) {
+        self.inputs.lock().get_or_insert_with(|| inputs.to_vec());
+    }
     /// The random key last set, if any.
     pub fn key(&self) -> Option<Key> {
         *self.key.lock()
@@ -106,11 +119,14 @@ impl Slot {
     }
     fn sharing(&self, state: bool) -> Self {
         let state = if state { self.state.clone() } else { Arc::default() };
-        Self { weights: self.weights.clone(), state, key: Mutex::new(self.key()) }
+        let (weights, inputs) = (self.weights.clone(), self.inputs.clone());
+        Self { weights, state, inputs, key: Mutex::new(self.key()) }
     }
     fn copied(&self) -> Self {
         let holding = |t| Arc::new(Mutex::new(Holding::of(t)));
-        Self { weights: holding(self.weights()), state: holding(self.state()), key: Mutex::new(self.key()) }
+        let inputs = Arc::new(Mutex::new(self.inputs()));
+        let (weights, state) = (holding(self.weights()), holding(self.state()));
+        Self { weights, state, inputs, key: Mutex::new(self.key()) }
     }
 }
 
@@ -127,12 +143,29 @@ pub struct Base {
     pub slot: Slot,
     /// See [`crate::depth`].
     pub(crate) depth: OnceLock<usize>,
+    pub(crate) mode: OnceLock<Mode>,
 }
 
 impl Base {
     /// A new identity under `name`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { id: LayerId::fresh(), name: name.into(), to_print: None, slot: Slot::default(), depth: OnceLock::new() }
+        Self {
+            id: LayerId::fresh(),
+            name: name.into(),
+            to_print: None,
+            slot: Slot::default(),
+            depth: OnceLock::new(),
+            mode: OnceLock::new(),
+        }
+    }
+    /// The mode that the layer was made or copied in, if it was told one.
+    pub fn mode(&self) -> Option<Mode> {
+        self.mode.get().copied()
+    }
+    /// Notes the mode that a layer just made is in.
+    pub(crate) fn made_in(&self, mode: Mode) {
+        // A layer that is another one's, and was told its mode already, keeps it.
+        let _ = self.mode.set(mode);
     }
     /// The base of a rebuilt layer: same name, and same identity and weights unless the copy is deep.
     pub fn rebuilt(&self, r: &mut Rebuild) -> Self {
@@ -140,12 +173,10 @@ impl Base {
     }
     pub(crate) fn rebuilt_keeping(&self, r: &mut Rebuild, state: bool) -> Self {
         let to_print = self.to_print.as_ref().map(|v| v.iter().map(|l| r.nest(l)).collect());
-        if r.deep {
-            Self { to_print, slot: self.slot.copied(), ..Self::new(self.name.clone()) }
-        } else {
-            let slot = self.slot.sharing(state);
-            Self { id: self.id, name: self.name.clone(), to_print, slot, depth: OnceLock::new() }
-        }
+        let mode = r.mode.or(self.mode()).map_or_else(OnceLock::new, OnceLock::from);
+        let (id, slot) =
+            if r.deep { (r.copy_of(self.id), self.slot.copied()) } else { (self.id, self.slot.sharing(state)) };
+        Self { id, name: self.name.clone(), to_print, slot, depth: OnceLock::new(), mode }
     }
 }
 
@@ -227,6 +258,19 @@ pub trait Layer: Debug + Send + Sync {
     /// Whether it, or a layer below it, draws from one key in all replicas.
     fn draws_in_step(&self) -> bool {
         deep(|| self.sublayers().iter().any(|l| l.draws_in_step()))
+    }
+    /// The mode it is in: its own, or that of the first layer below it that tells one.
+    fn mode(&self) -> Option<Mode> {
+        self.base().mode().or_else(|| deep(|| self.sublayers().iter().find_map(|l| l.mode())))
+    }
+    /// Sets the mode of a layer of the host language; others keep theirs, which is `false`.
+    fn set_mode(&self, mode: Mode) -> bool {
+        let _ = mode;
+        false
+    }
+    /// Whether a call goes on where the one before ended, as in mode `'predict'`, in this layer or one below it.
+    fn goes_on(&self) -> bool {
+        deep(|| self.sublayers().iter().any(|l| l.goes_on()))
     }
     /// What becomes of its own state in replicas.
     fn replica_state(&self) -> ReplicaState {

@@ -182,6 +182,19 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
         let _ = mode;
         self.clone()
     }
+    /// The mode it is in, if a host may ask for it; see [`crate::Layer::mode`].
+    fn mode(&self) -> Option<Mode> {
+        None
+    }
+    /// See [`crate::Layer::set_mode`].
+    fn set_mode(&self, mode: Mode) -> bool {
+        let _ = mode;
+        false
+    }
+    /// Whether a call goes on where the one before ended; see [`crate::Layer::goes_on`].
+    fn goes_on(&self) -> bool {
+        false
+    }
     /// Whether [`Leaf::backward`] replaces automatic differentiation.
     fn has_backward(&self) -> bool {
         false

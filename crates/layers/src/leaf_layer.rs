@@ -1,7 +1,7 @@
 //! Leaves as layers.
 use crate::{
     reversible::{Reversal, Reversible},
-    Arity, Base, Call, Cx, HostFnRef, InitCx, Layer, LayerNest, LayerRef, Leaf, Rebuild, ReplicaState, Result,
+    Arity, Base, Call, Cx, HostFnRef, InitCx, Layer, LayerNest, LayerRef, Leaf, Mode, Rebuild, ReplicaState, Result,
     ReverseCall, Sequence, StateForm, TensorSpec,
 };
 use std::sync::Arc;
@@ -83,6 +83,15 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     }
     fn draws_in_step(&self) -> bool {
         self.leaf.draws_in_step()
+    }
+    fn mode(&self) -> Option<Mode> {
+        self.leaf.mode().or_else(|| self.base.mode())
+    }
+    fn set_mode(&self, mode: Mode) -> bool {
+        self.leaf.set_mode(mode)
+    }
+    fn goes_on(&self) -> bool {
+        self.leaf.goes_on()
     }
     fn replica_state(&self) -> ReplicaState {
         self.leaf.replica_state()

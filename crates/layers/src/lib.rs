@@ -2,6 +2,7 @@
 //!
 //! A layer is pure over (inputs, weights, state, key); see [`layer`]. [`registry`] lists all of them by name.
 mod account;
+mod agreement;
 mod apply;
 mod custom_gradient;
 mod domains;
@@ -56,7 +57,9 @@ pub use domains::{
 pub use error::{Error, Phase, Result};
 pub use fits::check_fits;
 pub use host::{HostFn, HostFnRef, HostValue};
-pub use initialize::{ensure_state, init, init_signature, InitCx};
+pub use initialize::{
+    ensure_state, init, init_signature, init_without_inputs, state_to_start_from, without_unmade, InitCx,
+};
 pub use initializers::Initializer;
 pub use instances::{changed, for_each_instance, held, hold};
 pub use layer::{print, Arity, Base, Layer, LayerId, LayerRef, ReplicaState, StateForm};

@@ -1,27 +1,36 @@
 //! Layers built anew: in another mode, or as deep copies.
-use crate::{stack::deep, LayerId, LayerNest, LayerRef};
-use std::collections::HashMap;
+use crate::{stack::deep, LayerId, LayerNest, LayerRef, Mode};
+use std::{collections::HashMap, sync::Arc};
 
 /// How a layer is being rebuilt: in another mode with the same identities (`with_mode`), or as a deep copy with new ones.
 /// An instance met again gives the same new instance, so sharing survives.
 #[derive(Debug, Default)]
 pub struct Rebuild {
     /// The new mode; `None` keeps each layer's own.
-    pub mode: Option<crate::Mode>,
+    pub mode: Option<Mode>,
     /// Whether copies get new identities, and weights and state of their own.
     pub deep: bool,
-    done: HashMap<LayerId, LayerRef>,
+    // By address, as one identity may stand in a tree in two modes; the tree keeps its layers where they are.
+    done: HashMap<(usize, Option<Mode>), LayerRef>,
+    copies: HashMap<LayerId, LayerId>,
 }
 
 impl Rebuild {
     /// The new instance of `layer`.
     pub fn layer(&mut self, layer: &LayerRef) -> LayerRef {
-        let id = layer.base().id;
-        if let Some(l) = self.done.get(&id) {
+        let key = (Arc::as_ptr(layer).cast::<()>() as usize, self.mode);
+        if let Some(l) = self.done.get(&key) {
             return l.clone();
         }
         let new = deep(|| layer.rebuild(self));
-        self.done.insert(id, new.clone());
+        self.done.insert(key, new.clone());
+        new
+    }
+    /// The new instance of `layer`, in a mode of its own.
+    pub fn layer_in(&mut self, layer: &LayerRef, mode: Mode) -> LayerRef {
+        let outer = self.mode.replace(mode);
+        let new = self.layer(layer);
+        self.mode = outer;
         new
     }
     /// The new instances of the layers in `nest`.
@@ -36,10 +45,14 @@ impl Rebuild {
     pub fn layers(&mut self, layers: &[LayerRef]) -> Vec<LayerRef> {
         layers.iter().map(|l| self.layer(l)).collect()
     }
+    /// The identity of the deep copy of a layer.
+    pub(crate) fn copy_of(&mut self, id: LayerId) -> LayerId {
+        *self.copies.entry(id).or_insert_with(LayerId::fresh)
+    }
 }
 
 /// The same layer in another mode: same identities and weights; state is fresh (see [`crate::ensure_state`]) but for what is learned.
-pub fn with_mode(layer: &LayerRef, mode: crate::Mode) -> LayerRef {
+pub fn with_mode(layer: &LayerRef, mode: Mode) -> LayerRef {
     Rebuild { mode: Some(mode), ..Rebuild::default() }.layer(layer)
 }
 

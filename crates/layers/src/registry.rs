@@ -1,5 +1,9 @@
 //! Everything that can be constructed by name: layers, initializers, functions, in Trax's order, module by module.
-use crate::{initializers::Initializer, options::Meta, Error, HostValue, LayerRef, Result};
+use crate::{
+    initializers::Initializer,
+    options::{Meta, OptionType},
+    Error, HostValue, LayerRef, Mode, Result,
+};
 use serde_json::Value;
 
 /// One registered name.
@@ -91,7 +95,15 @@ fn find<T>(what: &str, table: &[&'static [Entry<T>]], kind: &str) -> Result<&'st
 /// # Errors
 /// `InvalidOption` for an unknown kind or options outside their domain.
 pub fn construct(kind: &str, options: &Value) -> Result<LayerRef> {
-    (find("layer", layers(), kind)?.build)(options).and_then(|layer| crate::stack::check_depth(kind, layer))
+    let entry = find("layer", layers(), kind)?;
+    let layer = (entry.build)(options).and_then(|layer| crate::stack::check_depth(kind, layer))?;
+    let given = options.get("mode").filter(|mode| !mode.is_null()).cloned();
+    let default = || (entry.meta)().all().find(|f| f.name == "mode").and_then(|f| f.default.clone());
+    let mode = given.or_else(|| default().map(|mode| Value::String(mode.trim_matches('\'').into())));
+    if let Some(mode) = mode.as_ref().and_then(Mode::parse) {
+        layer.base().made_in(mode);
+    }
+    Ok(layer)
 }
 
 /// A new initializer of a registered kind.

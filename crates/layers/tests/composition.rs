@@ -336,7 +336,7 @@ fn cancelled_work_stops_before_the_next_sublayer() {
     let ran = Arc::new(AtomicUsize::new(0));
     let step = |asks: bool| {
         let (token, ran) = (token.clone(), ran.clone());
-        tallow_layers::base::elementwise("Step", true, move |x| {
+        tallow_layers::base::elementwise("Step", move |x| {
             ran.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             if asks {
                 token.cancel();

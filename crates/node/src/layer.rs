@@ -13,8 +13,12 @@ use napi_derive::napi;
 use serde_json::Value;
 use std::sync::Arc;
 use tallow_layers::{
-    self as layers, build, build::References, layer::print, options::OptionType, registry, HostFnRef, HostValue,
-    LayerId, LayerRef, Mode, Store, TensorSpec, Tree,
+    self as layers, build,
+    build::References,
+    combinators::{in_predict, InPredict},
+    layer::print,
+    options::OptionType,
+    registry, HostFnRef, HostValue, LayerId, LayerRef, Mode, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{autodiff::keeping, cancel, random::Key, DType, Tensor};
 
@@ -146,6 +150,41 @@ pub struct LayerInfo {
     pub has_backward: bool,
 }
 
+/// The mode of a layer: its own, or that of the first layer below it that has one; layers that are made in no mode train.
+#[napi]
+pub fn layer_mode(env: Env, id: f64) -> Result<String> {
+    run(&env, |e| Ok(e.layer(id)?.mode().unwrap_or(Mode::Train).name().to_owned()))
+}
+
+fn mode_of(name: String) -> Outcome<Mode> {
+    let expected = <Mode as OptionType>::EXPECTED;
+    let wrong = || tallow_layers::Error::option(format!("`mode` must be {expected}, got {name:?}"));
+    Ok(<Mode as OptionType>::parse(&Value::String(name.clone())).ok_or_else(wrong)?)
+}
+
+/// Sets the mode of a class of the host.
+#[napi]
+pub fn set_layer_mode(env: Env, id: f64, mode: String) -> Result<()> {
+    run(&env, |e| {
+        let (layer, mode) = (e.layer(id)?, mode_of(mode)?);
+        if layer.set_mode(mode) {
+            return Ok(());
+        }
+        let (name, mode) = (&layer.base().name, mode.name());
+        let why = format!("the mode of {name} is fixed; withMode('{mode}') makes a copy in another");
+        Err(tallow_layers::Error::option(why))?
+    })
+}
+
+/// A layer that takes whole sequences in mode `'predict'` too, or refuses that mode if there is a reason.
+#[napi]
+pub fn whole_sequences(env: Env, id: f64, refusal: Option<String>) -> Result<f64> {
+    run(&env, |e| {
+        let then = refusal.map_or(InPredict::Whole, InPredict::Refused);
+        Ok(e.insert_layer(in_predict(e.layer(id)?, then)))
+    })
+}
+
 /// What does not change about a layer.
 #[napi]
 pub fn layer_info(env: Env, id: f64) -> Result<LayerInfo> {
@@ -196,9 +235,7 @@ pub fn sublayers(env: Env, id: f64) -> Result<Vec<f64>> {
 #[napi]
 pub fn with_mode(env: Env, id: f64, mode: String) -> Result<f64> {
     run_with(&env, id, |e, layer| {
-        let expected = <Mode as OptionType>::EXPECTED;
-        let wrong = || tallow_layers::Error::option(format!("`mode` must be {expected}, got {mode:?}"));
-        let mode = <Mode as OptionType>::parse(&Value::String(mode.clone())).ok_or_else(wrong)?;
+        let mode = mode_of(mode)?;
         Ok(e.insert_layer(layers::charging(&e.account, || layers::with_mode(&layer, mode))))
     })
 }
@@ -275,7 +312,7 @@ fn signature_tree(tree: &Tree<Tensor>) -> HostValue {
     })
 }
 
-/// Makes weights and state, keeps them in the layer, and returns them.
+/// Makes weights and state, keeps them in the layer, and returns them. Without inputs, of a layer that does not look at them.
 #[napi]
 pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Vec<u32>>, use_cache: bool) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
@@ -285,8 +322,18 @@ pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Vec<u32>>, use_ca
             return Ok(Wire(HostValue::List(vec![HostValue::Cached, HostValue::Cached])));
         }
         let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
-        let (weights, state) = layers::init(&layer, &specs(inputs.0)?, key)?;
+        let (made, signatures) = match inputs.0 {
+            HostValue::Null => (layers::init_without_inputs(&layer, key)?, None),
+            given => {
+                let signatures = specs(given)?;
+                (layers::init(&layer, &signatures, key)?, Some(signatures))
+            }
+        };
         beside.map_or(Ok(()), |b| b.refuse("init sets weights and state", &access))?;
+        if let Some(signatures) = signatures {
+            layer.base().slot.set_inputs(&signatures);
+        }
+        let (weights, state) = made;
         layers::hold(&layer, Some(&weights), Some(&state));
         Ok(Wire(pair(&layer, &weights, &state)))
     })
@@ -318,7 +365,9 @@ pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
 pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
         done_before(&env, e, || Access::read_state(&layer));
-        Ok(Wire(HostValue::tree(&held_state(&layer))))
+        // What a copy starts with is known before its first call, unless a class cannot be asked yet.
+        let state = layers::state_to_start_from(&layer).unwrap_or_else(|_| layers::held(&layer).1);
+        Ok(Wire(HostValue::tree(&layers::view_state(&layer, &state))))
     })
 }
 
@@ -331,6 +380,7 @@ fn set_weights(layer: &LayerRef, weights: HostValue) -> Outcome<()> {
 
 fn set_state(layer: &LayerRef, state: HostValue) -> Outcome<()> {
     let new = layers::load_state(layer, &state.into_tree_like(&held_state(layer))?)?;
+    let new = layers::without_unmade(layer, new);
     layers::check_fits("state", layer, &new, &layers::held(layer).1)?;
     layers::hold(layer, None, Some(&new));
     Ok(())
@@ -419,7 +469,8 @@ impl Call {
         }
         let (weights, before) = layers::held(&layer);
         let signatures: Vec<TensorSpec> = inputs.iter().map(TensorSpec::of).collect();
-        let state = layers::ensure_state(&layer, before.clone(), &signatures, key)?;
+        let state = layers::ensure_state(&layer, before.clone(), &signatures, held_key(&layer))?;
+        layer.base().slot.learn_inputs(&signatures);
         let (ys, after) = layers::pure_fn(&layer, inputs, &weights, state, key)?;
         cancel::check()?;
         let changed = layers::changed(&before, after);
@@ -499,8 +550,14 @@ pub fn layer_pure(
     run_with(&env, id, |e, layer| {
         let inputs = e.tensors(&inputs)?;
         let weights = layers::load_weights(&layer, &weights.0.into_tree_like(&held_weights(&layer))?)?;
-        let state = layers::load_state(&layer, &state.0.into_tree_like(&held_state(&layer))?)?;
+        let mut state = layers::load_state(&layer, &state.0.into_tree_like(&held_state(&layer))?)?;
         let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
+        if layer.goes_on() {
+            let unmade = layers::without_unmade(&layer, state.clone());
+            let signatures: Vec<TensorSpec> = inputs.iter().map(TensorSpec::of).collect();
+            // Where it cannot be found out what a sequence starts with, what was given must do.
+            state = layers::ensure_state(&layer, unmade, &signatures, held_key(&layer)).unwrap_or(state);
+        }
         let call = || layers::pure_fn(&layer, inputs, &weights, state, key);
         let (ys, state) = keeping_for(e, keep, call)?;
         let state = HostValue::tree(&layers::view_state(&layer, &state));

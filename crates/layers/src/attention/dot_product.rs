@@ -108,6 +108,15 @@ fn strengths(q: &Tensor, k: &Tensor, scale: f64, mask: &Mask) -> Result<Tensor> 
     Ok(Tensor::where_(&mask, &dots, &masked)?.softmax(-1)?.cast(DType::F32)?)
 }
 
+/// Refuses queries, keys and values of which none are floats.
+fn check_floats(inputs: &[TensorSpec]) -> Result<()> {
+    let [q, k, v] = [&inputs[0].dtype, &inputs[1].dtype, &inputs[2].dtype];
+    if q.promote(*k).promote(*v).is_float() {
+        return Ok(());
+    }
+    Err(Error::dtype(format!("attention takes floats, got {q}, {k} and {v}; put ToFloat before it")))
+}
+
 fn output_dtype(x: &TensorSpec) -> DType {
     if x.dtype == DType::F64 {
         DType::F64
@@ -128,6 +137,7 @@ impl Leaf for PureAttention {
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         check_inputs("blq,bkq,bkd,b1xk->bld,b1xk", inputs)?;
+        check_floats(inputs)?;
         let (q, v) = (&inputs[0], &inputs[2]);
         heads::head_size(q.shape[2], self.0.n_heads.0)?;
         heads::head_size(v.shape[2], self.0.n_heads.0)?;
@@ -160,8 +170,15 @@ impl Leaf for DotProductAttention {
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         check_inputs("...ld,...kd,...kv->...lv", &inputs[..3])?;
+        check_floats(inputs)?;
         let mut shape = inputs[0].shape.clone();
         let last = shape.len() - 1;
+        shape[last] = inputs[1].shape[last - 1];
+        let strengths = TensorSpec::new(shape.clone(), DType::Bool);
+        if strengths.broadcast(&inputs[3])?.shape != shape {
+            let mask = &inputs[3].shape;
+            return Err(Error::shape(format!("a mask of shape {mask:?} does not broadcast to {shape:?}")));
+        }
         shape[last] = inputs[2].shape[last];
         Ok(vec![TensorSpec::new(shape, output_dtype(&inputs[0]))])
     }
@@ -181,23 +198,37 @@ impl Leaf for DotProductAttention {
 struct DotProductCausalAttention(DotProductCausalAttentionOptions);
 
 impl DotProductCausalAttention {
+    fn check_room(&self, positions: usize) -> Result<()> {
+        let room = self.0.max_inference_length.0;
+        if positions <= room {
+            return Ok(());
+        }
+        let text = format!("predict reached position {positions}, but maxInferenceLength is {room}");
+        Err(Error::new("InvalidArgument", text))
+    }
     /// Appends keys and values to the state; returns the state and what the new queries may see.
     fn append(&self, xs: &[Tensor], s: &Tree<Tensor>) -> Result<(Tree<Tensor>, Tensor, Tensor, Tensor)> {
         let [keys, values, index] = s.many::<3>()?;
         let (start, length) = (index.item()? as usize, xs[1].shape()[1]);
         let room = keys.shape()[1];
-        if start + length > room {
-            return Err(Error::new(
-                "InvalidArgument",
-                format!("predict reached position {}, but maxInferenceLength is {room}", start + length),
-            ));
+        self.check_room(start + length)?;
+        let (mut keys, mut values) = (keys.clone(), values.clone());
+        let (batch, held) = (xs[1].shape()[0], keys.shape()[0]);
+        if batch != held {
+            if start > 0 {
+                return Err(Error::other_batch(batch, held));
+            }
+            // Nothing is remembered yet, so that any number of sequences can begin.
+            let room_for =
+                |x: &Tensor, old: &Tensor| Tensor::zeros(&[batch, room, x.shape()[2]], old.dtype(), old.device());
+            (keys, values) = (room_for(&xs[1], &keys)?, room_for(&xs[2], &values)?);
         }
         let put = |buffer: &Tensor, new: &Tensor| -> Result<(Tensor, Tensor)> {
             let seen = Tensor::concat(&[buffer.narrow(1, 0, start)?, new.cast(buffer.dtype())?], 1)?;
             let rest = buffer.narrow(1, start + length, room - start - length)?;
             Ok((Tensor::concat(&[seen.clone(), rest], 1)?, seen))
         };
-        let ((keys, k), (values, v)) = (put(keys, &xs[1])?, put(values, &xs[2])?);
+        let ((keys, k), (values, v)) = (put(&keys, &xs[1])?, put(&values, &xs[2])?);
         let index = Tensor::scalar((start + length) as i32);
         let mask = Tensor::tril_mask(length, start + length, start as isize, &Device::Cpu)?;
         Ok((Tree::tuple([keys.detach(), values.detach(), index]), k, v, mask))
@@ -213,6 +244,10 @@ impl Leaf for DotProductCausalAttention {
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         check_inputs("bld,bld,blv->blv", inputs)?;
+        check_floats(inputs)?;
+        if self.goes_on() {
+            self.check_room(inputs[1].shape[1])?;
+        }
         Ok(vec![TensorSpec::new(inputs[2].shape.clone(), output_dtype(&inputs[0]))])
     }
     fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
@@ -237,6 +272,9 @@ impl Leaf for DotProductCausalAttention {
     }
     fn with_mode(&self, mode: Mode) -> Self {
         Self(DotProductCausalAttentionOptions { mode, ..self.0.clone() })
+    }
+    fn goes_on(&self) -> bool {
+        self.0.mode == Mode::Predict
     }
 }
 

@@ -71,6 +71,9 @@ impl Leaf for ShiftRight {
     fn with_mode(&self, mode: Mode) -> Self {
         Self(ShiftRightOptions { mode, ..self.0.clone() })
     }
+    fn goes_on(&self) -> bool {
+        self.0.mode == Mode::Predict
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -86,7 +86,7 @@ options! {
     ///
     /// Shapes: `(b,l,d) -> (b,l,d)`.
     /// Weights: four `Dense` of `dFeature` units, with `useDconv` three `CausalDepthwiseConv` more. State: none; in `'predict'`
-    /// that of `DotProductCausalAttention`.
+    /// that of `DotProductCausalAttention` and of these.
     /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
     /// Errors: `ShapeMismatch` when `dFeature` is no multiple of `nHeads`.
     /// Source: Vaswani et al. 2017, arXiv:1706.03762.
@@ -174,14 +174,14 @@ pub fn attention_qkv(o: AttentionQKVOptions) -> Result<LayerRef> {
                 construct("FactoredDense", &json!({ "nModules": n, "dIn": d.0, "dOut": d.0 }))?,
                 construct(
                     "LocallyConvDense",
-                    &json!({ "nModules": n, "nUnits": d.0 / n, "mode": mode_name(o.mode), "kernelSize": 3, "lengthKernelSize": 3 }),
+                    &json!({ "nModules": n, "nUnits": d.0 / n, "mode": o.mode.name(), "kernelSize": 3, "lengthKernelSize": 3 }),
                 )?,
             ]))
         }
     };
     let cacheable = || {
         let layer = dense(d)?;
-        Ok::<_, Error>(if o.cache_kv_in_predict && o.mode == Mode::Predict { combinators::cache(layer) } else { layer })
+        Ok::<_, Error>(if o.cache_kv_in_predict { combinators::cache_in_predict(layer, o.mode) } else { layer })
     };
     let attend = pure_attention(PureAttentionOptions { n_heads: o.n_heads, dropout: o.dropout, mode: o.mode })?;
     let layer = combinators::serial(vec![
@@ -190,10 +190,6 @@ pub fn attention_qkv(o: AttentionQKVOptions) -> Result<LayerRef> {
         sparse(o.result_sparsity)?,
     ]);
     assert_function("bSq,blk,blv,b1xl->bSd,b1xl", layer)
-}
-
-fn mode_name(mode: Mode) -> String {
-    mode.show().trim_matches('\'').to_string()
 }
 
 /// See [`ConfigurableAttentionOptions`].
@@ -222,7 +218,7 @@ pub fn causal_attention(o: CausalAttentionOptions) -> Result<LayerRef> {
     let project = || -> Result<LayerNest> {
         let layer = dense(o.d_feature)?;
         let layer = if o.use_dconv {
-            combinators::serial(vec![layer, construct("CausalDepthwiseConv", &json!({}))?])
+            combinators::serial(vec![layer, construct("CausalDepthwiseConv", &json!({ "mode": o.mode.name() }))?])
         } else {
             layer
         };

@@ -90,6 +90,10 @@ impl Leaf for PositionalEncoding {
                 x.shape[1], self.o.max_len.0
             )));
         }
+        if self.o.mode == Mode::Train && self.o.dropout.0 > 0.0 {
+            let positions = [1, x.shape[1], x.shape[2]];
+            mask_shape("dropoutBroadcastDims", &positions, &self.o.dropout_broadcast_dims.0)?;
+        }
         let weights = if self.o.use_bfloat16 && self.projection.is_none() { DType::BF16 } else { DType::F32 };
         Ok(vec![TensorSpec::new(x.shape.clone(), x.dtype.promote(weights))])
     }
@@ -125,6 +129,9 @@ impl Leaf for PositionalEncoding {
             positions = ops::dropout(&positions, self.o.dropout.0, call.key, &mask)?;
         }
         Ok(x.add(&positions)?.into())
+    }
+    fn goes_on(&self) -> bool {
+        self.o.mode == Mode::Predict
     }
     fn with_mode(&self, mode: Mode) -> Self {
         Self { o: PositionalEncodingOptions { mode, ..self.o.clone() }, projection: self.projection.clone() }

@@ -1,5 +1,8 @@
 //! Layers around one other: what they have in common.
-use crate::{Arity, Base, Cx, InitCx, Layer, LayerId, LayerRef, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View};
+use crate::{
+    stack::deep, Arity, Base, Cx, InitCx, Layer, LayerId, LayerRef, Loader, Mode, Rebuild, Result, TensorSpec, Tree,
+    View,
+};
 use std::{fmt::Debug, sync::Arc};
 use tallow_tensor::{random::Key, Tensor};
 
@@ -20,8 +23,8 @@ pub(super) trait Around: Debug + Clone + Send + Sync + 'static {
     const STATE: OwnState = OwnState::None;
     /// Signatures of what the layer inside is given.
     fn inside(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>>;
-    /// Signatures of the outputs.
-    fn signature(&self, inner: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>>;
+    /// Signatures of the outputs; `own` is the layer's identity.
+    fn signature(&self, inner: &LayerRef, own: LayerId, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>>;
     /// Outputs; own weights and state are those of `own`.
     fn forward(&self, inner: &LayerRef, own: LayerId, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>>;
     /// The same in another mode.
@@ -30,11 +33,25 @@ pub(super) trait Around: Debug + Clone + Send + Sync + 'static {
         let _ = mode;
         self.clone()
     }
+    /// Whether a call goes on where the one before ended, whatever the layer inside does; see [`Layer::goes_on`].
+    fn goes_on(&self) -> bool {
+        false
+    }
+    /// The layer built anew, on `base`.
+    fn rebuild(&self, base: Base, inner: &LayerRef, r: &mut Rebuild) -> LayerRef {
+        let how = r.mode.map_or_else(|| self.clone(), |m| self.with_mode(m));
+        around_on(base, r.layer(inner), how)
+    }
 }
 
 /// A layer around `inner`, under a name.
 pub(super) fn around<A: Around>(name: &str, inner: LayerRef, how: A) -> LayerRef {
-    Arc::new(AroundLayer { base: Base::new(name), inner: [inner], how })
+    around_on(Base::new(name), inner, how)
+}
+
+/// [`around`] on a given base.
+pub(super) fn around_on<A: Around>(base: Base, inner: LayerRef, how: A) -> LayerRef {
+    Arc::new(AroundLayer { base, inner: [inner], how })
 }
 
 #[derive(Debug)]
@@ -55,7 +72,7 @@ impl<A: Around> Layer for AroundLayer<A> {
         &self.inner
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        self.how.signature(&self.inner[0], inputs)
+        self.how.signature(&self.inner[0], self.base.id, inputs)
     }
     fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
         cx.init(&self.inner[0], &self.how.inside(inputs)?)
@@ -64,8 +81,11 @@ impl<A: Around> Layer for AroundLayer<A> {
         self.how.forward(&self.inner[0], self.base.id, cx, xs, key)
     }
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        let how = r.mode.map_or_else(|| self.how.clone(), |m| self.how.with_mode(m));
-        Arc::new(Self { base: self.base.rebuilt(r), inner: [r.layer(&self.inner[0])], how })
+        let base = self.base.rebuilt(r);
+        self.how.rebuild(base, &self.inner[0], r)
+    }
+    fn goes_on(&self) -> bool {
+        self.how.goes_on() || deep(|| self.inner[0].goes_on())
     }
     fn view_state(&self, v: &mut View) -> Tree<Tensor> {
         let own = v.own(self.base.id);

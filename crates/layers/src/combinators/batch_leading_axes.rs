@@ -62,7 +62,7 @@ impl Around for BatchLeadingAxes {
     fn inside(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         Ok(inputs.iter().map(|s| s.with_shape(self.joined(&s.shape).1)).collect())
     }
-    fn signature(&self, inner: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+    fn signature(&self, inner: &LayerRef, _own: LayerId, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let leading = self.joined(&inputs.last().ok_or_else(no_inputs)?.shape).0;
         let ys = crate::signature(inner, &self.inside(inputs)?)?;
         ys.iter().map(|y| Ok(y.with_shape(parted(inner, &leading, &y.shape)?))).collect()

@@ -1,13 +1,17 @@
 //! A sequence read in both directions.
-use super::{branch, concatenate, serial};
-use crate::{base::pure_layer, deep_copy, options, Axis, LayerArg, LayerNest, LayerRef, Result};
-use std::sync::OnceLock;
+use super::{branch, concatenate, serial, stack_arity};
+use crate::{
+    base::pure_layer, deep_copy, options, Arity, Axis, Base, Cx, Error, InitCx, Layer, LayerArg, LayerNest, LayerRef,
+    Rebuild, Result, TensorSpec,
+};
+use std::sync::{Arc, OnceLock};
+use tallow_tensor::{random::Key, Tensor};
 
 options! {
     /// Reads a sequence forward with a layer and backward with a copy of it, and merges the two.
     ///
     /// Shapes: those of the layer, merged. Weights and state: of the layer, of the copy (its own, from another key), of the merge.
-    /// Errors: those of the layers.
+    /// Errors: those of the layers; `InvalidOption` for a layer in mode `'predict'`, as the end of the sequence has not come yet.
     pub struct BidirectionalOptions for "Bidirectional" ("forwardLayer") {
         /// Layer such as `LSTM` or `GRU`.
         forward_layer "forwardLayer": LayerArg,
@@ -21,12 +25,64 @@ options! {
 /// A layer and, backward along `axis`, a copy of it, merged by `merge_layers` in series.
 ///
 /// # Errors
-/// `InvalidOption` for a layer without inputs.
+/// `InvalidOption` for a layer without inputs, or one in mode `'predict'`.
 pub fn bidirectional(forward_layer: &LayerRef, axis: isize, merge_layers: Option<Vec<LayerRef>>) -> Result<LayerRef> {
     // One instance for the process, as Trax's default argument is: it shows in trees as a shared layer does.
     static MERGE: OnceLock<LayerRef> = OnceLock::new();
+    check(forward_layer)?;
     let merge = merge_layers.unwrap_or_else(|| vec![MERGE.get_or_init(|| concatenate(2, -1)).clone()]);
-    let flip = pure_layer("_FlipAlongTimeAxis", 1, 1, |s| Ok(s.to_vec()), move |xs| Ok(vec![xs[0].flip(axis)?]));
-    let backward = serial(vec![flip.clone(), deep_copy(forward_layer), flip]);
+    let along = move |s: &[TensorSpec]| s[0].axis(axis).map(|_| s.to_vec());
+    let flip = pure_layer("_FlipAlongTimeAxis", 1, 1, along, move |xs| Ok(vec![xs[0].flip(axis)?]));
+    let layers = vec![flip.clone(), deep_copy(forward_layer), flip];
+    let backward = Arc::new(Backward { base: Base::new("Serial"), arity: stack_arity(&layers), layers });
     Ok(serial([vec![branch(vec![forward_layer.clone(), backward])?], merge].concat()))
+}
+
+/// Refuses a layer that goes on where its last call ended: backward a sequence is read from its end, which has not come yet.
+fn check(layer: &LayerRef) -> Result<()> {
+    if !layer.goes_on() {
+        return Ok(());
+    }
+    let name = &layer.base().name;
+    Err(Error::option(format!(
+        "Bidirectional: {name} in mode 'predict' goes on where the last call ended, but backward a sequence is read from its end; use mode 'eval' on whole sequences"
+    )))
+}
+
+/// Flips, reads and flips again.
+#[derive(Debug)]
+struct Backward {
+    base: Base,
+    layers: Vec<LayerRef>,
+    arity: Arity,
+}
+
+impl Layer for Backward {
+    fn base(&self) -> &Base {
+        &self.base
+    }
+    fn arity(&self) -> Arity {
+        self.arity
+    }
+    fn open(&self) -> bool {
+        true
+    }
+    fn sublayers(&self) -> &[LayerRef] {
+        &self.layers
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        check(&self.layers[1])?;
+        crate::stack_signature(&self.layers, inputs)
+    }
+    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
+        check(&self.layers[1])?;
+        cx.init_stack(&self.layers, inputs).map(drop)
+    }
+    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        check(&self.layers[1])?;
+        cx.apply_stack(&self.layers, xs, key)
+    }
+    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
+        Arc::new(Self { base: self.base.rebuilt(r), layers: r.layers(&self.layers), arity: self.arity })
+    }
 }

@@ -1,48 +1,91 @@
 //! The first result, returned ever after.
-use super::around::{around, Around, OwnState};
-use crate::{options, Cx, LayerArg, LayerId, LayerRef, Result, TensorSpec, Tree};
+use super::{
+    around::{around, around_on, Around, OwnState},
+    in_predict::{in_predict, InPredict},
+};
+use crate::{
+    agreement, options, Base, Cx, Error, LayerArg, LayerId, LayerRef, Mode, Rebuild, Result, TensorSpec, Tree,
+};
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
     /// Applies a layer on the first call and returns that result on all later ones.
     ///
+    /// With `mode`, it does so in mode `'predict'` only, and is the layer itself in all others: `Cache(encoder, { mode })` encodes the source of an
+    /// encoder-decoder once for all positions of a target. What is computed once sees all its positions, so `withMode('predict')` leaves the
+    /// layer inside in mode `'eval'`.
     /// Shapes: those of the layer. State: `[the result, or [] before the first call; the layer's state]`.
-    /// Errors: those of the layer.
+    /// Errors: those of the layer; `ShapeMismatch` for a call of another number of sequences than the result was computed for.
     pub struct CacheOptions for "Cache" ("layer") {
         /// Layer to apply once.
         layer "layer": LayerArg,
+        /// How the model around it behaves; null: the result is kept in every mode.
+        mode "mode": Option<Mode> = None,
     }
 }
 
 /// A layer that runs once and whose first result is returned ever after.
 pub fn cache(layer: LayerRef) -> LayerRef {
-    around("Cache", layer, Cache)
+    around("Cache", layer, Cache { always: true })
+}
+
+/// [`cache`] in mode `'predict'`, the layer itself in all others.
+pub fn cache_in_predict(layer: LayerRef, mode: Mode) -> LayerRef {
+    on(Base::new("Cache"), layer, mode)
+}
+
+/// [`cache_in_predict`] whose [`Cache`], where it stands, is based on `cache`.
+pub(super) fn on(cache: Base, inner: LayerRef, mode: Mode) -> LayerRef {
+    match mode {
+        Mode::Predict => around_on(cache, inner, Cache { always: false }),
+        _ => in_predict(inner, InPredict::Cached(cache)),
+    }
 }
 
 #[derive(Debug, Clone)]
-struct Cache;
+struct Cache {
+    /// Whether the result is kept in other modes than `'predict'` too.
+    always: bool,
+}
 
 impl Around for Cache {
     const STATE: OwnState = OwnState::First;
     fn inside(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         Ok(inputs.to_vec())
     }
-    fn signature(&self, inner: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        crate::signature(inner, inputs)
+    fn signature(&self, inner: &LayerRef, own: LayerId, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        agreement::first(own, || crate::signature(inner, inputs))
     }
     fn forward(&self, inner: &LayerRef, own: LayerId, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        match cx.state(own) {
-            Tree::Leaf(y) => Ok(vec![y]),
-            kept if !kept.is_empty() => Ok(kept.leaves().into_iter().cloned().collect()),
-            _ => {
-                let ys = cx.apply(inner, xs, key)?;
-                let kept = match &ys[..] {
-                    [y] => Tree::Leaf(y.clone()),
-                    many => Tree::tuple(many.iter().cloned()),
-                };
-                cx.set_state(own, kept);
-                Ok(ys)
-            }
+        let kept = cx.state(own);
+        if !kept.is_empty() {
+            self.check_batch(&xs, &kept)?;
+            return Ok(kept.leaves().into_iter().cloned().collect());
+        }
+        let ys = cx.apply(inner, xs, key)?;
+        let kept = match &ys[..] {
+            [y] => Tree::Leaf(y.clone()),
+            many => Tree::tuple(many.iter().cloned()),
+        };
+        cx.set_state(own, kept);
+        Ok(ys)
+    }
+    fn rebuild(&self, base: Base, inner: &LayerRef, r: &mut Rebuild) -> LayerRef {
+        match r.mode {
+            Some(Mode::Predict) => around_on(base, r.layer_in(inner, Mode::Eval), self.clone()),
+            Some(mode) if !self.always => on(base, r.layer(inner), mode),
+            _ => around_on(base, r.layer(inner), self.clone()),
+        }
+    }
+}
+
+impl Cache {
+    /// Refuses sequences that are not those of the result, as far as their number tells.
+    fn check_batch(&self, xs: &[Tensor], kept: &Tree<Tensor>) -> Result<()> {
+        let of = |t: &Tensor| t.shape().first().copied();
+        match (xs.first().and_then(of), kept.leaves().first().and_then(|t| of(t))) {
+            (Some(new), Some(old)) if !self.always && new != old => Err(Error::other_batch(new, old)),
+            _ => Ok(()),
         }
     }
 }

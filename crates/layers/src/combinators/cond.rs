@@ -72,7 +72,11 @@ impl Layer for Cond {
         &self.layers
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let (_, y) = self.shares(inputs);
+        let (x, y) = self.shares(inputs);
+        let decision = crate::signature(&self.layers[0], x)?;
+        if let Some(d) = decision.first().filter(|d| d.shape.iter().product::<usize>() != 1) {
+            return Err(no_decision(&d.shape));
+        }
         let out = crate::signature(&self.layers[1], y)?;
         let other = crate::signature(&self.layers[2], y)?;
         if out != other {
@@ -95,9 +99,7 @@ impl Layer for Cond {
         let chosen = match &decision[0] {
             d if d.size() == 1 && d.item()? != 0.0 => 1,
             d if d.size() == 1 => 2,
-            d => {
-                return Err(Error::shape(format!("`cond` must return one element, it returned shape {:?}", d.shape())))
-            }
+            d => return Err(no_decision(d.shape())),
         };
         cx.apply(&self.layers[chosen], y.to_vec(), keys[chosen])
     }
@@ -105,6 +107,10 @@ impl Layer for Cond {
         let layers = self.layers.each_ref().map(|l| r.layer(l));
         Arc::new(Self { base: self.base.rebuilt(r), layers, arity: self.arity })
     }
+}
+
+fn no_decision(shape: &[usize]) -> Error {
+    Error::shape(format!("`cond` must return one element, it returned shape {shape:?}"))
 }
 
 fn list(specs: &[TensorSpec]) -> String {

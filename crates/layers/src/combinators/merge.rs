@@ -1,6 +1,6 @@
 //! Arithmetic on stack items, and joining and splitting tensors.
 use crate::{
-    base::{elementwise2, pure_layer},
+    base::{elementwise2, elementwise_of, pure_layer},
     options, Axis, Dim, Error, LayerRef, Result, TensorSpec,
 };
 use tallow_tensor::{memory, Tensor};
@@ -80,19 +80,10 @@ pub fn multiply() -> LayerRef {
 
 /// `gate * memory + (1 - gate) * candidate` of `(memory, gate, candidate)`.
 pub fn gate() -> LayerRef {
-    pure_layer(
-        "Gate",
-        3,
-        1,
-        |s| {
-            let complement = TensorSpec::new(s[1].shape.clone(), s[1].dtype.to_float());
-            Ok(vec![s[1].broadcast(&s[0])?.broadcast(&complement.broadcast(&s[2])?)?])
-        },
-        |xs| {
-            let [m, g, c] = [&xs[0], &xs[1], &xs[2]];
-            Ok(vec![g.mul(m)?.add(&g.rsub_scalar(1.0)?.mul(c)?)?])
-        },
-    )
+    elementwise_of("Gate", 3, |xs| {
+        let [m, g, c] = [&xs[0], &xs[1], &xs[2]];
+        Ok(g.mul(m)?.add(&g.rsub_scalar(1.0)?.mul(c)?)?)
+    })
 }
 
 /// Joins `n_items` tensors along `axis`.

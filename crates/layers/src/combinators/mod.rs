@@ -9,6 +9,7 @@ mod cache;
 mod chunk;
 mod cond;
 mod functions;
+mod in_predict;
 mod merge;
 mod parallel;
 mod scan;
@@ -20,10 +21,11 @@ pub use crate::base::pure_layer as pure;
 pub use batch_leading_axes::{batch_leading_axes, BatchLeadingAxesOptions};
 pub use bidirectional::{bidirectional, BidirectionalOptions};
 pub use branch::{branch, branch_named, residual, BranchOptions, ResidualOptions};
-pub use cache::{cache, CacheOptions};
+pub use cache::{cache, cache_in_predict, CacheOptions};
 pub use chunk::{chunk, ChunkOptions};
 pub use cond::{cond, CondOptions};
 pub use functions::{inputs_from_stack, outputs_onto_stack, FUNCTIONS};
+pub use in_predict::{in_predict, InPredict};
 pub use merge::{add, concatenate, gate, multiply, split, subtract_top, ConcatenateOptions, SplitOptions};
 pub use parallel::{parallel, parallel_named, ParallelOptions};
 pub use scan::{scan, ScanOptions};
@@ -55,7 +57,10 @@ pub static LAYERS: &[Entry<LayerRef>] = &[
     entry!("combinators", merge::SubtractTopOptions, |_| Ok(subtract_top())),
     entry!("combinators", merge::MultiplyOptions, |_| Ok(multiply())),
     entry!("combinators", merge::GateOptions, |_| Ok(gate())),
-    entry!("combinators", CacheOptions, |o: CacheOptions| Ok(cache(o.layer.0))),
+    entry!("combinators", CacheOptions, |o: CacheOptions| Ok(match o.mode {
+        Some(mode) => cache_in_predict(o.layer.0, mode),
+        None => cache(o.layer.0),
+    })),
     entry!("combinators", BatchLeadingAxesOptions, |o: BatchLeadingAxesOptions| {
         batch_leading_axes(o.layer.0, o.n_last_axes_to_keep.0)
     }),

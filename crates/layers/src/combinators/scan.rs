@@ -110,7 +110,7 @@ impl Around for Scan {
     fn inside(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         Ok(self.step(inputs)?.1)
     }
-    fn signature(&self, inner: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+    fn signature(&self, inner: &LayerRef, _own: LayerId, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let (n, specs) = self.step(inputs)?;
         let mut ys = crate::signature(inner, &specs)?;
         let k = self.n_stacked;
@@ -125,11 +125,12 @@ impl Around for Scan {
         let (n, mut specs) = self.step(&inputs)?;
         let (sliced, first) = xs.split_at(self.n_sliced);
         let mut carry = first.to_vec();
-        let keeps = self.mode == Mode::Predict && self.n_carry > 0;
+        let keeps = self.goes_on();
         if keeps {
             let kept = cx.state(own);
             if !kept.is_empty() {
                 carry = kept.leaves().into_iter().cloned().collect();
+                check_kept(first, &carry)?;
                 specs.truncate(self.n_sliced);
                 specs.extend(carry.iter().map(TensorSpec::of));
             }
@@ -169,4 +170,23 @@ impl Around for Scan {
     fn with_mode(&self, mode: Mode) -> Self {
         Self { mode, ..self.clone() }
     }
+    fn goes_on(&self) -> bool {
+        self.mode == Mode::Predict && self.n_carry > 0
+    }
+}
+
+/// Refuses to go on with values of another batch than the one that comes.
+fn check_kept(first: &[Tensor], kept: &[Tensor]) -> Result<()> {
+    for (x, kept) in first.iter().zip(kept) {
+        match (x.shape(), kept.shape()) {
+            (new, old) if new == old => {}
+            ([new, rest @ ..], [old, kept @ ..]) if rest == kept => return Err(Error::other_batch(*new, *old)),
+            (new, old) => {
+                return Err(Error::shape(format!(
+                    "the value kept from the call before has shape {old:?}, where this call brings {new:?}; call init(signature) to begin anew"
+                )))
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,7 +1,8 @@
 //! The causal convolution of each feature with a kernel of its own.
+use super::remembered::{going_on, nothing};
 use crate::{
     initializers::{glorot_uniform, Initializer},
-    leaf, options, Call, Dim, Error, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+    leaf, options, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
 };
 use tallow_tensor::{ops, random::Key, DType};
 
@@ -9,8 +10,9 @@ options! {
     /// Convolves each feature with its own kernel over the current and earlier positions.
     ///
     /// `y[b,t,d] = Σᵢ w[i,d] · x[b,t-i,d]`, zeros standing before the first position.
-    /// Shapes: `(batch, length, d) -> (batch, length, d)`. Weights: `w (kernelSize, d)`. State: none; the same in every mode.
-    /// Errors: `ShapeMismatch` unless the input has three axes and the depth the weights were made for.
+    /// Shapes: `(batch, length, d) -> (batch, length, d)`. Weights: `w (kernelSize, d)`.
+    /// State: `()`; in `'predict'` the last `kernelSize - 1` positions, with which the next call goes on.
+    /// Errors: `ShapeMismatch` unless the input has three axes and the depth the weights were made for, or for other sequences than those under way.
     pub struct CausalDepthwiseConvOptions for "CausalDepthwiseConv" () {
         /// Positions a kernel reaches over, the current one included.
         kernel_size "kernelSize": Dim = Dim(3),
@@ -18,6 +20,8 @@ options! {
         kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
         /// Whether weights start as bfloat16.
         use_bfloat16 "useBfloat16": bool = false,
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
     }
 }
 
@@ -45,7 +49,9 @@ impl Leaf for CausalDepthwiseConv {
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         let [_, _, d] = Self::check(inputs)?;
         let w = self.0.kernel_initializer.make(&[self.0.kernel_size.0, d], key.split(2)[0])?;
-        Ok(Local::weights(Tree::Leaf(if self.0.use_bfloat16 { w.cast(DType::BF16)? } else { w })))
+        let weights = Tree::Leaf(if self.0.use_bfloat16 { w.cast(DType::BF16)? } else { w });
+        let state = if self.goes_on() { nothing(&inputs[0], self.0.kernel_size.0 - 1)? } else { Tree::EMPTY };
+        Ok(Local { weights, state })
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
@@ -58,7 +64,16 @@ impl Leaf for CausalDepthwiseConv {
             [k, _] if k == self.0.kernel_size.0 => {}
             _ => return Err(Error::weights(&[&[self.0.kernel_size.0, d]], &[w])),
         }
+        if self.goes_on() {
+            return going_on(x, call.s, self.0.kernel_size.0 - 1, |x| Ok(ops::causal_depthwise_conv(x, w)?));
+        }
         Ok(ops::causal_depthwise_conv(x, w)?.into())
+    }
+    fn goes_on(&self) -> bool {
+        self.0.mode == Mode::Predict && self.0.kernel_size.0 > 1
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self(CausalDepthwiseConvOptions { mode, ..self.0.clone() })
     }
 }
 

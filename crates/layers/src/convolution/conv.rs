@@ -2,12 +2,13 @@
 use super::{
     kernel::{kernel_initializer, kernel_size, Kernel},
     layout::DimensionNumbers,
+    remembered::{going_on, nothing},
 };
 use crate::{
     initializers::random_normal,
     leaf, options,
     windows::{check_padding, per_axis, PaddingArg, Sizes},
-    Call, Dim, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec,
+    Call, Dim, Initializer, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
 };
 use tallow_tensor::{
     ops::{Padding, Windows},
@@ -75,7 +76,8 @@ options! {
     ///
     /// Formula: that of `Conv1d` with `kernelWidth - 1` zeros before the first position and none behind the last.
     /// Shapes: `[n, l, c]` to `[n, l, filters]`. Weights: `(w, b)` with `w: [kernelWidth, c, filters]` and `b: [filters]`, or `w` alone.
-    /// No state; the same in every mode. Errors: those of `Conv`.
+    /// State: `()`; in `'predict'` the last `kernelWidth - 1` positions, with which the next call goes on. Errors: those of `Conv`;
+    /// `ShapeMismatch` for another number of sequences than those under way.
     pub struct CausalConvOptions for "CausalConv" ("filters") {
         /// Number of channels of the output.
         filters "filters": Dim,
@@ -87,6 +89,8 @@ options! {
         bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
         /// Whether to add `b`.
         use_bias "useBias": bool = true,
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
     }
 }
 
@@ -154,7 +158,7 @@ pub fn conv_1d(o: Conv1dOptions) -> Result<LayerRef> {
 pub fn causal_conv(o: CausalConvOptions) -> Result<LayerRef> {
     let layout = DimensionNumbers::one();
     let padding = Padding::Explicit(vec![(o.kernel_width.0 as isize - 1, 0)]);
-    Ok(leaf(Convolution(Kernel {
+    let kernel = Kernel {
         kind: "CausalConv",
         filters: o.filters.0,
         size: vec![o.kernel_width.0],
@@ -163,5 +167,42 @@ pub fn causal_conv(o: CausalConvOptions) -> Result<LayerRef> {
         windows: Windows { padding, ..Windows::default() },
         bias_initializer: o.bias_initializer,
         use_bias: o.use_bias,
-    })))
+    };
+    Ok(leaf(CausalConvolution { kernel, positions: o.kernel_width.0 - 1, mode: o.mode }))
+}
+
+/// A causal convolution, which in mode `'predict'` remembers as many positions as its kernel covers before the current one.
+#[derive(Debug, Clone)]
+struct CausalConvolution {
+    kernel: Kernel,
+    positions: usize,
+    mode: Mode,
+}
+
+impl Leaf for CausalConvolution {
+    fn name(&self) -> String {
+        self.kernel.kind.into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        Ok(vec![self.kernel.signature(&inputs[0])?])
+    }
+    fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
+        let made = self.kernel.init(&inputs[0], key)?;
+        let state = if self.goes_on() { nothing(&inputs[0], self.positions)? } else { Tree::EMPTY };
+        Ok(Local { state, ..made })
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = &call.xs[0];
+        if self.goes_on() {
+            self.kernel.signature(&TensorSpec::of(x))?;
+            return going_on(x, call.s, self.positions, |x| self.kernel.forward(x, call.w));
+        }
+        Ok(self.kernel.forward(x, call.w)?.into())
+    }
+    fn goes_on(&self) -> bool {
+        self.mode == Mode::Predict && self.positions > 0
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self { mode, ..self.clone() }
+    }
 }

@@ -3,6 +3,7 @@ mod causal_depthwise_conv;
 mod conv;
 pub(crate) mod kernel;
 pub(crate) mod layout;
+mod remembered;
 
 pub use causal_depthwise_conv::{causal_depthwise_conv, CausalDepthwiseConvOptions};
 pub(crate) use conv::Convolution;

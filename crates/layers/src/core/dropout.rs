@@ -70,6 +70,9 @@ impl Leaf for Dropout {
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let active = self.mode == Mode::Train && self.rate > 0.0;
+        if active {
+            mask_shape("Dropout", &inputs[0].shape, &self.shared_axes)?;
+        }
         let dtype = if active { inputs[0].dtype.to_float() } else { inputs[0].dtype };
         Ok(vec![TensorSpec::new(inputs[0].shape.clone(), dtype)])
     }

@@ -39,8 +39,7 @@ pub(crate) use weights::listed_weights;
 pub use weights::{weights, WeightsOptions};
 
 use crate::{entry, registry::Entry, HostValue, LayerRef};
-use reductions::{reduction, sum_dtype};
-use tallow_tensor::DType;
+use reductions::{extreme, reduction};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[
@@ -60,14 +59,16 @@ pub const LAYERS: &[Entry<LayerRef>] = &[
     entry!("core", LogSumExpOptions, |o: LogSumExpOptions| Ok(log_sum_exp(o.axis))),
     entry!("core", SoftmaxOptions, |o: SoftmaxOptions| Ok(softmax(o.axis))),
     entry!("core", ToFloatOptions, |_| Ok(to_float())),
-    entry!("core", MeanOptions, |o: MeanOptions| {
-        Ok(reduction("Mean", o.axis, o.keepdims, DType::to_float, |t, a, k| t.mean(a, k)))
-    }),
-    entry!("core", MinOptions, |o: MinOptions| Ok(reduction("Min", o.axis, o.keepdims, |d| d, |t, a, k| t.min(a, k)))),
-    entry!("core", MaxOptions, |o: MaxOptions| Ok(reduction("Max", o.axis, o.keepdims, |d| d, |t, a, k| t.max(a, k)))),
-    entry!("core", SumOptions, |o: SumOptions| {
-        Ok(reduction("Sum", o.axis, o.keepdims, sum_dtype, |t, a, k| t.sum(a, k)))
-    }),
+    entry!("core", MeanOptions, |o: MeanOptions| { Ok(reduction("Mean", o.axis, o.keepdims, |t, a, k| t.mean(a, k))) }),
+    entry!(
+        "core",
+        MinOptions,
+        |o: MinOptions| Ok(extreme(("Min", "least"), o.axis, o.keepdims, |t, a, k| t.min(a, k)))
+    ),
+    entry!("core", MaxOptions, |o: MaxOptions| Ok(
+        extreme(("Max", "greatest"), o.axis, o.keepdims, |t, a, k| t.max(a, k))
+    )),
+    entry!("core", SumOptions, |o: SumOptions| { Ok(reduction("Sum", o.axis, o.keepdims, |t, a, k| t.sum(a, k))) }),
     entry!("core", ThresholdToBinaryOptions, |o: ThresholdToBinaryOptions| Ok(threshold_to_binary(o.threshold.0))),
     entry!("core", ArgMaxOptions, |o: ArgMaxOptions| Ok(arg_max(o.axis.map(|a| a.0)))),
     entry!("core", NegateOptions, |_| negate()),

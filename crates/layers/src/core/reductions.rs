@@ -1,5 +1,8 @@
 //! Layers without weights that work along axes.
-use crate::{base::pure_layer, options, Axis, AxisList, Error, LayerRef, Result, TensorSpec};
+use crate::{
+    base::{pure_layer, result_dtype},
+    options, Axis, AxisList, Error, LayerRef, Result, TensorSpec,
+};
 use tallow_tensor::{Axes, DType, Tensor};
 
 options! {
@@ -91,14 +94,6 @@ options! {
     }
 }
 
-pub(super) fn sum_dtype(d: DType) -> DType {
-    if matches!(d, DType::Bool | DType::U8) {
-        DType::I32
-    } else {
-        d
-    }
-}
-
 /// The shape without `axes`, or with size 1 there.
 fn reduced(name: &str, shape: &[usize], axes: &Axes, keepdims: bool) -> Result<Vec<usize>> {
     let gone = axes.resolve(name, shape.len())?;
@@ -106,24 +101,48 @@ fn reduced(name: &str, shape: &[usize], axes: &Axes, keepdims: bool) -> Result<V
     Ok(kept.map(|(i, &d)| if gone.contains(&i) { 1 } else { d }).collect())
 }
 
-pub(super) fn reduction(
-    name: &'static str,
+/// Refuses to search axes without elements.
+fn check_filled(what: &str, x: &TensorSpec, axes: &Axes) -> Result<()> {
+    if axes.resolve(what, x.rank())?.iter().any(|&axis| x.shape[axis] == 0) {
+        return Err(Error::shape(format!("there is no {what} value along an axis of size 0, got {x}")));
+    }
+    Ok(())
+}
+
+/// A [`reduction`] to one of the values, of which there must be some.
+pub(super) fn extreme(
+    (name, what): (&'static str, &'static str),
     axis: Option<AxisList>,
     keepdims: bool,
-    dtype: fn(DType) -> DType,
     f: fn(&Tensor, Axes, bool) -> tallow_tensor::Result<Tensor>,
 ) -> LayerRef {
     let axes = axes_of(axis);
     let declared = axes.clone();
     let signature = move |s: &[TensorSpec]| {
-        Ok(vec![TensorSpec::new(reduced(name, &s[0].shape, &declared, keepdims)?, dtype(s[0].dtype))])
+        check_filled(what, &s[0], &declared)?;
+        Ok(vec![s[0].with_shape(reduced(name, &s[0].shape, &declared, keepdims)?)])
+    };
+    pure_layer(name, 1, 1, signature, move |xs| Ok(vec![f(&xs[0], axes.clone(), keepdims)?]))
+}
+
+pub(super) fn reduction(
+    name: &'static str,
+    axis: Option<AxisList>,
+    keepdims: bool,
+    f: fn(&Tensor, Axes, bool) -> tallow_tensor::Result<Tensor>,
+) -> LayerRef {
+    let axes = axes_of(axis);
+    let declared = axes.clone();
+    let signature = move |s: &[TensorSpec]| {
+        let dtype = result_dtype(&[s[0].dtype], |xs| Ok(f(&xs[0], Axes::All, false)?))?;
+        Ok(vec![TensorSpec::new(reduced(name, &s[0].shape, &declared, keepdims)?, dtype)])
     };
     pure_layer(name, 1, 1, signature, move |xs| Ok(vec![f(&xs[0], axes.clone(), keepdims)?]))
 }
 
 /// The mean along one axis, which goes.
 pub fn mean(axis: isize) -> LayerRef {
-    reduction("Mean", Some(AxisList(vec![axis])), false, DType::to_float, |t, a, k| t.mean(a, k))
+    reduction("Mean", Some(AxisList(vec![axis])), false, |t, a, k| t.mean(a, k))
 }
 
 fn axes_of(axis: Option<AxisList>) -> Axes {
@@ -171,17 +190,14 @@ pub fn softmax(axis: Option<AxisList>) -> LayerRef {
 
 /// The logarithm of a sum of exponentials along axes, which stay.
 pub fn log_sum_exp(axis: Option<AxisList>) -> LayerRef {
-    reduction("LogSumExp", axis, true, DType::to_float, |t, a, k| t.cast(t.dtype().to_float())?.logsumexp(a, k))
+    reduction("LogSumExp", axis, true, |t, a, k| t.cast(t.dtype().to_float())?.logsumexp(a, k))
 }
 
 /// The position of the greatest value along an axis, or among all values.
 pub fn arg_max(axis: Option<isize>) -> LayerRef {
     let signature = move |s: &[TensorSpec]| {
-        let shape = &s[0].shape;
-        let kept = reduced("ArgMax", shape, &Axes::from(axis), false)?;
-        if Axes::from(axis).resolve("ArgMax", shape.len())?.iter().any(|&axis| shape[axis] == 0) {
-            return Err(Error::shape(format!("there is no greatest value along an axis of size 0, got {}", s[0])));
-        }
+        check_filled("greatest", &s[0], &Axes::from(axis))?;
+        let kept = reduced("ArgMax", &s[0].shape, &Axes::from(axis), false)?;
         Ok(vec![TensorSpec::new(kept, DType::I32)])
     };
     pure_layer("ArgMax", 1, 1, signature, move |xs| Ok(vec![xs[0].argmax(axis, false)?]))

@@ -117,7 +117,7 @@ pub fn threshold_to_binary(threshold: f64) -> LayerRef {
 /// # Errors
 /// None; as all layer constructors.
 pub fn negate() -> Result<LayerRef> {
-    assert_function("...->...", elementwise("Negate", false, Tensor::neg))
+    assert_function("...->...", elementwise("Negate", Tensor::neg))
 }
 
 /// Passes no gradient back.
@@ -125,5 +125,5 @@ pub fn negate() -> Result<LayerRef> {
 /// # Errors
 /// None; as all layer constructors.
 pub fn stop_gradient() -> Result<LayerRef> {
-    assert_function("...->...", elementwise("StopGradient", false, |x| Ok(x.detach())))
+    assert_function("...->...", elementwise("StopGradient", |x| Ok(x.detach())))
 }

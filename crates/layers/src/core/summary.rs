@@ -113,6 +113,9 @@ impl Leaf for SummaryScalar {
         format!("summary_{}", self.0.name)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        if let Some(f) = &self.0.aggregation_fun {
+            tallow_tensor::no_grad(|| apply("aggregationFun", f, inputs[0].zeros()?))?;
+        }
         Ok(inputs.to_vec())
     }
     fn init(&self, _inputs: &[TensorSpec], _key: Key) -> Result<Local> {

@@ -4,7 +4,7 @@ use super::{
     targets::{weights_of, weights_shape, Items, Labels, LeftOut, BY_LABEL, BY_WEIGHT},
 };
 use crate::{
-    base::pure_layer,
+    base::{pure_layer, result_dtype},
     core::{is_category, log_softmax},
     options, AxisList, Fraction, LayerRef, Num, Result, TensorSpec, Whole,
 };
@@ -239,8 +239,8 @@ pub fn cross_entropy_sum() -> LayerRef {
 pub fn weighted_sum() -> LayerRef {
     let signature = |s: &[TensorSpec]| {
         weights_shape(&s[1].shape, &s[0].shape)?;
-        let dtype = s[0].dtype.promote(s[1].dtype);
-        Ok(number(if matches!(dtype, DType::Bool | DType::U8) { DType::I32 } else { dtype }))
+        let sum = |xs: &[Tensor]| Ok(xs[0].mul(&xs[1])?.sum(Axes::All, false)?);
+        Ok(number(result_dtype(&[s[0].dtype, s[1].dtype], sum)?))
     };
     pure_layer("WeightedSum", 2, 1, signature, |xs| {
         let weights = weights_of(&xs[1], xs[0].shape())?;

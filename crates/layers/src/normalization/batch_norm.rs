@@ -44,6 +44,12 @@ impl BatchNorm {
     fn axes(&self, rank: usize) -> Result<Vec<usize>> {
         Ok(Axes::from(&self.0.axis.0[..]).resolve("BatchNorm", rank)?.to_vec())
     }
+    fn nothing(&self, shape: &[usize]) -> Error {
+        Error::shape(format!(
+            "a batch of shape {shape:?} has no values to take the mean of over axes {:?}; leave empty batches out of training",
+            self.0.axis.0
+        ))
+    }
     fn smoothed(&self, old: &Tensor, new: &Tensor) -> Result<Tensor> {
         let m = self.0.momentum.0;
         Ok(old.mul_scalar(m)?.add(&new.detach().mul_scalar(1.0 - m)?)?.cast(old.dtype())?)
@@ -55,7 +61,10 @@ impl Leaf for BatchNorm {
         "BatchNorm".into()
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        self.axes(inputs[0].rank())?;
+        let axes = self.axes(inputs[0].rank())?;
+        if self.0.mode == Mode::Train && axes.iter().any(|&axis| inputs[0].shape[axis] == 0) {
+            return Err(self.nothing(&inputs[0].shape));
+        }
         let d = inputs[0].dtype;
         // Weights are float32, so a narrower input would come out wider than it went in.
         if d != DType::F32 && d != DType::F64 {
@@ -95,13 +104,6 @@ impl Leaf for BatchNorm {
         let gamma = self.0.scale.then(|| layout.parameter("gamma", gamma)).transpose()?;
         let beta = self.0.center.then(|| layout.parameter("beta", beta)).transpose()?;
         if self.0.mode == Mode::Train {
-            if layout.items == 0 {
-                return Err(Error::shape(format!(
-                    "a batch of shape {:?} has no values to take the mean of over axes {:?}; leave empty batches out of training",
-                    x.shape(),
-                    self.0.axis.0
-                )));
-            }
             let flat = |t: Option<&Tensor>| t.map(|t| t.reshape(&[layout.features()])).transpose();
             let rows = layout.rows(x)?;
             let out = ops::batch_norm(&rows, flat(gamma)?.as_ref(), flat(beta)?.as_ref(), self.0.epsilon.0)?;

@@ -1,23 +1,27 @@
 //! Rotary positional embeddings.
 use crate::{
-    base::pure_layer, entry, options, registry::Entry, Error, HostValue, LayerRef, Result, TensorArg, TensorSpec,
+    entry, leaf, options, registry::Entry, Call, Error, HostValue, LayerRef, Leaf, Local, Mode, Output, Result,
+    TensorArg, TensorSpec, Tree,
 };
-use tallow_tensor::{memory, Tensor};
+use tallow_tensor::{memory, random::Key, Tensor};
 
 options! {
     /// Turns pairs of features by angles that grow with the position, so that products depend on distances only.
     ///
     /// Formula: with `θ_i = 10000^(-2i/d)` features `i` and `i + d/2` at position `t` become
     /// `(x_i cos tθ_i - x_(i+d/2) sin tθ_i, x_(i+d/2) cos tθ_i + x_i sin tθ_i)`.
-    /// Shapes: `(batch, length, d)`, kept; `d` is even. No weights, no state; the same in every mode.
+    /// Shapes: `(batch, length, d)`, kept; `d` is even. No weights. State: `()`; in `'predict'` the next position, where the next call goes on.
     /// Errors: `ShapeMismatch` for another number of axes or an odd `d`; `DTypeMismatch` unless floating point.
     /// Source: Su et al. 2021, arXiv:2104.09864.
-    pub struct RotateOptions for "Rotate" () {}
+    pub struct RotateOptions for "Rotate" () {
+        /// How the layer behaves.
+        mode "mode": Mode = Mode::Train,
+    }
 }
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] =
-    &[entry!("research.rotary_positional_embedding", RotateOptions, |_| Ok(rotate_layer()))];
+    &[entry!("research.rotary_positional_embedding", RotateOptions, |o: RotateOptions| { Ok(rotate_layer(o.mode)) })];
 
 options! {
     /// Turns pairs of features by angles that grow with the position, as the layer `Rotate` does.
@@ -33,21 +37,44 @@ options! {
 /// The functions of this module.
 pub const FUNCTIONS: &[Entry<HostValue>] =
     &[entry!("research.rotary_positional_embedding", RotateFunctionOptions, |o: RotateFunctionOptions| {
-        rotate(&o.x.0).map(HostValue::Tensor)
+        rotate(&o.x.0, 0).map(HostValue::Tensor)
     })];
 
 /// Layer that applies [`rotate`].
-pub fn rotate_layer() -> LayerRef {
-    pure_layer(
-        "Rotate",
-        1,
-        1,
-        |s| {
-            check(&s[0])?;
-            Ok(s.to_vec())
-        },
-        |xs| Ok(vec![rotate(&xs[0])?]),
-    )
+pub fn rotate_layer(mode: Mode) -> LayerRef {
+    leaf(Rotate(mode))
+}
+
+#[derive(Debug, Clone)]
+struct Rotate(Mode);
+
+impl Leaf for Rotate {
+    fn name(&self) -> String {
+        "Rotate".into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        check(&inputs[0])?;
+        Ok(inputs.to_vec())
+    }
+    fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+        check(&inputs[0])?;
+        Ok(if self.goes_on() { Local::state(Tree::Leaf(Tensor::scalar(0i32))) } else { Local::EMPTY })
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        let x = &call.xs[0];
+        if !self.goes_on() {
+            return Ok(rotate(x, 0)?.into());
+        }
+        let start = call.s.one()?.item()? as usize;
+        let y = rotate(x, start)?;
+        Ok(Output { ys: vec![y], state: Some(Tree::Leaf(Tensor::scalar((start + x.shape()[1]) as i32))) })
+    }
+    fn goes_on(&self) -> bool {
+        self.0 == Mode::Predict
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self(mode)
+    }
 }
 
 fn check(x: &TensorSpec) -> Result<[usize; 2]> {
@@ -63,11 +90,11 @@ fn check(x: &TensorSpec) -> Result<[usize; 2]> {
     Ok([length, d])
 }
 
-/// Features turned by their position; see [`RotateOptions`].
+/// Features turned by their position, the first being `start`; see [`RotateOptions`].
 ///
 /// # Errors
 /// `ShapeMismatch` for what is not `(batch, length, even)`, `DTypeMismatch` unless floating point.
-pub fn rotate(x: &Tensor) -> Result<Tensor> {
+pub fn rotate(x: &Tensor, start: usize) -> Result<Tensor> {
     let [length, d] = check(&TensorSpec::of(x))?;
     let angle = |t: usize, i: usize| {
         // In float32, as Trax computes them.
@@ -76,7 +103,7 @@ pub fn rotate(x: &Tensor) -> Result<Tensor> {
     };
     let half = d / 2;
     let table = |f: fn(f32) -> f32| -> Result<Tensor> {
-        let values: Vec<f32> = memory::collect((0..length * d).map(|j| f(angle(j / d, j % d % half))))?;
+        let values: Vec<f32> = memory::collect((0..length * d).map(|j| f(angle(start + j / d, j % d % half))))?;
         Ok(Tensor::from_vec(values, &[length, d])?.cast(x.dtype())?.to_device(x.device())?)
     };
     let halves = x.split(2, -1)?;

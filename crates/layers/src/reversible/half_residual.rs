@@ -1,6 +1,7 @@
 //! One half of a reversible residual block.
 use super::{Reversal, Reversible};
 use crate::{
+    base::elementwise_signature,
     combinators::{flat, serial},
     options, Arity, Base, Cx, Error, InitCx, Layer, LayerArg, LayerList, LayerRef, Rebuild, Result, TensorSpec,
 };
@@ -97,7 +98,9 @@ impl Layer for HalfResidual {
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let stack = crate::stack_signature(&self.layers, &inputs[1..])?;
-        check_like(&inputs[0], stack.first().ok_or_else(nothing)?)?;
+        let residual = stack.first().ok_or_else(nothing)?;
+        check_like(&inputs[0], residual)?;
+        elementwise_signature(&[inputs[0].clone(), residual.clone()], |xs| Ok(xs[0].add(&xs[1])?))?;
         Ok(inputs.to_vec())
     }
     fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     activation_fns::sigmoid,
-    base::pure_layer,
+    base::{elementwise_signature, pure_layer, result_dtype},
     combinators::{branch, flat, parallel, select, serial, split},
     core::dense,
     initializers::glorot_uniform,
@@ -76,7 +76,7 @@ impl Leaf for InnerSruCell {
         Arity::new(3, 2)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let y = inputs[1].broadcast(&inputs[2])?.broadcast(&inputs[0])?;
+        let y = elementwise_signature(inputs, |xs| Ok(xs[1].mul(&xs[2])?.add(&xs[0])?))?;
         Ok(vec![y.clone(), y])
     }
     fn forward(&self, call: Call) -> Result<Output> {
@@ -134,15 +134,19 @@ fn update_mask() -> LayerRef {
 
 /// [`inner_sru_cell`] that leaves the rows alone whose mask is 0.
 fn masked_cell() -> LayerRef {
+    fn step(xs: &[Tensor]) -> Result<Tensor> {
+        let mask = xs[0].expand_dims(-1)?;
+        let next = xs[2].mul(&xs[3])?.add(&xs[1])?;
+        Ok(next.mul(&mask)?.add(&xs[3].mul(&mask.rsub_scalar(1.0)?)?)?)
+    }
     let signature = |s: &[TensorSpec]| {
-        let y = s[2].broadcast(&s[3])?.broadcast(&s[1])?;
-        let y = TensorSpec::new(y.shape, y.dtype.promote(s[0].dtype));
+        let shape = s[2].broadcast(&s[3])?.broadcast(&s[1])?.shape;
+        let dtypes: Vec<DType> = s.iter().map(|s| s.dtype).collect();
+        let y = TensorSpec::new(shape, result_dtype(&dtypes, step)?);
         Ok(vec![y.clone(), y])
     };
     pure_layer("MaskedInnerSRUCell", 4, 2, signature, |xs| {
-        let mask = xs[0].expand_dims(-1)?;
-        let next = xs[2].mul(&xs[3])?.add(&xs[1])?;
-        let y = next.mul(&mask)?.add(&xs[3].mul(&mask.rsub_scalar(1.0)?)?)?;
+        let y = step(xs)?;
         Ok(vec![y.clone(), y])
     })
 }

@@ -40,6 +40,7 @@ pub fn cases() -> Vec<Case> {
         ),
         case("CausalAttention", json!({"dFeature": 6, "nHeads": 2, "maxInferenceLength": 7}), [f32([2, 5, 6])])
             .steps_along(1),
+        case("CausalAttention", json!({"dFeature": 4, "nHeads": 2, "useDconv": true}), [f32([2, 6, 4])]).steps_along(1),
         case("CausalAttention", json!({"dFeature": 4, "dropout": 0.25}), [f32([1, 5, 4])]).random(),
         case("DotProductCausalAttention", json!({"maxInferenceLength": 5}), causal()).steps_along(1),
         case("DotProductCausalAttention", json!({"dropout": 0.3}), causal()).random(),

@@ -37,24 +37,29 @@ impl HostFn for Scale {
             None => Err(tallow_layers::Error::option("a tensor is missing")),
         };
         let pair = |a, b| Ok(HostValue::List(vec![a, b]));
+        assert!(
+            matches!(&args[1], HostValue::Text(mode) if mode == "train" || mode == "eval"),
+            "a mode, got {:?}",
+            args[1]
+        );
         match &args[0] {
             HostValue::Text(m) if m == "init" => {
-                let HostValue::List(signatures) = &args[1] else { panic!("signatures") };
+                let HostValue::List(signatures) = &args[2] else { panic!("signatures") };
                 let HostValue::Record(signature) = &signatures[0] else { panic!("a signature") };
                 let HostValue::List(shape) = &signature[0].1 else { panic!("a shape") };
                 let Some(HostValue::Number(n)) = shape.last() else { panic!("a size") };
-                let key = tallow_layers::build::key_of(&tensor(&args[2])?).expect("a key");
+                let key = tallow_layers::build::key_of(&tensor(&args[3])?).expect("a key");
                 let w = tallow_tensor::random::normal(key, &[*n as usize], DType::F32)?;
                 let calls = tallow_tensor::Tensor::scalar(0i32);
                 pair(HostValue::List(vec![HostValue::Tensor(w)]), HostValue::Tensor(calls))
             }
             HostValue::Text(m) if m == "forward" => {
-                let y = tensor(&args[1])?.mul(&tensor(&args[2])?)?;
-                let calls = tensor(&args[3])?.add_scalar(1)?;
+                let y = tensor(&args[2])?.mul(&tensor(&args[3])?)?;
+                let calls = tensor(&args[4])?.add_scalar(1)?;
                 pair(HostValue::List(vec![HostValue::Tensor(y)]), HostValue::Tensor(calls))
             }
             HostValue::Text(m) if m == "backward" => {
-                let (x, ct, w) = (tensor(&args[1])?, tensor(&args[3])?, tensor(&args[4])?);
+                let (x, ct, w) = (tensor(&args[2])?, tensor(&args[4])?, tensor(&args[5])?);
                 let dw = ct.mul(&x)?.sum_to(w.shape())?;
                 pair(
                     HostValue::List(vec![HostValue::Tensor(ct.mul(&w)?)]),

@@ -92,6 +92,57 @@ fn registered_names_are_distinct() {
     }
 }
 
+/// Layers with a mode that have nothing to go on with: what a position gets does not depend on the positions of other calls.
+const NO_STEPS: &[&str] = &[
+    // Attention to all keys it is given; in an encoder that is the whole source.
+    "Attention",
+    "AttentionQKV",
+    "PureAttention",
+    "DotProductAttention",
+    "EncDecAttention",
+    "RelativeAttention",
+    "RelativeAttentionLayer",
+    "RelativeAttentionLMLayer",
+    "RelativeAttentionWrapper",
+    "Favor",
+    "FavorAttention",
+    // Each position by itself, or by statistics that are learned.
+    "BatchNorm",
+    "Dropout",
+    "FilterResponseNorm",
+    "GeneralGRUCell",
+    "ConvGRUCell",
+    "SparseDenseWithOptions",
+    // One of two layers, by the length of the sequence, which pieces of it do not tell.
+    "MixedLSHSelfAttention",
+    // Groups of positions, which single ones are refused as.
+    "AveragePooling",
+    "LinearPooling",
+    "LinearUpsampling",
+    "NaiveUpsampling",
+    "NoUpsampling",
+    // What the layers within or the class do.
+    "PureLSHSelfAttentionWrapper",
+    "Cache",
+    "EfficientAttentionBase",
+    "Layer",
+    "PureLayer",
+    // Passes on in predict what is shifted already.
+    "ShiftRight",
+];
+
+#[test]
+fn every_layer_that_goes_on_is_held_step_by_step() {
+    let all = cases();
+    let held: BTreeSet<&str> = all.iter().filter(|c| c.time_axis.is_some()).map(|c| c.kind).collect();
+    let metas = tallow_layers::registry::layers().iter().flat_map(|t| t.iter()).map(|e| (e.meta)());
+    let with_mode: BTreeSet<&str> = metas.filter(|m| m.all().any(|f| f.name == "mode")).map(|m| m.kind).collect();
+    let without: Vec<&&str> = with_mode.iter().filter(|k| !held.contains(*k) && !NO_STEPS.contains(*k)).collect();
+    assert!(without.is_empty(), "no case of {without:?} says .steps_along(axis)");
+    let stale: Vec<&&str> = NO_STEPS.iter().filter(|k| !with_mode.contains(*k) || held.contains(*k)).collect();
+    assert!(stale.is_empty(), "{stale:?} need not be excused");
+}
+
 /// Checks that cannot fail prove nothing: faulty layers must be found out.
 #[test]
 fn planted_faults_are_found() {

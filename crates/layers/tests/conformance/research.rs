@@ -88,7 +88,7 @@ pub fn cases() -> Vec<Case> {
             [f32([2, 1, 3])],
         )
         .host(Arc::new(Average)),
-        case("Rotate", json!({}), [f32([2, 5, 6])]),
+        case("Rotate", json!({}), [f32([2, 5, 6])]).steps_along(1),
         case("Rotate", json!({}), [f32([1, 3, 2])]),
         case("Rotate", json!({}), [f32([0, 3, 4])]),
     ]
@@ -104,18 +104,18 @@ impl HostFn for Average {
         if method == "createStateUnbatched" {
             return Ok(HostValue::Tensor(Tensor::scalar(0i32)));
         }
-        let HostValue::List(first) = &args[1] else { panic!("a list, got {args:?}") };
+        let HostValue::List(first) = &args[2] else { panic!("a list, got {args:?}") };
         if method == "createWeightsUnbatched" {
             let HostValue::Record(signature) = &first[0] else { panic!("a signature") };
             let HostValue::List(shape) = &signature[0].1 else { panic!("a shape") };
             let [HostValue::Number(_), HostValue::Number(n)] = shape[..] else { panic!("two sizes, no batch") };
-            let HostValue::Tensor(key) = &args[2] else { panic!("a key") };
+            let HostValue::Tensor(key) = &args[3] else { panic!("a key") };
             let key = tallow_layers::build::key_of(key).expect("a key");
             let w = tallow_tensor::random::normal(key, &[n as usize], DType::F32)?;
             return Ok(HostValue::List(vec![HostValue::Tensor(w)]));
         }
         let HostValue::Tensor(x) = &first[0] else { panic!("an input") };
-        let HostValue::Record(context) = &args[2] else { panic!("a context") };
+        let HostValue::Record(context) = &args[3] else { panic!("a context") };
         let get = |name: &str| &context.iter().find(|(n, _)| n == name).expect("an entry of the context").1;
         let w = get("weights").clone().into_tensors()?.remove(0);
         let HostValue::Tensor(calls) = get("state") else { panic!("a state") };

@@ -1,17 +1,17 @@
 //! Attention written for one head of one example by a class of the host, run over all of them.
 //!
-//! One host function, the driver, does everything; its first argument says what. Signatures and inputs are those of one example,
-//! weights those of one head, state that of one head of one example:
+//! One host function, the driver, does everything; its first argument says what, its second the mode. Those that follow are listed here.
+//! Signatures and inputs are those of one example, weights those of one head, state that of one head of one example:
 //! - `("createWeightsUnbatched", signatures, key)` → weights
 //! - `("createStateUnbatched", signatures, key)` → state
 //! - `("forwardUnbatched", inputs, {weights, state, rng, updateState})` → `[output, newState]`
 //! - `("incrementalForwardUnbatched", inputs, {weights, state, rng, updateState, qStart, qLen})` → `[output, newState]`
 use super::{
     heads::check_parallel,
-    memory::{of_options, Window},
+    memory::{of_options, refitted, Window},
 };
 use crate::{
-    host_layer::{key_value, list, spec},
+    host_layer::{key_value, list, spec, SharedMode},
     leaf, options, Arity, BackwardCall, Call, Dim, Error, FnArg, HostFnRef, HostValue, LayerRef, Leaf, Local, Mode,
     Output, Result, StateForm, TensorSpec, Tree,
 };
@@ -41,6 +41,8 @@ options! {
         predict_mem_len "predictMemLen": Option<Dim> = None,
         /// Positions forgotten when the memory is full.
         predict_drop_len "predictDropLen": Option<Dim> = None,
+        /// How the layer behaves: what the methods of the class see as `this.mode`.
+        mode "mode": Mode = Mode::Train,
         /// Changes nothing: there is no compilation that a loop could shorten.
         use_python_loop "usePythonLoop": bool = false,
         /// Whether to differentiate what forward recorded in place of computing it again.
@@ -60,6 +62,7 @@ struct Batched {
     window: Option<Window>,
     reference: bool,
     driver: Option<HostFnRef>,
+    mode: SharedMode,
 }
 
 /// See [`EfficientAttentionBaseOptions`].
@@ -77,6 +80,7 @@ pub(super) fn efficient_attention_base(o: EfficientAttentionBaseOptions) -> Resu
         window: of_options("EfficientAttentionBase", mode, true, (None, 0), sizes)?,
         reference: o.use_reference_code,
         driver: o.driver.map(|f| f.0),
+        mode: SharedMode::new(o.mode),
     }))
 }
 
@@ -112,7 +116,7 @@ impl Batched {
         let Some(driver) = &self.driver else {
             return Err(Error::option(format!("the class {} defines no {method}", self.name)));
         };
-        let mut all = vec![HostValue::Text(method.into())];
+        let mut all = vec![HostValue::Text(method.into()), self.mode.get().to_host()];
         all.extend(args);
         driver.call(&all)
     }
@@ -222,6 +226,8 @@ impl Leaf for Batched {
     }
     fn forward(&self, call: Call) -> Result<Output> {
         self.batch(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let refitted = refitted(&call, self.window.as_ref(), |specs| self.init(specs, call.key))?;
+        let call = Call { s: refitted.as_ref().unwrap_or(call.s), ..call };
         let Some(window) = &self.window else {
             let (y, state) = self.all(&Inputs { xs: call.xs, new: None }, [call.w, call.s], call.key)?;
             return Ok(Output { ys: vec![y], state: Some(state) });
@@ -239,6 +245,19 @@ impl Leaf for Batched {
     }
     fn calls_host(&self) -> bool {
         true
+    }
+    fn with_mode(&self, mode: Mode) -> Self {
+        Self { mode: SharedMode::new(mode), ..self.clone() }
+    }
+    fn mode(&self) -> Option<Mode> {
+        Some(self.mode.get())
+    }
+    fn set_mode(&self, mode: Mode) -> bool {
+        self.mode.set(mode);
+        true
+    }
+    fn goes_on(&self) -> bool {
+        self.window.is_some()
     }
     fn driver(&self) -> Option<&HostFnRef> {
         self.driver.as_ref()

@@ -182,23 +182,15 @@ impl Lsh {
         (window, new): (&Window, usize),
     ) -> Result<(Tensor, Tree<Tensor>)> {
         let [buckets, end, keys] = state.many()?;
-        let (rows, length) = (q.shape()[..q.rank() - 2].iter().product(), q.shape()[q.rank() - 2]);
+        let rows = q.shape()[..q.rank() - 2].iter().product();
         let keys_now = keys_for(keys_of(keys)?, rows)?;
-        let padded = length.next_multiple_of(self.lsh.chunk_len.0);
-        let pad = |x: &Tensor| -> Result<Tensor> {
-            let mut widths = vec![(0, 0); x.rank()];
-            widths[x.rank() - 2].1 = padded - length;
-            Ok(x.pad(&widths, 0.0)?)
-        };
-        let (q, v) = (pad(q)?, pad(v)?);
-        let mask = match mask {
-            None => None,
-            Some(m) => Some(m.cast(DType::U8)?.pad(&[(0, 0), (0, padded - length)], 0.0)?.cast(DType::Bool)?),
-        };
+        // Empty places of the memory would fill chunks, and keep what hashes alike from being seen.
+        let (q, v) = (q.narrow(-2, 0, new)?, v.narrow(-2, 0, new)?);
+        let mask = mask.map(|m| m.narrow(1, 0, new)).transpose()?;
         let found = self.hash(&q, &keys_now[..rows], mask.as_ref())?;
-        let out = self.attend(Vectors::Apart(&q, &v), mask.as_ref(), &found, Key::new(0))?.narrow(-2, 0, new)?;
+        let out = self.attend(Vectors::Apart(&q, &v), mask.as_ref(), &found, Key::new(0))?;
         let old = buckets.reshape(&[rows, self.lsh.n_hashes.0, window.len])?;
-        let found = found.reshape(&[rows, self.lsh.n_hashes.0, padded])?.narrow(2, 0, new)?;
+        let found = found.reshape(&[rows, self.lsh.n_hashes.0, new])?;
         let kept = new.min(window.len);
         let found = found.narrow(2, new - kept, kept)?;
         let rest = old.narrow(2, kept, window.len - kept)?;

@@ -115,8 +115,11 @@ impl LSHSelfAttention {
     fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {
         let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
         let dtype = self.signature(&specs)?[0].dtype;
+        let window = self.window.clone()?;
+        let refitted = memory::refitted(&call, window.as_ref(), |specs| self.init(specs, call.key))?;
+        let call = Call { s: refitted.as_ref().unwrap_or(call.s), ..call };
         let (attend_key, output_key) = call.key.split_pair();
-        let (y, state) = match self.window.clone()? {
+        let (y, state) = match window {
             Some(window) => {
                 if let Some(out) = memory::one_by_one(&call, |call| self.forward(call))? {
                     return Ok(out);
@@ -157,6 +160,7 @@ impl Leaf for LSHSelfAttention {
         Arity::new(if self.o.attention.masked { 2 } else { 1 }, 1)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        self.window.clone()?;
         let [batch, length, _] = sizes(&inputs[0])?;
         if let Some(mask) = inputs.get(1) {
             check_mask(mask, batch, length)?;
@@ -182,6 +186,9 @@ impl Leaf for LSHSelfAttention {
     }
     fn fused_backward(&self) -> bool {
         !self.o.lsh.use_reference_code
+    }
+    fn goes_on(&self) -> bool {
+        self.o.attention.mode == Mode::Predict
     }
     fn with_mode(&self, mode: Mode) -> Self {
         let mut o = self.o.clone();

@@ -1,5 +1,5 @@
 //! What predict mode remembers of earlier inputs: a window that forgets its oldest part when it is full.
-use crate::{Call, Dim, Error, Mode, Output, Result, TensorSpec, Tree};
+use crate::{Call, Dim, Error, Local, Mode, Output, Result, TensorSpec, Tree};
 use tallow_tensor::Tensor;
 
 /// Sizes of the window.
@@ -42,6 +42,29 @@ pub(super) fn one_by_one(call: &Call, step: impl Fn(Call) -> Result<Output>) -> 
         state = out.state.unwrap_or(state);
     }
     Ok(Some(Output { ys: vec![Tensor::concat(&ys, 1)?], state: Some(state) }))
+}
+
+/// The state that a call in mode `'predict'` begins with where its batch is another than the state was made for, and nothing is
+/// remembered yet, so that any number of sequences can begin; `None` where the state fits.
+///
+/// # Errors
+/// `ShapeMismatch` where sequences are under way.
+pub(super) fn refitted(
+    call: &Call,
+    window: Option<&Window>,
+    init: impl FnOnce(&[TensorSpec]) -> Result<Local>,
+) -> Result<Option<Tree<Tensor>>> {
+    let Some(window) = window else { return Ok(None) };
+    let (end, seen, _) = window.read(call.s, call.xs.len())?;
+    let (batch, held) = (call.xs[0].shape()[0], seen[0].shape().first().copied().unwrap_or(0));
+    if batch == held {
+        return Ok(None);
+    }
+    if end > 0 {
+        return Err(Error::other_batch(batch, held));
+    }
+    let specs: Vec<TensorSpec> = call.xs.iter().map(TensorSpec::of).collect();
+    Ok(Some(crate::initializers::without_drawing(|| init(&specs))?.state))
 }
 
 /// What `mode` needs of the options that predict mode has; `None` in other modes.

@@ -98,6 +98,21 @@ impl Mixed {
     }
 }
 
+impl Mixed {
+    /// In mode `'predict'` the layer that a sequence began with, which alone remembers it; `None` before its first position.
+    fn begun(&self, cx: &Cx) -> Option<usize> {
+        // Of both the state tells how many positions there were: first in the memory of the one, last in that of the other.
+        let first = |t: &Tree<Tensor>| t.leaves().first().and_then(|t| t.item().ok());
+        let last = |t: &Tree<Tensor>| t.leaves().last().and_then(|t| t.item().ok());
+        let exact = &self.layers[1].sublayers()[1];
+        let remembers = |layer: &LayerRef, n: Option<f64>| layer.goes_on() && n.is_some_and(|n| n > 0.0);
+        if remembers(&self.layers[0], first(&cx.state(self.layers[0].base().id))) {
+            return Some(0);
+        }
+        remembers(exact, last(&cx.state(exact.base().id))).then_some(1)
+    }
+}
+
 impl Layer for Mixed {
     fn base(&self) -> &Base {
         &self.base
@@ -117,7 +132,7 @@ impl Layer for Mixed {
     }
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         self.signature(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
-        let chosen = self.chosen(xs[0].shape()[1]);
+        let chosen = self.begun(cx).unwrap_or_else(|| self.chosen(xs[0].shape()[1]));
         let dtype = xs[1].dtype();
         let key = cx.split(key, 2)[chosen];
         let ys = cx.apply(&self.layers[chosen], xs, key)?;

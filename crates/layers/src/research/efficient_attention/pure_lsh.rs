@@ -81,7 +81,10 @@ impl PureLSHSelfAttention {
     fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {
         let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
         let dtype = self.signature(&specs)?[0].dtype;
-        let (y, state) = match self.window.clone()? {
+        let window = self.window.clone()?;
+        let refitted = memory::refitted(&call, window.as_ref(), |specs| self.init(specs, call.key))?;
+        let call = Call { s: refitted.as_ref().unwrap_or(call.s), ..call };
+        let (y, state) = match window {
             Some(window) => {
                 if let Some(out) = memory::one_by_one(&call, |call| self.forward(call))? {
                     return Ok(out);
@@ -110,6 +113,7 @@ impl Leaf for PureLSHSelfAttention {
         Arity::new(if self.o.attention.masked { 3 } else { 2 }, 1)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        self.window.clone()?;
         let (qk, v, heads) = (&inputs[0], &inputs[1], self.o.n_heads.0);
         if qk.rank() != 3 || v.rank() != 3 || qk.shape[..2] != v.shape[..2] {
             return Err(Error::shape(format!("expected (batch·heads, length, features) twice, got {qk} and {v}")));
@@ -140,6 +144,9 @@ impl Leaf for PureLSHSelfAttention {
     }
     fn fused_backward(&self) -> bool {
         true
+    }
+    fn goes_on(&self) -> bool {
+        self.o.attention.mode == Mode::Predict
     }
     fn with_mode(&self, mode: Mode) -> Self {
         let mut o = self.o.clone();

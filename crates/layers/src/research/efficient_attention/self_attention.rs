@@ -159,6 +159,7 @@ impl Leaf for SelfAttention {
         Arity::new(if self.o.attention.masked { 2 } else { 1 }, 1)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        self.window.clone()?;
         let [batch, length, _] = sizes(&inputs[0])?;
         if let Some(mask) = inputs.get(1) {
             check_mask(mask, batch, length)?;
@@ -179,9 +180,12 @@ impl Leaf for SelfAttention {
         let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
         let dtype = self.signature(&specs)?[0].dtype;
         let w = self.heads.read(call.w)?;
+        let window = self.window.clone()?;
+        let refitted = memory::refitted(&call, window.as_ref(), |specs| self.init(specs, call.key))?;
+        let call = Call { s: refitted.as_ref().unwrap_or(call.s), ..call };
         let (attend_key, output_key) = call.key.split_pair();
         let mask = call.xs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
-        let (o, state) = match self.window.clone()? {
+        let (o, state) = match window {
             None => (self.whole(&call.xs[0], mask.as_ref(), &w, attend_key)?, None),
             Some(window) => {
                 let (seen, own) = window.take(call.xs, call.s)?;
@@ -202,6 +206,9 @@ impl Leaf for SelfAttention {
     }
     fn fused_backward(&self) -> bool {
         !self.o.use_reference_code
+    }
+    fn goes_on(&self) -> bool {
+        self.o.attention.mode == Mode::Predict
     }
     fn with_mode(&self, mode: Mode) -> Self {
         let mut o = self.o.clone();

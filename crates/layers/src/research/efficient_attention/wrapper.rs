@@ -135,14 +135,14 @@ impl Projections {
                 let three = branch(vec![self.dense()?, self.dense()?, self.dense()?])?;
                 let mut layers = vec![three];
                 if self.rotary {
-                    layers.push(parallel(vec![rotate_layer(), rotate_layer(), serial(Vec::new())])?);
+                    layers.push(parallel(vec![rotate_layer(self.mode), rotate_layer(self.mode), serial(Vec::new())])?);
                 }
                 layers.extend([average(), parallel(vec![self.split()?, self.split()?])?]);
                 together(layers)
             }
             (WeightsFormat::Model, 2) => {
                 // An empty list stands where nothing turns, as in Trax's printed form.
-                let turn = if self.rotary { rotate_layer().into() } else { LayerNest::List(Vec::new()) };
+                let turn = if self.rotary { rotate_layer(self.mode).into() } else { LayerNest::List(Vec::new()) };
                 let first = LayerNest::List(vec![self.dense()?.into(), turn, self.split()?.into()]);
                 branch(vec![first, LayerNest::List(vec![self.dense()?.into(), self.split()?.into()])])
             }

@@ -160,6 +160,9 @@ impl Leaf for Axial {
         }
         Ok(x.add(&table.reshape(&shape)?)?.into())
     }
+    fn goes_on(&self) -> bool {
+        self.0.mode == Mode::Predict
+    }
     fn with_mode(&self, mode: Mode) -> Self {
         Self(AxialPositionalEncodingOptions { mode, ..self.0.clone() })
     }

@@ -170,6 +170,9 @@ impl Leaf for FixedBase {
         let state = (self.0.mode == Mode::Predict).then(|| at_position(starts[0] as usize + length));
         Ok(Output { ys: vec![x.add(&positions)?], state })
     }
+    fn goes_on(&self) -> bool {
+        self.0.mode == Mode::Predict
+    }
     fn with_mode(&self, mode: Mode) -> Self {
         Self(FixedBasePositionalEncodingOptions { mode, ..self.0.clone() })
     }

@@ -1,5 +1,5 @@
 //! Positions without an end.
-use super::{bin_features, next_positions, noise::Noise, positioned};
+use super::{bin_features, moved_on, next_positions, noise::Noise, positioned};
 use crate::{
     choice, initializers::orthogonal, leaf, options, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Positive,
     Result, TensorSpec, Tree,
@@ -151,7 +151,7 @@ impl Leaf for Infinite {
             positions.extend(starts.iter().flat_map(|&s| s..s + length as i64));
             let phases = self.phases(Key::from_tensor(key)?, d)?;
             let vectors = self.vectors(&positions, d, phases.as_deref())?.reshape(&[batch, length, d])?;
-            (vectors, Some(Tree::tuple([index.add_scalar(length)?, key.clone()])))
+            (vectors, Some(Tree::tuple([moved_on(&starts, length)?, key.clone()])))
         } else {
             let positions: Vec<i64> = memory::collect((0..length).map(|t| t as i64))?;
             let phases = self.phases(call.key, d)?;
@@ -159,6 +159,9 @@ impl Leaf for Infinite {
         };
         let y = x.add(&self.transformed(vectors.to_device(x.device())?, call.w)?)?;
         Ok(Output { ys: vec![y], state })
+    }
+    fn goes_on(&self) -> bool {
+        self.o.mode == Mode::Predict
     }
     fn with_mode(&self, mode: Mode) -> Self {
         Self { o: InfinitePositionalEncodingOptions { mode, ..self.o.clone() }, noise: self.noise.clone() }

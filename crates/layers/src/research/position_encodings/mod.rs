@@ -53,13 +53,19 @@ fn at_position(position: usize) -> Tree<Tensor> {
     Tree::Leaf(Tensor::scalar(position as i32))
 }
 
-/// Indices of the next positions, one for each sequence, in the state of predict.
+/// Indices of the next positions, one for each sequence, in the state of predict. Before the first position any number of sequences fits.
 fn next_positions(state: &Tensor, batch: usize) -> Result<Vec<i64>> {
     let index = state.to_f64_vec()?;
     if index.len() != batch {
-        return Err(Error::shape(format!("the state is that of {} sequences, but {batch} came", index.len())));
+        let begun = index.iter().any(|&i| i > 0.0);
+        return if begun { Err(Error::other_batch(batch, index.len())) } else { Ok(vec![0; batch]) };
     }
     Ok(index.into_iter().map(|i| i as i64).collect())
+}
+
+/// The state of predict `length` positions behind those of `starts`.
+fn moved_on(starts: &[i64], length: usize) -> Result<Tensor> {
+    Ok(Tensor::from_vec(starts.iter().map(|&s| s as i32 + length as i32).collect(), &[starts.len()])?)
 }
 
 /// Three features of position `t` among bins of `length` positions: one over the bin's number from 1, the place in the bin

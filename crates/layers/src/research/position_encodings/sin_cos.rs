@@ -98,6 +98,9 @@ impl Leaf for SinCos {
         }
         Ok(x.add(&positions)?.into())
     }
+    fn goes_on(&self) -> bool {
+        self.0.mode == Mode::Predict
+    }
     fn with_mode(&self, mode: Mode) -> Self {
         Self(SinCosPositionalEncodingOptions { mode, ..self.0.clone() })
     }

@@ -1,5 +1,5 @@
 //! Features of positions in bins of time.
-use super::{bin_features, next_positions, positioned};
+use super::{bin_features, moved_on, next_positions, positioned};
 use crate::{leaf, options, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
 use tallow_tensor::{memory, random::Key, DType, Tensor};
 
@@ -66,9 +66,8 @@ impl Leaf for TimeBin {
         let (batch, length, d) = (x.shape()[0], x.shape()[1], x.shape()[2]);
         let (features, state) = match self.0.mode {
             Mode::Predict => {
-                let index = call.s.one()?;
-                let features = self.features(&next_positions(index, batch)?, length, d)?;
-                (features, Some(Tree::Leaf(index.add_scalar(length)?)))
+                let starts = next_positions(call.s.one()?, batch)?;
+                (self.features(&starts, length, d)?, Some(Tree::Leaf(moved_on(&starts, length)?)))
             }
             _ => {
                 let shared = self.features(&[0], length, d)?;
@@ -78,6 +77,9 @@ impl Leaf for TimeBin {
         let features = features.to_device(x.device())?.cast(out[0].dtype)?;
         let kept = x.narrow(-1, 0, d - features.shape()[2])?.cast(out[0].dtype)?;
         Ok(Output { ys: vec![Tensor::concat(&[kept, features], -1)?], state })
+    }
+    fn goes_on(&self) -> bool {
+        self.0.mode == Mode::Predict
     }
     fn with_mode(&self, mode: Mode) -> Self {
         Self(TimeBinPositionalEncodingOptions { mode, ..self.0.clone() })

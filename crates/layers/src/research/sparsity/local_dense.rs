@@ -186,10 +186,23 @@ impl Leaf for RememberPad {
         }
         let wrong = || call.s.wrong("a tuple (items, mark)");
         let Tree::Tuple(parts) = call.s else { return Err(wrong()) };
-        let [items, _] = &parts[..] else { return Err(wrong()) };
-        let y = Tensor::concat(&[items.one()?.cast(x.dtype())?, x.clone()], 1)?;
+        let [items, mark] = &parts[..] else { return Err(wrong()) };
+        let (items, batch) = (items.one()?, x.shape()[0]);
+        let mut before = items.clone();
+        if batch != items.shape()[0] {
+            if !matches!(mark, Tree::Dict(marks) if marks.iter().any(|(mark, _)| mark == "init")) {
+                return Err(Error::other_batch(batch, items.shape()[0]));
+            }
+            // Nothing is remembered yet, so that any number of sequences can begin.
+            let zeros = TensorSpec::of(items).with_shape([&[batch], &items.shape()[1..]].concat()).zeros()?;
+            before = zeros.to_device(items.device())?;
+        }
+        let y = Tensor::concat(&[before.cast(x.dtype())?, x.clone()], 1)?;
         let last = y.narrow(1, y.shape()[1] - self.items, self.items)?.detach().cast(DType::F32)?;
         Ok(Output { ys: vec![y], state: Some(Self::state(last, "forward")) })
+    }
+    fn goes_on(&self) -> bool {
+        self.mode == Mode::Predict && self.items > 0
     }
     fn with_mode(&self, mode: Mode) -> Self {
         Self { mode, ..*self }

@@ -4,7 +4,7 @@ use crate::{
     assert_shape::check_inputs, leaf, options, Arity, Call, Error, LayerRef, Leaf, Local, Mode, NotNegative, Output,
     Result, TensorSpec, Tree,
 };
-use tallow_tensor::{random::Key, DType, Tensor};
+use tallow_tensor::{random::Key, Axes, DType, Tensor};
 
 options! {
     /// Attention in which no position sees a later one, in time and memory linear in the length.
@@ -94,7 +94,14 @@ impl Leaf for CausalFavorAttention {
         let [q, k, v] = call.xs else { return Err(Error::new("ArityMismatch", "takes 3 inputs")) };
         let features = |x: &Tensor| rectified(&x.cast(dtype)?, self.0.numerical_stabilizer);
         let before = if self.0.mode == Mode::Predict {
-            let (before, wanted) = (call.s.one()?, Self::sums(&specs));
+            let (mut before, wanted) = (call.s.one()?.clone(), Self::sums(&specs));
+            if before.shape()[0] != wanted[0] && before.shape()[1..] == wanted[1..] {
+                if before.ne_scalar(0)?.any(Axes::All, false)?.item()? != 0.0 {
+                    return Err(Error::other_batch(wanted[0], before.shape()[0]));
+                }
+                // Nothing is remembered yet, so that any number of sequences can begin.
+                before = Tensor::zeros(&wanted, before.dtype(), before.device())?;
+            }
             if before.shape() != wanted {
                 return Err(Error::shape(format!(
                     "the sums of earlier positions have shape {:?}, but these inputs need {wanted:?}",
@@ -111,6 +118,9 @@ impl Leaf for CausalFavorAttention {
             None => None,
         };
         Ok(Output { ys: vec![without_ones(&sums)?], state })
+    }
+    fn goes_on(&self) -> bool {
+        self.0.mode == Mode::Predict
     }
     fn with_mode(&self, mode: Mode) -> Self {
         Self(CausalFavorAttentionOptions { mode, ..self.0.clone() })

@@ -1,0 +1,134 @@
+//! What becomes of a layer in mode `'predict'` that is itself in all others.
+use super::cache::on;
+use crate::{
+    reversible::Reversible, Arity, Base, Cx, Error, HostFnRef, InitCx, Layer, LayerRef, Loader, Mode, Rebuild,
+    ReplicaState, Result, StateForm, TensorSpec, Tree, View,
+};
+use std::sync::Arc;
+use tallow_tensor::{random::Key, Tensor};
+
+/// What a copy in mode `'predict'` does. Weights, state and printed form are those of the layer, as if nothing stood around it.
+#[derive(Debug)]
+pub enum InPredict {
+    /// It keeps its first result, in a [`super::cache()`] of this base.
+    Cached(Base),
+    /// It takes whole sequences, as in mode `'eval'`.
+    Whole,
+    /// It refuses, for this reason.
+    Refused(String),
+}
+
+/// A layer that a copy in mode `'predict'` becomes something else of.
+pub fn in_predict(inner: LayerRef, then: InPredict) -> LayerRef {
+    Arc::new(Bystander { inner, then, refused: false })
+}
+
+/// The layer, and what becomes of it.
+#[derive(Debug)]
+struct Bystander {
+    inner: LayerRef,
+    then: InPredict,
+    /// Whether this is a copy in mode `'predict'` of a layer that has none.
+    refused: bool,
+}
+
+impl Bystander {
+    fn check(&self) -> Result<()> {
+        match &self.then {
+            InPredict::Refused(why) if self.refused => Err(Error::option(why.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Layer for Bystander {
+    fn base(&self) -> &Base {
+        self.inner.base()
+    }
+    fn arity(&self) -> Arity {
+        self.inner.arity()
+    }
+    fn open(&self) -> bool {
+        self.inner.open()
+    }
+    fn sublayers(&self) -> &[LayerRef] {
+        self.inner.sublayers()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        self.check()?;
+        self.inner.signature(inputs)
+    }
+    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], key: Key) -> Result<()> {
+        self.check()?;
+        self.inner.init(cx, inputs, key)
+    }
+    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        self.check()?;
+        self.inner.forward(cx, xs, key)
+    }
+    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
+        let predict = r.mode == Some(Mode::Predict);
+        match &self.then {
+            InPredict::Cached(cache) => {
+                let base = cache.rebuilt(r);
+                match r.mode {
+                    Some(Mode::Predict) => on(base, r.layer_in(&self.inner, Mode::Eval), Mode::Predict),
+                    mode => on(base, r.layer(&self.inner), mode.unwrap_or(Mode::Train)),
+                }
+            }
+            InPredict::Whole => {
+                let inner = if predict { r.layer_in(&self.inner, Mode::Eval) } else { r.layer(&self.inner) };
+                in_predict(inner, InPredict::Whole)
+            }
+            InPredict::Refused(why) => {
+                let refused = if r.mode.is_some() { predict } else { self.refused };
+                Arc::new(Self { inner: r.layer(&self.inner), then: InPredict::Refused(why.clone()), refused })
+            }
+        }
+    }
+    fn sequence(&self, cx: &Cx, sliced: &[Tensor], carry: &[Tensor]) -> Result<Option<[Vec<Tensor>; 2]>> {
+        self.inner.sequence(cx, sliced, carry)
+    }
+    fn has_backward(&self) -> bool {
+        self.inner.has_backward()
+    }
+    fn reversible(&self) -> Option<&dyn Reversible> {
+        self.inner.reversible()
+    }
+    fn calls_host(&self) -> bool {
+        self.inner.calls_host()
+    }
+    fn draws_in_step(&self) -> bool {
+        self.inner.draws_in_step()
+    }
+    fn mode(&self) -> Option<Mode> {
+        self.inner.mode()
+    }
+    fn set_mode(&self, mode: Mode) -> bool {
+        self.inner.set_mode(mode)
+    }
+    fn goes_on(&self) -> bool {
+        self.inner.goes_on()
+    }
+    fn replica_state(&self) -> ReplicaState {
+        self.inner.replica_state()
+    }
+    fn state_form(&self) -> StateForm {
+        self.inner.state_form()
+    }
+    fn driver(&self) -> Option<&HostFnRef> {
+        self.inner.driver()
+    }
+    fn view_weights(&self, v: &mut View) -> Tree<Tensor> {
+        self.inner.view_weights(v)
+    }
+    fn view_state(&self, v: &mut View) -> Tree<Tensor> {
+        self.inner.view_state(v)
+    }
+    fn load_weights(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
+        self.inner.load_weights(tree, l)
+    }
+    fn load_state(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
+        self.inner.load_state(tree, l)
+    }
+}
