@@ -127,3 +127,21 @@ test('MockTransformerLM: what is no token is refused', (t) => {
   predict([[1], [2]]);
   t.throws(() => predict([[1]]), { instanceOf: RangeError, message: /was given 2 sequences before, now 1/u });
 });
+
+const refusals: readonly [f: () => unknown, message: string][] = [
+  [() => testEvalIsDeterministic(ids, 3 as never), 'testEvalIsDeterministic: modelFn must be a function, got 3'],
+  [() => testEvalIsDeterministic(ids, unshifted, { message: 1 as never }), 'testEvalIsDeterministic: message must be a string, got 1'],
+  [() => testEvalEqualsPredict(ids, (() => 'model') as never), 'testEvalEqualsPredict: modelFn must make a layer, got the string "model"'],
+  [() => testEvalEqualsPredict(ids, unshifted, { seqTensor: 'length' as never }), 'testEvalEqualsPredict: seqTensor must be a whole number, got the string "length"'],
+  [() => testEvalEqualsPredict(ids, unshifted, { seqAxis: 0.5 }), 'testEvalEqualsPredict: seqAxis must be a whole number, got 0.5'],
+  [() => testEvalEqualsPredictConfigs(ids, unshifted, null as never), 'testEvalEqualsPredictConfigs: configs must be an array, got null'],
+  [() => testEvalEqualsPredictDiscrete({} as never), 'testEvalEqualsPredictDiscrete: modelFn must be a function, got an empty object'],
+  [() => MockTransformerLM(1 as never, 'predict', 4), 'MockTransformerLM: sequenceFn must be a function, got 1'],
+  [() => MockTransformerLM(next, 'predicts' as never, 4), `MockTransformerLM: mode must be 'train', 'eval', 'predict' or 'viz', got the string "predicts"`],
+  [() => mock((() => [1]) as never)([[1]]), 'MockTransformerLM: the function must give a number or a tensor of one, got an array'],
+];
+
+test('arguments of another kind are refused in words', (t) => {
+  for (const [f, message] of refusals) t.throws(f, { instanceOf: TypeError, message });
+  t.throws(() => MockTransformerLM(next, 'eval', 0), { instanceOf: RangeError, message: 'MockTransformerLM: vocabSize must be a whole number of at least 1, got 0' });
+});

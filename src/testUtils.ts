@@ -6,7 +6,7 @@
  * @module
  */
 import { AssertionError } from 'node:assert';
-import { callable, found as gotten, isRecord, list } from './found.js';
+import { callable, found as gotten, isRecord, list, text } from './found.js';
 import { Layer, type LayerInputs, listOf, type Mode } from './layer.js';
 import { tidy } from './memory.js';
 import { filledIn, shown } from './models/blocks.js';
@@ -124,6 +124,7 @@ function along(x: Tensor, axis: number, start: number, end: number): Tensor {
 export function testEvalIsDeterministic(inp: LayerInputs, modelFn: (options: ModelOptions) => Layer, options: MessageOptions = {}): void {
   const name = 'testEvalIsDeterministic';
   const { message } = filledIn<Required<MessageOptions>>(name, { message: '' }, options);
+  text(`${name}: message`, message);
   tidy(() => {
     const [first, second] = [made(name, modelFn, { mode: 'eval' }), made(name, modelFn, { mode: 'eval' })];
     const inputs = inputsOf(inp, false);
@@ -145,6 +146,10 @@ export function testEvalEqualsPredict(inp: LayerInputs, modelFn: (options: Model
   const name = 'testEvalEqualsPredict';
   const defaults: Required<EvalEqualsPredictOptions> = { seqAxis: 1, seqTensor: null, initTokens: 3, message: '' };
   const { seqAxis, seqTensor, initTokens, message } = filledIn(name, defaults, options);
+  text(`${name}: message`, message);
+  for (const [option, value] of Object.entries({ seqAxis, seqTensor: seqTensor ?? 0 })) {
+    if (!Number.isSafeInteger(value)) throw new TypeError(`${name}: ${option} must be a whole number, got ${gotten(value)}`);
+  }
   tidy(() => {
     const inputs = inputsOf(inp, seqTensor !== null);
     const at = seqTensor ?? 0;
@@ -187,6 +192,7 @@ export function testEvalEqualsPredictConfigs<C extends object>(
 ): void {
   const defaults: Required<SequenceOptions> = { seqAxis: 1, seqTensor: null, message: '' };
   const { message, ...sequence } = filledIn('testEvalEqualsPredictConfigs', defaults, options);
+  text('testEvalEqualsPredictConfigs: message', message);
   callable('testEvalEqualsPredictConfigs: modelFn', modelFn);
   for (const config of list('testEvalEqualsPredictConfigs: configs', configs)) {
     const names = isRecord(config) ? Object.entries(config).map(([name, value]) => [name, typeof value === 'function' ? value.name : value]) : [];
@@ -231,12 +237,21 @@ class MockTransformerLMLayer extends Layer {
 
   constructor(sequenceFn: SequenceFunction, mode: Mode, vocabSize: number) {
     callable('MockTransformerLM: sequenceFn', sequenceFn);
+    if (!['train', 'eval', 'predict', 'viz'].includes(mode)) {
+      throw new TypeError(`MockTransformerLM: mode must be 'train', 'eval', 'predict' or 'viz', got ${gotten(mode)}`);
+    }
+    if (!Number.isSafeInteger(vocabSize) || vocabSize < 1) {
+      throw new RangeError(`MockTransformerLM: vocabSize must be a whole number of at least 1, got ${gotten(vocabSize)}`);
+    }
     super({ name: 'MockTransformerLM' });
     this.#mode = mode;
     this.#vocabSize = vocabSize;
     this.#next = (tokens) => {
-      const said = sequenceFn(tensor(Int32Array.from(tokens)));
-      const token = typeof said === 'number' ? said : Number(said.item());
+      const said: unknown = sequenceFn(tensor(Int32Array.from(tokens)));
+      const token = said instanceof Tensor ? Number(said.item()) : said;
+      if (typeof token !== 'number') {
+        throw new TypeError(`MockTransformerLM: the function must give a number or a tensor of one, got ${gotten(said)}`);
+      }
       if (!Number.isSafeInteger(token) || token < 0 || token >= vocabSize) {
         throw new RangeError(`MockTransformerLM: the function must give a token from 0 to ${vocabSize - 1}, got ${token}`);
       }

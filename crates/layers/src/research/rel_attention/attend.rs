@@ -143,7 +143,7 @@ fn attend(a: &Heads) -> Result<(Tensor, Tensor)> {
     }
     let mut strengths = dots.softmax(-1)?;
     if let Some((rate, key)) = a.dropout {
-        strengths = ops::dropout(&strengths, rate, key, &strengths.shape().to_vec())?;
+        strengths = ops::dropout(&strengths, rate, key, strengths.shape())?;
     }
     let out = strengths.matmul(a.v)?;
     // Trax gives float32 whatever came in; float64 stays.
