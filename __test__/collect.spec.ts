@@ -131,3 +131,124 @@ test.serial('errors still say where a layer was made', async (t) => {
   const error = t.throws(() => layer([x(), x()]), { instanceOf: tl.LayerError });
   t.regex(error?.createdAt ?? '', /collect\.spec\.ts/);
 });
+
+/** Layers and models that refer to themselves through what they are made of. */
+const cycles: Record<string, () => tl.Layer> = {
+  'a function': () => {
+    const model: tl.Layer = tl.Serial(tl.Dense(8), tl.Fn('Peek', (a: tl.Tensor) => (void model, a)));
+    return model;
+  },
+  'a function within others': () => {
+    const peek = tl.PureLayer((a: tl.Tensor) => (void model, a));
+    const model: tl.Layer = tl.Serial(tl.Residual(tl.Serial(peek)), tl.Bidirectional(tl.Serial(peek)));
+    return model;
+  },
+  'a field of a class': () => {
+    class Inner extends tl.Layer {
+      model: tl.Layer | undefined = undefined;
+      override forward(a: tl.Tensor): tl.Tensor {
+        return a.mul(2);
+      }
+    }
+    const inner = new Inner();
+    inner.model = tl.Serial(inner, tl.Dense(8));
+    return inner.model;
+  },
+  'a closure of a class': () => {
+    class Inner extends tl.Layer {
+      override forward(a: tl.Tensor): tl.Tensor {
+        void model;
+        return a.mul(2);
+      }
+    }
+    const model: tl.Layer = tl.Serial(new Inner(), tl.Dense(8));
+    return model;
+  },
+  'a class of a pure layer': () => {
+    class Twice extends tl.PureLayer {
+      model: tl.Layer | undefined = undefined;
+      constructor() {
+        super((a: tl.Tensor) => (void this.model, a.mul(2)));
+      }
+    }
+    const inner = new Twice();
+    inner.model = tl.Serial(inner, tl.Dense(8));
+    return inner.model;
+  },
+  'an initializer': () => {
+    const model: tl.Layer = tl.Serial(tl.Dense(8, { kernelInitializer: (shape, key) => (void model, tl.random.normal(key, shape)) }));
+    return model;
+  },
+  'the function of a scan': () => {
+    const step = (a: tl.Tensor, carry: tl.Tensor): tl.Tensor[] => (void model, [a.add(carry), carry]);
+    const model: tl.Layer = tl.Serial(tl.Dup(), tl.Scan(tl.Fn('Step', step, { nOut: 2 })), tl.Select([0], { nIn: 2 }));
+    return model;
+  },
+  'a copy in another mode': () => {
+    const model: tl.Layer = tl.Serial(tl.Dense(8), tl.Fn('Peek', (a: tl.Tensor) => (void copy, a)));
+    const copy = model.withMode('eval');
+    return copy;
+  },
+};
+
+for (const [name, make] of Object.entries(cycles)) {
+  test.serial(`a model that ${name} in it refers to is collected when it was used`, async (t) => {
+    const { layers } = tl.memory();
+    await countCollected(t, 20, () => {
+      const model = make();
+      model.init(f32([8, 8]));
+      model(tl.ones([8, 8]));
+      tl.grad((a: tl.Tensor) => tl.tree.leaves<tl.Tensor>(model(a))[0]!.sum())(tl.ones([8, 8]));
+      return model;
+    });
+    await collect(() => tl.memory().layers <= layers);
+    t.true(tl.memory().layers <= layers);
+  });
+}
+
+test.serial('a model that refers to itself and is called on the compute thread is collected after that', async (t) => {
+  const pending: Promise<unknown>[] = [];
+  await countCollected(t, 10, () => {
+    const model: tl.Layer = tl.Serial(tl.Fn('Peek', (a: tl.Tensor) => (void model, a.add(1))));
+    pending.push(model.callAsync([1, 2]));
+    return model;
+  });
+  t.is((await Promise.all(pending)).length, 10);
+});
+
+test.serial('functions live as long as anything can call them', async (t) => {
+  const options = { layers: [tl.Fn('Plus', (a: tl.Tensor) => a.add(1))] };
+  const model = tl.Serial(options.layers, tl.Chunk(tl.Fn('Twice', (a: tl.Tensor) => a.mul(2)), 1));
+  // What the caller's own objects held is gone; the model must not depend on them.
+  options.layers.length = 0;
+  const trainer = new tl.Trainer(tl.Serial(model.withMode('eval'), tl.Dense(1), tl.Fn('Sum', (a: tl.Tensor) => a.sum())), tl.optimizers.Adam());
+  trainer.modelWithLoss.init(f32([2, 2]));
+  const sub = tl.Serial(tl.Serial(tl.Fn('Minus', (a: tl.Tensor) => a.sub(1)))).sublayers[0]!;
+  await collect();
+  t.deepEqual(model([[1, 2]]).array(), [[4, 6]]);
+  t.deepEqual(sub([5]).array(), [4]);
+  const fitted = trainer.fit([[[1, 2], [3, 4]]].map((v) => tl.tensor(v, null, { dtype: 'float32' })), {
+    steps: 1,
+    rng: tl.random.key(0),
+    schedule: (step) => 0.25 + step,
+  });
+  await collect();
+  t.is((await fitted).steps, 1);
+});
+
+test.serial('a trainer that its own schedule and progress refer to is collected', async (t) => {
+  const before = collected;
+  await (async () => {
+    let trainer: tl.Trainer | undefined = undefined;
+    const loss: tl.Layer = tl.Serial(tl.Dense(2), tl.Fn('Loss', (y: tl.Tensor) => (void trainer, y.square().mean())));
+    loss.init(f32([2, 2]));
+    trainer = new tl.Trainer(loss, tl.optimizers.Adam());
+    seen.register(trainer, undefined);
+    seen.register(loss, undefined);
+    const schedule = (): number => (void trainer, 0.1);
+    const report = await trainer.fit([tl.ones([2, 2])], { steps: 1, rng: tl.random.key(0), schedule, onProgress: () => void trainer });
+    t.is(report.steps, 1);
+  })();
+  await collect(() => collected - before === 2);
+  t.is(collected - before, 2);
+});

@@ -21,6 +21,8 @@ const modules: readonly [crate: string, module: string][] = [
     'normalization',
     'pooling',
     'position_encodings',
+    'rel_attention',
+    'resampling',
     'reversible',
     'rnn',
     'sparsity',

@@ -121,6 +121,20 @@ test('callAsync obeys its signal', async (t) => {
   t.deepEqual((await layer.callAsync(x())).array(), [[3, -2]]);
 });
 
+test('callAsync is stopped in the middle of one long operation', async (t) => {
+  // Minutes of work, in pieces of less than a tenth of a second.
+  const x = tl.ones([1, 2 ** 18, 16]);
+  const layer = tl.DotProductCausalAttention();
+  layer.init([x, x, x]);
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const running = layer.callAsync([x, x, x], { signal: controller.signal });
+  setTimeout(() => controller.abort(reason), 20);
+  t.is(await t.throwsAsync(running), reason);
+  const short = x.slice([0, 0, 0], [1, 3, 16]);
+  t.deepEqual((await layer.callAsync([short, short, short])).array(), short.array());
+});
+
 test('a cancelled callAsync stops before the next sublayer', async (t) => {
   const controller = new AbortController();
   const reason = new Error('enough');

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { join } from 'node:path';
 import test from 'ava';
+import { root, run, type Ended } from './support/process.js';
 import * as tl from '../src/index.js';
 
 const live = (): number => tl.memory().tensors;
@@ -131,4 +132,101 @@ test('the number of threads can be set; nonsense is refused', (t) => {
   t.throws(() => tl.setNumThreads(0), { instanceOf: RangeError });
   t.throws(() => tl.setNumThreads(1.5), { instanceOf: RangeError });
   t.throws(() => tl.setNumThreads('2' as never), { instanceOf: TypeError });
+});
+
+/** Runs a script that has the package as `tl` in a process of its own, which may take so much address space. */
+function alone(script: string, { env = {}, kilobytes = 40_000_000 }: { env?: NodeJS.ProcessEnv; kilobytes?: number } = {}): Promise<Ended> {
+  const whole = `const tl = require(${JSON.stringify(join(root, 'dist', 'index.js'))}); (async () => { ${script} })()`;
+  return run('bash', ['-c', `ulimit -v ${kilobytes}; exec "$0" -e "$1"`, process.execPath, whole], { env });
+}
+
+test('what memory cannot hold is an error with a code, and the process lives on', async (t) => {
+  const cases: [string, () => unknown][] = [
+    ['zeros', () => tl.zeros([2 ** 41])],
+    ['ones', () => tl.ones([2 ** 21, 2 ** 21])],
+    ['eye', () => tl.eye(2 ** 22)],
+    ['arange', () => tl.arange(0, 2e13)],
+    ['add', () => tl.ones([2 ** 22, 1]).add(tl.ones([1, 2 ** 22]))],
+    ['matmul', () => tl.ones([2 ** 22, 1]).matmul(tl.ones([1, 2 ** 22]))],
+    ['pad', () => tl.ones([3]).pad([[2 ** 42, 1]])],
+    ['tile', () => tl.ones([3]).tile([2 ** 42])],
+    ['one_hot', () => tl.tensor([1, 2]).oneHot(2 ** 42)],
+    ['uniform', () => tl.random.uniform(tl.random.key(1), [2 ** 42])],
+    ['normal', () => tl.random.normal(tl.random.key(1), [2 ** 41, 2])],
+    ['split', () => tl.random.split(tl.random.key(1), 2 ** 41)],
+    ['exp', () => tl.ones([1]).broadcastTo([2 ** 43]).exp()],
+    ['dataSync', () => tl.ones([1]).broadcastTo([2 ** 43]).dataSync()],
+    ['init', () => tl.Embedding(2 ** 33, 2 ** 10).init({ shape: [1], dtype: 'int32' })],
+    ['init of a dense layer', () => tl.Dense(2 ** 40).init({ shape: [1, 8], dtype: 'float32' })],
+    ['a table of positions', () => tl.PositionalEncoding({ maxLen: 2 ** 40 }).init({ shape: [1, 2, 8], dtype: 'float32' })],
+  ];
+  for (const [name, make] of cases) {
+    const error = t.throws(make, { message: /bytes/ }, name);
+    t.is((error as tl.TensorError).code, 'OutOfMemory', name);
+  }
+  t.deepEqual(tl.random.split(tl.random.key(3), 2).shape, [2, 2]);
+  t.throws(() => tl.ones([1, 1]).broadcastTo([2 ** 30, 4]).array(), { instanceOf: RangeError });
+  await t.throwsAsync(async () => tl.ones([1]).broadcastTo([2 ** 43]).data(), { code: 'OutOfMemory' });
+  const message = t.throws(() => tl.ones([3, 2 ** 41]))?.message ?? '';
+  t.regex(message, /\[3, 2199023255552\].*26388279066624 bytes \(24\.0 TiB\)/);
+});
+
+test.serial('a limit on memory refuses what would exceed it, and a step that it stops changes nothing', (t) => {
+  t.throws(() => tl.setMemoryLimit(0), { instanceOf: RangeError });
+  t.throws(() => tl.setMemoryLimit('1 GB' as never), { instanceOf: TypeError });
+  const machine = tl.memoryLimit();
+  t.true(machine > 2 ** 26);
+  const layer = tl.Serial(tl.Dense(256), tl.Relu(), tl.Dense(1), tl.L2Loss());
+  const inputs = [tl.ones([64, 128]), tl.ones([64, 1]), tl.ones([64, 1])];
+  layer.init(inputs);
+  const trainer = new tl.Trainer(layer, tl.Adam());
+  const rng = tl.random.key(0);
+  trainer.oneStep(inputs, rng, { step: 0 });
+  const values = (): unknown => [...tl.tree.leaves(layer.weights as tl.Tree<tl.Tensor>), ...trainer.slots.flat()].map((x) => x.array());
+  const before = values();
+  try {
+    for (const room of [1000, 20_000, 70_000, 150_000, 240_000]) {
+      tl.setMemoryLimit(tl.memory().bytes + room);
+      t.throws(() => trainer.oneStep(inputs, rng, { step: 1 }), { code: 'OutOfMemory' }, `${room} bytes`);
+      t.deepEqual(values(), before, `${room} bytes`);
+    }
+  } finally {
+    tl.setMemoryLimit(null);
+  }
+  t.is(tl.memoryLimit(), machine);
+  trainer.oneStep(inputs, rng, { step: 1 });
+  t.notDeepEqual(values(), before);
+});
+
+test('what a process may not have is an error too, not its end', async (t) => {
+  const { code, output } = await alone(
+    `let code; const held = [];
+     try { for (;;) held.push(tl.zeros([2 ** 26])); } catch (e) { code = e.code; }
+     console.log(code, tl.ones([2, 2]).sum().item());`,
+    { kilobytes: 4_000_000 },
+  );
+  t.is(code, 0, output);
+  t.regex(output, /^OutOfMemory 4\s*$/);
+});
+
+test('threads that cannot be had are fewer threads, or an error', async (t) => {
+  const many = await alone(`console.log(tl.numThreads() <= 1024, tl.ones([300, 300]).sum().item())`, { env: { TALLOW_NUM_THREADS: '5000' } });
+  t.is(many.code, 0, many.output);
+  t.regex(many.output, /^true 90000\s*$/);
+  const refused = `const before = tl.numThreads(); const found = [];
+    for (const n of [0, -1, 5000, 1e9, 2 ** 53, 1.5, NaN]) try { tl.setNumThreads(n); found.push('set'); } catch (e) { found.push(e.name); }
+    console.log(tl.numThreads() === before, new Set(found).size, found[0]);`;
+  t.deepEqual(await alone(refused), { code: 0, output: 'true 1 RangeError\n' });
+  // 16 MiB for the stack of each of 900 threads are more addresses than there are.
+  const short = await alone(
+    `let code; try { tl.setNumThreads(900); } catch (e) { code = e.code; }
+     console.log(code, tl.numThreads() < 900, tl.ones([400, 400]).matmul(tl.ones([400, 1])).sum().item());`,
+    { kilobytes: 8_000_000 },
+  );
+  t.deepEqual(short, { code: 0, output: 'InvalidArgument true 64000000\n' });
+  const fewer = await alone(`console.log(tl.numThreads() < 900, tl.ones([400, 400]).sum().item());`, {
+    env: { TALLOW_NUM_THREADS: '900' },
+    kilobytes: 8_000_000,
+  });
+  t.deepEqual(fewer, { code: 0, output: 'true 160000\n' });
 });

@@ -257,7 +257,7 @@ const mistakes: Readonly<Record<string, Mistake>> = {
   'a key of three words': {
     make: () => tl.Dense(4).init(f32([2, 3]), { rng: wrong([1, 2, 3]) }),
     type: TypeError,
-    says: 'a random key is a uint32[2] tensor, a Uint32Array or an array of two words; random.key(seed) makes one',
+    says: 'a random key is a uint32[2] tensor, a Uint32Array or an array of two words; random.key(seed) makes one; got [1, 2, 3]',
   },
   'the gradient of what is not one number': {
     make: () => tl.grad((a: tl.Tensor) => a.mul(2))(x()),

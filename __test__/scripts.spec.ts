@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symli
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
+import { besideTheDoor, buffers } from '../scripts/lib/buffers.mjs'
 import { countCargo, countTap } from '../scripts/lib/checks.mjs'
 import { needNode } from '../scripts/lib/needs.mjs'
 import { npmCli, pathWithoutCargo, root, run } from './support/process.js'
@@ -36,6 +37,28 @@ test('npm test refuses an unknown part', async t => {
   const { code, output } = await run(process.execPath, ['scripts/test.mjs', '--only', 'rust,everything'])
   t.is(code, 1)
   t.deepEqual(lines(output), ['--only takes lint, codegen, rust, types, js; `everything` is none of them'])
+})
+
+test('a buffer of any size comes through its door, or is said to be short', async t => {
+  const bad = [
+    'let mut out = vec![T::default(); rows * cols];',
+    'let mut sums = Vec::with_capacity(n);',
+    'values.resize(items * padded, 0);',
+    'let v: Vec<f32> = (0..n).map(|i| i as f32).collect();',
+    'let v = xs.iter().copied().collect::<Vec<T>>();',
+    'let raw = Raw::zeros((n, m), dtype, &device)?;',
+  ]
+  const good = [
+    'let mut out = memory::zeros(rows * cols)?;',
+    'let mut widths = vec![(0, 0); x.rank()];',
+    'let mut back = Vec::with_capacity(order.len());',
+    'let mut words = vec![0; 2 * n]; // few',
+    '// vec![0; n] ends the process',
+    'let shapes: Vec<usize> = axes.iter().copied().collect();',
+  ]
+  t.deepEqual(besideTheDoor(bad.join('\n')).map(({ line }) => line), bad.map((_, i) => i + 1))
+  t.deepEqual(besideTheDoor([...good, '#[cfg(test)]', ...bad].join('\n')), [])
+  t.deepEqual(await buffers.run(), { passed: 1, failed: 0, output: '' })
 })
 
 test('without cargo a build is one line and a failure, and installs nothing first', async t => {

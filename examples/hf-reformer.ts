@@ -22,6 +22,7 @@ interface Config extends Chunks {
   readonly hidden_act: string;
   readonly hidden_size: number;
   readonly is_decoder: boolean;
+  readonly layer_norm_eps: number;
   readonly max_position_embeddings: number;
   readonly num_attention_heads: number;
   readonly num_buckets: number | readonly number[] | null;
@@ -52,6 +53,7 @@ function build(config: Config): tl.Layer {
     nHeads: config.num_attention_heads,
     attentionType: config.attn_layers.map((type) => ({ local, lsh })[type]),
     ffActivation,
+    epsilon: config.layer_norm_eps,
     maxLen: config.max_position_embeddings,
     posType: config.axial_pos_embds ? 'axial' : null,
     posAxialShape: config.axial_pos_shape,

@@ -4,8 +4,9 @@
  * @module
  */
 import { native } from './native.js';
-import { asTensor, type TensorLike } from './ops.js';
-import { idOf, type Tensor, wrap } from './tensor.js';
+import { list, text } from './found.js';
+import { type TensorLike, withTensors } from './ops.js';
+import { type Tensor, wrap } from './tensor.js';
 
 export * from './generated/base.js';
 export { LayerError } from './errors.js';
@@ -31,12 +32,8 @@ export function unshardInPmap<T>(tensors: T, _nShards: number): [tensors: T, uns
  * @throws `TensorError` or `LayerError` (`Io`, `InvalidOption`)
  */
 export function npToFile(listOfNparrays: readonly TensorLike[], filePath: string, compresslevel: number): void {
-  const tensors = listOfNparrays.map(asTensor);
-  try {
-    native.npToFile(tensors.map(idOf), filePath, compresslevel);
-  } finally {
-    tensors.filter((t, i) => t !== listOfNparrays[i]).forEach((t) => t.dispose());
-  }
+  const path = text('npToFile: filePath', filePath);
+  withTensors(list('npToFile: listOfNparrays', listOfNparrays), (ids) => native.npToFile(ids, path, compresslevel));
 }
 
 /**
@@ -46,5 +43,5 @@ export function npToFile(listOfNparrays: readonly TensorLike[], filePath: string
  * @throws `LayerError` (`Io`) for a file that is missing, truncated or corrupt; `InvalidOption` for a level beyond 9
  */
 export function npFromFile(filePath: string, compresslevel: number): Tensor[] {
-  return native.npFromFile(filePath, compresslevel).map(wrap);
+  return native.npFromFile(text('npFromFile: filePath', filePath), compresslevel).map(wrap);
 }

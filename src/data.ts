@@ -3,6 +3,9 @@
  *
  * @module
  */
+import { types } from 'node:util';
+import { getHeapStatistics } from 'node:v8';
+import { found, isList, typedKind } from './found.js';
 import { type DType } from './native.js';
 
 /** A typed array that a tensor is made from or read into. */
@@ -16,31 +19,44 @@ export type TypedArray =
   | Int8Array
   | Int16Array
   | Uint16Array
-  | BigInt64Array;
+  | BigInt64Array
+  | BigUint64Array;
+
+/** A `Float16Array`, of Node versions that have it. */
+export interface HalfArray extends ArrayBufferView, ArrayLike<number> {
+  /** The kind of the array. */
+  readonly [Symbol.toStringTag]: 'Float16Array';
+}
 
 /** Numbers, booleans or bigints, nested in arrays of equal lengths. */
 export type Nested<T = number | boolean | bigint> = T | readonly Nested<T>[];
 
+/** What a tensor can be made of: a typed array, numbers, booleans or bigints, or any of these nested in arrays of equal lengths. */
+export type TensorData = TypedArray | HalfArray | number | boolean | bigint | readonly TensorData[];
+
 /** Values, how they are stored, and their shape. */
 export interface Flat {
-  values: TypedArray;
+  values: ArrayBufferView;
   dtype: DType;
   shape: number[];
 }
 
-/** The dtype of a typed array's elements; 16-bit words are float16 or bfloat16, which must be said. */
-export function naturalDType(values: TypedArray): DType | undefined {
-  if (values instanceof Float32Array) return 'float32';
-  if (values instanceof Float64Array) return 'float64';
-  if (values instanceof Int32Array) return 'int32';
-  if (values instanceof Uint32Array) return 'uint32';
-  if (values instanceof Uint8Array || values instanceof Uint8ClampedArray) return 'uint8';
-  if (values instanceof BigInt64Array) return 'int64';
-  return undefined;
-}
+/** The dtypes that elements of typed arrays become. Words of 16 bits are missing: they are halves of either kind, which must be said. */
+const DTYPES: ReadonlyMap<string, DType> = new Map([
+  ['Float32Array', 'float32'],
+  ['Float64Array', 'float64'],
+  ['Float16Array', 'float16'],
+  ['Int32Array', 'int32'],
+  ['Uint32Array', 'uint32'],
+  ['Uint8Array', 'uint8'],
+  ['Uint8ClampedArray', 'uint8'],
+  ['Int8Array', 'int32'],
+  ['Int16Array', 'int32'],
+  ['BigInt64Array', 'int64'],
+  ['BigUint64Array', 'int64'],
+]);
 
-/** A new typed array for `size` elements of a dtype. */
-export function allocate(dtype: DType, size: number): TypedArray {
+function allocated(dtype: DType, size: number): TypedArray {
   switch (dtype) {
     case 'float32':
       return new Float32Array(size);
@@ -61,132 +77,327 @@ export function allocate(dtype: DType, size: number): TypedArray {
   }
 }
 
-/** The bytes of a typed array, shared. */
-export function bytesOf(values: ArrayBufferView): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+function roomFor<T>(dtype: DType, size: number, make: () => T): T {
+  try {
+    return make();
+  } catch (cause) {
+    throw new RangeError(`there is no memory for an array of ${size} elements of ${dtype}`, { cause });
+  }
 }
 
-/** Whether `x` is a typed array (a `DataView` is not). */
-export function isTypedArray(x: unknown): x is TypedArray {
-  return ArrayBuffer.isView(x) && !(x instanceof DataView);
+/**
+ * A new typed array for `size` elements of a dtype.
+ *
+ * @throws `RangeError` if there is no memory for it
+ */
+export function allocate(dtype: DType, size: number): TypedArray {
+  return roomFor(dtype, size, () => allocated(dtype, size));
+}
+
+/** The bytes of a typed array: shared with it, or a copy where another thread may write them meanwhile. */
+export function bytesOf(values: ArrayBufferView): Uint8Array {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  return types.isSharedArrayBuffer(values.buffer) ? bytes.slice() : bytes;
+}
+
+/** Whether `x` is a typed array, of any realm (a `DataView` is not). */
+export function isTypedArray(x: unknown): x is TypedArray | HalfArray {
+  return typedKind(x) !== undefined;
+}
+
+/** A typed array of 64-bit words as signed ones, on the same bytes. */
+function signed(values: BigUint64Array): BigInt64Array {
+  const outside = values.findIndex((v) => v > INT64.most);
+  if (outside >= 0) {
+    throw new RangeError(`${values[outside]} does not fit int64`);
+  }
+  return new BigInt64Array(values.buffer, values.byteOffset, values.length);
 }
 
 /** A typed array with the dtype it is stored as. Narrow integers widen to int32. */
-export function flattenTyped(values: TypedArray, dtype: DType | undefined): Flat {
+export function flattenTyped(values: TypedArray | HalfArray, dtype: DType | undefined): Flat {
+  const kind = typedKind(values);
+  try {
+    // An array whose buffer was transferred or made too short looks empty; only the methods of its class tell.
+    Int8Array.prototype.keys.call(values);
+  } catch (cause) {
+    throw new TypeError(`the buffer of the ${kind} was transferred away or made too short to hold it`, { cause });
+  }
   const shape = [values.length];
-  if (values instanceof Uint16Array) {
+  if (kind === 'Uint16Array') {
     if (dtype !== 'float16' && dtype !== 'bfloat16') {
       throw new TypeError("a Uint16Array holds the bits of halves: give dtype 'float16' or 'bfloat16'");
     }
     return { values, dtype, shape };
   }
-  if (values instanceof Int8Array || values instanceof Int16Array) {
-    return { values: Int32Array.from(values), dtype: 'int32', shape };
-  }
-  const natural = naturalDType(values);
+  const natural = kind === undefined ? undefined : DTYPES.get(kind);
   if (natural === undefined) {
-    throw new TypeError(`a tensor cannot be made of a ${(values as object).constructor.name}`);
+    throw new TypeError(`a tensor cannot be made of a ${kind}`);
   }
-  return { values, dtype: natural, shape };
+  if (types.isInt8Array(values) || types.isInt16Array(values)) {
+    return { values: Int32Array.from(values), dtype: natural, shape };
+  }
+  return { values: types.isBigUint64Array(values) ? signed(values) : values, dtype: natural, shape };
 }
 
-function shapeOf(data: Nested): number[] {
+/** The most axes that nested arrays can have. */
+export const MOST_AXES = 64;
+
+/** The lengths of the arrays around the first value, which all others must have too. */
+function shapeOf(data: unknown): number[] {
   const shape: number[] = [];
-  let inner: Nested | undefined = data;
-  while (Array.isArray(inner)) {
+  let inner = data;
+  while (isList(inner)) {
+    if (shape.length === MOST_AXES) {
+      throw new RangeError(`the arrays are nested deeper than ${MOST_AXES} levels; does one of them hold itself?`);
+    }
     shape.push(inner.length);
-    inner = inner[0] as Nested | undefined;
+    inner = inner[0];
   }
-  return shape;
+  return isTypedArray(inner) ? [...shape, inner.length] : shape;
 }
 
-/** What kinds of values a nested array was found to hold. */
-interface Kinds {
-  number: boolean;
-  boolean: boolean;
-  bigint: boolean;
+/** The first value that is no array. */
+function firstOf(data: unknown): unknown {
+  let inner = data;
+  while (isList(inner)) inner = inner[0];
+  return inner;
 }
 
-function fill(data: Nested, shape: readonly number[], axis: number, out: (number | bigint)[], kinds: Kinds): void {
-  if (axis === shape.length) {
-    switch (typeof data) {
+const INT64 = { least: -(2n ** 63n), most: 2n ** 63n - 1n };
+
+/** Takes values in row-major order into typed arrays of the size they need. */
+interface Sink {
+  /** Takes the next value. */
+  put(value: unknown): void;
+  /** Takes the next values, as many as told. */
+  putList(values: readonly unknown[], length: number): void;
+  /** Takes the next values. */
+  putRow(row: TypedArray | HalfArray): void;
+  /** What came. */
+  flat(shape: number[]): Flat;
+}
+
+function mixed(one: string, other: unknown): TypeError {
+  return new TypeError(`the rows must all be of one kind, got ${one} and ${isTypedArray(other) ? found(other) : 'plain numbers'}`);
+}
+
+/** Rows that are typed arrays, all of one dtype. */
+class Rows implements Sink {
+  readonly #dtype: DType | undefined;
+  readonly #first: TypedArray | HalfArray;
+  readonly #stored: DType;
+  readonly #values: TypedArray;
+  #at = 0;
+
+  constructor(first: TypedArray | HalfArray, size: number, dtype: DType | undefined) {
+    this.#dtype = dtype;
+    this.#first = first;
+    this.#stored = flattenTyped(first, dtype).dtype;
+    this.#values = allocate(this.#stored, size);
+  }
+  put(value: unknown): void {
+    throw mixed(found(this.#first), value);
+  }
+  putList(values: readonly unknown[]): void {
+    this.put(values[0]);
+  }
+  putRow(row: TypedArray | HalfArray): void {
+    const { values, dtype } = flattenTyped(row, this.#dtype);
+    if (dtype !== this.#stored) {
+      throw mixed(found(this.#first), row);
+    }
+    const bytes = bytesOf(values);
+    bytesOf(this.#values).set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+  flat(shape: number[]): Flat {
+    return { values: this.#values, dtype: this.#stored, shape };
+  }
+}
+
+/** A number or bigint as int64. */
+function exact(value: number | bigint | boolean): bigint {
+  if (typeof value === 'number' && !Number.isInteger(value)) {
+    throw new RangeError('int64 takes whole numbers only');
+  }
+  const whole = BigInt(value);
+  if (whole < INT64.least || whole > INT64.most) {
+    throw new RangeError(`${value} does not fit int64: give float64 numbers`);
+  }
+  return whole;
+}
+
+/** Plain values. Numbers are kept as float64, or at once as float32 where nothing else can come of them. */
+class Values implements Sink {
+  readonly #size: number;
+  readonly #dtype: DType | undefined;
+  readonly #numbers: Float32Array | Float64Array;
+  #bigints: BigInt64Array | undefined;
+  #at = 0;
+  #sawNumber = false;
+  #sawBoolean = false;
+  #whole = true;
+  /** The first whole number beyond int32. */
+  #wide: number | undefined;
+
+  constructor(first: unknown, size: number, dtype: DType | undefined) {
+    this.#size = size;
+    this.#dtype = dtype;
+    const narrow = dtype === 'float32' || (dtype === undefined && typeof first === 'number' && !Number.isInteger(first));
+    const room = dtype === 'int64' ? 0 : size;
+    this.#numbers = narrow
+      ? roomFor('float32', room, () => new Float32Array(room))
+      : roomFor('float64', room, () => new Float64Array(room));
+    if (dtype === 'int64') this.#widen();
+  }
+  put(value: unknown): void {
+    switch (typeof value) {
       case 'number':
-        kinds.number = true;
-        out.push(data);
-        return;
-      case 'bigint':
-        kinds.bigint = true;
-        out.push(data);
-        return;
+        this.#sawNumber = true;
+        if (this.#whole && (value | 0) !== value) {
+          this.#whole = Number.isInteger(value);
+          if (this.#whole) this.#wide ??= value;
+        }
+        break;
       case 'boolean':
-        kinds.boolean = true;
-        out.push(Number(data));
-        return;
+        this.#sawBoolean = true;
+        break;
+      case 'bigint':
+        if (this.#bigints === undefined) this.#widen();
+        break;
       default:
         throw new TypeError(
-          Array.isArray(data)
+          isList(value)
             ? 'the arrays are nested to different depths'
-            : `a tensor is made of numbers, booleans or bigints, got ${data === null ? 'null' : typeof data}`,
+            : `a tensor is made of numbers, booleans or bigints, got ${found(value)}`,
         );
     }
+    if (this.#bigints === undefined) this.#numbers[this.#at] = Number(value);
+    else this.#bigints[this.#at] = exact(value);
+    this.#at += 1;
   }
-  if (!Array.isArray(data)) {
-    throw new TypeError('the arrays are nested to different depths');
+  putList(values: readonly unknown[], length: number): void {
+    const numbers = this.#numbers;
+    const start = this.#at;
+    let [plain, whole, sawNumber] = [this.#bigints === undefined, this.#whole, this.#sawNumber];
+    for (let i = 0; i < length; i++) {
+      const value = values[i];
+      // What nearly all values are is not worth a call each.
+      if (plain && typeof value === 'number' && (!whole || (value | 0) === value)) {
+        numbers[start + i] = value;
+        sawNumber = true;
+      } else {
+        this.#at = start + i;
+        this.put(value);
+        [plain, whole] = [this.#bigints === undefined, this.#whole];
+      }
+    }
+    this.#at = start + length;
+    this.#sawNumber ||= sawNumber;
   }
-  if (data.length !== shape[axis]) {
-    throw new RangeError(`the arrays on axis ${axis} have different lengths: ${shape[axis]} and ${data.length}`);
+  putRow(row: TypedArray | HalfArray): void {
+    throw mixed(found(row), 0);
   }
-  for (const item of data as readonly Nested[]) {
-    fill(item, shape, axis + 1, out, kinds);
+  flat(shape: number[]): Flat {
+    const numbers = this.#numbers;
+    if (this.#bigints !== undefined) {
+      return { values: this.#bigints, dtype: 'int64', shape };
+    }
+    if (this.#dtype !== undefined) {
+      return { values: numbers, dtype: this.#dtype === 'float32' ? 'float32' : 'float64', shape };
+    }
+    if (this.#sawBoolean && !this.#sawNumber) {
+      return { values: roomFor('bool', this.#size, () => new Uint8Array(numbers)), dtype: 'bool', shape };
+    }
+    if (this.#whole && this.#size > 0) {
+      if (this.#wide !== undefined) {
+        throw new RangeError(`${this.#wide} does not fit int32: give dtype 'int64' or 'float32'`);
+      }
+      return { values: roomFor('int32', this.#size, () => new Int32Array(numbers)), dtype: 'int32', shape };
+    }
+    return { values: roomFor('float32', this.#size, () => new Float32Array(numbers)), dtype: 'float32', shape };
+  }
+  /** Goes on with bigints. */
+  #widen(): void {
+    if (!this.#whole) {
+      throw new RangeError('int64 takes whole numbers only');
+    }
+    const bigints = roomFor('int64', this.#size, () => new BigInt64Array(this.#size));
+    for (let i = 0; i < this.#at; i++) bigints[i] = exact(this.#numbers[i]!);
+    this.#bigints = bigints;
   }
 }
 
-const INT32 = { least: -(2 ** 31), most: 2 ** 31 - 1 };
-
-function toInt32(values: readonly number[]): Int32Array {
-  const outside = values.find((v) => v < INT32.least || v > INT32.most);
-  if (outside !== undefined) {
-    throw new RangeError(`${outside} does not fit int32: give dtype 'int64' or 'float32'`);
+function fill(data: unknown, shape: readonly number[], axis: number, sink: Sink): void {
+  if (axis === shape.length) {
+    sink.put(data);
+    return;
   }
-  return Int32Array.from(values);
+  const typed = isTypedArray(data);
+  if (!typed && !isList(data)) {
+    throw new TypeError('the arrays are nested to different depths');
+  }
+  if (typed && axis < shape.length - 1) {
+    throw new TypeError('the arrays are nested to different depths');
+  }
+  const length = shape[axis]!;
+  if (data.length !== length) {
+    throw new RangeError(`the arrays on axis ${axis} have different lengths: ${length} and ${data.length}`);
+  }
+  if (typed) {
+    sink.putRow(data);
+    return;
+  }
+  if (axis === shape.length - 1) {
+    sink.putList(data, length);
+    return;
+  }
+  for (let i = 0; i < length; i++) {
+    fill(data[i], shape, axis + 1, sink);
+  }
 }
 
 /** Nested values as one typed array. Without a wish for a dtype: all whole numbers → int32, else float32; booleans → bool; bigints → int64. */
-export function flattenNested(data: Nested, dtype: DType | undefined): Flat {
+export function flattenNested(data: unknown, dtype: DType | undefined): Flat {
   const shape = shapeOf(data);
-  const kinds: Kinds = { number: false, boolean: false, bigint: false };
-  const out: (number | bigint)[] = [];
-  fill(data, shape, 0, out, kinds);
-  if (kinds.bigint || dtype === 'int64') {
-    if (out.some((v) => typeof v === 'number' && !Number.isInteger(v))) {
-      throw new RangeError('int64 takes whole numbers only');
-    }
-    const outside = out.find((v) => BigInt.asIntN(64, BigInt(v)) !== BigInt(v));
-    if (outside !== undefined) {
-      throw new RangeError(`${outside} does not fit int64: give float64 numbers`);
-    }
-    return { values: BigInt64Array.from(out, BigInt), dtype: 'int64', shape };
-  }
-  const numbers = out as number[];
-  if (kinds.boolean && !kinds.number && dtype === undefined) {
-    return { values: Uint8Array.from(numbers), dtype: 'bool', shape };
-  }
-  if (dtype !== undefined && dtype !== 'float32') {
-    return { values: Float64Array.from(numbers), dtype: 'float64', shape };
-  }
-  const whole = dtype === undefined && numbers.length > 0 && numbers.every(Number.isInteger);
-  return whole
-    ? { values: toInt32(numbers), dtype: 'int32', shape }
-    : { values: Float32Array.from(numbers), dtype: 'float32', shape };
+  const size = shape.reduce((a, b) => a * b, 1);
+  const first = firstOf(data);
+  const sink = isTypedArray(first) ? new Rows(first, size, dtype) : new Values(first, size, dtype);
+  fill(data, shape, 0, sink);
+  return sink.flat(shape);
 }
 
-/** Values in row-major order as nested arrays; a shape without axes gives the one value. */
-export function nest<T>(values: readonly T[], shape: readonly number[]): Nested<T> {
-  let level: Nested<T>[] = [...values];
-  for (let axis = shape.length - 1; axis >= 0; axis--) {
-    const size = shape[axis]!;
-    const outer = shape.slice(0, axis).reduce((a, b) => a * b, 1);
-    level = Array.from({ length: outer }, (_, i) => level.slice(i * size, (i + 1) * size));
-  }
-  return level[0] as Nested<T>;
+/** The most items that an array of JavaScript can be given one by one: to grow further, V8 would end the process. */
+const LONGEST = 100_000_000;
+/** Bytes of nested arrays, from which on it is asked whether the heap has room for them. */
+const MUCH = 2 ** 26;
+
+/**
+ * Refuses a shape of nested arrays that the heap has no room for: it would end the process.
+ *
+ * @throws `RangeError`
+ */
+export function checkNestable(shape: readonly number[]): void {
+  const refuse = (why: string): never => {
+    throw new RangeError(`a tensor of shape [${shape.join(',')}] cannot be read as nested arrays: ${why}; read its values with dataSync()`);
+  };
+  if (shape.length > MOST_AXES) refuse(`they would be nested deeper than ${MOST_AXES} levels`);
+  if (shape.some((size) => size > LONGEST)) refuse(`an array would be longer than ${LONGEST} items`);
+  const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
+  // While an array grows, its items exist twice; rows are arrays of their own.
+  const bytes = 8 * rows * (shape.at(-1) ?? 1) + 64 * rows + 16 * Math.max(0, ...shape);
+  if (bytes > MUCH && bytes > getHeapStatistics().total_available_size) refuse('the heap of JavaScript has no room for them');
+}
+
+/** Values in row-major order as nested arrays of a shape that {@link checkNestable} let pass; a shape without axes gives the one value. */
+export function nest<T>(values: ArrayLike<number> | ArrayLike<bigint>, shape: readonly number[], read: (value: number | bigint) => T): Nested<T> {
+  let at = 0;
+  const level = (axis: number): Nested<T> => {
+    if (axis === shape.length) return read(values[at++]!);
+    const items: Nested<T>[] = [];
+    for (let i = 0; i < shape[axis]!; i++) items.push(level(axis + 1));
+    return items;
+  };
+  return level(0);
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { found, text } from './found.js';
 
 /** What went wrong, in one word. */
 export type ErrorCode =
@@ -12,13 +13,17 @@ export type ErrorCode =
   | 'IndexOutOfRange'
   | 'Autodiff'
   | 'Device'
+  | 'OutOfMemory'
   | 'Io'
   | 'Aborted'
   | 'Disposed'
+  | 'Busy'
   | 'NotInitialized'
   | 'InvalidOption'
   | 'ArityMismatch'
   | 'WeightsMismatch'
+  | 'NotFinite'
+  | 'Busy'
   | 'Internal';
 
 /** A tensor operation that cannot be done: shapes or dtypes that do not fit, an index out of range, a missing device … */
@@ -26,7 +31,7 @@ export class TensorError extends Error {
   /** What went wrong, in one word. */
   readonly code: ErrorCode;
   constructor(code: ErrorCode, message: string) {
-    super(message);
+    super(text('TensorError: message', message));
     this.code = code;
   }
   static {
@@ -65,7 +70,10 @@ export class LayerError extends Error implements LayerErrorDetails {
   readonly inputs: readonly string[];
   readonly createdAt: string | undefined;
   constructor(code: ErrorCode, message: string, details: LayerErrorDetails) {
-    super(message);
+    super(text('LayerError: message', message));
+    if (typeof details !== 'object' || details === null) {
+      throw new TypeError(`LayerError: details must be an object of what is known, got ${found(details)}`);
+    }
     this.code = code;
     this.path = details.path;
     this.phase = details.phase;

@@ -6,9 +6,11 @@
 import { TensorError } from './errors.js';
 import { isThenable } from './memory.js';
 import { native } from './native.js';
-import { asTensor, onesLike, type TensorLike } from './ops.js';
+import { callable, flag, found, list } from './found.js';
+import { asTensor, ids, onesLike, type TensorLike } from './ops.js';
+import { type Names, optionsOf } from './rest.js';
 import { idOf, Tensor, wrap } from './tensor.js';
-import { flatten, unflatten, type Tree } from './tree.js';
+import { flattenNamed, unflatten, type Tree } from './tree.js';
 
 /** A gradient: a tensor for what is float, `null` for what is not. */
 export type Gradient = Tree<Tensor | null>;
@@ -25,11 +27,11 @@ interface Traced<R> {
   result: R;
   /** The variables of each argument, leaf by leaf; `null` where there is none. */
   variables: (Tensor | null)[][];
-  structures: ReturnType<typeof flatten>[1][];
+  structures: ReturnType<typeof flattenNamed>[1][];
 }
 
-function trace<A extends readonly Argument[], R>(f: (...args: A) => R, args: A, which: (i: number) => boolean): Traced<R> {
-  const flat = args.map((arg) => flatten<Tensor>(arg));
+function trace<A extends readonly Argument[], R>(what: string, f: (...args: A) => R, args: A, which: (i: number) => boolean): Traced<R> {
+  const flat = args.map((arg, i) => flattenNamed<Tensor>(`${what}: argument ${i}`, arg));
   const variables = flat.map(([leaves], i) =>
     leaves.map((leaf) => (which(i) && isFloat(leaf) ? wrap(native.variable(idOf(leaf))) : null)),
   );
@@ -55,7 +57,7 @@ function trace<A extends readonly Argument[], R>(f: (...args: A) => R, args: A, 
 /** Gradients of the variables, arranged as the arguments were. */
 function pull(traced: Traced<unknown>, outputs: readonly Tensor[], cotangents: readonly Tensor[]): Gradient[] {
   const wrt = traced.variables.flat().filter((v) => v !== null);
-  const grads = native.backward(outputs.map(idOf), cotangents.map(idOf), wrt.map(idOf)).map(wrap);
+  const grads = native.backward(ids('outputs', outputs), ids('cotangents', cotangents), ids('variables', wrt)).map(wrap);
   let next = 0;
   return traced.structures.map((structure, i) =>
     unflatten<Tensor | null>(
@@ -67,21 +69,15 @@ function pull(traced: Traced<unknown>, outputs: readonly Tensor[], cotangents: r
 
 /** The outputs for the caller: constants, unless a differentiation outside of this one needs them. */
 function release<R>(traced: Traced<unknown>, result: R): R {
-  const [leaves, structure] = flatten<unknown>(result as Tree<unknown>);
-  const wrt = traced.variables.flat().filter((v) => v !== null).map(idOf);
+  const [leaves, structure] = flattenNamed<unknown>('what the function returned', result as Tree<unknown>);
+  const wrt = ids('variables', traced.variables.flat().filter((v) => v !== null));
   const tensors = leaves.filter((leaf) => leaf instanceof Tensor);
-  const released = native.detachFrom(tensors.map(idOf), wrt).map(wrap);
+  const released = native.detachFrom(ids('outputs', tensors), wrt).map(wrap);
   let next = 0;
   return unflatten(
     structure,
     leaves.map((leaf) => (leaf instanceof Tensor ? released[next++] : leaf)),
   ) as R;
-}
-
-function checkFunction(name: string, f: unknown): void {
-  if (typeof f !== 'function') {
-    throw new TypeError(`${name} takes a function, got ${f === null ? 'null' : typeof f}`);
-  }
 }
 
 /**
@@ -100,13 +96,12 @@ export function vjp<A extends readonly Argument[], R extends Tree<Tensor>>(
   f: (...args: A) => R,
   ...args: A
 ): [outputs: R, pullback: (cotangents: Tree<TensorLike | null>) => Gradient[]] {
-  checkFunction('vjp', f);
-  const traced = trace(f, args, () => true);
-  const [outputs, structure] = flatten<Tensor>(traced.result);
-  outputs.forEach(idOf);
+  const traced = trace('vjp', callable('vjp: f', f), args, () => true);
+  const [outputs, structure] = flattenNamed<Tensor>('what the function returned', traced.result);
+  ids('what the function returned', outputs);
   const pullback = (cotangents: Tree<TensorLike | null>): Gradient[] => {
     const single = structure.kind === 'leaf' && !isTensorOrNull(cotangents);
-    const given = single ? [asTensor(cotangents as TensorLike)] : flatten(cotangents as Tree<TensorLike | null>)[0];
+    const given = single ? [asTensor(cotangents as TensorLike)] : flattenNamed('cotangents', cotangents as Tree<TensorLike | null>)[0];
     if (given.length !== outputs.length) {
       throw new RangeError(`there are ${outputs.length} outputs, got ${given.length} cotangents`);
     }
@@ -133,16 +128,57 @@ export interface GradOptions {
   readonly hasAux?: boolean;
 }
 
+const GRAD: Names<GradOptions> = { argnums: true, hasAux: true };
+
 function scalarValue(result: unknown, hasAux: boolean): Tensor {
   const value: unknown = hasAux && Array.isArray(result) ? result[0] : result;
   if (hasAux && !(Array.isArray(result) && result.length === 2)) {
     throw new TypeError('with hasAux the function must return [value, aux]');
   }
   if (!isFloat(value) || value.rank !== 0) {
-    const found = value instanceof Tensor ? `${value.dtype}[${value.shape.join(',')}]` : typeof value;
-    throw new TensorError('ShapeMismatch', `the function must return one float without axes, it returned ${found}; reduce it with sum() or mean()`);
+    const got = value instanceof Tensor ? `${value.dtype}[${value.shape.join(',')}]` : found(value);
+    throw new TensorError('ShapeMismatch', `the function must return one float without axes, it returned ${got}; reduce it with sum() or mean()`);
   }
   return value;
+}
+
+/** The places of the arguments to differentiate by. */
+function placesOf(what: string, argnums: number | readonly number[]): readonly number[] {
+  const places = typeof argnums === 'number' ? [argnums] : list(`${what}: argnums`, argnums);
+  const wrong = places.findIndex((p) => !Number.isSafeInteger(p));
+  if (wrong >= 0) {
+    throw new RangeError(`${what}: argnums must be whole numbers, got ${found(places[wrong])}`);
+  }
+  return places;
+}
+
+/** What {@link valueAndGrad} returns; `what` is the function that was called, for messages. */
+function differentiated<A extends readonly Argument[], R>(
+  what: string,
+  f: (...args: A) => R,
+  options: GradOptions,
+): [both: (...args: A) => [value: R, gradient: Gradient | Gradient[]], hasAux: boolean] {
+  callable(`${what}: f`, f);
+  const given = optionsOf(what, options, GRAD);
+  const argnums = given.argnums ?? 0;
+  const places = placesOf(what, argnums);
+  const hasAux = flag(`${what}: hasAux`, given.hasAux ?? false);
+  const both = (...args: A): [R, Gradient | Gradient[]] => {
+    const at = places.map((p) => (p < 0 ? p + args.length : p));
+    const missing = at.find((p) => p < 0 || p >= args.length);
+    if (missing !== undefined) {
+      throw new RangeError(`argnums names argument ${missing}, but there are ${args.length}`);
+    }
+    const traced = trace(what, f, args, (i) => at.includes(i));
+    if (at.some((p) => traced.variables[p]!.includes(null))) {
+      throw new TypeError('gradients are taken with respect to float tensors only; use vjp() where some are not');
+    }
+    const value = scalarValue(traced.result, hasAux);
+    const grads = pull(traced, [value], [onesLike(value)]);
+    const wanted = at.map((p) => grads[p]!);
+    return [release(traced, traced.result), typeof argnums === 'number' ? wanted[0]! : wanted];
+  };
+  return [both, hasAux];
 }
 
 /**
@@ -155,24 +191,7 @@ export function valueAndGrad<A extends readonly Argument[], R>(
   f: (...args: A) => R,
   options: GradOptions = {},
 ): (...args: A) => [value: R, gradient: Gradient | Gradient[]] {
-  checkFunction('valueAndGrad', f);
-  const { argnums = 0, hasAux = false } = options;
-  const places = typeof argnums === 'number' ? [argnums] : argnums;
-  return (...args) => {
-    const at = places.map((p) => (p < 0 ? p + args.length : p));
-    const missing = at.find((p) => !Number.isInteger(p) || p < 0 || p >= args.length);
-    if (missing !== undefined) {
-      throw new RangeError(`argnums names argument ${missing}, but there are ${args.length}`);
-    }
-    const traced = trace(f, args, (i) => at.includes(i));
-    if (at.some((p) => traced.variables[p]!.includes(null))) {
-      throw new TypeError('gradients are taken with respect to float tensors only; use vjp() where some are not');
-    }
-    const value = scalarValue(traced.result, hasAux);
-    const grads = pull(traced, [value], [onesLike(value)]);
-    const wanted = at.map((p) => grads[p]!);
-    return [release(traced, traced.result), typeof argnums === 'number' ? wanted[0]! : wanted];
-  };
+  return differentiated('valueAndGrad', f, options)[0];
 }
 
 /**
@@ -187,10 +206,9 @@ export function grad<A extends readonly Argument[], R>(
   f: (...args: A) => R,
   options: GradOptions = {},
 ): (...args: A) => Gradient | Gradient[] | [gradient: Gradient | Gradient[], aux: unknown] {
-  checkFunction('grad', f);
-  const both = valueAndGrad(f, options);
+  const [both, hasAux] = differentiated('grad', f, options);
   return (...args) => {
     const [value, gradient] = both(...args);
-    return options.hasAux === true ? [gradient, (value as readonly unknown[])[1]] : gradient;
+    return hasAux ? [gradient, (value as readonly unknown[])[1]] : gradient;
   };
 }

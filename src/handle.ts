@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { allocate, bytesOf, nest, type Nested, type TypedArray } from './data.js';
+import { allocate, bytesOf, checkNestable, MOST_AXES, nest, type Nested, type TypedArray } from './data.js';
 import { letGo } from './held.js';
 import { dtypeCode, dtypeName, native, type DType } from './native.js';
 import { scope } from './scope.js';
@@ -38,6 +38,9 @@ export abstract class Handle implements Disposable {
   #dtype: DType | undefined = undefined;
 
   protected constructor(id: number) {
+    if (typeof id !== 'number') {
+      throw new TypeError('tensors are made by tl.tensor(data) and its like, not by their class');
+    }
     this.id = id;
     collected.register(this, id);
     scope.frame?.items.add(this);
@@ -99,9 +102,13 @@ export abstract class Handle implements Disposable {
   async data(): Promise<TypedArray> {
     return this.dataSync();
   }
-  /** The values as nested arrays of numbers (bool: booleans; int64 beyond 2^53 rounds). */
+  /**
+   * The values as nested arrays of numbers (bool: booleans; int64 beyond 2^53 rounds).
+   *
+   * @throws `RangeError` for more values or axes than arrays of JavaScript have room for
+   */
   array(): Nested<number> {
-    return nest(plain(this.id, this.dtype, this.size) as number[], this.shape);
+    return nested(this.id, this.dtype, this.shape);
   }
   /** The only value, as a number (bool: 0 or 1). */
   item(): number {
@@ -113,7 +120,7 @@ export abstract class Handle implements Disposable {
       return 'Tensor (disposed)';
     }
     const head = `Tensor ${this.dtype}[${this.shape.join(',')}]`;
-    return this.size > 100 ? head : `${head} ${show(this.array())}`;
+    return this.size > 100 || this.rank > MOST_AXES ? head : `${head} ${show(this.array())}`;
   }
   /** What `console.log` prints. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
@@ -121,23 +128,30 @@ export abstract class Handle implements Disposable {
   }
 }
 
+/** Elements from which on it is worth asking whether there is memory for them. */
+const LARGE = 2 ** 20;
+
 function read(id: number, dtype: DType, size: number): TypedArray {
+  if (size > LARGE) native.admitValues(id);
   const values = allocate(dtype, size);
   native.copyInto(id, bytesOf(values));
   return values;
 }
 
-function plain(id: number, dtype: DType, size: number): (number | boolean)[] {
+/** The values as nested arrays; booleans are typed as numbers, since TypeScript cannot tell by the dtype. */
+function nested(id: number, dtype: DType, shape: readonly number[]): Nested<number> {
+  checkNestable(shape);
+  const size = shape.reduce((a, b) => a * b, 1);
   if (dtype === 'float16' || dtype === 'bfloat16') {
     const wide = native.cast(id, dtypeCode('float32'));
-    const values = read(wide, 'float32', size);
-    native.releaseOne(wide);
-    return Array.from(values as Float32Array);
+    try {
+      return nested(wide, 'float32', shape);
+    } finally {
+      native.releaseOne(wide);
+    }
   }
   const values = read(id, dtype, size);
-  return dtype === 'bool'
-    ? Array.from(values as Uint8Array, (v) => v !== 0)
-    : Array.from(values as ArrayLike<number | bigint>, Number);
+  return nest<number | boolean>(values, shape, dtype === 'bool' ? (v) => v !== 0 : Number) as Nested<number>;
 }
 
 function show(x: Nested): string {

@@ -8,7 +8,7 @@
 export const version = '0.1.0';
 
 export { type DType } from './native.js';
-export { type Nested, type TypedArray } from './data.js';
+export { type HalfArray, type Nested, type TypedArray } from './data.js';
 export { DisposedError, type ErrorCode, LayerError, type LayerErrorDetails, TensorError } from './errors.js';
 export { type AxisArgument, type Operand, type ReduceArgument, type ReduceOptions, Tensor } from './tensor.js';
 export {
@@ -37,9 +37,11 @@ export {
   dispose,
   keep,
   memory,
+  memoryLimit,
   type MemoryInfo,
   numThreads,
   resetPeakMemory,
+  setMemoryLimit,
   setNumThreads,
   tidy,
 } from './memory.js';
@@ -77,8 +79,9 @@ export {
   type EfficientAttentionBaseOptions,
   type IncrementalAttentionContext,
 } from './efficientAttention.js';
-export { loadSafetensors, saveSafetensors } from './safetensors.js';
+export { loadSafetensors, type LoadSafetensorsOptions, saveSafetensors } from './safetensors.js';
 export * as reversible from './reversible.js';
+export * as testUtils from './testUtils.js';
 export { ReversibleLayer } from './reversibleLayer.js';
 export { Optimizer } from './training/optimizers.js';
 export { type Schedule } from './training/schedules.js';
@@ -91,4 +94,4 @@ export {
   type TrainingProgress,
   type TrainingReport,
 } from './training/trainer.js';
-export { type CancelSignal, type KeyLike, type LayerFactory, type LayerNest, type SignatureTree, type TensorFunction, type TensorResult, type TensorTree } from './types.js';
+export { type CancelSignal, type KeyLike, type LayerFactory, type LayerNest, type ResamplingArgument, type ResamplingFactory, type SignatureTree, type TensorFunction, type TensorResult, type TensorTree } from './types.js';

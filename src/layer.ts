@@ -4,13 +4,17 @@
  *
  * @module
  */
-import { creationSites, type CreationSite } from './errors.js';
-import { hold, letGo } from './held.js';
+import { creationSites, type CreationSite, DisposedError } from './errors.js';
+import { hold, holding, letGo, unhold } from './held.js';
+import { flag, isList, text } from './found.js';
 import { isThenable } from './memory.js';
 import { native } from './native.js';
-import { asTensor, type Signature, type TensorLike } from './ops.js';
-import { constructLayer } from './options.js';
-import { keyWords, type Key } from './random.js';
+import { isOpaque } from './nesting.js';
+import { type Signature, type TensorLike, withTensors } from './ops.js';
+import { constructLayer, constructLayers, type Made } from './options.js';
+import { scope, scopedLayers } from './scope.js';
+import { type Key, keyWords } from './random.js';
+import { type Names, optionsOf } from './rest.js';
 import {
   type AsyncCallOptions,
   type CallOptions,
@@ -20,48 +24,31 @@ import {
   type LayerOutputs,
   type Mode,
 } from './layerOptions.js';
+import { Adopted, backwards, classes, drivers, given, lent, listOf, rememberSite, type Running, unwrap, words } from './layerParts.js';
 import { checked } from './signature.js';
-import { idOf, Tensor, wrap } from './tensor.js';
+import { checkSignal } from './types.js';
+import { Tensor, wrap } from './tensor.js';
 import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
 
+export { Adopted, backwards, classes, drivers, listOf, unwrap, words } from './layerParts.js';
 export type { AsyncCallOptions, CallOptions, FileOptions, LayerInputs, LayerOptions, LayerOutputs, Mode } from './layerOptions.js';
 
-/** A layer that exists in the addon already, as the handles of factories are made from. */
-export class Adopted {
-  constructor(
-    readonly id: number,
-    /** What lives as long as the handle. */
-    readonly parts: unknown,
-    /** Whether the addon runs it through its handle. */
-    readonly driven = false,
-  ) {}
-}
+const CALL: Names<CallOptions> = { weights: true, state: true, rng: true };
+const CALL_ASYNC: Names<AsyncCallOptions> = { ...CALL, signal: true };
+const PURE: Names<{ useCache?: boolean }> = { useCache: true };
+const INIT: Names<{ rng?: Key | null; useCache?: boolean }> = { rng: true, useCache: true };
+const FILE: Names<FileOptions> = { weightsOnly: true, inputSignature: true };
 
-/** What `forward` and `initWeightsAndState` of a class see as `this.weights` and so on, while they run. */
-export interface Running {
-  weights: unknown;
-  state: unknown;
-  rng: Key | null;
-}
-
-/** Wraps the native id of a layer: the handle it has, or a new one. `parts` are kept alive with it. */
-export let wrapLayer: (id: number, parts?: unknown) => Layer;
+/** Wraps a layer of the addon, of which `origin` is a copy or the whole: the handle it has, or a new one. */
+export let wrapLayer: (made: Made, origin?: Layer) => Layer;
 
 /** Calls `f` with handles of a layer's inputs; tensors made of plain data are disposed afterwards. */
 export let withInputs: <T>(layer: Layer, inputs: LayerInputs, f: (ids: number[]) => T) => T;
 /** The native id of a layer. */
 export let idOfLayer: (layer: Layer) => number;
 
+let isLayer: (x: unknown) => x is Layer;
 let invoke: (layer: Layer, inputs: LayerInputs, options: CallOptions) => LayerOutputs;
-
-/** Runs further methods of classes for the addon; `run` sets what they see as `this.weights` and so on. @internal */
-export const drivers: Record<string, (layer: Layer, args: unknown[], run: <T>(running: Running, f: () => T) => T) => unknown> = {};
-
-/** What layers of the addon that have more methods than others are handles of. @internal */
-export const classes: { reversible?: new (options: Adopted) => Layer } = {};
-
-/** Methods `backward` that replace no automatic differentiation. @internal */
-export const backwards = new Set<unknown>();
 
 let drive: (layer: Layer, method: string, args: unknown[]) => unknown;
 
@@ -95,16 +82,6 @@ const collected = new FinalizationRegistry<Collected>(({ id, instances }) => {
   letGo();
 });
 
-/** One tensor by itself, several in an array. @internal */
-export function unwrap(outputs: Tensor[]): LayerOutputs {
-  return (outputs.length === 1 ? outputs[0] : outputs) as LayerOutputs;
-}
-
-/** Inverse of {@link unwrap}. @internal */
-export function listOf<T>(x: T | readonly T[]): readonly T[] {
-  return Array.isArray(x) ? (x as readonly T[]) : [x as T];
-}
-
 export interface Layer {
   /**
    * Computes outputs with the weights and state the layer holds, and keeps the new state.
@@ -126,13 +103,17 @@ export interface Layer {
  * }
  * ```
  */
-export class Layer extends Callable {
+export class Layer extends Callable implements Disposable {
   /** What instances are to the addon. @internal */
   static readonly kind: string = 'Layer';
   #id = 0;
-  #parts: unknown;
-  /** Whether the addon runs the layer through this handle. */
-  readonly #driven: boolean = true;
+  /** Layers and functions that the addon runs when it runs this one. */
+  readonly #parts: readonly object[];
+  readonly #origin: Layer | null;
+  /** Whether the addon calls JavaScript functions when it runs this layer. */
+  readonly #callsHost: boolean;
+  /** Whether the program used the handle by itself, and not only as a part of another layer. */
+  #used = false;
   /** Where the layer was made; {@link creationSites} finds it. */
   readonly #site: CreationSite;
   #nIn = 1;
@@ -147,17 +128,20 @@ export class Layer extends Callable {
 
   constructor(options: LayerOptions | Adopted = {}) {
     super(new.target.prototype);
+    let made: Made;
     if (options instanceof Adopted) {
-      this.#id = options.id;
-      this.#parts = options.parts;
-      this.#driven = options.driven;
+      made = options.made;
     } else {
       const driver = driverOf({ layer: new WeakRef(this) });
       const hasBackward = !backwards.has(new.target.prototype.backward);
       const common = { name: new.target.name, ...options, driver };
       const { kind } = new.target;
-      this.#id = constructLayer(kind, kind === 'Layer' ? { ...common, hasBackward } : common);
+      made = constructLayer(kind, kind === 'Layer' ? { ...common, hasBackward } : common);
     }
+    this.#id = made.id;
+    this.#parts = made.parts;
+    this.#callsHost = made.callsHost;
+    this.#origin = options instanceof Adopted ? options.origin : null;
     const info = native.layerInfo(this.#id);
     this.#nIn = info.nIn;
     this.#hasBackward = info.hasBackward;
@@ -167,80 +151,152 @@ export class Layer extends Callable {
     handles.set(this.#id, new WeakRef(this));
     this.#site = {};
     collected.register(this, { id: this.#id, instances: rememberSite(this.#site, info.instances) });
+    scope.frame?.layers?.add(this);
   }
 
   static {
     backwards.add(Layer.prototype.backward);
-    wrapLayer = (id, parts) => {
-      const known = handles.get(id)?.deref();
+    isLayer = (x): x is Layer => typeof x === 'function' && #id in x;
+    wrapLayer = (made, origin) => {
+      const known = handles.get(made.id)?.deref();
       if (known !== undefined) {
-        native.releaseLayer(id);
+        native.releaseLayer(made.id);
         return known;
       }
-      const made = native.layerInfo(id).reversible ? classes.reversible : Layer;
-      return new made!(new Adopted(id, parts));
+      const reversible = native.layerIsReversible(made.id);
+      return new (reversible ? classes.reversible! : Layer)(new Adopted(made, origin));
     };
     withInputs = (layer, inputs, f) => layer.#withInputs(inputs, f);
-    idOfLayer = (layer) => layer.#handOver();
-    layers.wrap = (id) => wrapLayer(id);
-    layers.idOf = (x) => (typeof x === 'function' && #id in x ? x.#handOver() : undefined);
+    idOfLayer = (layer) => layer.#use();
+    layers.wrap = (id) => wrapLayer({ id, parts: [], callsHost: true });
+    layers.idOf = (x) => (isLayer(x) ? x.#live() : undefined);
+    layers.callsHost = (x) => isLayer(x) && x.#callsHost;
+    scopedLayers.isLayer = isLayer;
+    scopedLayers.mayRefer = (x) => {
+      if (isLayer(x)) return x.#callsHost;
+      return typeof x === 'function' || (typeof x === 'object' && x !== null && !(x instanceof Tensor) && isOpaque(x));
+    };
+    scopedLayers.end = (made) => Layer.#endAtRest(made.filter(isLayer).toReversed());
     drive = (layer, method, args) => layer.#drive(method, args);
     invoke = (layer, inputs, options) => {
-      const { weights, state, rng } = options;
-      return layer.#called(inputs, (ids) =>
-        unwrap(native.layerCall(layer.#id, ids, given(weights), given(state), words(rng)).map(wrap)),
+      const { weights, state, rng } = optionsOf(layer.name, options, CALL);
+      const id = layer.#use();
+      return layer.#called(inputs, (ids, keep) =>
+        unwrap(native.layerCall(id, ids, lent(weights, 'weights'), lent(state, 'state'), words(rng), keep).map(wrap)),
       );
     };
   }
 
-  /** The layer's id for the addon to hold it by. */
-  #handOver(): number {
-    if (this.#driven) hold(this.#id, this);
+  /** Disposes those of the layers, each before those it runs, that nothing else holds; gives the others. */
+  static #endAtRest(made: readonly Layer[]): Layer[] {
+    const live = made.filter((layer) => layer.#id !== 0);
+    const ended = new Set(live.length > 0 ? native.disposeLayersAtRest(live.map((layer) => layer.#id)) : []);
+    return live.filter((layer) => {
+      const stays = !ended.has(layer.#id);
+      if (!stays) layer.#end();
+      return stays;
+    });
+  }
+
+  /** The layer's id. */
+  #live(): number {
+    if (this.#id === 0) {
+      throw new DisposedError(`the layer ${this.name} was used after dispose(), or after the tidy() that made it; make it again, or keep() it`);
+    }
     return this.#id;
   }
 
-  /** Calls `f` with handles of the inputs; a gradient to come may hold the layer afterwards. */
-  #called<T>(inputs: LayerInputs, f: (ids: number[]) => T): T {
-    this.#handOver();
-    try {
-      return this.#withInputs(inputs, f);
-    } finally {
-      if (this.#driven) letGo([this.#id]);
+  /** The layer's id, for what the program does with it by itself. */
+  #use(): number {
+    this.#used = true;
+    return this.#live();
+  }
+
+  /** Forgets what the addon has ended. */
+  #end(): void {
+    handles.delete(this.#id);
+    this.#id = 0;
+    for (let frame = scope.frame; frame !== null; frame = frame.parent) frame.layers?.delete(this);
+  }
+
+  /** Whether the layer was disposed. */
+  get isDisposed(): boolean {
+    return this.#id === 0;
+  }
+
+  /**
+   * Gives back what the layer holds now. A second call does nothing; any other use throws a {@link DisposedError}.
+   *
+   * The layers that were made for it go with it, unless another layer runs them too or the program used them by themselves. Weights and
+   * state are freed when no layer holds them: a copy in another mode keeps the weights.
+   */
+  dispose(): void {
+    if (this.#id === 0) return;
+    const below: Layer[] = [];
+    const seen = new Set<Layer>([this]);
+    for (const layer of seen) {
+      for (const part of layer.#parts) {
+        if (isLayer(part) && !part.#used && !seen.has(part)) {
+          seen.add(part);
+          below.push(part);
+        }
+      }
     }
+    native.disposeLayer(this.#id);
+    this.#end();
+    Layer.#endAtRest(below);
+  }
+  /** `dispose()`, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Calls `f` with handles of the inputs, and a number that stands for the layer while a gradient to come may call its functions. */
+  #called<T>(inputs: LayerInputs, f: (ids: number[], keep: number | null) => T): T {
+    return this.#withInputs(inputs, (ids) => (this.#callsHost ? holding(this, (keep) => f(ids, keep)) : f(ids, null)));
   }
 
   /** Calls `f` with handles of the inputs; tensors made of plain data are disposed afterwards. */
   #withInputs<T>(inputs: LayerInputs, f: (ids: number[]) => T): T {
-    const several = Array.isArray(inputs) && (this.#nIn !== 1 || inputs.some((x) => x instanceof Tensor));
+    const several = isList(inputs) && (this.#nIn !== 1 || inputs[0] instanceof Tensor);
     const items = several ? (inputs as readonly TensorLike[]) : [inputs as TensorLike];
-    const tensors = items.map(asTensor);
-    try {
-      return f(tensors.map(idOf));
-    } finally {
-      tensors.filter((t, i) => t !== items[i]).forEach((t) => t.dispose());
-    }
+    return withTensors(items, f);
   }
 
-  /** Calls the layer on the compute thread; the event loop stays free. Calls run one after another. */
+  /**
+   * Calls the layer on the compute thread; the event loop stays free.
+   *
+   * Everything happens in the order it was asked for: calls run one after another, each from the state that the one before left, and what the
+   * program does with the layer at once (call it, read or set its weights or state, save it) first completes the calls still waiting that use
+   * the same weights or state. Beside {@link Trainer.fit} a layer is as its last finished step left it; what would change it then throws
+   * (`Busy`).
+   */
   async callAsync(inputs: LayerInputs, options: AsyncCallOptions = {}): Promise<LayerOutputs> {
-    const { weights, state, rng, signal } = options;
+    const { weights, state, rng, signal } = optionsOf(`${this.name}.callAsync`, options, CALL_ASYNC);
+    checkSignal('callAsync: signal', signal);
     signal?.throwIfAborted();
+    const id = this.#use();
     const cancel = signal === undefined ? null : native.newCancel();
     const onAbort = (): void => native.cancel(cancel!);
     signal?.addEventListener('abort', onAbort, { once: true });
+    const keep = this.#callsHost ? hold(this) : null;
+    let outputs: Tensor[] = [];
     try {
-      const outputs = await this.#withInputs(inputs, (ids) =>
-        native.layerCallAsync(this.#handOver(), ids, given(weights), given(state), words(rng), cancel),
+      const made = await this.#withInputs(inputs, (ids) =>
+        native.layerCallAsync(id, ids, lent(weights, 'weights'), lent(state, 'state'), words(rng), cancel, keep),
       );
+      outputs = decode(made) as Tensor[];
       signal?.throwIfAborted();
-      return unwrap(decode(outputs) as Tensor[]);
+      return unwrap(outputs);
     } catch (error) {
+      unhold(keep);
+      outputs.forEach((output) => output.dispose());
       signal?.throwIfAborted();
       throw error;
     } finally {
       signal?.removeEventListener('abort', onAbort);
       if (cancel !== null) native.dropCancel(cancel);
-      if (this.#driven) letGo([this.#id]);
+      letGo();
     }
   }
 
@@ -257,11 +313,14 @@ export class Layer extends Callable {
     rng: Key | null = null,
     options: { readonly useCache?: boolean } = {},
   ): [outputs: LayerOutputs, newState: Nest] {
-    const [ys, newState] = this.#called(inputs, (ids) =>
-      native.layerPure(this.#id, ids, encode(weights), encode(state), words(rng)),
+    const { useCache = false } = optionsOf(`${this.name}.pureFn`, options, PURE);
+    flag('pureFn: useCache', useCache);
+    const id = this.#use();
+    const [ys, newState] = this.#called(inputs, (ids, keep) =>
+      native.layerPure(id, ids, encode(weights, 'weights'), encode(state, 'state'), words(rng), keep),
     ) as [unknown, unknown];
     const kept = decode(newState, GET_STATE_FROM_CACHE) as Nest;
-    if (options.useCache === true) {
+    if (useCache) {
       this.weights = weights;
       this.state = kept;
     }
@@ -278,73 +337,81 @@ export class Layer extends Callable {
     signature: Signature | readonly Signature[],
     options: { readonly rng?: Key | null; readonly useCache?: boolean } = {},
   ): [weights: Nest, state: Nest] {
-    const made = native.layerInit(this.#id, checked(signature), words(options.rng), options.useCache ?? false);
+    const { rng, useCache = false } = optionsOf(`${this.name}.init`, options, INIT);
+    const made = native.layerInit(this.#use(), checked(signature), words(rng), flag('init: useCache', useCache));
     const [weights, state] = made as [unknown, unknown];
     return [decode(weights, GET_WEIGHTS_FROM_CACHE) as Nest, decode(state, GET_STATE_FROM_CACHE) as Nest];
   }
 
   /** Signatures of the outputs for inputs of a signature; needs no weights. */
   outputSignature(signature: Signature | readonly Signature[]): Signature | Signature[] {
-    const outputs = native.outputSignature(this.#id, checked(signature)) as Signature[];
+    const outputs = native.outputSignature(this.#use(), checked(signature)) as Signature[];
     return outputs.length === 1 ? outputs[0]! : outputs;
   }
 
   /** Signatures of the weights and state for inputs of a signature. */
   weightsAndStateSignature(signature: Signature | readonly Signature[]): [weights: unknown, state: unknown] {
-    const [weights, state] = native.weightsAndStateSignature(this.#id, checked(signature)) as [unknown, unknown];
+    const [weights, state] = native.weightsAndStateSignature(this.#use(), checked(signature)) as [unknown, unknown];
     return [decode(weights, GET_WEIGHTS_FROM_CACHE), decode(state, GET_STATE_FROM_CACHE)];
   }
 
   /** The same layer in another mode: the same weights, not copied; state of its own. */
   withMode(mode: Mode): Layer {
-    return wrapLayer(native.withMode(this.#handOver(), mode), this);
+    const id = native.withMode(this.#use(), text('withMode: mode', mode));
+    return wrapLayer({ id, parts: [], callsHost: this.#callsHost }, this);
   }
 
   /** The weights the layer holds, nested as Trax nests them. */
   get weights(): Nest {
-    return (this.#running?.weights ?? decode(native.layerWeights(this.#id), GET_WEIGHTS_FROM_CACHE)) as Nest;
+    return (this.#running?.weights ?? decode(native.layerWeights(this.#use()), GET_WEIGHTS_FROM_CACHE)) as Nest;
   }
   set weights(weights: unknown) {
     if (this.#running !== null) {
       this.#running.weights = weights;
     } else {
-      scoped(() => native.setLayerWeights(this.#id, encode(weights)));
+      scoped(() => native.setLayerWeights(this.#use(), encode(weights, 'weights')));
     }
   }
 
   /** The state the layer holds, nested as Trax nests it. */
   get state(): Nest {
-    return (this.#running?.state ?? decode(native.layerState(this.#id), GET_STATE_FROM_CACHE)) as Nest;
+    return (this.#running?.state ?? decode(native.layerState(this.#use()), GET_STATE_FROM_CACHE)) as Nest;
   }
   set state(state: unknown) {
     if (this.#running !== null) {
       this.#running.state = state;
     } else {
-      scoped(() => native.setLayerState(this.#id, encode(state)));
+      scoped(() => native.setLayerState(this.#use(), encode(state, 'state')));
     }
   }
 
   /** The random key of calls that are not given one; `null` if none was set. */
   get rng(): Key | null {
-    return this.#running === null ? (native.layerKey(this.#id) as [number, number] | null) : this.#running.rng;
+    return this.#running === null ? (native.layerKey(this.#use()) as [number, number] | null) : this.#running.rng;
   }
   set rng(rng: Key) {
-    native.setLayerKey(this.#id, keyWords(rng));
+    native.setLayerKey(this.#use(), keyWords(rng));
   }
 
   /**
-   * Writes the weights and state the layer holds to a safetensors file; `path` always holds the old or the new file, whole.
+   * Writes the weights and state the layer holds to a safetensors file, with checksums; `path` always holds the old or the new file, whole.
+   *
+   * The file's mode stays, and so does a symbolic link, whose target is replaced; other hard links to the old file keep the old content.
    *
    * @param options - `weightsOnly`: leaves out the state; `inputSignature`: what the layer was initialized for, which
    *   `initFromFile` then need not be told
    * @throws `LayerError` (`Io`, or `NotInitialized` if there is nothing to save)
    */
   saveToFile(path: string, options: FileOptions = {}): void {
-    native.saveLayer(this.#id, path, options.weightsOnly ?? false, given(options.inputSignature, checked));
+    const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.saveToFile`, options, FILE);
+    native.saveLayer(this.#use(), text('saveToFile: path', path), flag('saveToFile: weightsOnly', weightsOnly), given(inputSignature));
   }
 
   /**
    * Reads weights and state from a file: one that `saveToFile` wrote, by name and shape, or a checkpoint of Trax. All or nothing.
+   *
+   * What a model saved, one made alike takes back whole, also state whose sizes follow from the calls it has seen. Weights of the same layers in
+   * another arrangement, as in mode `'predict'`, are matched by their order and the names of their layers.
    *
    * A checkpoint of Trax is gzip around a pickle (`model.pkl.gz`, for newer ones with `model.weights.npy.gz` beside it). Nothing in it
    * is executed, and names other than those such checkpoints have are refused. Its flat lists are matched in the order of Trax's
@@ -353,17 +420,18 @@ export class Layer extends Callable {
    * @param options - `weightsOnly`: leaves the state; `inputSignature`: initializes the layer first, for inputs of that signature
    *   (if left out, and the layer was not initialized, for the one in the file)
    * @returns `[weights, state]`
-   * @throws `LayerError` (`Io` for a file that is missing, damaged or neither; `NotInitialized`; `WeightsMismatch` naming the tensor that is
-   *   missing or has another shape)
+   * @throws `LayerError` (`Io` for a file that is missing, no regular file, damaged, neither of the two, or that unpacks to more than a checkpoint of
+   *   this model may have; `NotInitialized`; `WeightsMismatch` naming the tensor that is missing, has another shape, or that the model has no place for)
    */
   initFromFile(path: string, options: FileOptions = {}): [weights: Nest, state: Nest] {
-    native.loadLayer(this.#id, path, options.weightsOnly ?? false, given(options.inputSignature, checked));
+    const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.initFromFile`, options, FILE);
+    native.loadLayer(this.#use(), text('initFromFile: path', path), flag('initFromFile: weightsOnly', weightsOnly), given(inputSignature));
     return [this.weights, this.state];
   }
 
   /** The layers this one runs. */
   get sublayers(): Layer[] {
-    return native.sublayers(this.#id).map((id) => wrapLayer(id, this));
+    return native.sublayers(this.#use()).map((id) => wrapLayer({ id, parts: [], callsHost: this.#callsHost }, this));
   }
 
   /** Whether the layer brings its own backward pass. */
@@ -450,39 +518,24 @@ export class Layer extends Callable {
 
   /** The layer's structure, in Trax's printed form. */
   override toString(): string {
-    return native.layerText(this.#id);
+    return this.#id === 0 ? `${this.name} (disposed)` : native.layerText(this.#id);
   }
   /** What `console.log` prints. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
-  /** What is kept alive with this handle. @internal */
-  protected get parts(): unknown {
-    return this.#parts;
+  /** What this is a copy or a part of. @internal */
+  protected get origin(): Layer | null {
+    return this.#origin;
   }
-}
-
-function given<T>(x: T | undefined, convert: (x: T) => unknown = encode): unknown {
-  return x === undefined ? null : convert(x);
-}
-
-/** The words of a key for the addon. @internal */
-export function words(rng: Key | null | undefined): number[] | null {
-  return rng === undefined || rng === null ? null : keyWords(rng);
-}
-
-/** Notes in `site` where the program is, for those of the instances that are new; gives these. */
-function rememberSite(site: CreationSite, instances: readonly number[]): number[] {
-  const fresh = instances.filter((instance) => !creationSites.has(instance));
-  if (fresh.length > 0) {
-    Error.captureStackTrace(site, rememberSite);
-    const ref = new WeakRef(site);
-    fresh.forEach((instance) => creationSites.set(instance, ref));
-  }
-  return fresh;
 }
 
 /** A new layer of a registered kind. */
 export function makeLayer(kind: string, options: object): Layer {
-  return wrapLayer(constructLayer(kind, options), options);
+  return wrapLayer(constructLayer(kind, options));
+}
+
+/** The layers that a registered function makes. */
+export function makeLayers(name: string, options: object): Layer[] {
+  return constructLayers(name, options).map((made) => wrapLayer(made));
 }

@@ -5,8 +5,10 @@
  */
 import native = require('../binding.cjs');
 import { makeError } from './errors.js';
+import { callNumbered } from './functions.js';
+import { found } from './found.js';
 
-native.connect(makeError, () => {});
+native.connect(makeError, () => {}, callNumbered);
 
 const names = native.dtypeNames();
 
@@ -19,10 +21,10 @@ export function dtypeName(code: number): DType {
 }
 
 /** The number that stands for an element type in the addon. */
-export function dtypeCode(dtype: DType): number {
-  const code = codes.get(dtype);
+export function dtypeCode(dtype: unknown, what = 'dtype'): number {
+  const code = typeof dtype === 'string' ? codes.get(dtype) : undefined;
   if (code === undefined) {
-    throw new TypeError(`unknown dtype ${JSON.stringify(dtype)}, expected one of ${names.join(', ')}`);
+    throw new TypeError(`${what} must be one of ${names.join(', ')}, got ${found(dtype)}`);
   }
   return code;
 }

@@ -4,8 +4,13 @@
  * @module
  */
 import { isTypedArray } from './data.js';
+import { numberOf } from './functions.js';
+import { found, isKeyed, isList, quoted, wellFormed } from './found.js';
+import { holding } from './held.js';
 import { native } from './native.js';
+import { Nesting } from './nesting.js';
 import { tensor } from './ops.js';
+import { namedOptions } from './rest.js';
 import { keyWords, type Key } from './random.js';
 import { idOf, Tensor, wrap } from './tensor.js';
 import { type TensorResult } from './types.js';
@@ -15,9 +20,22 @@ import { decode, hostFunction, layers } from './wire.js';
 interface Encoded {
   json: string;
   layers: number[];
-  functions: ((args: unknown[]) => unknown)[];
+  functions: number[];
   arities: number[];
   tensors: number[];
+  /** Layers and functions, which must live as long as what is made of the options. */
+  parts: object[];
+  /** Whether JavaScript functions are among them, or within them. */
+  callsHost: boolean;
+}
+
+/** A layer just made in the addon. */
+export interface Made {
+  readonly id: number;
+  /** The layers and functions in its options, which must live as long as it. */
+  readonly parts: readonly object[];
+  /** Whether it calls JavaScript functions. */
+  readonly callsHost: boolean;
 }
 
 /** What a function of this package stands for in options: a registered factory, or an initializer with its options. */
@@ -29,19 +47,26 @@ interface Registered {
 
 const registered = new WeakMap<object, Registered>();
 
+/** How deep the addon reads JSON. */
+const DEEPEST = 100;
+
 class Encoder implements Encoded {
   json = '';
   readonly layers: number[] = [];
-  readonly functions: ((args: unknown[]) => unknown)[] = [];
+  readonly functions: number[] = [];
   readonly arities: number[] = [];
   readonly tensors: number[] = [];
+  readonly parts: object[] = [];
+  callsHost = false;
   /** Tensors made for typed arrays, which nothing else holds. */
   readonly #made: Tensor[] = [];
+  readonly #nesting: Nesting;
 
   constructor(
     readonly kind: string,
     options: object,
   ) {
+    this.#nesting = new Nesting(`${kind}: an option`, DEEPEST);
     this.json = JSON.stringify(this.#value(options, ''));
   }
 
@@ -58,6 +83,8 @@ class Encoder implements Encoded {
     }
     const layer = layers.idOf(x);
     if (layer !== undefined) {
+      this.parts.push(x as object);
+      this.callsHost ||= layers.callsHost(x);
       return { $layer: this.layers.push(layer) - 1 };
     }
     if (typeof x === 'function') {
@@ -71,12 +98,31 @@ class Encoder implements Encoded {
       this.#made.push(made);
       return { $tensor: this.tensors.push(idOf(made)) - 1 };
     }
-    if (Array.isArray(x)) {
-      return x.map((item, i) => this.#value(item, `${path}[${i}]`));
+    if (isList(x)) {
+      return this.#nesting.items(x, (item, i) => this.#value(item, `${path}[${i}]`));
     }
     if (typeof x === 'object' && x !== null) {
+      if (!isKeyed(x)) {
+        throw new TypeError(`${this.kind}: \`${path}\` cannot be ${found(x)}`);
+      }
       const entries = Object.entries(x).filter(([, value]) => value !== undefined);
-      return Object.fromEntries(entries.map(([key, value]) => [key, this.#value(value, path ? `${path}.${key}` : key)]));
+      return this.#nesting.within(x, () =>
+        Object.fromEntries(entries.map(([key, value]) => [this.#key(key), this.#value(value, path ? `${path}.${key}` : key)])),
+      );
+    }
+    return typeof x === 'string' ? this.#text(x, path) : x;
+  }
+
+  #key(key: string): string {
+    if (key.startsWith('$')) {
+      throw new TypeError(`${this.kind}: names that begin with $ mean something else, got ${quoted(key)}`);
+    }
+    return this.#text(key, quoted(key));
+  }
+
+  #text(x: string, path: string): string {
+    if (!wellFormed(x)) {
+      throw new TypeError(`${this.kind}: \`${path}\` must be of whole characters, got half a surrogate pair in ${quoted(x)}`);
     }
     return x;
   }
@@ -89,8 +135,11 @@ class Encoder implements Encoded {
         ? { $factory: known.kind, options }
         : { $initializer: { kind: known.kind, options } };
     }
+    const called = hostFunction(`${this.kind}: \`${path}\``, f);
+    this.parts.push(called);
+    this.callsHost = true;
     this.arities.push(f.length);
-    return { $fn: this.functions.push(hostFunction(`${this.kind}: \`${path}\``, f)) - 1 };
+    return { $fn: this.functions.push(numberOf(called)) - 1 };
   }
 }
 
@@ -103,18 +152,38 @@ function withEncoded<T>(kind: string, options: object, use: (encoded: Encoded) =
   }
 }
 
-/** The handle of a new layer of a registered kind. */
-export function constructLayer(kind: string, options: object): number {
-  return withEncoded(kind, options, (o) =>
-    native.construct(kind, o.json, o.layers, o.functions, o.arities, o.tensors),
-  );
+/** Options of plain values, as JSON: for what takes no layers, functions or tensors, and says so itself. */
+export function plainJson(kind: string, options: object): string {
+  namedOptions(kind, options);
+  return withEncoded(kind, options, (o) => o.json);
+}
+
+/** A new layer of a registered kind. */
+export function constructLayer(kind: string, options: object): Made {
+  return withEncoded(kind, options, (o) => {
+    const id = native.construct(kind, o.json, o.layers, o.functions, o.arities, o.tensors);
+    return { id, parts: o.parts, callsHost: o.callsHost };
+  });
+}
+
+/** What a registered function gives, as it comes from the addon. */
+function resultOf(name: string, o: Encoded): unknown {
+  const call = (keep: number | null): unknown =>
+    native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors, keep);
+  return o.callsHost ? holding(o.parts, call) : call(null);
 }
 
 /** The result of a registered function. */
-export function callFunction(name: string, options: object): TensorResult {
-  return decode(
-    withEncoded(name, options, (o) => native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors)),
-  ) as TensorResult;
+export function callFunction<T = TensorResult>(name: string, options: object): T {
+  return withEncoded(name, options, (o) => decode(resultOf(name, o)) as T);
+}
+
+/** The layers that a registered function makes. */
+export function constructLayers(name: string, options: object): Made[] {
+  return withEncoded(name, options, (o) => {
+    const layers = resultOf(name, o) as readonly { readonly $layer: number }[];
+    return layers.map(({ $layer }) => ({ id: $layer, parts: o.parts, callsHost: o.callsHost }));
+  });
 }
 
 /** Marks a factory as standing for a registered kind when it is passed as an option. */
@@ -135,6 +204,6 @@ export function makeInitializer(kind: string, options: object): KernelInitialize
     withEncoded(kind, options, (o) => wrap(native.initialize(kind, o.json, o.tensors, shape, keyWords(key))));
   registered.set(initialize, { tag: '$initializer', kind, options });
   // A layer that uses it reads its options, so wrong ones are an error here, not at the first use.
-  native.releaseLayer(constructLayer('Weights', { initializer: initialize, shape: [] }));
+  native.releaseLayer(constructLayer('Weights', { initializer: initialize, shape: [] }).id);
   return initialize;
 }

@@ -28,7 +28,7 @@ class Pure extends Layer {
     const place: Place = {};
     const overridden = new.target.prototype.forward !== Layer.prototype.forward;
     const f = overridden ? forwardOf(place) : forwardFn;
-    super(new Adopted(constructLayer('PureLayer', { ...options, forwardFn: f }), [options, forwardFn], overridden));
+    super(new Adopted(constructLayer('PureLayer', { ...options, forwardFn: f })));
     place.layer = new WeakRef(this);
   }
 }

@@ -5,20 +5,50 @@
  *
  * @module
  */
+import { isTypedArray } from './data.js';
+import { found, isList } from './found.js';
 import { dtypeCode, native, type DType } from './native.js';
 import { tensor } from './ops.js';
+import { type Names, optionsOf } from './rest.js';
 import { idOf, Tensor, wrap } from './tensor.js';
 
 /** A random key: a uint32[2] tensor, a Uint32Array or an array of two 32-bit words. */
 export type Key = Tensor | Uint32Array | readonly [number, number];
 
+interface DTypeOptions {
+  readonly dtype?: DType;
+}
+interface UniformOptions extends DTypeOptions {
+  readonly minval?: number;
+  readonly maxval?: number;
+}
+interface AxisOptions {
+  readonly axis?: number;
+}
+interface CategoricalOptions extends AxisOptions {
+  readonly shape?: readonly number[] | null;
+}
+
+const DTYPE: Names<DTypeOptions> = { dtype: true };
+const UNIFORM: Names<UniformOptions> = { dtype: true, minval: true, maxval: true };
+const AXIS: Names<AxisOptions> = { axis: true };
+const CATEGORICAL: Names<CategoricalOptions> = { axis: true, shape: true };
+
+const isWord = (x: unknown): x is number => typeof x === 'number' && Number.isInteger(x) && x >= 0 && x < 2 ** 32;
+
 /** The two words of a key. */
-export function keyWords(key: Key): [number, number] {
-  const words = key instanceof Tensor && key.dtype === 'uint32' ? (key.dataSync() as Uint32Array) : key;
-  if (words instanceof Tensor || words.length !== 2) {
-    throw new TypeError('a random key is a uint32[2] tensor, a Uint32Array or an array of two words; random.key(seed) makes one');
+export function keyWords(key: Key | null | undefined): [number, number] {
+  const words: unknown = key instanceof Tensor && key.dtype === 'uint32' ? key.dataSync() : key;
+  const [a, b]: readonly unknown[] = (isList(words) || isTypedArray(words)) && words.length === 2 ? [words[0], words[1]] : [];
+  if (!isWord(a) || !isWord(b)) {
+    const got = isList(words) ? `[${words.slice(0, 3).map(found).join(', ')}${words.length > 3 ? ', …' : ''}]` : found(key);
+    throw new TypeError(`a random key is a uint32[2] tensor, a Uint32Array or an array of two words; random.key(seed) makes one; got ${got}`);
   }
-  return [words[0]! >>> 0, words[1]! >>> 0];
+  return [a, b];
+}
+
+function dtypeOf(what: string, options: DTypeOptions, fallback: DType): number {
+  return dtypeCode(optionsOf(what, options, DTYPE).dtype ?? fallback, `${what}: dtype`);
 }
 
 function keyTensor(words: readonly number[], shape: readonly number[]): Tensor {
@@ -32,7 +62,7 @@ export function key(seed: number): Tensor {
 
 /** `num` new keys as a uint32[num, 2] tensor, whose slices (it can be spread into variables) are keys. */
 export function split(key: Key, num: number = 2): Tensor {
-  return keyTensor(native.randomSplit(...keyWords(key), num), [num, 2]);
+  return wrap(native.randomSplit(...keyWords(key), num));
 }
 
 /** A new key from a key and a number. */
@@ -51,13 +81,13 @@ export function uniform(
   shape: readonly number[] = [],
   options: { dtype?: DType; minval?: number; maxval?: number } = {},
 ): Tensor {
-  const { dtype = 'float32', minval = 0, maxval = 1 } = options;
-  return wrap(native.randomUniform(...keyWords(key), shape, dtypeCode(dtype), minval, maxval));
+  const { dtype = 'float32', minval = 0, maxval = 1 } = optionsOf('uniform', options, UNIFORM);
+  return wrap(native.randomUniform(...keyWords(key), shape, dtypeCode(dtype, 'uniform: dtype'), minval, maxval));
 }
 
 /** Normal floats with mean 0 and variance 1. */
 export function normal(key: Key, shape: readonly number[] = [], options: { dtype?: DType } = {}): Tensor {
-  return wrap(native.randomNormal(...keyWords(key), shape, dtypeCode(options.dtype ?? 'float32')));
+  return wrap(native.randomNormal(...keyWords(key), shape, dtypeOf('normal', options, 'float32')));
 }
 
 /** Normal floats that fell between `lower` and `upper`. */
@@ -68,7 +98,7 @@ export function truncatedNormal(
   shape: readonly number[] = [],
   options: { dtype?: DType } = {},
 ): Tensor {
-  const dtype = dtypeCode(options.dtype ?? 'float32');
+  const dtype = dtypeOf('truncatedNormal', options, 'float32');
   return wrap(native.randomTruncatedNormal(...keyWords(key), lower, upper, shape, dtype));
 }
 
@@ -85,16 +115,17 @@ export function randint(
   maxval: number,
   options: { dtype?: DType } = {},
 ): Tensor {
-  return wrap(native.randomRandint(...keyWords(key), shape, minval, maxval, dtypeCode(options.dtype ?? 'int32')));
+  return wrap(native.randomRandint(...keyWords(key), shape, minval, maxval, dtypeOf('randint', options, 'int32')));
 }
 
 /** The numbers below `x`, or the slices of a tensor along an axis, in random order. */
 export function permutation(key: Key, x: number | Tensor, options: { axis?: number } = {}): Tensor {
   const words = keyWords(key);
+  const { axis = 0 } = optionsOf('permutation', options, AXIS);
   return wrap(
     typeof x === 'number'
       ? native.randomPermutation(...words, x)
-      : native.randomPermute(...words, idOf(x), options.axis ?? 0),
+      : native.randomPermute(...words, idOf(x, 'permutation: x'), axis),
   );
 }
 
@@ -104,10 +135,11 @@ export function categorical(
   logits: Tensor,
   options: { axis?: number; shape?: readonly number[] | null } = {},
 ): Tensor {
-  return wrap(native.randomCategorical(...keyWords(key), idOf(logits), options.axis ?? -1, options.shape ?? null));
+  const { axis = -1, shape = null } = optionsOf('categorical', options, CATEGORICAL);
+  return wrap(native.randomCategorical(...keyWords(key), idOf(logits, 'categorical: logits'), axis, shape));
 }
 
 /** Floats from the standard Gumbel distribution. */
 export function gumbel(key: Key, shape: readonly number[] = [], options: { dtype?: DType } = {}): Tensor {
-  return wrap(native.randomGumbel(...keyWords(key), shape, dtypeCode(options.dtype ?? 'float32')));
+  return wrap(native.randomGumbel(...keyWords(key), shape, dtypeOf('gumbel', options, 'float32')));
 }

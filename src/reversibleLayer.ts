@@ -34,7 +34,7 @@ export class ReversibleLayer extends Layer {
   constructor(options: LayerOptions = {}) {
     const own = new.target.prototype.reverseAndGrad !== ReversibleLayer.prototype.reverseAndGrad;
     super(options instanceof Adopted ? options : ({ ...options, reversible: true, reverseAndGrad: own } as LayerOptions));
-    if (options instanceof Adopted) this.#native = options.id;
+    if (options instanceof Adopted) this.#native = options.made.id;
   }
 
   static {
@@ -58,7 +58,7 @@ export class ReversibleLayer extends Layer {
     if (id === null) {
       throw new TypeError(`${this.name} does not define reverse(output)`);
     }
-    const call = encode([listOf<Tensor>(output), null, weights, state, newState]);
+    const call = encode([listOf<Tensor>(output), null, weights, state, newState], 'reverse');
     const [xs] = decode(native.layerReverse(id, call, words(rng))) as [Tensor[]];
     return unwrap(xs);
   }
@@ -85,7 +85,7 @@ export class ReversibleLayer extends Layer {
   ): [inputs: unknown, grads: [inputGrads: unknown, weightGrads: unknown]] {
     const id = idOf(this);
     if (id !== null) {
-      const call = encode([listOf<Tensor>(output), listOf<Tensor>(grad), weights, state, newState]);
+      const call = encode([listOf<Tensor>(output), listOf<Tensor>(grad), weights, state, newState], 'reverseAndGrad');
       const [xs, of, ofWeights] = decode(native.layerReverse(id, call, words(rng))) as [Tensor[], Tensor[], Nest];
       return [unwrap(xs), [unwrap(of), ofWeights]];
     }

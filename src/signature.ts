@@ -4,27 +4,30 @@
  * @module
  */
 import { type Signature } from './ops.js';
+import { found, isKeyed, isList, isRecord, quoted } from './found.js';
+import { dtypeCode, dtypeName } from './native.js';
 import { Tensor } from './tensor.js';
 
-function found(x: unknown): string {
+function got(x: unknown): string {
   if (x instanceof Tensor) return 'a Tensor; tl.signature(x) makes one';
-  return x === null ? 'null' : typeof x === 'object' ? `{${Object.keys(x).join(', ')}}` : `${typeof x} ${String(x)}`;
+  return isRecord(x) ? `{${Object.keys(x).map((key) => (/^\w{1,40}$/.test(key) ? key : quoted(key))).join(', ')}}` : found(x);
 }
 
-function check(x: unknown): void {
-  const shape: unknown = typeof x === 'object' && x !== null && !(x instanceof Tensor) && 'shape' in x ? x.shape : undefined;
-  if (!Array.isArray(shape)) {
-    throw new TypeError(`a signature is {shape, dtype}, or an array of such, got ${found(x)}`);
+function check(x: unknown): Signature {
+  const { shape, dtype }: Readonly<Record<string, unknown>> = isKeyed(x) && !(x instanceof Tensor) ? x : {};
+  if (!isList(shape)) {
+    throw new TypeError(`a signature is {shape, dtype}, or an array of such, got ${got(x)}`);
   }
-  const wrong = (shape as unknown[]).findIndex((size) => !Number.isSafeInteger(size) || (size as number) < 0);
-  if (wrong >= 0) {
-    throw new RangeError(`the sizes of a shape are whole numbers of at least 0, got ${String(shape[wrong])} for axis ${wrong}`);
-  }
+  const sizes = Array.from(shape, (size, axis) => {
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
+      throw new RangeError(`the sizes of a shape are whole numbers of at least 0, got ${found(size)} for axis ${axis}`);
+    }
+    return size;
+  });
+  return { shape: sizes, dtype: dtypeName(dtypeCode(dtype ?? 'float32', 'the dtype of a signature')) };
 }
 
-/** Refuses what is no signature. */
-export function checked(signature: Signature | readonly Signature[]): Signature | readonly Signature[] {
-  if (Array.isArray(signature)) signature.forEach(check);
-  else check(signature);
-  return signature;
+/** Signatures as the addon takes them; what is none is refused. */
+export function checked(signature: Signature | readonly Signature[]): Signature | Signature[] {
+  return isList(signature) ? Array.from(signature, check) : check(signature);
 }

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { callable, found, isList, isRecord, list } from './found.js';
+import { Nesting } from './nesting.js';
 
 /** A value of type `T`, or arrays and objects of such, nested to any depth. */
 export type Tree<T> = T | readonly Tree<T>[] | { readonly [key: string]: Tree<T> };
@@ -34,31 +36,32 @@ export interface ObjectStructure {
   readonly items: readonly TreeStructure[];
 }
 
-function isRecord(x: unknown): x is Record<string, unknown> {
-  if (typeof x !== 'object' || x === null) {
-    return false;
-  }
-  const prototype: unknown = Object.getPrototypeOf(x);
-  return prototype === Object.prototype || prototype === null;
-}
-
-function collect(x: unknown, out: unknown[]): TreeStructure {
-  if (Array.isArray(x)) {
-    return { kind: 'array', items: x.map((item) => collect(item, out)) };
+function collect(x: unknown, out: unknown[], nesting: Nesting): TreeStructure {
+  if (isList(x)) {
+    return { kind: 'array', items: nesting.items(x, (item) => collect(item, out, nesting)) };
   }
   if (isRecord(x)) {
     const keys = Object.keys(x);
-    return { kind: 'object', keys, items: keys.map((key) => collect(x[key], out)) };
+    return { kind: 'object', keys, items: nesting.within(x, () => keys.map((key) => collect(x[key], out, nesting))) };
   }
   out.push(x);
   return { kind: 'leaf' };
 }
 
-/** The leaves of `tree` in order, and its structure, from which {@link unflatten} builds it again. */
-export function flatten<T>(tree: Tree<T>): [leaves: T[], structure: TreeStructure] {
+/** {@link flatten} of what messages call `what`. @internal */
+export function flattenNamed<T>(what: string, tree: Tree<T>): [leaves: T[], structure: TreeStructure] {
   const out: unknown[] = [];
-  const structure = collect(tree, out);
+  const structure = collect(tree, out, new Nesting(what));
   return [out as T[], structure];
+}
+
+/**
+ * The leaves of `tree` in order, and its structure, from which {@link unflatten} builds it again.
+ *
+ * @throws `RangeError` if the tree holds itself
+ */
+export function flatten<T>(tree: Tree<T>): [leaves: T[], structure: TreeStructure] {
+  return flattenNamed('the tree', tree);
 }
 
 /** The leaves of `tree`, in order. */
@@ -77,14 +80,23 @@ function build(structure: TreeStructure, next: () => unknown): unknown {
   }
 }
 
-function count(structure: TreeStructure): number {
-  return structure.kind === 'leaf' ? 1 : structure.items.reduce((n, item) => n + count(item), 0);
+/** How many leaves a structure has; refuses what is none. */
+function count(structure: TreeStructure, nesting: Nesting): number {
+  if (!isRecord(structure) || !['leaf', 'array', 'object'].includes(structure.kind)) {
+    throw new TypeError(`unflatten: structure must be what flatten gives, got ${found(structure)}`);
+  }
+  if (structure.kind === 'leaf') return 1;
+  const items = list('unflatten: structure.items', structure.items);
+  if (structure.kind === 'object' && list('unflatten: structure.keys', structure.keys).length !== items.length) {
+    throw new TypeError(`unflatten: the structure has ${structure.keys.length} keys for ${items.length} items`);
+  }
+  return nesting.within(structure, () => items.reduce((n, item) => n + count(item, nesting), 0));
 }
 
 /** The tree of that structure with those leaves. */
 export function unflatten<T>(structure: TreeStructure, leaves: readonly T[]): Tree<T> {
-  const needed = count(structure);
-  if (needed !== leaves.length) {
+  const needed = count(structure, new Nesting('unflatten: structure'));
+  if (needed !== list('unflatten: leaves', leaves).length) {
     throw new RangeError(`the structure has ${needed} leaves, got ${leaves.length}`);
   }
   let i = 0;
@@ -93,6 +105,7 @@ export function unflatten<T>(structure: TreeStructure, leaves: readonly T[]): Tr
 
 /** The same tree with `f` applied to each leaf; further trees of the same structure give `f` further arguments. */
 export function map<T, U>(f: (leaf: T, ...rest: T[]) => U, tree: Tree<T>, ...rest: Tree<T>[]): Tree<U> {
+  callable('map: f', f);
   const [first, structure] = flatten(tree);
   const others = rest.map((other) => {
     const [values, found] = flatten(other);

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Layer } from './layer.js';
+import { found } from './found.js';
+import { type Layer, type Mode } from './layer.js';
 import { type Signature } from './ops.js';
 import { type Key } from './random.js';
 import { type Tensor } from './tensor.js';
@@ -14,6 +15,10 @@ export type LayerNest = Layer | null | readonly LayerNest[];
 export type KeyLike = Key;
 /** A factory that makes a layer when called without arguments, e.g. `tl.Relu`. */
 export type LayerFactory = (...args: never[]) => Layer;
+/** Makes the layer that `AttentionResampling` resamples with, such as `AveragePooling` or `LinearUpsampling`. */
+export type ResamplingFactory = (shortenFactor: number, dModel: number, options: { readonly mode: Mode }) => Layer;
+/** What a way of resampling may be given by place beside what it uses, as `AttentionResampling` takes it; it changes nothing. */
+export type ResamplingArgument = number | boolean | string | null | readonly number[] | Layer | LayerFactory | ResamplingFactory;
 /** A function of tensors; gradients flow through the operations in it. */
 export type TensorFunction = (...xs: never[]) => Tensor | readonly Tensor[];
 /** Tensors in nested arrays. */
@@ -30,4 +35,17 @@ export interface CancelSignal {
   addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;
   /** Stops hearing of it. */
   removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/**
+ * Refuses what cannot cancel work.
+ *
+ * @throws `TypeError` for anything but an `AbortSignal`, or what has its methods
+ */
+export function checkSignal(what: string, signal: CancelSignal | undefined): void {
+  const methods: readonly (keyof CancelSignal)[] = ['throwIfAborted', 'addEventListener', 'removeEventListener'];
+  if (signal === undefined) return;
+  if (typeof signal !== 'object' || signal === null || methods.some((method) => typeof signal[method] !== 'function')) {
+    throw new TypeError(`${what} must be an AbortSignal, got ${found(signal)}`);
+  }
 }

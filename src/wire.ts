@@ -4,8 +4,10 @@
  * @module
  */
 import { isTypedArray } from './data.js';
+import { found, isKeyed, isList, quoted, wellFormed } from './found.js';
 import { isThenable } from './memory.js';
 import { native } from './native.js';
+import { Nesting } from './nesting.js';
 import { tensor } from './ops.js';
 import { scope, type Frame } from './scope.js';
 import { idOf, Tensor, wrap } from './tensor.js';
@@ -27,66 +29,135 @@ export const EMPTY_STATE: readonly never[] = Object.freeze([]);
 export type Nest = Tensor | Readonly<Record<string, unknown>> | readonly Nest[];
 
 /** How layers cross; `layer.ts` sets it, since layers are built on this module. */
-export const layers: { idOf: (x: unknown) => number | undefined; wrap: (id: number) => unknown } = {
+export const layers: {
+  idOf: (x: unknown) => number | undefined;
+  wrap: (id: number) => unknown;
+  /** Whether a layer calls JavaScript functions. */
+  callsHost: (layer: unknown) => boolean;
+} = {
   idOf: () => undefined,
   wrap: (id) => id,
+  callsHost: () => false,
 };
 
 function isMarker(x: object): boolean {
   return '__marker_for_cached_weights_' in x || '__marker_for_cached_state_' in x;
 }
 
-/** A value for the addon. `give` makes the handle of each tensor that crosses. */
-function encodeWith(x: unknown, give: (t: Tensor) => number): unknown {
-  if (x instanceof Tensor) {
-    return { $tensor: give(x) };
+/** Makes values for the addon. `give` makes the handle of each tensor that crosses. */
+class Encoder {
+  readonly #nesting: Nesting;
+
+  constructor(
+    readonly what: string,
+    readonly give: (t: Tensor) => number,
+  ) {
+    this.#nesting = new Nesting(what);
   }
-  if (isTypedArray(x)) {
-    return { $tensor: give(tensor(x)) };
+
+  encode(x: unknown): unknown {
+    if (x instanceof Tensor) {
+      return { $tensor: this.give(x) };
+    }
+    switch (typeof x) {
+      case 'string':
+        return this.#text(x);
+      case 'object':
+        return x === null ? x : this.#object(x);
+      case 'function': {
+        const layer = layers.idOf(x);
+        if (layer !== undefined) return { $layer: layer };
+        break;
+      }
+      case 'bigint':
+      case 'symbol':
+        break;
+      default:
+        return x;
+    }
+    throw this.#wrong(x);
   }
-  if (Array.isArray(x)) {
-    return x.map((item) => encodeWith(item, give));
-  }
-  const layer = layers.idOf(x);
-  if (layer !== undefined) {
-    return { $layer: layer };
-  }
-  if (typeof x === 'object' && x !== null) {
+
+  #object(x: object): unknown {
+    if (isTypedArray(x)) {
+      return { $tensor: this.give(tensor(x)) };
+    }
+    if (isList(x)) {
+      return this.#nesting.items(x, (item) => this.encode(item));
+    }
+    if (!isKeyed(x)) {
+      throw this.#wrong(x);
+    }
     if (isMarker(x)) {
       return { $cached: true };
     }
-    return Object.fromEntries(Object.entries(x).map(([key, value]) => [key, encodeWith(value, give)]));
+    return this.#nesting.within(x, () => Object.fromEntries(Object.entries(x).map(([key, value]) => [this.#key(key), this.encode(value)])));
   }
-  return x;
+
+  #key(key: string): string {
+    if (key.startsWith('$')) {
+      throw new TypeError(`${this.what}: names that begin with $ mean something else, got ${quoted(key)}`);
+    }
+    return this.#text(key);
+  }
+
+  #text(x: string): string {
+    if (!wellFormed(x)) {
+      throw new TypeError(`${this.what}: strings consist of whole characters, got half a surrogate pair in ${quoted(x)}`);
+    }
+    return x;
+  }
+
+  #wrong(x: unknown): TypeError {
+    return new TypeError(`${this.what}: expected tensors, numbers, arrays or objects, got ${found(x)}`);
+  }
 }
 
-/** A value lent to the addon for the length of a call. */
-export function encode(x: unknown): unknown {
-  return encodeWith(x, idOf);
+/** A value lent to the addon for the length of a call; `what` names it where it cannot cross. */
+export function encode(x: unknown, what: string): unknown {
+  return new Encoder(what, idOf).encode(x);
 }
 
 /** A value handed over to the addon, with handles of its own. */
-export function encodeOwned(x: unknown): unknown {
-  return encodeWith(x, (t) => native.retain(idOf(t)));
+export function encodeOwned(x: unknown, what: string): unknown {
+  const given: number[] = [];
+  const give = (t: Tensor): number => {
+    const id = native.retain(idOf(t));
+    given.push(id);
+    return id;
+  };
+  try {
+    return new Encoder(what, give).encode(x);
+  } catch (error) {
+    native.release(given);
+    throw error;
+  }
 }
 
-/** A value from the addon; `cached` is what stands for cached weights or state in it. */
+function decodeTag(x: object, cached: unknown): unknown {
+  if ('$tensor' in x) return wrap(x.$tensor as number);
+  if ('$layer' in x) return layers.wrap(x.$layer as number);
+  return '$cached' in x ? cached : x;
+}
+
+/** A value from the addon, which is changed in place; `cached` is what stands for cached weights or state in it. Nests to any depth. */
 export function decode(x: unknown, cached: unknown = GET_WEIGHTS_FROM_CACHE): unknown {
-  if (Array.isArray(x)) {
-    return x.map((item) => decode(item, cached));
+  const root: Record<string, unknown> = { x };
+  const open: Record<string, unknown>[] = [root];
+  for (let holder = open.pop(); holder !== undefined; holder = open.pop()) {
+    for (const [key, value] of Object.entries(holder)) {
+      if (typeof value !== 'object' || value === null) continue;
+      const decoded = Array.isArray(value) ? value : decodeTag(value, cached);
+      if (decoded === value) open.push(value as Record<string, unknown>);
+      else holder[key] = decoded;
+    }
   }
-  if (typeof x === 'object' && x !== null) {
-    if ('$tensor' in x) return wrap(x.$tensor as number);
-    if ('$layer' in x) return layers.wrap(x.$layer as number);
-    if ('$cached' in x) return cached;
-    return Object.fromEntries(Object.entries(x).map(([key, value]) => [key, decode(value, cached)]));
-  }
-  return x;
+  return root['x'];
 }
 
 /** Runs `f` in a scope of its own: what it makes is disposed when it returns. */
 export function scoped<T>(f: () => T): T {
-  const frame: Frame = { items: new Set(), parent: scope.frame };
+  const frame: Frame = { items: new Set(), layers: null, parent: scope.frame };
   scope.frame = frame;
   try {
     return f();
@@ -103,7 +174,7 @@ function carried(thrown: unknown): unknown {
 }
 
 /** How deep functions may call layers that call functions; without end, that would overflow the stack of the process. */
-const DEEPEST = 100;
+const DEEPEST = 50;
 let depth = 0;
 
 /**
@@ -114,13 +185,14 @@ let depth = 0;
 export function hostFunction(what: string, f: (...args: never[]) => unknown): (args: unknown[]) => unknown {
   return (args) =>
     scoped(() => {
+      const given = args.map((arg) => decode(arg));
       if (depth === DEEPEST) {
         throw new RangeError(`${what} was called ${DEEPEST} levels deep: does a layer call itself?`);
       }
       let result: unknown;
       depth += 1;
       try {
-        result = f(...(args.map((arg) => decode(arg)) as never[]));
+        result = f(...(given as never[]));
       } catch (thrown) {
         throw carried(thrown);
       } finally {
@@ -129,6 +201,6 @@ export function hostFunction(what: string, f: (...args: never[]) => unknown): (a
       if (isThenable(result)) {
         throw new TypeError(`${what} must be synchronous, but it returned a promise`);
       }
-      return encodeOwned(result);
+      return encodeOwned(result, `what ${what} returned`);
     });
 }

@@ -90,3 +90,20 @@ test('Flatten, Mean, Sum, Negate and the functions beside them', (t) => {
   t.deepEqual(tl.oneHot(tl.tensor([2, 0]), 3).array(), [[0, 0, 1], [1, 0, 0]]);
   close(t, tl.logSoftmax(tl.tensor([0.5, 0.5])), [-Math.LN2, -Math.LN2]);
 });
+
+test('densities refuse points, means and variances of different sizes', (t) => {
+  const [x, mu] = [tl.tensor([[1, 2], [3, 4], [0, 1]], null, { dtype: 'float32' }), tl.tensor([0.5, 1])];
+  const s = tl.tensor([2, 3], null, { dtype: 'float32' });
+  t.deepEqual(tl.logGaussianDiagPdf(x, mu, s).shape, [3]);
+  const one = tl.tensor([2], null, { dtype: 'float32' });
+  for (const f of [() => tl.logGaussianDiagPdf(x, mu, one), () => tl.logGaussianDiagPdf(x, one, s), () => tl.logGaussianDiagPdf(one, mu, s)]) {
+    t.throws(f, { code: 'ShapeMismatch', message: /along each last axis/ });
+  }
+  t.throws(() => tl.logGaussianPdf(one, mu, tl.tensor([[1, 0], [0, 1]])), { code: 'ShapeMismatch' });
+  const preds = tl.ones([3, 5]);
+  t.deepEqual(tl.multigaussianLoss(preds, x).shape, [3]);
+  for (const targets of [x.slice([0], [1]), x.slice([0], [2]), mu, x.expandDims(0)]) {
+    t.throws(() => tl.multigaussianLoss(preds, targets), { code: 'ShapeMismatch', message: /needs targets of shape \[3, 2\], one for each/ });
+  }
+  t.throws(() => tl.multigaussianLoss(tl.ones([1, 5]), x), { code: 'ShapeMismatch' });
+});

@@ -22,8 +22,8 @@ function stepByStep(layer: tl.Layer, x: tl.Tensor): tl.Tensor {
 test('functions are found under their module and in the flat namespace', (t) => {
   t.is(tl.hashVecs, tl.efficientAttention.hashVecs);
   const [buckets, count] = tl.efficientAttention.hashVecs(tl.random.normal(key, [10, 4]), [4, 2], 3, key);
-  t.deepEqual([buckets!.shape, buckets!.dtype, count!.item()], [[3, 10], 'int32', 8]);
-  t.true(buckets!.max().item() < 8);
+  t.deepEqual([buckets.shape, buckets.dtype, count], [[3, 10], 'int32', 8]);
+  t.true(buckets.max().item() < 8);
   close(t, tl.lengthNormalized(tl.tensor([[3, 4]])), [[0.848_528, 1.131_371]]);
   const chunks = tl.tensor([[1], [2], [3]]);
   t.deepEqual(tl.lookAdjacent(chunks, 1, 0).array(), [[3, 1], [1, 2], [2, 3]]);
@@ -202,4 +202,77 @@ test('a class of attention is written for one head of one example', (t) => {
   t.false(new Bilinear(3, { useReferenceCode: true }).hasBackward);
   t.throws(() => new tl.EfficientAttentionBase(2).init(f32([1, 2, 3])), { message: /defines no createWeightsUnbatched/ });
   t.throws(() => new Bilinear(4, { nParallelHeads: 3 }), { message: /`nParallelHeads` must divide/ });
+});
+
+/** How far the values of a tensor are off one number, at most. */
+function off(x: tl.Tensor, from: number): number {
+  return x.sub(from).abs().max().item();
+}
+
+/** Chunks, neighbours and rounds of hashing: positions see themselves alone, once or often, and anything else. */
+const sights: tl.LSHOptions[] = [
+  { chunkLen: 11, nChunksBefore: 0 },
+  { chunkLen: 11, nChunksBefore: 1 },
+  { chunkLen: 16, nChunksBefore: 1, nChunksAfter: 1, nHashes: 3 },
+  { chunkLen: 3, nChunksBefore: 1, nHashes: 2 },
+  { chunkLen: 4, nChunksBefore: 1, nHashes: 4, nBuckets: 8 },
+  { chunkLen: 1, nChunksBefore: 1, nHashes: 5, nBuckets: 16 },
+  { chunkLen: 2, nChunksBefore: 2, nChunksAfter: 1, nHashes: 7, nBuckets: [2, 4] },
+];
+/** Valid positions of two examples: a padded beginning and end, and nothing at all. */
+const valid = tl.tensor([0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, ...Array<number>(11).fill(0)], [2, 11]).cast('bool');
+
+test('LSH attention weighs values by 1 in all, whatever a position sees', (t) => {
+  const [qk, ones] = [tl.random.normal(key, [4, 11, 5]).mul(2), tl.ones([4, 11, 3])];
+  for (const sight of sights) for (const causal of [true, false]) for (const masked of [true, false]) {
+    const what = JSON.stringify([sight, causal, masked]);
+    const rest = masked ? [valid] : [];
+    const layer = tl.PureLSHSelfAttention({ ...sight, causal, masked, mode: 'eval' });
+    layer.init(tl.signature([qk, ones, ...rest]), { rng: key });
+    t.true(off(layer([qk, ones, ...rest]) as tl.Tensor, 1) < 2e-6, what);
+    // The result rests on no query then, and each value gets what it is weighed by.
+    const sum = (q: tl.Tensor, v: tl.Tensor): tl.Tensor => (layer([q, v, ...rest]) as tl.Tensor).sum();
+    const [toQueries, toValues] = tl.grad(sum, { argnums: [0, 1] })(qk, ones) as unknown as [tl.Tensor, tl.Tensor];
+    t.true(off(toQueries, 0) < 2e-5, what);
+    t.true(Math.abs(toValues.sum().item() / ones.size - 1) < 1e-5, what);
+  }
+});
+
+/** Weights by which each head passes on the last feature, and the heads' mean is the output. */
+function passing(weights: readonly tl.Tensor[]): tl.Tensor[] {
+  return weights.map((w, i) => {
+    const [heads, rows, columns] = w.shape as [number, number, number];
+    if (i === weights.length - 1) return tl.full(w.shape, 1 / (heads * rows));
+    return i === weights.length - 2 ? tl.concat([tl.zeros([heads, rows - 1, columns]), tl.ones([heads, 1, columns])], 1) : w;
+  });
+}
+
+test('so do the layers around it, and in prediction', (t) => {
+  const x = tl.concat([tl.random.normal(key, [2, 11, 5]), tl.ones([2, 11, 1])], 2);
+  const sizes = { nHeads: 3, dQk: 4, dV: 2 };
+  for (const masked of [true, false]) {
+    const layers = sights.flatMap((sight) => [true, false].map((causal) => tl.LSHSelfAttention({ ...sizes, ...sight, causal, masked, mode: 'eval' })));
+    for (const shareQk of [true, false]) for (const causal of [true, false]) {
+      layers.push(tl.SelfAttention({ ...sizes, shareQk, causal, masked, mode: 'eval' }));
+      layers.push(tl.SelfAttention({ ...sizes, shareQk, causal, masked, chunkLen: 4, nChunksBefore: 1, mode: 'eval' }));
+    }
+    const inputs = masked ? [x, valid] : [x];
+    for (const layer of layers) {
+      layer.init(tl.signature(inputs), { rng: key });
+      layer.weights = passing(layer.weights as tl.Tensor[]);
+      t.true(off(layer(masked ? inputs : x) as tl.Tensor, 1) < 1e-5, `${layer}, masked: ${masked}`);
+    }
+  }
+  for (const sight of sights) {
+    const layer = tl.LSHSelfAttention({ ...sizes, ...sight, causal: true, mode: 'predict' });
+    layer.init(f32([2, 11, 6]), { rng: key });
+    layer.weights = passing(layer.weights as tl.Tensor[]);
+    t.true(off(stepByStep(layer, x), 1) < 1e-5, JSON.stringify(sight));
+  }
+  const mixed = tl.MixedLSHSelfAttention({ nHeads: 2, causal: true, stdLength: 4, ...sights[4], mode: 'eval' });
+  const [qk, ones] = [tl.random.normal(key, [4, 11, 5]), tl.ones([4, 11, 3])];
+  mixed.init(tl.signature([qk, ones]), { rng: key });
+  t.true(off(mixed([qk, ones]) as tl.Tensor, 1) < 2e-6);
+  const [attended] = tl.attend(tl.random.normal(key, [12, 4]), { v: tl.ones([12, 3]), qChunkLen: 12, nChunksBefore: 1, maskFn: tl.maskSelfAttention });
+  t.true(off(attended!, 1) < 2e-6);
 });

@@ -10,20 +10,24 @@ const module = readCases(join(root, '__test__', 'models', 'golden'), 'models');
 /** The model that a case is about. */
 const modelOf = (it: (typeof module.cases)[number]): string => (it.expr as { fn: string }).fn.replace('models.', '');
 
-/** Models of which nothing is there yet. */
-const awaited: ReadonlySet<string> = new Set(['ConfigurableTransformer', 'ConfigurableTransformerLM']);
+/** Cases that record what Trax does and tallow deliberately does not. Each must really differ, or its line is stale. */
+const own = 'a position that sees itself alone, more than once, weighs its value by 1 in all';
+const mended: Readonly<Record<string, string>> = { 'ReformerLMLsh-1': own, 'ReformerLMSparse-3': own, 'ConfigurableTransformerLMAttention-2': own };
 
-const cases = module.cases.filter((it) => !awaited.has(modelOf(it)));
-
-for (const it of cases) {
-  test(it.id, (t) => {
-    t.notThrows(() => checkCase(module, it));
+for (const it of module.cases) {
+  const reason = mended[it.id];
+  test(reason === undefined ? it.id : `${it.id} is mended: ${reason}`, (t) => {
+    if (reason === undefined) t.notThrows(() => checkCase(module, it));
+    else t.throws(() => checkCase(module, it), { instanceOf: Different, message: /output/ });
   });
 }
 
+test('every mended case exists', (t) => {
+  t.deepEqual(Object.keys(mended).filter((id) => module.cases.every((it) => it.id !== id)), []);
+});
+
 test('every model has a case', (t) => {
-  const tested = new Set(cases.map(modelOf));
-  t.deepEqual([...awaited].filter((name) => name in tl.models), []);
+  const tested = new Set(module.cases.map(modelOf));
   const models = Object.entries(tl.models).filter(([, value]) => typeof value === 'function');
   t.deepEqual(models.map(([name]) => name).filter((name) => !tested.has(name)), []);
 });
@@ -32,7 +36,7 @@ test('every model has a case', (t) => {
 const more = (sums: readonly { sumAbs: number }[]): never => sums.map((s) => ({ ...s, sumAbs: 1.01 * s.sumAbs })) as never;
 
 test('planted faults are found', (t) => {
-  const it = cases.find(({ id }) => id === 'ReformerLM-1')!;
+  const it = module.cases.find(({ id }) => id === 'ReformerLM-1')!;
   const step = it.steps[0]!;
   const faults = [
     { text: it.text.replace('LayerNorm', 'RMSNorm') },

@@ -248,3 +248,28 @@ test('Reformer: step by step it predicts what it predicts at once, and encodes t
     t.true(far(steps, logits(model, source, ids)) < 1e-4);
   }
 });
+
+test('epsilon goes to every layer normalization: by default it is that of LayerNorm', (t) => {
+  type Given = Pick<tl.models.ReformerLMOptions, 'epsilon'>;
+  const few = { ...sizes, dAttentionKey: 4, dAttentionValue: 4, dropout: 0, mode: 'eval' } as const;
+  const models: Readonly<Record<string, (given: Given) => tl.Layer>> = {
+    ReformerLM: (given) => tl.models.ReformerLM(13, { ...few, nLayers: 1, ...given }),
+    'ReformerLM, recurrent': (given) => tl.models.ReformerLM(13, { ...few, nLayers: 1, ffUseSru: 1, ffSparsity: 2, ...given }),
+    ReformerShortenLM: (given) => tl.models.ReformerShortenLM(13, { ...few, nLayers: 1, shortenFactor: 2, dEmbedding: 8, ...given }),
+    Reformer: (given) =>
+      tl.models.Reformer(13, { dModel: 8, dFf: 16, nHeads: 2, maxLen: 16, nEncoderLayers: 1, nDecoderLayers: 1, dropout: 0, mode: 'eval', ...given }),
+  };
+  for (const [name, make] of Object.entries(models)) {
+    const inputs = name === 'Reformer' ? [ids, ids] : ids;
+    const run = (given: Given): tl.Tensor => {
+      const model = make(given);
+      model.init(tl.signature(inputs as never), { rng: key });
+      return [model(inputs as never, { rng: key }) as unknown].flat()[0] as tl.Tensor;
+    };
+    const wanted = run({});
+    t.is(far(run({ epsilon: null }), wanted), 0, name);
+    t.is(far(run({ epsilon: 1e-6 }), wanted), 0, name);
+    t.true(far(run({ epsilon: 0.5 }), wanted) > 1e-3, name);
+    t.throws(() => make({ epsilon: -1 }), { message: /LayerNorm: `epsilon` must be a number of at least 0, got -1/ }, name);
+  }
+});

@@ -152,3 +152,15 @@ tl.models.ReformerLM(8, { posType: 'axail' })
 tl.models.ReformerShortenLM(8, { mode: 'predict' })
 // @ts-expect-error: no attention layer
 tl.models.ReformerLM(8, { attentionType: tl.relu })
+expectTypeOf(tl.getRelAttInputs(4, 2)).toEqualTypeOf<tl.Layer[]>()
+expectTypeOf(tl.calcFunnelRatio(4, 2)).toEqualTypeOf<[funnelFactor: number, isUpsampling: boolean]>()
+expectTypeOf(tl.FeedForwardBlock(4, 8, 0, null, 'eval', tl.Relu)).toEqualTypeOf<tl.Layer[]>()
+expectTypeOf(tl.LinearPooling(2, 4, 8, { dropout: 0.1 })).toEqualTypeOf<tl.Layer>()
+expectTypeOf(tl.testUtils.MockTransformerLM(() => 1, 'predict', 4)).toEqualTypeOf<tl.testUtils.MockTransformerLM>()
+tl.models.HourglassLM(8, { downsamplingFn: tl.LinearPooling, upsamplingFn: tl.NaiveUpsampling, attentionUpsamplingFn: tl.LinearUpsampling })
+// @ts-expect-error: an option misspelt
+tl.LinearUpsampling(2, 4, { droput: 0.1 })
+// @ts-expect-error: a mode that several positions at once have not
+tl.models.HourglassLM(8, { mode: 'predict' })
+// @ts-expect-error: no sparsity that there is
+tl.models.ConfigurableTransformerLM(8, { ffSparsityType: 'Blocks' })

@@ -1,3 +1,4 @@
+import { buffers } from './buffers.mjs'
 import { cargoEnv } from './native.mjs'
 import { cargo, tool } from './needs.mjs'
 import { run } from './run.mjs'
@@ -14,6 +15,7 @@ const node = (name, args) => command(name, process.execPath, args)
 
 /** What `npm run lint` runs, the quick ones first. */
 export const lint = [
+  buffers,
   command('cargo fmt', cargo, () => ['fmt', '--all', '--check']),
   node('oxlint', () => [tool('oxlint'), '--deny-warnings']),
   node('tsc', () => [tool('typescript', 'tsc'), '--noEmit']),

@@ -10,7 +10,7 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 export const at = (...parts) => join(root, ...parts)
 
 /** All files at or below the given paths, sorted, with `/` on every system; what does not exist is left out. */
-function filesIn(paths) {
+export function filesIn(paths) {
   const found = []
   const visit = path => {
     const stat = statSync(path, { throwIfNoEntry: false })

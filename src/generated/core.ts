@@ -648,7 +648,7 @@ export function logGaussianPdf(x: TensorLike, mu: TensorLike, sigma: TensorLike)
  * Logarithm of the density of a normal distribution with independent components.
  *
  * Formula: `-½ (n log 2π + Σ log s + Σ (x - mu)² / s)` with the variances `s = diagSigma`. (Trax divides `mu` alone by `s`.)
- * Shapes: all `[..., n]`, to `[...]`; they broadcast.
+ * Shapes: all `[..., n]`, to `[...]`; leading axes broadcast. Errors: `ShapeMismatch` when the last axes differ.
  * @param x - Points.
  * @param mu - Means.
  * @param diagSigma - Variances: the diagonal of the covariance matrix.

@@ -8,6 +8,7 @@ import { makeLayer, type Layer, type Mode } from '../layer.js';
 import { type TensorLike } from '../ops.js';
 import { callFunction, registerFactory, type KernelInitializer } from '../options.js';
 import { namedOptions } from '../rest.js';
+import { type Tensor } from '../tensor.js';
 import { type KeyLike, type LayerFactory, type TensorFunction, type TensorResult } from '../types.js';
 export { EfficientAttentionBase } from '../efficientAttention.js';
 
@@ -218,7 +219,8 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
  * Queries `x·w_q`, divided by their root mean square, are the keys. In each of `nHashes` rounds the positions are sorted by the bucket their
  * query hashes to (`hashVecs`), cut into chunks of `chunkLen`, and see their chunk and its neighbours, around the ends; from the products, divided by
  * `√dQk`, 1e9 is taken at later positions (`causal`) and masked ones, 1e5 at the position itself. Rounds are weighed by the exponentials of
- * their log-sum-exps, heads go through `w_o` and are summed. Any length will do, also one not seen before; the last chunk may be shorter.
+ * their log-sum-exps, heads go through `w_o` and are summed. Any length will do, also one not seen before; the last chunk may be shorter,
+ * and a sequence that fits a chunk sees itself as a whole.
  * Shapes: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
  * Weights: the tuple `(w_q, w_v, w_o)` of `(nHeads, d_model, dQk), (nHeads, d_model, dV), (nHeads, dV, d_model)`, with `bias` also `(b_q, b_v)`.
  * State: `(buckets, keys)` of each head of each example, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
@@ -520,7 +522,7 @@ export function lengthNormalized(x: TensorLike, options?: LengthNormalizedOption
  *
  * Each round draws random directions; the bucket is which of them, or of their opposites, the vector points along most.
  * Several numbers of buckets make a bucket of several such digits, the first the lowest.
- * Shapes: `(n, depth)` to the pair of int32 `(nHashes, n)` and `()`, the number of buckets. No gradient flows.
+ * Shapes: `(n, depth)` to the pair of int32 `(nHashes, n)` and the number of buckets. No gradient flows.
  * Errors: `InvalidOption` for an odd number of buckets or more than int32 counts; `ShapeMismatch` for what is no matrix.
  * Source: Andoni et al. 2015, arXiv:1509.02897; Kitaev et al. 2020, arXiv:2001.04451.
  * @param vecs - Vectors, `(n, depth)`.
@@ -528,8 +530,8 @@ export function lengthNormalized(x: TensorLike, options?: LengthNormalizedOption
  * @param nHashes - Rounds of hashing.
  * @param rng - Random key of the directions.
  */
-export function hashVecs(vecs: TensorLike, nBucketsIn: number | readonly number[], nHashes: number, rng: KeyLike): TensorResult {
-  return callFunction('hashVecs', { vecs, nBucketsIn, nHashes, rng });
+export function hashVecs(vecs: TensorLike, nBucketsIn: number | readonly number[], nHashes: number, rng: KeyLike): [buckets: Tensor, nBuckets: number] {
+  return callFunction<[buckets: Tensor, nBuckets: number]>('hashVecs', { vecs, nBucketsIn, nHashes, rng });
 }
 
 /**
@@ -639,7 +641,7 @@ export interface AttendOptions {
 /**
  * Dot-product attention of one head, optionally chunked and masked.
  *
- * Formula: `exp(d - logsumexp(d))·v` with `d = mask(q·kᵀ / √d_qk)`; without `k` the queries, divided by their root mean
+ * Formula: `softmax(d)·v` with `d = mask(q·kᵀ / √d_qk)`; without `k` the queries, divided by their root mean
  * square, are the keys. With chunks a query sees its own chunk of keys and its neighbours, around the ends.
  * Shapes: `(qLen, dQk), (kvLen, dQk), (kvLen, dV)` to the pair `(qLen, dV), (qLen)`, the latter the log-sum-exps. It makes the matrix of
  * products; the layers of this module do not.
@@ -659,7 +661,7 @@ export function attend(q: TensorLike, options?: AttendOptions): TensorResult {
  * @param dropoutRate - Probability of dropping a feature.
  * @param rng - Random key; may be null at rate 0.
  */
-export function applyBroadcastedDropout(vecs: TensorLike, dropoutRate: number, rng: KeyLike): TensorResult {
+export function applyBroadcastedDropout(vecs: TensorLike, dropoutRate: number, rng: KeyLike | null): TensorResult {
   return callFunction('applyBroadcastedDropout', { vecs, dropoutRate, rng });
 }
 

@@ -8,27 +8,51 @@ import { makeLayer, type Layer } from '../layer.js';
 import { registerFactory } from '../options.js';
 import { namedOptions } from '../rest.js';
 
+/** Options of {@link CategoryAccuracy}. */
+export interface CategoryAccuracyOptions {
+  /**
+   * Target of items that do not count; `null`: all count.
+   * @defaultValue `null`
+   */
+  ignoreLabel?: number | null | undefined;
+}
+
 /**
  * Accuracy of predicted categories, averaged over the batch.
  *
  * Formula: the share of items whose greatest activation (the first of equal ones) stands at the target.
- * Shapes: activations `[..., N]` and targets `[...]` to one float32 number. No weights, no state, no gradient; the same in every mode.
- * Errors: `ShapeMismatch` when the targets have another shape than the predictions.
+ * Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number, NaN of no items. No
+ * weights, no state, no gradient; the same in every mode.
+ * Errors: `ShapeMismatch` when the targets have another shape than the predictions; `IndexOutOfRange` for a target beyond the categories,
+ * `InvalidArgument` for one that is no whole number.
+ * @param options - See the options type.
  */
-export function CategoryAccuracy(): Layer {
-  return makeLayer('CategoryAccuracy', {  });
+export function CategoryAccuracy(options?: CategoryAccuracyOptions): Layer {
+  return makeLayer('CategoryAccuracy', { ...namedOptions('CategoryAccuracy', options) });
 }
 registerFactory(CategoryAccuracy, 'CategoryAccuracy');
+
+/** Options of {@link WeightedCategoryAccuracy}. */
+export interface WeightedCategoryAccuracyOptions {
+  /**
+   * Target of items that do not count, whatever they weigh; `null`: all count.
+   * @defaultValue `null`
+   */
+  ignoreLabel?: number | null | undefined;
+}
 
 /**
  * Accuracy of predicted categories, averaged over the batch by weights.
  *
- * Formula: `Σ w · [argmax(activations) = target] / Σ w`.
- * Shapes: activations `[..., N]`, targets `[...]` and weights that broadcast to them, to one number. No weights of its own, no state;
- * the same in every mode. Errors: `ShapeMismatch` when the targets have another shape than the predictions.
+ * Formula: `Σ w · [argmax(activations) = target] / Σ w`, NaN for weights that sum to zero.
+ * Shapes: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`) and weights that broadcast to them, to one number. No
+ * weights of its own, no state; the same in every mode.
+ * Errors: `ShapeMismatch` when the targets have another shape than the predictions, or weights do not broadcast to it; for a target of
+ * nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
+ * @param options - See the options type.
  */
-export function WeightedCategoryAccuracy(): Layer {
-  return makeLayer('WeightedCategoryAccuracy', {  });
+export function WeightedCategoryAccuracy(options?: WeightedCategoryAccuracyOptions): Layer {
+  return makeLayer('WeightedCategoryAccuracy', { ...namedOptions('WeightedCategoryAccuracy', options) });
 }
 registerFactory(WeightedCategoryAccuracy, 'WeightedCategoryAccuracy');
 
@@ -39,6 +63,11 @@ export interface CategoryCrossEntropyOptions {
    * @defaultValue `null`
    */
   labelSmoothing?: number | null | undefined;
+  /**
+   * Target of items that do not count; `null`: all count.
+   * @defaultValue `null`
+   */
+  ignoreLabel?: number | null | undefined;
 }
 
 /**
@@ -46,8 +75,10 @@ export interface CategoryCrossEntropyOptions {
  *
  * Formula: the mean of `-Σ p log softmax(activations)` with `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`.
  * Softmax and cross-entropy are one operation that keeps no probabilities.
- * Shapes: activations `[..., N]` and targets `[...]` to one number. A target that is no category contributes 0 (but for the smoothing).
- * No weights, no state; the same in every mode. Errors: `InvalidOption` for smoothing outside 0 to 1.
+ * Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one number, NaN of no items.
+ * No weights, no state; the same in every mode.
+ * Errors: `InvalidOption` for smoothing outside 0 to 1; `ShapeMismatch` when the targets have another shape than the predictions;
+ * `IndexOutOfRange` for a target beyond the categories, `InvalidArgument` for one that is no whole number.
  * @param options - See the options type.
  */
 export function CategoryCrossEntropy(options?: CategoryCrossEntropyOptions): Layer {
@@ -67,6 +98,11 @@ export interface WeightedCategoryCrossEntropyOptions {
    * @defaultValue `0`
    */
   cutoff?: number | null | undefined;
+  /**
+   * Target of items that do not count, whatever they weigh; `null`: all count.
+   * @defaultValue `null`
+   */
+  ignoreLabel?: number | null | undefined;
 }
 
 /**
@@ -74,9 +110,10 @@ export interface WeightedCategoryCrossEntropyOptions {
  *
  * Formula: `Σ w · max(c - cutoff, 0) / Σ w` where `c = -Σ p log softmax(activations)` with
  * `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`. Softmax and cross-entropy are one operation that keeps no probabilities.
- * Shapes: activations `[..., N]`, targets `[...]` and weights that broadcast to them, to one number. A target that is no category
- * contributes 0 (but for the smoothing). No weights of its own, no state; the same in every mode.
- * Errors: `InvalidOption` for smoothing outside 0 to 1.
+ * Shapes: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`) and weights that broadcast to them, to one number, NaN
+ * for weights that sum to zero. No weights of its own, no state; the same in every mode.
+ * Errors: `InvalidOption` for smoothing outside 0 to 1; `ShapeMismatch` when the targets have another shape than the predictions, or weights
+ * do not broadcast to it; for a target of nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
  * @param options - See the options type.
  */
 export function WeightedCategoryCrossEntropy(options?: WeightedCategoryCrossEntropyOptions): Layer {
@@ -88,7 +125,9 @@ registerFactory(WeightedCategoryCrossEntropy, 'WeightedCategoryCrossEntropy');
  * Cross-entropy of binary targets from activations, averaged over the batch.
  *
  * Formula: the mean of `-(t log q + (1 - t) log(1 - q))` with `q = sigmoid(x)`, computed as `softplus(x) - t · x`, which does not overflow.
- * Shapes: activations and targets (0 or 1) that broadcast, to one number. No weights, no state; the same in every mode.
+ * Shapes: activations and targets (0, 1 or shares between them) of one shape, one of them perhaps with one more axis, of size 1, to one
+ * number. No weights, no state; the same in every mode.
+ * Errors: `ShapeMismatch` for other shapes; `InvalidArgument` for a target that is not from 0 to 1.
  */
 export function BinaryCrossEntropy(): Layer {
   return makeLayer('BinaryCrossEntropy', {  });
@@ -99,9 +138,10 @@ registerFactory(BinaryCrossEntropy, 'BinaryCrossEntropy');
  * Accuracy of whole sequences, averaged over the batch; positions of weight 0 do not matter.
  *
  * Formula: the share of sequences whose greatest activation stands at the target in all positions of nonzero weight.
- * Shapes: activations `[..., length, N]`, targets `[..., length]` and weights that broadcast to them, to one float32 number.
- * No weights of its own, no state, no gradient; the same in every mode.
- * Errors: `ShapeMismatch` when the targets have another shape than the predictions, or none has an axis of positions.
+ * Shapes: activations `[..., length, N]`, targets `[..., length]` (or a column of them, `[..., length, 1]`) and weights that broadcast
+ * to them, to one float32 number. No weights of its own, no state, no gradient; the same in every mode.
+ * Errors: `ShapeMismatch` when the targets have another shape than the predictions, or none has an axis of positions;
+ * `IndexOutOfRange` and `InvalidArgument` for a target of nonzero weight that is no category.
  */
 export function MaskedSequenceAccuracy(): Layer {
   return makeLayer('MaskedSequenceAccuracy', {  });
@@ -120,8 +160,10 @@ export interface AccuracyOptions {
 /**
  * Accuracy of predicted categories by a classifier, averaged by weights.
  *
- * Formula: `Σ w · [classifier(x) = target] / Σ w`. Newer code uses `WeightedCategoryAccuracy`.
- * Shapes: what the classifier takes, then targets and weights that broadcast with its output, to one number.
+ * Formula: `Σ w · [classifier(x) = target] / Σ w`, NaN for weights that sum to zero. Newer code uses `WeightedCategoryAccuracy`.
+ * Shapes: what the classifier takes, then targets of the shape of its output (or a column of them) and weights that broadcast to it, to
+ * one number. A target that the classifier never gives counts as wrong.
+ * Errors: `ShapeMismatch` for other shapes; `InvalidArgument` where categories are integers and a target of nonzero weight is none.
  * Weights and state: those of the classifier; the same in every mode if the classifier is.
  * @param options - See the options type.
  */
@@ -144,7 +186,9 @@ export interface SequenceAccuracyOptions {
  *
  * Formula: the mean over the first axis of `1 - min(1, Σ w · [classifier(x) ≠ target])`, for weights of 0 and 1.
  * Newer code uses `MaskedSequenceAccuracy`.
- * Shapes: what the classifier takes, then targets and weights that broadcast with its output, to one number.
+ * Shapes: what the classifier takes, then targets of the shape of its output (or a column of them) and weights that broadcast to it, to
+ * one number. A target that the classifier never gives counts as wrong.
+ * Errors: `ShapeMismatch` for other shapes; `InvalidArgument` where categories are integers and a target of nonzero weight is none.
  * Weights and state: those of the classifier; the same in every mode if the classifier is.
  * @param options - See the options type.
  */
@@ -157,8 +201,10 @@ registerFactory(SequenceAccuracy, 'SequenceAccuracy');
  * Cross-entropy of target categories from logarithms of probabilities, averaged by weights; `LogSoftmax` must come before.
  *
  * Formula: `Σ w · (-logProb[target]) / Σ w`. Newer code uses `WeightedCategoryCrossEntropy`, which takes activations.
- * Shapes: log-probabilities `[..., N]`, targets `[...]`, weights that broadcast to them, to one number. A target that is no category contributes 0.
- * No weights of its own, no state; the same in every mode.
+ * Shapes: log-probabilities `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number, NaN
+ * for weights that sum to zero. No weights of its own, no state; the same in every mode.
+ * Errors: `ShapeMismatch` when the targets have another shape than the predictions, or weights do not broadcast to it; for a target of
+ * nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
  */
 export function CrossEntropyLoss(): Layer {
   return makeLayer('CrossEntropyLoss', {  });
@@ -169,8 +215,9 @@ registerFactory(CrossEntropyLoss, 'CrossEntropyLoss');
  * Cross-entropy of target categories from activations, averaged by weights.
  *
  * Formula: `Σ w · (-logSoftmax(activations)[target]) / Σ w`.
- * Shapes: activations `[..., N]`, targets `[...]`, weights that broadcast to them, to one number. A target that is no category contributes 0.
- * No weights of its own, no state; the same in every mode.
+ * Shapes: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number, NaN for
+ * weights that sum to zero. No weights of its own, no state; the same in every mode.
+ * Errors: as `CrossEntropyLoss`.
  */
 export function CrossEntropyLossWithLogSoftmax(): Layer {
   return makeLayer('CrossEntropyLossWithLogSoftmax', {  });
@@ -182,8 +229,8 @@ registerFactory(CrossEntropyLossWithLogSoftmax, 'CrossEntropyLossWithLogSoftmax'
  *
  * Formula: `Σ w · c / Σ w` with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`. (In Trax the weights cancel.)
  * Shapes: probabilities and targets of the same shape, with or without a last axis of size 1, and one weight per item or weights
- * that broadcast, to one number. No weights of its own, no state; the same in every mode.
- * Errors: `ShapeMismatch` when probabilities and targets differ in shape.
+ * that broadcast to them, to one number, NaN for weights that sum to zero. No weights of its own, no state; the same in every mode.
+ * Errors: `ShapeMismatch` when probabilities and targets differ in shape; `InvalidArgument` for a target of nonzero weight that is not from 0 to 1.
  */
 export function BinaryCrossEntropyLoss(): Layer {
   return makeLayer('BinaryCrossEntropyLoss', {  });
@@ -231,8 +278,10 @@ export interface MacroAveragedFScoreOptions {
  * F-score of each category, averaged over categories alike.
  *
  * Formula: the mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
- * Shapes: activations `[..., N]` and targets `[...]` to one float32 number. No weights, no state, no gradient; the same in every mode.
- * Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts.
+ * Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number. No weights, no state, no
+ * gradient; the same in every mode.
+ * Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts; `IndexOutOfRange` for a target
+ * beyond the categories, `InvalidArgument` for one that is no whole number.
  * @param options - See the options type.
  */
 export function MacroAveragedFScore(options?: MacroAveragedFScoreOptions): Layer {
@@ -258,8 +307,10 @@ export interface WeightedFScoreOptions {
  * F-score of each category, averaged by how often it is a target; 0 if no target counts.
  *
  * Formula: the weighted mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
- * Shapes: activations `[..., N]` and targets `[...]` to one float32 number. No weights, no state, no gradient; the same in every mode.
- * Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts.
+ * Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number. No weights, no state, no
+ * gradient; the same in every mode.
+ * Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts; `IndexOutOfRange` for a target
+ * beyond the categories, `InvalidArgument` for one that is no whole number.
  * @param options - See the options type.
  */
 export function WeightedFScore(options?: WeightedFScoreOptions): Layer {
@@ -270,7 +321,8 @@ registerFactory(WeightedFScore, 'WeightedFScore');
 /**
  * Adds up values by weights.
  *
- * Formula: `Σ values · weights`. Shapes: two that broadcast, to one number. No weights of its own, no state; the same in every mode.
+ * Formula: `Σ values · weights`. Shapes: values, and weights that broadcast to them, to one number. No weights of its own, no state; the
+ * same in every mode. Errors: `ShapeMismatch` for weights that do not broadcast to the values, or to more than them.
  */
 export function WeightedSum(): Layer {
   return makeLayer('WeightedSum', {  });
@@ -281,8 +333,9 @@ registerFactory(WeightedSum, 'WeightedSum');
  * Cross-entropy of target categories from logarithms of probabilities, summed by weights; `LogSoftmax` must come before.
  *
  * Formula: `Σ w · (-logProb[target])`.
- * Shapes: log-probabilities `[..., N]`, targets `[...]`, weights that broadcast to them, to one number. A target that is no category contributes 0.
+ * Shapes: log-probabilities `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number.
  * No weights of its own, no state; the same in every mode.
+ * Errors: as `CrossEntropyLoss`.
  */
 export function CrossEntropySum(): Layer {
   return makeLayer('CrossEntropySum', {  });
@@ -294,7 +347,8 @@ registerFactory(CrossEntropySum, 'CrossEntropySum');
  *
  * Formula: `Σ w · mean(c)` with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`, as Trax computes it.
  * Shapes: probabilities and targets `[batch]` or `[batch, 1]`, weights of any shape, to one number. No weights of its own, no state; the same in every mode.
- * Errors: `ShapeMismatch` when probabilities and targets differ in shape or have more than two axes.
+ * Errors: `ShapeMismatch` when probabilities and targets differ in shape or have more than two axes; `InvalidArgument` for a target that is not
+ * from 0 to 1.
  */
 export function BinaryCrossEntropySum(): Layer {
   return makeLayer('BinaryCrossEntropySum', {  });

@@ -7,6 +7,8 @@ export {
   type AttentionOptions,
   type AttentionType,
   type FeedForwardOptions,
+  type FeedForwardSparsity,
+  type LossOptions,
   type PlainAttentionOptions,
   type PositionOptions,
   type PositionType,
@@ -32,3 +34,13 @@ export {
   type TransformerOptions,
 } from './transformer.js';
 export { MLP, type MLPOptions } from './mlp.js';
+export {
+  type ConfigurableCommonOptions,
+  ConfigurableTransformer,
+  ConfigurableTransformerEncoder,
+  type ConfigurableTransformerEncoderOptions,
+  ConfigurableTransformerLM,
+  type ConfigurableTransformerLMOptions,
+  type ConfigurableTransformerOptions,
+} from './configurableTransformer.js';
+export { HourglassLM, type HourglassLMOptions, type ResamplingOptions, type ResamplingType } from './hourglass.js';

@@ -4,6 +4,7 @@
  * @module
  */
 import { Dense, Flatten, Relu, Serial } from '../generated/index.js';
+import { list } from '../found.js';
 import { type Layer, type Mode } from '../layer.js';
 import { type LayerFactory } from '../types.js';
 import { filledIn } from './blocks.js';
@@ -34,6 +35,6 @@ const defaults: Required<MLPOptions> = { layerWidths: [128, 64], activationFn: R
  */
 export function MLP(options: MLPOptions = {}): Layer {
   const { layerWidths, activationFn, outActivation, flatten } = filledIn('MLP', defaults, options);
-  const layers = layerWidths.flatMap((width) => [Dense(width), activationFn()]);
+  const layers = list('MLP: `layerWidths`', layerWidths).flatMap((width) => [Dense(width), activationFn()]);
   return Serial(flatten ? Flatten() : [], outActivation ? layers : layers.slice(0, -1));
 }

@@ -97,9 +97,9 @@ export function Reformer(inputVocabSize: number, options: ReformerOptions = {}):
   const all = filledIn('Reformer', defaults, options);
   const { outputVocabSize, dModel, nEncoderLayers, nDecoderLayers, nHeads, maxLen, dropout, mode } = all;
   const { encoderAttentionType, encoderDecoderAttentionType } = all;
-  const { dFf, ffActivation, ffDropout, ffUseSru, ffChunkSize, ffSparsity, centerLayernorm, useBfloat16 } = all;
+  const { dFf, ffActivation, ffDropout, ffUseSru, ffChunkSize, ffSparsity, centerLayernorm, epsilon, useBfloat16 } = all;
   const parts = { dFf, dropout, ffActivation, ffDropout, ffUseSru, ffChunkSize, ffSparsity };
-  const block = { ...parts, centerLayernorm, useBfloat16, mode, nHeads };
+  const block = { ...parts, centerLayernorm, epsilon, useBfloat16, mode, nHeads };
   const encoderMode = mode === 'predict' ? 'eval' : mode;
 
   const inEmbedder = embedder(inputVocabSize, dModel, dropout, encoderMode);
@@ -114,7 +114,7 @@ export function Reformer(inputVocabSize: number, options: ReformerOptions = {}):
       EncoderBlock(dModel, { ...block, attentionType: encoderAttentionType }),
     )),
     xyAvg(),
-    LayerNorm(),
+    LayerNorm({ epsilon }),
   );
   const removeAxes = Fn('RemoveAxes12', (mask: Tensor) => mask.squeeze([1, 2]));
   return Serial(
@@ -129,7 +129,7 @@ export function Reformer(inputVocabSize: number, options: ReformerOptions = {}):
       EncoderDecoderBlock(dModel, { ...block, attentionType: encoderDecoderAttentionType, maxLen }),
     )),
     xyAvg(),
-    LayerNorm(),
+    LayerNorm({ epsilon }),
     Select([0], { nIn: 3 }),
     Dense(outputVocabSize ?? inputVocabSize),
   );

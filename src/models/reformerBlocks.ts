@@ -18,12 +18,12 @@ import {
   SelfAttention,
   Serial,
 } from '../generated/index.js';
-import { type Layer, type Mode } from '../layer.js';
+import { type Layer } from '../layer.js';
 import { type Tensor } from '../tensor.js';
 import { type LayerNest } from '../types.js';
 import {
   applyAttention,
-  type AttentionOptions,
+  attentionOptions,
   type AttentionType,
   feedForward,
   feedForwardDefaults,
@@ -31,18 +31,8 @@ import {
   filledIn,
   remembering,
   several,
+  shared,
 } from './blocks.js';
-
-/** Options that attention of every kind takes. */
-function attentionOptions(nHeads: number, dropout: number, mode: Mode, depths: Pick<AttentionOptions, 'dQk' | 'dV'>) {
-  return { nHeads, ...depths, attentionDropout: dropout, outputDropout: dropout, mode };
-}
-
-/** Depths of heads that together are as deep as the model. */
-function shared(dModel: number, nHeads: number): Pick<AttentionOptions, 'dQk' | 'dV'> {
-  const depth = Math.floor(dModel / nHeads);
-  return { dQk: depth, dV: depth };
-}
 
 /** Options of {@link DecoderBlock}. */
 export interface DecoderBlockOptions extends FeedForwardOptions {
@@ -81,11 +71,11 @@ export const decoderBlockDefaults: Required<DecoderBlockOptions> = {
 /** {@link DecoderBlock} with all options given. */
 export function decoderBlock(dModel: number, options: Required<DecoderBlockOptions>): LayerNest[] {
   const { dAttentionKey: dQk, dAttentionValue: dV, nHeads, attentionType, attentionChunkSize, dropout, mode } = options;
-  const { maxLen, nAttentionLayers, nFeedforwardLayers, centerLayernorm: center } = options;
+  const { maxLen, nAttentionLayers, nFeedforwardLayers, centerLayernorm: center, epsilon } = options;
   const type = attentionType === SelfAttention ? remembering(maxLen) : attentionType;
   const given = { ...attentionOptions(nHeads, dropout, mode, { dQk, dV }), causal: true, masked: false };
   const attention = (): LayerNest => [
-    ReversibleHalfResidual(LayerNorm({ center }), {
+    ReversibleHalfResidual(LayerNorm({ center, epsilon }), {
       attentionLayer: applyAttention(type, dModel, attentionChunkSize, given),
       name: 'ReversibleHalfResidualDecoderAttn',
     }),
@@ -153,12 +143,12 @@ function withoutMask(attention: Layer): Layer {
  */
 export function EncoderBlock(dModel: number, options: EncoderBlockOptions = {}): LayerNest[] {
   const all = filledIn('EncoderBlock', encoderBlockDefaults, options);
-  const { nHeads, attentionType, attentionChunkSize, useTwoSwapsPerBlock, dropout, centerLayernorm: center } = all;
+  const { nHeads, attentionType, attentionChunkSize, useTwoSwapsPerBlock, dropout, centerLayernorm: center, epsilon } = all;
   const mode = all.mode === 'predict' ? 'eval' : all.mode;
   const given = { ...attentionOptions(nHeads, dropout, mode, shared(dModel, nHeads)), causal: false, masked: true };
   const attention = applyAttention(attentionType, dModel, attentionChunkSize, given);
   return [
-    ReversibleHalfResidual(LayerNorm({ center }), {
+    ReversibleHalfResidual(LayerNorm({ center, epsilon }), {
       attentionLayer: withoutMask(attention),
       name: 'ReversibleHalfResidualEncoderAttn',
     }),
@@ -198,9 +188,9 @@ const encoderDecoderBlockDefaults: Required<EncoderDecoderBlockOptions> = {
  */
 export function EncoderDecoderBlock(dModel: number, options: EncoderDecoderBlockOptions = {}): LayerNest[] {
   const all = filledIn('EncoderDecoderBlock', encoderDecoderBlockDefaults, options);
-  const { nHeads, attentionType, maxLen, dropout, centerLayernorm: center, mode } = all;
+  const { nHeads, attentionType, maxLen, dropout, centerLayernorm: center, epsilon, mode } = all;
   const given = attentionOptions(nHeads, dropout, mode, shared(dModel, nHeads));
-  const half = (attentionLayer: Layer): Layer => ReversibleHalfResidual(LayerNorm({ center }), { attentionLayer });
+  const half = (attentionLayer: Layer): Layer => ReversibleHalfResidual(LayerNorm({ center, epsilon }), { attentionLayer });
   return [
     half(remembering(maxLen)({ ...given, causal: true, masked: false })),
     ReversibleSwap(),

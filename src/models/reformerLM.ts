@@ -16,14 +16,24 @@ import {
   Select,
   Serial,
   ShiftRight,
-  SparseDenseWithOptions,
-  type SparseDenseWithOptionsOptions,
   SRU,
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer.js';
 import { type Tensor } from '../tensor.js';
 import { type LayerNest } from '../types.js';
-import { type AttentionType, embedder, filledIn, positionalEncoder, positionDefaults, type PositionOptions, several, whole } from './blocks.js';
+import {
+  type AttentionType,
+  embedder,
+  filledIn,
+  logits,
+  lossDefaults,
+  type LossOptions,
+  positionalEncoder,
+  positionDefaults,
+  type PositionOptions,
+  several,
+  whole,
+} from './blocks.js';
 import { decoderBlock, decoderBlockDefaults, type DecoderBlockOptions } from './reformerBlocks.js';
 
 /** Options that both language models take. */
@@ -37,26 +47,11 @@ interface CommonOptions extends PositionOptions, Omit<DecoderBlockOptions, 'atte
 }
 
 /** Options of {@link ReformerLM}. */
-export interface ReformerLMOptions extends CommonOptions {
-  /** What stands in for the dense layer that makes the logits, as in `SparseDenseWithOptions`; it needs a `lossSparsity`. @defaultValue `'mult'` */
-  readonly lossSparsityType?: Exclude<SparseDenseWithOptionsOptions['sparsityType'], undefined>;
-  /** Modules that the logits are divided into by it; 0: the layer is dense. @defaultValue `0` */
-  readonly lossSparsity?: number;
-  /** Size of its inner axis, for `'lowrank'`. @defaultValue `0` */
-  readonly lossDLowrank?: number;
-  /** Probability that it makes the logits of a training step, and not a dense layer beside it; `null`: always. @defaultValue `null` */
-  readonly lossSparsityProb?: number | null;
-}
+export interface ReformerLMOptions extends CommonOptions, LossOptions {}
 
 const commonDefaults: Required<CommonOptions> = { ...positionDefaults, ...decoderBlockDefaults, dModel: 512, nLayers: 6 };
 
-const defaults: Required<ReformerLMOptions> = {
-  ...commonDefaults,
-  lossSparsityType: 'mult',
-  lossSparsity: 0,
-  lossDLowrank: 0,
-  lossSparsityProb: null,
-};
+const defaults: Required<ReformerLMOptions> = { ...commonDefaults, ...lossDefaults };
 
 /** The decoder blocks of a model, one after another. */
 function decoder(model: string, options: Required<CommonOptions>): Layer {
@@ -84,16 +79,7 @@ function decoder(model: string, options: Required<CommonOptions>): Layer {
  */
 export function ReformerLM(vocabSize: number, options: ReformerLMOptions = {}): Layer {
   const all = filledIn('ReformerLM', defaults, options);
-  const { dModel, dropout, mode } = all;
-  const logits = SparseDenseWithOptions(vocabSize, {
-    // The two parts of the activations, joined.
-    dInput: 2 * dModel,
-    sparsityType: all.lossSparsityType,
-    sparsity: all.lossSparsity,
-    dLowrank: all.lossDLowrank,
-    probSparse: all.lossSparsityProb,
-    mode,
-  });
+  const { dModel, dropout, epsilon, mode } = all;
   return Serial(
     ShiftRight({ mode }),
     embedder(vocabSize, dModel, dropout, mode),
@@ -101,9 +87,10 @@ export function ReformerLM(vocabSize: number, options: ReformerLMOptions = {}): 
     Dup(),
     decoder('ReformerLM', all),
     Concatenate(),
-    LayerNorm(),
+    LayerNorm({ epsilon }),
     Dropout({ rate: dropout, sharedAxes: [-2], mode }),
-    logits,
+    // The two parts of the activations, joined.
+    logits(vocabSize, 2 * dModel, mode, all),
   );
 }
 
@@ -134,7 +121,7 @@ const shortenDefaults: Required<ReformerShortenLMOptions> = { ...commonDefaults,
  */
 export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMOptions = {}): Layer {
   const all = filledIn('ReformerShortenLM', shortenDefaults, options);
-  const { shortenFactor, dEmbedding, dModel, dropout, mode } = all;
+  const { shortenFactor, dEmbedding, dModel, dropout, epsilon, mode } = all;
   if ((mode as Mode) === 'predict') {
     throw new RangeError("ReformerShortenLM: `mode` cannot be 'predict', as several positions are computed as one");
   }
@@ -158,7 +145,7 @@ export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMO
     Dup(),
     decoder('ReformerShortenLM', all),
     Select([0], { nIn: 2 }),
-    LayerNorm(),
+    LayerNorm({ epsilon }),
     Dropout({ rate: dropout, sharedAxes: [-2], mode }),
     Dense(shortenFactor * dEmbedding),
     Fn('ProlongBack', apart),

@@ -4,6 +4,7 @@
  * @module
  */
 import { native } from '../native.js';
+import { plainJson } from '../options.js';
 
 /** An optimizer with its options; the trainer keeps its slots. */
 export class Optimizer {
@@ -25,6 +26,6 @@ export class Optimizer {
 
 /** An optimizer of a registered kind. */
 export function makeOptimizer(kind: string, options: object): Optimizer {
-  native.checkOptimizer(kind, JSON.stringify(options));
+  native.checkOptimizer(kind, plainJson(kind, options));
   return new Optimizer(kind, options);
 }

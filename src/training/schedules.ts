@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { callable } from '../found.js';
 import { native } from '../native.js';
+import { plainJson } from '../options.js';
 
 /** A registered schedule: callable, and run without JavaScript when a loop uses it. */
 export interface Schedule {
@@ -15,7 +17,7 @@ const registered = new WeakMap<object, { readonly kind: string; readonly json: s
 
 /** A schedule of a registered kind. */
 export function makeSchedule(kind: string, options: object): Schedule {
-  const json = JSON.stringify(options);
+  const json = plainJson(kind, options);
   const schedule: Schedule = (step) => native.scheduleRate(kind, json, step);
   schedule(1); // Wrong options are an error here, not at the first step.
   registered.set(schedule, { kind, json });
@@ -29,5 +31,6 @@ export function scheduleOf(schedule: Schedule | ((step: number) => number) | und
 } {
   const known = schedule === undefined ? undefined : registered.get(schedule);
   if (known !== undefined) return { registered: [known.kind, known.json], rate: null };
+  if (schedule !== undefined) callable('Trainer.fit: schedule', schedule);
   return { registered: null, rate: schedule === undefined ? null : ([step]: unknown[]): unknown => schedule(step as number) };
 }

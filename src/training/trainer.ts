@@ -3,14 +3,20 @@
  *
  * @module
  */
-import { idOfLayer, type Layer, type LayerInputs, withInputs } from '../layer.js';
+import { numberOf } from '../functions.js';
+import { hold, unhold } from '../held.js';
+import { idOfLayer, Layer, type LayerInputs, withInputs } from '../layer.js';
+import { LayerError } from '../errors.js';
+import { callable, found, text } from '../found.js';
 import { native, type NativeTrainer } from '../native.js';
-import { type Optimizer } from './optimizers.js';
+import { plainJson } from '../options.js';
+import { type Names, unknownOption } from '../rest.js';
+import { Optimizer } from './optimizers.js';
 import { keyWords, type Key } from '../random.js';
 import { Tensor } from '../tensor.js';
 import { decode, encode } from '../wire.js';
 import { scheduleOf, type Schedule } from './schedules.js';
-import { type CancelSignal } from '../types.js';
+import { type CancelSignal, checkSignal } from '../types.js';
 
 /** What a training step measured. */
 export interface StepStats {
@@ -58,7 +64,10 @@ export interface FitOptions {
   readonly schedule?: Schedule | ((step: number) => number) | undefined;
   /** Stops the loop, also within a step; the promise is rejected with its reason, finished steps stay. */
   readonly signal?: CancelSignal | undefined;
-  /** Called on the way, at most every `reportEveryMs` milliseconds. */
+  /**
+   * Called on the way, at most every `reportEveryMs` milliseconds. Until it returns, weights are those after the step it is told of, also for
+   * {@link Trainer.save}; the loop computes the next step's gradients meanwhile.
+   */
   readonly onProgress?: ((progress: TrainingProgress) => void) | undefined;
   /** Least milliseconds between two calls of `onProgress`; 0 if left out. */
   readonly reportEveryMs?: number | undefined;
@@ -79,6 +88,17 @@ export interface TrainerOptions {
   readonly nDevices?: number | null | undefined;
 }
 
+const FIT: Names<FitOptions> = {
+  steps: true,
+  rng: true,
+  firstStep: true,
+  schedule: true,
+  signal: true,
+  onProgress: true,
+  reportEveryMs: true,
+  outputDir: true,
+};
+
 /** A batch: the inputs of the model with its loss. */
 export type Batch = LayerInputs;
 
@@ -96,9 +116,16 @@ export class Trainer {
    * @param options - See the options type.
    */
   constructor(modelWithLoss: Layer, optimizer: Optimizer, options: TrainerOptions = {}) {
+    if (!(modelWithLoss instanceof Layer)) {
+      throw new TypeError(`Trainer: modelWithLoss must be a layer, got ${found(modelWithLoss)}`);
+    }
+    if (!(optimizer instanceof Optimizer)) {
+      throw new TypeError(`Trainer: optimizer must be an optimizer, as tl.optimizers.Adam() makes one; got ${found(optimizer)}`);
+    }
     this.modelWithLoss = modelWithLoss;
     this.optimizer = optimizer;
-    this.#native = native.newTrainer(idOfLayer(modelWithLoss), optimizer.kind, JSON.stringify(optimizer.options), JSON.stringify(options));
+    const { kind } = optimizer;
+    this.#native = native.newTrainer(idOfLayer(modelWithLoss), kind, plainJson(kind, optimizer.options), plainJson('Trainer', options));
   }
 
   /**
@@ -108,6 +135,8 @@ export class Trainer {
    * @param rng - random key of this step
    * @param options - `step`: the step's number, 0 if left out; `learningRate`: the optimizer's if left out
    * @returns `[loss, stats]`
+   * @throws `LayerError` (`NotFinite`) naming the loss, or the weight or state, if the loss, a gradient or new state is NaN or infinite, or a weight
+   *   is NaN; like any error it leaves weights, state and slots as before the step
    */
   oneStep(
     batch: Batch,
@@ -115,7 +144,7 @@ export class Trainer {
     options: { readonly step?: number; readonly learningRate?: number | null } = {},
   ): [loss: number, stats: StepStats] {
     const numbers = withInputs(this.modelWithLoss, batch, (ids) =>
-      this.#native.oneStep(ids, keyWords(rng), JSON.stringify(options)),
+      this.#native.oneStep(ids, keyWords(rng), plainJson('Trainer.oneStep', options)),
     );
     const stats = statsOf(numbers);
     return [stats.loss, stats];
@@ -125,10 +154,19 @@ export class Trainer {
    * The training loop, on the compute thread: the event loop stays free while it runs.
    *
    * @param batches - an (async) iterable of batches, read ahead by two; a batch that is an array of tensors is disposed once used
+   * @throws what {@link Trainer.oneStep} throws; finished steps stay
    */
   async fit(batches: AsyncIterable<Batch> | Iterable<Batch>, options: FitOptions): Promise<TrainingReport> {
-    const { signal, onProgress, rng, schedule, ...rest } = options;
+    const unknown = unknownOption('Trainer.fit', options, FIT);
+    if (unknown !== undefined) {
+      throw new LayerError('InvalidOption', `[InvalidOption] ${unknown}`, { path: [], phase: 'build', inputs: [], createdAt: undefined });
+    }
+    const { signal, onProgress, rng, schedule, ...rest }: Partial<FitOptions> = options ?? {};
+    checkSignal('Trainer.fit: signal', signal);
+    if (onProgress !== undefined) callable('Trainer.fit: onProgress', onProgress);
     signal?.throwIfAborted();
+    const [json, key] = [plainJson('Trainer.fit', rest), keyWords(rng)];
+    const { registered, rate } = scheduleOf(schedule);
     const queue = native.newBatchQueue();
     const cancel = signal === undefined ? null : native.newCancel();
     const onAbort = (): void => native.cancel(cancel!);
@@ -138,22 +176,25 @@ export class Trainer {
       failure ??= { error };
       native.closeBatches(queue);
     };
-    const { registered, rate } = scheduleOf(schedule);
+    // The addon calls the function by number, and calls it while this waits.
+    const holder = rate === null ? null : hold(rate);
     try {
       const loop = this.#native.fit(
         queue,
-        JSON.stringify(rest),
-        keyWords(rng),
+        json,
+        key,
         registered,
-        rate,
+        rate === null ? null : numberOf(rate),
         cancel,
-        (numbers: number[]) => {
-          try {
-            onProgress?.(progressOf(numbers));
-          } catch (error) {
-            fail(error);
-          }
-        },
+        onProgress === undefined
+          ? null
+          : (numbers: number[]) => {
+              try {
+                onProgress(progressOf(numbers));
+              } catch (error) {
+                fail(error);
+              }
+            },
       );
       const pump = this.#pump(batches, queue).catch(fail);
       const report = (await loop) as number[];
@@ -167,12 +208,16 @@ export class Trainer {
       signal?.throwIfAborted();
       throw error;
     } finally {
+      unhold(holder);
       signal?.removeEventListener('abort', onAbort);
       if (cancel !== null) native.dropCancel(cancel);
     }
   }
 
   async #pump(batches: AsyncIterable<Batch> | Iterable<Batch>, queue: ReturnType<typeof native.newBatchQueue>): Promise<void> {
+    if (!isIterable(batches)) {
+      throw new TypeError(`Trainer.fit: batches must be an (async) iterable of batches, got ${found(batches)}`);
+    }
     for await (const batch of batches) {
       const room = withInputs(this.modelWithLoss, batch, (ids) => native.pushBatch(queue, ids));
       for (const x of Array.isArray(batch) ? batch : [batch]) {
@@ -188,18 +233,35 @@ export class Trainer {
     return decode(this.#native.slots()) as Tensor[][];
   }
   set slots(slots: readonly (readonly Tensor[])[]) {
-    this.#native.setSlots(encode(slots));
+    this.#native.setSlots(encode(slots, 'slots'));
   }
 
-  /** Writes weights, state, slots and the step (0 if left out) to a safetensors file, on the compute thread; `path` always holds a whole file. */
+  /**
+   * Writes weights, state, slots and the number of the next step to a safetensors file, on the compute thread; `path` always holds a whole file.
+   *
+   * While `fit` runs, the loop writes it between two steps: called in `onProgress`, those after the step it is told of. Called later, the loop may
+   * be a step ahead, and a `step` that was given counts on by as much.
+   *
+   * @param step - what {@link Trainer.load} returns; left out: 0, or while `fit` runs the number of its next step
+   * @throws `LayerError` (`NotFinite`) naming the tensor, with the old file untouched, if weights, state or slots are NaN; `Io`
+   */
   async save(path: string, step?: number): Promise<void> {
-    await this.#native.save(path, JSON.stringify({ step }));
+    await this.#native.save(text('Trainer.save: path', path), plainJson('Trainer.save', { step }));
   }
 
-  /** Reads what {@link Trainer.save} wrote, by name and shape; all or nothing. @returns the step */
+  /**
+   * Reads what {@link Trainer.save} wrote, by name and shape; all or nothing.
+   *
+   * @returns the step
+   * @throws `LayerError` (`Io` for a file that is missing or damaged; `WeightsMismatch`; `Busy` while `fit` runs)
+   */
   async load(path: string): Promise<number> {
-    return (await this.#native.load(path)) as number;
+    return (await this.#native.load(text('Trainer.load: path', path))) as number;
   }
+}
+
+function isIterable(x: object | null | undefined): boolean {
+  return typeof x === 'object' && x !== null && (Symbol.asyncIterator in x || Symbol.iterator in x);
 }
 
 function statsOf(numbers: readonly number[]): StepStats {

@@ -1,6 +1,6 @@
 //! Running layers: the contexts sublayers run in, and the one door ([`Cx::apply`]) they run through.
-use crate::{peers::Peers, Error, LayerId, LayerRef, Phase, Result, TensorSpec, Tree};
-use std::{collections::HashMap, sync::Arc};
+use crate::{peers::Peers, stack::deep, Error, LayerId, LayerRef, Phase, Result, TensorSpec, Tree};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 use tallow_tensor::{random::Key, Tensor};
 
 /// Weights or state of each layer instance that has its own.
@@ -102,7 +102,7 @@ impl<'a> Cx<'a> {
             ys.extend(rest);
             Ok(ys)
         };
-        run(self).map_err(|e: Error| e.within(&layer.base().name, layer.base().id, Phase::Forward, || specs))
+        deep(|| run(self)).map_err(|e: Error| e.within(&layer.base().name, layer.base().id, Phase::Forward, || specs))
     }
     /// Runs layers in series on a stack (top first): each takes its inputs off the top and puts its outputs there.
     ///
@@ -158,14 +158,42 @@ pub fn stack_signature(layers: &[LayerRef], inputs: &[TensorSpec]) -> Result<Vec
     Ok(stack)
 }
 
+/// Outputs by layer (its identity and place in memory, as copies in other modes have the same identity) and inputs.
+type Signatures = HashMap<(LayerId, usize, Vec<TensorSpec>), Vec<TensorSpec>>;
+
+thread_local!(static SIGNATURES: RefCell<Option<Signatures>> = const { RefCell::new(None) });
+
+/// Runs `f` with signatures computed once: an initialization asks for that of each layer at each level
+/// above it, which would take time by the square of the levels.
+pub(crate) fn remembering<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Signatures>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SIGNATURES.set(self.0.take());
+        }
+    }
+    let _restore = Restore(SIGNATURES.replace(Some(Signatures::new())));
+    f()
+}
+
 /// Signatures of a layer's outputs; checks its arity, and names it in errors.
 ///
 /// # Errors
 /// `ArityMismatch`, or the layer's own error with this layer added to its path.
 pub fn signature(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-    taken(layer, inputs.len())
-        .and_then(|n| Ok([layer.signature(&inputs[..n])?, inputs[n..].to_vec()].concat()))
-        .map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Forward, || inputs.to_vec()))
+    let leaf = layer.sublayers().is_empty();
+    let place = || (layer.base().id, Arc::as_ptr(layer).cast::<()>() as usize, inputs.to_vec());
+    let known = || SIGNATURES.with_borrow(|all| all.as_ref().and_then(|all| all.get(&place()).cloned()));
+    if let Some(outputs) = (!leaf).then(known).flatten() {
+        return Ok(outputs);
+    }
+    let outputs = taken(layer, inputs.len())
+        .and_then(|n| Ok([deep(|| layer.signature(&inputs[..n]))?, inputs[n..].to_vec()].concat()))
+        .map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Forward, || inputs.to_vec()))?;
+    if !leaf {
+        SIGNATURES.with_borrow_mut(|all| all.as_mut().map(|all| all.insert(place(), outputs.clone())));
+    }
+    Ok(outputs)
 }
 
 /// The layer as a pure function: outputs and new state from inputs, weights, state and key.

@@ -443,22 +443,28 @@ impl Factory {
     /// # Errors
     /// Those of the factory; `InvalidOption` if a host function returns no layer.
     pub fn make_with(&self, extra: &[(&str, Value)]) -> Result<LayerRef> {
+        self.make_of(&[], extra)
+    }
+    /// As [`Factory::make_with`], behind arguments that a host function takes by place.
+    ///
+    /// # Errors
+    /// Those of the factory; `InvalidOption` if a host function returns no layer.
+    pub fn make_of(&self, by_place: &[(&str, Value)], extra: &[(&str, Value)]) -> Result<LayerRef> {
         match self {
             Factory::Kind(kind, options) => {
                 let mut options = options.clone();
                 if let Some(map) = options.as_object_mut() {
-                    map.extend(extra.iter().map(|(k, v)| ((*k).to_string(), v.clone())));
+                    map.extend(by_place.iter().chain(extra).map(|(k, v)| ((*k).to_string(), v.clone())));
                 }
                 crate::registry::construct(kind, &options)
             }
             Factory::Host(f) => {
-                let args: Vec<crate::HostValue> = if extra.is_empty() {
-                    Vec::new()
-                } else {
-                    vec![crate::HostValue::Record(
+                let mut args: Vec<crate::HostValue> = by_place.iter().map(|(_, v)| build::host_value(v)).collect();
+                if !extra.is_empty() {
+                    args.push(crate::HostValue::Record(
                         extra.iter().map(|(k, v)| ((*k).to_string(), build::host_value(v))).collect(),
-                    )]
-                };
+                    ));
+                }
                 match f.call(&args)? {
                     crate::HostValue::Layer(l) => Ok(l),
                     other => {

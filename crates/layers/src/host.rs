@@ -1,7 +1,9 @@
 //! Functions of the host language (JavaScript), as the core sees them.
-use crate::{LayerRef, Result, Tree};
+use crate::{stack::deep, LayerRef, Result, Tree};
 use std::{fmt::Debug, sync::Arc};
-use tallow_tensor::Tensor;
+use tallow_tensor::{ops::Axes, DType, Device, Tensor};
+
+static NOTHING: Tree<Tensor> = Tree::EMPTY;
 
 /// What crosses between the core and a host function.
 #[derive(Debug, Clone)]
@@ -47,29 +49,77 @@ impl HostValue {
     }
     /// A tree of tensors, tuples as lists.
     pub fn tree(tree: &Tree<Tensor>) -> Self {
-        match tree {
+        deep(|| match tree {
             Tree::Leaf(t) => HostValue::Tensor(t.clone()),
             Tree::Tuple(v) => HostValue::List(v.iter().map(Self::tree).collect()),
             Tree::Dict(v) => HostValue::Record(v.iter().map(|(k, t)| (k.clone(), Self::tree(t))).collect()),
             Tree::Cached => HostValue::Cached,
-        }
+        })
     }
-    /// This value as a tree of tensors; `null` is `()`.
+    /// This value as a tree of tensors; `null` is `()`, numbers are what `tl.tensor` makes of them.
     ///
     /// # Errors
-    /// `DTypeMismatch` if something in it is no tensor, list or record.
+    /// `DTypeMismatch` if something in it is no tensor, number, list or record, or a whole number does not fit int32.
     pub fn into_tree(self) -> Result<Tree<Tensor>> {
-        Ok(match self {
-            HostValue::Tensor(t) => Tree::Leaf(t),
-            HostValue::Null => Tree::EMPTY,
-            HostValue::Cached => Tree::Cached,
-            HostValue::List(v) => Tree::Tuple(v.into_iter().map(Self::into_tree).collect::<Result<_>>()?),
-            HostValue::Record(v) => {
-                Tree::Dict(v.into_iter().map(|(k, t)| Ok((k, t.into_tree()?))).collect::<Result<_>>()?)
-            }
-            other => {
-                return Err(crate::Error::dtype(format!("expected tensors or lists of them, got {}", other.what())))
-            }
+        if let Some(numbers) = Numbers::of(&self) {
+            return Ok(Tree::Leaf(numbers.tensor(numbers.natural_dtype()?, &Device::Cpu)?));
+        }
+        deep(|| {
+            Ok(match self {
+                HostValue::Tensor(t) => Tree::Leaf(t),
+                HostValue::Null => Tree::EMPTY,
+                HostValue::Cached => Tree::Cached,
+                HostValue::List(v) => Tree::Tuple(v.into_iter().map(Self::into_tree).collect::<Result<_>>()?),
+                HostValue::Record(v) => {
+                    Tree::Dict(v.into_iter().map(|(k, t)| Ok((k, t.into_tree()?))).collect::<Result<_>>()?)
+                }
+                other => {
+                    return Err(crate::Error::dtype(format!("expected tensors or lists of them, got {}", other.what())))
+                }
+            })
+        })
+    }
+    /// [`HostValue::into_tree`] of what is to stand where `held` does: numbers take the type of the tensor that stands there, and so
+    /// do tensors whose values it holds exactly; a tensor for a tuple is taken apart along its first axis.
+    ///
+    /// # Errors
+    /// Those of [`HostValue::into_tree`]; `DTypeMismatch` for a number with a fraction where integers stand.
+    pub fn into_tree_like(self, held: &Tree<Tensor>) -> Result<Tree<Tensor>> {
+        deep(|| {
+            Ok(match (self, held) {
+                (HostValue::Tensor(t), Tree::Leaf(h)) => Tree::Leaf(losslessly(t, h.dtype())?),
+                (HostValue::Tensor(t), Tree::Tuple(items))
+                    if !items.is_empty() && t.shape().first() == Some(&items.len()) =>
+                {
+                    let part = |(i, h): (usize, &_)| HostValue::Tensor(t.index(0, i as isize)?).into_tree_like(h);
+                    Tree::Tuple(items.iter().enumerate().map(part).collect::<Result<_>>()?)
+                }
+                (HostValue::List(v), Tree::Tuple(items)) if v.len() == items.len() => {
+                    Tree::Tuple(v.into_iter().zip(items).map(|(v, h)| v.into_tree_like(h)).collect::<Result<_>>()?)
+                }
+                (HostValue::Record(v), Tree::Dict(fields)) => {
+                    let field = |(key, v): (String, HostValue)| {
+                        let held = fields.iter().find(|(k, _)| *k == key).map_or(&NOTHING, |(_, h)| h);
+                        Ok((key, v.into_tree_like(held)?))
+                    };
+                    Tree::Dict(v.into_iter().map(field).collect::<Result<_>>()?)
+                }
+                (v, Tree::Leaf(h)) => match (Numbers::of(&v), v) {
+                    (Some(numbers), _) => Tree::Leaf(numbers.tensor(h.dtype(), h.device())?),
+                    (None, HostValue::List(rows)) if !rows.is_empty() => {
+                        let rows: Vec<_> = rows.into_iter().map(Self::into_tree).collect::<Result<_>>()?;
+                        let leaves: Vec<_> = rows.iter().filter_map(|t| t.one().ok().cloned()).collect();
+                        let alike = leaves.len() == rows.len() && leaves.iter().all(|t| t.shape() == leaves[0].shape());
+                        if alike && h.rank() == leaves[0].rank() + 1 {
+                            Tree::Leaf(losslessly(Tensor::stack(&leaves, 0)?, h.dtype())?)
+                        } else {
+                            Tree::Tuple(rows)
+                        }
+                    }
+                    (None, other) => other.into_tree()?,
+                },
+                (v, _) => v.into_tree()?,
+            })
         })
     }
     /// This value as a list of tensors: one tensor, or a list of tensors; `null` is none.
@@ -102,6 +152,143 @@ impl HostValue {
             HostValue::Cached => "a cache marker",
             HostValue::List(_) => "a list",
             HostValue::Record(_) => "a record",
+        }
+    }
+}
+
+/// Numbers and booleans in nested lists of equal lengths, at least one.
+struct Numbers {
+    values: Vec<f64>,
+    shape: Vec<usize>,
+    booleans: bool,
+}
+
+impl Numbers {
+    fn of(value: &HostValue) -> Option<Self> {
+        match value {
+            HostValue::Number(n) => Some(Self { values: vec![*n], shape: Vec::new(), booleans: false }),
+            HostValue::Bool(b) => Some(Self { values: vec![f64::from(*b)], shape: Vec::new(), booleans: true }),
+            HostValue::List(items) => {
+                let mut items = items.iter().map(Self::of);
+                let first = items.next()??;
+                let (inner, mut out) = (first.shape.clone(), first);
+                let mut len = 1;
+                for item in items {
+                    let item = item.filter(|item| item.shape == inner)?;
+                    out.values.extend(item.values);
+                    out.booleans &= item.booleans;
+                    len += 1;
+                }
+                out.shape = std::iter::once(len).chain(inner).collect();
+                Some(out)
+            }
+            _ => None,
+        }
+    }
+    /// What `tl.tensor` makes of them.
+    fn natural_dtype(&self) -> Result<DType> {
+        if self.booleans {
+            return Ok(DType::Bool);
+        }
+        if self.values.iter().any(|v| v.fract() != 0.0 || !v.is_finite()) {
+            return Ok(DType::F32);
+        }
+        match self.values.iter().find(|v| **v < f64::from(i32::MIN) || **v > f64::from(i32::MAX)) {
+            Some(v) => Err(crate::Error::dtype(format!("{v} does not fit int32: give a tensor of the type you want"))),
+            None => Ok(DType::I32),
+        }
+    }
+    fn tensor(&self, dtype: DType, device: &Device) -> Result<Tensor> {
+        let fraction = self.values.iter().find(|v| !dtype.is_float() && v.fract() != 0.0);
+        if let Some(v) = fraction {
+            return Err(crate::Error::dtype(format!("{v} cannot stand where the layer holds {}", dtype.name())));
+        }
+        Ok(Tensor::from_f64(&self.values, &self.shape, dtype, device)?)
+    }
+}
+
+/// `t` as another type if that holds all its values exactly, else as it is.
+fn losslessly(t: Tensor, dtype: DType) -> Result<Tensor> {
+    if t.dtype() == dtype {
+        return Ok(t);
+    }
+    let cast = t.cast(dtype)?;
+    let same = cast.cast(t.dtype())?.eq(&t)?.all(Axes::All, false)?.item()? != 0.0;
+    Ok(if same { cast } else { t })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(values: &[f64]) -> HostValue {
+        HostValue::List(values.iter().map(|&v| HostValue::Number(v)).collect())
+    }
+    fn held(tensors: &[(&[usize], DType)]) -> Tree<Tensor> {
+        Tree::tuple(tensors.iter().map(|(shape, dtype)| Tensor::full(shape, 0, *dtype, &Device::Cpu).unwrap()))
+    }
+    fn values(tree: &Tree<Tensor>) -> Vec<(DType, Vec<usize>, Vec<f64>)> {
+        tree.leaves().iter().map(|t| (t.dtype(), t.shape().to_vec(), t.to_f64_vec().unwrap())).collect()
+    }
+
+    #[test]
+    fn numbers_take_the_type_of_what_they_replace() {
+        let value = HostValue::List(vec![
+            HostValue::List(vec![numbers(&[1.0, 2.0, 3.0]), numbers(&[4.0, 5.0, 6.5])]),
+            numbers(&[7.0, 8.0, 9.0]),
+            HostValue::Number(4.0),
+        ]);
+        let held = held(&[(&[2, 3], DType::F32), (&[3], DType::BF16), (&[], DType::I32)]);
+        let tree = value.into_tree_like(&held).unwrap();
+        assert_eq!(
+            values(&tree),
+            [
+                (DType::F32, vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.5]),
+                (DType::BF16, vec![3], vec![7.0, 8.0, 9.0]),
+                (DType::I32, vec![], vec![4.0]),
+            ]
+        );
+        let fraction = HostValue::List(vec![numbers(&[0.5])]).into_tree_like(&Tree::tuple([Tensor::full(
+            &[1],
+            0,
+            DType::I64,
+            &Device::Cpu,
+        )
+        .unwrap()]));
+        assert!(fraction.unwrap_err().to_string().contains("0.5 cannot stand where the layer holds int64"));
+    }
+
+    #[test]
+    fn rectangles_are_taken_apart_where_a_tuple_stands() {
+        let two = held(&[(&[2], DType::F32), (&[2], DType::F32)]);
+        let rows = HostValue::List(vec![numbers(&[1.0, 2.0]), numbers(&[3.0, 4.0])]);
+        let expected = [(DType::F32, vec![2], vec![1.0, 2.0]), (DType::F32, vec![2], vec![3.0, 4.0])];
+        assert_eq!(values(&rows.clone().into_tree_like(&two).unwrap()), expected);
+        let one = Tensor::from_f64(&[1.0, 2.0, 3.0, 4.0], &[2, 2], DType::I32, &Device::Cpu).unwrap();
+        assert_eq!(values(&HostValue::Tensor(one).into_tree_like(&two).unwrap()), expected);
+        // Without anything that stands there, they are one tensor.
+        assert_eq!(values(&rows.into_tree().unwrap()), [(DType::I32, vec![2, 2], vec![1.0, 2.0, 3.0, 4.0])]);
+        let ragged = HostValue::List(vec![numbers(&[1.0, 2.0]), numbers(&[0.5])]);
+        assert_eq!(
+            values(&ragged.into_tree().unwrap()),
+            [(DType::I32, vec![2], vec![1.0, 2.0]), (DType::F32, vec![1], vec![0.5])]
+        );
+    }
+
+    #[test]
+    fn tensors_are_cast_only_where_nothing_is_lost() {
+        let leaf = |dtype| Tree::Leaf(Tensor::full(&[2], 0, dtype, &Device::Cpu).unwrap());
+        let given = |v: [f64; 2], dtype| HostValue::Tensor(Tensor::from_f64(&v, &[2], dtype, &Device::Cpu).unwrap());
+        for (v, from, to, kept) in [
+            ([3.0, -4.0], DType::I32, DType::F32, DType::F32),
+            ([3.0, 16_777_217.0], DType::I32, DType::F32, DType::I32),
+            ([0.5, 2.0], DType::F64, DType::F32, DType::F32),
+            ([0.1, 2.0], DType::F64, DType::F32, DType::F64),
+            ([0.5, 2.0], DType::F32, DType::I32, DType::F32),
+            ([1.0, 2.0], DType::F32, DType::I32, DType::I32),
+        ] {
+            let tree = given(v, from).into_tree_like(&leaf(to)).unwrap();
+            assert_eq!(values(&tree), [(kept, vec![2], v.to_vec())], "{from:?} to {to:?}");
         }
     }
 }

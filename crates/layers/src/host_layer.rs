@@ -9,7 +9,7 @@
 //! - `("reverseAndGrad", outputs, grads, weights, state, newState, key)` → `[inputs, [inputGrads, weightGrads]]`
 use crate::{
     custom_gradient, leaf_layer::leaf_printing, options, Arity, BackwardCall, Call, Count, Error, FnArg, Gradients,
-    HostFnRef, HostValue, LayerList, LayerRef, Leaf, Local, Output, Result, ReverseCall, TensorSpec, Tree,
+    HostFnRef, HostValue, LayerList, LayerRef, Leaf, Local, Output, Result, ReverseCall, StateForm, TensorSpec, Tree,
 };
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};
 
@@ -133,6 +133,9 @@ impl Leaf for HostLayer {
     }
     fn forward(&self, call: Call) -> Result<Output> {
         self.run(call.xs, call.w, call.s, call.key)
+    }
+    fn state_form(&self) -> StateForm {
+        StateForm::Open
     }
     fn calls_host(&self) -> bool {
         true

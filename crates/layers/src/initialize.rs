@@ -1,5 +1,10 @@
 //! Making weights and state.
-use crate::{apply::taken, for_each_instance, signature, LayerId, LayerRef, Local, Phase, Result, Store, TensorSpec};
+use crate::{
+    apply::{remembering, taken},
+    for_each_instance, signature,
+    stack::deep,
+    LayerId, LayerRef, Local, Phase, Result, Store, TensorSpec,
+};
 use std::collections::{HashMap, HashSet};
 use tallow_tensor::random::Key;
 
@@ -21,7 +26,7 @@ impl InitCx {
         let subs = layer.sublayers();
         if !subs.is_empty() {
             for (sub, key) in subs.iter().zip(key.split(subs.len())) {
-                self.deal(sub, key);
+                deep(|| self.deal(sub, key));
             }
         }
     }
@@ -41,7 +46,7 @@ impl InitCx {
         }
         let key = self.keys.get(&id).copied().unwrap_or(Key::new(0));
         taken(layer, inputs.len())
-            .and_then(|n| layer.init(self, &inputs[..n], key))
+            .and_then(|n| deep(|| layer.init(self, &inputs[..n], key)))
             .map_err(|e| e.within(&layer.base().name, id, Phase::Init, || inputs.to_vec()))?;
         // A series of no layers has nothing to set, but must not look as if it had still to be initialized.
         if layer.sublayers().is_empty() && !self.state.contains_key(&id) {
@@ -72,7 +77,7 @@ impl InitCx {
 pub fn init(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
     let mut cx = InitCx::default();
     cx.deal(layer, key);
-    cx.init(layer, inputs)?;
+    remembering(|| cx.init(layer, inputs))?;
     Ok((cx.weights, cx.state))
 }
 

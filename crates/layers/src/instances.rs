@@ -1,5 +1,5 @@
 //! What the instances of a layer and of everything below it hold.
-use crate::{LayerId, LayerRef, Store};
+use crate::{stack::deep, LayerId, LayerRef, Store};
 use std::collections::HashSet;
 
 /// Calls `f` for `layer` and everything below it, each instance once.
@@ -7,7 +7,7 @@ pub fn for_each_instance(layer: &LayerRef, f: &mut impl FnMut(&LayerRef)) {
     fn walk(layer: &LayerRef, seen: &mut HashSet<LayerId>, f: &mut impl FnMut(&LayerRef)) {
         if seen.insert(layer.base().id) {
             f(layer);
-            layer.sublayers().iter().for_each(|l| walk(l, seen, f));
+            layer.sublayers().iter().for_each(|l| deep(|| walk(l, seen, f)));
         }
     }
     walk(layer, &mut HashSet::new(), f);
@@ -39,4 +39,10 @@ pub fn hold(layer: &LayerRef, weights: Option<&Store>, state: Option<&Store>) {
             base.slot.set_state(Some(t.clone()));
         }
     });
+}
+
+/// What of `after` is not the very same as in `before`: all that a call has to keep, since others may have changed the rest meanwhile.
+pub fn changed(before: &Store, mut after: Store) -> Store {
+    after.retain(|id, tree| !before.get(id).is_some_and(|old| old.is_same(tree)));
+    after
 }

@@ -3,14 +3,15 @@
 //! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
 //! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
 use crate::{
-    reversible::Reversible, Cx, HostFnRef, InitCx, LayerNest, Loader, Rebuild, Result, TensorSpec, Tree, View,
+    account::Holding, reversible::Reversible, stack::deep, Cx, HostFnRef, InitCx, LayerNest, Loader, Rebuild, Result,
+    TensorSpec, Tree, View,
 };
 use parking_lot::Mutex;
 use std::{
     fmt::Debug,
     sync::{
         atomic::{AtomicU64, Ordering::Relaxed},
-        Arc,
+        Arc, OnceLock,
     },
 };
 use tallow_tensor::{random::Key, Tensor};
@@ -19,11 +20,16 @@ use tallow_tensor::{random::Key, Tensor};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayerId(pub u64);
 
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 impl LayerId {
     /// A new identity.
     pub fn fresh() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Relaxed))
+    }
+    /// The identity that the next layer gets, or one before it: layers made from now on have none below.
+    pub fn next() -> Self {
+        Self(NEXT.load(Relaxed))
     }
 }
 
@@ -52,31 +58,43 @@ impl Arity {
 /// ([`crate::Leaf::keeps_state`]).
 #[derive(Debug, Default)]
 pub struct Slot {
-    weights: Arc<Mutex<Option<Tree<Tensor>>>>,
-    state: Arc<Mutex<Option<Tree<Tensor>>>>,
+    weights: Arc<Mutex<Holding>>,
+    state: Arc<Mutex<Holding>>,
     key: Mutex<Option<Key>>,
 }
 
 impl Slot {
     /// The weights last set, if any.
     pub fn weights(&self) -> Option<Tree<Tensor>> {
-        self.weights.lock().clone()
+        self.weights.lock().get().cloned()
     }
     /// Sets the weights.
     pub fn set_weights(&self, w: Tree<Tensor>) {
-        *self.weights.lock() = Some(w);
+        // What was held before is dropped after the lock is given back.
+        let before = self.weights.lock().set(Some(w));
+        drop(before);
     }
     /// Takes the weights out, so that their storage can be written in place.
     pub fn take_weights(&self) -> Option<Tree<Tensor>> {
-        self.weights.lock().take()
+        self.weights.lock().set(None)
     }
     /// The state last set, if any.
     pub fn state(&self) -> Option<Tree<Tensor>> {
-        self.state.lock().clone()
+        self.state.lock().get().cloned()
+    }
+    /// Whether a call may change the state: there is some, or none was made yet.
+    pub fn may_have_state(&self) -> bool {
+        !self.state.lock().get().is_some_and(Tree::is_empty)
     }
     /// Sets or clears the state; what is kept between calls is a constant to autodiff.
     pub fn set_state(&self, s: Option<Tree<Tensor>>) {
-        *self.state.lock() = s.map(|s| s.map(&mut Tensor::detach));
+        let s = s.map(|s| s.map(&mut Tensor::detach));
+        let before = self.state.lock().set(s);
+        drop(before);
+    }
+    /// Where weights and state lie: numbers that slots which share them have in common.
+    pub fn places(&self) -> [usize; 2] {
+        [Arc::as_ptr(&self.weights) as usize, Arc::as_ptr(&self.state) as usize]
     }
     /// The random key last set, if any.
     pub fn key(&self) -> Option<Key> {
@@ -91,8 +109,8 @@ impl Slot {
         Self { weights: self.weights.clone(), state, key: Mutex::new(self.key()) }
     }
     fn copied(&self) -> Self {
-        let cell = |t| Arc::new(Mutex::new(t));
-        Self { weights: cell(self.weights()), state: cell(self.state()), key: Mutex::new(self.key()) }
+        let holding = |t| Arc::new(Mutex::new(Holding::of(t)));
+        Self { weights: holding(self.weights()), state: holding(self.state()), key: Mutex::new(self.key()) }
     }
 }
 
@@ -107,12 +125,14 @@ pub struct Base {
     pub to_print: Option<Vec<LayerNest>>,
     /// Weights and state between calls.
     pub slot: Slot,
+    /// See [`crate::depth`].
+    pub(crate) depth: OnceLock<usize>,
 }
 
 impl Base {
     /// A new identity under `name`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { id: LayerId::fresh(), name: name.into(), to_print: None, slot: Slot::default() }
+        Self { id: LayerId::fresh(), name: name.into(), to_print: None, slot: Slot::default(), depth: OnceLock::new() }
     }
     /// The base of a rebuilt layer: same name, and same identity and weights unless the copy is deep.
     pub fn rebuilt(&self, r: &mut Rebuild) -> Self {
@@ -123,7 +143,8 @@ impl Base {
         if r.deep {
             Self { to_print, slot: self.slot.copied(), ..Self::new(self.name.clone()) }
         } else {
-            Self { id: self.id, name: self.name.clone(), to_print, slot: self.slot.sharing(state) }
+            let slot = self.slot.sharing(state);
+            Self { id: self.id, name: self.name.clone(), to_print, slot, depth: OnceLock::new() }
         }
     }
 }
@@ -137,6 +158,18 @@ pub enum ReplicaState {
     First,
     /// Each replica goes on with its own: for state that belongs to the sequences it processes.
     Each,
+}
+
+/// How far a layer's own state takes its form from the calls it has seen: what may differ between the state that was saved and the
+/// one that the same layer starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateForm {
+    /// Not at all: shapes follow from how the layer was made and initialized.
+    Fixed,
+    /// The sizes of the axes do, such as that of the batch.
+    Sized,
+    /// All of it does: what there is, and its structure.
+    Open,
 }
 
 /// A layer of any kind. Layers without sublayers implement [`crate::Leaf`] instead and get this by [`crate::leaf`].
@@ -189,17 +222,21 @@ pub trait Layer: Debug + Send + Sync {
     }
     /// Whether it, or a layer below it, calls functions of the host language, which run on one thread only.
     fn calls_host(&self) -> bool {
-        self.sublayers().iter().any(|l| l.calls_host())
+        deep(|| self.sublayers().iter().any(|l| l.calls_host()))
     }
     /// Whether it, or a layer below it, draws from one key in all replicas.
     fn draws_in_step(&self) -> bool {
-        self.sublayers().iter().any(|l| l.draws_in_step())
+        deep(|| self.sublayers().iter().any(|l| l.draws_in_step()))
     }
     /// What becomes of its own state in replicas.
     fn replica_state(&self) -> ReplicaState {
         ReplicaState::Each
     }
-    /// The function of the host language that runs this layer, if one does: what a host must keep alive with it.
+    /// What its own state takes from the calls it has seen.
+    fn state_form(&self) -> StateForm {
+        StateForm::Open
+    }
+    /// The function of the host language that runs this layer, if one does, as for a class: its state may come and go.
     fn driver(&self) -> Option<&HostFnRef> {
         None
     }
@@ -241,32 +278,80 @@ pub trait Layer: Debug + Send + Sync {
 
 /// Trax's printed form: name, arity where it is not one, and the sublayers, indented.
 pub fn print(layer: &LayerRef) -> String {
+    let mut out = String::new();
+    print_at(layer, 0, &mut out);
+    out
+}
+
+/// Prints a layer whose first line stands where `out` ends, all others behind `indent` blanks.
+fn print_at(layer: &LayerRef, indent: usize, out: &mut String) {
     let base = layer.base();
     let arity = layer.arity();
-    let mut name = base.name.clone();
+    *out += &base.name;
     if arity.n_in != 1 {
-        name += &format!("_in{}", arity.n_in);
+        *out += &format!("_in{}", arity.n_in);
     }
     if arity.n_out != 1 {
-        name += &format!("_out{}", arity.n_out);
+        *out += &format!("_out{}", arity.n_out);
     }
-    let inner: Vec<String> = match &base.to_print {
-        Some(shown) => shown.iter().map(print_nest).collect(),
-        None => layer.sublayers().iter().map(print).collect(),
+    match &base.to_print {
+        Some(shown) => print_inner(shown, indent, out, print_nest),
+        None => print_inner(layer.sublayers(), indent, out, print_at),
+    }
+}
+
+/// The items in brackets, a line each; those that print as nothing are left out.
+fn print_inner<T>(items: &[T], indent: usize, out: &mut String, print: fn(&T, usize, &mut String)) {
+    if items.is_empty() {
+        return;
+    }
+    let line = |out: &mut String, indent: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n(' ', indent)); // few
     };
-    if inner.is_empty() {
-        return name;
+    out.push('[');
+    let mut any = false;
+    for item in items {
+        let before = out.len();
+        line(out, indent + 2);
+        let start = out.len();
+        deep(|| print(item, indent + 2, out));
+        if out.len() == start {
+            out.truncate(before);
+        } else {
+            any = true;
+        }
     }
-    let lines: Vec<String> =
-        inner.iter().filter(|s| !s.is_empty()).map(|s| format!("  {}", s.replace('\n', "\n  "))).collect();
-    format!("{name}[\n{}\n]", lines.join("\n"))
+    if !any {
+        line(out, indent);
+    }
+    line(out, indent);
+    out.push(']');
 }
 
 /// No layer and lists of layers as Python prints them.
-fn print_nest(nest: &LayerNest) -> String {
+fn print_nest(nest: &LayerNest, indent: usize, out: &mut String) {
     match nest {
-        LayerNest::Null => "None".into(),
-        LayerNest::One(l) => print(l),
-        LayerNest::List(v) => format!("[{}]", v.iter().map(print_nest).collect::<Vec<_>>().join(", ")),
+        LayerNest::Null => *out += "None",
+        LayerNest::One(l) => print_at(l, indent, out),
+        LayerNest::List(v) => {
+            out.push('[');
+            for (i, nest) in v.iter().enumerate() {
+                if i > 0 {
+                    *out += ", ";
+                }
+                print_nest(nest, indent, out);
+            }
+            out.push(']');
+        }
+    }
+}
+
+/// The layers in a nest that is printed.
+pub(crate) fn print_layers(nest: &LayerNest) -> Vec<&LayerRef> {
+    match nest {
+        LayerNest::Null => Vec::new(),
+        LayerNest::One(l) => vec![l],
+        LayerNest::List(v) => v.iter().flat_map(print_layers).collect(),
     }
 }

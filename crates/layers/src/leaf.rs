@@ -1,5 +1,5 @@
 //! Layers without sublayers: what most authors write.
-use crate::{Arity, Error, HostFnRef, Mode, ReplicaState, Result, TensorSpec, Tree};
+use crate::{Arity, Error, HostFnRef, Mode, ReplicaState, Result, StateForm, TensorSpec, Tree};
 use std::fmt::Debug;
 use tallow_tensor::{random::Key, Tensor};
 
@@ -157,6 +157,15 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
             ReplicaState::Mean
         } else {
             ReplicaState::Each
+        }
+    }
+    /// What the state takes from the calls it has seen: what is learned has the shapes it was made with, what belongs to sequences the
+    /// sizes of their batch.
+    fn state_form(&self) -> StateForm {
+        if self.keeps_state() {
+            StateForm::Fixed
+        } else {
+            StateForm::Sized
         }
     }
     /// Whether it calls functions of the host language.

@@ -2,7 +2,7 @@
 use crate::{
     reversible::{Reversal, Reversible},
     Arity, Base, Call, Cx, HostFnRef, InitCx, Layer, LayerNest, LayerRef, Leaf, Rebuild, ReplicaState, Result,
-    ReverseCall, Sequence, TensorSpec,
+    ReverseCall, Sequence, StateForm, TensorSpec,
 };
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
@@ -86,6 +86,9 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     }
     fn replica_state(&self) -> ReplicaState {
         self.leaf.replica_state()
+    }
+    fn state_form(&self) -> StateForm {
+        self.leaf.state_form()
     }
     fn driver(&self) -> Option<&HostFnRef> {
         self.leaf.driver()

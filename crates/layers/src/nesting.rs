@@ -1,5 +1,5 @@
 //! Weights and state as Trax nests them, from stores and into them.
-use crate::{Error, LayerId, LayerRef, Phase, Result, Store, Tree};
+use crate::{stack::deep, Error, LayerId, LayerRef, Phase, Result, Store, Tree};
 use std::collections::HashSet;
 use tallow_tensor::Tensor;
 
@@ -20,7 +20,7 @@ impl View<'_> {
     /// Weights of a sublayer.
     pub fn weights_of(&mut self, layer: &LayerRef) -> Tree<Tensor> {
         if self.seen.insert(layer.base().id) {
-            layer.view_weights(self)
+            deep(|| layer.view_weights(self))
         } else {
             Tree::Cached
         }
@@ -28,7 +28,7 @@ impl View<'_> {
     /// State of a sublayer.
     pub fn state_of(&mut self, layer: &LayerRef) -> Tree<Tensor> {
         if self.seen.insert(layer.base().id) {
-            layer.view_state(self)
+            deep(|| layer.view_state(self))
         } else {
             Tree::Cached
         }
@@ -83,7 +83,7 @@ impl Loader {
         if matches!(tree, Tree::Cached) {
             return Ok(());
         }
-        load(layer, self).map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Init, Vec::new))
+        deep(|| load(layer, self)).map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Init, Vec::new))
     }
     /// The two elements of a pair; both `()` if the tree is.
     ///

@@ -1,11 +1,15 @@
 //! NumPy's array file format (`.npy`), versions 1 to 3: one array of numbers. Nothing in a file is executed or trusted.
-use crate::{Error, Result};
+use crate::{
+    elements,
+    files::{io_error, open_regular},
+    Error, Result,
+};
 use std::{
-    fs::File,
+    cell::Cell,
     io::{BufReader, Read},
     path::Path,
 };
-use tallow_tensor::{element_count, DType, Element, Tensor};
+use tallow_tensor::{element_count, memory::admit_tensor, DType, Element, Tensor};
 
 /// Longest header accepted; NumPy itself refuses headers beyond 10000 characters.
 const MAX_HEADER: usize = 1 << 16;
@@ -13,25 +17,27 @@ const MAGIC: [u8; 6] = *b"\x93NUMPY";
 /// Magic and version.
 const START: usize = 8;
 
-/// The array of a `.npy` file, on the CPU. float64 and int64 are narrowed to 32 bits, as JAX narrows them.
+/// The array of a `.npy` file, on the CPU, which must have the shape `wanted`. float64 and int64 are narrowed to 32 bits, as JAX
+/// narrows them.
 ///
 /// # Errors
 /// `Io` when the file cannot be read, is no `.npy` file, is shorter or longer than its header says, or holds something else
-/// than booleans, 8-bit unsigned or 32/64-bit integers, or floats.
-pub fn read_npy(path: &Path) -> Result<Tensor> {
-    let fail = |why: String| Error::new("Io", format!("cannot read {}: {why}", path.display()));
-    let file = File::open(path).map_err(|e| fail(e.to_string()))?;
-    let length = file.metadata().map_err(|e| fail(e.to_string()))?.len();
-    whole(&mut BufReader::new(file), length).map_err(fail)
-}
-
-fn whole(r: &mut impl Read, length: u64) -> std::result::Result<Tensor, String> {
-    let header = Header::read(r)?;
-    let (expected, rest) = (header.bytes()?, length.saturating_sub(header.length));
-    if expected != rest {
-        return Err(format!("shape {:?} needs {expected} bytes of data, it has {rest}", header.shape));
+/// than booleans, 8-bit unsigned or 32/64-bit integers, or floats; `ShapeMismatch` for another shape. All but wrong numbers is said
+/// before anything is made; `OutOfMemory` for an array that memory cannot hold.
+pub fn read_npy(path: &Path, wanted: &[usize]) -> Result<Tensor> {
+    let fail = |why: String| io_error("read", path, &why);
+    let (file, length) = open_regular(path)?;
+    let mut from = BufReader::new(file);
+    let header = Header::of_file(&mut from, length).map_err(fail)?;
+    if header.shape != wanted {
+        return Err(Error::shape(format!(
+            "{} holds an array of shape {:?} where {wanted:?} was asked for",
+            path.display(),
+            header.shape
+        )));
     }
-    header.tensor(r, Width::Narrow)
+    admit_tensor(&header.shape, DType::F32)?;
+    header.tensor(&mut from, Width::Narrow).map_err(fail)
 }
 
 /// What becomes of 64-bit numbers, and of 16 bits.
@@ -57,7 +63,7 @@ pub fn next_array(r: &mut impl Read, at_most: u64, width: Width) -> std::result:
     header.tensor(r, width)
 }
 
-/// The array of which `bytes` are the elements: `code` is NumPy's for their type, such as `<f4`.
+/// The array of which `bytes` are the elements, `held` bytes in all: `code` is NumPy's for their type, such as `<f4`.
 ///
 /// # Errors
 /// In words, for a type that has no counterpart, or a number of bytes that is not that of the shape.
@@ -65,16 +71,14 @@ pub fn array(
     code: &str,
     fortran: bool,
     shape: Vec<usize>,
-    bytes: &[u8],
+    bytes: &mut impl Read,
+    held: u64,
     width: Width,
 ) -> std::result::Result<Tensor, String> {
     let (kind, size, big) = type_of(code)?;
     let header = Header { kind, size, big, fortran, shape, length: 0 };
-    let expected = header.bytes()?;
-    if expected != bytes.len() as u64 {
-        return Err(format!("shape {:?} needs {expected} bytes of data, it has {}", header.shape, bytes.len()));
-    }
-    header.tensor(&mut &bytes[..], width)
+    header.needs(held)?;
+    header.tensor(bytes, width)
 }
 
 /// Kind of number, its bytes, and whether the first of them counts most.
@@ -89,21 +93,6 @@ fn type_of(code: &str) -> std::result::Result<(char, usize, bool), String> {
         _ => return Err(unknown()),
     };
     Ok((kind.unwrap_or(' '), size, big))
-}
-
-fn make<const N: usize, T: Element>(
-    bytes: &[u8],
-    convert: impl Fn([u8; N]) -> T,
-    shape: &[usize],
-    fortran: bool,
-) -> tallow_tensor::Result<Tensor> {
-    let values = bytes.chunks_exact(N).filter_map(|b| b.try_into().ok()).map(convert).collect();
-    if fortran {
-        let reversed: Vec<usize> = shape.iter().rev().copied().collect();
-        Tensor::from_vec(values, &reversed)?.transpose(None)?.contiguous()
-    } else {
-        Tensor::from_vec(values, shape)
-    }
 }
 
 /// The header of an array: a dictionary padded so that the data begins at a multiple of 64 bytes.
@@ -163,7 +152,7 @@ impl Header {
         if size > MAX_HEADER {
             return Err(format!("its header of {size} bytes is longer than {MAX_HEADER}"));
         }
-        let mut header = vec![0u8; size];
+        let mut header = vec![0u8; size]; // few: at most MAX_HEADER
         r.read_exact(&mut header).map_err(truncated)?;
         let header = String::from_utf8(header).map_err(|_| "its header is no text".to_string())?;
         Ok(Self { length: (START + width + size) as u64, ..Self::parse(&header)? })
@@ -173,45 +162,73 @@ impl Header {
         let count = element_count(&self.shape).map_err(|e| e.message().to_string())?;
         (count as u64).checked_mul(self.size as u64).ok_or_else(|| "its shape has too many elements".to_string())
     }
-    fn tensor(self, r: &mut impl Read, width: Width) -> std::result::Result<Tensor, String> {
-        let expected = self.bytes()?;
-        let Self { kind, size: item, big, fortran, shape, .. } = self;
-        // The buffer grows with what really arrives.
-        let mut bytes = Vec::with_capacity(expected.min(1 << 20) as usize);
-        r.take(expected).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-        if bytes.len() as u64 != expected {
-            return Err(format!("shape {shape:?} needs {expected} bytes of data, it has {}", bytes.len()));
+    /// The header of a file of `length` bytes.
+    fn of_file(r: &mut impl Read, length: u64) -> std::result::Result<Self, String> {
+        let header = Self::read(r)?;
+        header.needs(length.saturating_sub(header.length))?;
+        Ok(header)
+    }
+    /// Refuses another number of bytes of data than the shape needs.
+    fn needs(&self, held: u64) -> std::result::Result<(), String> {
+        match self.bytes()? {
+            expected if expected == held => Ok(()),
+            expected => Err(format!("shape {:?} needs {expected} bytes of data, it has {held}", self.shape)),
         }
-        if big {
-            bytes.chunks_exact_mut(item).for_each(<[u8]>::reverse);
-        }
+    }
+    fn tensor(&self, r: &mut impl Read, width: Width) -> std::result::Result<Tensor, String> {
         let narrow = width != Width::Kept;
-        let tensor = match (kind, item) {
-            ('f', 4) => make(&bytes, f32::from_le_bytes, &shape, fortran),
-            ('f', 8) if narrow => make(&bytes, |b| f64::from_le_bytes(b) as f32, &shape, fortran),
-            ('f', 8) => make(&bytes, f64::from_le_bytes, &shape, fortran),
-            ('f', 2) => make(&bytes, |b| half::f16::from_bits(u16::from_le_bytes(b)), &shape, fortran),
-            ('u', 2) if width == Width::Trax => {
-                make(&bytes, |b| half::bf16::from_bits(u16::from_le_bytes(b)), &shape, fortran)
-            }
-            ('V', 2) => make(&bytes, |b| half::bf16::from_bits(u16::from_le_bytes(b)), &shape, fortran),
-            ('i', 4) => make(&bytes, i32::from_le_bytes, &shape, fortran),
+        match (self.kind, self.size) {
+            ('f', 4) => self.made(r, f32::from_le_bytes),
+            ('f', 8) if narrow => self.made(r, |b| f64::from_le_bytes(b) as f32),
+            ('f', 8) => self.made(r, f64::from_le_bytes),
+            ('f', 2) => self.made(r, |b| half::f16::from_bits(u16::from_le_bytes(b))),
+            ('u', 2) if width == Width::Trax => self.made(r, |b| half::bf16::from_bits(u16::from_le_bytes(b))),
+            ('V', 2) => self.made(r, |b| half::bf16::from_bits(u16::from_le_bytes(b))),
+            ('i', 4) => self.made(r, i32::from_le_bytes),
             ('i', 8) if narrow => {
-                let wide = bytes.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap_or_default()));
-                if let Some(v) = wide.clone().find(|&v| i32::try_from(v).is_err()) {
-                    return Err(format!("{v} does not fit in int32"));
-                }
-                make(&bytes, |b| i64::from_le_bytes(b) as i32, &shape, fortran)
+                let too_large = Cell::new(None);
+                let made = self.made(r, |b| {
+                    let wide = i64::from_le_bytes(b);
+                    let value = i32::try_from(wide);
+                    if value.is_err() && too_large.get().is_none() {
+                        too_large.set(Some(wide));
+                    }
+                    value.unwrap_or_default()
+                })?;
+                too_large.get().map_or(Ok(made), |v| Err(format!("{v} does not fit in int32")))
             }
-            ('i', 8) => make(&bytes, i64::from_le_bytes, &shape, fortran),
-            ('u', 4) => make(&bytes, u32::from_le_bytes, &shape, fortran),
-            ('u', 1) => make(&bytes, |[b]: [u8; 1]| b, &shape, fortran),
+            ('i', 8) => self.made(r, i64::from_le_bytes),
+            ('u', 4) => self.made(r, u32::from_le_bytes),
+            ('u', 1) => self.made(r, |[b]: [u8; 1]| b),
             ('b', 1) => {
-                make(&bytes, |[b]: [u8; 1]| u8::from(b != 0), &shape, fortran).and_then(|t| t.cast(DType::Bool))
+                let made = self.made(r, |[b]: [u8; 1]| u8::from(b != 0))?;
+                made.cast(DType::Bool).map_err(|e| e.message().to_string())
             }
-            _ => return Err(format!("numbers of type '{kind}{item}' cannot be read")),
+            (kind, size) => Err(format!("numbers of type '{kind}{size}' cannot be read")),
+        }
+    }
+    /// The array, each element made of its little-endian bytes.
+    fn made<const N: usize, T: Element>(
+        &self,
+        r: &mut impl Read,
+        convert: impl Fn([u8; N]) -> T,
+    ) -> std::result::Result<Tensor, String> {
+        let words = |e: tallow_tensor::Error| e.message().to_string();
+        let count = element_count(&self.shape).map_err(words)?;
+        let values = if self.big {
+            elements::read(r, count, |mut b: [u8; N]| {
+                b.reverse();
+                convert(b)
+            })?
+        } else {
+            elements::read(r, count, convert)?
         };
-        tensor.map_err(|e| e.message().to_string())
+        if self.fortran {
+            let reversed: Vec<usize> = self.shape.iter().rev().copied().collect();
+            Tensor::from_vec(values, &reversed).and_then(|t| t.transpose(None)?.contiguous()).map_err(words)
+        } else {
+            Tensor::from_vec(values, &self.shape).map_err(words)
+        }
     }
     // The header is a Python dictionary such as {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }.
     fn parse(text: &str) -> std::result::Result<Self, String> {
@@ -257,7 +274,8 @@ mod tests {
         out
     }
     fn read(bytes: &[u8]) -> std::result::Result<Tensor, String> {
-        whole(&mut &bytes[..], bytes.len() as u64)
+        let from = &mut &bytes[..];
+        Header::of_file(from, bytes.len() as u64)?.tensor(from, Width::Narrow)
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct FieldMeta {
     pub doc: &'static str,
     /// Default as TypeScript; `None`: required.
     pub default: Option<String>,
+    /// Whether `null` means something of its own.
+    pub nullable: bool,
 }
 
 /// A layer, initializer or function, for the code generator.
@@ -184,27 +186,36 @@ pub fn missing<T: OptionType>(kind: &str, key: &str) -> Error {
 
 /// A JSON value in messages, in the words of the TypeScript caller.
 pub fn show(v: &Value) -> String {
-    if let Some(o) = v.as_object() {
-        if let Some(n) = o.get("$number").and_then(Value::as_str) {
-            return n.to_string();
-        }
-        for (tag, word) in [
-            ("$layer", "a layer"),
-            ("$fn", "a function"),
-            ("$tensor", "a tensor"),
-            ("$initializer", "an initializer"),
-            ("$factory", "a layer factory that was not called"),
-        ] {
-            if o.contains_key(tag) {
-                return word.to_string();
-            }
-        }
-    }
-    let s = v.to_string();
+    let s = words(v);
     if s.chars().count() > 80 {
         format!("{}…", s.chars().take(80).collect::<String>())
     } else {
         s
+    }
+}
+
+fn words(v: &Value) -> String {
+    match v {
+        Value::Object(o) => {
+            if let Some(n) = o.get("$number").and_then(Value::as_str) {
+                return n.to_string();
+            }
+            let tags = [
+                ("$layer", "a layer"),
+                ("$fn", "a function"),
+                ("$tensor", "a tensor"),
+                ("$initializer", "an initializer"),
+                ("$factory", "a layer factory that was not called"),
+            ];
+            if let Some((_, word)) = tags.iter().find(|(tag, _)| o.contains_key(*tag)) {
+                return (*word).to_string();
+            }
+            let fields = o.iter().take(80).map(|(k, v)| format!("{}:{}", Value::from(k.as_str()), words(v)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+        }
+        // No more items are shown than there is room for.
+        Value::Array(items) => format!("[{}]", items.iter().take(80).map(words).collect::<Vec<_>>().join(",")),
+        plain => plain.to_string(),
     }
 }
 
@@ -295,6 +306,7 @@ macro_rules! options {
             ts: <$t as $crate::options::OptionType>::TS,
             doc: concat!($($fd, "\n"),*),
             default: $crate::options!(@default $t $(, $d)?),
+            nullable: <$t as $crate::options::OptionType>::null().is_some(),
         }
     };
     (@default $t:ty) => { None };
@@ -355,6 +367,14 @@ mod tests {
         let refused = MakerOptions::parse(&json!({"open": true, "width": "wide"})).unwrap_err().to_string();
         assert!(refused.contains("Maker: `width` must be"), "{refused}");
         assert_eq!(MakerOptions::meta().groups[0].fields[0].default.as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn what_json_refers_to_is_shown_in_words() {
+        let nested = json!([{"$number": "NaN"}, [{"$layer": 0}, {"a": {"$fn": 1}}], "x"]);
+        assert_eq!(show(&nested), r#"[NaN,[a layer,{"a":a function}],"x"]"#);
+        assert_eq!(show(&json!([1, 2.5, null])), "[1,2.5,null]");
+        assert_eq!(show(&json!("é".repeat(100))).chars().count(), 81);
     }
 
     #[test]

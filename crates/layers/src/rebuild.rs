@@ -1,5 +1,5 @@
 //! Layers built anew: in another mode, or as deep copies.
-use crate::{LayerId, LayerNest, LayerRef};
+use crate::{stack::deep, LayerId, LayerNest, LayerRef};
 use std::collections::HashMap;
 
 /// How a layer is being rebuilt: in another mode with the same identities (`with_mode`), or as a deep copy with new ones.
@@ -20,7 +20,7 @@ impl Rebuild {
         if let Some(l) = self.done.get(&id) {
             return l.clone();
         }
-        let new = layer.rebuild(self);
+        let new = deep(|| layer.rebuild(self));
         self.done.insert(id, new.clone());
         new
     }

@@ -39,6 +39,8 @@ static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::research::efficient_attention::LAYERS,
     crate::research::rotary_positional_embedding::LAYERS,
     crate::research::position_encodings::LAYERS,
+    crate::research::rel_attention::LAYERS,
+    crate::research::resampling::LAYERS,
     crate::reversible::LAYERS,
 ];
 static INITIALIZERS: &[&[Entry<Initializer>]] = &[crate::initializers::INITIALIZERS];
@@ -52,7 +54,9 @@ static FUNCTIONS: &[&[Entry<HostValue>]] = &[
     crate::research::efficient_attention::FUNCTIONS,
     crate::research::rotary_positional_embedding::FUNCTIONS,
     crate::research::position_encodings::FUNCTIONS,
+    crate::research::rel_attention::FUNCTIONS,
 ];
+static LISTS: &[&[Entry<Vec<LayerRef>>]] = &[crate::research::rel_attention::LISTS, crate::research::resampling::LISTS];
 
 /// All layers.
 pub fn layers() -> &'static [&'static [Entry<LayerRef>]] {
@@ -69,6 +73,11 @@ pub fn functions() -> &'static [&'static [Entry<HostValue>]] {
     FUNCTIONS
 }
 
+/// All functions that return several layers.
+pub fn lists() -> &'static [&'static [Entry<Vec<LayerRef>>]] {
+    LISTS
+}
+
 fn find<T>(what: &str, table: &[&'static [Entry<T>]], kind: &str) -> Result<&'static Entry<T>> {
     table
         .iter()
@@ -82,7 +91,7 @@ fn find<T>(what: &str, table: &[&'static [Entry<T>]], kind: &str) -> Result<&'st
 /// # Errors
 /// `InvalidOption` for an unknown kind or options outside their domain.
 pub fn construct(kind: &str, options: &Value) -> Result<LayerRef> {
-    (find("layer", layers(), kind)?.build)(options)
+    (find("layer", layers(), kind)?.build)(options).and_then(|layer| crate::stack::check_depth(kind, layer))
 }
 
 /// A new initializer of a registered kind.
@@ -93,10 +102,16 @@ pub fn initializer(kind: &str, options: &Value) -> Result<Initializer> {
     (find("initializer", initializers(), kind)?.build)(options)
 }
 
-/// The result of a registered function.
+/// The result of a registered function; that of one which returns several layers is a list.
 ///
 /// # Errors
 /// `InvalidOption` for an unknown name or arguments outside their domain; the function's own errors.
 pub fn call_function(name: &str, arguments: &Value) -> Result<HostValue> {
-    (find("function", functions(), name)?.build)(arguments)
+    find("function", functions(), name).map_or_else(
+        |unknown| {
+            let list = find("function", lists(), name).map_err(|_| unknown)?;
+            Ok(HostValue::List((list.build)(arguments)?.into_iter().map(HostValue::Layer).collect()))
+        },
+        |function| (function.build)(arguments),
+    )
 }

@@ -1,5 +1,5 @@
 //! Nested tuples of tensors, as Trax shapes weights, state and signatures.
-use crate::{Error, Result};
+use crate::{stack::deep, Error, Result};
 use tallow_tensor::Tensor;
 
 /// A nested structure of tuples (and, rarely, dictionaries) with `T` at its leaves.
@@ -33,7 +33,7 @@ impl<T> Tree<T> {
         out
     }
     fn visit<'a>(&'a self, f: &mut impl FnMut(&'a T)) {
-        match self {
+        deep(|| match self {
             Tree::Leaf(t) => f(t),
             Tree::Tuple(v) => v.iter().for_each(|t| t.visit(f)),
             Tree::Dict(v) => {
@@ -42,17 +42,17 @@ impl<T> Tree<T> {
                 sorted.into_iter().for_each(|(_, t)| t.visit(f));
             }
             Tree::Cached => {}
-        }
+        })
     }
     /// The leaves in the order they stand in, the one [`Tree::try_map`] goes by.
     pub(crate) fn leaves_in_place(&self) -> Vec<&T> {
         fn walk<'a, T>(tree: &'a Tree<T>, out: &mut Vec<&'a T>) {
-            match tree {
+            deep(|| match tree {
                 Tree::Leaf(t) => out.push(t),
                 Tree::Tuple(v) => v.iter().for_each(|t| walk(t, out)),
                 Tree::Dict(v) => v.iter().for_each(|(_, t)| walk(t, out)),
                 Tree::Cached => {}
-            }
+            })
         }
         let mut out = Vec::new();
         walk(self, &mut out);
@@ -66,13 +66,15 @@ impl<T> Tree<T> {
         &self,
         f: &mut impl FnMut(&T) -> std::result::Result<U, E>,
     ) -> std::result::Result<Tree<U>, E> {
-        Ok(match self {
-            Tree::Leaf(t) => Tree::Leaf(f(t)?),
-            Tree::Tuple(v) => Tree::Tuple(v.iter().map(|t| t.try_map(f)).collect::<std::result::Result<_, E>>()?),
-            Tree::Dict(v) => Tree::Dict(
-                v.iter().map(|(k, t)| Ok((k.clone(), t.try_map(f)?))).collect::<std::result::Result<_, E>>()?,
-            ),
-            Tree::Cached => Tree::Cached,
+        deep(|| {
+            Ok(match self {
+                Tree::Leaf(t) => Tree::Leaf(f(t)?),
+                Tree::Tuple(v) => Tree::Tuple(v.iter().map(|t| t.try_map(f)).collect::<std::result::Result<_, E>>()?),
+                Tree::Dict(v) => Tree::Dict(
+                    v.iter().map(|(k, t)| Ok((k.clone(), t.try_map(f)?))).collect::<std::result::Result<_, E>>()?,
+                ),
+                Tree::Cached => Tree::Cached,
+            })
         })
     }
     /// The same structure with `f` applied to each leaf.
@@ -85,6 +87,18 @@ impl<T> Tree<T> {
 }
 
 impl Tree<Tensor> {
+    /// Whether this is the other with its very tensors, see [`Tensor::is_same`].
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Tree::Leaf(a), Tree::Leaf(b)) => a.is_same(b),
+            (Tree::Tuple(a), Tree::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b)),
+            (Tree::Dict(a), Tree::Dict(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|((k, a), (l, b))| k == l && a.is_same(b))
+            }
+            (Tree::Cached, Tree::Cached) => true,
+            _ => false,
+        }
+    }
     /// Exactly one tensor: the tree itself is a leaf.
     ///
     /// # Errors
@@ -137,7 +151,7 @@ impl Tree<Tensor> {
     }
     /// Structure with shapes, for messages: `(float32[2,3], ())`.
     pub fn describe(&self) -> String {
-        match self {
+        deep(|| match self {
             Tree::Leaf(t) => crate::TensorSpec::of(t).to_string(),
             Tree::Tuple(v) => format!("({})", v.iter().map(Tree::describe).collect::<Vec<_>>().join(", ")),
             Tree::Dict(v) => {
@@ -147,6 +161,6 @@ impl Tree<Tensor> {
                 )
             }
             Tree::Cached => "cached".into(),
-        }
+        })
     }
 }

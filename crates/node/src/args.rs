@@ -1,10 +1,11 @@
-//! Arguments of exports: JavaScript numbers and arrays, checked, with a `TypeError` or `RangeError` when they do not fit.
+//! Arguments of exports: JavaScript numbers and arrays, checked, with a `TypeError` or `RangeError` that names them when they do not fit.
 use crate::{
     environment::find,
-    error::{pending, Failure},
+    error::{Failure, Outcome},
 };
-use napi::{bindgen_prelude::*, sys, Env};
+use napi::{bindgen_prelude::*, sys, Env, JsValue, ValueType};
 use smallvec::SmallVec;
+use std::fmt;
 use tallow_tensor::{ops::Axes, ops::Scalar, DType, Error as TensorError, Tensor};
 
 /// A whole number: an axis, an index, a shift.
@@ -34,45 +35,165 @@ pub struct AxisSet(pub Axes);
 #[derive(Clone, Copy)]
 pub struct TypeCode(pub DType);
 
-/// Throws `failure` from within an argument's conversion.
-fn refuse(env: sys::napi_env, failure: Failure) -> Error {
-    match find(env) {
-        Some(environment) => environment.throw(&Env::from_raw(env), failure),
-        None => Error::from_reason("tallow is not loaded in this environment"),
+/// A word of a random key, or what is mixed into one.
+#[derive(Clone, Copy)]
+pub struct Word(pub u32);
+/// The handle of the tensor that a method is called on.
+#[derive(Clone, Copy)]
+pub struct Handle(pub f64);
+
+/// Why a value is not of the type that an argument has.
+pub(crate) enum Refusal {
+    /// It has another type: what was found.
+    Type(String),
+    /// It is outside the domain: what was found.
+    Domain(String),
+    /// JavaScript threw while it was read.
+    Thrown(Error),
+}
+type Read<T> = std::result::Result<T, Refusal>;
+
+/// A type that an argument can have.
+pub(crate) trait Argument: Sized {
+    /// What is expected, after "must be".
+    const EXPECTED: &'static str;
+    /// The value; called only from `from_napi_value`, whose caller vouches for `env` and `value`.
+    fn read(env: sys::napi_env, value: sys::napi_value) -> Read<Self>;
+}
+
+/// An argument as it came: a wrong one is refused by its name, which the export knows.
+pub struct Arg<T>(Read<T>);
+
+impl<T: Argument> FromNapiValue for Arg<T> {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        Ok(Arg(T::read(env, value)))
     }
 }
 
-fn wrong_type(env: sys::napi_env, value: sys::napi_value, expected: &str) -> Error {
-    // SAFETY: called only from `from_napi_value`, whose caller vouches for `env` and `value`.
-    let found = unsafe { Unknown::from_napi_value(env, value) }.and_then(|v| v.get_type());
-    let found = found.map_or_else(|_| "something else".to_owned(), |t| t.to_string().to_lowercase());
-    refuse(env, Failure::Type(format!("expected {expected}, got {found}")))
+impl<T: Argument> Arg<T> {
+    /// The value, or the error that it is refused with under this name.
+    pub(crate) fn named(self, name: impl fmt::Display) -> Outcome<T> {
+        self.0.map_err(|refusal| match refusal {
+            Refusal::Type(found) => Failure::Type(format!("{name} must be {}, got {found}", T::EXPECTED)),
+            Refusal::Domain(found) => {
+                Failure::Tensor(TensorError::argument(format!("{name} must be {}, got {found}", T::EXPECTED)))
+            }
+            Refusal::Thrown(e) => Failure::Js(e),
+        })
+    }
 }
 
-fn number(env: sys::napi_env, value: sys::napi_value, expected: &str) -> Result<f64> {
+/// The name of an argument of a method, from those of the export and its parameter.
+pub(crate) struct Place(pub &'static str, pub &'static str);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = match self.0.trim_end_matches("_scalar") {
+            "reshape_infer" => "reshape",
+            "logsumexp" => "logSumExp",
+            "gather" => "takeAlongAxis",
+            "rem" => "mod",
+            other => other,
+        };
+        let mut words = method.split('_');
+        f.write_str(words.next().unwrap_or_default())?;
+        for word in words {
+            f.write_str(&word[..1].to_uppercase())?;
+            f.write_str(&word[1..])?;
+        }
+        write!(f, ": {}", self.1)
+    }
+}
+
+/// A name that JavaScript gives for messages; read only where there is one.
+pub struct Name(sys::napi_env, sys::napi_value);
+
+impl FromNapiValue for Name {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        Ok(Self(env, value))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: an argument of the call that is running, in its environment. Tested by `a wrong argument: zeros` in arguments.spec.ts.
+        f.write_str(&unsafe { String::from_napi_value(self.0, self.1) }.unwrap_or_default())
+    }
+}
+
+/// The most characters of a string that a message shows.
+const SHOWN: usize = 40;
+
+/// What a value is, in the words that `found.ts` has for it.
+fn found(env: sys::napi_env, value: sys::napi_value) -> String {
+    // SAFETY: called only by `Argument::read`, whose caller vouches for `env` and `value`.
+    let value = unsafe { Unknown::from_raw_unchecked(env, value) };
+    let raw = value.raw();
+    match value.get_type() {
+        Ok(ValueType::Null) => "null".to_owned(),
+        Ok(ValueType::Undefined) => "undefined".to_owned(),
+        // SAFETY: as above, here and in the next two.
+        Ok(ValueType::Boolean) => unsafe { bool::from_napi_value(env, raw) }.unwrap_or_default().to_string(),
+        // SAFETY: as above.
+        Ok(ValueType::Number) => shown(unsafe { f64::from_napi_value(env, raw) }.unwrap_or_default()),
+        Ok(ValueType::String) => {
+            // SAFETY: as above.
+            let text = unsafe { String::from_napi_value(env, raw) }.unwrap_or_default();
+            let cut: String = text.chars().take(SHOWN).collect();
+            format!("the string {cut:?}{}", if cut.len() < text.len() { "…" } else { "" })
+        }
+        Ok(ValueType::Object) if value.is_array().unwrap_or_default() => "an array".to_owned(),
+        Ok(ValueType::Object) if value.is_typedarray().unwrap_or_default() => "a typed array".to_owned(),
+        Ok(ValueType::Object) => "an object".to_owned(),
+        Ok(other) => format!("a {}", other.to_string().to_lowercase()),
+        Err(_) => "something else".to_owned(),
+    }
+}
+
+/// A number as JavaScript writes it, or nearly so.
+fn shown(x: f64) -> String {
+    match x {
+        _ if x.is_infinite() => if x > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
+        _ if x.abs() >= 1e21 => format!("{x:e}"),
+        _ => x.to_string(),
+    }
+}
+
+/// What JavaScript threw. Only objects can be kept for later.
+fn thrown(env: sys::napi_env) -> Refusal {
+    let mut exception = std::ptr::null_mut();
+    // SAFETY: called where a call of Node-API has just failed in `env`; `exception` outlives the call.
+    if unsafe { sys::napi_get_and_clear_last_exception(env, &mut exception) } != sys::Status::napi_ok {
+        return Refusal::Type("what cannot be read".to_owned());
+    }
+    // SAFETY: the exception is a value of this environment.
+    let value = unsafe { Unknown::from_raw_unchecked(env, exception) };
+    match value.get_type() {
+        Ok(ValueType::Object | ValueType::Function) => Refusal::Thrown(Error::from(value)),
+        _ => Refusal::Type(format!("what throws {}", found(env, exception))),
+    }
+}
+
+fn number(env: sys::napi_env, value: sys::napi_value) -> Read<f64> {
     let mut out = 0.0;
-    // SAFETY: called only from `from_napi_value`, whose caller vouches for `env` and `value`; `out` outlives the call.
+    // SAFETY: called only by `Argument::read`, whose caller vouches for `env` and `value`; `out` outlives the call.
     match unsafe { sys::napi_get_value_double(env, value, &mut out) } {
         sys::Status::napi_ok => Ok(out),
-        _ => Err(wrong_type(env, value, expected)),
+        _ => Err(Refusal::Type(found(env, value))),
     }
 }
 
-fn out_of_range(env: sys::napi_env, expected: &str, value: f64) -> Error {
-    refuse(env, Failure::Tensor(TensorError::argument(format!("expected {expected}, got {value}"))))
-}
-
-fn whole(env: sys::napi_env, value: sys::napi_value, expected: &str) -> Result<isize> {
-    let x = number(env, value, expected)?;
+fn whole(env: sys::napi_env, value: sys::napi_value) -> Read<isize> {
+    let x = number(env, value)?;
     if x.fract() == 0.0 && x.abs() <= MAX_SAFE {
         return Ok(x as isize);
     }
-    Err(out_of_range(env, expected, x))
+    Err(Refusal::Domain(shown(x)))
 }
 
-fn size(env: sys::napi_env, value: sys::napi_value, expected: &str) -> Result<usize> {
-    let x = whole(env, value, expected)?;
-    usize::try_from(x).map_err(|_| out_of_range(env, expected, x as f64))
+fn size(env: sys::napi_env, value: sys::napi_value) -> Read<usize> {
+    let x = whole(env, value)?;
+    usize::try_from(x).map_err(|_| Refusal::Domain(x.to_string()))
 }
 
 /// JavaScript's largest exact whole number.
@@ -81,48 +202,59 @@ const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
 fn each<T>(
     env: sys::napi_env,
     value: sys::napi_value,
-    expected: &str,
-    convert: impl Fn(sys::napi_env, sys::napi_value, &str) -> Result<T>,
-) -> Result<Vec<T>> {
+    read: impl Fn(sys::napi_env, sys::napi_value) -> Read<T>,
+) -> Read<Vec<T>> {
     let (mut len, mut item) = (0, std::ptr::null_mut());
-    // SAFETY: called only from `from_napi_value`, whose caller vouches for `env` and `value`; it fails for what is no array.
+    // SAFETY: called only by `Argument::read`, whose caller vouches for `env` and `value`; it fails for what is no array.
     if unsafe { sys::napi_get_array_length(env, value, &mut len) } != sys::Status::napi_ok {
-        return Err(wrong_type(env, value, expected));
+        return Err(Refusal::Type(found(env, value)));
     }
+    let at = |i: u32, refusal| match refusal {
+        Refusal::Type(found) => Refusal::Type(format!("{found} at [{i}]")),
+        Refusal::Domain(found) => Refusal::Domain(format!("{found} at [{i}]")),
+        thrown @ Refusal::Thrown(_) => thrown,
+    };
     (0..len)
         .map(|i| {
             // SAFETY: as above; `item` outlives the call.
             match unsafe { sys::napi_get_element(env, value, i, &mut item) } {
-                sys::Status::napi_ok => convert(env, item, expected),
-                _ => Err(pending()),
+                sys::Status::napi_ok => read(env, item).map_err(|refusal| at(i, refusal)),
+                _ => Err(thrown(env)),
             }
         })
         .collect()
 }
 
+fn is_nothing(env: sys::napi_env, value: sys::napi_value) -> bool {
+    let mut kind = 0;
+    // SAFETY: called only by `Argument::read`, whose caller vouches for `env` and `value`; `kind` outlives the call.
+    unsafe { sys::napi_typeof(env, value, &mut kind) };
+    matches!(kind, sys::ValueType::napi_null | sys::ValueType::napi_undefined)
+}
+
 macro_rules! argument {
-    ($type:ident, |$env:ident, $value:ident| $convert:expr) => {
-        impl FromNapiValue for $type {
-            unsafe fn from_napi_value($env: sys::napi_env, $value: sys::napi_value) -> Result<Self> {
-                $convert
+    ($type:ty, $expected:literal, |$env:ident, $value:ident| $read:expr) => {
+        impl Argument for $type {
+            const EXPECTED: &'static str = $expected;
+            fn read($env: sys::napi_env, $value: sys::napi_value) -> Read<Self> {
+                $read
             }
         }
     };
 }
-argument!(Real, |env, value| number(env, value, "a number").map(Real));
-argument!(Numeric, |env, value| {
-    let (mut out, mut kind) = (0.0, 0);
+argument!(Real, "a number", |env, value| number(env, value).map(Real));
+argument!(Numeric, "a number or a BigInt", |env, value| {
+    let mut out = 0.0;
     // SAFETY: the caller vouches for `env` and `value`; `out` outlives the call.
     if unsafe { sys::napi_get_value_double(env, value, &mut out) } == sys::Status::napi_ok {
         return Ok(Numeric::Number(out));
     }
-    // SAFETY: as above, with `kind`.
-    unsafe { sys::napi_typeof(env, value, &mut kind) };
-    if kind != sys::ValueType::napi_bigint {
-        return Err(wrong_type(env, value, "a number or a BigInt"));
+    // SAFETY: as above.
+    if !matches!(unsafe { Unknown::from_raw_unchecked(env, value) }.get_type(), Ok(ValueType::BigInt)) {
+        return Err(Refusal::Type(found(env, value)));
     }
     // SAFETY: as above.
-    let big = unsafe { BigInt::from_napi_value(env, value) }?;
+    let big = unsafe { BigInt::from_napi_value(env, value) }.map_err(|_| thrown(env))?;
     let word = |i: usize| u128::from(big.words.get(i).copied().unwrap_or_default());
     let is_large = big.words.iter().skip(2).any(|&w| w != 0);
     Ok(Numeric::BigInt(match i128::try_from(word(1) << 64 | word(0)) {
@@ -133,28 +265,67 @@ argument!(Numeric, |env, value| {
         }
     }))
 });
-argument!(Int, |env, value| whole(env, value, "a whole number").map(Int));
-argument!(Size, |env, value| size(env, value, "a whole number of at least 0").map(Size));
-argument!(Ints, |env, value| each(env, value, "an array of whole numbers", whole).map(Ints));
-argument!(Shape, |env, value| each(env, value, "an array of whole numbers of at least 0", size).map(Shape));
-argument!(AxisSet, |env, value| {
-    const EXPECTED: &str = "an axis (a whole number), an array of axes, or null";
-    let mut kind = 0;
-    // SAFETY: the caller vouches for `env` and `value`; `kind` outlives the call.
-    unsafe { sys::napi_typeof(env, value, &mut kind) };
-    Ok(AxisSet(match kind {
-        sys::ValueType::napi_null | sys::ValueType::napi_undefined => Axes::All,
-        sys::ValueType::napi_number => Axes::Some(SmallVec::from_slice(&[whole(env, value, EXPECTED)?])),
-        _ => Axes::Some(SmallVec::from_vec(each(env, value, EXPECTED, whole)?)),
-    }))
+argument!(Int, "a whole number", |env, value| whole(env, value).map(Int));
+argument!(Size, "a whole number of at least 0", |env, value| size(env, value).map(Size));
+argument!(Ints, "an array of whole numbers", |env, value| each(env, value, whole).map(Ints));
+argument!(Shape, "an array of whole numbers of at least 0", |env, value| each(env, value, size).map(Shape));
+argument!(AxisSet, "an axis (a whole number), an array of axes, or null", |env, value| {
+    if is_nothing(env, value) {
+        return Ok(AxisSet(Axes::All));
+    }
+    Ok(AxisSet(Axes::Some(match number(env, value) {
+        Ok(_) => SmallVec::from_slice(&[whole(env, value)?]),
+        Err(_) => SmallVec::from_vec(each(env, value, whole)?),
+    })))
 });
-argument!(TypeCode, |env, value| {
-    let code = size(env, value, "a dtype")?;
-    match DType::ALL.get(code) {
-        Some(&dtype) => Ok(TypeCode(dtype)),
-        None => Err(refuse(env, Failure::Tensor(TensorError::dtype(format!("there is no dtype number {code}"))))),
+argument!(TypeCode, "the number of a dtype", |env, value| {
+    let code = size(env, value)?;
+    DType::ALL.get(code).map(|&dtype| TypeCode(dtype)).ok_or_else(|| Refusal::Domain(code.to_string()))
+});
+argument!(Word, "a whole number of 32 bits", |env, value| {
+    let x = whole(env, value)?;
+    // Negative numbers stand for the words that end as they do, as in NumPy.
+    let word = u32::try_from(x).or_else(|_| i32::try_from(x).map(|x| x as u32));
+    word.map(Word).map_err(|_| Refusal::Domain(x.to_string()))
+});
+argument!(bool, "true or false", |env, value| {
+    let mut out = false;
+    // SAFETY: the caller vouches for `env` and `value`; `out` outlives the call.
+    match unsafe { sys::napi_get_value_bool(env, value, &mut out) } {
+        sys::Status::napi_ok => Ok(out),
+        _ => Err(Refusal::Type(found(env, value))),
     }
 });
+argument!(String, "a string", |env, value| {
+    // SAFETY: the caller vouches for `env` and `value`.
+    match unsafe { Unknown::from_raw_unchecked(env, value) }.get_type() {
+        // SAFETY: as above.
+        Ok(ValueType::String) => unsafe { String::from_napi_value(env, value) }.map_err(|_| thrown(env)),
+        _ => Err(Refusal::Type(found(env, value))),
+    }
+});
+
+impl<T: Argument> Argument for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+    fn read(env: sys::napi_env, value: sys::napi_value) -> Read<Self> {
+        if is_nothing(env, value) {
+            return Ok(None);
+        }
+        T::read(env, value).map(Some)
+    }
+}
+
+impl FromNapiValue for Handle {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        number(env, value).map(Handle).map_err(|_| {
+            let failure = Failure::Type("a method of a tensor was called on something else".to_owned());
+            match find(env) {
+                Some(environment) => environment.throw(&Env::from_raw(env), failure),
+                None => Error::from_reason("tallow is not loaded in this environment"),
+            }
+        })
+    }
+}
 
 impl From<Numeric> for Scalar {
     fn from(value: Numeric) -> Self {

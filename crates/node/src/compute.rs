@@ -4,6 +4,7 @@
 use crate::{
     environment::{find, Environment},
     error::{Failure, Outcome},
+    order::Access,
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env, JsDeferred};
@@ -16,7 +17,7 @@ use std::{
     },
     thread,
 };
-use tallow_tensor::cancel::running;
+use tallow_tensor::{cancel::running, Error as TensorError, ErrorKind};
 
 /// Deep networks recurse.
 const STACK_BYTES: usize = 64 << 20;
@@ -34,34 +35,65 @@ fn queue() -> Outcome<Sender<Job>> {
         .name("tallow-compute".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || jobs.into_iter().for_each(|job| job()))
-        .map_err(|e| Failure::Internal(format!("the compute thread cannot be started: {e}")))?;
+        .map_err(|e| {
+            TensorError::new(ErrorKind::OutOfMemory, format!("the thread for asynchronous work cannot be started: {e}"))
+        })?;
     Ok(queue.insert(sender).clone())
 }
 
 type Resolver = Box<dyn FnOnce(Env) -> Result<Wire>>;
 
-/// Runs `work` on the compute thread, then `finish` on the JavaScript thread, whose value the returned promise gets.
+/// What a job is, beside its work.
+pub(crate) struct Asked {
+    /// What it reads and changes.
+    pub access: Access,
+    /// Whether it is a training loop, for which nothing waits.
+    pub endless: bool,
+    /// The flag to stop it with.
+    pub cancel: Option<f64>,
+}
+
+/// Runs `work` on the compute thread, or before something that JavaScript does at once with the same layers; then `finish` on the
+/// JavaScript thread, whose value the returned promise gets.
 pub(crate) fn submit<'env, T: Send + 'static>(
     env: &'env Env,
     environment: &Environment,
-    cancel: Option<f64>,
+    asked: Asked,
     work: impl FnOnce() -> Outcome<T> + Send + 'static,
     finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
 ) -> Outcome<Object<'env>> {
-    let cancel = environment.cancel_of(cancel);
-    let (deferred, promise): (JsDeferred<Wire, Resolver>, _) = env.create_deferred()?;
-    let job: Job = Box::new(move || {
+    // First of all, as a promise that is made must be settled.
+    let queue = queue()?;
+    let cancel = environment.cancel_of(asked.cancel);
+    let stopped = cancel.clone();
+    // Nobody takes what a job made that is stopped after its work was done: it must not become handles.
+    let (settled, promise) = promised(env, move |env, environment, value| {
+        stopped.check()?;
+        finish(env, environment, value)
+    })?;
+    let work = Box::new(move || {
         let result = cancel.check().map_err(Failure::from).and_then(|()| {
             let worked = catch_unwind(AssertUnwindSafe(|| running(&cancel, work)));
             let value = worked.unwrap_or_else(|panic| Err(Failure::from_panic(panic)))?;
             cancel.check()?;
             Ok(value)
         });
-        deferred.resolve(Box::new(move |env| settle(&env, result, finish)));
+        settled(result);
     });
-    let sent = queue()?.send(job);
+    let job = environment.order.push(environment, asked.access, asked.endless, work);
+    let sent = queue.send(Box::new(move || job.run_in_turn()));
     sent.map_err(|_| Failure::Internal("the compute thread has ended".to_owned()))?;
     Ok(promise)
+}
+
+/// A promise, and what settles it from any thread: `finish` makes its value of a result, on the JavaScript thread.
+pub(crate) fn promised<'env, T: Send + 'static>(
+    env: &'env Env,
+    finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
+) -> Outcome<(impl FnOnce(Outcome<T>) + Send + 'static, Object<'env>)> {
+    let (deferred, promise): (JsDeferred<Wire, Resolver>, _) = env.create_deferred()?;
+    let settled = move |result| deferred.resolve(Box::new(move |env| settle(&env, result, finish)));
+    Ok((settled, promise))
 }
 
 fn settle<T>(

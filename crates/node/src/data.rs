@@ -1,11 +1,11 @@
 //! Values in and out. TypeScript allocates, Rust fills: external buffers are refused by Electron.
 use crate::{
-    args::{Shape, TypeCode},
+    args::{Arg, Shape, TypeCode},
     environment::run,
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
-use tallow_tensor::{for_any, DType, Device, Error, ErrorKind, Tensor};
+use tallow_tensor::{for_any, memory, DType, Device, Error, ErrorKind, Tensor};
 
 /// The names of the dtypes; a dtype crosses as its place in this list.
 #[napi]
@@ -15,11 +15,18 @@ pub fn dtype_names() -> Vec<&'static str> {
 
 /// A tensor from the bytes of its row-major values.
 #[napi]
-pub fn from_bytes(env: Env, bytes: &[u8], dtype: TypeCode, shape: Shape, device: Option<String>) -> Result<f64> {
+pub fn from_bytes(
+    env: Env,
+    bytes: &[u8],
+    dtype: Arg<TypeCode>,
+    shape: Arg<Shape>,
+    device: Arg<Option<String>>,
+) -> Result<f64> {
     run(&env, |e| {
-        let (dtype, shape) = (dtype.0, shape.0);
-        let tensor = for_any!(dtype, T => Tensor::from_vec(values_of::<T>(bytes), &shape)?);
-        let tensor = if dtype == DType::Bool { Tensor::from_bools(bytes.to_vec(), &shape)? } else { tensor };
+        let (dtype, shape) = (dtype.named("tensor: dtype")?.0, shape.named("tensor: shape")?.0);
+        let device = device.named("tensor: device")?;
+        let tensor = for_any!(dtype, T => Tensor::from_vec(values_of::<T>(bytes)?, &shape)?);
+        let tensor = if dtype == DType::Bool { Tensor::from_bools(memory::copy(bytes)?, &shape)? } else { tensor };
         Ok(e.insert(&env, on_device(tensor, device.as_deref())?))
     })
 }
@@ -67,6 +74,15 @@ pub fn describe(env: Env, id: f64) -> Result<Vec<f64>> {
     })
 }
 
+/// Refuses values that memory cannot hold a second time, before JavaScript makes room for them.
+#[napi]
+pub fn admit_values(env: Env, id: f64) -> Result<()> {
+    run(&env, |e| {
+        let tensor = e.tensor(id)?;
+        Ok(memory::admit_tensor(tensor.shape(), tensor.dtype())?)
+    })
+}
+
 /// Fills `bytes` with the row-major values.
 #[napi]
 pub fn copy_into(env: Env, id: f64, mut bytes: Uint8ArraySlice) -> Result<()> {
@@ -94,6 +110,6 @@ pub fn item(env: Env, id: f64) -> Result<f64> {
 }
 
 /// The little-endian values that `bytes`, of any alignment, hold.
-fn values_of<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Vec<T> {
-    bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect()
+fn values_of<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> tallow_tensor::Result<Vec<T>> {
+    memory::collect(bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned))
 }

@@ -2,8 +2,10 @@
 //!
 //! It ends with the environment, through a cleanup hook, so reloading a window or stopping a worker frees everything.
 use crate::{
+    args::{Arg, Size},
     error::{pending, Failure, Outcome},
-    host::JsThread,
+    host::{call_js, Dispatch, JsThread},
+    order::Order,
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
@@ -13,9 +15,9 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
     panic::{catch_unwind, AssertUnwindSafe},
     rc::Rc,
-    sync::{Arc, Once},
+    sync::{Arc, Mutex, Once, PoisonError},
 };
-use tallow_layers::LayerRef;
+use tallow_layers::{depth, with_room, Account, LayerId, LayerRef};
 use tallow_tensor::{cancel::Token, Tensor};
 
 /// External bytes that V8 is told about at once; telling it costs more than a small operation.
@@ -36,7 +38,20 @@ pub(crate) struct Environment {
     /// Ids are never used twice, so a stale handle can only be refused, never mistaken for another tensor.
     next_id: Cell<u64>,
     unreported_bytes: Cell<i64>,
+    /// Bytes that the weights and state of its layers take.
+    pub(crate) account: Arc<Account>,
+    /// The most levels that a layer had, and the most that a value had since it was last asked.
+    levels: Cell<usize>,
+    read_levels: Cell<usize>,
+    /// The first identity that the last construction may have given.
+    pub(crate) made_from: Cell<LayerId>,
     error_factory: ErrorFactory,
+    /// Calls a JavaScript function by its number.
+    pub(crate) dispatch: Option<Dispatch>,
+    /// What JavaScript need not keep any more.
+    released: Arc<Mutex<Vec<f64>>>,
+    /// Calls on the compute thread, in the order they were asked for.
+    pub(crate) order: Order,
     /// Cancelled when the environment ends; work on other threads must not wait for its JavaScript any more.
     closing: Token,
     /// This environment's thread, as other threads see it.
@@ -66,9 +81,17 @@ thread_local! {
     static ENVIRONMENTS: RefCell<Vec<(usize, Rc<Environment>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Called once by `native.ts`: starts this environment's tables. `make_error` builds the exceptions to throw; `idle` does nothing.
-#[napi(ts_args_type = "makeError: (code: string, message: string, details: string | null) => Error, idle: () => void")]
-pub fn connect(env: Env, make_error: ErrorFactory, idle: Function<(), Unknown<'static>>) -> Result<()> {
+/// Called once by `native.ts`: starts this environment's tables. `make_error` builds the exceptions to throw; `idle` does nothing; `call`
+/// calls a function by the number that JavaScript gave it.
+#[napi(
+    ts_args_type = "makeError: (code: string, message: string, details: string | null) => Error, idle: () => void, call?: (number: number, args: unknown[]) => unknown"
+)]
+pub fn connect(
+    env: Env,
+    make_error: ErrorFactory,
+    idle: Function<(), Unknown<'static>>,
+    call: Option<Dispatch>,
+) -> Result<()> {
     static ALLOCATOR: Once = Once::new();
     ALLOCATOR.call_once(crate::allocator::keep_freed_memory);
     let key = env.raw() as usize;
@@ -80,7 +103,14 @@ pub fn connect(env: Env, make_error: ErrorFactory, idle: Function<(), Unknown<'s
         cancels: RefCell::default(),
         next_id: Cell::new(1),
         unreported_bytes: Cell::new(0),
+        account: Arc::default(),
+        levels: Cell::new(0),
+        read_levels: Cell::new(0),
+        made_from: Cell::new(LayerId(u64::MAX)),
         error_factory: make_error,
+        dispatch: call,
+        released: Arc::default(),
+        order: Order::default(),
         closing: closing.clone(),
         js_thread: Arc::new(JsThread::new(&env, &idle, closing)?),
     };
@@ -97,6 +127,7 @@ pub fn connect(env: Env, make_error: ErrorFactory, idle: Function<(), Unknown<'s
         });
         if let Some(environment) = found {
             environment.closing.cancel();
+            with_room(environment.levels.get(), || drop(environment));
         }
     })?;
     Ok(())
@@ -143,38 +174,63 @@ impl Environment {
 
     /// The layer behind a handle.
     pub(crate) fn layer(&self, id: f64) -> Outcome<LayerRef> {
-        self.layers.borrow().get(&(id as u64)).map(|(layer, _)| layer.clone()).ok_or(Failure::Disposed)
+        self.layers.borrow().get(&(id as u64)).map(|(layer, _)| layer.clone()).ok_or(Failure::DisposedLayer)
     }
 
     /// A handle for `layer`: the one it has, or a new one.
     pub(crate) fn insert_layer(&self, layer: LayerRef) -> f64 {
+        self.levels.set(self.levels.get().max(depth(&layer)));
         let address = Arc::as_ptr(&layer).cast::<()>() as usize;
         let id = *self.layer_ids.borrow_mut().entry(address).or_insert_with(|| self.fresh_id());
         self.layers.borrow_mut().entry(id).or_insert((layer, 0)).1 += 1;
         id as f64
     }
 
-    /// Whether nothing but its handle holds a layer, or the function that runs it.
-    pub(crate) fn is_at_rest(&self, id: f64) -> bool {
-        self.layers.borrow().get(&(id as u64)).is_none_or(|(layer, _)| {
-            Arc::strong_count(layer) == 1 && layer.driver().is_none_or(|driver| Arc::strong_count(driver) == 1)
-        })
+    /// Gives back one handle of a layer.
+    fn release_layer(&self, env: &Env, id: f64) {
+        let last = match self.layers.borrow_mut().get_mut(&(id as u64)) {
+            Some((_, handles)) => {
+                *handles -= 1;
+                *handles == 0
+            }
+            None => false,
+        };
+        if last {
+            self.forget_layer(env, id);
+        }
     }
 
-    /// Gives back one handle of a layer.
-    pub(crate) fn release_layer(&self, id: f64) {
-        let id = id as u64;
-        let mut layers = self.layers.borrow_mut();
-        let Some((layer, handles)) = layers.get_mut(&id) else { return };
-        *handles -= 1;
-        if *handles > 0 {
-            return;
-        }
-        self.layer_ids.borrow_mut().remove(&(Arc::as_ptr(layer).cast::<()>() as usize));
-        let last = layers.remove(&id);
-        // Dropping a layer may give back JavaScript functions; nothing may be borrowed then.
-        drop(layers);
-        drop(last);
+    /// Forgets a layer, whatever handles it has: they are dead from then on.
+    fn forget_layer(&self, env: &Env, id: f64) {
+        let Some((layer, _)) = self.layers.borrow_mut().remove(&(id as u64)) else { return };
+        self.layer_ids.borrow_mut().remove(&(Arc::as_ptr(&layer).cast::<()>() as usize));
+        with_room(depth(&layer), || drop(layer));
+        self.report(env, 0);
+    }
+
+    /// Whether nothing but its handle holds a layer: no other layer, no job, no graph of autodiff.
+    fn is_at_rest(&self, id: f64) -> bool {
+        self.layers.borrow().get(&(id as u64)).is_some_and(|(layer, _)| Arc::strong_count(layer) == 1)
+    }
+
+    /// How deep a value from JavaScript may nest, by what the deepest layer's weights do.
+    pub(crate) fn levels(&self) -> usize {
+        self.levels.get()
+    }
+
+    /// Notes how deep a value from JavaScript nests.
+    pub(crate) fn note_levels(&self, levels: usize) {
+        self.read_levels.set(self.read_levels.get().max(levels));
+    }
+
+    /// Runs `body` where there is room for what `layer`, and the values that JavaScript gave with it, nest.
+    pub(crate) fn with_room_for<T>(&self, layer: &LayerRef, body: impl FnOnce() -> T) -> T {
+        with_room(depth(layer).max(self.read_levels.take()), body)
+    }
+
+    /// What tells JavaScript, when it is gone, that `number` need not be kept any more.
+    pub(crate) fn guard(&self, number: f64) -> Arc<Guard> {
+        Arc::new(Guard { number, released: self.released.clone() })
     }
 
     /// A new flag to stop jobs with.
@@ -211,15 +267,17 @@ impl Environment {
 
     /// Tells V8 how much memory its handles hold, so that it collects them in time; in batches.
     fn report(&self, env: &Env, bytes: i64) {
-        let total = self.unreported_bytes.get() + bytes;
+        let total = self.unreported_bytes.get() + bytes + self.account.take();
         let due = total.abs() >= REPORT_BYTES && env.adjust_external_memory(total).is_ok();
         self.unreported_bytes.set(if due { 0 } else { total });
     }
 
     /// Builds the JavaScript error for `code`, `message` and `details` as JSON.
     pub(crate) fn make_error(&self, env: &Env, code: &str, message: String, details: Option<String>) -> Result<Error> {
-        let factory = self.error_factory.borrow_back(env)?;
-        Ok(Error::from(factory.call((code.to_owned(), message, details).into())?))
+        let made = call_js(env, &self.error_factory, (code.to_owned(), message, details).into())?;
+        // SAFETY: a value of this environment, which JavaScript just returned.
+        let made = unsafe { Unknown::from_raw_unchecked(env.raw(), made) };
+        Ok(Error::from_unknown_without_coercion(made))
     }
 
     /// Makes `failure` the pending exception.
@@ -231,9 +289,68 @@ impl Environment {
     }
 }
 
-/// Bytes a handle is charged with: its own values, not the whole storage that a view shares.
+/// Bytes a handle is charged with: its own values, not the whole storage that a view shares, nor what a view repeats.
 fn handle_bytes(tensor: &Tensor) -> i64 {
-    (tensor.size() * tensor.dtype().size()) as i64
+    tensor.size().saturating_mul(tensor.dtype().size()).min(tensor.storage_bytes()) as i64
+}
+
+/// While it lives, JavaScript keeps what it gave a number to.
+pub(crate) struct Guard {
+    number: f64,
+    released: Arc<Mutex<Vec<f64>>>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.released.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
+    }
+}
+
+/// The numbers of what JavaScript need not keep any more, each once.
+#[napi]
+pub fn released(env: Env) -> Result<Vec<f64>> {
+    run(&env, |e| Ok(std::mem::take(&mut *e.released.lock().unwrap_or_else(PoisonError::into_inner))))
+}
+
+/// Gives one handle of a layer back.
+#[napi]
+pub fn release_layer(env: Env, id: f64) -> Result<()> {
+    run(&env, |e| {
+        e.release_layer(&env, id);
+        Ok(())
+    })
+}
+
+/// Ends all handles of a layer.
+#[napi]
+pub fn dispose_layer(env: Env, id: f64) -> Result<()> {
+    run(&env, |e| {
+        e.forget_layer(&env, id);
+        Ok(())
+    })
+}
+
+/// Ends the handles of those of these layers that nothing else holds: no other layer, no job, no graph of autodiff. Gives these.
+#[napi]
+pub fn dispose_layers_at_rest(env: Env, ids: Vec<f64>) -> Result<Vec<f64>> {
+    run(&env, |e| {
+        let (mut rest, mut ended) = (ids, Vec::new());
+        loop {
+            let before = ended.len();
+            // A layer that runs others lets go of them, so that they may be next, in this round or in another one.
+            rest.retain(|&id| {
+                let at_rest = e.is_at_rest(id);
+                if at_rest {
+                    e.forget_layer(&env, id);
+                    ended.push(id);
+                }
+                !at_rest
+            });
+            if ended.len() == before {
+                return Ok(ended);
+            }
+        }
+    })
 }
 
 /// Gives handles back; dead ones are passed over.
@@ -260,12 +377,14 @@ pub fn retain(env: Env, id: f64) -> Result<f64> {
     run(&env, |e| Ok(e.insert(&env, e.tensor(id)?)))
 }
 
-/// `[handles of this environment, storages, bytes, peak bytes]`, the last three of the whole process.
+/// `[tensor handles of this environment, storages, bytes, peak bytes, layer handles of this environment]`, the three in the middle of the
+/// whole process.
 #[napi]
 pub fn memory(env: Env) -> Result<Vec<f64>> {
     run(&env, |e| {
         let used = tallow_tensor::memory();
-        let counts = [e.tensors.borrow().len(), used.storages, used.bytes, used.peak_bytes];
+        let handles = [e.tensors.borrow().len(), e.layers.borrow().len()];
+        let counts = [handles[0], used.storages, used.bytes, used.peak_bytes, handles[1]];
         Ok(counts.map(|n| n as f64).to_vec())
     })
 }
@@ -279,6 +398,18 @@ pub fn reset_peak_memory(env: Env) -> Result<()> {
     })
 }
 
+/// The most bytes that tensors may take.
+#[napi]
+pub fn memory_limit(env: Env) -> Result<f64> {
+    run(&env, |_| Ok(tallow_tensor::memory_limit() as f64))
+}
+
+/// Sets the most bytes that tensors may take; `null`: the machine's memory.
+#[napi]
+pub fn set_memory_limit(env: Env, bytes: Option<crate::args::Size>) -> Result<()> {
+    run(&env, |_| Ok(tallow_tensor::set_memory_limit(bytes.map(|n| n.0))?))
+}
+
 /// The number of threads that kernels use.
 #[napi]
 pub fn num_threads(env: Env) -> Result<f64> {
@@ -287,8 +418,8 @@ pub fn num_threads(env: Env) -> Result<f64> {
 
 /// Sets the number of threads that kernels use.
 #[napi]
-pub fn set_num_threads(env: Env, n: crate::args::Size) -> Result<()> {
-    run(&env, |_| Ok(tallow_tensor::threads::set_num_threads(n.0)?))
+pub fn set_num_threads(env: Env, n: Arg<Size>) -> Result<()> {
+    run(&env, |_| Ok(tallow_tensor::threads::set_num_threads(n.named("setNumThreads: n")?.0)?))
 }
 
 #[cfg(test)]

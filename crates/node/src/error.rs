@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Layer(tallow_layers::Error),
     /// A handle that was disposed.
     Disposed,
+    /// A handle of a layer that was disposed.
+    DisposedLayer,
     /// An argument of the wrong JavaScript type.
     Type(String),
     /// A defect of this library.
@@ -66,6 +68,9 @@ impl Failure {
             },
             Failure::Disposed => {
                 make("Disposed", "a tensor was used after dispose(), or after the tidy() that made it".to_owned(), None)
+            }
+            Failure::DisposedLayer => {
+                make("Disposed", "a layer was used after dispose(), or after the tidy() that made it".to_owned(), None)
             }
             Failure::Type(message) => make("TypeError", message, None),
             Failure::Internal(message) => make("Internal", message, None),

@@ -13,11 +13,15 @@ pub struct NamedTensors {
     pub tensors: Vec<f64>,
 }
 
-/// Reads the tensors of a safetensors file.
+/// Reads the tensors of a safetensors file, or those of these names.
 #[napi]
-pub fn load_safetensors(env: Env, path: String) -> Result<NamedTensors> {
+pub fn load_safetensors(env: Env, path: String, names: Option<Vec<String>>) -> Result<NamedTensors> {
     run(&env, |e| {
-        let (contents, _) = tallow_training::read_safetensors(Path::new(&path))?;
+        let path = Path::new(&path);
+        let contents = match names {
+            Some(names) => tallow_training::read_named_safetensors(path, &names)?,
+            None => tallow_training::read_safetensors(path)?.0,
+        };
         let (names, tensors) = contents.into_iter().unzip();
         Ok(NamedTensors { names, tensors: e.insert_all(&env, tensors) })
     })

@@ -11,11 +11,12 @@ use napi::{
     Env, Status,
 };
 use std::{
-    fmt,
-    rc::Rc,
+    cell::Cell,
+    collections::VecDeque,
+    fmt, ptr,
     sync::{
         mpsc::{sync_channel, RecvTimeoutError},
-        Arc,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
     },
     thread::{self, ThreadId},
     time::Duration,
@@ -31,10 +32,66 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Work for the JavaScript thread.
 type Task = Box<dyn FnOnce(&Env) + Send>;
-/// Carries work to the JavaScript thread; does not keep the process alive.
-type Mailbox = ThreadsafeFunction<Task, Unknown<'static>, (), Status, false, true>;
-/// The reference to a function.
-pub(crate) type Callback = FunctionRef<Arguments, Owned>;
+/// Tells the JavaScript thread that there is work; does not keep the process alive.
+type Mailbox = ThreadsafeFunction<(), Unknown<'static>, (), Status, false, true>;
+/// Calls the JavaScript function of a number. JavaScript owns its functions: the addon holds numbers only, so that a function which refers
+/// to the layer it is in can be collected together with it.
+pub(crate) type Dispatch = FunctionRef<FnArgs<(f64, Arguments)>, Owned>;
+
+thread_local!(static SERVING: Cell<usize> = const { Cell::new(0) });
+
+/// Whether this JavaScript thread does something that a job asked it for.
+pub(crate) fn is_serving() -> bool {
+    SERVING.get() > 0
+}
+
+/// Runs `f` as something that a job asked for.
+pub(crate) fn serving<T>(f: impl FnOnce() -> T) -> T {
+    struct Restore(usize);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SERVING.set(self.0);
+        }
+    }
+    let _restore = Restore(SERVING.replace(SERVING.get() + 1));
+    f()
+}
+
+/// What other threads want of a JavaScript thread, which may wait for it instead of going back to its event loop.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    tasks: Mutex<VecDeque<Task>>,
+    changed: Condvar,
+}
+
+impl Inbox {
+    fn tasks(&self) -> MutexGuard<'_, VecDeque<Task>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn serve_next(&self, env: &Env) {
+        let next = self.tasks().pop_front();
+        if let Some(task) = next {
+            serving(|| task(env));
+        }
+    }
+    /// Wakes the JavaScript thread if it waits.
+    pub(crate) fn ring(&self) {
+        drop(self.tasks());
+        self.changed.notify_all();
+    }
+    /// Serves other threads until `done`; call it on the JavaScript thread. Whoever makes it done rings.
+    pub(crate) fn wait(&self, env: &Env, done: impl Fn() -> bool) {
+        while !done() {
+            let tasks = self.tasks();
+            if tasks.is_empty() && !done() {
+                drop(self.changed.wait_timeout(tasks, PATIENCE));
+            } else {
+                drop(tasks);
+            }
+            self.serve_next(env);
+        }
+    }
+}
 
 /// The JavaScript thread of an environment, as other threads see it.
 pub(crate) struct JsThread {
@@ -42,19 +99,21 @@ pub(crate) struct JsThread {
     env: usize,
     mailbox: Mailbox,
     closing: Token,
+    pub(crate) inbox: Arc<Inbox>,
 }
 
 impl JsThread {
     /// The calling thread. `idle` is any JavaScript function: the mailbox needs one to call after each message.
     pub(crate) fn new(env: &Env, idle: &Function<(), Unknown<'static>>, closing: Token) -> Result<Self> {
-        let mailbox =
-            idle.build_threadsafe_function::<Task>().weak::<true>().callee_handled::<false>().build_callback(
-                |message| {
-                    (message.value)(&message.env);
-                    Ok(())
-                },
-            )?;
-        Ok(Self { id: thread::current().id(), env: env.raw() as usize, mailbox, closing })
+        let inbox = Arc::<Inbox>::default();
+        let served = inbox.clone();
+        let mailbox = idle.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build_callback(
+            move |message| {
+                served.serve_next(&message.env);
+                Ok(())
+            },
+        )?;
+        Ok(Self { id: thread::current().id(), env: env.raw() as usize, mailbox, closing, inbox })
     }
 
     fn raw_env(&self) -> sys::napi_env {
@@ -67,40 +126,77 @@ impl JsThread {
         task: impl FnOnce(&Env) -> tallow_tensor::Result<T> + Send + 'static,
     ) -> tallow_tensor::Result<T> {
         let (answer, answers) = sync_channel(1);
-        let task: Task = Box::new(move |env| drop(answer.send(task(env))));
-        let gone = || TensorError::new(ErrorKind::Aborted, "the JavaScript environment has ended");
-        if self.mailbox.call(task, ThreadsafeFunctionCallMode::NonBlocking) != Status::Ok {
-            return Err(gone());
+        self.inbox.tasks().push_back(Box::new(move |env| drop(answer.send(task(env)))));
+        self.inbox.changed.notify_all();
+        if self.mailbox.call((), ThreadsafeFunctionCallMode::NonBlocking) != Status::Ok {
+            return Err(ended());
         }
         loop {
             match answers.recv_timeout(PATIENCE) {
                 Ok(result) => return result,
-                Err(RecvTimeoutError::Disconnected) => return Err(gone()),
+                Err(RecvTimeoutError::Disconnected) => return Err(ended()),
                 // At the end of an environment a message may be dropped without a word, so waiting alone would never end.
-                Err(RecvTimeoutError::Timeout) if self.closing.is_cancelled() => return Err(gone()),
+                Err(RecvTimeoutError::Timeout) if self.closing.is_cancelled() => return Err(ended()),
                 Err(RecvTimeoutError::Timeout) => cancel::check()?,
             }
         }
     }
 }
 
-/// A JavaScript function, callable from any thread.
+fn ended() -> TensorError {
+    TensorError::new(ErrorKind::Aborted, "the JavaScript environment has ended")
+}
+
+/// A JavaScript function, callable from any thread. It lives as long as JavaScript keeps it, which holds it with the layer that calls it.
 pub(crate) struct JsFunction {
-    callback: Arc<Callback>,
+    number: f64,
     arity: usize,
     home: Arc<JsThread>,
 }
 
 impl JsFunction {
-    pub(crate) fn new(callback: Callback, arity: usize, environment: &Environment) -> Self {
-        Self { callback: Arc::new(callback), arity, home: environment.js_thread.clone() }
+    pub(crate) fn new(number: f64, arity: usize, environment: &Environment) -> Self {
+        Self { number, arity, home: environment.js_thread.clone() }
     }
 }
 
-fn call_here(env: &Env, callback: &Callback, arguments: Vec<HostValue>) -> tallow_tensor::Result<HostValue> {
+/// Calls a JavaScript function; what it throws comes back as it is. napi's own call makes a text of it first, which runs JavaScript again:
+/// where that throws too, as at the end of the stack, it never returns.
+pub(crate) fn call_js<A: JsValuesTupleIntoVec, R>(
+    env: &Env,
+    f: &FunctionRef<A, R>,
+    arguments: A,
+) -> Result<sys::napi_value> {
+    let f = f.borrow_back(env)?;
+    let raw = env.raw();
+    let arguments = arguments.into_vec(raw)?;
+    let (mut this, mut result, mut thrown) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: `raw` is the live environment of this thread, whose values `f` and `arguments` are; the outputs outlive the calls.
+    unsafe {
+        let f = ToNapiValue::to_napi_value(raw, f)?;
+        sys::napi_get_undefined(raw, &mut this);
+        let status = sys::napi_call_function(raw, this, f, arguments.len(), arguments.as_ptr(), &mut result);
+        if status == sys::Status::napi_ok {
+            return Ok(result);
+        }
+        if sys::napi_get_and_clear_last_exception(raw, &mut thrown) != sys::Status::napi_ok {
+            return Err(Error::new(Status::from(status), "a JavaScript function cannot be called"));
+        }
+        Err(Error::from_unknown_without_coercion(Unknown::from_raw_unchecked(raw, thrown)))
+    }
+}
+
+fn call_here(env: &Env, number: f64, arguments: Vec<HostValue>) -> tallow_tensor::Result<HostValue> {
+    let environment = find(env.raw()).ok_or_else(ended)?;
+    let none = || TensorError::new(ErrorKind::Internal, "functions cannot be called here");
+    let dispatch = environment.dispatch.as_ref().ok_or_else(none)?;
+    let call = || {
+        let result = call_js(env, dispatch, (number, Arguments(arguments)).into())?;
+        // SAFETY: `result` is a value of this environment, in the scope that is open.
+        unsafe { Owned::from_napi_value(env.raw(), result) }
+    };
     // A scope of its own, so that a long run of calls within one export does not pile up handles.
-    let result = env.run_in_scope(|| Ok(callback.borrow_back(env).and_then(|f| f.call(Arguments(arguments)))));
-    match result.and_then(|r| r) {
+    match env.run_in_scope(|| Ok(call())).and_then(|r| r) {
         Ok(Owned(value)) => Ok(value),
         Err(thrown) => Err(HostException::wrap(thrown)),
     }
@@ -108,16 +204,13 @@ fn call_here(env: &Env, callback: &Callback, arguments: Vec<HostValue>) -> tallo
 
 impl HostFn for JsFunction {
     fn call(&self, args: &[HostValue]) -> tallow_layers::Result<HostValue> {
+        let number = self.number;
         if thread::current().id() == self.home.id {
-            let env = self.home.raw_env();
-            let alive: Option<Rc<Environment>> = find(env);
-            alive.ok_or_else(|| TensorError::new(ErrorKind::Aborted, "the JavaScript environment has ended"))?;
-            return Ok(call_here(&Env::from_raw(env), &self.callback, args.to_vec())?);
+            return Ok(call_here(&Env::from_raw(self.home.raw_env()), number, args.to_vec())?);
         }
         // Recording is a matter of the calling thread; the JavaScript thread must not record what this one would not.
         let args: Vec<HostValue> = args.iter().map(|a| if is_recording() { a.clone() } else { detached(a) }).collect();
-        let callback = self.callback.clone();
-        Ok(self.home.ask(move |env| call_here(env, &callback, args))?)
+        Ok(self.home.ask(move |env| call_here(env, number, args))?)
     }
     fn arity(&self) -> usize {
         self.arity

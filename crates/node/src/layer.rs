@@ -1,9 +1,11 @@
 //! Layers: construction by name, calls, weights and state. Knows no layer by name.
 use crate::{
-    compute::submit,
+    args::{Arg, Shape},
+    compute::{submit, Asked},
     environment::{run, Environment},
     error::{Failure, Outcome},
-    host::{Callback, JsFunction},
+    host::JsFunction,
+    order::{done_before, Access},
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env};
@@ -12,19 +14,42 @@ use serde_json::Value;
 use std::sync::Arc;
 use tallow_layers::{
     self as layers, build, build::References, layer::print, options::OptionType, registry, HostFnRef, HostValue,
-    LayerRef, Mode, Store, TensorSpec, Tree,
+    LayerId, LayerRef, Mode, Store, TensorSpec, Tree,
 };
-use tallow_tensor::{random::Key, DType, Tensor};
+use tallow_tensor::{autodiff::keeping, cancel, random::Key, DType, Tensor};
+
+/// Runs `body` with a layer, where there is room for as many levels as it has.
+pub(crate) fn run_with<T>(env: &Env, id: f64, body: impl FnOnce(&Environment, LayerRef) -> Outcome<T>) -> Result<T> {
+    run(env, |e| {
+        let layer = e.layer(id)?;
+        e.with_room_for(&layer.clone(), || body(e, layer))
+    })
+}
+
+/// Runs `body`; what it records keeps what JavaScript gave the number `keep` to.
+fn keeping_for<T>(e: &Environment, keep: Option<f64>, body: impl FnOnce() -> T) -> T {
+    match keep {
+        Some(number) => keeping(e.guard(number), body),
+        None => body(),
+    }
+}
 
 /// Runs `body` with the layers, functions and tensors that JSON options refer to by number.
 fn with_options<T>(
     e: &Environment,
     options: &str,
-    references: (Vec<f64>, Vec<Callback>, Vec<f64>, Vec<f64>),
+    references: (Vec<f64>, Vec<f64>, Vec<f64>, Vec<f64>),
     body: impl FnOnce(&Value) -> tallow_layers::Result<T>,
 ) -> Outcome<T> {
     let (layers, functions, arities, tensors) = references;
-    let options: Value = serde_json::from_str(options).map_err(|e| Failure::Internal(format!("options: {e}")))?;
+    let options: Value = serde_json::from_str(options).map_err(|e| {
+        let deep = e.to_string().contains("recursion limit");
+        if deep {
+            Failure::Type("options nest deeper than 120 levels; join lists that lie in each other".to_owned())
+        } else {
+            Failure::Internal(format!("options: {e}"))
+        }
+    })?;
     let functions = functions
         .into_iter()
         .zip(arities)
@@ -34,7 +59,9 @@ fn with_options<T>(
         functions: functions.collect(),
         tensors: e.tensors(&tensors)?,
     };
-    Ok(build::with_references(references, || body(&options))?)
+    let most = references.layers.iter().map(layers::depth).max().unwrap_or(0);
+    let build = || layers::charging(&e.account, || build::with_references(references, || body(&options)));
+    Ok(layers::with_room(most, build)?)
 }
 
 /// A new layer of a registered kind. Options are JSON that refers to `layers`, `functions` and `tensors` by number.
@@ -44,31 +71,37 @@ pub fn construct(
     kind: String,
     options: String,
     layers: Vec<f64>,
-    functions: Vec<Callback>,
+    functions: Vec<f64>,
     arities: Vec<f64>,
     tensors: Vec<f64>,
 ) -> Result<f64> {
     run(&env, |e| {
+        let next = LayerId::next();
         let layer =
             with_options(e, &options, (layers, functions, arities, tensors), |v| registry::construct(&kind, v))?;
+        e.made_from.set(next);
         Ok(e.insert_layer(layer))
     })
 }
 
-/// The result of a registered function.
+/// The result of a registered function. `keep`: the number of what JavaScript keeps as long as the result may call its functions.
 #[napi]
+#[allow(clippy::too_many_arguments, reason = "each is what JavaScript gives as it is")]
 pub fn call_function(
     env: Env,
     name: String,
     arguments: String,
     layers: Vec<f64>,
-    functions: Vec<Callback>,
+    functions: Vec<f64>,
     arities: Vec<f64>,
     tensors: Vec<f64>,
+    keep: Option<f64>,
 ) -> Result<Wire> {
     run(&env, |e| {
+        e.made_from.set(LayerId::next());
         let references = (layers, functions, arities, tensors);
-        Ok(Wire(with_options(e, &arguments, references, |v| registry::call_function(&name, v))?))
+        let call = || with_options(e, &arguments, references, |v| registry::call_function(&name, v));
+        Ok(Wire(keeping_for(e, keep, call)?))
     })
 }
 
@@ -79,11 +112,11 @@ pub fn initialize(
     kind: String,
     options: String,
     tensors: Vec<f64>,
-    shape: crate::args::Shape,
+    shape: Arg<Shape>,
     key: Vec<u32>,
 ) -> Result<f64> {
     run(&env, |e| {
-        let key = key_of(&key)?;
+        let (key, shape) = (key_of(&key)?, shape.named(format_args!("{kind}: shape"))?);
         let references = (Vec::new(), Vec::new(), Vec::new(), tensors);
         let made = with_options(e, &options, references, |v| registry::initializer(&kind, v)?.make(&shape.0, key))?;
         Ok(e.insert(&env, made))
@@ -100,7 +133,8 @@ pub(crate) fn key_of(words: &[u32]) -> Outcome<Key> {
 /// What does not change about a layer.
 #[napi(object)]
 pub struct LayerInfo {
-    /// Its identity (shared with its copies in other modes), then those of everything below it.
+    /// The identities of what was made with it: of the layer (shared with its copies in other modes), and of what is below it, unless
+    /// that was there before.
     pub instances: Vec<f64>,
     /// Its name.
     pub name: String,
@@ -110,8 +144,6 @@ pub struct LayerInfo {
     pub n_out: u32,
     /// Whether it brings its own backward pass.
     pub has_backward: bool,
-    /// Whether its inputs follow from its outputs.
-    pub reversible: bool,
 }
 
 /// What does not change about a layer.
@@ -121,22 +153,37 @@ pub fn layer_info(env: Env, id: f64) -> Result<LayerInfo> {
         let layer = e.layer(id)?;
         let arity = layer.arity();
         let mut instances = Vec::new();
-        layers::for_each_instance(&layer, &mut |l| instances.push(l.base().id.0 as f64));
+        made_since(&layer, e.made_from.get(), &mut instances);
         Ok(LayerInfo {
             instances,
             name: layer.base().name.clone(),
             n_in: arity.n_in as u32,
             n_out: arity.n_out as u32,
             has_backward: layer.has_backward(),
-            reversible: layer.reversible().is_some(),
         })
     })
+}
+
+/// Whether a layer's inputs follow from its outputs.
+#[napi]
+pub fn layer_is_reversible(env: Env, id: f64) -> Result<bool> {
+    run(&env, |e| Ok(e.layer(id)?.reversible().is_some()))
+}
+
+/// Identities from `first` on. Layers are made after those they run, so there is none below one that is older: the time goes with what is new.
+fn made_since(layer: &LayerRef, first: LayerId, out: &mut Vec<f64>) {
+    let id = layer.base().id;
+    let number = id.0 as f64;
+    if id >= first && !out.contains(&number) {
+        out.push(number);
+        layer.sublayers().iter().for_each(|l| layers::deep(|| made_since(l, first, out)));
+    }
 }
 
 /// A layer's printed form.
 #[napi]
 pub fn layer_text(env: Env, id: f64) -> Result<String> {
-    run(&env, |e| Ok(print(&e.layer(id)?)))
+    run_with(&env, id, |_, layer| Ok(print(&layer)))
 }
 
 /// Handles of the sublayers.
@@ -145,29 +192,14 @@ pub fn sublayers(env: Env, id: f64) -> Result<Vec<f64>> {
     run(&env, |e| Ok(e.layer(id)?.sublayers().iter().map(|l| e.insert_layer(l.clone())).collect()))
 }
 
-/// Gives one handle of a layer back.
-#[napi]
-pub fn release_layer(env: Env, id: f64) -> Result<()> {
-    run(&env, |e| {
-        e.release_layer(id);
-        Ok(())
-    })
-}
-
-/// Which of these layers nothing but their handle holds: no other layer, no job, no graph of autodiff.
-#[napi]
-pub fn layers_at_rest(env: Env, ids: Vec<f64>) -> Result<Vec<f64>> {
-    run(&env, |e| Ok(ids.into_iter().filter(|&id| e.is_at_rest(id)).collect()))
-}
-
 /// The same layer in another mode, sharing its weights.
 #[napi]
 pub fn with_mode(env: Env, id: f64, mode: String) -> Result<f64> {
-    run(&env, |e| {
+    run_with(&env, id, |e, layer| {
         let expected = <Mode as OptionType>::EXPECTED;
         let wrong = || tallow_layers::Error::option(format!("`mode` must be {expected}, got {mode:?}"));
         let mode = <Mode as OptionType>::parse(&Value::String(mode.clone())).ok_or_else(wrong)?;
-        Ok(e.insert_layer(layers::with_mode(&e.layer(id)?, mode)))
+        Ok(e.insert_layer(layers::charging(&e.account, || layers::with_mode(&layer, mode))))
     })
 }
 
@@ -210,8 +242,8 @@ fn describe(spec: &TensorSpec) -> HostValue {
 /// Signatures of the outputs for inputs of these signatures.
 #[napi]
 pub fn output_signature(env: Env, id: f64, inputs: Wire) -> Result<Wire> {
-    run(&env, |e| {
-        let outputs = layers::signature(&e.layer(id)?, &specs(inputs.0)?)?;
+    run_with(&env, id, |_, layer| {
+        let outputs = layers::signature(&layer, &specs(inputs.0)?)?;
         Ok(Wire(HostValue::List(outputs.iter().map(describe).collect())))
     })
 }
@@ -224,8 +256,7 @@ fn pair(layer: &LayerRef, weights: &Store, state: &Store) -> HostValue {
 /// Makes weights and state without keeping them: their signatures.
 #[napi]
 pub fn weights_and_state_signature(env: Env, id: f64, inputs: Wire) -> Result<Wire> {
-    run(&env, |e| {
-        let layer = e.layer(id)?;
+    run_with(&env, id, |_, layer| {
         let (weights, state) = layers::init_signature(&layer, &specs(inputs.0)?, Key::new(0))?;
         let signatures = |tree: Tree<Tensor>| signature_tree(&tree);
         Ok(Wire(HostValue::List(vec![
@@ -236,24 +267,26 @@ pub fn weights_and_state_signature(env: Env, id: f64, inputs: Wire) -> Result<Wi
 }
 
 fn signature_tree(tree: &Tree<Tensor>) -> HostValue {
-    match tree {
+    layers::deep(|| match tree {
         Tree::Leaf(t) => describe(&TensorSpec::of(t)),
         Tree::Tuple(items) => HostValue::List(items.iter().map(signature_tree).collect()),
         Tree::Dict(fields) => HostValue::Record(fields.iter().map(|(k, t)| (k.clone(), signature_tree(t))).collect()),
         Tree::Cached => HostValue::Cached,
-    }
+    })
 }
 
 /// Makes weights and state, keeps them in the layer, and returns them.
 #[napi]
 pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Vec<u32>>, use_cache: bool) -> Result<Wire> {
-    run(&env, |e| {
-        let layer = e.layer(id)?;
+    run_with(&env, id, |e, layer| {
+        let access = Access::set(&layer);
+        let beside = done_before(&env, e, || access.clone());
         if use_cache && layer.base().slot.weights().is_some() {
             return Ok(Wire(HostValue::List(vec![HostValue::Cached, HostValue::Cached])));
         }
         let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
         let (weights, state) = layers::init(&layer, &specs(inputs.0)?, key)?;
+        beside.map_or(Ok(()), |b| b.refuse("init sets weights and state", &access))?;
         layers::hold(&layer, Some(&weights), Some(&state));
         Ok(Wire(pair(&layer, &weights, &state)))
     })
@@ -263,48 +296,74 @@ pub(crate) fn held_key(layer: &LayerRef) -> Key {
     layer.base().slot.key().unwrap_or_else(|| Key::new(0))
 }
 
+fn held_weights(layer: &LayerRef) -> Tree<Tensor> {
+    layers::view_weights(layer, &layers::held(layer).0)
+}
+
+fn held_state(layer: &LayerRef) -> Tree<Tensor> {
+    layers::view_state(layer, &layers::held(layer).1)
+}
+
 /// The weights that a layer holds.
 #[napi]
 pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
-    run(&env, |e| {
-        let layer = e.layer(id)?;
-        Ok(Wire(HostValue::tree(&layers::view_weights(&layer, &layers::held(&layer).0))))
+    run_with(&env, id, |e, layer| {
+        done_before(&env, e, || Access::read_weights(&layer));
+        Ok(Wire(HostValue::tree(&held_weights(&layer))))
     })
 }
 
 /// The state that a layer holds.
 #[napi]
 pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
-    run(&env, |e| {
-        let layer = e.layer(id)?;
-        Ok(Wire(HostValue::tree(&layers::view_state(&layer, &layers::held(&layer).1))))
+    run_with(&env, id, |e, layer| {
+        done_before(&env, e, || Access::read_state(&layer));
+        Ok(Wire(HostValue::tree(&held_state(&layer))))
     })
 }
 
 fn set_weights(layer: &LayerRef, weights: HostValue) -> Outcome<()> {
-    let new = layers::load_weights(layer, &weights.into_tree()?)?;
+    let new = layers::load_weights(layer, &weights.into_tree_like(&held_weights(layer))?)?;
     layers::check_fits("weights", layer, &new, &layers::held(layer).0)?;
     layers::hold(layer, Some(&new), None);
     Ok(())
 }
 
 fn set_state(layer: &LayerRef, state: HostValue) -> Outcome<()> {
-    let new = layers::load_state(layer, &state.into_tree()?)?;
+    let new = layers::load_state(layer, &state.into_tree_like(&held_state(layer))?)?;
     layers::check_fits("state", layer, &new, &layers::held(layer).1)?;
     layers::hold(layer, None, Some(&new));
     Ok(())
 }
 
+/// Does what was asked for before, then `set`, unless a training loop stands in the way.
+pub(crate) fn change<T>(
+    env: &Env,
+    e: &Environment,
+    what: &str,
+    access: Access,
+    set: impl FnOnce() -> Outcome<T>,
+) -> Outcome<T> {
+    match done_before(env, e, || access.clone()) {
+        Some(beside) => beside.refuse(what, &access).and_then(|()| set()),
+        None => set(),
+    }
+}
+
 /// Sets the weights that a layer holds.
 #[napi]
 pub fn set_layer_weights(env: Env, id: f64, weights: Wire) -> Result<()> {
-    run(&env, |e| set_weights(&e.layer(id)?, weights.0))
+    run_with(&env, id, |e, layer| {
+        change(&env, e, "weights are set", Access::set_weights(&layer), || set_weights(&layer, weights.0))
+    })
 }
 
 /// Sets the state that a layer holds.
 #[napi]
 pub fn set_layer_state(env: Env, id: f64, state: Wire) -> Result<()> {
-    run(&env, |e| set_state(&e.layer(id)?, state.0))
+    run_with(&env, id, |e, layer| {
+        change(&env, e, "state is set", Access::set_state(&layer), || set_state(&layer, state.0))
+    })
 }
 
 /// The key that a layer holds, if any.
@@ -322,47 +381,57 @@ pub fn set_layer_key(env: Env, id: f64, key: Vec<u32>) -> Result<()> {
     })
 }
 
-/// A call of a layer with everything it needs; it can move to another thread.
-struct Prepared {
+/// A call on the weights and state that a layer holds; it can move to another thread.
+struct Call {
     layer: LayerRef,
     inputs: Vec<Tensor>,
-    weights: Store,
-    state: Store,
+    /// Weights and state to set first.
+    weights: Option<HostValue>,
+    state: Option<HostValue>,
     key: Key,
 }
 
-impl Prepared {
-    fn run(self) -> Outcome<(LayerRef, Vec<Tensor>, Store)> {
-        let (ys, state) = layers::pure_fn(&self.layer, self.inputs, &self.weights, self.state, self.key)?;
-        Ok((self.layer, ys, state))
+impl Call {
+    fn new(
+        e: &Environment,
+        layer: LayerRef,
+        inputs: &[f64],
+        given: [Option<Wire>; 2],
+        key: Option<Vec<u32>>,
+    ) -> Outcome<Self> {
+        let [weights, state] = given.map(|wire| wire.map(|w| w.0));
+        let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
+        Ok(Self { inputs: e.tensors(inputs)?, layer, weights, state, key })
+    }
+    fn access(&self) -> Access {
+        Access::call(&self.layer, self.weights.is_some())
+    }
+    /// Runs it from the weights and state held now, and keeps the new state. `allow` is asked before anything changes.
+    fn run(self, allow: impl Fn(&str, Access) -> Outcome<()>) -> Outcome<Vec<Tensor>> {
+        let Self { layer, inputs, weights, state, key } = self;
+        if let Some(weights) = weights {
+            allow("a call sets weights", Access::set_weights(&layer))?;
+            set_weights(&layer, weights)?;
+        }
+        if let Some(state) = state {
+            allow("a call sets state", Access::set_state(&layer))?;
+            set_state(&layer, state)?;
+        }
+        let (weights, before) = layers::held(&layer);
+        let signatures: Vec<TensorSpec> = inputs.iter().map(TensorSpec::of).collect();
+        let state = layers::ensure_state(&layer, before.clone(), &signatures, key)?;
+        let (ys, after) = layers::pure_fn(&layer, inputs, &weights, state, key)?;
+        cancel::check()?;
+        let changed = layers::changed(&before, after);
+        if !changed.is_empty() {
+            allow("a call changes state", Access::set_state_in(&layer, &changed))?;
+            layers::hold(&layer, None, Some(&changed));
+        }
+        Ok(ys)
     }
 }
 
-/// A call on the weights and state that the layer holds, after setting those that are given.
-fn prepare(
-    e: &Environment,
-    id: f64,
-    inputs: &[f64],
-    weights: Option<Wire>,
-    state: Option<Wire>,
-    key: Option<Vec<u32>>,
-) -> Outcome<Prepared> {
-    let layer = e.layer(id)?;
-    let inputs = e.tensors(inputs)?;
-    if let Some(weights) = weights {
-        set_weights(&layer, weights.0)?;
-    }
-    if let Some(state) = state {
-        set_state(&layer, state.0)?;
-    }
-    let (weights, state) = layers::held(&layer);
-    let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
-    let signatures: Vec<TensorSpec> = inputs.iter().map(TensorSpec::of).collect();
-    let state = layers::ensure_state(&layer, state, &signatures, key)?;
-    Ok(Prepared { layer, inputs, weights, state, key })
-}
-
-/// Calls a layer on the weights and state it holds, and keeps the new state.
+/// Calls a layer on the weights and state it holds, and keeps the new state. `keep`: see [`call_function`].
 #[napi]
 pub fn layer_call(
     env: Env,
@@ -371,16 +440,20 @@ pub fn layer_call(
     weights: Option<Wire>,
     state: Option<Wire>,
     key: Option<Vec<u32>>,
+    keep: Option<f64>,
 ) -> Result<Vec<f64>> {
-    run(&env, |e| {
-        let (layer, ys, state) = prepare(e, id, &inputs, weights, state, key)?.run()?;
-        layers::hold(&layer, None, Some(&state));
+    run_with(&env, id, |e, layer| {
+        let call = Call::new(e, layer, &inputs, [weights, state], key)?;
+        let beside = done_before(&env, e, || call.access());
+        let allow = |what: &str, access| beside.as_ref().map_or(Ok(()), |b| b.refuse(what, &access));
+        let ys = keeping_for(e, keep, || call.run(allow))?;
         Ok(e.insert_all(&env, ys))
     })
 }
 
 /// `layer_call` on the compute thread.
 #[napi(ts_return_type = "Promise<unknown>")]
+#[allow(clippy::too_many_arguments, reason = "each is what JavaScript gives as it is")]
 pub fn layer_call_async<'env>(
     env: &'env Env,
     id: f64,
@@ -389,23 +462,27 @@ pub fn layer_call_async<'env>(
     state: Option<Wire>,
     key: Option<Vec<u32>>,
     cancel: Option<f64>,
+    keep: Option<f64>,
 ) -> Result<Object<'env>> {
-    run(env, |e| {
-        let prepared = prepare(e, id, &inputs, weights, state, key)?;
-        submit(
-            env,
-            e,
-            cancel,
-            || prepared.run(),
-            |_, _, (layer, ys, state)| {
-                layers::hold(&layer, None, Some(&state));
-                Ok(Wire(HostValue::List(ys.into_iter().map(HostValue::Tensor).collect())))
-            },
-        )
+    run_with(env, id, |e, layer| {
+        let call = Call::new(e, layer, &inputs, [weights, state], key)?;
+        let kept = keep.map(|number| e.guard(number));
+        let asked = Asked { access: call.access(), endless: false, cancel };
+        let work = move || {
+            let room = call.layer.clone();
+            let run = || call.run(|_, _| Ok(()));
+            layers::with_room(layers::depth(&room), || match kept {
+                Some(kept) => keeping(kept, run),
+                None => run(),
+            })
+        };
+        submit(env, e, asked, work, |_, _, ys| {
+            Ok(Wire(HostValue::List(ys.into_iter().map(HostValue::Tensor).collect())))
+        })
     })
 }
 
-/// A layer as a pure function: `[outputs, new state]`. Nothing is kept.
+/// A layer as a pure function: `[outputs, new state]`. Nothing is kept, but see [`call_function`] for `keep`.
 #[napi]
 pub fn layer_pure(
     env: Env,
@@ -414,17 +491,15 @@ pub fn layer_pure(
     weights: Wire,
     state: Wire,
     key: Option<Vec<u32>>,
+    keep: Option<f64>,
 ) -> Result<Wire> {
-    run(&env, |e| {
-        let layer = e.layer(id)?;
-        let prepared = Prepared {
-            inputs: e.tensors(&inputs)?,
-            weights: layers::load_weights(&layer, &weights.0.into_tree()?)?,
-            state: layers::load_state(&layer, &state.0.into_tree()?)?,
-            key: key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?,
-            layer,
-        };
-        let (layer, ys, state) = prepared.run()?;
+    run_with(&env, id, |e, layer| {
+        let inputs = e.tensors(&inputs)?;
+        let weights = layers::load_weights(&layer, &weights.0.into_tree_like(&held_weights(&layer))?)?;
+        let state = layers::load_state(&layer, &state.0.into_tree_like(&held_state(&layer))?)?;
+        let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
+        let call = || layers::pure_fn(&layer, inputs, &weights, state, key);
+        let (ys, state) = keeping_for(e, keep, call)?;
         let state = HostValue::tree(&layers::view_state(&layer, &state));
         Ok(Wire(HostValue::List(vec![HostValue::List(ys.into_iter().map(HostValue::Tensor).collect()), state])))
     })

@@ -16,8 +16,10 @@ mod gradients;
 mod host;
 mod layer;
 mod ops;
+mod order;
 mod random;
 mod reversible;
+mod saves;
 mod training;
 mod wire;
 

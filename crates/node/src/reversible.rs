@@ -1,8 +1,7 @@
 //! Reversible layers: back from outputs to inputs.
 use crate::{
-    environment::run,
     error::Failure,
-    layer::{held_key, key_of},
+    layer::{held_key, key_of, run_with},
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env};
@@ -18,8 +17,7 @@ fn list(ts: Vec<Tensor>) -> HostValue {
 /// gradients `[inputs, gradients of inputs, gradients of weights]`. Nothing is kept.
 #[napi]
 pub fn layer_reverse(env: Env, id: f64, call: Wire, key: Option<Vec<u32>>) -> Result<Wire> {
-    run(&env, |e| {
-        let layer = e.layer(id)?;
+    run_with(&env, id, |_, layer| {
         let wrong = || Failure::Internal("a reversal is called with five values".to_owned());
         let HostValue::List(call) = call.0 else { return Err(wrong()) };
         let [outputs, grads, weights, state, new_state] = call.try_into().map_err(|_| wrong())?;

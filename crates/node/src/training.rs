@@ -1,11 +1,13 @@
 //! Trainers: one step on the calling thread, the loop on the compute thread, checkpoints. Knows no optimizer by name.
 use crate::{
-    args::Size,
-    compute::submit,
+    args::{Arg, Size},
+    compute::{promised, submit, Asked},
     environment::{run, Environment},
     error::{Failure, Outcome},
-    host::{Callback, JsFunction},
-    layer::{held_key, key_of, specs},
+    host::JsFunction,
+    layer::{change, held_key, key_of, run_with, specs},
+    order::{done_before, Access},
+    saves::{busy, lock, Desk, Open, Save, PATIENCE},
     wire::Wire,
 };
 use napi::{
@@ -16,23 +18,20 @@ use napi::{
 use napi_derive::napi;
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     path::Path,
-    sync::{atomic::AtomicBool, Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
-    time::Duration,
+    sync::{atomic::AtomicBool, Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
-use tallow_layers::HostValue;
+use tallow_layers::{HostValue, LayerRef, Tree};
 use tallow_tensor::{cancel, Tensor};
 use tallow_training::{
-    fit, optimizers,
+    fit_with, optimizers,
     schedules::{self, HostSchedule, ScheduleRef},
-    LoopOptions, Progress, SaveOptions, StepOptions, StepReport, Trainer, TrainerOptions,
+    Batches, Between, LoopOptions, Progress, SaveOptions, StepOptions, StepReport, Trainer, TrainerOptions,
 };
 
 /// Batches that wait for the loop; more only cost memory.
 const WAITING_BATCHES: usize = 2;
-/// How often a loop that waits for a batch looks whether it still should.
-const PATIENCE: Duration = Duration::from_millis(20);
 
 fn parsed(json: &str) -> Outcome<Value> {
     serde_json::from_str(json).map_err(|e| Failure::Internal(format!("options: {e}")))
@@ -46,17 +45,8 @@ fn measured(report: &StepReport) -> Vec<f64> {
 #[napi]
 pub struct NativeTrainer {
     inner: Arc<Mutex<Trainer>>,
-}
-
-fn lock(trainer: &Mutex<Trainer>) -> Outcome<MutexGuard<'_, Trainer>> {
-    match trainer.try_lock() {
-        Ok(guard) => Ok(guard),
-        Err(TryLockError::Poisoned(e)) => Ok(e.into_inner()),
-        Err(TryLockError::WouldBlock) => {
-            let what = "this trainer is busy with a loop that has not ended; await it first";
-            Err(tallow_layers::Error::new("Busy", what).into())
-        }
-    }
+    model: LayerRef,
+    desk: Arc<Desk>,
 }
 
 /// A trainer of the layer behind `model`, whose output is the loss.
@@ -71,8 +61,9 @@ pub fn new_trainer(
     run(&env, |e| {
         let optimizer = optimizers::construct(&optimizer, &parsed(&optimizer_options)?)?;
         let n_devices = TrainerOptions::parse(&parsed(&options)?)?.n_devices.map_or(1, |n| n.0);
-        let trainer = Trainer::on_devices(e.layer(model)?, optimizer, n_devices);
-        Ok(NativeTrainer { inner: Arc::new(Mutex::new(trainer)) })
+        let model = e.layer(model)?;
+        let trainer = Trainer::on_devices(model.clone(), optimizer, n_devices);
+        Ok(NativeTrainer { inner: Arc::new(Mutex::new(trainer)), model, desk: Arc::default() })
     })
 }
 
@@ -87,15 +78,14 @@ pub fn check_optimizer(env: Env, kind: String, options: String) -> Result<()> {
 
 /// The learning rate of a registered schedule at a step.
 #[napi]
-pub fn schedule_rate(env: Env, kind: String, options: String, step: f64) -> Result<f64> {
-    run(&env, |_| Ok(schedules::construct(&kind, &parsed(&options)?)?.rate(step as u64)?))
+pub fn schedule_rate(env: Env, kind: String, options: String, step: Arg<Size>) -> Result<f64> {
+    run(&env, |_| {
+        let step = step.named(format_args!("{kind}: step"))?.0 as u64;
+        Ok(schedules::construct(&kind, &parsed(&options)?)?.rate(step)?)
+    })
 }
 
-fn schedule(
-    e: &Environment,
-    kind: Option<(String, String)>,
-    function: Option<Callback>,
-) -> Outcome<Option<ScheduleRef>> {
+fn schedule(e: &Environment, kind: Option<(String, String)>, function: Option<f64>) -> Outcome<Option<ScheduleRef>> {
     if let Some((kind, options)) = kind {
         return Ok(Some(schedules::construct(&kind, &parsed(&options)?)?));
     }
@@ -118,6 +108,8 @@ struct Shared {
 struct QueueState {
     batches: VecDeque<Vec<Tensor>>,
     closed: bool,
+    /// Whether the loop has ended, so that nobody takes batches any more.
+    ended: bool,
     waiting: Option<Room>,
 }
 
@@ -138,11 +130,12 @@ impl Shared {
             room.resolve(Box::new(|_| Ok(false)));
         }
     }
-    /// The next batch; waits for one until the queue is closed or the job is cancelled.
-    fn next(&self) -> tallow_layers::Result<Option<Vec<Tensor>>> {
-        let mut state = self.state();
+    /// The next batch; waits for one until the queue is closed or the job is cancelled, and calls `idle` now and then.
+    fn next(&self, idle: &mut dyn FnMut() -> tallow_layers::Result<()>) -> tallow_layers::Result<Option<Vec<Tensor>>> {
         loop {
             cancel::check()?;
+            idle()?;
+            let mut state = self.state();
             if let Some(batch) = state.batches.pop_front() {
                 let waiting = state.waiting.take();
                 drop(state);
@@ -154,7 +147,7 @@ impl Shared {
             if state.closed {
                 return Ok(None);
             }
-            state = self.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+            drop(self.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner));
         }
     }
 }
@@ -171,6 +164,9 @@ pub fn push_batch(env: Env, queue: &BatchQueue, batch: Vec<f64>) -> Result<bool>
     run(&env, |e| {
         let batch = e.tensors(&batch)?.iter().map(Tensor::detach).collect();
         let mut state = queue.shared.state();
+        if state.ended {
+            return Ok(false);
+        }
         state.batches.push_back(batch);
         let room = state.batches.len() < WAITING_BATCHES;
         drop(state);
@@ -207,18 +203,59 @@ pub fn close_batches(env: Env, queue: &BatchQueue) -> Result<()> {
 
 /// Closes the queue when the loop ends, however it ends.
 struct Closing(Arc<Shared>);
-impl Closing {
-    fn next(&self) -> tallow_layers::Result<Option<Vec<Tensor>>> {
-        self.0.next()
+impl Batches for Closing {
+    fn next(&mut self) -> tallow_layers::Result<Option<Vec<Tensor>>> {
+        self.0.next(&mut || Ok(()))
+    }
+    fn next_with(
+        &mut self,
+        idle: &mut dyn FnMut() -> tallow_layers::Result<()>,
+    ) -> tallow_layers::Result<Option<Vec<Tensor>>> {
+        self.0.next(idle)
     }
 }
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.close();
+        let rest = {
+            let mut state = self.0.state();
+            state.ended = true;
+            std::mem::take(&mut state.batches)
+        };
+        drop(rest);
     }
 }
 
 type ProgressFunction = ThreadsafeFunction<Vec<f64>, Unknown<'static>, Vec<f64>, Status, false, true>;
+
+/// What a loop does between two steps: it tells JavaScript, and writes the files that it was asked for.
+struct Teller {
+    desk: Arc<Desk>,
+    progress: Option<ProgressFunction>,
+}
+
+impl Between for Teller {
+    fn progress(&mut self, p: &Progress) -> tallow_layers::Result<()> {
+        let Some(progress) = &self.progress else { return Ok(()) };
+        self.desk.telling();
+        let desk = self.desk.clone();
+        let told = move |_, _| {
+            desk.told();
+            Ok(())
+        };
+        if progress.call_with_return_value(numbers(p), ThreadsafeFunctionCallMode::NonBlocking, told) != Status::Ok {
+            self.desk.told();
+        }
+        Ok(())
+    }
+    fn pause(&mut self, trainer: &Trainer, next: u64, update: bool) -> tallow_layers::Result<()> {
+        if update {
+            self.desk.wait()?;
+        }
+        self.desk.serve(trainer, Some(next));
+        Ok(())
+    }
+}
 
 fn numbers(p: &Progress) -> Vec<f64> {
     let mut out = vec![p.step as f64, p.done as f64, p.learning_rate, p.seconds, p.items as f64];
@@ -234,7 +271,11 @@ impl NativeTrainer {
         run(&env, |e| {
             let o = StepOptions::parse(&parsed(&options)?)?;
             let (batch, rate) = (e.tensors(&batch)?, o.learning_rate.map(|r| r.0));
-            Ok(measured(&lock(&self.inner)?.one_step(batch, key_of(&key)?, o.step.0 as u64, rate)?))
+            let key = key_of(&key)?;
+            let step = || Ok(measured(&lock(&self.inner)?.one_step(batch, key, o.step.0 as u64, rate)?));
+            let change =
+                || change(&env, e, "a training step changes weights and state", Access::set(&self.model), step);
+            e.with_room_for(&self.model, change)
         })
     }
 
@@ -248,29 +289,34 @@ impl NativeTrainer {
         options: String,
         key: Vec<u32>,
         registered: Option<(String, String)>,
-        rate: Option<Callback>,
+        rate: Option<f64>,
         cancel: Option<f64>,
-        progress: Function<'_, Vec<f64>, Unknown<'static>>,
+        progress: Option<Function<'_, Vec<f64>, Unknown<'static>>>,
     ) -> Result<Object<'env>> {
         run(env, |e| {
             let options = LoopOptions::parse(&parsed(&options)?)?.with(schedule(e, registered, rate)?, key_of(&key)?);
-            let told: ProgressFunction = progress
-                .build_threadsafe_function::<Vec<f64>>()
-                .weak::<true>()
-                .callee_handled::<false>()
-                .build_callback(|message| Ok(message.value))?;
-            // Made here, so that a loop that is cancelled before it begins closes its queue too.
-            let (trainer, closing) = (self.inner.clone(), Closing(queue.shared.clone()));
-            let work = move || {
-                let mut trainer = lock(&trainer)?;
-                let mut tell = |p: &Progress| {
-                    told.call(numbers(p), ThreadsafeFunctionCallMode::NonBlocking);
-                    Ok(())
-                };
-                let never = AtomicBool::new(false);
-                Ok(fit(&mut trainer, &mut || closing.next(), &options, &never, &mut tell)?)
+            let told = |function: Function<'_, Vec<f64>, Unknown<'static>>| {
+                let desk = self.desk.clone();
+                let builder = function.build_threadsafe_function::<Vec<f64>>().weak::<true>().callee_handled::<false>();
+                builder.build_callback(move |message| {
+                    desk.hears(message.value[0] as u64 + 1);
+                    Ok(message.value)
+                })
             };
-            submit(env, e, cancel, work, |_, _, report| {
+            let progress: Option<ProgressFunction> = progress.map(told).transpose()?;
+            // Made here, so that a loop that is cancelled before it begins closes its queue too, and saves wait for one that was started.
+            let (trainer, mut closing) = (self.inner.clone(), Closing(queue.shared.clone()));
+            let open = Open::new(&self.desk, &self.inner);
+            let mut teller = Teller { desk: self.desk.clone(), progress };
+            let work = move || {
+                // The last to go.
+                let _open = open;
+                let mut trainer = lock(&trainer)?;
+                let never = AtomicBool::new(false);
+                Ok(fit_with(&mut trainer, &mut closing, &options, &never, &mut teller)?)
+            };
+            let asked = Asked { access: Access::set(&self.model), endless: true, cancel };
+            submit(env, e, asked, work, |_, _, report| {
                 let mut out = vec![report.steps as f64, report.seconds];
                 out.extend(&report.losses);
                 Ok(Wire(HostValue::List(out.into_iter().map(HostValue::Number).collect())))
@@ -292,29 +338,41 @@ impl NativeTrainer {
     #[napi]
     pub fn set_slots(&self, env: Env, slots: Wire) -> Result<()> {
         run(&env, |_| {
-            let HostValue::List(list) = slots.0 else {
-                return Err(Failure::Type("slots are a list of lists of tensors".into()));
-            };
-            let slots = list.into_iter().map(|s| Ok(s.into_tensors()?)).collect::<Outcome<_>>()?;
-            Ok(lock(&self.inner)?.set_slots(slots)?)
+            let mut trainer = lock(&self.inner)?;
+            let held = Tree::Tuple(trainer.slots().into_iter().map(Tree::tuple).collect());
+            let wrong = || Failure::Type("slots must be an array with an array of tensors for each weight".to_owned());
+            let Tree::Tuple(of_weights) = slots.0.into_tree_like(&held)? else { return Err(wrong()) };
+            let slots = of_weights.into_iter().map(|s| match s {
+                Tree::Tuple(s) => s.into_iter().map(|t| Ok(t.one().map_err(|_| wrong())?.clone())).collect(),
+                _ => Err(wrong()),
+            });
+            let slots = slots.collect::<Outcome<_>>()?;
+            Ok(trainer.set_slots(slots)?)
         })
     }
 
-    /// Writes weights, state, slots and the step on the compute thread.
+    /// Writes weights, state, slots and the step on the compute thread; while a loop runs, between two of its steps.
     #[napi(ts_return_type = "Promise<unknown>")]
     pub fn save<'env>(&self, env: &'env Env, path: String, options: String) -> Result<Object<'env>> {
         run(env, |e| {
+            let step = SaveOptions::parse(&parsed(&options)?)?.step.map(|s| s.0 as u64);
+            if self.desk.is_open() {
+                let (done, promise) = promised(env, |_, _, ()| Ok(Wire(HostValue::Null)))?;
+                if let Some(late) = self.desk.ask(Save { path, step, done: Box::new(done) }) {
+                    // The loop has ended since.
+                    let trainer = self.inner.clone();
+                    let work = move || {
+                        (late.done)(save(&trainer, &late.path, step));
+                        Ok(())
+                    };
+                    let asked = Asked { access: Access::read(&self.model), endless: false, cancel: None };
+                    submit(env, e, asked, work, |_, _, ()| Ok(Wire(HostValue::Null)))?;
+                }
+                return Ok(promise);
+            }
             let trainer = self.inner.clone();
-            let step = SaveOptions::parse(&parsed(&options)?)?.step.0;
-            let work = move || {
-                let trainer = lock(&trainer)?;
-                let slots = trainer.slots().into_iter().enumerate();
-                let extra = slots
-                    .flat_map(|(i, s)| s.into_iter().enumerate().map(move |(j, t)| (format!("slots/{i:05}/{j}"), t)));
-                let metadata = BTreeMap::from([("step".to_string(), step.to_string())]);
-                Ok(tallow_training::save_layer(Path::new(&path), trainer.model_with_loss(), extra.collect(), metadata)?)
-            };
-            submit(env, e, None, work, |_, _, ()| Ok(Wire(HostValue::Null)))
+            let asked = Asked { access: Access::read(&self.model), endless: false, cancel: None };
+            submit(env, e, asked, move || save(&trainer, &path, step), |_, _, ()| Ok(Wire(HostValue::Null)))
         })
     }
 
@@ -322,40 +380,28 @@ impl NativeTrainer {
     #[napi(ts_return_type = "Promise<unknown>")]
     pub fn load<'env>(&self, env: &'env Env, path: String) -> Result<Object<'env>> {
         run(env, |e| {
+            if self.desk.is_open() {
+                return Err(busy());
+            }
             let trainer = self.inner.clone();
-            let work = move || {
-                let mut trainer = lock(&trainer)?;
-                let file = tallow_training::load_layer(Path::new(&path), trainer.model_with_loss())?;
-                let mut named: Vec<_> = file.extra.into_iter().filter(|(n, _)| n.starts_with("slots/")).collect();
-                named.sort_by(|a, b| a.0.cmp(&b.0));
-                let mut slots: Vec<Vec<Tensor>> = Vec::new();
-                let mut last = "";
-                for (name, t) in &named {
-                    let group = name.rsplit_once('/').map_or("", |p| p.0);
-                    if group != last {
-                        slots.push(Vec::new());
-                        last = group;
-                    }
-                    if let Some(list) = slots.last_mut() {
-                        list.push(t.clone());
-                    }
-                }
-                if !slots.is_empty() {
-                    trainer.set_slots(slots)?;
-                }
-                Ok(file.metadata.get("step").and_then(|s| s.parse::<f64>().ok()).unwrap_or(0.0))
-            };
-            submit(env, e, None, work, |_, _, step| Ok(Wire(HostValue::Number(step))))
+            let work = move || Ok(lock(&trainer)?.load(Path::new(&path))? as f64);
+            let asked = Asked { access: Access::set(&self.model), endless: false, cancel: None };
+            submit(env, e, asked, work, |_, _, step| Ok(Wire(HostValue::Number(step))))
         })
     }
+}
+
+fn save(trainer: &Mutex<Trainer>, path: &str, step: Option<u64>) -> Outcome<()> {
+    Ok(lock(trainer)?.save(Path::new(path), step.unwrap_or(0))?)
 }
 
 /// Writes the weights, and unless `weights_only` the state, that a layer holds, with the signature it was initialized for, if given.
 #[napi]
 pub fn save_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
-    run(&env, |e| {
+    run_with(&env, id, |e, layer| {
         let signature = signature.map(|s| specs(s.0)).transpose()?;
-        Ok(tallow_training::save_to_file(Path::new(&path), &e.layer(id)?, weights_only, signature.as_deref())?)
+        done_before(&env, e, || Access::read(&layer));
+        Ok(tallow_training::save_to_file(Path::new(&path), &layer, weights_only, signature.as_deref())?)
     })
 }
 
@@ -363,26 +409,33 @@ pub fn save_layer(env: Env, id: f64, path: String, weights_only: bool, signature
 /// else for the file's if it was not yet.
 #[napi]
 pub fn load_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
-    run(&env, |e| {
-        let layer = e.layer(id)?;
+    run_with(&env, id, |e, layer| {
         let signature = signature.map(|s| specs(s.0)).transpose()?;
         let key = held_key(&layer);
-        Ok(tallow_training::init_from_file(Path::new(&path), &layer, weights_only, signature.as_deref(), key)?)
+        let load =
+            || Ok(tallow_training::init_from_file(Path::new(&path), &layer, weights_only, signature.as_deref(), key)?);
+        change(&env, e, "weights are loaded", Access::set(&layer), load)
     })
 }
 
-fn level_of(level: Size) -> u32 {
-    u32::try_from(level.0).unwrap_or(u32::MAX)
+fn level_of(what: &str, level: Arg<Size>) -> Outcome<u32> {
+    Ok(u32::try_from(level.named(format_args!("{what}: compresslevel"))?.0).unwrap_or(u32::MAX))
 }
 
 /// Writes arrays to a gzip file of `.npy` arrays.
 #[napi]
-pub fn np_to_file(env: Env, arrays: Vec<f64>, path: String, level: Size) -> Result<()> {
-    run(&env, |e| Ok(tallow_training::np_to_file(&e.tensors(&arrays)?, Path::new(&path), level_of(level))?))
+pub fn np_to_file(env: Env, arrays: Vec<f64>, path: String, level: Arg<Size>) -> Result<()> {
+    run(&env, |e| {
+        let level = level_of("npToFile", level)?;
+        Ok(tallow_training::np_to_file(&e.tensors(&arrays)?, Path::new(&path), level)?)
+    })
 }
 
 /// Reads the arrays of a gzip file of `.npy` arrays.
 #[napi]
-pub fn np_from_file(env: Env, path: String, level: Size) -> Result<Vec<f64>> {
-    run(&env, |e| Ok(e.insert_all(&env, tallow_training::np_from_file(Path::new(&path), level_of(level))?)))
+pub fn np_from_file(env: Env, path: String, level: Arg<Size>) -> Result<Vec<f64>> {
+    run(&env, |e| {
+        let level = level_of("npFromFile", level)?;
+        Ok(e.insert_all(&env, tallow_training::np_from_file(Path::new(&path), level)?))
+    })
 }

@@ -6,7 +6,7 @@ use crate::{
     error::{Failure, Outcome},
 };
 use napi::{bindgen_prelude::*, sys, Env, JsValue, ValueType};
-use tallow_layers::HostValue;
+use tallow_layers::{deep, HostValue};
 
 /// A nested value that JavaScript lends or gets: its handles stay JavaScript's.
 pub struct Wire(pub HostValue);
@@ -17,7 +17,21 @@ pub struct Owned(pub HostValue);
 /// The positional arguments of a host function; arrive as one array.
 pub struct Arguments(pub Vec<HostValue>);
 
-fn read(env: &Env, e: &Environment, value: Unknown, owned: bool) -> Outcome<HostValue> {
+/// How deep values from JavaScript may nest, or as deep as layers do. Whoever takes them walks them on the stack.
+const DEEPEST_VALUE: usize = 1000;
+
+fn read(env: &Env, e: &Environment, value: Unknown, owned: bool, level: usize) -> Outcome<HostValue> {
+    let most = DEEPEST_VALUE.max(e.levels() + 16);
+    if level > most {
+        return Err(Failure::Type(format!(
+            "expected tensors, numbers, arrays or objects nested at most {most} levels deep"
+        )));
+    }
+    deep(|| read_here(env, e, value, owned, level))
+}
+
+fn read_here(env: &Env, e: &Environment, value: Unknown, owned: bool, level: usize) -> Outcome<HostValue> {
+    e.note_levels(level);
     Ok(match value.get_type()? {
         ValueType::Null | ValueType::Undefined => HostValue::Null,
         // SAFETY: the type was checked just above, for this and the next three casts.
@@ -30,18 +44,18 @@ fn read(env: &Env, e: &Environment, value: Unknown, owned: bool) -> Outcome<Host
             // SAFETY: an object, as checked above.
             let list: Array = unsafe { value.cast()? };
             let items = (0..list.len()).map(|i| match list.get::<Unknown>(i)? {
-                Some(item) => read(env, e, item, owned),
+                Some(item) => read(env, e, item, owned, level + 1),
                 None => Ok(HostValue::Null),
             });
             HostValue::List(items.collect::<Outcome<_>>()?)
         }
         // SAFETY: an object, as checked above.
-        ValueType::Object => read_object(env, e, &unsafe { value.cast()? }, owned)?,
+        ValueType::Object => read_object(env, e, &unsafe { value.cast()? }, owned, level)?,
         other => return Err(Failure::Type(format!("expected tensors, numbers, arrays or objects, got {other}"))),
     })
 }
 
-fn read_object(env: &Env, e: &Environment, object: &Object, owned: bool) -> Outcome<HostValue> {
+fn read_object(env: &Env, e: &Environment, object: &Object, owned: bool, level: usize) -> Outcome<HostValue> {
     if let Some(id) = object.get::<f64>("$tensor")? {
         let tensor = if owned { e.take(env, id).ok_or(Failure::Disposed)? } else { e.tensor(id)? };
         return Ok(HostValue::Tensor(tensor));
@@ -54,12 +68,34 @@ fn read_object(env: &Env, e: &Environment, object: &Object, owned: bool) -> Outc
     }
     let fields = Object::keys(object)?.into_iter().map(|key| {
         let value = object.get::<Unknown>(&key)?;
-        Ok((key, value.map_or(Ok(HostValue::Null), |v| read(env, e, v, owned))?))
+        Ok((key, value.map_or(Ok(HostValue::Null), |v| read(env, e, v, owned, level + 1))?))
     });
     Ok(HostValue::Record(fields.collect::<Outcome<_>>()?))
 }
 
+/// Ends the tensor handles in a value that was handed over, but cannot be read as a whole.
+fn discard(env: &Env, e: &Environment, value: Unknown, level: usize) {
+    if level > DEEPEST_VALUE || !matches!(value.get_type(), Ok(ValueType::Object)) {
+        return;
+    }
+    // SAFETY: an object, as checked above.
+    let Ok(object) = (unsafe { value.cast::<Object>() }) else { return };
+    if let Ok(Some(id)) = object.get::<f64>("$tensor") {
+        drop(e.take(env, id));
+        return;
+    }
+    for key in Object::keys(&object).unwrap_or_default() {
+        if let Ok(Some(inner)) = object.get::<Unknown>(&key) {
+            deep(|| discard(env, e, inner, level + 1));
+        }
+    }
+}
+
 fn write(env: &Env, e: &Environment, value: HostValue) -> Result<sys::napi_value> {
+    deep(|| write_here(env, e, value))
+}
+
+fn write_here(env: &Env, e: &Environment, value: HostValue) -> Result<sys::napi_value> {
     let raw = env.raw();
     // SAFETY: `raw` is the live environment of this call, here and in the conversions below.
     unsafe {
@@ -106,7 +142,12 @@ fn from_js(env: sys::napi_env, value: sys::napi_value, owned: bool) -> Result<Ho
     let env = Env::from_raw(env);
     // SAFETY: called only from `from_napi_value`, whose caller vouches for `env` and `value`.
     let value = unsafe { Unknown::from_raw_unchecked(env.raw(), value) };
-    read(&env, &environment, value, owned).map_err(|failure| failure.into_js(&env, &environment))
+    read(&env, &environment, value, owned, 0).map_err(|failure| {
+        if owned {
+            discard(&env, &environment, value, 0);
+        }
+        failure.into_js(&env, &environment)
+    })
 }
 
 impl FromNapiValue for Wire {

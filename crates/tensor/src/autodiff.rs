@@ -2,7 +2,8 @@
 use crate::{Error, Result, Tensor};
 use smallvec::{smallvec, SmallVec};
 use std::{
-    cell::Cell,
+    any::Any,
+    cell::{Cell, RefCell},
     collections::{BinaryHeap, HashMap, HashSet},
     sync::{
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -19,6 +20,7 @@ type Vjp = Box<dyn Fn(&[Option<Tensor>], &[bool]) -> Result<Grads> + Send + Sync
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 thread_local!(static NO_GRAD: Cell<usize> = const { Cell::new(0) });
 thread_local!(static RETAINING: Cell<bool> = const { Cell::new(false) });
+thread_local!(static KEPT: RefCell<Option<Arc<dyn Any + Send + Sync>>> = const { RefCell::new(None) });
 
 /// One recorded operation. Ids grow with time, so descending ids are a reverse topological order.
 pub(crate) struct Node {
@@ -110,6 +112,20 @@ pub fn recording<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Runs `f`; each [`custom_vjp`] that it records holds `kept` until nothing can run its backward any more.
+///
+/// For a host whose functions such a backward may call: it knows by that how long they must live.
+pub fn keeping<R>(kept: Arc<dyn Any + Send + Sync>, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Arc<dyn Any + Send + Sync>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            KEPT.set(self.0.take());
+        }
+    }
+    let _restore = Restore(KEPT.replace(Some(kept)));
+    f()
+}
+
 /// Whether operations of this thread are recorded now.
 pub fn is_recording() -> bool {
     NO_GRAD.with(|c| c.get() == 0)
@@ -191,7 +207,9 @@ pub fn custom_vjp<R: Send + Sync + 'static>(
         return Ok(outputs);
     }
     let count = inputs.len();
+    let kept = KEPT.with_borrow(Clone::clone);
     let vjp: Vjp = Box::new(move |cts, need| {
+        let _kept = &kept;
         let grads = backward(&residuals, cts, need)?;
         if grads.len() != count {
             return Err(Error::internal(format!("a backward returned {} gradients for {count} inputs", grads.len())));

@@ -57,6 +57,11 @@ pub fn running<T>(token: &Token, f: impl FnOnce() -> T) -> T {
     f()
 }
 
+/// Runs `f` to its end, whatever is cancelled meanwhile: for what must not stop half-way.
+pub fn shielded<T>(f: impl FnOnce() -> T) -> T {
+    running(&Token::default(), f)
+}
+
 /// The token of the work that runs on this thread, to hand on to threads that it starts.
 pub fn current() -> Option<Token> {
     RUNNING.with_borrow(Clone::clone)
@@ -84,6 +89,7 @@ mod tests {
             running(&other, || assert_eq!(check().unwrap_err().kind(), ErrorKind::Aborted));
             assert!(check().is_ok());
             all.cancel();
+            assert!(shielded(check).is_ok());
             assert!(current().is_some_and(|t| t.is_cancelled()));
             assert!(check().is_err());
         });

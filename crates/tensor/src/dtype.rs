@@ -136,7 +136,7 @@ impl fmt::Display for DType {
 }
 
 /// A Rust type that can be a tensor element on the CPU.
-pub trait Element: candle_core::WithDType + Default {
+pub trait Element: candle_core::WithDType + Default + bytemuck::Zeroable {
     /// Its tensor dtype.
     const DT: DType;
     /// The type sums are taken in: itself, but f32 for halves.
@@ -206,6 +206,7 @@ pub trait Accumulator:
     + Sync
     + PartialOrd
     + Default
+    + bytemuck::Zeroable
     + std::ops::Add<Output = Self>
     + std::ops::Sub<Output = Self>
     + std::ops::Mul<Output = Self>
@@ -221,6 +222,7 @@ impl<T> Accumulator for T where
         + Sync
         + PartialOrd
         + Default
+        + bytemuck::Zeroable
         + std::ops::Add<Output = Self>
         + std::ops::Sub<Output = Self>
         + std::ops::Mul<Output = Self>

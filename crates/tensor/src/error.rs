@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Autodiff,
     /// A device that is missing, or tensors on different devices.
     Device,
+    /// Memory that cannot be had, over the memory limit or more than the system has; or a thread that it does not start.
+    OutOfMemory,
     /// Reading or writing a file failed.
     Io,
     /// The work was cancelled.
@@ -36,6 +38,7 @@ impl ErrorKind {
             Self::IndexOutOfRange => "IndexOutOfRange",
             Self::Autodiff => "Autodiff",
             Self::Device => "Device",
+            Self::OutOfMemory => "OutOfMemory",
             Self::Io => "Io",
             Self::Aborted => "Aborted",
             Self::Host => "Host",

@@ -5,13 +5,13 @@
 mod device_path;
 mod dtype;
 mod error;
-mod memory;
 mod rounding;
 mod tensor;
 
 pub mod autodiff;
 pub mod cancel;
 mod kernels;
+pub mod memory;
 pub mod ops;
 pub mod random;
 #[doc(hidden)]
@@ -23,6 +23,6 @@ pub use candle_core::Device;
 pub use device_path::{accelerator, force_general_path, general_path_forced};
 pub use dtype::{Accumulator, DType, Element};
 pub use error::{Error, ErrorKind, Result};
-pub use memory::{memory, reset_peak, MemoryUse};
+pub use memory::{memory, memory_limit, reset_peak, set_memory_limit, MemoryUse};
 pub use ops::args::{resolve_axis, Axes, Scalar};
 pub use tensor::{element_count, Tensor, Values};

@@ -1,5 +1,9 @@
 //! The immutable, reference-counted tensor.
-use crate::{autodiff::NodeRef, memory::Allocation, DType, Element, Error, Result};
+use crate::{
+    autodiff::NodeRef,
+    memory::{self, Allocation},
+    DType, Element, Error, Result,
+};
 use candle_core::{Device, Storage};
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -35,7 +39,8 @@ impl Tensor {
     }
     /// A 0-d tensor.
     pub fn scalar<T: Element>(value: T) -> Self {
-        Self::from_vec(vec![value], &[]).expect("one value fills a 0-d shape")
+        Self::from_vec(vec![value], &[]) // few
+            .expect("one value fills a 0-d shape")
     }
     /// A new storage that candle made.
     pub(crate) fn from_raw(raw: Raw, dtype: DType) -> Self {
@@ -110,6 +115,10 @@ impl Tensor {
     pub fn detach(&self) -> Self {
         Self { data: self.data.clone(), node: None }
     }
+    /// Whether these are the other's very values, not a copy or another view of them.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.data, &other.data)
+    }
     /// Whether nobody else holds this storage, so that a consumer may write into it.
     pub(crate) fn is_unique(&self) -> bool {
         Arc::strong_count(&self.data) == 1 && Arc::strong_count(&self.data.allocation) == 1
@@ -135,7 +144,7 @@ impl Tensor {
     }
     /// The values as a vector; a copy.
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        Ok(self.values::<T>()?.to_vec())
+        memory::copy(&self.values::<T>()?)
     }
     /// The only value, as f64 (bool as 0 or 1).
     pub fn item(&self) -> Result<f64> {
@@ -147,7 +156,7 @@ impl Tensor {
     /// All values as f64 in row-major order (int64 beyond 2^53 rounds).
     pub fn to_f64_vec(&self) -> Result<Vec<f64>> {
         crate::for_any!(self.dtype(), T => {
-            Ok(self.values::<T>()?.iter().map(|&v| candle_core::WithDType::to_f64(v)).collect())
+            memory::collect(self.values::<T>()?.iter().map(|&v| candle_core::WithDType::to_f64(v)))
         })
     }
 }

@@ -124,7 +124,7 @@ fn both_paths_agree_in_values_and_gradients() {
         assert_close(&fused, &composed, DType::F64);
         check_gradients(|xs| Ok(vec![case.run(xs)?]), &xs);
         force_general_path(|| check_gradients(|xs| Ok(vec![case.run(xs)?]), &xs));
-        // In float32 rows that see masked keys only get what Trax gives them, on both paths.
+        // In float32 rows that see masked keys only weigh them alike, on both paths.
         let xs: Vec<Tensor> = xs.iter().map(|x| x.cast(DType::F32).unwrap()).collect();
         let gradients = || {
             let vars: Vec<Tensor> = xs.iter().map(Tensor::variable).collect();
@@ -229,16 +229,155 @@ fn nan_stays_where_it_is_seen() {
     assert!(y.to_vec::<f32>().unwrap().iter().all(|x| x.is_nan()));
 }
 
+/// Queries that see themselves once or several times and nothing else, masked keys only, or anything: (length, length of a chunk,
+/// chunks before, after, rounds, buckets of a round).
+const SIGHTS: [(usize, usize, usize, usize, usize, i32); 9] = [
+    (7, 7, 0, 0, 1, 2),
+    (7, 7, 1, 0, 1, 2),
+    (9, 16, 1, 1, 1, 3),
+    (40, 5, 1, 0, 2, 8),
+    (40, 5, 1, 0, 4, 30),
+    (24, 6, 2, 1, 3, 4),
+    (20, 8, 1, 0, 3, 5),
+    (150, 75, 1, 0, 8, 4),
+    (33, 1, 1, 0, 5, 9),
+];
+
+fn sight(
+    (length, chunk_len, before, after, rounds, count): (usize, usize, usize, usize, usize, i32),
+    kind: usize,
+) -> ChunkedAttentionOptions {
+    ChunkedAttentionOptions {
+        chunk_len,
+        n_chunks_before: before,
+        n_chunks_after: after,
+        causal: kind % 2 == 0,
+        exclude_self: true,
+        // Of the first example the first third is masked, of the second everything.
+        mask: if kind < 2 { None } else { seen(&[2, length], |i| i < length && 3 * i >= length) },
+        buckets: buckets(&[2], rounds * length, count),
+        dropout: None,
+    }
+}
+
+/// The result for queries and values of some dtype, and the gradients of its sum weighed by 0.5, 1.5, 2.5 …
+fn result_and_gradients(xs: &[Tensor; 2], dtype: DType, options: &ChunkedAttentionOptions) -> Vec<Tensor> {
+    let vars = xs.each_ref().map(|x| x.cast(dtype).unwrap().variable());
+    let y = chunked_attention(&vars[0], None, &vars[1], options).unwrap();
+    let ct = Tensor::iota(y.size(), DType::F64, y.device()).unwrap().add_scalar(0.5).unwrap();
+    let ct = ct.div_scalar(y.size() as f64).unwrap().reshape(y.shape()).unwrap().cast(dtype).unwrap();
+    let mut all = vec![y.detach()];
+    all.extend(backward(&[(y, ct)], &vars, false).unwrap());
+    all
+}
+
+#[test]
+fn the_weights_of_every_row_sum_to_one() {
+    let _alone = alone();
+    for (sizes, kind) in SIGHTS.into_iter().flat_map(|s| (0..4).map(move |kind| (s, kind))) {
+        let (options, length) = (sight(sizes, kind), sizes.0);
+        // Values of 1: so is the result, whatever the queries, which get no gradient; and each row's cotangent is dealt out whole.
+        let xs = [
+            random(&[2, length, 4], 3).mul_scalar(3.0).unwrap(),
+            Tensor::ones(&[2, length, 3], DType::F64, &tallow_tensor::Device::Cpu).unwrap(),
+        ];
+        for (dtype, off) in [(DType::F32, 2e-6), (DType::F64, 1e-13)] {
+            for general in [false, true] {
+                let run = || result_and_gradients(&xs, dtype, &options);
+                let found = if general { force_general_path(run) } else { run() };
+                let [y, dq, dv] = &found[..] else { unreachable!() };
+                let worst = |t: &Tensor, from: f64| {
+                    t.to_f64_vec().unwrap().iter().fold(0.0, |w: f64, v| w.max((v - from).abs()))
+                };
+                assert!(worst(y, 1.0) <= off, "{sizes:?} {kind} {dtype} general: {general}: {}", worst(y, 1.0));
+                assert!(
+                    worst(dq, 0.0) <= 30.0 * off,
+                    "{sizes:?} {kind} {dtype} general: {general}: {}",
+                    worst(dq, 0.0)
+                );
+                let dealt: f64 = dv.to_f64_vec().unwrap().iter().sum();
+                assert!(
+                    (dealt / (y.size() as f64 / 2.0) - 1.0).abs() <= 10.0 * off,
+                    "{sizes:?} {kind} {dtype}: {dealt}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_fits_a_chunk_sees_itself_as_a_whole_in_any_number_of_rounds() {
+    let _alone = alone();
+    let xs = [random(&[2, 7, 4], 5), random(&[2, 7, 3], 6)];
+    let run = |rounds: usize, chunk_len: usize, before: usize| {
+        let mut options = sight((7, chunk_len, before, 0, rounds, 3), 0);
+        options.mask = seen(&[2, 7], |i| i % 5 != 3);
+        chunked_attention(&xs[0], None, &xs[1], &options).unwrap()
+    };
+    let whole = run(1, 7, 0);
+    for (rounds, chunk_len, before) in [(1, 8, 0), (2, 7, 1), (2, 8, 0), (3, 12, 1), (4, 100, 2)] {
+        assert_close(&run(rounds, chunk_len, before), &whole, DType::F64);
+        assert_close(&force_general_path(|| run(rounds, chunk_len, before)), &whole, DType::F64);
+    }
+}
+
+#[test]
+fn float32_tells_what_float64_tells() {
+    let _alone = alone();
+    for (sizes, causal) in SIGHTS.into_iter().flat_map(|s| [(s, true), (s, false)]) {
+        let options = sight(sizes, usize::from(!causal));
+        let xs = [random(&[2, sizes.0, 4], 5), random(&[2, sizes.0, 3], 6)];
+        let exact = result_and_gradients(&xs, DType::F64, &options);
+        for general in [false, true] {
+            let run = || result_and_gradients(&xs, DType::F32, &options);
+            let found = if general { force_general_path(run) } else { run() };
+            for (a, b) in found.iter().zip(&exact) {
+                assert_within(a, &b.cast(DType::F32).unwrap(), Tolerance { absolute: 3e-6, relative: 3e-5 });
+            }
+        }
+    }
+}
+
+#[test]
+fn no_sequences_and_no_positions_give_nothing() {
+    let _alone = alone();
+    let none = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &tallow_tensor::Device::Cpu).unwrap();
+    for (lead, length) in [(&[0][..], 6), (&[2], 0), (&[0, 3], 0), (&[2, 0], 5)] {
+        let shape = |last: usize| lead.iter().copied().chain([length, last]).collect::<Vec<_>>();
+        let options = ChunkedAttentionOptions {
+            chunk_len: 4,
+            n_chunks_before: 1,
+            causal: true,
+            exclude_self: true,
+            mask: seen(&shape(0)[..lead.len() + 1], |_| true),
+            buckets: Some(Tensor::zeros(&[lead, &[2 * length]].concat(), DType::I32, none(&[0]).device()).unwrap()),
+            ..Default::default()
+        };
+        for general in [false, true] {
+            let run = || {
+                let vars = [none(&shape(3)).variable(), none(&shape(2)).variable(), none(&shape(5)).variable()];
+                let apart = chunked_attention(&vars[0], None, &vars[1], &options).unwrap();
+                let joint = chunked_attention_joint(&vars[2], 3, &options).unwrap();
+                assert_eq!([apart.shape(), joint.shape()], [&shape(2)[..]; 2]);
+                let all = [apart, joint].map(|y| (y.clone(), y.detach()));
+                backward(&all, &vars, false).unwrap()
+            };
+            let found = if general { force_general_path(run) } else { run() };
+            assert_eq!(found.iter().map(|g| g.shape().to_vec()).collect::<Vec<_>>(), [shape(3), shape(2), shape(5)]);
+        }
+    }
+}
+
 #[test]
 fn masked_keys_only_are_seen_alike() {
     let _alone = alone();
-    // In float32 10⁹ swallows the products: weights of 1 each, as Trax has them.
+    // In float32 10⁹ swallows the products: each key weighs the same.
     let (q, v) = (random(&[4, 3], 1), random(&[4, 2], 2));
     let options = ChunkedAttentionOptions { chunk_len: 4, mask: seen(&[4], |_| false), ..Default::default() };
     let vars = [q, v.clone()].map(|t| t.cast(DType::F32).unwrap().variable());
     let y = chunked_attention(&vars[0], None, &vars[1], &options).unwrap();
-    let sum = v.sum(0, true).unwrap().broadcast_to(&[4, 2]).unwrap();
-    assert_close(&y, &sum, DType::F32);
+    let mean = v.mean(0, true).unwrap().broadcast_to(&[4, 2]).unwrap();
+    assert_close(&y, &mean, DType::F32);
     let ct = Tensor::ones(y.shape(), DType::F32, y.device()).unwrap();
     for g in backward(&[(y, ct)], &vars, false).unwrap() {
         assert!(g.to_f64_vec().unwrap().iter().all(|g| g.is_finite()));

@@ -73,6 +73,28 @@ fn in_float32_masked_keys_only_weigh_one_each() {
 }
 
 #[test]
+fn weights_of_masked_keys_sum_to_one_where_they_are_asked_to() {
+    let [q, k, v] = [1, 2, 3].map(|seed| random(&[5, 4], seed).cast(DType::F32).unwrap());
+    let options = || PenalizedAttentionOptions { sums_to_one: true, ..Default::default() };
+    let mean = v.mean(0, true).unwrap().broadcast_to(&[5, 4]).unwrap();
+    let all = PenalizedAttentionOptions { key_penalties: penalties(&[5], 1), ..options() };
+    let run = || penalized_attention(&q, &k, &v, &all).unwrap();
+    for y in [run(), force_general_path(run)] {
+        assert_close(&y, &mean, DType::F32);
+    }
+    // Elsewhere it is the same.
+    let some = |sums_to_one| PenalizedAttentionOptions {
+        causal: true,
+        exclude_self: true,
+        key_penalties: penalties(&[5], 3),
+        sums_to_one,
+        ..Default::default()
+    };
+    let run = |sums_to_one| penalized_attention(&q, &k, &v, &some(sums_to_one)).unwrap().narrow(0, 2, 3).unwrap();
+    assert_close(&run(true), &run(false), DType::F32);
+}
+
+#[test]
 fn penalties_must_fit_the_keys() {
     let x = random(&[2, 5, 4], 1);
     for shape in [vec![4], vec![3, 5], vec![1]] {

@@ -1,8 +1,14 @@
 //! Checkpoints of a layer: weights and state by name, in safetensors.
 //!
 //! A tensor's name is its kind (`weights`, `state`, …), the path of layers to it (position and name of each), and its place
-//! in the layer's own tree: `weights/0.Serial/2.Dense_128/1`. Loading goes by name and shape, never by order.
-use crate::{safetensors_file, Error, Result};
+//! in the layer's own tree: `weights/0.Serial/2.Dense_128/1`. What the tree of a state looks like stands in the metadata, since it may
+//! follow from the calls a layer has seen. Loading goes by name and shape ([`crate::fitting`]).
+use crate::{
+    fitting::{Loaded, Plan},
+    safetensors_file::{self, Reader},
+    Error, Result,
+};
+use serde_json::{json, Value};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::Path,
@@ -22,13 +28,16 @@ pub struct Checkpoint {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// The key of the metadata that holds the trees of the state.
+const STATE: &str = "state";
+
 /// Where each instance is first met, as a path of positions and names.
-pub(crate) fn paths(layer: &LayerRef) -> Vec<(LayerId, String)> {
-    fn walk(layer: &LayerRef, path: &str, seen: &mut HashSet<LayerId>, out: &mut Vec<(LayerId, String)>) {
+pub(crate) fn paths(layer: &LayerRef) -> Vec<(LayerRef, String)> {
+    fn walk(layer: &LayerRef, path: &str, seen: &mut HashSet<LayerId>, out: &mut Vec<(LayerRef, String)>) {
         if !seen.insert(layer.base().id) {
             return;
         }
-        out.push((layer.base().id, path.to_string()));
+        out.push((layer.clone(), path.to_string()));
         for (i, sub) in layer.sublayers().iter().enumerate() {
             walk(sub, &format!("{path}/{i}.{}", sub.base().name), seen, out);
         }
@@ -38,30 +47,61 @@ pub(crate) fn paths(layer: &LayerRef) -> Vec<(LayerId, String)> {
     out
 }
 
-pub(crate) fn leaf_names(tree: &Tree<Tensor>, prefix: &str, out: &mut Vec<String>) {
+/// The same structure with each leaf as its name, which begins with `prefix`. Names of leaves differ: keys are escaped as in JSON pointers.
+pub(crate) fn named<T>(tree: &Tree<T>, prefix: &str) -> Tree<String> {
     match tree {
-        Tree::Leaf(_) => out.push(prefix.to_string()),
-        Tree::Tuple(v) => v.iter().enumerate().for_each(|(i, t)| leaf_names(t, &format!("{prefix}/{i}"), out)),
+        Tree::Leaf(_) => Tree::Leaf(prefix.to_string()),
+        Tree::Tuple(v) => Tree::Tuple(v.iter().enumerate().map(|(i, t)| named(t, &format!("{prefix}/{i}"))).collect()),
         Tree::Dict(v) => {
-            let mut sorted: Vec<_> = v.iter().collect();
-            sorted.sort_by(|a, b| a.0.cmp(&b.0));
-            sorted.into_iter().for_each(|(k, t)| leaf_names(t, &format!("{prefix}/{k}"), out));
+            let escaped = |k: &str| k.replace('~', "~0").replace('/', "~1");
+            Tree::Dict(v.iter().map(|(k, t)| (k.clone(), named(t, &format!("{prefix}/{}", escaped(k))))).collect())
         }
-        Tree::Cached => {}
+        Tree::Cached => Tree::Cached,
     }
 }
 
 /// All tensors of a store with their names, which begin with `kind`.
 pub fn named_leaves(kind: &str, layer: &LayerRef, store: &Store) -> Vec<(String, Tensor)> {
     let mut out = Vec::new();
-    for (id, path) in paths(layer) {
-        if let Some(tree) = store.get(&id) {
-            let mut names = Vec::new();
-            leaf_names(tree, &format!("{kind}{path}"), &mut names);
-            out.extend(names.into_iter().zip(tree.leaves().into_iter().cloned()));
+    for (layer, path) in paths(layer) {
+        if let Some(tree) = store.get(&layer.base().id) {
+            let names = named(tree, &format!("{kind}{path}"));
+            out.extend(names.leaves().into_iter().cloned().zip(tree.leaves().into_iter().cloned()));
         }
     }
     out
+}
+
+/// A tree without its leaves, as JSON: a leaf is `0`, a tuple a list, a dictionary `{"dict": [[key, tree], …]}`.
+pub(crate) fn bare(tree: &Tree<Tensor>) -> Value {
+    match tree {
+        Tree::Leaf(_) | Tree::Cached => json!(0),
+        Tree::Tuple(v) => v.iter().map(bare).collect(),
+        Tree::Dict(v) => json!({ "dict": v.iter().map(|(k, t)| json!([k, bare(t)])).collect::<Vec<_>>() }),
+    }
+}
+
+pub(crate) fn from_bare(v: &Value) -> Option<Tree<()>> {
+    match v {
+        Value::Array(items) => items.iter().map(from_bare).collect::<Option<_>>().map(Tree::Tuple),
+        Value::Object(o) => {
+            let entry = |e: &Value| Some((e.get(0)?.as_str()?.to_string(), from_bare(e.get(1)?)?));
+            o.get("dict")?.as_array()?.iter().map(entry).collect::<Option<_>>().map(Tree::Dict)
+        }
+        Value::Number(_) => Some(Tree::Leaf(())),
+        _ => None,
+    }
+}
+
+/// The trees of the state of each layer, by path, that a file's metadata names; `None` in a file of an older version.
+///
+/// # Errors
+/// `Io` when they are damaged.
+pub(crate) fn state_trees(reader: &Reader) -> Result<Option<HashMap<String, Tree<()>>>> {
+    let Some(text) = reader.metadata.get(STATE) else { return Ok(None) };
+    let trees: Option<BTreeMap<String, Value>> = serde_json::from_str(text).ok();
+    let trees = trees.and_then(|t| t.iter().map(|(path, tree)| Some((path.clone(), from_bare(tree)?))).collect());
+    trees.map(Some).ok_or_else(|| reader.damaged(&"the structure of its state is damaged"))
 }
 
 /// Saves what `layer` and everything below it hold, and `extra`.
@@ -87,37 +127,16 @@ pub(crate) fn save(
     }
     let mut tensors = named_leaves("weights", layer, &weights);
     if !weights_only {
-        tensors.extend(named_leaves("state", layer, &state));
+        tensors.extend(named_leaves(STATE, layer, &state));
+        let trees = paths(layer).into_iter().filter_map(|(layer, path)| {
+            let tree = state.get(&layer.base().id).filter(|t| !t.is_empty())?;
+            Some((path, bare(tree)))
+        });
+        metadata.insert(STATE.into(), json!(trees.collect::<BTreeMap<_, _>>()).to_string());
     }
     tensors.extend(extra);
     metadata.insert("format".into(), "tallow-1".into());
     safetensors_file::write(path, &tensors, &metadata)
-}
-
-fn fill(kind: &str, layer: &LayerRef, like: &Store, from: &mut HashMap<String, Tensor>) -> Result<Store> {
-    let mut out = Store::new();
-    for (id, path) in paths(layer) {
-        let Some(tree) = like.get(&id) else { continue };
-        let mut names = Vec::new();
-        leaf_names(tree, &format!("{kind}{path}"), &mut names);
-        let mut names = names.into_iter();
-        let new = tree.try_map(&mut |old: &Tensor| {
-            let name = names.next().unwrap_or_default();
-            let new = from.remove(&name).ok_or_else(|| {
-                Error::new(
-                    "WeightsMismatch",
-                    format!("the file has no tensor {name}; was it saved from another model?"),
-                )
-            })?;
-            if new.shape() != old.shape() || new.dtype() != old.dtype() {
-                let what = format!("{name} is {new:?} in the file, but {old:?} in the model");
-                return Err(Error::new("WeightsMismatch", what));
-            }
-            Ok(new)
-        })?;
-        out.insert(id, new);
-    }
-    Ok(out)
 }
 
 /// Loads weights and state into an initialized layer, by name and shape. All or nothing.
@@ -126,32 +145,16 @@ fn fill(kind: &str, layer: &LayerRef, like: &Store, from: &mut HashMap<String, T
 /// `Io` for an unreadable file; `NotInitialized` for a layer that holds nothing; `WeightsMismatch` naming the first tensor
 /// that is missing, has another shape, or is in the file but not in the model.
 pub fn load_layer(path: &Path, layer: &LayerRef) -> Result<Checkpoint> {
-    let (weights, state) = tallow_layers::held(layer);
-    let (tensors, metadata) = safetensors_file::read(path)?;
-    let mut from: HashMap<String, Tensor> = tensors.into_iter().collect();
-    let (new_weights, new_state) = fitted(layer, &weights, Some(&state), &mut from)?;
-    hold(layer, Some(&new_weights), new_state.as_ref());
-    from.retain(|name, _| !name.starts_with("state"));
-    Ok(Checkpoint { extra: from, metadata })
+    let (loaded, file) = loaded(path, layer)?;
+    hold(layer, Some(&loaded.weights), loaded.state.as_ref());
+    Ok(file)
 }
 
-/// The weights, and the state if there is one, that named tensors are for a layer that has such. Takes them out of `from`.
-///
-/// # Errors
-/// Those of [`load_layer`].
-pub(crate) fn fitted(
-    layer: &LayerRef,
-    weights: &Store,
-    state: Option<&Store>,
-    from: &mut HashMap<String, Tensor>,
-) -> Result<(Store, Option<Store>)> {
-    if weights.is_empty() {
-        let what = format!("{} has no weights to load into; call init(signature) first", layer.base().name);
-        return Err(Error::new("NotInitialized", what));
-    }
-    let new_weights = fill("weights", layer, weights, from)?;
-    if let Some(name) = from.keys().filter(|n| n.starts_with("weights")).min() {
-        return Err(Error::new("WeightsMismatch", format!("the file has a tensor {name} that the model has not")));
-    }
-    Ok((new_weights, state.map(|state| fill("state", layer, state, from)).transpose()?))
+/// What [`load_layer`] would put into a layer, and the rest of the file.
+pub(crate) fn loaded(path: &Path, layer: &LayerRef) -> Result<(Loaded, Checkpoint)> {
+    let (weights, state) = tallow_layers::held(layer);
+    let mut reader = Reader::open(path)?;
+    let plan = Plan::new(&reader, layer, &weights, Some(&state))?;
+    let (loaded, extra) = plan.read(&mut reader, true)?;
+    Ok((loaded, Checkpoint { extra, metadata: reader.metadata }))
 }

@@ -49,8 +49,8 @@ impl LoopOptions {
 options! {
     /// A checkpoint of a trainer.
     pub struct SaveOptions for "Trainer.save" () {
-        /// Number of the next step, which `Trainer.load` returns.
-        step "step": Count = Count(0),
+        /// Number of the next step, which `Trainer.load` returns; without it 0, or within a loop that of the loop.
+        step "step": Option<Count> = None,
     }
 }
 
@@ -61,6 +61,40 @@ pub trait Batches {
     /// # Errors
     /// Those of the source.
     fn next(&mut self) -> Result<Option<Vec<Tensor>>>;
+    /// As [`Batches::next`]; calls `idle` now and then while it waits.
+    ///
+    /// # Errors
+    /// Those of the source, and of `idle`.
+    fn next_with(&mut self, idle: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<Tensor>>> {
+        let _ = idle;
+        self.next()
+    }
+}
+
+/// What happens between two steps of a loop.
+pub trait Between {
+    /// A step was made.
+    ///
+    /// # Errors
+    /// One that ends the loop.
+    fn progress(&mut self, p: &Progress) -> Result<()>;
+    /// Weights, state and slots are those after the step before `next`. `update`: they are about to change.
+    ///
+    /// # Errors
+    /// One that ends the loop.
+    fn pause(&mut self, trainer: &Trainer, next: u64, update: bool) -> Result<()>;
+}
+
+/// Only progress, told to a function.
+struct Told<'a>(&'a mut dyn FnMut(&Progress) -> Result<()>);
+
+impl Between for Told<'_> {
+    fn progress(&mut self, p: &Progress) -> Result<()> {
+        (self.0)(p)
+    }
+    fn pause(&mut self, _: &Trainer, _: u64, _: bool) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl<F: FnMut() -> Result<Option<Vec<Tensor>>>> Batches for F {
@@ -128,6 +162,20 @@ pub fn fit(
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
 ) -> Result<FitReport> {
+    fit_with(trainer, batches, o, cancel, &mut Told(progress))
+}
+
+/// As [`fit`], with what happens between two steps.
+///
+/// # Errors
+/// Those of [`fit`] and of `between`.
+pub fn fit_with(
+    trainer: &mut Trainer,
+    batches: &mut dyn Batches,
+    o: &FitOptions,
+    cancel: &AtomicBool,
+    between: &mut dyn Between,
+) -> Result<FitReport> {
     let mut events = o.output_dir.as_deref().map(EventFile::create).transpose()?;
     let start = Instant::now();
     let mut reported = start;
@@ -138,15 +186,16 @@ pub fn fit(
             out.cancelled = true;
             break;
         }
-        let Some(batch) = batches.next()? else { break };
+        let step = o.first_step + out.steps;
+        let Some(batch) = batches.next_with(&mut || between.pause(trainer, step, false))? else { break };
         if cancel.load(Relaxed) {
             out.cancelled = true;
             break;
         }
         items += batch.first().map_or(0, |t| t.size() as u64);
-        let step = o.first_step + out.steps;
         let rate = o.schedule.as_ref().map(|s| s.rate(step)).transpose()?;
-        let report = trainer.one_step(batch, o.key.fold_in(step as u32), step, rate)?;
+        let mut pause = |trainer: &Trainer| between.pause(trainer, step, true);
+        let report = trainer.step_with(batch, o.key.fold_in(step as u32), step, rate, &mut pause)?;
         out.steps += 1;
         out.losses.push(report.loss);
         let last = out.steps == o.steps;
@@ -158,7 +207,7 @@ pub fn fit(
             if let Some(events) = &mut events {
                 events.report(&now, trainer.model_with_loss())?;
             }
-            progress(&now)?;
+            between.progress(&now)?;
         }
     }
     out.seconds = start.elapsed().as_secs_f64();

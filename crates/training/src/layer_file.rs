@@ -1,18 +1,15 @@
 //! Files that a layer is saved to and initialized from: our own, and Trax's.
 use crate::{
-    checkpoint::{fitted, leaf_names, paths, save},
-    safetensors_file, trax_file,
-    whole_file::io,
-    Error, Result,
+    checkpoint::{named, paths, save},
+    fitting::{Loaded, Plan},
+    safetensors_file::Reader,
+    trax_file, Error, Result,
 };
 use serde_json::json;
-use std::{
-    collections::{BTreeMap, HashMap},
-    fs::File,
-    io::Read,
-    path::Path,
+use std::{collections::HashMap, io::Read, path::Path};
+use tallow_layers::{
+    files::open_regular, held, hold, init, view_state, view_weights, LayerRef, StateForm, Store, TensorSpec, Tree,
 };
-use tallow_layers::{held, hold, init, view_state, view_weights, LayerRef, Store, TensorSpec, Tree};
 use tallow_tensor::{random::Key, DType, Tensor};
 
 /// The key of the metadata that holds what the layer was initialized for.
@@ -30,9 +27,9 @@ pub fn save_to_file(path: &Path, layer: &LayerRef, weights_only: bool, signature
 }
 
 /// The signature that our own files have in their metadata, if any.
-fn signature_in(path: &Path, metadata: &BTreeMap<String, String>) -> Result<Option<Vec<TensorSpec>>> {
-    let Some(text) = metadata.get(SIGNATURE) else { return Ok(None) };
-    let bad = |e: &dyn std::fmt::Display| io("read", path, &format!("its signature is damaged: {e}"));
+fn signature_in(file: &Reader) -> Result<Option<Vec<TensorSpec>>> {
+    let Some(text) = file.metadata.get(SIGNATURE) else { return Ok(None) };
+    let bad = |e: &dyn std::fmt::Display| file.damaged(&format!("its signature is damaged: {e}"));
     let specs: Vec<(Vec<usize>, String)> = serde_json::from_str(text).map_err(|e| bad(&e))?;
     let spec = |(shape, dtype): (Vec<usize>, String)| Ok(TensorSpec::new(shape, DType::parse(&dtype)?));
     specs.into_iter().map(spec).collect::<tallow_tensor::Result<_>>().map(Some).map_err(|e| bad(&e))
@@ -41,10 +38,11 @@ fn signature_in(path: &Path, metadata: &BTreeMap<String, String>) -> Result<Opti
 /// Sets the weights, and unless `weights_only` the state, of a layer from a file that [`save_to_file`] or Trax wrote. All or nothing.
 ///
 /// A layer that holds nothing yet is initialized first, for `signature` or that in the file; one that does, only for `signature`.
-/// The file's kind is told by its content. Trax's flat lists are matched by their order, and every shape and type is checked.
+/// The file's kind is told by its content. Trax's flat lists are matched by their order, and every shape and type is checked. Nothing is
+/// initialized for a file that cannot be read, and no more is unpacked of one than such a model's checkpoint holds.
 ///
 /// # Errors
-/// `Io` for a file that is missing, truncated, corrupt, of neither kind, or that refers to anything a checkpoint does not;
+/// `Io` for a file that is missing, no regular file, truncated, corrupt, of neither kind, or that refers to anything a checkpoint does not;
 /// `NotInitialized` for a layer that holds nothing where there is no signature; `WeightsMismatch` naming the first tensor that
 /// is missing, has another shape or type, or is in the file but not in the model.
 pub fn init_from_file(
@@ -54,39 +52,55 @@ pub fn init_from_file(
     signature: Option<&[TensorSpec]>,
     key: Key,
 ) -> Result<()> {
+    let (mut file, _) = open_regular(path)?;
     let mut start = [0; 2];
-    let file = File::open(path).and_then(|mut f| f.read_exact(&mut start));
+    let of_trax = file.read_exact(&mut start).is_ok() && trax_file::is_gzip(&start);
+    drop(file);
     let (now, now_state) = held(layer);
     let bare = now.is_empty() && signature.is_none();
     let ready = |of_file: Option<Vec<TensorSpec>>| match signature.or(of_file.as_deref().filter(|_| bare)) {
         Some(signature) => init(layer, signature, key),
         None => Ok((now, now_state)),
     };
-    let (weights, state) = if file.is_ok() && trax_file::is_gzip(&start) {
-        let file = trax_file::read(path, !weights_only, bare)?;
+    let loaded = if of_trax {
+        let in_file = if bare { trax_file::signature(path)? } else { None };
         // Checkpoints of a training loop may name a whole batch.
-        let inputs = file.signature.map(|s| s.into_iter().take(layer.arity().n_in).collect());
-        let (weights, state) = ready(inputs)?;
-        let fresh = state.clone();
-        let new_weights = in_order("weights", layer, weights, view_weights, file.weights)?;
-        let new_state = match file.state {
+        let (weights, state) = ready(in_file.map(|s| s.into_iter().take(layer.arity().n_in).collect()))?;
+        if weights.is_empty() {
+            return Err(uninitialized(layer));
+        }
+        let file = trax_file::read(path, !weights_only, elements(&weights), elements(&state))?;
+        let weights = in_order("weights", layer, weights, view_weights, file.weights)?;
+        let state = match file.state {
             Some(new) => in_order("state", layer, state, view_state, new)?,
-            None if weights_only => fresh,
+            None if weights_only => state,
             None => {
                 let what = "the file has no state, only weights; load it with `weightsOnly: true`";
                 return Err(Error::new("WeightsMismatch", what));
             }
         };
-        (new_weights, new_state)
+        Loaded { weights, state: Some(state) }
     } else {
-        let (tensors, metadata) = safetensors_file::read(path)?;
-        let (weights, state) = ready(signature_in(path, &metadata)?)?;
-        let mut from: HashMap<String, Tensor> = tensors.into_iter().collect();
-        let (new, new_state) = fitted(layer, &weights, Some(&state).filter(|_| !weights_only), &mut from)?;
-        (new, new_state.unwrap_or(state))
+        let mut file = Reader::open(path)?;
+        let (weights, state) = ready(signature_in(&file)?)?;
+        let plan = Plan::new(&file, layer, &weights, Some(&state).filter(|_| !weights_only))?;
+        // Weights that were only just made are in nobody's way while the others are read.
+        drop(weights);
+        let (loaded, _) = plan.read(&mut file, false)?;
+        Loaded { state: loaded.state.or(Some(state)), ..loaded }
     };
-    hold(layer, Some(&weights), Some(&state));
+    hold(layer, Some(&loaded.weights), loaded.state.as_ref());
     Ok(())
+}
+
+/// The number of elements in a store.
+fn elements(store: &Store) -> u64 {
+    store.values().flat_map(Tree::leaves).map(|t| t.size() as u64).sum()
+}
+
+fn uninitialized(layer: &LayerRef) -> Error {
+    let what = format!("{} has no weights to load into; call init(signature) first", layer.base().name);
+    Error::new("NotInitialized", what)
 }
 
 /// A store with its leaves replaced, in the order of Trax's nested tuples.
@@ -97,24 +111,21 @@ fn in_order(
     view: fn(&LayerRef, &Store) -> Tree<Tensor>,
     new: Vec<Tensor>,
 ) -> Result<Store> {
-    if store.is_empty() {
-        let what = format!("{} has no weights to load into; call init(signature) first", layer.base().name);
-        return Err(Error::new("NotInitialized", what));
-    }
     // A view does not say whose its leaves are, so numbers stand in for them.
     let mut numbered = Store::new();
-    let mut places: HashMap<usize, (String, TensorSpec)> = HashMap::new();
-    for (id, path) in paths(layer) {
+    let mut places: HashMap<usize, (String, TensorSpec, StateForm)> = HashMap::new();
+    for (owner, path) in paths(layer) {
+        let id = owner.base().id;
+        let form = if kind == "state" { owner.state_form() } else { StateForm::Fixed };
         let Some(tree) = store.get(&id) else { continue };
         let mut next = places.len();
         let numbers = tree.map(&mut |_| {
             next += 1;
             Tensor::scalar((next - 1) as i64)
         });
-        let mut names = Vec::new();
-        leaf_names(tree, &format!("{kind}{path}"), &mut names);
-        for ((name, number), old) in names.into_iter().zip(numbers.leaves()).zip(tree.leaves()) {
-            places.insert(number.item()? as usize, (name, TensorSpec::of(old)));
+        let names = named(tree, &format!("{kind}{path}"));
+        for ((name, number), old) in names.leaves().into_iter().zip(numbers.leaves()).zip(tree.leaves()) {
+            places.insert(number.item()? as usize, (name.clone(), TensorSpec::of(old), form));
         }
         numbered.insert(id, numbers);
     }
@@ -125,11 +136,16 @@ fn in_order(
     for (place, tensor) in order.iter().zip(new) {
         let place = place.item()? as usize;
         let tensor = match places.get(&place) {
-            Some((_, old)) => like_now(tensor, old)?,
+            Some((_, old, _)) => like_now(tensor, old)?,
             None => tensor,
         };
         let spec = TensorSpec::of(&tensor);
-        if let Some((name, old)) = places.get(&place).filter(|(_, old)| *old != spec) {
+        let fits = |old: &TensorSpec, form| match form {
+            StateForm::Fixed => spec == *old,
+            StateForm::Sized => spec.dtype == old.dtype && spec.rank() == old.rank(),
+            StateForm::Open => true,
+        };
+        if let Some((name, old, _)) = places.get(&place).filter(|(_, old, form)| !fits(old, *form)) {
             return Err(wrong(format!("{name} is {old} in the model, but {spec} stands in its place in the file")));
         }
         found.insert(place, tensor);

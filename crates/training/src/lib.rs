@@ -1,13 +1,17 @@
 //! Training: optimizers, learning-rate schedules, the training step and loop, checkpoints.
 //!
 //! Knows layers only through [`tallow_layers::Layer`]; knows nothing of the host language.
+mod budget;
 mod checkpoint;
 mod event_file;
+mod finite;
 mod fit;
+mod fitting;
 mod layer_file;
 mod npy_list;
 mod safetensors_file;
 mod trainer;
+mod trainer_file;
 mod trax_file;
 mod whole_file;
 
@@ -16,9 +20,14 @@ pub mod schedules;
 
 pub use checkpoint::{load_layer, named_leaves, save_layer, Checkpoint};
 pub use event_file::{read as read_events, EventFile, Recorded, Value};
-pub use fit::{fit, Batches, FitOptions, FitReport, LoopOptions, Progress, SaveOptions, StepOptions};
+pub use fit::{
+    fit, fit_with, Batches, Between, FitOptions, FitReport, LoopOptions, Progress, SaveOptions, StepOptions,
+};
 pub use layer_file::{init_from_file, save_to_file};
 pub use npy_list::{np_from_file, np_to_file};
-pub use safetensors_file::{read as read_safetensors, write as write_safetensors, Contents as SafetensorsContents};
+pub use safetensors_file::{
+    read as read_safetensors, read_named as read_named_safetensors, write as write_safetensors,
+    Contents as SafetensorsContents,
+};
 pub use tallow_layers::{Error, Result};
 pub use trainer::{StepReport, Trainer, TrainerOptions};

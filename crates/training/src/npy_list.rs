@@ -1,21 +1,20 @@
 //! Lists of arrays in one file, as Trax's `np_to_file` writes them: NumPy's `.npy` format, one after another, in gzip.
-use crate::{
-    safetensors_file::to_bytes,
-    whole_file::{self, io},
-    Result,
-};
+use crate::{budget::Budget, whole_file, Result};
 use flate2::{bufread::MultiGzDecoder, write::GzEncoder, Compression};
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, BufWriter, Write},
     path::Path,
 };
 use tallow_layers::{
+    elements,
+    files::{io_error, open_regular},
     npy::{header_of, next_array, Width},
     Error,
 };
 use tallow_tensor::Tensor;
 
+/// Most arrays in a file. What they make of memory beside their numbers is bounded by this.
+const MAX_ARRAYS: usize = 100_000;
 /// What deflate can make of one byte at most; a file that claims more lies.
 const MOST_FROM_A_BYTE: u64 = 1032;
 
@@ -33,38 +32,48 @@ fn checked(level: u32) -> Result<Compression> {
 /// # Errors
 /// `InvalidOption` for a level beyond 9; `Io` naming the path, with the old file untouched.
 pub fn np_to_file(arrays: &[Tensor], path: &Path, level: u32) -> Result<()> {
-    let mut out = GzEncoder::new(Vec::new(), checked(level)?);
-    for t in arrays {
-        let header = header_of(t.dtype(), t.shape()).map_err(|e| io("write", path, &e))?;
-        let data = to_bytes(t)?;
-        out.write_all(&header).and_then(|()| out.write_all(&data)).map_err(|e| io("write", path, &e))?;
+    let level = checked(level)?;
+    let fail = |why: &dyn std::fmt::Display| io_error("write", path, why);
+    if arrays.len() > MAX_ARRAYS {
+        return Err(fail(&format!("{} arrays are more than {MAX_ARRAYS}", arrays.len())));
     }
-    whole_file::write(path, &out.finish().map_err(|e| io("write", path, &e))?)
+    whole_file::write(path, |file| {
+        let mut out = GzEncoder::new(BufWriter::new(file), level);
+        for t in arrays {
+            let header = header_of(t.dtype(), t.shape()).map_err(|e| fail(&e))?;
+            out.write_all(&header).map_err(|e| fail(&e))?;
+            elements::write(t, &mut |piece| out.write_all(piece).map_err(|e| fail(&e)))?;
+        }
+        out.finish().and_then(|mut buffered| buffered.flush()).map_err(|e| fail(&e))
+    })
 }
 
 /// The arrays of a file that [`np_to_file`] or Trax wrote. `level` is checked and not needed.
 ///
 /// # Errors
 /// `InvalidOption` for a level beyond 9; `Io` naming the path, for a file that is missing, no gzip file, truncated or corrupt.
-/// Nothing larger than what the file can hold is allocated.
+/// No array larger than what the file can hold is made.
 pub fn np_from_file(path: &Path, level: u32) -> Result<Vec<Tensor>> {
     checked(level)?;
-    arrays_in(path, Width::Kept)
+    arrays_in(path, Width::Kept, u64::MAX)
 }
 
-/// The arrays of a file, with numbers made as `width` says.
-pub(crate) fn arrays_in(path: &Path, width: Width) -> Result<Vec<Tensor>> {
-    let file = File::open(path).map_err(|e| io("read", path, &e))?;
-    let length = file.metadata().map_err(|e| io("read", path, &e))?.len();
+/// The arrays of a file, with numbers made as `width` says, from at most `most` bytes.
+pub(crate) fn arrays_in(path: &Path, width: Width, most: u64) -> Result<Vec<Tensor>> {
+    let fail = |why: &dyn std::fmt::Display| io_error("read", path, why);
+    let (file, length) = open_regular(path)?;
     if length == 0 {
-        return Err(io("read", path, &"it is empty"));
+        return Err(fail(&"it is empty"));
     }
-    let mut r = BufReader::new(MultiGzDecoder::new(BufReader::new(file)));
+    let mut r = BufReader::new(Budget::new(MultiGzDecoder::new(BufReader::new(file)), most));
     let mut out = Vec::new();
-    let at_most = length.saturating_mul(MOST_FROM_A_BYTE);
-    while !r.fill_buf().map_err(|e| io("read", path, &e))?.is_empty() {
+    let at_most = length.saturating_mul(MOST_FROM_A_BYTE).min(most);
+    while !r.fill_buf().map_err(|e| fail(&e))?.is_empty() {
+        if out.len() == MAX_ARRAYS {
+            return Err(fail(&format!("it holds more than {MAX_ARRAYS} arrays")));
+        }
         let array = next_array(&mut r, at_most, width);
-        out.push(array.map_err(|e| io("read", path, &format!("array {}: {e}", out.len())))?);
+        out.push(array.map_err(|e| fail(&format!("array {}: {e}", out.len())))?);
     }
     Ok(out)
 }

@@ -1,5 +1,9 @@
 //! One training step: forward, backward, optimizer.
-use crate::optimizers::{OptimizerRef, Update};
+use crate::{
+    checkpoint::{named, named_leaves, paths},
+    finite,
+    optimizers::{OptimizerRef, Update},
+};
 use std::collections::HashMap;
 use tallow_layers::{
     acceleration::accelerate, for_each_instance, held, hold, options, pure_fn, Dim, Error, LayerId, LayerRef, Result,
@@ -7,6 +11,8 @@ use tallow_layers::{
 };
 use tallow_tensor::{
     backward,
+    cancel::shielded,
+    memory,
     ops::{clip_factor, global_norm},
     random::Key,
     Tensor,
@@ -36,12 +42,17 @@ options! {
 pub struct Trainer {
     model_with_loss: LayerRef,
     /// What a step runs: the model, or its replicas.
-    running: LayerRef,
-    n_devices: usize,
+    pub(crate) running: LayerRef,
+    pub(crate) n_devices: usize,
     optimizer: OptimizerRef,
     /// Slots of each weight, in the order of the weights' leaves.
-    slots: HashMap<LayerId, Vec<Vec<Tensor>>>,
+    slots: Slots,
 }
+
+/// Slots of each weight of each instance.
+pub(crate) type Slots = HashMap<LayerId, Vec<Vec<Tensor>>>;
+/// Bytes that the update of a half takes: the new half, its gradient in float32, and moments that may still be halves.
+const HALF_UPDATE: usize = 2 + 4 + 2 * 4;
 
 /// Where the float weights of a model are: instance and leaf, in the order of first visit.
 fn places(model: &LayerRef, weights: &Store) -> Vec<(LayerId, usize)> {
@@ -93,17 +104,30 @@ impl Trainer {
     /// # Errors
     /// `WeightsMismatch` if their number or shapes are not those of the weights.
     pub fn set_slots(&mut self, slots: Vec<Vec<Tensor>>) -> Result<()> {
+        let new = self.fitting(slots)?;
+        self.put_slots(new);
+        Ok(())
+    }
+    pub(crate) fn put_slots(&mut self, slots: Slots) {
+        self.slots = slots;
+    }
+    /// Slots as [`Trainer::slots`] gives them, by the weights they are for.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::set_slots`].
+    pub(crate) fn fitting(&self, slots: Vec<Vec<Tensor>>) -> Result<Slots> {
         let (weights, _) = held(&self.model_with_loss);
         let places = places(&self.model_with_loss, &weights);
         if places.len() != slots.len() {
             let what = format!("the model has {} weights, but slots for {} were given", places.len(), slots.len());
             return Err(Error::new("WeightsMismatch", what));
         }
-        let mut new: HashMap<LayerId, Vec<Vec<Tensor>>> = HashMap::new();
+        let mut new = Slots::new();
         for ((id, i), given) in places.into_iter().zip(slots) {
             let weight = weights[&id].leaves()[i];
             let made = self.optimizer.init(weight)?;
-            if made.len() != given.len() || made.iter().zip(&given).any(|(a, b)| a.shape() != b.shape()) {
+            let unlike = |(a, b): (&Tensor, &Tensor)| a.shape() != b.shape() || !b.dtype().is_float();
+            if made.len() != given.len() || made.iter().zip(&given).any(unlike) {
                 let what = format!("slots {given:?} do not fit a weight of shape {:?}", weight.shape());
                 return Err(Error::new("WeightsMismatch", what));
             }
@@ -111,15 +135,16 @@ impl Trainer {
             list.resize(list.len().max(i + 1), Vec::new());
             list[i] = given;
         }
-        self.slots = new;
-        Ok(())
+        Ok(new)
     }
     /// One step on a batch: updates the weights and state the model's layers hold, and the slots.
     ///
     /// `step` counts from 0; `learning_rate: None` takes the optimizer's. On an error weights, state and slots are as before.
     ///
     /// # Errors
-    /// `NotInitialized` for a model without weights; `ShapeMismatch` for a batch that the devices do not divide; `NotFinite` when the loss is NaN or infinite; the layers' own errors.
+    /// `NotInitialized` for a model without weights; `ShapeMismatch` for a batch that the devices do not divide; `InvalidArgument` for a
+    /// learning rate that is not finite; `NotFinite` when the loss, a gradient or what the state becomes is NaN or infinite, or a weight is
+    /// NaN, naming it; the layers' own errors.
     pub fn one_step(
         &mut self,
         batch: Vec<Tensor>,
@@ -127,6 +152,22 @@ impl Trainer {
         step: u64,
         learning_rate: Option<f64>,
     ) -> Result<StepReport> {
+        self.step_with(batch, key, step, learning_rate, &mut |_| Ok(()))
+    }
+    /// As [`Trainer::one_step`]; calls `before_update` when everything is computed and nothing is changed yet.
+    pub(crate) fn step_with(
+        &mut self,
+        batch: Vec<Tensor>,
+        key: Key,
+        step: u64,
+        learning_rate: Option<f64>,
+        before_update: &mut dyn FnMut(&Self) -> Result<()>,
+    ) -> Result<StepReport> {
+        let learning_rate = learning_rate.unwrap_or_else(|| self.optimizer.learning_rate());
+        if !learning_rate.is_finite() {
+            let what = format!("the learning rate of step {step} must be a finite number, got {learning_rate}");
+            return Err(Error::new("InvalidArgument", what));
+        }
         let model = self.running.clone();
         self.check_shares(&batch)?;
         let (weights, state) = held(&model);
@@ -142,7 +183,7 @@ impl Trainer {
         for &(id, i) in &places {
             variables.push(tracked[&id].leaves()[i].clone());
         }
-        let (outputs, new_state) = pure_fn(&model, batch, &tracked, state, key)?;
+        let (outputs, new_state) = pure_fn(&model, batch, &tracked, state.clone(), key)?;
         let loss = match &outputs[..] {
             [loss] if self.n_devices == 1 && loss.size() == 1 => loss.clone(),
             [losses] if self.n_devices > 1 && losses.size() == self.n_devices => losses.mean(None, false)?,
@@ -154,24 +195,49 @@ impl Trainer {
         };
         let loss_value = loss.item()?;
         if !loss_value.is_finite() {
-            let what = format!("the loss is {loss_value} at step {step}; weights are as before this step");
-            return Err(Error::new("NotFinite", what));
+            let cause = finite::first_nan(&named_leaves("weights", &self.model_with_loss, &weights))?;
+            let cause = cause.map_or_else(String::new, |name| format!(", as {name} is NaN"));
+            return Err(finite::refused(&format!("the loss is {loss_value} at step {step}{cause}")));
         }
         let ones = Tensor::ones(loss.shape(), loss.dtype(), loss.device())?;
         drop(outputs);
         let gradients = backward(&[(loss, ones)], &variables, false)?;
         drop((variables, tracked));
         let gradients_l2 = global_norm(&gradients)?;
+        if !gradients_l2.is_finite() {
+            finite::check_gradients(&self.names(&places, &weights), &gradients, loss_value, step)?;
+        }
         let flat: Vec<Tensor> = places.iter().map(|&(id, i)| weights[&id].leaves()[i].clone()).collect();
         let weights_l2 = global_norm(&flat)?;
+        if weights_l2.is_nan() {
+            let name = finite::first_nan(&named_leaves("weights", &self.model_with_loss, &weights))?;
+            return Err(finite::refused(&format!("{} is NaN at step {step}", name.unwrap_or("a weight".into()))));
+        }
         drop(flat);
+        finite::check_state(&model, &state, &new_state, step)?;
+        drop(state);
+        before_update(self)?;
         let gradient_scale = self.optimizer.clip_grad_norm().map_or(1.0, |max| clip_factor(gradients_l2, max));
-        let learning_rate = learning_rate.unwrap_or_else(|| self.optimizer.learning_rate());
         let update = Update { step, learning_rate, gradient_scale };
         self.make_missing_slots(&places, &weights)?;
-        let new_weights = self.updated(&weights, &places, gradients, &update)?;
+        // Once slots are written nothing may fail or stop: there must be room for all new weights, and who cancels waits.
+        let bytes = |t: &Tensor| t.size() * if t.dtype().size() < 4 { HALF_UPDATE } else { t.dtype().size() };
+        memory::admit(places.iter().map(|&(id, i)| bytes(weights[&id].leaves()[i])).sum::<usize>(), 1)?;
+        let new_weights = shielded(|| self.updated(&weights, &places, gradients, &update))?;
         hold(&model, Some(&new_weights), Some(&new_state));
         Ok(StepReport { loss: loss_value, gradients_l2, weights_l2 })
+    }
+    /// The names of weights, as checkpoints have them.
+    fn names(&self, places: &[(LayerId, usize)], weights: &Store) -> Vec<String> {
+        let trees: HashMap<LayerId, Vec<String>> = paths(&self.model_with_loss)
+            .into_iter()
+            .filter_map(|(layer, path)| {
+                let id = layer.base().id;
+                let names = named(weights.get(&id)?, &format!("weights{path}"));
+                Some((id, names.leaves().into_iter().cloned().collect()))
+            })
+            .collect();
+        places.iter().map(|(id, i)| trees.get(id).and_then(|n| n.get(*i)).cloned().unwrap_or_default()).collect()
     }
     /// Padding would count in the loss.
     fn check_shares(&self, batch: &[Tensor]) -> Result<()> {

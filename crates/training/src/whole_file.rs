@@ -1,49 +1,134 @@
 //! Files that are written whole or not at all.
-use crate::{Error, Result};
+use crate::Result;
 use std::{
-    fs::{self, File},
-    io::Write,
+    fs::{self, File, OpenOptions},
+    io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
+use tallow_layers::files::{io_error, not_regular};
 
-/// The error for a file that something cannot be done with.
-pub(crate) fn io(what: &str, path: &Path, e: &dyn std::fmt::Display) -> Error {
-    Error::new("Io", format!("cannot {what} {}: {e}", path.display()))
-}
+/// How the name of a file that is being written ends, behind numbers of its own.
+const ENDING: &str = ".tmp";
+/// Most symbolic links that are followed one after another, as Linux does.
+const MAX_LINKS: usize = 40;
 
-/// Writes `data` under a temporary name beside `path`, syncs it, and renames it, so `path` always holds the old or the new
-/// content, whole.
+/// Writes a file by `fill`, under a temporary name beside it, syncs it, and renames it, so `path` always holds the old or the new
+/// content, whole. The new file has the old one's mode. A symbolic link stays, what it leads to is replaced; other hard links to the old
+/// file keep the old content. What writers that have ended left beside it is removed.
 ///
 /// # Errors
-/// `Io` naming the path; the old file is then untouched.
-pub(crate) fn write(path: &Path, data: &[u8]) -> Result<()> {
-    let temporary = temporary_beside(path);
-    let result = write_synced(&temporary, data).and_then(|()| fs::rename(&temporary, path));
-    if let Err(e) = result {
+/// `Io` naming the path, and those of `fill`; the old file is then untouched. What is no regular file is never replaced.
+pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let fail = |why: &dyn std::fmt::Display| io_error("write", path, why);
+    let target = followed(path).map_err(|e| fail(&e))?;
+    let old = match fs::symlink_metadata(&target) {
+        Ok(found) => match not_regular(&found) {
+            None => Some(found),
+            Some(why) => return Err(fail(&format!("{why}, and is not replaced"))),
+        },
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => return Err(fail(&e)),
+    };
+    if target.file_name().is_none() {
+        return Err(fail(&"it has no name"));
+    }
+    remove_abandoned(&target);
+    let (mut file, temporary) = temporary_beside(&target, old.is_some()).map_err(|e| fail(&e))?;
+    let written = old
+        .map_or(Ok(()), |old| like(&file, &old))
+        .map_err(|e| fail(&e))
+        .and_then(|()| fill(&mut file))
+        .and_then(|()| file.sync_all().and_then(|()| fs::rename(&temporary, &target)).map_err(|e| fail(&e)));
+    if let Err(e) = written {
         let _ = fs::remove_file(&temporary);
-        return Err(io("write", path, &e));
+        return Err(e);
     }
     // The rename itself must reach the disk too; where folders cannot be opened the system takes care of it.
-    if let Some(folder) = path.parent() {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        if let Ok(f) = File::open(folder) {
-            let _ = f.sync_all();
-        }
+    if let Ok(folder) = File::open(folder_of(&target)) {
+        let _ = folder.sync_all();
     }
     Ok(())
 }
 
-/// A name that no other writer uses, of this process or another.
-fn temporary_beside(path: &Path) -> PathBuf {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let mut name = path.file_name().map_or_else(Default::default, std::ffi::OsStr::to_os_string);
-    name.push(format!(".{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Relaxed)));
-    path.with_file_name(name)
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
-fn write_synced(path: &Path, data: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(data)?;
-    file.sync_all()
+/// What symbolic links lead to, whether or not it is there.
+fn followed(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => path = folder_of(&path).join(fs::read_link(&path)?),
+            _ => return Ok(path),
+        }
+    }
+    Err(io::Error::other("it is a link that leads to itself"))
+}
+
+/// Gives a new file the mode of the old one, and its owner where that is allowed.
+fn like(file: &File, old: &fs::Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{fchown, MetadataExt};
+        let new = file.metadata()?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            // Only the superuser may give files away; the group can often still be kept.
+            let _ = fchown(file, Some(old.uid()), Some(old.gid())).or_else(|_| fchown(file, None, Some(old.gid())));
+        }
+    }
+    file.set_permissions(old.permissions())
+}
+
+/// A new file beside `target` that no other writer uses, of this process or another. It is locked for as long as it is open, by which
+/// others see that it is being written; if it replaces another, nobody else may read it yet.
+fn temporary_beside(target: &Path, replaces: bool) -> io::Result<(File, PathBuf)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let mut name = target.file_name().map(std::ffi::OsStr::to_os_string).unwrap_or_default();
+        name.push(format!(".{}-{}{ENDING}", std::process::id(), NEXT.fetch_add(1, Relaxed)));
+        let path = target.with_file_name(name);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        if replaces {
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        }
+        #[cfg(not(unix))]
+        let _ = replaces;
+        match options.open(&path) {
+            // Where there are no locks, it is only never taken for abandoned.
+            Ok(file) => match file.lock() {
+                Ok(()) if !path.exists() => {}
+                _ => return Ok((file, path)),
+            },
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Removes temporary files of `target` that nobody writes any more: their process was killed.
+fn remove_abandoned(target: &Path) {
+    let (Some(name), Ok(folder)) = (target.file_name(), fs::read_dir(folder_of(target))) else { return };
+    let name = name.to_string_lossy();
+    for found in folder.flatten() {
+        let other = found.file_name();
+        let numbers = other.to_str().and_then(|o| o.strip_prefix(&*name)?.strip_prefix('.')?.strip_suffix(ENDING));
+        let numbers = numbers.and_then(|n| n.split_once('-'));
+        let digits = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+        let ours = numbers.is_some_and(|(process, count)| digits(process) && digits(count));
+        if !ours || !found.file_type().is_ok_and(|t| t.is_file()) {
+            continue;
+        }
+        if let Ok(file) = OpenOptions::new().write(true).open(found.path()) {
+            if file.try_lock().is_ok() {
+                let _ = fs::remove_file(found.path());
+            }
+        }
+    }
 }

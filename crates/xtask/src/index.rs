@@ -1,6 +1,6 @@
 //! The index of all layers, as Markdown.
 use std::fmt::Write as _;
-use tallow_layers::registry;
+use tallow_layers::{options::Meta, registry};
 
 /// `docs/layers.md`.
 pub fn layers() -> String {
@@ -9,12 +9,18 @@ pub fn layers() -> String {
          Every layer by module, named as in `trax.layers`: what it computes, shapes, weights, state, modes, errors, source.\n",
     );
     let mut module = "";
-    for e in registry::layers().iter().flat_map(|t| t.iter()) {
-        if e.module != module {
-            module = e.module;
+    let mut all: Vec<(&str, Meta)> =
+        registry::layers().iter().flat_map(|t| t.iter()).map(|e| (e.module, (e.meta)())).collect();
+    // What makes several layers stands behind the layers of its module.
+    for e in registry::lists().iter().flat_map(|t| t.iter()) {
+        let end = all.iter().rposition(|(module, _)| *module == e.module).map_or(all.len(), |at| at + 1);
+        all.insert(end, (e.module, (e.meta)()));
+    }
+    for (of, m) in all {
+        if of != module {
+            module = of;
             let _ = write!(out, "\n## {module}\n");
         }
-        let m = (e.meta)();
         let mut params: Vec<String> = m.positional.iter().map(ToString::to_string).collect();
         params.extend(m.rest.map(|r| format!("...{r}")));
         let mut options = Vec::new();

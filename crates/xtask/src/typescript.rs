@@ -14,6 +14,7 @@ const CLASSES: &[&str] = &["Layer", "PureLayer", "EfficientAttentionBase"];
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Makes {
     Layer,
+    Layers,
     Initializer,
     Result,
     Optimizer,
@@ -25,6 +26,7 @@ impl Makes {
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Makes::Layer => ("Layer", "makeLayer"),
+            Makes::Layers => ("Layer[]", "makeLayers"),
             Makes::Initializer => ("KernelInitializer", "makeInitializer"),
             Makes::Result => ("TensorResult", "callFunction"),
             Makes::Optimizer => ("Optimizer", "makeOptimizer"),
@@ -37,6 +39,12 @@ impl Makes {
 const WRITTEN_BY_HAND: &[(&str, &str, &str)] = &[
     ("acceleration", "jitForward", "../acceleration.js"),
     ("research.efficient_attention", "EfficientAttentionBase", "../efficientAttention.js"),
+];
+
+/// Functions that return more than tensors: what they return.
+const RETURNS: &[(&str, &str)] = &[
+    ("calcFunnelRatio", "[funnelFactor: number, isUpsampling: boolean]"),
+    ("hashVecs", "[buckets: Tensor, nBuckets: number]"),
 ];
 
 /// Whether a registered name gets a factory: not what exists only as a class of the facade, or begins with an underscore, which
@@ -62,6 +70,9 @@ fn items() -> Vec<Item> {
     }
     for e in registry::functions().iter().flat_map(|t| t.iter()) {
         add(e.module, (e.meta)(), Makes::Result);
+    }
+    for e in registry::lists().iter().flat_map(|t| t.iter()) {
+        add(e.module, (e.meta)(), Makes::Layers);
     }
     for e in tallow_training::optimizers::OPTIMIZERS {
         add("optimizers", (e.meta)(), Makes::Optimizer);
@@ -96,6 +107,13 @@ pub fn files() -> Vec<(String, String)> {
     for m in modules.iter().filter(|m| !matches!(**m, "optimizers" | "lr_schedules")) {
         let _ = writeln!(index, "export * from './{}.js';", camel_case(m));
     }
+    // A name of two modules is the first one's; the second module has its own in its namespace.
+    for (i, item) in items.iter().enumerate().filter(|(_, i)| is_public(i)) {
+        let first = items[..i].iter().find(|o| o.meta.kind == item.meta.kind && is_public(o));
+        if let Some(first) = first {
+            let _ = writeln!(index, "export {{ {} }} from './{}.js';", item.meta.kind, camel_case(first.module));
+        }
+    }
     out.push((path("index"), index));
     out
 }
@@ -110,7 +128,10 @@ fn camel_case(module: &str) -> String {
 fn file(module: &str, items: &[&Item]) -> String {
     let used = |name: &str| {
         let words = |ts: &str| ts.split(|c: char| !c.is_ascii_alphanumeric()).any(|w| w == name);
-        items.iter().any(|i| i.makes.words().0 == name || i.meta.all().any(|f| words(f.ts)))
+        let returned = |i: &&Item| RETURNS.iter().any(|(kind, own)| *kind == i.meta.kind && words(own));
+        items.iter().any(|i| {
+            i.makes.words().0.trim_end_matches("[]") == name || i.meta.all().any(|f| words(f.ts)) || returned(i)
+        })
     };
     let has = |m: Makes| items.iter().any(|i| i.makes == m);
     let mut out = String::from(HEADER);
@@ -123,7 +144,7 @@ fn file(module: &str, items: &[&Item]) -> String {
             let _ = writeln!(out, "import {{ {} }} from '{from}';", names.join(", "));
         }
     };
-    import("../layer.js", &[("makeLayer", has(Makes::Layer))], &["Layer", "Mode"]);
+    import("../layer.js", &[("makeLayer", has(Makes::Layer)), ("makeLayers", has(Makes::Layers))], &["Layer", "Mode"]);
     import("../native.js", &[], &["DType"]);
     import("../ops.js", &[], &["TensorLike"]);
     let options = [
@@ -140,12 +161,23 @@ fn file(module: &str, items: &[&Item]) -> String {
         ],
         &[],
     );
+    import("../tensor.js", &[], &["Tensor"]);
     import("../training/optimizers.js", &[("makeOptimizer", has(Makes::Optimizer))], &["Optimizer"]);
     import("../training/schedules.js", &[("makeSchedule", has(Makes::Schedule))], &["Schedule"]);
     import(
         "../types.js",
         &[],
-        &["KeyLike", "LayerFactory", "LayerNest", "TensorFunction", "TensorResult", "TensorTree", "SignatureTree"],
+        &[
+            "KeyLike",
+            "LayerFactory",
+            "LayerNest",
+            "ResamplingArgument",
+            "ResamplingFactory",
+            "TensorFunction",
+            "TensorResult",
+            "TensorTree",
+            "SignatureTree",
+        ],
     );
     for (_, name, from) in WRITTEN_BY_HAND.iter().filter(|(m, ..)| *m == module) {
         let _ = writeln!(out, "export {{ {name} }} from '{from}';");
@@ -162,7 +194,12 @@ fn file(module: &str, items: &[&Item]) -> String {
         out += &interface(g.name, &[], &g.fields.iter().collect::<Vec<_>>());
     }
     for i in items {
-        let (returns, make) = i.makes.words();
+        let (mut returns, make) = i.makes.words();
+        let mut make = make.to_string();
+        if let Some((_, own)) = RETURNS.iter().find(|(kind, _)| *kind == i.meta.kind) {
+            returns = own;
+            make += &format!("<{own}>");
+        }
         // A function may have the name of a layer but for its first letter.
         let shared =
             items.iter().any(|o| o.meta.kind != i.meta.kind && upper_first(o.meta.kind) == upper_first(i.meta.kind));
@@ -195,8 +232,12 @@ fn factory(m: &Meta, type_name: &str, returns: &str, call: &str) -> String {
     if !options.is_empty() && m.rest.is_none() {
         doc += "\n@param options - See the options type.";
     }
-    let mut params: Vec<String> =
-        m.positional.iter().filter_map(|p| field(p)).map(|f| format!("{}: {}", variable(f.name), f.ts)).collect();
+    let mut params: Vec<String> = m
+        .positional
+        .iter()
+        .filter_map(|p| field(p))
+        .map(|f| format!("{}: {}", variable(f.name), by_place(f)))
+        .collect();
     let body = if let Some(rest) = m.rest {
         let item = field(rest).map_or("unknown", |f| f.ts.trim_end_matches("[]"));
         let tuple =
@@ -257,6 +298,15 @@ fn interface(name: &str, groups: &[GroupMeta], fields: &[&FieldMeta]) -> String 
 /// The options that are given by name, not by place; those of groups behind its own.
 fn named_options(m: &Meta) -> Vec<&FieldMeta> {
     m.all().filter(|f| !m.positional.contains(&f.name) && m.rest != Some(f.name)).collect()
+}
+
+/// The type of a parameter; `null` stands in its place where it means something, which a nest of layers says itself.
+fn by_place(f: &FieldMeta) -> String {
+    if f.nullable && f.ts != "LayerNest" {
+        format!("{} | null", f.ts)
+    } else {
+        f.ts.to_string()
+    }
 }
 
 /// A parameter's name as a TypeScript variable.

@@ -29,7 +29,7 @@ pub fn jit_forward(o: &JitForwardOptions) -> Result<HostValue> {
         }
     }
     let (mut outputs, mut states) = (Vec::new(), Vec::new());
-    for (i, key) in o.rng.0.split(n).into_iter().enumerate() {
+    for (i, key) in o.rng.0.try_split(n)?.into_iter().enumerate() {
         let slice = |tree: &Tree<Tensor>| tree.try_map(&mut |t: &Tensor| t.index(0, i as isize));
         let (ys, state) = call(o, &slice(&x)?, &slice(&o.weights.0)?, &slice(&o.state.0)?, key)?;
         outputs.push(ys);

@@ -72,7 +72,7 @@ impl Accelerate {
         keys: &[Key],
         peers: Option<Arc<Peers>>,
     ) -> Result<Vec<Tensor>> {
-        let start = state::of_devices(self.sublayer(), self.base.id, self.n, cx);
+        let start = state::of_devices(self.sublayer(), self.base.id, self.n, cx)?;
         let (mut outputs, mut states) = (Vec::new(), Vec::new());
         for ((xs, state), key) in split.inputs(xs)?.into_iter().zip(start).zip(keys) {
             let mut device = Cx::new(cx.store(), state).among(peers.clone());
@@ -115,12 +115,12 @@ impl Layer for Accelerate {
         }
         let specs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
         let split = Split::of(&specs, self.n)?;
-        let keys = key.split(self.n);
+        let keys = key.try_split(self.n)?;
         let peers = self.sublayer().draws_in_step().then(|| Peers::new(&keys));
         if self.sublayer().calls_host() {
             return self.in_turns(cx, &split, &xs, &keys, peers);
         }
-        let start = state::of_devices(self.sublayer(), self.base.id, self.n, cx);
+        let start = state::of_devices(self.sublayer(), self.base.id, self.n, cx)?;
         let (ys, states) = replicas::run(self.sublayer(), cx.store(), start, split, xs, keys, peers)?;
         state::merge(self.sublayer(), self.base.id, states, cx)?;
         Ok(ys)

@@ -3,7 +3,8 @@ use super::split::Split;
 use crate::{peers::Peers, remat::Pack, Cx, LayerId, LayerRef, Result, Store};
 use std::sync::Arc;
 use tallow_tensor::{
-    backward, custom_vjp, is_recording, is_retaining, no_grad, random::Key, recording, threads::side_by_side, Tensor,
+    backward, custom_vjp, is_recording, is_retaining, memory, no_grad, random::Key, recording, threads::side_by_side,
+    Tensor,
 };
 
 /// What all replicas share, and how the values of the operation lie: inputs, weights, then the state of each device.
@@ -83,7 +84,7 @@ impl Job {
         let retain = is_retaining();
         let n_outputs = replicas.first().map_or(0, |r| r.ys.len());
         let (of_outputs, mut of_state) = cts.split_at(n_outputs.min(cts.len()));
-        let mut seeds: Vec<Vec<(Tensor, Tensor)>> = vec![Vec::new(); self.n()];
+        let mut seeds: Vec<Vec<(Tensor, Tensor)>> = memory::full(self.n(), Vec::new())?;
         for (k, ct) in of_outputs.iter().enumerate() {
             let Some(ct) = ct else { continue };
             let parts = self.split.cotangents(replicas[0].ys[k].shape(), ct)?;

@@ -1,6 +1,6 @@
 //! The state of replicas: where they start from, and what becomes of what they come to.
 use crate::{Cx, Error, LayerId, LayerRef, ReplicaState, Result, Store, Tree};
-use tallow_tensor::Tensor;
+use tallow_tensor::{memory, Tensor};
 
 /// Under what the states of each device stand in the view of a state.
 const DEVICES: &str = "devices";
@@ -21,7 +21,7 @@ fn kept_by_each(layer: &LayerRef) -> Vec<LayerId> {
 }
 
 /// The states that `n` devices start from: what `layer` holds in `cx`, and over it what stands under `own`, if anything does.
-pub(super) fn of_devices(layer: &LayerRef, own: LayerId, n: usize, cx: &Cx) -> Vec<Store> {
+pub(super) fn of_devices(layer: &LayerRef, own: LayerId, n: usize, cx: &Cx) -> Result<Vec<Store>> {
     let mut common = Store::new();
     crate::for_each_instance(layer, &mut |l| {
         let id = l.base().id;
@@ -29,7 +29,7 @@ pub(super) fn of_devices(layer: &LayerRef, own: LayerId, n: usize, cx: &Cx) -> V
             common.insert(id, tree.clone());
         }
     });
-    let mut devices = vec![common; n];
+    let mut devices = memory::full(n, common)?;
     if let Tree::Tuple(each) = cx.state(own) {
         let ids = kept_by_each(layer);
         for (state, tree) in devices.iter_mut().zip(each) {
@@ -38,7 +38,7 @@ pub(super) fn of_devices(layer: &LayerRef, own: LayerId, n: usize, cx: &Cx) -> V
             }
         }
     }
-    devices
+    Ok(devices)
 }
 
 /// Writes the states that devices have come to into `cx`: those of `layer`, and under `own` those of each device where

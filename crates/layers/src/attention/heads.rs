@@ -46,13 +46,13 @@ pub(crate) fn head_size(d_feature: usize, n_heads: usize) -> Result<usize> {
 }
 
 /// `(batch, length, d_feature)` as a view `(batch, n_heads, length, d_head)`.
-pub(super) fn split(x: &Tensor, n_heads: usize) -> Result<Tensor> {
+pub(crate) fn split(x: &Tensor, n_heads: usize) -> Result<Tensor> {
     let &[b, l, d] = x.shape() else { return Err(rank_error(x.shape(), 3)) };
     Ok(x.reshape(&[b, l, n_heads, head_size(d, n_heads)?])?.transpose(Some(&[0, 2, 1, 3]))?)
 }
 
 /// `(batch, n_heads, length, d_head)` joined to `(batch, length, n_heads·d_head)`.
-pub(super) fn merge(x: &Tensor) -> Result<Tensor> {
+pub(crate) fn merge(x: &Tensor) -> Result<Tensor> {
     let &[b, h, l, d] = x.shape() else { return Err(rank_error(x.shape(), 4)) };
     Ok(x.transpose(Some(&[0, 2, 1, 3]))?.reshape(&[b, l, h * d])?)
 }

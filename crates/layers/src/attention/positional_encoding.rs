@@ -4,7 +4,7 @@ use crate::{
     Num, Output, Rate, Result, TensorSpec, Tree, Wholes,
 };
 use tallow_tensor::{
-    ops,
+    memory, ops,
     random::{self, Key},
     DType, Tensor,
 };
@@ -97,7 +97,7 @@ impl Leaf for PositionalEncoding {
         // Weights depend on `maxLen` alone: a longer sequence is refused by the call.
         let width = width(&inputs[0])?;
         let d = self.projection.as_ref().map_or(width, |p| p.0);
-        let mut w = tallow_tensor::Tensor::from_vec(sinusoids(self.o.max_len.0, d), &[self.o.max_len.0, d])?;
+        let mut w = tallow_tensor::Tensor::from_vec(sinusoids(self.o.max_len.0, d)?, &[self.o.max_len.0, d])?;
         if self.o.use_bfloat16 {
             w = w.cast(DType::BF16)?;
         }
@@ -138,15 +138,15 @@ fn width(x: &TensorSpec) -> Result<usize> {
     }
 }
 
-fn sinusoids(length: usize, d: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(length * d);
+fn sinusoids(length: usize, d: usize) -> Result<Vec<f32>> {
+    let mut out = memory::room(&[length, d])?;
     for t in 0..length {
         for i in 0..d {
             let angle = t as f64 * ((i - i % 2) as f64 * -(10000f64.ln() / d as f64)).exp();
             out.push(if i % 2 == 0 { angle.sin() } else { angle.cos() } as f32);
         }
     }
-    out
+    Ok(out)
 }
 
 /// See [`PositionalEncodingOptions`].

@@ -3,7 +3,7 @@ use crate::{
     base::{elementwise2, pure_layer},
     options, Axis, Dim, Error, LayerRef, Result, TensorSpec,
 };
-use tallow_tensor::Tensor;
+use tallow_tensor::{memory, Tensor};
 
 options! {
     /// Adds two tensors.
@@ -130,7 +130,7 @@ pub fn split(n_items: usize, axis: isize) -> LayerRef {
             return Err(Error::shape(format!("axis {axis} of {part} cannot be split into {n_items} equal parts")));
         }
         part.shape[at] /= n_items;
-        Ok(vec![part; n_items])
+        Ok(memory::full(n_items, part)?)
     };
     pure_layer("Split", 1, n_items, signature, move |xs| Ok(xs[0].split(n_items, axis)?))
 }

@@ -3,7 +3,7 @@ use super::around::{around, Around, OwnState};
 use crate::{
     options, remat::Recompute, Axis, Count, Cx, Error, LayerArg, LayerId, LayerRef, Mode, Result, TensorSpec, Tree,
 };
-use tallow_tensor::{random::Key, Tensor};
+use tallow_tensor::{memory, random::Key, Tensor};
 
 options! {
     /// Applies a layer to the slices along an axis, one after another, handing carried values from step to step.
@@ -140,7 +140,7 @@ impl Around for Scan {
             return Ok(ys);
         }
         let k = self.n_stacked;
-        let mut columns: Vec<Vec<Tensor>> = vec![Vec::with_capacity(n); k];
+        let mut columns: Vec<Vec<Tensor>> = (0..k).map(|_| Ok(memory::room(n)?)).collect::<Result<_>>()?;
         let mut slices = sliced.iter().map(|x| Ok(x.unstack(self.axis)?.into_iter())).collect::<Result<Vec<_>>>()?;
         let recompute = self.remat.then(|| Recompute::new(inner));
         for i in 0..n {

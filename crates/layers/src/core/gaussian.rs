@@ -1,7 +1,7 @@
 //! Densities of normal distributions.
 use crate::{options, Dim, Error, Result, TensorArg};
 use std::f64::consts::TAU;
-use tallow_tensor::{custom_vjp, DType, Tensor};
+use tallow_tensor::{custom_vjp, memory, DType, Tensor};
 
 options! {
     /// Logarithm of the density of a multivariate normal distribution.
@@ -22,7 +22,7 @@ options! {
     /// Logarithm of the density of a normal distribution with independent components.
     ///
     /// Formula: `-½ (n log 2π + Σ log s + Σ (x - mu)² / s)` with the variances `s = diagSigma`. (Trax divides `mu` alone by `s`.)
-    /// Shapes: all `[..., n]`, to `[...]`; they broadcast.
+    /// Shapes: all `[..., n]`, to `[...]`; leading axes broadcast. Errors: `ShapeMismatch` when the last axes differ.
     pub struct LogGaussianDiagPdfOptions for "logGaussianDiagPdf" ("x", "mu", "diagSigma") {
         /// Points.
         x "x": TensorArg,
@@ -56,12 +56,27 @@ fn features(op: &str, t: &Tensor) -> Result<usize> {
         .ok_or_else(|| Error::shape(format!("{op} needs points with at least one axis, got a 0-d tensor")))
 }
 
+/// The number of dimensions, the same in points and what goes with them: a single number beside vectors would count once where it
+/// stands for all.
+fn same_features<const N: usize>(op: &str, all: [&Tensor; N]) -> Result<usize> {
+    let n = features(op, all[0])?;
+    for t in all {
+        if t.shape().last() != Some(&n) {
+            let (points, other) = (all[0].shape(), t.shape());
+            return Err(Error::shape(format!(
+                "{op} of points {points:?} needs {n} numbers along each last axis, got {other:?}"
+            )));
+        }
+    }
+    Ok(n)
+}
+
 /// `log N(x | mu, sigma)` for covariance matrices `sigma`.
 ///
 /// # Errors
 /// `ShapeMismatch` when the shapes do not fit.
 pub fn log_gaussian_pdf(x: &Tensor, mu: &Tensor, sigma: &Tensor) -> Result<Tensor> {
-    let n = features("logGaussianPdf", mu)?;
+    let n = same_features("logGaussianPdf", [x, mu])?;
     let d = x.sub(mu)?;
     let ([.., rows, cols], Some(&last)) = (sigma.shape(), d.shape().last()) else {
         return Err(Error::shape(format!("logGaussianPdf needs matrices as sigma, got shape {:?}", sigma.shape())));
@@ -101,7 +116,8 @@ fn quadratic(d: &Tensor, sigma: &Tensor) -> Result<Tensor> {
         &[d.clone(), sigma.clone()],
         |inputs| {
             let (points, matrices) = (inputs[0].to_f64_vec()?, inputs[1].to_f64_vec()?);
-            let solved: Vec<(Vec<f64>, f64)> = matrices.chunks_exact((n * n).max(1)).map(|m| inverse(m, n)).collect();
+            let solved = matrices.chunks_exact((n * n).max(1)).map(|m| inverse(m, n));
+            let solved = solved.collect::<tallow_tensor::Result<Vec<(Vec<f64>, f64)>>>()?;
             let values: Vec<f64> = (0..points.len() / n.max(1))
                 .map(|i| {
                     let (inv, log_det) = &solved[if solved.len() == 1 { 0 } else { i }];
@@ -117,15 +133,15 @@ fn quadratic(d: &Tensor, sigma: &Tensor) -> Result<Tensor> {
         move |saved, cts, _need| {
             let Some(ct) = &cts[0] else { return Ok(vec![None, None]) };
             let ct = ct.to_f64_vec()?;
-            let mut dd = vec![0.0; saved.d.len()];
-            let mut ds = vec![0.0; saved.inverses.len()];
+            let mut dd: Vec<f64> = memory::zeros(saved.d.len())?;
+            let mut ds: Vec<f64> = memory::zeros(saved.inverses.len())?;
             let one = saved.inverses.len() == n * n;
             for (i, g) in ct.iter().enumerate() {
                 let k = if one { 0 } else { i };
                 let inv = &saved.inverses[k * n * n..(k + 1) * n * n];
                 let p = &saved.d[i * n..(i + 1) * n];
-                let right: Vec<f64> = inv.chunks_exact(n).map(|row| dot(row, p)).collect();
-                let left: Vec<f64> = (0..n).map(|c| (0..n).map(|r| inv[r * n + c] * p[r]).sum()).collect();
+                let right: Vec<f64> = memory::collect(inv.chunks_exact(n).map(|row| dot(row, p)))?;
+                let left: Vec<f64> = memory::collect((0..n).map(|c| (0..n).map(|r| inv[r * n + c] * p[r]).sum()))?;
                 for r in 0..n {
                     dd[i * n + r] = g * (left[r] + right[r]);
                     for c in 0..n {
@@ -147,9 +163,9 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Inverse and logarithm of the absolute determinant of a matrix, by Gauss-Jordan elimination with row exchanges.
-fn inverse(m: &[f64], n: usize) -> (Vec<f64>, f64) {
-    let mut a = m.to_vec();
-    let mut inv: Vec<f64> = (0..n * n).map(|i| f64::from(u8::from(i / n == i % n))).collect();
+fn inverse(m: &[f64], n: usize) -> tallow_tensor::Result<(Vec<f64>, f64)> {
+    let mut a = memory::copy(m)?;
+    let mut inv: Vec<f64> = memory::collect((0..n * n).map(|i| f64::from(u8::from(i / n == i % n))))?;
     let mut log_det = 0.0;
     for c in 0..n {
         let pivot = (c..n).fold(c, |best, r| if a[r * n + c].abs() > a[best * n + c].abs() { r } else { best });
@@ -173,7 +189,7 @@ fn inverse(m: &[f64], n: usize) -> (Vec<f64>, f64) {
             }
         }
     }
-    (inv, log_det)
+    Ok((inv, log_det))
 }
 
 /// `log N(x | mu, diag(s))` for variances `s`.
@@ -181,7 +197,7 @@ fn inverse(m: &[f64], n: usize) -> (Vec<f64>, f64) {
 /// # Errors
 /// `ShapeMismatch` when the shapes do not broadcast.
 pub fn log_gaussian_diag_pdf(x: &Tensor, mu: &Tensor, s: &Tensor) -> Result<Tensor> {
-    let n = features("logGaussianDiagPdf", mu)?;
+    let n = same_features("logGaussianDiagPdf", [x, mu, s])?;
     let spread = s.log()?.sum(-1, false)?;
     let distance = x.sub(mu)?.square()?.div(s)?.sum(-1, false)?;
     Ok(distance.add(&spread)?.add_scalar(n as f64 * TAU.ln())?.mul_scalar(-0.5)?)
@@ -201,10 +217,16 @@ pub fn multigaussian_loss(preds: &Tensor, targets: &Tensor, ngauss: usize) -> Re
         )));
     }
     let batch = preds.shape()[0];
+    if targets.shape() != [batch, n] {
+        let (preds, targets) = (preds.shape(), targets.shape());
+        return Err(Error::shape(format!(
+            "multigaussianLoss of preds {preds:?} needs targets of shape [{batch}, {n}], one for each, got {targets:?}"
+        )));
+    }
     let parts = preds.split_at(&[ngauss, ngauss * (n + 1)], 1)?;
     let weights = parts[0].log_softmax(-1)?;
     let mu = parts[1].reshape(&[batch, ngauss, n])?;
     let s = parts[2].square()?.add_scalar(1e-6)?.reshape(&[batch, ngauss, n])?;
-    let targets = targets.reshape(&[targets.size() / n.max(1), 1, n])?;
+    let targets = targets.expand_dims(1)?;
     Ok(weights.add(&log_gaussian_diag_pdf(&targets, &mu, &s)?)?.logsumexp(-1, false)?)
 }

@@ -1,5 +1,5 @@
 //! Layers without weights that work along axes.
-use crate::{base::pure_layer, options, Axis, AxisList, LayerRef, Result, TensorSpec};
+use crate::{base::pure_layer, options, Axis, AxisList, Error, LayerRef, Result, TensorSpec};
 use tallow_tensor::{Axes, DType, Tensor};
 
 options! {
@@ -177,7 +177,12 @@ pub fn log_sum_exp(axis: Option<AxisList>) -> LayerRef {
 /// The position of the greatest value along an axis, or among all values.
 pub fn arg_max(axis: Option<isize>) -> LayerRef {
     let signature = move |s: &[TensorSpec]| {
-        Ok(vec![TensorSpec::new(reduced("ArgMax", &s[0].shape, &Axes::from(axis), false)?, DType::I32)])
+        let shape = &s[0].shape;
+        let kept = reduced("ArgMax", shape, &Axes::from(axis), false)?;
+        if Axes::from(axis).resolve("ArgMax", shape.len())?.iter().any(|&axis| shape[axis] == 0) {
+            return Err(Error::shape(format!("there is no greatest value along an axis of size 0, got {}", s[0])));
+        }
+        Ok(vec![TensorSpec::new(kept, DType::I32)])
     };
     pure_layer("ArgMax", 1, 1, signature, move |xs| Ok(vec![xs[0].argmax(axis, false)?]))
 }

@@ -1,7 +1,7 @@
 //! Layers that keep what passes through them in state, for TensorBoard.
 use crate::{
     leaf, options, Arity, Call, Count, Dim, Error, FnArg, HostValue, LayerRef, Leaf, Local, Output, ReplicaState,
-    Result, TensorSpec, Tree,
+    Result, StateForm, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, Axes, Tensor};
 
@@ -94,6 +94,9 @@ impl Leaf for SummaryImage {
         }
         Ok(Output { ys: call.xs.to_vec(), state: Some(Tree::Dict(state)) })
     }
+    fn state_form(&self) -> StateForm {
+        StateForm::Open
+    }
     fn replica_state(&self) -> ReplicaState {
         ReplicaState::First
     }
@@ -122,6 +125,9 @@ impl Leaf for SummaryScalar {
             None => x.mean(Axes::All, false)?,
         };
         Ok(Output { ys: call.xs.to_vec(), state: Some(Tree::Dict(vec![(self.name(), Tree::Leaf(value))])) })
+    }
+    fn state_form(&self) -> StateForm {
+        StateForm::Open
     }
     fn replica_state(&self) -> ReplicaState {
         ReplicaState::Mean

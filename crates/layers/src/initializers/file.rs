@@ -1,6 +1,6 @@
 //! Weights read from a NumPy file.
 use super::{Initialize, Initializer};
-use crate::{npy::read_npy, options, Error, Result};
+use crate::{npy::read_npy, options, Result};
 use std::{path::PathBuf, sync::Arc};
 use tallow_tensor::{random::Key, Tensor};
 
@@ -21,15 +21,7 @@ struct FromFile(PathBuf);
 
 impl Initialize for FromFile {
     fn make(&self, shape: &[usize], _key: Key) -> Result<Tensor> {
-        let t = read_npy(&self.0)?;
-        if t.shape() != shape {
-            return Err(Error::shape(format!(
-                "{} holds an array of shape {:?} where {shape:?} was asked for",
-                self.0.display(),
-                t.shape()
-            )));
-        }
-        Ok(t)
+        read_npy(&self.0, shape)
     }
     fn show(&self) -> String {
         format!("tl.InitializerFromFile('{}')", self.0.display())

@@ -3,6 +3,7 @@ use super::{Initialize, Initializer};
 use crate::{options, Num, Result};
 use std::sync::Arc;
 use tallow_tensor::{
+    memory,
     random::{self, Key},
     DType, Tensor,
 };
@@ -29,15 +30,12 @@ impl Initialize for Orthogonal {
         let rows: usize = shape.iter().rev().skip(1).product();
         let (tall, wide) = (rows.max(cols), rows.min(cols));
         let a = random::normal(key, &[tall, wide], DType::F32)?;
-        let q = orthonormal(&a.to_vec::<f32>()?, tall, wide);
+        let q = orthonormal(&a.to_vec::<f32>()?, tall, wide)?;
         // Columns of Q one after another are the rows of its transpose.
-        let values = if rows < cols {
-            q
-        } else {
-            (0..tall).flat_map(|i| (0..wide).map(move |j| (i, j))).map(|(i, j)| q[j * tall + i]).collect()
-        };
+        let values =
+            if rows < cols { q } else { memory::collect((0..tall * wide).map(|at| q[at % wide * tall + at / wide]))? };
         let scale = self.0 as f32;
-        Ok(Tensor::from_vec(values.into_iter().map(|v| scale * v as f32).collect(), shape)?)
+        Ok(Tensor::from_vec(memory::collect(values.into_iter().map(|v| scale * v as f32))?, shape)?)
     }
     fn show(&self) -> String {
         if self.0 == 1.0 {
@@ -55,20 +53,22 @@ pub fn orthogonal(stddev: f64) -> Initializer {
 
 /// Columns of Q, one after another, of the QR decomposition of a row-major `rows × cols` matrix (`rows >= cols`) in which the
 /// diagonal of R is positive. Columns where that diagonal is 0 are 0, as Trax multiplies by its sign.
-fn orthonormal(a: &[f32], rows: usize, cols: usize) -> Vec<f64> {
-    let (mut q, signs) = householder(a, rows, cols);
+fn orthonormal(a: &[f32], rows: usize, cols: usize) -> Result<Vec<f64>> {
+    let (mut q, signs) = householder(a, rows, cols)?;
     q.chunks_exact_mut(rows.max(1)).zip(signs).for_each(|(column, sign)| column.iter_mut().for_each(|x| *x *= sign));
-    q
+    Ok(q)
 }
 
 /// Columns of Q, one after another, of the QR decomposition of a row-major `rows × cols` matrix (`rows >= cols`), and the signs of the
 /// diagonal of R: those that LAPACK gives.
-pub(crate) fn householder(a: &[f32], rows: usize, cols: usize) -> (Vec<f64>, Vec<f64>) {
-    let mut columns: Vec<Vec<f64>> =
-        (0..cols).map(|j| (0..rows).map(|i| f64::from(a[i * cols + j])).collect()).collect();
+pub(crate) fn householder(a: &[f32], rows: usize, cols: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+    let mut columns: Vec<Vec<f64>> = memory::room(cols)?;
+    for j in 0..cols {
+        columns.push(memory::collect((0..rows).map(|i| f64::from(a[i * cols + j])))?);
+    }
     // Reflectors v with H = I - 2 v vᵀ.
-    let mut reflectors: Vec<Vec<f64>> = Vec::with_capacity(cols);
-    let mut signs = Vec::with_capacity(cols);
+    let mut reflectors: Vec<Vec<f64>> = memory::room(cols)?;
+    let mut signs = memory::room(cols)?;
     for j in 0..cols {
         let (done, rest) = columns.split_at_mut(j + 1);
         let x = &done[j][j..];
@@ -81,7 +81,7 @@ pub(crate) fn householder(a: &[f32], rows: usize, cols: usize) -> (Vec<f64>, Vec
         } else {
             norm
         };
-        let mut v = x.to_vec();
+        let mut v = memory::copy(x)?;
         v[0] -= alpha;
         let length = dot(&v, &v).sqrt();
         if length > 0.0 {
@@ -91,7 +91,7 @@ pub(crate) fn householder(a: &[f32], rows: usize, cols: usize) -> (Vec<f64>, Vec
         signs.push(if alpha == 0.0 { 0.0 } else { alpha.signum() });
         reflectors.push(v);
     }
-    let mut q = vec![0.0; rows * cols];
+    let mut q: Vec<f64> = memory::zeros(&[rows, cols])?;
     for (j, column) in q.chunks_exact_mut(rows.max(1)).enumerate() {
         column[j] = 1.0;
         // Later reflectors leave this unit vector as it is.
@@ -99,7 +99,7 @@ pub(crate) fn householder(a: &[f32], rows: usize, cols: usize) -> (Vec<f64>, Vec
             reflect(&reflectors[k], &mut column[k..]);
         }
     }
-    (q, signs)
+    Ok((q, signs))
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -119,7 +119,7 @@ mod tests {
     fn columns_are_orthonormal_and_span_the_matrix() {
         let a = [3.0f32, 1.0, -4.0, 2.0, 0.5, 7.0, 1.0, -2.0, 6.0, 5.0, 3.0, -1.0];
         let (rows, cols) = (4, 3);
-        let q = orthonormal(&a, rows, cols);
+        let q = orthonormal(&a, rows, cols).unwrap();
         for i in 0..cols {
             for j in 0..cols {
                 let d = dot(&q[i * rows..(i + 1) * rows], &q[j * rows..(j + 1) * rows]);
@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn empty_and_zero_matrices() {
-        assert!(orthonormal(&[], 3, 0).is_empty());
-        assert_eq!(orthonormal(&[0.0, 0.0], 2, 1), vec![0.0, 0.0]);
+        assert!(orthonormal(&[], 3, 0).unwrap().is_empty());
+        assert_eq!(orthonormal(&[0.0, 0.0], 2, 1).unwrap(), [0.0, 0.0]);
         assert_eq!(orthogonal(1.0).make(&[0, 3], Key([0, 1])).unwrap().shape(), &[0, 3]);
     }
 }

@@ -1,25 +1,29 @@
 //! Accuracies by a classifier of one's own, and of whole sequences.
 use super::{
-    category::{check_targets, hits},
+    category::hits,
     common::{number, unprinted, weighted_mean_layer},
+    targets::{check_whole, one_each, weights_of, weights_shape, Items, Labels, LeftOut, BY_WEIGHT},
 };
-use crate::{base::pure_layer, core::arg_max, options, Error, LayerArg, LayerRef, TensorSpec};
+use crate::{base::pure_layer, core::arg_max, options, Error, LayerArg, LayerRef, Result, TensorSpec};
 use tallow_tensor::{Axes, DType};
 
 options! {
     /// Accuracy of whole sequences, averaged over the batch; positions of weight 0 do not matter.
     ///
     /// Formula: the share of sequences whose greatest activation stands at the target in all positions of nonzero weight.
-    /// Shapes: activations `[..., length, N]`, targets `[..., length]` and weights that broadcast to them, to one float32 number.
-    /// No weights of its own, no state, no gradient; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or none has an axis of positions.
+    /// Shapes: activations `[..., length, N]`, targets `[..., length]` (or a column of them, `[..., length, 1]`) and weights that broadcast
+    /// to them, to one float32 number. No weights of its own, no state, no gradient; the same in every mode.
+    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or none has an axis of positions;
+    /// `IndexOutOfRange` and `InvalidArgument` for a target of nonzero weight that is no category.
     pub struct MaskedSequenceAccuracyOptions for "MaskedSequenceAccuracy" () {}
 }
 options! {
     /// Accuracy of predicted categories by a classifier, averaged by weights.
     ///
-    /// Formula: `Σ w · [classifier(x) = target] / Σ w`. Newer code uses `WeightedCategoryAccuracy`.
-    /// Shapes: what the classifier takes, then targets and weights that broadcast with its output, to one number.
+    /// Formula: `Σ w · [classifier(x) = target] / Σ w`, NaN for weights that sum to zero. Newer code uses `WeightedCategoryAccuracy`.
+    /// Shapes: what the classifier takes, then targets of the shape of its output (or a column of them) and weights that broadcast to it, to
+    /// one number. A target that the classifier never gives counts as wrong.
+    /// Errors: `ShapeMismatch` for other shapes; `InvalidArgument` where categories are integers and a target of nonzero weight is none.
     /// Weights and state: those of the classifier; the same in every mode if the classifier is.
     pub struct AccuracyOptions for "Accuracy" () {
         /// Turns model outputs into categories.
@@ -31,7 +35,9 @@ options! {
     ///
     /// Formula: the mean over the first axis of `1 - min(1, Σ w · [classifier(x) ≠ target])`, for weights of 0 and 1.
     /// Newer code uses `MaskedSequenceAccuracy`.
-    /// Shapes: what the classifier takes, then targets and weights that broadcast with its output, to one number.
+    /// Shapes: what the classifier takes, then targets of the shape of its output (or a column of them) and weights that broadcast to it, to
+    /// one number. A target that the classifier never gives counts as wrong.
+    /// Errors: `ShapeMismatch` for other shapes; `InvalidArgument` where categories are integers and a target of nonzero weight is none.
     /// Weights and state: those of the classifier; the same in every mode if the classifier is.
     pub struct SequenceAccuracyOptions for "SequenceAccuracy" () {
         /// Turns model outputs into categories.
@@ -42,35 +48,59 @@ options! {
 /// Accuracy of whole sequences; positions of weight 0 do not matter.
 pub fn masked_sequence_accuracy() -> LayerRef {
     let signature = |s: &[TensorSpec]| {
-        check_targets(s)?;
-        if s[1].rank() == 0 {
-            return Err(Error::shape("targets must be sequences along the last axis, got a 0-d tensor"));
-        }
-        s[1].broadcast(&s[2])?;
+        let items = sequences(s)?;
+        weights_shape(&s[2].shape, items.shape)?;
         Ok(number(DType::F32))
     };
     pure_layer("MaskedSequenceAccuracy", 3, 1, signature, |xs| {
-        let padding = xs[2].eq_scalar(0)?;
-        let right = hits(&xs[0], &xs[1])?.logical_or(&padding)?.all(-1, false)?;
+        let specs = [TensorSpec::of(&xs[0]), TensorSpec::of(&xs[1])];
+        let items = sequences(&specs)?;
+        let weights = weights_of(&xs[2].detach(), items.shape)?;
+        let left_out = LeftOut { weights: Some(&weights), way_out: BY_WEIGHT, ..LeftOut::default() };
+        let right = hits(&xs[0], &Labels::read(&xs[1], items, left_out)?)?;
+        let right = right.logical_or(&weights.cast(DType::Bool)?.logical_not()?)?.all(-1, false)?;
         Ok(vec![right.mean(Axes::All, false)?])
     })
 }
 
-/// 1 where categories are equal, else 0, as float32.
+/// Outputs and targets that are sequences.
+fn sequences(s: &[TensorSpec]) -> Result<Items<'_>> {
+    let items = Items::with_targets(s)?;
+    if items.shape.is_empty() {
+        return Err(Error::shape("targets must be sequences along the last axis, got a 0-d tensor"));
+    }
+    Ok(items)
+}
+
+/// 1 where categories are equal, else 0, as float32; and one weight for each.
 fn equal() -> LayerRef {
-    let signature = |s: &[TensorSpec]| Ok(vec![TensorSpec::new(s[0].broadcast(&s[1])?.shape, DType::F32)]);
-    pure_layer("_Accuracy", 2, 1, signature, |xs| Ok(vec![xs[0].eq(&xs[1])?.cast(DType::F32)?]))
+    let signature = |s: &[TensorSpec]| {
+        one_each("targets", &s[1].shape, &s[0].shape, "the predictions")?;
+        weights_shape(&s[2].shape, &s[0].shape)?;
+        Ok(vec![TensorSpec::new(s[0].shape.clone(), DType::F32), s[2].with_shape(s[0].shape.clone())])
+    };
+    pure_layer("_Accuracy", 3, 2, signature, |xs| {
+        let items = xs[0].shape();
+        let targets = xs[1].detach().reshape(one_each("targets", xs[1].shape(), items, "the predictions")?)?;
+        let weights = weights_of(&xs[2], items)?;
+        if !xs[0].dtype().is_float() {
+            check_whole(&targets, &weights)?;
+        }
+        Ok(vec![xs[0].eq(&targets)?.cast(DType::F32)?, weights])
+    })
 }
 
 fn sequence_mean() -> LayerRef {
-    let signature = |s: &[TensorSpec]| {
-        let both = s[0].broadcast(&s[1])?;
-        if both.rank() == 0 {
-            return Err(Error::shape("sequences need an axis of items, got 0-d tensors"));
-        }
-        Ok(number(both.dtype.to_float()))
+    let check = |rank: usize| match rank {
+        0 => Err(Error::shape("sequences need an axis of items, got 0-d tensors")),
+        _ => Ok(()),
     };
-    pure_layer("_WeightedSequenceMean", 2, 1, signature, |xs| {
+    let signature = move |s: &[TensorSpec]| {
+        check(s[0].rank())?;
+        Ok(number(s[0].dtype.promote(s[1].dtype).to_float()))
+    };
+    pure_layer("_WeightedSequenceMean", 2, 1, signature, move |xs| {
+        check(xs[0].rank())?;
         let wrong = xs[0].rsub_scalar(1.0)?.mul(&xs[1])?;
         let positions: Vec<isize> = (1..wrong.rank() as isize).collect();
         let wrong = if positions.is_empty() { wrong } else { wrong.sum(&positions[..], false)? };

@@ -1,13 +1,18 @@
 //! Predictions of one of two categories.
-use super::common::{number, same_shape, unprinted, weighted_mean, weighted_mean_dtype};
-use crate::{base::pure_layer, metrics::weighted_sum, options, Error, LayerRef, Result, TensorSpec};
+use super::{
+    common::{number, same_shape, unprinted, weighted_mean_layer},
+    targets::{check_shares, one_each, weights_of, weights_shape},
+};
+use crate::{base::pure_layer, options, Error, LayerRef, Result, TensorSpec};
 use tallow_tensor::{Axes, DType, Tensor};
 
 options! {
     /// Cross-entropy of binary targets from activations, averaged over the batch.
     ///
     /// Formula: the mean of `-(t log q + (1 - t) log(1 - q))` with `q = sigmoid(x)`, computed as `softplus(x) - t · x`, which does not overflow.
-    /// Shapes: activations and targets (0 or 1) that broadcast, to one number. No weights, no state; the same in every mode.
+    /// Shapes: activations and targets (0, 1 or shares between them) of one shape, one of them perhaps with one more axis, of size 1, to one
+    /// number. No weights, no state; the same in every mode.
+    /// Errors: `ShapeMismatch` for other shapes; `InvalidArgument` for a target that is not from 0 to 1.
     pub struct BinaryCrossEntropyOptions for "BinaryCrossEntropy" () {}
 }
 options! {
@@ -15,8 +20,8 @@ options! {
     ///
     /// Formula: `Σ w · c / Σ w` with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`. (In Trax the weights cancel.)
     /// Shapes: probabilities and targets of the same shape, with or without a last axis of size 1, and one weight per item or weights
-    /// that broadcast, to one number. No weights of its own, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` when probabilities and targets differ in shape.
+    /// that broadcast to them, to one number, NaN for weights that sum to zero. No weights of its own, no state; the same in every mode.
+    /// Errors: `ShapeMismatch` when probabilities and targets differ in shape; `InvalidArgument` for a target of nonzero weight that is not from 0 to 1.
     pub struct BinaryCrossEntropyLossOptions for "BinaryCrossEntropyLoss" () {}
 }
 options! {
@@ -24,27 +29,38 @@ options! {
     ///
     /// Formula: `Σ w · mean(c)` with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`, as Trax computes it.
     /// Shapes: probabilities and targets `[batch]` or `[batch, 1]`, weights of any shape, to one number. No weights of its own, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` when probabilities and targets differ in shape or have more than two axes.
+    /// Errors: `ShapeMismatch` when probabilities and targets differ in shape or have more than two axes; `InvalidArgument` for a target that is not
+    /// from 0 to 1.
     pub struct BinaryCrossEntropySumOptions for "BinaryCrossEntropySum" () {}
 }
 
 pub(super) fn binary_cross_entropy() -> LayerRef {
     let signature = |s: &[TensorSpec]| {
-        let float = TensorSpec::new(s[0].shape.clone(), s[0].dtype.to_float());
-        Ok(number(float.broadcast(&s[1])?.dtype))
+        common_shape(&s[0].shape, &s[1].shape)?;
+        Ok(number(s[0].dtype.to_float().promote(s[1].dtype)))
     };
     pure_layer("BinaryCrossEntropy", 2, 1, signature, |xs| {
-        let x = xs[0].cast(xs[0].dtype().to_float())?;
-        Ok(vec![x.softplus()?.sub(&x.mul(&xs[1])?)?.mean(Axes::All, false)?])
+        let shape = common_shape(xs[0].shape(), xs[1].shape())?;
+        let (x, targets) = (xs[0].cast(xs[0].dtype().to_float())?.reshape(shape)?, xs[1].reshape(shape)?);
+        check_shares(&targets, None)?;
+        Ok(vec![x.softplus()?.sub(&x.mul(&targets)?)?.mean(Axes::All, false)?])
     })
 }
 
+/// The shape of activations and targets; a column on one side is no matrix.
+fn common_shape<'a>(activations: &'a [usize], targets: &'a [usize]) -> Result<&'a [usize]> {
+    match activations {
+        [lead @ .., 1] if lead == targets => Ok(lead),
+        _ => one_each("targets", targets, activations, "the activations"),
+    }
+}
+
 pub(super) fn loss() -> LayerRef {
-    unprinted("BinaryCrossEntropyLoss", vec![item_losses(), item_weighted_mean()])
+    unprinted("BinaryCrossEntropyLoss", vec![item_losses(), weighted_mean_layer()])
 }
 
 pub(super) fn sum() -> LayerRef {
-    unprinted("BinaryCrossEntropySum", vec![batch_mean(), weighted_sum()])
+    unprinted("BinaryCrossEntropySum", vec![batch_mean(), times_weights()])
 }
 
 /// A shape without a last axis of size 1, unless it is the only one.
@@ -67,34 +83,20 @@ fn logs(q: &Tensor, t: &Tensor) -> Result<(Tensor, Tensor, Tensor, Tensor)> {
     Ok((t.clone(), q.log()?, t.rsub_scalar(1)?, q.rsub_scalar(1)?.log()?))
 }
 
+/// The loss of each item, and one weight for each.
 fn item_losses() -> LayerRef {
-    let signature = |s: &[TensorSpec]| Ok(vec![TensorSpec::new(items(&s[0].shape), check(s)?)]);
-    pure_layer("_BinaryCrossEntropy", 2, 1, signature, |xs| {
-        let (t, log_q, rest, log_rest) = logs(&xs[0], &xs[1])?;
-        let losses = t.mul(&log_q)?.add(&rest.mul(&log_rest)?)?.neg()?;
-        Ok(vec![losses.reshape(items(losses.shape()))?])
-    })
-}
-
-fn item_weighted_mean() -> LayerRef {
     let signature = |s: &[TensorSpec]| {
-        s[0].broadcast(&s[1].with_shape(weights_shape(&s[0].shape, &s[1].shape)))?;
-        Ok(number(weighted_mean_dtype(s[0].dtype, s[1].dtype)))
+        let (dtype, items) = (check(s)?, items(&s[0].shape));
+        weights_shape(&s[2].shape, items)?;
+        Ok(vec![TensorSpec::new(items, dtype), s[2].with_shape(items)])
     };
-    pure_layer("_WeightedMean", 2, 1, signature, |xs| {
-        let losses = &xs[0];
-        let weights = xs[1].reshape(weights_shape(losses.shape(), xs[1].shape()))?.broadcast_to(losses.shape())?;
-        Ok(vec![weighted_mean(losses, &weights)?])
+    pure_layer("_BinaryCrossEntropy", 3, 2, signature, |xs| {
+        let (t, log_q, rest, log_rest) = logs(&xs[0], &xs[1])?;
+        let weights = weights_of(&xs[2], items(t.shape()))?;
+        check_shares(&t, Some(&weights))?;
+        let losses = t.mul(&log_q)?.add(&rest.mul(&log_rest)?)?.neg()?;
+        Ok(vec![losses.reshape(items(losses.shape()))?, weights])
     })
-}
-
-/// Weights with the last axis of size 1 that the losses have lost, without it.
-fn weights_shape<'a>(losses: &[usize], weights: &'a [usize]) -> &'a [usize] {
-    if weights.len() == losses.len() + 1 {
-        items(weights)
-    } else {
-        weights
-    }
 }
 
 /// The mean over the batch as Trax computes it: a product of transposed targets and logarithms, without axes of size 1.
@@ -111,7 +113,14 @@ fn batch_mean() -> LayerRef {
     pure_layer("_BinaryCrossEntropy", 2, 1, signature, move |xs| {
         signature(&[TensorSpec::of(&xs[0]), TensorSpec::of(&xs[1])])?;
         let (t, log_q, rest, log_rest) = logs(&xs[0], &xs[1])?;
+        check_shares(&t, None)?;
         let sum = t.transpose(None)?.matmul(&log_q)?.add(&rest.transpose(None)?.matmul(&log_rest)?)?;
         Ok(vec![sum.mul_scalar(-1.0 / xs[0].shape()[0] as f64)?.squeeze(Axes::All)?])
     })
+}
+
+/// The sum of a mean times weights of any shape.
+fn times_weights() -> LayerRef {
+    let signature = |s: &[TensorSpec]| Ok(number(s[0].broadcast(&s[1])?.dtype));
+    pure_layer("_WeightedSum", 2, 1, signature, |xs| Ok(vec![xs[0].mul(&xs[1])?.sum(Axes::All, false)?]))
 }

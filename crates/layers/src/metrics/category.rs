@@ -1,11 +1,12 @@
 //! Predictions of categories: accuracy and cross-entropy.
-use super::common::{
-    number, same_shape, unprinted, weighted_mean, weighted_mean_dtype, weighted_mean_layer, without_last,
+use super::{
+    common::{number, unprinted, weighted_mean, weighted_mean_dtype, weighted_mean_layer},
+    targets::{weights_of, weights_shape, Items, Labels, LeftOut, BY_LABEL, BY_WEIGHT},
 };
 use crate::{
     base::pure_layer,
-    core::{is_category, log_softmax, one_hot},
-    options, AxisList, Fraction, LayerRef, Num, Result, TensorSpec,
+    core::{is_category, log_softmax},
+    options, AxisList, Fraction, LayerRef, Num, Result, TensorSpec, Whole,
 };
 use tallow_tensor::{ops, Axes, DType, Tensor};
 
@@ -13,28 +14,42 @@ options! {
     /// Accuracy of predicted categories, averaged over the batch.
     ///
     /// Formula: the share of items whose greatest activation (the first of equal ones) stands at the target.
-    /// Shapes: activations `[..., N]` and targets `[...]` to one float32 number. No weights, no state, no gradient; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions.
-    pub struct CategoryAccuracyOptions for "CategoryAccuracy" () {}
+    /// Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number, NaN of no items. No
+    /// weights, no state, no gradient; the same in every mode.
+    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions; `IndexOutOfRange` for a target beyond the categories,
+    /// `InvalidArgument` for one that is no whole number.
+    pub struct CategoryAccuracyOptions for "CategoryAccuracy" () {
+        /// Target of items that do not count; `null`: all count.
+        ignore_label "ignoreLabel": Option<Whole> = None,
+    }
 }
 options! {
     /// Accuracy of predicted categories, averaged over the batch by weights.
     ///
-    /// Formula: `Σ w · [argmax(activations) = target] / Σ w`.
-    /// Shapes: activations `[..., N]`, targets `[...]` and weights that broadcast to them, to one number. No weights of its own, no state;
-    /// the same in every mode. Errors: `ShapeMismatch` when the targets have another shape than the predictions.
-    pub struct WeightedCategoryAccuracyOptions for "WeightedCategoryAccuracy" () {}
+    /// Formula: `Σ w · [argmax(activations) = target] / Σ w`, NaN for weights that sum to zero.
+    /// Shapes: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`) and weights that broadcast to them, to one number. No
+    /// weights of its own, no state; the same in every mode.
+    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or weights do not broadcast to it; for a target of
+    /// nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
+    pub struct WeightedCategoryAccuracyOptions for "WeightedCategoryAccuracy" () {
+        /// Target of items that do not count, whatever they weigh; `null`: all count.
+        ignore_label "ignoreLabel": Option<Whole> = None,
+    }
 }
 options! {
     /// Cross-entropy between target categories and activations, averaged over the batch.
     ///
     /// Formula: the mean of `-Σ p log softmax(activations)` with `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`.
     /// Softmax and cross-entropy are one operation that keeps no probabilities.
-    /// Shapes: activations `[..., N]` and targets `[...]` to one number. A target that is no category contributes 0 (but for the smoothing).
-    /// No weights, no state; the same in every mode. Errors: `InvalidOption` for smoothing outside 0 to 1.
+    /// Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one number, NaN of no items.
+    /// No weights, no state; the same in every mode.
+    /// Errors: `InvalidOption` for smoothing outside 0 to 1; `ShapeMismatch` when the targets have another shape than the predictions;
+    /// `IndexOutOfRange` for a target beyond the categories, `InvalidArgument` for one that is no whole number.
     pub struct CategoryCrossEntropyOptions for "CategoryCrossEntropy" () {
         /// Share of probability spread evenly over all categories, from 0 to 1; `null`: none.
         label_smoothing "labelSmoothing": Option<Fraction> = None,
+        /// Target of items that do not count; `null`: all count.
+        ignore_label "ignoreLabel": Option<Whole> = None,
     }
 }
 options! {
@@ -42,137 +57,163 @@ options! {
     ///
     /// Formula: `Σ w · max(c - cutoff, 0) / Σ w` where `c = -Σ p log softmax(activations)` with
     /// `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`. Softmax and cross-entropy are one operation that keeps no probabilities.
-    /// Shapes: activations `[..., N]`, targets `[...]` and weights that broadcast to them, to one number. A target that is no category
-    /// contributes 0 (but for the smoothing). No weights of its own, no state; the same in every mode.
-    /// Errors: `InvalidOption` for smoothing outside 0 to 1.
+    /// Shapes: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`) and weights that broadcast to them, to one number, NaN
+    /// for weights that sum to zero. No weights of its own, no state; the same in every mode.
+    /// Errors: `InvalidOption` for smoothing outside 0 to 1; `ShapeMismatch` when the targets have another shape than the predictions, or weights
+    /// do not broadcast to it; for a target of nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
     pub struct WeightedCategoryCrossEntropyOptions for "WeightedCategoryCrossEntropy" () {
         /// Share of probability spread evenly over all categories, from 0 to 1; `null`: none.
         label_smoothing "labelSmoothing": Option<Fraction> = None,
         /// Loss of an item, in nats, below which it counts as 0; what is above is reduced by as much.
         cutoff "cutoff": Num = Num(0.0),
+        /// Target of items that do not count, whatever they weigh; `null`: all count.
+        ignore_label "ignoreLabel": Option<Whole> = None,
     }
 }
 options! {
     /// Cross-entropy of target categories from logarithms of probabilities, averaged by weights; `LogSoftmax` must come before.
     ///
     /// Formula: `Σ w · (-logProb[target]) / Σ w`. Newer code uses `WeightedCategoryCrossEntropy`, which takes activations.
-    /// Shapes: log-probabilities `[..., N]`, targets `[...]`, weights that broadcast to them, to one number. A target that is no category contributes 0.
-    /// No weights of its own, no state; the same in every mode.
+    /// Shapes: log-probabilities `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number, NaN
+    /// for weights that sum to zero. No weights of its own, no state; the same in every mode.
+    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or weights do not broadcast to it; for a target of
+    /// nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
     pub struct CrossEntropyLossOptions for "CrossEntropyLoss" () {}
 }
 options! {
     /// Cross-entropy of target categories from activations, averaged by weights.
     ///
     /// Formula: `Σ w · (-logSoftmax(activations)[target]) / Σ w`.
-    /// Shapes: activations `[..., N]`, targets `[...]`, weights that broadcast to them, to one number. A target that is no category contributes 0.
-    /// No weights of its own, no state; the same in every mode.
+    /// Shapes: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number, NaN for
+    /// weights that sum to zero. No weights of its own, no state; the same in every mode.
+    /// Errors: as `CrossEntropyLoss`.
     pub struct CrossEntropyLossWithLogSoftmaxOptions for "CrossEntropyLossWithLogSoftmax" () {}
 }
 options! {
     /// Cross-entropy of target categories from logarithms of probabilities, summed by weights; `LogSoftmax` must come before.
     ///
     /// Formula: `Σ w · (-logProb[target])`.
-    /// Shapes: log-probabilities `[..., N]`, targets `[...]`, weights that broadcast to them, to one number. A target that is no category contributes 0.
+    /// Shapes: log-probabilities `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number.
     /// No weights of its own, no state; the same in every mode.
+    /// Errors: as `CrossEntropyLoss`.
     pub struct CrossEntropySumOptions for "CrossEntropySum" () {}
 }
 options! {
     /// Adds up values by weights.
     ///
-    /// Formula: `Σ values · weights`. Shapes: two that broadcast, to one number. No weights of its own, no state; the same in every mode.
+    /// Formula: `Σ values · weights`. Shapes: values, and weights that broadcast to them, to one number. No weights of its own, no state; the
+    /// same in every mode. Errors: `ShapeMismatch` for weights that do not broadcast to the values, or to more than them.
     pub struct WeightedSumOptions for "WeightedSum" () {}
 }
 
-/// Predictions and whether they are right, as booleans.
-pub(super) fn hits(activations: &Tensor, targets: &Tensor) -> Result<Tensor> {
-    let predictions = activations.argmax(Some(-1), false)?;
-    same_shape("targets", targets.shape(), predictions.shape(), "the predictions")?;
-    Ok(predictions.eq(targets)?)
+/// Whether predictions are right, as booleans of the shape of the labels.
+pub(super) fn hits(activations: &Tensor, labels: &Labels) -> Result<Tensor> {
+    Ok(activations.argmax(Some(-1), false)?.eq(&labels.places)?)
 }
 
-/// Checks targets against activations, by signature.
-pub(super) fn check_targets(s: &[TensorSpec]) -> Result<()> {
-    same_shape("targets", &s[1].shape, without_last(&s[0].shape)?, "the predictions")
+/// What a metric without weights leaves out: items of one label.
+fn label_left_out(ignore_label: Option<i64>) -> LeftOut<'static> {
+    LeftOut { label: ignore_label, weights: None, way_out: BY_LABEL }
 }
 
 /// The share of right predictions.
-pub fn category_accuracy() -> LayerRef {
+pub fn category_accuracy(ignore_label: Option<i64>) -> LayerRef {
     let signature = |s: &[TensorSpec]| {
-        check_targets(s)?;
+        Items::with_targets(s)?;
         Ok(number(DType::F32))
     };
-    pure_layer("CategoryAccuracy", 2, 1, signature, |xs| Ok(vec![hits(&xs[0], &xs[1])?.mean(Axes::All, false)?]))
-}
-
-/// The share of right predictions by weights.
-pub fn weighted_category_accuracy() -> LayerRef {
-    let signature = |s: &[TensorSpec]| {
-        check_targets(s)?;
-        s[1].broadcast(&s[2])?;
-        Ok(number(s[2].dtype.to_float()))
-    };
-    pure_layer("WeightedCategoryAccuracy", 3, 1, signature, |xs| {
-        let weights = xs[2].cast(xs[2].dtype().to_float())?;
-        Ok(vec![weighted_mean(&hits(&xs[0], &xs[1])?, &weights)?])
+    pure_layer("CategoryAccuracy", 2, 1, signature, move |xs| {
+        let labels = Labels::read(&xs[1], Items::of(xs[0].shape())?, label_left_out(ignore_label))?;
+        let right = hits(&xs[0], &labels)?;
+        Ok(vec![match labels.weights(DType::F32)? {
+            None => right.mean(Axes::All, false)?,
+            Some(weights) => weighted_mean(&right, &weights)?,
+        }])
     })
 }
 
-/// The cross-entropy of each item. Targets may be floats, and shapes may broadcast, as Trax's one-hot vectors do.
-fn item_losses(activations: &Tensor, targets: &Tensor, smoothing: f64, cutoff: f64) -> Result<Tensor> {
-    let lead = without_last(activations.shape())?;
-    let x = activations.cast(activations.dtype().to_float())?;
-    let losses = if targets.shape() == lead && !targets.dtype().is_float() && targets.dtype() != DType::Bool {
-        ops::cross_entropy(&x, targets, smoothing)?
-    } else {
-        let n = x.shape()[x.rank() - 1];
-        let p = one_hot(targets, n, x.dtype())?.mul_scalar(1.0 - smoothing)?.add_scalar(smoothing / n as f64)?;
-        x.log_softmax(-1)?.mul(&p)?.sum(-1, false)?.neg()?
+/// One weight for each item, and the labels of those that count.
+fn weighed(xs: &[Tensor], ignore_label: Option<i64>) -> Result<(Labels, Tensor)> {
+    let items = Items::of(xs[0].shape())?;
+    let weights = weights_of(&xs[2], items.shape)?;
+    let left_out = LeftOut { label: ignore_label, weights: Some(&weights), way_out: BY_WEIGHT };
+    let labels = Labels::read(&xs[1], items, left_out)?;
+    let weights = labels.counted(&weights)?;
+    Ok((labels, weights))
+}
+
+/// The share of right predictions by weights.
+pub fn weighted_category_accuracy(ignore_label: Option<i64>) -> LayerRef {
+    let signature = |s: &[TensorSpec]| {
+        weights_shape(&s[2].shape, Items::with_targets(s)?.shape)?;
+        Ok(number(s[2].dtype.to_float()))
     };
+    pure_layer("WeightedCategoryAccuracy", 3, 1, signature, move |xs| {
+        let (labels, weights) = weighed(xs, ignore_label)?;
+        Ok(vec![weighted_mean(&hits(&xs[0], &labels)?, &weights.cast(weights.dtype().to_float())?)?])
+    })
+}
+
+/// The cross-entropy of each item, 0 for those of a label that is left out.
+fn item_losses(activations: &Tensor, labels: &Labels, smoothing: f64, cutoff: f64) -> Result<Tensor> {
+    let x = activations.cast(activations.dtype().to_float())?;
+    let losses = labels.counted(&ops::cross_entropy(&x, &labels.places, smoothing)?)?;
     Ok(if cutoff > 0.0 { losses.maximum_scalar(cutoff)?.add_scalar(-cutoff)? } else { losses })
 }
 
-fn item_losses_spec(s: &[TensorSpec]) -> Result<TensorSpec> {
-    let lead = s[0].with_shape(without_last(&s[0].shape)?);
-    // Losses of halves are float32 where the fused operation gives them.
-    let fused = lead.shape == s[1].shape && !s[1].dtype.is_float() && s[1].dtype != DType::Bool;
-    let float = s[0].dtype.to_float();
-    let dtype = if fused && float != DType::F64 { DType::F32 } else { float };
-    Ok(TensorSpec::new(lead.broadcast(&s[1])?.shape, dtype))
+/// The type of such losses: those of halves are float32.
+fn loss_dtype(activations: DType) -> DType {
+    if activations == DType::F64 {
+        DType::F64
+    } else {
+        DType::F32
+    }
 }
 
 /// The mean cross-entropy of activations and target categories.
-pub fn category_cross_entropy(label_smoothing: f64) -> LayerRef {
-    let signature = |s: &[TensorSpec]| Ok(number(item_losses_spec(s)?.dtype));
+pub fn category_cross_entropy(label_smoothing: f64, ignore_label: Option<i64>) -> LayerRef {
+    let signature = |s: &[TensorSpec]| {
+        Items::with_targets(s)?;
+        Ok(number(loss_dtype(s[0].dtype)))
+    };
     pure_layer("CategoryCrossEntropy", 2, 1, signature, move |xs| {
-        Ok(vec![item_losses(&xs[0], &xs[1], label_smoothing, 0.0)?.mean(Axes::All, false)?])
+        let labels = Labels::read(&xs[1], Items::of(xs[0].shape())?, label_left_out(ignore_label))?;
+        let losses = item_losses(&xs[0], &labels, label_smoothing, 0.0)?;
+        Ok(vec![match labels.weights(losses.dtype())? {
+            None => losses.mean(Axes::All, false)?,
+            Some(weights) => weighted_mean(&losses, &weights)?,
+        }])
     })
 }
 
 /// The mean cross-entropy by weights.
-pub fn weighted_category_cross_entropy(label_smoothing: f64, cutoff: f64) -> LayerRef {
+pub fn weighted_category_cross_entropy(label_smoothing: f64, cutoff: f64, ignore_label: Option<i64>) -> LayerRef {
     let signature = |s: &[TensorSpec]| {
-        let losses = item_losses_spec(s)?;
-        losses.broadcast(&s[2])?;
-        Ok(number(weighted_mean_dtype(losses.dtype, s[2].dtype)))
+        weights_shape(&s[2].shape, Items::with_targets(s)?.shape)?;
+        Ok(number(weighted_mean_dtype(loss_dtype(s[0].dtype), s[2].dtype)))
     };
     pure_layer("WeightedCategoryCrossEntropy", 3, 1, signature, move |xs| {
-        Ok(vec![weighted_mean(&item_losses(&xs[0], &xs[1], label_smoothing, cutoff)?, &xs[2])?])
+        let (labels, weights) = weighed(xs, ignore_label)?;
+        Ok(vec![weighted_mean(&item_losses(&xs[0], &labels, label_smoothing, cutoff)?, &weights)?])
     })
 }
 
-/// Logarithms of probabilities at the targets, negated: what Trax computes with one-hot vectors, with a mask in their place.
+/// Logarithms of probabilities at the targets, negated: what Trax computes with one-hot vectors, with a mask in their place. And one
+/// weight for each.
 fn cross_entropy() -> LayerRef {
     let signature = |s: &[TensorSpec]| {
-        let lead = s[0].with_shape(without_last(&s[0].shape)?);
-        Ok(vec![TensorSpec::new(lead.broadcast(&s[1])?.shape, s[0].dtype.to_float())])
+        let items = Items::with_targets(s)?.shape;
+        weights_shape(&s[2].shape, items)?;
+        Ok(vec![TensorSpec::new(items, s[0].dtype.to_float()), s[2].with_shape(items)])
     };
-    pure_layer("_CrossEntropy", 2, 1, signature, |xs| {
+    pure_layer("_CrossEntropy", 3, 2, signature, |xs| {
+        let (labels, weights) = weighed(xs, None)?;
         let x = xs[0].cast(xs[0].dtype().to_float())?;
         let n = x.shape().last().copied().unwrap_or(0);
         // Chosen, not multiplied: a probability of 0 elsewhere does not make NaN of its logarithm.
         let nothing = Tensor::zeros(&[], x.dtype(), x.device())?;
-        let picked = Tensor::where_(&is_category(&xs[1], n)?, &x, &nothing)?;
-        Ok(vec![picked.sum(-1, false)?.neg()?])
+        let picked = Tensor::where_(&is_category(&labels.places, n)?, &x, &nothing)?;
+        Ok(vec![picked.sum(-1, false)?.neg()?, weights])
     })
 }
 
@@ -197,8 +238,12 @@ pub fn cross_entropy_sum() -> LayerRef {
 /// The sum of values times weights.
 pub fn weighted_sum() -> LayerRef {
     let signature = |s: &[TensorSpec]| {
-        let dtype = s[0].broadcast(&s[1])?.dtype;
+        weights_shape(&s[1].shape, &s[0].shape)?;
+        let dtype = s[0].dtype.promote(s[1].dtype);
         Ok(number(if matches!(dtype, DType::Bool | DType::U8) { DType::I32 } else { dtype }))
     };
-    pure_layer("WeightedSum", 2, 1, signature, |xs| Ok(vec![xs[0].mul(&xs[1])?.sum(Axes::All, false)?]))
+    pure_layer("WeightedSum", 2, 1, signature, |xs| {
+        let weights = weights_of(&xs[1], xs[0].shape())?;
+        Ok(vec![xs[0].mul(&weights)?.sum(Axes::All, false)?])
+    })
 }

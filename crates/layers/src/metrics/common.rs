@@ -15,23 +15,10 @@ pub(super) fn same_shape(what: &str, got: &[usize], expected: &[usize], because:
     Err(Error::shape(format!("{what} must have shape {expected:?}, that of {because}, got {got:?}")))
 }
 
-/// The shape of a batch of categories that vectors of this shape predict.
-pub(super) fn without_last(shape: &[usize]) -> Result<&[usize]> {
-    match shape {
-        [] => Err(Error::shape("model outputs must be vectors along the last axis, got a 0-d tensor")),
-        [lead @ .., _] => Ok(lead),
-    }
-}
-
-/// What a weighted metric is divided by: the sum of the weights.
-pub(super) fn total_weight(weights: &Tensor) -> Result<Tensor> {
-    Ok(weights.sum(Axes::All, false)?)
-}
-
-/// `Σ values · weights / Σ weights`.
+/// `Σ values · weights / Σ weights` of values and weights of one shape; NaN, as in Trax, if the weights sum to zero.
 pub(super) fn weighted_mean(values: &Tensor, weights: &Tensor) -> Result<Tensor> {
     let sum = values.mul(weights)?.sum(Axes::All, false)?;
-    Ok(sum.div(&total_weight(weights)?)?)
+    Ok(sum.div(&weights.sum(Axes::All, false)?)?)
 }
 
 /// The dtype of `Σ values · weights / Σ weights`.
@@ -39,12 +26,9 @@ pub(super) fn weighted_mean_dtype(values: DType, weights: DType) -> DType {
     values.promote(weights).to_float()
 }
 
-/// A layer of values and weights to their weighted mean.
+/// A layer of values and weights of one shape to their weighted mean.
 pub(super) fn weighted_mean_layer() -> LayerRef {
-    let signature = |s: &[TensorSpec]| {
-        s[0].broadcast(&s[1])?;
-        Ok(number(weighted_mean_dtype(s[0].dtype, s[1].dtype)))
-    };
+    let signature = |s: &[TensorSpec]| Ok(number(weighted_mean_dtype(s[0].dtype, s[1].dtype)));
     pure_layer("_WeightedMean", 2, 1, signature, |xs| Ok(vec![weighted_mean(&xs[0], &xs[1])?]))
 }
 

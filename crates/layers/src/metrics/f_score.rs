@@ -1,14 +1,19 @@
 //! F-scores over categories.
-use super::{category::check_targets, common::number};
+use super::{
+    common::number,
+    targets::{Items, Labels, LeftOut},
+};
 use crate::{base::pure_layer, options, Count, Error, LayerRef, Num, Result, TensorSpec};
-use tallow_tensor::{DType, Tensor};
+use tallow_tensor::{memory, DType, Tensor};
 
 options! {
     /// F-score of each category, averaged over categories alike.
     ///
     /// Formula: the mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
-    /// Shapes: activations `[..., N]` and targets `[...]` to one float32 number. No weights, no state, no gradient; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts.
+    /// Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number. No weights, no state, no
+    /// gradient; the same in every mode.
+    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts; `IndexOutOfRange` for a target
+    /// beyond the categories, `InvalidArgument` for one that is no whole number.
     pub struct MacroAveragedFScoreOptions for "MacroAveragedFScore" () {
         /// Weight of recall against precision.
         beta "beta": Num = Num(1.0),
@@ -20,8 +25,10 @@ options! {
     /// F-score of each category, averaged by how often it is a target; 0 if no target counts.
     ///
     /// Formula: the weighted mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
-    /// Shapes: activations `[..., N]` and targets `[...]` to one float32 number. No weights, no state, no gradient; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts.
+    /// Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number. No weights, no state, no
+    /// gradient; the same in every mode.
+    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts; `IndexOutOfRange` for a target
+    /// beyond the categories, `InvalidArgument` for one that is no whole number.
     pub struct WeightedFScoreOptions for "WeightedFScore" () {
         /// Weight of recall against precision.
         beta "beta": Num = Num(1.0),
@@ -41,14 +48,11 @@ fn ratio(a: f32, b: f32) -> f32 {
 
 pub(super) fn f_score(name: &'static str, beta: f64, first: usize, weighted: bool) -> LayerRef {
     let check = move |s: &[TensorSpec]| {
-        check_targets(s)?;
-        match s[0].shape.last() {
-            Some(&n) if first < n => Ok(()),
-            n => Err(Error::shape(format!(
-                "`initialCategoryIndex` {first} leaves none of {} categories",
-                n.unwrap_or(&0)
-            ))),
+        let n = Items::with_targets(s)?.categories;
+        if first < n {
+            return Ok(());
         }
+        Err(Error::shape(format!("`initialCategoryIndex` {first} leaves none of {n} categories")))
     };
     let signature = move |s: &[TensorSpec]| {
         check(s)?;
@@ -71,21 +75,18 @@ struct Counts {
 /// As Trax does, categories are counted over the first axis; positions of further axes have scores of their own.
 fn score(activations: &Tensor, targets: &Tensor, beta2: f32, first: usize, weighted: bool) -> Result<Tensor> {
     let predictions = activations.argmax(Some(-1), false)?.to_f64_vec()?;
-    let expected = targets.to_f64_vec()?;
-    let categories = activations.shape()[activations.rank() - 1];
-    let columns: usize = targets.shape().iter().skip(1).product();
+    let items = Items::of(activations.shape())?;
+    let expected = Labels::read(targets, items, LeftOut::default())?.places.to_f64_vec()?;
+    let columns: usize = items.shape.iter().skip(1).product();
     let (mut sum, mut total) = (0.0f32, 0.0f32);
-    let mut counts = vec![Counts::default(); categories];
+    let mut counts = memory::full(items.categories, Counts::default())?;
     for column in 0..columns {
         counts.fill(Counts::default());
         for i in (column..predictions.len()).step_by(columns) {
             let (p, t) = (predictions[i], expected[i]);
             counts[p as usize].predicted += 1.0;
-            // A target that is no category is right for none.
-            if t.fract() == 0.0 && (0.0..categories as f64).contains(&t) {
-                counts[t as usize].actual += 1.0;
-                counts[t as usize].correct += f32::from(u8::from(p == t));
-            }
+            counts[t as usize].actual += 1.0;
+            counts[t as usize].correct += f32::from(u8::from(p == t));
         }
         for c in &counts[first..] {
             let (precision, recall) = (ratio(c.correct, c.predicted), ratio(c.correct, c.actual));
@@ -119,13 +120,16 @@ mod tests {
 
     #[test]
     fn scores_by_hand() {
-        // Category 0: p = r = 1; 1: p = 1/2, r = 1; 2: neither.
+        // Category 0: p = 1, r = 1/2; 1: p = 1/2, r = 1; 2: neither.
         let close = |a: f32, b: f32| assert!((a - b).abs() < 1e-6, "{a} is not {b}");
-        let targets = || vec![0., 1., 0.5, -1.];
-        close(run(0, false, targets()).unwrap(), (1.0 + 2.0 / 3.0) / 3.0);
-        close(run(0, true, targets()).unwrap(), (1.0 + 2.0 / 3.0) / 2.0);
+        let targets = || vec![0., 1., 2., 0.];
+        close(run(0, false, targets()).unwrap(), 4.0 / 9.0);
+        close(run(0, true, targets()).unwrap(), 1.0 / 2.0);
         close(run(1, false, targets()).unwrap(), 1.0 / 3.0);
         close(run(2, true, targets()).unwrap(), 0.0);
+        for (wrong, code) in [(0.5, "InvalidArgument"), (f32::NAN, "InvalidArgument"), (-1.0, "IndexOutOfRange")] {
+            assert_eq!(run(0, true, vec![0., 1., 2., wrong]).unwrap_err().code(), code);
+        }
         let e = run(3, false, targets()).unwrap_err();
         assert_eq!((e.code(), e.message()), ("ShapeMismatch", "`initialCategoryIndex` 3 leaves none of 3 categories"));
     }

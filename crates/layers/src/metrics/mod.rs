@@ -5,6 +5,7 @@ mod category;
 mod common;
 mod f_score;
 mod regression;
+mod targets;
 
 pub use accuracy::{
     accuracy, masked_sequence_accuracy, sequence_accuracy, AccuracyOptions, MaskedSequenceAccuracyOptions,
@@ -26,13 +27,18 @@ use f_score::f_score;
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[
-    entry!("metrics", CategoryAccuracyOptions, |_| Ok(category_accuracy())),
-    entry!("metrics", WeightedCategoryAccuracyOptions, |_| Ok(weighted_category_accuracy())),
+    entry!("metrics", CategoryAccuracyOptions, |o: CategoryAccuracyOptions| {
+        Ok(category_accuracy(o.ignore_label.map(|n| n.0)))
+    }),
+    entry!("metrics", WeightedCategoryAccuracyOptions, |o: WeightedCategoryAccuracyOptions| {
+        Ok(weighted_category_accuracy(o.ignore_label.map(|n| n.0)))
+    }),
     entry!("metrics", CategoryCrossEntropyOptions, |o: CategoryCrossEntropyOptions| {
-        Ok(category_cross_entropy(o.label_smoothing.map_or(0.0, |f| f.0)))
+        Ok(category_cross_entropy(o.label_smoothing.map_or(0.0, |f| f.0), o.ignore_label.map(|n| n.0)))
     }),
     entry!("metrics", WeightedCategoryCrossEntropyOptions, |o: WeightedCategoryCrossEntropyOptions| {
-        Ok(weighted_category_cross_entropy(o.label_smoothing.map_or(0.0, |f| f.0), o.cutoff.0))
+        let (smoothing, ignored) = (o.label_smoothing.map_or(0.0, |f| f.0), o.ignore_label.map(|n| n.0));
+        Ok(weighted_category_cross_entropy(smoothing, o.cutoff.0, ignored))
     }),
     entry!("metrics", BinaryCrossEntropyOptions, |_| Ok(binary::binary_cross_entropy())),
     entry!("metrics", MaskedSequenceAccuracyOptions, |_| Ok(masked_sequence_accuracy())),

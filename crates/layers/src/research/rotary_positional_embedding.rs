@@ -2,7 +2,7 @@
 use crate::{
     base::pure_layer, entry, options, registry::Entry, Error, HostValue, LayerRef, Result, TensorArg, TensorSpec,
 };
-use tallow_tensor::Tensor;
+use tallow_tensor::{memory, Tensor};
 
 options! {
     /// Turns pairs of features by angles that grow with the position, so that products depend on distances only.
@@ -76,7 +76,7 @@ pub fn rotate(x: &Tensor) -> Result<Tensor> {
     };
     let half = d / 2;
     let table = |f: fn(f32) -> f32| -> Result<Tensor> {
-        let values: Vec<f32> = (0..length * d).map(|j| f(angle(j / d, j % d % half))).collect();
+        let values: Vec<f32> = memory::collect((0..length * d).map(|j| f(angle(j / d, j % d % half))))?;
         Ok(Tensor::from_vec(values, &[length, d])?.cast(x.dtype())?.to_device(x.device())?)
     };
     let halves = x.split(2, -1)?;

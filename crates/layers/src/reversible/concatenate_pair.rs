@@ -31,7 +31,7 @@ impl Leaf for ConcatenatePair {
         }
         let mut shape = x.shape.clone();
         shape[x.rank() - 1] *= 2;
-        Ok(vec![x.with_shape(shape); 2])
+        Ok(vec![x.with_shape(shape); 2]) // few
     }
     fn forward(&self, call: Call) -> Result<Output> {
         self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;

@@ -1,5 +1,5 @@
 //! What a backward pass without remembered inputs runs in.
-use crate::{peers::Peers, Cx, Error, Layer, LayerId, LayerRef, Phase, Result, Store, TensorSpec, Tree};
+use crate::{peers::Peers, stack::deep, Cx, Error, Layer, LayerId, LayerRef, Phase, Result, Store, TensorSpec, Tree};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -179,7 +179,7 @@ impl<'a> Reversal<'a> {
     pub fn reverse(&mut self, layer: &LayerRef, mut ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let specs = ys.iter().map(TensorSpec::of).collect();
         let rest = ys.split_off(layer.arity().n_out.min(ys.len()));
-        let mut xs = named(layer, specs, self.enter(layer).and_then(|l| l.reverse(self, ys, key)))?;
+        let mut xs = named(layer, specs, self.enter(layer).and_then(|l| deep(|| l.reverse(self, ys, key))))?;
         xs.extend(rest);
         Ok(xs)
     }
@@ -199,7 +199,7 @@ impl<'a> Reversal<'a> {
         let n = layer.arity().n_out.min(ys.len());
         cts.resize(ys.len(), None);
         let (rest, rest_cts) = (ys.split_off(n), cts.split_off(n));
-        let found = self.enter(layer).and_then(|l| l.reverse_and_grad(self, ys, cts, key));
+        let found = self.enter(layer).and_then(|l| deep(|| l.reverse_and_grad(self, ys, cts, key)));
         let (mut xs, mut grads) = named(layer, specs, found)?;
         grads.resize(xs.len(), None);
         xs.extend(rest);

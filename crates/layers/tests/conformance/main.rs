@@ -16,6 +16,8 @@ mod metrics;
 mod normalization;
 mod pooling;
 mod position_encodings;
+mod rel_attention;
+mod resampling;
 mod research;
 mod reversible;
 mod rnn;
@@ -43,6 +45,8 @@ fn cases() -> Vec<Case> {
         attention::cases(),
         research::cases(),
         position_encodings::cases(),
+        rel_attention::cases(),
+        resampling::cases(),
         reversible::cases(),
     ]
     .into_iter()

@@ -65,7 +65,12 @@ fn kind(name: &str) -> Result<Kind, Failure> {
     if let Some(m) = find(registry::initializers(), name) {
         return Ok(Kind::Initializer(m));
     }
-    find(registry::functions(), name).map(Kind::Function).ok_or_else(|| Failure::Missing(name.into()))
+    // The module stands before the name of a function that a layer has too.
+    let plain = name.rsplit('.').next().unwrap_or(name);
+    find(registry::functions(), plain)
+        .or_else(|| find(registry::lists(), plain))
+        .map(Kind::Function)
+        .ok_or_else(|| Failure::Missing(name.into()))
 }
 
 /// Evaluates the expressions of one case.
@@ -108,7 +113,7 @@ impl<'a> Evaluator<'a> {
             Kind::Function(meta) => {
                 let mut references = References::default();
                 let options = self.options(expr, &meta, &mut references)?;
-                Ok(with_references(references, || registry::call_function(name, &options))?)
+                Ok(with_references(references, || registry::call_function(meta.kind, &options))?)
             }
             Kind::Layer(_) => Ok(HostValue::Layer(self.layer(expr)?)),
             Kind::Initializer(_) => self.initializer(expr).map(|_| HostValue::Null),
@@ -203,6 +208,16 @@ impl<'a> Evaluator<'a> {
                     HostValue::Tensor(t) => {
                         refs.tensors.push(t);
                         Ok(json!({"$tensor": refs.tensors.len() - 1}))
+                    }
+                    HostValue::List(made) => {
+                        let layer = |made| match made {
+                            HostValue::Layer(layer) => {
+                                refs.layers.push(layer);
+                                Ok(json!({"$layer": refs.layers.len() - 1}))
+                            }
+                            other => Err(Failure::Wrong(format!("{name} gave {} in a list", other.what()))),
+                        };
+                        made.into_iter().map(layer).collect::<Result<_, _>>().map(Value::Array)
                     }
                     other => Err(Failure::Wrong(format!("{name} gave {} as an argument", other.what()))),
                 },

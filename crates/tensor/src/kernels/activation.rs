@@ -3,7 +3,7 @@ use super::{
     map::{build, filled, Unfilled},
     real::{add_partials, rows_per_partial, rows_per_task, simd, Float, Real},
 };
-use crate::{ops::Activation, threads::for_tasks};
+use crate::{memory, ops::Activation, threads::for_tasks, Result};
 
 /// √(2/π) to the ten digits that Trax uses.
 pub(crate) const FAST_GELU_A: f64 = 0.797_884_560_8;
@@ -107,7 +107,7 @@ macro_rules! with_function {
 }
 
 /// activation(x + bias); `bias` has one value for each of the last axis' elements.
-pub(crate) fn forward<T: Float>(x: &[T], bias: Option<&[T]>, activation: Activation) -> Vec<T> {
+pub(crate) fn forward<T: Float>(x: &[T], bias: Option<&[T]>, activation: Activation) -> Result<Vec<T>> {
     let cols = bias.map_or(1, <[T]>::len);
     let part = |start: usize, part: &mut Unfilled<T>| {
         let x = &x[start..start + part.len()];
@@ -144,7 +144,7 @@ pub(crate) fn backward<T: Float>(
     g: &[T],
     bias_cols: Option<usize>,
     activation: Activation,
-) -> (Vec<T>, Vec<T>) {
+) -> Result<(Vec<T>, Vec<T>)> {
     let again = activation.uses_output() && !activation.keeps_output(T::DT);
     let Some(cols) = bias_cols else {
         let part = |start: usize, part: &mut Unfilled<T>| {
@@ -154,10 +154,10 @@ pub(crate) fn backward<T: Float>(
             })
         };
         // SAFETY: `kept` and `g` have an element for each of the part's, and `backward_rows` writes one for each.
-        return (unsafe { build(g.len(), rows_per_task(1), part) }, Vec::new());
+        return Ok((unsafe { build(g.len(), rows_per_task(1), part) }?, Vec::new()));
     };
     let step = rows_per_partial(g.len() / cols, cols) * cols;
-    let mut partials = vec![T::Wide::default(); g.len().div_ceil(step) * cols];
+    let mut partials: Vec<T::Wide> = memory::zeros(g.len().div_ceil(step) * cols)?;
     let fill = |dx: &mut Unfilled<T>| {
         let tasks: Vec<_> =
             (kept.chunks(step).zip(g.chunks(step))).zip(dx.chunks_mut(step).zip(partials.chunks_mut(cols))).collect();
@@ -165,12 +165,12 @@ pub(crate) fn backward<T: Float>(
             tasks,
             g.len(),
             |((kept, g), (dx, partial))| with_function!(activation, F => backward_rows::<T, F>(kept, bias, g, dx, partial, again)),
-        );
+        )
     };
     // SAFETY: `kept` and `g` are equally long, the tasks cover their rows, and `backward_rows` writes all of each row.
-    let dx = unsafe { filled(g.len().min(kept.len()), fill) };
-    let dbias = add_partials(&partials, cols);
-    (dx, dbias)
+    let dx = unsafe { filled(g.len().min(kept.len()), fill) }?;
+    let dbias = add_partials(&partials, cols)?;
+    Ok((dx, dbias))
 }
 
 simd! {

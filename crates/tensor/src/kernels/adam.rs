@@ -3,7 +3,12 @@ use super::{
     map::{filled, Unfilled},
     real::{simd, sum, Float, Real},
 };
-use crate::threads::{for_each_index, for_tasks, GRAIN};
+use crate::{
+    cancel::shielded,
+    memory,
+    threads::{for_each_index, for_tasks, GRAIN},
+    Result,
+};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The numbers of one step, in the type weights are computed in.
@@ -22,18 +27,24 @@ pub(crate) struct Coefficients<A> {
     pub(crate) gradient_scale: A,
 }
 
-/// Writes new weights and moments over the old ones.
+/// Writes new weights and moments over the old ones: all of them, whatever is cancelled meanwhile.
+///
+/// # Errors
+/// `OutOfMemory`, before anything is written.
 pub(crate) fn update<T: Float>(
     p: &mut [T],
     g: &[T::Wide],
     m: &mut [T::Wide],
     v: &mut [T::Wide],
     c: Coefficients<T::Wide>,
-) {
-    run(p.chunks_mut(GRAIN).map(Weights::Over), g, m, v, c);
+) -> Result<()> {
+    run(p.chunks_mut(GRAIN).map(Weights::Over), g, m, v, c)
 }
 
-/// The new weights; new moments are written over the old ones.
+/// The new weights; new moments are written over the old ones, as in [`update`].
+///
+/// # Errors
+/// `OutOfMemory`, before anything is written.
 ///
 /// # Panics
 /// Unless all are equally long.
@@ -43,10 +54,10 @@ pub(crate) fn renewed<T: Float>(
     m: &mut [T::Wide],
     v: &mut [T::Wide],
     c: Coefficients<T::Wide>,
-) -> Vec<T> {
+) -> Result<Vec<T>> {
     assert!([g.len(), m.len(), v.len()] == [p.len(); 3], "a moment and a gradient for each weight");
     let fill = |new: &mut Unfilled<T>| {
-        run(p.chunks(GRAIN).zip(new.chunks_mut(GRAIN)).map(|(old, new)| Weights::Beside(old, new)), g, m, v, c);
+        run(p.chunks(GRAIN).zip(new.chunks_mut(GRAIN)).map(|(old, new)| Weights::Beside(old, new)), g, m, v, c)
     };
     // SAFETY: the parts cover the weights, all operands are equally long, and `update_part` writes each weight.
     unsafe { filled(p.len(), fill) }
@@ -59,15 +70,15 @@ enum Weights<'a, T> {
 }
 
 fn run<'a, T: Float>(
-    weights: impl Iterator<Item = Weights<'a, T>>,
+    weights: impl ExactSizeIterator<Item = Weights<'a, T>>,
     g: &[T::Wide],
     m: &mut [T::Wide],
     v: &mut [T::Wide],
     c: Coefficients<T::Wide>,
-) {
+) -> Result<()> {
     let n = g.len();
-    let tasks: Vec<_> = (weights.zip(g.chunks(GRAIN))).zip(m.chunks_mut(GRAIN).zip(v.chunks_mut(GRAIN))).collect();
-    for_tasks(tasks, n, |((p, g), (m, v))| update_part::<T>(p, g, m, v, c));
+    let tasks = memory::collect((weights.zip(g.chunks(GRAIN))).zip(m.chunks_mut(GRAIN).zip(v.chunks_mut(GRAIN))))?;
+    shielded(|| for_tasks(tasks, n, |((p, g), (m, v))| update_part::<T>(p, g, m, v, c)))
 }
 
 simd! {
@@ -105,13 +116,13 @@ fn step<T: Float>(p: T, g: T::Wide, m: &mut T::Wide, v: &mut T::Wide, c: Coeffic
 }
 
 /// Σ x², summed in parts of fixed size; the parts are added in float64.
-pub(crate) fn square_sum<T: Float>(x: &[T]) -> f64 {
-    let parts: Vec<AtomicU64> = x.chunks(GRAIN).map(|_| AtomicU64::new(0)).collect();
+pub(crate) fn square_sum<T: Float>(x: &[T]) -> Result<f64> {
+    let parts: Vec<AtomicU64> = memory::collect(x.chunks(GRAIN).map(|_| AtomicU64::new(0)))?;
     for_each_index(parts.len(), x.len(), |i| {
         let part = &x[i * GRAIN..((i + 1) * GRAIN).min(x.len())];
         parts[i].store(square_sum_part::<T>(part).wide().to_bits(), Relaxed);
-    });
-    parts.into_iter().map(|p| f64::from_bits(p.into_inner())).sum()
+    })?;
+    Ok(parts.into_iter().map(|p| f64::from_bits(p.into_inner())).sum())
 }
 
 simd! {

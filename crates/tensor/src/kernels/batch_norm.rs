@@ -3,7 +3,7 @@ use super::{
     map::{filled, Unfilled},
     real::{add_partials, rows_per_partial, simd, Float, Real},
 };
-use crate::threads::for_tasks;
+use crate::{memory, threads::for_tasks, Result};
 
 /// The types that normalisation computes in.
 pub(crate) trait Wide: Real + Float<Wide = Self> {}
@@ -11,28 +11,28 @@ impl Wide for f32 {}
 impl Wide for f64 {}
 
 /// Mean and population variance of each column. Blocks of rows have both taken in the cache, and are combined in order.
-pub(crate) fn statistics<T: Wide>(x: &[T], cols: usize) -> (Vec<T>, Vec<T>) {
+pub(crate) fn statistics<T: Wide>(x: &[T], cols: usize) -> Result<(Vec<T>, Vec<T>)> {
     let rows = x.len() / cols;
     let step = rows_per_partial(rows, cols);
     let blocks = rows.div_ceil(step);
-    let (mut means, mut squares) = (vec![T::default(); blocks * cols], vec![T::default(); blocks * cols]);
+    let (mut means, mut squares): (Vec<T>, Vec<T>) = (memory::zeros(blocks * cols)?, memory::zeros(blocks * cols)?);
     let tasks: Vec<_> =
         x.chunks(step * cols).zip(means.chunks_exact_mut(cols).zip(squares.chunks_exact_mut(cols))).collect();
-    for_tasks(tasks, 2 * x.len(), |(x, (mean, square))| block_statistics::<T>(x, mean, square));
+    for_tasks(tasks, 2 * x.len(), |(x, (mean, square))| block_statistics::<T>(x, mean, square))?;
     let n = T::of(rows as f64);
     // Weighted by the sizes of the blocks, of which the last may be smaller.
     let weight = |b: usize| T::of((step.min(rows - b * step)) as f64);
-    let mut mean = vec![T::default(); cols];
+    let mut mean: Vec<T> = memory::zeros(cols)?;
     for (b, part) in means.chunks_exact(cols).enumerate() {
         mean.iter_mut().zip(part).for_each(|(m, &p)| *m += p * (weight(b) / n));
     }
-    let mut var = vec![T::default(); cols];
+    let mut var: Vec<T> = memory::zeros(cols)?;
     for (b, (part, square)) in means.chunks_exact(cols).zip(squares.chunks_exact(cols)).enumerate() {
         for (((v, &p), &s), &m) in var.iter_mut().zip(part).zip(square).zip(&mean) {
             *v += (s + (p - m) * (p - m) * weight(b)) / n;
         }
     }
-    (mean, var)
+    Ok((mean, var))
 }
 
 simd! {
@@ -55,12 +55,12 @@ fn block_statistics<T: Wide>(x: &[T], mean: &mut [T], square: &mut [T]) {
 }
 
 /// `(x − mean) · factor + shift`, each by column.
-pub(crate) fn apply<T: Wide>(x: &[T], mean: &[T], factor: &[T], shift: &[T]) -> Vec<T> {
+pub(crate) fn apply<T: Wide>(x: &[T], mean: &[T], factor: &[T], shift: &[T]) -> Result<Vec<T>> {
     let cols = mean.len();
     let step = rows_per_partial(x.len() / cols, cols) * cols;
     let fill = |out: &mut Unfilled<T>| {
         let tasks: Vec<_> = x.chunks(step).zip(out.chunks_mut(step)).collect();
-        for_tasks(tasks, x.len(), |(x, out)| apply_rows::<T>(x, mean, factor, shift, out));
+        for_tasks(tasks, x.len(), |(x, out)| apply_rows::<T>(x, mean, factor, shift, out))
     };
     // SAFETY: `x` is whole rows, the tasks cover it, and `apply_rows` writes an element for each of its.
     unsafe { filled(x.len(), fill) }
@@ -78,16 +78,16 @@ fn apply_rows<T: Wide>(x: &[T], mean: &[T], factor: &[T], shift: &[T], out: &mut
 }
 
 /// `Σ g` and `Σ g · (x − mean)` over the rows.
-pub(crate) fn sums<T: Wide>(x: &[T], g: &[T], mean: &[T]) -> (Vec<T>, Vec<T>) {
+pub(crate) fn sums<T: Wide>(x: &[T], g: &[T], mean: &[T]) -> Result<(Vec<T>, Vec<T>)> {
     let cols = mean.len();
     let step = rows_per_partial(x.len() / cols, cols) * cols;
     let parts = x.len().div_ceil(step);
-    let (mut plain, mut along) = (vec![T::default(); parts * cols], vec![T::default(); parts * cols]);
+    let (mut plain, mut along): (Vec<T>, Vec<T>) = (memory::zeros(parts * cols)?, memory::zeros(parts * cols)?);
     let tasks: Vec<_> = (x.chunks(step).zip(g.chunks(step)))
         .zip(plain.chunks_exact_mut(cols).zip(along.chunks_exact_mut(cols)))
         .collect();
-    for_tasks(tasks, 2 * x.len(), |((x, g), (plain, along))| sum_rows::<T>(x, g, mean, plain, along));
-    (add_partials::<T>(&plain, cols), add_partials::<T>(&along, cols))
+    for_tasks(tasks, 2 * x.len(), |((x, g), (plain, along))| sum_rows::<T>(x, g, mean, plain, along))?;
+    Ok((add_partials::<T>(&plain, cols)?, add_partials::<T>(&along, cols)?))
 }
 
 simd! {
@@ -103,12 +103,17 @@ fn sum_rows<T: Wide>(x: &[T], g: &[T], mean: &[T], plain: &mut [T], along: &mut 
 }
 
 /// `g · factor − (x − mean) · slope − shift`, each by column: the gradient of the input.
-pub(crate) fn input_gradient<T: Wide>(x: &[T], g: &[T], mean: &[T], [factor, slope, shift]: [&[T]; 3]) -> Vec<T> {
+pub(crate) fn input_gradient<T: Wide>(
+    x: &[T],
+    g: &[T],
+    mean: &[T],
+    [factor, slope, shift]: [&[T]; 3],
+) -> Result<Vec<T>> {
     let cols = mean.len();
     let step = rows_per_partial(x.len() / cols, cols) * cols;
     let fill = |out: &mut Unfilled<T>| {
         let tasks: Vec<_> = (x.chunks(step).zip(g.chunks(step))).zip(out.chunks_mut(step)).collect();
-        for_tasks(tasks, 2 * x.len(), |((x, g), out)| gradient_rows::<T>(x, g, mean, [factor, slope, shift], out));
+        for_tasks(tasks, 2 * x.len(), |((x, g), out)| gradient_rows::<T>(x, g, mean, [factor, slope, shift], out))
     };
     // SAFETY: `x` and `g` are equally long and whole rows, and `gradient_rows` writes an element for each of theirs.
     unsafe { filled(x.len().min(g.len()), fill) }

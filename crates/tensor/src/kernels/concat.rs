@@ -1,5 +1,8 @@
 //! Tensors laid side by side.
-use crate::threads::{self, GRAIN};
+use crate::{
+    threads::{self, GRAIN},
+    Result,
+};
 
 /// One of the tensors: its values, and how many of them make one row of the result.
 pub(crate) struct Part<'a, T> {
@@ -10,10 +13,10 @@ pub(crate) struct Part<'a, T> {
 }
 
 /// Fills `out`, whose rows are the rows of `parts` one after the other.
-pub(crate) fn concat<T: Copy + Send + Sync>(parts: &[Part<'_, T>], out: &mut [T]) {
+pub(crate) fn concat<T: Copy + Send + Sync>(parts: &[Part<'_, T>], out: &mut [T]) -> Result<()> {
     let row: usize = parts.iter().map(|p| p.width).sum();
     if row == 0 {
-        return;
+        return Ok(());
     }
     if out.len() / row < 64 && row >= GRAIN {
         // Few long rows: cut within each part.
@@ -23,10 +26,10 @@ pub(crate) fn concat<T: Copy + Send + Sync>(parts: &[Part<'_, T>], out: &mut [T]
                 let (now, later) = rest.split_at_mut(part.width);
                 rest = later;
                 let values = &part.values[i * part.width..];
-                threads::for_chunks(now, GRAIN, |start, out| out.copy_from_slice(&values[start..][..out.len()]));
+                threads::for_chunks(now, GRAIN, |start, out| out.copy_from_slice(&values[start..][..out.len()]))?;
             }
         }
-        return;
+        return Ok(());
     }
     threads::for_chunks(out, row * (GRAIN / row).max(1), |start, out| {
         for (i, out) in out.chunks_mut(row).enumerate() {
@@ -38,5 +41,5 @@ pub(crate) fn concat<T: Copy + Send + Sync>(parts: &[Part<'_, T>], out: &mut [T]
                 now.copy_from_slice(&part.values[i * part.width..][..part.width]);
             }
         }
-    });
+    })
 }

@@ -31,26 +31,25 @@ fn packed<T: Element>(raw: &Raw) -> Result<Raw> {
 
 /// The values of a CPU tensor in row-major order, always a copy.
 pub(crate) fn row_major<T: Element>(raw: &Raw) -> Result<Vec<T>> {
-    let n = raw.elem_count();
-    if n == 0 {
+    if raw.elem_count() == 0 {
         return Ok(Vec::new());
     }
     let source = read(raw);
     let plan = Plan::new(source.layout.dims(), [source.layout.stride()]);
     let values = source.slice::<T>()?;
     // SAFETY: the tiles and runs below cover each part they are given.
-    Ok(unsafe {
+    unsafe {
         match transposed_axis(&plan) {
             Some(axis) => {
                 // A part is a whole number of slices along `axis`, so that tiles have two sides.
                 let below: usize = plan.axes()[axis + 1..].iter().map(|a| a.0).product();
                 let whole = below * plan.axes()[axis].0;
                 let chunk = if whole <= GRAIN { whole * (GRAIN / whole) } else { below * side(below) };
-                build(n, chunk, |start, out| transpose_part(&plan, axis, values, start, out))
+                build(raw.dims(), chunk, |start, out| transpose_part(&plan, axis, values, start, out))
             }
-            None => build(n, GRAIN, |start, out| copy_part(&plan, values, start, out)),
+            None => build(raw.dims(), GRAIN, |start, out| copy_part(&plan, values, start, out)),
         }
-    })
+    }
 }
 
 /// How many slices of `below` elements make a part.

@@ -3,7 +3,7 @@ use super::{
     map::{build, Unfilled},
     real::{max, rows_per_task, simd, sum, Float, Real},
 };
-use crate::threads::for_tasks;
+use crate::{memory, threads::for_tasks, Result};
 
 /// The target distribution: weight `1 − smoothing` on the target, `smoothing / C` on each of the C categories.
 #[derive(Clone, Copy)]
@@ -20,18 +20,18 @@ pub(crate) struct Losses<A> {
 }
 
 /// −Σ target · log softmax for each row of `cols` logits.
-pub(crate) fn forward<T: Float>(x: &[T], targets: &[usize], cols: usize, s: Smoothing) -> Losses<T::Wide> {
+pub(crate) fn forward<T: Float>(x: &[T], targets: &[usize], cols: usize, s: Smoothing) -> Result<Losses<T::Wide>> {
     let rows = targets.len();
-    let new = || vec![T::Wide::default(); rows];
-    let (mut loss, mut top, mut log_sum) = (new(), new(), new());
+    let new = || memory::zeros::<T::Wide>(rows);
+    let (mut loss, mut top, mut log_sum) = (new()?, new()?, new()?);
     let step = rows_per_task(cols);
     let tasks: Vec<_> = (x.chunks(step * cols).zip(targets.chunks(step)))
         .zip(loss.chunks_mut(step).zip(top.chunks_mut(step).zip(log_sum.chunks_mut(step))))
         .collect();
     for_tasks(tasks, x.len(), |((x, targets), (loss, (top, log_sum)))| {
         forward_rows::<T>(x, targets, s, loss, top, log_sum);
-    });
-    Losses { loss, top, log_sum }
+    })?;
+    Ok(Losses { loss, top, log_sum })
 }
 
 /// Exponentials are summed this many at a time, from a buffer that stays in the nearest cache.
@@ -87,7 +87,7 @@ pub(crate) struct Saved<'a, T: Float> {
 }
 
 /// g (Σ target · softmax − target) for each row.
-pub(crate) fn backward<T: Float>(saved: &Saved<'_, T>, g: &[T::Wide], cols: usize) -> Vec<T> {
+pub(crate) fn backward<T: Float>(saved: &Saved<'_, T>, g: &[T::Wide], cols: usize) -> Result<Vec<T>> {
     let part = |start: usize, part: &mut Unfilled<T>| backward_rows::<T>(saved, g, cols, start / cols, part);
     // SAFETY: the parts are whole rows, and `backward_rows` writes all of each row.
     unsafe { build(g.len() * cols, rows_per_task(cols) * cols, part) }

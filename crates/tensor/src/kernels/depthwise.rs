@@ -3,13 +3,13 @@ use super::{
     map::{build, Unfilled},
     real::{add_partials, rows_per_partial, rows_per_task, simd, Float},
 };
-use crate::threads::for_tasks;
+use crate::{memory, threads::for_tasks, Result};
 
 /// `out[t] = Σᵢ w[i] · x[t − i]` for each item of `length` rows of `cols`, with nothing before the first row; `later`: `x[t + i]`
 /// instead, with nothing behind the last.
-pub(crate) fn convolve<T: Float>(x: &[T], w: &[T], length: usize, cols: usize, later: bool) -> Vec<T> {
+pub(crate) fn convolve<T: Float>(x: &[T], w: &[T], length: usize, cols: usize, later: bool) -> Result<Vec<T>> {
     if x.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let chunk = rows_per_task(cols) * cols;
     // SAFETY: parts are whole rows, and `convolve_rows` writes all of each.
@@ -24,8 +24,8 @@ fn convolve_rows<T: Float>(
     first: usize,
     later: bool,
     out: &mut Unfilled<T>,
-) {
-    let mut sums = vec![T::Wide::default(); cols];
+) -> Result<()> {
+    let mut sums: Vec<T::Wide> = memory::zeros(cols)?;
     for (i, out) in out.chunks_exact_mut(cols).enumerate() {
         let row = first + i;
         let reach = if later { length - row % length } else { row % length + 1 };
@@ -40,22 +40,23 @@ fn convolve_rows<T: Float>(
             o.write(T::down(s));
         }
     }
+    Ok(())
 }
 }
 
 /// The gradient of the kernels, `[places, cols]`, for cotangents `g`.
-pub(crate) fn weight_gradient<T: Float>(x: &[T], g: &[T], places: usize, length: usize, cols: usize) -> Vec<T> {
+pub(crate) fn weight_gradient<T: Float>(x: &[T], g: &[T], places: usize, length: usize, cols: usize) -> Result<Vec<T>> {
     if x.is_empty() || places == 0 {
-        return vec![T::default(); places * cols];
+        return memory::zeros(places * cols);
     }
     let step = rows_per_partial(x.len() / cols, cols * places);
     let parts = (x.len() / cols).div_ceil(step);
-    let mut partials = vec![T::Wide::default(); parts * places * cols];
+    let mut partials: Vec<T::Wide> = memory::zeros(parts * places * cols)?;
     let tasks: Vec<_> = partials.chunks_exact_mut(places * cols).enumerate().collect();
     for_tasks(tasks, x.len() * places, |(i, sums)| {
         let rows = i * step..((i + 1) * step).min(x.len() / cols);
         gradient_rows::<T>(x, g, (length, cols), rows, sums);
-    });
+    })?;
     add_partials(&partials, places * cols)
 }
 

@@ -4,8 +4,10 @@ use super::{
     real::{simd, Float, Real},
 };
 use crate::{
+    memory,
     random::{BitStream, Key},
     threads::{for_tasks, GRAIN},
+    Result,
 };
 
 /// Words made at a time: two buffers of this size stay in the nearest cache.
@@ -18,7 +20,7 @@ fn scale<T: Float>(keep: f64) -> T::Wide {
 }
 
 /// `x / keep` where element i of the draw is kept (`word >> 9` below `threshold`), else `x · 0`.
-pub(crate) fn with_draw<T: Float>(x: &[T], key: Key, threshold: u32, keep: f64) -> Vec<T> {
+pub(crate) fn with_draw<T: Float>(x: &[T], key: Key, threshold: u32, keep: f64) -> Result<Vec<T>> {
     let (stream, factor) = (BitStream::new(key, x.len()), scale::<T>(keep));
     let Some(half) = stream.half() else {
         let part = |start: usize, part: &mut Unfilled<T>| {
@@ -44,10 +46,10 @@ fn in_pairs<T: Float>(
     threshold: u32,
     factor: T::Wide,
     out: &mut Unfilled<T>,
-) {
+) -> Result<()> {
     let (low, high) = out.split_at_mut(half.min(x.len()));
     let mut highs = high.chunks_mut(GRAIN);
-    let tasks: Vec<_> = low.chunks_mut(GRAIN).enumerate().map(|(i, low)| (i * GRAIN, low, highs.next())).collect();
+    let tasks = memory::collect(low.chunks_mut(GRAIN).enumerate().map(|(i, low)| (i * GRAIN, low, highs.next())))?;
     for_tasks(tasks, x.len(), |(start, low, high)| {
         let high = high.unwrap_or_default();
         let (mut a, mut b) = ([0u32; BUFFER], [0u32; BUFFER]);
@@ -61,7 +63,7 @@ fn in_pairs<T: Float>(
             let m = high.len();
             select::<T>(&b[..m], threshold, factor, &x[x.len().min(half + at)..][..m], high);
         }
-    });
+    })
 }
 
 simd! {
@@ -74,7 +76,7 @@ fn select<T: Float>(words: &[u32], threshold: u32, factor: T::Wide, x: &[T], out
 }
 
 /// `x / keep` where the byte of `mask` is 1, else `x · 0`.
-pub(crate) fn with_mask<T: Float>(x: &[T], mask: &[u8], keep: f64) -> Vec<T> {
+pub(crate) fn with_mask<T: Float>(x: &[T], mask: &[u8], keep: f64) -> Result<Vec<T>> {
     let factor = scale::<T>(keep);
     let part = |start: usize, part: &mut Unfilled<T>| {
         let range = start..start + part.len();

@@ -1,7 +1,8 @@
 //! Reading and writing at listed places of one axis.
 use crate::{
+    memory,
     threads::{self, GRAIN},
-    Element,
+    Element, Result,
 };
 
 /// Which places: the tensor is seen as `[outer, size, inner]`, the list picks `count` places of the middle axis.
@@ -49,10 +50,10 @@ impl Picks<'_> {
 }
 
 /// Fills `out`, of shape `[outer, count, inner]`, with the picked `values`.
-pub(crate) fn gather<T: Copy + Send + Sync>(values: &[T], picks: Picks<'_>, out: &mut [T]) {
+pub(crate) fn gather<T: Copy + Send + Sync>(values: &[T], picks: Picks<'_>, out: &mut [T]) -> Result<()> {
     let Picks { size, inner, count, .. } = picks;
     if out.is_empty() {
-        return;
+        return Ok(());
     }
     let elementwise = picks.elementwise();
     // Parts are whole rows of `inner`; a part may span outer positions.
@@ -80,7 +81,7 @@ pub(crate) fn gather<T: Copy + Send + Sync>(values: &[T], picks: Picks<'_>, out:
             row += rows;
             out = later;
         }
-    });
+    })
 }
 
 /// What a write does to the value that is there.
@@ -93,7 +94,7 @@ pub(crate) enum Write {
 }
 
 /// Writes `updates`, of shape `[outer, count, inner]`, to the picked places of `out`, of shape `[outer, size, inner]`.
-pub(crate) fn scatter<T: Element>(out: &mut [T], picks: Picks<'_>, updates: &[T], write: Write) {
+pub(crate) fn scatter<T: Element>(out: &mut [T], picks: Picks<'_>, updates: &[T], write: Write) -> Result<()> {
     match write {
         Write::Set => scatter_by(out, picks, updates, |to, value| *to = value),
         Write::Add => scatter_by(out, picks, updates, |to, value| {
@@ -113,15 +114,15 @@ pub(crate) fn scatter_by<T: Copy + Send + Sync>(
     picks: Picks<'_>,
     updates: &[T],
     put: impl Fn(&mut T, T) + Sync,
-) {
+) -> Result<()> {
     let Picks { outer, size, inner, count, .. } = picks;
     if out.is_empty() || updates.is_empty() {
-        return;
+        return Ok(());
     }
     let work = updates.len();
     let shares = if work < 2 * GRAIN { 1 } else { threads::num_threads().div_ceil(outer).min(size) };
     let rows = size.div_ceil(shares);
-    let mut parts = Vec::with_capacity(outer * shares);
+    let mut parts = memory::room(outer * shares)?;
     for (o, out) in out.chunks_mut(size * inner).enumerate() {
         for (s, part) in out.chunks_mut(rows * inner).enumerate() {
             parts.push((o, s * rows, part));
@@ -131,7 +132,7 @@ pub(crate) fn scatter_by<T: Copy + Send + Sync>(
         let updates = &updates[o * count * inner..][..count * inner];
         scatter_part(part, first, picks.at(o), picks.elementwise(), inner, updates, &put);
     };
-    threads::for_tasks(parts, work, run);
+    threads::for_tasks(parts, work, run)
 }
 
 /// The writes to the rows of `part`, which start at place `first`.

@@ -3,7 +3,7 @@ use super::{
     map::{filled, Unfilled},
     real::{add_partials, rows_per_partial, rows_per_task, simd, sum, sum2, Float, Real},
 };
-use crate::threads::for_tasks;
+use crate::{memory, threads::for_tasks, Result};
 
 /// What forward gives.
 pub(crate) struct Normalised<T: Float> {
@@ -22,9 +22,9 @@ pub(crate) fn forward<T: Float>(
     bias: Option<&[T]>,
     epsilon: f64,
     center: bool,
-) -> Normalised<T> {
+) -> Result<Normalised<T>> {
     let rows = x.len() / cols;
-    let (mut mean, mut rstd) = (vec![T::Wide::default(); rows], vec![T::Wide::default(); rows]);
+    let (mut mean, mut rstd) = (memory::zeros(rows)?, memory::zeros(rows)?);
     let step = rows_per_task(cols);
     let fill = |out: &mut Unfilled<T>| {
         let tasks: Vec<_> = (x.chunks(step * cols).zip(out.chunks_mut(step * cols)))
@@ -32,11 +32,11 @@ pub(crate) fn forward<T: Float>(
             .collect();
         for_tasks(tasks, x.len(), |((x, out), (mean, rstd))| {
             forward_rows::<T>(x, out, mean, rstd, (scale, bias), T::Wide::of(epsilon), center);
-        });
+        })
     };
     // SAFETY: the tasks cover the rows, and `forward_rows` writes all of each row (scale and bias have its length).
-    let out = unsafe { filled(rows * cols, fill) };
-    Normalised { out, mean, rstd }
+    let out = unsafe { filled(rows * cols, fill) }?;
+    Ok(Normalised { out, mean, rstd })
 }
 
 simd! {
@@ -107,15 +107,15 @@ pub(crate) fn backward<T: Float>(
     cols: usize,
     want_dx: bool,
     want_parameters: bool,
-) -> Gradients<T> {
+) -> Result<Gradients<T>> {
     let rows = g.len() / cols;
     let step = rows_per_partial(rows, cols);
     let count = rows.div_ceil(step);
     let width = if want_parameters { cols } else { 0 };
-    let mut dscale = vec![T::Wide::default(); count * width];
-    let mut dbias = vec![T::Wide::default(); count * width];
+    let mut dscale = memory::zeros(count * width)?;
+    let mut dbias = memory::zeros(count * width)?;
     let fill = |dx: &mut Unfilled<T>| {
-        let mut tasks = Vec::with_capacity(count);
+        let mut tasks = memory::room(count)?;
         let (mut dx_left, mut ds_left, mut db_left) = (dx, &mut dscale[..], &mut dbias[..]);
         for i in 0..count {
             let range = i * step..((i + 1) * step).min(rows);
@@ -126,13 +126,11 @@ pub(crate) fn backward<T: Float>(
             (db, db_left) = std::mem::take(&mut db_left).split_at_mut(width);
             tasks.push((range, dx, ds, db));
         }
-        for_tasks(tasks, 2 * g.len(), |(range, dx, ds, db)| {
-            backward_rows::<T>(saved, g, cols, range, dx, (ds, db));
-        });
+        for_tasks(tasks, 2 * g.len(), |(range, dx, ds, db)| backward_rows::<T>(saved, g, cols, range, dx, (ds, db)))
     };
     // SAFETY: the tasks cover the rows, and `backward_rows` writes all of each row where `dx` is not empty.
-    let dx = unsafe { filled(if want_dx { rows * cols } else { 0 }, fill) };
-    Gradients { dx, dscale: add_partials(&dscale, width), dbias: add_partials(&dbias, width) }
+    let dx = unsafe { filled(if want_dx { rows * cols } else { 0 }, fill) }?;
+    Ok(Gradients { dx, dscale: add_partials(&dscale, width)?, dbias: add_partials(&dbias, width)? })
 }
 
 simd! {
@@ -143,11 +141,11 @@ fn backward_rows<T: Float>(
     range: std::ops::Range<usize>,
     dx: &mut Unfilled<T>,
     (ds, db): (&mut [T::Wide], &mut [T::Wide]),
-) {
+) -> Result<()> {
     let n = T::Wide::of(cols as f64);
     // The row's normalised values and its cotangent times scale.
-    let mut normal = vec![T::Wide::default(); cols];
-    let mut scaled = vec![T::Wide::default(); cols];
+    let mut normal: Vec<T::Wide> = memory::zeros(cols)?;
+    let mut scaled: Vec<T::Wide> = memory::zeros(cols)?;
     for (i, row) in range.enumerate() {
         let (x, g) = (&saved.x[row * cols..][..cols], &g[row * cols..][..cols]);
         let (mean, rstd) = (saved.mean[row], saved.rstd[row]);
@@ -181,5 +179,6 @@ fn backward_rows<T: Float>(
             o.write(T::down((a - shift - h * along) * rstd));
         }
     }
+    Ok(())
 }
 }

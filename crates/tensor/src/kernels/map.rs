@@ -4,8 +4,10 @@ use super::{
     plan::{broadcast_strides, read, Plan},
 };
 use crate::{
+    element_count,
+    memory::{self, Extent},
     tensor::Raw,
-    threads::{self, GRAIN},
+    threads::{self, Piece, GRAIN},
     DType, Element, Result,
 };
 use multiversion::multiversion;
@@ -14,26 +16,41 @@ use std::mem::MaybeUninit;
 /// An output buffer while it is being filled.
 pub(crate) type Unfilled<T> = [MaybeUninit<T>];
 
-/// A vector of `n` elements that `fill` writes. It is not zeroed first: the threads that fill it are the first to touch it.
+/// A vector of so many elements that `fill` writes. It is not zeroed first: the threads that fill it are the first to touch it.
+///
+/// # Errors
+/// `OutOfMemory`, and those of `fill`.
 ///
 /// # Safety
-/// `fill` must write every element of the slice it is given.
-pub(crate) unsafe fn filled<T>(n: usize, fill: impl FnOnce(&mut Unfilled<T>)) -> Vec<T> {
-    let mut out: Vec<T> = Vec::with_capacity(n);
-    fill(&mut out.spare_capacity_mut()[..n]);
+/// Unless it fails, `fill` must write every element of the slice it is given.
+pub(crate) unsafe fn filled<'a, T, P: Piece>(
+    extent: impl Into<Extent<'a>>,
+    fill: impl FnOnce(&mut Unfilled<T>) -> P,
+) -> Result<Vec<T>> {
+    let extent = extent.into();
+    let mut out = memory::room(extent)?;
+    let n = extent.elements();
+    fill(&mut out.spare_capacity_mut()[..n]).outcome()?;
     // SAFETY: the capacity is at least `n`, and the caller vouches that `fill` wrote all `n` elements. Tested in
     // `tests/norm.rs` and `tests/dropout.rs`.
     unsafe { out.set_len(n) };
-    out
+    Ok(out)
 }
 
-/// A vector of `n` elements that `f(start, part)` fills in parts of `chunk` elements, in parallel when it pays.
+/// A vector of so many elements that `f(start, part)` fills in parts of `chunk` elements, in parallel when it pays.
+///
+/// # Errors
+/// `OutOfMemory`, those of `f`, and `Aborted` when the work is cancelled meanwhile.
 ///
 /// # Safety
-/// `f` must write every element of each part it is given.
-pub(crate) unsafe fn build<T: Send>(n: usize, chunk: usize, f: impl Fn(usize, &mut Unfilled<T>) + Sync) -> Vec<T> {
-    // SAFETY: the parts cover the slice, and the caller vouches that `f` writes all of each.
-    unsafe { filled(n, |out| threads::for_chunks(out, chunk, f)) }
+/// Unless it fails, `f` must write every element of each part it is given.
+pub(crate) unsafe fn build<'a, T: Send, P: Piece>(
+    extent: impl Into<Extent<'a>>,
+    chunk: usize,
+    f: impl Fn(usize, &mut Unfilled<T>) -> P + Sync,
+) -> Result<Vec<T>> {
+    // SAFETY: the parts cover the slice, a loop that leaves some out fails, and the caller vouches that `f` writes all of each.
+    unsafe { filled(extent, |out| threads::for_chunks(out, chunk, f)) }
 }
 
 #[inline(always)]
@@ -73,7 +90,7 @@ pub(crate) fn map<A: Element, O: Element>(a: &Raw, f: impl Fn(A) -> O + Sync) ->
     let (n, source) = (a.elem_count(), read(&a));
     let a = &source.slice::<A>()?[..n];
     // SAFETY: `map_part` writes as many elements as the parts have; `a[start..]` is at least as long.
-    Ok(unsafe { build(n, GRAIN, |start, out| map_part(&a[start..start + out.len()], out, &f)) })
+    unsafe { build(source.layout.dims(), GRAIN, |start, out| map_part(&a[start..start + out.len()], out, &f)) }
 }
 
 #[inline(always)]
@@ -143,7 +160,7 @@ pub(crate) fn zip<A: Element, B: Element, O: Element>(
     b: Operand<'_, B>,
     f: impl Fn(A, B) -> O + Sync,
 ) -> Result<Vec<O>> {
-    let n = shape.iter().product();
+    let n = element_count(shape)?;
     if n == 0 {
         return Ok(Vec::new());
     }
@@ -153,12 +170,12 @@ pub(crate) fn zip<A: Element, B: Element, O: Element>(
             let (x, y) = (read(x), read(y));
             let (x, y) = (&x.slice::<A>()?[..n], &y.slice::<B>()?[..n]);
             // SAFETY: `pair_part` writes as many elements as the parts have; the operands are at least as long.
-            return Ok(unsafe {
-                build(n, GRAIN, |start, out| {
+            return unsafe {
+                build(shape, GRAIN, |start, out| {
                     let end = start + out.len();
                     pair_part(&x[start..end], &y[start..end], out, &f);
                 })
-            });
+            };
         }
         _ => {}
     }
@@ -175,21 +192,21 @@ pub(crate) fn zip<A: Element, B: Element, O: Element>(
                 let t = broadcast_strides(b.layout.dims(), t, shape);
                 Plan::new(shape, [&s, &t])
             };
-            Ok(run(&plan, n, a.slice()?, b.slice()?, f))
+            run(&plan, shape, a.slice()?, b.slice()?, f)
         }
         (Operand::Tensor(a), Operand::Value(y)) => {
             let a = settle(a, n)?;
             let a = read(&a);
             let plan = Plan::new(shape, [&broadcast_strides(a.layout.dims(), a.layout.stride(), shape), &none]);
-            Ok(run(&plan, n, a.slice()?, &[y], f))
+            run(&plan, shape, a.slice()?, &[y], f)
         }
         (Operand::Value(x), Operand::Tensor(b)) => {
             let b = settle(b, n)?;
             let b = read(&b);
             let plan = Plan::new(shape, [&none, &broadcast_strides(b.layout.dims(), b.layout.stride(), shape)]);
-            Ok(run(&plan, n, &[x], b.slice()?, f))
+            run(&plan, shape, &[x], b.slice()?, f)
         }
-        (Operand::Value(x), Operand::Value(y)) => Ok(run(&Plan::new(shape, [&none, &none]), n, &[x], &[y], f)),
+        (Operand::Value(x), Operand::Value(y)) => run(&Plan::new(shape, [&none, &none]), shape, &[x], &[y], f),
     }
 }
 
@@ -209,19 +226,18 @@ fn settle(a: &Raw, n: usize) -> Result<Raw> {
 
 fn run<A: Element, B: Element, O: Element>(
     plan: &Plan<2>,
-    n: usize,
+    shape: &[usize],
     a: &[A],
     b: &[B],
     f: impl Fn(A, B) -> O + Sync,
-) -> Vec<O> {
+) -> Result<Vec<O>> {
     // SAFETY: the runs of a plan cover `out`, and each branch of `zip_part` writes its whole run.
-    unsafe { build(n, GRAIN, |start, out| zip_part(plan, a, b, start, out, &f)) }
+    unsafe { build(shape, GRAIN, |start, out| zip_part(plan, a, b, start, out, &f)) }
 }
 
 /// `a` where `condition` is not zero, else `b`; all broadcast to `shape`, in row-major order.
 pub(crate) fn select<T: Element>(shape: &[usize], condition: &Raw, a: &Raw, b: &Raw) -> Result<Vec<T>> {
-    let n = shape.iter().product();
-    if n == 0 {
+    if element_count(shape)? == 0 {
         return Ok(Vec::new());
     }
     let (c, a, b) = (read(condition), read(a), read(b));
@@ -229,7 +245,7 @@ pub(crate) fn select<T: Element>(shape: &[usize], condition: &Raw, a: &Raw, b: &
     let plan = Plan::new(shape, [&r, &s, &t]);
     let (c, a, b) = (c.slice::<u8>()?, a.slice::<T>()?, b.slice::<T>()?);
     // SAFETY: the runs of a plan cover `out`, and `select_part` writes each whole run.
-    Ok(unsafe { build(n, GRAIN, |start, out| select_part(&plan, c, a, b, start, out)) })
+    unsafe { build(shape, GRAIN, |start, out| select_part(&plan, c, a, b, start, out)) }
 }
 
 fn select_part<T: Copy>(plan: &Plan<3>, c: &[u8], a: &[T], b: &[T], start: usize, out: &mut Unfilled<T>) {

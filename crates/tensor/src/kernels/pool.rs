@@ -7,7 +7,9 @@ use super::{
 };
 use crate::{
     dtype::Whole,
-    threads::{for_each_index, GRAIN},
+    memory,
+    threads::{for_each_index, Piece, GRAIN},
+    Result,
 };
 use smallvec::SmallVec;
 
@@ -44,16 +46,16 @@ impl Pool {
         self.axes.iter().zip(&at).map(seen).product()
     }
     /// What each window sees: its share of the sum of a mean, window by window of one item.
-    pub(crate) fn shares<A: Real>(&self) -> Vec<A> {
-        let windows = self.axes.iter().map(|a| a.output).product();
-        (0..windows).map(|i| A::of(1.0) / A::of(self.count(i) as f64)).collect()
+    pub(crate) fn shares<A: Real>(&self) -> Result<Vec<A>> {
+        let windows: usize = self.axes.iter().map(|a| a.output).product();
+        memory::collect((0..windows).map(|i| A::of(1.0) / A::of(self.count(i) as f64)))
     }
     /// What each window sees.
-    fn sources(&self) -> Relation {
+    fn sources(&self) -> Result<Relation> {
         Relation::new(&self.axes, |a| [a.output, a.input], |a, window, place| a.source(window, place))
     }
     /// The windows that see each position.
-    fn windows(&self) -> Relation {
+    fn windows(&self) -> Result<Relation> {
         Relation::new(&self.axes, |a| [a.input, a.output], |a, position, place| a.window_of(position, place))
     }
 }
@@ -78,20 +80,22 @@ impl Relation {
         axes: &Axes,
         sizes: impl Fn(&Axis) -> [usize; 2],
         related: impl Fn(&Axis, usize, usize) -> Option<usize>,
-    ) -> Self {
+    ) -> Result<Self> {
         let along = |axis: &Axis| {
             let [from, to] = sizes(axis);
-            let (mut starts, mut pairs) = (vec![0], Vec::new());
+            let (mut starts, mut pairs) = (memory::room(from + 1)?, Vec::new());
+            starts.push(0);
             for position in 0..from {
                 let at = |place| related(axis, position, place).map(|r| (r, place as u32));
+                memory::grow(&mut pairs, axis.size)?;
                 pairs.extend((0..axis.size).filter_map(at));
                 starts.push(pairs.len());
             }
-            Along { from, to, places: axis.size as u32, starts, pairs }
+            Ok(Along { from, to, places: axis.size as u32, starts, pairs })
         };
-        let mut outer: Vec<Along> = axes.iter().map(along).collect();
+        let mut outer: Vec<Along> = axes.iter().map(along).collect::<Result<_>>()?;
         let last = outer.pop();
-        Self { outer, last }
+        Ok(Self { outer, last })
     }
     /// Calls `f(i, rows)` for each row from `first` on, `count` of them.
     #[inline(always)]
@@ -138,29 +142,29 @@ impl Relation {
 }
 
 /// The largest value of each window, and the place it stands at if `want_places`: the first one of equals. NaN counts as largest.
-pub(crate) fn max<T: Float>(p: &Pool, x: &[T], want_places: bool) -> (Vec<T>, Vec<u32>) {
+pub(crate) fn max<T: Float>(p: &Pool, x: &[T], want_places: bool) -> Result<(Vec<T>, Vec<u32>)> {
     let len = p.output_rows() * p.channels;
     if len == 0 {
-        return (Vec::new(), Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let wanted = if want_places { len } else { 0 };
     // Not zeroed first: it would take as long as a sixth of the work.
-    let (mut out, mut places): (Vec<T>, Vec<u32>) = (Vec::with_capacity(len), Vec::with_capacity(wanted));
+    let (mut out, mut places): (Vec<T>, Vec<u32>) = (memory::room(len)?, memory::room(wanted)?);
     let step = p.rows_per_task() * p.channels;
-    let sources = p.sources();
+    let sources = p.sources()?;
     let (values, at) = (Out::new(&mut out), Out::new(&mut places));
     for_each_index(len.div_ceil(step), x.len(), |i| {
         let (start, count) = (i * step, step.min(len - i * step));
         // SAFETY: tasks have rows of their own, which `max_rows` only writes before it reads them.
         let (out, places) = unsafe { (values.part(start, count), at.part(start.min(wanted), count.min(wanted))) };
         max_rows::<T>(&sources, x, p.channels, start / p.channels, out, places);
-    });
+    })?;
     // SAFETY: there is room for as many, and `max_rows` wrote all of each row. Tested in `tests/pool.rs`.
     unsafe {
         out.set_len(len);
         places.set_len(wanted);
     }
-    (out, places)
+    Ok((out, places))
 }
 
 simd! {
@@ -216,15 +220,20 @@ fn beats<A: Real>(v: A, largest: A) -> bool {
 }
 
 /// The sum over each window, times its share if there are `shares`.
-pub(crate) fn sum<T: Float>(p: &Pool, x: &[T], shares: Option<&[T::Wide]>) -> Vec<T> {
-    let sources = p.sources();
+pub(crate) fn sum<T: Float>(p: &Pool, x: &[T], shares: Option<&[T::Wide]>) -> Result<Vec<T>> {
+    let sources = p.sources()?;
     add_up(p, p.output_rows(), |first, out| sum_rows::<T>(&sources, x, p.channels, shares, first, out))
 }
 
 /// Cotangents of windows taken back to the positions they saw: to the place in `places` alone if there are any, else to all,
 /// times the window's share if there are `shares`.
-pub(crate) fn spread<T: Float>(p: &Pool, g: &[T], places: Option<&[u32]>, shares: Option<&[T::Wide]>) -> Vec<T> {
-    let windows = p.windows();
+pub(crate) fn spread<T: Float>(
+    p: &Pool,
+    g: &[T],
+    places: Option<&[u32]>,
+    shares: Option<&[T::Wide]>,
+) -> Result<Vec<T>> {
+    let windows = p.windows()?;
     add_up(p, p.input_rows(), |first, out| match places {
         Some(places) => chosen_rows::<T>(&windows, g, p.channels, places, first, out),
         None => spread_rows::<T>(&windows, g, p.channels, shares, first, out),
@@ -238,13 +247,13 @@ pub(crate) fn fold_whole<T: Whole, A: Copy, O: Copy + Send>(
     start: A,
     join: impl Fn(A, T) -> A + Sync,
     finish: impl Fn(A, usize) -> O + Sync,
-) -> Vec<O>
+) -> Result<Vec<O>>
 where
     A: Send + Sync,
 {
-    let (sources, n) = (p.sources(), p.channels);
+    let (sources, n) = (p.sources()?, p.channels);
     add_up(p, p.output_rows(), |first, out: &mut Unfilled<O>| {
-        let mut results = vec![start; n];
+        let mut results = memory::full(n, start)?;
         sources.for_rows(first, out.len() / n, |i, seen| {
             results.fill(start);
             for &(row, _) in seen {
@@ -256,13 +265,14 @@ where
                 o.write(finish(r, seen.len()));
             }
         });
+        Ok(())
     })
 }
 
 /// `rows` rows that `f(first, part)` writes, many at a time.
-fn add_up<T: Send>(p: &Pool, rows: usize, f: impl Fn(usize, &mut Unfilled<T>) + Sync) -> Vec<T> {
+fn add_up<T: Send, P: Piece>(p: &Pool, rows: usize, f: impl Fn(usize, &mut Unfilled<T>) -> P + Sync) -> Result<Vec<T>> {
     if rows * p.channels == 0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let step = p.rows_per_task() * p.channels;
     // SAFETY: parts are whole rows, and `sum_rows`, `chosen_rows`, `spread_rows` and `fold_whole` write all of each.
@@ -277,8 +287,8 @@ fn sum_rows<T: Float>(
     shares: Option<&[T::Wide]>,
     first: usize,
     out: &mut Unfilled<T>,
-) {
-    let mut sums = vec![T::Wide::default(); n];
+) -> Result<()> {
+    let mut sums: Vec<T::Wide> = memory::zeros(n)?;
     sources.for_rows(first, out.len() / n, |i, seen| {
         sums.fill(T::Wide::default());
         for &(row, _) in seen {
@@ -291,6 +301,7 @@ fn sum_rows<T: Float>(
             o.write(T::down(s * share));
         }
     });
+    Ok(())
 }
 }
 
@@ -302,8 +313,8 @@ fn chosen_rows<T: Float>(
     places: &[u32],
     first: usize,
     out: &mut Unfilled<T>,
-) {
-    let mut sums = vec![T::Wide::default(); n];
+) -> Result<()> {
+    let mut sums: Vec<T::Wide> = memory::zeros(n)?;
     windows.for_rows(first, out.len() / n, |i, seen| {
         let out = &mut out[i * n..][..n];
         // Windows that do not overlap.
@@ -323,6 +334,7 @@ fn chosen_rows<T: Float>(
             o.write(T::down(s));
         }
     });
+    Ok(())
 }
 }
 
@@ -334,8 +346,8 @@ fn spread_rows<T: Float>(
     shares: Option<&[T::Wide]>,
     first: usize,
     out: &mut Unfilled<T>,
-) {
-    let mut sums = vec![T::Wide::default(); n];
+) -> Result<()> {
+    let mut sums: Vec<T::Wide> = memory::zeros(n)?;
     windows.for_rows(first, out.len() / n, |i, seen| {
         sums.fill(T::Wide::default());
         for &(row, _) in seen {
@@ -348,5 +360,6 @@ fn spread_rows<T: Float>(
             o.write(T::down(s));
         }
     });
+    Ok(())
 }
 }

@@ -1,6 +1,6 @@
 //! The float types of fused kernels, and sums in a fixed order that the compiler can vectorise.
 pub(crate) use super::vecmath::Real;
-use crate::Element;
+use crate::{memory, Element, Result};
 
 /// An element whose sums are taken in a [`Real`]: any float.
 pub(crate) trait Float: Element<Acc = <Self as Float>::Wide> {
@@ -135,12 +135,12 @@ pub(crate) fn rows_per_partial(rows: usize, cols: usize) -> usize {
 }
 
 /// Sums partial rows of `cols` in order: the end of a sum over rows that was cut into tasks.
-pub(crate) fn add_partials<T: Float>(partials: &[T::Wide], cols: usize) -> Vec<T> {
-    let mut total = vec![T::Wide::default(); cols];
+pub(crate) fn add_partials<T: Float>(partials: &[T::Wide], cols: usize) -> Result<Vec<T>> {
+    let mut total: Vec<T::Wide> = memory::zeros(cols)?;
     for partial in partials.chunks_exact(cols.max(1)) {
         for (t, &p) in total.iter_mut().zip(partial) {
             *t += p;
         }
     }
-    total.into_iter().map(T::down).collect()
+    memory::collect(total.into_iter().map(T::down))
 }

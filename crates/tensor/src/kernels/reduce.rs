@@ -2,8 +2,9 @@
 use super::number::Number;
 use crate::{
     dtype::{Whole, Wide},
+    memory,
     threads::{self, GRAIN},
-    Element,
+    Element, Result,
 };
 use multiversion::multiversion;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -155,7 +156,7 @@ pub(crate) fn same<A>(a: A) -> A {
 }
 
 /// Reduces the middle axis of [outer, size, inner] values, `size > 0`, to [outer, inner] results of type `A`.
-pub(crate) fn middle<T, A, C, U>(values: &[T], [outer, size, inner]: [usize; 3], up: U, how: C) -> Vec<A>
+pub(crate) fn middle<T, A, C, U>(values: &[T], [outer, size, inner]: [usize; 3], up: U, how: C) -> Result<Vec<A>>
 where
     T: Copy + Sync,
     A: Copy + Send + Sync,
@@ -165,27 +166,27 @@ where
     if inner == 1 {
         // Long rows are cut, the pieces reduced again.
         let pieces = if size >= 2 * GRAIN { size.div_ceil(GRAIN) } else { 1 };
-        let mut out = vec![how.start(); outer * pieces];
+        let mut out = memory::full(outer * pieces, how.start())?;
         if pieces == 1 {
             let chunk = (GRAIN / size).max(1);
             threads::for_chunks_of(&mut out, chunk, outer * size, |start, out| {
                 rows_part(&values[start * size..], size, out, up, how);
-            });
-            return out;
+            })?;
+            return Ok(out);
         }
         threads::for_chunks_of(&mut out, 1, outer * size, |i, out| {
             let (o, p) = (i / pieces, i % pieces);
             let (from, to) = (p * GRAIN, ((p + 1) * GRAIN).min(size));
             rows_part(&values[o * size + from..o * size + to], to - from, out, up, how);
-        });
+        })?;
         return middle(&out, [outer, pieces, 1], same, how);
     }
     // Blocks of rows by chunks of columns; the blocks' results are reduced again.
     let width = inner.min(2048);
     let tall = (2 * GRAIN / width).clamp(8, 512);
     let blocks = size.div_ceil(tall);
-    let mut out = vec![how.start(); outer * blocks * inner];
-    let mut tasks: Vec<(usize, &mut [A])> = Vec::with_capacity(outer * blocks * inner.div_ceil(width));
+    let mut out = memory::full(outer * blocks * inner, how.start())?;
+    let mut tasks: Vec<(usize, &mut [A])> = memory::room(outer * blocks * inner.div_ceil(width))?;
     for (line, results) in out.chunks_mut(inner).enumerate() {
         let (o, b) = (line / blocks, line % blocks);
         let first = (o * size + b * tall) * inner;
@@ -197,10 +198,10 @@ where
             let block = (*first / inner % size) / tall;
             columns_part(&values[*first..], inner, tall.min(size - block * tall), part, up, how);
         }
-    });
+    })?;
     drop(tasks);
     if blocks == 1 {
-        out
+        Ok(out)
     } else {
         middle(&out, [outer, blocks, inner], same, how)
     }
@@ -211,10 +212,10 @@ pub(crate) fn best_index<T: Element>(
     values: &[T],
     [outer, size, inner]: [usize; 3],
     better: impl Fn(T, T) -> bool + Sync,
-) -> Vec<i32> {
-    let mut out = vec![0i32; outer * inner];
+) -> Result<Vec<i32>> {
+    let mut out = memory::zeros(outer * inner)?;
     if out.is_empty() || size == 0 {
-        return out;
+        return Ok(out);
     }
     let lines = (GRAIN / (size * inner)).max(1);
     threads::for_chunks_of(&mut out, lines * inner, values.len(), |start, out| {
@@ -228,22 +229,22 @@ pub(crate) fn best_index<T: Element>(
                 }
             }
         }
-    });
-    out
+    })?;
+    Ok(out)
 }
 
 /// Running sums along the middle axis, from its end when `backwards`.
-pub(crate) fn running_sum<T: Element>(values: &[T], [outer, size, inner]: [usize; 3], backwards: bool) -> Vec<T>
+pub(crate) fn running_sum<T: Element>(values: &[T], [outer, size, inner]: [usize; 3], backwards: bool) -> Result<Vec<T>>
 where
     T::Acc: Number,
 {
-    let mut out = values.to_vec();
+    let mut out = memory::copy(values)?;
     if outer * size * inner == 0 {
-        return out;
+        return Ok(out);
     }
     let lines = (GRAIN / (size * inner)).max(1);
     threads::for_chunks_of(&mut out, lines * size * inner, values.len(), |_, out| {
-        let mut sums = vec![T::Acc::ZERO; inner];
+        let mut sums = memory::full(inner, T::Acc::ZERO)?;
         for line in out.chunks_mut(size * inner) {
             sums.fill(T::Acc::ZERO);
             for i in 0..size {
@@ -254,20 +255,24 @@ where
                 }
             }
         }
-    });
-    out
+        Ok(())
+    })?;
+    Ok(out)
 }
 
 /// [`running_sum`] of integers as another integer type; `None` where a sum does not fit it.
-pub(crate) fn running_whole<T: Whole, O: Whole>(values: &[T], [outer, size, inner]: [usize; 3]) -> Option<Vec<O>> {
-    let mut out = vec![O::default(); values.len()];
+pub(crate) fn running_whole<T: Whole, O: Whole>(
+    values: &[T],
+    [outer, size, inner]: [usize; 3],
+) -> Result<Option<Vec<O>>> {
+    let mut out: Vec<O> = memory::zeros(values.len())?;
     if outer * size * inner == 0 {
-        return Some(out);
+        return Ok(Some(out));
     }
     let good = AtomicBool::new(true);
     let lines = (GRAIN / (size * inner)).max(1);
     threads::for_chunks_of(&mut out, lines * size * inner, values.len(), |start, out| {
-        let mut sums = vec![T::Wide::default(); inner];
+        let mut sums = memory::full(inner, T::Wide::default())?;
         for (line, values) in out.chunks_mut(size * inner).zip(values[start..].chunks(size * inner)) {
             sums.fill(T::Wide::default());
             for (row, values) in line.chunks_mut(inner).zip(values.chunks(inner)) {
@@ -280,15 +285,16 @@ pub(crate) fn running_whole<T: Whole, O: Whole>(values: &[T], [outer, size, inne
                 }
             }
         }
-    });
-    good.into_inner().then_some(out)
+        Ok(())
+    })?;
+    Ok(good.into_inner().then_some(out))
 }
 
 /// For each element of rows of `size` the product of the others in its row.
-pub(crate) fn products_of_others<T: Number>(values: &[T], size: usize) -> Vec<T> {
-    let mut out = vec![T::ONE; values.len()];
+pub(crate) fn products_of_others<T: Number>(values: &[T], size: usize) -> Result<Vec<T>> {
+    let mut out = memory::full(values.len(), T::ONE)?;
     if size == 0 {
-        return out;
+        return Ok(out);
     }
     threads::for_chunks_of(&mut out, size * (GRAIN / size).max(1), values.len(), |start, out| {
         for (out, row) in out.chunks_mut(size).zip(values[start..].chunks(size)) {
@@ -303,6 +309,6 @@ pub(crate) fn products_of_others<T: Number>(values: &[T], size: usize) -> Vec<T>
                 after *= v;
             }
         }
-    });
-    out
+    })?;
+    Ok(out)
 }

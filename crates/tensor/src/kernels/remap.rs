@@ -1,5 +1,9 @@
 //! Copies in which each axis is read through a list of source positions: slices, flips, rolls, pads and their inverses.
-use crate::threads::{self, GRAIN};
+use crate::{
+    memory,
+    threads::{self, GRAIN},
+    Result,
+};
 
 /// Where position `i` of an axis of the result comes from.
 pub(crate) enum AxisMap {
@@ -36,16 +40,23 @@ struct Run {
 }
 
 /// Fills `out` (row-major, sizes as `maps` say) from the row-major `values` of shape `shape`.
-pub(crate) fn remap<T: Copy + Send + Sync>(values: &[T], shape: &[usize], maps: &[AxisMap], fill: T, out: &mut [T]) {
+pub(crate) fn remap<T: Copy + Send + Sync>(
+    values: &[T],
+    shape: &[usize],
+    maps: &[AxisMap],
+    fill: T,
+    out: &mut [T],
+) -> Result<()> {
     if out.is_empty() {
-        return;
+        return Ok(());
     }
     // Whole axes after the last mapped one are copied as blocks.
     let Some(last) = maps.iter().rposition(|m| matches!(m, AxisMap::From(_))) else {
-        return out.copy_from_slice(values);
+        out.copy_from_slice(values);
+        return Ok(());
     };
     let block: usize = shape[last + 1..].iter().product();
-    let runs = runs(&maps[last]);
+    let runs = runs(&maps[last])?;
     let row = maps[last].len() * block;
     let rows = |start: usize, out: &mut [T]| {
         let mut coordinate = split(start / row, maps[..last].iter().map(AxisMap::len));
@@ -69,10 +80,11 @@ pub(crate) fn remap<T: Copy + Send + Sync>(values: &[T], shape: &[usize], maps: 
                         (Some(b), p) => out.copy_from_slice(&values[(b + p) * block..][..block]),
                     }
                 }
-            });
+            })?;
         }
+        Ok(())
     } else {
-        threads::for_chunks(out, row * (GRAIN / row).max(1), rows);
+        threads::for_chunks(out, row * (GRAIN / row).max(1), rows)
     }
 }
 
@@ -87,7 +99,7 @@ fn fill_row<T: Copy>(values: &[T], runs: &[Run], block: usize, fill: T, out: &mu
     }
 }
 
-fn runs(map: &AxisMap) -> Vec<Run> {
+fn runs(map: &AxisMap) -> Result<Vec<Run>> {
     let mut runs: Vec<Run> = Vec::new();
     for at in 0..map.len() {
         let from = map.place(at);
@@ -98,10 +110,10 @@ fn runs(map: &AxisMap) -> Vec<Run> {
             {
                 r.len += 1;
             }
-            _ => runs.push(Run { at, from, len: 1 }),
+            _ => memory::push(&mut runs, Run { at, from, len: 1 })?,
         }
     }
-    runs
+    Ok(runs)
 }
 
 /// The row-major position over the axes before `last`, in the source; `None` when one of them has no source.

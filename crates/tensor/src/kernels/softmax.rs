@@ -3,19 +3,18 @@ use super::{
     map::{build, Unfilled},
     real::{max, rows_per_task, simd, sum, sum2, Float, Real},
 };
+use crate::{memory, Result};
 
 /// exp(x − max) / Σ, or with `log` x − max − ln Σ, for each row of `cols`.
-pub(crate) fn forward<T: Float>(x: &[T], cols: usize, log: bool) -> Vec<T> {
-    let part = |start: usize, part: &mut Unfilled<T>| {
-        forward_rows::<T>(&x[start..start + part.len()], part, cols, log);
-    };
+pub(crate) fn forward<T: Float>(x: &[T], cols: usize, log: bool) -> Result<Vec<T>> {
+    let part = |start: usize, part: &mut Unfilled<T>| forward_rows::<T>(&x[start..start + part.len()], part, cols, log);
     // SAFETY: `x` and the parts are whole rows, and `forward_rows` writes all of each row.
     unsafe { build(x.len(), rows_per_task(cols) * cols, part) }
 }
 
 simd! {
-fn forward_rows<T: Float>(x: &[T], out: &mut Unfilled<T>, cols: usize, log: bool) {
-    let mut row = vec![T::Wide::default(); cols];
+fn forward_rows<T: Float>(x: &[T], out: &mut Unfilled<T>, cols: usize, log: bool) -> Result<()> {
+    let mut row: Vec<T::Wide> = memory::zeros(cols)?;
     for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
         let top = max(x);
         for (e, &v) in row.iter_mut().zip(x) {
@@ -33,11 +32,12 @@ fn forward_rows<T: Float>(x: &[T], out: &mut Unfilled<T>, cols: usize, log: bool
             }
         }
     }
+    Ok(())
 }
 }
 
 /// The gradient: y (g − Σ g y), or with `log` g − exp(y) Σ g.
-pub(crate) fn backward<T: Float>(y: &[T], g: &[T], cols: usize, log: bool) -> Vec<T> {
+pub(crate) fn backward<T: Float>(y: &[T], g: &[T], cols: usize, log: bool) -> Result<Vec<T>> {
     let part = |start: usize, part: &mut Unfilled<T>| {
         let range = start..start + part.len();
         backward_rows::<T>(&y[range.clone()], &g[range], part, cols, log);

@@ -1,5 +1,5 @@
 //! Stable sorting by keys whose unsigned order is the order of the values.
-use crate::Element;
+use crate::{memory, threads, Element, Result};
 use half::{bf16, f16};
 
 /// Rows shorter than this are sorted by comparison, longer ones digit by digit.
@@ -78,22 +78,31 @@ macro_rules! ordered_int {
 }
 ordered_int!(i32, u32, 1 << 31; i64, u64, 1 << 63; u32, u32, 0; u8, u16, 0);
 
+/// Elements after which a long row looks whether the work is cancelled.
+const BLOCK: usize = 1 << 20;
+
 /// The places of `keys` in ascending order of the keys, equal ones in their order.
-pub(crate) fn argsort<K: Key>(keys: &[K]) -> Vec<u32> {
+///
+/// # Errors
+/// `OutOfMemory`; `Aborted` when the work is cancelled meanwhile.
+pub(crate) fn argsort<K: Key>(keys: &[K]) -> Result<Vec<u32>> {
     if keys.len() < RADIX_FROM {
-        let mut pairs: Vec<(K, u32)> = keys.iter().copied().zip(0..).collect();
+        let mut pairs = numbered(keys.iter().copied())?;
         pairs.sort_unstable();
-        return pairs.into_iter().map(|(_, at)| at).collect();
+        return places(pairs);
     }
     let digits = K::BITS.div_ceil(DIGIT) as usize;
-    let mut counts = vec![0u32; digits << DIGIT];
-    for &key in keys {
-        for (d, counts) in counts.chunks_exact_mut(1 << DIGIT).enumerate() {
-            counts[key.digit(d as u32 * DIGIT)] += 1;
+    let mut counts: Vec<u32> = memory::zeros(digits << DIGIT)?;
+    for keys in keys.chunks(BLOCK) {
+        threads::check()?;
+        for &key in keys {
+            for (d, counts) in counts.chunks_exact_mut(1 << DIGIT).enumerate() {
+                counts[key.digit(d as u32 * DIGIT)] += 1;
+            }
         }
     }
-    let mut pairs: Vec<(K, u32)> = keys.iter().copied().zip(0..).collect();
-    let mut sorted = vec![(K::default(), 0); keys.len()];
+    let mut pairs = numbered(keys.iter().copied())?;
+    let mut sorted = memory::full(keys.len(), (K::default(), 0))?;
     for (d, counts) in counts.chunks_exact_mut(1 << DIGIT).enumerate() {
         let shift = d as u32 * DIGIT;
         if counts[keys[0].digit(shift)] as usize == keys.len() {
@@ -104,30 +113,47 @@ pub(crate) fn argsort<K: Key>(keys: &[K]) -> Vec<u32> {
         for count in counts.iter_mut() {
             next += std::mem::replace(count, next);
         }
-        for &pair in &pairs {
-            let slot = &mut counts[pair.0.digit(shift)];
-            sorted[*slot as usize] = pair;
-            *slot += 1;
+        for pairs in pairs.chunks(BLOCK) {
+            threads::check()?;
+            for &pair in pairs {
+                let slot = &mut counts[pair.0.digit(shift)];
+                sorted[*slot as usize] = pair;
+                *slot += 1;
+            }
         }
         std::mem::swap(&mut pairs, &mut sorted);
     }
-    pairs.into_iter().map(|(_, at)| at).collect()
+    places(pairs)
+}
+
+/// Keys, each with its place.
+fn numbered<K>(keys: impl ExactSizeIterator<Item = K>) -> Result<Vec<(K, u32)>> {
+    let mut pairs = memory::room(keys.len())?;
+    pairs.extend(keys.zip(0..));
+    Ok(pairs)
+}
+
+fn places<K>(pairs: Vec<(K, u32)>) -> Result<Vec<u32>> {
+    memory::collect(pairs.into_iter().map(|(_, at)| at))
 }
 
 /// The places of the `k` largest of `values`, the largest first, equal ones in their order.
-pub(crate) fn top<T: Ordered>(values: &[T], k: usize) -> Vec<u32> {
+///
+/// # Errors
+/// As [`argsort`].
+pub(crate) fn top<T: Ordered>(values: &[T], k: usize) -> Result<Vec<u32>> {
     if k * 8 > values.len() {
-        let keys: Vec<T::Key> = values.iter().map(|v| v.falling()).collect();
-        let mut places = argsort(&keys);
+        let keys = memory::collect(values.iter().map(|v| v.falling()))?;
+        let mut places = argsort(&keys)?;
         places.truncate(k);
-        return places;
+        return Ok(places);
     }
-    let mut pairs: Vec<(T::Key, u32)> = values.iter().map(|v| v.falling()).zip(0..).collect();
+    let mut pairs = numbered(values.iter().map(|v| v.falling()))?;
     if k == 0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     pairs.select_nth_unstable(k - 1);
     pairs.truncate(k);
     pairs.sort_unstable();
-    pairs.into_iter().map(|(_, at)| at).collect()
+    places(pairs)
 }

@@ -7,7 +7,7 @@ use super::{
     number::Number,
     real::{simd, Float, Real},
 };
-use crate::{threads::GRAIN, DType};
+use crate::{threads::GRAIN, DType, Result};
 
 /// A function of one number with its derivative.
 pub(crate) trait Function: Copy + Send + Sync + 'static {
@@ -32,7 +32,7 @@ pub(crate) trait Function: Copy + Send + Sync + 'static {
 }
 
 /// The function of each element.
-pub(crate) fn values<T: Float<Wide: Number>, F: Function>(f: F, x: &[T]) -> Vec<T> {
+pub(crate) fn values<T: Float<Wide: Number>, F: Function>(f: F, x: &[T]) -> Result<Vec<T>> {
     let part = |start: usize, out: &mut Unfilled<T>| {
         let x = &x[start..start + out.len()];
         if const { wide(T::DT) } {
@@ -49,7 +49,7 @@ pub(crate) fn values<T: Float<Wide: Number>, F: Function>(f: F, x: &[T]) -> Vec<
 ///
 /// # Panics
 /// Unless both are equally long.
-pub(crate) fn slopes<T: Float<Wide: Number>, F: Function>(f: F, c: &[T], saved: &[T]) -> Vec<T> {
+pub(crate) fn slopes<T: Float<Wide: Number>, F: Function>(f: F, c: &[T], saved: &[T]) -> Result<Vec<T>> {
     assert_eq!(c.len(), saved.len(), "a cotangent is as large as its value");
     let part = |start: usize, out: &mut Unfilled<T>| {
         let range = start..start + out.len();

@@ -83,7 +83,7 @@ fn forward(x: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<
     if x.use_kernels() {
         return for_float!(x.dtype(), "bias_activation", T => {
             let bias = bias.map(Tensor::values::<T>).transpose()?;
-            Tensor::from_vec(kernel::forward(&x.values::<T>()?, bias.as_deref(), activation), x.shape())
+            Tensor::from_vec(kernel::forward(&x.values::<T>()?, bias.as_deref(), activation)?, x.shape())
         });
     }
     narrow(value(biased(x, bias)?, activation)?, x.dtype())
@@ -143,7 +143,7 @@ fn backward(
             let bias = bias.map(Tensor::values::<T>).transpose()?;
             // The pre-activation needs the bias even where no one wants its gradient.
             let cols = bias_cols.or(bias.as_ref().map(|b| b.len()));
-            let (dx, dbias) = kernel::backward(&kept, bias.as_deref(), &g_values, cols, activation);
+            let (dx, dbias) = kernel::backward(&kept, bias.as_deref(), &g_values, cols, activation)?;
             let dbias = bias_cols.map(|n| Tensor::from_vec(dbias, &[n])).transpose()?;
             Ok((Tensor::from_vec(dx, g.shape())?, dbias))
         });

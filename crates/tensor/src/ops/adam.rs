@@ -80,11 +80,11 @@ pub fn adam_update(p: Tensor, g: &Tensor, m: Tensor, v: Tensor, step: &AdamStep)
         if p.is_unique() && p.is_contiguous() {
             with_mut(&p, |p| {
                 with_mut(&m, |m| with_mut(&v, |v| kernel::update::<T>(p, &g_values, m, v, c)))
-            })???;
+            })????;
             return Ok((p, m, v));
         }
         let old = p.values::<T>()?;
-        let new = with_mut(&m, |m| with_mut(&v, |v| kernel::renewed::<T>(&old, &g_values, m, v, c)))??;
+        let new = with_mut(&m, |m| with_mut(&v, |v| kernel::renewed::<T>(&old, &g_values, m, v, c)))???;
         Ok((Tensor::from_vec(new, p.shape())?, m, v))
     })
 }
@@ -141,7 +141,7 @@ pub fn global_norm(tensors: &[Tensor]) -> Result<f64> {
     for t in tensors {
         total += for_float!(t.dtype(), "global_norm", T => {
             if t.use_kernels() {
-                kernel::square_sum(&t.values::<T>()?)
+                kernel::square_sum(&t.values::<T>()?)?
             } else if t.size() == 0 {
                 0.0
             } else {

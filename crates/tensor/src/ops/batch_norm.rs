@@ -2,6 +2,7 @@
 use crate::{
     autodiff::record,
     kernels::batch_norm::{self as kernel, Wide},
+    memory,
     ops::general::{require_float, require_last_axis, wide_dtype},
     Axes, DType, Error, Result, Tensor,
 };
@@ -61,34 +62,34 @@ fn with_kernel<T: Wide>(
     let cols = x.shape()[x.rank() - 1];
     let of = |t: Option<&Tensor>, value: f64| match t {
         Some(t) => t.to_vec::<T>(),
-        None => Ok(vec![T::of(value); cols]),
+        None => memory::full(cols, T::of(value)),
     };
     let (gamma, beta) = (of(scale, 1.0)?, of(bias, 0.0)?);
-    let (mean, var) = kernel::statistics(&x.values::<T>()?, cols);
-    let rstd: Vec<T> = var.iter().map(|&v| T::of(1.0) / (v + T::of(epsilon)).sqrt()).collect();
-    let factor: Vec<T> = rstd.iter().zip(&gamma).map(|(&r, &g)| r * g).collect();
-    let value = Tensor::from_vec(kernel::apply(&x.values::<T>()?, &mean, &factor, &beta), x.shape())?;
-    let statistics = |v: &[T]| Tensor::from_vec(v.to_vec(), &[cols]);
+    let (mean, var) = kernel::statistics(&x.values::<T>()?, cols)?;
+    let rstd: Vec<T> = memory::collect(var.iter().map(|&v| T::of(1.0) / (v + T::of(epsilon)).sqrt()))?;
+    let factor: Vec<T> = memory::collect(rstd.iter().zip(&gamma).map(|(&r, &g)| r * g))?;
+    let value = Tensor::from_vec(kernel::apply(&x.values::<T>()?, &mean, &factor, &beta)?, x.shape())?;
+    let statistics = |v: &[T]| Tensor::from_vec(memory::copy(v)?, &[cols]);
     let (kept_mean, kept_var) = (statistics(&mean)?, statistics(&var)?);
     let saved = x.detach();
     // Absent parameters are stood in for by a constant: they never need a gradient.
     let inputs = [x, scale.unwrap_or(&saved), bias.unwrap_or(&saved)].map(Tensor::clone);
     let y = record(value, &inputs.each_ref(), move |ct, need| {
         let (x, g) = (saved.values::<T>()?, ct.values::<T>()?);
-        let (plain, along) = kernel::sums(&x, &g, &mean);
+        let (plain, along) = kernel::sums(&x, &g, &mean)?;
         let n = T::of((x.len() / cols) as f64);
         let dx = if need[0] {
-            let by_column = |f: &dyn Fn(usize) -> T| (0..cols).map(f).collect::<Vec<T>>();
-            let slope = by_column(&|i| factor[i] * rstd[i] * rstd[i] * along[i] / n);
-            let shift = by_column(&|i| factor[i] * plain[i] / n);
-            Some(Tensor::from_vec(kernel::input_gradient(&x, &g, &mean, [&factor, &slope, &shift]), saved.shape())?)
+            let by_column = |f: &dyn Fn(usize) -> T| memory::collect((0..cols).map(f));
+            let slope = by_column(&|i| factor[i] * rstd[i] * rstd[i] * along[i] / n)?;
+            let shift = by_column(&|i| factor[i] * plain[i] / n)?;
+            Some(Tensor::from_vec(kernel::input_gradient(&x, &g, &mean, [&factor, &slope, &shift])?, saved.shape())?)
         } else {
             None
         };
-        let dscale = || along.iter().zip(&rstd).map(|(&a, &r)| a * r).collect();
+        let dscale = || memory::collect(along.iter().zip(&rstd).map(|(&a, &r)| a * r));
         Ok(smallvec![
             dx,
-            need[1].then(|| Tensor::from_vec(dscale(), &[cols])).transpose()?,
+            need[1].then(|| Tensor::from_vec(dscale()?, &[cols])).transpose()?,
             need[2].then(|| Tensor::from_vec(plain, &[cols])).transpose()?,
         ])
     });

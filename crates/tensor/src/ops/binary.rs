@@ -293,6 +293,7 @@ impl Arith {
         }
         // Halves compute in float32.
         let inner = if dtype.is_float() && dtype.size() == 2 { DType::F32 } else { dtype };
+        crate::memory::admit_tensor(shape, inner)?;
         let device = lead.device();
         let (x, y) = (a.general(inner, shape, device)?, b.general(inner, shape, device)?);
         let out = match self {
@@ -517,8 +518,8 @@ impl Tensor {
                 crate::threads::for_chunks(out, crate::threads::GRAIN, |start, out| {
                     let part = &values[start..start + out.len()];
                     out.iter_mut().zip(part).for_each(|(o, &v)| *o = T::down(o.up() + v.up()));
-                });
-            })?;
+                })
+            })??;
         });
         Ok(sum)
     }

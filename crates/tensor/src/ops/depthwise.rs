@@ -26,13 +26,13 @@ pub fn causal_depthwise_conv(x: &Tensor, w: &Tensor) -> Result<Tensor> {
         return general(&x, &w, length, places, dtype);
     }
     for_float!(dtype, "causal_depthwise_conv", T => {
-        let y = kernel::convolve(&x.values::<T>()?, &w.values::<T>()?, length, cols, false);
+        let y = kernel::convolve(&x.values::<T>()?, &w.values::<T>()?, length, cols, false)?;
         let (saved_x, saved_w) = (x.detach(), w.detach());
         Ok(record(Tensor::from_vec(y, x.shape())?, &[&x, &w], move |ct, need| {
             let g = ct.values::<T>()?;
-            let dx = || Tensor::from_vec(kernel::convolve(&g, &saved_w.values::<T>()?, length, cols, true), saved_x.shape());
+            let dx = || Tensor::from_vec(kernel::convolve(&g, &saved_w.values::<T>()?, length, cols, true)?, saved_x.shape());
             let dw = || {
-                let dw = kernel::weight_gradient(&saved_x.values::<T>()?, &g, places, length, cols);
+                let dw = kernel::weight_gradient(&saved_x.values::<T>()?, &g, places, length, cols)?;
                 Tensor::from_vec(dw, saved_w.shape())
             };
             Ok(smallvec![need[0].then(dx).transpose()?, need[1].then(dw).transpose()?])

@@ -3,6 +3,7 @@ use crate::{
     autodiff::record,
     for_any, for_float,
     kernels::embedding as kernel,
+    memory,
     ops::general::{narrow, require_float, wide_dtype, widen},
     tensor::Raw,
     Error, Result, Tensor,
@@ -35,7 +36,7 @@ pub fn embedding(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
     let value = if empty {
         Tensor::zeros(&shape, dtype, &device)?
     } else if table.use_kernels() {
-        for_float!(dtype, "embedding", T => Tensor::from_vec(kernel::gather(&table.values::<T>()?, &rows, depth), &shape)?)
+        for_float!(dtype, "embedding", T => Tensor::from_vec(kernel::gather(&table.values::<T>()?, &rows, depth)?, &shape)?)
     } else {
         let at = on_device(&rows, &device)?;
         Tensor::from_raw(table.raw().contiguous()?.index_select(&at, 0)?.reshape(&shape[..])?, dtype)
@@ -47,10 +48,11 @@ pub fn embedding(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
         let g = g.cast(dtype)?;
         let d = if g.use_kernels() {
             for_float!(dtype, "embedding", T => {
-                Tensor::from_vec(kernel::scatter_add(&g.values::<T>()?, &rows, vocabulary, depth), &[vocabulary, depth])?
+                Tensor::from_vec(kernel::scatter_add(&g.values::<T>()?, &rows, vocabulary, depth)?, &[vocabulary, depth])?
             })
         } else {
-            let zeros = Raw::zeros((vocabulary, depth), wide_dtype(dtype).storage(), &device)?;
+            memory::admit_tensor(&[vocabulary, depth], wide_dtype(dtype))?;
+            let zeros = Raw::zeros((vocabulary, depth), wide_dtype(dtype).storage(), &device)?; // admitted
             narrow(zeros.index_add(&on_device(&rows, &device)?, &widen(&g)?.reshape(((), depth))?, 0)?, dtype)?
         };
         Ok(smallvec![Some(d)])
@@ -58,19 +60,19 @@ pub fn embedding(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
 }
 
 fn on_device(rows: &[usize], device: &crate::Device) -> Result<Raw> {
-    Ok(Raw::from_vec(rows.iter().map(|&r| r as u32).collect::<Vec<_>>(), rows.len(), device)?)
+    Ok(Raw::from_vec(memory::collect(rows.iter().map(|&r| r as u32))?, rows.len(), device)?)
 }
 
 fn checked_ids(ids: &Tensor, vocabulary: usize) -> Result<Vec<usize>> {
     for_any!(ids.dtype(), T => {
-        ids.values::<T>()?
-            .iter()
-            .map(|v| {
-                let id = candle_core::WithDType::to_f64(*v) as i64;
-                usize::try_from(id).ok().filter(|&r| r < vocabulary).ok_or_else(|| {
-                    Error::index(format!("embedding: id {id} is outside the vocabulary of {vocabulary}"))
-                })
-            })
-            .collect()
+        let ids = ids.values::<T>()?;
+        let mut rows = memory::room(ids.len())?;
+        for v in ids.iter() {
+            let id = candle_core::WithDType::to_f64(*v) as i64;
+            rows.push(usize::try_from(id).ok().filter(|&r| r < vocabulary).ok_or_else(|| {
+                Error::index(format!("embedding: id {id} is outside the vocabulary of {vocabulary}"))
+            })?);
+        }
+        Ok(rows)
     })
 }

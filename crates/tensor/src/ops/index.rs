@@ -12,6 +12,7 @@ use crate::{
         gather::{gather, scatter, scatter_by, Picks, Spread, Write},
         plan::broadcast_shape,
     },
+    memory,
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
 };
@@ -115,10 +116,11 @@ impl Tensor {
             return on_host(&[self], |x| x[0].one_hot(n, dtype));
         }
         let ids = for_any!(self.dtype(), T => {
-            self.values::<T>()?.iter().map(|&v| candle_core::WithDType::to_f64(v)).collect::<Vec<f64>>()
+            memory::collect(self.values::<T>()?.iter().map(|&v| candle_core::WithDType::to_f64(v)))?
         });
         for_any!(dtype, T => {
-            let mut out = vec![T::default(); element_count(&shape)?];
+            element_count(&shape)?;
+            let mut out: Vec<T> = memory::zeros(&shape)?;
             if n > 0 {
                 for (row, &id) in out.chunks_exact_mut(n).zip(&ids) {
                     if id >= 0.0 && id < n as f64 {
@@ -235,7 +237,7 @@ fn places(op: &str, indices: &Tensor, size: usize) -> Result<Vec<u32>> {
     macro_rules! checked {
         ($t:ty) => {{
             let values = indices.values::<$t>()?;
-            let mut out = Vec::with_capacity(values.len());
+            let mut out = memory::room(values.len())?;
             let mut good = true;
             out.extend(values.iter().map(|&v| {
                 let v = i64::from(v);
@@ -267,11 +269,12 @@ fn pick(op: &str, x: &Tensor, indices: &Tensor, frame: &Frame, shape: &[usize]) 
     }
     if x.use_kernels() {
         return for_any!(x.dtype(), T => {
-            let mut out = vec![T::default(); n];
-            gather(&x.values::<T>()?, frame.picks(&places), &mut out);
+            let mut out = memory::zeros(shape)?;
+            gather(&x.values::<T>()?, frame.picks(&places), &mut out)?;
             made(out, shape, x.dtype(), x.device())
         });
     }
+    memory::admit_tensor(shape, x.dtype())?;
     let raw = x.raw().reshape((frame.outer, frame.size, frame.inner)).and_then(|x| x.contiguous());
     let picked = raw.and_then(|raw| {
         if frame.spread == Spread::Shared {
@@ -315,7 +318,7 @@ fn put(op: &str, base: &Tensor, indices: &Tensor, frame: &Frame, updates: &Tenso
     if base.use_kernels() {
         return for_any!(dtype, T => {
             let mut out = base.to_vec::<T>()?;
-            scatter(&mut out, frame.picks(&checked), &updates.values::<T>()?, write);
+            scatter(&mut out, frame.picks(&checked), &updates.values::<T>()?, write)?;
             made(out, base.shape(), dtype, base.device())
         });
     }
@@ -337,10 +340,10 @@ fn put(op: &str, base: &Tensor, indices: &Tensor, frame: &Frame, updates: &Tenso
 fn add_whole(op: &str, base: &Tensor, picks: Picks<'_>, updates: &Tensor) -> Result<Tensor> {
     let dtype = base.dtype();
     for_whole!(dtype, op, T => {
-        let wide = |t: &Tensor| Result::Ok(t.values::<T>()?.iter().map(|v| v.wide()).collect::<Vec<_>>());
+        let wide = |t: &Tensor| memory::collect(t.values::<T>()?.iter().map(|v| v.wide()));
         let mut sums = wide(base)?;
-        scatter_by(&mut sums, picks, &wide(updates)?, |to, value| *to = to.plus(value));
-        let fitting = sums.into_iter().map(|v| T::fit(v.exact())).collect::<Option<Vec<T>>>();
+        scatter_by(&mut sums, picks, &wide(updates)?, |to, value| *to = to.plus(value))?;
+        let fitting = memory::collect_some(sums.into_iter().map(|v| T::fit(v.exact())))?;
         let unfit = || format!("{op}: a sum does not fit {dtype}; cast the tensor and its updates to {} first", wider(dtype, true));
         made(fitting.ok_or_else(|| Error::argument(unfit()))?, base.shape(), dtype, base.device())
     })
@@ -352,11 +355,11 @@ fn winners(indices: &Tensor, frame: &Frame, shape: &[usize]) -> Result<Tensor> {
         let n = element_count(shape)?;
         let picked = places("scatter", &t[0], frame.size)?;
         let picks = frame.picks(&picked);
-        let order: Vec<i64> = (0..n as i64).collect();
-        let mut last = vec![-1i64; frame.outer * frame.size * frame.inner];
-        scatter(&mut last, picks, &order, Write::Set);
-        let mut stayed = vec![0i64; n];
-        gather(&last, picks, &mut stayed);
-        Tensor::from_bools(stayed.iter().zip(&order).map(|(a, b)| u8::from(a == b)).collect(), shape)
+        let order: Vec<i64> = memory::collect((0..n).map(|i| i as i64))?;
+        let mut last = memory::full(&[frame.outer, frame.size, frame.inner], -1i64)?;
+        scatter(&mut last, picks, &order, Write::Set)?;
+        let mut stayed: Vec<i64> = memory::zeros(n)?;
+        gather(&last, picks, &mut stayed)?;
+        Tensor::from_bools(memory::collect(stayed.iter().zip(&order).map(|(a, b)| u8::from(a == b)))?, shape)
     })
 }

@@ -4,6 +4,7 @@ use crate::{
     autodiff::record,
     element_count, for_any,
     kernels::concat::{concat, Part},
+    memory,
     tensor::Raw,
     Error, Result, Tensor,
 };
@@ -32,8 +33,10 @@ impl Tensor {
             return Ok(only.clone());
         }
         let mut shape = first.shape().to_vec();
-        shape[at] = tensors.iter().map(|t| t.shape()[at]).sum();
+        // What overflows is refused as too many elements.
+        shape[at] = tensors.iter().fold(0, |n: usize, t| n.saturating_add(t.shape()[at]));
         element_count(&shape)?;
+        memory::admit_tensor(&shape, dtype)?;
         let value = if first.use_kernels() {
             for_any!(dtype, T => {
                 let inner: usize = shape[at + 1..].iter().product();
@@ -43,8 +46,8 @@ impl Tensor {
                     .zip(&values)
                     .map(|(t, values)| Part { values, width: t.shape()[at] * inner })
                     .collect();
-                let mut out = vec![T::default(); element_count(&shape)?];
-                concat(&parts, &mut out);
+                let mut out = memory::zeros(&shape)?;
+                concat(&parts, &mut out)?;
                 made(out, &shape, dtype, first.device())?
             })
         } else {

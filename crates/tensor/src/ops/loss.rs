@@ -3,6 +3,7 @@ use crate::{
     autodiff::record,
     for_any, for_float,
     kernels::cross_entropy::{self as kernel, Losses, Saved, Smoothing, NO_CATEGORY},
+    memory,
     ops::general::{as_matrix, narrow, require_float, wide_dtype, widen},
     tensor::Raw,
     Error, Result, Tensor,
@@ -58,7 +59,7 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
 fn categories(targets: &Tensor, cols: usize) -> Result<Vec<usize>> {
     for_any!(targets.dtype(), T => {
         let place = |v: &T| usize::try_from(candle_core::WithDType::to_f64(*v) as i64).ok().filter(|&t| t < cols);
-        Ok(targets.values::<T>()?.iter().map(|v| place(v).unwrap_or(NO_CATEGORY)).collect())
+        memory::collect(targets.values::<T>()?.iter().map(|v| place(v).unwrap_or(NO_CATEGORY)))
     })
 }
 
@@ -68,7 +69,7 @@ fn forward(x: &Tensor, targets: Arc<Vec<usize>>, smoothing: Smoothing) -> Result
     let shape = &x.shape()[..x.rank() - 1];
     if x.use_kernels() {
         return for_float!(x.dtype(), "cross_entropy", T => {
-            let Losses { loss, top, log_sum } = kernel::forward(&x.values::<T>()?, &targets, cols, smoothing);
+            let Losses { loss, top, log_sum } = kernel::forward(&x.values::<T>()?, &targets, cols, smoothing)?;
             Ok((Tensor::from_vec(loss, shape)?, [Tensor::from_vec(top, &[rows])?, Tensor::from_vec(log_sum, &[rows])?]))
         });
     }
@@ -98,8 +99,8 @@ struct Hot {
 impl Hot {
     fn new(targets: &[usize], Smoothing(s): Smoothing, like: &Raw) -> Result<Hot> {
         let column = (targets.len(), 1);
-        let at: Vec<u32> = targets.iter().map(|&t| if t == NO_CATEGORY { 0 } else { t as u32 }).collect();
-        let weight: Vec<f64> = targets.iter().map(|&t| if t == NO_CATEGORY { 0.0 } else { 1.0 - s }).collect();
+        let at: Vec<u32> = memory::collect(targets.iter().map(|&t| if t == NO_CATEGORY { 0 } else { t as u32 }))?;
+        let weight: Vec<f64> = memory::collect(targets.iter().map(|&t| if t == NO_CATEGORY { 0.0 } else { 1.0 - s }))?;
         Ok(Hot {
             at: Raw::from_vec(at, column, like.device())?,
             weight: Raw::from_vec(weight, column, &candle_core::Device::Cpu)?
@@ -116,7 +117,7 @@ fn backward(x: &Tensor, targets: &[usize], stats: &[Tensor; 2], smoothing: Smoot
             type W = <T as crate::Element>::Acc;
             let (x_values, top, log_sum) = (x.values::<T>()?, stats[0].values::<W>()?, stats[1].values::<W>()?);
             let saved = Saved { x: &x_values, targets, top: &top, log_sum: &log_sum, smoothing };
-            Tensor::from_vec(kernel::backward(&saved, &g.values::<W>()?, cols), x.shape())
+            Tensor::from_vec(kernel::backward(&saved, &g.values::<W>()?, cols)?, x.shape())
         });
     }
     let v = widen(x)?.reshape((rows, cols))?;

@@ -1,7 +1,8 @@
 //! Tensors made from a shape.
 use super::args::Scalar;
 use crate::{
-    device_path::to_device_raw, element_count, for_any, tensor::Raw, DType, Device, Element, Error, Result, Tensor,
+    device_path::to_device_raw, element_count, for_any, memory, tensor::Raw, DType, Device, Element, Error, Result,
+    Tensor,
 };
 
 impl Tensor {
@@ -11,7 +12,12 @@ impl Tensor {
     /// `ShapeMismatch` when the shape has too many elements.
     pub fn zeros(shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         element_count(shape)?;
-        Ok(Tensor::from_raw(Raw::zeros(shape, dtype.storage(), device)?, dtype))
+        if device.is_cpu() {
+            return for_any!(dtype, T => made(memory::zeros::<T>(shape)?, shape, dtype, device));
+        }
+        memory::admit_tensor(shape, dtype)?;
+        let raw = Raw::zeros(shape, dtype.storage(), device)?; // admitted
+        Ok(Tensor::from_raw(raw, dtype))
     }
     /// Ones of `shape`.
     ///
@@ -25,8 +31,9 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::zeros`]; `InvalidArgument` for a value that an integer `dtype` cannot hold.
     pub fn full(shape: &[usize], value: impl Into<Scalar>, dtype: DType, device: &Device) -> Result<Tensor> {
-        let (n, value) = (element_count(shape)?, value.into());
-        for_any!(dtype, T => made(vec![value.checked::<T>("full", dtype)?; n], shape, dtype, device))
+        element_count(shape)?;
+        let value = value.into();
+        for_any!(dtype, T => made(memory::full(shape, value.checked::<T>("full", dtype)?)?, shape, dtype, device))
     }
     /// Zeros with the shape, dtype and device of this tensor.
     ///
@@ -58,7 +65,7 @@ impl Tensor {
             return Err(Error::argument(format!("iota: {dtype} cannot count {n} values")));
         }
         element_count(&[n])?;
-        for_any!(dtype, T => made((0..n).map(|i| T::nearest(i as f64)).collect(), &[n], dtype, device))
+        for_any!(dtype, T => made(memory::collect((0..n).map(|i| T::nearest(i as f64)))?, &[n], dtype, device))
     }
     /// Numbers from `start` to before `stop`, `step` apart. Without a dtype whole ones are int32, others float32.
     ///
@@ -101,10 +108,7 @@ impl Tensor {
             };
             // What does not fit is refused before there is memory for all.
             n.checked_sub(1).map(value).transpose()?;
-            let mut values: Vec<T> = Vec::new();
-            values
-                .try_reserve_exact(n)
-                .map_err(|_| Error::argument(format!("arange({start}, {stop}, {step}): {n} values do not fit in memory")))?;
+            let mut values: Vec<T> = memory::room(&[n])?;
             for i in 0..n {
                 values.push(value(i)?);
             }
@@ -116,7 +120,8 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::zeros`].
     pub fn tril_mask(n: usize, m: usize, k: isize, device: &Device) -> Result<Tensor> {
-        let mut values = vec![0u8; element_count(&[n, m])?];
+        element_count(&[n, m])?;
+        let mut values: Vec<u8> = memory::zeros(&[n, m])?;
         for (i, row) in values.chunks_mut(m.max(1)).enumerate() {
             let ones = (i as isize).saturating_add(k).saturating_add(1).clamp(0, m as isize);
             row[..ones as usize].fill(1);
@@ -128,9 +133,9 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::zeros`].
     pub fn eye(n: usize, m: usize, dtype: DType, device: &Device) -> Result<Tensor> {
-        let count = element_count(&[n, m])?;
+        element_count(&[n, m])?;
         for_any!(dtype, T => {
-            let mut values = vec![T::default(); count];
+            let mut values: Vec<T> = memory::zeros(&[n, m])?;
             values.iter_mut().step_by(m + 1).take(n.min(m)).for_each(|v| *v = T::of_whole(1));
             made(values, &[n, m], dtype, device)
         })
@@ -144,10 +149,10 @@ impl Tensor {
             return Err(Error::shape(format!("{} values do not fill shape {shape:?}", values.len())));
         }
         if dtype == DType::Bool {
-            return made(values.iter().map(|&v| (v != 0.0) as u8).collect(), shape, dtype, device);
+            return made(memory::collect(values.iter().map(|&v| (v != 0.0) as u8))?, shape, dtype, device);
         }
         for_any!(dtype, T => {
-            made(values.iter().map(|&v| T::nearest(v)).collect(), shape, dtype, device)
+            made(memory::collect(values.iter().map(|&v| T::nearest(v)))?, shape, dtype, device)
         })
     }
 }

@@ -6,6 +6,7 @@ use crate::{
         gemm::{column_sums, Batched, Multiply},
         plan::read,
     },
+    memory,
     ops::general::is_half,
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
@@ -133,9 +134,9 @@ fn sum_rows(ct: &Tensor) -> Result<Tensor> {
         return finish(x.reshape((rows, n))?.sum(0)?, &[n], ct.dtype());
     }
     Ok(match ct.dtype() {
-        DType::F64 => Tensor::from_vec(column_sums(&ct.values::<f64>()?, n), &[n])?,
-        DType::F32 => Tensor::from_vec(column_sums(&ct.values::<f32>()?, n), &[n])?,
-        half => finish(Raw::from_vec(column_sums(&raw_f32(ct.raw())?, n), n, ct.device())?, &[n], half)?,
+        DType::F64 => Tensor::from_vec(column_sums(&ct.values::<f64>()?, n)?, &[n])?,
+        DType::F32 => Tensor::from_vec(column_sums(&ct.values::<f32>()?, n)?, &[n])?,
+        half => finish(Raw::from_vec(column_sums(&raw_f32(ct.raw())?, n)?, n, ct.device())?, &[n], half)?,
     })
 }
 
@@ -168,6 +169,9 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<SmallVec<[usize; 4]>
 
 /// The result as a tensor of `shape`.
 pub(super) fn finish(raw: Raw, shape: &[usize], dtype: DType) -> Result<Tensor> {
+    if raw.dtype() != dtype.storage() {
+        memory::admit_tensor(shape, dtype)?;
+    }
     Ok(Tensor::from_raw(raw.reshape(shape)?.to_dtype(dtype.storage())?, dtype))
 }
 
@@ -197,7 +201,7 @@ fn raw_f32(x: &Raw) -> Result<Vec<f32>> {
     use half::slice::HalfFloatSliceExt;
     let x = crate::kernels::copy::contiguous(x)?;
     let source = read(&x);
-    let mut out = vec![0f32; x.elem_count()];
+    let mut out: Vec<f32> = memory::zeros(x.dims())?;
     match x.dtype() {
         candle_core::DType::F16 => source.slice::<f16>()?[..out.len()].convert_to_f32_slice(&mut out),
         _ => source.slice::<bf16>()?[..out.len()].convert_to_f32_slice(&mut out),
@@ -236,7 +240,7 @@ fn strided<T: Element + Multiply>(a: &Raw, b: &Raw, out_batch: &[usize], bias: O
             job.summed.push([size, sa, sb]);
         }
     }
-    let (values, fits) = job.run_whole();
+    let (values, fits) = job.run_whole()?;
     if !fits {
         let dtype = T::DT;
         return Err(Error::argument(format!(
@@ -268,8 +272,9 @@ fn general(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>) -> Result<
         let dims: Vec<usize> = batch.iter().copied().chain([r, c]).collect();
         x.broadcast_as(dims)?.contiguous()?.reshape((items, r, c))
     };
+    memory::admit(&[items, m, n], a.dtype().size_in_bytes())?;
     let out = if items * m * n * k == 0 {
-        Raw::zeros((items, m, n), a.dtype(), &device)?
+        Raw::zeros((items, m, n), a.dtype(), &device)? // admitted
     } else {
         full(&a, m, k)?.matmul(&full(&b, k, n)?)?
     };

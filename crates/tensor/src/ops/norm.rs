@@ -80,7 +80,7 @@ fn forward(
     } else if x.use_kernels() {
         for_float!(x.dtype(), op, T => {
             let (s, b) = (scale.map(Tensor::values::<T>).transpose()?, bias.map(Tensor::values::<T>).transpose()?);
-            let done = kernel::forward(&x.values::<T>()?, cols, s.as_deref(), b.as_deref(), epsilon, center);
+            let done = kernel::forward(&x.values::<T>()?, cols, s.as_deref(), b.as_deref(), epsilon, center)?;
             (
                 Tensor::from_vec(done.out, x.shape())?,
                 Tensor::from_vec(done.mean, &[rows])?,
@@ -89,7 +89,7 @@ fn forward(
         })
     } else {
         let v = widen(x)?.reshape((rows, cols))?;
-        let mean = if center { v.mean_keepdim(1)? } else { Raw::zeros((rows, 1), v.dtype(), v.device())? };
+        let mean = if center { v.mean_keepdim(1)? } else { Raw::zeros((rows, 1), v.dtype(), v.device())? }; // few: one a row
         let centred = v.broadcast_sub(&mean)?;
         let rstd = (centred.sqr()?.mean_keepdim(1)? + epsilon)?.sqrt()?.recip()?;
         let mut y = centred.broadcast_mul(&rstd)?;
@@ -118,7 +118,7 @@ fn backward(kept: &Kept, g: &Tensor, need: &[bool]) -> Result<[Option<Tensor>; 3
             let (x, mean, rstd) = (kept.x.values::<T>()?, kept.mean.values::<W>()?, kept.rstd.values::<W>()?);
             let saved =
                 Saved { x: &x, mean: &mean, rstd: &rstd, scale: scale.as_deref(), center: kept.center };
-            let d = kernel::backward(&saved, &g.values::<T>()?, cols, need[0], need[1] || need[2]);
+            let d = kernel::backward(&saved, &g.values::<T>()?, cols, need[0], need[1] || need[2])?;
             Ok([
                 need[0].then(|| Tensor::from_vec(d.dx, g.shape())).transpose()?,
                 need[1].then(|| Tensor::from_vec(d.dscale, &[cols])).transpose()?,

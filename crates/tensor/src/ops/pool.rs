@@ -10,7 +10,7 @@ use crate::{
     dtype::{Whole, Wide},
     for_float, for_whole,
     kernels::pool::{self as kernel, Pool},
-    DType, Error, Result, Tensor,
+    memory, DType, Error, Result, Tensor,
 };
 use smallvec::smallvec;
 
@@ -67,16 +67,16 @@ pub fn pool(x: &Tensor, size: &[usize], windows: &Windows, kind: Pooling) -> Res
         let values = x.values::<T>()?;
         let input = x.shape().to_vec();
         if kind == Pooling::Max {
-            let (out, at) = kernel::max(&p, &values, is_recording() && x.is_tracked());
+            let (out, at) = kernel::max(&p, &values, is_recording() && x.is_tracked())?;
             return Ok(record(Tensor::from_vec(out, &shape)?, &[x], move |ct, _| {
-                let dx = kernel::spread(&p, &ct.values::<T>()?, Some(&at), None);
+                let dx = kernel::spread(&p, &ct.values::<T>()?, Some(&at), None)?;
                 Ok(smallvec![Some(Tensor::from_vec(dx, &input)?)])
             }));
         }
-        let shares = (kind == Pooling::Average).then(|| p.shares());
-        let out = kernel::sum(&p, &values, shares.as_deref());
+        let shares = (kind == Pooling::Average).then(|| p.shares()).transpose()?;
+        let out = kernel::sum(&p, &values, shares.as_deref())?;
         Ok(record(Tensor::from_vec(out, &shape)?, &[x], move |ct, _| {
-            let dx = kernel::spread(&p, &ct.values::<T>()?, None, shares.as_deref());
+            let dx = kernel::spread(&p, &ct.values::<T>()?, None, shares.as_deref())?;
             Ok(smallvec![Some(Tensor::from_vec(dx, &input)?)])
         }))
     })
@@ -93,11 +93,11 @@ fn whole(x: &Tensor, p: &Pool, kind: Pooling, shape: &[usize]) -> Result<Tensor>
             Pooling::Max => {
                 // No window is empty, and nothing is below the least number.
                 let largest = |best: T, v: T| if v > best { v } else { best };
-                Tensor::from_vec(kernel::fold_whole(p, &values, T::MIN, largest, |best, _| best), shape)
+                Tensor::from_vec(kernel::fold_whole(p, &values, T::MIN, largest, |best, _| best)?, shape)
             }
             Pooling::Sum => {
-                let sums = kernel::fold_whole(p, &values, zero, sum, |total, _| T::fit(total.exact()));
-                let sums: Option<Vec<T>> = sums.into_iter().collect();
+                let sums = kernel::fold_whole(p, &values, zero, sum, |total, _| T::fit(total.exact()))?;
+                let sums: Option<Vec<T>> = memory::collect_some(sums)?;
                 let unfit = || {
                     Error::argument(format!(
                         "pool: the sum of a window does not fit {dtype}; cast the input to {} first",
@@ -108,7 +108,7 @@ fn whole(x: &Tensor, p: &Pool, kind: Pooling, shape: &[usize]) -> Result<Tensor>
             }
             Pooling::Average => {
                 let mean = |total: <T as Whole>::Wide, n: usize| (total.exact() as f64 / n as f64) as f32;
-                Tensor::from_vec(kernel::fold_whole(p, &values, zero, sum, mean), shape)
+                Tensor::from_vec(kernel::fold_whole(p, &values, zero, sum, mean)?, shape)
             }
         }
     })
@@ -133,7 +133,7 @@ fn general(x: &Tensor, p: &Pool, kind: Pooling) -> Result<Tensor> {
         sum = sum.add(&places::at(&padded, &p.axes, place)?)?;
     }
     if kind == Pooling::Average {
-        let shares: Vec<f64> = p.shares();
+        let shares: Vec<f64> = p.shares()?;
         let shape: Vec<usize> = p.axes.iter().map(|a| a.output).chain([1]).collect();
         sum = sum.mul(&Tensor::from_f64(&shares, &shape, sum.dtype(), x.device())?)?;
     }

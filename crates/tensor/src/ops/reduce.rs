@@ -16,6 +16,7 @@ use crate::{
             Largest, Product, Smallest, Sum, WholeProduct, WholeSum,
         },
     },
+    memory,
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
 };
@@ -57,7 +58,7 @@ fn fold_values<T: Element, A: Copy + Send + Sync, C: Combine<A>>(
     axes: &[usize],
     up: impl Fn(T) -> A + Copy + Sync,
     how: C,
-) -> Vec<A> {
+) -> Result<Vec<A>> {
     let mut blocks = blocks(shape, axes);
     let mut done: Option<Vec<A>> = None;
     while let Some(at) = blocks.iter().rposition(|b| b.1) {
@@ -65,23 +66,23 @@ fn fold_values<T: Element, A: Copy + Send + Sync, C: Combine<A>>(
         let inner = blocks[at + 1..].iter().map(|b| b.0).product();
         let size = [outer, blocks[at].0, inner];
         done = Some(if blocks[at].0 == 0 || outer * inner == 0 {
-            vec![how.start(); outer * inner]
+            memory::full(outer * inner, how.start())?
         } else {
             match done {
-                None => middle(values, size, up, how),
-                Some(values) => middle(&values, size, same, how),
+                None => middle(values, size, up, how)?,
+                Some(values) => middle(&values, size, same, how)?,
             }
         });
         blocks.remove(at);
     }
-    done.unwrap_or_else(|| values.iter().map(|&v| up(v)).collect())
+    done.map_or_else(|| memory::collect(values.iter().map(|&v| up(v))), Ok)
 }
 
 /// Calls `f` with the row-major values of a CPU tensor.
-fn with_values<T: Element, R>(x: &Raw, f: impl FnOnce(&[T], &[usize]) -> R) -> Result<R> {
+fn with_values<T: Element, R>(x: &Raw, f: impl FnOnce(&[T], &[usize]) -> Result<R>) -> Result<R> {
     let packed = copy::contiguous(x)?;
     let source = read(&packed);
-    Ok(f(&source.slice::<T>()?[..packed.elem_count()], packed.dims()))
+    f(&source.slice::<T>()?[..packed.elem_count()], packed.dims())
 }
 
 fn fold_kernel<T: Element>(x: &Raw, axes: &[usize], fold: Fold) -> Result<Vec<T::Acc>>
@@ -124,12 +125,12 @@ impl Fold {
             let to = dtype.of_sums();
             return for_whole!(dtype, self.name(), T => for_whole!(to, self.name(), O => {
                 let values = whole_kernel::<T>(x.raw(), axes, self)?.into_iter().map(|v| O::fit(v.exact()));
-                let values = values.collect::<Option<Vec<O>>>().ok_or_else(|| unfit(self.name(), x, to))?;
+                let values = memory::collect_some(values)?.ok_or_else(|| unfit(self.name(), x, to))?;
                 Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, to))
             }));
         }
         for_any!(dtype, T => {
-            let values = fold_kernel::<T>(x.raw(), axes, self)?.into_iter().map(T::down).collect::<Vec<T>>();
+            let values = memory::collect::<T>(fold_kernel::<T>(x.raw(), axes, self)?.into_iter().map(T::down))?;
             Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, dtype))
         })
     }
@@ -369,9 +370,9 @@ impl Tensor {
             // The comparison with itself is false for NaN alone.
             #[allow(clippy::eq_op)]
             let out = if largest {
-                best_index(&values, split, |new: T, best: T| best == best && (new > best || new != new))
+                best_index(&values, split, |new: T, best: T| best == best && (new > best || new != new))?
             } else {
-                best_index(&values, split, |new: T, best: T| best == best && (new < best || new != new))
+                best_index(&values, split, |new: T, best: T| best == best && (new < best || new != new))?
             };
             let out = Tensor::from_raw(Raw::from_vec(out, &kept[..], self.device())?, DType::I32);
             finish(out, &axes, keepdims)
@@ -427,7 +428,7 @@ fn mean_value(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
         return on_host(&[x], |t| {
             for_whole!(dtype, "mean", T => {
                 let sums = whole_kernel::<T>(t[0].raw(), axes, Fold::Sum)?;
-                let values: Vec<f32> = sums.into_iter().map(|v| (v.exact() as f64 / n) as f32).collect();
+                let values = memory::collect(sums.into_iter().map(|v| (v.exact() as f64 / n) as f32))?;
                 Tensor::from_vec(values, &kept)
             })
         });
@@ -438,7 +439,7 @@ fn mean_value(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     }
     for_float!(dtype, "mean", T => {
         let n = n as <T as Element>::Acc;
-        let values: Vec<T> = fold_kernel::<T>(x.raw(), axes, Fold::Sum)?.into_iter().map(|v| T::down(v / n)).collect();
+        let values = memory::collect::<T>(fold_kernel::<T>(x.raw(), axes, Fold::Sum)?.into_iter().map(|v| T::down(v / n)))?;
         Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, dtype))
     })
 }
@@ -450,7 +451,7 @@ fn others(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
             (0..x.rank()).filter(|i| !axes.contains(i)).chain(axes.iter().copied()).collect();
         let rows = t[0].transpose(Some(&order))?;
         for_wide!(x.dtype(), "prod", T => {
-            let values = products_of_others(&rows.values::<T>()?, count(x.shape(), axes));
+            let values = products_of_others(&rows.values::<T>()?, count(x.shape(), axes))?;
             let mut back = order.clone();
             order.iter().enumerate().for_each(|(to, &from)| back[from] = to);
             Tensor::from_vec(values, rows.shape())?.transpose(Some(&back))
@@ -473,7 +474,7 @@ fn running(x: &Tensor, axis: usize, backwards: bool) -> Result<Tensor> {
         return on_host(&[x], |t| running(&t[0], axis, backwards));
     }
     for_any!(x.dtype(), T => {
-        let values = running_sum(&x.values::<T>()?, split_at(x.shape(), axis), backwards);
+        let values = running_sum(&x.values::<T>()?, split_at(x.shape(), axis), backwards)?;
         Ok(Tensor::from_raw(Raw::from_vec(values, x.shape(), x.device())?, x.dtype()))
     })
 }
@@ -482,7 +483,7 @@ fn running_whole(x: &Tensor, axis: usize) -> Result<Tensor> {
     let to = x.dtype().of_sums();
     on_host(&[x], |t| {
         for_whole!(x.dtype(), "cumsum", T => for_whole!(to, "cumsum", O => {
-            let values = kernel_running_whole::<T, O>(&t[0].values::<T>()?, split_at(x.shape(), axis));
+            let values = kernel_running_whole::<T, O>(&t[0].values::<T>()?, split_at(x.shape(), axis))?;
             let values = values.ok_or_else(|| unfit("cumsum", x, to))?;
             Ok(Tensor::from_raw(Raw::from_vec(values, x.shape(), t[0].device())?, to))
         }))

@@ -8,6 +8,7 @@ use crate::{
     device_path::on_host,
     for_any,
     kernels::remap::{remap, AxisMap, NOWHERE},
+    memory,
     tensor::Raw,
     Element, Error, Result, Tensor,
 };
@@ -83,7 +84,7 @@ impl Tensor {
                 maps.push(AxisMap::Same(count));
             } else {
                 let place = |i: usize| (first as isize + i as isize * step) as usize;
-                maps.push(AxisMap::From((0..count).map(place).collect()));
+                maps.push(AxisMap::From(memory::collect((0..count).map(place))?));
             }
         }
         out.through(maps)
@@ -95,10 +96,10 @@ impl Tensor {
     pub fn flip(&self, axes: impl Into<Axes>) -> Result<Tensor> {
         let axes = axes.into().resolve("flip", self.rank())?;
         let map = |(axis, &n): (usize, &usize)| match axes.contains(&axis) {
-            true => AxisMap::From((0..n).rev().collect()),
-            false => AxisMap::Same(n),
+            true => memory::collect((0..n).rev()).map(AxisMap::From),
+            false => Ok(AxisMap::Same(n)),
         };
-        self.through(self.shape().iter().enumerate().map(map).collect())
+        self.through(self.shape().iter().enumerate().map(map).collect::<Result<_>>()?)
     }
     /// The positions of `axis` moved `shift` further, those beyond the end coming back at the start.
     ///
@@ -109,11 +110,11 @@ impl Tensor {
         let map = |(axis, &n): (usize, &usize)| {
             let shift = if axis == at && n > 0 { shift.rem_euclid(n as isize) as usize } else { 0 };
             match shift {
-                0 => AxisMap::Same(n),
-                s => AxisMap::From((n - s..n).chain(0..n - s).collect()),
+                0 => Ok(AxisMap::Same(n)),
+                s => memory::collect((0..n).map(|i| if i < s { n - s + i } else { i - s })).map(AxisMap::From),
             }
         };
-        self.through(self.shape().iter().enumerate().map(map).collect())
+        self.through(self.shape().iter().enumerate().map(map).collect::<Result<_>>()?)
     }
     /// `value` put around: `widths[i]` says how many positions before and after axis `i`.
     ///
@@ -134,8 +135,9 @@ impl Tensor {
                 let size = before.checked_add(n).and_then(|m| m.checked_add(after));
                 let size = size.ok_or_else(|| Error::shape("pad: the result would have too many elements"))?;
                 crate::element_count(&[size])?;
+                memory::admit_tensor(&[size], self.dtype())?;
                 let places = (0..size).map(|i| if (before..before + n).contains(&i) { i - before } else { NOWHERE });
-                Ok(AxisMap::From(places.collect()))
+                Ok(AxisMap::From(memory::collect(places)?))
             }
         };
         let maps = self.shape().iter().zip(widths).map(map).collect::<Result<Vec<_>>>()?;
@@ -165,7 +167,7 @@ impl Tensor {
                 self.shape()
             )));
         }
-        self.split_at(&(1..n).map(|i| i * (size / n)).collect::<Vec<_>>(), axis)
+        self.split_at(&memory::collect((1..n).map(|i| i * (size / n)))?, axis)
     }
     /// The parts of `axis` between 0, the ascending positions `at`, and the end; views.
     ///
@@ -216,14 +218,14 @@ impl Tensor {
         let shape = self.shape().to_vec();
         Ok(record(value, &[self], move |ct, _| {
             let back = |(map, &n): (&AxisMap, &usize)| match map {
-                AxisMap::Same(n) => AxisMap::Same(*n),
+                AxisMap::Same(n) => Ok(AxisMap::Same(*n)),
                 AxisMap::From(places) => {
-                    let mut inverse = vec![NOWHERE; n];
+                    let mut inverse = memory::full(n, NOWHERE)?;
                     places.iter().enumerate().for_each(|(to, &from)| inverse[from] = to);
-                    AxisMap::From(inverse)
+                    Ok(AxisMap::From(inverse))
                 }
             };
-            let inverse: Vec<AxisMap> = maps.iter().zip(&shape).map(back).collect();
+            let inverse: Vec<AxisMap> = maps.iter().zip(&shape).map(back).collect::<Result<_>>()?;
             Ok(smallvec![Some(apply(ct, &inverse, Scalar::Int(0))?)])
         }))
     }
@@ -252,6 +254,7 @@ fn apply(x: &Tensor, maps: &[AxisMap], fill: Scalar) -> Result<Tensor> {
     if x.use_kernels() {
         return for_any!(x.dtype(), T => by_kernel::<T>(x, maps, fill, &shape));
     }
+    memory::admit_tensor(&shape, x.dtype())?;
     match by_selection(x, maps, fill, &shape) {
         Ok(raw) => Ok(Tensor::from_raw(raw, x.dtype())),
         // A device may lack a dtype for one of the steps; the host has them all.
@@ -260,8 +263,8 @@ fn apply(x: &Tensor, maps: &[AxisMap], fill: Scalar) -> Result<Tensor> {
 }
 
 fn by_kernel<T: Element>(x: &Tensor, maps: &[AxisMap], fill: Scalar, shape: &[usize]) -> Result<Tensor> {
-    let mut out = vec![T::default(); crate::element_count(shape)?];
-    remap(&x.values::<T>()?, x.shape(), maps, fill.checked("pad", x.dtype())?, &mut out);
+    let mut out = memory::zeros(shape)?;
+    remap(&x.values::<T>()?, x.shape(), maps, fill.checked("pad", x.dtype())?, &mut out)?;
     made(out, shape, x.dtype(), x.device())
 }
 
@@ -269,7 +272,7 @@ fn by_kernel<T: Element>(x: &Tensor, maps: &[AxisMap], fill: Scalar, shape: &[us
 fn by_selection(x: &Tensor, maps: &[AxisMap], fill: Scalar, shape: &[usize]) -> Result<Raw> {
     let mut raw = x.raw().contiguous()?;
     if shape.contains(&0) {
-        return Ok(Raw::zeros(shape, raw.dtype(), raw.device())?);
+        return Ok(Raw::zeros(shape, raw.dtype(), raw.device())?); // few: nothing
     }
     for (axis, map) in maps.iter().enumerate() {
         let AxisMap::From(places) = map else { continue };
@@ -280,7 +283,7 @@ fn by_selection(x: &Tensor, maps: &[AxisMap], fill: Scalar, shape: &[usize]) -> 
             let edge = Tensor::full(&dims, fill, x.dtype(), x.device())?;
             raw = Raw::cat(&[&raw, edge.raw()], axis)?.contiguous()?;
         }
-        let ids: Vec<u32> = places.iter().map(|&p| p.min(n) as u32).collect();
+        let ids: Vec<u32> = memory::collect(places.iter().map(|&p| p.min(n) as u32))?;
         let ids = Raw::from_vec(ids, places.len(), raw.device())?;
         raw = raw.index_select(&ids, axis)?;
     }

@@ -69,7 +69,7 @@ fn last_axis(x: &Tensor, log: bool, name: &str) -> Result<Tensor> {
         return Tensor::zeros(x.shape(), x.dtype(), x.device());
     }
     if x.use_kernels() {
-        return for_float!(x.dtype(), name, T => Tensor::from_vec(kernel::forward(&x.values::<T>()?, cols, log), x.shape()));
+        return for_float!(x.dtype(), name, T => Tensor::from_vec(kernel::forward(&x.values::<T>()?, cols, log)?, x.shape()));
     }
     let wide = widen(x)?;
     let last = x.rank() - 1;
@@ -86,7 +86,7 @@ fn last_axis_gradient(y: &Tensor, g: &Tensor, log: bool, name: &str) -> Result<T
     let cols = y.shape()[y.rank() - 1];
     if y.use_kernels() {
         return for_float!(y.dtype(), name, T => {
-            Tensor::from_vec(kernel::backward(&y.values::<T>()?, &g.values::<T>()?, cols, log), y.shape())
+            Tensor::from_vec(kernel::backward(&y.values::<T>()?, &g.values::<T>()?, cols, log)?, y.shape())
         });
     }
     let (last, dtype) = (y.rank() - 1, y.dtype());

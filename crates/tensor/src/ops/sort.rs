@@ -4,7 +4,7 @@ use crate::{
     device_path::on_host,
     for_any,
     kernels::sort::{argsort, top, Ordered},
-    threads, DType, Error, Result, Tensor,
+    memory, threads, DType, Error, Result, Tensor,
 };
 
 impl Tensor {
@@ -18,7 +18,7 @@ impl Tensor {
         let at = resolve_axis("argsort", axis, self.rank())?;
         self.order("argsort", at, self.shape()[at], |rows| {
             for_any!(self.dtype(), T => each_row(&rows.values::<T>()?, self.shape()[at], self.shape()[at], |row: &[T]| {
-                argsort(&row.iter().map(|v| if descending { v.falling() } else { v.key() }).collect::<Vec<_>>())
+                argsort(&memory::collect(row.iter().map(|v| if descending { v.falling() } else { v.key() }))?)
             }))
         })
     }
@@ -68,15 +68,16 @@ fn each_row<T: Ordered>(
     values: &[T],
     size: usize,
     count: usize,
-    f: impl Fn(&[T]) -> Vec<u32> + Sync,
+    f: impl Fn(&[T]) -> Result<Vec<u32>> + Sync,
 ) -> Result<Vec<i32>> {
     if size == 0 || count == 0 {
         return Ok(Vec::new());
     }
-    let mut out = vec![0i32; values.len() / size * count];
-    let tasks: Vec<(&[T], &mut [i32])> = values.chunks_exact(size).zip(out.chunks_exact_mut(count)).collect();
+    let mut out: Vec<i32> = memory::zeros(values.len() / size * count)?;
+    let tasks: Vec<(&[T], &mut [i32])> = memory::collect(values.chunks_exact(size).zip(out.chunks_exact_mut(count)))?;
     threads::for_tasks(tasks, values.len(), |(row, out)| {
-        out.iter_mut().zip(f(row)).for_each(|(out, place)| *out = place as i32);
-    });
+        out.iter_mut().zip(f(row)?).for_each(|(out, place)| *out = place as i32);
+        Ok(())
+    })?;
     Ok(out)
 }

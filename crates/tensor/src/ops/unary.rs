@@ -44,7 +44,7 @@ pub(super) fn apply<P: Rule>(x: &Tensor, rule: P) -> Result<Tensor> {
     let dtype = x.dtype();
     let y = if x.use_kernels() {
         for_float!(dtype, P::NAME, T => {
-            Tensor::from_vec(values(rule, &x.values::<T>()?), x.shape())?
+            Tensor::from_vec(values(rule, &x.values::<T>()?)?, x.shape())?
         })
     } else {
         // Halves compute in float32.
@@ -99,7 +99,7 @@ fn slope<P: Rule>(ct: &Tensor, saved: &Tensor, rule: P) -> Result<Tensor> {
         return rule.general_slope(&ct.cast(inner)?, &saved.cast(inner)?)?.cast(saved.dtype());
     }
     for_float!(ct.dtype(), P::NAME, T => {
-        Tensor::from_vec(slopes(rule, &ct.values::<T>()?, &saved.values::<T>()?), ct.shape())
+        Tensor::from_vec(slopes(rule, &ct.values::<T>()?, &saved.values::<T>()?)?, ct.shape())
     })
 }
 

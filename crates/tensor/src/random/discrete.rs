@@ -1,6 +1,6 @@
 //! Draws of whole numbers: ranges, shuffles, categories.
 use super::{draws, gumbel, stream, Key};
-use crate::{kernels::sort::argsort, ops::args::resolve_axis, DType, Error, Result, Tensor};
+use crate::{kernels::sort::argsort, memory, ops::args::resolve_axis, DType, Error, Result, Tensor};
 
 /// Whole numbers spread evenly over `lo <= x < hi`, as `jax.random.randint`; `lo` everywhere when `hi <= lo`.
 ///
@@ -14,13 +14,14 @@ pub fn randint(key: Key, shape: &[usize], lo: i64, hi: i64, dtype: DType) -> Res
         ($t:ty, $u:ty, $per_word:literal) => {{
             let range = range!($t, $u);
             let words = |key| {
-                let mut out = vec![0 as $u; crate::element_count(shape)?];
+                crate::element_count(shape)?;
+                let mut out: Vec<$u> = memory::zeros(shape)?;
                 stream::generate(key, &mut out, $per_word, |words, out| {
                     for (out, &word) in out.chunks_mut($per_word).zip(words) {
                         let parts = (0..32).step_by(32 / $per_word);
                         out.iter_mut().zip(parts).for_each(|(out, shift)| *out = (word >> shift) as $u);
                     }
-                });
+                })?;
                 Ok::<_, Error>(out)
             };
             let (high, low) = (words(high_key)?, words(low_key)?);
@@ -53,7 +54,7 @@ pub fn randint(key: Key, shape: &[usize], lo: i64, hi: i64, dtype: DType) -> Res
                         };
                         *out = lo.wrapping_add(offset as $t);
                     }
-                });
+                })
             })
         }};
     }
@@ -64,12 +65,13 @@ pub fn randint(key: Key, shape: &[usize], lo: i64, hi: i64, dtype: DType) -> Res
         DType::I64 => {
             let range = range!(i64, u64);
             let words = |key| {
-                let mut out = vec![0u64; crate::element_count(shape)?];
+                crate::element_count(shape)?;
+                let mut out: Vec<u64> = memory::zeros(shape)?;
                 stream::generate_wide(key, &mut out, |upper, lower, out| {
                     for ((out, &upper), &lower) in out.iter_mut().zip(upper).zip(lower) {
                         *out = u64::from(upper) << 32 | u64::from(lower);
                     }
-                });
+                })?;
                 Ok::<_, Error>(out)
             };
             let (high, low) = (words(high_key)?, words(low_key)?);
@@ -87,15 +89,15 @@ pub fn permutation(key: Key, n: usize) -> Result<Tensor> {
     if n > i32::MAX as usize {
         return Err(Error::argument(format!("random.permutation orders at most 2147483647 numbers, got {n}")));
     }
-    let mut order: Vec<i32> = (0..n as i32).collect();
-    let mut words = vec![0u32; n];
+    let mut order: Vec<i32> = memory::collect(0..n as i32)?;
+    let mut words: Vec<u32> = memory::zeros(n)?;
     let rounds = (3.0 * (n.max(1) as f64).ln() / f64::from(u32::MAX).ln()).ceil() as usize;
     let mut key = key;
     for _ in 0..rounds {
         let (next, subkey) = key.split_pair();
         key = next;
-        stream::generate(subkey, &mut words, 1, |words, out| out.copy_from_slice(words));
-        order = argsort(&words).into_iter().map(|from| order[from as usize]).collect();
+        stream::generate(subkey, &mut words, 1, |words, out| out.copy_from_slice(words))?;
+        order = memory::collect(argsort(&words)?.into_iter().map(|from| order[from as usize]))?;
     }
     Tensor::from_vec(order, &[n])
 }

@@ -3,7 +3,7 @@ use super::{
     inverse_erf::{erf_inv_f32, erf_inv_f64},
     stream, Key,
 };
-use crate::{element_count, kernels::vecmath::ln_f32, DType, Element, Error, Result, Tensor};
+use crate::{element_count, kernels::vecmath::ln_f32, memory, DType, Element, Error, Result, Tensor};
 use half::{bf16, f16};
 use multiversion::multiversion;
 
@@ -118,9 +118,7 @@ pub fn gumbel(key: Key, shape: &[usize], dtype: DType) -> Result<Tensor> {
 /// Booleans that are true with probability `p`: u < p, with `p` and the uniform u in float32.
 pub fn bernoulli(key: Key, p: f64, shape: &[usize]) -> Result<Tensor> {
     let threshold = bernoulli_threshold(p);
-    let mask = draw(shape, |out: &mut [u8]| {
-        stream::generate(key, out, 1, |words, out| below(words, threshold, out));
-    })?;
+    let mask = draw(shape, |out: &mut [u8]| stream::generate(key, out, 1, |words, out| below(words, threshold, out)))?;
     Ok(mask.with_dtype_tag(DType::Bool))
 }
 
@@ -130,9 +128,10 @@ pub(crate) fn bernoulli_threshold(p: f64) -> u32 {
 }
 
 /// A CPU tensor of `shape` filled by `fill`.
-pub(super) fn draw<T: Element>(shape: &[usize], fill: impl FnOnce(&mut [T])) -> Result<Tensor> {
-    let mut out = vec![T::default(); element_count(shape)?];
-    fill(&mut out);
+pub(super) fn draw<T: Element>(shape: &[usize], fill: impl FnOnce(&mut [T]) -> Result<()>) -> Result<Tensor> {
+    element_count(shape)?;
+    let mut out = memory::zeros(shape)?;
+    fill(&mut out)?;
     Tensor::from_vec(out, shape)
 }
 
@@ -174,7 +173,7 @@ fn floats(
             stream::generate(key, out, 1, |words, out| {
                 units(words, out);
                 finish(out);
-            });
+            })
         }),
         DType::F64 => draw(shape, |out: &mut [f64]| {
             stream::generate_wide(key, out, |upper, lower, out| {
@@ -184,7 +183,7 @@ fn floats(
                     *out = unit.mul_add(bounds.wide_range, bounds.wide_lo).max(bounds.wide_lo);
                 }
                 map_wide(out);
-            });
+            })
         }),
         DType::F16 => halves(key, shape, 2, 10, finish, f16::from_f32),
         DType::BF16 => halves(key, shape, 4, 7, finish, bf16::from_f32),
@@ -214,7 +213,7 @@ fn halves<T: Element>(
                 finish(buffer);
                 out.iter_mut().zip(buffer).for_each(|(out, x)| *out = round(*x));
             }
-        });
+        })
     })
 }
 

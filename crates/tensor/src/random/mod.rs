@@ -16,7 +16,7 @@ pub use draws::{bernoulli, bits, gumbel, normal, truncated_normal, uniform};
 pub(crate) use stream::BitStream;
 pub use threefry::threefry_2x32;
 
-use crate::{Error, Result, Tensor};
+use crate::{memory, Error, Result, Tensor};
 
 /// A 64-bit random key, used for one draw or split into further keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,11 +27,23 @@ impl Key {
     pub fn new(seed: i64) -> Self {
         Self([0, seed as u32])
     }
-    /// `n` keys that are independent of each other; this key should not be used again.
+    /// `n` keys that are independent of each other; this key should not be used again. For a few, as a layer has parts; else
+    /// [`Key::try_split`].
     pub fn split(self, n: usize) -> Vec<Key> {
-        let mut words = vec![0; 2 * n];
+        let mut words = vec![0; 2 * n]; // few
         BitStream::new(self, 2 * n).fill(0, &mut words);
         words.chunks_exact(2).map(|w| Key([w[0], w[1]])).collect()
+    }
+    /// As [`Key::split`], for any number of keys.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn try_split(self, n: usize) -> Result<Vec<Key>> {
+        let mut words: Vec<u32> = memory::zeros(&[n, 2])?;
+        let stream = BitStream::new(self, words.len());
+        let part = |start: usize, part: &mut [u32]| stream.fill(start, part);
+        crate::threads::for_chunks(&mut words, crate::threads::GRAIN, part)?;
+        memory::collect(words.chunks_exact(2).map(|w| Key([w[0], w[1]])))
     }
     /// Two keys that are independent of each other: `split(2)`.
     pub fn split_pair(self) -> (Key, Key) {

@@ -3,7 +3,7 @@
 //! A draw of n words splits the counters 0 … n-1 into two halves, the second padded with one 0 when n is odd, and
 //! block i takes a counter from each: so word i and word i + ⌈n/2⌉ come from the same block.
 use super::{threefry, Key};
-use crate::threads;
+use crate::{memory, threads, Result};
 
 /// Draws of this many words or more are cut into pieces with keys of their own, as counters have 32 bits.
 const PIECE: usize = u32::MAX as usize;
@@ -103,7 +103,12 @@ impl BitStream {
 }
 
 /// Fills `out` from a draw of 32-bit words, each word giving `per_word` consecutive elements through `convert(words, part)`.
-pub(super) fn generate<T: Send>(key: Key, out: &mut [T], per_word: usize, convert: impl Fn(&[u32], &mut [T]) + Sync) {
+pub(super) fn generate<T: Send>(
+    key: Key,
+    out: &mut [T],
+    per_word: usize,
+    convert: impl Fn(&[u32], &mut [T]) + Sync,
+) -> Result<()> {
     let stream = BitStream::new(key, out.len().div_ceil(per_word));
     let mut rest = out;
     for piece in &stream.pieces {
@@ -123,12 +128,17 @@ pub(super) fn generate<T: Send>(key: Key, out: &mut [T], per_word: usize, conver
                 convert(&b[..part.len().div_ceil(per_word)], part);
             }
         };
-        in_pairs(low, high, CHUNK * per_word, task);
+        in_pairs(low, high, CHUNK * per_word, task)?;
     }
+    Ok(())
 }
 
 /// Fills `out` from a draw of 64-bit words: `convert(low, high, part)` gets the high and low halves of each.
-pub(super) fn generate_wide<T: Send>(key: Key, out: &mut [T], convert: impl Fn(&[u32], &[u32], &mut [T]) + Sync) {
+pub(super) fn generate_wide<T: Send>(
+    key: Key,
+    out: &mut [T],
+    convert: impl Fn(&[u32], &[u32], &mut [T]) + Sync,
+) -> Result<()> {
     let n = out.len();
     let stream = BitStream::new(key, 2 * n);
     threads::for_chunks(out, CHUNK, |start, part| {
@@ -143,18 +153,23 @@ pub(super) fn generate_wide<T: Send>(key: Key, out: &mut [T], convert: impl Fn(&
             }
             convert(&a[..len], &b[..len], part);
         }
-    });
+    })
 }
 
 /// Calls `task(i, low_part, high_part)` for the `i`-th parts of both, in parallel when it pays. `high` may be shorter.
-fn in_pairs<T: Send>(low: &mut [T], high: &mut [T], chunk: usize, task: impl Fn((usize, &mut [T], &mut [T])) + Sync) {
+fn in_pairs<T: Send>(
+    low: &mut [T],
+    high: &mut [T],
+    chunk: usize,
+    task: impl Fn((usize, &mut [T], &mut [T])) + Sync,
+) -> Result<()> {
     let count = low.len().div_ceil(chunk);
     let work = low.len() + high.len();
     let lows = low.chunks_mut(chunk);
     let highs = high.chunks_mut(chunk).map(Some).chain(std::iter::repeat_with(|| None));
-    let mut parts = Vec::with_capacity(count);
+    let mut parts = memory::room(count)?;
     for (i, (low, high)) in lows.zip(highs).enumerate() {
         parts.push((i, low, high.unwrap_or_default()));
     }
-    threads::for_tasks(parts, work, task);
+    threads::for_tasks(parts, work, task)
 }

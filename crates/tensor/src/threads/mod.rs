@@ -1,18 +1,24 @@
 //! How work is split over threads.
 //!
 //! Work is always cut at the same places, whatever the number of threads, so results have the same bits on 1, 2 or 4 of them.
+//! A loop that is worth several threads stops between two of its pieces when the work is cancelled; it is then an error, so that
+//! nobody takes what it left unwritten for a result.
 mod team;
 
-use crate::{cancel, Error, Result};
+use crate::{cancel, memory, Error, Result};
+pub(crate) use piece::Piece;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use team::Team;
+use team::{Body, Team};
+
+/// The most threads that kernels may be given.
+const MOST: usize = 1024;
 
 fn team() -> &'static RwLock<Arc<Team>> {
     static TEAM: OnceLock<RwLock<Arc<Team>>> = OnceLock::new();
     TEAM.get_or_init(|| {
-        let n = std::env::var("TALLOW_NUM_THREADS").ok().and_then(|s| s.parse().ok()).filter(|&n: &usize| n > 0);
+        let n = std::env::var("TALLOW_NUM_THREADS").ok().and_then(|s| s.trim().parse().ok()).filter(|&n: &usize| n > 0);
         let n = n.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        RwLock::new(Arc::new(Team::new(n).expect("threads can be started")))
+        RwLock::new(Arc::new(Team::at_most(n.min(MOST))))
     })
 }
 
@@ -23,17 +29,18 @@ fn current() -> Arc<Team> {
 /// Sets how many threads kernels use from now on. Work under way keeps its threads.
 ///
 /// # Errors
-/// `InvalidArgument` unless `1 <= n <= 1024`.
+/// `InvalidArgument` unless `1 <= n <= 1024`, and where the system refuses to start so many; kernels then keep the threads they have.
 pub fn set_num_threads(n: usize) -> Result<()> {
-    if !(1..=1024).contains(&n) {
-        return Err(Error::argument(format!("the number of threads must be from 1 to 1024, got {n}")));
+    if !(1..=MOST).contains(&n) {
+        return Err(Error::argument(format!("the number of threads must be from 1 to {MOST}, got {n}")));
     }
     let new = Arc::new(Team::new(n)?);
     *team().write().unwrap_or_else(PoisonError::into_inner) = new;
     Ok(())
 }
 
-/// How many threads kernels use: `TALLOW_NUM_THREADS`, else the machine's cores, else what [`set_num_threads`] said.
+/// How many threads kernels use: what [`set_num_threads`] said, else `TALLOW_NUM_THREADS` (at most 1024), else the machine's cores;
+/// fewer where the system refuses to start so many.
 pub fn num_threads() -> usize {
     current().threads()
 }
@@ -41,11 +48,37 @@ pub fn num_threads() -> usize {
 /// Elements below which splitting costs more than it gains.
 pub(crate) const GRAIN: usize = 16 * 1024;
 
-fn each(n: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
-    if n < 2 || work < 2 * GRAIN {
-        (0..n).for_each(f);
+fn each(n: usize, work: usize, f: &Body<'_>) -> Result<()> {
+    if work < 2 * GRAIN {
+        (0..n).try_for_each(f)
     } else {
-        current().run(n, f);
+        current().run(n, team::token(), f)
+    }
+}
+
+/// An error if the work that this thread does should stop, also where it helps another one: for long work that is not a loop.
+pub(crate) fn check() -> Result<()> {
+    team::token().map_or(Ok(()), |token| token.check())
+}
+
+mod piece {
+    use crate::Result;
+
+    /// What a piece of a loop gives: nothing, or also an error, which ends the loop.
+    pub(crate) trait Piece {
+        fn outcome(self) -> Result<()>;
+    }
+    impl Piece for () {
+        #[inline(always)]
+        fn outcome(self) -> Result<()> {
+            Ok(())
+        }
+    }
+    impl Piece for Result<()> {
+        #[inline(always)]
+        fn outcome(self) -> Result<()> {
+            self
+        }
     }
 }
 
@@ -56,11 +89,14 @@ fn each(n: usize, work: usize, f: &(dyn Fn(usize) + Sync)) {
 pub fn side_by_side<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let (forced, token) = (crate::general_path_forced(), cancel::current().unwrap_or_default());
     let made: Vec<Mutex<Option<T>>> = (0..n).map(|_| Mutex::new(None)).collect();
-    current().run(n, &|i| {
+    // Every call is made and gives what it gives, also where it was stopped, so the loop itself has no token and no error.
+    let done = current().run(n, None, &|i| {
         let run = || cancel::running(&token, || f(i));
         let value = if forced { crate::force_general_path(run) } else { run() };
         *made[i].lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        Ok(())
     });
+    debug_assert!(done.is_ok());
     made.into_iter().filter_map(|m| m.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
@@ -70,13 +106,25 @@ struct Start<T>(*mut T);
 unsafe impl<T: Send> Sync for Start<T> {}
 
 /// Calls `f(start, part)` for consecutive parts of `out`, `chunk` elements each (the last may be shorter), in parallel when it pays.
-pub(crate) fn for_chunks<T: Send>(out: &mut [T], chunk: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+///
+/// # Errors
+/// As all loops here: the first of `f`; `Aborted` when the work is cancelled meanwhile.
+pub(crate) fn for_chunks<T: Send, P: Piece>(
+    out: &mut [T],
+    chunk: usize,
+    f: impl Fn(usize, &mut [T]) -> P + Sync,
+) -> Result<()> {
     let work = out.len();
-    for_chunks_of(out, chunk, work, f);
+    for_chunks_of(out, chunk, work, f)
 }
 
 /// [`for_chunks`] where `work` elements are touched to make `out`.
-pub(crate) fn for_chunks_of<T: Send>(out: &mut [T], chunk: usize, work: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+pub(crate) fn for_chunks_of<T: Send, P: Piece>(
+    out: &mut [T],
+    chunk: usize,
+    work: usize,
+    f: impl Fn(usize, &mut [T]) -> P + Sync,
+) -> Result<()> {
     let (chunk, len) = (chunk.max(1), out.len());
     let first = Start(out.as_mut_ptr());
     let first = &first;
@@ -85,25 +133,23 @@ pub(crate) fn for_chunks_of<T: Send>(out: &mut [T], chunk: usize, work: usize, f
         // SAFETY: parts `start..start + chunk` of different `i` do not overlap and lie inside `out`, which is borrowed
         // mutably for the whole call.
         let part = unsafe { std::slice::from_raw_parts_mut(first.0.add(start), chunk.min(len - start)) };
-        f(start, part);
-    });
+        f(start, part).outcome()
+    })
 }
 
 /// Calls `f(i)` for `i` in `0..n`, in parallel when `work` (elements touched in all) pays.
-pub(crate) fn for_each_index(n: usize, work: usize, f: impl Fn(usize) + Sync) {
-    each(n, work, &f);
+pub(crate) fn for_each_index<P: Piece>(n: usize, work: usize, f: impl Fn(usize) -> P + Sync) -> Result<()> {
+    each(n, work, &|i| f(i).outcome())
 }
 
 /// Calls `f` for each task, in parallel when `work` (elements touched in all) pays. For kernels that write several outputs:
 /// a task holds its part of each.
-pub(crate) fn for_tasks<T: Send>(tasks: Vec<T>, work: usize, f: impl Fn(T) + Sync) {
-    let tasks: Vec<Mutex<Option<T>>> = tasks.into_iter().map(|t| Mutex::new(Some(t))).collect();
+pub(crate) fn for_tasks<T: Send, P: Piece>(tasks: Vec<T>, work: usize, f: impl Fn(T) -> P + Sync) -> Result<()> {
+    let tasks = memory::collect(tasks.into_iter().map(|t| Mutex::new(Some(t))))?;
     each(tasks.len(), work, &|i| {
         let task = tasks[i].lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            f(task);
-        }
-    });
+        task.map_or(Ok(()), |task| f(task).outcome())
+    })
 }
 
 #[cfg(test)]
@@ -129,7 +175,8 @@ mod tests {
             for_chunks_of(&mut out, chunk, usize::MAX, |start, part| {
                 assert!(part.len() == chunk.max(1) || start + part.len() == len);
                 part.iter_mut().enumerate().for_each(|(i, v)| *v += (start + i) as u32 + 1);
-            });
+            })
+            .expect("a loop without errors");
             assert!(out.iter().enumerate().all(|(i, &v)| v == i as u32 + 1), "{len} by {chunk}");
         }
     }
@@ -154,6 +201,28 @@ mod tests {
             assert!(set_num_threads(n).is_err());
         }
         set_num_threads(before).expect("threads");
+    }
+
+    #[test]
+    fn a_loop_stops_when_its_work_is_cancelled() {
+        let token = cancel::Token::default();
+        let mut out = vec![0u8; 1 << 20];
+        let mut run = |cancel_at: usize| {
+            cancel::running(&token, || {
+                for_chunks(&mut out, 16, |start, part| {
+                    part.fill(1);
+                    if start == cancel_at {
+                        token.cancel();
+                    }
+                })
+            })
+        };
+        assert!(run(usize::MAX).is_ok());
+        assert_eq!(run(160).map_err(|e| e.kind()), Err(crate::ErrorKind::Aborted));
+        // Other work goes on, and so does what must not stop half-way.
+        assert!(for_chunks(&mut out, 16, |_, part| part.fill(2)).is_ok() && out.iter().all(|&v| v == 2));
+        let shielded = || for_chunks(&mut out, 16, |_, part| part.fill(3));
+        assert!(cancel::running(&token, || cancel::shielded(shielded)).is_ok() && out.iter().all(|&v| v == 3));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //!
 //! A worker that finds nothing more to do lingers for a moment before it goes back to sleep, for waking it costs as much as a
 //! small kernel. A loop that waits for its helpers takes part in the loops that those start meanwhile.
-use crate::{Error, Result};
+use crate::{
+    cancel::{self, Token},
+    Error, Result,
+};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::{
     any::Any,
@@ -58,10 +61,21 @@ struct Open(*const Loop);
 // started the loop keeps it until it is off the list and all of them have left. What they use of it is atomic, locked or `Sync`.
 unsafe impl Send for Open {}
 
+/// What a loop does for each index.
+pub(super) type Body<'a> = dyn Fn(usize) -> Result<()> + Sync + 'a;
+
+/// Why a loop stopped before its end: the first panic or error.
+enum Stopped {
+    Panic(Box<dyn Any + Send>),
+    Error(Error),
+}
+
 /// A loop under way, on the stack of the thread that started it.
 struct Loop {
     /// The body; borrowed by who started the loop for as long as the loop lives.
-    body: *const (dyn Fn(usize) + Sync),
+    body: *const Body<'static>,
+    /// What stops the loop between two indices.
+    token: Option<Token>,
     len: usize,
     /// The first index that nobody has taken.
     next: AtomicUsize,
@@ -69,8 +83,8 @@ struct Loop {
     shares: usize,
     /// Threads that joined and have not left.
     helpers: AtomicUsize,
-    /// The first panic.
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// Why it stopped early, if it did.
+    stopped: Mutex<Option<Stopped>>,
     /// Who started it.
     owner: Thread,
     /// The loop in whose body it was started, or null.
@@ -82,11 +96,19 @@ thread_local!(
     static INSIDE: Cell<*const Loop> = const { Cell::new(ptr::null()) }
 );
 
+/// What stops the work that this thread does: its own token, or that of the loop in whose body it is.
+pub(super) fn token() -> Option<Token> {
+    // SAFETY: this thread is in the body of that loop, so whoever started it keeps it.
+    cancel::current().or_else(|| unsafe { INSIDE.get().as_ref() }.and_then(|inside| inside.token.clone()))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Team {
+    /// # Errors
+    /// `InvalidArgument` if the system refuses to start so many.
     pub(super) fn new(threads: usize) -> Result<Self> {
         let pool = |helpers| {
             ThreadPoolBuilder::new()
@@ -94,31 +116,47 @@ impl Team {
                 .stack_size(16 << 20)
                 .thread_name(|i| format!("tallow-{i}"))
                 .build()
-                .map_err(|e| Error::internal(format!("cannot start {threads} threads: {e}")))
+                .map_err(|e| Error::argument(format!("{threads} threads cannot be started, ask for fewer: {e}")))
         };
         let pool = if threads > 1 { Some(pool(threads - 1)?) } else { None };
         let work = Work { threads, announced: AtomicUsize::new(0), state: Mutex::default() };
         Ok(Self { pool, work: Arc::new(work) })
     }
 
+    /// So many threads, or as many of them as the system lets start.
+    pub(super) fn at_most(threads: usize) -> Self {
+        let mut threads = threads;
+        loop {
+            match Self::new(threads) {
+                Ok(team) => return team,
+                // The one that starts loops is there always.
+                Err(_) => threads /= 2,
+            }
+        }
+    }
+
     pub(super) fn threads(&self) -> usize {
         self.work.threads
     }
 
-    /// `body(i)` for `i` in `0..len`, each once, on any of the threads. A panic in one of them comes out of this call, once no
-    /// thread is in the loop; indices that nobody has begun are then left out.
-    pub(super) fn run(&self, len: usize, body: &(dyn Fn(usize) + Sync)) {
-        let (Some(pool), 2..) = (&self.pool, len) else { return (0..len).for_each(body) };
+    /// `body(i)` for `i` in `0..len`, each once, on any of the threads. A panic or an error in one of them comes out of this call,
+    /// once no thread is in the loop; indices that nobody has begun are then left out.
+    ///
+    /// # Errors
+    /// The first of the body; `Aborted` when `token` is cancelled meanwhile.
+    pub(super) fn run(&self, len: usize, token: Option<Token>, body: &Body<'_>) -> Result<()> {
+        let (Some(pool), 2..) = (&self.pool, len) else { return in_turn(0..len, token.as_ref(), body) };
         // SAFETY: only the lifetime changes. `Announced` keeps this call from ending, also by a panic, before every thread that
         // could call the body has left the loop.
-        let body: *const (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(ptr::from_ref(body)) };
+        let body: *const Body<'static> = unsafe { std::mem::transmute(ptr::from_ref(body)) };
         let this = Loop {
             body,
+            token,
             len,
             next: AtomicUsize::new(0),
             shares: 4 * self.threads(),
             helpers: AtomicUsize::new(0),
-            panic: Mutex::new(None),
+            stopped: Mutex::new(None),
             owner: thread::current(),
             above: INSIDE.get(),
         };
@@ -129,10 +167,20 @@ impl Team {
         }
         this.work();
         drop(announced);
-        if let Some(panic) = this.panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            resume_unwind(panic);
+        match this.stopped.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(Stopped::Error(e)) => Err(e),
+            Some(Stopped::Panic(panic)) => resume_unwind(panic),
         }
     }
+}
+
+/// `body(i)` for these indices, while neither it fails nor `token` is cancelled.
+fn in_turn(mut range: Range<usize>, token: Option<&Token>, body: &Body<'_>) -> Result<()> {
+    range.try_for_each(|i| {
+        token.map_or(Ok(()), Token::check)?;
+        body(i)
+    })
 }
 
 /// A loop on the list of open ones, until this is dropped: then it is off the list, and nobody is in it.
@@ -283,14 +331,18 @@ impl Loop {
         let body = unsafe { &*self.body };
         let result = catch_unwind(AssertUnwindSafe(|| {
             while let Some(range) = self.take() {
-                range.for_each(body);
+                in_turn(range, self.token.as_ref(), body)?;
             }
+            Ok(())
         }));
         INSIDE.set(outside);
-        if let Err(panic) = result {
-            self.next.store(self.len, Relaxed);
-            lock(&self.panic).get_or_insert(panic);
-        }
+        let stopped = match result {
+            Ok(Ok(())) => return,
+            Ok(Err(e)) => Stopped::Error(e),
+            Err(panic) => Stopped::Panic(panic),
+        };
+        self.next.store(self.len, Relaxed);
+        lock(&self.stopped).get_or_insert(stopped);
     }
 
     /// Takes some indices: many at first, one by one at the end.
@@ -312,10 +364,18 @@ mod tests {
     use super::*;
     use std::sync::Barrier;
 
+    fn run(team: &Team, len: usize, body: impl Fn(usize) + Sync) {
+        let body = |i| {
+            body(i);
+            Ok(())
+        };
+        team.run(len, None, &body).expect("a loop without errors");
+    }
+
     /// How often a loop of `len` calls each index.
     fn calls(team: &Team, len: usize) -> Vec<usize> {
         let counts: Vec<_> = (0..len).map(|_| AtomicUsize::new(0)).collect();
-        team.run(len, &|i| {
+        run(team, len, |i| {
             counts[i].fetch_add(1, Relaxed);
         });
         counts.into_iter().map(AtomicUsize::into_inner).collect()
@@ -347,12 +407,12 @@ mod tests {
         let team = Team::new(3).expect("a team");
         // Nobody passes before three have come.
         let barrier = Barrier::new(3);
-        team.run(3, &|_| {
+        run(&team, 3, |_| {
             barrier.wait();
         });
         // Also after a pause in which the helpers have gone to sleep.
         eventually("helpers go to sleep", || lock(&team.work.state).helpers == 0);
-        team.run(3, &|_| {
+        run(&team, 3, |_| {
             barrier.wait();
         });
     }
@@ -372,21 +432,21 @@ mod tests {
         // One index ends at once, and its thread must come to help in the loop that the other starts, also if it fell asleep.
         for pause in [Duration::ZERO, 5 * LINGER] {
             let barrier = Barrier::new(2);
-            team.run(2, &|i| {
+            run(&team, 2, |i| {
                 barrier.wait();
                 if i == 1 {
                     thread::sleep(pause);
                     let both = Barrier::new(2);
-                    team.run(2, &|_| {
+                    run(&team, 2, |_| {
                         both.wait();
                     });
                 }
             });
         }
         let counts: Vec<_> = (0..30).map(|_| AtomicUsize::new(0)).collect();
-        team.run(5, &|i| {
-            team.run(3, &|j| {
-                team.run(2, &|k| {
+        run(&team, 5, |i| {
+            run(&team, 3, |j| {
+                run(&team, 2, |k| {
                     counts[(i * 3 + j) * 2 + k].fetch_add(1, Relaxed);
                 });
             });
@@ -415,7 +475,7 @@ mod tests {
         for bad in [0, 3, 7] {
             let inside = AtomicUsize::new(0);
             let result = catch_unwind(AssertUnwindSafe(|| {
-                team.run(8, &|i| {
+                run(&team, 8, |i| {
                     inside.fetch_add(1, Relaxed);
                     if i == bad {
                         inside.fetch_sub(1, Relaxed);
@@ -438,6 +498,49 @@ mod tests {
         for _ in 0..50 {
             let team = Team::new(3).expect("a team");
             assert_eq!(calls(&team, 10), vec![1; 10]);
+        }
+    }
+
+    #[test]
+    fn an_error_ends_the_loop_and_comes_out_of_it() {
+        for threads in [1, 3] {
+            let team = Team::new(threads).expect("a team");
+            let begun = AtomicUsize::new(0);
+            let result = team.run(100_000, None, &|i| {
+                begun.fetch_add(1, Relaxed);
+                thread::sleep(Duration::from_micros(10));
+                if i == 5 {
+                    Err(Error::index(format!("index {i}")))
+                } else {
+                    Ok(())
+                }
+            });
+            assert_eq!(result.map_err(|e| e.message().to_owned()), Err("index 5".to_owned()));
+            assert!(begun.into_inner() < 100_000, "the rest is left out");
+            assert_eq!(calls(&team, 100), vec![1; 100]);
+        }
+    }
+
+    #[test]
+    fn a_cancelled_loop_stops_between_two_indices_also_within_others() {
+        for threads in [1, 3] {
+            let team = Team::new(threads).expect("a team");
+            let (token, done) = (Token::default(), AtomicUsize::new(0));
+            let inner = |i| {
+                team.run(1000, super::token(), &|j| {
+                    done.fetch_add(1, Relaxed);
+                    if (i, j) == (0, 3) {
+                        token.cancel();
+                    }
+                    Ok(())
+                })
+            };
+            let result = team.run(1000, Some(token.clone()), &inner);
+            let kind = result.map_err(|e| e.kind());
+            // A thread alone never enters the loop as such, so the inner ones have no token to see.
+            assert_eq!(kind, Err(crate::ErrorKind::Aborted), "{threads} threads");
+            assert!(done.into_inner() < 1_000_000, "{threads} threads");
+            assert_eq!(calls(&team, 100), vec![1; 100]);
         }
     }
 }

@@ -8,17 +8,21 @@ mod record;
 mod summaries;
 
 pub use message::{Recorded, Value};
+pub(crate) use summaries::PREFIX as SUMMARIES;
 
 use crate::{fit::Progress, Error, Result};
 use message::Event;
 use std::{
     fs::{self, File, OpenOptions},
-    io::{BufWriter, Write},
+    io::{BufWriter, Read, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{SystemTime, UNIX_EPOCH},
 };
-use tallow_layers::LayerRef;
+use tallow_layers::{
+    files::{io_error, open_regular},
+    LayerRef,
+};
 
 /// An event file that is being written.
 #[derive(Debug)]
@@ -27,10 +31,6 @@ pub struct EventFile {
     file: BufWriter<File>,
     /// Step and time of the last report.
     last: Option<(u64, f64)>,
-}
-
-fn io(what: &str, path: &Path, e: &std::io::Error) -> Error {
-    Error::new("Io", format!("cannot {what} {}: {e}", path.display()))
 }
 
 /// Seconds since 1970.
@@ -46,11 +46,12 @@ impl EventFile {
     pub fn create(folder: &Path) -> Result<Self> {
         /// Files of one process in one second have different names.
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        fs::create_dir_all(folder).map_err(|e| io("make the folder", folder, &e))?;
+        fs::create_dir_all(folder).map_err(|e| io_error("make the folder", folder, &e))?;
         let time = now();
         let (seconds, process, count) = (time as u64, std::process::id(), COUNT.fetch_add(1, Relaxed));
         let path = folder.join(format!("events.out.tfevents.{seconds:010}.tallow.{process}.{count}"));
-        let file = OpenOptions::new().append(true).create_new(true).open(&path).map_err(|e| io("write", &path, &e))?;
+        let file =
+            OpenOptions::new().append(true).create_new(true).open(&path).map_err(|e| io_error("write", &path, &e))?;
         let mut made = Self { path, file: BufWriter::new(file), last: None };
         made.put(&Event { time, step: 0, values: Vec::new() })?;
         made.flush()?;
@@ -72,7 +73,7 @@ impl EventFile {
     /// # Errors
     /// `Io` naming the path.
     pub fn flush(&mut self) -> Result<()> {
-        self.file.flush().map_err(|e| io("write", &self.path, &e))
+        self.file.flush().map_err(|e| io_error("write", &self.path, &e))
     }
     /// Adds what a step measured and the summaries that layers of `model` hold, and flushes.
     ///
@@ -93,7 +94,7 @@ impl EventFile {
         self.flush()
     }
     fn put(&mut self, event: &Event) -> Result<()> {
-        record::write(&mut self.file, &event.encode()).map_err(|e| io("write", &self.path, &e))
+        record::write(&mut self.file, &event.encode()).map_err(|e| io_error("write", &self.path, &e))
     }
 }
 
@@ -102,7 +103,9 @@ impl EventFile {
 /// # Errors
 /// `Io` naming the path for a file that cannot be read or is damaged.
 pub fn read(path: &Path) -> Result<Vec<Recorded>> {
-    let bytes = fs::read(path).map_err(|e| io("read", path, &e))?;
+    let (mut file, _) = open_regular(path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|e| io_error("read", path, &e))?;
     let damaged = |what: String| Error::new("Io", format!("{} is no valid event file: {what}", path.display()));
     let records = record::split(&bytes).map_err(damaged)?;
     let mut out = Vec::new();

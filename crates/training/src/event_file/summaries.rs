@@ -5,7 +5,7 @@ use tallow_layers::{for_each_instance, held, LayerRef, Tree};
 use tallow_tensor::Tensor;
 
 /// How the names of summaries begin in a state; Trax knows them by it too.
-const PREFIX: &str = "summary_";
+pub(crate) const PREFIX: &str = "summary_";
 
 /// The summaries that layers of `model` hold, by their names in the state: one number as a scalar, else as an image.
 ///

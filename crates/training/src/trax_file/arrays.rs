@@ -100,8 +100,9 @@ pub(super) fn tensor(p: &mut Pickle, id: Id) -> Result<Tensor, String> {
         Value::Made { of, args, state } => parts(p, *of, *args, *state)?,
         _ => return Err("it has something else where an array belongs".into()),
     };
-    let bytes = p.take_bytes(bytes).ok_or("an array of it holds no numbers")?;
-    array(&code, fortran, shape, &bytes, Width::Trax)
+    let mut bytes = p.take_bytes(bytes).ok_or("an array of it holds no numbers")?;
+    let held = bytes.len();
+    array(&code, fortran, shape, &mut bytes, held, Width::Trax)
 }
 
 /// The signatures that a value is: one, or a sequence of them.

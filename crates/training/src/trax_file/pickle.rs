@@ -2,13 +2,22 @@
 //!
 //! A pickle is a program. Nothing of it is run here: what calls a function or makes an object is only written down
 //! ([`Value::Made`]), and only for the few names a checkpoint has.
-use std::{collections::HashMap, io::Read};
+use super::bytes::{Bytes, PIECE};
+use std::{
+    collections::HashMap,
+    io::{self, Read},
+};
 
-/// Most steps a pickle may take. The largest checkpoints take some hundred thousand; what a file makes of memory beside its
-/// arrays is bounded by this.
-const MAX_STEPS: usize = 1 << 24;
-/// Longest text accepted.
+/// Most steps a pickle may take. The largest checkpoints take some hundred thousand.
+const MAX_STEPS: usize = 1 << 22;
+/// Most values it may make, and most that it may note down to come back to. What a file makes of memory beside its arrays is bounded
+/// by this.
+const MAX_VALUES: usize = 1 << 20;
+/// Longest text accepted, and most of all texts together.
 const MAX_TEXT: u64 = 1 << 20;
+const MAX_TEXTS: u64 = 1 << 24;
+/// Longest bytes that are kept where arrays are passed over.
+const SKIMMED: u64 = 1 << 12;
 
 /// Place of a value in [`Pickle`].
 pub(super) type Id = usize;
@@ -21,7 +30,7 @@ pub(super) enum Value {
     Int(i64),
     Float(f64),
     Text(String),
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
     List(Vec<Id>),
     Tuple(Vec<Id>),
     Dict(Vec<(Id, Id)>),
@@ -68,7 +77,7 @@ impl Pickle {
         &self.values[id]
     }
     /// Bytes, which are not needed again.
-    pub(super) fn take_bytes(&mut self, id: Id) -> Option<Vec<u8>> {
+    pub(super) fn take_bytes(&mut self, id: Id) -> Option<Bytes> {
         match &mut self.values[id] {
             Value::Bytes(bytes) => Some(std::mem::take(bytes)),
             _ => None,
@@ -98,17 +107,20 @@ impl Pickle {
         let Value::Dict(entries) = &self.values[dict] else { return None };
         entries.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|(_, v)| *v)
     }
-    /// Reads a pickle, up to its end.
+    /// Reads a pickle, up to its end; with `skim`, long bytes are passed over and stand there as none.
     ///
     /// # Errors
     /// In words: a pickle that ends early or does not add up, an instruction or name that no checkpoint of Trax has.
-    pub(super) fn read(from: &mut impl Read) -> Result<Self, String> {
-        let mut machine =
-            Machine { from, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    pub(super) fn read(from: &mut impl Read, skim: bool) -> Result<Self, String> {
+        let (stack, marks) = (Vec::new(), Vec::new());
+        let mut machine = Machine { from, skim, values: Vec::new(), stack, marks, memo: HashMap::new(), texts: 0 };
         for _ in 0..MAX_STEPS {
             if machine.step()? {
                 let root = machine.pop()?;
                 return Ok(Self { values: machine.values, root });
+            }
+            if machine.values.len() > MAX_VALUES {
+                return Err(format!("it makes more than {MAX_VALUES} values"));
             }
         }
         Err(format!("it takes more than {MAX_STEPS} steps"))
@@ -117,11 +129,14 @@ impl Pickle {
 
 struct Machine<'a, R> {
     from: &'a mut R,
+    skim: bool,
     values: Vec<Value>,
     stack: Vec<Id>,
     /// Heights of the stack where sequences begin.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
+    /// Bytes of all texts so far.
+    texts: u64,
 }
 
 fn damaged() -> String {
@@ -147,8 +162,20 @@ impl<R: Read> Machine<'_, R> {
         Ok(u64::from_le_bytes(self.bytes()?))
     }
     /// The next `n` bytes. Memory grows with what really arrives.
-    fn long(&mut self, n: u64) -> Result<Vec<u8>, String> {
-        let mut out = Vec::with_capacity(n.min(1 << 20) as usize);
+    fn long(&mut self, n: u64) -> Result<Bytes, String> {
+        if self.skim && n > SKIMMED {
+            let passed = io::copy(&mut self.from.take(n), &mut io::sink()).map_err(|e| e.to_string())?;
+            return if passed == n { Ok(Bytes::default()) } else { Err("it ends early".into()) };
+        }
+        let mut out = Bytes::default();
+        while out.len() < n {
+            out.push(self.short((n - out.len()).min(PIECE))?);
+        }
+        Ok(out)
+    }
+    /// The next `n` bytes, no more than a piece.
+    fn short(&mut self, n: u64) -> Result<Vec<u8>, String> {
+        let mut out = Vec::with_capacity(n.min(PIECE) as usize);
         self.from.take(n).read_to_end(&mut out).map_err(|e| e.to_string())?;
         if out.len() as u64 != n {
             return Err("it ends early".into());
@@ -159,7 +186,11 @@ impl<R: Read> Machine<'_, R> {
         if n > MAX_TEXT {
             return Err(format!("a text of {n} bytes is longer than {MAX_TEXT}"));
         }
-        String::from_utf8(self.long(n)?).map_err(|_| "a text in it is no UTF-8".into())
+        self.texts += n;
+        if self.texts > MAX_TEXTS {
+            return Err(format!("its texts are longer than {MAX_TEXTS} bytes together"));
+        }
+        String::from_utf8(self.short(n)?).map_err(|_| "a text in it is no UTF-8".into())
     }
     fn line(&mut self) -> Result<String, String> {
         let mut out = Vec::new();
@@ -249,6 +280,9 @@ impl<R: Read> Machine<'_, R> {
     }
     fn memoize(&mut self, at: u64) -> Result<(), String> {
         let id = self.top()?;
+        if self.memo.len() == MAX_VALUES {
+            return Err(format!("it notes down more than {MAX_VALUES} values"));
+        }
         self.memo.insert(at, id);
         Ok(())
     }
@@ -261,7 +295,7 @@ impl<R: Read> Machine<'_, R> {
         if n > 8 {
             return Err(format!("a whole number of {n} bytes is larger than any checkpoint has"));
         }
-        let bytes = self.long(n)?;
+        let bytes = self.short(n)?;
         let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
         let mut wide = [if negative { 0xff } else { 0 }; 8];
         wide[..bytes.len()].copy_from_slice(&bytes);
@@ -401,13 +435,13 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Result<Pickle, String> {
-        Pickle::read(&mut &bytes[..])
+        Pickle::read(&mut &bytes[..], false)
     }
 
     #[test]
     fn plain_values_are_read() {
         // {'a': [1, -2, 300, 1.5, None, True], 'b': (b'xy',)}, with the list made before it is filled.
-        let p =
+        let mut p =
             read(b"\x80\x04}(\x8c\x01a](K\x01J\xfe\xff\xff\xffM\x2c\x01G?\xf8\0\0\0\0\0\0N\x88e\x8c\x01bC\x02xy\x85u.")
                 .unwrap();
         let list = p.items(p.entry(p.root(), "a").unwrap()).unwrap();
@@ -415,7 +449,9 @@ mod tests {
         assert!(matches!(p.get(list[3]), Value::Float(v) if *v == 1.5) && matches!(p.get(list[4]), Value::None));
         assert!(matches!(p.get(list[5]), Value::Bool(true)));
         let tuple = p.items(p.entry(p.root(), "b").unwrap()).unwrap();
-        assert!(matches!(p.get(tuple[0]), Value::Bytes(b) if b == b"xy"));
+        let (xy, mut text) = (tuple[0], String::new());
+        p.take_bytes(xy).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "xy");
         let p = read(b"\x80\x02K\x05q\x07h\x07\x86.").unwrap();
         assert_eq!(p.items(p.root()).unwrap(), [0, 0], "the same value twice");
         let p = read(b"\x8a\x05\x00\x00\x00\x00\x80.").unwrap();
@@ -466,5 +502,32 @@ mod tests {
         deep.push(b'.');
         assert!(read(&deep).is_ok());
         assert!(read(b"]q\x00h\x00a.").is_ok());
+        let many = |op: &[u8], n: usize| [b"]", &op.repeat(n)[..], b"."].concat();
+        assert!(read(&many(b"N", MAX_VALUES)).unwrap_err().contains("values"));
+        assert!(read(&many(b"\x94", MAX_VALUES)).is_ok());
+        assert!(read(&many(b"\x94", MAX_VALUES + 1)).unwrap_err().contains("notes down"));
+        let text = [&b"X\0\0\x10\0"[..], &vec![b'a'; 1 << 20]].concat();
+        assert!(read(&many(&text, 17)).unwrap_err().contains("texts"));
+    }
+
+    #[test]
+    fn long_bytes_come_in_pieces_and_can_be_passed_over() {
+        let n = 2 * PIECE as usize + 7;
+        let bytes: Vec<u8> = (0..n).map(|i| (i * 31 % 251) as u8).collect();
+        let file = [&b"\x8e"[..], &(n as u64).to_le_bytes(), &bytes, b"C\x02xy\x86."].concat();
+        let mut p = read(&file).unwrap();
+        let ids = p.items(p.root()).unwrap().to_vec();
+        let mut taken = p.take_bytes(ids[0]).unwrap();
+        assert_eq!(taken.len(), n as u64);
+        let mut whole = Vec::new();
+        taken.read_to_end(&mut whole).unwrap();
+        assert_eq!(whole, bytes);
+        let p = Pickle::read(&mut &file[..], true).unwrap();
+        let lengths = p.items(p.root()).unwrap().iter().map(|id| match p.get(*id) {
+            Value::Bytes(b) => b.len(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(lengths.collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(Pickle::read(&mut &file[..n], true).unwrap_err(), "it ends early");
     }
 }

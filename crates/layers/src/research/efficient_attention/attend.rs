@@ -140,20 +140,20 @@ pub fn attend(a: &Attend<'_>, mask: Option<MaskFn<'_>>) -> Result<(Tensor, Tenso
     if let Some(mask) = mask {
         dots = mask(&dots, &q_info.expand_dims(-1)?, &kv_info.expand_dims(-2)?)?;
     }
-    let (out, logs) = softmax_values(&dots, &v, a.dropout)?;
+    let (out, logs) = (softmax_values(&dots, &v, a.dropout)?, dots.logsumexp(-1, true)?);
     let d_v = axis_from_end(&out, 1)?;
     Ok((out.reshape(&[out.size().checked_div(d_v).unwrap_or(0), d_v])?, logs.reshape(&[logs.size()])?))
 }
 
-/// `exp(dots − log-sum-exp) · v` and the log-sum-exp, dropout by one mask for all leading axes.
-fn softmax_values(dots: &Tensor, v: &Tensor, drop: Option<(f64, Key)>) -> Result<(Tensor, Tensor)> {
-    let logs = dots.logsumexp(-1, true)?;
-    let mut strengths = dots.sub(&logs)?.exp()?;
+/// `softmax(dots) · v`, dropout by one mask for all leading axes. Softmax, and not exp(dots − log-sum-exp) as in Trax: beside a product
+/// that 10⁵ or 10⁹ was taken from, float32 would lose the logarithm.
+fn softmax_values(dots: &Tensor, v: &Tensor, drop: Option<(f64, Key)>) -> Result<Tensor> {
+    let mut strengths = dots.softmax(-1)?;
     if let Some((rate, key)) = drop.filter(|d| d.0 > 0.0) {
         let shape = [axis_from_end(dots, 2)?, axis_from_end(dots, 1)?];
         strengths = dropout(&strengths, rate, key, &shape)?;
     }
-    Ok((strengths.matmul(v)?, logs))
+    Ok(strengths.matmul(v)?)
 }
 
 /// Queries `[…, n, d]` against keys at positions `0..`, the queries' own from `start` on; `seen […, keys]` is true for keys not
@@ -165,7 +165,7 @@ pub fn attend_from([q, k, v]: [&Tensor; 3], positions: (&Tensor, &Tensor), how: 
     let k = k.div_scalar((axis_from_end(k, 1)? as f64).sqrt())?;
     let dots = q.matmul(&k.swap_axes(-1, -2)?)?;
     let dots = mask_self_attention(&dots, &positions.0.expand_dims(-1)?, &positions.1.expand_dims(-2)?, how)?;
-    Ok(softmax_values(&dots, v, None)?.0)
+    softmax_values(&dots, v, None)
 }
 
 fn axis_from_end(x: &Tensor, i: usize) -> Result<usize> {

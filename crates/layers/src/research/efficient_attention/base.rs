@@ -13,9 +13,9 @@ use super::{
 use crate::{
     host_layer::{key_value, list, spec},
     leaf, options, Arity, BackwardCall, Call, Dim, Error, FnArg, HostFnRef, HostValue, LayerRef, Leaf, Local, Mode,
-    Output, Result, TensorSpec, Tree,
+    Output, Result, StateForm, TensorSpec, Tree,
 };
-use tallow_tensor::{backward, random::Key, recording, Tensor};
+use tallow_tensor::{backward, memory, random::Key, recording, Tensor};
 
 options! {
     /// The base of attention classes that are written for one head of one example; by itself it cannot be called.
@@ -160,7 +160,7 @@ impl Batched {
     /// All heads of all examples: outputs with the batch in front, and new states in the order of heads of examples.
     fn all(&self, inputs: &Inputs<'_>, [w, s]: [&Tree<Tensor>; 2], key: Key) -> Result<(Tensor, Tree<Tensor>)> {
         let batch = inputs.xs[0].shape()[0];
-        let (mut ys, mut states) = (Vec::with_capacity(batch), Vec::with_capacity(batch * self.n_heads));
+        let (mut ys, mut states) = (memory::room(batch)?, memory::room(batch * self.n_heads)?);
         for example in 0..batch {
             let xs = self.example(inputs.xs, example)?;
             let mut sum: Option<Tensor> = None;
@@ -207,8 +207,9 @@ impl Leaf for Batched {
         let batch = self.batch(inputs)?;
         let unbatched = || HostValue::List(inputs.iter().map(|x| spec(&x.with_shape(&x.shape[1..]))).collect());
         let make = |method: &str, key: Key| self.drive(method, [unbatched(), key_value(key)?])?.into_tree();
-        let weights = key.split(self.n_heads).into_iter().map(|key| make("createWeightsUnbatched", key));
-        let states = key.split(self.n_heads * batch).into_iter().map(|key| make("createStateUnbatched", key));
+        let weights = key.try_split(self.n_heads)?.into_iter().map(|key| make("createWeightsUnbatched", key));
+        let states =
+            key.try_split(self.n_heads.saturating_mul(batch))?.into_iter().map(|key| make("createStateUnbatched", key));
         let weights = stacked(&weights.collect::<Result<Vec<_>>>()?)?;
         let state = stacked(&states.collect::<Result<Vec<_>>>()?)?;
         Ok(Local {
@@ -232,6 +233,9 @@ impl Leaf for Batched {
     }
     fn has_backward(&self) -> bool {
         !self.reference
+    }
+    fn state_form(&self) -> StateForm {
+        StateForm::Open
     }
     fn calls_host(&self) -> bool {
         true
@@ -257,7 +261,7 @@ impl Leaf for Batched {
         };
         let variable = |t: &Tensor| if t.dtype().is_float() { t.variable() } else { t.clone() };
         let mut of_inputs: Vec<Vec<Tensor>> = vec![Vec::with_capacity(batch); xs.len()];
-        let mut of_weights: Vec<Option<Vec<Tensor>>> = vec![None; self.n_heads];
+        let mut of_weights: Vec<Option<Vec<Tensor>>> = memory::full(self.n_heads, None)?;
         for example in 0..batch {
             let mine: Vec<Tensor> = self.example(&seen, example)?.iter().map(variable).collect();
             let ct = b.cotangents[0].index(0, example as isize)?;

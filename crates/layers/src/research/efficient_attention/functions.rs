@@ -27,7 +27,7 @@ options! {
     ///
     /// Each round draws random directions; the bucket is which of them, or of their opposites, the vector points along most.
     /// Several numbers of buckets make a bucket of several such digits, the first the lowest.
-    /// Shapes: `(n, depth)` to the pair of int32 `(nHashes, n)` and `()`, the number of buckets. No gradient flows.
+    /// Shapes: `(n, depth)` to the pair of int32 `(nHashes, n)` and the number of buckets. No gradient flows.
     /// Errors: `InvalidOption` for an odd number of buckets or more than int32 counts; `ShapeMismatch` for what is no matrix.
     /// Source: Andoni et al. 2015, arXiv:1509.02897; Kitaev et al. 2020, arXiv:2001.04451.
     pub struct HashVecsOptions for "hashVecs" ("vecs", "nBucketsIn", "nHashes", "rng") {
@@ -77,7 +77,7 @@ options! {
 options! {
     /// Dot-product attention of one head, optionally chunked and masked.
     ///
-    /// Formula: `exp(d - logsumexp(d))·v` with `d = mask(q·kᵀ / √d_qk)`; without `k` the queries, divided by their root mean
+    /// Formula: `softmax(d)·v` with `d = mask(q·kᵀ / √d_qk)`; without `k` the queries, divided by their root mean
     /// square, are the keys. With chunks a query sees its own chunk of keys and its neighbours, around the ends.
     /// Shapes: `(qLen, dQk), (kvLen, dQk), (kvLen, dV)` to the pair `(qLen, dV), (qLen)`, the latter the log-sum-exps. It makes the matrix of
     /// products; the layers of this module do not.
@@ -304,7 +304,7 @@ pub const FUNCTIONS: &[Entry<HostValue>] = &[
     }),
     entry!("research.efficient_attention", HashVecsOptions, |o: HashVecsOptions| {
         let (buckets, count) = hash_vecs(&o.vecs.0, &o.n_buckets_in, o.n_hashes.0, o.rng.0)?;
-        Ok(HostValue::List(vec![HostValue::Tensor(buckets), HostValue::Tensor(Tensor::scalar(count as i32))]))
+        Ok(HostValue::List(vec![HostValue::Tensor(buckets), HostValue::Number(count as f64)]))
     }),
     entry!("research.efficient_attention", LookAdjacentOptions, |o: LookAdjacentOptions| {
         look_adjacent(&o.x.0, o.before.0, o.after.0).map(HostValue::Tensor)

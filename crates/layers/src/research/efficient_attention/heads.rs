@@ -28,8 +28,8 @@ impl Heads {
     /// `(w_q, w_k, w_v, w_o)`, without `w_k` if shared, with biases of zeros behind them, each stacked over heads. Even over
     /// ±√(6 / (inputs + n_heads · outputs)).
     pub(super) fn init(&self, d_model: usize, d_kv: usize, key: Key) -> Result<Tree<Tensor>> {
-        let mut columns: Vec<Vec<Tensor>> = vec![Vec::new(); 4];
-        for key in key.split(self.n_heads) {
+        let mut columns: Vec<Vec<Tensor>> = vec![Vec::new(); 4]; // few
+        for key in key.try_split(self.n_heads)? {
             let keys = key.split(4);
             let draw = |shape: [usize; 2], key: Key| {
                 let limit = (6.0 / (shape[0] as f64 + (shape[1] * self.n_heads) as f64)).sqrt() as f32;

@@ -7,9 +7,10 @@ use super::{
 };
 use crate::{Error, Mode, Result, Tree};
 use tallow_tensor::{
+    memory::collect,
     ops::{chunked_attention, chunked_attention_joint, ChunkedAttentionOptions},
     random::Key,
-    DType, Tensor,
+    DType, Device, Tensor,
 };
 
 /// The attention that options ask for.
@@ -47,7 +48,7 @@ fn keys_of(t: &Tensor) -> Result<Vec<Key>> {
 }
 
 fn keys_tensor(keys: &[Key]) -> Result<Tensor> {
-    Ok(Tensor::from_vec(keys.iter().flat_map(|k| k.0).collect(), &[keys.len(), 2])?)
+    Ok(Tensor::from_vec(collect(keys.iter().map(|k| k.0))?.into_flattened(), &[keys.len(), 2])?)
 }
 
 /// A key for each of `rows` heads: those of the state, for a larger batch also ones folded out of the first.
@@ -81,11 +82,11 @@ impl Lsh {
     }
     /// State of `rows` heads: `(buckets, keys)`, in mode `'predict'` `(buckets, end, keys)`.
     pub(super) fn init(&self, rows: usize, length: usize, window: Option<&Window>, key: Key) -> Result<Tree<Tensor>> {
-        let keys = keys_tensor(&key.split(rows))?;
-        let zeros = |n: usize| ints(vec![0; rows * self.lsh.n_hashes.0 * n], &[rows, self.lsh.n_hashes.0 * n]);
+        let keys = keys_tensor(&key.try_split(rows)?)?;
+        let zeros = |n: usize| Tensor::zeros(&[rows, self.lsh.n_hashes.0.saturating_mul(n)], DType::I32, &Device::Cpu);
         Ok(match window {
             None => Tree::tuple([zeros(self.lsh.max_length_for_buckets.map_or(length, |n| n.0))?, keys]),
-            Some(w) => Tree::tuple([zeros(w.len)?, ints(vec![0; rows], &[rows])?, keys]),
+            Some(w) => Tree::tuple([zeros(w.len)?, Tensor::zeros(&[rows], DType::I32, &Device::Cpu)?, keys]),
         })
     }
     fn hash(&self, q: &Tensor, keys: &[Key], mask: Option<&Tensor>) -> Result<Tensor> {
@@ -140,7 +141,7 @@ impl Lsh {
         let q = x.queries()?;
         let (rows, length) = (q.shape()[..q.rank() - 2].iter().product(), q.shape()[q.rank() - 2]);
         let mut keys = keys_for(keys_of(keys)?, rows)?;
-        let mut used = Vec::with_capacity(rows);
+        let mut used = tallow_tensor::memory::room(rows)?;
         for key in &mut keys[..rows] {
             let (next, now) = key.split_pair();
             *key = next;
@@ -229,7 +230,7 @@ impl Lsh {
         let found =
             hash_rounds(&pair, &two, self.lsh.n_hashes.0, &keys_now[..rows], row_seen.as_deref())?.to_vec::<i32>()?;
         let attended = self.lsh.n_hashes.0 * self.lsh.chunk_len.0 * (1 + self.lsh.n_chunks_before.0);
-        let mut outs = Vec::with_capacity(rows);
+        let mut outs = tallow_tensor::memory::room(rows)?;
         for row in 0..rows {
             let mine = &mut all[row * self.lsh.n_hashes.0 * n..(row + 1) * self.lsh.n_hashes.0 * n];
             let shift = (ends[row] as usize).saturating_sub(at).min(window.drop);
@@ -243,7 +244,7 @@ impl Lsh {
             let mut order: Vec<(bool, usize)> = (0..n.min(at + 2)).map(|place| (shares(place), place)).collect();
             order.sort_unstable();
             let chosen = order[order.len().saturating_sub(attended)..].iter().map(|&(_, place)| place);
-            let places: Vec<i32> = chosen.filter(|&place| place <= at).map(|place| place as i32).collect();
+            let places: Vec<i32> = chosen.filter(|&place| place <= at).map(|place| place as i32).collect(); // few
             let n_places = places.len();
             let places = ints(places, &[n_places])?;
             let (k, v) = look(row, &places)?;
@@ -262,7 +263,7 @@ impl Lsh {
             outs.push(attend_from([&q.narrow(0, row, 1)?, &k, &v], (&own, &info), how)?);
         }
         let out = Tensor::concat(&outs, 0)?;
-        let ends = vec![at as i32 + 1; rows];
+        let ends = tallow_tensor::memory::full(rows, at as i32 + 1)?;
         let state = [ints(all, buckets.shape())?, ints(ends, &[rows])?, keys.clone()];
         Ok((out, Tree::tuple(state)))
     }

@@ -5,7 +5,7 @@ use crate::{
     leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
 };
 use std::sync::{Arc, Mutex};
-use tallow_tensor::{random::Key, DType, Tensor};
+use tallow_tensor::{memory, random::Key, DType, Tensor};
 
 options! {
     /// Feed-forward block in which a vector meets only those hidden units whose weights hash alike.
@@ -90,10 +90,11 @@ impl LshFeedForward {
     fn sparse(&self, x: &Tensor, w1: &Tensor, w2: &Tensor, key: Key) -> Result<Tensor> {
         let (rows, units) = (x.shape()[0], w1.shape()[0]);
         let (mine, theirs) = (self.hash(x, key)?.to_vec::<i32>()?, self.hash_weights(w1, key)?.to_vec::<i32>()?);
-        let mut ys = Vec::with_capacity(rows);
+        let mut ys = memory::room(rows)?;
         for row in 0..rows {
             let alike = |unit: &usize| (0..self.o.n_hashes.0).any(|h| mine[h * rows + row] == theirs[h * units + unit]);
-            let places: Vec<i32> = (0..units).filter(alike).map(|unit| unit as i32).collect();
+            let mut places: Vec<i32> = memory::room(units)?;
+            places.extend((0..units).filter(alike).map(|unit| unit as i32));
             let x = x.narrow(0, row, 1)?;
             if places.is_empty() {
                 ys.push(Tensor::zeros(&[1, w2.shape()[1]], x.dtype().promote(w2.dtype()), x.device())?);

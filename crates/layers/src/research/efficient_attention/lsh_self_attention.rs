@@ -33,7 +33,8 @@ options! {
     /// Queries `x·w_q`, divided by their root mean square, are the keys. In each of `nHashes` rounds the positions are sorted by the bucket their
     /// query hashes to (`hashVecs`), cut into chunks of `chunkLen`, and see their chunk and its neighbours, around the ends; from the products, divided by
     /// `√dQk`, 1e9 is taken at later positions (`causal`) and masked ones, 1e5 at the position itself. Rounds are weighed by the exponentials of
-    /// their log-sum-exps, heads go through `w_o` and are summed. Any length will do, also one not seen before; the last chunk may be shorter.
+    /// their log-sum-exps, heads go through `w_o` and are summed. Any length will do, also one not seen before; the last chunk may be shorter,
+    /// and a sequence that fits a chunk sees itself as a whole.
     /// Shapes: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
     /// Weights: the tuple `(w_q, w_v, w_o)` of `(nHeads, d_model, dQk), (nHeads, d_model, dV), (nHeads, dV, d_model)`, with `bias` also `(b_q, b_v)`.
     /// State: `(buckets, keys)` of each head of each example, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
@@ -88,7 +89,8 @@ impl LSHSelfAttention {
         let mask = seen.inputs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
         let x = &seen.inputs[0];
         let batch = x.shape()[0];
-        let (attended, own) = if seen.new != 1 {
+        // Of no examples there is no row to take a step in.
+        let (attended, own) = if seen.new != 1 || batch == 0 {
             let (q, v) = (project(x, w.q, w.q_bias)?, project(x, w.v, w.v_bias)?);
             self.lsh.first(&q, &v, mask.as_ref(), own, (window, seen.new))?
         } else {

@@ -34,7 +34,7 @@ pub(super) fn one_by_one(call: &Call, step: impl Fn(Call) -> Result<Output>) -> 
     if n < 2 || !started {
         return Ok(None);
     }
-    let (mut ys, mut state) = (Vec::with_capacity(n), call.s.clone());
+    let (mut ys, mut state) = (tallow_tensor::memory::room(n)?, call.s.clone());
     for i in 0..n {
         let xs = call.xs.iter().map(|x| x.narrow(1, i, 1)).collect::<tallow_tensor::Result<Vec<_>>>()?;
         let out = step(Call { xs: &xs, w: call.w, s: &state, key: call.key })?;

@@ -35,7 +35,7 @@ use crate::{entry, options::OptionType, registry::Entry, LayerRef, Mode};
 use serde_json::{json, Value};
 
 /// A mode as options have it.
-fn mode_json(mode: Mode) -> Value {
+pub(in crate::research) fn mode_json(mode: Mode) -> Value {
     json!(mode.show().trim_matches('\''))
 }
 

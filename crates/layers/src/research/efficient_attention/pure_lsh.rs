@@ -61,7 +61,8 @@ impl PureLSHSelfAttention {
         let (seen, own) = window.take(call.xs, call.s)?;
         let mask = seen.inputs.get(2).map(|m| m.cast(DType::Bool)).transpose()?;
         let (qk, v) = (&seen.inputs[0], &seen.inputs[1]);
-        let (out, own) = if seen.new != 1 {
+        // Of no examples there is no row to take a step in.
+        let (out, own) = if seen.new != 1 || qk.shape()[0] == 0 {
             self.lsh.first(qk, v, mask.as_ref(), own, (window, seen.new))?
         } else {
             let (rows, d_qk, d_v) = (qk.shape()[0], qk.shape()[2], v.shape()[2]);

@@ -111,6 +111,7 @@ impl SelfAttention {
                 exclude_self: o.share_qk,
                 key_penalties,
                 dropout,
+                sums_to_one: true,
             };
             return Ok(penalized_attention(&q, &k, &v, &options)?);
         };

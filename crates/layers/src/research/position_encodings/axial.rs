@@ -4,7 +4,7 @@ use crate::{
     core::mask_shape, initializers::random_normal, leaf, options, Call, Error, Initializer, LayerRef, Leaf, Local,
     Mode, Output, Rate, Result, Shape, TensorSpec, Tree, Wholes,
 };
-use tallow_tensor::{ops, random::Key, DType, Tensor};
+use tallow_tensor::{memory, ops, random::Key, DType, Tensor};
 
 options! {
     /// Adds a trainable vector for each place of a grid, put together from one vector for each of its coordinates.
@@ -96,7 +96,7 @@ impl Axial {
         let mut stride = self.places();
         let along = |((w, &n), &d): ((&Tensor, &usize), &usize)| {
             stride /= n.max(1);
-            let index = (start..start + count).map(|p| (p / stride.max(1) % n.max(1)) as i32).collect::<Vec<_>>();
+            let index = memory::collect((start..start + count).map(|p| (p / stride.max(1) % n.max(1)) as i32))?;
             w.reshape(&[n, d])?.take(&Tensor::from_vec(index, &[count])?.to_device(w.device())?, 0)
         };
         let all = self.weights(w)?.into_iter().zip(self.grid()).zip(&self.0.d_embs.0).map(along);

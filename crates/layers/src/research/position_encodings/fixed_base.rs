@@ -5,6 +5,7 @@ use crate::{
     Result, Shape, TensorSpec, Tree,
 };
 use tallow_tensor::{
+    memory,
     random::{randint, Key},
     DType, Device, Tensor,
 };
@@ -76,7 +77,7 @@ impl FixedBase {
     /// Digits in `base` of `length` positions from each start, `(starts, length, digits, 1)`.
     fn digits(&self, base: usize, starts: &[i64], length: usize, device: &Device) -> Result<Tensor> {
         let (base, n) = (base as i64, self.0.n_digits.0);
-        let mut out = Vec::with_capacity(starts.len() * length * n);
+        let mut out = memory::room(&[starts.len(), length, n])?;
         for start in starts {
             for position in *start..start + length as i64 {
                 let mut rest = position;
@@ -132,7 +133,7 @@ impl Leaf for FixedBase {
         let (digits, start) = key.split_pair();
         // All bases draw by the same keys, as in Trax.
         let base = || {
-            let rows = digits.split(n).into_iter().map(|key| self.0.initializer.make(&[1, d / n], key));
+            let rows = digits.try_split(n)?.into_iter().map(|key| self.0.initializer.make(&[1, d / n], key));
             Ok(Tree::tuple(rows.collect::<Result<Vec<_>>>()?))
         };
         let bases = self.0.bases.0.iter().map(|_| base()).collect::<Result<_>>()?;

@@ -6,8 +6,9 @@ use crate::{
 };
 use std::f32::consts::PI;
 use tallow_tensor::{
+    memory,
     random::{uniform, Key},
-    DType, Tensor,
+    DType, Device, Tensor,
 };
 
 choice! {
@@ -85,8 +86,8 @@ impl Infinite {
         let frequencies = frequencies(self.o.drift.0, d);
         let lo = positions.iter().min().copied().unwrap_or(0);
         let hi = positions.iter().max().map_or(0, |&t| t + 1);
-        let noise = self.noise.rows(lo as usize, hi as usize, pairs);
-        let mut out = Vec::with_capacity(positions.len() * d);
+        let noise = self.noise.rows(lo as usize, hi as usize, pairs)?;
+        let mut out = memory::room(&[positions.len(), d])?;
         for &t in positions {
             for c in 0..d {
                 let walk = noise[(t - lo) as usize * pairs + c / 2] * scale;
@@ -99,7 +100,7 @@ impl Infinite {
         }
         let waves = Tensor::from_vec(out, &[positions.len(), d])?.cos()?;
         let Some(bin) = self.o.time_bin_length else { return Ok(waves) };
-        let bins: Vec<f32> = positions.iter().flat_map(|&t| bin_features(t, bin.0 as i64)).collect();
+        let bins = memory::collect(positions.iter().map(|&t| bin_features(t, bin.0 as i64)))?.into_flattened();
         Ok(Tensor::concat(&[waves.narrow(1, 0, d - 3)?, Tensor::from_vec(bins, &[positions.len(), 3])?], 1)?)
     }
     fn phases(&self, key: Key, d: usize) -> Result<Option<Vec<f32>>> {
@@ -130,7 +131,7 @@ impl Leaf for Infinite {
         let (batch, d) = (inputs[0].shape[0], inputs[0].shape[2]);
         let weights = match self.o.transform {
             Transform::Any => Tree::Leaf(orthogonal(1.0).make(&[d, d], key)?),
-            Transform::Diag => Tree::Leaf(Tensor::from_vec(vec![1e-4f32; d], &[d])?),
+            Transform::Diag => Tree::Leaf(Tensor::full(&[d], 1e-4f32, DType::F32, &Device::Cpu)?),
             Transform::None => Tree::EMPTY,
         };
         let state = match self.o.mode {
@@ -146,12 +147,13 @@ impl Leaf for Infinite {
         let (vectors, state) = if self.o.mode == Mode::Predict {
             let [index, key] = call.s.many::<2>()?;
             let starts = next_positions(index, batch)?;
-            let positions: Vec<i64> = starts.iter().flat_map(|&s| s..s + length as i64).collect();
+            let mut positions: Vec<i64> = memory::room(&[starts.len(), length])?;
+            positions.extend(starts.iter().flat_map(|&s| s..s + length as i64));
             let phases = self.phases(Key::from_tensor(key)?, d)?;
             let vectors = self.vectors(&positions, d, phases.as_deref())?.reshape(&[batch, length, d])?;
             (vectors, Some(Tree::tuple([index.add_scalar(length)?, key.clone()])))
         } else {
-            let positions: Vec<i64> = (0..length as i64).collect();
+            let positions: Vec<i64> = memory::collect((0..length).map(|t| t as i64))?;
             let phases = self.phases(call.key, d)?;
             (self.vectors(&positions, d, phases.as_deref())?.expand_dims(0)?, None)
         };

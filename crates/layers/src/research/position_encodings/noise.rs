@@ -1,7 +1,11 @@
 //! The walk that `InfinitePositionalEncoding` is drifting by: the same in every instance and process.
+use crate::Result;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tallow_tensor::random::{threefry_2x32, Key};
+use tallow_tensor::{
+    memory,
+    random::{threefry_2x32, Key},
+};
 
 /// The seed, as in Trax.
 const SEED: i64 = 234_234_535;
@@ -19,12 +23,14 @@ struct Walk {
 
 impl Noise {
     /// Rows `lo..hi` of `depth` channels; the next row of a walk does not depend on how far it was asked for before.
-    pub(super) fn rows(&self, lo: usize, hi: usize, depth: usize) -> Vec<f32> {
+    pub(super) fn rows(&self, lo: usize, hi: usize, depth: usize) -> Result<Vec<f32>> {
         let mut walk = self.0.lock();
         if walk.depth != depth {
             *walk = Walk { depth, sums: Vec::new() };
         }
         let (key, _) = Key::new(SEED).split_pair();
+        let held = walk.sums.len();
+        memory::grow(&mut walk.sums, (hi * depth).saturating_sub(held))?;
         for i in walk.sums.len()..hi * depth {
             // The number of a draw has 32 bits, as in Trax; later ones begin anew.
             let word = threefry_2x32(key, [i as u32, 0])[0];
@@ -32,6 +38,6 @@ impl Noise {
             let before = if i < depth { 0.0 } else { walk.sums[i - depth] };
             walk.sums.push(before + f64::from(step));
         }
-        walk.sums[lo * depth..hi * depth].iter().map(|&s| s as f32).collect()
+        Ok(memory::collect(walk.sums[lo * depth..hi * depth].iter().map(|&s| s as f32))?)
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     Wholes,
 };
 use tallow_tensor::{
-    ops,
+    memory, ops,
     random::{randint, Key},
     DType, Device, Tensor,
 };
@@ -47,9 +47,9 @@ pub(super) fn build(o: SinCosPositionalEncodingOptions) -> Result<LayerRef> {
 
 /// `(1, length, d)` in float32. Angles are rounded as in Trax, which matters at late positions.
 fn table(start: usize, length: usize, d: usize, device: &Device) -> Result<Tensor> {
-    let positions: Vec<f32> = (start..start + length).map(|p| p as f32).collect();
+    let positions: Vec<f32> = memory::collect((start..start + length).map(|p| p as f32))?;
     let slope = -(10000f32.ln() / d as f32);
-    let rates: Vec<f32> = (0..d).step_by(2).map(|i| f64::from(i as f32 * slope).exp() as f32).collect();
+    let rates: Vec<f32> = memory::collect((0..d).step_by(2).map(|i| f64::from(i as f32 * slope).exp() as f32))?;
     let half = rates.len();
     let angles = Tensor::from_vec(positions, &[length, 1])?.mul(&Tensor::from_vec(rates, &[1, half])?)?;
     let angles = angles.to_device(device)?;

@@ -1,6 +1,7 @@
 //! The random function that `InfinitePositionalEncoding` draws its noise with.
 use crate::{options, Count, Error, KeyArg, Result, TensorArg};
 use tallow_tensor::{
+    memory,
     random::{threefry_2x32, Key},
     DType, Tensor,
 };
@@ -46,8 +47,8 @@ pub fn threefry_2x32_prf(key: Key, x: &Tensor) -> Result<Tensor> {
         return Err(Error::shape(format!("threefry2x32Prf: the last axis of `x` must be 2, got {:?}", x.shape())));
     }
     let words = x.to_vec::<u32>()?;
-    let out = words.chunks_exact(2).flat_map(|w| threefry_2x32(key, [w[0], w[1]])).collect();
-    Ok(Tensor::from_vec(out, x.shape())?.to_device(x.device())?)
+    let out = memory::collect(words.chunks_exact(2).map(|w| threefry_2x32(key, [w[0], w[1]])))?;
+    Ok(Tensor::from_vec(out.into_flattened(), x.shape())?.to_device(x.device())?)
 }
 
 /// Keys `lo..hi` of the stream of `key`.
@@ -59,6 +60,6 @@ pub fn threefry_2x32_prange(key: Key, lo: usize, hi: usize) -> Result<Tensor> {
         return Err(Error::option(format!("threefry2x32Prange: `hi` must be below 4294967296, got {hi}")));
     };
     let lo = u32::try_from(lo).unwrap_or(hi).min(hi);
-    let out: Vec<u32> = (lo..hi).flat_map(|i| threefry_2x32(key, [i, 0])).collect();
-    Ok(Tensor::from_vec(out, &[(hi - lo) as usize, 2])?)
+    let out: Vec<[u32; 2]> = memory::collect((lo as usize..hi as usize).map(|i| threefry_2x32(key, [i as u32, 0])))?;
+    Ok(Tensor::from_vec(out.into_flattened(), &[(hi - lo) as usize, 2])?)
 }

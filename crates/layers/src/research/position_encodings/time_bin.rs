@@ -1,7 +1,7 @@
 //! Features of positions in bins of time.
 use super::{bin_features, next_positions, positioned};
 use crate::{leaf, options, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
-use tallow_tensor::{random::Key, DType, Tensor};
+use tallow_tensor::{memory, random::Key, DType, Tensor};
 
 options! {
     /// Replaces the last three features by what `TimeBinCausalAttention` can tell positions by.
@@ -39,7 +39,10 @@ impl TimeBin {
             let start = *start;
             (0..length as i64).flat_map(move |t| bin_features(start + t, bin).into_iter().skip(drop))
         };
-        Ok(Tensor::from_vec(starts.iter().flat_map(at).collect::<Vec<f32>>(), &[starts.len(), length, 3 - drop])?)
+        let shape = [starts.len(), length, 3 - drop];
+        let mut values: Vec<f32> = memory::room(&shape)?;
+        values.extend(starts.iter().flat_map(at));
+        Ok(Tensor::from_vec(values, &shape)?)
     }
 }
 

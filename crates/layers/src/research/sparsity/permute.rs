@@ -1,7 +1,7 @@
 //! Features in another order, so that neighbouring parts of a vector mix.
 use super::python_shuffle::shuffled;
 use crate::{leaf, options, Call, Error, LayerRef, Leaf, Output, Result, ReverseCall, TensorSpec};
-use tallow_tensor::Tensor;
+use tallow_tensor::{memory, Tensor};
 
 options! {
     /// Orders the last axis anew, by reading it as a matrix column by column.
@@ -64,9 +64,9 @@ impl Permute {
                 Ok(x.reshape(&[leading, &[a, b]].concat())?.swap_axes(-1, -2)?.reshape(x.shape())?)
             }
             Permute::Random => {
-                let mut order = shuffled(i32::try_from(size).map_err(|_| Error::shape("too many features"))?, SEED);
+                let mut order = shuffled(i32::try_from(size).map_err(|_| Error::shape("too many features"))?, SEED)?;
                 if back {
-                    let mut places = vec![0; size];
+                    let mut places = memory::zeros::<i32>(size)?;
                     order.iter().enumerate().for_each(|(place, &from)| places[from as usize] = place as i32);
                     order = places;
                 }

@@ -1,5 +1,6 @@
 //! Python's way to shuffle, by which Trax orders features.
 use std::num::Wrapping;
+use tallow_tensor::{memory, Result};
 
 /// Words of the generator's state.
 const N: usize = 624;
@@ -64,18 +65,20 @@ impl Twister {
 }
 
 /// `0 .. n` in the order in which `random.Random(seed).shuffle` leaves it.
-pub(super) fn shuffled(n: i32, seed: u32) -> Vec<i32> {
-    let mut order: Vec<i32> = (0..n).collect();
+pub(super) fn shuffled(n: i32, seed: u32) -> Result<Vec<i32>> {
+    let mut order: Vec<i32> = memory::collect(0..n)?;
     let mut random = Twister::new(seed);
     for i in (1..order.len()).rev() {
         order.swap(i, random.below(i as u32 + 1) as usize);
     }
-    order
+    Ok(order)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    fn shuffled(n: i32, seed: u32) -> Vec<i32> {
+        super::shuffled(n, seed).unwrap()
+    }
 
     #[test]
     fn the_order_is_pythons() {

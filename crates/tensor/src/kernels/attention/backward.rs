@@ -5,7 +5,7 @@ use crate::{
         gemm::{multiply, multiply_ready, Mat, Out, Ready},
         real::simd,
     },
-    threads,
+    memory, threads, Result,
 };
 
 /// Groups of key tiles that are worked on at the same time, each with its own sum for the queries' gradient: enough of them
@@ -15,20 +15,24 @@ fn groups(items: usize, key_tiles: usize) -> usize {
 }
 
 /// Gradients of attention with respect to queries, keys and values.
-pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, places: &[Place; 3]) -> Gradients<T> {
+pub(crate) fn backward<T: Scalar>(
+    p: &Problem<'_, T>,
+    saved: &Saved<'_, T>,
+    places: &[Place; 3],
+) -> Result<Gradients<T>> {
     let items = p.items();
     let (key_tiles, row_size) = (p.keys.div_ceil(COLS), p.queries * p.depth);
     let groups = groups(items, key_tiles);
     let mut grads = Gradients {
-        q: vec![T::default(); items * row_size],
-        k: vec![T::default(); items * p.keys * p.depth],
-        v: vec![T::default(); items * p.keys * p.value_depth],
+        q: memory::zeros(items * row_size)?,
+        k: memory::zeros(items * p.keys * p.depth)?,
+        v: memory::zeros(items * p.keys * p.value_depth)?,
     };
     if grads.q.is_empty() && grads.k.is_empty() && grads.v.is_empty() {
-        return grads;
+        return Ok(grads);
     }
     // Σ_j strength × its cotangent, which is the product of a row of the result and its cotangent.
-    let mut inner = vec![T::default(); items * p.queries];
+    let mut inner: Vec<T> = memory::zeros(items * p.queries)?;
     threads::for_chunks(&mut inner, p.queries.clamp(1, 1 << 10), |start, part| {
         for (i, x) in part.iter_mut().enumerate() {
             let (item, row) = ((start + i) / p.queries, (start + i) % p.queries);
@@ -37,27 +41,27 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
                 saved.ct.row(&p.batch, item, row, p.value_depth),
             );
         }
-    });
-    let share: Vec<T> = saved.top.iter().zip(saved.total).map(|(&top, &total)| p.share(top, total)).collect();
-    let pull: Vec<T> = inner.iter().zip(saved.total).map(|(&x, &total)| x / total).collect();
+    })?;
+    let share = memory::collect(saved.top.iter().zip(saved.total).map(|(&top, &total)| p.share(top, total)))?;
+    let pull = memory::collect(inner.iter().zip(saved.total).map(|(&x, &total)| x / total))?;
     drop(inner);
-    let mut partial = vec![T::default(); if groups > 1 { items * groups * row_size } else { 0 }];
+    let mut partial: Vec<T> = memory::zeros(if groups > 1 { items * groups * row_size } else { 0 })?;
     let out = (Out::new(&mut grads.q), Out::new(&mut grads.k), Out::new(&mut grads.v), Out::new(&mut partial));
     let work = (items * p.queries * p.keys).saturating_mul(p.depth + p.value_depth);
     threads::for_each_index(items * groups, work, |task| {
         let (item, group) = (task / groups, task % groups);
-        let mut scratch = Scratch::new(p);
-        let mut own;
+        let mut scratch = Scratch::new(p)?;
+        let mut own: Vec<T>;
         let dq = if groups > 1 {
             // SAFETY: each task has its own part, and the vector outlives the loop.
             unsafe { out.3.part(task * row_size, row_size) }
         } else {
-            own = vec![T::default(); row_size];
+            own = memory::zeros(row_size)?;
             &mut own[..]
         };
         for col in (group..key_tiles).step_by(groups).map(|t| t * COLS) {
             let cols = COLS.min(p.keys - col);
-            column(p, saved, [&share, &pull], item, col, dq, &mut scratch);
+            column(p, saved, [&share, &pull], item, col, dq, &mut scratch)?;
             for i in 0..cols {
                 // SAFETY: each task has its own key rows, which `places` send to different elements.
                 unsafe {
@@ -75,7 +79,8 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
                 to.copy_from_slice(&dq[i * p.depth..(i + 1) * p.depth]);
             }
         }
-    });
+        Ok(())
+    })?;
     if groups > 1 {
         let blocks = p.queries.div_ceil(ROWS);
         threads::for_each_index(items * blocks, items * row_size * groups, |index| {
@@ -88,9 +93,9 @@ pub(crate) fn backward<T: Scalar>(p: &Problem<'_, T>, saved: &Saved<'_, T>, plac
                     to.iter_mut().zip(from).for_each(|(t, &f)| *t += f);
                 }
             }
-        });
+        })?;
     }
-    grads
+    Ok(grads)
 }
 
 /// Memory of one task.
@@ -105,18 +110,17 @@ struct Scratch<T> {
 }
 
 impl<T: Scalar> Scratch<T> {
-    fn new(p: &Problem<'_, T>) -> Self {
+    fn new(p: &Problem<'_, T>) -> Result<Self> {
         let cols = COLS.min(p.keys);
-        let of = |n| vec![T::default(); n];
-        Self {
-            strengths: of(ROWS * cols),
-            cotangents: of(ROWS * cols),
-            factors: of(if p.dropout.is_some() { ROWS * cols } else { 0 }),
-            allowed: vec![0; if p.causal || p.mask.is_some() { ROWS * cols } else { 0 }],
-            words: vec![0; cols],
-            dk: of(cols * p.depth),
-            dv: of(cols * p.value_depth),
-        }
+        Ok(Self {
+            strengths: memory::zeros(ROWS * cols)?,
+            cotangents: memory::zeros(ROWS * cols)?,
+            factors: memory::zeros(if p.dropout.is_some() { ROWS * cols } else { 0 })?,
+            allowed: memory::zeros(if p.causal || p.mask.is_some() { ROWS * cols } else { 0 })?,
+            words: memory::zeros(cols)?,
+            dk: memory::zeros(cols * p.depth)?,
+            dv: memory::zeros(cols * p.value_depth)?,
+        })
     }
 }
 
@@ -129,13 +133,13 @@ fn column<T: Scalar>(
     col: usize,
     dq: &mut [T],
     s: &mut Scratch<T>,
-) {
+) -> Result<()> {
     s.dk.fill(T::default());
     s.dv.fill(T::default());
     let cols = COLS.min(p.keys - col);
-    let keys = Ready::new(p.keys(item, col));
-    let values = Ready::new(p.v.rows(&p.batch, item, col, [cols, p.value_depth]).t());
-    let key_rows = Ready::new(p.keys(item, col).t());
+    let keys = Ready::new(p.keys(item, col))?;
+    let values = Ready::new(p.v.rows(&p.batch, item, col, [cols, p.value_depth]).t())?;
+    let key_rows = Ready::new(p.keys(item, col).t())?;
     for row in (0..p.queries).step_by(ROWS) {
         let t = p.tile(item, row, col);
         let here = item * p.queries + row..item * p.queries + row + t.rows;
@@ -177,6 +181,7 @@ fn column<T: Scalar>(
             multiply_ready(&mut dq[row * p.depth..], p.depth, g, &key_rows, p.scale, true);
         }
     }
+    Ok(())
 }
 
 simd! {

@@ -5,7 +5,7 @@ use crate::{
         gemm::{multiply, Mat, Out, Ready},
         real::{max, simd, sum},
     },
-    threads,
+    memory, threads, Result,
 };
 
 /// The result, and what backward needs beside the operands.
@@ -27,31 +27,32 @@ struct Scratch<T> {
 }
 
 /// Attention, its result laid out as `place` says.
-pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T> {
+pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Result<Forward<T>> {
     let (items, blocks) = (p.items(), p.queries.div_ceil(ROWS));
-    let mut out = vec![T::default(); items * p.queries * p.value_depth];
-    let mut top = vec![T::LOWEST; items * p.queries];
-    let mut total = vec![T::default(); items * p.queries];
+    let mut out: Vec<T> = memory::zeros(items * p.queries * p.value_depth)?;
+    let mut top = memory::full(items * p.queries, T::LOWEST)?;
+    let mut total: Vec<T> = memory::zeros(items * p.queries)?;
     let shared = (Out::new(&mut out), Out::new(&mut top), Out::new(&mut total));
     let work = out.len().saturating_mul(p.keys);
     // Keys that several blocks of queries see are packed once for all of them.
     let tiles = p.keys.div_ceil(COLS);
     let mut packed: Vec<Option<Ready<'_, T>>> = Vec::new();
     if blocks > 1 {
-        packed.resize_with(items * tiles, || None);
+        packed = memory::collect((0..items * tiles).map(|_| None))?;
         threads::for_chunks_of(&mut packed, 1, items * p.keys * p.depth, |tile, ready| {
-            ready[0] = Some(Ready::new(p.keys(tile / tiles, tile % tiles * COLS)));
-        });
+            ready[0] = Some(Ready::new(p.keys(tile / tiles, tile % tiles * COLS))?);
+            Ok(())
+        })?;
     }
     threads::for_each_index(items * blocks, work, |task| {
         let (item, row) = (task / blocks, task % blocks * ROWS);
         let rows = ROWS.min(p.queries - row);
         let mut scratch = Scratch {
-            dots: vec![T::default(); ROWS * COLS.min(p.keys)],
-            sums: vec![T::default(); rows * p.value_depth],
-            factors: vec![T::default(); if p.dropout.is_some() { ROWS * COLS } else { 0 }],
-            allowed: vec![0; if p.causal || p.mask.is_some() { ROWS * COLS } else { 0 }],
-            words: vec![0; COLS],
+            dots: memory::zeros(ROWS * COLS.min(p.keys))?,
+            sums: memory::zeros(rows * p.value_depth)?,
+            factors: memory::zeros(if p.dropout.is_some() { ROWS * COLS } else { 0 })?,
+            allowed: memory::zeros(if p.causal || p.mask.is_some() { ROWS * COLS } else { 0 })?,
+            words: memory::zeros(COLS)?,
         };
         // SAFETY: each task has its own rows of each output, and the vectors outlive the loop.
         let (top, total) =
@@ -66,8 +67,9 @@ pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T
                 *o = s * share;
             }
         }
-    });
-    Forward { out, top, total }
+        Ok(())
+    })?;
+    Ok(Forward { out, top, total })
 }
 
 /// One block of query rows: the tiles in which something may be attended to, then, if it matters, the others.

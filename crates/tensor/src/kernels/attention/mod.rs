@@ -149,6 +149,8 @@ pub(crate) struct Penalties<'a, T> {
     pub own: T,
     /// Taken from the products with each key.
     pub keys: Option<KeyView<'a, T>>,
+    /// Whether strengths sum to 1 also where float32 loses the logarithm of the sum beside what was taken.
+    pub sums_to_one: bool,
 }
 
 /// A number for each key of each matrix.
@@ -290,7 +292,7 @@ impl<T: Scalar> Problem<'_, T> {
         if self.keys == 0 {
             // Without keys there is nothing to sum.
             T::ONE
-        } else if self.penalties.is_some() {
+        } else if self.penalties.as_ref().is_some_and(|p| !p.sums_to_one) {
             // In the rounding of Trax, which decides the result where everything is masked.
             (top - (top + total.ln())).power()
         } else {

@@ -13,6 +13,7 @@ use super::{
     map::{build, Unfilled},
     window::{unravel, Axes},
 };
+use crate::{memory, Result};
 use micro::{Kernel, Segment, MAX_ROWS};
 use smallvec::SmallVec;
 
@@ -60,15 +61,15 @@ const TASK: usize = 96;
 
 /// The output of a convolution. `w` is `[places…, inputs, outputs]`; with `backward` it is that of the convolution this one is
 /// the transpose of.
-pub(crate) fn forward<T: Convolve>(c: &Conv, x: &[T], w: &[T], backward: bool, bias: Option<&[T]>) -> Vec<T> {
+pub(crate) fn forward<T: Convolve>(c: &Conv, x: &[T], w: &[T], backward: bool, bias: Option<&[T]>) -> Result<Vec<T>> {
     let kernel = T::kernel(c.outputs);
     let forward = Forward {
         c,
         x,
         bias,
         kernel,
-        packed: pack(c, w, backward, kernel.columns),
-        zeros: vec![T::default(); c.inputs * c.axes.last().map_or(1, |a| a.size)],
+        packed: pack(c, w, backward, kernel.columns)?,
+        zeros: memory::zeros(c.inputs * c.axes.last().map_or(1, |a| a.size))?,
         strides: c.input_strides(),
     };
     assert_eq!(
@@ -82,7 +83,7 @@ pub(crate) fn forward<T: Convolve>(c: &Conv, x: &[T], w: &[T], backward: bool, b
     let chunk = (TASK / unit).max(1) * unit * c.outputs;
     let len = c.windows() * c.outputs;
     if len == 0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     // SAFETY: `fill` writes every row of the part it is given, and parts are whole rows.
     unsafe { build(len, chunk, |start, part| forward.fill(start / c.outputs, part)) }
@@ -101,10 +102,10 @@ struct Forward<'a, T: 'static> {
 }
 
 /// The weight in panels of `columns` outputs, the last one filled up with zeros.
-fn pack<T: Convolve>(c: &Conv, w: &[T], backward: bool, columns: usize) -> Vec<T> {
+fn pack<T: Convolve>(c: &Conv, w: &[T], backward: bool, columns: usize) -> Result<Vec<T>> {
     let (places, panels) = (c.places(), c.outputs.div_ceil(columns));
     assert_eq!(w.len(), places * c.inputs * c.outputs, "a weight fills its shape");
-    let mut packed = vec![T::default(); panels * places * c.inputs * columns];
+    let mut packed: Vec<T> = memory::zeros(panels * places * c.inputs * columns)?;
     let rows = packed.chunks_exact_mut(columns).enumerate();
     for (row, into) in rows {
         let (panel, place, input) = (row / (places * c.inputs), row / c.inputs % places, row % c.inputs);
@@ -119,7 +120,7 @@ fn pack<T: Convolve>(c: &Conv, w: &[T], backward: bool, columns: usize) -> Vec<T
             into[..width].copy_from_slice(&w[(place * c.inputs + input) * c.outputs + from..][..width]);
         }
     }
-    packed
+    Ok(packed)
 }
 
 /// An output position: where its item starts in the input, and its window on each axis.
@@ -131,18 +132,18 @@ struct Position {
 
 impl<T: Convolve> Forward<'_, T> {
     /// Computes the output positions from `first` on.
-    fn fill(&self, first: usize, out: &mut Unfilled<T>) {
+    fn fill(&self, first: usize, out: &mut Unfilled<T>) -> Result<()> {
         let (c, kernel) = (self.c, self.kernel);
         let count = out.len() / c.outputs;
         let line = c.axes.last().map_or(1, |a| a.output);
-        let order = c.axes.last().filter(|a| a.input_dilation > 1).map(line_order);
+        let order = c.axes.last().filter(|a| a.input_dilation > 1).map(line_order).transpose()?;
         let in_order = |i: usize| order.as_ref().map_or(i, |o| i / line * line + o[i % line]);
         let groups = count.div_ceil(kernel.rows);
         let panel_len = c.places() * c.inputs * kernel.columns;
-        let mut table = Vec::new();
-        let mut segments: Vec<Segment<T>> = Vec::with_capacity(c.places());
-        let mut sums = vec![T::default(); kernel.rows * kernel.columns];
-        let mut positions = vec![Position::default(); kernel.rows];
+        let mut table = memory::room(c.axes.iter().map(|a| a.size).sum::<usize>())?;
+        let mut segments: Vec<Segment<T>> = memory::room(c.places())?;
+        let mut sums: Vec<T> = memory::zeros(kernel.rows * kernel.columns)?;
+        let mut positions = memory::full(kernel.rows, Position::default())?;
         for g in 0..groups {
             // Groups of like size, so that no block is small.
             let (from, to) = (g * count / groups, (g + 1) * count / groups);
@@ -175,6 +176,7 @@ impl<T: Convolve> Forward<'_, T> {
                 }
             }
         }
+        Ok(())
     }
 
     fn locate(&self, index: usize, position: &mut Position) {
@@ -258,8 +260,8 @@ fn add(sums: &mut [usize; MAX_ROWS], terms: &[usize; MAX_ROWS]) {
 
 /// The windows of a line ordered so that neighbours see the same places: on a dilated input most places of a window fall between
 /// positions, and which ones do repeats with the dilation.
-fn line_order(axis: &super::window::Axis) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..axis.output).collect();
+fn line_order(axis: &super::window::Axis) -> Result<Vec<usize>> {
+    let mut order: Vec<usize> = memory::collect(0..axis.output)?;
     order.sort_by_key(|&o| ((o * axis.stride) as isize - axis.before).rem_euclid(axis.input_dilation as isize));
-    order
+    Ok(order)
 }

@@ -5,7 +5,9 @@ use super::{
 };
 use crate::{
     kernels::window::{unravel, Axis},
-    threads::for_tasks,
+    memory,
+    threads::{self, for_tasks},
+    Result,
 };
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -28,7 +30,7 @@ struct Line {
 }
 
 /// The gradient `[places…, inputs, outputs]` for cotangents `g` of the output.
-pub(crate) fn weight_gradient<T: Convolve>(c: &Conv, x: &[T], g: &[T]) -> Vec<T> {
+pub(crate) fn weight_gradient<T: Convolve>(c: &Conv, x: &[T], g: &[T]) -> Result<Vec<T>> {
     let kernel = T::kernel(c.outputs);
     let (places, size) = (c.places(), c.places() * c.inputs * c.outputs);
     assert_eq!(
@@ -38,27 +40,28 @@ pub(crate) fn weight_gradient<T: Convolve>(c: &Conv, x: &[T], g: &[T]) -> Vec<T>
     );
     assert_eq!(g.len(), c.windows() * c.outputs, "cotangents fill the output's shape");
     if size == 0 || g.is_empty() {
-        return vec![T::default(); size];
+        return memory::zeros(size);
     }
     let lines = c.windows() / c.axes.last().map_or(1, |a| a.output);
     let work = c.windows().saturating_mul(size);
     let parts = (PARTIAL / size).min(work / TASK).clamp(1, PARTS).min(lines);
     // Blocks of rows, of like size: place, first input channel, end.
     let per_place = c.inputs.div_ceil(kernel.rows);
-    let blocks: Vec<[usize; 3]> = (0..places * per_place)
-        .map(|b| [b / per_place, b % per_place * c.inputs / per_place, (b % per_place + 1) * c.inputs / per_place])
-        .collect();
+    let blocks: Vec<[usize; 3]> =
+        memory::collect((0..places * per_place).map(|b| {
+            [b / per_place, b % per_place * c.inputs / per_place, (b % per_place + 1) * c.inputs / per_place]
+        }))?;
     let groups = (2 * PARTS / parts).min(work / TASK).clamp(1, blocks.len());
     let job = Job {
         c,
         x,
         g,
         kernel,
-        tail: tail(c, g, kernel.columns),
-        lines: c.axes.last().map(line_table).unwrap_or_default(),
+        tail: tail(c, g, kernel.columns)?,
+        lines: c.axes.last().map(line_table).transpose()?.unwrap_or_default(),
     };
-    let mut partials = vec![T::default(); parts * size];
-    let mut tasks = Vec::with_capacity(parts * groups);
+    let mut partials: Vec<T> = memory::zeros(parts * size)?;
+    let mut tasks = memory::room(parts * groups)?;
     for (p, mut left) in partials.chunks_exact_mut(size).enumerate() {
         for group in 0..groups {
             let blocks = &blocks[group * blocks.len() / groups..(group + 1) * blocks.len() / groups];
@@ -68,17 +71,17 @@ pub(crate) fn weight_gradient<T: Convolve>(c: &Conv, x: &[T], g: &[T]) -> Vec<T>
             tasks.push((p * lines / parts..(p + 1) * lines / parts, blocks, into));
         }
     }
-    for_tasks(tasks, work, |(lines, blocks, into)| job.run(lines, blocks, into));
+    for_tasks(tasks, work, |(lines, blocks, into)| job.run(lines, blocks, into))?;
     for i in 1..parts {
         let (sum, rest) = partials.split_at_mut(i * size);
         sum[..size].iter_mut().zip(&rest[..size]).for_each(|(s, &p)| *s += p);
     }
     partials.truncate(size);
-    partials
+    Ok(partials)
 }
 
 /// For each place along the last axis the windows that see the input there.
-fn line_table(axis: &Axis) -> Vec<Line> {
+fn line_table(axis: &Axis) -> Result<Vec<Line>> {
     let seen = |place: usize| {
         let mut windows = (0..axis.output).filter(move |&w| axis.source(w, place).is_some());
         let Some(first) = windows.next() else { return Line::default() };
@@ -86,7 +89,7 @@ fn line_table(axis: &Axis) -> Vec<Line> {
         let step = axis.input_dilation / gcd(axis.stride, axis.input_dilation);
         Line { first, count: 1 + windows.count(), step }
     };
-    (0..axis.size).map(seen).collect()
+    memory::collect((0..axis.size).map(seen))
 }
 
 fn gcd(a: usize, b: usize) -> usize {
@@ -98,16 +101,16 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 /// The last columns of the cotangents as rows of whole panels, filled up with zeros.
-fn tail<T: Convolve>(c: &Conv, g: &[T], columns: usize) -> Vec<T> {
+fn tail<T: Convolve>(c: &Conv, g: &[T], columns: usize) -> Result<Vec<T>> {
     let width = c.outputs % columns;
     if width == 0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let mut tail = vec![T::default(); c.windows() * columns];
+    let mut tail: Vec<T> = memory::zeros(c.windows() * columns)?;
     for (into, row) in tail.chunks_exact_mut(columns).zip(g.chunks_exact(c.outputs)) {
         into[..width].copy_from_slice(&row[c.outputs - width..]);
     }
-    tail
+    Ok(tail)
 }
 
 struct Job<'a, T: 'static> {
@@ -121,15 +124,16 @@ struct Job<'a, T: 'static> {
 
 impl<T: Convolve> Job<'_, T> {
     /// Sums over `lines` for some blocks of the weight.
-    fn run(&self, lines: Range<usize>, blocks: &[[usize; 3]], into: &mut [T]) {
+    fn run(&self, lines: Range<usize>, blocks: &[[usize; 3]], into: &mut [T]) -> Result<()> {
         let (c, columns) = (self.c, self.kernel.columns);
         let panels = c.outputs.div_ceil(columns);
         let rows: usize = blocks.iter().map(|[_, from, to]| to - from).sum();
         // Blocks of panels, each `[rows][columns]`.
-        let mut sums = vec![T::default(); rows * panels * columns];
+        let mut sums: Vec<T> = memory::zeros(rows * panels * columns)?;
         let length = c.axes.last().map_or(1, |a| a.output);
         let at_once = (POSITIONS / length).max(1);
         for first in lines.clone().step_by(at_once) {
+            threads::check()?;
             let some = first..(first + at_once).min(lines.end);
             for from in (0..length).step_by(POSITIONS) {
                 self.add(some.clone(), from..(from + POSITIONS).min(length), blocks, &mut sums);
@@ -148,6 +152,7 @@ impl<T: Convolve> Job<'_, T> {
             }
             row += rows;
         }
+        Ok(())
     }
 
     /// Adds the terms of some windows of some lines.

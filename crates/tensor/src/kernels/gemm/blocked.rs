@@ -69,7 +69,7 @@ thread_local!(static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { column
 /// Room for so many elements.
 fn room(memory: &mut Vec<f32>, len: usize) -> *mut f32 {
     memory.clear();
-    memory.reserve(len);
+    memory.reserve(len); // few: blocks of fixed sizes
     memory.as_mut_ptr()
 }
 
@@ -331,7 +331,7 @@ mod tests {
         // SAFETY: the sizes are those of the vectors.
         unsafe {
             if packed {
-                let b = PackedB::new(kernels, b, [k, n]);
+                let b = PackedB::new(kernels, b, [k, n]).expect("memory for a small matrix");
                 // Twice, so that a tile starts within the packed columns.
                 let first = (n / 2).next_multiple_of(kernels.width()).min(n);
                 tile(kernels, [m, first, k], to, a, Right::Packed(&b, 0), 0.5, start);

@@ -1,19 +1,23 @@
 //! What can be multiplied, and by which code.
 use super::{blocked, micro, pack::PackedB};
+use crate::Result;
 use std::convert::Infallible;
 
 /// Elements that can be multiplied as matrices. Halves go through f32 (`ops/matmul.rs`).
-pub(crate) trait Multiply: Copy + Send + Sync + Default + 'static {
+pub(crate) trait Multiply: Copy + Send + Sync + Default + bytemuck::Zeroable + 'static {
     /// The factor that changes nothing.
     const ONE: Self;
     /// A right operand in the order in which kernels read it.
     type Packed: Send + Sync;
     /// Packs a right operand that several tiles of rows will use; `None` where they should read it as it is.
     ///
+    /// # Errors
+    /// `OutOfMemory`; `Aborted` when the work is cancelled meanwhile.
+    ///
     /// # Safety
     /// All elements that the sizes and strides reach are in bounds.
-    unsafe fn pack(_b: Pointer<*const Self>, _size: [usize; 2]) -> Option<Self::Packed> {
-        None
+    unsafe fn pack(_b: Pointer<*const Self>, _size: [usize; 2]) -> Result<Option<Self::Packed>> {
+        Ok(None)
     }
     /// `out = factor · a · b` on one thread, added to what `start` says; whether all results fit, which floats always do.
     ///
@@ -122,9 +126,9 @@ macro_rules! by_crate {
 impl Multiply for f32 {
     const ONE: Self = 1.0;
     type Packed = PackedB;
-    unsafe fn pack(b: Pointer<*const f32>, size: [usize; 2]) -> Option<PackedB> {
+    unsafe fn pack(b: Pointer<*const f32>, size: [usize; 2]) -> Result<Option<PackedB>> {
         // SAFETY: the caller's promise.
-        micro::kernels().map(|kernels| unsafe { PackedB::new(kernels, b, size) })
+        micro::kernels().map(|kernels| unsafe { PackedB::new(kernels, b, size) }).transpose()
     }
     unsafe fn tile(
         [m, n, k]: [usize; 3],

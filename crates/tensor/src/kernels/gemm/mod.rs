@@ -8,7 +8,7 @@ mod micro;
 mod pack;
 mod small;
 
-use crate::threads;
+use crate::{element_count, memory, threads, Result};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -61,10 +61,10 @@ pub(crate) struct Ready<'a, T: Multiply> {
 }
 
 impl<'a, T: Multiply> Ready<'a, T> {
-    pub(crate) fn new(mat: Mat<'a, T>) -> Self {
+    pub(crate) fn new(mat: Mat<'a, T>) -> Result<Self> {
         // SAFETY: a matrix lies within its slice.
-        let packed = unsafe { T::pack(mat.pointer(), [mat.rows, mat.cols]) };
-        Self { mat, packed }
+        let packed = unsafe { T::pack(mat.pointer(), [mat.rows, mat.cols]) }?;
+        Ok(Self { mat, packed })
     }
     /// For one product: as it is.
     pub(crate) fn once(mat: Mat<'a, T>) -> Self {
@@ -137,6 +137,9 @@ const PIECES: usize = 16;
 /// Multiplications of a piece from which there may be more than [`PIECES`].
 const LARGE: usize = 1 << 28;
 
+/// No piece has more multiplications: about a tenth of a second, after which a product sees that it is cancelled.
+const HUGE: usize = 1 << 31;
+
 /// The start of an output that several threads write, each its own part.
 pub(crate) struct Out<T>(*mut T);
 // SAFETY: writing through it is unsafe, and who does so vouches that the parts are disjoint.
@@ -187,26 +190,37 @@ impl<T: Multiply> Batched<'_, T> {
     }
 
     /// The product, in a new vector.
-    pub(crate) fn run(self) -> Vec<T> {
-        self.run_whole().0
+    ///
+    /// # Errors
+    /// `OutOfMemory`; `Aborted` when the work is cancelled meanwhile.
+    pub(crate) fn run(self) -> Result<Vec<T>> {
+        Ok(self.run_whole()?.0)
     }
 
     /// The product, and whether all its elements fit: those of integers may not.
-    pub(crate) fn run_whole(mut self) -> (Vec<T>, bool) {
+    ///
+    /// # Errors
+    /// As [`Batched::run`].
+    pub(crate) fn run_whole(mut self) -> Result<(Vec<T>, bool)> {
         self.fold();
         let [m, n, k] = self.size;
         let items: usize = self.batch.iter().map(|x| x[0]).product();
         let terms: usize = self.summed.iter().map(|x| x[0]).product();
-        let len = items * m * n;
+        let shape = [items, m, n];
+        let len = element_count(&shape)?;
         if len == 0 {
-            return (Vec::new(), true);
+            return Ok((Vec::new(), true));
         }
         if k == 0 || terms == 0 {
             let values = match self.bias {
-                None => vec![T::default(); len],
-                Some(bias) => bias.iter().copied().cycle().take(len).collect(),
+                None => memory::zeros(&shape)?,
+                Some(bias) => {
+                    let mut out = memory::room(&shape)?;
+                    out.extend(bias.iter().copied().cycle().take(len));
+                    out
+                }
             };
-            return (values, true);
+            return Ok((values, true));
         }
         let fits = AtomicBool::new(true);
         let all = |inner: [usize; 2], strides: [usize; 2], which: usize| {
@@ -218,7 +232,7 @@ impl<T: Multiply> Batched<'_, T> {
         assert!(all([m, k], self.a_strides, 1) <= self.a.len(), "left operand lies within its storage");
         assert!(all([k, n], self.b_strides, 2) <= self.b.len(), "right operand lies within its storage");
         assert!(self.bias.is_none_or(|b| b.len() == n), "one bias per column");
-        let mut out: Vec<T> = Vec::with_capacity(len);
+        let mut out: Vec<T> = memory::room(&shape)?;
         let at = Out::new(&mut out);
         let work = m.saturating_mul(n).saturating_mul(k).saturating_mul(terms);
         let (rows, cols) = tile_size(m, n, pieces(work.saturating_mul(items)).div_ceil(items));
@@ -230,7 +244,7 @@ impl<T: Multiply> Batched<'_, T> {
             let packed = if shared {
                 let at = self.b[first * self.b_strides[1]..].as_ptr();
                 // SAFETY: columns of the right operand, which was checked above.
-                unsafe { T::pack(Pointer::new(at, self.b_strides[0], self.b_strides[1]), [k, width]) }
+                unsafe { T::pack(Pointer::new(at, self.b_strides[0], self.b_strides[1]), [k, width]) }?
             } else {
                 None
             };
@@ -239,8 +253,12 @@ impl<T: Multiply> Batched<'_, T> {
             // Small products are handed out several at a time.
             let group =
                 (PIECE / (work / (m.div_ceil(rows) * n.div_ceil(cols))).max(1)).max(tiles / 256).clamp(1, tiles);
+            let heavy = work / (m.div_ceil(rows) * n.div_ceil(cols)) > PIECE;
             threads::for_each_index(tiles.div_ceil(group), if tiles > group { usize::MAX } else { 0 }, |g| {
                 for tile in g * group..((g + 1) * group).min(tiles) {
+                    if heavy {
+                        threads::check()?;
+                    }
                     let (item, row, col) = (tile / (down * across), tile / across % down * rows, tile % across * cols);
                     let size = [rows.min(m - row), cols.min(width - col)];
                     // SAFETY: tiles are disjoint and together cover the `len` elements of `out`; the operands were checked above.
@@ -250,11 +268,12 @@ impl<T: Multiply> Batched<'_, T> {
                         fits.store(false, Relaxed);
                     }
                 }
-            });
+                Ok(())
+            })?;
         }
         // SAFETY: every tile was written.
         unsafe { out.set_len(len) };
-        (out, fits.into_inner())
+        Ok((out, fits.into_inner()))
     }
 
     /// Computes one tile, its summed axes in order; whether all its elements fit.
@@ -315,7 +334,7 @@ fn offsets(axes: &[[usize; 3]], mut index: usize) -> (usize, usize) {
 
 /// How many pieces so many multiplications are cut into.
 fn pieces(work: usize) -> usize {
-    (work / PIECE).clamp(1, PIECES).max((work / LARGE).min(4 * PIECES))
+    (work / PIECE).clamp(1, PIECES).max((work / LARGE).min(4 * PIECES)).max(work / HUGE)
 }
 
 /// Tile rows and columns for about `pieces` tiles of the same size: the more columns, the fewer copies of rows, and few rows still
@@ -336,9 +355,9 @@ fn tile_size(m: usize, n: usize, pieces: usize) -> (usize, usize) {
 }
 
 /// Sums of the columns of a row-major matrix, in a fixed order.
-pub(crate) fn column_sums<T: Multiply + std::ops::AddAssign>(x: &[T], cols: usize) -> Vec<T> {
+pub(crate) fn column_sums<T: Multiply + std::ops::AddAssign>(x: &[T], cols: usize) -> Result<Vec<T>> {
     if cols == 0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     // Rows per partial sum, by shape only.
     let rows = (threads::GRAIN / cols).clamp(1, 4096).max(x.len() / cols / 64);
@@ -348,16 +367,16 @@ pub(crate) fn column_sums<T: Multiply + std::ops::AddAssign>(x: &[T], cols: usiz
             into.iter_mut().zip(row).for_each(|(s, &v)| *s += v);
         }
     };
-    let mut out = vec![T::default(); cols];
+    let mut out: Vec<T> = memory::zeros(cols)?;
     if parts <= 1 {
         sum(x, &mut out);
-        return out;
+        return Ok(out);
     }
-    let mut partial = vec![T::default(); parts * cols];
+    let mut partial: Vec<T> = memory::zeros(parts * cols)?;
     threads::for_chunks_of(&mut partial, cols, usize::MAX, |at, into| {
         let from = at / cols * rows * cols;
         sum(&x[from..x.len().min(from + rows * cols)], into);
-    });
+    })?;
     sum(&partial, &mut out);
-    out
+    Ok(out)
 }

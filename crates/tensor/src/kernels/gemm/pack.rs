@@ -5,7 +5,7 @@ use super::{
     micro::{prefetch, transpose8, Kernels},
     Out,
 };
-use crate::threads;
+use crate::{memory, threads, Result};
 
 /// Rows ahead whose cache lines are asked for while others are copied.
 const SOON: usize = 16;
@@ -22,11 +22,14 @@ pub(crate) struct PackedB {
 impl PackedB {
     /// Packs a matrix, by several threads where it pays.
     ///
+    /// # Errors
+    /// `OutOfMemory`; `Aborted` when the work is cancelled meanwhile.
+    ///
     /// # Safety
     /// All its elements are in bounds.
-    pub(super) unsafe fn new(kernels: &Kernels, b: Pointer<*const f32>, [inner, cols]: [usize; 2]) -> Self {
+    pub(super) unsafe fn new(kernels: &Kernels, b: Pointer<*const f32>, [inner, cols]: [usize; 2]) -> Result<Self> {
         let room = inner * cols.next_multiple_of(kernels.lanes);
-        let mut values = Vec::with_capacity(room);
+        let mut values = memory::room(room)?;
         let out = Out::new(&mut values);
         let (pieces, across) = (pieces(inner), cols.div_ceil(PACK_COLS));
         let b = Shared(b);
@@ -41,10 +44,10 @@ impl PackedB {
                 let part_room = (to - from) * part.next_multiple_of(kernels.lanes);
                 pack(kernels, b.0.moved(from, col), [to - from, part], out.part(at, part_room).as_mut_ptr());
             }
-        });
+        })?;
         // SAFETY: the tasks wrote all of it.
         unsafe { values.set_len(room) };
-        Self { values, inner, cols }
+        Ok(Self { values, inner, cols })
     }
 }
 

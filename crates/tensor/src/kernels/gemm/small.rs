@@ -8,6 +8,8 @@ use super::{
     reach, Mat,
 };
 
+use crate::{memory, Result};
+
 /// Columns of right operands and of results are multiples of this: whole registers of any processor.
 pub(crate) const PAD: usize = 16;
 
@@ -60,19 +62,25 @@ pub(crate) struct Turned<T> {
 
 impl<T: Small> Turned<T> {
     /// Becomes the transpose of the first `rows` rows of `cols` elements that lie `stride` apart.
-    pub(crate) fn load(&mut self, from: &[T], [rows, cols]: [usize; 2], stride: usize) {
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn load(&mut self, from: &[T], [rows, cols]: [usize; 2], stride: usize) -> Result<()> {
         assert!(reach(&[(rows, stride), (cols, 1)]) <= from.len(), "a matrix lies within its slice");
         (self.inner, self.cols) = (cols, padded(rows));
-        self.values.resize((self.inner * self.cols).max(self.values.len()), T::default());
+        if self.values.len() < self.inner * self.cols {
+            self.values = memory::zeros(self.inner * self.cols)?;
+        }
         if !T::has_kernels() {
             for (l, to) in self.values.chunks_exact_mut(self.cols.max(1)).take(cols).enumerate() {
                 (0..rows).for_each(|j| to[j] = from[j * stride + l]);
                 to[rows..].fill(T::default());
             }
-            return;
+            return Ok(());
         }
         // SAFETY: the matrix lies within the slice, and the vector has the room.
         unsafe { T::turn(Pointer::new(from.as_ptr(), 1, stride), [cols, rows], self.values.as_mut_ptr()) };
+        Ok(())
     }
 }
 
@@ -182,7 +190,7 @@ mod tests {
             let mut rows = vec![T::default(); k * wide];
             (0..n * k).for_each(|i| rows[i % k * wide + i / k] = columns[i / k * (k + 3) + i % k]);
             let mut turned = Turned::default();
-            turned.load(&columns, [n, k], k + 3);
+            turned.load(&columns, [n, k], k + 3).expect("memory for a small matrix");
             for (b, transposed, add) in [
                 (Side::Rows(&rows, wide), false, false),
                 (Side::Rows(&rows, wide), true, true),

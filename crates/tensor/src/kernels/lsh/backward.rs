@@ -3,7 +3,6 @@
 use super::{
     ask,
     block::{dots, sums, Block},
-    log_sum,
     ring::scale_rows,
     Keys, Problem, Ring, ROWS,
 };
@@ -13,26 +12,20 @@ use crate::{
         gemm::{small, Mat, Out, Side},
         real::{self, simd},
     },
-    threads,
+    memory, threads, Result,
 };
 
-/// Log-sum-exps up to this size tell a row's sum to all digits but a few; above it the sums round, and the two below differ.
-const EXACT: f64 = 1e4;
+/// Log-sum-exps up to this size tell a row's sum to all of float32's digits but the last few. Beside larger ones, such as those of
+/// products that 10⁵ was taken from, the logarithm would be lost to rounding, so they are kept in two parts.
+const EXACT: f64 = 128.0;
 
 /// Numbers of a position over all rounds.
 #[derive(Clone, Copy, Default)]
 struct Whole<T> {
     /// log Σ exp of its products.
     log: T,
-    /// Σ_j strength × its cotangent, the product of its result and its cotangent; times softmax over strength.
+    /// Σ_j strength × its cotangent, the product of its result and its cotangent.
     pull: T,
-}
-
-impl<T: Scalar> Whole<T> {
-    fn of(top: T, total: T, inner: T) -> Self {
-        let log = log_sum(top, total);
-        Self { log, pull: inner * (log - top).power() / total }
-    }
 }
 
 /// Gradients of attention with respect to queries, keys and values; none for keys that are the queries. If `joint`, those of
@@ -42,29 +35,29 @@ pub(crate) fn backward<T: Scalar>(
     saved: &Saved<'_, T>,
     places: &[Place; 3],
     joint: bool,
-) -> Gradients<T> {
+) -> Result<Gradients<T>> {
     let items = p.items();
     let key_depth = if p.k.is_some() { p.depth } else { 0 };
     let depths = if joint { [p.depth + p.value_depth, key_depth, 0] } else { [p.depth, key_depth, p.value_depth] };
     // Where every chunk is of one round, the first round writes what others add to.
     let of = |depth: usize| {
-        let n = items * p.length * depth;
+        let shape = [items, p.length, depth];
         if p.whole_chunks() {
-            Vec::with_capacity(n)
+            memory::room::<T>(&shape)
         } else {
-            vec![T::default(); n]
+            memory::zeros(&shape)
         }
     };
-    let mut grads = Gradients { q: of(depths[0]), k: of(depths[1]), v: of(depths[2]) };
-    let mut whole = vec![Whole::default(); items * p.length];
+    let mut grads = Gradients { q: of(depths[0])?, k: of(depths[1])?, v: of(depths[2])? };
+    let mut whole = memory::full(items * p.length, Whole::default())?;
     threads::for_chunks_of(&mut whole, p.length.clamp(1, 1 << 10), items * p.length * p.value_depth, |start, part| {
         for (i, x) in part.iter_mut().enumerate() {
             let (item, at) = ((start + i) / p.length, (start + i) % p.length);
             let (out, ct) = (p.view(&saved.out, item), p.view(&saved.ct, item));
             let inner = dot(&out.data[at * out.row..][..p.value_depth], &ct.data[at * ct.row..][..p.value_depth]);
-            *x = Whole::of(saved.top[start + i], saved.total[start + i], inner);
+            *x = Whole { log: saved.top[start + i] + saved.total[start + i].ln(), pull: inner };
         }
-    });
+    })?;
     let schedule = p.schedule();
     let walks = schedule.walks();
     let work = (items * p.length).saturating_mul(p.window() * p.chunk);
@@ -77,18 +70,18 @@ pub(crate) fn backward<T: Scalar>(
         saved,
     };
     // Keys outside of a walk's chunks may be in other walks' too; their gradients wait until the round is over.
-    let mut outside: Vec<Vec<Keys<T>>> = Vec::new();
+    let mut outside: Vec<Vec<Keys<T>>>;
     for round in 0..schedule.rounds {
-        outside.clear();
-        outside.resize_with(items * walks, Vec::new);
+        outside = memory::collect((0..items * walks).map(|_| Vec::new()))?;
         let slots = Out::new(&mut outside);
         let fresh = p.whole_chunks() && round == 0;
         threads::for_each_index(items * walks, work, |task| {
             let (item, walk) = (task / walks, task % walks);
             // SAFETY: one slot for each task, and the vector outlives the loop.
             let slot = unsafe { slots.part(task, 1) };
-            slot[0] = walk_over(p, &shared, item, schedule.range(round, walk), fresh);
-        });
+            slot[0] = walk_over(p, &shared, item, schedule.range(round, walk), fresh)?;
+            Ok(())
+        })?;
         threads::for_each_index(items, work, |item| {
             // SAFETY: one task for each matrix.
             unsafe {
@@ -96,7 +89,7 @@ pub(crate) fn backward<T: Scalar>(
                     shared.add(p, item, keys, false);
                 }
             }
-        });
+        })?;
     }
     let [q, k, v] = depths.map(|d| items * p.length * d);
     // SAFETY: either they have that many elements, or the first round, which covers all positions, wrote them.
@@ -105,7 +98,7 @@ pub(crate) fn backward<T: Scalar>(
         grads.k.set_len(k);
         grads.v.set_len(v);
     }
-    grads
+    Ok(grads)
 }
 
 /// Outputs of all tasks, and what they read.
@@ -173,10 +166,10 @@ fn walk_over<T: Scalar>(
     item: usize,
     chunks: std::ops::Range<usize>,
     first: bool,
-) -> Vec<Keys<T>> {
+) -> Result<Vec<Keys<T>>> {
     let mut outside = Vec::new();
-    let mut ring = Ring::new(p, item, chunks.start, true);
-    let mut scratch = Scratch::new(p);
+    let mut ring = Ring::new(p, item, chunks.start, true)?;
+    let mut scratch = Scratch::new(p)?;
     let retire = |ring: &mut Ring<T>, place: usize, outside: &mut Vec<Keys<T>>| {
         let keys = ring.at_mut(place);
         keys.complete(p);
@@ -184,13 +177,15 @@ fn walk_over<T: Scalar>(
             // SAFETY: positions of a walk's own chunks are its own in this round, and the only walk has all.
             unsafe { shared.add(p, item, keys, first) };
         } else {
-            outside.push(std::mem::replace(keys, Keys::new(p, true)));
+            outside.push(std::mem::replace(keys, Keys::new(p, true)?));
         }
+        Ok::<_, crate::Error>(())
     };
     for chunk in chunks.clone() {
+        threads::check()?;
         if chunk > chunks.start {
-            retire(&mut ring, 0, &mut outside);
-            ring.advance(p, item, chunk);
+            retire(&mut ring, 0, &mut outside)?;
+            ring.advance(p, item, chunk)?;
         }
         if p.order.is_some() {
             p.view(&shared.saved.ct, item).ask(&ring.at(p.before).positions, p.value_depth);
@@ -208,8 +203,8 @@ fn walk_over<T: Scalar>(
         }
         ring.at_mut(p.before).asked = true;
     }
-    (0..p.window()).for_each(|place| retire(&mut ring, place, &mut outside));
-    outside
+    (0..p.window()).try_for_each(|place| retire(&mut ring, place, &mut outside))?;
+    Ok(outside)
 }
 
 /// Memory of one walk.
@@ -218,23 +213,23 @@ struct Scratch<T> {
     ct: Vec<T>,
     cotangents: Vec<T>,
     whole: Vec<T>,
-    /// For each row what strengths are multiplied by to be the attention, and to be the softmax, times the inner product.
+    /// For each row what exponentials are multiplied by to be the attention, and the inner product of attention and cotangents.
     share: Vec<T>,
     pull: Vec<T>,
 }
 
 impl<T: Scalar> Scratch<T> {
-    fn new(p: &Problem<'_, T>) -> Self {
+    fn new(p: &Problem<'_, T>) -> Result<Self> {
         let (rows, cols, [_, v_row, _]) = (ROWS.min(p.chunk), p.cols(), p.strides());
-        let of = |n| vec![T::default(); n];
-        Self {
-            block: Block::new(p),
-            ct: of(rows * v_row),
-            cotangents: of(rows * cols),
-            whole: of(rows),
-            share: of(rows),
-            pull: of(rows),
-        }
+        let of = memory::zeros::<T>;
+        Ok(Self {
+            block: Block::new(p)?,
+            ct: of(rows * v_row)?,
+            cotangents: of(rows * cols)?,
+            whole: of(rows)?,
+            share: of(rows)?,
+            pull: of(rows)?,
+        })
     }
     /// A block of queries against the window: adds to the ring's gradients.
     fn block(
@@ -265,7 +260,7 @@ impl<T: Scalar> Scratch<T> {
             if exact {
                 self.block.gradients(p, ring, step, &mut self.cotangents, &self.whole, &self.pull);
             } else {
-                self.rounded(p, shared, item, ring, row, step);
+                self.in_parts(p, shared, item, ring, row, step);
             }
             let out = &mut dq[row * q_row..];
             sums(out, p, &self.block.sight, step, &self.cotangents, q_row, |place| &ring.at(place).k);
@@ -290,9 +285,9 @@ impl<T: Scalar> Scratch<T> {
             (keys.dk, keys.dv, keys.seen) = (dk, dv, seen);
         }
     }
-    /// Products of a step become the attention, cotangents of it those of the products, in Trax's rounding: where sums round
-    /// (everything masked) attention is not the softmax. Also with dropout.
-    fn rounded(
+    /// Products of a step become the attention, cotangents of it those of the products, without the logarithm of a sum. Also with
+    /// dropout.
+    fn in_parts(
         &mut self,
         p: &Problem<'_, T>,
         shared: &Shared<'_, T>,
@@ -305,11 +300,7 @@ impl<T: Scalar> Scratch<T> {
         let (cols, rows) = (p.cols(), self.block.sight.rows(step));
         for i in rows.clone() {
             let at = item * p.length + ring.at(p.before).positions[row + i] as usize;
-            let (top, total) = (shared.saved.top[at], shared.saved.total[at]);
-            let log = log_sum(self.block.top[i], self.block.total[i]);
-            self.share[i] = (self.block.top[i] - log).power() * (log - self.whole[i]).power();
-            let inner = self.pull[i] * total / (self.whole[i] - top).power();
-            self.pull[i] = (log - top).power() / (total * self.block.total[i]) * inner;
+            self.share[i] = (self.block.top[i] - shared.saved.top[at]).power() / shared.saved.total[at];
         }
         let part = rows.start * cols..rows.end * cols;
         let (g, e) = (&mut self.cotangents[part.clone()], &mut self.block.strengths[part.clone()]);
@@ -323,12 +314,12 @@ impl<T: Scalar> Scratch<T> {
 }
 
 simd! {
-/// Cotangents of the attention become those of the products, strengths the attention.
+/// Cotangents of the attention become those of the products, exponentials the attention.
 fn kept<T: Scalar>(g: &mut [T], e: &mut [T], cols: usize, share: &[T], pull: &[T]) {
     for (((g, e), &share), &pull) in g.chunks_exact_mut(cols).zip(e.chunks_exact_mut(cols)).zip(share).zip(pull) {
         for (g, e) in g.iter_mut().zip(e) {
-            *g = *e * (share * *g - pull);
             *e *= share;
+            *g = *e * (*g - pull);
         }
     }
 }
@@ -340,8 +331,9 @@ fn dropped<T: Scalar>(g: &mut [T], e: &mut [T], factors: &[T], cols: usize, shar
     let rows = g.chunks_exact_mut(cols).zip(e.chunks_exact_mut(cols)).zip(factors.chunks_exact(cols));
     for ((((g, e), f), &share), &pull) in rows.zip(share).zip(pull) {
         for ((g, e), &f) in g.iter_mut().zip(e).zip(f) {
-            *g = *e * (share * f * *g - pull);
-            *e *= share * f;
+            *e *= share;
+            *g = *e * (f * *g - pull);
+            *e *= f;
         }
     }
 }

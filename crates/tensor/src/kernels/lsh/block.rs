@@ -1,9 +1,12 @@
 //! A block of queries of a chunk, and its attention strengths over the window.
 use super::{Problem, Ring, LATER, MASKED, MASKED_KEY, NO_KEY, OWN, ROWS};
-use crate::kernels::{
-    attention::Scalar,
-    gemm::{padded, small, Mat, Side, Turned, PAD},
-    real::simd,
+use crate::{
+    kernels::{
+        attention::Scalar,
+        gemm::{padded, small, Mat, Side, Turned, PAD},
+        real::simd,
+    },
+    memory, Result,
 };
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -90,19 +93,19 @@ pub(super) struct Block<T> {
 }
 
 impl<T: Scalar> Block<T> {
-    pub(super) fn new(p: &Problem<'_, T>) -> Self {
+    pub(super) fn new(p: &Problem<'_, T>) -> Result<Self> {
         let (rows, cols) = (ROWS.min(p.chunk), p.cols());
-        let of = |n| vec![T::default(); n];
+        let of = memory::zeros::<T>;
         let dropout = if p.dropout.is_some() { rows * cols } else { 0 };
-        Self {
-            strengths: of(rows * cols),
-            top: of(rows),
-            total: of(rows),
-            factors: of(dropout),
+        Ok(Self {
+            strengths: of(rows * cols)?,
+            top: of(rows)?,
+            total: of(rows)?,
+            factors: of(dropout)?,
             sight: Sight::default(),
-            info: Vec::with_capacity(rows),
-            words: vec![0; if dropout > 0 { p.window() * p.chunk } else { 0 }],
-        }
+            info: memory::room(rows)?,
+            words: memory::zeros(if dropout > 0 { p.window() * p.chunk } else { 0 })?,
+        })
     }
     /// Turns to `rows` queries from row `row` of their chunk.
     pub(super) fn look(&mut self, p: &Problem<'_, T>, ring: &Ring<T>, row: usize, rows: usize) {

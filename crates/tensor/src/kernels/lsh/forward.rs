@@ -11,24 +11,24 @@ use crate::{
         gemm::Out,
         real::simd,
     },
-    threads,
+    memory, threads, Result,
 };
 use std::ops::Range;
 
 /// The result, and what backward needs beside the operands.
 pub(crate) struct Forward<T> {
     pub out: Vec<T>,
-    /// The largest log-sum-exp that a round has at each position.
+    /// The largest product of each position over all rounds.
     pub top: Vec<T>,
-    /// The sum over rounds of exp(log-sum-exp − top) at each position.
+    /// The sum over all rounds of exp(product − top) of each position.
     pub total: Vec<T>,
 }
 
 /// Attention, its result laid out as `place` says.
-pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T> {
+pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Result<Forward<T>> {
     let items = p.items();
-    let of = |n| Vec::<T>::with_capacity(items * p.length * n);
-    let (mut out, mut top, mut total) = (of(p.value_depth), of(1), of(1));
+    let of = |n| memory::room::<T>(&[items, p.length, n]);
+    let (mut out, mut top, mut total) = (of(p.value_depth)?, of(1)?, of(1)?);
     let schedule = p.schedule();
     let work = (items * p.length).saturating_mul(p.window() * p.chunk);
     {
@@ -36,8 +36,8 @@ pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T
         for round in 0..schedule.rounds {
             threads::for_each_index(items * schedule.walks(), work, |task| {
                 let (item, walk) = (task / schedule.walks(), task % schedule.walks());
-                walk_over(p, &shared, item, schedule.range(round, walk));
-            });
+                walk_over(p, &shared, item, schedule.range(round, walk))
+            })?;
         }
     }
     // SAFETY: the first round wrote every position, and `place` covers the result.
@@ -46,7 +46,7 @@ pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Forward<T
         top.set_len(items * p.length);
         total.set_len(items * p.length);
     }
-    Forward { out, top, total }
+    Ok(Forward { out, top, total })
 }
 
 /// Outputs of all tasks.
@@ -99,13 +99,14 @@ impl<T: Scalar> Shared<'_, T> {
     }
 }
 
-fn walk_over<T: Scalar>(p: &Problem<'_, T>, shared: &Shared<'_, T>, item: usize, chunks: Range<usize>) {
+fn walk_over<T: Scalar>(p: &Problem<'_, T>, shared: &Shared<'_, T>, item: usize, chunks: Range<usize>) -> Result<()> {
     let (cols, [_, v_row, _]) = (p.cols(), p.strides());
-    let (mut ring, mut block) = (Ring::new(p, item, chunks.start, false), Block::new(p));
-    let mut merge = Merge::new(ROWS.min(p.chunk), v_row);
+    let (mut ring, mut block) = (Ring::new(p, item, chunks.start, false)?, Block::new(p)?);
+    let mut merge = Merge::new(ROWS.min(p.chunk), v_row)?;
     for chunk in chunks.clone() {
+        threads::check()?;
         if chunk > chunks.start {
-            ring.advance(p, item, chunk);
+            ring.advance(p, item, chunk)?;
         }
         let size = p.size(chunk);
         for row in (0..size).step_by(ROWS) {
@@ -142,6 +143,7 @@ fn walk_over<T: Scalar>(p: &Problem<'_, T>, shared: &Shared<'_, T>, item: usize,
             }
         }
     }
+    Ok(())
 }
 
 simd! {

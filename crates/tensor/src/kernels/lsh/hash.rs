@@ -5,7 +5,7 @@ use crate::{
         gemm::{multiply, Mat, PAD},
         real::simd,
     },
-    threads,
+    memory, threads, Result,
 };
 use smallvec::SmallVec;
 
@@ -27,12 +27,12 @@ pub(crate) struct Hash<'a, T> {
 }
 
 /// Buckets of all vectors, `items × hashes × length`.
-pub(crate) fn hash<T: Scalar>(p: &Hash<'_, T>) -> Vec<i32> {
+pub(crate) fn hash<T: Scalar>(p: &Hash<'_, T>) -> Result<Vec<i32>> {
     let directions: usize = p.factors.iter().map(|f| f / 2).sum();
     let (items, cols) = (p.batch.iter().product::<usize>(), p.hashes * directions);
-    let mut buckets = vec![0i32; items * p.hashes * p.length];
+    let mut buckets: Vec<i32> = memory::zeros(items * p.hashes * p.length)?;
     if buckets.is_empty() {
-        return buckets;
+        return Ok(buckets);
     }
     let out = crate::kernels::gemm::Out::new(&mut buckets);
     let blocks = p.length.div_ceil(ROWS);
@@ -43,7 +43,7 @@ pub(crate) fn hash<T: Scalar>(p: &Hash<'_, T>) -> Vec<i32> {
         let data = &p.vectors.data[start(&p.batch, &p.vectors.batch, item) + row * p.vectors.row..];
         // Turned, so that the products of all vectors with a direction lie side by side.
         let vectors = Mat::new(data, [rows, p.depth], [p.vectors.row, 1]).t();
-        let mut products = vec![T::default(); cols * ROWS];
+        let mut products: Vec<T> = memory::zeros(cols * ROWS)?;
         let rotations = Mat::dense(&p.rotations[item * p.depth * cols..], p.depth, cols).t();
         multiply(&mut products, ROWS, rotations, vectors, T::ONE, false);
         for hash in 0..p.hashes {
@@ -51,8 +51,9 @@ pub(crate) fn hash<T: Scalar>(p: &Hash<'_, T>) -> Vec<i32> {
             let to = unsafe { out.part((item * p.hashes + hash) * p.length + row, rows) };
             buckets_of(&products[hash * directions * ROWS..], p.factors, to);
         }
-    });
-    buckets
+        Ok(())
+    })?;
+    Ok(buckets)
 }
 
 simd! {

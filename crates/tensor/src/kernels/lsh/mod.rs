@@ -230,10 +230,3 @@ fn ask<T>(values: &[T]) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = values;
 }
-
-/// log Σ exp of a row of which the largest and the sum of exponentials are known, in the rounding that decides Trax's result
-/// when everything is masked.
-#[inline(always)]
-fn log_sum<T: Scalar>(top: T, total: T) -> T {
-    top + total.ln()
-}

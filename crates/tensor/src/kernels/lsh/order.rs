@@ -1,23 +1,24 @@
 //! Sorting by bucket.
-use crate::{kernels::sort::argsort, threads};
+use crate::{kernels::sort::argsort, memory, threads, Result};
 
 /// For each row of `length` buckets the positions sorted by bucket, equal ones in their order: what sorting by the whole number
 /// `bucket · length + position` gives, in 64 bits.
-pub(crate) fn by_bucket(buckets: &[i32], length: usize) -> Vec<u32> {
-    let mut order = vec![0u32; buckets.len()];
-    threads::for_chunks(&mut order, length, |start, out| sort(&buckets[start..start + out.len()], out));
-    order
+pub(crate) fn by_bucket(buckets: &[i32], length: usize) -> Result<Vec<u32>> {
+    let mut order: Vec<u32> = memory::zeros(buckets.len())?;
+    threads::for_chunks(&mut order, length, |start, out| sort(&buckets[start..start + out.len()], out))?;
+    Ok(order)
 }
 
-fn sort(buckets: &[i32], out: &mut [u32]) {
-    let (Some(&least), Some(&most)) = (buckets.iter().min(), buckets.iter().max()) else { return };
+fn sort(buckets: &[i32], out: &mut [u32]) -> Result<()> {
+    let (Some(&least), Some(&most)) = (buckets.iter().min(), buckets.iter().max()) else { return Ok(()) };
     let range = (i64::from(most) - i64::from(least)) as usize + 1;
     if range > 4 * buckets.len() + 1024 {
         // Buckets too far apart to be counted.
-        let keys: Vec<u32> = buckets.iter().map(|&b| b.abs_diff(least)).collect();
-        return out.copy_from_slice(&argsort(&keys));
+        let keys = memory::collect(buckets.iter().map(|&b| b.abs_diff(least)))?;
+        out.copy_from_slice(&argsort(&keys)?);
+        return Ok(());
     }
-    let mut next = vec![0u32; range];
+    let mut next: Vec<u32> = memory::zeros(range)?;
     for &b in buckets {
         next[b.abs_diff(least) as usize] += 1;
     }
@@ -30,11 +31,14 @@ fn sort(buckets: &[i32], out: &mut [u32]) {
         out[*slot as usize] = at as u32;
         *slot += 1;
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::by_bucket;
+    fn by_bucket(buckets: &[i32], length: usize) -> Vec<u32> {
+        super::by_bucket(buckets, length).expect("memory for a few numbers")
+    }
 
     #[test]
     fn both_ways_of_sorting_are_stable() {

@@ -1,9 +1,12 @@
 //! The chunks of keys in reach of a chunk of queries, gathered.
 use super::{start, Problem, EPSILON, MASKED_KEY, NO_KEY};
-use crate::kernels::{
-    attention::Scalar,
-    gemm::Turned,
-    real::{dot, simd},
+use crate::{
+    kernels::{
+        attention::Scalar,
+        gemm::Turned,
+        real::{dot, simd},
+    },
+    memory, Result,
 };
 
 /// A chunk of queries, keys and values, gathered; rows lie as [`Problem::strides`] says, filled up with 0.
@@ -32,26 +35,26 @@ pub(super) struct Keys<T> {
 }
 
 impl<T: Scalar> Keys<T> {
-    pub(super) fn new(p: &Problem<'_, T>, gradients: bool) -> Self {
-        let of = |n| vec![T::default(); n];
+    pub(super) fn new(p: &Problem<'_, T>, gradients: bool) -> Result<Self> {
+        let of = memory::zeros::<T>;
         let part = |n| of(if gradients { n } else { 0 });
         let [nk, nv, _] = p.strides().map(|stride| p.chunk * stride);
-        Self {
+        Ok(Self {
             chunk: 0,
-            positions: Vec::with_capacity(p.chunk),
-            info: Vec::with_capacity(p.chunk),
-            q: of(nk),
-            k: of(nk),
-            v: of(nv),
+            positions: memory::room(p.chunk)?,
+            info: memory::room(p.chunk)?,
+            q: of(nk)?,
+            k: of(nk)?,
+            v: of(nv)?,
             turned_k: Turned::default(),
             turned_v: Turned::default(),
-            scale: of(p.chunk),
-            dq: part(nk),
-            dk: part(nk),
-            dv: part(nv),
+            scale: of(p.chunk)?,
+            dq: part(nk)?,
+            dk: part(nk)?,
+            dv: part(nv)?,
             asked: false,
-            seen: vec![false; if gradients { p.chunk.div_ceil(p.keys()) } else { 0 }],
-        }
+            seen: memory::full(if gradients { p.chunk.div_ceil(p.keys()) } else { 0 }, false)?,
+        })
     }
     pub(super) fn len(&self) -> usize {
         self.positions.len()
@@ -68,7 +71,7 @@ impl<T: Scalar> Keys<T> {
             self.dv[keys.start * v_row..keys.end * v_row].fill(T::default());
         }
     }
-    fn load(&mut self, p: &Problem<'_, T>, item: usize, chunk: usize) {
+    fn load(&mut self, p: &Problem<'_, T>, item: usize, chunk: usize) -> Result<()> {
         self.chunk = chunk;
         p.positions(item, chunk, &mut self.positions);
         let [row, v_row, _] = p.strides();
@@ -84,7 +87,7 @@ impl<T: Scalar> Keys<T> {
             }
             None => unit_keys(&self.q, &mut self.k, row, p.depth, root, scales),
         }
-        self.turned_k.load(&self.k, [self.positions.len(), p.depth], row);
+        self.turned_k.load(&self.k, [self.positions.len(), p.depth], row)?;
         self.info.clear();
         match &p.mask {
             None => self.info.extend(self.positions.iter().map(|&at| at as i32)),
@@ -95,10 +98,11 @@ impl<T: Scalar> Keys<T> {
             }
         }
         if !self.dk.is_empty() || !self.dv.is_empty() {
-            self.turned_v.load(&self.v, [self.positions.len(), p.value_depth], v_row);
+            self.turned_v.load(&self.v, [self.positions.len(), p.value_depth], v_row)?;
             self.seen.fill(false);
             self.asked = false;
         }
+        Ok(())
     }
 }
 
@@ -137,14 +141,14 @@ pub(super) struct Ring<T> {
 
 impl<T: Scalar> Ring<T> {
     /// The window of a chunk.
-    pub(super) fn new(p: &Problem<'_, T>, item: usize, chunk: usize, gradients: bool) -> Self {
-        let mut keys: Vec<Keys<T>> = (0..p.window()).map(|_| Keys::new(p, gradients)).collect();
+    pub(super) fn new(p: &Problem<'_, T>, item: usize, chunk: usize, gradients: bool) -> Result<Self> {
+        let mut keys = (0..p.window()).map(|_| Keys::new(p, gradients)).collect::<Result<Vec<Keys<T>>>>()?;
         for (i, keys) in keys.iter_mut().enumerate() {
-            keys.load(p, item, p.neighbour(chunk, i as isize - p.before as isize));
+            keys.load(p, item, p.neighbour(chunk, i as isize - p.before as isize))?;
         }
-        let mut ring = Self { keys, first: 0, info: vec![NO_KEY; p.cols()], holes: false };
+        let mut ring = Self { keys, first: 0, info: memory::full(p.cols(), NO_KEY)?, holes: false };
         ring.describe(p);
-        ring
+        Ok(ring)
     }
     /// The chunk at a place of the window.
     pub(super) fn at(&self, place: usize) -> &Keys<T> {
@@ -155,12 +159,13 @@ impl<T: Scalar> Ring<T> {
         &mut self.keys[(self.first + place) % n]
     }
     /// Moves the window to the next chunk, `chunk`, over the place of its first chunk.
-    pub(super) fn advance(&mut self, p: &Problem<'_, T>, item: usize, chunk: usize) {
+    pub(super) fn advance(&mut self, p: &Problem<'_, T>, item: usize, chunk: usize) -> Result<()> {
         let next = p.neighbour(chunk, p.after as isize);
-        self.at_mut(0).load(p, item, next);
+        self.at_mut(0).load(p, item, next)?;
         p.ask(item, p.neighbour(next, 1));
         self.first = (self.first + 1) % self.keys.len();
         self.describe(p);
+        Ok(())
     }
     fn describe(&mut self, p: &Problem<'_, T>) {
         let (n, [.., wide]) = (self.keys.len(), p.strides());

@@ -1,8 +1,11 @@
 //! Gated recurrent units over whole sequences.
 use super::{parts_mut, project, project_back, rows_of, weight_gradient, written, Extent, Recurrent, Wide};
-use crate::kernels::{
-    gemm::{column_sums, Out},
-    real::simd,
+use crate::{
+    kernels::{
+        gemm::{column_sums, Out},
+        real::simd,
+    },
+    memory, threads, Result,
 };
 
 /// The two weight matrices with their biases: of the gates (`[depth + units, 2 · units]`), of the candidate (`[depth + units, units]`).
@@ -33,20 +36,21 @@ pub(crate) struct Gradients<T> {
 }
 
 /// All steps from `state: [batch, units]`, for inputs `x: [steps, batch, depth]`.
-pub(crate) fn forward<T: Wide>(x: &[T], state: &[T], w: Weights<'_, T>, e: Extent) -> Forward<T> {
+pub(crate) fn forward<T: Wide>(x: &[T], state: &[T], w: Weights<'_, T>, e: Extent) -> Result<Forward<T>> {
     let n = e.units;
-    let mut gates = project(x, &w.gates[..e.depth * 2 * n], w.gates_bias, [e.rows(), e.depth]);
-    let mut candidates = project(x, &w.candidate[..e.depth * n], w.candidate_bias, [e.rows(), e.depth]);
-    let to_gates = Recurrent::new(&w.gates[e.depth * 2 * n..], [n, 2 * n], false, e.steps);
-    let to_candidate = Recurrent::new(&w.candidate[e.depth * n..], [n, n], false, e.steps);
-    let mut hidden = Vec::with_capacity((e.rows() + e.batch) * n);
+    let mut gates = project(x, &w.gates[..e.depth * 2 * n], w.gates_bias, [e.rows(), e.depth])?;
+    let mut candidates = project(x, &w.candidate[..e.depth * n], w.candidate_bias, [e.rows(), e.depth])?;
+    let to_gates = Recurrent::new(&w.gates[e.depth * 2 * n..], [n, 2 * n], false, e.steps)?;
+    let to_candidate = Recurrent::new(&w.candidate[e.depth * n..], [n, n], false, e.steps)?;
+    let mut hidden = memory::room((e.rows() + e.batch) * n)?;
     hidden.extend_from_slice(state);
-    hidden.resize((e.rows() + e.batch) * n, T::default());
+    hidden.resize((e.rows() + e.batch) * n, T::default()); // within its room
     let (g, c, h) = (Out::new(&mut gates), Out::new(&mut candidates), Out::new(&mut hidden));
     e.for_rows(|first, rows| {
         let part = (first, rows);
-        let mut reset = vec![T::default(); rows * n];
+        let mut reset: Vec<T> = memory::zeros(rows * n)?;
         for t in 0..e.steps {
+            threads::check()?;
             // SAFETY: a task touches its own rows alone, and no two of these are the same step of a buffer.
             let (gates, candidates, before, after) = unsafe {
                 (
@@ -61,8 +65,9 @@ pub(crate) fn forward<T: Wide>(x: &[T], state: &[T], w: Weights<'_, T>, e: Exten
             to_candidate.product(candidates, &reset, true);
             mix(gates, candidates, before, after, n);
         }
-    });
-    Forward { gates, candidates, hidden }
+        Ok(())
+    })?;
+    Ok(Forward { gates, candidates, hidden })
 }
 
 /// Gradients from the cotangents of all hidden values (`dy: [steps, batch, units]`) and of the last state.
@@ -74,19 +79,20 @@ pub(crate) fn backward<T: Wide>(
     dlast: Option<&[T]>,
     e: Extent,
     need: [bool; 6],
-) -> Gradients<T> {
+) -> Result<Gradients<T>> {
     let (n, [gates, candidates, hidden]) = (e.units, *saved);
-    let of_gates = Recurrent::new(&w.gates[e.depth * 2 * n..], [n, 2 * n], true, e.steps);
-    let of_candidate = Recurrent::new(&w.candidate[e.depth * n..], [n, n], true, e.steps);
-    let mut dstate = dlast.map_or_else(|| vec![T::default(); e.batch * n], <[T]>::to_vec);
+    let of_gates = Recurrent::new(&w.gates[e.depth * 2 * n..], [n, 2 * n], true, e.steps)?;
+    let of_candidate = Recurrent::new(&w.candidate[e.depth * n..], [n, n], true, e.steps)?;
+    let mut dstate = dlast.map_or_else(|| memory::zeros(e.batch * n), memory::copy)?;
     let last = Out::new(&mut dstate);
     let fill = |outs: &[Out<T>; 3]| {
         e.for_rows(|first, rows| {
             let part = (first, rows);
             // SAFETY: a task touches its own rows alone, and one step at a time.
             let dh = unsafe { last.part(first * n, rows * n) };
-            let mut dreset = vec![T::default(); rows * n];
+            let mut dreset: Vec<T> = memory::zeros(rows * n)?;
             for t in (0..e.steps).rev() {
+                threads::check()?;
                 let at = (t * e.batch + first) * n..(t * e.batch + first + rows) * n;
                 let gates = &gates[at.start * 2..at.end * 2];
                 let before = &hidden[at.clone()];
@@ -106,39 +112,40 @@ pub(crate) fn backward<T: Wide>(
                 open_back(dg, gates, before, &dreset, dh, reset, n);
                 of_gates.product(dh, dg, true);
             }
+            Ok(())
         })
     };
     let size = e.rows() * n;
     // The last is what the candidate's weights were multiplied with.
     // SAFETY: `mix_back` and `open_back` write all rows of each step.
-    let [dgates, dcandidates, resets] = unsafe { written([2 * size, size, size], fill) };
+    let [dgates, dcandidates, resets] = unsafe { written([2 * size, size, size], fill) }?;
     let rows = e.rows();
     let gradient = |wanted: bool, dy: &[T], inputs: &[T], cols: usize| {
         if wanted {
             weight_gradient([(x, e.depth), (inputs, n)], dy, [rows, cols])
         } else {
-            Vec::new()
+            Ok(Vec::new())
         }
     };
-    let sums = |wanted: bool, dy: &[T], cols: usize| if wanted { column_sums(dy, cols) } else { Vec::new() };
+    let sums = |wanted: bool, dy: &[T], cols: usize| if wanted { column_sums(dy, cols) } else { Ok(Vec::new()) };
     let mut dx = Vec::new();
     if need[0] {
-        dx = project_back(&dgates, &w.gates[..e.depth * 2 * n], [rows, e.depth, 2 * n]);
-        let more = project_back(&dcandidates, &w.candidate[..e.depth * n], [rows, e.depth, n]);
-        crate::threads::for_chunks(&mut dx, crate::threads::GRAIN, |start, part| {
+        dx = project_back(&dgates, &w.gates[..e.depth * 2 * n], [rows, e.depth, 2 * n])?;
+        let more = project_back(&dcandidates, &w.candidate[..e.depth * n], [rows, e.depth, n])?;
+        threads::for_chunks(&mut dx, threads::GRAIN, |start, part| {
             part.iter_mut().zip(&more[start..]).for_each(|(d, &m)| *d += m);
-        });
+        })?;
     }
-    Gradients {
+    Ok(Gradients {
         x: dx,
         w: [
-            gradient(need[2], &dgates, hidden, 2 * n),
-            sums(need[3], &dgates, 2 * n),
-            gradient(need[4], &dcandidates, &resets, n),
-            sums(need[5], &dcandidates, n),
+            gradient(need[2], &dgates, hidden, 2 * n)?,
+            sums(need[3], &dgates, 2 * n)?,
+            gradient(need[4], &dcandidates, &resets, n)?,
+            sums(need[5], &dcandidates, n)?,
         ],
         state: dstate,
-    }
+    })
 }
 
 simd! {

@@ -1,8 +1,11 @@
 //! Long short-term memory over whole sequences.
 use super::{parts, parts_mut, project, project_back, rows_of, weight_gradient, written, Extent, Recurrent, Wide};
-use crate::kernels::{
-    gemm::{column_sums, Out},
-    real::simd,
+use crate::{
+    kernels::{
+        gemm::{column_sums, Out},
+        real::simd,
+    },
+    memory, threads, Result,
 };
 
 /// What forward computes.
@@ -24,10 +27,10 @@ pub(crate) struct Gradients<T> {
 }
 
 /// All steps from `state` (`[batch, 2 · units]`: cell, hidden), for inputs `x: [steps, batch, depth]`.
-pub(crate) fn forward<T: Wide>(x: &[T], state: &[T], w: &[T], b: &[T], e: Extent) -> Forward<T> {
+pub(crate) fn forward<T: Wide>(x: &[T], state: &[T], w: &[T], b: &[T], e: Extent) -> Result<Forward<T>> {
     let n = e.units;
-    let mut gates = project(x, &w[..e.depth * 4 * n], b, [e.rows(), e.depth]);
-    let recurrent = Recurrent::new(&w[e.depth * 4 * n..], [n, 4 * n], false, e.steps);
+    let mut gates = project(x, &w[..e.depth * 4 * n], b, [e.rows(), e.depth])?;
+    let recurrent = Recurrent::new(&w[e.depth * 4 * n..], [n, 4 * n], false, e.steps)?;
     let whole = (e.rows() + e.batch) * n;
     let g = Out::new(&mut gates);
     let fill = |[c, h]: &[Out<T>; 2]| {
@@ -40,6 +43,7 @@ pub(crate) fn forward<T: Wide>(x: &[T], state: &[T], w: &[T], b: &[T], e: Extent
         e.for_rows(|first, rows| {
             let part = (first, rows);
             for t in 0..e.steps {
+                threads::check()?;
                 // SAFETY: a task touches its own rows alone, and no two of these are the same step of a buffer.
                 let (gates, before, after, h_before, h_after) = unsafe {
                     (
@@ -53,11 +57,12 @@ pub(crate) fn forward<T: Wide>(x: &[T], state: &[T], w: &[T], b: &[T], e: Extent
                 recurrent.product(gates, h_before, true);
                 step(gates, before, after, h_after, n);
             }
-        });
+            Ok(())
+        })
     };
     // SAFETY: there is a row of the state for each of the batch, and `step` writes all rows after each step.
-    let [cells, hidden] = unsafe { written([whole; 2], fill) };
-    Forward { gates, cells, hidden }
+    let [cells, hidden] = unsafe { written([whole; 2], fill) }?;
+    Ok(Forward { gates, cells, hidden })
 }
 
 /// Gradients from the cotangents of all hidden values (`dy: [steps, batch, units]`) and of the last state.
@@ -69,21 +74,22 @@ pub(crate) fn backward<T: Wide>(
     dlast: Option<&[T]>,
     e: Extent,
     need: [bool; 4],
-) -> Gradients<T> {
+) -> Result<Gradients<T>> {
     let (n, [gates, cells, hidden]) = (e.units, *saved);
-    let recurrent = Recurrent::new(&w[e.depth * 4 * n..], [n, 4 * n], true, e.steps);
-    let mut dstate = dlast.map_or_else(|| vec![T::default(); e.batch * 2 * n], <[T]>::to_vec);
+    let recurrent = Recurrent::new(&w[e.depth * 4 * n..], [n, 4 * n], true, e.steps)?;
+    let mut dstate = dlast.map_or_else(|| memory::zeros(e.batch * 2 * n), memory::copy)?;
     let ds = Out::new(&mut dstate);
     let fill = |[dg]: &[Out<T>; 1]| {
         e.for_rows(|first, rows| {
             // SAFETY: a task touches its own rows alone, and one step of `dg` at a time.
             let ds = unsafe { ds.part(first * 2 * n, rows * 2 * n) };
-            let (mut dc, mut dh): (Vec<T>, Vec<T>) = (Vec::with_capacity(rows * n), Vec::with_capacity(rows * n));
+            let (mut dc, mut dh): (Vec<T>, Vec<T>) = (memory::room(rows * n)?, memory::room(rows * n)?);
             for s in ds.chunks_exact((2 * n).max(1)) {
                 dc.extend_from_slice(&s[..n]);
                 dh.extend_from_slice(&s[n..]);
             }
             for t in (0..e.steps).rev() {
+                threads::check()?;
                 let at = (t * e.batch + first) * n..(t * e.batch + first + rows) * n;
                 let after = at.start + e.batch * n..at.end + e.batch * n;
                 if let Some(dy) = dy {
@@ -98,18 +104,19 @@ pub(crate) fn backward<T: Wide>(
                 s[..n].copy_from_slice(&dc[i * n..(i + 1) * n]);
                 s[n..].copy_from_slice(&dh[i * n..(i + 1) * n]);
             }
+            Ok(())
         })
     };
     // SAFETY: `step_back` writes all rows of each step.
-    let [dgates] = unsafe { written([e.rows() * 4 * n], fill) };
+    let [dgates] = unsafe { written([e.rows() * 4 * n], fill) }?;
     let size = [e.rows(), e.depth, 4 * n];
     let inputs = [(x, e.depth), (hidden, n)];
-    Gradients {
-        x: if need[0] { project_back(&dgates, &w[..e.depth * 4 * n], size) } else { Vec::new() },
+    Ok(Gradients {
+        x: if need[0] { project_back(&dgates, &w[..e.depth * 4 * n], size)? } else { Vec::new() },
         state: dstate,
-        w: if need[2] { weight_gradient(inputs, &dgates, [e.rows(), 4 * n]) } else { Vec::new() },
-        b: if need[3] { column_sums(&dgates, 4 * n) } else { Vec::new() },
-    }
+        w: if need[2] { weight_gradient(inputs, &dgates, [e.rows(), 4 * n])? } else { Vec::new() },
+        b: if need[3] { column_sums(&dgates, 4 * n)? } else { Vec::new() },
+    })
 }
 
 simd! {

@@ -12,7 +12,7 @@ use super::{
     real::Float,
     vecmath::Real,
 };
-use crate::threads;
+use crate::{memory, threads, threads::Piece, Result};
 use smallvec::SmallVec;
 
 /// Most rows of a batch that a task takes: enough for the product's inner loops, few enough for several threads.
@@ -43,25 +43,34 @@ impl Extent {
         self.steps * self.batch
     }
     /// Runs `f(first row, rows)` for parts of the batch, cut by its size alone.
-    fn for_rows(&self, f: impl Fn(usize, usize) + Sync) {
+    fn for_rows<P: Piece>(&self, f: impl Fn(usize, usize) -> P + Sync) -> Result<()> {
         let rows = self.batch.div_ceil(2).clamp(1, ROWS);
         let work = self.rows() * self.units * self.units.max(8);
-        threads::for_each_index(self.batch.div_ceil(rows), work, |i| f(i * rows, rows.min(self.batch - i * rows)));
+        threads::for_each_index(self.batch.div_ceil(rows), work, |i| f(i * rows, rows.min(self.batch - i * rows)))
     }
 }
 
 /// Vectors of these lengths that `fill` writes. They are not zeroed first, which would cost a pass over memory.
 ///
+/// # Errors
+/// `OutOfMemory`, and those of `fill`.
+///
 /// # Safety
-/// `fill` must write every element of each.
-unsafe fn written<T, const N: usize>(lengths: [usize; N], fill: impl FnOnce(&[Out<T>; N])) -> [Vec<T>; N] {
-    let mut all = lengths.map(Vec::with_capacity);
-    fill(&all.each_mut().map(Out::new));
+/// Unless it fails, `fill` must write every element of each.
+unsafe fn written<T, const N: usize>(
+    lengths: [usize; N],
+    fill: impl FnOnce(&[Out<T>; N]) -> Result<()>,
+) -> Result<[Vec<T>; N]> {
+    let mut all = [const { Vec::new() }; N];
+    for (vector, length) in all.iter_mut().zip(lengths) {
+        *vector = memory::room(length)?;
+    }
+    fill(&all.each_mut().map(Out::new))?;
     for (vector, length) in all.iter_mut().zip(lengths) {
         // SAFETY: there is room for as many, and the caller vouches that `fill` wrote them. Tested in `tests/recurrent.rs`.
         unsafe { vector.set_len(length) };
     }
-    all
+    Ok(all)
 }
 
 /// Some rows of one step in a buffer `[steps, batch, width]`.
@@ -81,31 +90,31 @@ unsafe fn rows_of<'a, T>(
 }
 
 /// `x · w + bias` for rows of `x`.
-pub(crate) fn project<T: Multiply>(x: &[T], w: &[T], bias: &[T], [rows, inner]: [usize; 2]) -> Vec<T> {
+pub(crate) fn project<T: Multiply>(x: &[T], w: &[T], bias: &[T], [rows, inner]: [usize; 2]) -> Result<Vec<T>> {
     let cols = bias.len();
     run(x, [inner, 1], w, [cols, 1], [rows, cols, inner], Some(bias))
 }
 
 /// `dy · wᵀ` for rows of `dy`, where `w` is `[inner, cols]`.
-pub(crate) fn project_back<T: Multiply>(dy: &[T], w: &[T], [rows, inner, cols]: [usize; 3]) -> Vec<T> {
+pub(crate) fn project_back<T: Multiply>(dy: &[T], w: &[T], [rows, inner, cols]: [usize; 3]) -> Result<Vec<T>> {
     run(dy, [cols, 1], w, [1, cols], [rows, inner, cols], None)
 }
 
 /// `[x, h]ᵀ · dy`, the gradient of weights over all `rows`, where `x` and `h` are given with how wide they are.
 ///
 /// Both products read `dy` in the same order, so it is packed once for them, some rows at a time.
-fn weight_gradient<T: Multiply>(inputs: [(&[T], usize); 2], dy: &[T], [rows, cols]: [usize; 2]) -> Vec<T> {
+fn weight_gradient<T: Multiply>(inputs: [(&[T], usize); 2], dy: &[T], [rows, cols]: [usize; 2]) -> Result<Vec<T>> {
     let inner = inputs[0].1 + inputs[1].1;
-    let mut dw = vec![T::default(); inner * cols];
+    let mut dw: Vec<T> = memory::zeros(inner * cols)?;
     if dw.is_empty() {
-        return dw;
+        return Ok(dw);
     }
     // Enough pieces for several threads, each of whole blocks of the product's inner loops.
     let block = inner.div_ceil(12).next_multiple_of(12).min(48);
     let slab = (SLAB / cols).next_multiple_of(256);
     for from in (0..rows).step_by(slab) {
         let count = slab.min(rows - from);
-        let dy = Ready::new(Mat::dense(&dy[from * cols..], count, cols));
+        let dy = Ready::new(Mat::dense(&dy[from * cols..], count, cols))?;
         let mut below = &mut dw[..];
         for (input, width) in inputs {
             let part;
@@ -115,10 +124,10 @@ fn weight_gradient<T: Multiply>(inputs: [(&[T], usize); 2], dy: &[T], [rows, col
             threads::for_chunks_of(part, block * cols, work, |start, out| {
                 let a = Mat::new(&input[start / cols..], [out.len() / cols, count], [1, width]);
                 multiply_ready(out, cols, a, &dy, T::ONE, from > 0);
-            });
+            })?;
         }
     }
-    dw
+    Ok(dw)
 }
 
 fn run<T: Multiply>(
@@ -128,7 +137,7 @@ fn run<T: Multiply>(
     b_strides: [usize; 2],
     size: [usize; 3],
     bias: Option<&[T]>,
-) -> Vec<T> {
+) -> Result<Vec<T>> {
     Batched { a, b, size, a_strides, b_strides, batch: SmallVec::new(), summed: SmallVec::new(), bias }.run()
 }
 
@@ -141,10 +150,10 @@ struct Recurrent<'a, T: Multiply> {
 
 impl<'a, T: Multiply> Recurrent<'a, T> {
     /// The matrix `w`, row-major with `cols` columns, or its transpose; packed, unless it is used for one step alone.
-    fn new(w: &'a [T], [rows, cols]: [usize; 2], transpose: bool, steps: usize) -> Self {
+    fn new(w: &'a [T], [rows, cols]: [usize; 2], transpose: bool, steps: usize) -> Result<Self> {
         let matrix = Mat::dense(w, rows, cols);
         let (matrix, inner, cols) = if transpose { (matrix.t(), cols, rows) } else { (matrix, rows, cols) };
-        Self { matrix: if steps < 2 { Ready::once(matrix) } else { Ready::new(matrix) }, inner, cols }
+        Ok(Self { matrix: if steps < 2 { Ready::once(matrix) } else { Ready::new(matrix)? }, inner, cols })
     }
     /// `out = a · matrix`, or added to what stands there; rows of both without gaps.
     fn product(&self, out: &mut [T], a: &[T], add: bool) {
@@ -193,10 +202,12 @@ mod tests {
                 }
             }
             let of = [(&inputs[0][..], widths[0]), (&inputs[1][..], widths[1])];
-            assert_eq!(weight_gradient(of, &dy, [rows, cols]), exact, "{rows} {cols} {widths:?}");
+            let found = weight_gradient(of, &dy, [rows, cols]).expect("memory for small gradients");
+            assert_eq!(found, exact, "{rows} {cols} {widths:?}");
             let narrow = |v: &[f64]| v.iter().map(|&v| v as f32).collect::<Vec<_>>();
             let (x, h) = (narrow(&inputs[0]), narrow(&inputs[1]));
             let found = weight_gradient([(&x, widths[0]), (&h, widths[1])], &narrow(&dy), [rows, cols]);
+            let found = found.expect("memory for small gradients");
             assert_eq!(found, narrow(&exact), "{rows} {cols} {widths:?}, f32");
         }
     }

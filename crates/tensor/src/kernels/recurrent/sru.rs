@@ -1,6 +1,6 @@
 //! Simple recurrent units: recurrences without products, element by element. Batch first: `[batch, steps, units]`.
 use super::{written, Wide};
-use crate::{kernels::gemm::Out, kernels::real::simd, threads};
+use crate::{kernels::gemm::Out, kernels::real::simd, memory, threads, Result};
 
 /// Columns a task takes through all steps.
 const COLS: usize = 128;
@@ -18,12 +18,12 @@ impl Extent {
         self.batch * self.steps * self.units
     }
     /// Runs `f(row, first column, columns)` for each row of the batch and block of columns.
-    fn for_blocks(&self, f: impl Fn(usize, usize, usize) + Sync) {
+    fn for_blocks(&self, f: impl Fn(usize, usize, usize) + Sync) -> Result<()> {
         let across = self.units.div_ceil(COLS);
         threads::for_each_index(self.batch * across, self.size() * 8, |i| {
             let col = i % across * COLS;
             f(i / across, col, COLS.min(self.units - col));
-        });
+        })
     }
     /// Where a row's step starts among values `width` a step.
     fn at(&self, row: usize, step: usize, width: usize) -> usize {
@@ -32,7 +32,7 @@ impl Extent {
 }
 
 /// `c[t] = f[t] · c[t-1] + x[t]` from `c[-1] = state`.
-pub(crate) fn scan<T: Wide>(x: &[T], f: &[T], state: &[T], e: Extent) -> Vec<T> {
+pub(crate) fn scan<T: Wide>(x: &[T], f: &[T], state: &[T], e: Extent) -> Result<Vec<T>> {
     let fill = |[out]: &[Out<T>; 1]| {
         e.for_blocks(|row, col, cols| {
             let mut c = [T::default(); COLS];
@@ -43,11 +43,11 @@ pub(crate) fn scan<T: Wide>(x: &[T], f: &[T], state: &[T], e: Extent) -> Vec<T> 
                 // SAFETY: a task writes its own row and columns alone.
                 scan_step(c, &x[at..at + cols], &f[at..at + cols], unsafe { out.part(at, cols) });
             }
-        });
+        })
     };
     // SAFETY: the blocks cover all columns of all rows, and `scan_step` writes each step of one.
-    let [cells] = unsafe { written([e.size()], fill) };
-    cells
+    let [cells] = unsafe { written([e.size()], fill) }?;
+    Ok(cells)
 }
 
 /// Cotangents of `x`, `f` and `state` of [`scan`].
@@ -58,8 +58,8 @@ pub(crate) fn scan_back<T: Wide>(
     dy: Option<&[T]>,
     dlast: Option<&[T]>,
     e: Extent,
-) -> [Vec<T>; 3] {
-    let mut dstate = dlast.map_or_else(|| vec![T::default(); e.batch * e.units], <[T]>::to_vec);
+) -> Result<[Vec<T>; 3]> {
+    let mut dstate = dlast.map_or_else(|| memory::zeros(e.batch * e.units), memory::copy)?;
     let last = Out::new(&mut dstate);
     let fill = |[dx, df]: &[Out<T>; 2]| {
         e.for_blocks(|row, col, cols| {
@@ -76,11 +76,11 @@ pub(crate) fn scan_back<T: Wide>(
                 let (dx, df) = unsafe { (dx.part(at, cols), df.part(at, cols)) };
                 scan_step_back(dc, &f[at..at + cols], before, dx, df);
             }
-        });
+        })
     };
     // SAFETY: the blocks cover all columns of all rows, and `scan_step_back` writes each step of one.
-    let [dx, df] = unsafe { written([e.size(); 2], fill) };
-    [dx, df, dstate]
+    let [dx, df] = unsafe { written([e.size(); 2], fill) }?;
+    Ok([dx, df, dstate])
 }
 
 /// What [`forward`] computes, `[batch, steps, units]` each.
@@ -90,7 +90,7 @@ pub(crate) struct Forward<T> {
 }
 
 /// A whole unit: `gates: [batch, steps, 3 · units]` hold what the reset gate, the forget gate and the new value are made of.
-pub(crate) fn forward<T: Wide>(gates: &[T], x: &[T], state: &[T], e: Extent) -> Forward<T> {
+pub(crate) fn forward<T: Wide>(gates: &[T], x: &[T], state: &[T], e: Extent) -> Result<Forward<T>> {
     let n = e.units;
     let fill = |[out, cells]: &[Out<T>; 2]| {
         e.for_blocks(|row, col, cols| {
@@ -105,11 +105,11 @@ pub(crate) fn forward<T: Wide>(gates: &[T], x: &[T], state: &[T], e: Extent) -> 
                 step(c, gates, &x[at..at + cols], out);
                 cells.copy_from_slice(c);
             }
-        });
+        })
     };
     // SAFETY: the blocks cover all columns of all rows, and both are written at each step of one.
-    let [out, cells] = unsafe { written([e.size(); 2], fill) };
-    Forward { out, cells }
+    let [out, cells] = unsafe { written([e.size(); 2], fill) }?;
+    Ok(Forward { out, cells })
 }
 
 /// Cotangents of gates, `x` and `state` of [`forward`].
@@ -118,9 +118,9 @@ pub(crate) fn backward<T: Wide>(
     dy: Option<&[T]>,
     dlast: Option<&[T]>,
     e: Extent,
-) -> [Vec<T>; 3] {
+) -> Result<[Vec<T>; 3]> {
     let n = e.units;
-    let mut dstate = dlast.map_or_else(|| vec![T::default(); e.batch * n], <[T]>::to_vec);
+    let mut dstate = dlast.map_or_else(|| memory::zeros(e.batch * n), memory::copy)?;
     let last = Out::new(&mut dstate);
     let fill = |[dgates, dx]: &[Out<T>; 2]| {
         e.for_blocks(|row, col, cols| {
@@ -136,11 +136,11 @@ pub(crate) fn backward<T: Wide>(
                 let (dg, dx) = unsafe { ([0, n, 2 * n].map(|k| dgates.part(g + k, cols)), dx.part(at, cols)) };
                 step_back(dc, gates, [&x[at..at + cols], before, &cells[at..at + cols], dy], dg, dx);
             }
-        });
+        })
     };
     // SAFETY: the blocks cover all columns of all rows, and `step_back` writes all of each step of one.
-    let [dgates, dx] = unsafe { written([3 * e.size(), e.size()], fill) };
-    [dgates, dx, dstate]
+    let [dgates, dx] = unsafe { written([3 * e.size(), e.size()], fill) }?;
+    Ok([dgates, dx, dstate])
 }
 
 /// What the input is multiplied with in the highway connection, so that its variance is kept: √3.

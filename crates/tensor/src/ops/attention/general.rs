@@ -2,6 +2,7 @@
 use super::{AttentionOptions, Shape};
 use crate::{
     autodiff::record,
+    memory,
     ops::matmul::{batch_dims, finish, product},
     random::bernoulli,
     tensor::Raw,
@@ -40,7 +41,7 @@ fn full_mask(shape: &Shape, options: &AttentionOptions, device: &Device) -> Resu
         return Ok(given);
     }
     let (rows, cols) = (shape.queries, shape.keys);
-    let seen: Vec<u8> = (0..rows * cols).map(|i| u8::from(i % cols <= i / cols)).collect();
+    let seen: Vec<u8> = memory::collect((0..rows * cols).map(|i| u8::from(i % cols <= i / cols)))?;
     let causal = Raw::from_vec(seen, (rows, cols), device)?.broadcast_as(&full[..])?;
     Ok(Some(match given {
         Some(m) => (m * causal)?,

@@ -134,6 +134,7 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions) -> Resu
 struct Taken {
     own: f64,
     keys: Option<Tensor>,
+    sums_to_one: bool,
 }
 
 /// Operands and options as the kernels take them.
@@ -142,7 +143,7 @@ struct Bound {
     k: Held,
     v: Held,
     mask: Option<Raw>,
-    taken: Option<(f64, Option<Raw>)>,
+    taken: Option<(f64, Option<Raw>, bool)>,
     shape: Shape,
     options: AttentionOptions,
 }
@@ -157,7 +158,7 @@ impl Bound {
         let raw = |t: &Tensor| t.raw().broadcast_as(&keys[..]);
         let taken = match taken {
             None => None,
-            Some(t) => Some((t.own, t.keys.as_ref().map(raw).transpose()?)),
+            Some(t) => Some((t.own, t.keys.as_ref().map(raw).transpose()?, t.sums_to_one)),
         };
         let options = AttentionOptions { mask: None, ..options.clone() };
         Ok(Self { q: Held::new(q)?, k: Held::new(k)?, v: Held::new(v)?, mask, taken, shape: shape.clone(), options })
@@ -183,12 +184,12 @@ impl Bound {
                 let Storage::Cpu(cpu) = &**storage else {
                     return Err(Error::internal("a CPU kernel was given penalties of another device"));
                 };
-                let (data, strides) =
-                    (cpu.as_slice::<T>()?.get(layout.start_offset()..).unwrap_or_default(), layout.stride());
+                let data = cpu.as_slice::<T>()?.get(layout.start_offset()..).unwrap_or_default();
+                let strides = layout.stride();
                 Some(KeyView { data, batch: strides[..rank].into(), col: strides[rank] })
             }
         };
-        let penalties = self.taken.as_ref().map(|t| Penalties { own: T::of(t.0), keys });
+        let penalties = self.taken.as_ref().map(|t| Penalties { own: T::of(t.0), keys, sums_to_one: t.2 });
         let shared = penalties.is_some();
         let matrices = if shared { 1 } else { s.batch.iter().product() };
         let dropout = self.options.dropout.filter(|d| d.0 > 0.0).map(|(rate, key)| Dropout {
@@ -232,7 +233,7 @@ fn tiled<T: Element + Scalar>(
     let bound = Bound::new(inputs, &shape, options, taken.as_ref())?;
     let full = shape.with([shape.queries, shape.value_depth]);
     let (place, swapped) = place_like(&inputs[0], &full);
-    let done = bound.with::<T, _>(|p| Ok(forward(p, &place)))?;
+    let done = bound.with::<T, _>(|p| forward(p, &place))?;
     let value = placed(done.out, &full, swapped)?;
     if inputs.iter().all(|t| !t.is_tracked()) {
         return Ok(value);
@@ -244,7 +245,7 @@ fn tiled<T: Element + Scalar>(
             .map(|l| shape.with(l));
         let bound = Bound::new(&saved, &shape, &options, taken.as_ref())?;
         kept.gradients::<T>(ct, need, saved.each_ref(), full, |saved, places| {
-            bound.with::<T, _>(|p| Ok(backward(p, saved, places)))
+            bound.with::<T, _>(|p| backward(p, saved, places))
         })
     }))
 }

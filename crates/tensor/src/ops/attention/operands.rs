@@ -34,6 +34,7 @@ impl Held {
         let Storage::Cpu(cpu) = &*storage else {
             return Err(Error::internal("a CPU kernel was given a tensor of another device"));
         };
+        // A view of no elements may begin behind the end of its storage.
         f(cpu.as_slice::<T>()?.get(layout.start_offset()..).unwrap_or_default())
     }
     pub(in crate::ops) fn stack<'a, T>(&self, data: &'a [T], rank: usize) -> Stack<'a, T> {

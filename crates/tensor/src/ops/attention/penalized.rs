@@ -20,18 +20,20 @@ pub struct PenalizedAttentionOptions {
     pub key_penalties: Option<Tensor>,
     /// Rate at which strengths are dropped and the key of `random::bernoulli(key, 1 - rate, [Lq, Lk])`, which all matrices share.
     pub dropout: Option<(f64, Key)>,
+    /// Whether the weights of a row sum to 1 also where its products are all lowered by 10⁹.
+    pub sums_to_one: bool,
 }
 
 impl Default for PenalizedAttentionOptions {
-    /// Scale 1, nothing taken, no dropout.
+    /// Scale 1, nothing taken, no dropout, sums rounded as in Trax.
     fn default() -> Self {
-        Self { scale: 1.0, causal: false, exclude_self: false, key_penalties: None, dropout: None }
+        Self { scale: 1.0, causal: false, exclude_self: false, key_penalties: None, dropout: None, sums_to_one: false }
     }
 }
 
 /// Softmax attention in tiles as [`attention`](super::attention()), but products are lowered where `attention` replaces them, so
 /// that gradients reach masked products, and in float32 a row whose products are all lowered by 10⁹ weighs the values by 1 each:
-/// 10⁹ swallows products and the logarithm of the sum, as in Trax.
+/// 10⁹ swallows products and the logarithm of the sum, as in Trax. With `sums_to_one` it weighs n of them by 1/n each.
 ///
 /// # Errors
 /// Those of `attention`; `ShapeMismatch` for penalties that are not one for each key.
@@ -64,7 +66,8 @@ pub fn penalized_attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &Penaliz
         }
         keys = Some(taken.detach().cast(work)?);
     }
-    let taken = Taken { own: if options.exclude_self { OWN } else { 0.0 }, keys };
+    let own = if options.exclude_self { OWN } else { 0.0 };
+    let taken = Taken { own, keys, sums_to_one: options.sums_to_one };
     let inputs = [q.cast(work)?, k.cast(work)?, v.cast(work)?];
     if !q.use_kernels() {
         return composed(&inputs, &shape, &plain, &taken)?.cast(dtype);
@@ -92,7 +95,8 @@ fn composed([q, k, v]: &[Tensor; 3], shape: &Shape, o: &AttentionOptions, taken:
     if shape.keys == 0 {
         return dots.matmul(v);
     }
-    let mut strengths = dots.sub(&dots.logsumexp(-1, true)?)?.exp()?;
+    let mut strengths =
+        if taken.sums_to_one { dots.softmax(-1)? } else { dots.sub(&dots.logsumexp(-1, true)?)?.exp()? };
     if let Some((rate, key)) = o.dropout {
         strengths = dropout(&strengths, rate, key, &[shape.queries, shape.keys])?;
     }

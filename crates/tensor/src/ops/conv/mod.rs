@@ -83,7 +83,7 @@ fn with_kernel<T: Convolve>(c: Conv, x: &Tensor, w: &Tensor, bias: Option<&Tenso
         std::iter::once(c.batch).chain(c.axes.iter().map(|a| a.output)).chain([c.outputs]).collect();
     let value = {
         let bias = bias.map(Tensor::values::<T>).transpose()?;
-        forward(&c, &x.values::<T>()?, &w.values::<T>()?, false, bias.as_deref())
+        forward(&c, &x.values::<T>()?, &w.values::<T>()?, false, bias.as_deref())?
     };
     let value = Tensor::from_vec(value, &shape)?;
     let (saved_x, saved_w) = (x.detach(), w.detach());
@@ -92,19 +92,19 @@ fn with_kernel<T: Convolve>(c: Conv, x: &Tensor, w: &Tensor, bias: Option<&Tenso
     Ok(record(value, &inputs, move |ct, need| {
         let g = ct.values::<T>()?;
         let dx = if need[0] {
-            let dx = forward(&c.transposed(), &g, &saved_w.values::<T>()?, true, None);
+            let dx = forward(&c.transposed(), &g, &saved_w.values::<T>()?, true, None)?;
             Some(Tensor::from_vec(dx, saved_x.shape())?)
         } else {
             None
         };
         let dw = if need[1] {
-            Some(Tensor::from_vec(weight_gradient(&c, &saved_x.values::<T>()?, &g), saved_w.shape())?)
+            Some(Tensor::from_vec(weight_gradient(&c, &saved_x.values::<T>()?, &g)?, saved_w.shape())?)
         } else {
             None
         };
         let mut grads = smallvec![dx, dw];
         if let Some(&needed) = need.get(2) {
-            grads.push(if needed { Some(Tensor::from_vec(column_sums(&g, c.outputs), &[c.outputs])?) } else { None });
+            grads.push(if needed { Some(Tensor::from_vec(column_sums(&g, c.outputs)?, &[c.outputs])?) } else { None });
         }
         Ok(grads)
     }))

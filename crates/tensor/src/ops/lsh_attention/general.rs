@@ -1,11 +1,15 @@
 //! Chunked attention composed of tensor operations, for devices without a kernel. What is computed on the way is kept.
 use super::{order, ChunkedAttentionOptions, Inputs, Shape};
-use crate::{ops::dropout, DType, Result, Tensor};
+use crate::{memory, ops::dropout, DType, Result, Tensor};
 
 /// What was not sorted by anything: positions in order.
 fn slots(shape: &Shape, o: &ChunkedAttentionOptions) -> Result<Vec<u32>> {
-    let plain = || (0..shape.items()).flat_map(|_| 0..shape.length as u32).collect();
-    Ok(order(shape, o)?.unwrap_or_else(plain))
+    if let Some(order) = order(shape, o)? {
+        return Ok(order);
+    }
+    let mut plain = memory::room(&[shape.items(), shape.length])?;
+    (0..shape.items()).for_each(|_| plain.extend(0..shape.length as u32));
+    Ok(plain)
 }
 
 /// [`chunked_attention`](super::chunked_attention) of float32 or float64 operands on any device.
@@ -13,9 +17,6 @@ pub(super) fn composed(inputs: &Inputs, shape: &Shape, o: &ChunkedAttentionOptio
     let (items, slots_each) = (shape.items(), shape.rounds * shape.length);
     let full = shape.with(&[shape.length, shape.value_depth]);
     let device = inputs.q.device();
-    if items * slots_each == 0 {
-        return Tensor::zeros(&full, inputs.q.dtype(), device);
-    }
     let slots = slots(shape, o)?;
     let chunks = shape.chunks(o.chunk_len);
     let padded = chunks * o.chunk_len;
@@ -23,7 +24,8 @@ pub(super) fn composed(inputs: &Inputs, shape: &Shape, o: &ChunkedAttentionOptio
         None => None,
         Some(m) => Some(m.broadcast_to(&shape.with(&[shape.length]))?.values::<u8>()?),
     };
-    let (mut places, mut info, mut inverse) = (Vec::new(), Vec::new(), vec![0i32; slots.len()]);
+    let room = || memory::room::<i32>(&[items, padded]);
+    let (mut places, mut info, mut inverse) = (room()?, room()?, memory::zeros::<i32>(slots.len())?);
     for (item, slots) in slots.chunks_exact(slots_each).enumerate() {
         for (slot, &at) in slots.iter().enumerate() {
             let seen = mask.as_ref().is_none_or(|m| m[item * shape.length + at as usize] != 0);
@@ -31,11 +33,11 @@ pub(super) fn composed(inputs: &Inputs, shape: &Shape, o: &ChunkedAttentionOptio
             info.push(if seen { at as i32 } else { -1 });
             inverse[item * slots_each + slot / shape.length * shape.length + at as usize] = slot as i32;
         }
-        places.resize((item + 1) * padded, 0);
-        info.resize((item + 1) * padded, -2);
+        places.resize((item + 1) * padded, 0); // within its room
+        info.resize((item + 1) * padded, -2); // within its room
     }
     let ints = |v: Vec<i32>, s: &[usize]| Tensor::from_vec(v, s)?.to_device(device);
-    let q_info = ints(places.clone(), &[items, chunks, o.chunk_len, 1])?;
+    let q_info = ints(memory::copy(&places)?, &[items, chunks, o.chunk_len, 1])?;
     let k_info = adjacent(&ints(info, &[items, chunks, o.chunk_len])?, o)?.expand_dims(2)?;
     let places = ints(places, &[items, padded, 1])?;
     let inverse = ints(inverse, &[items, slots_each, 1])?;
@@ -65,8 +67,10 @@ pub(super) fn composed(inputs: &Inputs, shape: &Shape, o: &ChunkedAttentionOptio
     if padded > slots_each {
         dots = dots.mask_fill(&k_info.eq_scalar(-2)?, f64::NEG_INFINITY)?;
     }
-    let logs = dots.logsumexp(-1, true)?;
-    let mut strengths = dots.sub(&logs)?.exp()?;
+    // No logarithm of a sum is taken: beside a product that 10⁵ or 10⁹ was taken from, float32 would lose it.
+    let top = dots.detach().max(-1, true)?;
+    let mut strengths = dots.sub(&top)?.exp()?;
+    let total = strengths.sum(-1, true)?;
     if let Some((rate, key)) = o.dropout {
         let window = (o.n_chunks_before + 1 + o.n_chunks_after) * o.chunk_len;
         strengths = dropout(&strengths, rate, key, &[o.chunk_len, window])?;
@@ -76,13 +80,10 @@ pub(super) fn composed(inputs: &Inputs, shape: &Shape, o: &ChunkedAttentionOptio
         x.reshape(&[items, shape.rounds, shape.length, depth])
     };
     let out = restore(strengths.matmul(&v)?, shape.value_depth)?;
-    let out = if shape.rounds > 1 {
-        let logs = restore(logs, 1)?;
-        out.mul(&logs.sub(&logs.logsumexp(1, true)?)?.exp()?)?.sum(1, false)?
-    } else {
-        out
-    };
-    out.reshape(&full)
+    let (top, total) = (restore(top, 1)?, restore(total, 1)?);
+    let weights = top.sub(&top.max(1, true)?)?.exp()?;
+    let (out, total) = (out.mul(&weights)?.sum(1, false)?, total.mul(&weights)?.sum(1, false)?);
+    out.div(&total)?.reshape(&full)
 }
 
 /// Beside each chunk (axis 1) those before and after it, along axis 2.

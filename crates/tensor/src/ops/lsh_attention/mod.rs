@@ -18,7 +18,7 @@ use smallvec::{smallvec, SmallVec};
 /// How [`chunked_attention`] forms chunks, what it masks and drops.
 #[derive(Debug, Clone)]
 pub struct ChunkedAttentionOptions {
-    /// Positions per chunk; the last one may be shorter.
+    /// Positions per chunk; the last one may be shorter. Of several rounds that are shorter each is a chunk.
     pub chunk_len: usize,
     /// How many chunks before its own a query sees, around the ends.
     pub n_chunks_before: usize,
@@ -54,12 +54,21 @@ impl Default for ChunkedAttentionOptions {
     }
 }
 
+impl ChunkedAttentionOptions {
+    /// The same, with chunks no longer than one of several rounds: else a chunk would end within the next round, and the rest of that
+    /// round would not see what a single chunk has room for.
+    fn for_rounds(&self, shape: &Shape) -> Self {
+        let longest = if shape.rounds > 1 { shape.length } else { usize::MAX };
+        Self { chunk_len: self.chunk_len.min(longest), ..self.clone() }
+    }
+}
+
 /// Softmax attention in which the queries of a chunk see the keys of that chunk and of its neighbours.
 ///
 /// `q […, L, D]`, `k […, L, D]`, `v […, L, Dv] -> […, L, Dv]`. Products are those with k/√D; without `k`, with
 /// `q / √(mean(q²) + 10⁻⁶) / √D`. With `buckets` (Kitaev et al. 2020, arXiv:2001.04451) the rounds' results o_r with
-/// log-sum-exps l_r give Σ_r o_r · exp(l_r − log Σ exp l). Sums are rounded as in Trax, so that a row of masked keys only gets
-/// in float32 what it gets there: all of them with equal weights.
+/// log-sum-exps l_r give Σ_r o_r · exp(l_r − log Σ exp l). The weights of every row sum to 1, also where a query sees nothing but
+/// itself, or masked keys only; of these float32 weighs all alike, as 10⁹ swallows their products.
 ///
 /// Kept for backward are the operands, the buckets, the result and two numbers a position: `B · L · (2·D_v + D·(1 or 2) + 2)`
 /// floats and `4 · B · rounds · L` bytes for B matrices, never anything of size `rounds · L · D` or `L²`. A task needs
@@ -80,6 +89,10 @@ pub fn chunked_attention(
         return Err(Error::dtype(format!("chunked_attention takes floats, got {} and {}", q.dtype(), v.dtype())));
     }
     let shape = check(q, k, v, options)?;
+    if shape.items() * shape.length == 0 {
+        return nothing(&[Some(q), k, Some(v)], &shape, dtype);
+    }
+    let options = &options.for_rounds(&shape);
     let work = if dtype == DType::F64 { dtype } else { DType::F32 };
     let inputs = Inputs { q: q.cast(work)?, k: k.map(|k| k.cast(work)).transpose()?, v: v.cast(work)? };
     if !q.use_kernels() {
@@ -112,11 +125,23 @@ pub fn chunked_attention_joint(qv: &Tensor, depth: usize, options: &ChunkedAtten
     let joint = qv.cast(if dtype == DType::F64 { dtype } else { DType::F32 })?;
     let (q, v) = apart(&joint.detach())?;
     let shape = check(&q, None, &v, options)?;
+    if shape.items() * shape.length == 0 {
+        return nothing(&[Some(qv)], &shape, dtype);
+    }
+    let options = &options.for_rounds(&shape);
     let inputs = Inputs { q, k: None, v };
     match dtype {
         DType::F64 => fused::<f64>(inputs, Some(joint), shape, options),
         _ => fused::<f32>(inputs, Some(joint), shape, options)?.cast(dtype),
     }
+}
+
+/// Attention of no sequences, or of sequences of no positions. Operands that broadcast may have elements, and then a gradient of zeros.
+fn nothing(operands: &[Option<&Tensor>], shape: &Shape, dtype: DType) -> Result<Tensor> {
+    let operands: Vec<&Tensor> = operands.iter().flatten().copied().collect();
+    let value = Tensor::zeros(&shape.with(&[shape.length, shape.value_depth]), dtype, operands[0].device())?;
+    let like: Vec<_> = operands.iter().map(|t| (t.shape().to_vec(), t.dtype(), t.device().clone())).collect();
+    Ok(record(value, &operands, move |_, _| like.iter().map(|(s, d, at)| Tensor::zeros(s, *d, at).map(Some)).collect()))
 }
 
 /// The operands, of one float type.
@@ -214,7 +239,7 @@ fn check(q: &Tensor, k: Option<&Tensor>, v: &Tensor, o: &ChunkedAttentionOptions
 fn order(shape: &Shape, options: &ChunkedAttentionOptions) -> Result<Option<Vec<u32>>> {
     let Some(buckets) = &options.buckets else { return Ok(None) };
     let buckets = buckets.detach().broadcast_to(&shape.with(&[shape.rounds * shape.length]))?;
-    Ok(Some(by_bucket(&buckets.values::<i32>()?, shape.length)))
+    by_bucket(&buckets.values::<i32>()?, shape.length).map(Some)
 }
 
 /// Operands and options as the kernels take them.
@@ -263,8 +288,8 @@ impl Bound {
                 let Storage::Cpu(cpu) = &**storage else {
                     return Err(Error::internal("a CPU kernel was given a mask of another device"));
                 };
-                let (data, strides) =
-                    (cpu.as_slice::<u8>()?.get(layout.start_offset()..).unwrap_or_default(), layout.stride());
+                let data = cpu.as_slice::<u8>()?.get(layout.start_offset()..).unwrap_or_default();
+                let strides = layout.stride();
                 Some(MaskView { data, batch: strides[..rank].into(), row: 0, col: strides[rank] })
             }
         };
@@ -310,7 +335,7 @@ fn fused<T: Element + Scalar>(
     let bound = Bound::new(&inputs, &shape, options)?;
     let full = shape.with(&[shape.length, shape.value_depth]);
     let (place, swapped) = place_like(&inputs.q, &full);
-    let done = bound.with::<T, _>(|p| Ok(forward(p, &place)))?;
+    let done = bound.with::<T, _>(|p| forward(p, &place))?;
     drop(bound);
     let value = placed(done.out, &full, swapped)?;
     let saved = inputs.detach();
@@ -332,12 +357,12 @@ fn fused<T: Element + Scalar>(
             let values = Place { first: shape.depth, ..place.clone() };
             let places = [place.clone(), place, values];
             let found = kept.with::<T, _>(ct, shape.batch.len(), |saved| {
-                bound.with::<T, _>(|p| Ok(backward(p, saved, &places, true)))
+                bound.with::<T, _>(|p| backward(p, saved, &places, true))
             })?;
             return Ok(smallvec![Some(placed(found.q, joint.shape(), swapped)?), None, None]);
         }
         kept.gradients::<T>(ct, need, operands, full, |saved, places| {
-            bound.with::<T, _>(|p| Ok(backward(p, saved, places, false)))
+            bound.with::<T, _>(|p| backward(p, saved, places, false))
         })
     }))
 }
@@ -395,7 +420,7 @@ pub fn hash_buckets(vectors: &Tensor, rotations: &Tensor, factors: &[usize]) -> 
         ($t:ty) => {{
             let rotations = rotations.values::<$t>()?;
             held.with::<$t, _>(|values| {
-                Ok(hash(&Hash {
+                hash(&Hash {
                     vectors: held.stack(values, batch.len()),
                     batch: batch.clone(),
                     length: v.shape()[r - 2],
@@ -403,7 +428,7 @@ pub fn hash_buckets(vectors: &Tensor, rotations: &Tensor, factors: &[usize]) -> 
                     rotations: &rotations,
                     hashes,
                     factors,
-                }))
+                })
             })?
         }};
     }

@@ -6,6 +6,7 @@ use crate::{
         gru::{self as kernel, Weights},
         Extent, Wide,
     },
+    memory,
     ops::dense,
     Element, Result, Tensor,
 };
@@ -82,8 +83,8 @@ fn fused<T: Element + Wide>(inputs: &[Tensor], e: Extent) -> Result<(Tensor, Ten
         let values = t[1..].iter().map(Tensor::values::<T>).collect::<Result<Vec<_>>>()?;
         let w =
             Weights { gates: &values[1], gates_bias: &values[2], candidate: &values[3], candidate_bias: &values[4] };
-        let done = kernel::forward(&x.values::<T>()?, &values[0], w, e);
-        let last = Tensor::from_vec(step_of(&done.hidden, &e, e.steps).to_vec(), &[e.batch, n])?;
+        let done = kernel::forward(&x.values::<T>()?, &values[0], w, e)?;
+        let last = Tensor::from_vec(memory::copy(step_of(&done.hidden, &e, e.steps))?, &[e.batch, n])?;
         let saved = Saved {
             x,
             w: [2, 3, 4, 5].map(|i| t[i].clone()),
@@ -107,7 +108,7 @@ fn fused<T: Element + Wide>(inputs: &[Tensor], e: Extent) -> Result<(Tensor, Ten
             dlast.as_deref(),
             e,
             [need[0], need[1], need[2], need[3], need[4], need[5]],
-        );
+        )?;
         let mut out = vec![
             need[0].then(|| batch_first(g.x, &e, e.depth)).transpose()?,
             need[1].then(|| Tensor::from_vec(g.state, &[e.batch, n])).transpose()?,

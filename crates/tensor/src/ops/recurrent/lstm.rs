@@ -6,6 +6,7 @@ use crate::{
         lstm::{self as kernel},
         Extent,
     },
+    memory,
     ops::dense,
     Result, Tensor,
 };
@@ -70,10 +71,11 @@ fn fused<T: crate::Element + crate::kernels::recurrent::Wide>(
     let forward = move |t: &[Tensor]| {
         let x = time_first(&t[0])?;
         let done =
-            kernel::forward(&x.values::<T>()?, &t[1].values::<T>()?, &t[2].values::<T>()?, &t[3].values::<T>()?, e);
+            kernel::forward(&x.values::<T>()?, &t[1].values::<T>()?, &t[2].values::<T>()?, &t[3].values::<T>()?, e)?;
         let (cells, hidden) = (step_of(&done.cells, &e, e.steps), step_of(&done.hidden, &e, e.steps));
         let rows = cells.chunks_exact(n.max(1)).zip(hidden.chunks_exact(n.max(1)));
-        let last: Vec<T> = rows.flat_map(|(c, h)| c.iter().chain(h).copied()).collect();
+        let mut last: Vec<T> = memory::room(&[e.batch, 2 * n])?;
+        rows.for_each(|(c, h)| last.extend(c.iter().chain(h)));
         let last = Tensor::from_vec(last, &[e.batch, 2 * n])?;
         let whole = [e.steps + 1, e.batch, n];
         let saved = Saved {
@@ -96,7 +98,7 @@ fn fused<T: crate::Element + crate::kernels::recurrent::Wide>(
             dlast.as_deref(),
             e,
             [need[0], need[1], need[2], need[3]],
-        );
+        )?;
         Ok(vec![
             need[0].then(|| batch_first(g.x, &e, e.depth)).transpose()?,
             need[1].then(|| Tensor::from_vec(g.state, &[e.batch, 2 * n])).transpose()?,

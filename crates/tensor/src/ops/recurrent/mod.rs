@@ -13,7 +13,7 @@ pub use sru::{linear_recurrence, sru};
 use super::general::{require_float, wide_dtype};
 use crate::{
     kernels::recurrent::{Extent, Wide},
-    DType, Error, Result, Tensor,
+    memory, DType, Error, Result, Tensor,
 };
 
 /// The type that results have, and the sizes.
@@ -84,7 +84,7 @@ fn by_steps(
     }
     let slices = xs.iter().map(|x| x.unstack(1)).collect::<Result<Vec<_>>>()?;
     let mut state = state.clone();
-    let mut ys = Vec::with_capacity(steps);
+    let mut ys = memory::room(steps)?;
     for t in 0..steps {
         let inputs: Vec<Tensor> = slices.iter().map(|s| s[t].clone()).collect();
         let (y, next) = cell(&inputs, &state)?;

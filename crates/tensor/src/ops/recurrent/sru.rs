@@ -6,7 +6,7 @@ use crate::{
         sru::{self as kernel, Extent},
         Wide,
     },
-    Element, Error, Result, Tensor,
+    memory, Element, Error, Result, Tensor,
 };
 
 fn sizes(op: &str, x: &Tensor) -> Result<Extent> {
@@ -66,8 +66,12 @@ pub fn sru(gates: &Tensor, x: &Tensor, state: &Tensor) -> Result<(Tensor, Tensor
 fn last<T: Element>(cells: &[T], state: &[T], e: Extent) -> Result<Tensor> {
     let n = e.units;
     let values = match e.steps {
-        0 => state.to_vec(),
-        t => (0..e.batch).flat_map(|row| &cells[(row * t + t - 1) * n..][..n]).copied().collect(),
+        0 => memory::copy(state)?,
+        t => {
+            let mut values = memory::room(&[e.batch, n])?;
+            (0..e.batch).for_each(|row| values.extend_from_slice(&cells[(row * t + t - 1) * n..][..n]));
+            values
+        }
     };
     Tensor::from_vec(values, &[e.batch, n])
 }
@@ -76,7 +80,7 @@ fn scan<T: Element + Wide>(inputs: &[Tensor], e: Extent) -> Result<(Tensor, Tens
     let shape = [e.batch, e.steps, e.units];
     let forward = move |t: &[Tensor]| {
         let state = t[2].values::<T>()?;
-        let cells = kernel::scan(&t[0].values::<T>()?, &t[1].values::<T>()?, &state, e);
+        let cells = kernel::scan(&t[0].values::<T>()?, &t[1].values::<T>()?, &state, e)?;
         let last = last(&cells, &state, e)?;
         let y = Tensor::from_vec(cells, &shape)?;
         Ok((vec![y.clone(), last], [t[1].clone(), t[2].clone(), y]))
@@ -85,7 +89,7 @@ fn scan<T: Element + Wide>(inputs: &[Tensor], e: Extent) -> Result<(Tensor, Tens
         let dy = cts[0].as_ref().map(Tensor::values::<T>).transpose()?;
         let dlast = cts.get(1).and_then(Option::as_ref).map(Tensor::values::<T>).transpose()?;
         let (f, cells, state) = (f.values::<T>()?, cells.values::<T>()?, state.values::<T>()?);
-        let [dx, df, dstate] = kernel::scan_back(&f, &cells, &state, dy.as_deref(), dlast.as_deref(), e);
+        let [dx, df, dstate] = kernel::scan_back(&f, &cells, &state, dy.as_deref(), dlast.as_deref(), e)?;
         Ok(vec![
             need[0].then(|| Tensor::from_vec(dx, &shape)).transpose()?,
             need[1].then(|| Tensor::from_vec(df, &shape)).transpose()?,
@@ -100,7 +104,7 @@ fn unit<T: Element + Wide>(inputs: &[Tensor], e: Extent) -> Result<(Tensor, Tens
     let n = e.units;
     let forward = move |t: &[Tensor]| {
         let state = t[2].values::<T>()?;
-        let done = kernel::forward(&t[0].values::<T>()?, &t[1].values::<T>()?, &state, e);
+        let done = kernel::forward(&t[0].values::<T>()?, &t[1].values::<T>()?, &state, e)?;
         let last = last(&done.cells, &state, e)?;
         let cells = Tensor::from_vec(done.cells, &[e.batch, e.steps, n])?;
         let y = Tensor::from_vec(done.out, &[e.batch, e.steps, n])?;
@@ -112,7 +116,7 @@ fn unit<T: Element + Wide>(inputs: &[Tensor], e: Extent) -> Result<(Tensor, Tens
         let [gates, x, state, cells] = saved;
         let (gates, x, state, cells) =
             (gates.values::<T>()?, x.values::<T>()?, state.values::<T>()?, cells.values::<T>()?);
-        let [dgates, dx, dstate] = kernel::backward([&gates, &x, &state, &cells], dy.as_deref(), dlast.as_deref(), e);
+        let [dgates, dx, dstate] = kernel::backward([&gates, &x, &state, &cells], dy.as_deref(), dlast.as_deref(), e)?;
         Ok(vec![
             need[0].then(|| Tensor::from_vec(dgates, &[e.batch, e.steps, 3 * n])).transpose()?,
             need[1].then(|| Tensor::from_vec(dx, &[e.batch, e.steps, n])).transpose()?,

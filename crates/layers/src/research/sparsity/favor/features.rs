@@ -1,6 +1,7 @@
 //! Positive random features: the product of two has the exponential of their vectors' product as its mean.
 use crate::{initializers::householder, Result};
 use tallow_tensor::{
+    memory,
     random::{self, Key},
     DType, Tensor,
 };
@@ -18,18 +19,20 @@ impl Features {
     /// Features of vectors of `d` numbers, which Trax draws by a fixed key.
     pub(super) fn new(features: usize, d: usize, by_norm: bool, normalize: bool, epsilon: f64) -> Result<Self> {
         let first = Key::new(0);
-        let (mut key, mut rows) = (first, Vec::with_capacity(features.next_multiple_of(d) * d));
+        let (mut key, mut rows) = (first, memory::room(&[features.div_ceil(d), d, d])?);
         while rows.len() < features * d {
             let (next, drawn) = key.split_pair();
             key = next;
             // Columns of Q are the rows of its transpose.
-            rows.extend(householder(&random::normal(drawn, &[d, d], DType::F32)?.to_vec::<f32>()?, d, d).0);
+            rows.extend(householder(&random::normal(drawn, &[d, d], DType::F32)?.to_vec::<f32>()?, d, d)?.0);
         }
         let drawn = random::normal(first, &[features, d], DType::F32)?.to_vec::<f32>()?;
         let length = |row: &[f32]| row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         let lengths = drawn.chunks_exact(d).map(|row| if by_norm { length(row) } else { (d as f64).sqrt() });
-        let scaled = rows.chunks_exact(d).zip(lengths).flat_map(|(row, l)| row.iter().map(move |x| (x * l) as f32));
-        Ok(Self { directions: Tensor::from_vec(scaled.collect(), &[features, d])?, normalize, epsilon })
+        let mut scaled = memory::room(&[features, d])?;
+        let rows = rows.chunks_exact(d).zip(lengths);
+        rows.for_each(|(row, l)| scaled.extend(row.iter().map(|x| (x * l) as f32)));
+        Ok(Self { directions: Tensor::from_vec(scaled, &[features, d])?, normalize, epsilon })
     }
     /// Size of the vectors.
     pub(super) fn width(&self) -> usize {

@@ -1,0 +1,341 @@
+/**
+ * Names of Trax's module `test_utils`: checks of models for tests in any runner, and a model that says what it is told to.
+ *
+ * The checks throw an `AssertionError` of `node:assert`, which holds the values that differ.
+ *
+ * @module
+ */
+import { AssertionError } from 'node:assert';
+import { callable, found as gotten, isRecord, list } from './found.js';
+import { Layer, type LayerInputs, listOf, type Mode } from './layer.js';
+import { tidy } from './memory.js';
+import { filledIn, shown } from './models/blocks.js';
+import { arange, asTensor, concat, tensor, type TensorLike } from './ops.js';
+import { key, randint } from './random.js';
+import { Tensor } from './tensor.js';
+import { leaves, map } from './tree.js';
+import { EMPTY_STATE, type Nest } from './wire.js';
+
+/** What a check makes a model with: its mode, beside what the check says. */
+export interface ModelOptions {
+  /** How the model is to behave. */
+  readonly mode: Mode;
+}
+
+/** What is added to messages. */
+export interface MessageOptions {
+  /** Text behind the message of an error. @defaultValue `''` */
+  readonly message?: string;
+}
+
+/** Options of {@link testEvalEqualsPredictConfigs}. */
+export interface SequenceOptions extends MessageOptions {
+  /** The axis of positions; negative ones count from the end. @defaultValue `1` */
+  readonly seqAxis?: number;
+  /** Which of several inputs is the sequence that comes in pieces; `null`: there is one input. @defaultValue `null` */
+  readonly seqTensor?: number | null;
+}
+
+/** Options of {@link testEvalEqualsPredict}. */
+export interface EvalEqualsPredictOptions extends SequenceOptions {
+  /** How many positions come in the first call; those after them come one by one. @defaultValue `3` */
+  readonly initTokens?: number;
+}
+
+/** Options of {@link testEvalEqualsPredictDiscrete}. */
+export interface DiscreteOptions {
+  /** Number of different tokens. @defaultValue `10` */
+  readonly vocabSize?: number;
+  /** How many positions there are. @defaultValue `5` */
+  readonly length?: number;
+  /** How many sequences there are. @defaultValue `3` */
+  readonly batchSize?: number;
+}
+
+/** How far values may be apart: they agree in five digits behind the point, as `numpy.testing.assert_array_almost_equal` counts them. */
+const CLOSE = 1.5e-5;
+
+function refuse(message: string, operator: string, actual: unknown, expected: unknown): never {
+  throw new AssertionError({ message, operator, actual, expected });
+}
+
+/** Refuses values that are not the same in five digits; values that are no numbers agree with each other. */
+function almostEqual(check: string, what: string, got: Tensor, wanted: Tensor): void {
+  if (got.shape.join() !== wanted.shape.join()) {
+    refuse(`${check}: ${what} has shape [${got.shape.join()}], expected [${wanted.shape.join()}]`, check, got.shape, wanted.shape);
+  }
+  const [a, b] = [got, wanted].map((x) => [...x.cast('float64').dataSync()].map(Number)) as [number[], number[]];
+  const differs = (x: number, i: number): boolean => !(Object.is(x, b[i]) || x === b[i] || Math.abs(x - b[i]!) < CLOSE);
+  const at = a.findIndex(differs);
+  if (at < 0) return;
+  const count = a.filter(differs).length;
+  const place = got.shape.map((_, axis) => Math.floor(at / got.shape.slice(axis + 1).reduce((n, size) => n * size, 1)) % got.shape[axis]!);
+  const found = `${what} is ${a[at]} at [${place.join()}], expected ${b[at]}; ${count} of ${a.length} values differ`;
+  refuse(`${check}: ${found}`, check, got.array(), wanted.array());
+}
+
+/** The inputs of a model as a list of tensors. */
+function inputsOf(inp: LayerInputs, several: boolean): Tensor[] {
+  const isList = Array.isArray(inp) && (several || inp.some((x) => x instanceof Tensor));
+  return Array.from(isList ? (inp as readonly TensorLike[]) : [inp as TensorLike], asTensor);
+}
+
+/** The model that a function makes. */
+function made<O>(check: string, modelFn: (options: O) => Layer, options: O): Layer {
+  const model = callable(`${check}: modelFn`, modelFn)(options);
+  if (!(model instanceof Layer)) {
+    throw new TypeError(`${check}: modelFn must make a layer, got ${gotten(model)}`);
+  }
+  return model;
+}
+
+/** Two models of the same weights, initialized for these inputs. */
+function pair(check: string, first: Layer, second: Layer, inputs: readonly Tensor[]): void {
+  const signature = inputs.map(({ shape, dtype }) => ({ shape, dtype }));
+  first.init(signature);
+  second.init(signature);
+  const values = leaves<unknown>(first.weights);
+  const count = leaves<unknown>(second.weights).length;
+  if (values.length !== count) {
+    refuse(`${check}: the two models have ${values.length} and ${count} weights; modelFn must make the same model in each mode`, check, count, values.length);
+  }
+  // They may be nested otherwise: a layer that keeps what it computed is one level deeper.
+  const next = values.values();
+  second.weights = map<unknown, unknown>(() => next.next().value, second.weights);
+}
+
+function outputsOf(model: Layer, inputs: readonly Tensor[]): readonly Tensor[] {
+  return listOf<Tensor>(model([...inputs], { rng: key(0) }));
+}
+
+/** Positions `start` to `end`, that excluded, of an axis. */
+function along(x: Tensor, axis: number, start: number, end: number): Tensor {
+  return x.take(arange(start, end), { axis });
+}
+
+/**
+ * Checks that a model says the same whenever it is asked in mode `'eval'`: two models with the same weights agree on an input.
+ *
+ * @param inp - An input, or an array of several.
+ * @param modelFn - Makes the model, of `{mode}`.
+ * @param options - See the options type.
+ * @throws `AssertionError` with the values that differ.
+ */
+export function testEvalIsDeterministic(inp: LayerInputs, modelFn: (options: ModelOptions) => Layer, options: MessageOptions = {}): void {
+  const name = 'testEvalIsDeterministic';
+  const { message } = filledIn<Required<MessageOptions>>(name, { message: '' }, options);
+  tidy(() => {
+    const [first, second] = [made(name, modelFn, { mode: 'eval' }), made(name, modelFn, { mode: 'eval' })];
+    const inputs = inputsOf(inp, false);
+    pair(name, first, second, inputs);
+    const [once, again] = [outputsOf(first, inputs), outputsOf(second, inputs)];
+    once.forEach((y, i) => almostEqual(name, `output ${i} of the second model${message}`, again[i]!, y));
+  });
+}
+
+/**
+ * Checks that a model says the same in modes `'eval'`, at once, and `'predict'`, piece by piece.
+ *
+ * @param inp - An input, or an array of several.
+ * @param modelFn - Makes the model, of `{mode}`.
+ * @param options - See the options type.
+ * @throws `AssertionError` with the values that differ; `RangeError` for a sequence less than two positions longer than `initTokens`.
+ */
+export function testEvalEqualsPredict(inp: LayerInputs, modelFn: (options: ModelOptions) => Layer, options: EvalEqualsPredictOptions = {}): void {
+  const name = 'testEvalEqualsPredict';
+  const defaults: Required<EvalEqualsPredictOptions> = { seqAxis: 1, seqTensor: null, initTokens: 3, message: '' };
+  const { seqAxis, seqTensor, initTokens, message } = filledIn(name, defaults, options);
+  tidy(() => {
+    const inputs = inputsOf(inp, seqTensor !== null);
+    const at = seqTensor ?? 0;
+    const length = inputs[at]?.shape.at(seqAxis);
+    if (length === undefined) {
+      throw new RangeError(`${name}: there is no axis ${seqAxis} of input ${at} to go along; give \`seqAxis\` and \`seqTensor\``);
+    }
+    if (!Number.isSafeInteger(initTokens) || initTokens < 1 || length < initTokens + 2) {
+      throw new RangeError(`${name}: \`initTokens\` must be from 1 to two less than the length ${length}, got ${initTokens}`);
+    }
+    const [whole, step] = [made(name, modelFn, { mode: 'eval' }), made(name, modelFn, { mode: 'predict' })];
+    pair(name, whole, step, inputs);
+    const wanted = outputsOf(whole, inputs);
+    const pieces = [[0, initTokens], ...Array.from({ length: length - initTokens }, (_, i) => [initTokens + i, initTokens + i + 1])];
+    for (const [start, end] of pieces as [number, number][]) {
+      const piece = inputs.map((x, i) => (i === at ? along(x, seqAxis, start, end) : x));
+      const found = outputsOf(step, piece);
+      wanted.forEach((y, i) => {
+        const what = `output ${i} for positions ${start} to ${end - 1} of ${length} in mode 'predict'${message}`;
+        almostEqual(name, what, along(found[i]!, seqAxis, 0, end - start), along(y, seqAxis, start, end));
+      });
+    }
+  });
+}
+
+/**
+ * {@link testEvalEqualsPredict} for models of several configurations.
+ *
+ * @param inp - An input, or an array of several.
+ * @param modelFn - Makes the model, of `{mode}` and a configuration.
+ * @param configs - The configurations.
+ * @param options - See the options type.
+ * @throws `AssertionError` with the values that differ, which names the configuration.
+ */
+export function testEvalEqualsPredictConfigs<C extends object>(
+  inp: LayerInputs,
+  modelFn: (options: C & ModelOptions) => Layer,
+  configs: readonly C[],
+  options: SequenceOptions = {},
+): void {
+  const defaults: Required<SequenceOptions> = { seqAxis: 1, seqTensor: null, message: '' };
+  const { message, ...sequence } = filledIn('testEvalEqualsPredictConfigs', defaults, options);
+  callable('testEvalEqualsPredictConfigs: modelFn', modelFn);
+  for (const config of list('testEvalEqualsPredictConfigs: configs', configs)) {
+    const names = isRecord(config) ? Object.entries(config).map(([name, value]) => [name, typeof value === 'function' ? value.name : value]) : [];
+    const said = shown(Object.fromEntries(names));
+    testEvalEqualsPredict(inp, ({ mode }) => modelFn({ ...config, mode }), { ...sequence, message: ` with ${said}${message}` });
+  }
+}
+
+/**
+ * Checks that a language model says the same in modes `'eval'` and `'predict'` of tokens drawn at random, one after another.
+ *
+ * @param modelFn - Makes the model, of `{mode, vocabSize}`.
+ * @param options - See the options type.
+ * @throws `AssertionError` with the values that differ.
+ */
+export function testEvalEqualsPredictDiscrete(modelFn: (options: ModelOptions & { readonly vocabSize: number }) => Layer, options: DiscreteOptions = {}): void {
+  const name = 'testEvalEqualsPredictDiscrete';
+  const defaults: Required<DiscreteOptions> = { vocabSize: 10, length: 5, batchSize: 3 };
+  const { vocabSize, length, batchSize } = filledIn(name, defaults, options);
+  tidy(() => {
+    const [whole, step] = [made(name, modelFn, { mode: 'eval', vocabSize }), made(name, modelFn, { mode: 'predict', vocabSize })];
+    // The same key gives both the same weights.
+    for (const model of [whole, step]) model.init({ shape: [batchSize, 1], dtype: 'int32' }, { rng: key(0) });
+    // A model that shifts its input sees zeros first.
+    const tokens = randint(key(0), [batchSize, length], 0, vocabSize);
+    const shifted = tokens.pad([[0, 0], [1, 0]]);
+    const [wanted] = outputsOf(whole, [tokens]);
+    for (let i = 0; i < length; i++) {
+      const [found] = outputsOf(step, [along(shifted, 1, i, i + 1)]);
+      almostEqual(name, `what is said of position ${i} in mode 'predict'`, found!, along(wanted!, 1, i, i + 1));
+    }
+  });
+}
+
+/** Function from the tokens so far, an int32 vector, to the next one. */
+export type SequenceFunction = (tokens: Tensor) => number | Tensor;
+
+class MockTransformerLMLayer extends Layer {
+  readonly #next: (tokens: readonly number[]) => number;
+  readonly #mode: Mode;
+  readonly #vocabSize: number;
+
+  constructor(sequenceFn: SequenceFunction, mode: Mode, vocabSize: number) {
+    callable('MockTransformerLM: sequenceFn', sequenceFn);
+    super({ name: 'MockTransformerLM' });
+    this.#mode = mode;
+    this.#vocabSize = vocabSize;
+    this.#next = (tokens) => {
+      const said = sequenceFn(tensor(Int32Array.from(tokens)));
+      const token = typeof said === 'number' ? said : Number(said.item());
+      if (!Number.isSafeInteger(token) || token < 0 || token >= vocabSize) {
+        throw new RangeError(`MockTransformerLM: the function must give a token from 0 to ${vocabSize - 1}, got ${token}`);
+      }
+      return token;
+    };
+    // It has no weights, so it need not be initialized to be called.
+    this.init({ shape: [1, 1], dtype: 'int32' });
+  }
+
+  override get state(): Nest {
+    return super.state;
+  }
+  /** More tokens, or less, than now are another shape of state, which only a layer without state takes. */
+  override set state(state: unknown) {
+    super.state = EMPTY_STATE;
+    super.state = state;
+  }
+
+  override forward(inputs: Tensor): Tensor {
+    if (inputs.rank !== 2 || /float|bool/u.test(inputs.dtype)) {
+      throw new TypeError(`MockTransformerLM takes tokens (batch, length) of whole numbers, got ${inputs.dtype}[${inputs.shape.join()}]`);
+    }
+    const tokens = inputs.cast('int32');
+    const symbols = this.#mode === 'predict' ? this.#goOn(tokens) : (tokens.array() as number[][]).map((row) => this.#all(row));
+    const shape = [symbols.length, symbols[0]?.length ?? inputs.shape[1]!];
+    // Logits that are as good as certain.
+    return tensor(Int32Array.from(symbols.flat()), shape).oneHot(this.#vocabSize).mul(1000);
+  }
+
+  /** The next token behind each beginning of a sequence, which is shifted to the right. */
+  #all(tokens: readonly number[]): number[] {
+    const shifted = [0, ...tokens];
+    return tokens.map((_, i) => this.#next(shifted.slice(0, i + 1)));
+  }
+
+  /** The next token behind what came so far, which the state holds. */
+  #goOn(tokens: Tensor): number[][] {
+    const known = this.#buffers;
+    if (known !== undefined && known.shape[0] !== tokens.shape[0]) {
+      throw new RangeError(`MockTransformerLM was given ${known.shape[0]} sequences before, now ${tokens.shape[0]}`);
+    }
+    const all = known === undefined ? tokens : concat([known, tokens], 1);
+    this.state = all;
+    return (all.array() as number[][]).map((row) => [this.#next(row)]);
+  }
+
+  /** The tokens given in mode `'predict'`, `(batch, length)`; none before the first call. */
+  get #buffers(): Tensor | undefined {
+    const { state } = this;
+    return state instanceof Tensor ? state : undefined;
+  }
+
+  assertPredictionBuffersEqual(expectedBuffers: TensorLike): void {
+    tidy(() => {
+      const expected = asTensor(expectedBuffers).array();
+      const actual = this.#buffers?.array() ?? (Array.isArray(expected) ? expected.map(() => []) : []);
+      if (JSON.stringify(actual) === JSON.stringify(expected)) return;
+      const name = 'assertPredictionBuffersEqual';
+      refuse(`${name}: the model was given ${JSON.stringify(actual)}, expected ${JSON.stringify(expected)}`, name, actual, expected);
+    });
+  }
+}
+
+/**
+ * A language model that says what a function tells it to, with certainty, for tests of programs that sample from models.
+ *
+ * Input `(batch, length)`, whole numbers; output `float32[batch, length, vocabSize]`, 1000 for the token the function gives and 0 for others. In
+ * mode `'predict'` each call goes on where the last one ended and says the next token only, so the output has one position; the state is what
+ * came so far, `int32[batch, positions]`, and setting it rewinds. In other modes the input is shifted to the right, as by `TransformerLM`.
+ * No weights; it need not be initialized.
+ *
+ * @throws `RangeError` for a function that gives no token; `TypeError` for inputs that are no tokens
+ * @example
+ * ```ts
+ * const model = tl.testUtils.MockTransformerLM((tokens) => tokens.index(-1).add(1).mod(10), 'predict', 10);
+ * model([[4]]).argmax(-1).array() // [[5]]
+ * model.assertPredictionBuffersEqual([[4]])
+ * ```
+ */
+export interface MockTransformerLM extends Layer {
+  /** Throws an `AssertionError` unless these are the tokens, `(batch, positions)`, that the model was given in mode `'predict'`. */
+  assertPredictionBuffersEqual(expectedBuffers: TensorLike): void;
+}
+
+/** What makes a {@link MockTransformerLM}. */
+export interface MockTransformerLMClass {
+  /** The class's own prototype. */
+  readonly prototype: MockTransformerLM;
+  /**
+   * @param sequenceFn - Function from the tokens so far, an int32 vector, to the next one.
+   * @param mode - Whether calls go on where the last one ended (`'predict'`) or not (all others).
+   * @param vocabSize - Number of different tokens.
+   */
+  new (sequenceFn: SequenceFunction, mode: Mode, vocabSize: number): MockTransformerLM;
+  /** The same without `new`. */
+  (sequenceFn: SequenceFunction, mode: Mode, vocabSize: number): MockTransformerLM;
+}
+
+/** See the interface of the same name. */
+export const MockTransformerLM: MockTransformerLMClass = new Proxy(MockTransformerLMLayer, {
+  apply: (make, _this, args: [SequenceFunction, Mode, number]) => new make(...args),
+}) as unknown as MockTransformerLMClass;
