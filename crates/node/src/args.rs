@@ -22,8 +22,8 @@ pub struct Real(pub f64);
 pub enum Numeric {
     /// A number.
     Number(f64),
-    /// A BigInt; what is beyond 128 bits stops there, as no element type reaches that far.
-    BigInt(i128),
+    /// A BigInt: whole, or a float where it is beyond 128 bits, which no integer type reaches.
+    BigInt(Scalar),
 }
 /// Whole numbers.
 pub struct Ints(pub Vec<isize>);
@@ -257,8 +257,13 @@ argument!(Numeric, "a number or a BigInt", |env, value| {
     let big = unsafe { BigInt::from_napi_value(env, value) }.map_err(|_| thrown(env))?;
     let word = |i: usize| u128::from(big.words.get(i).copied().unwrap_or_default());
     let is_large = big.words.iter().skip(2).any(|&w| w != 0);
-    let magnitude = if is_large { i128::MAX } else { i128::try_from(word(1) << 64 | word(0)).unwrap_or(i128::MAX) };
-    Ok(Numeric::BigInt(if big.sign_bit { -magnitude } else { magnitude }))
+    Ok(Numeric::BigInt(match i128::try_from(word(1) << 64 | word(0)) {
+        Ok(magnitude) if !is_large => Scalar::Int(if big.sign_bit { -magnitude } else { magnitude }),
+        _ => {
+            let magnitude = big.words.iter().rev().fold(0.0, |sum, &w| sum * 18_446_744_073_709_551_616.0 + w as f64);
+            Scalar::Float(if big.sign_bit { -magnitude } else { magnitude })
+        }
+    }))
 });
 argument!(Int, "a whole number", |env, value| whole(env, value).map(Int));
 argument!(Size, "a whole number of at least 0", |env, value| size(env, value).map(Size));
@@ -326,7 +331,7 @@ impl From<Numeric> for Scalar {
     fn from(value: Numeric) -> Self {
         match value {
             Numeric::Number(v) => Scalar::Float(v),
-            Numeric::BigInt(v) => Scalar::Int(v),
+            Numeric::BigInt(v) => v,
         }
     }
 }
@@ -337,11 +342,13 @@ impl From<Numeric> for Scalar {
 /// `DTypeMismatch` for a BigInt beside a tensor of anything but integers.
 pub(crate) fn scalar(tensor: &Tensor, value: Numeric) -> tallow_tensor::Result<Scalar> {
     let dtype = tensor.dtype();
-    match value {
-        Numeric::Number(v) if !dtype.is_float() && v.fract() == 0.0 => Ok(Scalar::Int(v as i128)),
-        Numeric::BigInt(v) if dtype.whole_range().is_none() => Err(TensorError::dtype(format!(
+    if let (Numeric::BigInt(v), None) = (value, dtype.whole_range()) {
+        return Err(TensorError::dtype(format!(
             "a BigInt, here {v}n, meets tensors of integers only, this one is {dtype}; give a number"
-        ))),
-        other => Ok(other.into()),
+        )));
     }
+    Ok(match Scalar::from(value) {
+        Scalar::Float(v) if !dtype.is_float() && v.fract() == 0.0 => Scalar::Int(v as i128),
+        other => other,
+    })
 }

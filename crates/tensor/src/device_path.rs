@@ -6,10 +6,21 @@ thread_local!(static FORCED: Cell<bool> = const { Cell::new(false) });
 
 /// Runs `f` with CPU kernels switched off on this thread, so that operations take the path other devices take.
 pub fn force_general_path<R>(f: impl FnOnce() -> R) -> R {
-    let before = FORCED.with(|c| c.replace(true));
-    let out = f();
-    FORCED.with(|c| c.set(before));
-    out
+    let _restore = Forced::set(true);
+    f()
+}
+
+/// What the path was before, which it is again when this is dropped, by a panic too.
+struct Forced(bool);
+impl Forced {
+    fn set(forced: bool) -> Self {
+        Self(FORCED.with(|c| c.replace(forced)))
+    }
+}
+impl Drop for Forced {
+    fn drop(&mut self) {
+        FORCED.with(|c| c.set(self.0));
+    }
 }
 
 /// Whether [`force_general_path`] is in effect on this thread.
@@ -30,9 +41,10 @@ pub(crate) fn to_device_raw(raw: Raw, device: &Device) -> Result<Raw> {
 /// for what candle has no operation for.
 pub(crate) fn on_host(inputs: &[&Tensor], f: impl FnOnce(&[Tensor]) -> Result<Tensor>) -> Result<Tensor> {
     let moved: Vec<Tensor> = inputs.iter().map(|t| moved_to(t, &Device::Cpu)).collect::<Result<_>>()?;
-    let before = FORCED.with(|c| c.replace(false));
-    let out = crate::no_grad(|| f(&moved));
-    FORCED.with(|c| c.set(before));
+    let out = {
+        let _restore = Forced::set(false);
+        crate::no_grad(|| f(&moved))
+    };
     match inputs.first() {
         Some(t) => moved_to(&out?, t.device()),
         None => out,

@@ -162,9 +162,11 @@ pub(crate) trait Whole: Element {
 }
 
 /// What sums and products of integers are taken in.
-pub(crate) trait Wide: Copy + Send + Sync + Default + 'static + Into<i128> {
+pub(crate) trait Wide: Copy + Send + Sync + Default + 'static {
     /// The factor that changes nothing.
     const ONE: Self;
+    /// As the widest integer there is.
+    fn exact(self) -> i128;
     /// The sum.
     fn plus(self, o: Self) -> Self;
     /// The product, or a number beyond every element type where it does not fit. A factor of 0 gives 0 in any order.
@@ -174,6 +176,8 @@ macro_rules! wide {
     ($($t:ident),*) => {$(
         impl Wide for $t {
             const ONE: Self = 1;
+            #[inline(always)]
+            fn exact(self) -> i128 { self as i128 }
             #[inline(always)]
             fn plus(self, o: Self) -> Self { self.wrapping_add(o) }
             #[inline(always)]

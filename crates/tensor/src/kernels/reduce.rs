@@ -278,7 +278,7 @@ pub(crate) fn running_whole<T: Whole, O: Whole>(
             for (row, values) in line.chunks_mut(inner).zip(values.chunks(inner)) {
                 for ((o, &v), sum) in row.iter_mut().zip(values).zip(&mut sums) {
                     *sum = sum.plus(v.wide());
-                    *o = O::fit((*sum).into()).unwrap_or_else(|| {
+                    *o = O::fit(sum.exact()).unwrap_or_else(|| {
                         good.store(false, Relaxed);
                         O::default()
                     });

@@ -6,7 +6,7 @@ use super::{
 use crate::{
     autodiff::{record, Grads},
     device_path::on_host,
-    dtype::Whole,
+    dtype::{Whole, Wide},
     for_any, for_whole,
     kernels::{
         inplace,
@@ -184,7 +184,7 @@ impl Arith {
             return self.general(a, b, dtype, &shape, lead, outside);
         }
         if outside || self == Arith::Pow && !dtype.is_float() {
-            return self.exact_value(a, b);
+            return self.exact_value(self.name(), a, b);
         }
         let (x, y) = (cast_side(a, dtype)?, cast_side(b, dtype)?);
         for_any!(dtype, T => {
@@ -192,8 +192,8 @@ impl Arith {
             Ok(Tensor::from_raw(Raw::from_vec(values, &shape[..], lead.device())?, dtype))
         })
     }
-    /// Whole numbers computed exactly, on the CPU; a result that does not fit is an error.
-    fn exact_value(self, a: Side<'_>, b: Side<'_>) -> Result<Tensor> {
+    /// Whole numbers computed exactly, on the CPU; a result that does not fit is an error that names `op`.
+    fn exact_value(self, op: &str, a: Side<'_>, b: Side<'_>) -> Result<Tensor> {
         let dtype = meet(a, b);
         let shape = meet_shape(self.name(), a, b)?;
         let (x, y) = (cast_side(a, dtype)?, cast_side(b, dtype)?);
@@ -201,7 +201,7 @@ impl Arith {
         let good = AtomicBool::new(true);
         let out = for_whole!(dtype, self.name(), T => {
             let values = zip(&shape, a.kernel::<T>(&x), b.kernel::<T>(&y), |x: T, y: T| {
-                let (x, y) = (numbers[0].unwrap_or(x.wide().into()), numbers[1].unwrap_or(y.wide().into()));
+                let (x, y) = (numbers[0].unwrap_or(x.wide().exact()), numbers[1].unwrap_or(y.wide().exact()));
                 let fitting = self.of_whole(x, y).and_then(T::fit);
                 if fitting.is_none() {
                     good.store(false, Relaxed);
@@ -217,13 +217,9 @@ impl Arith {
             Side::Tensor(t) => format!("{}{:?}", t.dtype(), t.shape()),
             Side::Value(v) => v.to_string(),
         };
-        Err(Error::argument(format!(
-            "{}({}, {}): a result does not fit {dtype}; cast the tensor to {} first",
-            self.name(),
-            shown(a),
-            shown(b),
-            wider(dtype, true)
-        )))
+        let operands = if matches!(op, "neg" | "abs") { shown(b) } else { format!("{}, {}", shown(a), shown(b)) };
+        let way = wider(dtype, true);
+        Err(Error::argument(format!("{op}({operands}): a result does not fit {dtype}; cast the tensor to {way} first")))
     }
     /// The result for two whole numbers, as the kernels define it for those that fit; `None` beyond 128 bits.
     fn of_whole(self, x: i128, y: i128) -> Option<i128> {
@@ -244,6 +240,7 @@ impl Arith {
                 // 1 / x^|y|, cut off.
                 (_, y) if y < 0 => Some(0),
                 (0, _) => Some(0),
+                (x, 2) => x.checked_mul(x),
                 (x, y) => x.checked_pow(u32::try_from(y).ok()?),
             },
             Arith::Div => None,
@@ -464,9 +461,18 @@ arithmetic! {
     Min, minimum, minimum_scalar, "Minimum", "NaN if either is; equal operands share the gradient.";
 }
 
-/// `-x` of integers, exact: a result that does not fit is an error.
-pub(super) fn negated(x: &Tensor) -> Result<Tensor> {
-    on_host(&[x], |t| Arith::Sub.exact_value(Side::Value(Scalar::Int(0)), Side::Tensor(&t[0])))
+/// `-x` of integers, exact: a result that does not fit is an error of `op`.
+pub(super) fn negated(op: &str, x: &Tensor) -> Result<Tensor> {
+    on_host(&[x], |t| Arith::Sub.exact_value(op, Side::Value(Scalar::Int(0)), Side::Tensor(&t[0])))
+}
+
+/// Integers limited to whole bounds; an error where a bound takes a value's place but does not fit.
+pub(super) fn limited(x: &Tensor, low: Scalar, high: Scalar) -> Result<Tensor> {
+    let limit = |x: &Tensor, op: Arith, bound: Scalar| match bound.outside(x.dtype()) {
+        None => op.value(Side::Tensor(x), Side::Value(bound)),
+        Some(_) => on_host(&[x], |t| op.exact_value("clip", Side::Tensor(&t[0]), Side::Value(bound))),
+    };
+    limit(&limit(x, Arith::Max, low)?, Arith::Min, high)
 }
 
 impl Tensor {

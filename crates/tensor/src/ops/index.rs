@@ -343,7 +343,7 @@ fn add_whole(op: &str, base: &Tensor, picks: Picks<'_>, updates: &Tensor) -> Res
         let wide = |t: &Tensor| memory::collect(t.values::<T>()?.iter().map(|v| v.wide()));
         let mut sums = wide(base)?;
         scatter_by(&mut sums, picks, &wide(updates)?, |to, value| *to = to.plus(value))?;
-        let fitting = memory::collect_some(sums.into_iter().map(|v| T::fit(v.into())))?;
+        let fitting = memory::collect_some(sums.into_iter().map(|v| T::fit(v.exact())))?;
         let unfit = || format!("{op}: a sum does not fit {dtype}; cast the tensor and its updates to {} first", wider(dtype, true));
         made(fitting.ok_or_else(|| Error::argument(unfit()))?, base.shape(), dtype, base.device())
     })

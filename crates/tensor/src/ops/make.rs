@@ -99,13 +99,18 @@ impl Tensor {
         element_count(&[n])?;
         let dtype = dtype.unwrap_or(if whole.is_some() { DType::I32 } else { DType::F32 });
         for_any!(dtype, T => {
-            let mut values: Vec<T> = memory::room(&[n])?;
-            for i in 0..n {
+            let value = |i: usize| {
                 let v = match whole {
                     Some(((from, _), by)) => Scalar::Int(from + i as i128 * by),
                     None => Scalar::Float(start.to_f64() + i as f64 * step.to_f64()),
                 };
-                values.push(v.checked("arange", dtype)?);
+                v.checked::<T>("arange", dtype)
+            };
+            // What does not fit is refused before there is memory for all.
+            n.checked_sub(1).map(value).transpose()?;
+            let mut values: Vec<T> = memory::room(&[n])?;
+            for i in 0..n {
+                values.push(value(i)?);
             }
             made(values, &[n], dtype, device)
         })

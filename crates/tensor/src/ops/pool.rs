@@ -96,7 +96,7 @@ fn whole(x: &Tensor, p: &Pool, kind: Pooling, shape: &[usize]) -> Result<Tensor>
                 Tensor::from_vec(kernel::fold_whole(p, &values, T::MIN, largest, |best, _| best)?, shape)
             }
             Pooling::Sum => {
-                let sums = kernel::fold_whole(p, &values, zero, sum, |total, _| T::fit(total.into()))?;
+                let sums = kernel::fold_whole(p, &values, zero, sum, |total, _| T::fit(total.exact()))?;
                 let sums: Option<Vec<T>> = memory::collect_some(sums)?;
                 let unfit = || {
                     Error::argument(format!(
@@ -107,7 +107,7 @@ fn whole(x: &Tensor, p: &Pool, kind: Pooling, shape: &[usize]) -> Result<Tensor>
                 Tensor::from_vec(sums.ok_or_else(unfit)?, shape)
             }
             Pooling::Average => {
-                let mean = |total: <T as Whole>::Wide, n: usize| (Into::<i128>::into(total) as f64 / n as f64) as f32;
+                let mean = |total: <T as Whole>::Wide, n: usize| (total.exact() as f64 / n as f64) as f32;
                 Tensor::from_vec(kernel::fold_whole(p, &values, zero, sum, mean)?, shape)
             }
         }

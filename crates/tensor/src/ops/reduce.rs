@@ -5,7 +5,7 @@ use super::reduce_general as general;
 use crate::{
     autodiff::{record, Grads},
     device_path::on_host,
-    dtype::Whole,
+    dtype::{Whole, Wide},
     for_any, for_float, for_whole, for_wide,
     kernels::{
         copy,
@@ -124,7 +124,7 @@ impl Fold {
         if !dtype.is_float() && matches!(self, Fold::Sum | Fold::Prod) {
             let to = dtype.of_sums();
             return for_whole!(dtype, self.name(), T => for_whole!(to, self.name(), O => {
-                let values = whole_kernel::<T>(x.raw(), axes, self)?.into_iter().map(|v| O::fit(v.into()));
+                let values = whole_kernel::<T>(x.raw(), axes, self)?.into_iter().map(|v| O::fit(v.exact()));
                 let values = memory::collect_some(values)?.ok_or_else(|| unfit(self.name(), x, to))?;
                 Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, to))
             }));
@@ -428,7 +428,7 @@ fn mean_value(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
         return on_host(&[x], |t| {
             for_whole!(dtype, "mean", T => {
                 let sums = whole_kernel::<T>(t[0].raw(), axes, Fold::Sum)?;
-                let values = memory::collect(sums.into_iter().map(|v| (Into::<i128>::into(v) as f64 / n) as f32))?;
+                let values = memory::collect(sums.into_iter().map(|v| (v.exact() as f64 / n) as f32))?;
                 Tensor::from_vec(values, &kept)
             })
         });

@@ -1,7 +1,7 @@
 //! Functions of one tensor, element by element.
 use super::{
     args::Scalar,
-    binary::negated,
+    binary::{limited, negated},
     general::{is_half, wide_dtype},
     unary_rules as rules,
 };
@@ -157,7 +157,7 @@ impl Tensor {
         if self.dtype().is_float() {
             apply(self, rules::Neg)
         } else {
-            of_integers(self, "neg", negated)
+            of_integers(self, "neg", |x| negated("neg", x))
         }
     }
     /// Absolute value; derivative 1 at 0, as in JAX.
@@ -169,7 +169,7 @@ impl Tensor {
             apply(self, rules::Abs)
         } else {
             of_integers(self, "abs", |x| match x.dtype() {
-                DType::I32 | DType::I64 => x.maximum(&negated(x)?),
+                DType::I32 | DType::I64 => x.maximum(&negated("abs", x)?),
                 _ => Ok(x.clone()),
             })
         }
@@ -263,12 +263,7 @@ impl Tensor {
             if [lo, hi].iter().any(|v| v.is_finite() && v.fract() != 0.0) {
                 return apply(&x.cast(DType::F32)?, rules::Clip { lo, hi });
             }
-            let x = if lo == f64::NEG_INFINITY { x.clone() } else { x.maximum_scalar(whole_bound(low))? };
-            if hi == f64::INFINITY {
-                Ok(x)
-            } else {
-                x.minimum_scalar(whole_bound(high))
-            }
+            limited(x, whole_bound(low), whole_bound(high))
         })
     }
     /// Gaussian error linear unit: x Φ(x), or its tanh approximation.

@@ -22,9 +22,11 @@ pub fn bits(key: Key, shape: &[usize]) -> Result<Tensor> {
 /// # Errors
 /// `DTypeMismatch` for a dtype that is not a float.
 pub fn uniform(key: Key, shape: &[usize], dtype: DType, min: f64, max: f64) -> Result<Tensor> {
-    let (lo, hi) = (min as f32, max as f32);
     // XLA rounds the bounds to float16 but not to bfloat16, whose casts it elides.
-    let (lo, hi) = if dtype == DType::F16 { (f16_rounded(lo), f16_rounded(hi)) } else { (lo, hi) };
+    let (lo, hi) = match dtype {
+        DType::F16 => (nearest(dtype, min), nearest(dtype, max)),
+        _ => (min as f32, max as f32),
+    };
     floats(key, "random.uniform", shape, dtype, Bounds::new(dtype, lo, hi, max - min, min), |_| (), |_| ())
 }
 
@@ -59,7 +61,7 @@ pub fn normal(key: Key, shape: &[usize], dtype: DType) -> Result<Tensor> {
 /// `DTypeMismatch` for a dtype that is not a float.
 pub fn truncated_normal(key: Key, lower: f64, upper: f64, shape: &[usize], dtype: DType) -> Result<Tensor> {
     let root = sqrt_2(dtype);
-    let (l, u) = (rounded(dtype, lower as f32), rounded(dtype, upper as f32));
+    let (l, u) = (nearest(dtype, lower), nearest(dtype, upper));
     let bound = |x: f32| rounded(dtype, libm::erff(rounded(dtype, x / root)));
     let (a, b) = (bound(l), bound(u));
     let wide = |x: f64| libm::erf(x / std::f64::consts::SQRT_2);
@@ -270,6 +272,15 @@ fn rounded(dtype: DType, x: f32) -> f32 {
         DType::F16 => f16_rounded(x),
         DType::BF16 => bf16::from_f32(x).to_f32(),
         _ => x,
+    }
+}
+
+/// The value of `dtype` nearest to `x`, to be worked on in float32.
+fn nearest(dtype: DType, x: f64) -> f32 {
+    match dtype {
+        DType::F16 => f16::nearest(x).to_f32(),
+        DType::BF16 => bf16::nearest(x).to_f32(),
+        _ => x as f32,
     }
 }
 

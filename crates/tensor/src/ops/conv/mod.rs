@@ -45,6 +45,14 @@ pub fn conv(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, windows: &Windows) ->
         }
     }
     let axes = windows.resolve("conv", spatial, places)?;
+    if inputs == 0 || *outputs == 0 {
+        // Nothing is multiplied: sums of nothing, and the bias.
+        let shape: Vec<usize> = std::iter::once(batch).chain(axes.iter().map(|a| a.output)).chain([*outputs]).collect();
+        return match bias {
+            Some(bias) => bias.cast(dtype)?.broadcast_to(&shape),
+            None => Tensor::zeros(&shape, dtype, x.device()),
+        };
+    }
     let c = Conv { axes, batch, inputs, outputs: *outputs };
     let wide = wide_dtype(dtype);
     let (x, w, bias) = (x.cast(wide)?, w.cast(wide)?, bias.map(|b| b.cast(wide)).transpose()?);
