@@ -251,7 +251,7 @@ fn sight(
         chunk_len,
         n_chunks_before: before,
         n_chunks_after: after,
-        causal: kind % 2 == 0,
+        causal: kind.is_multiple_of(2),
         exclude_self: true,
         // Of the first example the first third is masked, of the second everything.
         mask: if kind < 2 { None } else { seen(&[2, length], |i| i < length && 3 * i >= length) },

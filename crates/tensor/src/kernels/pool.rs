@@ -241,16 +241,13 @@ pub(crate) fn spread<T: Float>(
 }
 
 /// Each window of integers folded from `start` on by `join`; `finish` gets the result and how many positions the window sees.
-pub(crate) fn fold_whole<T: Whole, A: Copy, O: Copy + Send>(
+pub(crate) fn fold_whole<T: Whole, A: Copy + Send + Sync, O: Copy + Send>(
     p: &Pool,
     x: &[T],
     start: A,
     join: impl Fn(A, T) -> A + Sync,
     finish: impl Fn(A, usize) -> O + Sync,
-) -> Result<Vec<O>>
-where
-    A: Send + Sync,
-{
+) -> Result<Vec<O>> {
     let (sources, n) = (p.sources()?, p.channels);
     add_up(p, p.output_rows(), |first, out: &mut Unfilled<O>| {
         let mut results = memory::full(n, start)?;
