@@ -125,7 +125,7 @@ test('callAsync is stopped in the middle of one long operation', async (t) => {
   // Minutes of work, in pieces of less than a tenth of a second.
   const x = tl.ones([1, 2 ** 18, 16]);
   const layer = tl.DotProductCausalAttention();
-  layer.init([x, x, x]);
+  layer.init(tl.signature([x, x, x]));
   const controller = new AbortController();
   const reason = new Error('enough');
   const running = layer.callAsync([x, x, x], { signal: controller.signal });

@@ -182,7 +182,8 @@ test.serial('outputs that nobody takes are given back', async (t) => {
     controller.abort();
     t.is(await call.catch((error: Error) => error.name), 'AbortError');
   }
-  t.is(tl.memory().tensors, before);
+  // What earlier tests left may be collected meanwhile.
+  t.true(tl.memory().tensors <= before);
 });
 
 test.serial('a function that fails after it made its results gives them back', (t) => {

@@ -7,6 +7,7 @@ mod machine;
 
 use crate::{Error, ErrorKind, Result};
 pub use buffer::{admit, admit_tensor, collect, collect_some, copy, full, grow, push, room, zeros, Extent};
+pub(crate) use machine::addresses_left;
 use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
     Arc, OnceLock,

@@ -53,7 +53,7 @@ impl Tensor {
     /// One without elements gets a storage of its own: it may begin behind the end of this one, which no kernel expects.
     pub(crate) fn view(&self, raw: Raw) -> Self {
         let lies_anywhere = raw.elem_count() == 0 && (raw.layout().start_offset() != 0 || !raw.is_contiguous());
-        let own = lies_anywhere.then(|| Raw::zeros(raw.dims(), raw.dtype(), raw.device()).ok()).flatten();
+        let own = lies_anywhere.then(|| Raw::zeros(raw.dims(), raw.dtype(), raw.device()).ok()).flatten(); // few: none
         let raw = own.unwrap_or(raw);
         Self {
             data: Arc::new(Data { raw, dtype: self.data.dtype, allocation: self.data.allocation.clone() }),

@@ -87,7 +87,8 @@ fn numbers_beyond_the_type_give_the_result_or_an_error() {
 #[test]
 fn comparisons_with_any_number_are_exact() {
     type Op = fn(&Tensor, Scalar) -> Result<Tensor>;
-    let ops: [(Op, fn(std::cmp::Ordering) -> bool); 6] = [
+    type Holds = fn(std::cmp::Ordering) -> bool;
+    let ops: [(Op, Holds); 6] = [
         (|x, v| x.eq_scalar(v), |o| o.is_eq()),
         (|x, v| x.ne_scalar(v), |o| o.is_ne()),
         (|x, v| x.lt_scalar(v), |o| o.is_lt()),

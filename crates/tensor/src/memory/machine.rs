@@ -23,6 +23,22 @@ fn address_space() -> Option<usize> {
     usize::try_from(limit.rlim_cur).ok()
 }
 
+/// Bytes that the process may still map where its address space is limited: also the stacks of threads count there.
+#[cfg(unix)]
+pub(crate) fn addresses_left() -> Option<usize> {
+    let limit = address_space()?;
+    let statistics = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let mapped: usize = statistics.split_ascii_whitespace().next()?.parse().ok()?;
+    // SAFETY: as in `physical`.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    Some(limit.saturating_sub(mapped.saturating_mul(page)))
+}
+
+#[cfg(windows)]
+pub(crate) fn addresses_left() -> Option<usize> {
+    None
+}
+
 #[cfg(windows)]
 fn physical() -> Option<usize> {
     /// `MEMORYSTATUSEX` of sysinfoapi.h.
@@ -93,6 +109,7 @@ mod tests {
         assert!(physical > 64 << 20 && physical < 1 << 50, "{physical} bytes");
         assert!(bytes() <= physical && bytes() > 16 << 20);
         assert!(address_space().is_none_or(|n| n >= bytes()));
+        assert!(addresses_left().is_none_or(|n| n > 0 && n < address_space().expect("a limit")));
     }
 
     #[cfg(target_os = "linux")]

@@ -4,7 +4,7 @@
 //! small kernel. A loop that waits for its helpers takes part in the loops that those start meanwhile.
 use crate::{
     cancel::{self, Token},
-    Error, Result,
+    memory, Error, Result,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::{
@@ -61,6 +61,9 @@ struct Open(*const Loop);
 // started the loop keeps it until it is off the list and all of them have left. What they use of it is atomic, locked or `Sync`.
 unsafe impl Send for Open {}
 
+/// Bytes of each helper's stack.
+const STACK: usize = 16 << 20;
+
 /// What a loop does for each index.
 pub(super) type Body<'a> = dyn Fn(usize) -> Result<()> + Sync + 'a;
 
@@ -110,13 +113,21 @@ impl Team {
     /// # Errors
     /// `InvalidArgument` if the system refuses to start so many.
     pub(super) fn new(threads: usize) -> Result<Self> {
-        let pool = |helpers| {
+        let refused = |why: &dyn std::fmt::Display| {
+            Error::argument(format!("{threads} threads cannot be started, ask for fewer: {why}"))
+        };
+        let pool = |helpers: usize| {
+            // To start threads until no address is left would leave none to the rest of the process, which then ends.
+            let stacks = helpers.saturating_mul(STACK);
+            if memory::addresses_left().is_some_and(|left| stacks > left / 2) {
+                return Err(refused(&format_args!("their stacks take {stacks} bytes of a limited address space")));
+            }
             ThreadPoolBuilder::new()
                 .num_threads(helpers)
-                .stack_size(16 << 20)
+                .stack_size(STACK)
                 .thread_name(|i| format!("tallow-{i}"))
                 .build()
-                .map_err(|e| Error::argument(format!("{threads} threads cannot be started, ask for fewer: {e}")))
+                .map_err(|e| refused(&e))
         };
         let pool = if threads > 1 { Some(pool(threads - 1)?) } else { None };
         let work = Work { threads, announced: AtomicUsize::new(0), state: Mutex::default() };

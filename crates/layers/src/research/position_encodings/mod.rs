@@ -12,7 +12,7 @@ pub use axial::AxialPositionalEncodingOptions;
 pub use fixed_base::FixedBasePositionalEncodingOptions;
 pub use infinite::{InfinitePositionalEncodingOptions, Transform};
 pub use sin_cos::SinCosPositionalEncodingOptions;
-use tallow_tensor::{DType, Tensor};
+use tallow_tensor::{memory, DType, Tensor};
 pub use threefry::{threefry_2x32_prange, threefry_2x32_prf, ThreefryPrangeOptions, ThreefryPrfOptions};
 pub use time_bin::TimeBinPositionalEncodingOptions;
 
@@ -58,7 +58,7 @@ fn next_positions(state: &Tensor, batch: usize) -> Result<Vec<i64>> {
     let index = state.to_f64_vec()?;
     if index.len() != batch {
         let begun = index.iter().any(|&i| i > 0.0);
-        return if begun { Err(Error::other_batch(batch, index.len())) } else { Ok(vec![0; batch]) };
+        return if begun { Err(Error::other_batch(batch, index.len())) } else { Ok(memory::full(batch, 0)?) };
     }
     Ok(index.into_iter().map(|i| i as i64).collect())
 }

@@ -97,7 +97,7 @@ impl<T: Scalar> Keys<T> {
                 self.info.extend(self.positions.iter().map(|&at| seen(at)));
             }
         }
-        if !self.dk.is_empty() || !self.dv.is_empty() {
+        if !self.seen.is_empty() {
             self.turned_v.load(&self.v, [self.positions.len(), p.value_depth], v_row)?;
             self.seen.fill(false);
             self.asked = false;
