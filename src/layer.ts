@@ -30,7 +30,6 @@ import { checkSignal } from './types.js';
 import { Tensor, wrap } from './tensor.js';
 import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
 
-export { Adopted, backwards, classes, drivers, listOf, unwrap, words } from './layerParts.js';
 export type { AsyncCallOptions, CallOptions, FileOptions, LayerInputs, LayerOptions, LayerOutputs, Mode } from './layerOptions.js';
 
 const CALL: Names<CallOptions> = { weights: true, state: true, rng: true };

@@ -4,7 +4,8 @@
  * @module
  */
 import { vjp } from './gradients.js';
-import { Adopted, backwards, classes, drivers, Layer, type LayerOptions, type LayerOutputs, listOf, unwrap, words } from './layer.js';
+import { Layer, type LayerOptions, type LayerOutputs } from './layer.js';
+import { Adopted, backwards, classes, drivers, listOf, unwrap, words } from './layerParts.js';
 import { native } from './native.js';
 import { type Key } from './random.js';
 import { type Tensor } from './tensor.js';

@@ -7,7 +7,8 @@
  */
 import { AssertionError } from 'node:assert';
 import { callable, found as gotten, isRecord, list, text } from './found.js';
-import { Layer, type LayerInputs, listOf, type Mode } from './layer.js';
+import { Layer, type LayerInputs, type Mode } from './layer.js';
+import { listOf } from './layerParts.js';
 import { tidy } from './memory.js';
 import { filledIn, shown } from './models/blocks.js';
 import { arange, asTensor, concat, tensor, type TensorLike } from './ops.js';

@@ -203,7 +203,9 @@ impl Numbers {
         if let Some(v) = fraction {
             return Err(crate::Error::dtype(format!("{v} cannot stand where the layer holds {}", dtype.name())));
         }
-        Ok(Tensor::from_f64(&self.values, &self.shape, dtype, device)?)
+        // Float64 holds what was given; a number beyond the type is then refused, not moved to its end.
+        let exact = if dtype.is_float() { dtype } else { DType::F64 };
+        Ok(Tensor::from_f64(&self.values, &self.shape, exact, device)?.cast_within(dtype)?)
     }
 }
 
@@ -273,6 +275,17 @@ mod tests {
             values(&ragged.into_tree().unwrap()),
             [(DType::I32, vec![2], vec![1.0, 2.0]), (DType::F32, vec![1], vec![0.5])]
         );
+    }
+
+    #[test]
+    fn numbers_beyond_the_type_they_stand_for_are_refused() {
+        let given = |v: f64| HostValue::List(vec![HostValue::Number(1.0), HostValue::Number(v)]);
+        let like = |dtype| Tree::Leaf(Tensor::full(&[2], 0, dtype, &Device::Cpu).unwrap());
+        for (v, dtype) in [(256.0, DType::U8), (-1.0, DType::U32), (3e9, DType::I32), (1e19, DType::I64)] {
+            assert!(given(v).into_tree_like(&like(dtype)).is_err(), "{v} as {dtype:?}");
+        }
+        let kept = given(255.0).into_tree_like(&like(DType::U8)).unwrap();
+        assert_eq!(values(&kept), [(DType::U8, vec![2], vec![1.0, 255.0])]);
     }
 
     #[test]
