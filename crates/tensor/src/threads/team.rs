@@ -63,6 +63,8 @@ unsafe impl Send for Open {}
 
 /// Bytes of each helper's stack.
 const STACK: usize = 16 << 20;
+/// Addresses that a helper may take: its stack, and what allocators reserve for a thread.
+const ADDRESSES: usize = STACK + (64 << 20);
 
 /// What a loop does for each index.
 pub(super) type Body<'a> = dyn Fn(usize) -> Result<()> + Sync + 'a;
@@ -118,9 +120,9 @@ impl Team {
         };
         let pool = |helpers: usize| {
             // To start threads until no address is left would leave none to the rest of the process, which then ends.
-            let stacks = helpers.saturating_mul(STACK);
-            if memory::addresses_left().is_some_and(|left| stacks > left / 2) {
-                return Err(refused(&format_args!("their stacks take {stacks} bytes of a limited address space")));
+            let wanted = helpers.saturating_mul(ADDRESSES);
+            if memory::addresses_left().is_some_and(|left| wanted > left / 2) {
+                return Err(refused(&format_args!("they take up to {wanted} bytes of a limited address space")));
             }
             ThreadPoolBuilder::new()
                 .num_threads(helpers)
