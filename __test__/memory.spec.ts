@@ -145,6 +145,7 @@ test('what memory cannot hold is an error with a code, and the process lives on'
     ['zeros', () => tl.zeros([2 ** 41])],
     ['ones', () => tl.ones([2 ** 21, 2 ** 21])],
     ['eye', () => tl.eye(2 ** 22)],
+    ['weights of heads', () => tl.SelfAttention({ nHeads: 2 ** 20, dQk: 2 ** 12, dV: 2 ** 12 }).init({ shape: [1, 2, 512], dtype: 'float32' })],
     ['arange', () => tl.arange(0, 2e13, 1, { dtype: 'float64' })],
     ['add', () => tl.ones([2 ** 22, 1]).add(tl.ones([1, 2 ** 22]))],
     ['matmul', () => tl.ones([2 ** 22, 1]).matmul(tl.ones([1, 2 ** 22]))],

@@ -1,6 +1,6 @@
 //! Projections of all heads at once, from weights that stand head by head.
 use crate::{initializers::random_uniform, Error, Result, TensorSpec, Tree};
-use tallow_tensor::{ops::dense, random::Key, DType, Device, Tensor};
+use tallow_tensor::{memory, ops::dense, random::Key, DType, Device, Tensor};
 
 /// Which projections there are.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,10 @@ impl Heads {
     /// `(w_q, w_k, w_v, w_o)`, without `w_k` if shared, with biases of zeros behind them, each stacked over heads. Even over
     /// ±√(6 / (inputs + n_heads · outputs)).
     pub(super) fn init(&self, d_model: usize, d_kv: usize, key: Key) -> Result<Tree<Tensor>> {
+        // Asked for as a whole: head by head, memory would run full before the last one is refused.
+        for (rows, cols) in [(d_model, self.d_qk), (d_kv, self.d_v)] {
+            memory::admit_tensor(&[self.n_heads, rows, cols], DType::F32)?;
+        }
         let mut columns: Vec<Vec<Tensor>> = vec![Vec::new(); 4]; // few
         for key in key.try_split(self.n_heads)? {
             let keys = key.split(4);
