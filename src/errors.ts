@@ -23,7 +23,6 @@ export type ErrorCode =
   | 'ArityMismatch'
   | 'WeightsMismatch'
   | 'NotFinite'
-  | 'Busy'
   | 'Internal';
 
 /** A tensor operation that cannot be done: shapes or dtypes that do not fit, an index out of range, a missing device … */
