@@ -19,10 +19,24 @@ function scratch(t: ExecutionContext, name: string): string {
 }
 
 const language = (options: tl.models.TransformerLMOptions = {}): tl.Layer =>
-  tl.models.TransformerLM(13, { dModel: 64, dFf: 128, dropout: 0.05, maxLen: 256, nHeads: 2, nLayers: 2, mode: 'eval', ...options });
+  tl.models.TransformerLM(13, {
+    dModel: 64,
+    dFf: 128,
+    dropout: 0.05,
+    maxLen: 256,
+    nHeads: 2,
+    nLayers: 2,
+    mode: 'eval',
+    ...options,
+  });
 
 const body = (mode: tl.Mode = 'train'): tl.Layer =>
-  tl.Serial(tl.Dense(3), tl.BatchNorm({ axis: [0], mode }), tl.Dropout({ rate: 0.1, mode }), tl.Dense(2, { useBfloat16: true }));
+  tl.Serial(
+    tl.Dense(3),
+    tl.BatchNorm({ axis: [0], mode }),
+    tl.Dropout({ rate: 0.1, mode }),
+    tl.Dense(2, { useBfloat16: true }),
+  );
 
 test('a language model that Trax trained answers what it answered there', (t) => {
   const reference = new SafeTensors(file('transformerlm_copy.safetensors'));
@@ -55,18 +69,36 @@ test('what saveToFile of Trax wrote, with arrays of JAX and bfloat16', (t) => {
   t.deepEqual([kernel.dtype, kernel.shape], ['bfloat16', [3, 2]]);
   const fresh = body();
   t.throws(() => fresh.initFromFile(file('weights_only.pkl.gz')), { code: 'NotInitialized' });
-  t.throws(() => fresh.initFromFile(file('weights_only.pkl.gz'), { inputSignature: f32([4, 2]) }), { code: 'WeightsMismatch', message: /no state/ });
+  t.throws(() => fresh.initFromFile(file('weights_only.pkl.gz'), { inputSignature: f32([4, 2]) }), {
+    code: 'WeightsMismatch',
+    message: /no state/,
+  });
   t.deepEqual(tl.tree.leaves(fresh.weights as tl.Tree<tl.Tensor>), [], 'an attempt that fails leaves nothing');
   fresh.initFromFile(file('weights_only.pkl.gz'), { inputSignature: f32([4, 2]), weightsOnly: true });
   t.deepEqual(values(fresh.weights), values(layer.weights));
 });
 
 test('a checkpoint of a training loop, whose weights lie beside it', (t) => {
-  const layer = tl.Serial(tl.Dense(3, { useBfloat16: true }), tl.BatchNorm({ axis: [0], mode: 'eval' }), tl.Dropout({ rate: 0.1, mode: 'eval' }), tl.Dense(2));
+  const layer = tl.Serial(
+    tl.Dense(3, { useBfloat16: true }),
+    tl.BatchNorm({ axis: [0], mode: 'eval' }),
+    tl.Dropout({ rate: 0.1, mode: 'eval' }),
+    tl.Dense(2),
+  );
   layer.initFromFile(file('loop.pkl.gz'));
   t.is((layer.weights as tl.Tensor[][])[0]![0]!.dtype, 'bfloat16');
   const x = tl.arange(8).reshape([4, 2]).cast('float32').div(4);
-  close(t, layer(x), [[-0.06602988, 0.00282432], [-0.47352728, 0.03231406], [-0.88102466, 0.06180382], [-1.28852201, 0.09129358]], 1e-5);
+  close(
+    t,
+    layer(x),
+    [
+      [-0.06602988, 0.00282432],
+      [-0.47352728, 0.03231406],
+      [-0.88102466, 0.06180382],
+      [-1.28852201, 0.09129358],
+    ],
+    1e-5,
+  );
   const alone = scratch(t, 'model.pkl.gz');
   copyFileSync(file('loop.pkl.gz'), alone);
   t.throws(() => layer.initFromFile(alone), { code: 'Io', message: /model\.pkl\.gz\.npy/ });
@@ -81,10 +113,15 @@ test('a checkpoint of another model is refused, with the layer that it does not 
     t.throws(() => model.initFromFile(path), { instanceOf: tl.LayerError, code: 'WeightsMismatch', message });
     t.deepEqual(tl.tree.leaves(model.weights as tl.Tree<tl.Tensor>), []);
   };
-  refused({ dFf: 96 }, /weights\/\S*1\.Dense_96\/0 is float32\[64,96\] in the model, but float32\[64,128\] stands in its place in the file/);
+  refused(
+    { dFf: 96 },
+    /weights\/\S*1\.Dense_96\/0 is float32\[64,96\] in the model, but float32\[64,128\] stands in its place in the file/,
+  );
   refused({ nLayers: 1 }, /weights\/\S*LayerNorm|in the model/);
   refused({ nLayers: 3 }, /weights\/\S* is float32/);
-  t.throws(() => tl.Serial(tl.Dense(3), tl.BatchNorm({ axis: [0] })).initFromFile(file('layer.pkl.gz')), { message: /the file has 6 tensors of weights, but the model has 4/ });
+  t.throws(() => tl.Serial(tl.Dense(3), tl.BatchNorm({ axis: [0] })).initFromFile(file('layer.pkl.gz')), {
+    message: /the file has 6 tensors of weights, but the model has 4/,
+  });
 });
 
 test('a damaged checkpoint is an error wherever the damage is, and nothing in it is run', (t) => {
@@ -101,7 +138,13 @@ test('a damaged checkpoint is an error wherever the damage is, and nothing in it
   const outcomes = new Set<string>();
   for (let at = 0; at < plain.length; at += 3) {
     for (const flip of [0x01, 0x80, 0xff]) {
-      writeFileSync(path, gzipSync(plain.map((b, i) => (i === at ? b ^ flip : b)), { level: 1 }));
+      writeFileSync(
+        path,
+        gzipSync(
+          plain.map((b, i) => (i === at ? b ^ flip : b)),
+          { level: 1 },
+        ),
+      );
       try {
         body().initFromFile(path);
         outcomes.add('read');

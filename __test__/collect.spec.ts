@@ -40,7 +40,11 @@ let collected = 0;
 const seen = new FinalizationRegistry(() => (collected += 1));
 
 /** How many of the layers that `make` makes are collected. */
-async function countCollected(t: { is: (a: number, b: number) => void }, n: number, make: () => tl.Layer): Promise<void> {
+async function countCollected(
+  t: { is: (a: number, b: number) => void },
+  n: number,
+  make: () => tl.Layer,
+): Promise<void> {
   const before = collected;
   // A function of its own, so that no variable of this one holds the last layer.
   (() => {
@@ -77,7 +81,13 @@ test.serial('layers of a class are collected with the layers around them', async
   });
   await countCollected(t, 100, () => {
     const layer = new Scale();
-    const trainer = new tl.Trainer(tl.Serial(layer, tl.Fn('Sum', (a: tl.Tensor) => a.sum())), tl.optimizers.Adam());
+    const trainer = new tl.Trainer(
+      tl.Serial(
+        layer,
+        tl.Fn('Sum', (a: tl.Tensor) => a.sum()),
+      ),
+      tl.optimizers.Adam(),
+    );
     return trainer.modelWithLoss.sublayers[0]!.withMode('eval');
   });
 });
@@ -135,7 +145,10 @@ test.serial('errors still say where a layer was made', async (t) => {
 /** Layers and models that refer to themselves through what they are made of. */
 const cycles: Record<string, () => tl.Layer> = {
   'a function': () => {
-    const model: tl.Layer = tl.Serial(tl.Dense(8), tl.Fn('Peek', (a: tl.Tensor) => (void model, a)));
+    const model: tl.Layer = tl.Serial(
+      tl.Dense(8),
+      tl.Fn('Peek', (a: tl.Tensor) => (void model, a)),
+    );
     return model;
   },
   'a function within others': () => {
@@ -176,7 +189,9 @@ const cycles: Record<string, () => tl.Layer> = {
     return inner.model;
   },
   'an initializer': () => {
-    const model: tl.Layer = tl.Serial(tl.Dense(8, { kernelInitializer: (shape, key) => (void model, tl.random.normal(key, shape)) }));
+    const model: tl.Layer = tl.Serial(
+      tl.Dense(8, { kernelInitializer: (shape, key) => (void model, tl.random.normal(key, shape)) }),
+    );
     return model;
   },
   'the function of a scan': () => {
@@ -185,7 +200,10 @@ const cycles: Record<string, () => tl.Layer> = {
     return model;
   },
   'a copy in another mode': () => {
-    const model: tl.Layer = tl.Serial(tl.Dense(8), tl.Fn('Peek', (a: tl.Tensor) => (void copy, a)));
+    const model: tl.Layer = tl.Serial(
+      tl.Dense(8),
+      tl.Fn('Peek', (a: tl.Tensor) => (void copy, a)),
+    );
     const copy = model.withMode('eval');
     return copy;
   },
@@ -218,20 +236,41 @@ test.serial('a model that refers to itself and is called on the compute thread i
 
 test.serial('functions live as long as anything can call them', async (t) => {
   const options = { layers: [tl.Fn('Plus', (a: tl.Tensor) => a.add(1))] };
-  const model = tl.Serial(options.layers, tl.Chunk(tl.Fn('Twice', (a: tl.Tensor) => a.mul(2)), 1));
+  const model = tl.Serial(
+    options.layers,
+    tl.Chunk(
+      tl.Fn('Twice', (a: tl.Tensor) => a.mul(2)),
+      1,
+    ),
+  );
   // What the caller's own objects held is gone; the model must not depend on them.
   options.layers.length = 0;
-  const trainer = new tl.Trainer(tl.Serial(model.withMode('eval'), tl.Dense(1), tl.Fn('Sum', (a: tl.Tensor) => a.sum())), tl.optimizers.Adam());
+  const trainer = new tl.Trainer(
+    tl.Serial(
+      model.withMode('eval'),
+      tl.Dense(1),
+      tl.Fn('Sum', (a: tl.Tensor) => a.sum()),
+    ),
+    tl.optimizers.Adam(),
+  );
   trainer.modelWithLoss.init(f32([2, 2]));
   const sub = tl.Serial(tl.Serial(tl.Fn('Minus', (a: tl.Tensor) => a.sub(1)))).sublayers[0]!;
   await collect();
   t.deepEqual(model([[1, 2]]).array(), [[4, 6]]);
   t.deepEqual(sub([5]).array(), [4]);
-  const fitted = trainer.fit([[[1, 2], [3, 4]]].map((v) => tl.tensor(v, null, { dtype: 'float32' })), {
-    steps: 1,
-    rng: tl.random.key(0),
-    schedule: (step) => 0.25 + step,
-  });
+  const fitted = trainer.fit(
+    [
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    ].map((v) => tl.tensor(v, null, { dtype: 'float32' })),
+    {
+      steps: 1,
+      rng: tl.random.key(0),
+      schedule: (step) => 0.25 + step,
+    },
+  );
   await collect();
   t.is((await fitted).steps, 1);
 });
@@ -240,13 +279,21 @@ test.serial('a trainer that its own schedule and progress refer to is collected'
   const before = collected;
   await (async () => {
     let trainer: tl.Trainer | undefined = undefined;
-    const loss: tl.Layer = tl.Serial(tl.Dense(2), tl.Fn('Loss', (y: tl.Tensor) => (void trainer, y.square().mean())));
+    const loss: tl.Layer = tl.Serial(
+      tl.Dense(2),
+      tl.Fn('Loss', (y: tl.Tensor) => (void trainer, y.square().mean())),
+    );
     loss.init(f32([2, 2]));
     trainer = new tl.Trainer(loss, tl.optimizers.Adam());
     seen.register(trainer, undefined);
     seen.register(loss, undefined);
     const schedule = (): number => (void trainer, 0.1);
-    const report = await trainer.fit([tl.ones([2, 2])], { steps: 1, rng: tl.random.key(0), schedule, onProgress: () => void trainer });
+    const report = await trainer.fit([tl.ones([2, 2])], {
+      steps: 1,
+      rng: tl.random.key(0),
+      schedule,
+      onProgress: () => void trainer,
+    });
     t.is(report.steps, 1);
   })();
   await collect(() => collected - before === 2);

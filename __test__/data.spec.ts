@@ -7,11 +7,38 @@ import { run } from './support/process.js';
 const wrong = (x: unknown): never => x as never;
 const read = (t: tl.Tensor): [dtype: string, shape: number[], values: unknown] => [t.dtype, t.shape, t.array()];
 
-const of = (x: tl.TensorData, dtype?: tl.DType): unknown => read(tl.tensor(x, null, dtype === undefined ? {} : { dtype }));
+const of = (x: tl.TensorData, dtype?: tl.DType): unknown =>
+  read(tl.tensor(x, null, dtype === undefined ? {} : { dtype }));
 
 test('nested values: the dtype and the shape follow from them', (t) => {
-  t.deepEqual(of([[1, 2, 3], [4, 5, -6]]), ['int32', [2, 3], [[1, 2, 3], [4, 5, -6]]]);
-  t.deepEqual(of([[1, 2], [3, 4.5]]), ['float32', [2, 2], [[1, 2], [3, 4.5]]]);
+  t.deepEqual(
+    of([
+      [1, 2, 3],
+      [4, 5, -6],
+    ]),
+    [
+      'int32',
+      [2, 3],
+      [
+        [1, 2, 3],
+        [4, 5, -6],
+      ],
+    ],
+  );
+  t.deepEqual(
+    of([
+      [1, 2],
+      [3, 4.5],
+    ]),
+    [
+      'float32',
+      [2, 2],
+      [
+        [1, 2],
+        [3, 4.5],
+      ],
+    ],
+  );
   t.deepEqual(of([0.5, 3_000_000_000]), ['float32', [2], [0.5, 3_000_000_000]]);
   t.deepEqual(of([3_000_000_000, 0.5]), ['float32', [2], [3_000_000_000, 0.5]]);
   t.deepEqual(of([[true], [false]]), ['bool', [2, 1], [[true], [false]]]);
@@ -28,15 +55,51 @@ test('nested values: the dtype and the shape follow from them', (t) => {
 
 test('lists of typed arrays are rows', (t) => {
   const rows = tl.tensor([new Float64Array([1, 2, 3]), new Float64Array([4, 5, 0.1])]);
-  t.deepEqual(read(rows), ['float64', [2, 3], [[1, 2, 3], [4, 5, 0.1]]]);
-  t.deepEqual(read(tl.tensor([[new Uint8Array([1])], [new Uint8ClampedArray([255])]])), ['uint8', [2, 1, 1], [[[1]], [[255]]]]);
-  t.deepEqual(read(tl.tensor([new Int8Array([-1, 2]), new Int16Array([3, -400])])), ['int32', [2, 2], [[-1, 2], [3, -400]]]);
-  t.deepEqual(read(tl.tensor([new Uint16Array([0x3c00]), new Uint16Array([0xc000])], null, { dtype: 'float16' })), ['float16', [2, 1], [[1], [-2]]]);
+  t.deepEqual(read(rows), [
+    'float64',
+    [2, 3],
+    [
+      [1, 2, 3],
+      [4, 5, 0.1],
+    ],
+  ]);
+  t.deepEqual(read(tl.tensor([[new Uint8Array([1])], [new Uint8ClampedArray([255])]])), [
+    'uint8',
+    [2, 1, 1],
+    [[[1]], [[255]]],
+  ]);
+  t.deepEqual(read(tl.tensor([new Int8Array([-1, 2]), new Int16Array([3, -400])])), [
+    'int32',
+    [2, 2],
+    [
+      [-1, 2],
+      [3, -400],
+    ],
+  ]);
+  t.deepEqual(read(tl.tensor([new Uint16Array([0x3c00]), new Uint16Array([0xc000])], null, { dtype: 'float16' })), [
+    'float16',
+    [2, 1],
+    [[1], [-2]],
+  ]);
   t.deepEqual(read(tl.tensor([new Int32Array([1, 2])], null, { dtype: 'float32' })), ['float32', [1, 2], [[1, 2]]]);
-  t.deepEqual(tl.Relu()([new Float32Array([-1, 5])]).array(), [[0, 5]]);
-  t.throws(() => tl.tensor([new Float32Array(3), new Float32Array(2)]), { instanceOf: RangeError, message: 'the arrays on axis 1 have different lengths: 3 and 2' });
-  t.throws(() => tl.tensor([new Float32Array(2), new Int32Array(2)]), { instanceOf: TypeError, message: /of one kind, got a Float32Array and an Int32Array/ });
-  t.throws(() => tl.tensor([new Float32Array(2), [1, 2]]), { instanceOf: TypeError, message: /of one kind, got a Float32Array and plain numbers/ });
+  t.deepEqual(
+    tl
+      .Relu()([new Float32Array([-1, 5])])
+      .array(),
+    [[0, 5]],
+  );
+  t.throws(() => tl.tensor([new Float32Array(3), new Float32Array(2)]), {
+    instanceOf: RangeError,
+    message: 'the arrays on axis 1 have different lengths: 3 and 2',
+  });
+  t.throws(() => tl.tensor([new Float32Array(2), new Int32Array(2)]), {
+    instanceOf: TypeError,
+    message: /of one kind, got a Float32Array and an Int32Array/,
+  });
+  t.throws(() => tl.tensor([new Float32Array(2), [1, 2]]), {
+    instanceOf: TypeError,
+    message: /of one kind, got a Float32Array and plain numbers/,
+  });
   t.throws(() => tl.tensor([[1, 2], new Float32Array(2)]), { instanceOf: TypeError, message: /of one kind/ });
   t.throws(() => tl.tensor([new Float32Array(2), 1]), { instanceOf: TypeError, message: /different depths/ });
 });
@@ -51,7 +114,10 @@ test('values of another realm are as good as our own', (t) => {
   })`) as Record<string, never>;
   const dtypes = ['float32', 'float64', 'int32', 'uint32', 'uint8', 'uint8', 'int32', 'int32', 'int64', 'int64'];
   const typed: tl.TypedArray[] = other['typed']!;
-  t.deepEqual(typed.map((x) => read(tl.tensor(x))), [1.5, 2.5, 3, 4, 5, 6, 7, 8, 9, 10].map((x, i) => [dtypes[i]!, [1], [x]]));
+  t.deepEqual(
+    typed.map((x) => read(tl.tensor(x))),
+    [1.5, 2.5, 3, 4, 5, 6, 7, 8, 9, 10].map((x, i) => [dtypes[i]!, [1], [x]]),
+  );
   t.deepEqual(tl.tensor(other['words']!, null, { dtype: 'float16' }).array(), [1]);
   t.deepEqual(tl.tensor(other['rows']!).array(), [[1], [2]]);
   t.deepEqual(tl.tensor(other['nested']!).array(), [[1, 2]]);
@@ -65,10 +131,19 @@ test('values of another realm are as good as our own', (t) => {
   t.deepEqual((dense.outputSignature(other['signature']!) as tl.Signature).shape, [2, 2]);
   const object: (a: unknown, b: unknown) => never = other['object']!;
   t.deepEqual(tl.tree.leaves(object(1, 2)), [1, 2]);
-  const gradient = tl.grad((x: { a: tl.Tensor; list: tl.Tensor[] }) => x.a.mul(x.list[0]!).sum())(object(tl.tensor([2.5]), tl.tensor([3.5])));
-  t.deepEqual(tl.tree.map((x: tl.Tensor) => x.array(), gradient as never), { a: [3.5], list: [[2.5]] } as never);
+  const gradient = tl.grad((x: { a: tl.Tensor; list: tl.Tensor[] }) => x.a.mul(x.list[0]!).sum())(
+    object(tl.tensor([2.5]), tl.tensor([3.5])),
+  );
+  t.deepEqual(
+    tl.tree.map((x: tl.Tensor) => x.array(), gradient as never),
+    { a: [3.5], list: [[2.5]] } as never,
+  );
   dense.weights = vm.runInNewContext('[1, 2, 3].map((i) => new Float32Array([i, 0.5]))') as unknown;
-  t.deepEqual((dense.weights as tl.Tensor).array(), [[1, 0.5], [2, 0.5], [3, 0.5]]);
+  t.deepEqual((dense.weights as tl.Tensor).array(), [
+    [1, 0.5],
+    [2, 0.5],
+    [3, 0.5],
+  ]);
 });
 
 test('what shares, tracks or lost its buffer', (t) => {
@@ -77,7 +152,9 @@ test('what shares, tracks or lost its buffer', (t) => {
   const made = tl.tensor(shared);
   shared[0] = 5;
   t.deepEqual(made.array(), [1, 2]);
-  const buffer = new (ArrayBuffer as unknown as new (bytes: number, options: object) => ArrayBuffer & { resize(bytes: number): void })(16, { maxByteLength: 32 });
+  const buffer = new (
+    ArrayBuffer as unknown as new (bytes: number, options: object) => ArrayBuffer & { resize(bytes: number): void }
+  )(16, { maxByteLength: 32 });
   const tracking = new Int32Array(buffer);
   const fixed = new Int32Array(buffer, 8, 2);
   tracking.set([1, 2, 3, 4]);
@@ -86,7 +163,10 @@ test('what shares, tracks or lost its buffer', (t) => {
   t.deepEqual(tl.tensor(fixed).array(), [3, 4]);
   buffer.resize(12);
   t.deepEqual(tl.tensor(tracking).array(), [1, 2, 3]);
-  t.throws(() => tl.tensor(fixed), { instanceOf: TypeError, message: /buffer of the Int32Array was transferred away or made too short/ });
+  t.throws(() => tl.tensor(fixed), {
+    instanceOf: TypeError,
+    message: /buffer of the Int32Array was transferred away or made too short/,
+  });
   const gone = new Float32Array([1, 2]);
   structuredClone(gone, { transfer: [gone.buffer] });
   t.throws(() => tl.tensor(gone), { instanceOf: TypeError, message: /buffer of the Float32Array was transferred/ });
@@ -98,10 +178,16 @@ test('what shares, tracks or lost its buffer', (t) => {
 test('64-bit words that fit', (t) => {
   t.deepEqual(read(tl.tensor(new BigUint64Array([0n, 5n]))), ['int64', [2], [0, 5]]);
   t.deepEqual([...tl.tensor(new BigUint64Array([2n ** 63n - 1n])).dataSync()], [2n ** 63n - 1n]);
-  t.throws(() => tl.tensor(new BigUint64Array([1n, 2n ** 63n])), { instanceOf: RangeError, message: /9223372036854775808 does not fit int64/ });
+  t.throws(() => tl.tensor(new BigUint64Array([1n, 2n ** 63n])), {
+    instanceOf: RangeError,
+    message: /9223372036854775808 does not fit int64/,
+  });
   t.throws(() => tl.tensor([2n ** 63n]), { instanceOf: RangeError, message: /does not fit int64/ });
   t.throws(() => tl.tensor([-(2n ** 63n) - 1n]), { instanceOf: RangeError, message: /does not fit int64/ });
-  t.throws(() => tl.tensor([1e19], null, { dtype: 'int64' }), { instanceOf: RangeError, message: /10000000000000000000 does not fit int64/ });
+  t.throws(() => tl.tensor([1e19], null, { dtype: 'int64' }), {
+    instanceOf: RangeError,
+    message: /10000000000000000000 does not fit int64/,
+  });
   t.throws(() => tl.tensor([1n, 0.5]), { instanceOf: RangeError, message: /whole numbers only/ });
   t.throws(() => tl.tensor([0.5, 1n]), { instanceOf: RangeError, message: /whole numbers only/ });
   t.throws(() => tl.tensor([1, 2 ** 31]), { instanceOf: RangeError, message: /2147483648 does not fit int32/ });
@@ -116,7 +202,11 @@ const halves = (globalThis as { Float16Array?: new (values: number[]) => tl.Type
 test('what is no data is refused for what it is', (t) => {
   const shrinking: number[] = [1, 2, 3];
   Object.defineProperty(shrinking, 0, { get: () => ((shrinking.length = 1), 1) });
-  const throwing = Object.defineProperty([1, 2], 1, { get: () => { throw new Error('mine'); } });
+  const throwing = Object.defineProperty([1, 2], 1, {
+    get: () => {
+      throw new Error('mine');
+    },
+  });
   const revoked = Proxy.revocable([1], {});
   revoked.revoke();
   for (const [data, says] of [
@@ -229,7 +319,11 @@ test('data without end is an error wherever data is taken', async (t) => {
       t.notRegex(error.message, /call stack|recursion|circular|Internal|defect/i, `${where} of ${what}`);
     }
     if (what !== 'wide') {
-      await t.throwsAsync(trainer.fit([x as never], { steps: 1, rng: [0, 1] }), { message: /^(?!.*call stack)/s }, `fit of ${what}`);
+      await t.throwsAsync(
+        trainer.fit([x as never], { steps: 1, rng: [0, 1] }),
+        { message: /^(?!.*call stack)/s },
+        `fit of ${what}`,
+      );
     }
   }
 });
@@ -255,12 +349,18 @@ test('scopes walk whatever holds tensors, each object once', (t) => {
     fresh();
     return everywhere();
   });
-  t.deepEqual(made.map((x) => x.isDisposed), [true, false, false, false, false, false]);
+  t.deepEqual(
+    made.map((x) => x.isDisposed),
+    [true, false, false, false, false, false],
+  );
   tl.dispose(kept);
   t.is(tl.memory().tensors, before);
   made.length = 0;
   tl.tidy(() => void tl.keep(everywhere()));
-  t.deepEqual(made.map((x) => x.isDisposed), [false, false, false, false, false]);
+  t.deepEqual(
+    made.map((x) => x.isDisposed),
+    [false, false, false, false, false],
+  );
   tl.dispose(made);
   for (const [what, x] of Object.entries(endless())) {
     if (what !== 'wide') t.notThrows(() => tl.tidy(() => x), what);
@@ -271,11 +371,24 @@ test('scopes walk whatever holds tensors, each object once', (t) => {
 
 test('array() refuses what JavaScript has no room for', (t) => {
   const wide = tl.zeros([1], { dtype: 'uint8' });
-  t.throws(() => wide.broadcastTo([100_000_001]).array(), { instanceOf: RangeError, message: /longer than 100000000 items; read its values with dataSync/ });
-  t.throws(() => wide.broadcastTo([60_000, 60_000]).array(), { instanceOf: RangeError, message: /the heap of JavaScript has no room/ });
-  t.throws(() => wide.broadcastTo(Array.from({ length: 65 }, () => 1)).array(), { instanceOf: RangeError, message: /deeper than 64 levels/ });
+  t.throws(() => wide.broadcastTo([100_000_001]).array(), {
+    instanceOf: RangeError,
+    message: /longer than 100000000 items; read its values with dataSync/,
+  });
+  t.throws(() => wide.broadcastTo([60_000, 60_000]).array(), {
+    instanceOf: RangeError,
+    message: /the heap of JavaScript has no room/,
+  });
+  t.throws(() => wide.broadcastTo(Array.from({ length: 65 }, () => 1)).array(), {
+    instanceOf: RangeError,
+    message: /deeper than 64 levels/,
+  });
   t.deepEqual(tl.zeros([2, 0, 3]).array(), [[], []]);
-  t.deepEqual(tl.arange(24).reshape([2, 3, 4]).index(1).array(), [[12, 13, 14, 15], [16, 17, 18, 19], [20, 21, 22, 23]]);
+  t.deepEqual(tl.arange(24).reshape([2, 3, 4]).index(1).array(), [
+    [12, 13, 14, 15],
+    [16, 17, 18, 19],
+    [20, 21, 22, 23],
+  ]);
 });
 
 test('nested arrays of any size end no process', async (t) => {

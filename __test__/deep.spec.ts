@@ -10,7 +10,10 @@ const dist = join(root, 'dist', 'index.js');
 
 /** Runs `source` in a worker with a stack of 1 MB, where `tl` is the package; what it posts. */
 function inWorker(source: string): Promise<unknown> {
-  const worker = new Worker(`const tl = require(${JSON.stringify(dist)}); ${source}`, { eval: true, resourceLimits: { stackSizeMb: 1 } });
+  const worker = new Worker(`const tl = require(${JSON.stringify(dist)}); ${source}`, {
+    eval: true,
+    resourceLimits: { stackSizeMb: 1 },
+  });
   return new Promise((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
@@ -54,8 +57,22 @@ const everything = (inner: string, around: string, levels: number): string => `
 /** A step of JavaScript that recurses into nested arrays may end with the `RangeError` of its stack, and nothing else. */
 const worked = (t: { deepEqual: (a: unknown, b: unknown, m?: string) => void }, ended: unknown): void => {
   const { weights, pure, ...rest } = ended as Record<string, true | string>;
-  t.deepEqual([weights, pure].filter((x) => x !== true && x !== 'RangeError'), []);
-  t.deepEqual(rest, { build: true, init: true, call: true, print: true, mode: true, gradient: true, error: 'LayerError', tidy: true, dispose: true, after: true });
+  t.deepEqual(
+    [weights, pure].filter((x) => x !== true && x !== 'RangeError'),
+    [],
+  );
+  t.deepEqual(rest, {
+    build: true,
+    init: true,
+    call: true,
+    print: true,
+    mode: true,
+    gradient: true,
+    error: 'LayerError',
+    tidy: true,
+    dispose: true,
+    after: true,
+  });
 };
 
 if (existsSync(dist)) {
@@ -69,9 +86,14 @@ if (existsSync(dist)) {
   });
 
   test.serial('functions of JavaScript below more levels than the stack has throw its RangeError', async (t) => {
-    const ended = (await inWorker(everything("tl.Fn('Twice', (x) => x.mul(2))", '(l) => tl.Serial(l)', 4000))) as Record<string, unknown>;
+    const ended = (await inWorker(
+      everything("tl.Fn('Twice', (x) => x.mul(2))", '(l) => tl.Serial(l)', 4000),
+    )) as Record<string, unknown>;
     t.is(ended['build'], true);
-    t.deepEqual(Object.values(ended).filter((x) => x !== true && x !== 'RangeError' && x !== 'LayerError'), []);
+    t.deepEqual(
+      Object.values(ended).filter((x) => x !== true && x !== 'RangeError' && x !== 'LayerError'),
+      [],
+    );
     t.is(ended['after'], true);
   });
 
@@ -90,7 +112,13 @@ if (existsSync(dist)) {
       step('print again', () => String(tl.Serial(tl.Relu())));
       post();
     `);
-    t.deepEqual(ended, { weights: 'RangeError', build: 'LayerError', lists: 'RangeError', print: true, 'print again': true });
+    t.deepEqual(ended, {
+      weights: 'RangeError',
+      build: 'LayerError',
+      lists: 'RangeError',
+      print: true,
+      'print again': true,
+    });
   });
 
   test.serial('workers that end in the middle of their work leave nothing behind', async (t) => {
@@ -111,17 +139,20 @@ if (existsSync(dist)) {
     const before = tl.memory().bytes;
     for (let i = 0; i < 10; i++) {
       const workers = [0, 1].map(() => new Worker(source, { eval: true }));
-      await Promise.all(workers.map(async (worker, k) => {
-        let messages = 0;
-        await new Promise((resolve, reject) => {
-          worker.on('message', () => ++messages > i + k && resolve(null));
-          worker.once('error', reject);
-        });
-        await worker.terminate();
-      }));
+      await Promise.all(
+        workers.map(async (worker, k) => {
+          let messages = 0;
+          await new Promise((resolve, reject) => {
+            worker.on('message', () => ++messages > i + k && resolve(null));
+            worker.once('error', reject);
+          });
+          await worker.terminate();
+        }),
+      );
     }
     // What is on its way on the compute thread is dropped there.
-    for (let i = 0; i < 1000 && tl.memory().bytes > before; i++) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let i = 0; i < 1000 && tl.memory().bytes > before; i++)
+      await new Promise((resolve) => setTimeout(resolve, 20));
     t.is(tl.memory().bytes, before);
   });
 } else {

@@ -25,7 +25,10 @@ const since = (before: tl.MemoryInfo): [bytes: number, layers: number] => {
 };
 
 test.serial('batches of a loop that ends early are given back', async (t) => {
-  const loss = tl.Serial(tl.Dense(2), tl.Fn('Loss', (y: tl.Tensor) => y.square().mean()));
+  const loss = tl.Serial(
+    tl.Dense(2),
+    tl.Fn('Loss', (y: tl.Tensor) => y.square().mean()),
+  );
   tl.dispose(loss.init(f32([512, 512])));
   const trainer = new tl.Trainer(loss, tl.optimizers.Adam());
   const made: tl.Tensor[] = [];
@@ -57,7 +60,11 @@ test.serial('dispose gives the weights back, and ends the handle', (t) => {
   t.deepEqual(since(before), [0, 0]);
   t.true(layer.isDisposed);
   t.is(String(layer), 'Dense_96 (disposed)');
-  const disposed = { instanceOf: tl.DisposedError, code: 'Disposed', message: /^the layer Dense_96 was used after dispose/ } as const;
+  const disposed = {
+    instanceOf: tl.DisposedError,
+    code: 'Disposed',
+    message: /^the layer Dense_96 was used after dispose/,
+  } as const;
   t.throws(() => layer(x()), disposed);
   t.throws(() => layer.weights, disposed);
   t.throws(() => layer.init(signature), disposed);
@@ -66,13 +73,16 @@ test.serial('dispose gives the weights back, and ends the handle', (t) => {
   t.throws(() => layer.sublayers, disposed);
 });
 
-test.serial('calls of a disposed layer are refused on the compute thread too, but those that wait are completed', async (t) => {
-  const layer = ready(tl.Dense(WIDTH));
-  const call = layer.callAsync(x());
-  layer.dispose();
-  t.deepEqual((await call).shape, [1, WIDTH]);
-  await t.throwsAsync(layer.callAsync(x()), { instanceOf: tl.DisposedError });
-});
+test.serial(
+  'calls of a disposed layer are refused on the compute thread too, but those that wait are completed',
+  async (t) => {
+    const layer = ready(tl.Dense(WIDTH));
+    const call = layer.callAsync(x());
+    layer.dispose();
+    t.deepEqual((await call).shape, [1, WIDTH]);
+    await t.throwsAsync(layer.callAsync(x()), { instanceOf: tl.DisposedError });
+  },
+);
 
 test.serial('the layers made for a model go with it', (t) => {
   const before = tl.memory();
@@ -153,10 +163,14 @@ test.serial('tidy disposes the layers made in it', (t) => {
   }
   t.true(seen!.isDisposed);
   t.deepEqual(since(before), [0, 0]);
-  t.throws(() => tl.tidy(() => {
-    tl.Dense(3);
-    throw new Error('mine');
-  }), { message: 'mine' });
+  t.throws(
+    () =>
+      tl.tidy(() => {
+        tl.Dense(3);
+        throw new Error('mine');
+      }),
+    { message: 'mine' },
+  );
   t.is(since(before)[1], 0);
 });
 
@@ -173,7 +187,7 @@ test.serial('tidy leaves the layers that it returns, with what they run', (t) =>
   tl.tidy(() => tl.tidy(() => tl.Serial(tl.Dense(2))));
   t.is(since(before)[1], 4, 'what the outer scope returns stays');
   tl.tidy(() => void tl.tidy(() => tl.Serial(tl.Dense(2))));
-  t.is(since(before)[1], 4, 'what an inner scope returns is the outer one\'s');
+  t.is(since(before)[1], 4, "what an inner scope returns is the outer one's");
   kept[0]!.dispose();
   t.is(since(before)[1], 2);
 });
@@ -216,24 +230,32 @@ test.serial('a function may make layers for later within tidy', (t) => {
   t.deepEqual(tl.tidy(() => lazy(x())).array(), first.array());
 });
 
-test.serial('layers that nobody holds are collected once the event loop turns, by the weight of what they hold', async (t) => {
-  const before = tl.memory().bytes;
-  let most = 0;
-  for (let i = 0; i < 100; i++) {
-    tl.dispose(tl.Dense(1024).init(f32([1, 1024])));
-    await new Promise((resolve) => setImmediate(resolve));
-    most = Math.max(most, tl.memory().bytes - before);
-  }
-  t.true(most < 2e8, `${most} bytes; each layer has 4 MB of weights`);
-});
+test.serial(
+  'layers that nobody holds are collected once the event loop turns, by the weight of what they hold',
+  async (t) => {
+    const before = tl.memory().bytes;
+    let most = 0;
+    for (let i = 0; i < 100; i++) {
+      tl.dispose(tl.Dense(1024).init(f32([1, 1024])));
+      await new Promise((resolve) => setImmediate(resolve));
+      most = Math.max(most, tl.memory().bytes - before);
+    }
+    t.true(most < 2e8, `${most} bytes; each layer has 4 MB of weights`);
+  },
+);
 
 test.serial('copies that nobody holds are collected once the event loop turns', async (t) => {
-  const layer = tl.Serial(tl.Embedding(4, 256), tl.CausalAttention(256, { nHeads: 2, maxInferenceLength: 1024, mode: 'eval' }));
+  const layer = tl.Serial(
+    tl.Embedding(4, 256),
+    tl.CausalAttention(256, { nHeads: 2, maxInferenceLength: 1024, mode: 'eval' }),
+  );
   tl.dispose(layer.init({ shape: [1, 2], dtype: 'int32' }));
   const before = tl.memory().bytes;
   let most = 0;
   for (let i = 0; i < 100; i++) {
-    layer.withMode('predict')([[1]]).dispose();
+    layer
+      .withMode('predict')([[1]])
+      .dispose();
     await new Promise((resolve) => setImmediate(resolve));
     most = Math.max(most, tl.memory().bytes - before);
   }

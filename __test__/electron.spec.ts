@@ -15,8 +15,15 @@ function addon(): string {
 // A function that the library does not name cannot be called. On Windows napi-rs names all functions, called or not.
 (process.platform === 'win32' ? test.skip : test)('the addon cannot make a buffer over memory of its own', (t) => {
   const bytes = readFileSync(addon());
-  t.true(bytes.includes('napi_create_arraybuffer') || bytes.includes('napi_get_typedarray_info'), 'names of functions can be found');
-  for (const name of ['napi_create_external_arraybuffer', 'napi_create_external_buffer', 'node_api_create_external_string']) {
+  t.true(
+    bytes.includes('napi_create_arraybuffer') || bytes.includes('napi_get_typedarray_info'),
+    'names of functions can be found',
+  );
+  for (const name of [
+    'napi_create_external_arraybuffer',
+    'napi_create_external_buffer',
+    'node_api_create_external_string',
+  ]) {
     t.false(bytes.includes(name), name);
   }
 });

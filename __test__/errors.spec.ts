@@ -11,13 +11,19 @@ test('shapes that do not fit are a TensorError with a code, and the stack begins
 
 test('arguments of the wrong type are a TypeError, outside their domain a RangeError', (t) => {
   const x = tl.tensor([1, 2]);
-  t.throws(() => x.expandDims('a' as never), { instanceOf: TypeError, message: /^expandDims: axis must be a whole number, got the string "a"$/ });
+  t.throws(() => x.expandDims('a' as never), {
+    instanceOf: TypeError,
+    message: /^expandDims: axis must be a whole number, got the string "a"$/,
+  });
   t.throws(() => x.expandDims(0.5), { instanceOf: RangeError, code: 'InvalidArgument' });
   t.throws(() => x.sum({ axis: 3 }), { instanceOf: RangeError, message: /axis 3/ });
   t.throws(() => x.reshape('ab' as never), { instanceOf: TypeError });
   t.throws(() => x.reshape([Number.NaN]), { instanceOf: RangeError });
   t.throws(() => x.broadcastTo([-1]), { instanceOf: RangeError });
-  t.throws(() => x.add([1, 2] as never), { instanceOf: TypeError, message: /^add: other must be a Tensor, got an array;/ });
+  t.throws(() => x.add([1, 2] as never), {
+    instanceOf: TypeError,
+    message: /^add: other must be a Tensor, got an array;/,
+  });
   t.throws(() => x.add(undefined as never), { instanceOf: TypeError });
   t.throws(() => x.cast('float' as never), { instanceOf: TypeError, message: /float32/ });
   t.throws(() => tl.zeros([1], { device: 'tpu:0' }), { instanceOf: RangeError, message: /tpu:0/ });

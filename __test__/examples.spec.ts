@@ -22,7 +22,7 @@ import * as tl from '../src/index.js';
 
 const near = (a: number, b: number, tolerance = 1e-12): boolean => Math.abs(a - b) <= tolerance;
 
-test('book: no held-out chapter is trained on', t => {
+test('book: no held-out chapter is trained on', (t) => {
   const { train, heldOut } = splitMobyDick();
   t.true(train.includes('Call me Ishmael.'));
   t.false(heldOut.includes('Call me Ishmael.'));
@@ -31,21 +31,21 @@ test('book: no held-out chapter is trained on', t => {
   for (let i = 0; i + 200 < heldOut.length; i += 5000) t.false(train.includes(heldOut.slice(i, i + 200)));
 });
 
-test('book: a text of the user gives its end', t => {
+test('book: a text of the user gives its end', (t) => {
   const { train, heldOut } = splitText('a'.repeat(90) + 'b'.repeat(10));
   t.is(train, 'a'.repeat(90));
   t.is(heldOut, 'b'.repeat(10));
   t.is(splitText('x'.repeat(2_000_000)).heldOut.length, 100_000);
 });
 
-test('vocabulary: there and back; what is not in it is 0', t => {
+test('vocabulary: there and back; what is not in it is 0', (t) => {
   const vocabulary = new Vocabulary('hello 🐋');
   t.is(vocabulary.size, 7);
   t.is(vocabulary.decode(vocabulary.encode('hole 🐋')), 'hole 🐋');
   t.deepEqual([...vocabulary.encode('?')], [0]);
 });
 
-test('n-grams: Witten-Bell smoothing, computed by hand', t => {
+test('n-grams: Witten-Bell smoothing, computed by hand', (t) => {
   // The text 1 2 1 2 1 of 4 possible characters: 1 three times, 2 twice, two different ones.
   const text = Int32Array.of(1, 2, 1, 2, 1);
   const unigram = new NGram(1, 4, text);
@@ -60,26 +60,37 @@ test('n-grams: Witten-Bell smoothing, computed by hand', t => {
   t.true(near(bigram.probability(Int32Array.of(3, 1), 1), p1));
 });
 
-test('n-grams: probabilities add up to 1, and longer contexts help on a regular text', t => {
+test('n-grams: probabilities add up to 1, and longer contexts help on a regular text', (t) => {
   const text = Int32Array.from({ length: 300 }, (_, i) => 1 + ((i * i) % 5));
-  const models = [1, 2, 3].map(order => new NGram(order, 6, text));
+  const models = [1, 2, 3].map((order) => new NGram(order, 6, text));
   for (const model of models) {
     const sum = [0, 1, 2, 3, 4, 5].reduce((total, next) => total + model.probability(Int32Array.of(2, 5, next), 2), 0);
     t.true(near(sum, 1), `order ${model.order}: ${sum}`);
   }
-  const [one, two, three] = models.map(model => model.bits(text)) as [number, number, number];
+  const [one, two, three] = models.map((model) => model.bits(text)) as [number, number, number];
   t.true(three < two && two < one);
 });
 
-test('windows: each character counts once, with at least half a window before it', t => {
-  for (const [size, length] of [[8, 8], [9, 8], [100, 8], [37, 5], [10, 2], [64, 9]] as const) {
+test('windows: each character counts once, with at least half a window before it', (t) => {
+  for (const [size, length] of [
+    [8, 8],
+    [9, 8],
+    [100, 8],
+    [37, 5],
+    [10, 2],
+    [64, 9],
+  ] as const) {
     const counted = Array.from({ length: size }, () => 0);
     for (const { start, countFrom } of windows(size, length)) {
       t.true(start >= 0 && start + length <= size);
       if (start > 0) t.true(countFrom >= Math.floor(length / 2));
       for (let i = start + countFrom; i < start + length; i++) counted[i]!++;
     }
-    t.deepEqual(counted, Array.from({ length: size }, () => 1), `${size} by ${length}`);
+    t.deepEqual(
+      counted,
+      Array.from({ length: size }, () => 1),
+      `${size} by ${length}`,
+    );
   }
 });
 
@@ -89,15 +100,17 @@ const tiny = (): tl.Layer => {
   return model;
 };
 
-test('bits per character: what the model says of each character', async t => {
+test('bits per character: what the model says of each character', async (t) => {
   const model = tiny();
   const ids = Int32Array.of(1, 2, 3, 4, 3, 2);
-  const logits = model(tl.tensor(ids, [1, 6])).logSoftmax().array() as number[][][];
+  const logits = model(tl.tensor(ids, [1, 6]))
+    .logSoftmax()
+    .array() as number[][][];
   const want = -ids.reduce((sum, id, i) => sum + logits[0]![i]![id]!, 0) / Math.LN2 / 6;
   t.true(near(await bitsPerCharacter(model, ids, 6), want, 1e-5));
 });
 
-test('batches: windows of the text, the same for the same key', t => {
+test('batches: windows of the text, the same for the same key', (t) => {
   const ids = Int32Array.from({ length: 50 }, (_, i) => i);
   const first = (key: tl.Key): number[][] => {
     const iterator = batches(ids, 4, 7, key);
@@ -110,85 +123,133 @@ test('batches: windows of the text, the same for the same key', t => {
   a[0]!.forEach((id, i) => t.is(id, a[0]![i - (i % 7)]! + (i % 7)));
 });
 
-test('draw: by probability and temperature; never 0', t => {
+test('draw: by probability and temperature; never 0', (t) => {
   const logits = [9, Math.log(1), Math.log(3)];
-  t.deepEqual([0, 0.24, 0.26, 0.999].map(u => draw(logits, 1, u)), [1, 1, 2, 2]);
+  t.deepEqual(
+    [0, 0.24, 0.26, 0.999].map((u) => draw(logits, 1, u)),
+    [1, 1, 2, 2],
+  );
   t.is(draw(logits, 0.01, 0.1), 2);
   t.is(draw(logits, 1, 1), 2);
 });
 
-test('sample: as many characters as asked for, the same for the same key, also beyond what the model can read', async t => {
+test('sample: as many characters as asked for, the same for the same key, also beyond what the model can read', async (t) => {
   const options = { count: 20, length: 6, temperature: 1, key: tl.random.key(5) };
   const text = await sample(tiny(), options);
   t.is(text.length, 20);
-  t.true(text.every(id => id >= 1 && id < 5));
+  t.true(text.every((id) => id >= 1 && id < 5));
   t.deepEqual(await sample(tiny(), options), text);
 });
 
-test('verdict: one line, whoever is ahead', t => {
-  const rivals = [{ name: 'A', bits: 4 }, { name: 'B', bits: 3 }, { name: 'C', bits: 2 }];
+test('verdict: one line, whoever is ahead', (t) => {
+  const rivals = [
+    { name: 'A', bits: 4 },
+    { name: 'B', bits: 3 },
+    { name: 'C', bits: 2 },
+  ];
   const of = (bits: number): string => verdict({ name: 'Mine', bits }, rivals);
   t.is(of(1), 'Mine predicts better than all of them.');
   t.is(of(2.5), 'Mine predicts better than A and B, but not than C; more steps would help.');
   t.is(of(4), 'Mine predicts no better than any of them; more steps would help.');
 });
 
-test('grid: at most 32 columns', t => {
-  t.deepEqual([1, 13, 64, 8192, 74].map(grid), [[1, 1], [1, 13], [2, 32], [256, 32], [37, 2]]);
+test('grid: at most 32 columns', (t) => {
+  t.deepEqual([1, 13, 64, 8192, 74].map(grid), [
+    [1, 1],
+    [1, 13],
+    [2, 32],
+    [256, 32],
+    [37, 2],
+  ]);
 });
 
-test('Reformer: two buckets a chunk; it samples step by step', async t => {
+test('Reformer: two buckets a chunk; it samples step by step', async (t) => {
   t.is(buckets(8192, 64), 256);
-  const options = parseOptions(['--model', 'reformer', '--length', '32', '--chunk', '8', '--d-model', '8', '--heads', '2']);
+  const options = parseOptions([
+    '--model',
+    'reformer',
+    '--length',
+    '32',
+    '--chunk',
+    '8',
+    '--d-model',
+    '8',
+    '--heads',
+    '2',
+  ]);
   t.like(options, { layers: 2, batch: 1, hashes: 2 });
   const model = makeModel(5, options);
   model.init({ shape: [1, 32], dtype: 'int32' }, { rng: tl.random.key(0) });
   t.regex(`${model}`, /SelfAttention[^]*LSHSelfAttention/);
   const text = await sample(model, { count: 40, length: 32, temperature: 1, key: tl.random.key(5) });
   t.is(text.length, 40);
-  t.true(text.every(id => id >= 1 && id < 5));
+  t.true(text.every((id) => id >= 1 && id < 5));
 });
 
-test('chart: an SVG with curve and scores', async t => {
-  const svg = await drawCurve({ title: 'A <title>', subtitle: 'b', training: [5, 4, 3.5, 3], own: { name: 'Reformer', bits: 3.25 }, rivals: [{ name: 'Unigram', bits: 4.4 }] });
+test('chart: an SVG with curve and scores', async (t) => {
+  const svg = await drawCurve({
+    title: 'A <title>',
+    subtitle: 'b',
+    training: [5, 4, 3.5, 3],
+    own: { name: 'Reformer', bits: 3.25 },
+    rivals: [{ name: 'Unigram', bits: 4.4 }],
+  });
   t.true(svg.startsWith('<svg'));
-  for (const text of ['A &lt;title&gt;', 'Unigram 4.40', 'Reformer 3.25', 'bits per character']) t.true(svg.includes(text), text);
+  for (const text of ['A &lt;title&gt;', 'Unigram 4.40', 'Reformer 3.25', 'bits per character'])
+    t.true(svg.includes(text), text);
   t.false(svg.includes('NaN'));
 });
 
-test('moving average, labels apart, clock', t => {
+test('moving average, labels apart, clock', (t) => {
   t.deepEqual(movingAverage([2, 4, 6, 14], 1), [3, 4, 8, 10]);
   t.deepEqual(spread([3, 1, 1.2], 0.5), [3, 1, 1.5]);
   t.deepEqual([0, 59.6, 95, -1].map(clock), ['0:00', '1:00', '1:35', '0:00']);
 });
 
-test('recurrent: the LSTM predicts better than pairs of characters, and writes on', async t => {
+test('recurrent: the LSTM predicts better than pairs of characters, and writes on', async (t) => {
   const { bits, sample } = await trainLstm();
   t.true(bits.lstm < bits.bigram, `${bits.lstm} and ${bits.bigram}`);
   t.true(sample.startsWith('The whale '));
   t.is(sample.length, 70);
 });
 
-test('digits: the convolutional net reads at least 97 of 100 held-out digits', async t => {
+test('digits: the convolutional net reads at least 97 of 100 held-out digits', async (t) => {
   const { accuracy } = await readDigits();
   t.true(accuracy >= 0.97, `${accuracy}`);
 });
 
-const short: Setting = { length: 16, nLayers: 1, dModel: 64, nHeads: 4, chunkLen: 4, batch: 16, steps: 300, learningRate: 1e-2 };
+const short: Setting = {
+  length: 16,
+  nLayers: 1,
+  dModel: 64,
+  nHeads: 4,
+  chunkLen: 4,
+  batch: 16,
+  steps: 300,
+  learningRate: 1e-2,
+};
 
-test('duplication: the second half says the first again, and only there anything counts', t => {
-  const [inputs, targets, weights] = duplicates(short, tl.random.key(1)).next().value!.map((x: tl.Tensor) => x.array() as number[][]) as number[][][];
+test('duplication: the second half says the first again, and only there anything counts', (t) => {
+  const [inputs, targets, weights] = duplicates(short, tl.random.key(1))
+    .next()
+    .value!.map((x: tl.Tensor) => x.array() as number[][]) as number[][][];
   t.deepEqual(inputs, targets);
   for (const row of inputs!) {
     t.deepEqual(row.slice(0, 8), row.slice(8));
-    t.deepEqual(row.map(symbol => symbol === 0), row.map((_, i) => i % 8 === 0));
+    t.deepEqual(
+      row.map((symbol) => symbol === 0),
+      row.map((_, i) => i % 8 === 0),
+    );
   }
-  t.deepEqual(weights![0], inputs![0]!.map((_, i) => (i < 8 ? 0 : 1)));
+  t.deepEqual(
+    weights![0],
+    inputs![0]!.map((_, i) => (i < 8 ? 0 : 1)),
+  );
 });
 
-test('duplication: LSH attention learns it, and other attentions are as good with its weights', async t => {
+test('duplication: LSH attention learns it, and other attentions are as good with its weights', async (t) => {
   const lines: string[] = [];
-  const [row] = await duplicate(short, [4], 1, line => lines.push(line));
+  const [row] = await duplicate(short, [4], 1, (line) => lines.push(line));
   t.is(row!.trained, 4);
   const [full, lsh8, lsh4] = row!.accuracies as [number, number, number];
   t.true(full > 0.9 && lsh8 > 0.9 && lsh4 > 0.9, lines.join('\n'));
@@ -197,32 +258,36 @@ test('duplication: LSH attention learns it, and other attentions are as good wit
   t.is(lines.at(-1)!.replace(/ +/g, ' '), ' paper 0.8 % 100.0 % 99.9 % 99.4 % 91.9 %');
 });
 
-test('buckets: which positions see each other, drawn by hand', t => {
+test('buckets: which positions see each other, drawn by hand', (t) => {
   // Sorted by bucket: 1, 3 | 0, 2. The second chunk sees the first, and the first the second; 3 copies nothing of its bucket, 2 looks back to 1.
   const hashed = { buckets: [1, 0, 1, 0], chunkLen: 2 };
-  t.deepEqual(seen(hashed, false), { chunk: 'M0,4.5H3M3,7.5H6M0,10.5H3M6,10.5H9', bucket: 'M0,7.5H3M3,10.5H6', copy: '' });
+  t.deepEqual(seen(hashed, false), {
+    chunk: 'M0,4.5H3M3,7.5H6M0,10.5H3M6,10.5H9',
+    bucket: 'M0,7.5H3M3,10.5H6',
+    copy: '',
+  });
   t.is(seen({ buckets: [0, 0, 0, 0], chunkLen: 4 }, true).copy, 'M0,4.5H3M3,7.5H6M6,10.5H9');
 });
 
-test('buckets: of a model, as a picture', async t => {
+test('buckets: of a model, as a picture', async (t) => {
   const model = makeDuplicator(short, 2);
   model.init({ shape: [1, 16], dtype: 'int32' });
   const hashed = await bestHead(short, model.weights);
   t.is(hashed.buckets.length, 16);
   // Two for each chunk.
-  t.true(hashed.buckets.every(bucket => bucket >= 0 && bucket < 8));
+  t.true(hashed.buckets.every((bucket) => bucket >= 0 && bucket < 8));
   const svg = await drawBuckets(hashed);
   t.true(svg.startsWith('<svg') && svg.includes('what it is to copy') && !svg.includes('NaN'));
 });
 
-test('hf-reformer: a Reformer of transformers, local and LSH, answers what it answers there', t => {
+test('hf-reformer: a Reformer of transformers, local and LSH, answers what it answers there', (t) => {
   const errors = checkReformer(join(__dirname, 'support', 'hf-reformer-tiny'));
   t.is(errors.length, 64);
   // Also at position 0, which sees nothing but itself, from whose product LSH attention takes 1e5.
   t.true(Math.max(...errors) < 1e-5, `${errors}`);
 });
 
-test('hf-reformer: the configuration tells the epsilon of layer normalization, the activation, and chunks of any length', t => {
+test('hf-reformer: the configuration tells the epsilon of layer normalization, the activation, and chunks of any length', (t) => {
   const [from, folder] = [join(__dirname, 'support'), mkdtempSync(join(tmpdir(), 'hf-reformer-'))];
   const config = JSON.parse(readFileSync(join(from, 'hf-reformer-tiny', 'config.json'), 'utf8')) as object;
   // The sequence fits a chunk, and so it sees itself as a whole in each round of hashing.

@@ -1,7 +1,20 @@
 /** Files that are damaged, hostile or no files, and what saving leaves. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -33,17 +46,33 @@ function safetensors(header: object | string, data: Uint8Array = new Uint8Array(
 }
 
 /** An entry of a header. */
-const entry = (dtype: string, shape: number[], from: number, to: number): object => ({ dtype, shape, data_offsets: [from, to] });
+const entry = (dtype: string, shape: number[], from: number, to: number): object => ({
+  dtype,
+  shape,
+  data_offsets: [from, to],
+});
 
 const mode = (path: string): number => statSync(path).mode & 0o777;
 
 /** A `.npy` array of this header, without data. */
-const npy = (text: string): Buffer => Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), Buffer.from([text.length & 255, text.length >> 8]), Buffer.from(text)]);
+const npy = (text: string): Buffer =>
+  Buffer.concat([
+    Buffer.from('\x93NUMPY\x01\x00', 'latin1'),
+    Buffer.from([text.length & 255, text.length >> 8]),
+    Buffer.from(text),
+  ]);
 
 test('a bit that flips anywhere in a file is noticed, and so is a file cut off', async (t) => {
-  const [layer, trainer, plain] = ['layer', 'trainer', 'plain'].map((name) => join(folder, name)) as [string, string, string];
+  const [layer, trainer, plain] = ['layer', 'trainer', 'plain'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
   norm().saveToFile(layer, { inputSignature: f32([4, 2]) });
-  const loss = tl.Serial(norm(), tl.Fn('loss', (x: tl.Tensor) => x.square().mean()));
+  const loss = tl.Serial(
+    norm(),
+    tl.Fn('loss', (x: tl.Tensor) => x.square().mean()),
+  );
   const trained = new tl.Trainer(loss, tl.optimizers.Adam());
   trained.oneStep([tl.random.normal([0, 1], [4, 2])], [0, 1]);
   await trained.save(trainer, 1);
@@ -60,9 +89,16 @@ test('a bit that flips anywhere in a file is noticed, and so is a file cut off',
     await read(damaged);
     for (let at = 0; at < whole.length; at += path === plain ? 1 : 3) {
       writeFileSync(damaged, whole.subarray(0, at));
-      t.is(((await t.throwsAsync(async () => read(damaged), undefined, `${path}: cut off at ${at}`)) as tl.LayerError).code, 'Io');
+      t.is(
+        ((await t.throwsAsync(async () => read(damaged), undefined, `${path}: cut off at ${at}`)) as tl.LayerError)
+          .code,
+        'Io',
+      );
       for (const bit of path === plain ? [0, 1, 2, 3, 4, 5, 6, 7] : [(at * 5) % 8, (at * 3 + 1) % 8]) {
-        writeFileSync(damaged, whole.map((b, i) => (i === at ? b ^ (1 << bit) : b)));
+        writeFileSync(
+          damaged,
+          whole.map((b, i) => (i === at ? b ^ (1 << bit) : b)),
+        );
         const error = await t.throwsAsync(async () => read(damaged), undefined, `${path}: bit ${bit} of byte ${at}`);
         t.is((error as tl.LayerError).code, 'Io');
       }
@@ -71,25 +107,59 @@ test('a bit that flips anywhere in a file is noticed, and so is a file cut off',
 });
 
 test('files without checksums load, and others read those with them', (t) => {
-  const path = safetensors({ __metadata__: { format: 'pt' }, w: { dtype: 'F32', shape: [2], data_offsets: [0, 8] } }, new Uint8Array(new Float32Array([1.5, -2]).buffer));
+  const path = safetensors(
+    { __metadata__: { format: 'pt' }, w: { dtype: 'F32', shape: [2], data_offsets: [0, 8] } },
+    new Uint8Array(new Float32Array([1.5, -2]).buffer),
+  );
   t.deepEqual(tl.loadSafetensors(path)['w']!.array(), [1.5, -2]);
   tl.saveSafetensors({ w: [1, 2] }, path);
   const bytes = readFileSync(path);
-  const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString()) as Record<string, Record<string, string>>;
+  const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString()) as Record<
+    string,
+    Record<string, string>
+  >;
   t.deepEqual(Object.keys(header).toSorted(), ['__metadata__', 'w']);
   t.true(Object.values(header['__metadata__']!).every((text) => typeof text === 'string'));
 });
 
 test('elements of types that tensors lack are read as what holds them', (t) => {
-  const bytes = [0x38, 0xc0, 0x80, 0xff, 0xfe, 0xff, 0xfe, 0xff, ...new Uint8Array(new BigUint64Array([2n ** 40n]).buffer)];
-  const header = { f8: entry('F8_E4M3', [2], 0, 2), i8: entry('I8', [2], 2, 4), i16: entry('I16', [1], 4, 6), u16: entry('U16', [1], 6, 8), u64: entry('U64', [], 8, 16) };
+  const bytes = [
+    0x38,
+    0xc0,
+    0x80,
+    0xff,
+    0xfe,
+    0xff,
+    0xfe,
+    0xff,
+    ...new Uint8Array(new BigUint64Array([2n ** 40n]).buffer),
+  ];
+  const header = {
+    f8: entry('F8_E4M3', [2], 0, 2),
+    i8: entry('I8', [2], 2, 4),
+    i16: entry('I16', [1], 4, 6),
+    u16: entry('U16', [1], 6, 8),
+    u64: entry('U64', [], 8, 16),
+  };
   const got = tl.loadSafetensors(safetensors(header, new Uint8Array(bytes)));
-  t.deepEqual(Object.fromEntries(Object.entries(got).map(([name, x]) => [name, x.dtype])), { f8: 'float32', i8: 'int32', i16: 'int32', u16: 'int32', u64: 'int64' });
-  t.deepEqual(['f8', 'i8', 'i16', 'u16', 'u64'].map((name) => got[name]!.cast('float64').array()), [[1, -2], [-128, -1], [-2], [65534], 2 ** 40]);
+  t.deepEqual(Object.fromEntries(Object.entries(got).map(([name, x]) => [name, x.dtype])), {
+    f8: 'float32',
+    i8: 'int32',
+    i16: 'int32',
+    u16: 'int32',
+    u64: 'int64',
+  });
+  t.deepEqual(
+    ['f8', 'i8', 'i16', 'u16', 'u64'].map((name) => got[name]!.cast('float64').array()),
+    [[1, -2], [-128, -1], [-2], [65534], 2 ** 40],
+  );
   const large = safetensors({ u64: entry('U64', [1], 0, 8) }, new Uint8Array(8).fill(255));
   t.throws(() => tl.loadSafetensors(large), { code: 'Io', message: /18446744073709551615 does not fit in int64/ });
   const complex = safetensors({ c: entry('C64', [1], 0, 8), w: entry('U8', [2], 8, 10) }, new Uint8Array(10).fill(7));
-  t.throws(() => tl.loadSafetensors(complex), { code: 'Io', message: /tensor c of .*type C64.*the file is valid.*`names`/ });
+  t.throws(() => tl.loadSafetensors(complex), {
+    code: 'Io',
+    message: /tensor c of .*type C64.*the file is valid.*`names`/,
+  });
   t.deepEqual(tl.loadSafetensors(complex, { names: ['w'] })['w']!.array(), [7, 7]);
   t.throws(() => tl.loadSafetensors(complex, { names: ['v'] }), { code: 'Io', message: /has no tensor v/ });
 });
@@ -98,7 +168,8 @@ test('headers that lie are refused before anything is made', (t) => {
   const refused = (path: string, message: RegExp): void => {
     t.throws(() => tl.loadSafetensors(path), { code: 'Io', message });
   };
-  const one = (shape: unknown, offsets: unknown): string => safetensors({ w: { dtype: 'F32', shape, data_offsets: offsets } }, new Uint8Array(16));
+  const one = (shape: unknown, offsets: unknown): string =>
+    safetensors({ w: { dtype: 'F32', shape, data_offsets: offsets } }, new Uint8Array(16));
   refused(one([2 ** 40], [0, 16]), /does not take 16 bytes/);
   refused(one([2 ** 40], [0, 2 ** 42]), /names 4398046511104 bytes of data, it has 16/);
   refused(one([2 ** 52, 2 ** 52], [0, 16]), /too many elements/);
@@ -106,8 +177,17 @@ test('headers that lie are refused before anything is made', (t) => {
   refused(one([-1], [0, 16]), /no valid safetensors/);
   refused(safetensors({}, new Uint8Array(), 2n ** 40n), /header of 1099511627776 bytes/);
   refused(safetensors('{"w":' + '['.repeat(100_000)), /no valid safetensors/);
-  refused(safetensors('{"w":{"dtype":"F32","shape":[' + '1,'.repeat(1000) + '1],"data_offsets":[0,4]}}', new Uint8Array(4)), /more than 64 axes/);
-  refused(safetensors('{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"w":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', new Uint8Array(2)), /two tensors named w/);
+  refused(
+    safetensors('{"w":{"dtype":"F32","shape":[' + '1,'.repeat(1000) + '1],"data_offsets":[0,4]}}', new Uint8Array(4)),
+    /more than 64 axes/,
+  );
+  refused(
+    safetensors(
+      '{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"w":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}',
+      new Uint8Array(2),
+    ),
+    /two tensors named w/,
+  );
   const fresh = tl.Dense(3);
   t.throws(() => fresh.initFromFile(one([2 ** 40], [0, 16]), { inputSignature: f32([1, 2]) }), { code: 'Io' });
   t.deepEqual(tl.tree.leaves(fresh.weights as tl.Tree<tl.Tensor>), []);
@@ -176,7 +256,15 @@ onUnix('saving keeps the mode, links, and nothing beside the file', (t) => {
   t.deepEqual(tl.npFromFile(join(own, 'not there yet'), 3)[0]!.array(), [1, 2]);
   symlinkSync('round', join(own, 'round'));
   t.throws(() => norm().saveToFile(join(own, 'round')), { code: 'Io', message: /leads to itself/ });
-  t.deepEqual(readdirSync(own).toSorted(), ['ahead', 'link', 'link to link', 'not there yet', 'other.safetensors', 'round', 'w.safetensors']);
+  t.deepEqual(readdirSync(own).toSorted(), [
+    'ahead',
+    'link',
+    'link to link',
+    'not there yet',
+    'other.safetensors',
+    'round',
+    'w.safetensors',
+  ]);
 });
 
 onUnix('what a killed process left is removed by the next save, what others write is not', async (t) => {
@@ -194,7 +282,10 @@ onUnix('what a killed process left is removed by the next save, what others writ
     await once(child, 'exit');
   }
   t.is(left().length, 1, 'a process was killed while it wrote');
-  t.true(['x'].every((name) => [3, 4 << 20].includes(tl.loadSafetensors(file)[name]!.size)), 'the file is whole');
+  t.true(
+    ['x'].every((name) => [3, 4 << 20].includes(tl.loadSafetensors(file)[name]!.size)),
+    'the file is whole',
+  );
   writeFileSync(join(own, 'w.safetensors.notes.tmp'), '');
   writeFileSync(join(own, 'v.safetensors.1-2.tmp'), '');
   norm().saveToFile(file);
@@ -211,8 +302,13 @@ onUnix('loading and saving take little more memory than the file has', async (t)
     return Number(output);
   };
   const file = JSON.stringify(path);
-  const [size, dense] = [64, `const d = tl.Dense(4096, { useBias: false }), o = { weightsOnly: true, inputSignature: { shape: [1, 4096], dtype: 'float32' } }`];
-  t.true((await grows(`const w = tl.ones([8192, 2048]).transpose()`, `tl.saveSafetensors({ w }, ${file})`)) < 0.2 * size);
+  const [size, dense] = [
+    64,
+    `const d = tl.Dense(4096, { useBias: false }), o = { weightsOnly: true, inputSignature: { shape: [1, 4096], dtype: 'float32' } }`,
+  ];
+  t.true(
+    (await grows(`const w = tl.ones([8192, 2048]).transpose()`, `tl.saveSafetensors({ w }, ${file})`)) < 0.2 * size,
+  );
   t.true((await grows('', `tl.loadSafetensors(${file})`)) < 1.2 * size);
   t.true((await grows(`${dense}; d.init(o.inputSignature)`, `d.saveToFile(${file}, o)`)) < 0.2 * size);
   t.true((await grows(dense, `d.initFromFile(${file}, o)`)) < 1.2 * size);
@@ -223,7 +319,13 @@ onUnix('loading and saving take little more memory than the file has', async (t)
 test('arrays in a list that are larger than the file could hold, or too many, are refused', (t) => {
   const path = join(folder, 'list.npy.gz');
   tl.npToFile([tl.arange(0, 6).reshape([2, 3]), tl.zeros([0])], path, 9);
-  t.deepEqual(tl.npFromFile(path, 9).map(values), [[[0, 1, 2], [3, 4, 5]], []]);
+  t.deepEqual(tl.npFromFile(path, 9).map(values), [
+    [
+      [0, 1, 2],
+      [3, 4, 5],
+    ],
+    [],
+  ]);
   const header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,), }\n";
   writeFileSync(path, gzipSync(npy(header)));
   t.throws(() => tl.npFromFile(path, 9), { code: 'Io', message: /more than the file can hold/ });

@@ -39,7 +39,9 @@ const modules: readonly [crate: string, module: string][] = [
 ];
 
 /** Cases that record what Trax does and tallow deliberately does not. Each must really differ, or its line is stale. */
-const mended = JSON.parse(readFileSync(join(root, 'crates', 'layers', 'tests', 'mended.json'), 'utf8')) as Readonly<Record<string, string>>;
+const mended = JSON.parse(readFileSync(join(root, 'crates', 'layers', 'tests', 'mended.json'), 'utf8')) as Readonly<
+  Record<string, string>
+>;
 
 /** The name that a case lacks: one the package does not export, or a kind that a layer is composed of. */
 function missing(error: unknown): string | undefined {
@@ -96,6 +98,11 @@ test('planted faults are found', (t) => {
 });
 
 test('every mended case exists', (t) => {
-  const titles = new Set(modules.flatMap(([crate, name]) => readModule(crate, name).cases.map((it) => `${name}/${it.id}`)));
-  t.deepEqual(Object.keys(mended).filter((title) => !titles.has(title)), []);
+  const titles = new Set(
+    modules.flatMap(([crate, name]) => readModule(crate, name).cases.map((it) => `${name}/${it.id}`)),
+  );
+  t.deepEqual(
+    Object.keys(mended).filter((title) => !titles.has(title)),
+    [],
+  );
 });

@@ -3,7 +3,13 @@ import * as tl from '../src/index.js';
 
 const f64 = (x: tl.Tensor | tl.Nested): tl.Tensor => tl.tensor(x as tl.Nested, null, { dtype: 'float64' });
 
-const mixed = (x: tl.Tensor, w: tl.Tensor): tl.Tensor => x.matmul(w).add(x.sum({ axis: -1, keepdims: true })).softmax().square().sum();
+const mixed = (x: tl.Tensor, w: tl.Tensor): tl.Tensor =>
+  x
+    .matmul(w)
+    .add(x.sum({ axis: -1, keepdims: true }))
+    .softmax()
+    .square()
+    .sum();
 
 const pair = (p: { a: tl.Tensor; b: tl.Tensor[] }, n: tl.Tensor): tl.Tensor[] => [p.a.mul(p.b[0]!), p.a.add(n)];
 
@@ -16,9 +22,18 @@ test('grad of a polynomial', (t) => {
 });
 
 test('gradients match central differences through broadcasting, matmul and softmax', (t) => {
-  const x = [[0.3, -0.7], [1.1, 0.4]];
-  const w = [[0.5, -1.5, 0.2], [0.9, 0.1, -0.4]];
-  const [value, [dx, dw]] = tl.valueAndGrad(mixed, { argnums: [0, 1] })(f64(x), f64(w)) as [tl.Tensor, [tl.Tensor, tl.Tensor]];
+  const x = [
+    [0.3, -0.7],
+    [1.1, 0.4],
+  ];
+  const w = [
+    [0.5, -1.5, 0.2],
+    [0.9, 0.1, -0.4],
+  ];
+  const [value, [dx, dw]] = tl.valueAndGrad(mixed, { argnums: [0, 1] })(f64(x), f64(w)) as [
+    tl.Tensor,
+    [tl.Tensor, tl.Tensor],
+  ];
   const at = (xs: number[][], ws: number[][]): number => mixed(f64(xs), f64(ws)).item();
   t.is(value.item(), at(x, w));
   const check = (analytic: tl.Tensor, matrix: number[][], value: (m: number[][]) => number): void => {
@@ -37,11 +52,14 @@ test('gradients match central differences through broadcasting, matmul and softm
 
 test('vjp of nested arguments and outputs; integers get null', (t) => {
   const [outputs, pullback] = tl.vjp(pair as never, { a: tl.tensor([2.5]), b: [tl.tensor([4.5])] }, tl.tensor([3]));
-  t.deepEqual((outputs as tl.Tensor[]).map((y) => y.array()), [[11.25], [5.5]]);
-  const [dp, dn] = pullback([tl.tensor([1.0], null, { dtype: 'float32' }), tl.tensor([10], null, { dtype: 'float32' })]) as [
-    { a: tl.Tensor; b: tl.Tensor[] },
-    null,
-  ];
+  t.deepEqual(
+    (outputs as tl.Tensor[]).map((y) => y.array()),
+    [[11.25], [5.5]],
+  );
+  const [dp, dn] = pullback([
+    tl.tensor([1.0], null, { dtype: 'float32' }),
+    tl.tensor([10], null, { dtype: 'float32' }),
+  ]) as [{ a: tl.Tensor; b: tl.Tensor[] }, null];
   t.deepEqual(dp.a.array(), [14.5]);
   t.deepEqual(dp.b[0]!.array(), [2.5]);
   t.is(dn, null);
@@ -68,7 +86,9 @@ test('stopGradient cuts; what nothing depends on gets zeros', (t) => {
 
 test('outputs handed out are constants, so a kept loss holds no graph', (t) => {
   const before = tl.memory().bytes;
-  const loss = tl.tidy(() => (tl.valueAndGrad((x: tl.Tensor) => x.exp().sum())(tl.zeros([1 << 16])) as [tl.Tensor, tl.Tensor])[0]);
+  const loss = tl.tidy(
+    () => (tl.valueAndGrad((x: tl.Tensor) => x.exp().sum())(tl.zeros([1 << 16])) as [tl.Tensor, tl.Tensor])[0],
+  );
   t.true(tl.memory().bytes - before < 1024);
   t.is(loss.item(), 65536);
 });
@@ -79,14 +99,20 @@ test('a gradient inside a differentiated function: the value passes, the gradien
     tl.valueAndGrad((x: tl.Tensor) => x.mul(w).square().sum())(c) as [tl.Tensor, tl.Tensor];
   const g = tl.grad((w: tl.Tensor) => inner(w)[0])(f64([3])) as tl.Tensor;
   t.deepEqual(g.array(), [24]);
-  t.throws(() => tl.grad((w: tl.Tensor) => inner(w)[1].sum())(f64([3])), { code: 'Autodiff', message: /second derivative/ });
+  t.throws(() => tl.grad((w: tl.Tensor) => inner(w)[1].sum())(f64([3])), {
+    code: 'Autodiff',
+    message: /second derivative/,
+  });
 });
 
 test('what cannot be differentiated is refused in plain words', (t) => {
   t.throws(() => tl.grad((x: tl.Tensor) => x)(f64([1, 2])), { code: 'ShapeMismatch', message: /float64\[2\]/ });
   t.throws(() => tl.grad((x: tl.Tensor) => x.sum())(tl.tensor([1])), { instanceOf: TypeError, message: /float/ });
   t.throws(() => tl.grad((x: tl.Tensor) => x.sum(), { argnums: 1 })(f64([1])), { instanceOf: RangeError });
-  t.throws(() => tl.grad((async (x: tl.Tensor) => x) as never)(f64([1])), { instanceOf: TypeError, message: /promise/ });
+  t.throws(() => tl.grad((async (x: tl.Tensor) => x) as never)(f64([1])), {
+    instanceOf: TypeError,
+    message: /promise/,
+  });
   t.throws(() => tl.grad(3 as never), { instanceOf: TypeError });
   const mine = new Error('mine');
   const thrown = t.throws(() =>
@@ -101,8 +127,17 @@ test('trees', (t) => {
   const tree = { a: [1, [2]], b: 3 };
   t.deepEqual(tl.tree.leaves(tree), [1, 2, 3]);
   const [leaves, structure] = tl.tree.flatten<number>(tree);
-  t.deepEqual(tl.tree.unflatten(structure, leaves.map((x) => x * 2)), { a: [2, [4]], b: 6 });
-  t.deepEqual(tl.tree.map((x: number, y: number) => x + y, tree, tree), { a: [2, [4]], b: 6 });
+  t.deepEqual(
+    tl.tree.unflatten(
+      structure,
+      leaves.map((x) => x * 2),
+    ),
+    { a: [2, [4]], b: 6 },
+  );
+  t.deepEqual(
+    tl.tree.map((x: number, y: number) => x + y, tree, tree),
+    { a: [2, [4]], b: 6 },
+  );
   t.throws(() => tl.tree.map((x: number) => x, tree, [1]), { instanceOf: TypeError });
   t.throws(() => tl.tree.unflatten(structure, [1]), { instanceOf: RangeError });
 });
@@ -133,21 +168,67 @@ test('outputs of a layer that nothing depends on have cotangents of zeros', (t) 
   const cases: [string, tl.Layer, number[][]][] = [
     ['Split', tl.Serial(tl.Dense(6), tl.Split({ nItems: 3 })), [[2, 4]]],
     ['Branch', tl.Branch(tl.Dense(2), tl.Tanh(), tl.Dense(3)), [[2, 4]]],
-    ['Parallel', tl.Parallel(tl.Dense(2), tl.Sigmoid()), [[2, 4], [3, 2]]],
+    [
+      'Parallel',
+      tl.Parallel(tl.Dense(2), tl.Sigmoid()),
+      [
+        [2, 4],
+        [3, 2],
+      ],
+    ],
     ['Fn', tl.Fn('Three', (x: tl.Tensor) => [...x.split([1], 1), x.exp()], { nOut: 3 }), [[2, 4]]],
-    ['LSTMCell', tl.LSTMCell(4), [[2, 4], [2, 8]]],
-    ['Scan', tl.Scan(tl.LSTMCell(4), { axis: 1 }), [[2, 3, 4], [2, 8]]],
-    ['Scan, made anew', tl.Scan(tl.LSTMCell(4), { axis: 1, remat: true }), [[2, 3, 4], [2, 8]]],
-    ['ReversibleSerial', tl.ReversibleSerial(half(), tl.ReversibleSwap(), half()), [[2, 4], [2, 4]]],
+    [
+      'LSTMCell',
+      tl.LSTMCell(4),
+      [
+        [2, 4],
+        [2, 8],
+      ],
+    ],
+    [
+      'Scan',
+      tl.Scan(tl.LSTMCell(4), { axis: 1 }),
+      [
+        [2, 3, 4],
+        [2, 8],
+      ],
+    ],
+    [
+      'Scan, made anew',
+      tl.Scan(tl.LSTMCell(4), { axis: 1, remat: true }),
+      [
+        [2, 3, 4],
+        [2, 8],
+      ],
+    ],
+    [
+      'ReversibleSerial',
+      tl.ReversibleSerial(half(), tl.ReversibleSwap(), half()),
+      [
+        [2, 4],
+        [2, 4],
+      ],
+    ],
     ['Accelerate', tl.Accelerate(tl.Serial(tl.Dense(6), tl.Split({ nItems: 3 })), { nDevices: 2 }), [[5, 4]]],
     ['a backward of its own', new Twice(), [[3, 4]]],
-    ['a backward of its own, inside', tl.Serial(tl.Dense(4), new Twice(), tl.Parallel(tl.Dense(2), tl.Dense(3))), [[3, 4]]],
+    [
+      'a backward of its own, inside',
+      tl.Serial(tl.Dense(4), new Twice(), tl.Parallel(tl.Dense(2), tl.Dense(3))),
+      [[3, 4]],
+    ],
   ];
   for (const [name, layer, shapes] of cases) {
     const inputs = shapes.map((shape, i) => normal(key(i), shape));
-    const [weights, state] = layer.init(shapes.length === 1 ? tl.signature(inputs[0]!) : tl.signature(inputs), { rng: key(5) });
+    const [weights, state] = layer.init(shapes.length === 1 ? tl.signature(inputs[0]!) : tl.signature(inputs), {
+      rng: key(5),
+    });
     const run = (xs: tl.Tensor[], ws: tl.Nest): tl.Tensor[] =>
-      layer.pureFn((xs.length === 1 ? xs[0] : xs) as never, ws as never, state as never, key(6))[0] as unknown as tl.Tensor[];
+      layer.pureFn(
+        (xs.length === 1 ? xs[0] : xs) as never,
+        ws as never,
+        state as never,
+        key(6),
+      )[0] as unknown as tl.Tensor[];
     const [ys, pullback] = tl.vjp(run as never, inputs as never, weights as never) as unknown as [
       tl.Tensor[],
       (cts: (tl.Tensor | null)[]) => tl.Tree<tl.Tensor>[],
@@ -156,7 +237,9 @@ test('outputs of a layer that nothing depends on have cotangents of zeros', (t) 
     for (let used = 1; used < 2 ** ys.length - 1; used++) {
       const is = (i: number): boolean => ((used >> i) & 1) === 1;
       const got = tl.tree.leaves(pullback(cts.map((ct, i) => (is(i) ? ct : null))) as never) as unknown as tl.Tensor[];
-      const want = tl.tree.leaves(pullback(cts.map((ct, i) => (is(i) ? ct : tl.zerosLike(ct)))) as never) as unknown as tl.Tensor[];
+      const want = tl.tree.leaves(
+        pullback(cts.map((ct, i) => (is(i) ? ct : tl.zerosLike(ct)))) as never,
+      ) as unknown as tl.Tensor[];
       t.is(got.length, want.length);
       got.forEach((g, i) => {
         const off = g.sub(want[i]!).abs().max().item();
@@ -169,5 +252,8 @@ test('outputs of a layer that nothing depends on have cotangents of zeros', (t) 
 test('a step of a model that drops outputs has the gradient of what is left', (t) => {
   const w = f64([[1, 2, 3, 4, 5, 6]]);
   const g = tl.grad((v: tl.Tensor) => v.exp().split([2, 3], -1)[1]!.sum())(w) as tl.Tensor;
-  t.deepEqual((g.array() as number[][])[0]!.map((v) => Math.round(v * 1e4) / 1e4), [0, 0, 20.0855, 0, 0, 0]);
+  t.deepEqual(
+    (g.array() as number[][])[0]!.map((v) => Math.round(v * 1e4) / 1e4),
+    [0, 0, 20.0855, 0, 0, 0],
+  );
 });

@@ -33,7 +33,10 @@ const disposedTensor = tl.ones([2]);
 disposedTensor.dispose();
 const revoked = Proxy.revocable({}, {});
 revoked.revoke();
-const throws = new Proxy({}, { get: raise, has: raise, ownKeys: raise, getPrototypeOf: raise, getOwnPropertyDescriptor: raise });
+const throws = new Proxy(
+  {},
+  { get: raise, has: raise, ownKeys: raise, getPrototypeOf: raise, getOwnPropertyDescriptor: raise },
+);
 let deep: unknown = 0;
 for (let i = 0; i < 20_000; i++) deep = [deep];
 const detached = new Float32Array(2);
@@ -41,20 +44,123 @@ structuredClone(detached, { transfer: [detached.buffer] });
 
 /** Sizes are small or beyond all memory: none of them can be made and fills the machine. */
 const pool: readonly unknown[] = [
-  undefined, null, true, false, Number.NaN, Infinity, -Infinity, -0, 0, 1, 2, -1, 0.5, 2 ** 53, 1e308, -1e308,
-  '', 'x', 'float32', 'a'.repeat(1000), '\ud800', '0\udfff', '__proto__', 'constructor', '>f0',
-  Symbol('s'), 5n, 2n ** 64n, -1n, () => 1, raise, async () => 1, class { x = 1; }, new Date(0), new Date(Number.NaN), /x/g,
-  Promise.resolve(1), new Map([[1, 2]]), new Set([1]), new WeakMap(), new Error('an error'), Object(1), Object('x'), Object(Symbol('s')),
-  [], [0], [1, 2], [-1], [0.5], ['x'], [null], [undefined], [[1, 2], [3]], [[]], [2 ** 53], [2 ** 52, 2 ** 52], [1e308], [Number.NaN],
+  undefined,
+  null,
+  true,
+  false,
+  Number.NaN,
+  Infinity,
+  -Infinity,
+  -0,
+  0,
+  1,
+  2,
+  -1,
+  0.5,
+  2 ** 53,
+  1e308,
+  -1e308,
+  '',
+  'x',
+  'float32',
+  'a'.repeat(1000),
+  '\ud800',
+  '0\udfff',
+  '__proto__',
+  'constructor',
+  '>f0',
+  Symbol('s'),
+  5n,
+  2n ** 64n,
+  -1n,
+  () => 1,
+  raise,
+  async () => 1,
+  class {
+    x = 1;
+  },
+  new Date(0),
+  new Date(Number.NaN),
+  /x/g,
+  Promise.resolve(1),
+  new Map([[1, 2]]),
+  new Set([1]),
+  new WeakMap(),
+  new Error('an error'),
+  Object(1),
+  Object('x'),
+  Object(Symbol('s')),
+  [],
+  [0],
+  [1, 2],
+  [-1],
+  [0.5],
+  ['x'],
+  [null],
+  [undefined],
+  [[1, 2], [3]],
+  [[]],
+  [2 ** 53],
+  [2 ** 52, 2 ** 52],
+  [1e308],
+  [Number.NaN],
   // oxlint-disable-next-line no-sparse-arrays -- holes are among what is tested
-  [1, , 2], cycle, [cycle, cycle], deep, Object.defineProperty([1, 2], 0, { get: raise }),
-  {}, { shape: [2], dtype: 'float32' }, { shape: 'x' }, { shape: [-1] }, { axis: 0 }, { axis: 'x' }, { dtype: 'x' }, { '\ud800': 1 }, { $tensor: 1 }, { $layer: 1 },
-  circle, Object.create(null), { get shape(): never { return raise(); } }, { length: 3 }, { toString: raise, valueOf: raise },
-  throws, revoked.proxy, new Float32Array(2), new Float64Array([0.5]), new Uint16Array(2), new BigInt64Array(1), new BigUint64Array([2n ** 64n - 1n]),
-  new Uint8Array(0), new DataView(new ArrayBuffer(4)), new ArrayBuffer(4), new SharedArrayBuffer(4), detached, Buffer.from('x'),
-  vm.runInNewContext('new Float32Array([1, 2])'), vm.runInNewContext('({ axis: 0 })'), vm.runInNewContext('[1, 2]'),
-  tl.ones([2]), tl.ones([2, 2]), tl.tensor(3), tl.tensor([1, 0]), tl.zeros([0]), tl.tensor([true]), disposedTensor, tl.random.key(0),
-  tl.Relu(), tl.Relu, tl.Serial(), tl.optimizers.Adam(), tl.lrSchedules.constant(1), tl.RandomNormalInitializer(), tl.Tensor, tl.Layer,
+  [1, , 2],
+  cycle,
+  [cycle, cycle],
+  deep,
+  Object.defineProperty([1, 2], 0, { get: raise }),
+  {},
+  { shape: [2], dtype: 'float32' },
+  { shape: 'x' },
+  { shape: [-1] },
+  { axis: 0 },
+  { axis: 'x' },
+  { dtype: 'x' },
+  { '\ud800': 1 },
+  { $tensor: 1 },
+  { $layer: 1 },
+  circle,
+  Object.create(null),
+  {
+    get shape(): never {
+      return raise();
+    },
+  },
+  { length: 3 },
+  { toString: raise, valueOf: raise },
+  throws,
+  revoked.proxy,
+  new Float32Array(2),
+  new Float64Array([0.5]),
+  new Uint16Array(2),
+  new BigInt64Array(1),
+  new BigUint64Array([2n ** 64n - 1n]),
+  new Uint8Array(0),
+  new DataView(new ArrayBuffer(4)),
+  new ArrayBuffer(4),
+  new SharedArrayBuffer(4),
+  detached,
+  Buffer.from('x'),
+  vm.runInNewContext('new Float32Array([1, 2])'),
+  vm.runInNewContext('({ axis: 0 })'),
+  vm.runInNewContext('[1, 2]'),
+  tl.ones([2]),
+  tl.ones([2, 2]),
+  tl.tensor(3),
+  tl.tensor([1, 0]),
+  tl.zeros([0]),
+  tl.tensor([true]),
+  disposedTensor,
+  tl.random.key(0),
+  tl.Relu(),
+  tl.Relu,
+  tl.Serial(),
+  tl.optimizers.Adam(),
+  tl.lrSchedules.constant(1),
+  tl.RandomNormalInitializer(),
+  tl.Tensor,
+  tl.Layer,
 ];
 
 /** Texts from within: of the addon's conversions, of other libraries, and of code that used an argument before it looked at it. */
@@ -73,7 +179,12 @@ type Failures = string[];
 function judge(failures: Failures, what: string, args: readonly unknown[], error: unknown): void {
   if (error instanceof Own) return;
   const call = `${what}(${args.map(describe).join(', ')})`;
-  const ours = error instanceof AssertionError || error instanceof TypeError || error instanceof RangeError || error instanceof tl.TensorError || error instanceof tl.LayerError;
+  const ours =
+    error instanceof AssertionError ||
+    error instanceof TypeError ||
+    error instanceof RangeError ||
+    error instanceof tl.TensorError ||
+    error instanceof tl.LayerError;
   // What a revoked proxy says when it is touched is V8's.
   if (error instanceof TypeError && /proxy that has been revoked/.test(error.message)) return;
   if (!ours) {
@@ -83,7 +194,8 @@ function judge(failures: Failures, what: string, args: readonly unknown[], error
   if (INNER.test(error.message) || error.message === '') {
     failures.push(`${call}: ${error.stack}`);
   }
-  if (error.message.length > 3000) failures.push(`${call}: a message of ${error.message.length} characters: ${error.message.slice(0, 200)}`);
+  if (error.message.length > 3000)
+    failures.push(`${call}: a message of ${error.message.length} characters: ${error.message.slice(0, 200)}`);
 }
 
 /** What is done with a result: promises are awaited, tensors given back. */
@@ -100,7 +212,14 @@ async function settle(failures: Failures, what: string, args: readonly unknown[]
 type Callee = (...args: never[]) => unknown;
 
 /** Calls `f` with hostile values in each place in turn, and some in several. */
-async function attack(failures: Failures, what: string, f: Callee, good: readonly unknown[], roll: (n: number) => number, rounds: number): Promise<void> {
+async function attack(
+  failures: Failures,
+  what: string,
+  f: Callee,
+  good: readonly unknown[],
+  roll: (n: number) => number,
+  rounds: number,
+): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     const args = [...good];
     const length = Math.max(1, Math.min(args.length + 1, 4));
@@ -125,7 +244,16 @@ async function attack(failures: Failures, what: string, f: Callee, good: readonl
 }
 
 /** Names that change the process or write files, and the class that is never made by hand. */
-const LEFT_OUT = new Set(['setNumThreads', 'Tensor', 'dispose', 'saveToFile', 'save', 'npToFile', 'saveSafetensors', 'constructor']);
+const LEFT_OUT = new Set([
+  'setNumThreads',
+  'Tensor',
+  'dispose',
+  'saveToFile',
+  'save',
+  'npToFile',
+  'saveSafetensors',
+  'constructor',
+]);
 
 /** Good arguments of what a hostile value alone would not get far in. */
 const GOOD: Readonly<Record<string, readonly unknown[]>> = {
@@ -154,7 +282,8 @@ function* functions(of: object, path: string): Generator<[name: string, f: Calle
   for (const [name, value] of Object.entries(of)) {
     if (LEFT_OUT.has(name)) continue;
     if (typeof value === 'function') yield [path === '' ? name : `${path}.${name}`, value as Callee];
-    else if (typeof value === 'object' && value !== null && path === '' && !(value instanceof tl.Tensor)) yield* functions(value as object, name);
+    else if (typeof value === 'object' && value !== null && path === '' && !(value instanceof tl.Tensor))
+      yield* functions(value as object, name);
   }
 }
 
@@ -177,10 +306,24 @@ test.serial('methods of tensors', async (t) => {
   const roll = dice(7);
   const names = Object.getOwnPropertyNames(tl.Tensor.prototype).filter((name) => !LEFT_OUT.has(name));
   for (const name of names) {
-    for (const x of [tl.tensor([[1, 2], [0, 1]]), tl.tensor([0.5, 2]), disposedTensor]) {
+    for (const x of [
+      tl.tensor([
+        [1, 2],
+        [0, 1],
+      ]),
+      tl.tensor([0.5, 2]),
+      disposedTensor,
+    ]) {
       const method = (x as unknown as Record<string, unknown>)[name];
       if (typeof method !== 'function') continue;
-      await attack(failures, `Tensor.${name}`, (...args) => Reflect.apply(method, x, args) as unknown, [x, 0], roll, 60);
+      await attack(
+        failures,
+        `Tensor.${name}`,
+        (...args) => Reflect.apply(method, x, args) as unknown,
+        [x, 0],
+        roll,
+        60,
+      );
     }
   }
   t.deepEqual(failures, []);
@@ -189,11 +332,20 @@ test.serial('methods of tensors', async (t) => {
 
 /** Layers of several kinds, initialized. */
 function fresh(): tl.Layer[] {
-  const made = [tl.Dense(2), tl.Serial(tl.Embedding(3, 2), tl.LSTM(2)), tl.Add(), tl.BatchNorm(), tl.Dropout({ rate: 0.5 })];
+  const made = [
+    tl.Dense(2),
+    tl.Serial(tl.Embedding(3, 2), tl.LSTM(2)),
+    tl.Add(),
+    tl.BatchNorm(),
+    tl.Dropout({ rate: 0.5 }),
+  ];
   const inputs: (tl.Signature | tl.Signature[])[] = [
     { shape: [1, 2], dtype: 'float32' },
     { shape: [1, 2], dtype: 'int32' },
-    [{ shape: [2], dtype: 'float32' }, { shape: [2], dtype: 'float32' }],
+    [
+      { shape: [2], dtype: 'float32' },
+      { shape: [2], dtype: 'float32' },
+    ],
     { shape: [2, 2, 2], dtype: 'float32' },
     { shape: [2], dtype: 'float32' },
   ];
@@ -208,13 +360,62 @@ test.serial('layers that were made', async (t) => {
   for (const layer of [...fresh(), tl.Dense(3)]) {
     const x = tl.ones([1, 2]);
     await attack(failures, `${layer.name}()`, layer as unknown as Callee, [x, {}], roll, 150);
-    await attack(failures, `${layer.name}.callAsync`, (...args) => Reflect.apply(layer.callAsync, layer, args), [x, {}], roll, 40);
-    await attack(failures, `${layer.name}.pureFn`, (...args) => Reflect.apply(layer.pureFn, layer, args), [x, layer.weights, layer.state, [0, 1], {}], roll, 150);
-    await attack(failures, `${layer.name}.init`, (...args) => Reflect.apply(layer.init, layer, args), [signature, {}], roll, 100);
-    await attack(failures, `${layer.name}.outputSignature`, (...args) => Reflect.apply(layer.outputSignature, layer, args), [signature], roll, 60);
-    await attack(failures, `${layer.name}.weightsAndStateSignature`, (...args) => Reflect.apply(layer.weightsAndStateSignature, layer, args), [signature], roll, 60);
-    await attack(failures, `${layer.name}.withMode`, (...args) => Reflect.apply(layer.withMode, layer, args), ['eval'], roll, 60);
-    await attack(failures, `${layer.name}.initFromFile`, (...args) => Reflect.apply(layer.initFromFile, layer, args), ['/nonexistent', {}], roll, 60);
+    await attack(
+      failures,
+      `${layer.name}.callAsync`,
+      (...args) => Reflect.apply(layer.callAsync, layer, args),
+      [x, {}],
+      roll,
+      40,
+    );
+    await attack(
+      failures,
+      `${layer.name}.pureFn`,
+      (...args) => Reflect.apply(layer.pureFn, layer, args),
+      [x, layer.weights, layer.state, [0, 1], {}],
+      roll,
+      150,
+    );
+    await attack(
+      failures,
+      `${layer.name}.init`,
+      (...args) => Reflect.apply(layer.init, layer, args),
+      [signature, {}],
+      roll,
+      100,
+    );
+    await attack(
+      failures,
+      `${layer.name}.outputSignature`,
+      (...args) => Reflect.apply(layer.outputSignature, layer, args),
+      [signature],
+      roll,
+      60,
+    );
+    await attack(
+      failures,
+      `${layer.name}.weightsAndStateSignature`,
+      (...args) => Reflect.apply(layer.weightsAndStateSignature, layer, args),
+      [signature],
+      roll,
+      60,
+    );
+    await attack(
+      failures,
+      `${layer.name}.withMode`,
+      (...args) => Reflect.apply(layer.withMode, layer, args),
+      ['eval'],
+      roll,
+      60,
+    );
+    await attack(
+      failures,
+      `${layer.name}.initFromFile`,
+      (...args) => Reflect.apply(layer.initFromFile, layer, args),
+      ['/nonexistent', {}],
+      roll,
+      60,
+    );
     for (const property of ['weights', 'state', 'rng'] as const) {
       await attack(failures, `${layer.name}.${property} =`, (value) => (layer[property] = value), [], roll, 80);
     }
@@ -234,19 +435,68 @@ test.serial('trainers, optimizers and functions that are called back', async (t)
   const one: tl.Signature = { shape: [1, 1], dtype: 'float32' };
   model.init([{ shape: [1, 2], dtype: 'float32' }, one, one], { rng: [0, 1] });
   const trainer = new tl.Trainer(model, tl.optimizers.Adam());
-  await attack(failures, 'new Trainer', (...args) => Reflect.construct(tl.Trainer, args) as unknown, [model, tl.optimizers.Adam(), {}], roll, 200);
-  await attack(failures, 'oneStep', (...args) => Reflect.apply(trainer.oneStep, trainer, args) as unknown, [batch(), [0, 1], {}], roll, 200);
-  await attack(failures, 'fit', (...args) => Reflect.apply(trainer.fit, trainer, args), [[batch()], { steps: 1, rng: [0, 1] }], roll, 100);
+  await attack(
+    failures,
+    'new Trainer',
+    (...args) => Reflect.construct(tl.Trainer, args) as unknown,
+    [model, tl.optimizers.Adam(), {}],
+    roll,
+    200,
+  );
+  await attack(
+    failures,
+    'oneStep',
+    (...args) => Reflect.apply(trainer.oneStep, trainer, args) as unknown,
+    [batch(), [0, 1], {}],
+    roll,
+    200,
+  );
+  await attack(
+    failures,
+    'fit',
+    (...args) => Reflect.apply(trainer.fit, trainer, args),
+    [[batch()], { steps: 1, rng: [0, 1] }],
+    roll,
+    100,
+  );
   for (const option of ['steps', 'rng', 'firstStep', 'schedule', 'signal', 'onProgress', 'reportEveryMs'] as const) {
     const fit: Callee = (value) => trainer.fit([batch()] as never, { steps: 1, rng: [0, 1], [option]: value } as never);
     await attack(failures, `fit ${option}`, fit, [], roll, 40);
   }
   await attack(failures, 'load', (...args) => Reflect.apply(trainer.load, trainer, args), ['/nonexistent'], roll, 60);
   await attack(failures, 'slots =', (value) => (trainer.slots = value), [], roll, 100);
-  await attack(failures, 'a result of Fn', (value) => tl.Fn('F', (y: tl.Tensor) => [value, y][0]!)(tl.ones([2])), [], roll, 150);
-  await attack(failures, 'a result of vjp', (value) => tl.vjp((y: tl.Tensor) => [value, y][0]!, tl.ones([2])), [], roll, 100);
-  await attack(failures, 'a cotangent', (value) => tl.vjp((x: tl.Tensor) => x.mul(2), tl.ones([2]))[1](value), [], roll, 100);
-  await attack(failures, 'a result of an initializer', (value) => tl.Dense(2, { kernelInitializer: (...args: unknown[]) => [value, args][0]! as never }).init(one), [], roll, 150);
+  await attack(
+    failures,
+    'a result of Fn',
+    (value) => tl.Fn('F', (y: tl.Tensor) => [value, y][0]!)(tl.ones([2])),
+    [],
+    roll,
+    150,
+  );
+  await attack(
+    failures,
+    'a result of vjp',
+    (value) => tl.vjp((y: tl.Tensor) => [value, y][0]!, tl.ones([2])),
+    [],
+    roll,
+    100,
+  );
+  await attack(
+    failures,
+    'a cotangent',
+    (value) => tl.vjp((x: tl.Tensor) => x.mul(2), tl.ones([2]))[1](value),
+    [],
+    roll,
+    100,
+  );
+  await attack(
+    failures,
+    'a result of an initializer',
+    (value) => tl.Dense(2, { kernelInitializer: (...args: unknown[]) => [value, args][0]! as never }).init(one),
+    [],
+    roll,
+    150,
+  );
   class Held extends tl.Layer {
     constructor(readonly held: unknown) {
       super();

@@ -44,7 +44,10 @@ test('pureFn keeps nothing', (t) => {
 test('gradients pass through a layer to its inputs and weights', (t) => {
   const layer = new Scale();
   const f = (input: tl.Tensor, w: tl.Tensor): tl.Tensor => layer.pureFn(input, w, tl.tensor(0))[0].square().sum();
-  const [dx, dw] = tl.grad(f, { argnums: [0, 1] })(x(), tl.tensor([3, 2], null, { dtype: 'float32' })) as [tl.Tensor, tl.Tensor];
+  const [dx, dw] = tl.grad(f, { argnums: [0, 1] })(x(), tl.tensor([3, 2], null, { dtype: 'float32' })) as [
+    tl.Tensor,
+    tl.Tensor,
+  ];
   t.deepEqual(dx.array(), [[27, -8]]);
   t.deepEqual(dw.array(), [13.5, 4]);
 });
@@ -76,7 +79,10 @@ test('what a callback throws comes out as the same object; a promise is refused;
     }
   }
   const layer = new Moody();
-  t.is(t.throws(() => layer(x())), mine);
+  t.is(
+    t.throws(() => layer(x())),
+    mine,
+  );
   mode = 'promise';
   t.throws(() => layer(x()), { instanceOf: TypeError, message: /promise/ });
   mode = 'string';
@@ -145,7 +151,11 @@ test('a cancelled callAsync stops before the next sublayer', async (t) => {
       then();
       return input.add(1);
     });
-  const layer = tl.Serial(note('First', () => controller.abort(reason)), tl.Relu(), note('Second'));
+  const layer = tl.Serial(
+    note('First', () => controller.abort(reason)),
+    tl.Relu(),
+    note('Second'),
+  );
   t.is(await t.throwsAsync(layer.callAsync([1, 2], { signal: controller.signal })), reason);
   t.deepEqual(ran, ['First']);
   t.deepEqual((await layer.callAsync([1, 2])).array(), [3, 4]);
@@ -170,7 +180,9 @@ test('unknown kinds and options are refused in the words of the caller', (t) => 
 
 test('sublayers are the same handles; a layer keeps its functions alive', (t) => {
   const inner = new Scale();
-  const outer = makeLayer('Serial', { sublayers: [inner, makeLayer('Fn', { name: 'Add', f: (a: tl.Tensor) => a.add(1) })] });
+  const outer = makeLayer('Serial', {
+    sublayers: [inner, makeLayer('Fn', { name: 'Add', f: (a: tl.Tensor) => a.add(1) })],
+  });
   t.is(outer.sublayers[0], inner);
   outer.init(signature);
   t.deepEqual(outer(x()).array(), [[4, -1]]);
@@ -182,13 +194,16 @@ test('a layer cannot be cloned or sent', (t) => {
   t.throws(() => structuredClone(new Scale()), { any: true, name: 'DataCloneError' });
 });
 
-test('pureFn keeps nothing, unless asked to', t => {
+test('pureFn keeps nothing, unless asked to', (t) => {
   const layer = tl.Dense(2, { useBias: false });
   const weights = tl.tensor([1, 2, 3, 4], [2, 2], { dtype: 'float32' });
   const x = tl.tensor([1, 1], [1, 2], { dtype: 'float32' });
   t.deepEqual(layer.pureFn(x, weights, [])[0].array(), [[4, 6]]);
   t.deepEqual(layer.weights, []);
   t.deepEqual(layer.pureFn(x, weights, [], null, { useCache: true })[0].array(), [[4, 6]]);
-  t.deepEqual((layer.weights as tl.Tensor).array(), [[1, 2], [3, 4]]);
+  t.deepEqual((layer.weights as tl.Tensor).array(), [
+    [1, 2],
+    [3, 4],
+  ]);
   t.deepEqual(layer(x).array(), [[4, 6]]);
 });

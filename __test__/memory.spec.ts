@@ -135,7 +135,10 @@ test('the number of threads can be set; nonsense is refused', (t) => {
 });
 
 /** Runs a script that has the package as `tl` in a process of its own, which may take so much address space. */
-function alone(script: string, { env = {}, kilobytes = 40_000_000 }: { env?: NodeJS.ProcessEnv; kilobytes?: number } = {}): Promise<Ended> {
+function alone(
+  script: string,
+  { env = {}, kilobytes = 40_000_000 }: { env?: NodeJS.ProcessEnv; kilobytes?: number } = {},
+): Promise<Ended> {
   const whole = `const tl = require(${JSON.stringify(join(root, 'dist', 'index.js'))}); (async () => { ${script} })()`;
   return run('bash', ['-c', `ulimit -v ${kilobytes}; exec "$0" -e "$1"`, process.execPath, whole], { env });
 }
@@ -145,7 +148,11 @@ test('what memory cannot hold is an error with a code, and the process lives on'
     ['zeros', () => tl.zeros([2 ** 41])],
     ['ones', () => tl.ones([2 ** 21, 2 ** 21])],
     ['eye', () => tl.eye(2 ** 22)],
-    ['weights of heads', () => tl.SelfAttention({ nHeads: 2 ** 20, dQk: 2 ** 12, dV: 2 ** 12 }).init({ shape: [1, 2, 512], dtype: 'float32' })],
+    [
+      'weights of heads',
+      () =>
+        tl.SelfAttention({ nHeads: 2 ** 20, dQk: 2 ** 12, dV: 2 ** 12 }).init({ shape: [1, 2, 512], dtype: 'float32' }),
+    ],
     ['arange', () => tl.arange(0, 2e13, 1, { dtype: 'float64' })],
     ['add', () => tl.ones([2 ** 22, 1]).add(tl.ones([1, 2 ** 22]))],
     ['matmul', () => tl.ones([2 ** 22, 1]).matmul(tl.ones([1, 2 ** 22]))],
@@ -155,19 +162,50 @@ test('what memory cannot hold is an error with a code, and the process lives on'
     ['uniform', () => tl.random.uniform(tl.random.key(1), [2 ** 42])],
     ['normal', () => tl.random.normal(tl.random.key(1), [2 ** 41, 2])],
     ['split', () => tl.random.split(tl.random.key(1), 2 ** 41)],
-    ['exp', () => tl.ones([1]).broadcastTo([2 ** 43]).exp()],
-    ['dataSync', () => tl.ones([1]).broadcastTo([2 ** 43]).dataSync()],
+    [
+      'exp',
+      () =>
+        tl
+          .ones([1])
+          .broadcastTo([2 ** 43])
+          .exp(),
+    ],
+    [
+      'dataSync',
+      () =>
+        tl
+          .ones([1])
+          .broadcastTo([2 ** 43])
+          .dataSync(),
+    ],
     ['init', () => tl.Embedding(2 ** 33, 2 ** 10).init({ shape: [1], dtype: 'int32' })],
     ['init of a dense layer', () => tl.Dense(2 ** 40).init({ shape: [1, 8], dtype: 'float32' })],
-    ['a table of positions', () => tl.PositionalEncoding({ maxLen: 2 ** 40 }).init({ shape: [1, 2, 8], dtype: 'float32' })],
+    [
+      'a table of positions',
+      () => tl.PositionalEncoding({ maxLen: 2 ** 40 }).init({ shape: [1, 2, 8], dtype: 'float32' }),
+    ],
   ];
   for (const [name, make] of cases) {
     const error = t.throws(make, { message: /bytes/ }, name);
     t.is((error as tl.TensorError).code, 'OutOfMemory', name);
   }
   t.deepEqual(tl.random.split(tl.random.key(3), 2).shape, [2, 2]);
-  t.throws(() => tl.ones([1, 1]).broadcastTo([2 ** 30, 4]).array(), { instanceOf: RangeError });
-  await t.throwsAsync(async () => tl.ones([1]).broadcastTo([2 ** 43]).data(), { code: 'OutOfMemory' });
+  t.throws(
+    () =>
+      tl
+        .ones([1, 1])
+        .broadcastTo([2 ** 30, 4])
+        .array(),
+    { instanceOf: RangeError },
+  );
+  await t.throwsAsync(
+    async () =>
+      tl
+        .ones([1])
+        .broadcastTo([2 ** 43])
+        .data(),
+    { code: 'OutOfMemory' },
+  );
   const message = t.throws(() => tl.ones([3, 2 ** 41]))?.message ?? '';
   t.regex(message, /\[3, 2199023255552\].*26388279066624 bytes \(24\.0 TiB\)/);
 });
@@ -183,7 +221,8 @@ test.serial('a limit on memory refuses what would exceed it, and a step that it 
   const trainer = new tl.Trainer(layer, tl.optimizers.Adam());
   const rng = tl.random.key(0);
   trainer.oneStep(inputs, rng, { step: 0 });
-  const values = (): unknown => [...tl.tree.leaves(layer.weights as tl.Tree<tl.Tensor>), ...trainer.slots.flat()].map((x) => x.array());
+  const values = (): unknown =>
+    [...tl.tree.leaves(layer.weights as tl.Tree<tl.Tensor>), ...trainer.slots.flat()].map((x) => x.array());
   const before = values();
   try {
     for (const room of [1000, 20_000, 70_000, 150_000, 240_000]) {
@@ -211,7 +250,9 @@ test('what a process may not have is an error too, not its end', async (t) => {
 });
 
 test('threads that cannot be had are fewer threads, or an error', async (t) => {
-  const many = await alone(`console.log(tl.numThreads() <= 1024, tl.ones([300, 300]).sum().item())`, { env: { TALLOW_NUM_THREADS: '5000' } });
+  const many = await alone(`console.log(tl.numThreads() <= 1024, tl.ones([300, 300]).sum().item())`, {
+    env: { TALLOW_NUM_THREADS: '5000' },
+  });
   t.is(many.code, 0, many.output);
   t.regex(many.output, /^true 90000\s*$/);
   const refused = `const before = tl.numThreads(); const found = [];

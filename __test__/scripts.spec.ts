@@ -1,45 +1,45 @@
 /** Each script in package.json is there and says what it does; mistakes cost one line. */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import test from 'ava'
-import { besideTheDoor, buffers } from '../scripts/lib/buffers.mjs'
-import { countCargo, countTap } from '../scripts/lib/checks.mjs'
-import { needNode } from '../scripts/lib/needs.mjs'
-import { npmCli, pathWithoutCargo, root, run } from './support/process.js'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import { besideTheDoor, buffers } from '../scripts/lib/buffers.mjs';
+import { countCargo, countTap } from '../scripts/lib/checks.mjs';
+import { needNode } from '../scripts/lib/needs.mjs';
+import { npmCli, pathWithoutCargo, root, run } from './support/process.js';
 
-const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
-const file = (command: string): string => command.split(' ')[1] ?? ''
-const lines = (text: string): string[] => text.trim().split('\n')
+const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+const file = (command: string): string => command.split(' ')[1] ?? '';
+const lines = (text: string): string[] => text.trim().split('\n');
 
 for (const [name, command] of Object.entries(scripts)) {
-  test(`npm run ${name}: exists and explains itself`, async t => {
-    t.regex(command, /^node scripts\/[a-z]+\.mjs/)
-    t.true(existsSync(join(root, file(command))), command)
+  test(`npm run ${name}: exists and explains itself`, async (t) => {
+    t.regex(command, /^node scripts\/[a-z]+\.mjs/);
+    t.true(existsSync(join(root, file(command))), command);
     // These two hand their flags to a program, which has its own tests and may not be there yet.
-    if (name === 'start' || name === 'bench') return
-    const { code, output } = await run(process.execPath, [file(command), '--help'])
-    t.is(code, 0, output)
-    t.regex(output, /^npm (run )?[a-z]+/)
-    t.true(output.includes('--help'))
-  })
+    if (name === 'start' || name === 'bench') return;
+    const { code, output } = await run(process.execPath, [file(command), '--help']);
+    t.is(code, 0, output);
+    t.regex(output, /^npm (run )?[a-z]+/);
+    t.true(output.includes('--help'));
+  });
 
   if (name !== 'start' && name !== 'bench') {
-    test(`npm run ${name}: an unknown flag is one line and a failure`, async t => {
-      const { code, output } = await run(process.execPath, [file(command), '--nope'])
-      t.is(code, 1)
-      t.deepEqual(lines(output), [`Unknown option '--nope'`])
-    })
+    test(`npm run ${name}: an unknown flag is one line and a failure`, async (t) => {
+      const { code, output } = await run(process.execPath, [file(command), '--nope']);
+      t.is(code, 1);
+      t.deepEqual(lines(output), [`Unknown option '--nope'`]);
+    });
   }
 }
 
-test('npm test refuses an unknown part', async t => {
-  const { code, output } = await run(process.execPath, ['scripts/test.mjs', '--only', 'rust,everything'])
-  t.is(code, 1)
-  t.deepEqual(lines(output), ['--only takes lint, codegen, rust, types, js; `everything` is none of them'])
-})
+test('npm test refuses an unknown part', async (t) => {
+  const { code, output } = await run(process.execPath, ['scripts/test.mjs', '--only', 'rust,everything']);
+  t.is(code, 1);
+  t.deepEqual(lines(output), ['--only takes lint, codegen, rust, types, js; `everything` is none of them']);
+});
 
-test('a buffer of any size comes through its door, or is said to be short', async t => {
+test('a buffer of any size comes through its door, or is said to be short', async (t) => {
   const bad = [
     'let mut out = vec![T::default(); rows * cols];',
     'let mut sums = Vec::with_capacity(n);',
@@ -47,7 +47,7 @@ test('a buffer of any size comes through its door, or is said to be short', asyn
     'let v: Vec<f32> = (0..n).map(|i| i as f32).collect();',
     'let v = xs.iter().copied().collect::<Vec<T>>();',
     'let raw = Raw::zeros((n, m), dtype, &device)?;',
-  ]
+  ];
   const good = [
     'let mut out = memory::zeros(rows * cols)?;',
     'let mut widths = vec![(0, 0); x.rank()];',
@@ -55,60 +55,70 @@ test('a buffer of any size comes through its door, or is said to be short', asyn
     'let mut words = vec![0; 2 * n]; // few',
     '// vec![0; n] ends the process',
     'let shapes: Vec<usize> = axes.iter().copied().collect();',
-  ]
-  t.deepEqual(besideTheDoor(bad.join('\n')).map(({ line }) => line), bad.map((_, i) => i + 1))
-  t.deepEqual(besideTheDoor([...good, '#[cfg(test)]', ...bad].join('\n')), [])
-  t.deepEqual(await buffers.run(), { passed: 1, failed: 0, output: '' })
-})
+  ];
+  t.deepEqual(
+    besideTheDoor(bad.join('\n')).map(({ line }) => line),
+    bad.map((_, i) => i + 1),
+  );
+  t.deepEqual(besideTheDoor([...good, '#[cfg(test)]', ...bad].join('\n')), []);
+  t.deepEqual(await buffers.run(), { passed: 1, failed: 0, output: '' });
+});
 
-test('without cargo a build is one line and a failure, and installs nothing first', async t => {
-  const folder = mkdtempSync(join(tmpdir(), 'tallow-scripts-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  for (const name of ['package.json', 'package-lock.json', 'Cargo.toml', 'scripts']) cpSync(join(root, name), join(folder, name), { recursive: true })
+test('without cargo a build is one line and a failure, and installs nothing first', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tallow-scripts-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  for (const name of ['package.json', 'package-lock.json', 'Cargo.toml', 'scripts'])
+    cpSync(join(root, name), join(folder, name), { recursive: true });
   // A path with Node and nothing else.
-  mkdirSync(join(folder, 'bin'))
-  symlinkSync(process.execPath, join(folder, 'bin', 'node'))
-  const env = { PATH: join(folder, 'bin'), CARGO: '' }
+  mkdirSync(join(folder, 'bin'));
+  symlinkSync(process.execPath, join(folder, 'bin', 'node'));
+  const env = { PATH: join(folder, 'bin'), CARGO: '' };
   for (const script of ['build', 'start', 'test', 'lint', 'codegen']) {
-    const { code, output } = await run(process.execPath, [`scripts/${script}.mjs`], { cwd: folder, env })
-    t.is(code, 1, script)
+    const { code, output } = await run(process.execPath, [`scripts/${script}.mjs`], { cwd: folder, env });
+    t.is(code, 1, script);
     t.deepEqual(
       lines(output),
-      ['Building tallow needs Rust, and `cargo` was not found: install it from https://rustup.rs, then open a new shell'],
+      [
+        'Building tallow needs Rust, and `cargo` was not found: install it from https://rustup.rs, then open a new shell',
+      ],
       script,
-    )
+    );
   }
-  t.false(existsSync(join(folder, 'node_modules')))
-})
+  t.false(existsSync(join(folder, 'node_modules')));
+});
 
-test('an old Node is refused, with the version that is needed', t => {
+test('an old Node is refused, with the version that is needed', (t) => {
   for (const version of ['18.20.0', '20.18.3']) {
-    t.throws(() => needNode(version), { message: `tallow needs Node 20.19 or newer, this is ${version}: install one from https://nodejs.org` })
+    t.throws(() => needNode(version), {
+      message: `tallow needs Node 20.19 or newer, this is ${version}: install one from https://nodejs.org`,
+    });
   }
-  for (const version of ['20.19.0', '22.0.0', '26.1.0']) t.notThrows(() => needNode(version))
-})
+  for (const version of ['20.19.0', '22.0.0', '26.1.0']) t.notThrows(() => needNode(version));
+});
 
-test('the lockfile names no host', t => {
-  const text = readFileSync(join(root, 'package-lock.json'), 'utf8')
-  t.notRegex(text, /"resolved"/)
-})
+test('the lockfile names no host', (t) => {
+  const text = readFileSync(join(root, 'package-lock.json'), 'utf8');
+  t.notRegex(text, /"resolved"/);
+});
 
-test('npm itself can be found without a Rust toolchain on the path', async t => {
-  const { code, output } = await run(process.execPath, [npmCli(), '--version'], { env: { PATH: pathWithoutCargo } })
-  t.is(code, 0, output)
-})
+test('npm itself can be found without a Rust toolchain on the path', async (t) => {
+  const { code, output } = await run(process.execPath, [npmCli(), '--version'], { env: { PATH: pathWithoutCargo } });
+  t.is(code, 0, output);
+});
 
-test('cargo test: all results are added up, and a run that did not compile is a failure', t => {
+test('cargo test: all results are added up, and a run that did not compile is a failure', (t) => {
   const output = [
     'test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s',
     'test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s',
-  ].join('\n')
-  t.deepEqual(countCargo(output, 101), { passed: 15, failed: 2 })
-  t.deepEqual(countCargo('error[E0463]: no such crate', 101), { passed: 0, failed: 1 })
-})
+  ].join('\n');
+  t.deepEqual(countCargo(output, 101), { passed: 15, failed: 2 });
+  t.deepEqual(countCargo('error[E0463]: no such crate', 101), { passed: 0, failed: 1 });
+});
 
-test('ava: skipped tests are no passes, and a crash is a failure', t => {
-  const output = ['TAP version 13', 'ok 1 - a', 'ok 2 - b # SKIP', 'not ok 3 - c', '  ok 7 inside a diagnosis'].join('\n')
-  t.deepEqual(countTap(output, 1), { passed: 1, failed: 1, skipped: 1 })
-  t.deepEqual(countTap('', 1), { passed: 0, failed: 1, skipped: 0 })
-})
+test('ava: skipped tests are no passes, and a crash is a failure', (t) => {
+  const output = ['TAP version 13', 'ok 1 - a', 'ok 2 - b # SKIP', 'not ok 3 - c', '  ok 7 inside a diagnosis'].join(
+    '\n',
+  );
+  t.deepEqual(countTap(output, 1), { passed: 1, failed: 1, skipped: 1 });
+  t.deepEqual(countTap('', 1), { passed: 0, failed: 1, skipped: 0 });
+});

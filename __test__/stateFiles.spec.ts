@@ -54,39 +54,178 @@ const kinds: Record<string, Kind> = {
   Dropout: { make: () => tl.Dropout({ rate: 0.25 }), calls: [[[4, 3]], [[2, 3]]] },
   SummaryScalar: { make: () => tl.SummaryScalar('mean'), calls: [[[4, 3]], [[2, 3]]] },
   SummaryImage: { make: () => tl.SummaryImage('map', 1, { numSummaries: 3 }), calls: [[[4, 3]], [[2, 3]]] },
-  'SummaryImage of less than before': { make: () => tl.SummaryImage('map', 1, { numSummaries: 3 }), calls: [[[4, 3, 2]], [[4, 3, 2]], [[1, 3, 2]]] },
+  'SummaryImage of less than before': {
+    make: () => tl.SummaryImage('map', 1, { numSummaries: 3 }),
+    calls: [[[4, 3, 2]], [[4, 3, 2]], [[1, 3, 2]]],
+  },
   'a class': { make: () => new Last(), calls: [[[4, 3]], [[2, 3]]] },
   'a class with infinities': { make: () => new Range(), calls: [[[4, 3]]] },
   LSHSelfAttention: { make: () => tl.LSHSelfAttention(lsh), calls: batches },
   'LSHSelfAttention at another length': { make: () => tl.LSHSelfAttention(lsh), calls: [[[2, 8, 4]], [[2, 16, 4]]] },
-  'LSHSelfAttention in predict': { make: () => tl.LSHSelfAttention({ ...lsh, causal: true, mode: predict, predictMemLen: 8, predictDropLen: 4 }), calls: [[[2, 1, 4]], [[2, 1, 4]], [[2, 1, 4]]] },
-  PureLSHSelfAttention: { make: () => tl.PureLSHSelfAttention({ ...lsh, nHeads: 1 }), calls: [[[4, 8, 4], [4, 8, 4]], [[3, 8, 4], [3, 8, 4]]] },
-  MixedLSHSelfAttention: { make: () => tl.MixedLSHSelfAttention({ ...lsh, stdLength: 4, causal: true }), calls: [[[4, 8, 4], [4, 8, 4]], [[4, 8, 4], [4, 8, 4]], [[2, 8, 4], [2, 8, 4]]] },
-  SelfAttention: { make: () => tl.SelfAttention({ nHeads: 2, dQk: 4, dV: 4, causal: true, mode: predict, predictMemLen: 8, predictDropLen: 4 }), calls: [[[2, 1, 4]], [[2, 1, 4]]] },
+  'LSHSelfAttention in predict': {
+    make: () => tl.LSHSelfAttention({ ...lsh, causal: true, mode: predict, predictMemLen: 8, predictDropLen: 4 }),
+    calls: [[[2, 1, 4]], [[2, 1, 4]], [[2, 1, 4]]],
+  },
+  PureLSHSelfAttention: {
+    make: () => tl.PureLSHSelfAttention({ ...lsh, nHeads: 1 }),
+    calls: [
+      [
+        [4, 8, 4],
+        [4, 8, 4],
+      ],
+      [
+        [3, 8, 4],
+        [3, 8, 4],
+      ],
+    ],
+  },
+  MixedLSHSelfAttention: {
+    make: () => tl.MixedLSHSelfAttention({ ...lsh, stdLength: 4, causal: true }),
+    calls: [
+      [
+        [4, 8, 4],
+        [4, 8, 4],
+      ],
+      [
+        [4, 8, 4],
+        [4, 8, 4],
+      ],
+      [
+        [2, 8, 4],
+        [2, 8, 4],
+      ],
+    ],
+  },
+  SelfAttention: {
+    make: () =>
+      tl.SelfAttention({ nHeads: 2, dQk: 4, dV: 4, causal: true, mode: predict, predictMemLen: 8, predictDropLen: 4 }),
+    calls: [[[2, 1, 4]], [[2, 1, 4]]],
+  },
   CausalAttention: { make: () => tl.CausalAttention(4, { nHeads: 2, mode: predict }), calls: steps },
   CausalFavor: { make: () => tl.CausalFavor(4, { nHeads: 2, mode: predict }), calls: [[[2, 1, 4]], [[2, 1, 4]]] },
   PositionalEncoding: { make: () => tl.PositionalEncoding({ maxLen: 16, mode: predict }), calls: steps },
-  AxialPositionalEncoding: { make: () => tl.AxialPositionalEncoding({ shape: [4, 4], dEmbs: [2, 2], mode: predict }), calls: [[[2, 1, 4]], [[2, 1, 4]], [[2, 1, 4]]] },
-  SinCosPositionalEncoding: { make: () => tl.SinCosPositionalEncoding({ mode: predict }), calls: [[[2, 1, 4]], [[2, 1, 4]]] },
-  TimeBinPositionalEncoding: { make: () => tl.TimeBinPositionalEncoding(3, { mode: predict }), calls: [[[2, 1, 4]], [[2, 1, 4]]] },
-  InfinitePositionalEncoding: { make: () => tl.InfinitePositionalEncoding({ mode: predict, affine: false }), calls: [[[2, 1, 4]], [[2, 1, 4]]] },
+  AxialPositionalEncoding: {
+    make: () => tl.AxialPositionalEncoding({ shape: [4, 4], dEmbs: [2, 2], mode: predict }),
+    calls: [[[2, 1, 4]], [[2, 1, 4]], [[2, 1, 4]]],
+  },
+  SinCosPositionalEncoding: {
+    make: () => tl.SinCosPositionalEncoding({ mode: predict }),
+    calls: [[[2, 1, 4]], [[2, 1, 4]]],
+  },
+  TimeBinPositionalEncoding: {
+    make: () => tl.TimeBinPositionalEncoding(3, { mode: predict }),
+    calls: [[[2, 1, 4]], [[2, 1, 4]]],
+  },
+  InfinitePositionalEncoding: {
+    make: () => tl.InfinitePositionalEncoding({ mode: predict, affine: false }),
+    calls: [[[2, 1, 4]], [[2, 1, 4]]],
+  },
   ShiftRight: { make: () => tl.Serial(tl.ShiftRight({ mode: predict }), tl.Dense(2)), calls: steps },
   LSTM: { make: () => tl.LSTM(4, { mode: predict }), calls: [[[2, 3, 4]], [[2, 3, 4]]] },
   GRU: { make: () => tl.GRU(4, { mode: predict }), calls: [[[2, 3, 4]], [[2, 3, 4]]] },
   SRU: { make: () => tl.SRU(4, { mode: predict }), calls: [[[2, 3, 4]], [[2, 3, 4]]] },
   Cache: { make: () => tl.Cache(tl.Dense(3)), calls: [[[2, 4]], [[2, 4]]] },
-  'Cache of two': { make: () => tl.Cache(tl.Branch(tl.Dense(3), tl.BatchNorm({ axis: [0] }))), calls: [[[2, 4]], [[2, 4]]] },
+  'Cache of two': {
+    make: () => tl.Cache(tl.Branch(tl.Dense(3), tl.BatchNorm({ axis: [0] }))),
+    calls: [[[2, 4]], [[2, 4]]],
+  },
   SparseFF: { make: () => tl.SparseFF(8, { dLowrank: 2, nElementsInBlock: 4 }), calls: batches },
-  CausalConvAttention: { make: () => tl.ConvCausalAttention(4, { nHeads: 2, mode: predict }), calls: [[[2, 1, 4]], [[2, 1, 4]]] },
-  MultiplicativeConvCausalAttention: { make: () => tl.MultiplicativeConvCausalAttention(4, { nHeads: 2, sparsity: 2, mode: predict }), calls: [[[2, 1, 4]], [[2, 1, 4]]] },
-  LocallyConvDense: { make: () => tl.LocallyConvDense(2, 2, predict, { kernelSize: 3, lengthKernelSize: 3 }), calls: [[[2, 1, 4]], [[2, 1, 4]]] },
-  DotProductCausalAttention: { make: () => tl.DotProductCausalAttention({ mode: predict, maxInferenceLength: 8 }), calls: [[[2, 1, 4], [2, 1, 4], [2, 1, 4]], [[2, 1, 4], [2, 1, 4], [2, 1, 4]]] },
-  FixedBasePositionalEncoding: { make: () => tl.FixedBasePositionalEncoding({ bases: [5], nDigits: 2, mode: predict }), calls: [[[2, 1, 4]], [[2, 1, 4]]] },
-  Scan: { make: () => tl.Scan(tl.Fn('sum', (x: tl.Tensor, sum: tl.Tensor) => [x.add(sum), sum.add(x)], { nOut: 2 }), { axis: 1, mode: predict }), calls: [[[2, 3, 4], [2, 4]], [[2, 3, 4], [2, 4]], [[2, 1, 4], [2, 4]]] },
-  Cond: { make: () => tl.Cond(tl.Fn('more', (x: tl.Tensor) => x.mean().gt(0)), tl.BatchNorm({ axis: [0] }), { false: tl.BatchNorm({ axis: [0] }) }), calls: [[[4, 3], [4, 3]], [[2, 3], [2, 3]]] },
-  ReversibleSerial: { make: () => tl.ReversibleSerial(tl.ReversibleHalfResidual(tl.LayerNorm(), { attentionLayer: tl.LSHSelfAttention(lsh) }), tl.ReversibleSwap()), calls: [[[4, 8, 4], [4, 8, 4]], [[3, 8, 4], [3, 8, 4]]] },
-  Accelerate: { make: () => tl.Accelerate(tl.Serial(tl.Dense(4), tl.GRU(4, { mode: predict })), { nDevices: 2 }), calls: [[[4, 3, 4]], [[4, 3, 4]]] },
-  'a whole LSH model': { make: () => tl.Serial(tl.Embedding(7, 4), tl.LSHSelfAttention(lsh), tl.SummaryScalar('height'), tl.Dense(2)), calls: [[[4, 8]], [[3, 12]]], dtype: 'int32' },
+  CausalConvAttention: {
+    make: () => tl.ConvCausalAttention(4, { nHeads: 2, mode: predict }),
+    calls: [[[2, 1, 4]], [[2, 1, 4]]],
+  },
+  MultiplicativeConvCausalAttention: {
+    make: () => tl.MultiplicativeConvCausalAttention(4, { nHeads: 2, sparsity: 2, mode: predict }),
+    calls: [[[2, 1, 4]], [[2, 1, 4]]],
+  },
+  LocallyConvDense: {
+    make: () => tl.LocallyConvDense(2, 2, predict, { kernelSize: 3, lengthKernelSize: 3 }),
+    calls: [[[2, 1, 4]], [[2, 1, 4]]],
+  },
+  DotProductCausalAttention: {
+    make: () => tl.DotProductCausalAttention({ mode: predict, maxInferenceLength: 8 }),
+    calls: [
+      [
+        [2, 1, 4],
+        [2, 1, 4],
+        [2, 1, 4],
+      ],
+      [
+        [2, 1, 4],
+        [2, 1, 4],
+        [2, 1, 4],
+      ],
+    ],
+  },
+  FixedBasePositionalEncoding: {
+    make: () => tl.FixedBasePositionalEncoding({ bases: [5], nDigits: 2, mode: predict }),
+    calls: [[[2, 1, 4]], [[2, 1, 4]]],
+  },
+  Scan: {
+    make: () =>
+      tl.Scan(
+        tl.Fn('sum', (x: tl.Tensor, sum: tl.Tensor) => [x.add(sum), sum.add(x)], { nOut: 2 }),
+        { axis: 1, mode: predict },
+      ),
+    calls: [
+      [
+        [2, 3, 4],
+        [2, 4],
+      ],
+      [
+        [2, 3, 4],
+        [2, 4],
+      ],
+      [
+        [2, 1, 4],
+        [2, 4],
+      ],
+    ],
+  },
+  Cond: {
+    make: () =>
+      tl.Cond(
+        tl.Fn('more', (x: tl.Tensor) => x.mean().gt(0)),
+        tl.BatchNorm({ axis: [0] }),
+        { false: tl.BatchNorm({ axis: [0] }) },
+      ),
+    calls: [
+      [
+        [4, 3],
+        [4, 3],
+      ],
+      [
+        [2, 3],
+        [2, 3],
+      ],
+    ],
+  },
+  ReversibleSerial: {
+    make: () =>
+      tl.ReversibleSerial(
+        tl.ReversibleHalfResidual(tl.LayerNorm(), { attentionLayer: tl.LSHSelfAttention(lsh) }),
+        tl.ReversibleSwap(),
+      ),
+    calls: [
+      [
+        [4, 8, 4],
+        [4, 8, 4],
+      ],
+      [
+        [3, 8, 4],
+        [3, 8, 4],
+      ],
+    ],
+  },
+  Accelerate: {
+    make: () => tl.Accelerate(tl.Serial(tl.Dense(4), tl.GRU(4, { mode: predict })), { nDevices: 2 }),
+    calls: [[[4, 3, 4]], [[4, 3, 4]]],
+  },
+  'a whole LSH model': {
+    make: () => tl.Serial(tl.Embedding(7, 4), tl.LSHSelfAttention(lsh), tl.SummaryScalar('height'), tl.Dense(2)),
+    calls: [[[4, 8]], [[3, 12]]],
+    dtype: 'int32',
+  },
 };
 
 const input = (shape: Shape, i: number, dtype: tl.DType): tl.Tensor =>
@@ -138,7 +277,15 @@ const arranged = (mode: 'eval' | 'predict'): tl.Layer => {
 };
 
 test('files of an older version, which say nothing of the structure of state, load all of it', (t) => {
-  for (const name of ['Cache', 'Cache of two', 'LSTM', 'SummaryImage', 'a class', 'LSHSelfAttention at another length', 'a whole LSH model']) {
+  for (const name of [
+    'Cache',
+    'Cache of two',
+    'LSTM',
+    'SummaryImage',
+    'a class',
+    'LSHSelfAttention at another length',
+    'a whole LSH model',
+  ]) {
     const kind = kinds[name]!;
     const saved = started(kind);
     kind.calls.forEach((shapes, i) => call(saved, shapes, i, kind.dtype));
@@ -147,13 +294,20 @@ test('files of an older version, which say nothing of the structure of state, lo
     tl.saveSafetensors(tl.loadSafetensors(path), path);
     const loaded = started(kind);
     loaded.initFromFile(path);
-    t.deepEqual(tl.tree.leaves(loaded.state as tl.Tree<tl.Tensor>).map(values), tl.tree.leaves(saved.state as tl.Tree<tl.Tensor>).map(values), name);
+    t.deepEqual(
+      tl.tree.leaves(loaded.state as tl.Tree<tl.Tensor>).map(values),
+      tl.tree.leaves(saved.state as tl.Tree<tl.Tensor>).map(values),
+      name,
+    );
     t.deepEqual(call(loaded, kind.calls.at(-1)!, 5, kind.dtype), call(saved, kind.calls.at(-1)!, 5, kind.dtype), name);
   }
 });
 
 test('state that the model has no place for, or lacks, is named with the way to leave it out', (t) => {
-  const [train, predicting] = [tl.CausalAttention(4, { nHeads: 2 }), tl.CausalAttention(4, { nHeads: 2, mode: predict })];
+  const [train, predicting] = [
+    tl.CausalAttention(4, { nHeads: 2 }),
+    tl.CausalAttention(4, { nHeads: 2, mode: predict }),
+  ];
   for (const layer of [train, predicting]) layer.init(f32([2, 1, 4]), { rng });
   const [plain, more] = [join(folder, 'plain'), join(folder, 'more')];
   train.saveToFile(plain);
@@ -181,15 +335,30 @@ test('a file of a model in eval mode is read by the same model in predict mode, 
   to.initFromFile(path, { weightsOnly: true });
   t.deepEqual(leaves(to), leaves(from));
   // The same shapes in the same order, but other layers.
-  const other = tl.Serial(tl.Cache(tl.Serial(tl.Dense(3), tl.BatchNorm({ axis: [0] }), tl.Dense(3))), tl.Serial(tl.Dense(2), tl.Dense(3)));
+  const other = tl.Serial(
+    tl.Cache(tl.Serial(tl.Dense(3), tl.BatchNorm({ axis: [0] }), tl.Dense(3))),
+    tl.Serial(tl.Dense(2), tl.Dense(3)),
+  );
   other.init(f32([2, 3]));
-  t.throws(() => other.initFromFile(path, { weightsOnly: true }), { code: 'WeightsMismatch', message: /was it saved from another model/ });
+  t.throws(() => other.initFromFile(path, { weightsOnly: true }), {
+    code: 'WeightsMismatch',
+    message: /was it saved from another model/,
+  });
 });
 
 for (const name of ['Transformer', 'Reformer'] as const) {
   test(`a file of ${name} in eval mode loads into predict mode`, (t) => {
     const make = (mode: tl.Mode): tl.Layer =>
-      tl.models[name](11, { dModel: 8, dFf: 12, nHeads: 2, nEncoderLayers: 2, nDecoderLayers: 1, maxLen: 16, dropout: 0, mode });
+      tl.models[name](11, {
+        dModel: 8,
+        dFf: 12,
+        nHeads: 2,
+        nEncoderLayers: 2,
+        nDecoderLayers: 1,
+        maxLen: 16,
+        dropout: 0,
+        mode,
+      });
     const from = make('eval');
     from.init([ids(1, 4), ids(1, 3)], { rng });
     const path = join(folder, name);

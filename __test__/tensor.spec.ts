@@ -2,7 +2,11 @@ import { inspect } from 'node:util';
 import test from 'ava';
 import * as tl from '../src/index.js';
 
-const range = (shape: number[]): tl.Tensor => tl.arange(shape.reduce((a, b) => a * b, 1)).cast('float32').reshape(shape);
+const range = (shape: number[]): tl.Tensor =>
+  tl
+    .arange(shape.reduce((a, b) => a * b, 1))
+    .cast('float32')
+    .reshape(shape);
 
 test('typed arrays keep their natural dtype and values', (t) => {
   const cases: [tl.TypedArray, tl.DType][] = [
@@ -26,8 +30,20 @@ test('a subarray is read from its own offset', (t) => {
 });
 
 test('nested values: whole numbers are int32, others float32, booleans bool, bigints int64', (t) => {
-  t.is(tl.tensor([[1, 2], [3, 4]]).dtype, 'int32');
-  t.deepEqual(tl.tensor([[1, 2], [3, 4]]).shape, [2, 2]);
+  t.is(
+    tl.tensor([
+      [1, 2],
+      [3, 4],
+    ]).dtype,
+    'int32',
+  );
+  t.deepEqual(
+    tl.tensor([
+      [1, 2],
+      [3, 4],
+    ]).shape,
+    [2, 2],
+  );
   t.is(tl.tensor([1, 2.5]).dtype, 'float32');
   t.is(tl.tensor([]).dtype, 'float32');
   t.is(tl.tensor(NaN).dtype, 'float32');
@@ -42,13 +58,19 @@ test('nested values: whole numbers are int32, others float32, booleans bool, big
 });
 
 test('ragged, mixed and unfit values are refused', (t) => {
-  t.throws(() => tl.tensor([[1, 2], [3]]), { instanceOf: RangeError, message: /axis 1 have different lengths: 2 and 1/ });
+  t.throws(() => tl.tensor([[1, 2], [3]]), {
+    instanceOf: RangeError,
+    message: /axis 1 have different lengths: 2 and 1/,
+  });
   t.throws(() => tl.tensor([[1], 2]), { instanceOf: TypeError, message: /different depths/ });
   t.throws(() => tl.tensor(['a'] as never), { instanceOf: TypeError, message: /got the string "a"$/ });
   t.throws(() => tl.tensor([2 ** 31]), { instanceOf: RangeError, message: /int64/ });
   t.throws(() => tl.tensor(new DataView(new ArrayBuffer(4)) as never), { instanceOf: TypeError });
   t.throws(() => tl.tensor(Uint16Array.of(1)), { instanceOf: TypeError, message: /float16/ });
-  t.throws(() => tl.tensor([1], null, { dtype: 'complex64' as never }), { instanceOf: TypeError, message: /complex64/ });
+  t.throws(() => tl.tensor([1], null, { dtype: 'complex64' as never }), {
+    instanceOf: TypeError,
+    message: /complex64/,
+  });
   t.throws(() => tl.tensor(Float32Array.of(1, 2), [3]), { instanceOf: tl.TensorError, code: 'ShapeMismatch' });
 });
 
@@ -63,7 +85,11 @@ test('halves travel as bits and read as numbers', (t) => {
 test('data() fills what TypeScript allocated', async (t) => {
   const x = range([2, 3]).transpose();
   t.deepEqual(await x.data(), Float32Array.of(0, 3, 1, 4, 2, 5));
-  t.deepEqual(x.array(), [[0, 3], [1, 4], [2, 5]]);
+  t.deepEqual(x.array(), [
+    [0, 3],
+    [1, 4],
+    [2, 5],
+  ]);
   t.deepEqual(tl.zeros([0, 3]).array(), []);
   t.deepEqual(tl.zeros([2, 0]).array(), [[], []]);
 });
@@ -79,18 +105,48 @@ test('shape, size, rank, device; the shape handed out is a copy', (t) => {
 
 test('arithmetic with tensors and numbers, broadcasting', (t) => {
   const x = range([2, 2]);
-  t.deepEqual(x.add(tl.tensor([10, 20])).array(), [[10, 21], [12, 23]]);
-  t.deepEqual(x.sub(1).array(), [[-1, 0], [1, 2]]);
-  t.deepEqual(x.rsub(1).array(), [[1, 0], [-1, -2]]);
-  t.deepEqual(x.mul(x).array(), [[0, 1], [4, 9]]);
-  t.deepEqual(x.div(2).array(), [[0, 0.5], [1, 1.5]]);
+  t.deepEqual(x.add(tl.tensor([10, 20])).array(), [
+    [10, 21],
+    [12, 23],
+  ]);
+  t.deepEqual(x.sub(1).array(), [
+    [-1, 0],
+    [1, 2],
+  ]);
+  t.deepEqual(x.rsub(1).array(), [
+    [1, 0],
+    [-1, -2],
+  ]);
+  t.deepEqual(x.mul(x).array(), [
+    [0, 1],
+    [4, 9],
+  ]);
+  t.deepEqual(x.div(2).array(), [
+    [0, 0.5],
+    [1, 1.5],
+  ]);
   t.deepEqual(x.rdiv(6).index(1).array(), [3, 2]);
-  t.deepEqual(x.pow(2).array(), [[0, 1], [4, 9]]);
-  t.deepEqual(x.rpow(2).array(), [[1, 2], [4, 8]]);
+  t.deepEqual(x.pow(2).array(), [
+    [0, 1],
+    [4, 9],
+  ]);
+  t.deepEqual(x.rpow(2).array(), [
+    [1, 2],
+    [4, 8],
+  ]);
   t.deepEqual(tl.tensor([-3, 3]).mod(2).array(), [1, 1]);
-  t.deepEqual(x.maximum(2).array(), [[2, 2], [2, 3]]);
-  t.deepEqual(x.minimum(tl.tensor([1, 1])).array(), [[0, 1], [1, 1]]);
-  t.deepEqual(x.ge(2).array(), [[false, false], [true, true]] as never);
+  t.deepEqual(x.maximum(2).array(), [
+    [2, 2],
+    [2, 3],
+  ]);
+  t.deepEqual(x.minimum(tl.tensor([1, 1])).array(), [
+    [0, 1],
+    [1, 1],
+  ]);
+  t.deepEqual(x.ge(2).array(), [
+    [false, false],
+    [true, true],
+  ] as never);
 });
 
 test('numbers are weak: they keep the dtype unless a fraction meets integers', (t) => {
@@ -142,7 +198,10 @@ test('reductions take an axis as number, list or option', (t) => {
   t.true(Math.abs(x.logSumExp().item() - 5.456193) < 1e-5);
   t.is(x.argmax().item(), 5);
   t.deepEqual(x.argmin({ axis: 1 }).array(), [0, 0]);
-  t.deepEqual(x.cumsum({ axis: 1 }).array(), [[0, 1, 3], [3, 7, 12]]);
+  t.deepEqual(x.cumsum({ axis: 1 }).array(), [
+    [0, 1, 3],
+    [3, 7, 12],
+  ]);
   t.deepEqual(x.cumsum().array(), [0, 1, 3, 6, 10, 15]);
   t.is(x.any().item(), 1);
   t.is(x.all().item(), 0);
@@ -158,47 +217,144 @@ test('shape operations', (t) => {
   t.deepEqual(range([2, 3, 4]).moveAxis(0, -1).shape, [3, 4, 2]);
   t.deepEqual(x.expandDims(1).shape, [2, 1, 3]);
   t.deepEqual(x.expandDims(1).squeeze().shape, [2, 3]);
-  t.deepEqual(tl.tensor([1, 2]).broadcastTo([2, 2]).array(), [[1, 2], [1, 2]]);
-  t.deepEqual(x.slice([0, null], [null, null], [1, -2]).array(), [[2, 0], [5, 3]]);
+  t.deepEqual(tl.tensor([1, 2]).broadcastTo([2, 2]).array(), [
+    [1, 2],
+    [1, 2],
+  ]);
+  t.deepEqual(x.slice([0, null], [null, null], [1, -2]).array(), [
+    [2, 0],
+    [5, 3],
+  ]);
   t.deepEqual(x.slice([1, -2], [2, 3]).array(), [[4, 5]]);
-  t.deepEqual(x.split(3, { axis: 1 }).map((p) => p.array()), [[[0], [3]], [[1], [4]], [[2], [5]]]);
-  t.deepEqual(x.split([1], 1).map((p) => p.shape), [[2, 1], [2, 2]]);
-  t.deepEqual(x.pad([[0, 1], [1, 0]], { value: 7 }).array(), [[7, 0, 1, 2], [7, 3, 4, 5], [7, 7, 7, 7]]);
-  t.deepEqual(x.flip({ axis: 1 }).array(), [[2, 1, 0], [5, 4, 3]]);
-  t.deepEqual(x.roll(1, { axis: 1 }).array(), [[2, 0, 1], [5, 3, 4]]);
-  t.deepEqual(x.roll(1).array(), [[5, 0, 1], [2, 3, 4]]);
+  t.deepEqual(
+    x.split(3, { axis: 1 }).map((p) => p.array()),
+    [
+      [[0], [3]],
+      [[1], [4]],
+      [[2], [5]],
+    ],
+  );
+  t.deepEqual(
+    x.split([1], 1).map((p) => p.shape),
+    [
+      [2, 1],
+      [2, 2],
+    ],
+  );
+  t.deepEqual(
+    x
+      .pad(
+        [
+          [0, 1],
+          [1, 0],
+        ],
+        { value: 7 },
+      )
+      .array(),
+    [
+      [7, 0, 1, 2],
+      [7, 3, 4, 5],
+      [7, 7, 7, 7],
+    ],
+  );
+  t.deepEqual(x.flip({ axis: 1 }).array(), [
+    [2, 1, 0],
+    [5, 4, 3],
+  ]);
+  t.deepEqual(x.roll(1, { axis: 1 }).array(), [
+    [2, 0, 1],
+    [5, 3, 4],
+  ]);
+  t.deepEqual(x.roll(1).array(), [
+    [5, 0, 1],
+    [2, 3, 4],
+  ]);
   t.deepEqual(tl.tensor([1, 2]).tile([2]).array(), [1, 2, 1, 2]);
   t.deepEqual(tl.tensor([1, 2]).repeat(2).array(), [1, 1, 2, 2]);
   t.deepEqual(tl.concat([x, x], { axis: 0 }).shape, [4, 3]);
   t.deepEqual(tl.stack([x, x], 1).shape, [2, 2, 3]);
-  t.deepEqual([...x].map((row) => row.array()), [[0, 1, 2], [3, 4, 5]]);
+  t.deepEqual(
+    [...x].map((row) => row.array()),
+    [
+      [0, 1, 2],
+      [3, 4, 5],
+    ],
+  );
 });
 
 test('indexing', (t) => {
   const x = range([2, 3]);
   const i = tl.tensor([2, 0]);
-  t.deepEqual(x.take(i, { axis: 1 }).array(), [[2, 0], [5, 3]]);
+  t.deepEqual(x.take(i, { axis: 1 }).array(), [
+    [2, 0],
+    [5, 3],
+  ]);
   t.deepEqual(x.take(tl.tensor([5, -1])).array(), [5, 5]);
   t.deepEqual(x.takeAlongAxis(tl.tensor([[1], [0]]), 1).array(), [[1], [3]]);
   t.deepEqual(x.gather(tl.tensor([[1], [0]]), { axis: 1 }).array(), [[1], [3]]);
-  t.deepEqual(tl.zeros([3]).scatterAdd(tl.tensor([1, 1]), tl.tensor([2.5, 4])).array(), [0, 6.5, 0]);
-  t.deepEqual(tl.zeros([3]).scatter(tl.tensor([1, 1]), tl.tensor([2.5, 4])).array(), [0, 4, 0]);
-  t.deepEqual(i.oneHot(3).array(), [[0, 0, 1], [1, 0, 0]]);
+  t.deepEqual(
+    tl
+      .zeros([3])
+      .scatterAdd(tl.tensor([1, 1]), tl.tensor([2.5, 4]))
+      .array(),
+    [0, 6.5, 0],
+  );
+  t.deepEqual(
+    tl
+      .zeros([3])
+      .scatter(tl.tensor([1, 1]), tl.tensor([2.5, 4]))
+      .array(),
+    [0, 4, 0],
+  );
+  t.deepEqual(i.oneHot(3).array(), [
+    [0, 0, 1],
+    [1, 0, 0],
+  ]);
   t.is(i.oneHot(3, { dtype: 'bool' }).dtype, 'bool');
   t.throws(() => x.take(tl.tensor([3]), 1), { instanceOf: tl.TensorError, code: 'IndexOutOfRange', message: /3/ });
 });
 
 test('sorting and einsum', (t) => {
-  const x = tl.tensor([[3, 1, 2], [1, 5, 1]]);
+  const x = tl.tensor([
+    [3, 1, 2],
+    [1, 5, 1],
+  ]);
   // oxlint-disable-next-line no-array-sort -- a tensor, not an array
-  t.deepEqual(x.sort().array(), [[1, 2, 3], [1, 1, 5]]);
+  t.deepEqual(x.sort().array(), [
+    [1, 2, 3],
+    [1, 1, 5],
+  ]);
   // oxlint-disable-next-line no-array-sort -- see above
-  t.deepEqual(x.sort({ descending: true }).array(), [[3, 2, 1], [5, 1, 1]]);
-  t.deepEqual(x.argsort().array(), [[1, 2, 0], [0, 2, 1]]);
-  t.deepEqual(x.argsort({ axis: 0 }).array(), [[1, 0, 1], [0, 1, 0]]);
+  t.deepEqual(x.sort({ descending: true }).array(), [
+    [3, 2, 1],
+    [5, 1, 1],
+  ]);
+  t.deepEqual(x.argsort().array(), [
+    [1, 2, 0],
+    [0, 2, 1],
+  ]);
+  t.deepEqual(x.argsort({ axis: 0 }).array(), [
+    [1, 0, 1],
+    [0, 1, 0],
+  ]);
   const [values, indices] = x.topK(2);
-  t.deepEqual([values.array(), indices.array()], [[[3, 2], [5, 1]], [[0, 2], [1, 0]]]);
-  t.deepEqual(tl.einsum('ij,kj->ik', x, x).array(), [[14, 10], [10, 27]]);
+  t.deepEqual(
+    [values.array(), indices.array()],
+    [
+      [
+        [3, 2],
+        [5, 1],
+      ],
+      [
+        [0, 2],
+        [1, 0],
+      ],
+    ],
+  );
+  t.deepEqual(tl.einsum('ij,kj->ik', x, x).array(), [
+    [14, 10],
+    [10, 27],
+  ]);
   t.is(tl.einsum('ii->', tl.eye(3)).item(), 3);
 });
 
@@ -213,9 +369,23 @@ test('where takes tensors and numbers', (t) => {
 });
 
 test('matmul, and making tensors of nothing', (t) => {
-  t.deepEqual(range([2, 3]).matmul(range([3, 2])).array(), [[10, 13], [28, 40]]);
-  t.deepEqual(tl.eye(2).array(), [[1, 0], [0, 1]]);
-  t.deepEqual(tl.tri(2).array(), [[true, false], [true, true]] as never);
+  t.deepEqual(
+    range([2, 3])
+      .matmul(range([3, 2]))
+      .array(),
+    [
+      [10, 13],
+      [28, 40],
+    ],
+  );
+  t.deepEqual(tl.eye(2).array(), [
+    [1, 0],
+    [0, 1],
+  ]);
+  t.deepEqual(tl.tri(2).array(), [
+    [true, false],
+    [true, true],
+  ] as never);
   t.deepEqual(tl.arange(2, 8, 3).array(), [2, 5]);
   t.is(tl.arange(0, 1, 0.25).dtype, 'float32');
   t.is(tl.full([2], 3).dtype, 'int32');

@@ -14,7 +14,13 @@ const shape = [6, 3];
 const adam = (): tl.Optimizer => tl.optimizers.Adam({ learningRate: 0.05 });
 
 function model(): tl.Layer {
-  const layer = tl.Serial(tl.Dense(5), tl.BatchNorm({ axis: [0] }), tl.Dropout({ rate: 0.2 }), tl.Dense(1), tl.Fn('loss', (x: tl.Tensor) => x.sub(3).square().mean()));
+  const layer = tl.Serial(
+    tl.Dense(5),
+    tl.BatchNorm({ axis: [0] }),
+    tl.Dropout({ rate: 0.2 }),
+    tl.Dense(1),
+    tl.Fn('loss', (x: tl.Tensor) => x.sub(3).square().mean()),
+  );
   layer.init(f32(shape), { rng: [7, 7] });
   return layer;
 }
@@ -92,9 +98,13 @@ test('a file asked for while the loop waits for a batch is written at once', asy
   }
   let heard!: () => void;
   const second = new Promise<void>((resolve) => (heard = resolve));
-  const running = trainer.fit(slow(), { steps: 3, rng, onProgress: ({ step }) => {
+  const running = trainer.fit(slow(), {
+    steps: 3,
+    rng,
+    onProgress: ({ step }) => {
       if (step === 1) heard();
-    } });
+    },
+  });
   await second;
   await trainer.save(join(folder, 'waiting'));
   go();
@@ -158,14 +168,19 @@ class Seen extends tl.Layer {
 }
 
 function seeing(): tl.Layer {
-  const layer = tl.Serial(tl.Dense(3), new Seen(), tl.Fn('loss', (x: tl.Tensor) => x.square().mean()));
+  const layer = tl.Serial(
+    tl.Dense(3),
+    new Seen(),
+    tl.Fn('loss', (x: tl.Tensor) => x.square().mean()),
+  );
   layer.init(f32([4, 2]), { rng: [1, 1] });
   return layer;
 }
 
 const pairs = (i: number): tl.Tensor[] => [tl.random.normal([8, i], [4, 2])];
 
-const run = (trainer: tl.Trainer, steps: readonly number[]): number[] => steps.map((step) => trainer.oneStep(pairs(step), [5, step], { step })[0]);
+const run = (trainer: tl.Trainer, steps: readonly number[]): number[] =>
+  steps.map((step) => trainer.oneStep(pairs(step), [5, step], { step })[0]);
 
 test('the states of several devices are saved, and a run on as many goes on as if it had not stopped', async (t) => {
   const whole = run(new tl.Trainer(seeing(), adam(), { nDevices: 2 }), [0, 1, 2, 3, 4]);
@@ -185,7 +200,11 @@ test('the states of several devices are saved, and a run on as many goes on as i
 
 /** A model whose loss is finite where its gradient is not: the square root of zero. */
 function rooted(): tl.Layer {
-  const layer = tl.Serial(tl.Dense(4), tl.Dense(2, { useBias: false, kernelInitializer: tl.RandomUniformInitializer({ lim: 0.5 }) }), tl.Fn('rms', (x: tl.Tensor) => x.square().mean().sqrt()));
+  const layer = tl.Serial(
+    tl.Dense(4),
+    tl.Dense(2, { useBias: false, kernelInitializer: tl.RandomUniformInitializer({ lim: 0.5 }) }),
+    tl.Fn('rms', (x: tl.Tensor) => x.square().mean().sqrt()),
+  );
   layer.init(f32([2, 3]), { rng: [0, 4] });
   return layer;
 }
@@ -203,7 +222,10 @@ for (const nDevices of [1, 2]) {
     const [dense, head, none] = layer.weights as [tl.Tensor[], tl.Tensor, []];
     layer.weights = [[dense[0], tl.zeros([4])], head, none];
     const zeroed = values(layer.weights);
-    const wrong = { code: 'NotFinite', message: /the gradient of weights\/0\.Dense_4\/0 is NaN at step 1, though the loss is 0/ };
+    const wrong = {
+      code: 'NotFinite',
+      message: /the gradient of weights\/0\.Dense_4\/0 is NaN at step 1, though the loss is 0/,
+    };
     t.throws(() => trainer.oneStep([tl.zeros([2, 3])], rng, { step: 1 }), wrong);
     await t.throwsAsync(trainer.fit([[tl.zeros([2, 3])]], { steps: 1, rng, firstStep: 1 }), wrong);
     t.deepEqual([values(layer.weights), values(trainer.slots)], [zeroed, before[1]]);
@@ -218,22 +240,52 @@ test('a loss, a weight, a state or a learning rate that is not finite stops a st
   const path = join(folder, 'finite');
   await trainer.save(path, 1);
   const [weights, state] = [layer.weights, layer.state];
-  const unchanged = (): boolean => t.deepEqual([values(layer.weights), values(layer.state)], [values(weights), values(state)]);
-  t.throws(() => trainer.oneStep([tl.full(shape, Number.NaN)], rng, { step: 1 }), { code: 'NotFinite', message: /the loss is NaN at step 1/ });
+  const unchanged = (): boolean =>
+    t.deepEqual([values(layer.weights), values(layer.state)], [values(weights), values(state)]);
+  t.throws(() => trainer.oneStep([tl.full(shape, Number.NaN)], rng, { step: 1 }), {
+    code: 'NotFinite',
+    message: /the loss is NaN at step 1/,
+  });
   unchanged();
-  await t.throwsAsync(trainer.fit([batch(1)], { steps: 1, rng, schedule: () => Number.NaN }), { code: 'InvalidOption', message: /schedule must return a finite number, at step 0/ });
+  await t.throwsAsync(trainer.fit([batch(1)], { steps: 1, rng, schedule: () => Number.NaN }), {
+    code: 'InvalidOption',
+    message: /schedule must return a finite number, at step 0/,
+  });
   unchanged();
 
-  const side = tl.Serial(tl.Branch(tl.BatchNorm({ axis: [0] }), tl.Dense(1)), tl.Select([1], { nIn: 2 }), tl.Fn('loss', (x: tl.Tensor) => x.mean()));
+  const side = tl.Serial(
+    tl.Branch(tl.BatchNorm({ axis: [0] }), tl.Dense(1)),
+    tl.Select([1], { nIn: 2 }),
+    tl.Fn('loss', (x: tl.Tensor) => x.mean()),
+  );
   side.init(f32(shape), { rng });
   const started = values(side.state);
   const large = new tl.Trainer(side, adam());
-  t.throws(() => large.oneStep([floats([[1e30, 1, 1], [-1e30, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1], [1, 1, 1]])], rng), { code: 'NotFinite', message: /state\/.*BatchNorm\/\d would become (Infinity|inf|NaN) at step 0/ });
+  t.throws(
+    () =>
+      large.oneStep(
+        [
+          floats([
+            [1e30, 1, 1],
+            [-1e30, 1, 1],
+            [1, 1, 1],
+            [1, 1, 1],
+            [1, 1, 1],
+            [1, 1, 1],
+          ]),
+        ],
+        rng,
+      ),
+    { code: 'NotFinite', message: /state\/.*BatchNorm\/\d would become (Infinity|inf|NaN) at step 0/ },
+  );
   t.deepEqual(values(side.state), started);
 
   const kernel = tl.full([3, 5], Number.NaN);
   layer.weights = [[kernel, (weights as tl.Tensor[][])[0]![1]!], ...(weights as unknown[]).slice(1)];
-  t.throws(() => trainer.oneStep(batch(1), rng, { step: 1 }), { code: 'NotFinite', message: /as weights\/0\.Dense_5\/0 is NaN/ });
+  t.throws(() => trainer.oneStep(batch(1), rng, { step: 1 }), {
+    code: 'NotFinite',
+    message: /as weights\/0\.Dense_5\/0 is NaN/,
+  });
   const bytes = readFileSync(path);
   await t.throwsAsync(trainer.save(path, 2), { code: 'NotFinite', message: /weights\/0\.Dense_5\/0 is NaN/ });
   t.deepEqual(readFileSync(path), bytes);

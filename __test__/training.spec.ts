@@ -9,7 +9,10 @@ const [depth, rows] = [8, 16];
 
 /** A regression with its loss and some dropout, initialized alike each time. */
 function model(rate = 0.1): tl.Layer {
-  const layer = tl.Serial(tl.Parallel(tl.Serial(tl.Dense(16), tl.Tanh(), tl.Dropout({ rate }), tl.Dense(1)), null), tl.L2Loss());
+  const layer = tl.Serial(
+    tl.Parallel(tl.Serial(tl.Dense(16), tl.Tanh(), tl.Dropout({ rate }), tl.Dense(1)), null),
+    tl.L2Loss(),
+  );
   layer.init([f32([rows, depth]), f32([rows, 1]), f32([rows, 1])], { rng: [0, 1] });
   return layer;
 }
@@ -59,7 +62,10 @@ test('fit takes batches from an async iterator, reports, and ends with the steps
   t.is(report.losses.length, 40);
   t.true(report.losses.at(-1)! < report.losses[0]!);
   t.true(seen.length > 0);
-  t.deepEqual(seen.map((p) => p.step), seen.map((p) => p.step).toSorted((a, b) => a - b));
+  t.deepEqual(
+    seen.map((p) => p.step),
+    seen.map((p) => p.step).toSorted((a, b) => a - b),
+  );
   const last = seen.at(-1)!;
   t.is(last.loss, report.losses[last.done - 1]!);
   t.is(last.items, last.done * rows * depth);
@@ -71,7 +77,10 @@ test('fit does the same as oneStep, bit for bit', async (t) => {
   const [a, b] = [model(), model()];
   const { losses } = await new tl.Trainer(a, adam()).fit(batches(5), { steps: 5, rng, schedule: rates });
   const trainer = new tl.Trainer(b, adam());
-  const expected = Array.from({ length: 5 }, (_, step) => trainer.oneStep(batch(step), tl.random.foldIn(rng, step), { step, learningRate: rates(step) })[0]);
+  const expected = Array.from(
+    { length: 5 },
+    (_, step) => trainer.oneStep(batch(step), tl.random.foldIn(rng, step), { step, learningRate: rates(step) })[0],
+  );
   t.deepEqual(losses, expected);
   t.deepEqual(values(a.weights), values(b.weights));
 });
@@ -107,7 +116,11 @@ test('a signal stops fit within a step, which then changes nothing', async (t) =
     controller.abort(reason);
     return x;
   });
-  const layer = tl.Serial(tl.Dense(1), stop, tl.Fn('Count', (x: tl.Tensor) => (calls++, x.sum())));
+  const layer = tl.Serial(
+    tl.Dense(1),
+    stop,
+    tl.Fn('Count', (x: tl.Tensor) => (calls++, x.sum())),
+  );
   layer.init(f32([rows, depth]), { rng });
   const [before, counted] = [values(layer.weights), calls];
   const trainer = new tl.Trainer(layer, adam());
@@ -168,7 +181,9 @@ test('what the iterator, a callback or a schedule throws comes out, and the next
   t.is(await t.throwsAsync(trainer.fit(broken(), { steps: 10, rng })), mine);
   t.is(await t.throwsAsync(trainer.fit(batches(10), { steps: 10, rng, onProgress: fails })), mine);
   t.is(await t.throwsAsync(trainer.fit(batches(10), { steps: 10, rng, schedule: fails })), mine);
-  const wrong = await t.throwsAsync(trainer.fit([[tl.ones([rows, depth])]], { steps: 1, rng }), { instanceOf: tl.LayerError });
+  const wrong = await t.throwsAsync(trainer.fit([[tl.ones([rows, depth])]], { steps: 1, rng }), {
+    instanceOf: tl.LayerError,
+  });
   t.is(wrong?.code, 'ArityMismatch');
   t.is((await trainer.fit(batches(2), { steps: 2, rng })).steps, 2);
 });
@@ -202,7 +217,10 @@ test('a run that is saved and loaded goes on bit for bit as if it had not stoppe
 });
 
 test.serial('the event loop stays free while fit runs', async (t) => {
-  const wide = tl.Serial(tl.Parallel(tl.Serial(tl.Dense(512), tl.Relu(), tl.Dense(512), tl.Relu(), tl.Dense(1)), null), tl.L2Loss());
+  const wide = tl.Serial(
+    tl.Parallel(tl.Serial(tl.Dense(512), tl.Relu(), tl.Dense(512), tl.Relu(), tl.Dense(1)), null),
+    tl.L2Loss(),
+  );
   wide.init([f32([256, 512]), f32([256, 1]), f32([256, 1])], { rng });
   const one = [tl.random.normal(rng, [256, 512]), tl.zeros([256, 1]), tl.ones([256, 1])];
   async function* many(): AsyncGenerator<tl.Tensor[]> {
@@ -241,9 +259,14 @@ test('a step does not depend on the number of devices', (t) => {
     const trainer = new tl.Trainer(model(0), adam(), { nDevices });
     return Array.from({ length: 5 }, (_, step) => trainer.oneStep(batch(step), [0, step], { step })[0]);
   });
-  for (const other of losses.slice(1)) other.forEach((loss, i) => t.true(Math.abs(loss - losses[0]![i]!) < 1e-5 * losses[0]![i]!));
-  t.throws(() => new tl.Trainer(model(0), adam(), { nDevices: 0 }), { message: /Trainer: `nDevices` must be a whole number of at least 1, got 0/ });
-  t.throws(() => new tl.Trainer(model(0), adam(), { nDevices: 3 }).oneStep(batch(0), rng), { message: /`nDevices` 3 does not divide the 16 items/ });
+  for (const other of losses.slice(1))
+    other.forEach((loss, i) => t.true(Math.abs(loss - losses[0]![i]!) < 1e-5 * losses[0]![i]!));
+  t.throws(() => new tl.Trainer(model(0), adam(), { nDevices: 0 }), {
+    message: /Trainer: `nDevices` must be a whole number of at least 1, got 0/,
+  });
+  t.throws(() => new tl.Trainer(model(0), adam(), { nDevices: 3 }).oneStep(batch(0), rng), {
+    message: /`nDevices` 3 does not divide the 16 items/,
+  });
 });
 
 /** Tags and scalars of an event file, by its own framing: length, checksum, message, checksum. */
@@ -251,7 +274,7 @@ async function events(folder: string): Promise<Buffer[]> {
   const files = await readdir(folder);
   const bytes = await readFile(join(folder, files[0]!));
   const records: Buffer[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const length = Number(bytes.readBigUInt64LE(at));
     records.push(bytes.subarray(at + 12, at + 12 + length));
     at += 16 + length;
@@ -262,7 +285,13 @@ async function events(folder: string): Promise<Buffer[]> {
 test('fit writes an event file for TensorBoard into outputDir', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'tallow-events-'));
   t.teardown(() => rm(folder, { recursive: true }));
-  const layer = tl.Serial(tl.Parallel(tl.Serial(tl.Dense(4), tl.SummaryScalar('height'), tl.SummaryImage('row', 1, { numSummaries: 1 }), tl.Dense(1)), null), tl.L2Loss());
+  const layer = tl.Serial(
+    tl.Parallel(
+      tl.Serial(tl.Dense(4), tl.SummaryScalar('height'), tl.SummaryImage('row', 1, { numSummaries: 1 }), tl.Dense(1)),
+      null,
+    ),
+    tl.L2Loss(),
+  );
   layer.init([f32([rows, depth]), f32([rows, 1]), f32([rows, 1])], { rng: [0, 1] });
   const outputDir = join(folder, 'run');
   const { losses } = await new tl.Trainer(layer, adam()).fit(batches(3), { steps: 3, rng, outputDir });
@@ -270,7 +299,15 @@ test('fit writes an event file for TensorBoard into outputDir', async (t) => {
   t.true(first!.includes('brain.Event:2'));
   t.is(steps.length, 3);
   steps.forEach((record, step) => {
-    for (const tag of ['metrics/loss', 'training/learning_rate', 'training/gradients_l2', 'training/weights_l2', 'summary_height', 'summary_row0', 'PNG']) {
+    for (const tag of [
+      'metrics/loss',
+      'training/learning_rate',
+      'training/gradients_l2',
+      'training/weights_l2',
+      'summary_height',
+      'summary_row0',
+      'PNG',
+    ]) {
       t.true(record.includes(tag), `${step}: ${tag}`);
     }
     const at = record.indexOf('metrics/loss') + 'metrics/loss'.length;

@@ -1,7 +1,7 @@
-import test from 'ava'
-import pkg from '../package.json'
-import { version } from '../src/index.js'
+import test from 'ava';
+import pkg from '../package.json';
+import { version } from '../src/index.js';
 
-test('the version the program reports is the one in package.json', t => {
-  t.is(version, pkg.version)
-})
+test('the version the program reports is the one in package.json', (t) => {
+  t.is(version, pkg.version);
+});

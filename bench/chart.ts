@@ -1,28 +1,54 @@
 /** The results as a picture: a row a case, a point an implementation, time on a logarithmic axis. */
-import type { Spec } from 'vega'
-import { time } from './report.js'
-import type { Result } from './measure.js'
+import type { Spec } from 'vega';
+import { time } from './report.js';
+import type { Result } from './measure.js';
 
-const INK = '#3d3a36'
-const FAINT = '#8d877e'
-const FONT = 'Helvetica, Arial, sans-serif'
+const INK = '#3d3a36';
+const FAINT = '#8d877e';
+const FONT = 'Helvetica, Arial, sans-serif';
 /** tallow's colour first. */
-const COLOURS = ['#b5482a', '#3f6c8f', '#7a9a4e', '#8a6aa3', '#c79a3a', '#5f9ea0', '#9a7260', '#6d6d6d', '#c07a9a', '#2f4858']
-const ROW = 17
+const COLOURS = [
+  '#b5482a',
+  '#3f6c8f',
+  '#7a9a4e',
+  '#8a6aa3',
+  '#c79a3a',
+  '#5f9ea0',
+  '#9a7260',
+  '#6d6d6d',
+  '#c07a9a',
+  '#2f4858',
+];
+const ROW = 17;
 
-const label = (r: Result): string => `${r.suite} ${r.case}${r.threads === 0 ? '' : `, ${r.threads} ${r.threads === 1 ? 'thread' : 'threads'}`}`
+const label = (r: Result): string =>
+  `${r.suite} ${r.case}${r.threads === 0 ? '' : `, ${r.threads} ${r.threads === 1 ? 'thread' : 'threads'}`}`;
 
 /** An SVG of the least time of every case. */
 export async function drawChart(results: readonly Result[]): Promise<string> {
-  const points = results.map(r => ({ row: label(r), name: r.implementation, ms: r.min, text: `${r.implementation}: ${time(r.min)}` }))
-  const rows = [...new Set(points.map(({ row }) => row))]
-  const spans = rows.map(row => {
-    const of = points.filter(point => point.row === row).map(({ ms }) => ms)
-    return { row, from: Math.min(...of), to: Math.max(...of) }
-  })
-  const names = [...new Set(['tallow', ...points.map(({ name }) => name)])]
-  const axis = { labelFont: FONT, titleFont: FONT, titleFontWeight: 'normal', labelColor: FAINT, titleColor: FAINT, gridColor: '#efeae1', domain: false, ticks: false }
-  const middle = { scale: 'y', field: 'row', band: 0.5 }
+  const points = results.map((r) => ({
+    row: label(r),
+    name: r.implementation,
+    ms: r.min,
+    text: `${r.implementation}: ${time(r.min)}`,
+  }));
+  const rows = [...new Set(points.map(({ row }) => row))];
+  const spans = rows.map((row) => {
+    const of = points.filter((point) => point.row === row).map(({ ms }) => ms);
+    return { row, from: Math.min(...of), to: Math.max(...of) };
+  });
+  const names = [...new Set(['tallow', ...points.map(({ name }) => name)])];
+  const axis = {
+    labelFont: FONT,
+    titleFont: FONT,
+    titleFontWeight: 'normal',
+    labelColor: FAINT,
+    titleColor: FAINT,
+    gridColor: '#efeae1',
+    domain: false,
+    ticks: false,
+  };
+  const middle = { scale: 'y', field: 'row', band: 0.5 };
   const spec = {
     width: 560,
     height: rows.length * ROW,
@@ -30,10 +56,23 @@ export async function drawChart(results: readonly Result[]): Promise<string> {
     autosize: 'pad',
     background: '#fffdf9',
     title: {
-      text: 'Time of one repetition', subtitle: 'The least of interleaved runs; further to the left is faster', anchor: 'start', frame: 'bounds',
-      font: FONT, fontSize: 17, color: INK, subtitleFont: FONT, subtitleFontSize: 12, subtitleColor: FAINT, subtitlePadding: 5, offset: 14,
+      text: 'Time of one repetition',
+      subtitle: 'The least of interleaved runs; further to the left is faster',
+      anchor: 'start',
+      frame: 'bounds',
+      font: FONT,
+      fontSize: 17,
+      color: INK,
+      subtitleFont: FONT,
+      subtitleFontSize: 12,
+      subtitleColor: FAINT,
+      subtitlePadding: 5,
+      offset: 14,
     },
-    data: [{ name: 'points', values: points }, { name: 'spans', values: spans }],
+    data: [
+      { name: 'points', values: points },
+      { name: 'spans', values: spans },
+    ],
     scales: [
       { name: 'x', type: 'log', domain: { data: 'points', field: 'ms' }, range: 'width', nice: true },
       { name: 'y', type: 'band', domain: rows, range: 'height' },
@@ -41,10 +80,19 @@ export async function drawChart(results: readonly Result[]): Promise<string> {
     ],
     axes: [
       {
-        ...axis, orient: 'bottom', scale: 'x', grid: true, labelOverlap: true,
+        ...axis,
+        orient: 'bottom',
+        scale: 'x',
+        grid: true,
+        labelOverlap: true,
         encode: {
           labels: {
-            update: { text: { signal: "datum.value < 1e-3 ? format(datum.value * 1e6, '~') + ' ns' : datum.value < 1 ? format(datum.value * 1e3, '~') + ' µs' : datum.value < 1e3 ? format(datum.value, '~') + ' ms' : format(datum.value / 1e3, '~') + ' s'" } },
+            update: {
+              text: {
+                signal:
+                  "datum.value < 1e-3 ? format(datum.value * 1e6, '~') + ' ns' : datum.value < 1 ? format(datum.value * 1e3, '~') + ' µs' : datum.value < 1e3 ? format(datum.value, '~') + ' ms' : format(datum.value / 1e3, '~') + ' s'",
+              },
+            },
           },
         },
       },
@@ -52,25 +100,41 @@ export async function drawChart(results: readonly Result[]): Promise<string> {
     ],
     legends: [{ fill: 'colour', symbolType: 'circle', labelFont: FONT, labelColor: INK, orient: 'right', offset: 16 }],
     marks: [
-      { type: 'rule', from: { data: 'spans' }, encode: { enter: { x: { scale: 'x', field: 'from' }, x2: { scale: 'x', field: 'to' }, y: middle, stroke: { value: '#d8d1c5' } } } },
+      {
+        type: 'rule',
+        from: { data: 'spans' },
+        encode: {
+          enter: {
+            x: { scale: 'x', field: 'from' },
+            x2: { scale: 'x', field: 'to' },
+            y: middle,
+            stroke: { value: '#d8d1c5' },
+          },
+        },
+      },
       {
         type: 'symbol',
         from: { data: 'points' },
         encode: {
           enter: {
-            x: { scale: 'x', field: 'ms' }, y: middle, fill: { scale: 'colour', field: 'name' }, tooltip: { field: 'text' },
-            size: { signal: "datum.name === 'tallow' ? 70 : 45" }, stroke: { value: '#fffdf9' }, strokeWidth: { value: 1 },
+            x: { scale: 'x', field: 'ms' },
+            y: middle,
+            fill: { scale: 'colour', field: 'name' },
+            tooltip: { field: 'text' },
+            size: { signal: "datum.name === 'tallow' ? 70 : 45" },
+            stroke: { value: '#fffdf9' },
+            strokeWidth: { value: 1 },
           },
         },
       },
     ],
-  } as Spec
+  } as Spec;
   // An ES module that awaits at its top level: it cannot be required.
-  const { parse, View } = await import('vega')
-  const view = new View(parse(spec), { renderer: 'none' })
+  const { parse, View } = await import('vega');
+  const view = new View(parse(spec), { renderer: 'none' });
   try {
-    return `${await view.toSVG()}\n`
+    return `${await view.toSVG()}\n`;
   } finally {
-    view.finalize()
+    view.finalize();
   }
 }

@@ -35,9 +35,12 @@ export async function bestHead(setting: Setting, weights: tl.Layer['weights']): 
   const [tokens] = batches(one, tl.random.key(7)).next().value!;
   await model.callAsync(tokens!);
   // The state of LSHSelfAttention is (buckets, keys), and the only int32 in this model: a row for each head.
-  const states = tl.tree.leaves(model.state as tl.Tree<tl.Tensor>).filter(t => t.dtype === 'int32');
-  const heads = states.flatMap(state => Array.from({ length: nHeads }, (_, i) => Array.from(state.dataSync().slice(i * length, (i + 1) * length), Number)));
-  const together = (buckets: readonly number[]): number => buckets.filter((bucket, i) => bucket === buckets[i - reachOf(length)]).length;
+  const states = tl.tree.leaves(model.state as tl.Tree<tl.Tensor>).filter((t) => t.dtype === 'int32');
+  const heads = states.flatMap((state) =>
+    Array.from({ length: nHeads }, (_, i) => Array.from(state.dataSync().slice(i * length, (i + 1) * length), Number)),
+  );
+  const together = (buckets: readonly number[]): number =>
+    buckets.filter((bucket, i) => bucket === buckets[i - reachOf(length)]).length;
   return { buckets: heads.reduce((a, b) => (together(b) > together(a) ? b : a)), chunkLen };
 }
 
@@ -68,7 +71,7 @@ export function seen({ buckets, chunkLen }: Hashed, sorted: boolean): Readonly<R
       if (buckets[query] !== buckets[key]) return 'chunk';
       return key === query - reachOf(buckets.length) ? 'copy' : 'bucket';
     });
-    for (let from = 0; from < kinds.length; ) {
+    for (let from = 0; from < kinds.length;) {
       const kind = kinds[from];
       let to = from + 1;
       while (kinds[to] === kind && to < kinds.length) to++;
@@ -87,17 +90,41 @@ export async function draw(hashed: Hashed): Promise<string> {
   const side = CELL * hashed.buckets.length;
   const text = (x: number, y: number, words: string, fill = TEXT.faint, align = 'left'): object => ({
     type: 'text',
-    encode: { enter: Object.fromEntries(Object.entries({ x, y, text: words, fill, align, font: TEXT.font, fontSize: 12 }).map(([k, value]) => [k, { value }])) },
+    encode: {
+      enter: Object.fromEntries(
+        Object.entries({ x, y, text: words, fill, align, font: TEXT.font, fontSize: 12 }).map(([k, value]) => [
+          k,
+          { value },
+        ]),
+      ),
+    },
   });
   const panel = (x: number, sorted: boolean): object => ({
     type: 'group',
-    encode: { enter: { x: { value: x }, y: { value: 0 }, width: { value: side }, height: { value: side }, stroke: { value: '#d8d1c5' } } },
+    encode: {
+      enter: {
+        x: { value: x },
+        y: { value: 0 },
+        width: { value: side },
+        height: { value: side },
+        stroke: { value: '#d8d1c5' },
+      },
+    },
     marks: [
       ...Object.entries(seen(hashed, sorted)).map(([kind, path]) => ({
         type: 'path',
-        encode: { enter: { path: { value: path }, stroke: { value: COLOURS[kind as Kind] }, strokeWidth: { value: CELL } } },
+        encode: {
+          enter: { path: { value: path }, stroke: { value: COLOURS[kind as Kind] }, strokeWidth: { value: CELL } },
+        },
       })),
-      text(0, -8, sorted ? `The same, sorted by bucket and cut into chunks of ${hashed.chunkLen}` : 'Which earlier positions (across) each position (down) sees', TEXT.color),
+      text(
+        0,
+        -8,
+        sorted
+          ? `The same, sorted by bucket and cut into chunks of ${hashed.chunkLen}`
+          : 'Which earlier positions (across) each position (down) sees',
+        TEXT.color,
+      ),
     ],
   });
   const spec = {

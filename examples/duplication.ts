@@ -10,8 +10,26 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Attention, evaluate, type Setting, train } from './duplication/task.js';
 
-export const SMALL: Setting = { length: 128, nLayers: 2, dModel: 128, nHeads: 4, chunkLen: 16, batch: 16, steps: 1000, learningRate: 5e-3 };
-const LONG: Setting = { length: 1024, nLayers: 1, dModel: 256, nHeads: 4, chunkLen: 64, batch: 8, steps: 150_000, learningRate: 2e-3 };
+export const SMALL: Setting = {
+  length: 128,
+  nLayers: 2,
+  dModel: 128,
+  nHeads: 4,
+  chunkLen: 16,
+  batch: 16,
+  steps: 1000,
+  learningRate: 5e-3,
+};
+const LONG: Setting = {
+  length: 1024,
+  nLayers: 1,
+  dModel: 256,
+  nHeads: 4,
+  chunkLen: 64,
+  batch: 8,
+  steps: 150_000,
+  learningRate: 2e-3,
+};
 
 const EVALUATED: readonly Attention[] = ['full', 8, 4, 2, 1];
 /** Table 2 of the paper: for each attention in training, per cent right with those above. */
@@ -26,7 +44,8 @@ const nameOf = (attention: Attention): string => (attention === 'full' ? 'full' 
 /** What came of it: for each attention in training the share of symbols told right with each in evaluation. */
 export type Result = readonly { readonly trained: Attention; readonly accuracies: readonly number[] }[];
 
-const line = (cells: readonly string[]): string => cells.map((cell, i) => (i === 0 ? cell.padEnd(10) : cell.padStart(8))).join('');
+const line = (cells: readonly string[]): string =>
+  cells.map((cell, i) => (i === 0 ? cell.padEnd(10) : cell.padStart(8))).join('');
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 /**
@@ -37,7 +56,12 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
  * @param seed - decides weights and sequences
  * @param print - takes each line
  */
-export async function run(setting: Setting, trained: readonly Attention[], seed: number, print: (line: string) => void = console.log): Promise<Result> {
+export async function run(
+  setting: Setting,
+  trained: readonly Attention[],
+  seed: number,
+  print: (line: string) => void = console.log,
+): Promise<Result> {
   const { length, nLayers, dModel, steps, batch } = setting;
   print(`Sequences of ${length} symbols, ${nLayers} layers of width ${dModel}, ${steps} steps of ${batch} sequences`);
   const rows = [];
@@ -57,13 +81,14 @@ export async function run(setting: Setting, trained: readonly Attention[], seed:
   print(line(['', ...EVALUATED.map(nameOf)]));
   for (const { trained: attention, accuracies } of rows) {
     print(line([nameOf(attention), ...accuracies.map(percent)]));
-    print(line(['  paper', ...(PAPER[attention] ?? []).map(value => percent(value / 100))]));
+    print(line(['  paper', ...(PAPER[attention] ?? []).map((value) => percent(value / 100))]));
   }
   return rows;
 }
 
 function whole(text: string): number {
-  if (!/^\d{1,9}$/.test(text) || Number(text) === 0) throw new InvalidArgumentError('It must be a whole number of at least 1.');
+  if (!/^\d{1,9}$/.test(text) || Number(text) === 0)
+    throw new InvalidArgumentError('It must be a whole number of at least 1.');
   return Number(text);
 }
 
@@ -83,7 +108,13 @@ if (require.main === module) {
     .option('--steps <n>', `training steps (default: ${SMALL.steps}, long ${LONG.steps})`, whole)
     .option('--seed <n>', 'decides weights and sequences', whole, 1)
     .parse();
-  const { table, long, length, steps, seed } = program.opts<{ table?: true; long?: true; length?: number; steps?: number; seed: number }>();
+  const { table, long, length, steps, seed } = program.opts<{
+    table?: true;
+    long?: true;
+    length?: number;
+    steps?: number;
+    seed: number;
+  }>();
   const setting = long ? LONG : length === undefined ? SMALL : { ...SMALL, length, chunkLen: length / 8 };
   void run({ ...setting, steps: steps ?? setting.steps }, table ? ['full', 4, 2, 1] : [4], seed);
 }

@@ -9,7 +9,9 @@ import { join } from 'node:path';
 import * as tl from '../src/index.js';
 
 /** Sizes of attention of either kind. */
-type Chunks = Readonly<Record<`${'local' | 'lsh'}_${'attn_chunk_length' | 'num_chunks_before' | 'num_chunks_after'}`, number>>;
+type Chunks = Readonly<
+  Record<`${'local' | 'lsh'}_${'attn_chunk_length' | 'num_chunks_before' | 'num_chunks_after'}`, number>
+>;
 
 /** What is read of `config.json`. */
 interface Config extends Chunks {
@@ -43,7 +45,8 @@ function build(config: Config): tl.Layer {
   });
   const local = (options: tl.models.AttentionOptions): tl.Layer => tl.SelfAttention({ ...options, ...chunks('local') });
   const hashes = { nHashes: config.num_hashes, nBuckets: config.num_buckets };
-  const lsh = (options: tl.models.AttentionOptions): tl.Layer => tl.LSHSelfAttention({ ...options, ...chunks('lsh'), ...hashes });
+  const lsh = (options: tl.models.AttentionOptions): tl.Layer =>
+    tl.LSHSelfAttention({ ...options, ...chunks('lsh'), ...hashes });
   const model = tl.models.ReformerLM(config.vocab_size, {
     dModel: config.hidden_size,
     dFf: config.feed_forward_size,
@@ -79,7 +82,8 @@ function* weightsOf(config: Config, saved: Readonly<Record<string, tl.Tensor>>):
 
   yield get('reformer.embeddings.word_embeddings.weight');
   const positions = 'reformer.embeddings.position_embeddings';
-  if (config.axial_pos_embds) yield* config.axial_pos_shape.map((_, axis) => get(`${positions}.weights.${axis}`).expandDims(0));
+  if (config.axial_pos_embds)
+    yield* config.axial_pos_shape.map((_, axis) => get(`${positions}.weights.${axis}`).expandDims(0));
   else yield get(`${positions}.embedding.weight`);
   for (const [i, type] of config.attn_layers.entries()) {
     const layer = `reformer.encoder.layers.${i}`;
@@ -100,9 +104,15 @@ export function load(folder: string): tl.Layer {
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Config;
   const model = build(config);
   return tl.tidy(() => {
-    const [like] = model.init({ shape: [1, config.max_position_embeddings], dtype: 'int32' }, { rng: tl.random.key(0) });
+    const [like] = model.init(
+      { shape: [1, config.max_position_embeddings], dtype: 'int32' },
+      { rng: tl.random.key(0) },
+    );
     const weights = weightsOf(config, tl.loadSafetensors(join(folder, 'model.safetensors')));
-    model.weights = tl.tree.map((w: unknown) => (w instanceof tl.Tensor ? weights.next().value : w), like as tl.Tree<unknown>);
+    model.weights = tl.tree.map(
+      (w: unknown) => (w instanceof tl.Tensor ? weights.next().value : w),
+      like as tl.Tree<unknown>,
+    );
     if (!weights.next().done) throw new Error('the model has fewer weights than the file');
     return model;
   });
@@ -111,8 +121,15 @@ export function load(folder: string): tl.Layer {
 /** How far each position's logits are off those that transformers answered, which lie beside the model. */
 export function check(folder: string): number[] {
   return tl.tidy(() => {
-    const { input_ids: ids, logits } = tl.loadSafetensors(join(folder, 'reference.safetensors')) as Record<'input_ids' | 'logits', tl.Tensor>;
-    return load(folder)(ids).sub(logits).abs().max({ axis: [0, 2] }).array() as number[];
+    const { input_ids: ids, logits } = tl.loadSafetensors(join(folder, 'reference.safetensors')) as Record<
+      'input_ids' | 'logits',
+      tl.Tensor
+    >;
+    return load(folder)(ids)
+      .sub(logits)
+      .abs()
+      .max({ axis: [0, 2] })
+      .array() as number[];
   });
 }
 

@@ -27,7 +27,11 @@ function write(model: tl.Layer, vocabulary: Vocabulary, begin: string, count: nu
   const ids = Array.from(vocabulary.encode(begin));
   // The model shifts its inputs itself, so it is given what comes before the next character.
   for (let i = 0; i < begin.length + count - 1; i += 1) {
-    const next = tl.tidy(() => predict(tl.tensor([[ids[i]!]], null, { dtype: 'int32' })).argmax(-1).item());
+    const next = tl.tidy(() =>
+      predict(tl.tensor([[ids[i]!]], null, { dtype: 'int32' }))
+        .argmax(-1)
+        .item(),
+    );
     if (i >= begin.length - 1) ids.push(next);
   }
   return vocabulary.decode(Int32Array.from(ids));
@@ -51,12 +55,17 @@ export async function run(steps = 400): Promise<Result> {
   const trainer = new tl.Trainer(withLoss, tl.optimizers.Adam({ learningRate: 5e-3 }));
   await trainer.fit(batches(train, BATCH, LENGTH, tl.random.key(2)), { steps, rng: tl.random.key(3) });
 
-  const bits = { bigram: new NGram(2, vocabulary.size, train).bits(heldOut), lstm: await bitsPerCharacter(model, heldOut, LENGTH) };
+  const bits = {
+    bigram: new NGram(2, vocabulary.size, train).bits(heldOut),
+    lstm: await bitsPerCharacter(model, heldOut, LENGTH),
+  };
   return { bits, sample: write(reader, vocabulary, 'The whale ', 60) };
 }
 
 if (require.main === module) {
   void run().then(({ bits, sample }) => {
-    console.log(`Bits per character on the held-out text: ${bits.bigram.toFixed(3)} from pairs, ${bits.lstm.toFixed(3)} from the LSTM\n${sample}`);
+    console.log(
+      `Bits per character on the held-out text: ${bits.bigram.toFixed(3)} from pairs, ${bits.lstm.toFixed(3)} from the LSTM\n${sample}`,
+    );
   });
 }

@@ -1,8 +1,8 @@
-import { parseArgs } from 'node:util'
-import { buildJavaScript, javascriptIsFresh } from './lib/javascript.mjs'
-import { buildNative, nativeIsFresh } from './lib/native.mjs'
-import { needCargo, needNode, needPackages } from './lib/needs.mjs'
-import { main, Refusal, step } from './lib/run.mjs'
+import { parseArgs } from 'node:util';
+import { buildJavaScript, javascriptIsFresh } from './lib/javascript.mjs';
+import { buildNative, nativeIsFresh } from './lib/native.mjs';
+import { needCargo, needNode, needPackages } from './lib/needs.mjs';
+import { main, Refusal, step } from './lib/run.mjs';
 
 const help = `npm run build -- [options]
 
@@ -11,25 +11,25 @@ Builds what is stale: the addon (Rust) and dist/ (TypeScript).
   --force    build everything again
   --native   the addon only
   --check    build nothing; fail when something is stale
-  --help     this text`
+  --help     this text`;
 
 /** Refuses what cannot build, before anything is installed; then installs the npm packages. */
 export async function prepare({ force = false } = {}) {
-  needNode()
-  if (force || !nativeIsFresh()) await needCargo()
-  await needPackages()
+  needNode();
+  if (force || !nativeIsFresh()) await needCargo();
+  await needPackages();
 }
 
 /** Builds what is stale. Used by the other scripts too. */
 export async function build({ force = false, native: nativeOnly = false } = {}) {
-  await prepare({ force })
-  if (force || !nativeIsFresh()) await step('building the addon (Rust)', buildNative)
-  if (!nativeOnly && (force || !javascriptIsFresh())) await step('building dist/ (TypeScript)', buildJavaScript)
+  await prepare({ force });
+  if (force || !nativeIsFresh()) await step('building the addon (Rust)', buildNative);
+  if (!nativeOnly && (force || !javascriptIsFresh())) await step('building dist/ (TypeScript)', buildJavaScript);
 }
 
 function check() {
-  const stale = [!nativeIsFresh() && 'the addon', !javascriptIsFresh() && 'dist/'].filter(Boolean)
-  if (stale.length > 0) throw new Refusal(`${stale.join(' and ')} must be built first: npm run build`)
+  const stale = [!nativeIsFresh() && 'the addon', !javascriptIsFresh() && 'dist/'].filter(Boolean);
+  if (stale.length > 0) throw new Refusal(`${stale.join(' and ')} must be built first: npm run build`);
 }
 
 if (import.meta.main ?? process.argv[1] === import.meta.filename) {
@@ -41,11 +41,11 @@ if (import.meta.main ?? process.argv[1] === import.meta.filename) {
         check: { type: 'boolean' },
         help: { type: 'boolean' },
       },
-    })
-    if (values.help) return void console.log(help)
-    if (values.check) return void check()
-    const start = performance.now()
-    await build(values)
-    if (performance.now() - start < 1500) console.log('everything is up to date')
-  })
+    });
+    if (values.help) return void console.log(help);
+    if (values.check) return void check();
+    const start = performance.now();
+    await build(values);
+    if (performance.now() - start < 1500) console.log('everything is up to date');
+  });
 }

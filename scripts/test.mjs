@@ -1,11 +1,11 @@
-import { parseArgs } from 'node:util'
-import { build } from './build.mjs'
-import { codegen, javascript, lint, rust, types } from './lib/checks.mjs'
-import { needCargo } from './lib/needs.mjs'
-import { dim, duration, green, main, red, Refusal } from './lib/run.mjs'
+import { parseArgs } from 'node:util';
+import { build } from './build.mjs';
+import { codegen, javascript, lint, rust, types } from './lib/checks.mjs';
+import { needCargo } from './lib/needs.mjs';
+import { dim, duration, green, main, red, Refusal } from './lib/run.mjs';
 
-const parts = { lint, codegen: [codegen], rust: [rust], types: [types], js: [javascript] }
-const names = Object.keys(parts).join(', ')
+const parts = { lint, codegen: [codegen], rust: [rust], types: [types], js: [javascript] };
+const names = Object.keys(parts).join(', ');
 
 const help = `npm test -- [options]
 
@@ -13,42 +13,44 @@ Installs and builds what is missing or stale, then runs every check and closes w
 Each Rust and each TypeScript test counts as one; so does each lint, type or code-generation check.
 
   --only <parts>  comma-separated: ${names}
-  --help          this text`
+  --help          this text`;
 
 function choose(only) {
-  if (only === undefined) return Object.values(parts).flat()
-  const wanted = only.split(',')
-  const unknown = wanted.find(name => !Object.hasOwn(parts, name))
-  if (unknown !== undefined) throw new Refusal(`--only takes ${names}; \`${unknown}\` is none of them`)
-  return wanted.flatMap(name => parts[name])
+  if (only === undefined) return Object.values(parts).flat();
+  const wanted = only.split(',');
+  const unknown = wanted.find((name) => !Object.hasOwn(parts, name));
+  if (unknown !== undefined) throw new Refusal(`--only takes ${names}; \`${unknown}\` is none of them`);
+  return wanted.flatMap((name) => parts[name]);
 }
 
 async function test(only) {
-  const checks = choose(only)
-  await needCargo()
-  const total = { passed: 0, failed: 0 }
+  const checks = choose(only);
+  await needCargo();
+  const total = { passed: 0, failed: 0 };
   try {
-    await build()
+    await build();
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error
-    console.error(red(error.message))
-    total.failed += 1
+    if (!(error instanceof Refusal)) throw error;
+    console.error(red(error.message));
+    total.failed += 1;
   }
   for (const check of total.failed > 0 ? [] : checks) {
-    const start = performance.now()
-    const { passed, failed, skipped, output } = await check.run()
-    const figures = `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`
-    if (output) console.log(output.trimEnd())
-    console.log(`${failed > 0 ? red('✗') : green('✓')} ${check.name}: ${figures} ${dim(duration(performance.now() - start))}`)
-    total.passed += passed
-    total.failed += failed
+    const start = performance.now();
+    const { passed, failed, skipped, output } = await check.run();
+    const figures = `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`;
+    if (output) console.log(output.trimEnd());
+    console.log(
+      `${failed > 0 ? red('✗') : green('✓')} ${check.name}: ${figures} ${dim(duration(performance.now() - start))}`,
+    );
+    total.passed += passed;
+    total.failed += failed;
   }
-  console.log(`${total.passed} passed, ${total.failed} failed`)
-  return total.failed > 0 ? 1 : 0
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  return total.failed > 0 ? 1 : 0;
 }
 
 await main(async () => {
-  const { values } = parseArgs({ options: { only: { type: 'string' }, help: { type: 'boolean' } } })
-  if (values.help) return void console.log(help)
-  return test(values.only)
-})
+  const { values } = parseArgs({ options: { only: { type: 'string' }, help: { type: 'boolean' } } });
+  if (values.help) return void console.log(help);
+  return test(values.only);
+});

@@ -46,5 +46,8 @@ export function jitForward<X extends TensorTree = Tensor>(
 ): (x: X, weights: Nest, state: Nest, rng: Key) => [outputs: LayerOutputs, state: Nest] {
   const given = { ...options, forward, nDevices };
   return (x, weights, state, rng) =>
-    callFunction('_jitForward', { ...given, x, weights, state, rng: Uint32Array.from(keyWords(rng)) }) as unknown as [LayerOutputs, Nest];
+    callFunction('_jitForward', { ...given, x, weights, state, rng: Uint32Array.from(keyWords(rng)) }) as unknown as [
+      LayerOutputs,
+      Nest,
+    ];
 }

@@ -179,7 +179,9 @@ interface Sink {
 }
 
 function mixed(one: string, other: unknown): TypeError {
-  return new TypeError(`the rows must all be of one kind, got ${one} and ${isTypedArray(other) ? found(other) : 'plain numbers'}`);
+  return new TypeError(
+    `the rows must all be of one kind, got ${one} and ${isTypedArray(other) ? found(other) : 'plain numbers'}`,
+  );
 }
 
 /** Rows that are typed arrays, all of one dtype. */
@@ -244,7 +246,8 @@ class Values implements Sink {
   constructor(first: unknown, size: number, dtype: DType | undefined) {
     this.#size = size;
     this.#dtype = dtype;
-    const narrow = dtype === 'float32' || (dtype === undefined && typeof first === 'number' && !Number.isInteger(first));
+    const narrow =
+      dtype === 'float32' || (dtype === undefined && typeof first === 'number' && !Number.isInteger(first));
     const room = dtype === 'int64' ? 0 : size;
     this.#numbers = narrow
       ? roomFor('float32', room, () => new Float32Array(room))
@@ -380,18 +383,25 @@ const MUCH = 2 ** 26;
  */
 export function checkNestable(shape: readonly number[]): void {
   const refuse = (why: string): never => {
-    throw new RangeError(`a tensor of shape [${shape.join(',')}] cannot be read as nested arrays: ${why}; read its values with dataSync()`);
+    throw new RangeError(
+      `a tensor of shape [${shape.join(',')}] cannot be read as nested arrays: ${why}; read its values with dataSync()`,
+    );
   };
   if (shape.length > MOST_AXES) refuse(`they would be nested deeper than ${MOST_AXES} levels`);
   if (shape.some((size) => size > LONGEST)) refuse(`an array would be longer than ${LONGEST} items`);
   const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
   // While an array grows, its items exist twice; rows are arrays of their own.
   const bytes = 8 * rows * (shape.at(-1) ?? 1) + 64 * rows + 16 * Math.max(0, ...shape);
-  if (bytes > MUCH && bytes > getHeapStatistics().total_available_size) refuse('the heap of JavaScript has no room for them');
+  if (bytes > MUCH && bytes > getHeapStatistics().total_available_size)
+    refuse('the heap of JavaScript has no room for them');
 }
 
 /** Values in row-major order as nested arrays of a shape that {@link checkNestable} let pass; a shape without axes gives the one value. */
-export function nest<T>(values: ArrayLike<number> | ArrayLike<bigint>, shape: readonly number[], read: (value: number | bigint) => T): Nested<T> {
+export function nest<T>(
+  values: ArrayLike<number> | ArrayLike<bigint>,
+  shape: readonly number[],
+  read: (value: number | bigint) => T,
+): Nested<T> {
   let at = 0;
   const level = (axis: number): Nested<T> => {
     if (axis === shape.length) return read(values[at++]!);

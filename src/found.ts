@@ -35,7 +35,9 @@ export function isRecord(x: unknown): x is Readonly<Record<string, unknown>> {
     return isKeyed(x);
   }
   const prototype: object | null = Object.getPrototypeOf(x);
-  return prototype === null || (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty'));
+  return (
+    prototype === null || (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'hasOwnProperty'))
+  );
 }
 
 /** Whether `x` is an object that may be read by its keys: a plain one, or of a class that holds no more than its properties. */
@@ -64,7 +66,9 @@ function ofObject(x: object): string {
   if (kind !== undefined) return withArticle(kind);
   if (isRecord(x)) {
     const keys = Object.keys(x);
-    return keys.length === 0 ? 'an empty object' : `an object with ${keys.slice(0, 4).map(quoted).join(', ')}${keys.length > 4 ? ', …' : ''}`;
+    return keys.length === 0
+      ? 'an empty object'
+      : `an object with ${keys.slice(0, 4).map(quoted).join(', ')}${keys.length > 4 ? ', …' : ''}`;
   }
   const name: unknown = Object.getPrototypeOf(x)?.constructor?.name;
   return typeof name === 'string' && name !== '' ? withArticle(name) : 'an object';

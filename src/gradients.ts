@@ -30,7 +30,12 @@ interface Traced<R> {
   structures: ReturnType<typeof flattenNamed>[1][];
 }
 
-function trace<A extends readonly Argument[], R>(what: string, f: (...args: A) => R, args: A, which: (i: number) => boolean): Traced<R> {
+function trace<A extends readonly Argument[], R>(
+  what: string,
+  f: (...args: A) => R,
+  args: A,
+  which: (i: number) => boolean,
+): Traced<R> {
   const flat = args.map((arg, i) => flattenNamed<Tensor>(`${what}: argument ${i}`, arg));
   const variables = flat.map(([leaves], i) =>
     leaves.map((leaf) => (which(i) && isFloat(leaf) ? wrap(native.variable(idOf(leaf))) : null)),
@@ -57,7 +62,9 @@ function trace<A extends readonly Argument[], R>(what: string, f: (...args: A) =
 /** Gradients of the variables, arranged as the arguments were. */
 function pull(traced: Traced<unknown>, outputs: readonly Tensor[], cotangents: readonly Tensor[]): Gradient[] {
   const wrt = traced.variables.flat().filter((v) => v !== null);
-  const grads = native.backward(ids('outputs', outputs), ids('cotangents', cotangents), ids('variables', wrt)).map(wrap);
+  const grads = native
+    .backward(ids('outputs', outputs), ids('cotangents', cotangents), ids('variables', wrt))
+    .map(wrap);
   let next = 0;
   return traced.structures.map((structure, i) =>
     unflatten<Tensor | null>(
@@ -70,7 +77,10 @@ function pull(traced: Traced<unknown>, outputs: readonly Tensor[], cotangents: r
 /** The outputs for the caller: constants, unless a differentiation outside of this one needs them. */
 function release<R>(traced: Traced<unknown>, result: R): R {
   const [leaves, structure] = flattenNamed<unknown>('what the function returned', result as Tree<unknown>);
-  const wrt = ids('variables', traced.variables.flat().filter((v) => v !== null));
+  const wrt = ids(
+    'variables',
+    traced.variables.flat().filter((v) => v !== null),
+  );
   const tensors = leaves.filter((leaf) => leaf instanceof Tensor);
   const released = native.detachFrom(ids('outputs', tensors), wrt).map(wrap);
   let next = 0;
@@ -101,7 +111,9 @@ export function vjp<A extends readonly Argument[], R extends Tree<Tensor>>(
   ids('what the function returned', outputs);
   const pullback = (cotangents: Tree<TensorLike | null>): Gradient[] => {
     const single = structure.kind === 'leaf' && !isTensorOrNull(cotangents);
-    const given = single ? [asTensor(cotangents as TensorLike)] : flattenNamed('cotangents', cotangents as Tree<TensorLike | null>)[0];
+    const given = single
+      ? [asTensor(cotangents as TensorLike)]
+      : flattenNamed('cotangents', cotangents as Tree<TensorLike | null>)[0];
     if (given.length !== outputs.length) {
       throw new RangeError(`there are ${outputs.length} outputs, got ${given.length} cotangents`);
     }
@@ -137,7 +149,10 @@ function scalarValue(result: unknown, hasAux: boolean): Tensor {
   }
   if (!isFloat(value) || value.rank !== 0) {
     const got = value instanceof Tensor ? `${value.dtype}[${value.shape.join(',')}]` : found(value);
-    throw new TensorError('ShapeMismatch', `the function must return one float without axes, it returned ${got}; reduce it with sum() or mean()`);
+    throw new TensorError(
+      'ShapeMismatch',
+      `the function must return one float without axes, it returned ${got}; reduce it with sum() or mean()`,
+    );
   }
   return value;
 }

@@ -62,18 +62,20 @@ export {
   type Mode,
 } from './layer.js';
 export { type KernelInitializer } from './options.js';
-export {
-  EMPTY_STATE,
-  EMPTY_WEIGHTS,
-  GET_STATE_FROM_CACHE,
-  GET_WEIGHTS_FROM_CACHE,
-  type Nest,
-} from './wire.js';
+export { EMPTY_STATE, EMPTY_WEIGHTS, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, type Nest } from './wire.js';
 
 export * from './generated/index.js';
 export { type ForwardFunction, type JitForwardOptions } from './acceleration.js';
 export * as base from './base.js';
-export { N_WEIGHTS_SHARDS, npFromFile, npToFile, PureLayer, type PureLayerClass, type PureLayerOptions, unshardInPmap } from './base.js';
+export {
+  N_WEIGHTS_SHARDS,
+  npFromFile,
+  npToFile,
+  PureLayer,
+  type PureLayerClass,
+  type PureLayerOptions,
+  unshardInPmap,
+} from './base.js';
 export {
   type AttentionContext,
   type EfficientAttentionBaseOptions,
@@ -94,4 +96,15 @@ export {
   type TrainingProgress,
   type TrainingReport,
 } from './training/trainer.js';
-export { type CancelSignal, type KeyLike, type LayerFactory, type LayerNest, type ResamplingArgument, type ResamplingFactory, type SignatureTree, type TensorFunction, type TensorResult, type TensorTree } from './types.js';
+export {
+  type CancelSignal,
+  type KeyLike,
+  type LayerFactory,
+  type LayerNest,
+  type ResamplingArgument,
+  type ResamplingFactory,
+  type SignatureTree,
+  type TensorFunction,
+  type TensorResult,
+  type TensorTree,
+} from './types.js';

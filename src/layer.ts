@@ -24,13 +24,33 @@ import {
   type LayerOutputs,
   type Mode,
 } from './layerOptions.js';
-import { Adopted, backwards, classes, drivers, given, lent, listOf, rememberSite, type Running, unwrap, words } from './layerParts.js';
+import {
+  Adopted,
+  backwards,
+  classes,
+  drivers,
+  given,
+  lent,
+  listOf,
+  rememberSite,
+  type Running,
+  unwrap,
+  words,
+} from './layerParts.js';
 import { checked } from './signature.js';
 import { checkSignal } from './types.js';
 import { Tensor, wrap } from './tensor.js';
 import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
 
-export type { AsyncCallOptions, CallOptions, FileOptions, LayerInputs, LayerOptions, LayerOutputs, Mode } from './layerOptions.js';
+export type {
+  AsyncCallOptions,
+  CallOptions,
+  FileOptions,
+  LayerInputs,
+  LayerOptions,
+  LayerOutputs,
+  Mode,
+} from './layerOptions.js';
 
 const CALL: Names<CallOptions> = { weights: true, state: true, rng: true };
 const CALL_ASYNC: Names<AsyncCallOptions> = { ...CALL, signal: true };
@@ -69,7 +89,8 @@ function driverOf(place: { layer?: WeakRef<Layer> }): (method: string, mode: Mod
 // oxlint-disable-next-line no-extraneous-class -- a constructor that returns a function must belong to a class to be extended
 class Callable {
   constructor(prototype: object) {
-    const self = (inputs: LayerInputs, options: CallOptions = {}): LayerOutputs => invoke(self as Layer, inputs, options);
+    const self = (inputs: LayerInputs, options: CallOptions = {}): LayerOutputs =>
+      invoke(self as Layer, inputs, options);
     return Object.setPrototypeOf(self, prototype) as Callable;
   }
 }
@@ -216,7 +237,9 @@ export class Layer extends Callable implements Disposable {
   /** The layer's id. */
   #live(): number {
     if (this.#id === 0) {
-      throw new DisposedError(`the layer ${this.name} was used after dispose(), or after the tidy() that made it; make it again, or keep() it`);
+      throw new DisposedError(
+        `the layer ${this.name} was used after dispose(), or after the tidy() that made it; make it again, or keep() it`,
+      );
     }
     return this.#id;
   }
@@ -431,7 +454,12 @@ export class Layer extends Callable implements Disposable {
    */
   saveToFile(path: string, options: FileOptions = {}): void {
     const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.saveToFile`, options, FILE);
-    native.saveLayer(this.#use(), text('saveToFile: path', path), flag('saveToFile: weightsOnly', weightsOnly), given(inputSignature));
+    native.saveLayer(
+      this.#use(),
+      text('saveToFile: path', path),
+      flag('saveToFile: weightsOnly', weightsOnly),
+      given(inputSignature),
+    );
   }
 
   /**
@@ -452,7 +480,12 @@ export class Layer extends Callable implements Disposable {
    */
   initFromFile(path: string, options: FileOptions = {}): [weights: Nest, state: Nest] {
     const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.initFromFile`, options, FILE);
-    native.loadLayer(this.#use(), text('initFromFile: path', path), flag('initFromFile: weightsOnly', weightsOnly), given(inputSignature));
+    native.loadLayer(
+      this.#use(),
+      text('initFromFile: path', path),
+      flag('initFromFile: weightsOnly', weightsOnly),
+      given(inputSignature),
+    );
     return [this.weights, this.state];
   }
 

@@ -66,7 +66,10 @@ export function rememberSite(site: CreationSite, instances: readonly number[]): 
 }
 
 /** Runs further methods of classes for the addon; `run` sets what they see as `this.weights` and so on. @internal */
-export const drivers: Record<string, (layer: Layer, args: unknown[], run: <T>(running: Running, f: () => T) => T) => unknown> = {};
+export const drivers: Record<
+  string,
+  (layer: Layer, args: unknown[], run: <T>(running: Running, f: () => T) => T) => unknown
+> = {};
 
 /** What layers of the addon that have more methods than others are handles of. @internal */
 export const classes: { reversible?: new (options: Adopted) => Layer } = {};

@@ -23,7 +23,9 @@ function close(frame: Frame, kept: ReadonlySet<unknown>): void {
     }
   }
   const made = [...frame.layers!];
-  const live = [...kept].some(scopedLayers.mayRefer) ? made : [...made.filter((x) => kept.has(x)), ...scopedLayers.end(made.filter((x) => !kept.has(x)))];
+  const live = [...kept].some(scopedLayers.mayRefer)
+    ? made
+    : [...made.filter((x) => kept.has(x)), ...scopedLayers.end(made.filter((x) => !kept.has(x)))];
   live.forEach((layer) => frame.parent?.layers?.add(layer));
 }
 

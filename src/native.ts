@@ -30,16 +30,7 @@ export function dtypeCode(dtype: unknown, what = 'dtype'): number {
 }
 
 /** The type of a tensor's elements, by its NumPy name. */
-export type DType =
-  | 'float32'
-  | 'float64'
-  | 'float16'
-  | 'bfloat16'
-  | 'int32'
-  | 'int64'
-  | 'uint32'
-  | 'uint8'
-  | 'bool';
+export type DType = 'float32' | 'float64' | 'float16' | 'bfloat16' | 'int32' | 'int64' | 'uint32' | 'uint8' | 'bool';
 
 /** A trainer of the addon. */
 export type NativeTrainer = InstanceType<typeof native.NativeTrainer>;

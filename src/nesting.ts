@@ -36,7 +36,9 @@ export class Nesting {
     }
     this.#entered += 1;
     if (this.#entered > MOST) {
-      throw new RangeError(`${this.what} holds more than ${MOST} arrays and objects; the same one may stand in it many times over`);
+      throw new RangeError(
+        `${this.what} holds more than ${MOST} arrays and objects; the same one may stand in it many times over`,
+      );
     }
     this.#around.add(x);
     const result = walk();

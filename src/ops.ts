@@ -72,7 +72,13 @@ export function withTensors<T>(items: readonly TensorLike[], f: (ids: number[]) 
   }
 }
 
-function filled(what: string, shape: readonly number[], value: number | bigint, options: TensorOptions, fallback: DType): Tensor {
+function filled(
+  what: string,
+  shape: readonly number[],
+  value: number | bigint,
+  options: TensorOptions,
+  fallback: DType,
+): Tensor {
   const { dtype = fallback, device } = optionsOf(what, options, MAKER);
   return wrap(native.full(shape, value, dtypeCode(dtype, `${what}: dtype`), device ?? null, what));
 }
@@ -114,7 +120,9 @@ export function arange(
 ): Tensor {
   const [from, to] = stop === undefined || stop === null ? [0, start] : [start, stop];
   const { dtype, device } = optionsOf('arange', options, MAKER);
-  return wrap(native.arange(from, to, step, dtype === undefined ? null : dtypeCode(dtype, 'arange: dtype'), device ?? null));
+  return wrap(
+    native.arange(from, to, step, dtype === undefined ? null : dtypeCode(dtype, 'arange: dtype'), device ?? null),
+  );
 }
 
 /** Ones on the diagonal. */

@@ -107,7 +107,9 @@ class Encoder implements Encoded {
       }
       const entries = Object.entries(x).filter(([, value]) => value !== undefined);
       return this.#nesting.within(x, () =>
-        Object.fromEntries(entries.map(([key, value]) => [this.#key(key), this.#value(value, path ? `${path}.${key}` : key)])),
+        Object.fromEntries(
+          entries.map(([key, value]) => [this.#key(key), this.#value(value, path ? `${path}.${key}` : key)]),
+        ),
       );
     }
     return typeof x === 'string' ? this.#text(x, path) : x;
@@ -122,7 +124,9 @@ class Encoder implements Encoded {
 
   #text(x: string, path: string): string {
     if (!wellFormed(x)) {
-      throw new TypeError(`${this.kind}: \`${path}\` must be of whole characters, got half a surrogate pair in ${quoted(x)}`);
+      throw new TypeError(
+        `${this.kind}: \`${path}\` must be of whole characters, got half a surrogate pair in ${quoted(x)}`,
+      );
     }
     return x;
   }

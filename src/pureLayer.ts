@@ -77,6 +77,8 @@ export interface PureLayerClass {
 
 /** See the interface of the same name. */
 export const PureLayer: PureLayerClass = registerFactory(
-  new Proxy(Pure, { apply: (make, _this, args: [TensorFunction, PureLayerOptions?]) => new make(...args) }) as unknown as PureLayerClass,
+  new Proxy(Pure, {
+    apply: (make, _this, args: [TensorFunction, PureLayerOptions?]) => new make(...args),
+  }) as unknown as PureLayerClass,
   'PureLayer',
 );

@@ -39,10 +39,15 @@ const isWord = (x: unknown): x is number => typeof x === 'number' && Number.isIn
 /** The two words of a key. */
 export function keyWords(key: Key | null | undefined): [number, number] {
   const words: unknown = key instanceof Tensor && key.dtype === 'uint32' ? key.dataSync() : key;
-  const [a, b]: readonly unknown[] = (isList(words) || isTypedArray(words)) && words.length === 2 ? [words[0], words[1]] : [];
+  const [a, b]: readonly unknown[] =
+    (isList(words) || isTypedArray(words)) && words.length === 2 ? [words[0], words[1]] : [];
   if (!isWord(a) || !isWord(b)) {
-    const got = isList(words) ? `[${words.slice(0, 3).map(found).join(', ')}${words.length > 3 ? ', …' : ''}]` : found(key);
-    throw new TypeError(`a random key is a uint32[2] tensor, a Uint32Array or an array of two words; random.key(seed) makes one; got ${got}`);
+    const got = isList(words)
+      ? `[${words.slice(0, 3).map(found).join(', ')}${words.length > 3 ? ', …' : ''}]`
+      : found(key);
+    throw new TypeError(
+      `a random key is a uint32[2] tensor, a Uint32Array or an array of two words; random.key(seed) makes one; got ${got}`,
+    );
   }
   return [a, b];
 }

@@ -20,7 +20,8 @@ export function splitRest<T, O extends object>(args: readonly (T | O)[]): { rest
 /** The options given to a factory; anything but an object of them is refused, as it would be passed over in silence. */
 export function namedOptions<O extends object>(what: string, options: O | null | undefined): O | null | undefined {
   if (options === undefined || options === null || isOptions(options)) return options;
-  const given = typeof options === 'object' ? (options instanceof Tensor ? 'a tensor' : found(options)) : `a ${typeof options}`;
+  const given =
+    typeof options === 'object' ? (options instanceof Tensor ? 'a tensor' : found(options)) : `a ${typeof options}`;
   throw new TypeError(`${what}: options are given by name, as in {name: value}; got ${given}`);
 }
 
@@ -39,7 +40,11 @@ export function optionsOf<O extends object>(what: string, given: O | null | unde
 }
 
 /** What is wrong with options of which one is unknown. */
-export function unknownOption<O extends object>(what: string, given: O | null | undefined, names: Names<O>): string | undefined {
+export function unknownOption<O extends object>(
+  what: string,
+  given: O | null | undefined,
+  names: Names<O>,
+): string | undefined {
   const unknown = Object.keys(namedOptions(what, given) ?? {}).find((name) => !Object.hasOwn(names, name));
   if (unknown === undefined) return undefined;
   const known = Object.keys(names).map((name) => `\`${name}\``);

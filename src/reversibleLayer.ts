@@ -34,7 +34,9 @@ export class ReversibleLayer extends Layer {
 
   constructor(options: LayerOptions = {}) {
     const own = new.target.prototype.reverseAndGrad !== ReversibleLayer.prototype.reverseAndGrad;
-    super(options instanceof Adopted ? options : ({ ...options, reversible: true, reverseAndGrad: own } as LayerOptions));
+    super(
+      options instanceof Adopted ? options : ({ ...options, reversible: true, reverseAndGrad: own } as LayerOptions),
+    );
     if (options instanceof Adopted) this.#native = options.made.id;
   }
 
@@ -54,7 +56,13 @@ export class ReversibleLayer extends Layer {
    * @param rng - key of the call
    * @throws `TypeError` for a class that does not define it; `LayerError` for outputs that do not fit
    */
-  reverse(output: LayerOutputs, weights: Nest = [], state: Nest = [], newState: Nest = [], rng: Key | null = null): Tensor | readonly Tensor[] {
+  reverse(
+    output: LayerOutputs,
+    weights: Nest = [],
+    state: Nest = [],
+    newState: Nest = [],
+    rng: Key | null = null,
+  ): Tensor | readonly Tensor[] {
     const id = idOf(this);
     if (id === null) {
       throw new TypeError(`${this.name} does not define reverse(output)`);
@@ -92,7 +100,10 @@ export class ReversibleLayer extends Layer {
     }
     const inputs = this.reverse(output, weights, state, newState, rng) as LayerOutputs;
     const call = (x: LayerOutputs, w: Nest): LayerOutputs => this.pureFn(x, w, state, rng)[0];
-    const [, pullback] = vjp(call as never, inputs as never, weights as never) as [unknown, (grad: unknown) => [unknown, unknown]];
+    const [, pullback] = vjp(call as never, inputs as never, weights as never) as [
+      unknown,
+      (grad: unknown) => [unknown, unknown],
+    ];
     return [inputs, pullback(grad)];
   }
 
@@ -120,7 +131,14 @@ drivers['reverseAndGrad'] = (layer, args, run) => {
   const [outputs, grads, weights, state, newState, rng] = args as [Tensor[], Tensor[], Nest, Nest, Nest, Key];
   return run({ weights, state, rng }, () => {
     const reversible = layer as ReversibleLayer;
-    const [xs, [of, ofWeights]] = reversible.reverseAndGrad(unwrap(outputs), unwrap(grads), weights, state, newState, rng);
+    const [xs, [of, ofWeights]] = reversible.reverseAndGrad(
+      unwrap(outputs),
+      unwrap(grads),
+      weights,
+      state,
+      newState,
+      rng,
+    );
     return [listOf(xs), [listOf(of), ofWeights]];
   });
 };

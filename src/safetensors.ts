@@ -29,7 +29,10 @@ const OPTIONS: Names<LoadSafetensorsOptions> = { names: true };
  */
 export function loadSafetensors(path: string, options: LoadSafetensorsOptions = {}): Record<string, Tensor> {
   const { names: wanted } = optionsOf('loadSafetensors', options, OPTIONS);
-  const named = wanted === undefined ? null : list('loadSafetensors: names', wanted).map((name) => text('loadSafetensors: names', name));
+  const named =
+    wanted === undefined
+      ? null
+      : list('loadSafetensors: names', wanted).map((name) => text('loadSafetensors: names', name));
   const { names, tensors } = native.loadSafetensors(text('loadSafetensors: path', path), named);
   return Object.fromEntries(names.map((name, i) => [name, wrap(tensors[i]!)]));
 }

@@ -10,7 +10,11 @@ import { Tensor } from './tensor.js';
 
 function got(x: unknown): string {
   if (x instanceof Tensor) return 'a Tensor; tl.signature(x) makes one';
-  return isRecord(x) ? `{${Object.keys(x).map((key) => (/^\w{1,40}$/.test(key) ? key : quoted(key))).join(', ')}}` : found(x);
+  return isRecord(x)
+    ? `{${Object.keys(x)
+        .map((key) => (/^\w{1,40}$/.test(key) ? key : quoted(key)))
+        .join(', ')}}`
+    : found(x);
 }
 
 function check(x: unknown): Signature {

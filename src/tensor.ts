@@ -71,7 +71,11 @@ function axesOf(what: string, argument: ReduceArgument | undefined): ReduceOptio
 }
 
 /** What a reduction is given: the axes, `null` for all, and whether they stay. */
-function reduced(what: string, argument: ReduceArgument | undefined, given: number): [axes: number | readonly number[] | null, keepdims: boolean] {
+function reduced(
+  what: string,
+  argument: ReduceArgument | undefined,
+  given: number,
+): [axes: number | readonly number[] | null, keepdims: boolean] {
   oneArgument(what, given);
   const { axis, keepdims } = axesOf(what, argument);
   return [axis ?? null, keepdims ?? false];
@@ -79,7 +83,8 @@ function reduced(what: string, argument: ReduceArgument | undefined, given: numb
 
 function sortOptions(what: string, argument: number | SortOptions, given: number): [axis: number, descending: boolean] {
   oneArgument(what, given);
-  const { axis = -1, descending = false } = typeof argument === 'number' ? { axis: argument } : optionsOf(what, argument, SORT);
+  const { axis = -1, descending = false } =
+    typeof argument === 'number' ? { axis: argument } : optionsOf(what, argument, SORT);
   return [axis, descending];
 }
 
@@ -456,11 +461,7 @@ export class Tensor extends Handle implements Iterable<Tensor> {
     return new Tensor(native.index(this.id, axisOf('index', options) ?? 0, i));
   }
   /** A part, axis by axis, as NumPy's `[start:end:step]`; `null` is the end of the axis on that side. */
-  slice(
-    starts: readonly (number | null)[],
-    ends: readonly (number | null)[],
-    steps?: readonly number[],
-  ): Tensor {
+  slice(starts: readonly (number | null)[], ends: readonly (number | null)[], steps?: readonly number[]): Tensor {
     list('slice: starts', starts);
     list('slice: ends', ends);
     if (steps !== undefined) list('slice: steps', steps);
@@ -480,7 +481,10 @@ export class Tensor extends Handle implements Iterable<Tensor> {
     return ids.map(wrap);
   }
   /** With `[before, after]` more elements on each axis. */
-  pad(widths: readonly (readonly [number, number])[], options: number | bigint | { value?: number | bigint } = 0): Tensor {
+  pad(
+    widths: readonly (readonly [number, number])[],
+    options: number | bigint | { value?: number | bigint } = 0,
+  ): Tensor {
     const value = isNumeric(options) ? options : (optionsOf('pad', options, PAD).value ?? 0);
     const pairs = Array.from(list('pad: widths', widths), (pair, i) => {
       if (list(`pad: widths[${i}]`, pair).length !== 2) {
@@ -512,11 +516,15 @@ export class Tensor extends Handle implements Iterable<Tensor> {
   /** Slices by index along an axis, as `jnp.take`; without an axis, from the flattened values. */
   take(indices: Tensor, options?: AxisArgument): Tensor {
     const axis = axisOf('take', options);
-    return axis === null ? this.#flat((x) => x.take(indices, 0)) : new Tensor(native.take(this.id, idOf(indices, 'take: indices'), axis));
+    return axis === null
+      ? this.#flat((x) => x.take(indices, 0))
+      : new Tensor(native.take(this.id, idOf(indices, 'take: indices'), axis));
   }
   /** Elements by index along an axis, one index for each: `jnp.take_along_axis`. */
   takeAlongAxis(indices: Tensor, options: AxisArgument): Tensor {
-    return new Tensor(native.gather(this.id, idOf(indices, 'takeAlongAxis: indices'), axisOf('takeAlongAxis', options) ?? -1));
+    return new Tensor(
+      native.gather(this.id, idOf(indices, 'takeAlongAxis: indices'), axisOf('takeAlongAxis', options) ?? -1),
+    );
   }
   /** The same as {@link Tensor.takeAlongAxis}. */
   gather(indices: Tensor, options: AxisArgument = -1): Tensor {
@@ -524,11 +532,25 @@ export class Tensor extends Handle implements Iterable<Tensor> {
   }
   /** With `updates` added at `indices` along an axis; indices that repeat add up. */
   scatterAdd(indices: Tensor, updates: Tensor, options: AxisArgument = 0): Tensor {
-    return new Tensor(native.scatterAdd(this.id, idOf(indices, 'scatterAdd: indices'), idOf(updates, 'scatterAdd: updates'), axisOf('scatterAdd', options) ?? 0));
+    return new Tensor(
+      native.scatterAdd(
+        this.id,
+        idOf(indices, 'scatterAdd: indices'),
+        idOf(updates, 'scatterAdd: updates'),
+        axisOf('scatterAdd', options) ?? 0,
+      ),
+    );
   }
   /** With `updates` written at `indices` along an axis; of indices that repeat the last wins. */
   scatter(indices: Tensor, updates: Tensor, options: AxisArgument = 0): Tensor {
-    return new Tensor(native.scatter(this.id, idOf(indices, 'scatter: indices'), idOf(updates, 'scatter: updates'), axisOf('scatter', options) ?? 0));
+    return new Tensor(
+      native.scatter(
+        this.id,
+        idOf(indices, 'scatter: indices'),
+        idOf(updates, 'scatter: updates'),
+        axisOf('scatter', options) ?? 0,
+      ),
+    );
   }
   /** Each id as a row of `n` zeros with a one; ids out of range give zeros. */
   oneHot(n: number, options: { dtype?: DType } = {}): Tensor {

@@ -63,14 +63,21 @@ function refuse(message: string, operator: string, actual: unknown, expected: un
 /** Refuses values that are not the same in five digits; values that are no numbers agree with each other. */
 function almostEqual(check: string, what: string, got: Tensor, wanted: Tensor): void {
   if (got.shape.join() !== wanted.shape.join()) {
-    refuse(`${check}: ${what} has shape [${got.shape.join()}], expected [${wanted.shape.join()}]`, check, got.shape, wanted.shape);
+    refuse(
+      `${check}: ${what} has shape [${got.shape.join()}], expected [${wanted.shape.join()}]`,
+      check,
+      got.shape,
+      wanted.shape,
+    );
   }
   const [a, b] = [got, wanted].map((x) => [...x.cast('float64').dataSync()].map(Number)) as [number[], number[]];
   const differs = (x: number, i: number): boolean => !(Object.is(x, b[i]) || x === b[i] || Math.abs(x - b[i]!) < CLOSE);
   const at = a.findIndex(differs);
   if (at < 0) return;
   const count = a.filter(differs).length;
-  const place = got.shape.map((_, axis) => Math.floor(at / got.shape.slice(axis + 1).reduce((n, size) => n * size, 1)) % got.shape[axis]!);
+  const place = got.shape.map(
+    (_, axis) => Math.floor(at / got.shape.slice(axis + 1).reduce((n, size) => n * size, 1)) % got.shape[axis]!,
+  );
   const found = `${what} is ${a[at]} at [${place.join()}], expected ${b[at]}; ${count} of ${a.length} values differ`;
   refuse(`${check}: ${found}`, check, got.array(), wanted.array());
 }
@@ -98,7 +105,12 @@ function pair(check: string, first: Layer, second: Layer, inputs: readonly Tenso
   const values = leaves<unknown>(first.weights);
   const count = leaves<unknown>(second.weights).length;
   if (values.length !== count) {
-    refuse(`${check}: the two models have ${values.length} and ${count} weights; modelFn must make the same model in each mode`, check, count, values.length);
+    refuse(
+      `${check}: the two models have ${values.length} and ${count} weights; modelFn must make the same model in each mode`,
+      check,
+      count,
+      values.length,
+    );
   }
   // They may be nested otherwise: a layer that keeps what it computed is one level deeper.
   const next = values.values();
@@ -122,7 +134,11 @@ function along(x: Tensor, axis: number, start: number, end: number): Tensor {
  * @param options - See the options type.
  * @throws `AssertionError` with the values that differ.
  */
-export function testEvalIsDeterministic(inp: LayerInputs, modelFn: (options: ModelOptions) => Layer, options: MessageOptions = {}): void {
+export function testEvalIsDeterministic(
+  inp: LayerInputs,
+  modelFn: (options: ModelOptions) => Layer,
+  options: MessageOptions = {},
+): void {
   const name = 'testEvalIsDeterministic';
   const { message } = filledIn<Required<MessageOptions>>(name, { message: '' }, options);
   text(`${name}: message`, message);
@@ -143,28 +159,40 @@ export function testEvalIsDeterministic(inp: LayerInputs, modelFn: (options: Mod
  * @param options - See the options type.
  * @throws `AssertionError` with the values that differ; `RangeError` for a sequence less than two positions longer than `initTokens`.
  */
-export function testEvalEqualsPredict(inp: LayerInputs, modelFn: (options: ModelOptions) => Layer, options: EvalEqualsPredictOptions = {}): void {
+export function testEvalEqualsPredict(
+  inp: LayerInputs,
+  modelFn: (options: ModelOptions) => Layer,
+  options: EvalEqualsPredictOptions = {},
+): void {
   const name = 'testEvalEqualsPredict';
   const defaults: Required<EvalEqualsPredictOptions> = { seqAxis: 1, seqTensor: null, initTokens: 3, message: '' };
   const { seqAxis, seqTensor, initTokens, message } = filledIn(name, defaults, options);
   text(`${name}: message`, message);
   for (const [option, value] of Object.entries({ seqAxis, seqTensor: seqTensor ?? 0 })) {
-    if (!Number.isSafeInteger(value)) throw new TypeError(`${name}: ${option} must be a whole number, got ${gotten(value)}`);
+    if (!Number.isSafeInteger(value))
+      throw new TypeError(`${name}: ${option} must be a whole number, got ${gotten(value)}`);
   }
   tidy(() => {
     const inputs = inputsOf(inp, seqTensor !== null);
     const at = seqTensor ?? 0;
     const length = inputs[at]?.shape.at(seqAxis);
     if (length === undefined) {
-      throw new RangeError(`${name}: there is no axis ${seqAxis} of input ${at} to go along; give \`seqAxis\` and \`seqTensor\``);
+      throw new RangeError(
+        `${name}: there is no axis ${seqAxis} of input ${at} to go along; give \`seqAxis\` and \`seqTensor\``,
+      );
     }
     if (!Number.isSafeInteger(initTokens) || initTokens < 1 || length < initTokens + 2) {
-      throw new RangeError(`${name}: \`initTokens\` must be from 1 to two less than the length ${length}, got ${initTokens}`);
+      throw new RangeError(
+        `${name}: \`initTokens\` must be from 1 to two less than the length ${length}, got ${initTokens}`,
+      );
     }
     const [whole, step] = [made(name, modelFn, { mode: 'eval' }), made(name, modelFn, { mode: 'predict' })];
     pair(name, whole, step, inputs);
     const wanted = outputsOf(whole, inputs);
-    const pieces = [[0, initTokens], ...Array.from({ length: length - initTokens }, (_, i) => [initTokens + i, initTokens + i + 1])];
+    const pieces = [
+      [0, initTokens],
+      ...Array.from({ length: length - initTokens }, (_, i) => [initTokens + i, initTokens + i + 1]),
+    ];
     for (const [start, end] of pieces as [number, number][]) {
       const piece = inputs.map((x, i) => (i === at ? along(x, seqAxis, start, end) : x));
       const found = outputsOf(step, piece);
@@ -196,9 +224,14 @@ export function testEvalEqualsPredictConfigs<C extends object>(
   text('testEvalEqualsPredictConfigs: message', message);
   callable('testEvalEqualsPredictConfigs: modelFn', modelFn);
   for (const config of list('testEvalEqualsPredictConfigs: configs', configs)) {
-    const names = isRecord(config) ? Object.entries(config).map(([name, value]) => [name, typeof value === 'function' ? value.name : value]) : [];
+    const names = isRecord(config)
+      ? Object.entries(config).map(([name, value]) => [name, typeof value === 'function' ? value.name : value])
+      : [];
     const said = shown(Object.fromEntries(names));
-    testEvalEqualsPredict(inp, ({ mode }) => modelFn({ ...config, mode }), { ...sequence, message: ` with ${said}${message}` });
+    testEvalEqualsPredict(inp, ({ mode }) => modelFn({ ...config, mode }), {
+      ...sequence,
+      message: ` with ${said}${message}`,
+    });
   }
 }
 
@@ -209,17 +242,26 @@ export function testEvalEqualsPredictConfigs<C extends object>(
  * @param options - See the options type.
  * @throws `AssertionError` with the values that differ.
  */
-export function testEvalEqualsPredictDiscrete(modelFn: (options: ModelOptions & { readonly vocabSize: number }) => Layer, options: DiscreteOptions = {}): void {
+export function testEvalEqualsPredictDiscrete(
+  modelFn: (options: ModelOptions & { readonly vocabSize: number }) => Layer,
+  options: DiscreteOptions = {},
+): void {
   const name = 'testEvalEqualsPredictDiscrete';
   const defaults: Required<DiscreteOptions> = { vocabSize: 10, length: 5, batchSize: 3 };
   const { vocabSize, length, batchSize } = filledIn(name, defaults, options);
   tidy(() => {
-    const [whole, step] = [made(name, modelFn, { mode: 'eval', vocabSize }), made(name, modelFn, { mode: 'predict', vocabSize })];
+    const [whole, step] = [
+      made(name, modelFn, { mode: 'eval', vocabSize }),
+      made(name, modelFn, { mode: 'predict', vocabSize }),
+    ];
     // The same key gives both the same weights.
     for (const model of [whole, step]) model.init({ shape: [batchSize, 1], dtype: 'int32' }, { rng: key(0) });
     // A model that shifts its input sees zeros first.
     const tokens = randint(key(0), [batchSize, length], 0, vocabSize);
-    const shifted = tokens.pad([[0, 0], [1, 0]]);
+    const shifted = tokens.pad([
+      [0, 0],
+      [1, 0],
+    ]);
     const [wanted] = outputsOf(whole, [tokens]);
     for (let i = 0; i < length; i++) {
       const [found] = outputsOf(step, [along(shifted, 1, i, i + 1)]);
@@ -242,7 +284,9 @@ class MockTransformerLMLayer extends Layer {
       throw new TypeError(`MockTransformerLM: mode must be 'train', 'eval', 'predict' or 'viz', got ${gotten(mode)}`);
     }
     if (!Number.isSafeInteger(vocabSize) || vocabSize < 1) {
-      throw new RangeError(`MockTransformerLM: vocabSize must be a whole number of at least 1, got ${gotten(vocabSize)}`);
+      throw new RangeError(
+        `MockTransformerLM: vocabSize must be a whole number of at least 1, got ${gotten(vocabSize)}`,
+      );
     }
     super({ name: 'MockTransformerLM' });
     this.#mode = mode;
@@ -251,10 +295,14 @@ class MockTransformerLMLayer extends Layer {
       const said: unknown = sequenceFn(tensor(Int32Array.from(tokens)));
       const token = said instanceof Tensor ? Number(said.item()) : said;
       if (typeof token !== 'number') {
-        throw new TypeError(`MockTransformerLM: the function must give a number or a tensor of one, got ${gotten(said)}`);
+        throw new TypeError(
+          `MockTransformerLM: the function must give a number or a tensor of one, got ${gotten(said)}`,
+        );
       }
       if (!Number.isSafeInteger(token) || token < 0 || token >= vocabSize) {
-        throw new RangeError(`MockTransformerLM: the function must give a token from 0 to ${vocabSize - 1}, got ${token}`);
+        throw new RangeError(
+          `MockTransformerLM: the function must give a token from 0 to ${vocabSize - 1}, got ${token}`,
+        );
       }
       return token;
     };
@@ -273,10 +321,13 @@ class MockTransformerLMLayer extends Layer {
 
   override forward(inputs: Tensor): Tensor {
     if (inputs.rank !== 2 || /float|bool/u.test(inputs.dtype)) {
-      throw new TypeError(`MockTransformerLM takes tokens (batch, length) of whole numbers, got ${inputs.dtype}[${inputs.shape.join()}]`);
+      throw new TypeError(
+        `MockTransformerLM takes tokens (batch, length) of whole numbers, got ${inputs.dtype}[${inputs.shape.join()}]`,
+      );
     }
     const tokens = inputs.cast('int32');
-    const symbols = this.#mode === 'predict' ? this.#goOn(tokens) : (tokens.array() as number[][]).map((row) => this.#all(row));
+    const symbols =
+      this.#mode === 'predict' ? this.#goOn(tokens) : (tokens.array() as number[][]).map((row) => this.#all(row));
     const shape = [symbols.length, symbols[0]?.length ?? inputs.shape[1]!];
     // Logits that are as good as certain.
     return tensor(Int32Array.from(symbols.flat()), shape).oneHot(this.#vocabSize).mul(1000);
@@ -311,7 +362,12 @@ class MockTransformerLMLayer extends Layer {
       const actual = this.#buffers?.array() ?? (Array.isArray(expected) ? expected.map(() => []) : []);
       if (JSON.stringify(actual) === JSON.stringify(expected)) return;
       const name = 'assertPredictionBuffersEqual';
-      refuse(`${name}: the model was given ${JSON.stringify(actual)}, expected ${JSON.stringify(expected)}`, name, actual, expected);
+      refuse(
+        `${name}: the model was given ${JSON.stringify(actual)}, expected ${JSON.stringify(expected)}`,
+        name,
+        actual,
+        expected,
+      );
     });
   }
 }

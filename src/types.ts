@@ -18,7 +18,8 @@ export type LayerFactory = (...args: never[]) => Layer;
 /** Makes the layer that `AttentionResampling` resamples with, such as `AveragePooling` or `LinearUpsampling`. */
 export type ResamplingFactory = (shortenFactor: number, dModel: number, options: { readonly mode: Mode }) => Layer;
 /** What a way of resampling may be given by place beside what it uses, as `AttentionResampling` takes it; it changes nothing. */
-export type ResamplingArgument = number | boolean | string | null | readonly number[] | Layer | LayerFactory | ResamplingFactory;
+export type ResamplingArgument =
+  number | boolean | string | null | readonly number[] | Layer | LayerFactory | ResamplingFactory;
 /** A function of tensors; gradients flow through the operations in it. */
 export type TensorFunction = (...xs: never[]) => Tensor | readonly Tensor[];
 /** Tensors in nested arrays. */

@@ -91,7 +91,9 @@ class Encoder {
     if (isMarker(x)) {
       return { $cached: true };
     }
-    return this.#nesting.within(x, () => Object.fromEntries(Object.entries(x).map(([key, value]) => [this.#key(key), this.encode(value)])));
+    return this.#nesting.within(x, () =>
+      Object.fromEntries(Object.entries(x).map(([key, value]) => [this.#key(key), this.encode(value)])),
+    );
   }
 
   #key(key: string): string {
@@ -103,7 +105,9 @@ class Encoder {
 
   #text(x: string): string {
     if (!wellFormed(x)) {
-      throw new TypeError(`${this.what}: strings consist of whole characters, got half a surrogate pair in ${quoted(x)}`);
+      throw new TypeError(
+        `${this.what}: strings consist of whole characters, got half a surrogate pair in ${quoted(x)}`,
+      );
     }
     return x;
   }

@@ -24,8 +24,15 @@ for (const [name, layer, f] of activations) {
     close(t, layer(x), inputs.map(f), 2e-6);
     // 0 is where some of them have a corner.
     const smooth = inputs.filter((v) => v !== 0);
-    const g = tl.grad((v: tl.Tensor) => layer.pureFn(v, [], [])[0].sum())(tl.tensor(Float32Array.from(smooth))) as tl.Tensor;
-    close(t, g, smooth.map((v) => (f(v + 1e-4) - f(v - 1e-4)) / 2e-4), 1e-4);
+    const g = tl.grad((v: tl.Tensor) => layer.pureFn(v, [], [])[0].sum())(
+      tl.tensor(Float32Array.from(smooth)),
+    ) as tl.Tensor;
+    close(
+      t,
+      g,
+      smooth.map((v) => (f(v + 1e-4) - f(v - 1e-4)) / 2e-4),
+      1e-4,
+    );
   });
 }
 

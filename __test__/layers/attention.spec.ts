@@ -19,7 +19,10 @@ test('Attention returns activations and the mask, with weights nested as in Trax
   t.deepEqual(layer.outputSignature([f32([1, 4, 8]), mask]), [f32([1, 4, 8]), mask]);
   const [weights] = layer.init([f32([1, 4, 8]), mask], { rng: key });
   const shapes = tl.tree.leaves(weights as tl.Tree<tl.Tensor>).map((w) => w.shape);
-  t.deepEqual(shapes, [0, 1, 2, 3].flatMap(() => [[8, 8], [8]]));
+  t.deepEqual(
+    shapes,
+    [0, 1, 2, 3].flatMap(() => [[8, 8], [8]]),
+  );
 });
 
 test('masked positions do not count', (t) => {
@@ -66,8 +69,18 @@ test('heads are split and merged', (t) => {
 });
 
 test('ShiftRight, PaddingMask, PositionalEncoding', (t) => {
-  t.deepEqual(tl.ShiftRight()(tl.tensor([[1, 2, 3]])).array(), [[0, 1, 2]]);
-  t.deepEqual(tl.PaddingMask()(tl.tensor([[4, 0]])).array(), [[[[true, false]]]]);
+  t.deepEqual(
+    tl
+      .ShiftRight()(tl.tensor([[1, 2, 3]]))
+      .array(),
+    [[0, 1, 2]],
+  );
+  t.deepEqual(
+    tl
+      .PaddingMask()(tl.tensor([[4, 0]]))
+      .array(),
+    [[[[true, false]]]],
+  );
   const layer = tl.PositionalEncoding({ maxLen: 8, mode: 'eval' });
   layer.init(f32([1, 3, 4]), { rng: key });
   close(t, layer(tl.zeros([1, 1, 4])), [[[0, 1, 0, 1]]]);

@@ -34,7 +34,10 @@ class Mix extends tl.Layer {
     const [gx, gy] = grads as tl.Tensor[];
     const [w] = weights as [tl.Tensor];
     // The gradient of y is doubled, to be told from what differentiation gives.
-    return [[gx!.mul(w), gy!.mul(2)], [gx!.mul(x!), [gy!.sum()]]];
+    return [
+      [gx!.mul(w), gy!.mul(2)],
+      [gx!.mul(x!), [gy!.sum()]],
+    ];
   }
 }
 
@@ -45,13 +48,19 @@ test('PureLayer and Fn apply JavaScript functions; parameters are inputs', (t) =
   const both = tl.Fn('Both', (x: tl.Tensor, y: tl.Tensor) => [x.add(y), x.sub(y)], { nOut: 2 });
   t.is(String(both), 'Both_in2_out2');
   t.deepEqual([both.nIn, both.nOut], [2, 2]);
-  t.deepEqual(both([tl.tensor([3.5]), tl.tensor([1])]).map((y) => y.array()), [[4.5], [2.5]]);
+  t.deepEqual(
+    both([tl.tensor([3.5]), tl.tensor([1])]).map((y) => y.array()),
+    [[4.5], [2.5]],
+  );
   const joined = tl.PureLayer((xs: tl.Tensor[]) => tl.concat(xs), { nIn: 2 });
   t.deepEqual(joined([tl.tensor([3.5]), tl.tensor([1.5])]).array(), [3.5, 1.5]);
 });
 
 test('an output signature needs neither weights nor values', (t) => {
-  const layer = tl.Serial(tl.Dense(7), tl.Fn('Pair', (x: tl.Tensor) => [x, x.sum({ axis: -1 })], { nOut: 2 }));
+  const layer = tl.Serial(
+    tl.Dense(7),
+    tl.Fn('Pair', (x: tl.Tensor) => [x, x.sum({ axis: -1 })], { nOut: 2 }),
+  );
   t.deepEqual(layer.outputSignature(f32([2, 3])), [f32([2, 7]), f32([2])]);
   const [weights, state] = tl.Dense(7).weightsAndStateSignature(f32([2, 3]));
   t.deepEqual(weights, [f32([3, 7]), f32([7])]);
@@ -65,7 +74,13 @@ test('a class with nested weights, state and several inputs', (t) => {
   layer.init([f32([2]), f32([2])], { rng: key });
   t.deepEqual(values(layer.weights), [[2, 2], [1]]);
   const [a, b] = layer([tl.tensor([1.5, 1]), tl.tensor([0.5, 1])]);
-  t.deepEqual([a!.array(), b!.array()], [[3, 2], [1.5, 2]]);
+  t.deepEqual(
+    [a!.array(), b!.array()],
+    [
+      [3, 2],
+      [1.5, 2],
+    ],
+  );
   t.is((layer.state as tl.Tensor).item(), 1);
 });
 
@@ -76,7 +91,11 @@ test('a backward of its own is what vjp takes, for inputs and weights, alone and
   const f = (x: tl.Tensor, y: tl.Tensor, w: tl.Tensor): tl.Tensor => layer.pureFn([x, y], w, state)[0];
   const [, pullback] = tl.vjp(f, tl.tensor([1.5, 3]), tl.tensor([0.5, 1]), weights as tl.Tensor);
   const found = pullback(tl.tensor([1, 10], null, { dtype: 'float32' }));
-  t.deepEqual(found.map(values), [[2, 20], [2, 20], [[[1.5, 30], [11]], []]]);
+  t.deepEqual(found.map(values), [
+    [2, 20],
+    [2, 20],
+    [[[1.5, 30], [11]], []],
+  ]);
 });
 
 test('a class is trained like any other layer', (t) => {
@@ -123,11 +142,14 @@ test('a layer that calls itself is refused, and the process lives on', (t) => {
 });
 
 test('callAsync of JavaScript functions gives what the call gives', async (t) => {
-  const layer = tl.Serial(tl.Fn('Twice', (x: tl.Tensor) => x.mul(2)), new (class Plus extends tl.Layer {
-    override forward(x: tl.Tensor): tl.Tensor {
-      return x.add(0.5);
-    }
-  })());
+  const layer = tl.Serial(
+    tl.Fn('Twice', (x: tl.Tensor) => x.mul(2)),
+    new (class Plus extends tl.Layer {
+      override forward(x: tl.Tensor): tl.Tensor {
+        return x.add(0.5);
+      }
+    })(),
+  );
   t.deepEqual((await layer.callAsync([1, 2])).array(), layer([1, 2]).array());
 });
 
@@ -139,7 +161,11 @@ test('PureLayer is a class too: with new, and to extend', (t) => {
     }
   }
   const shift = new Shift(2);
-  t.true(shift instanceof tl.PureLayer && shift instanceof tl.Layer && tl.PureLayer((x: tl.Tensor) => x) instanceof tl.PureLayer);
+  t.true(
+    shift instanceof tl.PureLayer &&
+      shift instanceof tl.Layer &&
+      tl.PureLayer((x: tl.Tensor) => x) instanceof tl.PureLayer,
+  );
   t.false(tl.Dense(2) instanceof tl.PureLayer);
   t.deepEqual([String(shift), shift.by, shift.hasBackward], ['Shift', 2, false]);
   t.deepEqual(tl.Serial(shift, new Shift(3))([1.5]).array(), [6.5]);
@@ -152,7 +178,12 @@ test('PureLayer is a class too: with new, and to extend', (t) => {
       return a.sub(b);
     }
   }
-  t.deepEqual(tl.Serial(new Overridden())([[3.5], [1]]).array(), [2.5]);
+  t.deepEqual(
+    tl
+      .Serial(new Overridden())([[3.5], [1]])
+      .array(),
+    [2.5],
+  );
   t.is(tl.base.PureLayer, tl.PureLayer);
   t.throws(() => tl.PureLayer(3 as never), { instanceOf: tl.LayerError, message: /forwardFn/ });
 });
@@ -168,17 +199,28 @@ const folder = (t: ExecutionContext): string => {
   return path;
 };
 
-test('npToFile and npFromFile: lists of arrays in NumPy\'s format, in gzip', (t) => {
+test("npToFile and npFromFile: lists of arrays in NumPy's format, in gzip", (t) => {
   const at = folder(t);
   const path = join(at, 'weights.npy.gz');
-  const arrays = [tl.tensor([[1.5, 2], [3, 4.25]]), tl.tensor(7), tl.tensor([true, false]), tl.tensor(new Float64Array([0.1]))];
+  const arrays = [
+    tl.tensor([
+      [1.5, 2],
+      [3, 4.25],
+    ]),
+    tl.tensor(7),
+    tl.tensor([true, false]),
+    tl.tensor(new Float64Array([0.1])),
+  ];
   tl.npToFile([...arrays, [1, 2, 3]], path, 2);
   const plain = gunzipSync(readFileSync(path));
   t.is(plain.toString('latin1', 0, 8), '\x93NUMPY\x01\0');
   t.is(plain.toString('latin1', 10, 128).trim(), "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }");
   t.is(plain.readFloatLE(128 + 12), 4.25);
   const read = tl.npFromFile(path, 2);
-  t.deepEqual(read.map((a) => [a.dtype, a.array()]), [...arrays, tl.tensor([1, 2, 3])].map((a) => [a.dtype, a.array()]));
+  t.deepEqual(
+    read.map((a) => [a.dtype, a.array()]),
+    [...arrays, tl.tensor([1, 2, 3])].map((a) => [a.dtype, a.array()]),
+  );
   t.deepEqual(readdirSync(at), ['weights.npy.gz']);
   for (const bytes of [readFileSync(path).subarray(0, 60), plain, gzipSync(plain.subarray(0, 140)), Buffer.alloc(0)]) {
     writeFileSync(join(at, 'bad'), bytes);
@@ -191,13 +233,27 @@ test('npToFile and npFromFile: lists of arrays in NumPy\'s format, in gzip', (t)
 
 test('shard cuts tensors into parts, and unshard puts them together', (t) => {
   t.is(tl.N_WEIGHTS_SHARDS, 1);
-  const tensors = [tl.tensor([[1, 2], [3, 4]]), [tl.tensor([1, 2, 3, 4]), tl.arange(24).reshape([2, 3, 4])]] as const;
+  const tensors = [
+    tl.tensor([
+      [1, 2],
+      [3, 4],
+    ]),
+    [tl.tensor([1, 2, 3, 4]), tl.arange(24).reshape([2, 3, 4])],
+  ] as const;
   const parts = tl.shard(tensors, { nShards: 2 });
   t.deepEqual(values(parts[0]), [[[1, 2]], [[3, 4]]]);
-  t.deepEqual(values(parts[1]![0]), [[1, 2], [3, 4]]);
+  t.deepEqual(values(parts[1]![0]), [
+    [1, 2],
+    [3, 4],
+  ]);
   t.deepEqual(parts[1]![1]!.shape, [2, 2, 3, 2]);
   t.deepEqual(values(tl.unshard(parts, { nShards: 2 })), values(tensors));
-  t.deepEqual(values(tl.shard(tensors[0])), [[[1, 2], [3, 4]]]);
+  t.deepEqual(values(tl.shard(tensors[0])), [
+    [
+      [1, 2],
+      [3, 4],
+    ],
+  ]);
   t.throws(() => tl.shard(tensors[0], { nShards: 3 }), { code: 'ShapeMismatch', message: /3 shards/ });
   t.throws(() => tl.shard(tl.tensor(1.5)), { code: 'ShapeMismatch' });
   t.throws(() => tl.unshard(tensors[0], { nShards: 3 }), { code: 'ShapeMismatch' });
@@ -212,14 +268,26 @@ test('weights and state that do not fit are refused when they are set', (t) => {
   layer.weights = [[tl.ones([5, 5]), tl.ones([5])], [[]]]; // Nothing is known of the shapes yet.
   layer.init(f32([2, 3]));
   const before = values(layer.weights);
-  t.throws(() => (layer.weights = [[tl.ones([3, 5]), tl.ones([4])], [[]]]), refused(/Serial > Dense_4 .*weights\[0\] cannot become float32\[3,5\]: the layer holds float32\[3,4\]/));
+  t.throws(
+    () => (layer.weights = [[tl.ones([3, 5]), tl.ones([4])], [[]]]),
+    refused(/Serial > Dense_4 .*weights\[0\] cannot become float32\[3,5\]: the layer holds float32\[3,4\]/),
+  );
   t.throws(() => (layer.weights = [[tl.ones([3, 4])], []]), refused(/Dense_4/));
   t.throws(() => (layer.weights = [[], [], []]), refused(/3|sublayers/));
-  const error = t.throws(() => layer(tl.ones([2, 3]), { state: [[], [[tl.ones([7]), tl.ones([4]), tl.tensor(0)]]] }), { instanceOf: tl.LayerError });
+  const error = t.throws(() => layer(tl.ones([2, 3]), { state: [[], [[tl.ones([7]), tl.ones([4]), tl.tensor(0)]]] }), {
+    instanceOf: tl.LayerError,
+  });
   t.deepEqual(error?.path, ['Serial', 'Serial', 'BatchNorm']);
   t.deepEqual(values(layer.weights), before);
   layer.weights = [[tl.ones([3, 4]), tl.zeros([4])], (layer.weights as tl.Nest[])[1]];
-  t.deepEqual(values((layer.weights as tl.Nest[])[0]!), [[[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]], [0, 0, 0, 0]]);
+  t.deepEqual(values((layer.weights as tl.Nest[])[0]!), [
+    [
+      [1, 1, 1, 1],
+      [1, 1, 1, 1],
+      [1, 1, 1, 1],
+    ],
+    [0, 0, 0, 0],
+  ]);
 });
 
 const make = (): tl.Layer => tl.Serial(tl.Dense(4), tl.BatchNorm({ axis: [0] }));

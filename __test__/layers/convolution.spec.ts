@@ -7,7 +7,10 @@ const key: tl.Key = [0, 7];
 test('Conv: shapes by padding and strides, weights as Trax nests them', (t) => {
   const layer = tl.Conv(8, [3, 3], { padding: 'SAME', strides: [2, 1] });
   const [weights] = layer.init(f32([2, 9, 7, 4]), { rng: key });
-  t.deepEqual((weights as tl.Tensor[]).map((w) => w.shape), [[3, 3, 4, 8], [8]]);
+  t.deepEqual(
+    (weights as tl.Tensor[]).map((w) => w.shape),
+    [[3, 3, 4, 8], [8]],
+  );
   t.deepEqual(layer(tl.ones([2, 9, 7, 4])).shape, [2, 5, 7, 8]);
   const [kernel] = tl.Conv(8, [3, 3], { useBias: false }).init(f32([1, 5, 5, 2]), { rng: key });
   t.deepEqual((kernel as tl.Tensor).shape, [3, 3, 2, 8]);
@@ -24,17 +27,50 @@ test('AtariConvInit makes kernels within 1 / √(height · width · channels)', 
 });
 
 test('Conv computes a cross-correlation in any layout', (t) => {
-  const image = tl.tensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]).cast('float32');
-  const kernel = tl.tensor([[1, 0], [0, 10]]).cast('float32');
+  const image = tl
+    .tensor([
+      [1, 2, 3],
+      [4, 5, 6],
+      [7, 8, 9],
+    ])
+    .cast('float32');
+  const kernel = tl
+    .tensor([
+      [1, 0],
+      [0, 10],
+    ])
+    .cast('float32');
   const bias = tl.tensor([0.5], [], { dtype: 'float32' });
   const last = tl.Conv(1, [2, 2]);
   last.init(f32([1, 3, 3, 1]), { rng: key });
   last.weights = [kernel.reshape([2, 2, 1, 1]), bias];
-  close(t, last(image.reshape([1, 3, 3, 1])).reshape([2, 2]), [[51.5, 62.5], [84.5, 95.5]], 1e-5);
-  const first = tl.Conv(1, [2, 2], { dimensionNumbers: ['NCHW', 'OIHW', 'NCHW'], padding: [[0, 0], [1, 0]] });
+  close(
+    t,
+    last(image.reshape([1, 3, 3, 1])).reshape([2, 2]),
+    [
+      [51.5, 62.5],
+      [84.5, 95.5],
+    ],
+    1e-5,
+  );
+  const first = tl.Conv(1, [2, 2], {
+    dimensionNumbers: ['NCHW', 'OIHW', 'NCHW'],
+    padding: [
+      [0, 0],
+      [1, 0],
+    ],
+  });
   first.init(f32([1, 1, 3, 3]), { rng: key });
   first.weights = [kernel.reshape([1, 1, 2, 2]), bias];
-  close(t, first(image.reshape([1, 1, 3, 3])).reshape([2, 3]), [[40.5, 51.5, 62.5], [70.5, 84.5, 95.5]], 1e-5);
+  close(
+    t,
+    first(image.reshape([1, 1, 3, 3])).reshape([2, 3]),
+    [
+      [40.5, 51.5, 62.5],
+      [70.5, 84.5, 95.5],
+    ],
+    1e-5,
+  );
 });
 
 test('Conv1d, CausalConv and CausalDepthwiseConv on sequences', (t) => {
@@ -63,21 +99,34 @@ test('gradients flow to input and kernel', (t) => {
   const x = tl.ones([1, 3, 3, 1]);
   const [weights, state] = layer.init(tl.signature(x), { rng: key });
   const [w, b] = weights as tl.Tensor[];
-  const [, pullback] = tl.vjp((x: tl.Tensor, w: tl.Tensor, b: tl.Tensor) => layer.pureFn(x, [w, b], state)[0] as tl.Tensor, x, w!, b!);
+  const [, pullback] = tl.vjp(
+    (x: tl.Tensor, w: tl.Tensor, b: tl.Tensor) => layer.pureFn(x, [w, b], state)[0] as tl.Tensor,
+    x,
+    w!,
+    b!,
+  );
   const [dx, dw, db] = pullback(tl.ones([1, 2, 2, 2])) as tl.Tensor[];
   t.deepEqual(dx!.shape, [1, 3, 3, 1]);
   close(t, dw!, tl.full([2, 2, 1, 2], 4).array() as number[], 1e-6);
   close(t, db!, [4, 4], 1e-6);
 });
 
-test('what does not fit is refused in the caller\'s words', (t) => {
-  t.throws(() => tl.Conv(3, [3, 3], { strides: [1] }), { message: /`strides` must have 2 entries, one for each spatial axis, got 1/ });
-  t.throws(() => tl.Conv(3, [3, 3], { padding: 'CAUSAL' as 'SAME' }), { message: /`padding` must be 'VALID', 'SAME' or a list of pairs/ });
-  t.throws(() => tl.Conv(3, [3, 3], { dimensionNumbers: ['NHWC', 'HWIO', 'NHW'] }), { message: /`dimensionNumbers` must name each axis of the output once/ });
+test("what does not fit is refused in the caller's words", (t) => {
+  t.throws(() => tl.Conv(3, [3, 3], { strides: [1] }), {
+    message: /`strides` must have 2 entries, one for each spatial axis, got 1/,
+  });
+  t.throws(() => tl.Conv(3, [3, 3], { padding: 'CAUSAL' as 'SAME' }), {
+    message: /`padding` must be 'VALID', 'SAME' or a list of pairs/,
+  });
+  t.throws(() => tl.Conv(3, [3, 3], { dimensionNumbers: ['NHWC', 'HWIO', 'NHW'] }), {
+    message: /`dimensionNumbers` must name each axis of the output once/,
+  });
   t.throws(() => tl.Conv(3, [0, 3]), { message: /`kernelSize` must be a list of whole numbers of at least 1/ });
   const layer = tl.Conv(3, [3, 3]);
   layer.init(f32([1, 5, 5, 2]), { rng: key });
-  t.throws(() => layer(tl.ones([1, 2, 5, 2])), { message: /a window of \[3, 3\] does not fit in \[2, 5\]; use padding 'SAME'/ });
+  t.throws(() => layer(tl.ones([1, 2, 5, 2])), {
+    message: /a window of \[3, 3\] does not fit in \[2, 5\]; use padding 'SAME'/,
+  });
   t.throws(() => layer(tl.ones([1, 5, 5, 4])), { message: /number of channels is 4, weights were made for 2/ });
   t.throws(() => layer(tl.ones([5, 5])), { message: /an input in the layout 'NHWC' has 4 axes/ });
 });

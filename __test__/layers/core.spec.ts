@@ -10,9 +10,19 @@ test('Dense: signature, weights as Trax nests them, the affine map', (t) => {
   t.is(layer.name, 'Dense_2');
   t.deepEqual(layer.outputSignature(f32([5, 3])), f32([5, 2]));
   const [weights, state] = layer.init(f32([5, 3]), { rng: key });
-  t.deepEqual((weights as tl.Tensor[]).map((w) => w.shape), [[3, 2], [2]]);
+  t.deepEqual(
+    (weights as tl.Tensor[]).map((w) => w.shape),
+    [[3, 2], [2]],
+  );
   t.deepEqual(state, []);
-  layer.weights = [tl.tensor([[1, 2], [3, 4], [5, 6.5]]), tl.tensor([0.5, -1])];
+  layer.weights = [
+    tl.tensor([
+      [1, 2],
+      [3, 4],
+      [5, 6.5],
+    ]),
+    tl.tensor([0.5, -1]),
+  ];
   t.deepEqual(layer([[1, 10, 100]]).array(), [[531.5, 691]]);
   t.deepEqual(layer([[0, 0, 0]]).array(), [[0.5, -1]]);
 });
@@ -33,17 +43,39 @@ test('a JavaScript initializer, and a registered one called by hand', (t) => {
   });
   const [w] = layer.init(f32([1, 3]), { rng: key });
   t.deepEqual(seen, [[3, 2]]);
-  t.deepEqual((w as tl.Tensor).array(), [[3, 3], [3, 3], [3, 3]]);
+  t.deepEqual((w as tl.Tensor).array(), [
+    [3, 3],
+    [3, 3],
+    [3, 3],
+  ]);
   t.deepEqual(layer([[1, 1, 2]]).array(), [[12, 12]]);
 });
 
 test('Embedding looks ids up and sums gradients of ids that repeat', (t) => {
   const layer = tl.Embedding(4, 2);
-  const table = tl.tensor([[0, 1], [2, 3], [4, 5], [6, 7]], null, { dtype: 'float32' });
+  const table = tl.tensor(
+    [
+      [0, 1],
+      [2, 3],
+      [4, 5],
+      [6, 7],
+    ],
+    null,
+    { dtype: 'float32' },
+  );
   const ids = tl.tensor([3, 1, 3]);
-  t.deepEqual(layer.pureFn(ids, table, [])[0].array(), [[6, 7], [2, 3], [6, 7]]);
+  t.deepEqual(layer.pureFn(ids, table, [])[0].array(), [
+    [6, 7],
+    [2, 3],
+    [6, 7],
+  ]);
   const gradient = tl.grad((w: tl.Tensor) => layer.pureFn(ids, w, [])[0].sum())(table) as tl.Tensor;
-  t.deepEqual(gradient.array(), [[0, 0], [1, 1], [0, 0], [2, 2]]);
+  t.deepEqual(gradient.array(), [
+    [0, 0],
+    [1, 1],
+    [0, 0],
+    [2, 2],
+  ]);
 });
 
 test('Dropout drops by the key in training and passes on in evaluation', (t) => {
@@ -64,10 +96,33 @@ test('withMode shares weights without copying: what one is given, the other uses
   const layer = tl.Serial(tl.Dense(2), tl.Dropout({ rate: 0.5 }));
   layer.init(f32([1, 2]), { rng: key });
   const evaluated = layer.withMode('eval');
-  layer.weights = [[tl.tensor([[1.5, 0], [0, 2]]), tl.zeros([2])], []];
+  layer.weights = [
+    [
+      tl.tensor([
+        [1.5, 0],
+        [0, 2],
+      ]),
+      tl.zeros([2]),
+    ],
+    [],
+  ];
   t.deepEqual(evaluated([[10, 10]]).array(), [[15, 20]]);
-  evaluated.weights = [[tl.tensor([[1, 0.5], [0, 2]]), tl.zeros([2])], []];
-  t.deepEqual(layer.withMode('eval')([[10, 10]]).array(), [[10, 25]]);
+  evaluated.weights = [
+    [
+      tl.tensor([
+        [1, 0.5],
+        [0, 2],
+      ]),
+      tl.zeros([2]),
+    ],
+    [],
+  ];
+  t.deepEqual(
+    layer
+      .withMode('eval')([[10, 10]])
+      .array(),
+    [[10, 25]],
+  );
 });
 
 test('callAsync gives what the call gives, bit for bit', async (t) => {
@@ -81,29 +136,75 @@ test('callAsync gives what the call gives, bit for bit', async (t) => {
 });
 
 test('Flatten, Mean, Sum, Negate and the functions beside them', (t) => {
-  const x = tl.tensor([[[1, 2], [3, 4]]], null, { dtype: 'float32' });
+  const x = tl.tensor(
+    [
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    ],
+    null,
+    { dtype: 'float32' },
+  );
   const run = (layer: tl.Layer): unknown => layer(x).array();
   t.deepEqual(run(tl.Flatten()), [[1, 2, 3, 4]]);
   t.deepEqual(run(tl.Mean()), [[1.5, 3.5]]);
   t.deepEqual(run(tl.Sum({ axis: 1 })), [[4, 6]]);
-  t.deepEqual(run(tl.Negate()), [[[-1, -2], [-3, -4]]]);
-  t.deepEqual(tl.oneHot(tl.tensor([2, 0]), 3).array(), [[0, 0, 1], [1, 0, 0]]);
+  t.deepEqual(run(tl.Negate()), [
+    [
+      [-1, -2],
+      [-3, -4],
+    ],
+  ]);
+  t.deepEqual(tl.oneHot(tl.tensor([2, 0]), 3).array(), [
+    [0, 0, 1],
+    [1, 0, 0],
+  ]);
   close(t, tl.logSoftmax(tl.tensor([0.5, 0.5])), [-Math.LN2, -Math.LN2]);
 });
 
 test('densities refuse points, means and variances of different sizes', (t) => {
-  const [x, mu] = [tl.tensor([[1, 2], [3, 4], [0, 1]], null, { dtype: 'float32' }), tl.tensor([0.5, 1])];
+  const [x, mu] = [
+    tl.tensor(
+      [
+        [1, 2],
+        [3, 4],
+        [0, 1],
+      ],
+      null,
+      { dtype: 'float32' },
+    ),
+    tl.tensor([0.5, 1]),
+  ];
   const s = tl.tensor([2, 3], null, { dtype: 'float32' });
   t.deepEqual(tl.logGaussianDiagPdf(x, mu, s).shape, [3]);
   const one = tl.tensor([2], null, { dtype: 'float32' });
-  for (const f of [() => tl.logGaussianDiagPdf(x, mu, one), () => tl.logGaussianDiagPdf(x, one, s), () => tl.logGaussianDiagPdf(one, mu, s)]) {
+  for (const f of [
+    () => tl.logGaussianDiagPdf(x, mu, one),
+    () => tl.logGaussianDiagPdf(x, one, s),
+    () => tl.logGaussianDiagPdf(one, mu, s),
+  ]) {
     t.throws(f, { code: 'ShapeMismatch', message: /along each last axis/ });
   }
-  t.throws(() => tl.logGaussianPdf(one, mu, tl.tensor([[1, 0], [0, 1]])), { code: 'ShapeMismatch' });
+  t.throws(
+    () =>
+      tl.logGaussianPdf(
+        one,
+        mu,
+        tl.tensor([
+          [1, 0],
+          [0, 1],
+        ]),
+      ),
+    { code: 'ShapeMismatch' },
+  );
   const preds = tl.ones([3, 5]);
   t.deepEqual(tl.multigaussianLoss(preds, x).shape, [3]);
   for (const targets of [x.slice([0], [1]), x.slice([0], [2]), mu, x.expandDims(0)]) {
-    t.throws(() => tl.multigaussianLoss(preds, targets), { code: 'ShapeMismatch', message: /needs targets of shape \[3, 2\], one for each/ });
+    t.throws(() => tl.multigaussianLoss(preds, targets), {
+      code: 'ShapeMismatch',
+      message: /needs targets of shape \[3, 2\], one for each/,
+    });
   }
   t.throws(() => tl.multigaussianLoss(tl.ones([1, 5]), x), { code: 'ShapeMismatch' });
 });

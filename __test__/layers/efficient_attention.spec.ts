@@ -26,7 +26,11 @@ test('functions are found under their module and in the flat namespace', (t) => 
   t.true(buckets.max().item() < 8);
   close(t, tl.lengthNormalized(tl.tensor([[3, 4]])), [[0.848_528, 1.131_371]]);
   const chunks = tl.tensor([[1], [2], [3]]);
-  t.deepEqual(tl.lookAdjacent(chunks, 1, 0).array(), [[3, 1], [1, 2], [2, 3]]);
+  t.deepEqual(tl.lookAdjacent(chunks, 1, 0).array(), [
+    [3, 1],
+    [1, 2],
+    [2, 3],
+  ]);
   const x = tl.tensor([1, 2, 3]);
   t.deepEqual(tl.permuteViaGather(x, tl.tensor([2, 0, 1]), tl.tensor([1, 2, 0])).array(), [3, 1, 2]);
   t.deepEqual(tl.permuteViaSort(x, tl.tensor([2, 0, 1]), tl.tensor([1, 2, 0])).array(), [2, 3, 1]);
@@ -50,8 +54,21 @@ test('attend takes a mask function of the caller', (t) => {
 test('LSH attention takes any length, hashes anew in each call, and learns', (t) => {
   const layer = tl.LSHSelfAttention({ dQk: 4, dV: 4, chunkLen: 4, nHashes: 2, nBuckets: 4, causal: true });
   const [weights, state] = layer.init(f32([2, 8, 6]), { rng: key });
-  t.deepEqual((weights as tl.Tensor[]).map((w) => w.shape), [[2, 6, 4], [2, 6, 4], [2, 4, 6]]);
-  t.deepEqual((state as tl.Tensor[]).map((s) => [s.shape, s.dtype]), [[[4, 16], 'int32'], [[4, 2], 'uint32']]);
+  t.deepEqual(
+    (weights as tl.Tensor[]).map((w) => w.shape),
+    [
+      [2, 6, 4],
+      [2, 6, 4],
+      [2, 4, 6],
+    ],
+  );
+  t.deepEqual(
+    (state as tl.Tensor[]).map((s) => [s.shape, s.dtype]),
+    [
+      [[4, 16], 'int32'],
+      [[4, 2], 'uint32'],
+    ],
+  );
   const [first] = layer.state as tl.Tensor[];
   for (const length of [8, 13, 3]) {
     t.deepEqual(layer(tl.random.normal(key, [2, length, 6])).shape, [2, length, 6]);
@@ -83,7 +100,16 @@ test('prediction step by step is evaluation at once', (t) => {
   const x = tl.random.normal(key, [2, 8, 6]);
   const layers = [
     tl.SelfAttention({ dQk: 4, dV: 4, causal: true, chunkLen: 3, nChunksBefore: 1, mode: 'eval' }),
-    tl.SelfAttention({ dQk: 4, dV: 4, causal: true, shareQk: true, bias: true, predictMemLen: 9, predictDropLen: 3, mode: 'eval' }),
+    tl.SelfAttention({
+      dQk: 4,
+      dV: 4,
+      causal: true,
+      shareQk: true,
+      bias: true,
+      predictMemLen: 9,
+      predictDropLen: 3,
+      mode: 'eval',
+    }),
     tl.LSHSelfAttention({ dQk: 4, dV: 4, causal: true, chunkLen: 9, nChunksBefore: 0, nBuckets: 4, mode: 'eval' }),
   ];
   for (const layer of layers) {
@@ -94,7 +120,10 @@ test('prediction step by step is evaluation at once', (t) => {
     // A first piece at once, the rest one by one.
     const again = layer.withMode('predict');
     const start = again(x.slice([0, 0], [null, 5]));
-    t.true(largest(tl.concat([start, stepByStep(again, x.slice([0, 5], [null, null]))], 1), layer(x)) < 1e-5, layer.name);
+    t.true(
+      largest(tl.concat([start, stepByStep(again, x.slice([0, 5], [null, null]))], 1), layer(x)) < 1e-5,
+      layer.name,
+    );
   }
   t.throws(() => tl.SelfAttention({ mode: 'predict', chunkLen: 4 }), { message: /needs `causal: true`/ });
   t.throws(() => tl.SelfAttention({ mode: 'predict', causal: true }), { message: /predictMemLen/ });
@@ -110,7 +139,14 @@ test('LSHFF computes in prediction only what hashes alike, with the same result'
 });
 
 test('MixedLSHSelfAttention is exact up to stdLength', (t) => {
-  const mixed = tl.MixedLSHSelfAttention({ nHeads: 2, causal: true, stdLength: 6, chunkLen: 2, nBuckets: 4, mode: 'eval' });
+  const mixed = tl.MixedLSHSelfAttention({
+    nHeads: 2,
+    causal: true,
+    stdLength: 6,
+    chunkLen: 2,
+    nBuckets: 4,
+    mode: 'eval',
+  });
   const exact = tl.DotProductCausalAttention({ mode: 'eval' });
   mixed.init([f32([2, 6, 4]), f32([2, 6, 4])], { rng: key });
   const [short, long] = [heads(6), heads(7)];
@@ -129,7 +165,10 @@ test('a wrapper takes the factory of its attention', (t) => {
     pureLshImplementation: tl.MixedLSHSelfAttention,
     stdLength: 16,
   });
-  t.deepEqual(layer.sublayers.map((l) => l.name), ['Serial', 'MixedLSHSelfAttention', 'Serial', 'Dense_8']);
+  t.deepEqual(
+    layer.sublayers.map((l) => l.name),
+    ['Serial', 'MixedLSHSelfAttention', 'Serial', 'Dense_8'],
+  );
   layer.init(f32([2, 8, 8]), { rng: key });
   t.deepEqual(layer(tl.random.normal(key, [2, 8, 8])).shape, [2, 8, 8]);
   t.throws(() => tl.PureLSHSelfAttentionWrapper({ numWeights: 4 }), { message: /2 or 3, got 4/ });
@@ -146,12 +185,18 @@ test('a wrapper hands on what it is given, null too, and names what is wrong its
   t.is(remembered({}), 2048);
   t.is(remembered({ predictMemLen: 10, predictDropLen: 5 }), 10);
   t.is(remembered({ predictMemLen: null, predictDropLen: null }), 12);
-  t.throws(() => tl.PureLSHSelfAttentionWrapper({ chunkLen: 0 }), { message: /PureLSHSelfAttentionWrapper: `chunkLen` must be/ });
-  t.throws(() => tl.MixedLSHSelfAttention({ nBuckets: 3 }), { message: /MixedLSHSelfAttention: `nBuckets` must be an even whole number/ });
+  t.throws(() => tl.PureLSHSelfAttentionWrapper({ chunkLen: 0 }), {
+    message: /PureLSHSelfAttentionWrapper: `chunkLen` must be/,
+  });
+  t.throws(() => tl.MixedLSHSelfAttention({ nBuckets: 3 }), {
+    message: /MixedLSHSelfAttention: `nBuckets` must be an even whole number/,
+  });
 });
 
 test('mistakes are named', (t) => {
-  t.throws(() => tl.SelfAttention({ nHeads: 4, nParallelHeads: 3 }), { message: /`nParallelHeads` must divide `nHeads` \(4\)/ });
+  t.throws(() => tl.SelfAttention({ nHeads: 4, nParallelHeads: 3 }), {
+    message: /`nParallelHeads` must divide `nHeads` \(4\)/,
+  });
   t.throws(() => tl.hashVecs(tl.ones([2, 2]), 3, 1, key), { message: /an even whole number/ });
   const layer = tl.EncDecAttention({ dQk: 2, dV: 2 });
   const specs = [f32([2, 3, 4]), f32([2, 5, 4]), { shape: [2, 4], dtype: 'bool' } as const];
@@ -176,7 +221,13 @@ class Bilinear extends tl.EfficientAttentionBase {
 /** What three heads of {@link Bilinear} compute, on all examples at once. */
 function bilinear(x: tl.Tensor, w: tl.Tensor): tl.Tensor {
   return [0, 1, 2]
-    .map((h) => x.matmul(w.slice([h], [h + 1]).reshape([4, 4])).matmul(x.transpose([0, 2, 1])).softmax().matmul(x))
+    .map((h) =>
+      x
+        .matmul(w.slice([h], [h + 1]).reshape([4, 4]))
+        .matmul(x.transpose([0, 2, 1]))
+        .softmax()
+        .matmul(x),
+    )
     .reduce((a, b) => a.add(b));
 }
 
@@ -185,7 +236,10 @@ test('a class of attention is written for one head of one example', (t) => {
   const layer = new Bilinear(3);
   t.deepEqual([layer.name, layer.hasBackward, layer.nIn], ['Bilinear', true, 1]);
   const [weights, state] = layer.init(f32([2, 5, 4]), { rng: key });
-  t.deepEqual((weights as tl.Tensor[]).map((w) => w.shape), [[3, 4, 4]]);
+  t.deepEqual(
+    (weights as tl.Tensor[]).map((w) => w.shape),
+    [[3, 4, 4]],
+  );
   t.deepEqual((state as unknown as tl.Tensor).shape, [6]);
   const x = tl.random.normal(key, [2, 5, 4]);
   const y = layer(x);
@@ -197,10 +251,14 @@ test('a class of attention is written for one head of one example', (t) => {
   for (const one of [layer, new Bilinear(3, { useReferenceCode: true })]) {
     const loss = (x: tl.Tensor, w: tl.Tensor): tl.Tensor => (one.pureFn(x, [w], state)[0] as tl.Tensor).square().sum();
     const got = tl.grad(loss, { argnums: [0, 1] })(x, w!);
-    t.true([0, 1].every((i) => largest((got as unknown as tl.Tensor[])[i]!, (wanted as unknown as tl.Tensor[])[i]!) < 1e-4));
+    t.true(
+      [0, 1].every((i) => largest((got as unknown as tl.Tensor[])[i]!, (wanted as unknown as tl.Tensor[])[i]!) < 1e-4),
+    );
   }
   t.false(new Bilinear(3, { useReferenceCode: true }).hasBackward);
-  t.throws(() => new tl.EfficientAttentionBase(2).init(f32([1, 2, 3])), { message: /defines no createWeightsUnbatched/ });
+  t.throws(() => new tl.EfficientAttentionBase(2).init(f32([1, 2, 3])), {
+    message: /defines no createWeightsUnbatched/,
+  });
   t.throws(() => new Bilinear(4, { nParallelHeads: 3 }), { message: /`nParallelHeads` must divide/ });
 });
 
@@ -224,18 +282,20 @@ const valid = tl.tensor([0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, ...Array<number>(11).f
 
 test('LSH attention weighs values by 1 in all, whatever a position sees', (t) => {
   const [qk, ones] = [tl.random.normal(key, [4, 11, 5]).mul(2), tl.ones([4, 11, 3])];
-  for (const sight of sights) for (const causal of [true, false]) for (const masked of [true, false]) {
-    const what = JSON.stringify([sight, causal, masked]);
-    const rest = masked ? [valid] : [];
-    const layer = tl.PureLSHSelfAttention({ ...sight, causal, masked, mode: 'eval' });
-    layer.init(tl.signature([qk, ones, ...rest]), { rng: key });
-    t.true(off(layer([qk, ones, ...rest]) as tl.Tensor, 1) < 2e-6, what);
-    // The result rests on no query then, and each value gets what it is weighed by.
-    const sum = (q: tl.Tensor, v: tl.Tensor): tl.Tensor => (layer([q, v, ...rest]) as tl.Tensor).sum();
-    const [toQueries, toValues] = tl.grad(sum, { argnums: [0, 1] })(qk, ones) as unknown as [tl.Tensor, tl.Tensor];
-    t.true(off(toQueries, 0) < 2e-5, what);
-    t.true(Math.abs(toValues.sum().item() / ones.size - 1) < 1e-5, what);
-  }
+  for (const sight of sights)
+    for (const causal of [true, false])
+      for (const masked of [true, false]) {
+        const what = JSON.stringify([sight, causal, masked]);
+        const rest = masked ? [valid] : [];
+        const layer = tl.PureLSHSelfAttention({ ...sight, causal, masked, mode: 'eval' });
+        layer.init(tl.signature([qk, ones, ...rest]), { rng: key });
+        t.true(off(layer([qk, ones, ...rest]) as tl.Tensor, 1) < 2e-6, what);
+        // The result rests on no query then, and each value gets what it is weighed by.
+        const sum = (q: tl.Tensor, v: tl.Tensor): tl.Tensor => (layer([q, v, ...rest]) as tl.Tensor).sum();
+        const [toQueries, toValues] = tl.grad(sum, { argnums: [0, 1] })(qk, ones) as unknown as [tl.Tensor, tl.Tensor];
+        t.true(off(toQueries, 0) < 2e-5, what);
+        t.true(Math.abs(toValues.sum().item() / ones.size - 1) < 1e-5, what);
+      }
 });
 
 /** Weights by which each head passes on the last feature, and the heads' mean is the output. */
@@ -243,7 +303,9 @@ function passing(weights: readonly tl.Tensor[]): tl.Tensor[] {
   return weights.map((w, i) => {
     const [heads, rows, columns] = w.shape as [number, number, number];
     if (i === weights.length - 1) return tl.full(w.shape, 1 / (heads * rows));
-    return i === weights.length - 2 ? tl.concat([tl.zeros([heads, rows - 1, columns]), tl.ones([heads, 1, columns])], 1) : w;
+    return i === weights.length - 2
+      ? tl.concat([tl.zeros([heads, rows - 1, columns]), tl.ones([heads, 1, columns])], 1)
+      : w;
   });
 }
 
@@ -251,11 +313,16 @@ test('so do the layers around it, and in prediction', (t) => {
   const x = tl.concat([tl.random.normal(key, [2, 11, 5]), tl.ones([2, 11, 1])], 2);
   const sizes = { nHeads: 3, dQk: 4, dV: 2 };
   for (const masked of [true, false]) {
-    const layers = sights.flatMap((sight) => [true, false].map((causal) => tl.LSHSelfAttention({ ...sizes, ...sight, causal, masked, mode: 'eval' })));
-    for (const shareQk of [true, false]) for (const causal of [true, false]) {
-      layers.push(tl.SelfAttention({ ...sizes, shareQk, causal, masked, mode: 'eval' }));
-      layers.push(tl.SelfAttention({ ...sizes, shareQk, causal, masked, chunkLen: 4, nChunksBefore: 1, mode: 'eval' }));
-    }
+    const layers = sights.flatMap((sight) =>
+      [true, false].map((causal) => tl.LSHSelfAttention({ ...sizes, ...sight, causal, masked, mode: 'eval' })),
+    );
+    for (const shareQk of [true, false])
+      for (const causal of [true, false]) {
+        layers.push(tl.SelfAttention({ ...sizes, shareQk, causal, masked, mode: 'eval' }));
+        layers.push(
+          tl.SelfAttention({ ...sizes, shareQk, causal, masked, chunkLen: 4, nChunksBefore: 1, mode: 'eval' }),
+        );
+      }
     const inputs = masked ? [x, valid] : [x];
     for (const layer of layers) {
       layer.init(tl.signature(inputs), { rng: key });
@@ -273,6 +340,11 @@ test('so do the layers around it, and in prediction', (t) => {
   const [qk, ones] = [tl.random.normal(key, [4, 11, 5]), tl.ones([4, 11, 3])];
   mixed.init(tl.signature([qk, ones]), { rng: key });
   t.true(off(mixed([qk, ones]) as tl.Tensor, 1) < 2e-6);
-  const [attended] = tl.attend(tl.random.normal(key, [12, 4]), { v: tl.ones([12, 3]), qChunkLen: 12, nChunksBefore: 1, maskFn: tl.maskSelfAttention });
+  const [attended] = tl.attend(tl.random.normal(key, [12, 4]), {
+    v: tl.ones([12, 3]),
+    qChunkLen: 12,
+    nChunksBefore: 1,
+    maskFn: tl.maskSelfAttention,
+  });
   t.true(off(attended!, 1) < 2e-6);
 });

@@ -32,7 +32,16 @@ for (const [name, [initializer, deviation]] of Object.entries(initializers)) {
 
 test('columns of an orthogonal weight are orthonormal', (t) => {
   const w = tl.OrthogonalInitializer({ stddev: 1 })([5, 3], key);
-  close(t, w.transpose().matmul(w), [[1, 0, 0], [0, 1, 0], [0, 0, 1]], 1e-5);
+  close(
+    t,
+    w.transpose().matmul(w),
+    [
+      [1, 0, 0],
+      [0, 1, 0],
+      [0, 0, 1],
+    ],
+    1e-5,
+  );
 });
 
 test('a registered initializer given to a layer does what it does when called', (t) => {
@@ -43,7 +52,10 @@ test('a registered initializer given to a layer does what it does when called', 
 });
 
 test('wrong options are refused where they are written', (t) => {
-  t.throws(() => tl.RandomNormalInitializer({ stdev: 1 } as never), { code: 'InvalidOption', message: /did you mean `stddev`/ });
+  t.throws(() => tl.RandomNormalInitializer({ stdev: 1 } as never), {
+    code: 'InvalidOption',
+    message: /did you mean `stddev`/,
+  });
   t.throws(() => tl.ScaledInitializer(-1, -2, 1, 'fan_none' as never, 'normal'), { code: 'InvalidOption' });
 });
 
@@ -54,7 +66,10 @@ test('what a JavaScript initializer throws, or a wrong shape it returns, comes o
       throw mine;
     },
   });
-  t.is(t.throws(() => fails.init(f32([1, 3]))), mine);
+  t.is(
+    t.throws(() => fails.init(f32([1, 3]))),
+    mine,
+  );
   const wrong = tl.Dense(2, { kernelInitializer: () => tl.ones([7]) });
   t.throws(() => wrong.init(f32([1, 3])), { instanceOf: tl.LayerError });
 });

@@ -2,12 +2,19 @@ import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
 import { close } from '../support/values.js';
 
-const scores = (): tl.Tensor => tl.tensor([[2, 1, 0], [0, 3, 1], [0.5, 0, 0]]);
+const scores = (): tl.Tensor =>
+  tl.tensor([
+    [2, 1, 0],
+    [0, 3, 1],
+    [0.5, 0, 0],
+  ]);
 const targets = (): tl.Tensor => tl.tensor([0, 1, 2]);
 const weights = (): tl.Tensor => tl.tensor([1, 1, 0.5]);
 
 /** Cross-entropy of each row. */
-const entropies = (scores().array() as number[][]).map((row, i) => Math.log(row.reduce((sum, v) => sum + Math.exp(v), 0)) - row[i]!);
+const entropies = (scores().array() as number[][]).map(
+  (row, i) => Math.log(row.reduce((sum, v) => sum + Math.exp(v), 0)) - row[i]!,
+);
 
 test('cross-entropy: mean, weighted mean and sum', (t) => {
   const [a, b, c] = entropies as [number, number, number];
@@ -37,7 +44,13 @@ test('the gradient of cross-entropy is the softmax less the target', (t) => {
 test('a metric after a model shares the stack with its targets', (t) => {
   const model = tl.Serial(tl.Dense(3), tl.CategoryCrossEntropy());
   t.deepEqual([model.nIn, model.nOut], [2, 1]);
-  model.init([{ shape: [4, 2], dtype: 'float32' }, { shape: [4], dtype: 'int32' }], { rng: [0, 1] });
+  model.init(
+    [
+      { shape: [4, 2], dtype: 'float32' },
+      { shape: [4], dtype: 'int32' },
+    ],
+    { rng: [0, 1] },
+  );
   t.deepEqual(model([tl.ones([4, 2]), tl.tensor([0, 1, 2, 0])]).shape, []);
 });
 
@@ -50,7 +63,10 @@ const ofCategories: Readonly<Record<string, Metric>> = {
   CategoryCrossEntropy: [tl.CategoryCrossEntropy, false],
   'CategoryCrossEntropy, smoothed': [() => tl.CategoryCrossEntropy({ labelSmoothing: 0.2 }), false],
   WeightedCategoryCrossEntropy: [tl.WeightedCategoryCrossEntropy, true],
-  'WeightedCategoryCrossEntropy, cut off': [() => tl.WeightedCategoryCrossEntropy({ cutoff: 0.3, labelSmoothing: 0.1 }), true],
+  'WeightedCategoryCrossEntropy, cut off': [
+    () => tl.WeightedCategoryCrossEntropy({ cutoff: 0.3, labelSmoothing: 0.1 }),
+    true,
+  ],
   MaskedSequenceAccuracy: [tl.MaskedSequenceAccuracy, true],
   Accuracy: [tl.Accuracy, true],
   SequenceAccuracy: [tl.SequenceAccuracy, true],
@@ -72,13 +88,21 @@ function measure([make, weighted]: Metric, target: tl.Tensor, weight: tl.Tensor 
 }
 
 /** The code and the sentence of what a metric refuses. */
-function refusal(t: ExecutionContext, name: string, metric: Metric, target: tl.Tensor, weight?: tl.Tensor): [string, string] {
-  const error = t.throws(() => measure(metric, target, weight), { instanceOf: tl.LayerError }, name) as tl.LayerError | undefined;
+function refusal(
+  t: ExecutionContext,
+  name: string,
+  metric: Metric,
+  target: tl.Tensor,
+  weight?: tl.Tensor,
+): [string, string] {
+  const error = t.throws(() => measure(metric, target, weight), { instanceOf: tl.LayerError }, name) as
+    tl.LayerError | undefined;
   return [error?.code ?? '', error?.message ?? ''];
 }
 
 const labels = [3, 0, 1, 2, 1];
-const asFloats = (values: readonly number[], shape: readonly number[] | null = null): tl.Tensor => tl.tensor(values, shape, { dtype: 'float32' });
+const asFloats = (values: readonly number[], shape: readonly number[] | null = null): tl.Tensor =>
+  tl.tensor(values, shape, { dtype: 'float32' });
 
 test('metrics take one category for each item: integers of any type, whole floats, a column', (t) => {
   for (const [name, metric] of Object.entries(ofCategories)) {
@@ -103,7 +127,11 @@ test('metrics refuse targets of another shape, also where it would broadcast, an
       t.true(sentence.includes(`[${shape.join(', ')}]`), sentence);
     }
     const [code, sentence] = refusal(t, name, metric, tl.oneHot(tl.tensor(labels), 4));
-    t.deepEqual([code, /one-hot vectors become categories by argmax/.test(sentence)], ['ShapeMismatch', true], sentence);
+    t.deepEqual(
+      [code, /one-hot vectors become categories by argmax/.test(sentence)],
+      ['ShapeMismatch', true],
+      sentence,
+    );
   }
 });
 
@@ -152,9 +180,25 @@ test('weights broadcast to the items, and to nothing larger', (t) => {
       t.regex(sentence, /weights must have shape \[5\], one for each item, or broadcast to it/);
     }
   }
-  const sequences = [tl.random.normal([0, 1], [2, 3, 4]), tl.tensor([[0, 1, 2], [3, 3, 3]])] as const;
-  const byExample = tl.WeightedCategoryCrossEntropy()([...sequences, tl.tensor([[1], [3]])]).item();
-  const byItem = tl.WeightedCategoryCrossEntropy()([...sequences, tl.tensor([[1, 1, 1], [3, 3, 3]])]).item();
+  const sequences = [
+    tl.random.normal([0, 1], [2, 3, 4]),
+    tl.tensor([
+      [0, 1, 2],
+      [3, 3, 3],
+    ]),
+  ] as const;
+  const byExample = tl
+    .WeightedCategoryCrossEntropy()([...sequences, tl.tensor([[1], [3]])])
+    .item();
+  const byItem = tl
+    .WeightedCategoryCrossEntropy()([
+      ...sequences,
+      tl.tensor([
+        [1, 1, 1],
+        [3, 3, 3],
+      ]),
+    ])
+    .item();
   t.is(byExample, byItem);
 });
 
@@ -169,35 +213,75 @@ test('items of an ignored label do not count', (t) => {
   const kept = [logits.take(tl.tensor([0, 2, 4]), { axis: 0 }), tl.tensor([3, 1, 1])] as const;
   const [weight, few] = [tl.tensor([1, 2, 3, 4, 5]), tl.tensor([1, 3, 5])];
   const options = { ignoreLabel: -100 };
-  close(t, tl.CategoryAccuracy(options)([logits, target]), tl.CategoryAccuracy()([...kept]).item());
-  close(t, tl.WeightedCategoryAccuracy(options)([logits, target, weight]), tl.WeightedCategoryAccuracy()([...kept, few]).item());
+  close(
+    t,
+    tl.CategoryAccuracy(options)([logits, target]),
+    tl
+      .CategoryAccuracy()([...kept])
+      .item(),
+  );
+  close(
+    t,
+    tl.WeightedCategoryAccuracy(options)([logits, target, weight]),
+    tl
+      .WeightedCategoryAccuracy()([...kept, few])
+      .item(),
+  );
   for (const labelSmoothing of [null, 0.3]) {
-    const [own, plain] = [tl.CategoryCrossEntropy({ labelSmoothing, ...options }), tl.CategoryCrossEntropy({ labelSmoothing })];
+    const [own, plain] = [
+      tl.CategoryCrossEntropy({ labelSmoothing, ...options }),
+      tl.CategoryCrossEntropy({ labelSmoothing }),
+    ];
     close(t, own([logits, target]), plain([...kept]).item());
     const [g] = [tl.grad((x: tl.Tensor) => own([x, target]))(logits) as tl.Tensor];
     const wanted = tl.grad((x: tl.Tensor) => plain([x, kept[1]]))(kept[0]) as tl.Tensor;
     close(t, g.take(tl.tensor([0, 2, 4]), { axis: 0 }), wanted.array());
-    t.is(g.take(tl.tensor([1, 3]), { axis: 0 }).abs().max().item(), 0);
-    const weighted = [tl.WeightedCategoryCrossEntropy({ labelSmoothing, ...options }), tl.WeightedCategoryCrossEntropy({ labelSmoothing })] as const;
+    t.is(
+      g
+        .take(tl.tensor([1, 3]), { axis: 0 })
+        .abs()
+        .max()
+        .item(),
+      0,
+    );
+    const weighted = [
+      tl.WeightedCategoryCrossEntropy({ labelSmoothing, ...options }),
+      tl.WeightedCategoryCrossEntropy({ labelSmoothing }),
+    ] as const;
     close(t, weighted[0]([logits, target, weight]), weighted[1]([...kept, few]).item());
   }
   // A category may be ignored too; then NaN of its scores is no harm, and nothing is left of a batch that has no other.
   const padded = [tl.concat([logits, tl.full([1, 4], NaN)]), tl.tensor([3, 2, 1, 2, 1, 0])];
   t.true(Number.isFinite(tl.CategoryCrossEntropy({ ignoreLabel: 0 })(padded).item()));
-  t.is(tl.CategoryAccuracy({ ignoreLabel: 0 })([logits, tl.zeros([5]).cast('int32')]).item(), NaN);
-  t.throws(() => tl.CategoryAccuracy(options)([logits, tl.tensor([3, -1, 1, 1, 1])]), { message: /target -1 is none of the 4 categories/ });
-  t.throws(() => tl.CategoryAccuracy({ ignoreLabel: 0.5 }), { message: /`ignoreLabel` must be a whole number, got 0.5/ });
+  t.is(
+    tl
+      .CategoryAccuracy({ ignoreLabel: 0 })([logits, tl.zeros([5]).cast('int32')])
+      .item(),
+    NaN,
+  );
+  t.throws(() => tl.CategoryAccuracy(options)([logits, tl.tensor([3, -1, 1, 1, 1])]), {
+    message: /target -1 is none of the 4 categories/,
+  });
+  t.throws(() => tl.CategoryAccuracy({ ignoreLabel: 0.5 }), {
+    message: /`ignoreLabel` must be a whole number, got 0.5/,
+  });
 });
 
 test('binary metrics: targets of one shape with what predicts them, from 0 to 1', (t) => {
   const [x, y] = [asFloats([1.5, -2, 0.25]), tl.tensor([1, 0, 1])];
   const wanted = tl.BinaryCrossEntropy()([x, y]).item();
-  for (const inputs of [[x.reshape([3, 1]), y], [x, y.reshape([3, 1])], [x, y.cast('bool')], [x, y.cast('float64')]]) {
+  for (const inputs of [
+    [x.reshape([3, 1]), y],
+    [x, y.reshape([3, 1])],
+    [x, y.cast('bool')],
+    [x, y.cast('float64')],
+  ]) {
     t.true(Math.abs(tl.BinaryCrossEntropy()(inputs).item() - wanted) < 1e-6);
   }
   const code = (make: () => tl.Layer, ...inputs: tl.Tensor[]): string | undefined =>
     (t.throws(() => make()(inputs), { instanceOf: tl.LayerError }) as tl.LayerError | undefined)?.code;
-  for (const shape of [[], [1], [1, 3], [3, 3], [2]]) t.is(code(tl.BinaryCrossEntropy, x, tl.zeros(shape)), 'ShapeMismatch', `${shape}`);
+  for (const shape of [[], [1], [1, 3], [3, 3], [2]])
+    t.is(code(tl.BinaryCrossEntropy, x, tl.zeros(shape)), 'ShapeMismatch', `${shape}`);
   const q = x.sigmoid();
   for (const wrong of [-1, 2, 1.001, NaN]) {
     const targets = asFloats([1, wrong, 0]);
@@ -205,12 +289,26 @@ test('binary metrics: targets of one shape with what predicts them, from 0 to 1'
     t.is(code(tl.BinaryCrossEntropySum, q, targets, tl.ones([3])), 'InvalidArgument');
     t.is(code(tl.BinaryCrossEntropyLoss, q, targets, tl.ones([3])), 'InvalidArgument');
   }
-  const left = tl.BinaryCrossEntropyLoss()([q, tl.tensor([1, -1, 1]), tl.tensor([1, 0, 1])]).item();
-  t.is(left, tl.BinaryCrossEntropyLoss()([q, y, tl.tensor([1, 0, 1])]).item());
-  t.throws(() => tl.BinaryCrossEntropy()([x, tl.tensor([0, 1, 2])]), { message: /a binary target must be 0, 1 or a share between them, got 2/ });
+  const left = tl
+    .BinaryCrossEntropyLoss()([q, tl.tensor([1, -1, 1]), tl.tensor([1, 0, 1])])
+    .item();
+  t.is(
+    left,
+    tl
+      .BinaryCrossEntropyLoss()([q, y, tl.tensor([1, 0, 1])])
+      .item(),
+  );
+  t.throws(() => tl.BinaryCrossEntropy()([x, tl.tensor([0, 1, 2])]), {
+    message: /a binary target must be 0, 1 or a share between them, got 2/,
+  });
   t.is(code(tl.BinaryCrossEntropyLoss, q, y, tl.ones([3, 3])), 'ShapeMismatch');
   t.is(code(tl.WeightedSum, tl.ones([4, 1]), tl.ones([4])), 'ShapeMismatch');
-  t.is(tl.WeightedSum()([tl.ones([4, 2]), tl.tensor([1, 2])]).item(), 12);
+  t.is(
+    tl
+      .WeightedSum()([tl.ones([4, 2]), tl.tensor([1, 2])])
+      .item(),
+    12,
+  );
 });
 
 /** The signature that comes of something, or the code of its error. */
@@ -224,23 +322,33 @@ function attempt(f: () => tl.Signature): tl.Signature | string {
 
 test('what a metric declares of inputs it also takes, and what it takes it declares', (t) => {
   const shapes = [[], [1], [3], [2, 3], [2, 1], [2, 3, 1], [2, 3, 4], [2, 3, 0], [0, 3], [2, 0], [2, 0, 3]];
-  const all = { ...ofCategories, BinaryCrossEntropy: [tl.BinaryCrossEntropy, false], BinaryCrossEntropyLoss: [tl.BinaryCrossEntropyLoss, true],
-    BinaryCrossEntropySum: [tl.BinaryCrossEntropySum, true], L2Loss: [tl.L2Loss, true], SmoothL1Loss: [tl.SmoothL1Loss, true], WeightedSum: [tl.WeightedSum, false] } as const;
+  const all = {
+    ...ofCategories,
+    BinaryCrossEntropy: [tl.BinaryCrossEntropy, false],
+    BinaryCrossEntropyLoss: [tl.BinaryCrossEntropyLoss, true],
+    BinaryCrossEntropySum: [tl.BinaryCrossEntropySum, true],
+    L2Loss: [tl.L2Loss, true],
+    SmoothL1Loss: [tl.SmoothL1Loss, true],
+    WeightedSum: [tl.WeightedSum, false],
+  } as const;
   for (const [name, [make, weighted]] of Object.entries(all)) {
     let taken = 0;
-    for (const x of shapes) for (const y of shapes) for (const w of weighted ? shapes : [[]]) for (const dtype of ['int32', 'bool', 'float32'] as const) {
-      const inputs = [tl.ones(x), tl.zeros(y).cast(dtype), ...(weighted ? [tl.ones(w).cast(dtype)] : [])];
-      tl.tidy(() => {
-        const layer = make();
-        const declared = attempt(() => layer.outputSignature(tl.signature(inputs)) as tl.Signature);
-        const given = attempt(() => tl.signature(layer(inputs)) as tl.Signature);
-        taken += typeof given === 'object' ? 1 : 0;
-        const what = `${name} of ${JSON.stringify([x, y, w, dtype])}: ${JSON.stringify([declared, given])}`;
-        if (typeof declared === 'string' || typeof given === 'string') t.is(typeof declared, typeof given, what);
-        else t.deepEqual(declared, given, what);
-        t.not(given, 'Internal', what);
-      });
-    }
+    for (const x of shapes)
+      for (const y of shapes)
+        for (const w of weighted ? shapes : [[]])
+          for (const dtype of ['int32', 'bool', 'float32'] as const) {
+            const inputs = [tl.ones(x), tl.zeros(y).cast(dtype), ...(weighted ? [tl.ones(w).cast(dtype)] : [])];
+            tl.tidy(() => {
+              const layer = make();
+              const declared = attempt(() => layer.outputSignature(tl.signature(inputs)) as tl.Signature);
+              const given = attempt(() => tl.signature(layer(inputs)) as tl.Signature);
+              taken += typeof given === 'object' ? 1 : 0;
+              const what = `${name} of ${JSON.stringify([x, y, w, dtype])}: ${JSON.stringify([declared, given])}`;
+              if (typeof declared === 'string' || typeof given === 'string') t.is(typeof declared, typeof given, what);
+              else t.deepEqual(declared, given, what);
+              t.not(given, 'Internal', what);
+            });
+          }
     t.true(taken > 0, name);
   }
 });

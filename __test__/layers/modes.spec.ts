@@ -50,7 +50,8 @@ test('a class learns the mode it runs in, wherever it stands', (t) => {
     remat: (l) => tl.Scan(l, { axis: 1, nCarry: 0, remat: true }),
     Chunk: (l) => tl.Chunk(l, 1),
     BatchLeadingAxes: (l) => tl.BatchLeadingAxes(l),
-    ReversibleHalfResidual: (l) => tl.Serial(tl.Dup(), tl.ReversibleSerial(tl.ReversibleHalfResidual(l)), tl.Select([0], { nIn: 2 })),
+    ReversibleHalfResidual: (l) =>
+      tl.Serial(tl.Dup(), tl.ReversibleSerial(tl.ReversibleHalfResidual(l)), tl.Select([0], { nIn: 2 })),
     Cond: (l) => tl.Serial(tl.Dup(), tl.Cond(tl.Mean({ axis: [0, 1, 2] }), tl.Serial(), { false: l })),
   };
   for (const [name, build] of Object.entries(around)) {
@@ -69,7 +70,10 @@ test('a class learns the mode it runs in, wherever it stands', (t) => {
 
 test('a reversible class learns it, also on the way back', (t) => {
   const stack = tl.ReversibleSerial(new ToldReversible());
-  for (const [mode, added] of [['train', 10], ['eval', 11]] as const) {
+  for (const [mode, added] of [
+    ['train', 10],
+    ['eval', 11],
+  ] as const) {
     const layer = stack.withMode(mode);
     const loss = (x: tl.Tensor): tl.Tensor => tl.Serial(layer, tl.Multiply())([x, x]).sum();
     const [value, gradient] = tl.valueAndGrad(loss)(tl.full([1], 3, { dtype: 'float32' }));
@@ -160,7 +164,12 @@ for (const [name, make] of Object.entries(remembering)) {
 }
 
 test('the state of a copy in predict mode is there before its first call', (t) => {
-  const model = tl.Serial(tl.ShiftRight(), tl.PositionalEncoding({ maxLen: 7 }), tl.CausalAttention(4, { maxInferenceLength: 6 }), tl.SRU(4));
+  const model = tl.Serial(
+    tl.ShiftRight(),
+    tl.PositionalEncoding({ maxLen: 7 }),
+    tl.CausalAttention(4, { maxInferenceLength: 6 }),
+    tl.SRU(4),
+  );
   const x = tl.random.normal(key, [2, 3, 4]);
   const first = x.slice([0, 0, 0], [2, 1, 4]);
   for (const known of [true, false]) {
@@ -168,7 +177,10 @@ test('the state of a copy in predict mode is there before its first call', (t) =
     const fresh = known ? model : tl.Serial(model.sublayers);
     const read = fresh.withMode('predict');
     const shapes = tl.tree.leaves(read.state as tl.Tree<tl.Tensor>).filter((s) => s instanceof tl.Tensor);
-    t.deepEqual(shapes.map((s) => s.shape), known ? [[], [2, 6, 4], [2, 6, 4], []] : []);
+    t.deepEqual(
+      shapes.map((s) => s.shape),
+      known ? [[], [2, 6, 4], [2, 6, 4], []] : [],
+    );
     const { state: asRead } = read;
     read.state = asRead;
     const wanted = fresh.withMode('predict')(first);
@@ -223,8 +235,18 @@ test('layers that do not look at their input are initialized without a signature
   t.deepEqual((model([[1, 2]]) as tl.Tensor).shape, [1, 2, 2]);
   t.notThrows(() => tl.Relu().init(null));
   tl.Weights(tl.RandomNormalInitializer(), { shape: [2, 3] }).init(null);
-  for (const layer of [tl.Dense(2), tl.LayerNorm(), tl.Conv(2, [1, 1]), tl.LSTM(3), tl.CausalAttention(4), tl.BatchNorm()]) {
-    t.throws(() => layer.init(null), { code: 'InvalidArgument', message: new RegExp(`${layer.name}: weights or state depend on the inputs; call init\\(signature\\)`) });
+  for (const layer of [
+    tl.Dense(2),
+    tl.LayerNorm(),
+    tl.Conv(2, [1, 1]),
+    tl.LSTM(3),
+    tl.CausalAttention(4),
+    tl.BatchNorm(),
+  ]) {
+    t.throws(() => layer.init(null), {
+      code: 'InvalidArgument',
+      message: new RegExp(`${layer.name}: weights or state depend on the inputs; call init\\(signature\\)`),
+    });
   }
 });
 
@@ -240,14 +262,24 @@ const gives = (f: () => unknown): string => {
 test('what a tree declares, its call gives; or both refuse', (t) => {
   const dense = tl.Dense(4);
   const apart = tl.Serial(dense, tl.Relu(), dense);
-  t.throws(() => apart.outputSignature(f32([2, 3])), { code: 'ShapeMismatch', message: /two places.*float32\[2,3\].*float32\[2,4\]/ });
+  t.throws(() => apart.outputSignature(f32([2, 3])), {
+    code: 'ShapeMismatch',
+    message: /two places.*float32\[2,3\].*float32\[2,4\]/,
+  });
   t.deepEqual(apart.outputSignature(f32([2, 4])), f32([2, 4]));
   const truth = { shape: [2], dtype: 'bool' } as const;
   for (const layer of [tl.Relu(), tl.Serial(tl.Dup(), tl.Multiply()), tl.Serial(tl.Dup(), tl.Add()), tl.Negate()]) {
     const x = tl.tensor([true, false]);
-    t.is(gives(() => layer.outputSignature(truth)), gives(() => tl.signature(layer(x) as tl.Tensor)), `${layer}`);
+    t.is(
+      gives(() => layer.outputSignature(truth)),
+      gives(() => tl.signature(layer(x) as tl.Tensor)),
+      `${layer}`,
+    );
   }
-  t.deepEqual(tl.HardSigmoid().outputSignature(truth), tl.signature(tl.HardSigmoid()(tl.tensor([true, false])) as tl.Tensor));
+  t.deepEqual(
+    tl.HardSigmoid().outputSignature(truth),
+    tl.signature(tl.HardSigmoid()(tl.tensor([true, false])) as tl.Tensor),
+  );
 });
 
 test('a first piece of several positions sees what it would see in a whole sequence', (t) => {
@@ -258,7 +290,15 @@ test('a first piece of several positions sees what it would see in a whole seque
   lsh.init(tl.signature(x), { rng: key });
   const predict = lsh.withMode('predict');
   const pieces = [x.slice([0, 0, 0], [2, 5, 5]), x.slice([0, 5, 0], [2, 6, 5]), x.slice([0, 6, 0], [2, 7, 5])];
-  t.true(far(tl.concat(pieces.map((piece) => predict(piece)), 1), lsh(x)) < 1e-2);
+  t.true(
+    far(
+      tl.concat(
+        pieces.map((piece) => predict(piece)),
+        1,
+      ),
+      lsh(x),
+    ) < 1e-2,
+  );
   const mixed = tl.efficientAttention.MixedLSHSelfAttention({ ...sizes, stdLength: 3, nHeads: 1 });
   const [qk, v] = [tl.random.normal(key, [1, 7, 4]), tl.random.normal(tl.random.key(6), [1, 7, 3])];
   mixed.init([tl.signature(qk), tl.signature(v)], { rng: key });

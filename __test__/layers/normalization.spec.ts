@@ -7,8 +7,16 @@ const key: tl.Key = [0, 7];
 test('LayerNorm: scale, then bias; each row has mean 0 and variance 1', (t) => {
   const layer = tl.LayerNorm();
   const [weights] = layer.init(f32([2, 4]), { rng: key });
-  t.deepEqual(values(weights), [[1, 1, 1, 1], [0, 0, 0, 0]]);
-  const y = layer(floats([[1, 2, 3, 4], [10, 10, 30, 30]]));
+  t.deepEqual(values(weights), [
+    [1, 1, 1, 1],
+    [0, 0, 0, 0],
+  ]);
+  const y = layer(
+    floats([
+      [1, 2, 3, 4],
+      [10, 10, 30, 30],
+    ]),
+  );
   close(t, y.mean({ axis: -1 }), [0, 0], 1e-5);
   close(t, y.variance({ axis: -1 }), [1, 1], 1e-4);
   layer.weights = [tl.full([4], 2, { dtype: 'float32' }), tl.full([4], 0.5)];
@@ -42,7 +50,11 @@ test('FilterResponseNorm keeps the shape and has no state', (t) => {
 test('gradients of a normalization do not depend on the scale of its input', (t) => {
   const layer = tl.LayerNorm({ epsilon: 1e-12 });
   const [weights, state] = layer.init(f32([1, 3]), { rng: key });
-  const f = (x: tl.Tensor): tl.Tensor => layer.pureFn(x, weights, state)[0].mul(tl.tensor([1, 2, -1])).sum();
+  const f = (x: tl.Tensor): tl.Tensor =>
+    layer
+      .pureFn(x, weights, state)[0]
+      .mul(tl.tensor([1, 2, -1]))
+      .sum();
   const g = tl.grad(f)(tl.tensor([[1, 2, 4.5]])) as tl.Tensor;
   close(t, g.mul(tl.tensor([[1, 2, 4.5]])).sum(), 0, 1e-5);
   close(t, g.sum(), 0, 1e-5);

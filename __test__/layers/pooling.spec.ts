@@ -36,19 +36,62 @@ test('what does not fit is refused', (t) => {
   t.throws(() => tl.SumPool({ poolSize: [6] })(x), { message: /a window of \[6\] does not fit in \[5\]/ });
   t.throws(() => tl.AvgPool({ poolSize: [2] })(x.cast('bool')), { message: /AvgPool takes numbers, got bool/ });
   const bytes = tl.full([1, 2, 2, 1], 200, { dtype: 'uint8' });
-  t.throws(() => tl.SumPool()(bytes), { instanceOf: tl.LayerError, message: /a window does not fit uint8; cast the input/ });
+  t.throws(() => tl.SumPool()(bytes), {
+    instanceOf: tl.LayerError,
+    message: /a window does not fit uint8; cast the input/,
+  });
 });
 
 test('integers keep their type, but means are float32', (t) => {
   // Trax gives these for int32.
-  const x = tl.tensor([[[[3, -2], [9, -8]], [[-5, 4], [0, 1]], [[7, 6], [2, -9]]]]);
+  const x = tl.tensor([
+    [
+      [
+        [3, -2],
+        [9, -8],
+      ],
+      [
+        [-5, 4],
+        [0, 1],
+      ],
+      [
+        [7, 6],
+        [2, -9],
+      ],
+    ],
+  ]);
   for (const dtype of ['int32', 'int64'] as const) {
-    const [max, sum, mean] = [tl.MaxPool(), tl.SumPool(), tl.AvgPool({ padding: 'SAME' })].map((layer) => layer(x.cast(dtype)));
+    const [max, sum, mean] = [tl.MaxPool(), tl.SumPool(), tl.AvgPool({ padding: 'SAME' })].map((layer) =>
+      layer(x.cast(dtype)),
+    );
     t.deepEqual([max!.dtype, sum!.dtype, mean!.dtype], [dtype, dtype, 'float32']);
     t.deepEqual(max!.array(), [[[[9, 4]], [[7, 6]]]]);
     t.deepEqual(sum!.array(), [[[[7, -5]], [[4, 2]]]]);
-    t.deepEqual(mean!.array(), [[[[1.75, -1.25], [4.5, -3.5]], [[1, 0.5], [1, -4]], [[4.5, -1.5], [2, -9]]]]);
+    t.deepEqual(mean!.array(), [
+      [
+        [
+          [1.75, -1.25],
+          [4.5, -3.5],
+        ],
+        [
+          [1, 0.5],
+          [1, -4],
+        ],
+        [
+          [4.5, -1.5],
+          [2, -9],
+        ],
+      ],
+    ]);
   }
-  t.deepEqual(tl.AvgPool().outputSignature({ shape: [1, 3, 2, 2], dtype: 'uint8' }), { shape: [1, 2, 1, 2], dtype: 'float32' });
-  t.deepEqual(tl.MaxPool()(tl.tensor(Uint8Array.of(1, 255, 3, 4), [1, 2, 2, 1])).array(), [[[[255]]]]);
+  t.deepEqual(tl.AvgPool().outputSignature({ shape: [1, 3, 2, 2], dtype: 'uint8' }), {
+    shape: [1, 2, 1, 2],
+    dtype: 'float32',
+  });
+  t.deepEqual(
+    tl
+      .MaxPool()(tl.tensor(Uint8Array.of(1, 255, 3, 4), [1, 2, 2, 1]))
+      .array(),
+    [[[[255]]]],
+  );
 });

@@ -42,18 +42,39 @@ test('the namespace has the names of Trax', (t) => {
 test('AxialPositionalEncoding puts vectors together from those of the coordinates', (t) => {
   const layer = tl.AxialPositionalEncoding({ shape: [2, 2], dEmbs: [1, 1] });
   layer.init(f32([1, 4, 2]), { rng: key });
-  layer.weights = [tl.tensor([10, 20], [1, 2, 1, 1], { dtype: 'float32' }), tl.tensor([1, 2], [1, 1, 2, 1], { dtype: 'float32' })];
-  close(t, layer(tl.zeros([1, 4, 2])), [[[10, 1], [10, 2], [20, 1], [20, 2]]]);
+  layer.weights = [
+    tl.tensor([10, 20], [1, 2, 1, 1], { dtype: 'float32' }),
+    tl.tensor([1, 2], [1, 1, 2, 1], { dtype: 'float32' }),
+  ];
+  close(t, layer(tl.zeros([1, 4, 2])), [
+    [
+      [10, 1],
+      [10, 2],
+      [20, 1],
+      [20, 2],
+    ],
+  ]);
   t.throws(() => layer(tl.zeros([1, 3, 2])), { code: 'ShapeMismatch', message: /encodes 4 positions, got 3/ });
   const predict = layer.withMode('predict');
-  close(t, predict(tl.zeros([1, 3, 2])), [[[10, 1], [10, 2], [20, 1]]]);
+  close(t, predict(tl.zeros([1, 3, 2])), [
+    [
+      [10, 1],
+      [10, 2],
+      [20, 1],
+    ],
+  ]);
   t.throws(() => predict(tl.zeros([1, 2, 2])), { code: 'ShapeMismatch', message: /positions up to 5/ });
 });
 
 test('SinCosPositionalEncoding in eval is the table, in train begins at random', (t) => {
   const layer = tl.SinCosPositionalEncoding({ mode: 'eval' });
   layer.init(f32([1, 2, 2]), { rng: key });
-  close(t, layer(tl.zeros([1, 2, 2])), [[[0, 1], [Math.sin(1), Math.cos(1)]]]);
+  close(t, layer(tl.zeros([1, 2, 2])), [
+    [
+      [0, 1],
+      [Math.sin(1), Math.cos(1)],
+    ],
+  ]);
   const train = tl.SinCosPositionalEncoding({ startFromZeroOneIn: 1000 });
   const starts = [1, 2, 3].map((seed) => train(tl.zeros([1, 1, 2]), { rng: tl.random.key(seed) }).dataSync()[0]);
   t.is(new Set(starts).size, 3);
@@ -71,7 +92,15 @@ test('FixedBasePositionalEncoding writes positions as digits', (t) => {
   const layer = tl.FixedBasePositionalEncoding({ bases: [3], nDigits: 2, mode: 'eval' });
   layer.init(f32([1, 5, 2]), { rng: key });
   layer.weights = [[[tl.ones([1, 1]), floats([[10]])]], floats([[[100, 100]]])];
-  close(t, layer(tl.zeros([1, 5, 2])), [[[100, 100], [1, 0], [2, 0], [0, 10], [1, 10]]]);
+  close(t, layer(tl.zeros([1, 5, 2])), [
+    [
+      [100, 100],
+      [1, 0],
+      [2, 0],
+      [0, 10],
+      [1, 10],
+    ],
+  ]);
   t.throws(() => layer(tl.zeros([1, 9, 2])), { code: 'ShapeMismatch', message: /fewer than 9/ });
   t.throws(() => tl.FixedBasePositionalEncoding({ bases: [1] }), { code: 'InvalidOption', message: /at least 2/ });
 });
@@ -86,12 +115,21 @@ test('InfinitePositionalEncoding draws phases for each call, and keeps them in p
   predict.init(f32([1, 1, 4]), { rng: key });
   const steps = [1, 2].map((seed) => predict(tl.zeros([1, 1, 4]), { rng: tl.random.key(seed) }));
   close(t, tl.concat(steps, 1), layer(x, { rng: key }).array());
-  t.throws(() => tl.InfinitePositionalEncoding({ transform: 'all' as 'any' }), { code: 'InvalidOption', message: /'any', 'diag' or 'none'/ });
+  t.throws(() => tl.InfinitePositionalEncoding({ transform: 'all' as 'any' }), {
+    code: 'InvalidOption',
+    message: /'any', 'diag' or 'none'/,
+  });
 });
 
 test('TimeBinPositionalEncoding replaces the last three features', (t) => {
   const y = tl.TimeBinPositionalEncoding(2)(tl.full([1, 3, 4], 7));
-  close(t, y, [[[7, 1, 0, 0], [7, 1, 0.5, 0], [7, 0.5, 0, 1]]]);
+  close(t, y, [
+    [
+      [7, 1, 0, 0],
+      [7, 1, 0.5, 0],
+      [7, 0.5, 0, 1],
+    ],
+  ]);
 });
 
 test('threefry2x32Prf and threefry2x32Prange', (t) => {

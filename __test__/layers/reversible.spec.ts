@@ -38,7 +38,10 @@ function peak(make: (stack: tl.Layer[]) => tl.Layer, depth: number): number {
   return tl.tidy(() => {
     const before = tl.memory().bytes;
     tl.resetPeakMemory();
-    const [ys, pullback] = tl.vjp((a: tl.Tensor) => layer.pureFn([a, x], weights, state, key)[0] as readonly tl.Tensor[], x);
+    const [ys, pullback] = tl.vjp(
+      (a: tl.Tensor) => layer.pureFn([a, x], weights, state, key)[0] as readonly tl.Tensor[],
+      x,
+    );
     pullback(ys);
     return tl.memory().peakBytes - before;
   });
@@ -50,7 +53,10 @@ test('ReversibleSerial computes what Serial computes, with the same weights, key
   const [weights, state] = reversible.init(pair, { rng: key });
   const plain = tl.Serial(stack);
   t.deepEqual(values(plain.weights), values(weights));
-  t.deepEqual(values(reversible.pureFn(inputs(), weights, state, key)), values(plain.pureFn(inputs(), weights, state, key)));
+  t.deepEqual(
+    values(reversible.pureFn(inputs(), weights, state, key)),
+    values(plain.pureFn(inputs(), weights, state, key)),
+  );
   t.is(`${reversible}`.split('\n')[0], 'ReversibleSerial_in2_out2[');
   t.true(reversible.hasBackward);
 });
@@ -58,7 +64,11 @@ test('ReversibleSerial computes what Serial computes, with the same weights, key
 test('gradients of a reversible stack are those of a loss written out', (t) => {
   const dense = tl.Dense(8);
   dense.init(f32([2, 5, 8]), { rng: key });
-  const stack = tl.ReversibleSerial(tl.ReversibleHalfResidual(dense), tl.ReversibleSwap(), tl.ReversibleHalfResidual(dense, tl.Tanh()));
+  const stack = tl.ReversibleSerial(
+    tl.ReversibleHalfResidual(dense),
+    tl.ReversibleSwap(),
+    tl.ReversibleHalfResidual(dense, tl.Tanh()),
+  );
   const [w, b] = dense.weights as [tl.Tensor, tl.Tensor];
   const state = stack.init(pair, { rng: key })[1];
   const nested = [[[[w, b]]], [], [[tl.GET_WEIGHTS_FROM_CACHE, []]]];
@@ -68,7 +78,9 @@ test('gradients of a reversible stack are those of a loss written out', (t) => {
   };
   const argnums = [0, 1, 2, 3];
   const [got, want] = [byLayers, byHand].map((f) => tl.grad(f, { argnums })(...inputs(), w, b) as tl.Tensor[]);
-  got!.forEach((g, i) => t.true(g.sub(want![i]!).abs().max().item() < 1e-4 * want![i]!.abs().max().item(), `argument ${i}`));
+  got!.forEach((g, i) =>
+    t.true(g.sub(want![i]!).abs().max().item() < 1e-4 * want![i]!.abs().max().item(), `argument ${i}`),
+  );
 });
 
 test('memory for activations does not grow with the number of layers', (t) => {
@@ -93,7 +105,10 @@ test('ReversibleSelect, ReversibleSwap, ReversibleConcatenatePair, ReversibleRes
   t.deepEqual(values(tl.ReversibleConcatenatePair()([x, y])), [[[1, 2, 3, 4]], [[1, 2, 3, 4]]]);
   t.deepEqual(tl.ReversibleReshape([1, 2], [2])(x).array(), [1, 2]);
   t.is(`${tl.ReversibleReshape([2, 3], [6])}`, 'ReversibleReshape_(2, 3)_(6,)');
-  t.throws(() => tl.ReversibleSelect([0, 0], { nIn: 2 }), { code: 'InvalidOption', message: /input 1 .* would be lost/ });
+  t.throws(() => tl.ReversibleSelect([0, 0], { nIn: 2 }), {
+    code: 'InvalidOption',
+    message: /input 1 .* would be lost/,
+  });
   t.throws(() => tl.ReversibleReshape([2], [3])(x), { code: 'ShapeMismatch' });
 });
 
@@ -161,9 +176,13 @@ for (const Class of [Rotate, RotateAtOnce]) {
     t.is(rotate.reversed, before + 1);
     const step = 1e-2;
     const slope = (loss(x, y, w.add(step)).item() - loss(x, y, w.sub(step)).item()) / (2 * step);
-    t.true(Math.abs(grads[2]!.item() - slope) < 1e-2 * Math.abs(slope), `${grads[2]!.item()}, differences say ${slope}`);
+    t.true(
+      Math.abs(grads[2]!.item() - slope) < 1e-2 * Math.abs(slope),
+      `${grads[2]!.item()}, differences say ${slope}`,
+    );
     const direction = tl.random.normal([0, 3], [2, 5, 8]);
-    const along = (loss(x.add(direction.mul(step)), y, w).item() - loss(x.sub(direction.mul(step)), y, w).item()) / (2 * step);
+    const along =
+      (loss(x.add(direction.mul(step)), y, w).item() - loss(x.sub(direction.mul(step)), y, w).item()) / (2 * step);
     t.true(Math.abs(grads[0]!.mul(direction).sum().item() - along) < 1e-2 * Math.abs(along));
     t.true(rotate.hasBackward);
   });
@@ -179,9 +198,15 @@ test('built-in reversible layers reverse, and are ReversibleLayers', (t) => {
   const [outputs, newState] = stack.pureFn(inputs(), weights, state, key);
   const back = stack.reverse(outputs, weights, state, newState, key) as tl.Tensor[];
   back.forEach((x, i) => t.true(x.sub(inputs()[i]!).abs().max().item() < 1e-5));
-  const [xs, [grads]] = stack.reverseAndGrad(outputs, outputs, weights, state, newState, key) as [tl.Tensor[], [tl.Tensor[], unknown]];
+  const [xs, [grads]] = stack.reverseAndGrad(outputs, outputs, weights, state, newState, key) as [
+    tl.Tensor[],
+    [tl.Tensor[], unknown],
+  ];
   xs.forEach((x, i) => t.deepEqual(x.array(), back[i]!.array()));
-  const [, pullback] = tl.vjp((a: tl.Tensor, b: tl.Tensor) => stack.pureFn([a, b], weights, state, key)[0] as readonly tl.Tensor[], ...inputs());
+  const [, pullback] = tl.vjp(
+    (a: tl.Tensor, b: tl.Tensor) => stack.pureFn([a, b], weights, state, key)[0] as readonly tl.Tensor[],
+    ...inputs(),
+  );
   t.deepEqual(values(pullback(outputs)), values(grads));
 });
 
@@ -199,5 +224,8 @@ test('a reversible class must bring its methods, and they what they promise', (t
       return [x, x];
     }
   }
-  t.throws(() => tl.grad((x: tl.Tensor) => new Two()(x).sum())(tl.ones([2])), { code: 'ArityMismatch', message: /reverse of Two returned 2 tensors, but nIn is 1/ });
+  t.throws(() => tl.grad((x: tl.Tensor) => new Two()(x).sum())(tl.ones([2])), {
+    code: 'ArityMismatch',
+    message: /reverse of Two returned 2 tensors, but nIn is 1/,
+  });
 });

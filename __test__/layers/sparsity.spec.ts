@@ -14,7 +14,11 @@ test('SplitLastAxis and MergeLastTwoAxes undo one another', (t) => {
 
 test('FactoredDense, LocallyConnectedDense and LocallyConvDense stand in for Dense', (t) => {
   const x = tl.random.normal(key, [2, 3, 8]);
-  for (const layer of [tl.FactoredDense(2, 8, 8), tl.LocallyConnectedDense(4, 2, { kernelSize: 3 }), tl.LocallyConvDense(4, 2, 'train', { kernelSize: 3 })]) {
+  for (const layer of [
+    tl.FactoredDense(2, 8, 8),
+    tl.LocallyConnectedDense(4, 2, { kernelSize: 3 }),
+    tl.LocallyConvDense(4, 2, 'train', { kernelSize: 3 }),
+  ]) {
     layer.init(tl.signature(x), { rng: key });
     t.deepEqual(layer(x).shape, [2, 3, 8]);
   }
@@ -29,15 +33,29 @@ test('SparseDenseWithOptions stands in for Dense by each type', (t) => {
     layer.init(tl.signature(x), { rng: key });
     t.deepEqual(layer(x).shape, [2, 3, 6]);
   }
-  t.throws(() => tl.SparseDenseWithOptions(6, { sparsityType: 'mult', sparsity: 4 }), { message: /`nUnits` must be a multiple of `sparsity`, got 6 and 4/ });
-  t.throws(() => tl.SparseDenseWithOptions(6, { sparsityType: 'odd' as never }), { message: /`sparsityType` must be 'mult', .*, got "odd"/ });
-  t.throws(() => tl.SparseDenseWithOptions(6, { sparse: 2 } as never), { message: /unknown option `sparse`.*did you mean/ });
+  t.throws(() => tl.SparseDenseWithOptions(6, { sparsityType: 'mult', sparsity: 4 }), {
+    message: /`nUnits` must be a multiple of `sparsity`, got 6 and 4/,
+  });
+  t.throws(() => tl.SparseDenseWithOptions(6, { sparsityType: 'odd' as never }), {
+    message: /`sparsityType` must be 'mult', .*, got "odd"/,
+  });
+  t.throws(() => tl.SparseDenseWithOptions(6, { sparse: 2 } as never), {
+    message: /unknown option `sparse`.*did you mean/,
+  });
 });
 
 test('RandomLayer takes one of two layers, by lot', (t) => {
   const x = tl.ones([2, 3]);
-  const layer = tl.RandomLayer(tl.Negate(), tl.Fn('Twice', (x: tl.Tensor) => x.mul(2)), 0.25);
-  const drawn = Array.from({ length: 200 }, (_, i) => layer(x, { rng: [7, i] }).max().item());
+  const layer = tl.RandomLayer(
+    tl.Negate(),
+    tl.Fn('Twice', (x: tl.Tensor) => x.mul(2)),
+    0.25,
+  );
+  const drawn = Array.from({ length: 200 }, (_, i) =>
+    layer(x, { rng: [7, i] })
+      .max()
+      .item(),
+  );
   const share = drawn.filter((y) => y === -1).length / drawn.length;
   t.true(drawn.every((y) => y === -1 || y === 2));
   t.true(Math.abs(share - 0.25) < 0.1, `${share}`);
@@ -76,15 +94,31 @@ test('sparse causal attention sees nothing later, and predicts step by step what
     const steps = Array.from({ length: 5 }, (_, i) => predict(x.slice([0, i, 0], [2, i + 1, 6])));
     close(t, tl.concat(steps, 1), values(whole) as number[], 1e-5);
   }
-  t.throws(() => tl.MultiplicativeCausalAttention(6, { sparsity: 4 }), { message: /`dFeature` must be a multiple of `sparsity`, got 6 and 4/ });
+  t.throws(() => tl.MultiplicativeCausalAttention(6, { sparsity: 4 }), {
+    message: /`dFeature` must be a multiple of `sparsity`, got 6 and 4/,
+  });
   t.throws(() => tl.ConvCausalAttention(6, { nHeads: 4 }), { message: /ConvCausalAttention: .*4 heads/ });
 });
 
 test('FavorAttention comes near to softmax attention with many features', (t) => {
-  const [q, k, v] = [1, 2, 3].map((seed) => tl.random.normal(tl.random.key(seed), [2, 6, 4]).mul(0.4)) as [tl.Tensor, tl.Tensor, tl.Tensor];
-  const softmax = q.matmul(k.transpose([0, 2, 1])).div(2).softmax(-1).matmul(v);
+  const [q, k, v] = [1, 2, 3].map((seed) => tl.random.normal(tl.random.key(seed), [2, 6, 4]).mul(0.4)) as [
+    tl.Tensor,
+    tl.Tensor,
+    tl.Tensor,
+  ];
+  const softmax = q
+    .matmul(k.transpose([0, 2, 1]))
+    .div(2)
+    .softmax(-1)
+    .matmul(v);
   const far = (nRandomFeatures: number): number => {
-    const layer = tl.FavorAttention({ dFeature: 4, nRandomFeatures, useApproximateSoftmax: true, normalizeData: true, epsilon: 0 });
+    const layer = tl.FavorAttention({
+      dFeature: 4,
+      nRandomFeatures,
+      useApproximateSoftmax: true,
+      normalizeData: true,
+      epsilon: 0,
+    });
     const [y] = layer([q, k, v, tl.ones([2, 1, 1, 6])]) as readonly tl.Tensor[];
     return y!.sub(softmax).abs().max().item();
   };
@@ -110,15 +144,45 @@ test('FavorAttention: masked keys are not seen, and where all are the result is 
   const x = tl.random.normal(key, [2, 3, 4]);
   for (const useApproximateSoftmax of [false, true]) {
     const layer = tl.FavorAttention({ dFeature: 4, useApproximateSoftmax });
-    const attend = (x: tl.Tensor): tl.Tensor => (layer([x, x, x, tl.tensor([[1, 1, 0], [0, 0, 0]])]) as readonly tl.Tensor[])[0]!;
+    const attend = (x: tl.Tensor): tl.Tensor =>
+      (
+        layer([
+          x,
+          x,
+          x,
+          tl.tensor([
+            [1, 1, 0],
+            [0, 0, 0],
+          ]),
+        ]) as readonly tl.Tensor[]
+      )[0]!;
     const y = attend(x);
     t.deepEqual(y.slice([1, 0, 0], [2, 3, 4]).array(), tl.zeros([1, 3, 4]).array());
-    close(t, y.slice([0, 0, 0], [1, 2, 4]), values((layer([x, x, x, tl.tensor([[1, 1, 0], [1, 1, 0]])]) as readonly tl.Tensor[])[0]!.slice([0, 0, 0], [1, 2, 4])) as number[], 0);
+    close(
+      t,
+      y.slice([0, 0, 0], [1, 2, 4]),
+      values(
+        (
+          layer([
+            x,
+            x,
+            x,
+            tl.tensor([
+              [1, 1, 0],
+              [1, 1, 0],
+            ]),
+          ]) as readonly tl.Tensor[]
+        )[0]!.slice([0, 0, 0], [1, 2, 4]),
+      ) as number[],
+      0,
+    );
     const grads = tl.grad((x: tl.Tensor) => attend(x).sum())(x) as tl.Tensor;
     t.true(Number.isFinite(grads.sum().item()));
   }
   t.throws(() => tl.FavorAttention({ nHeads: 2 })([x, x, x, tl.ones([2, 3])]), { message: /does not mask the keys/ });
-  t.throws(() => tl.FavorAttention({ dFeature: 8, useApproximateSoftmax: true })([x, x, x, tl.ones([2, 3])]), { message: /heads are 4 deep, but dFeature . nHeads is 8/ });
+  t.throws(() => tl.FavorAttention({ dFeature: 8, useApproximateSoftmax: true })([x, x, x, tl.ones([2, 3])]), {
+    message: /heads are 4 deep, but dFeature . nHeads is 8/,
+  });
 });
 
 test('CausalFavor sees nothing later, and predicts step by step what it computes at once', (t) => {
@@ -128,7 +192,12 @@ test('CausalFavor sees nothing later, and predicts step by step what it computes
   const whole = layer(x);
   close(t, layer(x.slice([0, 0, 0], [2, 30, 6])), values(whole.slice([0, 0, 0], [2, 30, 6])) as number[], 1e-5);
   const predict = layer.withMode('predict');
-  const pieces = [[0, 1], [1, 2], [2, 70], [70, 80]] as const;
+  const pieces = [
+    [0, 1],
+    [1, 2],
+    [2, 70],
+    [70, 80],
+  ] as const;
   const steps = pieces.map(([from, to]) => predict(x.slice([0, from, 0], [2, to, 6])));
   close(t, tl.concat(steps, 1), values(whole) as number[], 1e-5);
 });

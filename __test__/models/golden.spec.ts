@@ -12,7 +12,11 @@ const modelOf = (it: (typeof module.cases)[number]): string => (it.expr as { fn:
 
 /** Cases that record what Trax does and tallow deliberately does not. Each must really differ, or its line is stale. */
 const own = 'a position that sees itself alone, more than once, weighs its value by 1 in all';
-const mended: Readonly<Record<string, string>> = { 'ReformerLMLsh-1': own, 'ReformerLMSparse-3': own, 'ConfigurableTransformerLMAttention-2': own };
+const mended: Readonly<Record<string, string>> = {
+  'ReformerLMLsh-1': own,
+  'ReformerLMSparse-3': own,
+  'ConfigurableTransformerLMAttention-2': own,
+};
 
 for (const it of module.cases) {
   const reason = mended[it.id];
@@ -23,17 +27,24 @@ for (const it of module.cases) {
 }
 
 test('every mended case exists', (t) => {
-  t.deepEqual(Object.keys(mended).filter((id) => module.cases.every((it) => it.id !== id)), []);
+  t.deepEqual(
+    Object.keys(mended).filter((id) => module.cases.every((it) => it.id !== id)),
+    [],
+  );
 });
 
 test('every model has a case', (t) => {
   const tested = new Set(module.cases.map(modelOf));
   const models = Object.entries(tl.models).filter(([, value]) => typeof value === 'function');
-  t.deepEqual(models.map(([name]) => name).filter((name) => !tested.has(name)), []);
+  t.deepEqual(
+    models.map(([name]) => name).filter((name) => !tested.has(name)),
+    [],
+  );
 });
 
 /** Sums that are one percent off. */
-const more = (sums: readonly { sumAbs: number }[]): never => sums.map((s) => ({ ...s, sumAbs: 1.01 * s.sumAbs })) as never;
+const more = (sums: readonly { sumAbs: number }[]): never =>
+  sums.map((s) => ({ ...s, sumAbs: 1.01 * s.sumAbs })) as never;
 
 test('planted faults are found', (t) => {
   const it = module.cases.find(({ id }) => id === 'ReformerLM-1')!;
@@ -46,6 +57,10 @@ test('planted faults are found', (t) => {
     { steps: [{ ...step, key: [1, 2] as [number, number] }] },
   ];
   for (const fault of faults) {
-    t.throws(() => checkCase(module, { ...it, ...fault }), { instanceOf: Different }, JSON.stringify(fault).slice(0, 80));
+    t.throws(
+      () => checkCase(module, { ...it, ...fault }),
+      { instanceOf: Different },
+      JSON.stringify(fault).slice(0, 80),
+    );
   }
 });

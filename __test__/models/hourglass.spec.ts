@@ -12,7 +12,11 @@ function made(options: tl.models.HourglassLMOptions = {}): tl.Layer {
 /** Positions of the output that change when those of the input from `at` on do. */
 function moved(model: tl.Layer, ids: tl.Tensor, at: number): number[] {
   const others = tl.concat([ids.slice([0, 0], [null, at]), ids.slice([0, at], [null, null]).add(1).mod(13)], 1);
-  return model(others).sub(model(ids)).abs().max({ axis: [0, 2] }).array() as number[];
+  return model(others)
+    .sub(model(ids))
+    .abs()
+    .max({ axis: [0, 2] })
+    .array() as number[];
 }
 
 const ids = tl.random.randint(key, [2, 12], 0, 13);
@@ -25,10 +29,18 @@ const ways: Readonly<Record<string, tl.models.HourglassLMOptions>> = {
   'means and repetition': { hierarchy: '1@4', downsamplingFn: tl.AveragePooling, upsamplingFn: tl.NaiveUpsampling },
   'own ways': {
     hierarchy: '1@3',
-    downsamplingFn: (factor: number, dModel: number, { mode }: tl.models.ResamplingOptions) => [tl.LinearPooling(factor, dModel, { mode }), tl.Relu()],
-    attentionUpsamplingFn: (factor, dModel, { mode }) => tl.Serial(tl.Tanh(), tl.LinearUpsampling(factor, dModel, { mode })),
+    downsamplingFn: (factor: number, dModel: number, { mode }: tl.models.ResamplingOptions) => [
+      tl.LinearPooling(factor, dModel, { mode }),
+      tl.Relu(),
+    ],
+    attentionUpsamplingFn: (factor, dModel, { mode }) =>
+      tl.Serial(tl.Tanh(), tl.LinearUpsampling(factor, dModel, { mode })),
   },
-  'causal attention of another kind': { hierarchy: '1@3', vanillaAttnType: tl.CausalAttention, middleAttnType: tl.SelfAttention },
+  'causal attention of another kind': {
+    hierarchy: '1@3',
+    vanillaAttnType: tl.CausalAttention,
+    middleAttnType: tl.SelfAttention,
+  },
 };
 
 for (const [name, options] of Object.entries(ways)) {
@@ -37,8 +49,15 @@ for (const [name, options] of Object.entries(ways)) {
     model.init(tl.signature(ids), { rng: key });
     for (const at of [0, 1, 5, 11]) {
       const change = moved(model, ids, at);
-      t.true(change.slice(0, at + 1).every((x) => x === 0), `${at}: ${change}`);
-      t.is(change.slice(at + 1).some((x) => x > 1e-5), at < 11, `${at}: ${change}`);
+      t.true(
+        change.slice(0, at + 1).every((x) => x === 0),
+        `${at}: ${change}`,
+      );
+      t.is(
+        change.slice(at + 1).some((x) => x > 1e-5),
+        at < 11,
+        `${at}: ${change}`,
+      );
     }
   });
 }
@@ -47,13 +66,27 @@ test('what sees the shorter sequence is told how short it is', (t) => {
   const given: unknown[] = [];
   const downsamplingFn = (factor: number, dModel: number, options: tl.models.ResamplingOptions): tl.Layer => {
     const { contextBiasLayer, locationBiasLayer, ...rest } = options;
-    t.deepEqual([contextBiasLayer, locationBiasLayer].map(String), ['Weights_(1, 2, 1, 4)_in0', 'Weights_(1, 2, 1, 4)_in0']);
+    t.deepEqual([contextBiasLayer, locationBiasLayer].map(String), [
+      'Weights_(1, 2, 1, 4)_in0',
+      'Weights_(1, 2, 1, 4)_in0',
+    ]);
     given.push([factor, dModel, rest]);
     return tl.LinearPooling(factor, dModel, options);
   };
   made({ hierarchy: '1@2 1@6 1@2', dropout: 0.2, dropoutSharedAxes: [0], downsamplingFn, mode: 'eval' });
-  const rest = { dFf: 8, nHeads: 2, dropout: 0.2, dropoutSharedAxes: [0], mode: 'eval', ffActivation: tl.FastGelu, resamplingFn: tl.AveragePooling };
-  t.deepEqual(given, [2, 3].map((factor, i) => [factor, 8, { ...rest, totalPooling: 2 ** i, isUpsampling: false }]));
+  const rest = {
+    dFf: 8,
+    nHeads: 2,
+    dropout: 0.2,
+    dropoutSharedAxes: [0],
+    mode: 'eval',
+    ffActivation: tl.FastGelu,
+    resamplingFn: tl.AveragePooling,
+  };
+  t.deepEqual(
+    given,
+    [2, 3].map((factor, i) => [factor, 8, { ...rest, totalPooling: 2 ** i, isUpsampling: false }]),
+  );
 });
 
 test('all relative attention has the same biases', (t) => {
@@ -68,7 +101,10 @@ test('it learns', (t) => {
   const model = tl.Serial(made({ hierarchy: '1@2', dropout: 0 }), tl.CrossEntropyLossWithLogSoftmax());
   const trainer = new tl.Trainer(model, tl.optimizers.Adam({ learningRate: 0.01 }));
   const batch = [ids, ids, tl.ones([2, 12])];
-  model.init(batch.map((x) => tl.signature(x)), { rng: key });
+  model.init(
+    batch.map((x) => tl.signature(x)),
+    { rng: key },
+  );
   const losses = Array.from({ length: 12 }, (_, step) => trainer.oneStep(batch, [0, step], { step })[0]);
   t.true(losses.at(-1)! < 0.8 * losses[0]!, `${losses}`);
 });
@@ -79,25 +115,45 @@ test('hierarchies that are none are refused', (t) => {
     t.throws(() => made({ hierarchy }), { instanceOf: RangeError, message });
   };
   refused('1@2 1@6', "must read the same backwards, as '1@2 4@6 1@2'");
-  for (const hierarchy of ['', '6', '6@', 'a@2', '-1@2', '1@2.5', '1@2  1@2']) refused(hierarchy, "must hold levels of blocks and tokens, as '4@6'");
+  for (const hierarchy of ['', '6', '6@', 'a@2', '-1@2', '1@2.5', '1@2  1@2'])
+    refused(hierarchy, "must hold levels of blocks and tokens, as '4@6'");
   for (const hierarchy of ['1@1', '1@0', '1@2 1@3 1@2', '1@4 1@2 1@4', '1@2 1@2']) {
     refused(hierarchy, 'must have more tokens in each level, and a multiple of those in the one around it');
   }
 });
 
 test('options that do not fit are refused', (t) => {
-  t.throws(() => made({ mode: 'predict' as never }), { instanceOf: RangeError, message: /`mode` cannot be 'predict'/u });
-  t.throws(() => made({ vanillaLayers: [1, -1] }), { instanceOf: RangeError, message: /`vanillaLayers` must be a whole number of at least 0, got -1/u });
+  t.throws(() => made({ mode: 'predict' as never }), {
+    instanceOf: RangeError,
+    message: /`mode` cannot be 'predict'/u,
+  });
+  t.throws(() => made({ vanillaLayers: [1, -1] }), {
+    instanceOf: RangeError,
+    message: /`vanillaLayers` must be a whole number of at least 0, got -1/u,
+  });
   for (const hierarchy of [3, null, ['1@2']]) {
-    t.throws(() => made({ hierarchy: hierarchy as never }), { instanceOf: RangeError, message: /`hierarchy` must be a string, got/u });
+    t.throws(() => made({ hierarchy: hierarchy as never }), {
+      instanceOf: RangeError,
+      message: /`hierarchy` must be a string, got/u,
+    });
   }
   for (const vanillaLayers of [1, null, [1], [1, 1, 1]]) {
-    t.throws(() => made({ vanillaLayers: vanillaLayers as never }), { instanceOf: RangeError, message: /`vanillaLayers` must be two numbers of blocks/u });
+    t.throws(() => made({ vanillaLayers: vanillaLayers as never }), {
+      instanceOf: RangeError,
+      message: /`vanillaLayers` must be two numbers of blocks/u,
+    });
   }
-  t.throws(() => made({ nHeads: 3 }), { instanceOf: tl.LayerError, message: /`dModel` must be even and a multiple of `nHeads`, got 8 for 3 heads/u });
+  t.throws(() => made({ nHeads: 3 }), {
+    instanceOf: tl.LayerError,
+    message: /`dModel` must be even and a multiple of `nHeads`, got 8 for 3 heads/u,
+  });
   t.throws(() => made({ levels: 2 } as never), { instanceOf: TypeError, message: /unknown option `levels`/u });
   for (const length of [7, 5, 2]) {
     const model = made({ hierarchy: '1@3' });
-    t.throws(() => model.init({ shape: [1, length], dtype: 'int32' }), { instanceOf: tl.LayerError, code: 'ShapeMismatch' }, `${length}`);
+    t.throws(
+      () => model.init({ shape: [1, length], dtype: 'int32' }),
+      { instanceOf: tl.LayerError, code: 'ShapeMismatch' },
+      `${length}`,
+    );
   }
 });

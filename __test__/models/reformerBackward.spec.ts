@@ -20,7 +20,12 @@ class Plain extends tl.Layer {
     let stack: readonly tl.Tensor[] = context;
     this.state = this.halves.map((layer, i) => {
       const given = stack.slice(0, layer.nIn);
-      const [out, state] = layer.pureFn(given, of(this.weights, i), of(this.state, i), keys.slice([i, 0], [i + 1, 2]).reshape([2]));
+      const [out, state] = layer.pureFn(
+        given,
+        of(this.weights, i),
+        of(this.state, i),
+        keys.slice([i, 0], [i + 1, 2]).reshape([2]),
+      );
       stack = [...([out].flat() as tl.Tensor[]), ...stack.slice(layer.nIn)];
       return state;
     });
@@ -32,13 +37,22 @@ class Plain extends tl.Layer {
 function plainly(layer: tl.Layer): tl.Layer {
   if (layer.name.startsWith('ReversibleHalfResidual')) return new Plain(layer);
   if (layer.name === 'ReversibleSwap') return tl.Swap();
-  if (layer.name === 'ReversibleSerial' || /ReversibleSerial/.test(`${layer}`)) return tl.Serial(layer.sublayers.map(plainly));
+  if (layer.name === 'ReversibleSerial' || /ReversibleSerial/.test(`${layer}`))
+    return tl.Serial(layer.sublayers.map(plainly));
   return layer;
 }
 
 /** Outputs, and gradients of all weights, for the same cotangents. */
-function pulled(model: tl.Layer, inputs: tl.Tensor[], weights: tl.Nest, state: tl.Nest): { y: tl.Tensor; grads: tl.Tensor[] } {
-  const [y, pullback] = tl.vjp((w: tl.Tensor) => [model.pureFn(inputs, w, state, key)[0]].flat()[0] as tl.Tensor, weights as tl.Tensor);
+function pulled(
+  model: tl.Layer,
+  inputs: tl.Tensor[],
+  weights: tl.Nest,
+  state: tl.Nest,
+): { y: tl.Tensor; grads: tl.Tensor[] } {
+  const [y, pullback] = tl.vjp(
+    (w: tl.Tensor) => [model.pureFn(inputs, w, state, key)[0]].flat()[0] as tl.Tensor,
+    weights as tl.Tensor,
+  );
   const [grads] = pullback(tl.random.normal(tl.random.key(8), y.shape)) as [tl.Tree<tl.Tensor>];
   return { y, grads: tl.tree.leaves(grads) };
 }
@@ -47,7 +61,10 @@ const norm = (x: tl.Tensor): number => Math.sqrt(x.square().sum().item());
 
 /** Holds a model against the plain one. */
 function alike(t: ExecutionContext, model: tl.Layer, inputs: tl.Tensor[], what: string): void {
-  const [weights, state] = model.init(inputs.map((x) => tl.signature(x)), { rng: key });
+  const [weights, state] = model.init(
+    inputs.map((x) => tl.signature(x)),
+    { rng: key },
+  );
   const plain = plainly(model);
   t.notRegex(`${plain}`, /Reversible/, what);
   const [got, want] = [model, plain].map((m) => pulled(m, inputs, weights, state));
@@ -62,7 +79,8 @@ function alike(t: ExecutionContext, model: tl.Layer, inputs: tl.Tensor[], what: 
 }
 
 /** Attention whose buckets matter: several chunks and rounds. */
-const hashed = (options: tl.models.AttentionOptions): tl.Layer => tl.LSHSelfAttention({ ...options, chunkLen: 4, nHashes: 2, nBuckets: 4 });
+const hashed = (options: tl.models.AttentionOptions): tl.Layer =>
+  tl.LSHSelfAttention({ ...options, chunkLen: 4, nHashes: 2, nBuckets: 4 });
 
 test('ReformerLM: gradients are those of the same layers run plainly, with dropout too', (t) => {
   const attentions = { SelfAttention: tl.SelfAttention, LSHSelfAttention: hashed, CausalAttention: tl.CausalAttention };
@@ -95,7 +113,15 @@ test('ReformerShortenLM and Reformer: so are theirs', (t) => {
   const { dModel, dFf, nHeads, maxLen } = sizes;
   const source = tl.random.randint(tl.random.key(6), [2, 6], 0, 13);
   for (const options of [{}, { encoderDecoderAttentionType: tl.AttentionQKV, encoderAttentionType: tl.Attention }]) {
-    const model = tl.models.Reformer(13, { dModel, dFf, nHeads, maxLen, nEncoderLayers: 2, nDecoderLayers: 2, ...options });
+    const model = tl.models.Reformer(13, {
+      dModel,
+      dFf,
+      nHeads,
+      maxLen,
+      nEncoderLayers: 2,
+      nDecoderLayers: 2,
+      ...options,
+    });
     alike(t, model, [source, ids], `Reformer ${Object.keys(options)}`);
   }
 });
@@ -109,7 +135,10 @@ function peak(made: (nLayers: number) => tl.Layer, nLayers: number): number {
   return tl.tidy(() => {
     const before = tl.memory().bytes;
     tl.resetPeakMemory();
-    const [y, pullback] = tl.vjp((w: tl.Tensor) => model.pureFn(x, w, state, key)[0] as tl.Tensor, weights as tl.Tensor);
+    const [y, pullback] = tl.vjp(
+      (w: tl.Tensor) => model.pureFn(x, w, state, key)[0] as tl.Tensor,
+      weights as tl.Tensor,
+    );
     pullback(y);
     return tl.memory().peakBytes - before - ofWeights;
   });
@@ -119,10 +148,14 @@ test.serial('ReformerLM: activations take no more memory with more layers', (t) 
   const options = { dModel: 32, dFf: 64, nHeads: 2, dAttentionKey: 16, dAttentionValue: 16, maxLen: 128 };
   const attentions = { SelfAttention: tl.SelfAttention, LSHSelfAttention: tl.LSHSelfAttention };
   for (const [name, attentionType] of Object.entries(attentions)) {
-    const [shallow, deep] = [2, 12].map((n) => peak((nLayers) => tl.models.ReformerLM(13, { ...options, attentionType, nLayers }), n));
+    const [shallow, deep] = [2, 12].map((n) =>
+      peak((nLayers) => tl.models.ReformerLM(13, { ...options, attentionType, nLayers }), n),
+    );
     t.true(deep! < 1.1 * shallow!, `${name}: ${shallow} bytes, then ${deep}`);
   }
   // A model that keeps all activations does grow, so the measurement sees them.
-  const [shallow, deep] = [2, 12].map((n) => peak((nLayers) => tl.models.TransformerLM(13, { dModel: 32, dFf: 64, nHeads: 2, maxLen: 128, nLayers }), n));
+  const [shallow, deep] = [2, 12].map((n) =>
+    peak((nLayers) => tl.models.TransformerLM(13, { dModel: 32, dFf: 64, nHeads: 2, maxLen: 128, nLayers }), n),
+  );
   t.true(deep! > 3 * shallow!, `TransformerLM: ${shallow} bytes, then ${deep}`);
 });

@@ -4,14 +4,26 @@ import * as tl from '../../src/index.js';
 
 const sizes = { dModel: 8, dFf: 16, nHeads: 2, maxLen: 16 };
 const key = tl.random.key(3);
-const ids = tl.tensor([[4, 1, 12, 7, 7, 2, 9], [5, 0, 3, 3, 1, 8, 6]]);
+const ids = tl.tensor([
+  [4, 1, 12, 7, 7, 2, 9],
+  [5, 0, 3, 3, 1, 8, 6],
+]);
 
 const far = (a: tl.Tensor, b: tl.Tensor): number => a.sub(b).abs().max().item();
 /** What a model in mode 'predict' says of positions that come one by one. */
 const stepwise = (step: (x: tl.Tensor) => tl.Tensor, x: tl.Tensor): tl.Tensor =>
-  tl.concat(Array.from({ length: x.shape[1]! }, (_, i) => step(x.slice([0, i], [null, i + 1]))), 1);
+  tl.concat(
+    Array.from({ length: x.shape[1]! }, (_, i) => step(x.slice([0, i], [null, i + 1]))),
+    1,
+  );
 /** What a model that shifts its inputs is given, shifted already. */
-const shifted = (x: tl.Tensor): tl.Tensor => x.pad([[0, 0], [1, 0]]).slice([0, 0], [null, -1]);
+const shifted = (x: tl.Tensor): tl.Tensor =>
+  x
+    .pad([
+      [0, 0],
+      [1, 0],
+    ])
+    .slice([0, 0], [null, -1]);
 
 test('an activation of the caller', (t) => {
   for (const model of [
@@ -29,7 +41,10 @@ test('an activation of the caller', (t) => {
 test('TransformerLM and TransformerDecoder: step by step they compute what they compute at once', (t) => {
   const lm = tl.models.TransformerLM(13, { ...sizes, nLayers: 2, mode: 'eval' });
   const decoder = tl.models.TransformerDecoder({ ...sizes, vocabSize: 13, nLayers: 2, mode: 'eval' });
-  for (const [model, x] of [[lm, shifted(ids)], [decoder, ids]] as const) {
+  for (const [model, x] of [
+    [lm, shifted(ids)],
+    [decoder, ids],
+  ] as const) {
     model.init(tl.signature(ids), { rng: key });
     t.true(far(stepwise(model.withMode('predict'), x), model(ids)) < 1e-4, model.name);
   }
@@ -42,7 +57,12 @@ test('TransformerDecoder without a vocabulary takes vectors', (t) => {
   const y = decoder(x);
   t.deepEqual(y.shape, [2, 5, 8]);
   // Position 3 of the output rests on position 3 of the input, position 2 does not.
-  const moved = decoder(tl.concat([x.slice([0, 0, 0], [null, 3, null]), x.slice([0, 3, 0], [null, null, null]).neg()], 1)).sub(y).abs().max({ axis: [0, 2] });
+  const moved = decoder(
+    tl.concat([x.slice([0, 0, 0], [null, 3, null]), x.slice([0, 3, 0], [null, null, null]).neg()], 1),
+  )
+    .sub(y)
+    .abs()
+    .max({ axis: [0, 2] });
   const [, , before, at] = moved.array() as number[];
   t.is(before, 0);
   t.true(at! > 1e-3);
@@ -61,17 +81,29 @@ test('TransformerEncoder: vectors of tokens do not depend on the padding behind 
 test('Transformer: step by step it predicts what it predicts at once, and encodes the source once', (t) => {
   const options = { ...sizes, nEncoderLayers: 2, nDecoderLayers: 2 };
   const model = tl.models.Transformer(13, { ...options, mode: 'eval' });
-  const source = tl.tensor([[3, 4, 5, 0], [6, 7, 8, 9]]);
-  const [weights] = model.init([source, ids].map((x) => tl.signature(x)), { rng: key });
+  const source = tl.tensor([
+    [3, 4, 5, 0],
+    [6, 7, 8, 9],
+  ]);
+  const [weights] = model.init(
+    [source, ids].map((x) => tl.signature(x)),
+    { rng: key },
+  );
   const [atOnce, target] = model([source, ids]) as readonly tl.Tensor[];
   t.deepEqual(target!.array(), ids.array());
 
   const predict = tl.models.Transformer(13, { ...options, mode: 'predict' });
   const leaves = tl.tree.leaves(weights as tl.Tree<tl.Tensor>);
   const first = ids.slice([0, 0], [null, 1]);
-  const [like] = predict.init([source, first].map((x) => tl.signature(x)), { rng: key });
+  const [like] = predict.init(
+    [source, first].map((x) => tl.signature(x)),
+    { rng: key },
+  );
   let next = 0;
-  predict.weights = tl.tree.map((w: unknown) => (w instanceof tl.Tensor ? leaves[next++] : w), like as tl.Tree<unknown>);
+  predict.weights = tl.tree.map(
+    (w: unknown) => (w instanceof tl.Tensor ? leaves[next++] : w),
+    like as tl.Tree<unknown>,
+  );
   t.is(next, leaves.length);
   let read = source;
   const steps = stepwise((x) => {
@@ -83,17 +115,37 @@ test('Transformer: step by step it predicts what it predicts at once, and encode
 });
 
 test('Transformer: a copy in predict mode is the model made in it', (t) => {
-  const source = tl.tensor([[3, 4, 5, 0], [6, 7, 8, 9]]);
+  const source = tl.tensor([
+    [3, 4, 5, 0],
+    [6, 7, 8, 9],
+  ]);
   for (const outputVocabSize of [null, 9]) {
     for (const mode of ['train', 'eval'] as const) {
-      const model = tl.models.Transformer(13, { ...sizes, nEncoderLayers: 1, nDecoderLayers: 1, dropout: 0, outputVocabSize, mode });
+      const model = tl.models.Transformer(13, {
+        ...sizes,
+        nEncoderLayers: 1,
+        nDecoderLayers: 1,
+        dropout: 0,
+        outputVocabSize,
+        mode,
+      });
       const targets = ids.minimum(8);
-      model.init([source, targets].map((x) => tl.signature(x)), { rng: key });
+      model.init(
+        [source, targets].map((x) => tl.signature(x)),
+        { rng: key },
+      );
       const [atOnce] = model([source, targets]) as readonly tl.Tensor[];
       const predict = model.withMode('predict');
-      const steps = (): tl.Tensor => stepwise((x) => (predict([source, x]) as readonly tl.Tensor[])[0]!, shifted(targets));
+      const steps = (): tl.Tensor =>
+        stepwise((x) => (predict([source, x]) as readonly tl.Tensor[])[0]!, shifted(targets));
       t.true(far(steps(), atOnce!) < 1e-4, mode);
-      const made = tl.models.Transformer(13, { ...sizes, nEncoderLayers: 1, nDecoderLayers: 1, outputVocabSize, mode: 'predict' });
+      const made = tl.models.Transformer(13, {
+        ...sizes,
+        nEncoderLayers: 1,
+        nDecoderLayers: 1,
+        outputVocabSize,
+        mode: 'predict',
+      });
       t.is(`${predict}`, `${made}`);
       t.is(`${predict.withMode(mode)}`, `${model}`);
       t.deepEqual((predict.withMode('eval')([source, targets]) as readonly tl.Tensor[])[0]!.array(), atOnce!.array());
@@ -105,7 +157,10 @@ test('Transformer in predict mode, initialized again, reads the new source', (t)
   const model = tl.models.Transformer(13, { ...sizes, nEncoderLayers: 1, nDecoderLayers: 1, mode: 'predict' });
   const [one, two] = [tl.full([1, 3], 2, { dtype: 'int32' }), tl.tensor([[7, 1, 9]])];
   const begin = (source: tl.Tensor): tl.Tensor => {
-    model.init([source, [[0]]].map((x) => tl.signature(x as tl.Tensor)), { rng: key });
+    model.init(
+      [source, [[0]]].map((x) => tl.signature(x as tl.Tensor)),
+      { rng: key },
+    );
     const step = (): tl.Tensor => (model([source, [[0]]]) as readonly tl.Tensor[])[0]!;
     return tl.concat([step(), step()], 1);
   };
@@ -113,7 +168,10 @@ test('Transformer in predict mode, initialized again, reads the new source', (t)
   t.true(far(a, b) > 1e-3);
   t.is(far(begin(one), a), 0);
   // Another number of sources than those that are under way.
-  t.throws(() => model([tl.concat([one, two], 0), [[0], [0]]]), { code: 'ShapeMismatch', message: /Cache.*2 sequences.*1/ });
+  t.throws(() => model([tl.concat([one, two], 0), [[0], [0]]]), {
+    code: 'ShapeMismatch',
+    message: /Cache.*2 sequences.*1/,
+  });
 });
 
 test('TransformerEncoder takes whole sequences in every mode', (t) => {
@@ -134,5 +192,8 @@ test('MLP: widths, the last activation, inputs of any rank', (t) => {
   };
   t.deepEqual(shape({}), [2, 64]);
   t.deepEqual(shape({ layerWidths: [5], flatten: false }), [2, 3, 5]);
-  t.is(`${tl.models.MLP({ layerWidths: [5], outActivation: true, flatten: false })}`, 'Serial[\n  Dense_5\n  Serial[\n    Relu\n  ]\n]');
+  t.is(
+    `${tl.models.MLP({ layerWidths: [5], outActivation: true, flatten: false })}`,
+    'Serial[\n  Dense_5\n  Serial[\n    Relu\n  ]\n]',
+  );
 });

@@ -138,7 +138,11 @@ function closeNumber(what: string, got: number, want: number, tolerance: GivenTo
 }
 
 function flat(names: Names | undefined): (string | null)[] {
-  return Array.isArray(names) ? (names as readonly Names[]).flatMap(flat) : names === undefined ? [] : [names as string | null];
+  return Array.isArray(names)
+    ? (names as readonly Names[]).flatMap(flat)
+    : names === undefined
+      ? []
+      : [names as string | null];
 }
 
 function isTensor(x: unknown): x is tl.Tensor {
@@ -276,7 +280,10 @@ class Evaluator {
     if ('lambda' in map) return lambda(map);
     if ('thunk' in map) return () => this.evaluate(map['thunk']!);
     const args = (map['args'] as readonly Json[] | undefined)?.map((arg) => this.evaluate(arg)) ?? [];
-    const options = Object.entries((map['options'] ?? {}) as { readonly [key: string]: Json }).map(([key, value]) => [key, this.evaluate(value)]);
+    const options = Object.entries((map['options'] ?? {}) as { readonly [key: string]: Json }).map(([key, value]) => [
+      key,
+      this.evaluate(value),
+    ]);
     const given: object[] = options.length > 0 ? [Object.fromEntries(options) as object] : [];
     if ('ref' in map) {
       const factory = named(field('ref'));
@@ -285,7 +292,8 @@ class Evaluator {
       if (/^[a-z]/u.test(field('ref'))) return (...inputs: unknown[]) => factory(...inputs, given[0]);
       return (more: object) => factory({ ...given[0], ...more });
     }
-    const callee = 'call' in map ? (this.evaluate(map['call']!) as (...args: unknown[]) => unknown) : named(field('fn'));
+    const callee =
+      'call' in map ? (this.evaluate(map['call']!) as (...args: unknown[]) => unknown) : named(field('fn'));
     return callee(...args, ...given);
   }
 
@@ -299,7 +307,11 @@ function checkLayer(e: Evaluator): void {
   const it = e.it;
   const layer = e.layer();
   const { name, nIn, nOut, hasBackward } = layer;
-  equal('what it says of itself', { name, nIn, nOut, hasBackward }, { name: it.name, nIn: it.nIn, nOut: it.nOut, hasBackward: it.hasBackward });
+  equal(
+    'what it says of itself',
+    { name, nIn, nOut, hasBackward },
+    { name: it.name, nIn: it.nIn, nOut: it.nOut, hasBackward: it.hasBackward },
+  );
   equal('text', layer.toString(), it.text);
   const signature = it.initInputs === undefined ? it.signature : e.arrays(it.initInputs).map((x) => tl.signature(x));
   const made = layer.init([signature].flat(9) as tl.Signature[], { rng: it.init.key });
@@ -326,7 +338,11 @@ function checkLayer(e: Evaluator): void {
     const [ys, wanted] = [list<tl.Tensor>(outputs), e.arrays(step.outputs)];
     equal(`${at} number of outputs`, ys.length, wanted.length);
     wanted.forEach((want, k) => close(`${at} output ${k}`, ys[k], want, it.tol));
-    equal(`${at} declared signature`, [layer.outputSignature(inputs.map((x) => tl.signature(x)))].flat(), ys.map((y) => tl.signature(y)));
+    equal(
+      `${at} declared signature`,
+      [layer.outputSignature(inputs.map((x) => tl.signature(x)))].flat(),
+      ys.map((y) => tl.signature(y)),
+    );
     stateTree = step.stateTree ?? stateTree;
     equal(`${at} tree of state`, described(newState), stateTree);
     const states = tensorsIn(newState);
@@ -335,8 +351,17 @@ function checkLayer(e: Evaluator): void {
     if (step.grad?.reconstructed !== undefined) {
       const grads = flat(step.grad.cotangents).map((name) => (name === null ? null : e.array(name)));
       const [outputs, cotangents] = ys.length === 1 ? [ys[0], grads[0]] : [ys, grads];
-      const [back] = (layer as tl.ReversibleLayer).reverseAndGrad(outputs as never, cotangents as never, weights, state, newState, step.key);
-      e.arrays(step.grad.reconstructed).forEach((want, k) => close(`${at} input ${k} from outputs`, list<tl.Tensor>(back as tl.Tensor)[k], want, it.tol));
+      const [back] = (layer as tl.ReversibleLayer).reverseAndGrad(
+        outputs as never,
+        cotangents as never,
+        weights,
+        state,
+        newState,
+        step.key,
+      );
+      e.arrays(step.grad.reconstructed).forEach((want, k) =>
+        close(`${at} input ${k} from outputs`, list<tl.Tensor>(back as tl.Tensor)[k], want, it.tol),
+      );
     }
     if (step.grad) checkGradients(e, layer, { inputs, weights, state, key: step.key }, step.grad, at);
     state = newState;
@@ -351,7 +376,9 @@ interface Call {
 }
 
 function checkGradients(e: Evaluator, layer: tl.Layer, call: Call, grad: Gradients, at: string): void {
-  const f = (xs: tl.Tensor[], w: tl.Tensor): tl.Tensor[] => [...list<tl.Tensor>(layer.pureFn(xs, w, call.state, call.key)[0])];
+  const f = (xs: tl.Tensor[], w: tl.Tensor): tl.Tensor[] => [
+    ...list<tl.Tensor>(layer.pureFn(xs, w, call.state, call.key)[0]),
+  ];
   const [, pullback] = tl.vjp(f, call.inputs, call.weights as tl.Tensor);
   const found = pullback(flat(grad.cotangents).map((name) => (name === null ? null : e.array(name))));
   (['inputs', 'weights'] as const).forEach((what, i) => {
@@ -372,7 +399,8 @@ function checkGradients(e: Evaluator, layer: tl.Layer, call: Call, grad: Gradien
 function compare(e: Evaluator, what: string, got: unknown, want: Json): void {
   if (Array.isArray(want)) {
     const items = got as unknown[];
-    if (!Array.isArray(got) || got.length !== want.length) return different(`${what} is ${String(got)}, Trax gives ${want.length} values`);
+    if (!Array.isArray(got) || got.length !== want.length)
+      return different(`${what} is ${String(got)}, Trax gives ${want.length} values`);
     (want as readonly Json[]).forEach((w, i) => compare(e, `${what}[${i}]`, items[i], w));
     return;
   }
@@ -409,7 +437,11 @@ function checkError(e: Evaluator): void {
       layer.pureFn(e.arrays(it.inputs), weights, state, it.key);
     }
   } catch (error) {
-    const isPlain = error instanceof tl.LayerError || error instanceof tl.TensorError || error instanceof TypeError || error instanceof RangeError;
+    const isPlain =
+      error instanceof tl.LayerError ||
+      error instanceof tl.TensorError ||
+      error instanceof TypeError ||
+      error instanceof RangeError;
     if (error instanceof Missing || !isPlain) throw error;
     equal('the message is empty', (error as Error).message === '', false);
     return;
@@ -428,14 +460,19 @@ class GivenGradients extends tl.Layer {
     this.weights = this.first.map((w) => w.add(0));
   }
   override forward(gradients: tl.LayerOutputs): tl.Tensor {
-    return (this.weights as tl.Tensor[]).map((w, i) => w.mul(list<tl.Tensor>(gradients)[i]!).sum()).reduce((a, b) => a.add(b));
+    return (this.weights as tl.Tensor[])
+      .map((w, i) => w.mul(list<tl.Tensor>(gradients)[i]!).sum())
+      .reduce((a, b) => a.add(b));
   }
 }
 
 function checkOptimizer(e: Evaluator): void {
   const it = e.it;
   const layer = new GivenGradients(e.arrays(it.weights));
-  layer.init(it.weights.map((name) => tl.signature(e.array(name))), { rng: [0, 1] });
+  layer.init(
+    it.weights.map((name) => tl.signature(e.array(name))),
+    { rng: [0, 1] },
+  );
   const trainer = new tl.Trainer(layer, e.evaluate(it.expr) as tl.Optimizer);
   it.steps.forEach((step, i) => {
     const [, stats] = trainer.oneStep(e.arrays(step.grads), [0, i], { step: step.step });
@@ -444,7 +481,10 @@ function checkOptimizer(e: Evaluator): void {
     const slots = tensorsIn(trainer.slots);
     equal(`step ${i}: number of slots`, slots.length, step.slots.length);
     step.slots.forEach((name, k) => close(`step ${i}: slot ${k}`, slots[k], e.array(name), it.tol));
-    closeNumber(`step ${i}: norm of the gradients`, stats.gradientsL2, step.metrics.gradients_l2, { rtol: 1e-5, atol: 0 });
+    closeNumber(`step ${i}: norm of the gradients`, stats.gradientsL2, step.metrics.gradients_l2, {
+      rtol: 1e-5,
+      atol: 0,
+    });
     closeNumber(`step ${i}: norm of the weights`, stats.weightsL2, step.metrics.weights_l2, { rtol: 1e-5, atol: 0 });
   });
 }
@@ -456,7 +496,12 @@ function checkSchedule(e: Evaluator): void {
 }
 
 /** Holds sums against those of arrays whose every element may be off by the tolerance; integers must add up. */
-function checkSums(what: string, got: readonly tl.Tensor[], want: readonly Checksums[], tolerance: GivenTolerance): void {
+function checkSums(
+  what: string,
+  got: readonly tl.Tensor[],
+  want: readonly Checksums[],
+  tolerance: GivenTolerance,
+): void {
   equal(`number of ${what}`, got.length, want.length);
   got.forEach((x, i) => {
     const { shape, sum, sumAbs, sumSquares } = want[i]!;
@@ -474,8 +519,16 @@ function checkSums(what: string, got: readonly tl.Tensor[], want: readonly Check
 }
 
 /** Holds those arrays of a list against the case's that it keeps. */
-function checkSome(what: string, e: Evaluator, got: readonly unknown[], want: { readonly [index: string]: string }, tolerance: GivenTolerance): void {
-  Object.entries(want).forEach(([index, name]) => close(`${what} ${index}`, got[Number(index)], e.array(name), tolerance));
+function checkSome(
+  what: string,
+  e: Evaluator,
+  got: readonly unknown[],
+  want: { readonly [index: string]: string },
+  tolerance: GivenTolerance,
+): void {
+  Object.entries(want).forEach(([index, name]) =>
+    close(`${what} ${index}`, got[Number(index)], e.array(name), tolerance),
+  );
 }
 
 function checkTraining(e: Evaluator): void {
@@ -483,7 +536,10 @@ function checkTraining(e: Evaluator): void {
   const optimizer = e.evaluate(it.optimizer) as tl.Optimizer;
   const model = tl.Serial(e.evaluate(it.model) as tl.Layer, e.evaluate(it.loss) as tl.Layer);
   equal('text', model.toString(), it.text);
-  model.init(e.arrays(it.batches[0]!).map((x) => tl.signature(x)), { rng: it.init.key });
+  model.init(
+    e.arrays(it.batches[0]!).map((x) => tl.signature(x)),
+    { rng: it.init.key },
+  );
   checkSums('initial weights', tensorsIn(model.weights), it.init.weightsChecksums, { rtol: 1e-4, atol: 1e-6 });
   const trainer = new tl.Trainer(model, optimizer);
   const { rtol } = it.tol as { rtol: number };
@@ -495,7 +551,14 @@ function checkTraining(e: Evaluator): void {
   checkSums('final weights', tensorsIn(model.weights), it.finalWeightsChecksums, { rtol, atol: 2e-5 });
 }
 
-const checks = { layer: checkLayer, function: checkFunction, error: checkError, optimizer: checkOptimizer, schedule: checkSchedule, training: checkTraining };
+const checks = {
+  layer: checkLayer,
+  function: checkFunction,
+  error: checkError,
+  optimizer: checkOptimizer,
+  schedule: checkSchedule,
+  training: checkTraining,
+};
 
 /** Builds and runs a case; throws what does not come out as recorded. */
 export function checkCase(module: Module, it: Case): void {

@@ -18,7 +18,11 @@ export function values(nest: unknown): unknown {
 
 /** Asserts that a tensor holds these values, but for float32 rounding. */
 export function close(t: ExecutionContext, x: tl.Tensor, wanted: tl.Nested, tolerance = 1e-6): void {
-  const [got, want] = [x, tl.tensor(wanted, null, { dtype: 'float32' })].map((v) => Array.from(v.cast('float32').dataSync() as Float32Array));
+  const [got, want] = [x, tl.tensor(wanted, null, { dtype: 'float32' })].map((v) =>
+    Array.from(v.cast('float32').dataSync() as Float32Array),
+  );
   t.deepEqual(x.shape, tl.tensor(wanted).shape);
-  got!.forEach((g, i) => t.true(Math.abs(g - want![i]!) <= tolerance * Math.max(1, Math.abs(want![i]!)), `[${i}] is ${g}, not ${want![i]}`));
+  got!.forEach((g, i) =>
+    t.true(Math.abs(g - want![i]!) <= tolerance * Math.max(1, Math.abs(want![i]!)), `[${i}] is ${g}, not ${want![i]}`),
+  );
 }

@@ -39,7 +39,9 @@ export function makeModel(setting: Setting, attention: Attention): tl.Layer {
   const { length, nLayers, dModel, nHeads, chunkLen } = setting;
   const heads = { nHeads, dQk: dModel / nHeads, dV: dModel / nHeads, causal: true };
   const attend = (): tl.Layer =>
-    attention === 'full' ? tl.SelfAttention({ ...heads, shareQk: true }) : tl.LSHSelfAttention({ ...heads, chunkLen, nHashes: attention });
+    attention === 'full'
+      ? tl.SelfAttention({ ...heads, shareQk: true })
+      : tl.LSHSelfAttention({ ...heads, chunkLen, nHashes: attention });
   // Symbols and positions weigh the same at first: with smaller vectors for symbols, learning what to copy takes much longer.
   const kernelInitializer = tl.RandomNormalInitializer({ stddev: 1 });
   return tl.Serial(
@@ -56,7 +58,7 @@ export function makeModel(setting: Setting, attention: Attention): tl.Layer {
 }
 
 const signature = ({ batch, length }: Setting): tl.Signature[] =>
-  (['int32', 'int32', 'float32'] as const).map(dtype => ({ shape: [batch, length], dtype }));
+  (['int32', 'int32', 'float32'] as const).map((dtype) => ({ shape: [batch, length], dtype }));
 
 /** Trains a model. @returns it, and the loss of each step */
 export async function train(
@@ -71,14 +73,29 @@ export async function train(
   withLoss.init(signature(setting), { rng: initKey! });
   const warmupSteps = Math.min(100, Math.ceil(steps / 2));
   const factors = 'constant * linear_warmup * cosine_decay';
-  const schedule = tl.lrSchedules.multifactor({ factors, constant, warmupSteps, stepsPerCycle: steps - warmupSteps + 1 });
+  const schedule = tl.lrSchedules.multifactor({
+    factors,
+    constant,
+    warmupSteps,
+    stepsPerCycle: steps - warmupSteps + 1,
+  });
   const trainer = new tl.Trainer(withLoss, tl.optimizers.Adam());
-  const { losses } = await trainer.fit(batches(setting, batchKey!), { steps, rng: stepKey!, schedule, onProgress: options.onProgress });
+  const { losses } = await trainer.fit(batches(setting, batchKey!), {
+    steps,
+    rng: stepKey!,
+    schedule,
+    onProgress: options.onProgress,
+  });
   return { model, losses };
 }
 
 /** The share of symbols told right in the second halves of new sequences, with any attention and the weights of a trained model. */
-export async function evaluate(setting: Setting, weights: tl.Layer['weights'], attention: Attention, nBatches = 16): Promise<number> {
+export async function evaluate(
+  setting: Setting,
+  weights: tl.Layer['weights'],
+  attention: Attention,
+  nBatches = 16,
+): Promise<number> {
   const model = makeModel(setting, attention);
   const accuracy = tl.Serial(model, tl.WeightedCategoryAccuracy()).withMode('eval');
   accuracy.init(signature(setting));

@@ -9,7 +9,9 @@ import * as tl from '../../src/index.js';
  */
 export function* batches(ids: Int32Array, batch: number, length: number, key: tl.Key): Generator<tl.Tensor[]> {
   for (let step = 0; ; step++) {
-    const starts = tl.tidy(() => tl.random.randint(tl.random.foldIn(key, step), [batch], 0, ids.length - length + 1).dataSync());
+    const starts = tl.tidy(() =>
+      tl.random.randint(tl.random.foldIn(key, step), [batch], 0, ids.length - length + 1).dataSync(),
+    );
     const data = new Int32Array(batch * length);
     starts.forEach((start, row) => data.set(ids.subarray(Number(start), Number(start) + length), row * length));
     const inputs = tl.tensor(data, [batch, length]);

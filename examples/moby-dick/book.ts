@@ -42,7 +42,10 @@ export function splitText(text: string): Split {
 
 /** Reads a text file: one kind of line end, no spaces around. */
 export function readText(path: string): string {
-  return readFileSync(path, 'utf8').replace(/^\uFEFF/, '').replace(/\r\n?/g, '\n').trim();
+  return readFileSync(path, 'utf8')
+    .replace(/^\uFEFF/, '')
+    .replace(/\r\n?/g, '\n')
+    .trim();
 }
 
 /** The characters of a text as numbers from 1; 0 stands for any other character, and for the start. */
@@ -63,11 +66,11 @@ export class Vocabulary {
 
   /** The numbers of a text's characters. */
   encode(text: string): Int32Array {
-    return Int32Array.from(Array.from(text), character => this.#ids.get(character) ?? 0);
+    return Int32Array.from(Array.from(text), (character) => this.#ids.get(character) ?? 0);
   }
 
   /** The text of some numbers. */
   decode(ids: Iterable<number>): string {
-    return Array.from(ids, id => this.characters[id - 1] ?? '\uFFFD').join('');
+    return Array.from(ids, (id) => this.characters[id - 1] ?? '\uFFFD').join('');
   }
 }

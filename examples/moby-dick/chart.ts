@@ -59,8 +59,10 @@ const line = (field: string, opacity: number, width: number): object => ({
 export async function drawCurve({ title, subtitle, training, own, rivals }: Curve): Promise<string> {
   const smooth = movingAverage(training, Math.ceil(training.length / 100));
   const every = Math.ceil(training.length / MOST_POINTS);
-  const steps = training.map((bits, i) => ({ step: i + 1, bits, smooth: smooth[i]! })).filter((_, i) => i % every === 0);
-  const marks = [...rivals.map(rival => ({ ...rival, own: false })), { ...own, own: true }].map(mark => ({
+  const steps = training
+    .map((bits, i) => ({ step: i + 1, bits, smooth: smooth[i]! }))
+    .filter((_, i) => i % every === 0);
+  const marks = [...rivals.map((rival) => ({ ...rival, own: false })), { ...own, own: true }].map((mark) => ({
     ...mark,
     label: `${mark.name} ${mark.bits.toFixed(2)}`,
   }));
@@ -68,7 +70,10 @@ export async function drawCurve({ title, subtitle, training, own, rivals }: Curv
   const highest = all.reduce((a, b) => Math.max(a, b));
   const lowest = all.reduce((a, b) => Math.min(a, b)) - 0.2;
   // A label is as high as 1/20 of the picture.
-  const heights = spread(marks.map(({ bits }) => bits), (highest - lowest) / 20);
+  const heights = spread(
+    marks.map(({ bits }) => bits),
+    (highest - lowest) / 20,
+  );
   const labels = marks.map((mark, i) => ({ ...mark, height: heights[i]! }));
   const across = { x: { value: 0 }, x2: { signal: 'width' }, y: { scale: 'y', field: 'bits' } };
   const colour = { signal: `datum.own ? '#b5482a' : '${FAINT}'` };
@@ -79,10 +84,22 @@ export async function drawCurve({ title, subtitle, training, own, rivals }: Curv
     autosize: 'pad',
     background: '#fffdf9',
     title: {
-      text: title, subtitle, anchor: 'start', font: FONT, fontSize: 17, color: INK,
-      subtitleFont: FONT, subtitleFontSize: 12, subtitleColor: FAINT, subtitlePadding: 5, offset: 18,
+      text: title,
+      subtitle,
+      anchor: 'start',
+      font: FONT,
+      fontSize: 17,
+      color: INK,
+      subtitleFont: FONT,
+      subtitleFontSize: 12,
+      subtitleColor: FAINT,
+      subtitlePadding: 5,
+      offset: 18,
     },
-    data: [{ name: 'steps', values: steps }, { name: 'marks', values: labels }],
+    data: [
+      { name: 'steps', values: steps },
+      { name: 'marks', values: labels },
+    ],
     scales: [
       { name: 'x', type: 'linear', domain: [0, training.length], range: 'width' },
       { name: 'y', type: 'linear', domain: [lowest, highest], range: 'height', nice: true, zero: false },
@@ -90,21 +107,41 @@ export async function drawCurve({ title, subtitle, training, own, rivals }: Curv
     axes: [
       { orient: 'bottom', scale: 'x', title: 'step', tickCount: 6 },
       { orient: 'left', scale: 'y', title: 'bits per character', tickCount: 6, grid: true },
-    ].map(axis => ({
-      ...axis, labelFont: FONT, titleFont: FONT, titleFontWeight: 'normal', labelColor: FAINT, titleColor: FAINT, titlePadding: 10,
-      gridColor: '#efeae1', domainColor: '#d8d1c5', tickColor: '#d8d1c5', labelFontSize: 11, titleFontSize: 12,
+    ].map((axis) => ({
+      ...axis,
+      labelFont: FONT,
+      titleFont: FONT,
+      titleFontWeight: 'normal',
+      labelColor: FAINT,
+      titleColor: FAINT,
+      titlePadding: 10,
+      gridColor: '#efeae1',
+      domainColor: '#d8d1c5',
+      tickColor: '#d8d1c5',
+      labelFontSize: 11,
+      titleFontSize: 12,
     })),
     marks: [
       line('bits', 0.28, 1),
       line('smooth', 1, 2.2),
-      { type: 'rule', from: { data: 'marks' }, encode: { enter: { ...across, stroke: colour, strokeDash: { value: [4, 4] } } } },
+      {
+        type: 'rule',
+        from: { data: 'marks' },
+        encode: { enter: { ...across, stroke: colour, strokeDash: { value: [4, 4] } } },
+      },
       {
         type: 'text',
         from: { data: 'marks' },
         encode: {
           enter: {
-            x: { signal: 'width + 8' }, y: { scale: 'y', field: 'height' }, text: { field: 'label' }, baseline: { value: 'middle' },
-            font: { value: FONT }, fontSize: { value: 12 }, fontWeight: { signal: `datum.own ? 'bold' : 'normal'` }, fill: colour,
+            x: { signal: 'width + 8' },
+            y: { scale: 'y', field: 'height' },
+            text: { field: 'label' },
+            baseline: { value: 'middle' },
+            font: { value: FONT },
+            fontSize: { value: 12 },
+            fontWeight: { signal: `datum.own ? 'bold' : 'normal'` },
+            fill: colour,
           },
         },
       },

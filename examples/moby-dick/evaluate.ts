@@ -17,7 +17,7 @@ export interface Window {
 export function windows(size: number, length: number): Window[] {
   const half = Math.floor(length / 2);
   const found = [{ start: 0, countFrom: 0 }];
-  for (let counted = length; counted < size; ) {
+  for (let counted = length; counted < size;) {
     const start = Math.min(counted - half, size - length);
     found.push({ start, countFrom: counted - start });
     counted = start + length;
@@ -33,9 +33,9 @@ export interface Score {
 
 /** One line on how a model does beside others. */
 export function verdict({ name, bits }: Score, rivals: readonly Score[]): string {
-  const list = (some: readonly Score[]): string => some.map(rival => rival.name).join(' and ');
-  const behind = rivals.filter(rival => rival.bits > bits);
-  const ahead = rivals.filter(rival => rival.bits <= bits);
+  const list = (some: readonly Score[]): string => some.map((rival) => rival.name).join(' and ');
+  const behind = rivals.filter((rival) => rival.bits > bits);
+  const ahead = rivals.filter((rival) => rival.bits <= bits);
   if (ahead.length === 0) return `${name} predicts better than all of them.`;
   if (behind.length === 0) return `${name} predicts no better than any of them; more steps would help.`;
   return `${name} predicts better than ${list(behind)}, but not than ${list(ahead)}; more steps would help.`;
@@ -52,7 +52,12 @@ const AT_ONCE = 2048;
  * @param length - the most characters the model reads at once
  * @param signal - stops the measurement; the promise is rejected with its reason
  */
-export async function bitsPerCharacter(model: tl.Layer, ids: Int32Array, length: number, signal?: AbortSignal): Promise<number> {
+export async function bitsPerCharacter(
+  model: tl.Layer,
+  ids: Int32Array,
+  length: number,
+  signal?: AbortSignal,
+): Promise<number> {
   const measure = tl.Serial(model, tl.WeightedCategoryCrossEntropy()).withMode('eval');
   const all = windows(ids.length, length);
   let nats = 0;

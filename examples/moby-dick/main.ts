@@ -23,7 +23,11 @@ const INTERRUPTED = 130;
 
 const number = (n: number): string => n.toLocaleString('en-US');
 /** Lines of at most 100 characters, broken at spaces, set in by two. */
-const paragraph = (text: string): string => text.replace(/(.{1,98})(?:[ \n]|$)/g, '$1\n').trimEnd().replace(/^/gm, '  ');
+const paragraph = (text: string): string =>
+  text
+    .replace(/(.{1,98})(?:[ \n]|$)/g, '$1\n')
+    .trimEnd()
+    .replace(/^/gm, '  ');
 const mean = (xs: readonly number[]): number => xs.reduce((sum, x) => sum + x, 0) / xs.length;
 
 async function run(options: Options, signal: AbortSignal): Promise<void> {
@@ -37,9 +41,14 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   const vocabulary = new Vocabulary(split.train);
   const train = vocabulary.encode(split.train);
   const heldOut = vocabulary.encode(split.heldOut);
-  console.log(`${name}: ${number(train.length)} characters to learn from, ${number(heldOut.length)} held out (${split.description})`);
+  console.log(
+    `${name}: ${number(train.length)} characters to learn from, ${number(heldOut.length)} held out (${split.description})`,
+  );
 
-  const rivals = ['Unigram', 'Bigram', 'Trigram'].map((rival, i) => ({ name: rival, bits: new NGram(i + 1, vocabulary.size, train).bits(heldOut) }));
+  const rivals = ['Unigram', 'Bigram', 'Trigram'].map((rival, i) => ({
+    name: rival,
+    bits: new NGram(i + 1, vocabulary.size, train).bits(heldOut),
+  }));
 
   const [initKey, batchKey, stepKey, sampleKey] = tl.random.split(tl.random.key(seed), 4).array() as [number, number][];
   const model = makeModel(vocabulary.size, options);
@@ -48,7 +57,9 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   modelWithLoss.init([signature, signature], { rng: initKey! });
   if (options.model === 'reformer') enlargeEmbedding(model, options.dModel);
   const weights = tl.tree.leaves(model.weights as tl.Tree<tl.Tensor>).reduce((sum, w) => sum + w.size, 0);
-  console.log(`Training: ${number(weights)} weights, ${number(steps)} steps of ${batch} × ${length} characters; Ctrl-C stops and saves`);
+  console.log(
+    `Training: ${number(weights)} weights, ${number(steps)} steps of ${batch} × ${length} characters; Ctrl-C stops and saves`,
+  );
 
   const warmupSteps = Math.max(1, Math.round(steps / 10));
   const schedule = tl.lrSchedules.multifactor({
@@ -69,7 +80,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
       rng: stepKey!,
       schedule,
       signal,
-      onProgress: report => {
+      onProgress: (report) => {
         training.push(report.loss * BITS);
         seconds = report.seconds;
         progress.update({ done: report.done, bits: mean(training.slice(-20)), tokens: report.items, seconds });
@@ -82,7 +93,9 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   }
   await trainer.save(checkpoint, training.length);
   signal.throwIfAborted();
-  console.log(`Trained in ${clock(seconds)}, ${number(Math.round((steps * batch * length) / seconds))} characters a second`);
+  console.log(
+    `Trained in ${clock(seconds)}, ${number(Math.round((steps * batch * length) / seconds))} characters a second`,
+  );
 
   const bits = await bitsPerCharacter(model, heldOut, length, signal);
   console.log(`\nBits per character on the held-out text (${split.description}):`);
@@ -108,9 +121,14 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     }),
   );
   const results = join(out, 'results.json');
-  const scores = Object.fromEntries([...rivals, own].map(row => [row.name.toLowerCase(), row.bits]));
-  writeFileSync(results, `${JSON.stringify({ options, bitsPerCharacter: scores, sample: text, characters: vocabulary.characters.join('') }, null, 2)}\n`);
-  console.log(`Weights      ${checkpoint}\nLoss curve   ${picture}\nAll results  ${results}\nDone in ${clock((performance.now() - begin) / 1000)}`);
+  const scores = Object.fromEntries([...rivals, own].map((row) => [row.name.toLowerCase(), row.bits]));
+  writeFileSync(
+    results,
+    `${JSON.stringify({ options, bitsPerCharacter: scores, sample: text, characters: vocabulary.characters.join('') }, null, 2)}\n`,
+  );
+  console.log(
+    `Weights      ${checkpoint}\nLoss curve   ${picture}\nAll results  ${results}\nDone in ${clock((performance.now() - begin) / 1000)}`,
+  );
 }
 
 async function main(): Promise<void> {
@@ -126,7 +144,10 @@ async function main(): Promise<void> {
       process.exitCode = INTERRUPTED;
       return;
     }
-    const ours = error instanceof tl.LayerError || error instanceof tl.TensorError || (error instanceof Error && 'syscall' in error);
+    const ours =
+      error instanceof tl.LayerError ||
+      error instanceof tl.TensorError ||
+      (error instanceof Error && 'syscall' in error);
     if (!ours) throw error;
     console.error(error.message);
     process.exitCode = 1;

@@ -19,11 +19,19 @@ export function grid(length: number): [number, number] {
 const NEAR = 16;
 
 /** Attention to the positions just before. */
-const near = (options: tl.models.AttentionOptions): tl.Layer => tl.SelfAttention({ ...options, chunkLen: NEAR, nChunksBefore: 1 });
+const near = (options: tl.models.AttentionOptions): tl.Layer =>
+  tl.SelfAttention({ ...options, chunkLen: NEAR, nChunksBefore: 1 });
 
 /** A Transformer: every position sees all before it. */
 function transformer(vocabSize: number, { dModel, layers, heads, length }: Options): tl.Layer {
-  return tl.models.TransformerLM(vocabSize, { dModel, dFf: 4 * dModel, nLayers: layers, nHeads: heads, maxLen: length, dropout: 0 });
+  return tl.models.TransformerLM(vocabSize, {
+    dModel,
+    dFf: 4 * dModel,
+    nLayers: layers,
+    nHeads: heads,
+    maxLen: length,
+    dropout: 0,
+  });
 }
 
 /**
@@ -65,6 +73,6 @@ export function makeModel(vocabSize: number, options: Options): tl.Layer {
  * beside which characters would hardly be seen, and a run this short would be over before they had grown.
  */
 export function enlargeEmbedding(model: tl.Layer, dModel: number): void {
-  const embedding = model.sublayers.find(layer => layer.name.startsWith('Embedding'))!;
+  const embedding = model.sublayers.find((layer) => layer.name.startsWith('Embedding'))!;
   embedding.weights = (embedding.weights as tl.Tensor).mul(Math.sqrt(dModel));
 }

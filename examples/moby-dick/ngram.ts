@@ -10,7 +10,11 @@
 export class NGram {
   readonly #size: number;
   /** For each context length: how often each context was followed by each character, by anything, by how many different ones. */
-  readonly #levels: { readonly pairs: Map<number, number>; readonly totals: Map<number, number>; readonly kinds: Map<number, number> }[] = [];
+  readonly #levels: {
+    readonly pairs: Map<number, number>;
+    readonly totals: Map<number, number>;
+    readonly kinds: Map<number, number>;
+  }[] = [];
 
   /**
    * @param order - 1: unigram, 2: bigram, 3: trigram

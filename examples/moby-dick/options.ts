@@ -39,7 +39,7 @@ const MODELS = Object.keys(SIZES) as ModelName[];
 const REFORMER_ONLY = ['hashes', 'chunk'];
 
 function whole(least: number): (text: string) => number {
-  return text => {
+  return (text) => {
     const value = Number(text);
     if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least || value > 0x7fff_ffff) {
       throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
@@ -50,7 +50,8 @@ function whole(least: number): (text: string) => number {
 
 function positive(text: string): number {
   const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('It must be a number above 0.');
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError('It must be a number above 0.');
   return value;
 }
 
@@ -69,10 +70,12 @@ export function parseOptions(args: readonly string[]): Options {
   const program = new Command('npm start --')
     .description('Trains a character-level language model on Moby-Dick, and measures it on chapters it has not seen.')
     .addOption(
-      new Option('--model <name>', 'transformer, quick; or reformer, for long sequences').default('transformer').argParser(text => {
-        if (!MODELS.includes(text as ModelName)) throw new InvalidArgumentError(`It must be ${MODELS.join(' or ')}.`);
-        return text;
-      }),
+      new Option('--model <name>', 'transformer, quick; or reformer, for long sequences')
+        .default('transformer')
+        .argParser((text) => {
+          if (!MODELS.includes(text as ModelName)) throw new InvalidArgumentError(`It must be ${MODELS.join(' or ')}.`);
+          return text;
+        }),
     )
     .option('--text <file>', 'train on this text instead; its last tenth is held out')
     .option('--steps <n>', `training steps ${by('steps')}`, whole(1))
@@ -99,7 +102,7 @@ export function parseOptions(args: readonly string[]): Options {
   if (options.model === 'reformer') {
     checkChunks(options, fail);
   } else {
-    const flag = REFORMER_ONLY.find(name => program.getOptionValueSource(name) === 'cli');
+    const flag = REFORMER_ONLY.find((name) => program.getOptionValueSource(name) === 'cli');
     if (flag !== undefined) fail(`--${flag} is for --model reformer`);
   }
   checkText(options, fail);
@@ -125,10 +128,13 @@ function checkText({ text, length }: Options, fail: (message: string) => never):
     const needed = length * 10;
     if (size === 0) fail(`--text: ${text} is empty`);
     if (size < needed) {
-      fail(`--text: ${text} has ${size} characters; sequences of ${length} need at least ${needed}, or a smaller --length`);
+      fail(
+        `--text: ${text} has ${size} characters; sequences of ${length} need at least ${needed}, or a smaller --length`,
+      );
     }
   }
   const { heldOut } = text === undefined ? splitMobyDick() : splitText(readText(text));
   const most = Array.from(heldOut).length;
-  if (length > most) fail(`--length must be at most ${most}, the characters held out of ${text ?? 'Moby-Dick'}, but it is ${length}`);
+  if (length > most)
+    fail(`--length must be at most ${most}, the characters held out of ${text ?? 'Moby-Dick'}, but it is ${length}`);
 }

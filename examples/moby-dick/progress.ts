@@ -13,7 +13,8 @@ export interface Report {
 }
 
 /** `4_321` as "4.3k". */
-const short = (n: number): string => (n < 1000 ? n.toFixed(0) : n < 100_000 ? `${(n / 1000).toFixed(1)}k` : `${(n / 1000).toFixed(0)}k`);
+const short = (n: number): string =>
+  n < 1000 ? n.toFixed(0) : n < 100_000 ? `${(n / 1000).toFixed(1)}k` : `${(n / 1000).toFixed(0)}k`;
 
 /** `95` as "1:35". */
 export function clock(seconds: number): string {
@@ -52,7 +53,9 @@ export class Progress {
     const tenths = Math.floor((10 * done) / this.#total);
     if (this.#bar === undefined && tenths > this.#tenths) {
       this.#tenths = tenths;
-      console.error(`step ${done}/${this.#total} · loss ${shown.loss} bits · ${shown.speed} tokens/s · ${shown.left} left`);
+      console.error(
+        `step ${done}/${this.#total} · loss ${shown.loss} bits · ${shown.speed} tokens/s · ${shown.left} left`,
+      );
     }
   }
 

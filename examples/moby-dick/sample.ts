@@ -32,7 +32,13 @@ export function draw(logits: ArrayLike<number>, temperature: number, uniform: nu
  */
 export async function sample(
   model: tl.Layer,
-  options: { readonly count: number; readonly length: number; readonly temperature: number; readonly key: tl.Key; readonly signal?: AbortSignal },
+  options: {
+    readonly count: number;
+    readonly length: number;
+    readonly temperature: number;
+    readonly key: tl.Key;
+    readonly signal?: AbortSignal;
+  },
 ): Promise<number[]> {
   const { count, length, temperature, key, signal } = options;
   const uniforms = tl.tidy(() => tl.random.uniform(key, [count]).dataSync());

@@ -1,95 +1,104 @@
-import { buffers } from './buffers.mjs'
-import { cargoEnv } from './native.mjs'
-import { cargo, tool } from './needs.mjs'
-import { run } from './run.mjs'
+import { buffers } from './buffers.mjs';
+import { cargoEnv } from './native.mjs';
+import { cargo, tool } from './needs.mjs';
+import { run } from './run.mjs';
 
 /** One check: its name, and a run that resolves to how many tests passed and failed, with the output worth showing. */
 const command = (name, program, args) => ({
   name,
   async run() {
-    const { code, output } = await run(program, args(), { env: cargoEnv() })
-    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, output: code === 0 ? '' : output }
+    const { code, output } = await run(program, args(), { env: cargoEnv() });
+    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, output: code === 0 ? '' : output };
   },
-})
-const node = (name, args) => command(name, process.execPath, args)
+});
+const node = (name, args) => command(name, process.execPath, args);
 
 /** What `npm run lint` runs, the quick ones first. */
 export const lint = [
   buffers,
   command('cargo fmt', cargo, () => ['fmt', '--all', '--check']),
+  node('prettier', () => [tool('prettier'), '--check', '--log-level=warn', '.']),
   node('oxlint', () => [tool('oxlint'), '--deny-warnings']),
   node('tsc', () => [tool('typescript', 'tsc'), '--noEmit']),
   command('clippy', cargo, () => 'clippy --workspace --all-targets --release --quiet -- -D warnings'.split(' ')),
-]
+];
 
 /** The compile-only tests of the published types. */
-export const types = node('type tests', () => [tool('typescript', 'tsc'), '-p', 'tsconfig.types.json'])
+export const types = node('type tests', () => [tool('typescript', 'tsc'), '-p', 'tsconfig.types.json']);
 
 /** Whether the generated sources are what the layer registry gives. */
-export const codegen = command('codegen', cargo, () => codegenCommand(['--check']))
+export const codegen = command('codegen', cargo, () => codegenCommand(['--check']));
 
 /** The arguments of cargo that run the code generator. */
-export const codegenCommand = args => ['run', '--release', '--quiet', '--package', 'tallow-xtask', '--', 'codegen', ...args]
+export const codegenCommand = (args) => [
+  'run',
+  '--release',
+  '--quiet',
+  '--package',
+  'tallow-xtask',
+  '--',
+  'codegen',
+  ...args,
+];
 
 /** The Rust tests of the whole workspace, documentation examples included. */
 export const rust = {
   name: 'cargo test',
   async run() {
-    const args = ['test', '--workspace', '--release', '--no-fail-fast']
-    const { code, output } = await run(cargo, args, { env: cargoEnv() })
-    return { ...countCargo(output, code), output: code === 0 ? '' : rustFailures(output) }
+    const args = ['test', '--workspace', '--release', '--no-fail-fast'];
+    const { code, output } = await run(cargo, args, { env: cargoEnv() });
+    return { ...countCargo(output, code), output: code === 0 ? '' : rustFailures(output) };
   },
-}
+};
 
 /** The TypeScript tests. */
 export const javascript = {
   name: 'ava',
   async run() {
-    const { code, output } = await run(process.execPath, [tool('ava'), '--tap'])
-    return { ...countTap(output, code), output: code === 0 ? '' : tapFailures(output) }
+    const { code, output } = await run(process.execPath, [tool('ava'), '--tap']);
+    return { ...countTap(output, code), output: code === 0 ? '' : tapFailures(output) };
   },
-}
+};
 
 /** Counts what `cargo test` printed. A run that failed without naming a test (it did not compile) is one failure. */
 export function countCargo(output, code) {
-  let passed = 0
-  let failed = 0
+  let passed = 0;
+  let failed = 0;
   for (const [, p, f] of output.matchAll(/^test result: .*?(\d+) passed; (\d+) failed;/gm)) {
-    passed += Number(p)
-    failed += Number(f)
+    passed += Number(p);
+    failed += Number(f);
   }
-  return { passed, failed: code !== 0 && failed === 0 ? 1 : failed }
+  return { passed, failed: code !== 0 && failed === 0 ? 1 : failed };
 }
 
 /** Counts what `ava --tap` printed; skipped and expected-to-fail tests are not passes. */
 export function countTap(output, code) {
-  const skipped = [...output.matchAll(/^ok \d+ .*# SKIP/gim)].length
-  const todo = [...output.matchAll(/^not ok \d+ .*# TODO/gim)].length
-  const passed = [...output.matchAll(/^ok \d+/gm)].length - skipped
-  const failed = [...output.matchAll(/^not ok \d+/gm)].length - todo
-  return { passed, failed: code !== 0 && failed === 0 ? 1 : failed, skipped }
+  const skipped = [...output.matchAll(/^ok \d+ .*# SKIP/gim)].length;
+  const todo = [...output.matchAll(/^not ok \d+ .*# TODO/gim)].length;
+  const passed = [...output.matchAll(/^ok \d+/gm)].length - skipped;
+  const failed = [...output.matchAll(/^not ok \d+/gm)].length - todo;
+  return { passed, failed: code !== 0 && failed === 0 ? 1 : failed, skipped };
 }
 
 function rustFailures(output) {
-  const lines = output.split('\n')
-  const compileError = lines.findIndex(line => /^error(\[|:)/.test(line))
-  const start = lines.findIndex(line => line === 'failures:')
-  const from = start >= 0 ? start : Math.max(compileError, 0)
+  const lines = output.split('\n');
+  const compileError = lines.findIndex((line) => /^error(\[|:)/.test(line));
+  const start = lines.findIndex((line) => line === 'failures:');
+  const from = start >= 0 ? start : Math.max(compileError, 0);
   return lines
     .slice(from)
-    .filter(line => !/^test .* \.\.\. ok$/.test(line))
+    .filter((line) => !/^test .* \.\.\. ok$/.test(line))
     .slice(0, 200)
-    .join('\n')
+    .join('\n');
 }
 
 /** The `not ok` blocks of a TAP stream, with their diagnostics. */
 function tapFailures(output) {
-  const kept = []
-  let keep = false
+  const kept = [];
+  let keep = false;
   for (const line of output.split('\n')) {
-    if (/^(not )?ok \d+/.test(line)) keep = line.startsWith('not ok')
-    if (keep && !/^(1\.\.|# )/.test(line)) kept.push(line)
+    if (/^(not )?ok \d+/.test(line)) keep = line.startsWith('not ok');
+    if (keep && !/^(1\.\.|# )/.test(line)) kept.push(line);
   }
-  return kept.length > 0 ? kept.join('\n') : output
+  return kept.length > 0 ? kept.join('\n') : output;
 }
-

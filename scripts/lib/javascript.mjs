@@ -1,22 +1,30 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { tool } from './needs.mjs'
-import { at, fingerprint, readStamp, writeStamp } from './paths.mjs'
-import { must, Refusal } from './run.mjs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tool } from './needs.mjs';
+import { at, fingerprint, readStamp, writeStamp } from './paths.mjs';
+import { must, Refusal } from './run.mjs';
 
-const sources = ['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'binding.d.cts', 'scripts/lib/javascript.mjs']
-const outputs = ['dist/index.js', 'dist/index.d.ts', 'dist/index.mjs', 'dist/index.d.mts']
+const sources = [
+  'src',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'package-lock.json',
+  'binding.d.cts',
+  'scripts/lib/javascript.mjs',
+];
+const outputs = ['dist/index.js', 'dist/index.d.ts', 'dist/index.mjs', 'dist/index.d.mts'];
 
 /** Whether dist/ is complete and built from the present sources. */
-export const javascriptIsFresh = () => outputs.every(path => existsSync(at(path))) && readStamp('dist') === fingerprint(sources)
+export const javascriptIsFresh = () =>
+  outputs.every((path) => existsSync(at(path))) && readStamp('dist') === fingerprint(sources);
 
 /** Compiles src/ to dist/ and writes the ESM wrapper. */
 export async function buildJavaScript() {
-  const wanted = fingerprint(sources)
-  rmSync(at('dist'), { recursive: true, force: true })
-  await must('tsc', process.execPath, [tool('typescript', 'tsc'), '-p', 'tsconfig.build.json'])
-  writeWrapper()
-  writeStamp('dist', wanted)
+  const wanted = fingerprint(sources);
+  rmSync(at('dist'), { recursive: true, force: true });
+  await must('tsc', process.execPath, [tool('typescript', 'tsc'), '-p', 'tsconfig.build.json']);
+  writeWrapper();
+  writeStamp('dist', wanted);
 }
 
 /**
@@ -24,11 +32,13 @@ export async function buildJavaScript() {
  * package was loaded.
  */
 function writeWrapper() {
-  const api = createRequire(at('package.json'))(at('dist', 'index.js'))
-  const names = Object.keys(api).filter(name => name !== 'default').toSorted()
-  const odd = names.filter(name => !/^[A-Za-z_$][\w$]*$/.test(name))
-  if (odd.length > 0) throw new Refusal(`not names that a module can export: ${odd.join(', ')}`)
-  const lines = names.map(name => `export const ${name} = api.${name}`)
-  writeFileSync(at('dist', 'index.mjs'), `import api from './index.js'\n\n${lines.join('\n')}\n`)
-  writeFileSync(at('dist', 'index.d.mts'), `export * from './index.js'\n`)
+  const api = createRequire(at('package.json'))(at('dist', 'index.js'));
+  const names = Object.keys(api)
+    .filter((name) => name !== 'default')
+    .toSorted();
+  const odd = names.filter((name) => !/^[A-Za-z_$][\w$]*$/.test(name));
+  if (odd.length > 0) throw new Refusal(`not names that a module can export: ${odd.join(', ')}`);
+  const lines = names.map((name) => `export const ${name} = api.${name}`);
+  writeFileSync(at('dist', 'index.mjs'), `import api from './index.js'\n\n${lines.join('\n')}\n`);
+  writeFileSync(at('dist', 'index.d.mts'), `export * from './index.js'\n`);
 }

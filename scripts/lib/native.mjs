@@ -1,16 +1,17 @@
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
-import { cargo, needCargo } from './needs.mjs'
-import { at, fingerprint, readJson, readStamp, root, writeStamp } from './paths.mjs'
-import { must, Refusal, run } from './run.mjs'
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { cargo, needCargo } from './needs.mjs';
+import { at, fingerprint, readJson, readStamp, root, writeStamp } from './paths.mjs';
+import { must, Refusal, run } from './run.mjs';
 
-const CRATE = 'tallow-node'
-const types = at('target', 'napi-types')
+const CRATE = 'tallow-node';
+const types = at('target', 'napi-types');
 
 /** What the addon is made of. */
-const sources = ['crates/tensor', 'crates/layers', 'crates/training', 'crates/node', 'Cargo.toml', 'Cargo.lock']
-const addonFingerprint = () => fingerprint(sources, readJson('package-lock.json').packages['node_modules/@napi-rs/cli'].version)
+const sources = ['crates/tensor', 'crates/layers', 'crates/training', 'crates/node', 'Cargo.toml', 'Cargo.lock'];
+const addonFingerprint = () =>
+  fingerprint(sources, readJson('package-lock.json').packages['node_modules/@napi-rs/cli'].version);
 
 /**
  * The environment of every cargo call. The derive macros of napi write the addon's types into this folder while they
@@ -20,32 +21,32 @@ export function cargoEnv() {
   return {
     NAPI_TYPE_DEF_TMP_FOLDER: types,
     NAPI_FORCE_BUILD_TALLOW_NODE: fingerprint(['crates/node']),
-  }
+  };
 }
 
 /** "linux-x64-gnu": how the addon's file and its platform package are called here. */
 export function platformName() {
-  const { platform, arch } = process
+  const { platform, arch } = process;
   if (platform === 'linux') {
-    const musl = !process.report.getReport().header.glibcVersionRuntime
-    return `linux-${arch}-${musl ? 'musl' : 'gnu'}`
+    const musl = !process.report.getReport().header.glibcVersionRuntime;
+    return `linux-${arch}-${musl ? 'musl' : 'gnu'}`;
   }
-  return platform === 'win32' ? `win32-${arch}-msvc` : `${platform}-${arch}`
+  return platform === 'win32' ? `win32-${arch}-msvc` : `${platform}-${arch}`;
 }
 
 /** The addon built on this machine. */
-export const addonPath = () => at(`tallow.${platformName()}.node`)
+export const addonPath = () => at(`tallow.${platformName()}.node`);
 
-const outputs = () => [addonPath(), at('binding.cjs'), at('binding.d.cts')]
+const outputs = () => [addonPath(), at('binding.cjs'), at('binding.d.cts')];
 
 /** Whether the addon and its loader are there and built from the present sources. */
-export const nativeIsFresh = () => outputs().every(existsSync) && readStamp('native') === addonFingerprint()
+export const nativeIsFresh = () => outputs().every(existsSync) && readStamp('native') === addonFingerprint();
 
 function builtLibrary(targetFolder) {
-  const names = { linux: 'libtallow_node.so', darwin: 'libtallow_node.dylib', win32: 'tallow_node.dll' }
-  const name = names[process.platform]
-  if (!name) throw new Refusal(`tallow cannot be built on ${process.platform}`)
-  return join(targetFolder, 'release', name)
+  const names = { linux: 'libtallow_node.so', darwin: 'libtallow_node.dylib', win32: 'tallow_node.dll' };
+  const name = names[process.platform];
+  if (!name) throw new Refusal(`tallow cannot be built on ${process.platform}`);
+  return join(targetFolder, 'release', name);
 }
 
 /**
@@ -53,33 +54,39 @@ function builtLibrary(targetFolder) {
  * second copy of every dependency beside the one `cargo test` uses; publishing for other systems does use it.
  */
 export async function buildNative() {
-  await needCargo()
-  const wanted = addonFingerprint()
-  const env = cargoEnv()
+  await needCargo();
+  const wanted = addonFingerprint();
+  const env = cargoEnv();
   // Types left from other sources must not be mixed with the new ones.
-  if (readStamp('napi-types') !== env.NAPI_FORCE_BUILD_TALLOW_NODE) rmSync(types, { recursive: true, force: true })
-  const written = join(types, CRATE)
-  if (!existsSync(written)) env.NAPI_FORCE_BUILD_TALLOW_NODE += `-${Date.now()}`
-  mkdirSync(types, { recursive: true })
-  const built = await run(cargo, ['build', '--release', '--package', CRATE], { live: true, env })
-  if (built.code !== 0) throw new Refusal(`cargo build failed (exit code ${built.code})`)
+  if (readStamp('napi-types') !== env.NAPI_FORCE_BUILD_TALLOW_NODE) rmSync(types, { recursive: true, force: true });
+  const written = join(types, CRATE);
+  if (!existsSync(written)) env.NAPI_FORCE_BUILD_TALLOW_NODE += `-${Date.now()}`;
+  mkdirSync(types, { recursive: true });
+  const built = await run(cargo, ['build', '--release', '--package', CRATE], { live: true, env });
+  if (built.code !== 0) throw new Refusal(`cargo build failed (exit code ${built.code})`);
 
-  const metadata = await must('cargo metadata', cargo, ['metadata', '--format-version', '1', '--no-deps'])
-  const fresh = `${addonPath()}.${process.pid}`
-  copyFileSync(builtLibrary(JSON.parse(metadata).target_directory), fresh)
+  const metadata = await must('cargo metadata', cargo, ['metadata', '--format-version', '1', '--no-deps']);
+  const fresh = `${addonPath()}.${process.pid}`;
+  copyFileSync(builtLibrary(JSON.parse(metadata).target_directory), fresh);
   // Renamed, not overwritten: a process that runs on the old addon keeps it.
-  renameSync(fresh, addonPath())
-  await writeBinding()
-  writeStamp('napi-types', fingerprint(['crates/node']))
-  writeStamp('native', wanted)
+  renameSync(fresh, addonPath());
+  await writeBinding();
+  writeStamp('napi-types', fingerprint(['crates/node']));
+  writeStamp('native', wanted);
 }
 
 /** Writes the loader (binding.cjs) and the addon's types (binding.d.cts), as `napi build` would. */
 async function writeBinding() {
-  const { generateTypeDef, readNapiConfig, writeJsBinding } = createRequire(at('package.json'))('@napi-rs/cli')
-  const config = await readNapiConfig(at('package.json'))
-  const { exports, dts } = await generateTypeDef({ typeDefDir: types, cwd: root, declareBindingTarget: true, constEnum: false, noDtsHeader: true })
-  writeFileSync(at('binding.d.cts'), `/* Generated with the addon; do not edit. */\n${config.dtsHeader ?? ''}${dts}`)
+  const { generateTypeDef, readNapiConfig, writeJsBinding } = createRequire(at('package.json'))('@napi-rs/cli');
+  const config = await readNapiConfig(at('package.json'));
+  const { exports, dts } = await generateTypeDef({
+    typeDefDir: types,
+    cwd: root,
+    declareBindingTarget: true,
+    constEnum: false,
+    noDtsHeader: true,
+  });
+  writeFileSync(at('binding.d.cts'), `/* Generated with the addon; do not edit. */\n${config.dtsHeader ?? ''}${dts}`);
   await writeJsBinding({
     platform: true,
     idents: exports,
@@ -88,6 +95,6 @@ async function writeBinding() {
     packageName: config.packageName,
     version: config.packageJson.version,
     outputDir: root,
-  })
-  if (!existsSync(at('binding.cjs'))) throw new Refusal(`no loader was written: ${CRATE} exports nothing`)
+  });
+  if (!existsSync(at('binding.cjs'))) throw new Refusal(`no loader was written: ${CRATE} exports nothing`);
 }

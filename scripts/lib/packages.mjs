@@ -1,16 +1,16 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { npm } from './needs.mjs'
-import { at, readJson, root } from './paths.mjs'
-import { must, Refusal } from './run.mjs'
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { npm } from './needs.mjs';
+import { at, readJson, root } from './paths.mjs';
+import { must, Refusal } from './run.mjs';
 
-const json = value => `${JSON.stringify(value, null, 2)}\n`
+const json = (value) => `${JSON.stringify(value, null, 2)}\n`;
 
 /** The folders below npm/, each a platform package: "linux-x64-gnu" and so on. */
-export const platforms = () => readdirSync(at('npm')).toSorted()
+export const platforms = () => readdirSync(at('npm')).toSorted();
 
 /** The keys of package.json that only a checkout needs. */
-const checkoutOnly = ['scripts', 'devDependencies', 'overrides', 'allowScripts', 'ava', 'napi']
+const checkoutOnly = ['scripts', 'devDependencies', 'overrides', 'allowScripts', 'ava', 'napi'];
 
 /**
  * Packs the root package and each platform package whose addon lies in the folder `addons`; gives the tarballs' paths,
@@ -18,44 +18,48 @@ const checkoutOnly = ['scripts', 'devDependencies', 'overrides', 'allowScripts',
  * checkout they would make `npm ci` ask for versions that are yet to be published.
  */
 export async function packAll(out, addons = root) {
-  const manifest = readJson('package.json')
-  const stage = join(resolve(out), 'stage')
-  rmSync(stage, { recursive: true, force: true })
+  const manifest = readJson('package.json');
+  const stage = join(resolve(out), 'stage');
+  rmSync(stage, { recursive: true, force: true });
 
-  const packed = []
+  const packed = [];
   for (const platform of platforms()) {
-    const file = `${manifest.napi.binaryName}.${platform}.node`
-    if (!existsSync(join(addons, file))) continue
-    const folder = join(stage, platform)
-    cpSync(at('npm', platform), folder, { recursive: true })
+    const file = `${manifest.napi.binaryName}.${platform}.node`;
+    if (!existsSync(join(addons, file))) continue;
+    const folder = join(stage, platform);
+    cpSync(at('npm', platform), folder, { recursive: true });
     // napi leaves the module type open; said, it spares Node from guessing.
-    writeFileSync(join(folder, 'package.json'), json({ ...readJson(`npm/${platform}/package.json`), type: 'commonjs' }))
-    cpSync(join(addons, file), join(folder, file))
-    cpSync(at('LICENSE'), join(folder, 'LICENSE'))
-    packed.push(await pack(folder, out))
+    writeFileSync(
+      join(folder, 'package.json'),
+      json({ ...readJson(`npm/${platform}/package.json`), type: 'commonjs' }),
+    );
+    cpSync(join(addons, file), join(folder, file));
+    cpSync(at('LICENSE'), join(folder, 'LICENSE'));
+    packed.push(await pack(folder, out));
   }
-  if (packed.length === 0) throw new Refusal(`no addon in ${addons}: npm run build, or collect those that CI built`)
+  if (packed.length === 0) throw new Refusal(`no addon in ${addons}: npm run build, or collect those that CI built`);
 
-  const folder = join(stage, 'root')
-  mkdirSync(folder, { recursive: true })
+  const folder = join(stage, 'root');
+  mkdirSync(folder, { recursive: true });
   for (const name of ['dist', 'binding.cjs', 'binding.d.cts', 'README.md', 'LICENSE', 'CHANGELOG.md']) {
-    cpSync(at(name), join(folder, name), { recursive: true })
+    cpSync(at(name), join(folder, name), { recursive: true });
   }
   const optionalDependencies = Object.fromEntries(
-    platforms().map(platform => {
-      const { name, version } = readJson(`npm/${platform}/package.json`)
-      if (version !== manifest.version) throw new Refusal(`${name} is at ${version}, tallow at ${manifest.version}: npx napi version`)
-      return [name, version]
+    platforms().map((platform) => {
+      const { name, version } = readJson(`npm/${platform}/package.json`);
+      if (version !== manifest.version)
+        throw new Refusal(`${name} is at ${version}, tallow at ${manifest.version}: npx napi version`);
+      return [name, version];
     }),
-  )
-  for (const key of checkoutOnly) delete manifest[key]
-  writeFileSync(join(folder, 'package.json'), json({ ...manifest, optionalDependencies }))
-  return [await pack(folder, out), ...packed]
+  );
+  for (const key of checkoutOnly) delete manifest[key];
+  writeFileSync(join(folder, 'package.json'), json({ ...manifest, optionalDependencies }));
+  return [await pack(folder, out), ...packed];
 }
 
 async function pack(folder, out) {
-  const [command, args] = npm('pack', folder, '--json', '--loglevel=error', '--pack-destination', resolve(out))
-  const printed = JSON.parse(await must('npm pack', command, args))
-  const [{ filename }] = Object.values(printed)
-  return join(resolve(out), filename)
+  const [command, args] = npm('pack', folder, '--json', '--loglevel=error', '--pack-destination', resolve(out));
+  const printed = JSON.parse(await must('npm pack', command, args));
+  const [{ filename }] = Object.values(printed);
+  return join(resolve(out), filename);
 }

@@ -1,18 +1,18 @@
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { at } from './paths.mjs'
-import { Refusal } from './run.mjs'
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { at } from './paths.mjs';
+import { Refusal } from './run.mjs';
 
-const require = createRequire(at('package.json'))
-let registered = false
+const require = createRequire(at('package.json'));
+let registered = false;
 
 /** Loads a TypeScript module of this repository. */
 export function loadTypeScript(path) {
-  const file = at(path)
-  if (!existsSync(file)) throw new Refusal(`${path} is missing from this checkout`)
-  if (!registered) require('tsx/cjs/api').register()
-  registered = true
-  return require(file)
+  const file = at(path);
+  if (!existsSync(file)) throw new Refusal(`${path} is missing from this checkout`);
+  if (!registered) require('tsx/cjs/api').register();
+  registered = true;
+  return require(file);
 }
 
 /**
@@ -20,6 +20,6 @@ export function loadTypeScript(path) {
  * it directly, and its exit code is ours.
  */
 export function runProgram(path) {
-  process.argv[1] = at(path)
-  loadTypeScript(path)
+  process.argv[1] = at(path);
+  loadTypeScript(path);
 }

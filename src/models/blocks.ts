@@ -147,10 +147,16 @@ export type PlainAttentionOptions = Pick<AttentionOptions, 'nHeads' | 'mode'> & 
  * Makes an attention layer: of its options, as `SelfAttention`; or, if it has two parameters, of the depth of the model and
  * fewer options, as `CausalAttention`.
  */
-export type AttentionType = ((options: AttentionOptions) => Layer) | ((dModel: number, options: PlainAttentionOptions) => Layer);
+export type AttentionType =
+  ((options: AttentionOptions) => Layer) | ((dModel: number, options: PlainAttentionOptions) => Layer);
 
 /** The layer that adds positions. */
-export function positionalEncoder(model: string, mode: Mode, dropout: number, options: Required<PositionOptions>): Layer {
+export function positionalEncoder(
+  model: string,
+  mode: Mode,
+  dropout: number,
+  options: Required<PositionOptions>,
+): Layer {
   const { maxLen, posType, posAxialShape, posDAxialEmbs } = options;
   const { posStartFromZeroProb: startFromZeroProb, posMaxOffsetToAdd: maxOffsetToAdd } = options;
   const encoder = (): Layer => {
@@ -183,12 +189,23 @@ export function positionalEncoder(model: string, mode: Mode, dropout: number, op
 }
 
 /** What turns tokens into vectors: an embedding and dropout. */
-export function embedder(vocabSize: number, dModel: number, dropout: number, mode: Mode, sharedAxes: readonly number[] | null = [-2]): Layer[] {
+export function embedder(
+  vocabSize: number,
+  dModel: number,
+  dropout: number,
+  mode: Mode,
+  sharedAxes: readonly number[] | null = [-2],
+): Layer[] {
   return [Embedding(vocabSize, dModel), Dropout({ rate: dropout, sharedAxes, mode })];
 }
 
 /** Options that attention of every kind takes. */
-export function attentionOptions(nHeads: number, dropout: number, mode: Mode, depths: Pick<AttentionOptions, 'dQk' | 'dV'>) {
+export function attentionOptions(
+  nHeads: number,
+  dropout: number,
+  mode: Mode,
+  depths: Pick<AttentionOptions, 'dQk' | 'dV'>,
+) {
   return { nHeads, ...depths, attentionDropout: dropout, outputDropout: dropout, mode };
 }
 
@@ -203,7 +220,8 @@ function attention(type: AttentionType, dModel: number, options: AttentionOption
   callable('attentionType', type);
   const { nHeads, mode, attentionDropout: dropout } = options;
   const byName = (): Layer => (type as (options: AttentionOptions) => Layer)(options);
-  const byPlace = (): Layer => (type as (dModel: number, options: PlainAttentionOptions) => Layer)(dModel, { nHeads, dropout, mode });
+  const byPlace = (): Layer =>
+    (type as (dModel: number, options: PlainAttentionOptions) => Layer)(dModel, { nHeads, dropout, mode });
   if (type.length > 0) return type.length < 2 ? byName() : byPlace();
   // A function of rest parameters does not say which it is; Trax tries all in this way.
   try {
@@ -218,7 +236,12 @@ function attention(type: AttentionType, dModel: number, options: AttentionOption
 }
 
 /** An attention layer of a type, in chunks of `chunkSize` positions if that is above 0. */
-export function applyAttention(type: AttentionType, dModel: number, chunkSize: number, options: AttentionOptions): Layer {
+export function applyAttention(
+  type: AttentionType,
+  dModel: number,
+  chunkSize: number,
+  options: AttentionOptions,
+): Layer {
   return Chunk(attention(type, dModel, options), whole('attention', 'attentionChunkSize', chunkSize));
 }
 
@@ -297,26 +320,44 @@ const reformerKind: FeedForwardKind = { dropoutSharedAxes: [-2], ffSparsityType:
 function sparseFF(options: Required<FeedForwardOptions>, dropoutSharedAxes: readonly number[] | null): Layer {
   const { dFf, dropout: dropoutRate, ffSparsity, ffChunkSize, useBfloat16, mode } = options;
   const listed = typeof ffSparsity === 'string' ? ffSparsity.trim().split(/\s+/u).map(Number) : ffSparsity;
-  const given = typeof listed === 'number' ? [whole('feedForward', 'ffSparsity', listed), Math.floor(dFf / listed)] : listed;
+  const given =
+    typeof listed === 'number' ? [whole('feedForward', 'ffSparsity', listed), Math.floor(dFf / listed)] : listed;
   if (!Array.isArray(given) || (given.length !== 2 && given.length !== 4)) {
-    throw new RangeError(`feedForward: \`ffSparsity\` must be a number or a list of 2 or 4 numbers, got ${shown(ffSparsity)}`);
+    throw new RangeError(
+      `feedForward: \`ffSparsity\` must be a number or a list of 2 or 4 numbers, got ${shown(ffSparsity)}`,
+    );
   }
   const [nElementsInBlock, dLowrank, temperature, quantProb] = given as readonly number[];
   const noise = { temperature, quantProb };
-  return SparseFF(dFf, { nElementsInBlock, dLowrank, ...noise, useBfloat16, mode, dropoutRate, dropoutSharedAxes, ffChunkSize });
+  return SparseFF(dFf, {
+    nElementsInBlock,
+    dLowrank,
+    ...noise,
+    useBfloat16,
+    mode,
+    dropoutRate,
+    dropoutSharedAxes,
+    ffChunkSize,
+  });
 }
 
 /** The layer of experts of {@link FeedForwardOptions.ffSparsity}. */
 function experts(options: Required<FeedForwardOptions>, type: 'Block' | 'Switch'): Layer {
   const { dFf, ffSparsity: nExperts, mode } = options;
   if (typeof nExperts !== 'number') {
-    throw new RangeError(`feedForward: \`ffSparsity\` must be the number of experts where \`ffSparsityType\` is '${type}', got ${shown(nExperts)}`);
+    throw new RangeError(
+      `feedForward: \`ffSparsity\` must be the number of experts where \`ffSparsityType\` is '${type}', got ${shown(nExperts)}`,
+    );
   }
   return type === 'Block' ? BlockSparseFF(dFf, { nExperts, mode }) : SwitchSparseFF(dFf, { nExperts, mode });
 }
 
 /** The feed-forward part of a block, and beside it recurrent layers, where asked for. */
-export function feedForward(dModel: number, options: Required<FeedForwardOptions>, kind: FeedForwardKind = reformerKind): LayerNest {
+export function feedForward(
+  dModel: number,
+  options: Required<FeedForwardOptions>,
+  kind: FeedForwardKind = reformerKind,
+): LayerNest {
   const { ffUseSru, centerLayernorm: center, epsilon, mode } = options;
   const block = feedForwardBlock(dModel, options, kind);
   if (ffUseSru === 0) return block;
@@ -335,7 +376,9 @@ function feedForwardBlock(dModel: number, options: Required<FeedForwardOptions>,
   if (ffSparsity !== 0 && type === '1inN') return [LayerNorm({ center, epsilon }), sparseFF(options, sharedAxes)];
   const inner = ffSparsity === 0 || type === '1inN' ? dense(dModel, options) : experts(options, type);
   const block = [LayerNorm({ center, epsilon }), inner, Dropout({ rate, sharedAxes, mode })];
-  return whole('feedForward', 'ffChunkSize', ffChunkSize) === 0 ? block : BatchLeadingAxes(Chunk(Serial(block), ffChunkSize));
+  return whole('feedForward', 'ffChunkSize', ffChunkSize) === 0
+    ? block
+    : BatchLeadingAxes(Chunk(Serial(block), ffChunkSize));
 }
 
 /** Two dense layers with an activation between them; nested as in the reference, which shows where the list is printed. */
@@ -358,7 +401,12 @@ export interface LossOptions {
 }
 
 /** What {@link LossOptions} are if left out. */
-export const lossDefaults: Required<LossOptions> = { lossSparsityType: 'mult', lossSparsity: 0, lossDLowrank: 0, lossSparsityProb: null };
+export const lossDefaults: Required<LossOptions> = {
+  lossSparsityType: 'mult',
+  lossSparsity: 0,
+  lossDLowrank: 0,
+  lossSparsityProb: null,
+};
 
 /** The layer that makes logits of vectors that are `dInput` deep. */
 export function logits(vocabSize: number, dInput: number, mode: Mode, options: Required<LossOptions>): Layer {

@@ -123,7 +123,11 @@ class Parts {
   }
 
   /** Tokens to vectors with positions; `embedding` may be one that other tokens have too. */
-  encoder(mode: Mode, embedding: LayerNest, more: Pick<PositionOptions, 'posStartFromZeroProb' | 'posMaxOffsetToAdd'> = {}): LayerNest[] {
+  encoder(
+    mode: Mode,
+    embedding: LayerNest,
+    more: Pick<PositionOptions, 'posStartFromZeroProb' | 'posMaxOffsetToAdd'> = {},
+  ): LayerNest[] {
     const options = { ...this.options, posStartFromZeroProb, posMaxOffsetToAdd, ...more };
     return [embedding, positionalEncoder(this.model, mode, this.options.dropout, options)];
   }
@@ -178,8 +182,16 @@ export interface ConfigurableTransformerEncoderOptions extends ConfigurableCommo
  * @param vocabSize - Number of different tokens.
  * @param options - See the options type.
  */
-export function ConfigurableTransformerEncoder(vocabSize: number, options: ConfigurableTransformerEncoderOptions = {}): Layer {
-  const defaults: Required<ConfigurableTransformerEncoderOptions> = { ...common, nClasses: 10, nLayers: 6, attentionType: Attention };
+export function ConfigurableTransformerEncoder(
+  vocabSize: number,
+  options: ConfigurableTransformerEncoderOptions = {},
+): Layer {
+  const defaults: Required<ConfigurableTransformerEncoderOptions> = {
+    ...common,
+    nClasses: 10,
+    nLayers: 6,
+    attentionType: Attention,
+  };
   const given = filledIn('ConfigurableTransformerEncoder', defaults, options);
   const all: typeof given = { ...given, mode: given.mode === 'predict' ? 'eval' : given.mode };
   const parts = new Parts('ConfigurableTransformerEncoder', all);
@@ -251,7 +263,8 @@ export interface ConfigurableTransformerOptions extends ConfigurableCommonOption
    * Modules of the sparse projection of queries in attention to the encoder, whose result then has no projection; a pair tells the modules of both, as
    * `qSparsity` and `resultSparsity` of `AttentionQKV`. 0: both are dense. @defaultValue `0`
    */
-  readonly encDecAttentionSparsity?: number | readonly [qSparsity: number | 'noop' | null, resultSparsity: number | 'noop' | null];
+  readonly encDecAttentionSparsity?:
+    number | readonly [qSparsity: number | 'noop' | null, resultSparsity: number | 'noop' | null];
 }
 
 /**
@@ -281,7 +294,9 @@ export function ConfigurableTransformer(inputVocabSize: number, options: Configu
   const { mode, dModel, outputVocabSize, encDecAttentionSparsity: sparsity } = all;
   if (Array.isArray(sparsity) ? sparsity.length !== 2 : typeof sparsity !== 'number') {
     const got = shown(sparsity);
-    throw new RangeError(`ConfigurableTransformer: \`encDecAttentionSparsity\` must be a number or a pair of numbers, 'noop' or null, got ${got}`);
+    throw new RangeError(
+      `ConfigurableTransformer: \`encDecAttentionSparsity\` must be a number or a pair of numbers, 'noop' or null, got ${got}`,
+    );
   }
   const [query, result]: readonly [Sparsity, Sparsity] =
     typeof sparsity === 'object' ? sparsity : sparsity === 0 ? [null, null] : [sparsity, 'noop'];
@@ -303,7 +318,9 @@ export function ConfigurableTransformer(inputVocabSize: number, options: Configu
     ShiftRight({ mode }),
     addingFeatures(parts.encoder(mode, outEmbedder)),
     Branch([], EncoderDecoderMask()),
-    several(parts.model, 'nDecoderLayers', all.nDecoderLayers, () => parts.encoderDecoderBlock(all.encoderDecoderAttentionType, query, result)),
+    several(parts.model, 'nDecoderLayers', all.nDecoderLayers, () =>
+      parts.encoderDecoderBlock(all.encoderDecoderAttentionType, query, result),
+    ),
     LayerNorm(),
     Select([0], { nIn: 3 }),
     logits(outputVocabSize ?? inputVocabSize, dModel, mode, all),

@@ -23,7 +23,16 @@ import {
 } from '../generated/index.js';
 import { type Layer, type Mode, wholeSequences } from '../layer.js';
 import { type LayerFactory, type LayerNest, type ResamplingFactory } from '../types.js';
-import { applyAttention, attentionOptions, type AttentionType, embedder, filledIn, several, shared, shown } from './blocks.js';
+import {
+  applyAttention,
+  attentionOptions,
+  type AttentionType,
+  embedder,
+  filledIn,
+  several,
+  shared,
+  shown,
+} from './blocks.js';
 
 /** What a way of resampling is made with beside the factor and the depth. */
 export interface ResamplingOptions {
@@ -52,7 +61,8 @@ export interface ResamplingOptions {
 }
 
 /** Makes layers that shorten or lengthen a sequence: `AttentionResampling`, or what takes the rest by name, as `LinearPooling`. */
-export type ResamplingType = typeof AttentionResampling | ((shortenFactor: number, dModel: number, options: ResamplingOptions) => LayerNest);
+export type ResamplingType =
+  typeof AttentionResampling | ((shortenFactor: number, dModel: number, options: ResamplingOptions) => LayerNest);
 
 /** Options of {@link HourglassLM}. */
 export interface HourglassLMOptions {
@@ -125,12 +135,14 @@ function levelsOf(hierarchy: string): Level[] {
   const written = typeof hierarchy === 'string' ? hierarchy.split(' ') : refuse('must be a string');
   if (written.join() !== written.toReversed().join()) refuse("must read the same backwards, as '1@2 4@6 1@2'");
   const levels = written.slice(0, Math.floor(written.length / 2) + 1).map((level) => {
-    const [, blocks, tokens] = /^(\d+)@(\d+)$/u.exec(level) ?? refuse("must hold levels of blocks and tokens, as '4@6'");
+    const [, blocks, tokens] =
+      /^(\d+)@(\d+)$/u.exec(level) ?? refuse("must hold levels of blocks and tokens, as '4@6'");
     return { blocks: Number(blocks), tokens: Number(tokens) };
   });
   return levels.map(({ blocks, tokens }, i) => {
     const factor = tokens / (levels[i - 1]?.tokens ?? 1);
-    if (!Number.isSafeInteger(factor) || factor < 2) refuse('must have more tokens in each level, and a multiple of those in the one around it');
+    if (!Number.isSafeInteger(factor) || factor < 2)
+      refuse('must have more tokens in each level, and a multiple of those in the one around it');
     return { blocks, factor };
   });
 }
@@ -145,7 +157,20 @@ function resample(type: ResamplingType, factor: number, dModel: number, options:
   const { isUpsampling, dFf, nHeads, dropout, dropoutSharedAxes, mode, ffActivation } = options;
   const { contextBiasLayer, locationBiasLayer, totalPooling, resamplingFn } = options;
   const biases = [contextBiasLayer, locationBiasLayer] as const;
-  return type(factor, dModel, isUpsampling, dFf, nHeads, dropout, dropoutSharedAxes, mode, ffActivation, ...biases, totalPooling, resamplingFn);
+  return type(
+    factor,
+    dModel,
+    isUpsampling,
+    dFf,
+    nHeads,
+    dropout,
+    dropoutSharedAxes,
+    mode,
+    ffActivation,
+    ...biases,
+    totalPooling,
+    resamplingFn,
+  );
 }
 
 /** The parts of a model, which share the biases of relative attention. */
@@ -181,7 +206,8 @@ class Parts {
   /** What sees the sequence shortened, level by level, added to the sequence; so many tokens are one position before it. */
   valley([level, ...inner]: readonly Level[], totalPooling: number): LayerNest {
     if (level === undefined) return [];
-    const { dModel, middleAttnType, downsamplingFn, upsamplingFn, attentionDownsamplingFn, attentionUpsamplingFn } = this.options;
+    const { dModel, middleAttnType, downsamplingFn, upsamplingFn, attentionDownsamplingFn, attentionUpsamplingFn } =
+      this.options;
     const { dFf, nHeads, dropout, dropoutSharedAxes, mode, ffActivation } = this.options;
     const { factor } = level;
     const given = { dFf, nHeads, dropout, dropoutSharedAxes, mode, ffActivation, ...this.#biases, totalPooling };
@@ -190,7 +216,11 @@ class Parts {
       Dup(),
       // A group must not see its own positions: shifted by one in all, its last would.
       ShiftRight({ nPositions: factor - 1, mode }),
-      resample(downsamplingFn, factor, dModel, { ...given, isUpsampling: false, resamplingFn: attentionDownsamplingFn }),
+      resample(downsamplingFn, factor, dModel, {
+        ...given,
+        isUpsampling: false,
+        resamplingFn: attentionDownsamplingFn,
+      }),
       blocks(),
       inner.length === 0 ? [] : [this.valley(inner, totalPooling * factor), blocks()],
       resample(upsamplingFn, factor, dModel, { ...given, isUpsampling: true, resamplingFn: attentionUpsamplingFn }),

@@ -23,7 +23,13 @@ export interface MLPOptions {
   readonly mode?: Mode;
 }
 
-const defaults: Required<MLPOptions> = { layerWidths: [128, 64], activationFn: Relu, outActivation: false, flatten: true, mode: 'train' };
+const defaults: Required<MLPOptions> = {
+  layerWidths: [128, 64],
+  activationFn: Relu,
+  outActivation: false,
+  flatten: true,
+  mode: 'train',
+};
 
 /**
  * A multilayer perceptron: dense layers with an activation between them.

@@ -97,7 +97,8 @@ export function Reformer(inputVocabSize: number, options: ReformerOptions = {}):
   const all = filledIn('Reformer', defaults, options);
   const { outputVocabSize, dModel, nEncoderLayers, nDecoderLayers, nHeads, maxLen, dropout, mode } = all;
   const { encoderAttentionType, encoderDecoderAttentionType } = all;
-  const { dFf, ffActivation, ffDropout, ffUseSru, ffChunkSize, ffSparsity, centerLayernorm, epsilon, useBfloat16 } = all;
+  const { dFf, ffActivation, ffDropout, ffUseSru, ffChunkSize, ffSparsity, centerLayernorm, epsilon, useBfloat16 } =
+    all;
   const parts = { dFf, dropout, ffActivation, ffDropout, ffUseSru, ffChunkSize, ffSparsity };
   const block = { ...parts, centerLayernorm, epsilon, useBfloat16, mode, nHeads };
   const encoderMode = mode === 'predict' ? 'eval' : mode;
@@ -110,9 +111,11 @@ export function Reformer(inputVocabSize: number, options: ReformerOptions = {}):
   const encoder = Serial(
     positioned(inEmbedder, encoderMode),
     Dup(),
-    ReversibleSerial(several('Reformer', 'nEncoderLayers', nEncoderLayers, () =>
-      EncoderBlock(dModel, { ...block, attentionType: encoderAttentionType }),
-    )),
+    ReversibleSerial(
+      several('Reformer', 'nEncoderLayers', nEncoderLayers, () =>
+        EncoderBlock(dModel, { ...block, attentionType: encoderAttentionType }),
+      ),
+    ),
     xyAvg(),
     LayerNorm({ epsilon }),
   );
@@ -125,9 +128,11 @@ export function Reformer(inputVocabSize: number, options: ReformerOptions = {}):
     ShiftRight({ mode }),
     positioned(outEmbedder, mode),
     Dup(),
-    ReversibleSerial(several('Reformer', 'nDecoderLayers', nDecoderLayers, () =>
-      EncoderDecoderBlock(dModel, { ...block, attentionType: encoderDecoderAttentionType, maxLen }),
-    )),
+    ReversibleSerial(
+      several('Reformer', 'nDecoderLayers', nDecoderLayers, () =>
+        EncoderDecoderBlock(dModel, { ...block, attentionType: encoderDecoderAttentionType, maxLen }),
+      ),
+    ),
     xyAvg(),
     LayerNorm({ epsilon }),
     Select([0], { nIn: 3 }),

@@ -143,7 +143,15 @@ function withoutMask(attention: Layer): Layer {
  */
 export function EncoderBlock(dModel: number, options: EncoderBlockOptions = {}): LayerNest[] {
   const all = filledIn('EncoderBlock', encoderBlockDefaults, options);
-  const { nHeads, attentionType, attentionChunkSize, useTwoSwapsPerBlock, dropout, centerLayernorm: center, epsilon } = all;
+  const {
+    nHeads,
+    attentionType,
+    attentionChunkSize,
+    useTwoSwapsPerBlock,
+    dropout,
+    centerLayernorm: center,
+    epsilon,
+  } = all;
   const mode = all.mode === 'predict' ? 'eval' : all.mode;
   const given = { ...attentionOptions(nHeads, dropout, mode, shared(dModel, nHeads)), causal: false, masked: true };
   const attention = applyAttention(attentionType, dModel, attentionChunkSize, given);
@@ -190,7 +198,8 @@ export function EncoderDecoderBlock(dModel: number, options: EncoderDecoderBlock
   const all = filledIn('EncoderDecoderBlock', encoderDecoderBlockDefaults, options);
   const { nHeads, attentionType, maxLen, dropout, centerLayernorm: center, epsilon, mode } = all;
   const given = attentionOptions(nHeads, dropout, mode, shared(dModel, nHeads));
-  const half = (attentionLayer: Layer): Layer => ReversibleHalfResidual(LayerNorm({ center, epsilon }), { attentionLayer });
+  const half = (attentionLayer: Layer): Layer =>
+    ReversibleHalfResidual(LayerNorm({ center, epsilon }), { attentionLayer });
   return [
     half(remembering(maxLen)({ ...given, causal: true, masked: false })),
     ReversibleSwap(),

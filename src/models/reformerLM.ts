@@ -49,7 +49,12 @@ interface CommonOptions extends PositionOptions, Omit<DecoderBlockOptions, 'atte
 /** Options of {@link ReformerLM}. */
 export interface ReformerLMOptions extends CommonOptions, LossOptions {}
 
-const commonDefaults: Required<CommonOptions> = { ...positionDefaults, ...decoderBlockDefaults, dModel: 512, nLayers: 6 };
+const commonDefaults: Required<CommonOptions> = {
+  ...positionDefaults,
+  ...decoderBlockDefaults,
+  dModel: 512,
+  nLayers: 6,
+};
 
 const defaults: Required<ReformerLMOptions> = { ...commonDefaults, ...lossDefaults };
 
@@ -58,7 +63,9 @@ function decoder(model: string, options: Required<CommonOptions>): Layer {
   const { dModel, nLayers } = options;
   const types = ([] as AttentionType[]).concat(options.attentionType);
   if (types.length === 0 || whole(model, 'nLayers', nLayers) % types.length !== 0) {
-    throw new RangeError(`${model}: \`nLayers\` must be a multiple of the ${types.length} attention types, got ${nLayers}`);
+    throw new RangeError(
+      `${model}: \`nLayers\` must be a multiple of the ${types.length} attention types, got ${nLayers}`,
+    );
   }
   const block = (i: number): LayerNest => decoderBlock(dModel, { ...options, attentionType: types[i % types.length]! });
   return ReversibleSerial(several(model, 'nLayers', nLayers, block));
@@ -104,7 +111,12 @@ export interface ReformerShortenLMOptions extends Omit<CommonOptions, 'mode'> {
   readonly mode?: Exclude<Mode, 'predict'>;
 }
 
-const shortenDefaults: Required<ReformerShortenLMOptions> = { ...commonDefaults, shortenFactor: 1, dEmbedding: 256, mode: 'train' };
+const shortenDefaults: Required<ReformerShortenLMOptions> = {
+  ...commonDefaults,
+  shortenFactor: 1,
+  dEmbedding: 256,
+  mode: 'train',
+};
 
 /**
  * A language model whose reversible blocks see a shorter sequence: groups of `shortenFactor` positions are joined before them and
@@ -129,11 +141,14 @@ export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMO
   const grouped = (x: Tensor): Tensor => {
     const [batch, length, depth] = x.shape as [number, number, number];
     if (length % shortenFactor !== 0) {
-      throw new RangeError(`ReformerShortenLM: the length must be a multiple of \`shortenFactor\`, which is ${shortenFactor}, got ${length}`);
+      throw new RangeError(
+        `ReformerShortenLM: the length must be a multiple of \`shortenFactor\`, which is ${shortenFactor}, got ${length}`,
+      );
     }
     return x.reshape([batch, length / shortenFactor, shortenFactor * depth]);
   };
-  const apart = (x: Tensor): Tensor => x.reshape([x.shape[0]!, x.shape[1]! * shortenFactor, x.shape[2]! / shortenFactor]);
+  const apart = (x: Tensor): Tensor =>
+    x.reshape([x.shape[0]!, x.shape[1]! * shortenFactor, x.shape[2]! / shortenFactor]);
   const model = Serial(
     ShiftRight({ mode }),
     embedder(vocabSize, dEmbedding, dropout, mode),

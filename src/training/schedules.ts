@@ -32,5 +32,8 @@ export function scheduleOf(schedule: Schedule | ((step: number) => number) | und
   const known = schedule === undefined ? undefined : registered.get(schedule);
   if (known !== undefined) return { registered: [known.kind, known.json], rate: null };
   if (schedule !== undefined) callable('Trainer.fit: schedule', schedule);
-  return { registered: null, rate: schedule === undefined ? null : ([step]: unknown[]): unknown => schedule(step as number) };
+  return {
+    registered: null,
+    rate: schedule === undefined ? null : ([step]: unknown[]): unknown => schedule(step as number),
+  };
 }

@@ -120,12 +120,19 @@ export class Trainer {
       throw new TypeError(`Trainer: modelWithLoss must be a layer, got ${found(modelWithLoss)}`);
     }
     if (!(optimizer instanceof Optimizer)) {
-      throw new TypeError(`Trainer: optimizer must be an optimizer, as tl.optimizers.Adam() makes one; got ${found(optimizer)}`);
+      throw new TypeError(
+        `Trainer: optimizer must be an optimizer, as tl.optimizers.Adam() makes one; got ${found(optimizer)}`,
+      );
     }
     this.modelWithLoss = modelWithLoss;
     this.optimizer = optimizer;
     const { kind } = optimizer;
-    this.#native = native.newTrainer(idOfLayer(modelWithLoss), kind, plainJson(kind, optimizer.options), plainJson('Trainer', options));
+    this.#native = native.newTrainer(
+      idOfLayer(modelWithLoss),
+      kind,
+      plainJson(kind, optimizer.options),
+      plainJson('Trainer', options),
+    );
   }
 
   /**
@@ -159,7 +166,12 @@ export class Trainer {
   async fit(batches: AsyncIterable<Batch> | Iterable<Batch>, options: FitOptions): Promise<TrainingReport> {
     const unknown = unknownOption('Trainer.fit', options, FIT);
     if (unknown !== undefined) {
-      throw new LayerError('InvalidOption', `[InvalidOption] ${unknown}`, { path: [], phase: 'build', inputs: [], createdAt: undefined });
+      throw new LayerError('InvalidOption', `[InvalidOption] ${unknown}`, {
+        path: [],
+        phase: 'build',
+        inputs: [],
+        createdAt: undefined,
+      });
     }
     const { signal, onProgress, rng, schedule, ...rest }: Partial<FitOptions> = options ?? {};
     checkSignal('Trainer.fit: signal', signal);
@@ -214,7 +226,10 @@ export class Trainer {
     }
   }
 
-  async #pump(batches: AsyncIterable<Batch> | Iterable<Batch>, queue: ReturnType<typeof native.newBatchQueue>): Promise<void> {
+  async #pump(
+    batches: AsyncIterable<Batch> | Iterable<Batch>,
+    queue: ReturnType<typeof native.newBatchQueue>,
+  ): Promise<void> {
     if (!isIterable(batches)) {
       throw new TypeError(`Trainer.fit: batches must be an (async) iterable of batches, got ${found(batches)}`);
     }
