@@ -51,7 +51,7 @@ static INITIALIZERS: &[&[Entry<Initializer>]] = &[crate::initializers::INITIALIZ
 static FUNCTIONS: &[&[Entry<HostValue>]] = &[
     crate::acceleration::FUNCTIONS,
     crate::base::FUNCTIONS,
-    crate::sharding::FUNCTIONS,
+    crate::base::sharding::FUNCTIONS,
     crate::combinators::FUNCTIONS,
     crate::core::FUNCTIONS,
     crate::initializers::FUNCTIONS,

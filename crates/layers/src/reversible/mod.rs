@@ -5,22 +5,19 @@
 //! differentiates it alone. Memory for activations does not grow with depth; time grows by about one forward pass.
 //! Sources: Gomez et al. 2017, arXiv:1707.04585; Kitaev et al. 2020, arXiv:2001.04451.
 mod concatenate_pair;
-mod cut;
 mod half_residual;
 mod print_shape;
 mod reshape;
-mod reversal;
 mod select;
 mod serial;
 
+pub use crate::framework::cut::{reverse, reverse_and_grad};
+pub use crate::framework::reversal::{Reversal, Reversible};
 use crate::{entry, registry::Entry, LayerRef};
 pub use concatenate_pair::ReversibleConcatenatePairOptions;
-pub(crate) use cut::cut;
-pub use cut::{reverse, reverse_and_grad};
 pub use half_residual::{half_residual, ReversibleHalfResidualOptions};
 pub use print_shape::ReversiblePrintShapeOptions;
 pub use reshape::ReversibleReshapeOptions;
-pub use reversal::{Reversal, Reversible};
 pub use select::{reversible_swap, ReversibleSelectOptions, ReversibleSwapOptions};
 pub use serial::{reversible_serial, ReversibleSerialOptions};
 

@@ -1,7 +1,8 @@
 //! Reversible layers one after another.
-use super::{cut::check_reversible, Reversal, Reversible};
+use super::{Reversal, Reversible};
 use crate::{
     combinators::{flat, stack_arity, Stack},
+    framework::cut::check_reversible,
     options, Arity, Base, LayerList, LayerRef, Phase, Result,
 };
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Making weights and state.
 use crate::{
-    apply::{remembering, taken},
-    for_each_instance, signature,
+    for_each_instance,
+    framework::apply::{remembering, taken},
+    signature,
     stack::deep,
     Error, LayerId, LayerRef, Local, Phase, Result, Store, TensorSpec, Tree,
 };

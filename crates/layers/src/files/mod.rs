@@ -6,6 +6,9 @@ use std::{
     path::Path,
 };
 
+pub mod elements;
+pub mod npy;
+
 /// The error for a file that something cannot be done with.
 pub fn io_error(what: &str, path: &Path, why: &dyn Display) -> Error {
     Error::new("Io", format!("cannot {what} {}: {why}", path.display()))

@@ -6,6 +6,9 @@ use crate::{
 use std::{fmt, sync::Arc};
 use tallow_tensor::{no_grad, DType, Device, Tensor};
 
+pub(crate) mod class;
+pub(crate) mod sharding;
+
 /// The layers of this module.
 pub static LAYERS: &[Entry<LayerRef>] = &[
     entry!("base", crate::host_layer::LayerOptions, crate::host_layer::layer),

@@ -3,8 +3,9 @@
 //! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
 //! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
 use crate::{
-    account::Holding, reversible::Reversible, stack::deep, Cx, HostFnRef, InitCx, LayerNest, Loader, Mode, Rebuild,
-    Result, TensorSpec, Tree, View,
+    framework::{account::Holding, reversal::Reversible},
+    stack::deep,
+    Cx, HostFnRef, InitCx, LayerNest, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View,
 };
 use parking_lot::Mutex;
 use std::{

@@ -81,7 +81,7 @@ impl<'a> Cx<'a> {
     pub fn apply(&mut self, layer: &LayerRef, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         self.apply_as(layer, xs, |cx, xs| {
             if tallow_tensor::is_recording() && layer.reversible().is_some() {
-                return crate::reversible::cut(layer, cx, xs, key);
+                return crate::framework::cut::cut(layer, cx, xs, key);
             }
             layer.forward(cx, xs, key)
         })

@@ -114,6 +114,6 @@ fn weight_gradients(weights: &Store, mut found: HashMap<(crate::LayerId, usize),
 }
 
 /// Refuses a layer that is not reversible.
-pub(super) fn check_reversible(layer: &LayerRef) -> Result<()> {
+pub(crate) fn check_reversible(layer: &LayerRef) -> Result<()> {
     layer.reversible().map(drop).ok_or_else(|| not_reversible(layer))
 }

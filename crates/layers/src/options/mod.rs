@@ -7,6 +7,10 @@ use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::marker::PhantomData;
 
+pub mod domains;
+pub mod scope;
+pub mod windows;
+
 /// Why an option was refused: the path to it and the sentence.
 pub type Refusal = String;
 

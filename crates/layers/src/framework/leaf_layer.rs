@@ -1,6 +1,6 @@
 //! Leaves as layers.
 use crate::{
-    reversible::{Reversal, Reversible},
+    framework::reversal::{Reversal, Reversible},
     Arity, Base, Call, Cx, HostFnRef, InitCx, Layer, LayerNest, LayerRef, Leaf, Mode, Rebuild, ReplicaState, Result,
     ReverseCall, Sequence, StateForm, TensorSpec,
 };

@@ -1,0 +1,22 @@
+//! What a layer is, and how it is initialized, run, differentiated, copied and taken apart.
+pub(crate) mod account;
+pub(crate) mod agreement;
+pub(crate) mod apply;
+pub(crate) mod custom_gradient;
+pub(crate) mod cut;
+pub(crate) mod error;
+pub(crate) mod fits;
+pub(crate) mod host;
+pub(crate) mod initialize;
+pub(crate) mod instances;
+pub mod layer;
+pub(crate) mod leaf;
+pub(crate) mod leaf_layer;
+pub(crate) mod nesting;
+pub(crate) mod peers;
+pub(crate) mod rebuild;
+pub(crate) mod remat;
+pub(crate) mod reversal;
+pub(crate) mod spec;
+pub(crate) mod stack;
+pub(crate) mod tree;
