@@ -1,5 +1,5 @@
 //! Files of tensors that belong to no layer.
-use crate::environment::run;
+use crate::bridge::environment::run;
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
 use std::{collections::BTreeMap, path::Path};

@@ -1,5 +1,5 @@
 //! Values in and out. TypeScript allocates, Rust fills: external buffers are refused by Electron.
-use crate::{
+use crate::bridge::{
     args::{Arg, Shape, TypeCode},
     environment::run,
 };

@@ -1,7 +1,7 @@
 //! Nested values between JavaScript and the core: numbers, strings, lists, records, tensors, layers.
 //!
 //! A tensor crosses as `{$tensor: id}`, a layer as `{$layer: id}`, the marker of cached weights or state as `{$cached: true}`.
-use crate::{
+use crate::bridge::{
     environment::{find, Environment},
     error::{Failure, Outcome},
 };

@@ -1,5 +1,5 @@
 //! Random numbers from keys. A key crosses as its two words.
-use crate::{
+use crate::bridge::{
     args::{Arg, Int, Real, Shape, Size, TypeCode, Word},
     environment::run,
     error::Outcome,

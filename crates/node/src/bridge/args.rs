@@ -1,5 +1,5 @@
 //! Arguments of exports: JavaScript numbers and arrays, checked, with a `TypeError` or `RangeError` that names them when they do not fit.
-use crate::{
+use crate::bridge::{
     environment::find,
     error::{Failure, Outcome},
 };

@@ -4,7 +4,7 @@
 //! jobs it asked for before, so these are done first: those that wait here and now, on the JavaScript thread; one that runs is waited
 //! for, while JavaScript does what it asks. Only jobs that touch the same weights or state matter. A training loop is not waited for:
 //! beside it a layer is as after the last finished step, and what would change it is refused.
-use crate::{
+use crate::bridge::{
     environment::Environment,
     error::Outcome,
     host::{is_serving, serving, Inbox},

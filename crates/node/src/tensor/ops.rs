@@ -1,9 +1,11 @@
 //! Tensor operations, one export each: handles in, a new handle out. What they do and refuse is written at `Tensor`'s methods.
 use crate::{
-    args::{scalar, Arg, AxisSet, Handle, Int, Ints, Name, Numeric, Place, Shape, Size, TypeCode},
-    data::parse_device,
-    environment::run,
-    error::Outcome,
+    bridge::{
+        args::{scalar, Arg, AxisSet, Handle, Int, Ints, Name, Numeric, Place, Shape, Size, TypeCode},
+        environment::run,
+        error::Outcome,
+    },
+    tensor::data::parse_device,
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;

@@ -1,5 +1,5 @@
 //! JavaScript functions as the core calls them: straight through on their own thread, by message from any other.
-use crate::{
+use crate::bridge::{
     environment::{find, Environment},
     error::HostException,
     wire::{Arguments, Owned},

@@ -1,5 +1,5 @@
 //! Differentiation of JavaScript functions: `gradients.ts` marks variables, runs the function, and calls `backward`.
-use crate::environment::run;
+use crate::bridge::environment::run;
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
 use tallow_tensor::{autodiff, Tensor};

@@ -1,37 +1,38 @@
 //! Trainers: one step on the calling thread, the loop on the compute thread, checkpoints. Knows no optimizer by name.
+use super::{
+    desk::{busy, lock, Desk, Open, Save},
+    queue::{BatchQueue, Closing},
+};
 use crate::{
-    args::{Arg, Size},
-    compute::{promised, submit, Asked},
-    environment::{run, Environment},
-    error::{Failure, Outcome},
-    host::JsFunction,
-    layer::{change, held_key, key_of, run_with, specs},
-    order::{done_before, Access},
-    saves::{busy, lock, Desk, Open, Save, PATIENCE},
-    wire::Wire,
+    bridge::{
+        args::{Arg, Size},
+        compute::{promised, submit, Asked},
+        environment::{run, Environment},
+        error::{Failure, Outcome},
+        host::JsFunction,
+        order::Access,
+        wire::Wire,
+    },
+    layer::{change, key_of},
 };
 use napi::{
     bindgen_prelude::*,
     threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
-    Env, JsDeferred, Status,
+    Env, Status,
 };
 use napi_derive::napi;
 use serde_json::Value;
 use std::{
-    collections::VecDeque,
     path::Path,
-    sync::{atomic::AtomicBool, Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{atomic::AtomicBool, Arc, Mutex},
 };
 use tallow_layers::{HostValue, LayerRef, Tree};
-use tallow_tensor::{cancel, Tensor};
+use tallow_tensor::Tensor;
 use tallow_training::{
     fit_with, optimizers,
     schedules::{self, HostSchedule, ScheduleRef},
-    Batches, Between, LoopOptions, Progress, SaveOptions, StepOptions, StepReport, Trainer, TrainerOptions,
+    Between, LoopOptions, Progress, SaveOptions, StepOptions, StepReport, Trainer, TrainerOptions,
 };
-
-/// Batches that wait for the loop; more only cost memory.
-const WAITING_BATCHES: usize = 2;
 
 fn parsed(json: &str) -> Outcome<Value> {
     serde_json::from_str(json).map_err(|e| Failure::Internal(format!("options: {e}")))
@@ -90,140 +91,6 @@ fn schedule(e: &Environment, kind: Option<(String, String)>, function: Option<f6
         return Ok(Some(schedules::construct(&kind, &parsed(&options)?)?));
     }
     Ok(function.map(|f| Arc::new(HostSchedule(Arc::new(JsFunction::new(f, 1, e)))) as ScheduleRef))
-}
-
-/// Where the loop takes batches from.
-#[napi]
-pub struct BatchQueue {
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<QueueState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct QueueState {
-    batches: VecDeque<Vec<Tensor>>,
-    closed: bool,
-    /// Whether the loop has ended, so that nobody takes batches any more.
-    ended: bool,
-    waiting: Option<Room>,
-}
-
-type Room = JsDeferred<bool, Box<dyn FnOnce(Env) -> Result<bool>>>;
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-    fn close(&self) {
-        let waiting = {
-            let mut state = self.state();
-            state.closed = true;
-            state.waiting.take()
-        };
-        self.changed.notify_all();
-        if let Some(room) = waiting {
-            room.resolve(Box::new(|_| Ok(false)));
-        }
-    }
-    /// The next batch; waits for one until the queue is closed or the job is cancelled, and calls `idle` now and then.
-    fn next(&self, idle: &mut dyn FnMut() -> tallow_layers::Result<()>) -> tallow_layers::Result<Option<Vec<Tensor>>> {
-        loop {
-            cancel::check()?;
-            idle()?;
-            let mut state = self.state();
-            if let Some(batch) = state.batches.pop_front() {
-                let waiting = state.waiting.take();
-                drop(state);
-                if let Some(room) = waiting {
-                    room.resolve(Box::new(|_| Ok(true)));
-                }
-                return Ok(Some(batch));
-            }
-            if state.closed {
-                return Ok(None);
-            }
-            drop(self.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner));
-        }
-    }
-}
-
-/// An empty queue.
-#[napi]
-pub fn new_batch_queue(env: Env) -> Result<BatchQueue> {
-    run(&env, |_| Ok(BatchQueue { shared: Arc::default() }))
-}
-
-/// Adds a batch; whether there is room for another at once.
-#[napi]
-pub fn push_batch(env: Env, queue: &BatchQueue, batch: Vec<f64>) -> Result<bool> {
-    run(&env, |e| {
-        let batch = e.tensors(&batch)?.iter().map(Tensor::detach).collect();
-        let mut state = queue.shared.state();
-        if state.ended {
-            return Ok(false);
-        }
-        state.batches.push_back(batch);
-        let room = state.batches.len() < WAITING_BATCHES;
-        drop(state);
-        queue.shared.changed.notify_all();
-        Ok(room)
-    })
-}
-
-/// A promise of room for another batch; `false` once the loop has ended.
-#[napi(ts_return_type = "Promise<boolean>")]
-pub fn batch_room<'env>(env: &'env Env, queue: &BatchQueue) -> Result<Object<'env>> {
-    run(env, |_| {
-        let (room, promise): (Room, _) = env.create_deferred()?;
-        let mut state = queue.shared.state();
-        if state.closed || state.batches.len() < WAITING_BATCHES {
-            let open = !state.closed;
-            drop(state);
-            room.resolve(Box::new(move |_| Ok(open)));
-        } else {
-            state.waiting = Some(room);
-        }
-        Ok(promise)
-    })
-}
-
-/// Says that there are no more batches.
-#[napi]
-pub fn close_batches(env: Env, queue: &BatchQueue) -> Result<()> {
-    run(&env, |_| {
-        queue.shared.close();
-        Ok(())
-    })
-}
-
-/// Closes the queue when the loop ends, however it ends.
-struct Closing(Arc<Shared>);
-impl Batches for Closing {
-    fn next(&mut self) -> tallow_layers::Result<Option<Vec<Tensor>>> {
-        self.0.next(&mut || Ok(()))
-    }
-    fn next_with(
-        &mut self,
-        idle: &mut dyn FnMut() -> tallow_layers::Result<()>,
-    ) -> tallow_layers::Result<Option<Vec<Tensor>>> {
-        self.0.next(idle)
-    }
-}
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.0.close();
-        let rest = {
-            let mut state = self.0.state();
-            state.ended = true;
-            std::mem::take(&mut state.batches)
-        };
-        drop(rest);
-    }
 }
 
 type ProgressFunction = ThreadsafeFunction<Vec<f64>, Unknown<'static>, Vec<f64>, Status, false, true>;
@@ -305,7 +172,7 @@ impl NativeTrainer {
             };
             let progress: Option<ProgressFunction> = progress.map(told).transpose()?;
             // Made here, so that a loop that is cancelled before it begins closes its queue too, and saves wait for one that was started.
-            let (trainer, mut closing) = (self.inner.clone(), Closing(queue.shared.clone()));
+            let (trainer, mut closing) = (self.inner.clone(), Closing::new(queue));
             let open = Open::new(&self.desk, &self.inner);
             let mut teller = Teller { desk: self.desk.clone(), progress };
             let work = move || {
@@ -393,49 +260,4 @@ impl NativeTrainer {
 
 fn save(trainer: &Mutex<Trainer>, path: &str, step: Option<u64>) -> Outcome<()> {
     Ok(lock(trainer)?.save(Path::new(path), step.unwrap_or(0))?)
-}
-
-/// Writes the weights, and unless `weights_only` the state, that a layer holds, with the signature it was initialized for, if given.
-#[napi]
-pub fn save_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
-    run_with(&env, id, |e, layer| {
-        let signature = signature.map(|s| specs(s.0)).transpose()?;
-        done_before(&env, e, || Access::read(&layer));
-        Ok(tallow_training::save_to_file(Path::new(&path), &layer, weights_only, signature.as_deref())?)
-    })
-}
-
-/// Reads weights, and unless `weights_only` state, into a layer. It is initialized first for the signature, if one is given, or
-/// else for the file's if it was not yet.
-#[napi]
-pub fn load_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
-    run_with(&env, id, |e, layer| {
-        let signature = signature.map(|s| specs(s.0)).transpose()?;
-        let key = held_key(&layer);
-        let load =
-            || Ok(tallow_training::init_from_file(Path::new(&path), &layer, weights_only, signature.as_deref(), key)?);
-        change(&env, e, "weights are loaded", Access::set(&layer), load)
-    })
-}
-
-fn level_of(what: &str, level: Arg<Size>) -> Outcome<u32> {
-    Ok(u32::try_from(level.named(format_args!("{what}: compresslevel"))?.0).unwrap_or(u32::MAX))
-}
-
-/// Writes arrays to a gzip file of `.npy` arrays.
-#[napi]
-pub fn np_to_file(env: Env, arrays: Vec<f64>, path: String, level: Arg<Size>) -> Result<()> {
-    run(&env, |e| {
-        let level = level_of("npToFile", level)?;
-        Ok(tallow_training::np_to_file(&e.tensors(&arrays)?, Path::new(&path), level)?)
-    })
-}
-
-/// Reads the arrays of a gzip file of `.npy` arrays.
-#[napi]
-pub fn np_from_file(env: Env, path: String, level: Arg<Size>) -> Result<Vec<f64>> {
-    run(&env, |e| {
-        let level = level_of("npFromFile", level)?;
-        Ok(e.insert_all(&env, tallow_training::np_from_file(Path::new(&path), level)?))
-    })
 }

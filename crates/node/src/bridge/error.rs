@@ -1,5 +1,5 @@
 //! How failures become JavaScript exceptions.
-use crate::environment::Environment;
+use crate::bridge::environment::Environment;
 use napi::{bindgen_prelude::*, Env, Status};
 use serde_json::json;
 use std::{any::Any, fmt};

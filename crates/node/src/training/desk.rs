@@ -1,5 +1,5 @@
 //! Saving a trainer beside its loop: the loop itself writes the file, between two steps.
-use crate::error::{Failure, Outcome};
+use crate::bridge::error::{Failure, Outcome};
 use std::{
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},

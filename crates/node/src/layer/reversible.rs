@@ -1,9 +1,9 @@
 //! Reversible layers: back from outputs to inputs.
-use crate::{
-    error::Failure,
-    layer::{held_key, key_of, run_with},
-    wire::Wire,
+use super::{
+    handle::{key_of, run_with},
+    state::held_key,
 };
+use crate::bridge::{error::Failure, wire::Wire};
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
 use tallow_layers::{self as layers, reversible, HostValue};

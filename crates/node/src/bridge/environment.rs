@@ -1,7 +1,7 @@
 //! What the addon keeps for each JavaScript environment (the main thread, a worker, an Electron window): the tensors behind its handles.
 //!
 //! It ends with the environment, through a cleanup hook, so reloading a window or stopping a worker frees everything.
-use crate::{
+use crate::bridge::{
     args::{Arg, Size},
     error::{pending, Failure, Outcome},
     host::{call_js, Dispatch, JsThread},

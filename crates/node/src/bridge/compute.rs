@@ -1,7 +1,7 @@
 //! The compute thread: asynchronous work runs there, one job after another, never on libuv's pool.
 //!
 //! One thread for the process: operations already use all cores, so jobs side by side would only compete.
-use crate::{
+use crate::bridge::{
     environment::{find, Environment},
     error::{Failure, Outcome},
     order::Access,
@@ -108,13 +108,13 @@ fn settle<T>(
 /// A new flag to stop a job with.
 #[napi]
 pub fn new_cancel(env: Env) -> Result<f64> {
-    crate::environment::run(&env, |e| Ok(e.insert_cancel()))
+    crate::bridge::environment::run(&env, |e| Ok(e.insert_cancel()))
 }
 
 /// Tells the jobs of a flag to stop.
 #[napi]
 pub fn cancel(env: Env, id: f64) -> Result<()> {
-    crate::environment::run(&env, |e| {
+    crate::bridge::environment::run(&env, |e| {
         e.cancel_of(Some(id)).cancel();
         Ok(())
     })
@@ -123,7 +123,7 @@ pub fn cancel(env: Env, id: f64) -> Result<()> {
 /// Forgets a flag.
 #[napi]
 pub fn drop_cancel(env: Env, id: f64) -> Result<()> {
-    crate::environment::run(&env, |e| {
+    crate::bridge::environment::run(&env, |e| {
         e.remove_cancel(id);
         Ok(())
     })

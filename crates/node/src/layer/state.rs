@@ -1,0 +1,139 @@
+//! Weights, state and key that a layer holds.
+use super::{
+    handle::{key_of, run_with},
+    signature::specs,
+};
+use crate::bridge::{
+    environment::{run, Environment},
+    error::Outcome,
+    order::{done_before, Access},
+    wire::Wire,
+};
+use napi::{bindgen_prelude::*, Env};
+use napi_derive::napi;
+use tallow_layers::{self as layers, HostValue, LayerRef, Store, Tree};
+use tallow_tensor::{random::Key, Tensor};
+
+fn pair(layer: &LayerRef, weights: &Store, state: &Store) -> HostValue {
+    let weights = layers::view_weights(layer, weights);
+    HostValue::List(vec![HostValue::tree(&weights), HostValue::tree(&layers::view_state(layer, state))])
+}
+
+/// Makes weights and state, keeps them in the layer, and returns them. Without inputs, of a layer that does not look at them.
+#[napi]
+pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Vec<u32>>, use_cache: bool) -> Result<Wire> {
+    run_with(&env, id, |e, layer| {
+        let access = Access::set(&layer);
+        let beside = done_before(&env, e, || access.clone());
+        if use_cache && layer.base().slot.weights().is_some() {
+            return Ok(Wire(HostValue::List(vec![HostValue::Cached, HostValue::Cached])));
+        }
+        let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
+        let (made, signatures) = match inputs.0 {
+            HostValue::Null => (layers::init_without_inputs(&layer, key)?, None),
+            given => {
+                let signatures = specs(given)?;
+                (layers::init(&layer, &signatures, key)?, Some(signatures))
+            }
+        };
+        beside.map_or(Ok(()), |b| b.refuse("init sets weights and state", &access))?;
+        if let Some(signatures) = signatures {
+            layer.base().slot.set_inputs(&signatures);
+        }
+        let (weights, state) = made;
+        layers::hold(&layer, Some(&weights), Some(&state));
+        Ok(Wire(pair(&layer, &weights, &state)))
+    })
+}
+
+pub(crate) fn held_key(layer: &LayerRef) -> Key {
+    layer.base().slot.key().unwrap_or_else(|| Key::new(0))
+}
+
+pub(crate) fn held_weights(layer: &LayerRef) -> Tree<Tensor> {
+    layers::view_weights(layer, &layers::held(layer).0)
+}
+
+pub(crate) fn held_state(layer: &LayerRef) -> Tree<Tensor> {
+    layers::view_state(layer, &layers::held(layer).1)
+}
+
+/// The weights that a layer holds.
+#[napi]
+pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
+    run_with(&env, id, |e, layer| {
+        done_before(&env, e, || Access::read_weights(&layer));
+        Ok(Wire(HostValue::tree(&held_weights(&layer))))
+    })
+}
+
+/// The state that a layer holds.
+#[napi]
+pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
+    run_with(&env, id, |e, layer| {
+        done_before(&env, e, || Access::read_state(&layer));
+        // What a copy starts with is known before its first call, unless a class cannot be asked yet.
+        let state = layers::state_to_start_from(&layer).unwrap_or_else(|_| layers::held(&layer).1);
+        Ok(Wire(HostValue::tree(&layers::view_state(&layer, &state))))
+    })
+}
+
+pub(crate) fn set_weights(layer: &LayerRef, weights: HostValue) -> Outcome<()> {
+    let new = layers::load_weights(layer, &weights.into_tree_like(&held_weights(layer))?)?;
+    layers::check_fits("weights", layer, &new, &layers::held(layer).0)?;
+    layers::hold(layer, Some(&new), None);
+    Ok(())
+}
+
+pub(crate) fn set_state(layer: &LayerRef, state: HostValue) -> Outcome<()> {
+    let new = layers::load_state(layer, &state.into_tree_like(&held_state(layer))?)?;
+    let new = layers::without_unmade(layer, new);
+    layers::check_fits("state", layer, &new, &layers::held(layer).1)?;
+    layers::hold(layer, None, Some(&new));
+    Ok(())
+}
+
+/// Does what was asked for before, then `set`, unless a training loop stands in the way.
+pub(crate) fn change<T>(
+    env: &Env,
+    e: &Environment,
+    what: &str,
+    access: Access,
+    set: impl FnOnce() -> Outcome<T>,
+) -> Outcome<T> {
+    match done_before(env, e, || access.clone()) {
+        Some(beside) => beside.refuse(what, &access).and_then(|()| set()),
+        None => set(),
+    }
+}
+
+/// Sets the weights that a layer holds.
+#[napi]
+pub fn set_layer_weights(env: Env, id: f64, weights: Wire) -> Result<()> {
+    run_with(&env, id, |e, layer| {
+        change(&env, e, "weights are set", Access::set_weights(&layer), || set_weights(&layer, weights.0))
+    })
+}
+
+/// Sets the state that a layer holds.
+#[napi]
+pub fn set_layer_state(env: Env, id: f64, state: Wire) -> Result<()> {
+    run_with(&env, id, |e, layer| {
+        change(&env, e, "state is set", Access::set_state(&layer), || set_state(&layer, state.0))
+    })
+}
+
+/// The key that a layer holds, if any.
+#[napi]
+pub fn layer_key(env: Env, id: f64) -> Result<Option<Vec<u32>>> {
+    run(&env, |e| Ok(e.layer(id)?.base().slot.key().map(|key| key.0.to_vec())))
+}
+
+/// Sets the key that a layer holds.
+#[napi]
+pub fn set_layer_key(env: Env, id: f64, key: Vec<u32>) -> Result<()> {
+    run(&env, |e| {
+        e.layer(id)?.base().slot.set_key(key_of(&key)?);
+        Ok(())
+    })
+}

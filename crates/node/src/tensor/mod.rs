@@ -1,0 +1,6 @@
+//! Tensors: values in and out, operations, random numbers, gradients, files.
+mod data;
+mod files;
+mod gradients;
+mod ops;
+mod random;

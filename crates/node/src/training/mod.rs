@@ -1,0 +1,5 @@
+//! Training: trainers, the queue of batches, files of trainers and layers.
+mod desk;
+mod files;
+mod queue;
+mod trainer;
