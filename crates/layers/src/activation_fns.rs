@@ -4,9 +4,10 @@
 //! layer and its weights are three empty tuples.
 use crate::{
     assert_shape::assert_function,
-    base::{elementwise, elementwise_signature, pure_layer},
-    entry, leaf, options,
-    registry::Entry,
+    entry,
+    framework::pure::{elementwise, elementwise_signature, pure_layer},
+    leaf, options,
+    options::Entry,
     Call, Error, LayerRef, Leaf, Local, Num, Output, Result, TensorSpec, Tree,
 };
 use tallow_tensor::{

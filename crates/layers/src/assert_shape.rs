@@ -3,7 +3,7 @@
 //! `'bld,b11l->bld,b11l'`: tensors are separated by commas, inputs from outputs by an arrow. Each letter is one axis, equal
 //! letters have equal sizes, a digit is that very size, and `...` covers any number of axes (the same ones everywhere).
 use crate::{
-    entry, leaf, options, registry::Entry, Arity, Base, Call, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Leaf,
+    entry, leaf, options, options::Entry, Arity, Base, Call, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Leaf,
     Output, Rebuild, Result, TensorSpec,
 };
 use std::{collections::HashMap, sync::Arc};

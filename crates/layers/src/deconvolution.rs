@@ -7,7 +7,7 @@ use crate::{
     entry,
     initializers::random_normal,
     leaf, options,
-    registry::Entry,
+    options::Entry,
     windows::{check_padding, per_axis, PaddingArg, Sizes},
     Dim, Initializer, LayerRef, Result,
 };

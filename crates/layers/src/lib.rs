@@ -2,10 +2,10 @@
 //!
 //! A layer is pure over (inputs, weights, state, key); see [`layer`]. [`registry`] lists all of them by name.
 
-mod framework;
+pub mod framework;
 
 use base::class as host_layer;
-use framework::{agreement, custom_gradient, leaf_layer, peers, remat, stack};
+use framework::{agreement, custom_gradient, drawing, leaf_layer, peers, remat, stack};
 use options::windows;
 
 pub mod acceleration;
@@ -30,28 +30,36 @@ pub mod rnn;
 
 pub use files::{elements, npy};
 pub use framework::account::{charging, Account};
-pub use framework::apply::{pure_fn, signature, stack_signature, Cx, Store};
+pub use framework::apply::pure_fn;
+pub(crate) use framework::context::Reversal;
+pub use framework::context::{Cx, InitCx, Loader, Local, Store, View};
+pub use framework::depth::{depth, DEEPEST};
 pub use framework::error::{Error, Phase, Result};
 pub use framework::fits::check_fits;
 pub use framework::host::{HostFn, HostFnRef, HostValue};
+pub use framework::id::LayerId;
 pub use framework::initialize::{
-    ensure_state, init, init_signature, init_without_inputs, state_to_start_from, without_unmade, InitCx,
+    ensure_state, init, init_signature, init_without_inputs, state_to_start_from, without_unmade,
 };
 pub use framework::instances::{changed, for_each_instance, held, hold};
 pub use framework::layer;
-pub use framework::layer::{print, Arity, Base, Layer, LayerId, LayerRef, ReplicaState, StateForm};
-pub use framework::leaf::{BackwardCall, Call, Gradients, Leaf, Local, Output, ReverseCall, Sequence};
+pub use framework::layer::{Arity, Base, Layer, LayerNest, LayerRef, Rebuild, ReplicaState, StateForm};
+pub use framework::leaf::{BackwardCall, Call, Gradients, Leaf, Output, ReverseCall, Sequence};
 pub use framework::leaf_layer::leaf;
-pub use framework::nesting::{load_state, load_weights, view_state, view_weights, Loader, View};
-pub use framework::rebuild::{deep_copy, with_mode, Rebuild};
+pub use framework::mode::Mode;
+pub use framework::nesting::{load_state, load_weights, view_state, view_weights};
+pub use framework::print::print;
+pub use framework::rebuild::{deep_copy, with_mode};
 pub use framework::remat::Recompute;
+pub use framework::signature::{signature, stack_signature};
+pub use framework::slot::Slot;
 pub use framework::spec::TensorSpec;
-pub use framework::stack::{deep, depth, with_room, DEEPEST};
+pub use framework::stack::{deep, with_room};
 pub use framework::tree::Tree;
 pub use initializers::Initializer;
 pub use options::domains::{
-    Axis, AxisList, Count, Dim, Factory, FnArg, Fraction, KeyArg, LayerArg, LayerList, LayerNest, Mode, NotNegative,
-    Num, Positive, Rate, Shape, SignaturePair, TensorArg, TensorNest, Whole, Wholes,
+    Axis, AxisList, Count, Dim, Factory, FnArg, Fraction, KeyArg, LayerArg, LayerList, NotNegative, Num, Positive,
+    Rate, Shape, SignaturePair, TensorArg, TensorNest, Whole, Wholes,
 };
 pub use options::scope as build;
 pub use options::windows::{PaddingArg, Sizes};

@@ -1,9 +1,10 @@
 //! Pooling.
 use crate::{
-    base::pure_layer,
     core::python_tuple,
-    entry, options,
-    registry::Entry,
+    entry,
+    framework::pure::pure_layer,
+    options,
+    options::Entry,
     windows::{check_padding, per_axis, PaddingArg, Sizes},
     Error, LayerRef, Result, TensorSpec,
 };

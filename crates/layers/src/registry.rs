@@ -1,29 +1,10 @@
 //! Everything that can be constructed by name: layers, initializers, functions, in Trax's order, module by module.
 use crate::{
     initializers::Initializer,
-    options::{Meta, OptionType},
+    options::{Entry, OptionType},
     Error, HostValue, LayerRef, Mode, Result,
 };
 use serde_json::Value;
-
-/// One registered name.
-#[derive(Debug)]
-pub struct Entry<T> {
-    /// Trax's module, e.g. `core`.
-    pub module: &'static str,
-    /// Metadata for the code generator.
-    pub meta: fn() -> Meta,
-    /// Builds it from JSON options.
-    pub build: fn(&Value) -> Result<T>,
-}
-
-/// Makes an [`Entry`] of an options struct and a function from it.
-#[macro_export]
-macro_rules! entry {
-    ($module:literal, $O:ty, $f:expr) => {
-        $crate::registry::Entry { module: $module, meta: <$O>::meta, build: |v| ($f)(<$O>::parse(v)?) }
-    };
-}
 
 static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::acceleration::LAYERS,
@@ -96,7 +77,7 @@ fn find<T>(what: &str, table: &[&'static [Entry<T>]], kind: &str) -> Result<&'st
 /// `InvalidOption` for an unknown kind or options outside their domain.
 pub fn construct(kind: &str, options: &Value) -> Result<LayerRef> {
     let entry = find("layer", layers(), kind)?;
-    let layer = (entry.build)(options).and_then(|layer| crate::stack::check_depth(kind, layer))?;
+    let layer = (entry.build)(options).and_then(|layer| crate::framework::depth::check_depth(kind, layer))?;
     let given = options.get("mode").filter(|mode| !mode.is_null()).cloned();
     let default = || (entry.meta)().all().find(|f| f.name == "mode").and_then(|f| f.default.clone());
     let mode = given.or_else(|| default().map(|mode| Value::String(mode.trim_matches('\'').into())));

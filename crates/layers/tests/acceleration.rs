@@ -8,10 +8,10 @@ use std::{
 };
 use tallow_layers::{
     acceleration::accelerate,
-    base::pure_layer,
     build::{with_references, References},
     combinators::{parallel, serial},
     core::dense,
+    framework::pure::pure_layer,
     init, load_state, pure_fn, registry,
     reversible::{half_residual, reversible_serial, reversible_swap},
     view_state, with_mode, Error, LayerRef, Mode, Store, TensorSpec, Tree,

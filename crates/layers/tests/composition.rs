@@ -8,11 +8,12 @@ use std::{
     time::Instant,
 };
 use tallow_layers::{
-    base::pure_layer,
     build::{with_references, References},
     combinators::{add, bidirectional, branch, cache, dup, multiply, residual, scan, select, serial, ScanOptions},
-    deep_copy, ensure_state, held, hold, init, leaf, print, pure_fn, registry, view_state, view_weights, with_mode,
-    Axis, Call, Count, LayerArg, LayerRef, Leaf, Local, Mode, Output, Result, Store, TensorSpec, Tree,
+    deep_copy, ensure_state,
+    framework::pure::pure_layer,
+    held, hold, init, leaf, print, pure_fn, registry, view_state, view_weights, with_mode, Axis, Call, Count, LayerArg,
+    LayerRef, Leaf, Local, Mode, Output, Result, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{backward, random::Key, testing, DType, Tensor};
 
@@ -336,7 +337,7 @@ fn cancelled_work_stops_before_the_next_sublayer() {
     let ran = Arc::new(AtomicUsize::new(0));
     let step = |asks: bool| {
         let (token, ran) = (token.clone(), ran.clone());
-        tallow_layers::base::elementwise("Step", move |x| {
+        tallow_layers::framework::pure::elementwise("Step", move |x| {
             ran.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             if asks {
                 token.cancel();

@@ -1,8 +1,8 @@
 //! Long sequences. Alone in its process, since live bytes are counted for the whole of it.
 use serde_json::json;
 use tallow_layers::{
-    base::pure_layer,
     combinators::{scan, serial, ScanOptions},
+    framework::pure::pure_layer,
     init, pure_fn, registry, Axis, Count, LayerArg, LayerRef, Mode, Store, TensorSpec,
 };
 use tallow_tensor::{backward, memory, random::Key, reset_peak, testing::random, DType, Tensor};

@@ -1,7 +1,7 @@
 //! Recomputation saves memory. Alone in its process, since live bytes are counted for the whole of it.
 use tallow_layers::{
-    base::pure_layer,
     combinators::{scan, ScanOptions},
+    framework::pure::pure_layer,
     pure_fn, Axis, Count, LayerArg, LayerRef, Mode, Store,
 };
 use tallow_tensor::{backward, memory, random::Key, reset_peak, testing, DType, Tensor};

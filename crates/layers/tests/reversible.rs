@@ -4,9 +4,9 @@ mod support;
 use serde_json::json;
 use support::{plainly, plainly_one, stacks};
 use tallow_layers::{
-    base::pure_layer,
     combinators::serial,
     core::{dense, dropout},
+    framework::pure::pure_layer,
     init, leaf, load_weights, pure_fn, registry,
     reversible::{half_residual, reverse, reverse_and_grad, reversible_serial, reversible_swap},
     view_weights, Arity, Call, Cx, LayerRef, Leaf, Local, Mode, Output, Phase, Result, Store, TensorSpec, Tree,

@@ -1,7 +1,27 @@
 //! A forward function of the host, run for each device.
-use super::{mean_or_pmean, reshape_by_device, JitForwardOptions};
-use crate::{Error, HostValue, Result, Tree};
+use super::{mean_or_pmean, reshape_by_device};
+use crate::{options, Count, Error, FnArg, HostValue, KeyArg, Result, TensorNest, Tree};
 use tallow_tensor::{random::Key, Tensor};
+
+options! {
+    /// Runs a forward function on each device's share of a batch: what `jitForward` returns, called.
+    pub struct JitForwardOptions for "_jitForward" ("forward", "nDevices", "x", "weights", "state", "rng") {
+        /// Function of (inputs, weights, state, key) to [outputs, new state].
+        forward "forward": FnArg,
+        /// Number of devices.
+        n_devices "nDevices": Count,
+        /// Whether outputs are averaged over the batch.
+        do_mean "doMean": bool = true,
+        /// The inputs.
+        x "x": TensorNest,
+        /// Weights.
+        weights "weights": TensorNest,
+        /// State.
+        state "state": TensorNest,
+        /// Random key.
+        rng "rng": KeyArg,
+    }
+}
 
 /// Runs a function of (inputs, weights, state, key) on each device's share of a batch, one after another.
 ///

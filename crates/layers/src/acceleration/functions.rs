@@ -1,9 +1,9 @@
 //! Functions on what lies on several devices.
-use super::{for_n_devices, jit_forward, on_accelerator, on_cpu, reshape_by_device};
-use crate::{
-    entry, options, registry::Entry, Axis, Count, Dim, FnArg, HostValue, KeyArg, Result, TensorArg, TensorNest,
+use super::{
+    for_n_devices, forward::JitForwardOptions, jit_forward, mean_or_pmean, on_accelerator, on_cpu, reshape_by_device,
 };
-use tallow_tensor::{Axes, Tensor};
+use crate::{entry, options, options::Entry, Axis, Count, Dim, HostValue, Result, TensorArg, TensorNest};
+use tallow_tensor::Tensor;
 
 /// The functions of this module.
 pub static FUNCTIONS: &[Entry<HostValue>] = &[
@@ -35,26 +35,6 @@ options! {
         x "x": TensorArg,
         /// Axis to average, usually 0, the devices; without it, all of them.
         axis "axis": Option<Axis> = None,
-    }
-}
-
-options! {
-    /// Runs a forward function on each device's share of a batch: what `jitForward` returns, called.
-    pub struct JitForwardOptions for "_jitForward" ("forward", "nDevices", "x", "weights", "state", "rng") {
-        /// Function of (inputs, weights, state, key) to [outputs, new state].
-        forward "forward": FnArg,
-        /// Number of devices.
-        n_devices "nDevices": Count,
-        /// Whether outputs are averaged over the batch.
-        do_mean "doMean": bool = true,
-        /// The inputs.
-        x "x": TensorNest,
-        /// Weights.
-        weights "weights": TensorNest,
-        /// State.
-        state "state": TensorNest,
-        /// Random key.
-        rng "rng": KeyArg,
     }
 }
 
@@ -99,12 +79,4 @@ options! {
         /// A tensor or nested arrays of tensors.
         x "x": TensorNest,
     }
-}
-
-/// The mean over all axes, or one.
-///
-/// # Errors
-/// `InvalidArgument` for an axis that `x` has not.
-pub fn mean_or_pmean(x: &Tensor, axis: Option<isize>) -> Result<Tensor> {
-    Ok(x.mean(axis.map_or(Axes::All, Axes::from), false)?)
 }

@@ -4,19 +4,20 @@
 //! weights that all of them read.
 mod forward;
 mod functions;
+mod mean;
 mod replicas;
 mod split;
 mod state;
 
-pub use forward::jit_forward;
+pub use forward::{jit_forward, JitForwardOptions};
 pub use functions::{
-    mean_or_pmean, ForNDevicesOptions, JitForwardOptions, MeanOrPmeanOptions, OnAcceleratorOptions, OnCpuOptions,
-    ReshapeByDeviceOptions, FUNCTIONS,
+    ForNDevicesOptions, MeanOrPmeanOptions, OnAcceleratorOptions, OnCpuOptions, ReshapeByDeviceOptions, FUNCTIONS,
 };
+pub use mean::mean_or_pmean;
 pub use split::{for_n_devices, on_accelerator, on_cpu, reshape_by_device};
 
 use crate::{
-    entry, options, peers::Peers, registry::Entry, Arity, Base, Cx, Dim, InitCx, Layer, LayerArg, LayerRef, Loader,
+    entry, options, options::Entry, peers::Peers, Arity, Base, Cx, Dim, InitCx, Layer, LayerArg, LayerRef, Loader,
     Rebuild, Result, TensorSpec, Tree, View,
 };
 use split::Split;

@@ -1,6 +1,6 @@
 //! Replicas of a layer side by side, in the forward and in the backward pass.
 use super::split::Split;
-use crate::{peers::Peers, remat::Pack, Cx, LayerId, LayerRef, Result, Store};
+use crate::{framework::pack::Pack, peers::Peers, Cx, LayerId, LayerRef, Result, Store};
 use std::sync::Arc;
 use tallow_tensor::{
     backward, custom_vjp, is_recording, is_retaining, memory, no_grad, random::Key, recording, threads::side_by_side,

@@ -95,7 +95,7 @@ impl HostLayer {
         let Some(driver) = &self.driver else {
             return Err(Error::option(format!("the class {} defines no {method}", self.name)));
         };
-        let mut all = vec![HostValue::Text(method.into()), self.mode.get().to_host()];
+        let mut all = vec![HostValue::Text(method.into()), self.mode.get().into()];
         all.extend(args);
         self.pair(method, driver.call(&all)?)
     }
@@ -177,8 +177,8 @@ impl Leaf for HostLayer {
     fn has_backward(&self) -> bool {
         self.has_backward
     }
-    fn driver(&self) -> Option<&HostFnRef> {
-        self.driver.as_ref()
+    fn is_driven(&self) -> bool {
+        self.driver.is_some()
     }
     fn backward(&self, b: BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
         let c = &b.call;

@@ -1,5 +1,5 @@
 //! Weights cut into shards, one for each of several devices, and put together again.
-use crate::{entry, options, registry::Entry, Dim, Error, HostValue, Result, TensorNest};
+use crate::{entry, options, options::Entry, Dim, Error, HostValue, Result, TensorNest};
 use tallow_tensor::Tensor;
 
 options! {

@@ -1,8 +1,8 @@
 //! A sequence read in both directions.
 use super::{branch, concatenate, serial, stack_arity};
 use crate::{
-    base::pure_layer, deep_copy, options, Arity, Axis, Base, Cx, Error, InitCx, Layer, LayerArg, LayerNest, LayerRef,
-    Rebuild, Result, TensorSpec,
+    deep_copy, framework::pure::pure_layer, options, Arity, Axis, Base, Cx, Error, InitCx, Layer, LayerArg, LayerNest,
+    LayerRef, Rebuild, Result, TensorSpec,
 };
 use std::sync::{Arc, OnceLock};
 use tallow_tensor::{random::Key, Tensor};

@@ -38,7 +38,7 @@ pub fn cache_in_predict(layer: LayerRef, mode: Mode) -> LayerRef {
 pub(super) fn on(cache: Base, inner: LayerRef, mode: Mode) -> LayerRef {
     match mode {
         Mode::Predict => around_on(cache, inner, Cache { always: false }),
-        _ => in_predict(inner, InPredict::Cached(cache)),
+        _ => in_predict(inner, InPredict::Another { base: cache, on }),
     }
 }
 

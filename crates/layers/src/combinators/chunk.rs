@@ -1,6 +1,8 @@
 //! A batch worked off in pieces.
 use super::{scan, serial, ScanOptions};
-use crate::{base::pure_layer, options, Axis, Count, Error, LayerArg, LayerRef, Mode, Result, TensorSpec, Whole};
+use crate::{
+    framework::pure::pure_layer, options, Axis, Count, Error, LayerArg, LayerRef, Mode, Result, TensorSpec, Whole,
+};
 use tallow_tensor::Tensor;
 
 options! {

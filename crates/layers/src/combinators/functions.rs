@@ -1,5 +1,5 @@
 //! Taking inputs off a stack and putting outputs onto it, as functions.
-use crate::{entry, options, registry::Entry, Count, HostValue, TensorNest, Tree};
+use crate::{entry, options, options::Entry, Count, HostValue, TensorNest, Tree};
 use tallow_tensor::Tensor;
 
 /// The functions of this module.

@@ -1,8 +1,7 @@
 //! What becomes of a layer in mode `'predict'` that is itself in all others.
-use super::cache::on;
 use crate::{
-    reversible::Reversible, Arity, Base, Cx, Error, HostFnRef, InitCx, Layer, LayerRef, Loader, Mode, Rebuild,
-    ReplicaState, Result, StateForm, TensorSpec, Tree, View,
+    reversible::Reversible, Arity, Base, Cx, Error, InitCx, Layer, LayerRef, Loader, Mode, Rebuild, ReplicaState,
+    Result, StateForm, TensorSpec, Tree, View,
 };
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
@@ -10,8 +9,13 @@ use tallow_tensor::{random::Key, Tensor};
 /// What a copy in mode `'predict'` does. Weights, state and printed form are those of the layer, as if nothing stood around it.
 #[derive(Debug)]
 pub enum InPredict {
-    /// It keeps its first result, in a [`super::cache()`] of this base.
-    Cached(Base),
+    /// It becomes another layer, of this base, around a copy in mode `'eval'`.
+    Another {
+        /// Identity and name of the other layer.
+        base: Base,
+        /// What makes it in mode `'predict'`, and a layer such as this one in all others.
+        on: fn(Base, LayerRef, Mode) -> LayerRef,
+    },
     /// It takes whole sequences, as in mode `'eval'`.
     Whole,
     /// It refuses, for this reason.
@@ -69,8 +73,8 @@ impl Layer for Bystander {
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
         let predict = r.mode == Some(Mode::Predict);
         match &self.then {
-            InPredict::Cached(cache) => {
-                let base = cache.rebuilt(r);
+            InPredict::Another { base, on } => {
+                let base = base.rebuilt(r);
                 match r.mode {
                     Some(Mode::Predict) => on(base, r.layer_in(&self.inner, Mode::Eval), Mode::Predict),
                     mode => on(base, r.layer(&self.inner), mode.unwrap_or(Mode::Train)),
@@ -116,8 +120,8 @@ impl Layer for Bystander {
     fn state_form(&self) -> StateForm {
         self.inner.state_form()
     }
-    fn driver(&self) -> Option<&HostFnRef> {
-        self.inner.driver()
+    fn is_driven(&self) -> bool {
+        self.inner.is_driven()
     }
     fn view_weights(&self, v: &mut View) -> Tree<Tensor> {
         self.inner.view_weights(v)

@@ -1,6 +1,6 @@
 //! Arithmetic on stack items, and joining and splitting tensors.
 use crate::{
-    base::{elementwise2, elementwise_of, pure_layer},
+    framework::pure::{elementwise2, elementwise_of, pure_layer},
     options, Axis, Dim, Error, LayerRef, Result, TensorSpec,
 };
 use tallow_tensor::{memory, Tensor};

@@ -17,7 +17,7 @@ mod select;
 mod serial;
 mod side_outputs;
 
-pub use crate::base::pure_layer as pure;
+pub use crate::framework::pure::pure_layer as pure;
 pub use batch_leading_axes::{batch_leading_axes, BatchLeadingAxesOptions};
 pub use bidirectional::{bidirectional, BidirectionalOptions};
 pub use branch::{branch, branch_named, residual, BranchOptions, ResidualOptions};
@@ -34,7 +34,7 @@ pub(crate) use serial::{flat, serial_printing, stack_arity, Stack};
 pub use serial::{serial, serial_named, SerialOptions};
 pub use side_outputs::{serial_with_side_outputs, SideOutputs, SideOutputsOptions};
 
-use crate::{entry, registry::Entry, LayerNest, LayerRef, Result};
+use crate::{entry, options::Entry, LayerNest, LayerRef, Result};
 
 /// The layers of this module.
 pub static LAYERS: &[Entry<LayerRef>] = &[

@@ -1,6 +1,6 @@
 //! Copying, reordering and dropping items of the stack.
 use crate::{
-    base::{open_layer, pure_layer},
+    framework::pure::{open_layer, pure_layer},
     options, Error, LayerRef, Result, Wholes,
 };
 

@@ -10,7 +10,7 @@ pub(crate) use conv::Convolution;
 pub use conv::{causal_conv, conv, conv_1d, CausalConvOptions, Conv1dOptions, ConvOptions};
 pub use layout::DimensionNumbers;
 
-use crate::{entry, registry::Entry, LayerRef};
+use crate::{entry, options::Entry, LayerRef};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[

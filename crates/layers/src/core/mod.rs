@@ -38,7 +38,7 @@ pub use summary::{SummaryImageOptions, SummaryScalarOptions};
 pub(crate) use weights::listed_weights;
 pub use weights::{weights, WeightsOptions};
 
-use crate::{entry, registry::Entry, HostValue, LayerRef};
+use crate::{entry, options::Entry, HostValue, LayerRef};
 use reductions::{extreme, reduction};
 
 /// The layers of this module.

@@ -1,6 +1,6 @@
 //! Layers without weights that work along axes.
 use crate::{
-    base::{pure_layer, result_dtype},
+    framework::pure::{pure_layer, result_dtype},
     options, Axis, AxisList, Error, LayerRef, Result, TensorSpec,
 };
 use tallow_tensor::{Axes, DType, Tensor};

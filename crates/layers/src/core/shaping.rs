@@ -1,7 +1,7 @@
 //! Small layers without weights: shapes, dtypes, signs.
 use crate::{
     assert_shape::assert_function,
-    base::{elementwise, pure_layer},
+    framework::pure::{elementwise, pure_layer},
     options, Count, Error, LayerRef, Num, Result, TensorSpec,
 };
 use std::io::Write;

@@ -1,5 +1,5 @@
 //! Whether the places that an instance is used in agree on its weights, found out while signatures of a tree are computed.
-use crate::{init_signature, LayerId, LayerRef, ReplicaState, Result, Store, TensorSpec};
+use crate::{drawing, InitCx, LayerId, LayerRef, ReplicaState, Result, Store, TensorSpec};
 use std::{cell::RefCell, collections::HashMap};
 use tallow_tensor::random::Key;
 
@@ -48,7 +48,11 @@ pub(crate) fn check(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<()> {
     });
     let Some(before) = before.filter(|before| before != inputs) else { return Ok(()) };
     // What either refuses is said in the layer's own words, by its signature.
-    let made = |inputs: &[TensorSpec]| init_signature(layer, inputs, Key::new(0)).ok();
+    let made = |inputs: &[TensorSpec]| {
+        let mut cx = InitCx::default();
+        drawing::without_drawing(|| layer.init(&mut cx, inputs, Key::new(0))).ok()?;
+        Some((cx.weights, cx.state))
+    };
     let (Some(first), Some(now)) = (made(&before), made(inputs)) else { return Ok(()) };
     let shapes = |store: &Store| -> Vec<Vec<usize>> {
         let leaves = store.get(&id).map(|tree| tree.leaves_in_place()).unwrap_or_default();

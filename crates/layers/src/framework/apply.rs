@@ -1,78 +1,20 @@
 //! Running layers: the contexts sublayers run in, and the one door ([`Cx::apply`]) they run through.
-use crate::{agreement, peers::Peers, stack::deep, Error, LayerId, LayerRef, Phase, Result, TensorSpec, Tree};
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
-use tallow_tensor::{random::Key, Tensor};
+use crate::{
+    framework::{
+        context::{Passage, Reversal},
+        layer::Reversible,
+        pack::Pack,
+        reversal::instances,
+        signature::{check_count, taken},
+    },
+    peers::Peers,
+    stack::deep,
+    Cx, Error, LayerRef, Phase, Result, Store, TensorSpec,
+};
+use std::sync::Arc;
+use tallow_tensor::{custom_vjp, no_grad, random::Key, Tensor};
 
-/// Weights or state of each layer instance that has its own.
-pub type Store = HashMap<LayerId, Tree<Tensor>>;
-
-static NOTHING: Tree<Tensor> = Tree::EMPTY;
-
-/// What a forward pass runs in: weights, which it reads, and state, which it updates.
-#[derive(Debug)]
-pub struct Cx<'a> {
-    weights: &'a Store,
-    /// State of each instance, as of now.
-    pub state: Store,
-    left: Option<&'a Store>,
-    peers: Option<Arc<Peers>>,
-}
-
-impl<'a> Cx<'a> {
-    /// A context over these weights, starting from `state`.
-    pub fn new(weights: &'a Store, state: Store) -> Self {
-        Self { weights, state, left: None, peers: None }
-    }
-    /// A context that repeats a run: `state` is what that began with, `left` what it left.
-    pub fn repeating(weights: &'a Store, state: Store, left: &'a Store) -> Self {
-        Self { weights, state, left: Some(left), peers: None }
-    }
-    /// As one of replicas, or none.
-    pub(crate) fn among(self, peers: Option<Arc<Peers>>) -> Self {
-        Self { peers, ..self }
-    }
-    /// The replicas of which this is one.
-    pub(crate) fn peers(&self) -> Option<Arc<Peers>> {
-        self.peers.clone()
-    }
-    /// The keys of `n` sublayers: `key.split(n)`, which replicas follow.
-    pub fn split(&self, key: Key, n: usize) -> Vec<Key> {
-        if let Some(peers) = &self.peers {
-            peers.follow(key, |k| k.split(n));
-        }
-        key.split(n)
-    }
-    /// The key of a numbered use of a sublayer: `key.fold_in(number)`, which replicas follow.
-    pub fn fold_in(&self, key: Key, number: u32) -> Key {
-        if let Some(peers) = &self.peers {
-            peers.follow(key, |k| vec![k.fold_in(number)]);
-        }
-        key.fold_in(number)
-    }
-    /// The key that all replicas have in common where this one has `key`; that itself without others.
-    pub fn common_key(&self, key: Key) -> Key {
-        self.peers.as_ref().and_then(|peers| peers.sum(key)).unwrap_or(key)
-    }
-    /// Own state that the run which is being repeated left to a layer; `None` if this is no repetition.
-    pub fn left(&self, id: LayerId) -> Option<&'a Tree<Tensor>> {
-        Some(self.left?.get(&id).unwrap_or(&NOTHING))
-    }
-    /// Own weights of a layer; `()` if it has none.
-    pub fn weights(&self, id: LayerId) -> &'a Tree<Tensor> {
-        self.weights.get(&id).unwrap_or(&NOTHING)
-    }
-    /// All weights.
-    pub fn store(&self) -> &'a Store {
-        self.weights
-    }
-    /// Own state of a layer, as last updated; `()` if it has none.
-    pub fn state(&self, id: LayerId) -> Tree<Tensor> {
-        self.state.get(&id).cloned().unwrap_or(Tree::EMPTY)
-    }
-    /// Updates a layer's own state.
-    pub fn set_state(&mut self, id: LayerId, s: Tree<Tensor>) {
-        self.state.insert(id, s);
-    }
+impl Cx<'_> {
     /// Runs a layer: checks its arity, names it in errors, and stops before it if the work was cancelled
     /// ([`tallow_tensor::cancel`]). A reversible layer keeps its outputs only for a backward pass ([`crate::reversible`]).
     ///
@@ -81,7 +23,7 @@ impl<'a> Cx<'a> {
     pub fn apply(&mut self, layer: &LayerRef, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         self.apply_as(layer, xs, |cx, xs| {
             if tallow_tensor::is_recording() && layer.reversible().is_some() {
-                return crate::framework::cut::cut(layer, cx, xs, key);
+                return cut(layer, cx, xs, key);
             }
             layer.forward(cx, xs, key)
         })
@@ -128,79 +70,6 @@ impl<'a> Cx<'a> {
     }
 }
 
-/// How many of `got` inputs a layer takes: all, or as many as it wants if it leaves others be.
-pub(crate) fn taken(layer: &LayerRef, got: usize) -> Result<usize> {
-    let n_in = layer.arity().n_in;
-    let taken = if layer.open() { got.min(n_in) } else { got };
-    check_count("takes", "input", n_in, taken)?;
-    Ok(taken)
-}
-
-fn check_count(verb: &str, what: &str, expected: usize, got: usize) -> Result<()> {
-    if expected == got {
-        return Ok(());
-    }
-    let s = if expected == 1 { "" } else { "s" };
-    Err(Error::new("ArityMismatch", format!("the layer {verb} {expected} {what}{s}, got {got}")))
-}
-
-/// Signatures after layers in series have run on a stack.
-///
-/// # Errors
-/// Those of the layers, with their path.
-pub fn stack_signature(layers: &[LayerRef], inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-    let mut stack = inputs.to_vec();
-    for layer in layers {
-        let rest = stack.split_off(layer.arity().n_in.min(stack.len()));
-        stack = signature(layer, &stack)?;
-        stack.extend(rest);
-    }
-    Ok(stack)
-}
-
-/// Outputs by layer (its identity and place in memory, as copies in other modes have the same identity) and inputs.
-type Signatures = HashMap<(LayerId, usize, Vec<TensorSpec>), Vec<TensorSpec>>;
-
-thread_local!(static SIGNATURES: RefCell<Option<Signatures>> = const { RefCell::new(None) });
-
-/// Runs `f` with signatures computed once: an initialization asks for that of each layer at each level
-/// above it, which would take time by the square of the levels.
-pub(crate) fn remembering<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Signatures>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            SIGNATURES.set(self.0.take());
-        }
-    }
-    let _restore = Restore(SIGNATURES.replace(Some(Signatures::new())));
-    f()
-}
-
-/// Signatures of a layer's outputs; checks its arity, and names it in errors.
-///
-/// # Errors
-/// `ArityMismatch`, `ShapeMismatch` for an instance used in two places for which it would need weights of different shapes, or the layer's
-/// own error with this layer added to its path.
-pub fn signature(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-    let leaf = layer.sublayers().is_empty();
-    let place = || (layer.base().id, Arc::as_ptr(layer).cast::<()>() as usize, inputs.to_vec());
-    let known = || SIGNATURES.with_borrow(|all| all.as_ref().and_then(|all| all.get(&place()).cloned()));
-    if let Some(outputs) = (!leaf).then(known).flatten() {
-        return Ok(outputs);
-    }
-    let _one_tree = agreement::begin();
-    let outputs = taken(layer, inputs.len())
-        .and_then(|n| {
-            agreement::check(layer, &inputs[..n])?;
-            Ok([deep(|| layer.signature(&inputs[..n]))?, inputs[n..].to_vec()].concat())
-        })
-        .map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Forward, || inputs.to_vec()))?;
-    if !leaf {
-        SIGNATURES.with_borrow_mut(|all| all.as_mut().map(|all| all.insert(place(), outputs.clone())));
-    }
-    Ok(outputs)
-}
-
 /// The layer as a pure function: outputs and new state from inputs, weights, state and key.
 ///
 /// # Errors
@@ -215,4 +84,73 @@ pub fn pure_fn(
     let mut cx = Cx::new(weights, state);
     let ys = cx.apply(layer, xs, key)?;
     Ok((ys, cx.state))
+}
+
+/// The passages of calls that a backward pass will reverse, in the order of the calls.
+#[derive(Debug, Default)]
+struct Log(Vec<Passage>);
+
+impl Log {
+    /// Runs a reversible layer as [`Cx::apply`] does, and remembers the states it went through.
+    fn apply(&mut self, cx: &mut Cx, layer: &LayerRef, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        if let Some(chain) = layer.reversible().and_then(Reversible::chain) {
+            return cx.apply_as(layer, xs, |cx, xs| {
+                cx.apply_stack_by(chain, xs, key, |cx, l, xs, k| self.apply(cx, l, xs, k))
+            });
+        }
+        let ids = instances(layer);
+        let of = |cx: &Cx| ids.iter().filter_map(|id| Some((*id, cx.state.get(id)?.clone()))).collect();
+        let before = of(cx);
+        let ys = cx.apply(layer, xs, key)?;
+        self.0.push(Passage { before, after: of(cx) });
+        Ok(ys)
+    }
+}
+
+/// What is kept of a call until its backward pass: outputs, weights, states.
+struct Kept {
+    layer: LayerRef,
+    key: Key,
+    ys: Vec<Tensor>,
+    weights: Store,
+    log: Log,
+    peers: Option<Arc<Peers>>,
+}
+
+/// Runs a reversible layer without recording what happens inside; its backward pass reverses it.
+///
+/// State is a constant to autodiff.
+fn cut(layer: &LayerRef, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+    let ids = instances(layer);
+    let (pack, leaves) = Pack::of(cx.store(), &ids);
+    if xs.iter().chain(&leaves).all(|t| !t.is_tracked()) {
+        return no_grad(|| layer.forward(cx, xs, key));
+    }
+    let places = pack.places();
+    let n = xs.len();
+    let values: Vec<Tensor> = xs.into_iter().chain(leaves).collect();
+    let state: Store = ids.iter().filter_map(|id| Some((*id, cx.state.get(id)?.map(&mut Tensor::detach)))).collect();
+    let peers = cx.peers();
+    let mut new_state = None;
+    let ys = custom_vjp(
+        &values,
+        |values| {
+            let weights = pack.store(&values[n..])?;
+            let mut log = Log::default();
+            let mut inner = Cx::new(&weights, state).among(peers.clone());
+            let ys = log.apply(&mut inner, layer, values[..n].to_vec(), key).map_err(|e| e.without_outermost())?;
+            new_state = Some(inner.state);
+            Ok((ys.clone(), Kept { layer: layer.clone(), key, ys, weights, log, peers }))
+        },
+        move |kept, cts, need| {
+            let constants = places.iter().zip(&need[n..]).filter(|(_, need)| !**need).map(|(p, _)| *p).collect();
+            let mut reversal = Reversal::of_log(&kept.weights, constants, &kept.log.0, kept.peers.clone());
+            let (_, grads) = reversal.reverse_and_grad(&kept.layer, kept.ys.clone(), cts.to_vec(), kept.key)?;
+            let mut of_weights = reversal.into_gradients();
+            let all = grads.into_iter().chain(places.iter().map(|p| of_weights.remove(p)));
+            Ok(all.zip(need).map(|(grad, need)| if *need { grad } else { None }).collect())
+        },
+    )?;
+    cx.state.extend(new_state.unwrap_or_default());
+    Ok(ys)
 }

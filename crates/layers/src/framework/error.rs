@@ -1,5 +1,5 @@
 //! Errors of layers: a code, one sentence, and the path of layers it happened in.
-use crate::{framework::layer::LayerId, TensorSpec};
+use crate::{LayerId, TensorSpec};
 use std::fmt;
 use tallow_tensor::ErrorKind;
 

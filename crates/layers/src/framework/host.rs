@@ -1,5 +1,5 @@
 //! Functions of the host language (JavaScript), as the core sees them.
-use crate::{stack::deep, LayerRef, Result, Tree};
+use crate::{stack::deep, LayerRef, Mode, Result, Tree};
 use std::{fmt::Debug, sync::Arc};
 use tallow_tensor::{ops::Axes, DType, Device, Tensor};
 
@@ -41,6 +41,12 @@ pub trait HostFn: Debug + Send + Sync {
 
 /// A shared host function.
 pub type HostFnRef = Arc<dyn HostFn>;
+
+impl From<Mode> for HostValue {
+    fn from(mode: Mode) -> Self {
+        HostValue::Text(mode.name().into())
+    }
+}
 
 impl HostValue {
     /// Tensors of this shape as a list of numbers.

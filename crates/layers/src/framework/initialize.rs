@@ -1,27 +1,13 @@
 //! Making weights and state.
 use crate::{
     for_each_instance,
-    framework::apply::{remembering, taken},
+    framework::signature::{remembering, taken},
     signature,
     stack::deep,
-    Error, LayerId, LayerRef, Local, Phase, Result, Store, TensorSpec, Tree,
+    Error, InitCx, LayerRef, Phase, Result, Store, TensorSpec, Tree,
 };
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};
-
-/// What initialization runs in.
-#[derive(Debug, Default)]
-pub struct InitCx {
-    keys: HashMap<LayerId, Key>,
-    done: HashSet<(LayerId, usize)>,
-    /// Weights made so far.
-    pub weights: Store,
-    /// State made so far.
-    pub state: Store,
-}
 
 impl InitCx {
     // As in Trax: keys are dealt to the whole tree first, so a layer that occurs twice keeps the key of its last place.
@@ -32,14 +18,6 @@ impl InitCx {
             for (sub, key) in subs.iter().zip(key.split(subs.len())) {
                 deep(|| self.deal(sub, key));
             }
-        }
-    }
-    /// Sets the weights and state of a layer. One that stands in the tree in two modes keeps the state of the mode that has any.
-    pub fn set(&mut self, id: LayerId, local: Local) {
-        self.weights.entry(id).or_insert(local.weights);
-        let state = self.state.entry(id).or_insert(Tree::EMPTY);
-        if state.is_empty() {
-            *state = local.state;
         }
     }
     /// Initializes a sublayer, unless this instance already was.
@@ -95,7 +73,7 @@ pub fn init(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store,
 /// # Errors
 /// Inputs a layer does not take, with its path.
 pub fn init_signature(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
-    crate::initializers::without_drawing(|| init(layer, inputs, key))
+    crate::drawing::without_drawing(|| init(layer, inputs, key))
 }
 
 /// Makes weights and state of a layer that does not look at its inputs, such as an embedding: they come out the same for inputs of any shape.

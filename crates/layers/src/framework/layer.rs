@@ -2,37 +2,13 @@
 //!
 //! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
 //! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
-use crate::{
-    framework::{account::Holding, reversal::Reversible},
-    stack::deep,
-    Cx, HostFnRef, InitCx, LayerNest, Loader, Mode, Rebuild, Result, TensorSpec, Tree, View,
-};
-use parking_lot::Mutex;
+use crate::{stack::deep, Cx, InitCx, LayerId, Loader, Mode, Result, Reversal, Slot, TensorSpec, Tree, View};
 use std::{
+    collections::HashMap,
     fmt::Debug,
-    sync::{
-        atomic::{AtomicU64, Ordering::Relaxed},
-        Arc, OnceLock,
-    },
+    sync::{Arc, OnceLock},
 };
 use tallow_tensor::{random::Key, Tensor};
-
-/// Identity of a layer instance; kept by `with_mode`. Equal ids share weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LayerId(pub u64);
-
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-impl LayerId {
-    /// A new identity.
-    pub fn fresh() -> Self {
-        Self(NEXT.fetch_add(1, Relaxed))
-    }
-    /// The identity that the next layer gets, or one before it: layers made from now on have none below.
-    pub fn next() -> Self {
-        Self(NEXT.load(Relaxed))
-    }
-}
 
 /// A shared layer.
 pub type LayerRef = Arc<dyn Layer>;
@@ -52,82 +28,6 @@ impl Arity {
     /// `n_in` inputs, `n_out` outputs.
     pub const fn new(n_in: usize, n_out: usize) -> Self {
         Self { n_in, n_out }
-    }
-}
-
-/// The weights and state an instance holds between calls. `with_mode` copies share weights, and state only where it is kept
-/// ([`crate::Leaf::keeps_state`]).
-#[derive(Debug, Default)]
-pub struct Slot {
-    weights: Arc<Mutex<Holding>>,
-    state: Arc<Mutex<Holding>>,
-    inputs: Arc<Mutex<Option<Vec<TensorSpec>>>>,
-    key: Mutex<Option<Key>>,
-}
-
-impl Slot {
-    /// The weights last set, if any.
-    pub fn weights(&self) -> Option<Tree<Tensor>> {
-        self.weights.lock().get().cloned()
-    }
-    /// Sets the weights.
-    pub fn set_weights(&self, w: Tree<Tensor>) {
-        // What was held before is dropped after the lock is given back.
-        let before = self.weights.lock().set(Some(w));
-        drop(before);
-    }
-    /// Takes the weights out, so that their storage can be written in place.
-    pub fn take_weights(&self) -> Option<Tree<Tensor>> {
-        self.weights.lock().set(None)
-    }
-    /// The state last set, if any.
-    pub fn state(&self) -> Option<Tree<Tensor>> {
-        self.state.lock().get().cloned()
-    }
-    /// Whether a call may change the state: there is some, or none was made yet.
-    pub fn may_have_state(&self) -> bool {
-        !self.state.lock().get().is_some_and(Tree::is_empty)
-    }
-    /// Sets or clears the state; what is kept between calls is a constant to autodiff.
-    pub fn set_state(&self, s: Option<Tree<Tensor>>) {
-        let s = s.map(|s| s.map(&mut Tensor::detach));
-        let before = self.state.lock().set(s);
-        drop(before);
-    }
-    /// Where weights and state lie: numbers that slots which share them have in common.
-    pub fn places(&self) -> [usize; 2] {
-        [Arc::as_ptr(&self.weights) as usize, Arc::as_ptr(&self.state) as usize]
-    }
-    /// Signatures of the inputs that the layer was last made or called for, if any; all its copies in other modes know them.
-    pub fn inputs(&self) -> Option<Vec<TensorSpec>> {
-        self.inputs.lock().clone()
-    }
-    /// Sets the signatures of the inputs.
-    pub fn set_inputs(&self, inputs: &[TensorSpec]) {
-        *self.inputs.lock() = Some(inputs.to_vec());
-    }
-    /// Sets the signatures of the inputs unless they are known.
-    pub fn learn_inputs(&self, inputs: &[TensorSpec]) {
-        self.inputs.lock().get_or_insert_with(|| inputs.to_vec());
-    }
-    /// The random key last set, if any.
-    pub fn key(&self) -> Option<Key> {
-        *self.key.lock()
-    }
-    /// Sets the random key.
-    pub fn set_key(&self, k: Key) {
-        *self.key.lock() = Some(k);
-    }
-    fn sharing(&self, state: bool) -> Self {
-        let state = if state { self.state.clone() } else { Arc::default() };
-        let (weights, inputs) = (self.weights.clone(), self.inputs.clone());
-        Self { weights, state, inputs, key: Mutex::new(self.key()) }
-    }
-    fn copied(&self) -> Self {
-        let holding = |t| Arc::new(Mutex::new(Holding::of(t)));
-        let inputs = Arc::new(Mutex::new(self.inputs()));
-        let (weights, state) = (holding(self.weights()), holding(self.state()));
-        Self { weights, state, inputs, key: Mutex::new(self.key()) }
     }
 }
 
@@ -281,9 +181,9 @@ pub trait Layer: Debug + Send + Sync {
     fn state_form(&self) -> StateForm {
         StateForm::Open
     }
-    /// The function of the host language that runs this layer, if one does, as for a class: its state may come and go.
-    fn driver(&self) -> Option<&HostFnRef> {
-        None
+    /// Whether a function of the host language runs this layer, as for a class: its state may come and go.
+    fn is_driven(&self) -> bool {
+        false
     }
     /// Weights as Trax nests them: own weights for a layer without sublayers, else a tuple of the sublayers'.
     fn view_weights(&self, v: &mut View) -> Tree<Tensor> {
@@ -321,74 +221,54 @@ pub trait Layer: Debug + Send + Sync {
     }
 }
 
-/// Trax's printed form: name, arity where it is not one, and the sublayers, indented.
-pub fn print(layer: &LayerRef) -> String {
-    let mut out = String::new();
-    print_at(layer, 0, &mut out);
-    out
+/// A layer whose inputs follow from its outputs.
+pub trait Reversible: Layer {
+    /// Inputs of a call from its outputs. Sublayers are reversed by [`Reversal::reverse`].
+    ///
+    /// # Errors
+    /// Outputs that do not fit.
+    fn reverse(&self, r: &mut Reversal, ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>>;
+    /// Inputs of a call from its outputs, and their gradients from those of the outputs; `None` where there is none. Gradients
+    /// of weights go into `r`.
+    ///
+    /// By default the call is reversed, and then repeated and differentiated.
+    ///
+    /// # Errors
+    /// Outputs that do not fit.
+    fn reverse_and_grad(
+        &self,
+        r: &mut Reversal,
+        ys: Vec<Tensor>,
+        cts: Vec<Option<Tensor>>,
+        key: Key,
+    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
+        r.reverse_then_differentiate(self, ys, cts, key)
+    }
+    /// The layers that this one runs one after another on the stack, if that is all it does.
+    fn chain(&self) -> Option<&[LayerRef]> {
+        None
+    }
 }
 
-/// Prints a layer whose first line stands where `out` ends, all others behind `indent` blanks.
-fn print_at(layer: &LayerRef, indent: usize, out: &mut String) {
-    let base = layer.base();
-    let arity = layer.arity();
-    *out += &base.name;
-    if arity.n_in != 1 {
-        *out += &format!("_in{}", arity.n_in);
-    }
-    if arity.n_out != 1 {
-        *out += &format!("_out{}", arity.n_out);
-    }
-    match &base.to_print {
-        Some(shown) => print_inner(shown, indent, out, print_nest),
-        None => print_inner(layer.sublayers(), indent, out, print_at),
-    }
+/// A layer, `null`, or a nested list of these, as Trax's combinators take them.
+#[derive(Debug, Clone)]
+pub enum LayerNest {
+    /// No layer: a no-op.
+    Null,
+    /// A layer.
+    One(LayerRef),
+    /// A list.
+    List(Vec<LayerNest>),
 }
 
-/// The items in brackets, a line each; those that print as nothing are left out.
-fn print_inner<T>(items: &[T], indent: usize, out: &mut String, print: fn(&T, usize, &mut String)) {
-    if items.is_empty() {
-        return;
+impl From<LayerRef> for LayerNest {
+    fn from(layer: LayerRef) -> Self {
+        LayerNest::One(layer)
     }
-    let line = |out: &mut String, indent: usize| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n(' ', indent)); // few
-    };
-    out.push('[');
-    let mut any = false;
-    for item in items {
-        let before = out.len();
-        line(out, indent + 2);
-        let start = out.len();
-        deep(|| print(item, indent + 2, out));
-        if out.len() == start {
-            out.truncate(before);
-        } else {
-            any = true;
-        }
-    }
-    if !any {
-        line(out, indent);
-    }
-    line(out, indent);
-    out.push(']');
 }
-
-/// No layer and lists of layers as Python prints them.
-fn print_nest(nest: &LayerNest, indent: usize, out: &mut String) {
-    match nest {
-        LayerNest::Null => *out += "None",
-        LayerNest::One(l) => print_at(l, indent, out),
-        LayerNest::List(v) => {
-            out.push('[');
-            for (i, nest) in v.iter().enumerate() {
-                if i > 0 {
-                    *out += ", ";
-                }
-                print_nest(nest, indent, out);
-            }
-            out.push(']');
-        }
+impl From<Option<LayerRef>> for LayerNest {
+    fn from(layer: Option<LayerRef>) -> Self {
+        layer.map_or(LayerNest::Null, LayerNest::One)
     }
 }
 
@@ -399,4 +279,17 @@ pub(crate) fn print_layers(nest: &LayerNest) -> Vec<&LayerRef> {
         LayerNest::One(l) => vec![l],
         LayerNest::List(v) => v.iter().flat_map(print_layers).collect(),
     }
+}
+
+/// How a layer is being rebuilt: in another mode with the same identities (`with_mode`), or as a deep copy with new ones.
+/// An instance met again gives the same new instance, so sharing survives.
+#[derive(Debug, Default)]
+pub struct Rebuild {
+    /// The new mode; `None` keeps each layer's own.
+    pub mode: Option<Mode>,
+    /// Whether copies get new identities, and weights and state of their own.
+    pub deep: bool,
+    // By address, as one identity may stand in a tree in two modes; the tree keeps its layers where they are.
+    pub(super) done: HashMap<(usize, Option<Mode>), LayerRef>,
+    pub(super) copies: HashMap<LayerId, LayerId>,
 }

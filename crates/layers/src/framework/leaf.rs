@@ -1,29 +1,7 @@
 //! Layers without sublayers: what most authors write.
-use crate::{Arity, Error, HostFnRef, Mode, ReplicaState, Result, StateForm, TensorSpec, Tree};
+use crate::{Arity, Error, Local, Mode, ReplicaState, Result, StateForm, TensorSpec, Tree};
 use std::fmt::Debug;
 use tallow_tensor::{random::Key, Tensor};
-
-/// Weights and state a leaf starts with.
-#[derive(Debug, Clone)]
-pub struct Local {
-    /// Trainable weights.
-    pub weights: Tree<Tensor>,
-    /// State.
-    pub state: Tree<Tensor>,
-}
-
-impl Local {
-    /// Neither weights nor state.
-    pub const EMPTY: Local = Local { weights: Tree::EMPTY, state: Tree::EMPTY };
-    /// Weights only.
-    pub fn weights(weights: Tree<Tensor>) -> Self {
-        Self { weights, state: Tree::EMPTY }
-    }
-    /// State only.
-    pub fn state(state: Tree<Tensor>) -> Self {
-        Self { weights: Tree::EMPTY, state }
-    }
-}
 
 /// What a leaf computes from.
 #[derive(Debug)]
@@ -199,9 +177,9 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     fn has_backward(&self) -> bool {
         false
     }
-    /// The function of the host language that runs this leaf; see [`Layer::driver`].
-    fn driver(&self) -> Option<&HostFnRef> {
-        None
+    /// Whether a function of the host language runs this leaf; see [`Layer::is_driven`].
+    fn is_driven(&self) -> bool {
+        false
     }
     /// Whether the layer is made of operations that bring a backward of their own, so that it reports one without [`Leaf::backward`].
     fn fused_backward(&self) -> bool {

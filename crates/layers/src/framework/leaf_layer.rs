@@ -1,8 +1,8 @@
 //! Leaves as layers.
 use crate::{
-    framework::reversal::{Reversal, Reversible},
-    Arity, Base, Call, Cx, HostFnRef, InitCx, Layer, LayerNest, LayerRef, Leaf, Mode, Rebuild, ReplicaState, Result,
-    ReverseCall, Sequence, StateForm, TensorSpec,
+    framework::{context::Reversal, layer::Reversible},
+    Arity, Base, Call, Cx, InitCx, Layer, LayerNest, LayerRef, Leaf, Mode, Rebuild, ReplicaState, Result, ReverseCall,
+    Sequence, StateForm, TensorSpec,
 };
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
@@ -99,8 +99,8 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     fn state_form(&self) -> StateForm {
         self.leaf.state_form()
     }
-    fn driver(&self) -> Option<&HostFnRef> {
-        self.leaf.driver()
+    fn is_driven(&self) -> bool {
+        self.leaf.is_driven()
     }
 }
 

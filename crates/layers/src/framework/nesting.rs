@@ -1,22 +1,11 @@
 //! Weights and state as Trax nests them, from stores and into them.
-use crate::{stack::deep, Error, LayerId, LayerRef, Phase, Result, Store, Tree};
+use crate::{stack::deep, Error, LayerRef, Loader, Phase, Result, Store, Tree, View};
 use std::collections::HashSet;
 use tallow_tensor::Tensor;
 
 static NOTHING: Tree<Tensor> = Tree::EMPTY;
 
-/// Builds Trax's nested view of a store; an instance met again gives the cached marker.
-#[derive(Debug)]
-pub struct View<'a> {
-    store: &'a Store,
-    seen: HashSet<LayerId>,
-}
-
 impl View<'_> {
-    /// Own weights or state of a layer.
-    pub fn own(&self, id: LayerId) -> Tree<Tensor> {
-        self.store.get(&id).cloned().unwrap_or(Tree::EMPTY)
-    }
     /// Weights of a sublayer.
     pub fn weights_of(&mut self, layer: &LayerRef) -> Tree<Tensor> {
         if self.seen.insert(layer.base().id) {
@@ -45,21 +34,7 @@ pub fn view_state(layer: &LayerRef, store: &Store) -> Tree<Tensor> {
     View { store, seen: HashSet::new() }.state_of(layer)
 }
 
-/// Fills a store from Trax's nesting.
-#[derive(Debug, Default)]
-pub struct Loader {
-    store: Store,
-}
-
 impl Loader {
-    /// Own weights or state of a layer.
-    ///
-    /// # Errors
-    /// None; a result for the caller's convenience.
-    pub fn own(&mut self, id: LayerId, tree: &Tree<Tensor>) -> Result<()> {
-        self.store.insert(id, tree.clone());
-        Ok(())
-    }
     /// Weights of a sublayer; the cached marker leaves what stands.
     ///
     /// # Errors

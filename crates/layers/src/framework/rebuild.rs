@@ -1,19 +1,6 @@
 //! Layers built anew: in another mode, or as deep copies.
-use crate::{stack::deep, LayerId, LayerNest, LayerRef, Mode};
-use std::{collections::HashMap, sync::Arc};
-
-/// How a layer is being rebuilt: in another mode with the same identities (`with_mode`), or as a deep copy with new ones.
-/// An instance met again gives the same new instance, so sharing survives.
-#[derive(Debug, Default)]
-pub struct Rebuild {
-    /// The new mode; `None` keeps each layer's own.
-    pub mode: Option<Mode>,
-    /// Whether copies get new identities, and weights and state of their own.
-    pub deep: bool,
-    // By address, as one identity may stand in a tree in two modes; the tree keeps its layers where they are.
-    done: HashMap<(usize, Option<Mode>), LayerRef>,
-    copies: HashMap<LayerId, LayerId>,
-}
+use crate::{stack::deep, LayerId, LayerNest, LayerRef, Mode, Rebuild};
+use std::sync::Arc;
 
 impl Rebuild {
     /// The new instance of `layer`.

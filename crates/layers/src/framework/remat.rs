@@ -1,5 +1,5 @@
 //! Running a layer without keeping its intermediate values: the backward pass computes them anew.
-use crate::{peers::Peers, Cx, Error, LayerId, LayerRef, Result, Store, Tree};
+use crate::{framework::pack::Pack, peers::Peers, Cx, LayerId, LayerRef, Result};
 use std::sync::Arc;
 use tallow_tensor::{backward, custom_vjp, is_recording, random::Key, recording, Tensor};
 
@@ -10,38 +10,6 @@ use tallow_tensor::{backward, custom_vjp, is_recording, random::Key, recording, 
 pub struct Recompute {
     layer: LayerRef,
     ids: Vec<LayerId>,
-}
-
-/// Trees of several layers, taken apart into their leaves and put together again.
-#[derive(Debug, Clone)]
-pub(crate) struct Pack(Vec<(LayerId, Tree<()>)>);
-
-impl Pack {
-    /// How the trees of `ids` lie, and their leaves.
-    pub(crate) fn of(store: &Store, ids: &[LayerId]) -> (Self, Vec<Tensor>) {
-        let mut leaves = Vec::new();
-        let shapes = ids.iter().filter_map(|id| {
-            let tree = store.get(id)?;
-            leaves.extend(tree.leaves_in_place().into_iter().cloned());
-            Some((*id, tree.map(&mut |_| ())))
-        });
-        let pack = Self(shapes.collect());
-        (pack, leaves)
-    }
-    /// The layer of each leaf, and the leaf's place in its tree.
-    pub(crate) fn places(&self) -> Vec<(LayerId, usize)> {
-        self.0.iter().flat_map(|(id, tree)| (0..tree.leaves_in_place().len()).map(|i| (*id, i))).collect()
-    }
-    /// The trees, from leaves in the same order.
-    ///
-    /// # Errors
-    /// `Internal` if there are too few.
-    pub(crate) fn store(&self, leaves: &[Tensor]) -> Result<Store> {
-        let mut next = leaves.iter();
-        let missing = || Error::new("Internal", "fewer leaves than the tree they came from");
-        let mut fill = |tree: &Tree<()>| tree.try_map(&mut |()| next.next().cloned().ok_or_else(missing));
-        self.0.iter().map(|(id, tree)| Ok((*id, fill(tree)?))).collect()
-    }
 }
 
 /// Everything a repetition starts from.

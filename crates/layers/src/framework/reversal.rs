@@ -1,97 +1,24 @@
 //! What a backward pass without remembered inputs runs in.
-use crate::{peers::Peers, stack::deep, Cx, Error, Layer, LayerId, LayerRef, Phase, Result, Store, TensorSpec, Tree};
+use crate::{
+    framework::{
+        context::{Passage, Passages, Place, Reversal},
+        layer::Reversible,
+    },
+    peers::Peers,
+    stack::deep,
+    Cx, Error, LayerId, LayerRef, Phase, Result, Store, TensorSpec, Tree,
+};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 use tallow_tensor::{backward, no_grad, random::Key, recording, Tensor};
 
-/// A layer whose inputs follow from its outputs.
-pub trait Reversible: Layer {
-    /// Inputs of a call from its outputs. Sublayers are reversed by [`Reversal::reverse`].
-    ///
-    /// # Errors
-    /// Outputs that do not fit.
-    fn reverse(&self, r: &mut Reversal, ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>>;
-    /// Inputs of a call from its outputs, and their gradients from those of the outputs; `None` where there is none. Gradients
-    /// of weights go into `r`.
-    ///
-    /// By default the call is reversed, and then repeated and differentiated.
-    ///
-    /// # Errors
-    /// Outputs that do not fit.
-    fn reverse_and_grad(
-        &self,
-        r: &mut Reversal,
-        ys: Vec<Tensor>,
-        cts: Vec<Option<Tensor>>,
-        key: Key,
-    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
-        r.reverse_then_differentiate(self, ys, cts, key)
-    }
-    /// The layers that this one runs one after another on the stack, if that is all it does.
-    fn chain(&self) -> Option<&[LayerRef]> {
-        None
-    }
-}
-
-/// State that one call of a layer began with and left.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Passage {
-    pub(super) before: Store,
-    pub(super) after: Store,
-}
-
-/// The passages of calls that a backward pass will reverse, in the order of the calls.
-#[derive(Debug, Default)]
-pub(super) struct Log(Vec<Passage>);
-
-impl Log {
-    /// Runs a reversible layer as [`Cx::apply`] does, and remembers the states it went through.
-    pub(super) fn apply(&mut self, cx: &mut Cx, layer: &LayerRef, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        if let Some(chain) = layer.reversible().and_then(Reversible::chain) {
-            return cx.apply_as(layer, xs, |cx, xs| {
-                cx.apply_stack_by(chain, xs, key, |cx, l, xs, k| self.apply(cx, l, xs, k))
-            });
-        }
-        let ids = instances(layer);
-        let of = |cx: &Cx| ids.iter().filter_map(|id| Some((*id, cx.state.get(id)?.clone()))).collect();
-        let before = of(cx);
-        let ys = cx.apply(layer, xs, key)?;
-        self.0.push(Passage { before, after: of(cx) });
-        Ok(ys)
-    }
-}
-
 /// The identities of a layer and of everything below it.
 pub(super) fn instances(layer: &LayerRef) -> Vec<LayerId> {
     let mut ids = Vec::new();
     crate::for_each_instance(layer, &mut |l| ids.push(l.base().id));
     ids
-}
-
-/// The states that calls went through.
-enum Passages<'a> {
-    /// Of each call on its own; what is left of them.
-    Each(&'a [Passage]),
-    /// Of all calls together.
-    Whole(&'a Passage),
-}
-
-/// A leaf of a layer's weights: the layer, and the place among its leaves.
-pub(super) type Place = (LayerId, usize);
-
-/// What reversible layers are reversed in: the weights and states of the calls, and the gradients of weights found so far.
-pub struct Reversal<'a> {
-    weights: &'a Store,
-    /// Weights that no gradient is wanted of.
-    constants: HashSet<Place>,
-    passages: Passages<'a>,
-    /// The call that is being reversed: the states it went through, and the layers it ran.
-    current: Passage,
-    ids: Vec<LayerId>,
-    grads: HashMap<Place, Tensor>,
-    peers: Option<Arc<Peers>>,
 }
 
 impl<'a> Reversal<'a> {
@@ -103,10 +30,10 @@ impl<'a> Reversal<'a> {
     pub(super) fn of_log(
         weights: &'a Store,
         constants: HashSet<Place>,
-        log: &'a Log,
+        log: &'a [Passage],
         peers: Option<Arc<Peers>>,
     ) -> Self {
-        Self { peers, ..Self::new(weights, constants, Passages::Each(&log.0)) }
+        Self { peers, ..Self::new(weights, constants, Passages::Each(log)) }
     }
     /// Goes back through calls that together led from one state to another.
     pub(super) fn of_whole(weights: &'a Store, passage: &'a Passage) -> Self {
@@ -275,4 +202,70 @@ fn named<T>(layer: &LayerRef, specs: Vec<TensorSpec>, result: Result<T>) -> Resu
 pub(super) fn not_reversible(layer: &LayerRef) -> Error {
     let name = &layer.base().name;
     Error::option(format!("{name} is not reversible; put it into a ReversibleHalfResidual"))
+}
+
+/// Inputs of a call of a reversible layer, from its outputs and what it was called with.
+///
+/// # Errors
+/// `InvalidOption` if the layer is not reversible; outputs that do not fit.
+pub fn reverse(
+    layer: &LayerRef,
+    ys: Vec<Tensor>,
+    weights: &Store,
+    state: Store,
+    new_state: Store,
+    key: Key,
+) -> Result<Vec<Tensor>> {
+    let passage = Passage { before: state, after: new_state };
+    no_grad(|| Reversal::of_whole(weights, &passage).reverse(layer, ys, key))
+}
+
+/// Inputs of a call of a reversible layer from its outputs, and gradients of inputs and weights from those of the outputs.
+///
+/// Gradients are zeros where nothing depends on an input or weight, and `None` for what is not floating point.
+///
+/// # Errors
+/// `InvalidOption` if the layer is not reversible; outputs that do not fit.
+#[allow(clippy::type_complexity)]
+pub fn reverse_and_grad(
+    layer: &LayerRef,
+    ys: Vec<Tensor>,
+    cts: Vec<Option<Tensor>>,
+    weights: &Store,
+    state: Store,
+    new_state: Store,
+    key: Key,
+) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>, Store)> {
+    let passage = Passage { before: state, after: new_state };
+    let (xs, grads, found) = no_grad(|| {
+        let mut reversal = Reversal::of_whole(weights, &passage);
+        let (xs, grads) = reversal.reverse_and_grad(layer, ys, cts, key)?;
+        Ok::<_, crate::Error>((xs, grads, reversal.into_gradients()))
+    })?;
+    let or_zeros = |x: &Tensor, grad: Option<Tensor>| match grad {
+        None if x.dtype().is_float() => Ok(Some(x.zeros_like()?)),
+        grad => Ok(grad),
+    };
+    let grads = xs.iter().zip(grads).map(|(x, g)| or_zeros(x, g)).collect::<Result<_>>()?;
+    Ok((xs, grads, weight_gradients(weights, found)?))
+}
+
+/// Gradients with the structure of the weights.
+fn weight_gradients(weights: &Store, mut found: HashMap<(crate::LayerId, usize), Tensor>) -> Result<Store> {
+    weights
+        .iter()
+        .map(|(id, tree)| {
+            let mut place = 0;
+            let grads: Tree<Tensor> = tree.try_map(&mut |t: &Tensor| {
+                place += 1;
+                found.remove(&(*id, place - 1)).map_or_else(|| t.zeros_like(), Ok)
+            })?;
+            Ok((*id, grads))
+        })
+        .collect()
+}
+
+/// Refuses a layer that is not reversible.
+pub(crate) fn check_reversible(layer: &LayerRef) -> Result<()> {
+    layer.reversible().map(drop).ok_or_else(|| not_reversible(layer))
 }

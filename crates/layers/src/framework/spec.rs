@@ -1,5 +1,4 @@
 //! Signatures: shape and dtype without values.
-use crate::{Error, Result};
 use std::fmt;
 use tallow_tensor::{DType, Device, Tensor};
 
@@ -24,33 +23,6 @@ impl TensorSpec {
     /// The same dtype with another shape.
     pub fn with_shape(&self, shape: impl Into<Vec<usize>>) -> Self {
         Self { shape: shape.into(), dtype: self.dtype }
-    }
-    /// The signature of an elementwise operation on both: broadcast shape, promoted dtype.
-    ///
-    /// # Errors
-    /// `ShapeMismatch` if the shapes do not broadcast.
-    pub fn broadcast(&self, other: &Self) -> Result<Self> {
-        let rank = self.rank().max(other.rank());
-        let size = |s: &Self, axis: usize| (axis + s.rank()).checked_sub(rank).map_or(1, |i| s.shape[i]);
-        let axis = |i: usize| match (size(self, i), size(other, i)) {
-            (a, b) if a == b || b == 1 => Some(a),
-            (1, b) => Some(b),
-            _ => None,
-        };
-        let shape: Option<Vec<usize>> = (0..rank).map(axis).collect();
-        let shape = shape.ok_or_else(|| Error::shape(format!("{self} and {other} do not broadcast")))?;
-        Ok(Self { shape, dtype: self.dtype.promote(other.dtype) })
-    }
-    /// The axis that `axis` means, counted from the end if negative.
-    ///
-    /// # Errors
-    /// `ShapeMismatch` if there is no such axis.
-    pub fn axis(&self, axis: isize) -> Result<usize> {
-        let rank = self.rank() as isize;
-        if (-rank..rank).contains(&axis) {
-            return Ok(axis.rem_euclid(rank) as usize);
-        }
-        Err(Error::shape(format!("{self} has no axis {axis}")))
     }
     /// The number of axes.
     pub fn rank(&self) -> usize {

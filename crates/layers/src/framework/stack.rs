@@ -2,7 +2,6 @@
 //!
 //! What walks layers or their nested weights calls itself once per level. A thread of Node has a stack of 1 MB at the least, so such
 //! functions ask for room first, and go on in memory from the heap where there is too little left.
-use crate::{layer::print_layers, Error, LayerRef, Result};
 
 /// What a level may need before the next one asks, with a kernel or a call of the host language at its end.
 const LEVEL_AT_MOST: usize = 128 << 10;
@@ -12,9 +11,6 @@ const SEGMENT: usize = 1 << 20;
 const GENERATED: usize = 1 << 10;
 /// So many levels fit anywhere.
 const SHALLOW: usize = 32;
-/// The most levels of layers.
-pub const DEEPEST: usize = 10_000;
-
 /// Runs `f`, one level of a walk, where there is room for it.
 pub fn deep<R>(f: impl FnOnce() -> R) -> R {
     stacker::maybe_grow(LEVEL_AT_MOST, SEGMENT, f)
@@ -27,22 +23,4 @@ pub fn with_room<R>(levels: usize, f: impl FnOnce() -> R) -> R {
     }
     let bytes = LEVEL_AT_MOST + levels * GENERATED;
     stacker::maybe_grow(bytes, bytes + SEGMENT, f)
-}
-
-/// How many levels of layers a layer has: 1 for one that runs no other. Counted once for each layer.
-pub fn depth(layer: &LayerRef) -> usize {
-    *layer.base().depth.get_or_init(|| {
-        let shown = layer.base().to_print.iter().flatten().flat_map(print_layers);
-        deep(|| 1 + layer.sublayers().iter().chain(shown).map(depth).max().unwrap_or(0))
-    })
-}
-
-/// Refuses a layer with more than [`DEEPEST`] levels.
-pub(crate) fn check_depth(kind: &str, layer: LayerRef) -> Result<LayerRef> {
-    match depth(&layer) {
-        0..=DEEPEST => Ok(layer),
-        levels => Err(Error::option(format!(
-            "{kind}: layers would lie {levels} levels deep in each other, but {DEEPEST} is the most; put layers side by side into one Serial"
-        ))),
-    }
 }

@@ -14,9 +14,9 @@ pub use scaled::{
 };
 use {file::*, orthogonal::*, random::*, scaled::*};
 
-use crate::{build, entry, options::OptionType, registry::Entry, HostFnRef, HostValue, Result};
+use crate::{build, drawing, entry, options::Entry, options::OptionType, HostFnRef, HostValue, Result};
 use serde_json::Value;
-use std::{cell::Cell, fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc};
 use tallow_tensor::{random::Key, DType, Device, Tensor};
 
 /// The initializers of this module.
@@ -75,25 +75,11 @@ impl Initializer {
     /// # Errors
     /// A shape the distribution is not defined for.
     pub fn make(&self, shape: &[usize], key: Key) -> Result<Tensor> {
-        if DRAWING_OFF.get() {
+        if drawing::is_off() {
             return Ok(Tensor::zeros(shape, DType::F32, &Device::Cpu)?);
         }
         self.0.make(shape, key)
     }
-}
-
-thread_local!(static DRAWING_OFF: Cell<bool> = const { Cell::new(false) });
-
-/// Runs `f` with initializers of this thread making zeros, for when only the structure of weights is wanted.
-pub(crate) fn without_drawing<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            DRAWING_OFF.set(self.0);
-        }
-    }
-    let _restore = Restore(DRAWING_OFF.replace(true));
-    f()
 }
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use super::{
     common::{number, unprinted, weighted_mean_layer},
     targets::{check_whole, one_each, weights_of, weights_shape, Items, Labels, LeftOut, BY_WEIGHT},
 };
-use crate::{base::pure_layer, core::arg_max, options, Error, LayerArg, LayerRef, Result, TensorSpec};
+use crate::{core::arg_max, framework::pure::pure_layer, options, Error, LayerArg, LayerRef, Result, TensorSpec};
 use tallow_tensor::{Axes, DType};
 
 options! {

@@ -3,7 +3,7 @@ use super::{
     common::{number, same_shape, unprinted, weighted_mean_layer},
     targets::{check_shares, one_each, weights_of, weights_shape},
 };
-use crate::{base::pure_layer, options, Error, LayerRef, Result, TensorSpec};
+use crate::{framework::pure::pure_layer, options, Error, LayerRef, Result, TensorSpec};
 use tallow_tensor::{Axes, DType, Tensor};
 
 options! {

@@ -4,8 +4,8 @@ use super::{
     targets::{weights_of, weights_shape, Items, Labels, LeftOut, BY_LABEL, BY_WEIGHT},
 };
 use crate::{
-    base::{pure_layer, result_dtype},
     core::{is_category, log_softmax},
+    framework::pure::{pure_layer, result_dtype},
     options, AxisList, Fraction, LayerRef, Num, Result, TensorSpec, Whole,
 };
 use tallow_tensor::{ops, Axes, DType, Tensor};

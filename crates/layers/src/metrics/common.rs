@@ -1,5 +1,5 @@
 //! What the metrics share: checks of shapes, weighted means.
-use crate::{base::pure_layer, combinators::serial_printing, Error, LayerRef, Result, TensorSpec};
+use crate::{combinators::serial_printing, framework::pure::pure_layer, Error, LayerRef, Result, TensorSpec};
 use tallow_tensor::{Axes, DType, Tensor};
 
 /// The signature of one number.

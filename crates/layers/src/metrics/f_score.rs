@@ -3,7 +3,7 @@ use super::{
     common::number,
     targets::{Items, Labels, LeftOut},
 };
-use crate::{base::pure_layer, options, Count, Error, LayerRef, Num, Result, TensorSpec};
+use crate::{framework::pure::pure_layer, options, Count, Error, LayerRef, Num, Result, TensorSpec};
 use tallow_tensor::{memory, DType, Tensor};
 
 options! {

@@ -22,7 +22,7 @@ pub use category::{
 pub use f_score::{MacroAveragedFScoreOptions, WeightedFScoreOptions};
 pub use regression::{L2LossOptions, SmoothL1LossOptions};
 
-use crate::{entry, registry::Entry, LayerRef};
+use crate::{entry, options::Entry, LayerRef};
 use f_score::f_score;
 
 /// The layers of this module.

@@ -1,6 +1,6 @@
 //! Losses of numbers against numbers.
 use super::common::{number, same_shape, weighted_mean};
-use crate::{base::pure_layer, options, LayerRef, Result, TensorSpec};
+use crate::{framework::pure::pure_layer, options, LayerRef, Result, TensorSpec};
 use tallow_tensor::Tensor;
 
 options! {

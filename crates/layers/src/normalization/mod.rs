@@ -7,7 +7,7 @@ pub use batch_norm::{batch_norm, BatchNormOptions};
 pub use filter_response_norm::{filter_response_norm, FilterResponseNormOptions};
 pub use layer_norm::{layer_norm, layer_norm_of, LayerNormOptions};
 
-use crate::{entry, registry::Entry, LayerRef};
+use crate::{entry, options::Entry, LayerRef};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[

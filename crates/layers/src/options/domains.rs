@@ -1,5 +1,5 @@
 //! The domains options take their values from; each words its own refusal.
-use crate::{build, options::OptionType, HostFnRef, LayerRef, Result};
+use crate::{build, options::OptionType, HostFnRef, LayerNest, LayerRef, Mode, Result};
 use serde_json::Value;
 use tallow_tensor::DType;
 
@@ -86,35 +86,6 @@ impl OptionType for String {
     }
     fn show(&self) -> String {
         format!("'{self}'")
-    }
-}
-
-/// How a layer behaves: dropout only in training, incremental state only in predict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Training.
-    Train,
-    /// Evaluation on whole sequences.
-    Eval,
-    /// One step of a sequence at a time, with state.
-    Predict,
-    /// Evaluation that keeps attention strengths in state, to be drawn.
-    Viz,
-}
-
-impl Mode {
-    /// Its name, as options write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Train => "train",
-            Mode::Eval => "eval",
-            Mode::Predict => "predict",
-            Mode::Viz => "viz",
-        }
-    }
-    /// Its name, for the host.
-    pub(crate) fn to_host(self) -> crate::HostValue {
-        crate::HostValue::Text(self.name().into())
     }
 }
 
@@ -259,16 +230,6 @@ impl OptionType for LayerArg {
     }
 }
 
-/// A layer, `null`, or a nested list of these, as Trax's combinators take them.
-#[derive(Debug, Clone)]
-pub enum LayerNest {
-    /// No layer: a no-op.
-    Null,
-    /// A layer.
-    One(LayerRef),
-    /// A list.
-    List(Vec<LayerNest>),
-}
 impl LayerNest {
     fn read(v: &Value) -> Option<Self> {
         match v {
@@ -293,16 +254,6 @@ impl OptionType for LayerNest {
             LayerNest::One(l) => l.base().name.clone(),
             LayerNest::List(v) => format!("[{}]", v.iter().map(Self::show).collect::<Vec<_>>().join(", ")),
         }
-    }
-}
-impl From<LayerRef> for LayerNest {
-    fn from(layer: LayerRef) -> Self {
-        LayerNest::One(layer)
-    }
-}
-impl From<Option<LayerRef>> for LayerNest {
-    fn from(layer: Option<LayerRef>) -> Self {
-        layer.map_or(LayerNest::Null, LayerNest::One)
     }
 }
 /// The sublayers of a combinator, as given.

@@ -8,8 +8,11 @@ use serde_json::{Map, Value};
 use std::marker::PhantomData;
 
 pub mod domains;
+mod entry;
 pub mod scope;
 pub mod windows;
+
+pub use entry::Entry;
 
 /// Why an option was refused: the path to it and the sentence.
 pub type Refusal = String;

@@ -1,6 +1,6 @@
 //! Rotary positional embeddings.
 use crate::{
-    entry, leaf, options, registry::Entry, Call, Error, HostValue, LayerRef, Leaf, Local, Mode, Output, Result,
+    entry, leaf, options, options::Entry, Call, Error, HostValue, LayerRef, Leaf, Local, Mode, Output, Result,
     TensorArg, TensorSpec, Tree,
 };
 use tallow_tensor::{memory, random::Key, Tensor};

@@ -1,8 +1,8 @@
 //! One half of a reversible residual block.
 use super::{Reversal, Reversible};
 use crate::{
-    base::elementwise_signature,
     combinators::{flat, serial},
+    framework::pure::elementwise_signature,
     options, Arity, Base, Cx, Error, InitCx, Layer, LayerArg, LayerList, LayerRef, Rebuild, Result, TensorSpec,
 };
 use std::sync::Arc;

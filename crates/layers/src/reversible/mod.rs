@@ -11,9 +11,9 @@ mod reshape;
 mod select;
 mod serial;
 
-pub use crate::framework::cut::{reverse, reverse_and_grad};
-pub use crate::framework::reversal::{Reversal, Reversible};
-use crate::{entry, registry::Entry, LayerRef};
+pub use crate::framework::reversal::{reverse, reverse_and_grad};
+pub use crate::framework::{context::Reversal, layer::Reversible};
+use crate::{entry, options::Entry, LayerRef};
 pub use concatenate_pair::ReversibleConcatenatePairOptions;
 pub use half_residual::{half_residual, ReversibleHalfResidualOptions};
 pub use print_shape::ReversiblePrintShapeOptions;

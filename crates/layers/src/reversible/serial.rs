@@ -2,7 +2,7 @@
 use super::{Reversal, Reversible};
 use crate::{
     combinators::{flat, stack_arity, Stack},
-    framework::cut::check_reversible,
+    framework::reversal::check_reversible,
     options, Arity, Base, LayerList, LayerRef, Phase, Result,
 };
 use std::sync::Arc;

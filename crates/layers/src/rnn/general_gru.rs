@@ -1,8 +1,8 @@
 //! Gated recurrent units of any transformation.
 use crate::{
-    base::pure_layer,
     combinators::{branch, dup, gate, multiply, serial},
     core::dropout,
+    framework::pure::pure_layer,
     options,
     windows::Sizes,
     Dim, Factory, LayerNest, LayerRef, Mode, Num, Rate, Result, TensorSpec,

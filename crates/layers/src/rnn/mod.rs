@@ -17,7 +17,7 @@ pub use zero_state::make_zero_state;
 use crate::{
     combinators::{scan, ScanOptions},
     entry,
-    registry::Entry,
+    options::Entry,
     Axis, Count, Error, LayerArg, LayerRef, Mode, Result, TensorSpec,
 };
 use tallow_tensor::Tensor;

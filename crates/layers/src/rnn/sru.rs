@@ -5,9 +5,9 @@ use super::{
 };
 use crate::{
     activation_fns::sigmoid,
-    base::{elementwise_signature, pure_layer, result_dtype},
     combinators::{branch, flat, parallel, select, serial, split},
     core::dense,
+    framework::pure::{elementwise_signature, pure_layer, result_dtype},
     initializers::glorot_uniform,
     leaf, options, stack_signature, Arity, Base, Call, Cx, Dim, Error, InitCx, Layer, LayerArg, LayerNest, LayerRef,
     Leaf, Local, Mode, Output, Rebuild, Result, Sequence, TensorSpec, Tree,

@@ -1,5 +1,5 @@
 //! The state a recurrent layer starts from.
-use crate::{base::pure_layer, options, Dim, Error, LayerRef, TensorSpec};
+use crate::{framework::pure::pure_layer, options, Dim, Error, LayerRef, TensorSpec};
 use tallow_tensor::{DType, Tensor};
 
 options! {

@@ -2,8 +2,8 @@
 use serde_json::{json, Value};
 use std::{fmt, sync::Arc};
 use tallow_layers::{
-    base::pure_layer,
     build::{with_references, References},
+    framework::pure::pure_layer,
     registry, HostFn, HostFnRef, HostValue, LayerRef, Result, TensorSpec,
 };
 use tallow_tensor::{testing::random, DType, Tensor};

@@ -7,6 +7,7 @@ use serde_json::{json, Map, Value};
 use std::{collections::HashMap, fmt, sync::Arc};
 use tallow_layers::{
     build::{with_references, References},
+    options,
     options::Meta,
     registry, HostValue, Initializer, LayerRef,
 };
@@ -56,7 +57,7 @@ enum Kind {
 }
 
 fn kind(name: &str) -> Result<Kind, Failure> {
-    fn find<T>(table: &[&'static [registry::Entry<T>]], name: &str) -> Option<Meta> {
+    fn find<T>(table: &[&'static [options::Entry<T>]], name: &str) -> Option<Meta> {
         table.iter().flat_map(|t| t.iter()).map(|e| (e.meta)()).find(|m| m.kind == name)
     }
     if let Some(m) = find(registry::layers(), name) {

@@ -37,7 +37,7 @@ impl Access {
     pub(crate) fn call(layer: &LayerRef, weights: bool) -> Self {
         Self::of(layer, |out, l, [w, s]| {
             if weights { &mut out.changes } else { &mut out.reads }.insert(w);
-            let changes = l.base().slot.may_have_state() || l.driver().is_some();
+            let changes = l.base().slot.may_have_state() || l.is_driven();
             if changes { &mut out.changes } else { &mut out.reads }.insert(s);
         })
     }

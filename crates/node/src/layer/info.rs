@@ -4,7 +4,7 @@ use crate::bridge::{environment::run, error::Outcome};
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
 use serde_json::Value;
-use tallow_layers::{self as layers, layer::print, options::OptionType, LayerId, LayerRef, Mode};
+use tallow_layers::{self as layers, options::OptionType, print, LayerId, LayerRef, Mode};
 
 /// What does not change about a layer.
 #[napi(object)]

@@ -116,7 +116,7 @@ impl Batched {
         let Some(driver) = &self.driver else {
             return Err(Error::option(format!("the class {} defines no {method}", self.name)));
         };
-        let mut all = vec![HostValue::Text(method.into()), self.mode.get().to_host()];
+        let mut all = vec![HostValue::Text(method.into()), self.mode.get().into()];
         all.extend(args);
         driver.call(&all)
     }
@@ -259,8 +259,8 @@ impl Leaf for Batched {
     fn goes_on(&self) -> bool {
         self.window.is_some()
     }
-    fn driver(&self) -> Option<&HostFnRef> {
-        self.driver.as_ref()
+    fn is_driven(&self) -> bool {
+        self.driver.is_some()
     }
     fn backward(&self, b: BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
         let Call { xs, w, key, .. } = b.call;

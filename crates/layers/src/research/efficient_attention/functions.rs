@@ -4,7 +4,7 @@ use super::{
     hashing::{hash_vecs, Buckets},
 };
 use crate::{
-    entry, options, options::OptionType, registry::Entry, Axis, Count, Dim, Error, Factory, HostValue, KeyArg,
+    entry, options, options::Entry, options::OptionType, Axis, Count, Dim, Error, Factory, HostValue, KeyArg,
     NotNegative, Rate, Result, TensorArg,
 };
 use serde_json::Value;

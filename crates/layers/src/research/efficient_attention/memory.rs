@@ -64,7 +64,7 @@ pub(super) fn refitted(
         return Err(Error::other_batch(batch, held));
     }
     let specs: Vec<TensorSpec> = call.xs.iter().map(TensorSpec::of).collect();
-    Ok(Some(crate::initializers::without_drawing(|| init(&specs))?.state))
+    Ok(Some(crate::drawing::without_drawing(|| init(&specs))?.state))
 }
 
 /// What `mode` needs of the options that predict mode has; `None` in other modes.

@@ -4,8 +4,8 @@ use super::{
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
-    base::pure_layer, combinators::serial, options, options::Given, registry::construct, Arity, Base, Count, Cx, Dim,
-    Error, InitCx, Layer, LayerRef, Loader, Rate, Rebuild, Result, TensorSpec, Tree, View,
+    combinators::serial, framework::pure::pure_layer, options, options::Given, registry::construct, Arity, Base, Count,
+    Cx, Dim, Error, InitCx, Layer, LayerRef, Loader, Rate, Rebuild, Result, TensorSpec, Tree, View,
 };
 use serde_json::json;
 use std::sync::Arc;

@@ -31,7 +31,7 @@ pub use self_attention::SelfAttentionOptions;
 pub use shared::{EfficientAttentionOptions, LSHOptions};
 pub use wrapper::{PureLSHSelfAttentionWrapperOptions, WeightsFormat};
 
-use crate::{entry, options::OptionType, registry::Entry, LayerRef, Mode};
+use crate::{entry, options::Entry, options::OptionType, LayerRef, Mode};
 use serde_json::{json, Value};
 
 /// A mode as options have it.

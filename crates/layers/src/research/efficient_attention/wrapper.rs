@@ -4,9 +4,9 @@ use super::{
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
-    base::pure_layer,
     choice,
     combinators::{branch, parallel, select, serial, serial_named},
+    framework::pure::pure_layer,
     options,
     options::Given,
     registry::construct,

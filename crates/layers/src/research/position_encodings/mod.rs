@@ -7,7 +7,7 @@ mod sin_cos;
 mod threefry;
 mod time_bin;
 
-use crate::{entry, registry::Entry, Error, HostValue, LayerRef, Result, TensorSpec, Tree};
+use crate::{entry, options::Entry, Error, HostValue, LayerRef, Result, TensorSpec, Tree};
 pub use axial::AxialPositionalEncodingOptions;
 pub use fixed_base::FixedBasePositionalEncodingOptions;
 pub use infinite::{InfinitePositionalEncodingOptions, Transform};

@@ -2,8 +2,8 @@
 use super::funnel::Funnel;
 use crate::{
     assert_shape::assert_function,
-    base::pure_layer,
     combinators::{branch, select, serial},
+    framework::pure::pure_layer,
     options, Dim, Error, LayerRef, Num, Positive, Result, TensorSpec,
 };
 use tallow_tensor::{DType, Tensor};

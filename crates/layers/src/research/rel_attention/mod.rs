@@ -13,7 +13,7 @@ pub use layers::{
     RelativeAttentionWrapperOptions,
 };
 
-use crate::{entry, registry::Entry, HostValue, LayerRef};
+use crate::{entry, options::Entry, HostValue, LayerRef};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[

@@ -9,7 +9,7 @@ pub use shortening::{
 };
 pub use unused::{FurtherArguments, ResamplingFactory, ResamplingOptions, WeightlessResamplingOptions};
 
-use crate::{entry, registry::Entry, LayerRef};
+use crate::{entry, options::Entry, LayerRef};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[

@@ -1,9 +1,9 @@
 //! Several positions become one, or one becomes several.
 use super::unused::{FurtherArguments, ResamplingOptions, WeightlessResamplingOptions};
 use crate::{
-    base::pure_layer,
     combinators::serial,
     core::{dense, dropout},
+    framework::pure::pure_layer,
     options,
     pooling::pooling,
     Dim, Error, LayerRef, Mode, PaddingArg, Rate, Result, Sizes, TensorSpec,

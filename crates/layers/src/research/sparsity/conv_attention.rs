@@ -6,9 +6,9 @@ use super::{
 use crate::{
     assert_shape::assert_function,
     attention::{merge_heads, split_into_heads, MergeHeadsOptions, SplitIntoHeadsOptions},
-    base::pure_layer,
     choice,
     combinators::{concatenate, parallel, select, serial},
+    framework::pure::pure_layer,
     options, Dim, Error, LayerNest, LayerRef, Rate, Result, TensorSpec,
 };
 

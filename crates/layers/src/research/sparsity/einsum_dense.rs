@@ -1,9 +1,9 @@
 //! A dense layer of parts that stand on the stack.
 use crate::{
     assert_shape::assert_function,
-    base::pure_layer,
     combinators::{add, serial},
     core::listed_weights,
+    framework::pure::pure_layer,
     initializers::{glorot_uniform, random_normal},
     options, Dim, Error, LayerRef, Result, TensorSpec,
 };

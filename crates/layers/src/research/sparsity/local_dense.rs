@@ -2,10 +2,10 @@
 use super::modules::{merge_last_two_axes, split_last_axis};
 use crate::{
     assert_shape::assert_function,
-    base::pure_layer,
     combinators::serial,
     convolution::{conv, ConvOptions},
     core::{dense, dense_named, locally_connected_1d_named, DenseOptions, LocallyConnected1dOptions, Padding1d},
+    framework::pure::pure_layer,
     initializers::{glorot_uniform, random_normal},
     leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Mode, Output, Result, Sizes, TensorSpec, Tree,
 };

@@ -44,7 +44,7 @@ pub use random_layer::{random_layer, RandomLayerOptions};
 pub use sparse_dense::{sparse_dense_with_options, SparseDenseWithOptionsOptions, SparsityType};
 pub use sparse_ff::{sparse_ff, SparseFFOptions};
 
-use crate::{entry, registry::Entry, LayerRef};
+use crate::{entry, options::Entry, LayerRef};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[

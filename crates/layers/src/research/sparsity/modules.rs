@@ -1,5 +1,7 @@
 //! The last axis seen as modules, and back.
-use crate::{assert_shape::assert_function, base::pure_layer, options, Dim, Error, LayerRef, Result, TensorSpec};
+use crate::{
+    assert_shape::assert_function, framework::pure::pure_layer, options, Dim, Error, LayerRef, Result, TensorSpec,
+};
 
 options! {
     /// Splits the last axis into `numSplits` equal parts, which become an axis of their own.

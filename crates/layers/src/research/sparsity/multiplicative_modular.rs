@@ -2,9 +2,9 @@
 use super::{factored_dense::gated, modules::merge_last_two_axes};
 use crate::{
     assert_shape::assert_function,
-    base::pure_layer,
     combinators::{add, serial},
     core::listed_weights,
+    framework::pure::pure_layer,
     initializers::{glorot_uniform, random_normal},
     options, Dim, Error, LayerRef, Result, TensorSpec,
 };

@@ -1,0 +1,185 @@
+//! What layers are handed: to run in, to be initialized, nested and reversed in. How these go through layers is said where that is done.
+use crate::{peers::Peers, LayerId, Result, Tree};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+use tallow_tensor::{random::Key, Tensor};
+
+/// Weights or state of each layer instance that has its own.
+pub type Store = HashMap<LayerId, Tree<Tensor>>;
+
+static NOTHING: Tree<Tensor> = Tree::EMPTY;
+
+/// What a forward pass runs in: weights, which it reads, and state, which it updates.
+#[derive(Debug)]
+pub struct Cx<'a> {
+    weights: &'a Store,
+    /// State of each instance, as of now.
+    pub state: Store,
+    left: Option<&'a Store>,
+    peers: Option<Arc<Peers>>,
+}
+
+impl<'a> Cx<'a> {
+    /// A context over these weights, starting from `state`.
+    pub fn new(weights: &'a Store, state: Store) -> Self {
+        Self { weights, state, left: None, peers: None }
+    }
+    /// A context that repeats a run: `state` is what that began with, `left` what it left.
+    pub fn repeating(weights: &'a Store, state: Store, left: &'a Store) -> Self {
+        Self { weights, state, left: Some(left), peers: None }
+    }
+    /// As one of replicas, or none.
+    pub(crate) fn among(self, peers: Option<Arc<Peers>>) -> Self {
+        Self { peers, ..self }
+    }
+    /// The replicas of which this is one.
+    pub(crate) fn peers(&self) -> Option<Arc<Peers>> {
+        self.peers.clone()
+    }
+    /// The keys of `n` sublayers: `key.split(n)`, which replicas follow.
+    pub fn split(&self, key: Key, n: usize) -> Vec<Key> {
+        if let Some(peers) = &self.peers {
+            peers.follow(key, |k| k.split(n));
+        }
+        key.split(n)
+    }
+    /// The key of a numbered use of a sublayer: `key.fold_in(number)`, which replicas follow.
+    pub fn fold_in(&self, key: Key, number: u32) -> Key {
+        if let Some(peers) = &self.peers {
+            peers.follow(key, |k| vec![k.fold_in(number)]);
+        }
+        key.fold_in(number)
+    }
+    /// The key that all replicas have in common where this one has `key`; that itself without others.
+    pub fn common_key(&self, key: Key) -> Key {
+        self.peers.as_ref().and_then(|peers| peers.sum(key)).unwrap_or(key)
+    }
+    /// Own state that the run which is being repeated left to a layer; `None` if this is no repetition.
+    pub fn left(&self, id: LayerId) -> Option<&'a Tree<Tensor>> {
+        Some(self.left?.get(&id).unwrap_or(&NOTHING))
+    }
+    /// Own weights of a layer; `()` if it has none.
+    pub fn weights(&self, id: LayerId) -> &'a Tree<Tensor> {
+        self.weights.get(&id).unwrap_or(&NOTHING)
+    }
+    /// All weights.
+    pub fn store(&self) -> &'a Store {
+        self.weights
+    }
+    /// Own state of a layer, as last updated; `()` if it has none.
+    pub fn state(&self, id: LayerId) -> Tree<Tensor> {
+        self.state.get(&id).cloned().unwrap_or(Tree::EMPTY)
+    }
+    /// Updates a layer's own state.
+    pub fn set_state(&mut self, id: LayerId, s: Tree<Tensor>) {
+        self.state.insert(id, s);
+    }
+}
+
+/// Weights and state a leaf starts with.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// Trainable weights.
+    pub weights: Tree<Tensor>,
+    /// State.
+    pub state: Tree<Tensor>,
+}
+
+impl Local {
+    /// Neither weights nor state.
+    pub const EMPTY: Local = Local { weights: Tree::EMPTY, state: Tree::EMPTY };
+    /// Weights only.
+    pub fn weights(weights: Tree<Tensor>) -> Self {
+        Self { weights, state: Tree::EMPTY }
+    }
+    /// State only.
+    pub fn state(state: Tree<Tensor>) -> Self {
+        Self { weights: Tree::EMPTY, state }
+    }
+}
+
+/// What initialization runs in.
+#[derive(Debug, Default)]
+pub struct InitCx {
+    pub(super) keys: HashMap<LayerId, Key>,
+    pub(super) done: HashSet<(LayerId, usize)>,
+    /// Weights made so far.
+    pub weights: Store,
+    /// State made so far.
+    pub state: Store,
+}
+
+impl InitCx {
+    /// Sets the weights and state of a layer. One that stands in the tree in two modes keeps the state of the mode that has any.
+    pub fn set(&mut self, id: LayerId, local: Local) {
+        self.weights.entry(id).or_insert(local.weights);
+        let state = self.state.entry(id).or_insert(Tree::EMPTY);
+        if state.is_empty() {
+            *state = local.state;
+        }
+    }
+}
+
+/// Builds Trax's nested view of a store; an instance met again gives the cached marker.
+#[derive(Debug)]
+pub struct View<'a> {
+    pub(super) store: &'a Store,
+    pub(super) seen: HashSet<LayerId>,
+}
+
+impl View<'_> {
+    /// Own weights or state of a layer.
+    pub fn own(&self, id: LayerId) -> Tree<Tensor> {
+        self.store.get(&id).cloned().unwrap_or(Tree::EMPTY)
+    }
+}
+
+/// Fills a store from Trax's nesting.
+#[derive(Debug, Default)]
+pub struct Loader {
+    pub(super) store: Store,
+}
+
+impl Loader {
+    /// Own weights or state of a layer.
+    ///
+    /// # Errors
+    /// None; a result for the caller's convenience.
+    pub fn own(&mut self, id: LayerId, tree: &Tree<Tensor>) -> Result<()> {
+        self.store.insert(id, tree.clone());
+        Ok(())
+    }
+}
+
+/// State that one call of a layer began with and left.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Passage {
+    pub(super) before: Store,
+    pub(super) after: Store,
+}
+
+/// The states that calls went through.
+pub(super) enum Passages<'a> {
+    /// Of each call on its own; what is left of them.
+    Each(&'a [Passage]),
+    /// Of all calls together.
+    Whole(&'a Passage),
+}
+
+/// A leaf of a layer's weights: the layer, and the place among its leaves.
+pub(super) type Place = (LayerId, usize);
+
+/// What reversible layers are reversed in: the weights and states of the calls, and the gradients of weights found so far.
+pub struct Reversal<'a> {
+    pub(super) weights: &'a Store,
+    /// Weights that no gradient is wanted of.
+    pub(super) constants: HashSet<Place>,
+    pub(super) passages: Passages<'a>,
+    /// The call that is being reversed: the states it went through, and the layers it ran.
+    pub(super) current: Passage,
+    pub(super) ids: Vec<LayerId>,
+    pub(super) grads: HashMap<Place, Tensor>,
+    pub(super) peers: Option<Arc<Peers>>,
+}
