@@ -1,5 +1,6 @@
 //! Helpers for tests of every crate: reproducible values, closeness by dtype, gradient checks. They panic, as assertions do.
-use crate::{backward, element_count, no_grad, DType, Result, Tensor};
+use crate::{backward, element_count, no_grad, threads, DType, Result, Tensor};
+use std::sync::{Mutex, PoisonError};
 
 /// How far apart two values may be: `|a - b| <= absolute + relative * |b|`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -187,4 +188,23 @@ fn position(mut i: usize, shape: &[usize]) -> Vec<usize> {
         i /= d;
     }
     out
+}
+
+/// Runs `f` on so many threads, and leaves the process with as many as it had. One caller at a time: the number is the process's,
+/// and a test that asks for two threads must have them.
+///
+/// # Panics
+/// When so many threads cannot be started.
+pub fn on_threads<R>(n: usize, f: impl FnOnce() -> R) -> R {
+    static LOCK: Mutex<()> = Mutex::new(());
+    struct Restore(usize);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            threads::set_num_threads(self.0).expect("as many threads as before");
+        }
+    }
+    let _alone = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let _restore = Restore(threads::num_threads());
+    threads::set_num_threads(n).expect("threads");
+    f()
 }

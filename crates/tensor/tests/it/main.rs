@@ -1,0 +1,36 @@
+//! The tests of the crate, one module for each subject, in one program: to link it once takes a fraction of the time.
+//! Tests that count the memory of the whole process are in `memory`.
+mod activation;
+mod adam;
+mod attention;
+mod batch_norm;
+mod binary;
+mod cancelled;
+mod cast;
+mod common;
+mod compare;
+mod conv;
+mod depthwise;
+mod dropout;
+mod einsum;
+mod embedding;
+mod empty;
+mod halves;
+mod index;
+mod loss;
+mod lsh_attention;
+mod matmul;
+mod norm;
+mod penalized_attention;
+mod pool;
+mod powers_and_circles;
+mod random;
+mod random_golden;
+mod recurrent;
+mod reduce;
+mod shape;
+mod softmax;
+mod sort;
+mod testing;
+mod unary;
+mod whole_numbers;

@@ -1,0 +1,14 @@
+//! Tests that count or limit the memory of the whole process: in a program of their own, one at a time, so that nobody else
+//! allocates meanwhile.
+mod attention;
+mod fused;
+mod limits;
+mod lsh;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by the one test that runs.
+fn alone() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
