@@ -5,7 +5,7 @@ use tallow_tensor::{
         uniform, Key,
     },
     testing::{assert_same_bits, on_threads},
-    threads, DType, ErrorKind, Result, Tensor,
+    DType, ErrorKind, Result, Tensor,
 };
 
 const FLOATS: [DType; 4] = [DType::F32, DType::F64, DType::F16, DType::BF16];

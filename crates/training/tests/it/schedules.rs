@@ -14,7 +14,7 @@ fn options(case: &Value) -> (String, Value) {
 
 #[test]
 fn rates_equal_traxs() {
-    let file: Value = serde_json::from_str(include_str!("golden/lr_schedules.json")).unwrap();
+    let file: Value = serde_json::from_str(include_str!("../golden/lr_schedules.json")).unwrap();
     let mut points = 0;
     for case in file["cases"].as_array().unwrap() {
         let (name, o) = options(case);

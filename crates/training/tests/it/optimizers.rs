@@ -7,7 +7,7 @@ use tallow_tensor::{
 };
 use tallow_training::optimizers::{construct, Update};
 
-const DATA: &[u8] = include_bytes!("golden/optimizers.safetensors");
+const DATA: &[u8] = include_bytes!("../golden/optimizers.safetensors");
 
 fn tensor(file: &SafeTensors, case: &str, name: &Value) -> Tensor {
     let view = file.tensor(&format!("{case}/{}", name.as_str().unwrap())).unwrap();
@@ -28,7 +28,7 @@ fn close(got: &Tensor, want: &Tensor, what: &str) {
 #[test]
 fn adam_equals_traxs() {
     let file = SafeTensors::deserialize(DATA).unwrap();
-    let cases: Value = serde_json::from_str(include_str!("golden/optimizers.json")).unwrap();
+    let cases: Value = serde_json::from_str(include_str!("../golden/optimizers.json")).unwrap();
     let mut run = 0;
     for case in cases["cases"].as_array().unwrap() {
         let (id, kind) = (case["id"].as_str().unwrap(), case["expr"]["fn"].as_str().unwrap());

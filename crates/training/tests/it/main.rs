@@ -1,0 +1,5 @@
+//! The tests of the crate, one module for each subject.
+mod optimizers;
+mod safetensors_file;
+mod schedules;
+mod trainer;
