@@ -1,4 +1,4 @@
-//! Adam against Trax's own updates, slots and norms.
+//! Optimizers against Trax's own updates, slots and norms.
 use safetensors::SafeTensors;
 use serde_json::{json, Value};
 use tallow_tensor::{
@@ -25,18 +25,59 @@ fn close(got: &Tensor, want: &Tensor, what: &str) {
     }
 }
 
+/// Optimizers that Trax has and tallow does not have yet; their recorded cases wait, and are counted as ignored.
+const AWAITED: [&str; 5] = ["SGD", "Momentum", "RMSProp", "Adafactor", "SM3"];
+
 #[test]
 fn adam_equals_traxs() {
+    assert_eq!(equals_traxs("Adam"), 4);
+}
+
+macro_rules! awaited {
+    ($($test:ident: $name:literal $cases:literal),*) => {$(
+        #[test]
+        #[ignore = "the optimizer is not there yet"]
+        fn $test() {
+            assert_eq!(equals_traxs($name), $cases);
+        }
+    )*};
+}
+awaited!(
+    sgd_equals_traxs: "SGD" 2,
+    momentum_equals_traxs: "Momentum" 2,
+    rms_prop_equals_traxs: "RMSProp" 2,
+    adafactor_equals_traxs: "Adafactor" 3,
+    sm3_equals_traxs: "SM3" 3
+);
+
+#[test]
+fn no_optimizer_waits_that_is_there() {
+    for name in AWAITED {
+        let e = construct(name, &json!({})).unwrap_err();
+        assert!(
+            e.message().contains(&format!("no optimizer named {name}")),
+            "{name} is there; hold it against Trax: {e}"
+        );
+    }
+    let cases: Value = serde_json::from_str(include_str!("../golden/optimizers.json")).unwrap();
+    for case in cases["cases"].as_array().unwrap() {
+        let name = case["expr"]["fn"].as_str().unwrap().trim_start_matches("optimizers.");
+        assert!(name == "Adam" || AWAITED.contains(&name), "no test holds {} against Trax", case["id"]);
+    }
+}
+
+/// Holds the recorded cases of an optimizer; how many there are.
+fn equals_traxs(name: &str) -> usize {
     let file = SafeTensors::deserialize(DATA).unwrap();
     let cases: Value = serde_json::from_str(include_str!("../golden/optimizers.json")).unwrap();
     let mut run = 0;
     for case in cases["cases"].as_array().unwrap() {
         let (id, kind) = (case["id"].as_str().unwrap(), case["expr"]["fn"].as_str().unwrap());
-        if kind != "optimizers.Adam" {
+        if kind != format!("optimizers.{name}") {
             continue;
         }
         run += 1;
-        let optimizer = construct("Adam", case["expr"].get("options").unwrap_or(&json!({}))).unwrap();
+        let optimizer = construct(name, case["expr"].get("options").unwrap_or(&json!({}))).unwrap();
         let mut weights = list(&file, id, &case["weights"]);
         let mut slots: Vec<Vec<Tensor>> = weights.iter().map(|w| optimizer.init(w).unwrap()).collect();
         for step in case["steps"].as_array().unwrap() {
@@ -64,7 +105,7 @@ fn adam_equals_traxs() {
             }
         }
     }
-    assert_eq!(run, 4);
+    run
 }
 
 #[test]

@@ -1,6 +1,4 @@
 //! What every registered layer must hold: one line per case, one file per module; see [`case::Case`] for what a line can say.
-//!
-//! One kind: `CASE=Dense cargo test --release -p tallow-layers --test conformance`.
 mod acceleration;
 mod activation_fns;
 mod assert_shape;
@@ -24,7 +22,11 @@ mod rnn;
 mod sparsity;
 
 use case::Case;
-use std::collections::BTreeSet;
+use libtest_mimic::{Failed, Trial};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// All cases. A new module adds its line here.
 fn cases() -> Vec<Case> {
@@ -54,21 +56,40 @@ fn cases() -> Vec<Case> {
     .collect()
 }
 
-#[test]
-fn every_case_holds() {
-    let wanted = std::env::var("CASE").ok();
-    let mut failures = Vec::new();
-    for case in cases().iter().filter(|c| wanted.as_ref().is_none_or(|w| c.kind == w)) {
-        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| checks::case(case)));
-        match checked {
-            Ok(found) => failures.extend(found.into_iter().map(|f| format!("{case}: {f}"))),
-            Err(_) => failures.push(format!("{case}: panicked")),
+/// The tests: one for each case, one for each check that a case is excused from, and those of the table itself.
+pub fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        crate::plain("conformance: every registered layer has a case", every_registered_layer_has_a_case),
+        crate::plain("conformance: registered names are distinct", registered_names_are_distinct),
+        crate::plain(
+            "conformance: every layer that goes on is held step by step",
+            every_layer_that_goes_on_is_held_step_by_step,
+        ),
+        crate::plain("conformance: planted faults are found", planted_faults_are_found),
+    ];
+    let mut counts = BTreeMap::new();
+    for case in cases().into_iter().map(Arc::new) {
+        let count = counts.entry(case.kind).or_insert(0);
+        *count += 1;
+        let name = format!("conformance/{}-{count}", case.kind);
+        if let Some(reason) = case.no_gradient_check {
+            let same = case.clone();
+            let excused = Trial::test(format!("{name}: gradients ({reason})"), move || holds(&same, checks::excused));
+            trials.push(excused.with_ignored_flag(true));
         }
+        trials.push(Trial::test(name, move || holds(&case, checks::case)));
     }
-    assert!(failures.is_empty(), "{} checks failed:\n{}", failures.len(), failures.join("\n"));
+    trials
 }
 
-#[test]
+/// Runs a check of a case.
+fn holds(case: &Case, check: fn(&Case) -> Vec<String>) -> Result<(), Failed> {
+    crate::run(|| match check(case).join("\n").as_str() {
+        "" => Ok(()),
+        found => Err(format!("{case}:\n{found}")),
+    })
+}
+
 fn every_registered_layer_has_a_case() {
     let covered: BTreeSet<&str> = cases().iter().map(|c| c.kind).collect();
     let all = tallow_layers::registry::layers().iter().flat_map(|t| t.iter());
@@ -76,10 +97,9 @@ fn every_registered_layer_has_a_case() {
         .filter(|e| !covered.contains((e.meta)().kind))
         .map(|e| format!("{}.{}", e.module, (e.meta)().kind))
         .collect();
-    assert!(without.is_empty(), "no case in tests/conformance for: {}", without.join(", "));
+    assert!(without.is_empty(), "no case in tests/table/conformance for: {}", without.join(", "));
 }
 
-#[test]
 fn registered_names_are_distinct() {
     let mut seen = BTreeSet::new();
     for entry in tallow_layers::registry::layers().iter().flat_map(|t| t.iter()) {
@@ -131,7 +151,6 @@ const NO_STEPS: &[&str] = &[
     "ShiftRight",
 ];
 
-#[test]
 fn every_layer_that_goes_on_is_held_step_by_step() {
     let all = cases();
     let held: BTreeSet<&str> = all.iter().filter(|c| c.time_axis.is_some()).map(|c| c.kind).collect();
@@ -144,7 +163,6 @@ fn every_layer_that_goes_on_is_held_step_by_step() {
 }
 
 /// Checks that cannot fail prove nothing: faulty layers must be found out.
-#[test]
 fn planted_faults_are_found() {
     for (fault, case) in case::faulty() {
         let found = checks::case(&case);

@@ -1,11 +1,12 @@
-//! What LSH attention keeps between forward and backward, held against the formula in its documentation. One test alone in its
-//! file, so that nobody else allocates meanwhile.
+//! What LSH attention keeps between forward and backward, held against the formula in its documentation.
+use crate::alone;
 use serde_json::json;
 use tallow_layers::{init, load_weights, pure_fn, registry::construct, view_weights, TensorSpec};
 use tallow_tensor::{backward, memory, random::Key, reset_peak, testing::random, DType, Tensor};
 
 #[test]
 fn memory_is_linear_in_the_length() {
+    let _alone = alone();
     let (heads, d_qk, d_v, d_model) = (2, 8, 16, 12);
     for n_hashes in [1, 4] {
         for length in [4096, 16384, 65536] {

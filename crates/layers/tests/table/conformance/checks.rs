@@ -42,6 +42,15 @@ pub fn case(case: &Case) -> Vec<String> {
     found
 }
 
+/// What is wrong with the gradients of a case that is excused from that check. Such a test is ignored; asked for
+/// (`--include-ignored`), it shows what the excuse hides.
+pub fn excused(case: &Case) -> Vec<String> {
+    match no_grad(|| Subject::new(case)).and_then(|subject| subject.gradients()) {
+        Ok(found) => found.into_iter().collect(),
+        Err(e) => vec![format!("[{}] {e}", e.code())],
+    }
+}
+
 struct Subject {
     layer: LayerRef,
     inputs: Vec<Tensor>,

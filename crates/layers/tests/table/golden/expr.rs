@@ -20,6 +20,8 @@ pub enum Failure {
     Missing(String),
     /// The layer refused it.
     Error(tallow_layers::Error),
+    /// Trax refuses it, and it was not refused.
+    Accepted(String),
     /// Something came out wrong.
     Wrong(String),
 }
@@ -29,7 +31,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Missing(kind) => write!(f, "{kind} is not registered"),
             Failure::Error(e) => write!(f, "[{}] {e}", e.code()),
-            Failure::Wrong(text) => f.write_str(text),
+            Failure::Accepted(text) | Failure::Wrong(text) => f.write_str(text),
         }
     }
 }

@@ -1,7 +1,6 @@
-//! Reversible stacks do not grow with depth. Alone in its process, since live bytes are counted for the whole of it.
-mod support;
-
-use support::stacks;
+//! Reversible stacks do not grow with depth.
+use crate::alone;
+use crate::support::stacks;
 use tallow_layers::{
     core::{dense, dropout},
     init, load_weights, pure_fn, registry, view_weights, LayerRef, Mode, TensorSpec,
@@ -34,6 +33,7 @@ fn peak(layer: &LayerRef) -> usize {
 
 #[test]
 fn activations_of_a_reversible_stack_do_not_grow_with_depth() {
+    let _alone = alone();
     let peaks = |depth: usize| {
         let block = || vec![of("LayerNorm"), dense(64), of("Relu"), dropout(0.1, Mode::Train), dense(32)];
         let (reversible, plain) = stacks((0..depth).map(|_| block()));

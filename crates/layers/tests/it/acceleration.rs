@@ -19,8 +19,7 @@ use tallow_layers::{
 use tallow_tensor::{
     backward,
     random::Key,
-    testing::{assert_same_bits, assert_within, check_gradients, random, tolerance},
-    threads::{num_threads, set_num_threads},
+    testing::{assert_same_bits, assert_within, check_gradients, on_threads, random, tolerance},
     DType, ErrorKind, Tensor,
 };
 
@@ -111,14 +110,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     let x = f32(&[33, 48], 1);
     let (w, s) = init(&layer, &[TensorSpec::of(&x)], KEY).expect("init");
     let fast = accelerate(layer, 4);
-    let before = num_threads();
-    let runs: Vec<_> = [1, 2, 4]
-        .map(|n| {
-            set_num_threads(n).expect("threads");
-            everything(&fast, &x, &w, &s)
-        })
-        .into();
-    set_num_threads(before).expect("threads");
+    let runs: Vec<_> = [1, 2, 4].map(|n| on_threads(n, || everything(&fast, &x, &w, &s))).into();
     for run in &runs[1..] {
         assert_same_bits(&run.0, &runs[0].0);
         run.2.iter().zip(&runs[0].2).for_each(|(a, b)| assert_same_bits(a, b));
@@ -152,11 +144,8 @@ fn two_replicas_run_on_two_threads() {
     let at = meeting.clone();
     let same = |s: &[TensorSpec]| Ok(s.to_vec());
     let layer = pure_layer("Meet", 1, 1, same, move |xs| at.meet().map(|()| xs.to_vec()));
-    let before = num_threads();
-    set_num_threads(2).expect("threads");
     let x = f32(&[4, 2], 1);
-    let ys = pure_fn(&accelerate(layer, 2), vec![x.clone()], &Store::new(), Store::new(), KEY);
-    set_num_threads(before).expect("threads");
+    let ys = on_threads(2, || pure_fn(&accelerate(layer, 2), vec![x.clone()], &Store::new(), Store::new(), KEY));
     assert_same_bits(&ys.expect("both came").0[0], &x);
     assert_eq!(meeting.here.lock().expect("no panic").len(), 2);
 }

@@ -1,4 +1,5 @@
-//! Recomputation saves memory. Alone in its process, since live bytes are counted for the whole of it.
+//! Recomputation saves memory.
+use crate::alone;
 use tallow_layers::{
     combinators::{scan, ScanOptions},
     framework::pure::pure_layer,
@@ -42,6 +43,7 @@ fn run(remat: bool) -> (Vec<Tensor>, usize) {
 
 #[test]
 fn recomputation_gives_the_same_gradients_in_less_memory() {
+    let _alone = alone();
     let (plain, kept) = run(false);
     let (lean, recomputed) = run(true);
     for (a, b) in plain.iter().zip(&lean) {

@@ -1,8 +1,6 @@
 //! Reversible stacks: gradients are those of the same layers run plainly, whatever stands in them.
-mod support;
-
+use crate::support::{plainly, plainly_one, stacks};
 use serde_json::json;
-use support::{plainly, plainly_one, stacks};
 use tallow_layers::{
     combinators::serial,
     core::{dense, dropout},

@@ -234,7 +234,7 @@ fn error(case: &Case) -> Checked {
     };
     match attempt() {
         Err(Failure::Error(_)) => Ok(()),
-        Ok(()) => wrong(format!("Trax raises {}, this does not", json["error"]["cause"])),
+        Ok(()) => Err(Failure::Accepted(format!("Trax raises {}, this does not", json["error"]["cause"]))),
         Err(other) => Err(other),
     }
 }

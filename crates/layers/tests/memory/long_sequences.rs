@@ -1,4 +1,5 @@
-//! Long sequences. Alone in its process, since live bytes are counted for the whole of it.
+//! Long sequences.
+use crate::alone;
 use serde_json::json;
 use tallow_layers::{
     combinators::{scan, serial, ScanOptions},
@@ -40,6 +41,7 @@ fn step() -> LayerRef {
 
 #[test]
 fn long_sequences_take_memory_in_proportion_and_little_stack() {
+    let _alone = alone();
     // A stack that a recursion of 4,096 levels would overflow.
     let body = || {
         let cell = registry::construct("LSTMCell", &json!({"nUnits": 2})).expect("a layer");

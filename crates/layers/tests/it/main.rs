@@ -1,0 +1,13 @@
+//! The tests of the crate, one module for each subject, in one program: to link it once takes a fraction of the time.
+//! Tests that count the memory of the whole process are in `memory`, those made from tables in `table`.
+mod acceleration;
+mod composition;
+mod convolution;
+mod core;
+mod deep_layers;
+mod random_trees;
+mod recurrent;
+mod reversible;
+mod sparse_ff;
+#[path = "../support.rs"]
+mod support;
