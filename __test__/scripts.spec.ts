@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { besideTheDoor, buffers } from '../scripts/lib/buffers.mjs';
 import { countCargo, countTap } from '../scripts/lib/checks.mjs';
+import { licenceFault, unusedCrates } from '../scripts/lib/dependencies.mjs';
 import { needNode } from '../scripts/lib/needs.mjs';
 import { npmCli, pathWithoutCargo, root, run } from './support/process.js';
 
@@ -108,11 +109,11 @@ test('npm itself can be found without a Rust toolchain on the path', async (t) =
 
 test('cargo test: all results are added up, and a run that did not compile is a failure', (t) => {
   const output = [
-    'test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s',
+    'test result: ok. 12 passed; 0 failed; 4 ignored; 0 measured; 0 filtered out; finished in 0.1s',
     'test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s',
   ].join('\n');
-  t.deepEqual(countCargo(output, 101), { passed: 15, failed: 2 });
-  t.deepEqual(countCargo('error[E0463]: no such crate', 101), { passed: 0, failed: 1 });
+  t.deepEqual(countCargo(output, 101), { passed: 15, failed: 2, skipped: 4 });
+  t.deepEqual(countCargo('error[E0463]: no such crate', 101), { passed: 0, failed: 1, skipped: 0 });
 });
 
 test('ava: skipped tests are no passes, and a crash is a failure', (t) => {
@@ -121,4 +122,21 @@ test('ava: skipped tests are no passes, and a crash is a failure', (t) => {
   );
   t.deepEqual(countTap(output, 1), { passed: 1, failed: 1, skipped: 1 });
   t.deepEqual(countTap('', 1), { passed: 0, failed: 1, skipped: 0 });
+});
+
+test('a licence is allowed by one of its alternatives, and a lacking one is told', (t) => {
+  for (const licence of ['MIT', 'MIT/Apache-2.0', 'GPL-3.0-only OR ISC', '(MIT OR Apache-2.0) AND Unicode-3.0']) {
+    t.is(licenceFault(licence), undefined, licence);
+  }
+  t.is(licenceFault('GPL-3.0-only'), 'is under GPL-3.0-only');
+  t.is(licenceFault('MIT AND GPL-3.0-only'), 'is under MIT AND GPL-3.0-only');
+  t.regex(licenceFault('Do what you want') ?? '', /no licence known to SPDX/);
+  t.is(licenceFault(undefined), 'says nothing of its licence');
+});
+
+test('a dependency that no source names is unused', (t) => {
+  const text = 'use serde_json::json;\nuse half;\n// once_cell was here\nfn f() { rayon::join(a, b) }';
+  const names = ['serde_json', 'half', 'once_cell', 'rayon', 'serde'].map((name) => ({ name }));
+  t.deepEqual(unusedCrates(names, text), ['once_cell', 'serde']);
+  t.deepEqual(unusedCrates([{ name: 'half', rename: 'halves' }], text), ['halves']);
 });

@@ -9,8 +9,9 @@ const names = Object.keys(parts).join(', ');
 
 const help = `npm test -- [options]
 
-Installs and builds what is missing or stale, then runs every check and closes with \`N passed, N failed\`.
-Each Rust and each TypeScript test counts as one; so does each lint, type or code-generation check.
+Installs and builds what is missing or stale, then runs every check and closes with \`N passed, N failed, N skipped\`.
+Each Rust and each TypeScript test counts as one; so does each golden and each conformance case, and each lint, type or
+code-generation check. What is not run is skipped, and no pass.
 
   --only <parts>  comma-separated: ${names}
   --help          this text`;
@@ -26,7 +27,7 @@ function choose(only) {
 async function test(only) {
   const checks = choose(only);
   await needCargo();
-  const total = { passed: 0, failed: 0 };
+  const total = { passed: 0, failed: 0, skipped: 0 };
   try {
     await build();
   } catch (error) {
@@ -36,7 +37,7 @@ async function test(only) {
   }
   for (const check of total.failed > 0 ? [] : checks) {
     const start = performance.now();
-    const { passed, failed, skipped, output } = await check.run();
+    const { passed, failed, skipped = 0, output } = await check.run();
     const figures = `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`;
     if (output) console.log(output.trimEnd());
     console.log(
@@ -44,8 +45,9 @@ async function test(only) {
     );
     total.passed += passed;
     total.failed += failed;
+    total.skipped += skipped;
   }
-  console.log(`${total.passed} passed, ${total.failed} failed`);
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
   return total.failed > 0 ? 1 : 0;
 }
 

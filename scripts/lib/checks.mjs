@@ -1,9 +1,10 @@
 import { buffers } from './buffers.mjs';
+import { licences, unused } from './dependencies.mjs';
 import { cargoEnv } from './native.mjs';
 import { cargo, tool } from './needs.mjs';
 import { run } from './run.mjs';
 
-/** One check: its name, and a run that resolves to how many tests passed and failed, with the output worth showing. */
+/** One check: its name, and a run that resolves to how many tests passed, failed and were skipped, with the output worth showing. */
 const command = (name, program, args) => ({
   name,
   async run() {
@@ -16,6 +17,8 @@ const node = (name, args) => command(name, process.execPath, args);
 /** What `npm run lint` runs, the quick ones first. */
 export const lint = [
   buffers,
+  unused,
+  licences,
   command('cargo fmt', cargo, () => ['fmt', '--all', '--check']),
   node('prettier', () => [tool('prettier'), '--check', '--log-level=warn', '.']),
   node('oxlint', () => [tool('oxlint'), '--deny-warnings']),
@@ -41,11 +44,14 @@ export const codegenCommand = (args) => [
   ...args,
 ];
 
-/** The Rust tests of the whole workspace, documentation examples included. */
+/**
+ * The Rust tests of the whole workspace, documentation examples included, in the profile whose debug assertions and checks for
+ * integer overflow are on (Cargo.toml).
+ */
 export const rust = {
   name: 'cargo test',
   async run() {
-    const args = ['test', '--workspace', '--release', '--no-fail-fast'];
+    const args = ['test', '--workspace', '--profile', 'bench', '--no-fail-fast'];
     const { code, output } = await run(cargo, args, { env: cargoEnv() });
     return { ...countCargo(output, code), output: code === 0 ? '' : rustFailures(output) };
   },
@@ -60,15 +66,15 @@ export const javascript = {
   },
 };
 
-/** Counts what `cargo test` printed. A run that failed without naming a test (it did not compile) is one failure. */
+/** Counts what `cargo test` printed; ignored tests are skipped. A run that failed without naming a test (it did not compile) is one failure. */
 export function countCargo(output, code) {
-  let passed = 0;
-  let failed = 0;
-  for (const [, p, f] of output.matchAll(/^test result: .*?(\d+) passed; (\d+) failed;/gm)) {
-    passed += Number(p);
-    failed += Number(f);
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const [, p, f, i] of output.matchAll(/^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored;/gm)) {
+    total.passed += Number(p);
+    total.failed += Number(f);
+    total.skipped += Number(i);
   }
-  return { passed, failed: code !== 0 && failed === 0 ? 1 : failed };
+  return { ...total, failed: code !== 0 && total.failed === 0 ? 1 : total.failed };
 }
 
 /** Counts what `ava --tap` printed; skipped and expected-to-fail tests are not passes. */

@@ -282,11 +282,11 @@ macro_rules! for_float {
                 $body
             }
             $crate::DType::F16 => {
-                type $T = half::f16;
+                type $T = $crate::half::f16;
                 $body
             }
             $crate::DType::BF16 => {
-                type $T = half::bf16;
+                type $T = $crate::half::bf16;
                 $body
             }
             other => return Err($crate::Error::dtype(format!("{} takes floats, got {other}", $op))),
@@ -327,11 +327,11 @@ macro_rules! for_any {
                 $body
             }
             $crate::DType::F16 => {
-                type $T = half::f16;
+                type $T = $crate::half::f16;
                 $body
             }
             $crate::DType::BF16 => {
-                type $T = half::bf16;
+                type $T = $crate::half::bf16;
                 $body
             }
             $crate::DType::I32 => {

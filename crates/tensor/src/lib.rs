@@ -23,6 +23,7 @@ pub use candle_core::Device;
 pub use device_path::{accelerator, force_general_path, general_path_forced};
 pub use dtype::{Accumulator, DType, Element};
 pub use error::{Error, ErrorKind, Result};
+pub use half; // the macros over dtypes name its types
 pub use memory::{memory, memory_limit, reset_peak, set_memory_limit, MemoryUse};
 pub use ops::args::{resolve_axis, Axes, Scalar};
 pub use tensor::{element_count, Tensor, Values};

@@ -1,0 +1,1 @@
+"""Records golden cases: what Trax itself computes, for the tests of tallow to be held against."""
