@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import test from 'ava';
 import * as tl from '../src/index.js';
-import { makeLayer } from '../src/layer.js';
+import { makeLayer } from '../src/layer/layer.js';
 
 /** Multiplies by a weight and counts its calls in its state. */
 class Scale extends tl.Layer {

@@ -7,10 +7,10 @@
 /** The version of this package. */
 export const version = '0.1.0';
 
-export { type DType } from './native.js';
-export { type HalfArray, type Nested, type TypedArray } from './data.js';
-export { DisposedError, type ErrorCode, LayerError, type LayerErrorDetails, TensorError } from './errors.js';
-export { type AxisArgument, type Operand, type ReduceArgument, type ReduceOptions, Tensor } from './tensor.js';
+export { type DType } from './bridge/native.js';
+export { type HalfArray, type Nested, type TypedArray } from './tensor/data.js';
+export { DisposedError, type ErrorCode, LayerError, type LayerErrorDetails, TensorError } from './bridge/errors.js';
+export { type AxisArgument, type Operand, type ReduceArgument, type ReduceOptions, Tensor } from './tensor/tensor.js';
 export {
   arange,
   concat,
@@ -32,7 +32,7 @@ export {
   where,
   zeros,
   zerosLike,
-} from './ops.js';
+} from './tensor/ops.js';
 export {
   dispose,
   keep,
@@ -44,12 +44,12 @@ export {
   setMemoryLimit,
   setNumThreads,
   tidy,
-} from './memory.js';
-export { type Argument, grad, type Gradient, type GradOptions, valueAndGrad, vjp } from './gradients.js';
-export { type Key } from './random.js';
-export * as random from './random.js';
-export { type Tree, type TreeStructure } from './tree.js';
-export * as tree from './tree.js';
+} from './tensor/memory.js';
+export { type Argument, grad, type Gradient, type GradOptions, valueAndGrad, vjp } from './tensor/gradients.js';
+export { type Key } from './tensor/random.js';
+export * as random from './tensor/random.js';
+export { type Tree, type TreeStructure } from './tensor/tree.js';
+export * as tree from './tensor/tree.js';
 export * as models from './models/index.js';
 export {
   type AsyncCallOptions,
@@ -60,12 +60,12 @@ export {
   type LayerOptions,
   type LayerOutputs,
   type Mode,
-} from './layer.js';
-export { type KernelInitializer } from './options.js';
-export { EMPTY_STATE, EMPTY_WEIGHTS, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, type Nest } from './wire.js';
+} from './layer/layer.js';
+export { type KernelInitializer } from './layer/construct.js';
+export { EMPTY_STATE, EMPTY_WEIGHTS, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, type Nest } from './layer/wire.js';
 
 export * from './generated/index.js';
-export { type ForwardFunction, type JitForwardOptions } from './acceleration.js';
+export { type ForwardFunction, type JitForwardOptions } from './layer/jitForward.js';
 export * as base from './base.js';
 export {
   N_WEIGHTS_SHARDS,
@@ -80,11 +80,11 @@ export {
   type AttentionContext,
   type EfficientAttentionBaseOptions,
   type IncrementalAttentionContext,
-} from './efficientAttention.js';
-export { loadSafetensors, type LoadSafetensorsOptions, saveSafetensors } from './safetensors.js';
+} from './layer/efficientAttentionBase.js';
+export { loadSafetensors, type LoadSafetensorsOptions, saveSafetensors } from './tensor/safetensors.js';
 export * as reversible from './reversible.js';
 export * as testUtils from './testUtils.js';
-export { ReversibleLayer } from './reversibleLayer.js';
+export { ReversibleLayer } from './layer/reversibleLayer.js';
 export { Optimizer } from './training/optimizers.js';
 export { type Schedule } from './training/schedules.js';
 export {
@@ -107,4 +107,4 @@ export {
   type TensorFunction,
   type TensorResult,
   type TensorTree,
-} from './types.js';
+} from './layer/types.js';

@@ -4,4 +4,4 @@
  * @module
  */
 export * from './generated/reversible.js';
-export { ReversibleLayer } from './reversibleLayer.js';
+export { ReversibleLayer } from './layer/reversibleLayer.js';

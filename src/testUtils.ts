@@ -6,16 +6,16 @@
  * @module
  */
 import { AssertionError } from 'node:assert';
-import { callable, found as gotten, isRecord, list, text } from './found.js';
-import { Layer, type LayerInputs, type Mode } from './layer.js';
-import { listOf } from './layerParts.js';
-import { tidy } from './memory.js';
+import { callable, found as gotten, isRecord, list, text } from './bridge/found.js';
+import { Layer, type LayerInputs, type Mode } from './layer/layer.js';
+import { listOf } from './layer/parts.js';
+import { tidy } from './tensor/memory.js';
 import { filledIn, shown } from './models/blocks.js';
-import { arange, asTensor, concat, tensor, type TensorLike } from './ops.js';
-import { key, randint } from './random.js';
-import { Tensor } from './tensor.js';
-import { leaves, map } from './tree.js';
-import { EMPTY_STATE, type Nest } from './wire.js';
+import { arange, asTensor, concat, tensor, type TensorLike } from './tensor/ops.js';
+import { key, randint } from './tensor/random.js';
+import { Tensor } from './tensor/tensor.js';
+import { leaves, map } from './tensor/tree.js';
+import { EMPTY_STATE, type Nest } from './layer/wire.js';
 
 /** What a check makes a model with: its mode, beside what the check says. */
 export interface ModelOptions {

@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { makeLayer, type Layer } from '../layer.js';
-import { type TensorLike } from '../ops.js';
-import { callFunction, registerFactory } from '../options.js';
-import { namedOptions } from '../rest.js';
-import { type TensorResult, type TensorTree } from '../types.js';
-export { jitForward } from '../acceleration.js';
+import { makeLayer, type Layer } from '../layer/layer.js';
+import { type TensorLike } from '../tensor/ops.js';
+import { callFunction, registerFactory } from '../layer/construct.js';
+import { namedOptions } from '../tensor/rest.js';
+import { type TensorResult, type TensorTree } from '../layer/types.js';
+export { jitForward } from '../layer/jitForward.js';
 
 /** Options of {@link Accelerate}. */
 export interface AccelerateOptions {

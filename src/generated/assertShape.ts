@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { makeLayer, type Layer } from '../layer.js';
-import { registerFactory } from '../options.js';
-import { namedOptions } from '../rest.js';
+import { makeLayer, type Layer } from '../layer/layer.js';
+import { registerFactory } from '../layer/construct.js';
+import { namedOptions } from '../tensor/rest.js';
 
 /** Options of {@link AssertShape}. */
 export interface AssertShapeOptions {

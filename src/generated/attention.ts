@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { makeLayer, type Layer, type Mode } from '../layer.js';
-import { registerFactory } from '../options.js';
-import { namedOptions } from '../rest.js';
-import { type LayerNest } from '../types.js';
+import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
+import { registerFactory } from '../layer/construct.js';
+import { namedOptions } from '../tensor/rest.js';
+import { type LayerNest } from '../layer/types.js';
 
 /** Options of {@link Attention}. */
 export interface AttentionOptions {

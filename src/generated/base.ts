@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { makeLayer, type Layer } from '../layer.js';
-import { callFunction, registerFactory } from '../options.js';
-import { namedOptions } from '../rest.js';
-import { type TensorFunction, type TensorResult, type TensorTree, type SignatureTree } from '../types.js';
+import { makeLayer, type Layer } from '../layer/layer.js';
+import { callFunction, registerFactory } from '../layer/construct.js';
+import { namedOptions } from '../tensor/rest.js';
+import { type TensorFunction, type TensorResult, type TensorTree, type SignatureTree } from '../layer/types.js';
 
 /** Options of {@link Fn}. */
 export interface FnOptions {

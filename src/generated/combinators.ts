@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { makeLayer, type Layer, type Mode } from '../layer.js';
-import { callFunction, registerFactory } from '../options.js';
-import { namedOptions, splitRest } from '../rest.js';
-import { type LayerNest, type TensorResult, type TensorTree } from '../types.js';
+import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
+import { callFunction, registerFactory } from '../layer/construct.js';
+import { namedOptions, splitRest } from '../tensor/rest.js';
+import { type LayerNest, type TensorResult, type TensorTree } from '../layer/types.js';
 
 /** Options of {@link Serial}. */
 export interface SerialOptions {

@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { makeLayer, type Layer, type Mode } from '../layer.js';
-import { type DType } from '../native.js';
-import { type TensorLike } from '../ops.js';
-import { callFunction, registerFactory, type KernelInitializer } from '../options.js';
-import { namedOptions } from '../rest.js';
-import { type KeyLike, type TensorFunction, type TensorResult } from '../types.js';
+import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
+import { type DType } from '../bridge/native.js';
+import { type TensorLike } from '../tensor/ops.js';
+import { callFunction, registerFactory, type KernelInitializer } from '../layer/construct.js';
+import { namedOptions } from '../tensor/rest.js';
+import { type KeyLike, type TensorFunction, type TensorResult } from '../layer/types.js';
 
 /** Options of {@link Dense}. */
 export interface DenseOptions {

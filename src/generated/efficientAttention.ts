@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { makeLayer, type Layer, type Mode } from '../layer.js';
-import { type TensorLike } from '../ops.js';
-import { callFunction, registerFactory, type KernelInitializer } from '../options.js';
-import { namedOptions } from '../rest.js';
-import { type Tensor } from '../tensor.js';
-import { type KeyLike, type LayerFactory, type TensorFunction, type TensorResult } from '../types.js';
-export { EfficientAttentionBase } from '../efficientAttention.js';
+import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
+import { type TensorLike } from '../tensor/ops.js';
+import { callFunction, registerFactory, type KernelInitializer } from '../layer/construct.js';
+import { namedOptions } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type KeyLike, type LayerFactory, type TensorFunction, type TensorResult } from '../layer/types.js';
+export { EfficientAttentionBase } from '../layer/efficientAttentionBase.js';
 
 /**
  * Options that self-attentions share.

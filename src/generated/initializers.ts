@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { type DType } from '../native.js';
-import { callFunction, makeInitializer, type KernelInitializer } from '../options.js';
-import { namedOptions } from '../rest.js';
-import { type KeyLike, type TensorResult } from '../types.js';
+import { type DType } from '../bridge/native.js';
+import { callFunction, makeInitializer, type KernelInitializer } from '../layer/construct.js';
+import { namedOptions } from '../tensor/rest.js';
+import { type KeyLike, type TensorResult } from '../layer/types.js';
 
 /**
  * Takes the values of a weight from a NumPy file (`.npy`), e.g. pretrained embeddings.

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { namedOptions } from '../rest.js';
+import { namedOptions } from '../tensor/rest.js';
 import { makeSchedule, type Schedule } from '../training/schedules.js';
 
 /**

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { namedOptions } from '../rest.js';
+import { namedOptions } from '../tensor/rest.js';
 import { makeOptimizer, type Optimizer } from '../training/optimizers.js';
 
 /** Options of {@link Adam}. */

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { makeLayer, type Layer, type Mode } from '../layer.js';
-import { type TensorLike } from '../ops.js';
-import { callFunction, registerFactory, type KernelInitializer } from '../options.js';
-import { namedOptions } from '../rest.js';
-import { type KeyLike, type TensorResult } from '../types.js';
+import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
+import { type TensorLike } from '../tensor/ops.js';
+import { callFunction, registerFactory, type KernelInitializer } from '../layer/construct.js';
+import { namedOptions } from '../tensor/rest.js';
+import { type KeyLike, type TensorResult } from '../layer/types.js';
 
 /** Options of {@link AxialPositionalEncoding}. */
 export interface AxialPositionalEncodingOptions {

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { makeLayer, makeLayers, type Layer, type Mode } from '../layer.js';
-import { registerFactory } from '../options.js';
-import { splitRest } from '../rest.js';
-import { type LayerFactory, type ResamplingArgument, type ResamplingFactory } from '../types.js';
+import { makeLayer, makeLayers, type Layer, type Mode } from '../layer/layer.js';
+import { registerFactory } from '../layer/construct.js';
+import { splitRest } from '../tensor/rest.js';
+import { type LayerFactory, type ResamplingArgument, type ResamplingFactory } from '../layer/types.js';
 
 /**
  * What `AttentionResampling` takes beside what other ways of resampling do; to these it changes nothing.

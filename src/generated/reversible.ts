@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { makeLayer, type Layer } from '../layer.js';
-import { registerFactory } from '../options.js';
-import { namedOptions, splitRest } from '../rest.js';
-import { type LayerNest } from '../types.js';
+import { makeLayer, type Layer } from '../layer/layer.js';
+import { registerFactory } from '../layer/construct.js';
+import { namedOptions, splitRest } from '../tensor/rest.js';
+import { type LayerNest } from '../layer/types.js';
 
 /**
  * Joins two tensors on the last axis, and gives the result twice.

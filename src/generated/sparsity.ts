@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { makeLayer, type Layer, type Mode } from '../layer.js';
-import { registerFactory, type KernelInitializer } from '../options.js';
-import { namedOptions } from '../rest.js';
+import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
+import { registerFactory, type KernelInitializer } from '../layer/construct.js';
+import { namedOptions } from '../tensor/rest.js';
 
 /**
  * Options that causal attentions with sparse projections share.

@@ -27,10 +27,10 @@ import {
   SRU,
   SwitchSparseFF,
 } from '../generated/index.js';
-import { type Layer, type Mode } from '../layer.js';
-import { callable, flag, found, isList } from '../found.js';
-import { namedOptions } from '../rest.js';
-import { type LayerFactory, type LayerNest } from '../types.js';
+import { type Layer, type Mode } from '../layer/layer.js';
+import { callable, flag, found, isList } from '../bridge/found.js';
+import { namedOptions } from '../tensor/rest.js';
+import { type LayerFactory, type LayerNest } from '../layer/types.js';
 
 /**
  * How positions are told apart: by a trainable table (`null` or `''`), by an encoding of the module `positionEncodings`, or not at all

@@ -21,8 +21,8 @@ import {
   Serial,
   ShiftRight,
 } from '../generated/index.js';
-import { type Layer, type Mode, wholeSequences } from '../layer.js';
-import { type LayerFactory, type LayerNest, type ResamplingFactory } from '../types.js';
+import { type Layer, type Mode, wholeSequences } from '../layer/layer.js';
+import { type LayerFactory, type LayerNest, type ResamplingFactory } from '../layer/types.js';
 import {
   applyAttention,
   attentionOptions,

@@ -4,9 +4,9 @@
  * @module
  */
 import { Dense, Flatten, Relu, Serial } from '../generated/index.js';
-import { list } from '../found.js';
-import { type Layer, type Mode } from '../layer.js';
-import { type LayerFactory } from '../types.js';
+import { list } from '../bridge/found.js';
+import { type Layer, type Mode } from '../layer/layer.js';
+import { type LayerFactory } from '../layer/types.js';
 import { filledIn } from './blocks.js';
 
 /** Options of {@link MLP}. */

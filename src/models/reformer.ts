@@ -19,8 +19,8 @@ import {
   Serial,
   ShiftRight,
 } from '../generated/index.js';
-import { type Layer, type Mode } from '../layer.js';
-import { type Tensor } from '../tensor.js';
+import { type Layer, type Mode } from '../layer/layer.js';
+import { type Tensor } from '../tensor/tensor.js';
 import {
   type AttentionType,
   embedder,

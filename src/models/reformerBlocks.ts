@@ -18,9 +18,9 @@ import {
   SelfAttention,
   Serial,
 } from '../generated/index.js';
-import { type Layer } from '../layer.js';
-import { type Tensor } from '../tensor.js';
-import { type LayerNest } from '../types.js';
+import { type Layer } from '../layer/layer.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type LayerNest } from '../layer/types.js';
 import {
   applyAttention,
   attentionOptions,

@@ -18,9 +18,9 @@ import {
   ShiftRight,
   SRU,
 } from '../generated/index.js';
-import { type Layer, type Mode, wholeSequences } from '../layer.js';
-import { type Tensor } from '../tensor.js';
-import { type LayerNest } from '../types.js';
+import { type Layer, type Mode, wholeSequences } from '../layer/layer.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type LayerNest } from '../layer/types.js';
 import {
   type AttentionType,
   embedder,

@@ -24,8 +24,8 @@ import {
   Serial,
   ShiftRight,
 } from '../generated/index.js';
-import { type Layer, type Mode, wholeSequences } from '../layer.js';
-import { type LayerFactory, type LayerNest } from '../types.js';
+import { type Layer, type Mode, wholeSequences } from '../layer/layer.js';
+import { type LayerFactory, type LayerNest } from '../layer/types.js';
 import { filledIn, several } from './blocks.js';
 
 /** Options that all Transformers have. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { native } from '../native.js';
-import { plainJson } from '../options.js';
+import { native } from '../bridge/native.js';
+import { plainJson } from '../layer/construct.js';
 
 /** An optimizer with its options; the trainer keeps its slots. */
 export class Optimizer {

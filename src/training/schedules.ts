@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { callable } from '../found.js';
-import { native } from '../native.js';
-import { plainJson } from '../options.js';
+import { callable } from '../bridge/found.js';
+import { native } from '../bridge/native.js';
+import { plainJson } from '../layer/construct.js';
 
 /** A registered schedule: callable, and run without JavaScript when a loop uses it. */
 export interface Schedule {

@@ -3,20 +3,20 @@
  *
  * @module
  */
-import { numberOf } from '../functions.js';
-import { hold, unhold } from '../held.js';
-import { idOfLayer, Layer, type LayerInputs, withInputs } from '../layer.js';
-import { LayerError } from '../errors.js';
-import { callable, found, text } from '../found.js';
-import { native, type NativeTrainer } from '../native.js';
-import { plainJson } from '../options.js';
-import { type Names, unknownOption } from '../rest.js';
+import { numberOf } from '../bridge/functions.js';
+import { hold, unhold } from '../bridge/held.js';
+import { idOfLayer, Layer, type LayerInputs, withInputs } from '../layer/layer.js';
+import { LayerError } from '../bridge/errors.js';
+import { callable, found, text } from '../bridge/found.js';
+import { native, type NativeTrainer } from '../bridge/native.js';
+import { plainJson } from '../layer/construct.js';
+import { type Names, unknownOption } from '../tensor/rest.js';
 import { Optimizer } from './optimizers.js';
-import { keyWords, type Key } from '../random.js';
-import { Tensor } from '../tensor.js';
-import { decode, encode } from '../wire.js';
+import { keyWords, type Key } from '../tensor/random.js';
+import { Tensor } from '../tensor/tensor.js';
+import { decode, encode } from '../layer/wire.js';
 import { scheduleOf, type Schedule } from './schedules.js';
-import { type CancelSignal, checkSignal } from '../types.js';
+import { type CancelSignal, checkSignal } from '../layer/types.js';
 
 /** What a training step measured. */
 export interface StepStats {

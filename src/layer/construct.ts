@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { isTypedArray } from './data.js';
-import { numberOf } from './functions.js';
-import { found, isKeyed, isList, quoted, wellFormed } from './found.js';
-import { holding } from './held.js';
-import { native } from './native.js';
-import { Nesting } from './nesting.js';
-import { tensor } from './ops.js';
-import { namedOptions } from './rest.js';
-import { keyWords, type Key } from './random.js';
-import { idOf, Tensor, wrap } from './tensor.js';
+import { isTypedArray } from '../tensor/data.js';
+import { numberOf } from '../bridge/functions.js';
+import { found, isKeyed, isList, quoted, wellFormed } from '../bridge/found.js';
+import { holding } from '../bridge/held.js';
+import { native } from '../bridge/native.js';
+import { Nesting } from '../bridge/nesting.js';
+import { tensor } from '../tensor/ops.js';
+import { namedOptions } from '../tensor/rest.js';
+import { keyWords, type Key } from '../tensor/random.js';
+import { idOf, Tensor, wrap } from '../tensor/tensor.js';
 import { type TensorResult } from './types.js';
 import { decode, hostFunction, layers } from './wire.js';
 

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { callable, found, isList, isRecord, list } from './found.js';
-import { Nesting } from './nesting.js';
+import { callable, found, isList, isRecord, list } from '../bridge/found.js';
+import { Nesting } from '../bridge/nesting.js';
 
 /** A value of type `T`, or arrays and objects of such, nested to any depth. */
 export type Tree<T> = T | readonly Tree<T>[] | { readonly [key: string]: Tree<T> };

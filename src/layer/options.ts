@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { type Signature, type TensorLike } from './ops.js';
-import { type Key } from './random.js';
-import { type Tensor } from './tensor.js';
+import { type Signature, type TensorLike } from '../tensor/ops.js';
+import { type Key } from '../tensor/random.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type CancelSignal, type LayerNest } from './types.js';
 
 /** What a layer computes on: one tensor, or an array of as many as it takes. */

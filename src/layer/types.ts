@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { found } from './found.js';
+import { found } from '../bridge/found.js';
 import { type Layer, type Mode } from './layer.js';
-import { type Signature } from './ops.js';
-import { type Key } from './random.js';
-import { type Tensor } from './tensor.js';
+import { type Signature } from '../tensor/ops.js';
+import { type Key } from '../tensor/random.js';
+import { type Tensor } from '../tensor/tensor.js';
 
 /** A layer, `null` for a no-op, or a nested array of these. */
 export type LayerNest = Layer | null | readonly LayerNest[];

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { type Signature } from './ops.js';
-import { found, isKeyed, isList, isRecord, quoted } from './found.js';
-import { dtypeCode, dtypeName } from './native.js';
-import { Tensor } from './tensor.js';
+import { type Signature } from '../tensor/ops.js';
+import { found, isKeyed, isList, isRecord, quoted } from '../bridge/found.js';
+import { dtypeCode, dtypeName } from '../bridge/native.js';
+import { Tensor } from '../tensor/tensor.js';
 
 function got(x: unknown): string {
   if (x instanceof Tensor) return 'a Tensor; tl.signature(x) makes one';

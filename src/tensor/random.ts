@@ -6,8 +6,8 @@
  * @module
  */
 import { isTypedArray } from './data.js';
-import { found, isList } from './found.js';
-import { dtypeCode, native, type DType } from './native.js';
+import { found, isList } from '../bridge/found.js';
+import { dtypeCode, native, type DType } from '../bridge/native.js';
 import { tensor } from './ops.js';
 import { type Names, optionsOf } from './rest.js';
 import { idOf, Tensor, wrap } from './tensor.js';

@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { callable } from './found.js';
-import { native } from './native.js';
-import { reachable } from './nesting.js';
+import { callable } from '../bridge/found.js';
+import { native } from '../bridge/native.js';
+import { reachable } from '../bridge/nesting.js';
 import { scope, scopedLayers, type Frame } from './scope.js';
 import { Tensor } from './tensor.js';
 

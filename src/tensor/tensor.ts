@@ -5,8 +5,8 @@
  */
 import { Handle } from './handle.js';
 import { MOST_AXES } from './data.js';
-import { found, list } from './found.js';
-import { dtypeCode, native, type DType } from './native.js';
+import { found, list } from '../bridge/found.js';
+import { dtypeCode, native, type DType } from '../bridge/native.js';
 import { where } from './ops.js';
 import { type Names, optionsOf } from './rest.js';
 

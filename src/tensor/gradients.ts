@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { TensorError } from './errors.js';
+import { TensorError } from '../bridge/errors.js';
 import { isThenable } from './memory.js';
-import { native } from './native.js';
-import { callable, flag, found, list } from './found.js';
+import { native } from '../bridge/native.js';
+import { callable, flag, found, list } from '../bridge/found.js';
 import { asTensor, ids, onesLike, type TensorLike } from './ops.js';
 import { type Names, optionsOf } from './rest.js';
 import { idOf, Tensor, wrap } from './tensor.js';

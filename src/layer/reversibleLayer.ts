@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { vjp } from './gradients.js';
+import { vjp } from '../tensor/gradients.js';
 import { Layer, type LayerOptions, type LayerOutputs } from './layer.js';
-import { Adopted, backwards, classes, drivers, listOf, unwrap, words } from './layerParts.js';
-import { native } from './native.js';
-import { type Key } from './random.js';
-import { type Tensor } from './tensor.js';
+import { Adopted, backwards, classes, drivers, listOf, unwrap, words } from './parts.js';
+import { native } from '../bridge/native.js';
+import { type Key } from '../tensor/random.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { decode, encode, type Nest } from './wire.js';
 
 let idOf: (layer: ReversibleLayer) => number | null;

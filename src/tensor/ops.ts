@@ -4,8 +4,8 @@
  * @module
  */
 import { bytesOf, flattenNested, flattenTyped, isTypedArray, type TensorData } from './data.js';
-import { isList, list, text } from './found.js';
-import { dtypeCode, native, type DType } from './native.js';
+import { isList, list, text } from '../bridge/found.js';
+import { dtypeCode, native, type DType } from '../bridge/native.js';
 import { type Names, optionsOf } from './rest.js';
 import { axisOf, idOf, isNumeric, Tensor, wrap, type AxisArgument, type Operand } from './tensor.js';
 

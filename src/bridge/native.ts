@@ -3,7 +3,7 @@
  *
  * @module
  */
-import native = require('../binding.cjs');
+import native = require('../../binding.cjs');
 import { makeError } from './errors.js';
 import { callNumbered } from './functions.js';
 import { found } from './found.js';

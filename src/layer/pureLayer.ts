@@ -4,9 +4,9 @@
  * @module
  */
 import { inMode, Layer, type LayerInputs, type Mode } from './layer.js';
-import { Adopted } from './layerParts.js';
-import { constructLayer, registerFactory } from './options.js';
-import { type Tensor } from './tensor.js';
+import { Adopted } from './parts.js';
+import { constructLayer, registerFactory } from './construct.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type TensorFunction } from './types.js';
 
 /** Options of {@link PureLayer}. */

@@ -4,9 +4,9 @@
  * @module
  */
 import { Layer, type LayerOptions, type Mode } from './layer.js';
-import { type Signature } from './ops.js';
-import { type Key } from './random.js';
-import { type Tensor } from './tensor.js';
+import { type Signature } from '../tensor/ops.js';
+import { type Key } from '../tensor/random.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type Nest } from './wire.js';
 
 /** Options of {@link EfficientAttentionBase}. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { native } from './native.js';
-import { found, isKeyed, list, text } from './found.js';
+import { native } from '../bridge/native.js';
+import { found, isKeyed, list, text } from '../bridge/found.js';
 import { type TensorLike, withTensors } from './ops.js';
 import { type Names, optionsOf } from './rest.js';
 import { Tensor, wrap } from './tensor.js';

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { dirname } from 'node:path';
 import { found, text } from './found.js';
 
 /** What went wrong, in one word. */
@@ -92,10 +93,13 @@ export interface CreationSite {
 /** Where each layer was made, by the number of the layer. A stack may hold the layers it runs through, so it is their handles' own. */
 export const creationSites = new Map<number, WeakRef<CreationSite>>();
 
+/** Where the files of this package are. */
+const facade = dirname(__dirname);
+
 /** The first place on a stack that is not in this package, as `file:line:column`. */
 function callerIn(stack: string | undefined): string | undefined {
   const frames = stack?.split('\n').slice(1) ?? [];
-  const frame = frames.find((line) => !line.includes(__dirname) && !line.includes('node:'));
+  const frame = frames.find((line) => !line.includes(facade) && !line.includes('node:'));
   return frame === undefined ? undefined : /(?:\(|at )([^()]+:\d+:\d+)\)?$/.exec(frame.trim())?.[1];
 }
 

@@ -4,9 +4,9 @@
  * @module
  */
 import { type LayerOutputs } from './layer.js';
-import { callFunction } from './options.js';
-import { keyWords, type Key } from './random.js';
-import { type Tensor } from './tensor.js';
+import { callFunction } from './construct.js';
+import { keyWords, type Key } from '../tensor/random.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type TensorTree } from './types.js';
 import { type Nest } from './wire.js';
 

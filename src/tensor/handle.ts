@@ -4,8 +4,8 @@
  * @module
  */
 import { allocate, bytesOf, checkNestable, MOST_AXES, nest, type Nested, type TypedArray } from './data.js';
-import { letGo } from './held.js';
-import { dtypeCode, dtypeName, native, type DType } from './native.js';
+import { letGo } from '../bridge/held.js';
+import { dtypeCode, dtypeName, native, type DType } from '../bridge/native.js';
 import { scope } from './scope.js';
 
 let collectedIds: number[] = [];

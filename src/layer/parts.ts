@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { creationSites, type CreationSite } from './errors.js';
+import { creationSites, type CreationSite } from '../bridge/errors.js';
 import { type Layer } from './layer.js';
-import { type LayerOutputs } from './layerOptions.js';
-import { type Signature } from './ops.js';
-import { type Made } from './options.js';
-import { keyWords, type Key } from './random.js';
+import { type LayerOutputs } from './options.js';
+import { type Signature } from '../tensor/ops.js';
+import { type Made } from './construct.js';
+import { keyWords, type Key } from '../tensor/random.js';
 import { checked } from './signature.js';
-import { type Tensor } from './tensor.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { encode } from './wire.js';
 
 /** A layer that exists in the addon already, as the handles of factories are made from. */

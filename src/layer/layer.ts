@@ -4,17 +4,17 @@
  *
  * @module
  */
-import { creationSites, type CreationSite, DisposedError } from './errors.js';
-import { hold, holding, letGo, unhold } from './held.js';
-import { flag, isList, text } from './found.js';
-import { isThenable } from './memory.js';
-import { native } from './native.js';
-import { isOpaque } from './nesting.js';
-import { type Signature, type TensorLike, withTensors } from './ops.js';
-import { constructLayer, constructLayers, type Made } from './options.js';
-import { scope, scopedLayers } from './scope.js';
-import { type Key, keyWords } from './random.js';
-import { type Names, optionsOf } from './rest.js';
+import { creationSites, type CreationSite, DisposedError } from '../bridge/errors.js';
+import { hold, holding, letGo, unhold } from '../bridge/held.js';
+import { flag, isList, text } from '../bridge/found.js';
+import { isThenable } from '../tensor/memory.js';
+import { native } from '../bridge/native.js';
+import { isOpaque } from '../bridge/nesting.js';
+import { type Signature, type TensorLike, withTensors } from '../tensor/ops.js';
+import { constructLayer, constructLayers, type Made } from './construct.js';
+import { scope, scopedLayers } from '../tensor/scope.js';
+import { type Key, keyWords } from '../tensor/random.js';
+import { type Names, optionsOf } from '../tensor/rest.js';
 import {
   type AsyncCallOptions,
   type CallOptions,
@@ -23,7 +23,7 @@ import {
   type LayerOptions,
   type LayerOutputs,
   type Mode,
-} from './layerOptions.js';
+} from './options.js';
 import {
   Adopted,
   backwards,
@@ -36,10 +36,10 @@ import {
   type Running,
   unwrap,
   words,
-} from './layerParts.js';
+} from './parts.js';
 import { checked } from './signature.js';
 import { checkSignal } from './types.js';
-import { Tensor, wrap } from './tensor.js';
+import { Tensor, wrap } from '../tensor/tensor.js';
 import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
 
 export type {
@@ -50,7 +50,7 @@ export type {
   LayerOptions,
   LayerOutputs,
   Mode,
-} from './layerOptions.js';
+} from './options.js';
 
 const CALL: Names<CallOptions> = { weights: true, state: true, rng: true };
 const CALL_ASYNC: Names<AsyncCallOptions> = { ...CALL, signal: true };

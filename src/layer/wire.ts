@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { isTypedArray } from './data.js';
-import { found, isKeyed, isList, quoted, wellFormed } from './found.js';
-import { isThenable } from './memory.js';
-import { native } from './native.js';
-import { Nesting } from './nesting.js';
-import { tensor } from './ops.js';
-import { scope, type Frame } from './scope.js';
-import { idOf, Tensor, wrap } from './tensor.js';
+import { isTypedArray } from '../tensor/data.js';
+import { found, isKeyed, isList, quoted, wellFormed } from '../bridge/found.js';
+import { isThenable } from '../tensor/memory.js';
+import { native } from '../bridge/native.js';
+import { Nesting } from '../bridge/nesting.js';
+import { tensor } from '../tensor/ops.js';
+import { scope, type Frame } from '../tensor/scope.js';
+import { idOf, Tensor, wrap } from '../tensor/tensor.js';
 
 /** Stands for the weights of a layer that occurred earlier, in Trax's nesting. */
 export const GET_WEIGHTS_FROM_CACHE: Readonly<Record<string, readonly never[]>> = Object.freeze({

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { found, isKeyed, quoted } from './found.js';
+import { found, isKeyed, quoted } from '../bridge/found.js';
 import { Tensor } from './tensor.js';
 
 /** The names of all options of a type; the compiler holds the list against the type. */

@@ -5,8 +5,8 @@
  */
 import { types } from 'node:util';
 import { getHeapStatistics } from 'node:v8';
-import { found, isList, typedKind } from './found.js';
-import { type DType } from './native.js';
+import { found, isList, typedKind } from '../bridge/found.js';
+import { type DType } from '../bridge/native.js';
 
 /** A typed array that a tensor is made from or read into. */
 export type TypedArray =
