@@ -1,4 +1,4 @@
-//! Arithmetic of two tensors, or of a tensor and a number.
+//! How arithmetic of two tensors, or of a tensor and a number, is done.
 use super::{
     args::{wider, Scalar},
     general::wide_dtype,
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// An arithmetic operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Arith {
+pub(super) enum Arith {
     Add,
     Sub,
     Mul,
@@ -311,7 +311,8 @@ impl Arith {
         };
         Tensor::from_raw(out, inner).cast(dtype)
     }
-    fn tracked(self, a: Side<'_>, b: Side<'_>) -> Result<Tensor> {
+    /// The result, with its gradient recorded.
+    pub(super) fn tracked(self, a: Side<'_>, b: Side<'_>) -> Result<Tensor> {
         let out = self.value(a, b)?;
         let tracked = |s: Side<'_>| s.tensor().is_some_and(Tensor::is_tracked);
         if !out.dtype().is_float() || !(tracked(a) || tracked(b)) {
@@ -430,37 +431,6 @@ fn home(grad: Tensor, (shape, dtype): &(Dims, DType)) -> Result<Tensor> {
     grad.sum_to(shape)?.cast(*dtype)
 }
 
-macro_rules! arithmetic {
-    ($($op:ident, $name:ident, $scalar:ident, $what:literal, $note:literal;)*) => {
-        impl Tensor {$(
-            #[doc = concat!($what, " of two tensors, broadcast as NumPy does, at the dtype they promote to. ", $note)]
-            ///
-            /// # Errors
-            /// `ShapeMismatch` for shapes that do not broadcast; `DTypeMismatch` for two bool tensors in arithmetic.
-            pub fn $name(&self, other: &Tensor) -> Result<Tensor> {
-                Arith::$op.tracked(Side::Tensor(self), Side::Tensor(other))
-            }
-            #[doc = concat!($what, " of this tensor and a number, which takes the tensor's dtype where it can. ", $note)]
-            ///
-            /// # Errors
-            /// `InvalidArgument` where an integer dtype holds neither the number nor a result with it.
-            pub fn $scalar(&self, value: impl Into<Scalar>) -> Result<Tensor> {
-                Arith::$op.tracked(Side::Tensor(self), Side::Value(value.into()))
-            }
-        )*}
-    };
-}
-arithmetic! {
-    Add, add, add_scalar, "Sum", "Whole numbers wrap around.";
-    Sub, sub, sub_scalar, "Difference", "Whole numbers wrap around.";
-    Mul, mul, mul_scalar, "Product", "Whole numbers wrap around.";
-    Div, div, div_scalar, "True quotient", "Whole numbers give float32.";
-    Rem, rem, rem_scalar, "Remainder", "It has the sign of the divisor; whole numbers by 0 give 0.";
-    Pow, pow, pow_scalar, "Power", "Negative bases take whole exponents; whole numbers to a negative power truncate, and one too large is an error.";
-    Max, maximum, maximum_scalar, "Maximum", "NaN if either is; equal operands share the gradient.";
-    Min, minimum, minimum_scalar, "Minimum", "NaN if either is; equal operands share the gradient.";
-}
-
 /// `-x` of integers, exact: a result that does not fit is an error of `op`.
 pub(super) fn negated(op: &str, x: &Tensor) -> Result<Tensor> {
     on_host(&[x], |t| Arith::Sub.exact_value(op, Side::Value(Scalar::Int(0)), Side::Tensor(&t[0])))
@@ -476,27 +446,6 @@ pub(super) fn limited(x: &Tensor, low: Scalar, high: Scalar) -> Result<Tensor> {
 }
 
 impl Tensor {
-    /// `value - self`.
-    ///
-    /// # Errors
-    /// Those of [`Tensor::sub_scalar`].
-    pub fn rsub_scalar(&self, value: impl Into<Scalar>) -> Result<Tensor> {
-        Arith::Sub.tracked(Side::Value(value.into()), Side::Tensor(self))
-    }
-    /// `value / self`; whole numbers give float32.
-    ///
-    /// # Errors
-    /// Those of [`Tensor::div_scalar`].
-    pub fn rdiv_scalar(&self, value: impl Into<Scalar>) -> Result<Tensor> {
-        Arith::Div.tracked(Side::Value(value.into()), Side::Tensor(self))
-    }
-    /// `value` to the power of `self`.
-    ///
-    /// # Errors
-    /// Those of [`Tensor::pow_scalar`].
-    pub fn rpow_scalar(&self, value: impl Into<Scalar>) -> Result<Tensor> {
-        Arith::Pow.tracked(Side::Value(value.into()), Side::Tensor(self))
-    }
     /// The sum of two untracked tensors of the same shape and dtype, written into `self` when nobody else holds it.
     pub(crate) fn accumulate(self, other: Tensor) -> Result<Tensor> {
         if self.shape() != other.shape() || self.dtype() != other.dtype() {

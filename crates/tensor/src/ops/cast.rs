@@ -59,8 +59,13 @@ fn convert<T: Element + As<U>, U: Element>(raw: &Raw) -> Result<Vec<U>> {
 }
 
 impl Tensor {
-    /// The same values as `dtype`: to floats rounded once, halves to even; floats to whole numbers truncate toward zero and saturate
-    /// (NaN gives 0); whole numbers to narrower ones keep their lowest bits; to bool is "not zero". Differentiable between floats.
+    /// Converts the elements to another dtype.
+    ///
+    /// Dtypes: to floats, each element is rounded once, to the nearest, and midway to the even one. From floats to
+    /// integers, fractions are cut off, numbers out of range become the least or the largest one, and NaN becomes 0.
+    /// From integers to narrower ones, the lowest bits are kept, as in NumPy. To bool, what is not zero becomes true.
+    ///
+    /// Gradient: `dx = dy`, cast back; only between floats.
     ///
     /// # Errors
     /// Those of the device.
@@ -116,10 +121,12 @@ impl Tensor {
             ))),
         }
     }
-    /// The same values on `device`; differentiable.
+    /// Moves the values to another device; a tensor that is already there is not copied.
+    ///
+    /// Gradient: `dx = dy`, moved back.
     ///
     /// # Errors
-    /// Those of the devices.
+    /// - `Device`: the device is missing, or this build does not know it.
     pub fn to_device(&self, device: &Device) -> Result<Tensor> {
         if self.device().same_device(device) {
             return Ok(self.clone());
@@ -127,7 +134,11 @@ impl Tensor {
         let home = self.device().clone();
         Ok(record(moved_to(self, device)?, &[self], move |ct, _| Ok(smallvec![Some(ct.to_device(&home)?)])))
     }
-    /// The same values, a constant to autodiff. Shares storage.
+    /// Gives the same values as a constant: no gradient flows through.
+    ///
+    /// Storage is shared.
+    ///
+    /// Gradient: none.
     pub fn stop_gradient(&self) -> Tensor {
         self.detach()
     }

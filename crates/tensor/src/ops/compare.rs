@@ -126,16 +126,13 @@ fn held(v: f64, dtype: DType) -> bool {
 }
 
 macro_rules! comparisons {
-    ($($op:ident, $name:ident, $scalar:ident, $sign:literal;)*) => {
+    ($($(#[$doc:meta])* fn $name:ident, $scalar:ident = $op:ident;)*) => {
         impl Tensor {$(
-            #[doc = concat!("Whether `self ", $sign, " other`, element by element, broadcast; a bool tensor.")]
-            ///
-            /// # Errors
-            /// `ShapeMismatch` for shapes that do not broadcast.
+            $(#[$doc])*
             pub fn $name(&self, other: &Tensor) -> Result<Tensor> {
                 Compare::$op.apply(self, Side::Tensor(other))
             }
-            #[doc = concat!("Whether `self ", $sign, " value`, element by element; a bool tensor.")]
+            #[doc = concat!("[`Tensor::", stringify!($name), "`] with a number.")]
             ///
             /// # Errors
             /// Those of the device.
@@ -146,12 +143,94 @@ macro_rules! comparisons {
     };
 }
 comparisons! {
-    Eq, eq, eq_scalar, "==";
-    Ne, ne, ne_scalar, "!=";
-    Lt, lt, lt_scalar, "<";
-    Le, le, le_scalar, "<=";
-    Gt, gt, gt_scalar, ">";
-    Ge, ge, ge_scalar, ">=";
+    /// Tells where this tensor equals `other`, element by element.
+    ///
+    /// NaN equals nothing.
+    ///
+    /// Formula: `y = x == other`
+    ///
+    /// Shapes: both operands broadcast as in NumPy.
+    ///
+    /// Dtypes: any two, compared at the dtype that they promote to; a number is compared exactly. The result is bool.
+    ///
+    /// Gradient: none.
+    ///
+    /// # Errors
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `Device`: the operands are on different devices.
+    fn eq, eq_scalar = Eq;
+    /// Tells where this tensor differs from `other`, element by element.
+    ///
+    /// NaN differs from everything.
+    ///
+    /// Formula: `y = x != other`
+    ///
+    /// Shapes: both operands broadcast as in NumPy.
+    ///
+    /// Dtypes: any two, compared at the dtype that they promote to; a number is compared exactly. The result is bool.
+    ///
+    /// Gradient: none.
+    ///
+    /// # Errors
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `Device`: the operands are on different devices.
+    fn ne, ne_scalar = Ne;
+    /// Tells where this tensor is less than `other`, element by element.
+    ///
+    /// Formula: `y = x < other`
+    ///
+    /// Shapes: both operands broadcast as in NumPy.
+    ///
+    /// Dtypes: any two, compared at the dtype that they promote to; a number is compared exactly. The result is bool.
+    ///
+    /// Gradient: none.
+    ///
+    /// # Errors
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `Device`: the operands are on different devices.
+    fn lt, lt_scalar = Lt;
+    /// Tells where this tensor is at most `other`, element by element.
+    ///
+    /// Formula: `y = x <= other`
+    ///
+    /// Shapes: both operands broadcast as in NumPy.
+    ///
+    /// Dtypes: any two, compared at the dtype that they promote to; a number is compared exactly. The result is bool.
+    ///
+    /// Gradient: none.
+    ///
+    /// # Errors
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `Device`: the operands are on different devices.
+    fn le, le_scalar = Le;
+    /// Tells where this tensor is greater than `other`, element by element.
+    ///
+    /// Formula: `y = x > other`
+    ///
+    /// Shapes: both operands broadcast as in NumPy.
+    ///
+    /// Dtypes: any two, compared at the dtype that they promote to; a number is compared exactly. The result is bool.
+    ///
+    /// Gradient: none.
+    ///
+    /// # Errors
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `Device`: the operands are on different devices.
+    fn gt, gt_scalar = Gt;
+    /// Tells where this tensor is at least `other`, element by element.
+    ///
+    /// Formula: `y = x >= other`
+    ///
+    /// Shapes: both operands broadcast as in NumPy.
+    ///
+    /// Dtypes: any two, compared at the dtype that they promote to; a number is compared exactly. The result is bool.
+    ///
+    /// Gradient: none.
+    ///
+    /// # Errors
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `Device`: the operands are on different devices.
+    fn ge, ge_scalar = Ge;
 }
 
 /// Combines two tensors as truth values, given as 0 and 1.
@@ -174,42 +253,75 @@ fn logic(
 }
 
 impl Tensor {
-    /// Both are true; nonzero counts as true.
+    /// Tells where both operands are true; what is not zero counts as true.
+    ///
+    /// Shapes: both operands broadcast as in NumPy.
+    ///
+    /// Dtypes: any; the result is bool.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
-    /// `ShapeMismatch` for shapes that do not broadcast.
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `Device`: the operands are on different devices.
     pub fn logical_and(&self, other: &Tensor) -> Result<Tensor> {
         logic("logical_and", self, other, |a, b| a & b, |a, b| a.minimum(b))
     }
-    /// Either is true; nonzero counts as true.
+    /// Tells where at least one operand is true; what is not zero counts as true.
+    ///
+    /// Shapes: both operands broadcast as in NumPy.
+    ///
+    /// Dtypes: any; the result is bool.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
-    /// `ShapeMismatch` for shapes that do not broadcast.
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `Device`: the operands are on different devices.
     pub fn logical_or(&self, other: &Tensor) -> Result<Tensor> {
         logic("logical_or", self, other, |a, b| a | b, |a, b| a.maximum(b))
     }
-    /// Exactly one is true; nonzero counts as true.
+    /// Tells where exactly one operand is true; what is not zero counts as true.
+    ///
+    /// Shapes: both operands broadcast as in NumPy.
+    ///
+    /// Dtypes: any; the result is bool.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
-    /// `ShapeMismatch` for shapes that do not broadcast.
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `Device`: the operands are on different devices.
     pub fn logical_xor(&self, other: &Tensor) -> Result<Tensor> {
         logic("logical_xor", self, other, |a, b| a ^ b, |a, b| a.ne(b))
     }
-    /// The opposite; nonzero counts as true.
+    /// Tells where elements are zero, or false.
+    ///
+    /// Dtypes: any; the result is bool.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
     /// Those of the device.
     pub fn logical_not(&self) -> Result<Tensor> {
         self.eq_scalar(0)
     }
-    /// Whether each value is NaN.
+    /// Tells where elements are NaN ("not a number").
+    ///
+    /// Dtypes: any; the result is bool.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
     /// Those of the device.
     pub fn isnan(&self) -> Result<Tensor> {
         self.ne(self)
     }
-    /// Whether each value is neither NaN nor infinite.
+    /// Tells where elements are neither NaN nor infinite.
+    ///
+    /// Dtypes: any; the result is bool.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
     /// Those of the device.
@@ -227,10 +339,20 @@ impl Tensor {
             Ok(Tensor::from_raw(Raw::from_vec(values, self.shape(), self.device())?, DType::Bool))
         })
     }
-    /// `a` where `condition` is true (nonzero), else `b`; all three broadcast together. Differentiable in `a` and `b`.
+    /// Picks each element from `a` where the condition is true, else from `b`; what is not zero counts as true.
+    ///
+    /// Formula: `y[i] = condition[i] ? a[i] : b[i]`
+    ///
+    /// Shapes: all three broadcast together, as in NumPy.
+    ///
+    /// Dtypes: the dtype that `a` and `b` promote to; the condition may have any.
+    ///
+    /// Gradient: `dy` goes to the operand that each element was picked from, and is summed over the axes that were
+    /// broadcast.
     ///
     /// # Errors
-    /// `ShapeMismatch` for shapes that do not broadcast.
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `Device`: the operands are on different devices.
     pub fn where_(condition: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         same_device("where", condition, a)?;
         same_device("where", a, b)?;
@@ -261,10 +383,20 @@ impl Tensor {
             Ok(grads)
         }))
     }
-    /// `value` where `mask` is true (nonzero), else this tensor, at this tensor's dtype.
+    /// Replaces the elements where `mask` is true by `value`; what is not zero counts as true.
+    ///
+    /// Formula: `y[i] = mask[i] ? value : x[i]`
+    ///
+    /// Shapes: the tensor and the mask broadcast as in NumPy.
+    ///
+    /// Dtypes: this tensor's; the mask may have any.
+    ///
+    /// Gradient: `dx = dy` where the mask is false, else 0.
     ///
     /// # Errors
-    /// `ShapeMismatch` for shapes that do not broadcast, `InvalidArgument` for a value that an integer dtype cannot hold.
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `InvalidArgument`: an integer dtype does not hold the value.
+    /// - `Device`: the mask is on another device.
     pub fn mask_fill(&self, mask: &Tensor, value: impl Into<Scalar>) -> Result<Tensor> {
         Tensor::where_(mask, &value.into().tensor("mask_fill", self.dtype(), self.device())?, self)
     }

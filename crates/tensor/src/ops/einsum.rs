@@ -13,14 +13,20 @@ enum Label {
 }
 
 impl Tensor {
-    /// Einstein summation: `"bld,dh->blh"` multiplies and sums over what the output leaves out.
+    /// Sums products over the axes that share a letter (Einstein's summation), as `jnp.einsum`.
     ///
-    /// Without `->` the output has the letters that occur once, in alphabetical order, after the axes of an ellipsis. A letter
-    /// twice in one operand takes its diagonal; `...` stands for axes that broadcast. Operands are contracted from left to
-    /// right by transposing and batched matrix products, so gradients follow by composition.
+    /// The specification names the axes of each operand, and those of the result behind `->`: `bld,dh->blh` multiplies
+    /// and sums over `d`. Without `->` the result has the letters that occur once, in alphabetical order, after the
+    /// axes of `...`. A letter twice in one operand takes its diagonal; `...` stands for axes that broadcast. Operands
+    /// are combined from left to right.
+    ///
+    /// Dtypes: the dtype that all promote to. float16 and bfloat16 add up in float32, integers exactly.
+    ///
+    /// Gradient: that of the products and sums it stands for.
     ///
     /// # Errors
-    /// `InvalidArgument` for a malformed specification or a wrong number of operands, `ShapeMismatch` when a letter has two sizes.
+    /// - `InvalidArgument`: the specification is malformed, or does not have a term for each operand.
+    /// - `ShapeMismatch`: a letter has two sizes.
     pub fn einsum(spec: &str, operands: &[&Tensor]) -> Result<Tensor> {
         let plan = Plan::new(spec, operands)?;
         let mut rest = operands.iter().zip(&plan.inputs).map(|(x, labels)| Term::diagonal(x, labels));

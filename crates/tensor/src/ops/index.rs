@@ -19,12 +19,21 @@ use crate::{
 use smallvec::smallvec;
 
 impl Tensor {
-    /// The slices of `axis` at `indices` (any shape, which takes the place of the axis), as `jnp.take`.
+    /// Takes the slices at `indices` along an axis, as `jnp.take`.
     ///
-    /// Negative indices count from the end. The gradient adds up where an index occurs more than once.
+    /// Formula: `y[i, j, k] = x[i, indices[j], k]` for axis 1 of a tensor of three axes.
+    ///
+    /// Shapes: `[a, n, b]`, `int32[p, q]` → `[a, p, q, b]` for axis 1: the axes of the indices take the place of the
+    /// axis. A negative index counts from the end.
+    ///
+    /// Dtypes: this tensor's; indices are integers.
+    ///
+    /// Gradient: `dy` is added up at the indices, which may repeat.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range, `DTypeMismatch` unless `indices` are integers, `IndexOutOfRange`.
+    /// - `InvalidArgument`: an axis is out of range.
+    /// - `DTypeMismatch`: indices are not integers.
+    /// - `IndexOutOfRange`: an index is out of range.
     pub fn take(&self, indices: &Tensor, axis: isize) -> Result<Tensor> {
         let at = resolve_axis("take", axis, self.rank())?;
         let frame = Frame::new(self.shape(), at, indices.size(), Spread::Shared);
@@ -38,14 +47,22 @@ impl Tensor {
             Ok(smallvec![Some(put("take", &zeros, &flat, &frame, ct, Write::Add)?)])
         }))
     }
-    /// Along `axis`, the values at `indices`, as `jnp.take_along_axis`: `y[i, j, k] = x[i, indices[i, j, k], k]` for axis 1.
+    /// Takes one element for each index along an axis, as `jnp.take_along_axis`.
     ///
-    /// The tensor and `indices` have the same rank and broadcast against each other except along `axis`.
-    /// Negative indices count from the end. The gradient adds up where an index occurs more than once.
+    /// Formula: `y[i, j, k] = x[i, indices[i, j, k], k]` for axis 1 of a tensor of three axes.
+    ///
+    /// Shapes: the tensor and `indices` have as many axes, and broadcast except along the axis, which gets the size
+    /// that it has in `indices`. A negative index counts from the end.
+    ///
+    /// Dtypes: this tensor's; indices are integers.
+    ///
+    /// Gradient: `dy` is added up at the indices, which may repeat.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range, `ShapeMismatch`, `DTypeMismatch` unless `indices` are integers,
-    /// `IndexOutOfRange`.
+    /// - `InvalidArgument`: an axis is out of range.
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `DTypeMismatch`: indices are not integers.
+    /// - `IndexOutOfRange`: an index is out of range.
     pub fn gather(&self, indices: &Tensor, axis: isize) -> Result<Tensor> {
         let at = resolve_axis("gather", axis, self.rank())?;
         let mut shape = common_shape("gather", self, indices, at)?;
@@ -61,13 +78,24 @@ impl Tensor {
             Ok(smallvec![Some(put("gather", &zeros, &indices, &frame, ct, Write::Add)?)])
         }))
     }
-    /// This tensor with the values at `indices` along `axis` replaced by `updates`, as `jnp.put_along_axis`.
+    /// Replaces the elements at `indices` along an axis by `updates`, as `jnp.put_along_axis`; this tensor itself stays
+    /// as it is.
     ///
-    /// `indices` broadcast to this tensor except along `axis`, `updates` to the indices. Where an index occurs more than
-    /// once the last update stays, and only that one has a gradient.
+    /// Formula: `y = x`, then `y[i, indices[i, j, k], k] = updates[i, j, k]` for axis 1 of a tensor of three axes.
+    /// Where an index repeats, the last update stays.
+    ///
+    /// Shapes: `indices` broadcast to this tensor except along the axis, `updates` to the indices. A negative index
+    /// counts from the end.
+    ///
+    /// Dtypes: this tensor's, which `updates` must have too; indices are integers.
+    ///
+    /// Gradient: `dx = dy` with 0 at what was replaced; each update that stayed gets `dy` of its place.
     ///
     /// # Errors
-    /// As [`gather`](Self::gather).
+    /// - `InvalidArgument`: an axis is out of range.
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `DTypeMismatch`: indices are not integers, or updates have another dtype.
+    /// - `IndexOutOfRange`: an index is out of range.
     pub fn scatter(&self, indices: &Tensor, updates: &Tensor, axis: isize) -> Result<Tensor> {
         let w = Writing::new("scatter", self, indices, updates, axis)?;
         let value = put("scatter", &self.detach(), &w.indices, &w.frame, &w.updates.detach(), Write::Set)?;
@@ -88,12 +116,23 @@ impl Tensor {
             Ok(smallvec![need[0].then(kept).transpose()?, need[1].then(written).transpose()?])
         }))
     }
-    /// This tensor with `updates` added at `indices` along `axis`, in their order wherever an index occurs more than once.
+    /// Adds `updates` to the elements at `indices` along an axis; this tensor itself stays as it is.
     ///
-    /// Shapes as in [`scatter`](Self::scatter).
+    /// Formula: `y = x`, then `y[i, indices[i, j, k], k] += updates[i, j, k]` for axis 1 of a tensor of three axes, in
+    /// the order of the updates.
+    ///
+    /// Shapes: `indices` broadcast to this tensor except along the axis, `updates` to the indices. A negative index
+    /// counts from the end.
+    ///
+    /// Dtypes: this tensor's, which `updates` must have too; indices are integers.
+    ///
+    /// Gradient: `dx = dy`; each update gets `dy` of its place.
     ///
     /// # Errors
-    /// As [`gather`](Self::gather); `InvalidArgument` where a sum of integers does not fit their dtype.
+    /// - `InvalidArgument`: the axis is out of range, or a sum of integers does not fit their dtype.
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// - `DTypeMismatch`: indices are not integers, or updates have another dtype.
+    /// - `IndexOutOfRange`: an index is out of range.
     pub fn scatter_add(&self, indices: &Tensor, updates: &Tensor, axis: isize) -> Result<Tensor> {
         let w = Writing::new("scatter_add", self, indices, updates, axis)?;
         let value = put("scatter_add", &self.detach(), &w.indices, &w.frame, &w.updates.detach(), Write::Add)?;
@@ -104,10 +143,18 @@ impl Tensor {
             Ok(smallvec![need[0].then(|| ct.clone()), need[1].then(added).transpose()?])
         }))
     }
-    /// A new last axis of size `n`, 1 at each value and 0 elsewhere; zeros only for values outside `0..n`.
+    /// Makes a vector of each integer: 1 at its place, 0 elsewhere.
+    ///
+    /// An integer outside `0` to `n - 1` gives zeros only.
+    ///
+    /// Formula: `y[..., j] = 1` if `x[...] = j`, else `0`
+    ///
+    /// Shapes: `int32[...]` → `[..., n]`.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
-    /// `DTypeMismatch` unless the values are integers.
+    /// - `DTypeMismatch`: the elements are not integers.
     pub fn one_hot(&self, n: usize, dtype: DType) -> Result<Tensor> {
         require_integers("one_hot", self)?;
         let mut shape = self.shape().to_vec();

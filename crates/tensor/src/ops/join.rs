@@ -10,10 +10,17 @@ use crate::{
 };
 
 impl Tensor {
-    /// `tensors` one after the other along `axis`, in the dtype they promote to.
+    /// Joins tensors end to end along an axis they have.
+    ///
+    /// Shapes: `[..., a, ...]`, `[..., b, ...]` → `[..., a + b, ...]`; all other axes are equal.
+    ///
+    /// Dtypes: the dtype that all promote to.
+    ///
+    /// Gradient: each tensor gets its part of `dy`.
     ///
     /// # Errors
-    /// `InvalidArgument` for no tensors or an axis out of range, `ShapeMismatch` when another axis differs.
+    /// - `InvalidArgument`: there are no tensors, or the axis is out of range.
+    /// - `ShapeMismatch`: another axis differs.
     pub fn concat(tensors: &[Tensor], axis: isize) -> Result<Tensor> {
         let first = tensors.first().ok_or_else(|| Error::argument("concat: there must be at least one tensor"))?;
         let at = resolve_axis("concat", axis, first.rank())?;
@@ -69,10 +76,17 @@ impl Tensor {
             parts.collect()
         }))
     }
-    /// `tensors` of one shape along a new axis at place `axis` of the result.
+    /// Joins tensors of one shape along a new axis.
+    ///
+    /// Shapes: `k` times `[..., n]` → `[k, ..., n]`, with the new axis at the given place.
+    ///
+    /// Dtypes: the dtype that all promote to.
+    ///
+    /// Gradient: each tensor gets its slice of `dy`.
     ///
     /// # Errors
-    /// `InvalidArgument` for no tensors or an axis out of range, `ShapeMismatch` when shapes differ.
+    /// - `InvalidArgument`: there are no tensors, or the axis is out of range.
+    /// - `ShapeMismatch`: the shapes differ.
     pub fn stack(tensors: &[Tensor], axis: isize) -> Result<Tensor> {
         let first = tensors.first().ok_or_else(|| Error::argument("stack: there must be at least one tensor"))?;
         let at = resolve_axis("stack", axis, first.rank() + 1)? as isize;
@@ -86,7 +100,7 @@ impl Tensor {
     /// One node of autodiff for all of them, so that the gradient of `n` slices is one stack, not `n` sums.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range.
+    /// - `InvalidArgument`: an axis is out of range.
     pub fn unstack(&self, axis: isize) -> Result<Vec<Tensor>> {
         let at = resolve_axis("unstack", axis, self.rank())?;
         let n = self.shape()[at];
@@ -104,11 +118,15 @@ impl Tensor {
             },
         )
     }
-    /// The tensor `repeats[i]` times along axis `i`, as a whole; with more entries than axes, axes are put before the first,
-    /// with fewer, they count for the last axes.
+    /// Repeats the whole tensor along its axes, as often as `repeats` says for each.
+    ///
+    /// Shapes: `[a, b]` → `[m·a, n·b]` for the repeats `[m, n]`. With more repeats than axes, axes are put before the
+    /// first; with fewer, they count for the last axes.
+    ///
+    /// Gradient: `dy` is added up over the copies.
     ///
     /// # Errors
-    /// `ShapeMismatch` when the result would have too many elements.
+    /// - `ShapeMismatch`: the result would have too many elements.
     pub fn tile(&self, repeats: &[usize]) -> Result<Tensor> {
         let rank = self.rank().max(repeats.len());
         let pick = |list: &[usize], i: usize| (i + list.len()).checked_sub(rank).map_or(1, |j| list[j]);
@@ -121,10 +139,15 @@ impl Tensor {
         }
         self.reshape(&apart)?.broadcast_to(&wide)?.reshape(&shape)
     }
-    /// Each position of `axis` `n` times in a row.
+    /// Repeats each position of an axis `n` times in a row.
+    ///
+    /// Shapes: `[..., a, ...]` → `[..., n·a, ...]`.
+    ///
+    /// Gradient: `dy` is added up over the copies.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range, `ShapeMismatch` when the result would have too many elements.
+    /// - `InvalidArgument`: an axis is out of range.
+    /// - `ShapeMismatch`: the result would have too many elements.
     pub fn repeat(&self, n: usize, axis: isize) -> Result<Tensor> {
         let at = resolve_axis("repeat", axis, self.rank())?;
         let mut shape = self.shape().to_vec();

@@ -6,10 +6,11 @@ use crate::{
 };
 
 impl Tensor {
-    /// Zeros of `shape`.
+    /// Makes a tensor of zeros.
     ///
     /// # Errors
-    /// `ShapeMismatch` when the shape has too many elements.
+    /// - `ShapeMismatch`: the shape has too many elements.
+    /// - `OutOfMemory`: memory cannot hold the tensor.
     pub fn zeros(shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         element_count(shape)?;
         if device.is_cpu() {
@@ -19,40 +20,43 @@ impl Tensor {
         let raw = Raw::zeros(shape, dtype.storage(), device)?; // admitted
         Ok(Tensor::from_raw(raw, dtype))
     }
-    /// Ones of `shape`.
+    /// Makes a tensor of ones.
     ///
     /// # Errors
-    /// As [`Tensor::zeros`].
+    /// - `ShapeMismatch`: the shape has too many elements.
+    /// - `OutOfMemory`: memory cannot hold the tensor.
     pub fn ones(shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         Self::full(shape, 1i64, dtype, device)
     }
-    /// `shape` filled with one value (bool: whether it is not zero).
+    /// Makes a tensor that has the same value everywhere; as bool it is whether the value is not zero.
     ///
     /// # Errors
-    /// As [`Tensor::zeros`]; `InvalidArgument` for a value that an integer `dtype` cannot hold.
+    /// - `ShapeMismatch`: the shape has too many elements.
+    /// - `OutOfMemory`: memory cannot hold the tensor.
+    /// - `InvalidArgument`: an integer dtype does not hold the value.
     pub fn full(shape: &[usize], value: impl Into<Scalar>, dtype: DType, device: &Device) -> Result<Tensor> {
         element_count(shape)?;
         let value = value.into();
         for_any!(dtype, T => made(memory::full(shape, value.checked::<T>("full", dtype)?)?, shape, dtype, device))
     }
-    /// Zeros with the shape, dtype and device of this tensor.
+    /// Makes a tensor of zeros with the shape, dtype and device of this one.
     ///
     /// # Errors
-    /// Those of the device.
+    /// - `OutOfMemory`: memory cannot hold the tensor.
     pub fn zeros_like(&self) -> Result<Tensor> {
         Self::zeros(self.shape(), self.dtype(), self.device())
     }
-    /// Ones with the shape, dtype and device of this tensor.
+    /// Makes a tensor of ones with the shape, dtype and device of this one.
     ///
     /// # Errors
-    /// Those of the device.
+    /// - `OutOfMemory`: memory cannot hold the tensor.
     pub fn ones_like(&self) -> Result<Tensor> {
         Self::ones(self.shape(), self.dtype(), self.device())
     }
     /// 0, 1, … n-1.
     ///
     /// # Errors
-    /// `InvalidArgument` when `dtype` cannot hold `n - 1` (whole numbers) or is bool.
+    /// - `InvalidArgument`: `dtype` cannot hold `n - 1` (whole numbers) or is bool.
     pub fn iota(n: usize, dtype: DType, device: &Device) -> Result<Tensor> {
         let most = match dtype {
             DType::Bool => 2,
@@ -67,12 +71,15 @@ impl Tensor {
         element_count(&[n])?;
         for_any!(dtype, T => made(memory::collect((0..n).map(|i| T::nearest(i as f64)))?, &[n], dtype, device))
     }
-    /// Numbers from `start` to before `stop`, `step` apart. Without a dtype whole ones are int32, others float32.
+    /// Makes the numbers from `start` to before `stop`, `step` apart.
     ///
-    /// Whole numbers are exact; others are computed in float64 and then rounded.
+    /// Formula: `y[i] = start + i · step`, for all `i` from 0 on that stay before `stop`.
+    ///
+    /// Dtypes: without one, int32 if all three numbers are whole, else float32. Whole numbers are exact; others are
+    /// computed in float64, then rounded.
     ///
     /// # Errors
-    /// `InvalidArgument` when it never ends, or for a number that an integer `dtype` cannot hold.
+    /// - `InvalidArgument`: the range never ends, or an integer dtype does not hold a number of it.
     pub fn arange(
         start: impl Into<Scalar>,
         stop: impl Into<Scalar>,
@@ -115,10 +122,15 @@ impl Tensor {
             made(values, &[n], dtype, device)
         })
     }
-    /// An `n` by `m` bool matrix, true where `column <= row + k`.
+    /// Makes a mask that is true on and below a diagonal: the lower triangle.
+    ///
+    /// Formula: `y[i, j] = j <= i + k`
+    ///
+    /// Shapes: `bool[n, m]`.
     ///
     /// # Errors
-    /// As [`Tensor::zeros`].
+    /// - `ShapeMismatch`: the shape has too many elements.
+    /// - `OutOfMemory`: memory cannot hold the tensor.
     pub fn tril_mask(n: usize, m: usize, k: isize, device: &Device) -> Result<Tensor> {
         element_count(&[n, m])?;
         let mut values: Vec<u8> = memory::zeros(&[n, m])?;
@@ -128,10 +140,15 @@ impl Tensor {
         }
         made(values, &[n, m], DType::Bool, device)
     }
-    /// An `n` by `m` matrix with ones on the diagonal.
+    /// Makes a matrix with ones on its diagonal and zeros elsewhere.
+    ///
+    /// Formula: `y[i, j] = 1` if `i = j`, else `0`
+    ///
+    /// Shapes: `[n, m]`.
     ///
     /// # Errors
-    /// As [`Tensor::zeros`].
+    /// - `ShapeMismatch`: the shape has too many elements.
+    /// - `OutOfMemory`: memory cannot hold the tensor.
     pub fn eye(n: usize, m: usize, dtype: DType, device: &Device) -> Result<Tensor> {
         element_count(&[n, m])?;
         for_any!(dtype, T => {
@@ -143,7 +160,7 @@ impl Tensor {
     /// Values given as float64, rounded to `dtype` (whole numbers truncate and saturate; bool: whether not zero).
     ///
     /// # Errors
-    /// `ShapeMismatch` when they do not fill `shape`.
+    /// - `ShapeMismatch`: they do not fill `shape`.
     pub fn from_f64(values: &[f64], shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         if element_count(shape)? != values.len() {
             return Err(Error::shape(format!("{} values do not fill shape {shape:?}", values.len())));

@@ -16,15 +16,21 @@ use half::{bf16, f16};
 use smallvec::{smallvec, SmallVec};
 
 impl Tensor {
-    /// The matrix product `self · other` over the last two axes, batch axes broadcast, as `jnp.matmul`.
+    /// Multiplies matrices: the product over the last two axes, batched over the axes before them, as `jnp.matmul`.
     ///
-    /// `[…, m, k] · […, k, n] -> […, m, n]`; a 1-D operand is a row on the left and a column on the right, and its axis is
-    /// left out of the result. Transposed and strided views are multiplied without copies. Halves accumulate in float32,
-    /// integers exactly.
+    /// Formula: `y[..., i, j] = Σ_k x[..., i, k] · other[..., k, j]`
+    ///
+    /// Shapes: `[..., m, k]`, `[..., k, n]` → `[..., m, n]`; the axes before the last two broadcast. A tensor of
+    /// one axis is a row on the left and a column on the right, and its axis is left out of the result.
+    ///
+    /// Dtypes: the dtype that both promote to. float16 and bfloat16 add up in float32, integers exactly.
+    ///
+    /// Gradient: `dx = dy · otherᵀ`, `dother = xᵀ · dy`, each summed over the axes that were broadcast.
     ///
     /// # Errors
-    /// `ShapeMismatch` for a 0-d operand, inner sizes that differ, or batch axes that do not broadcast; `DTypeMismatch` for two bools;
-    /// `InvalidArgument` where a sum of products of integers does not fit their dtype.
+    /// - `ShapeMismatch`: an operand has no axes, inner sizes differ, or other axes do not broadcast.
+    /// - `DTypeMismatch`: both tensors are bool.
+    /// - `InvalidArgument`: a sum of products of integers does not fit their dtype.
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
         let dtype = self.dtype().promote(other.dtype());
         if dtype == DType::Bool {
@@ -75,7 +81,8 @@ impl Tensor {
 /// Backward: `dx = dy · wᵀ`, `dw = xᵀ · dy` over all rows at once, `db` = sum of the rows of `dy`; none copies an operand.
 ///
 /// # Errors
-/// `ShapeMismatch` unless the last axis of `x` is the first of `w` and `b` has the size of the second; `DTypeMismatch` unless all are floats.
+/// - `ShapeMismatch`: the last axis of `x` is not the first of `w`, or `b` has not the size of the second.
+/// - `DTypeMismatch`: not all are floats.
 pub fn dense(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     let shapes = || format!("{:?}, {:?} and {:?}", x.shape(), w.shape(), b.map(Tensor::shape));
     let dtype = b.map_or(x.dtype().promote(w.dtype()), |b| x.dtype().promote(w.dtype()).promote(b.dtype()));

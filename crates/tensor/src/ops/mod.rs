@@ -3,6 +3,7 @@
 mod activation;
 mod adam;
 pub(crate) mod args;
+mod arithmetic;
 mod attention;
 mod batch_norm;
 mod binary;
@@ -13,6 +14,7 @@ mod depthwise;
 mod dropout;
 mod einsum;
 mod embedding;
+mod fold;
 pub(crate) mod general;
 mod index;
 mod join;

@@ -1,20 +1,19 @@
 //! Reductions over axes.
-use super::args::{resolve_axis, wider, Axes};
-use super::general::wide_dtype;
-use super::reduce_general as general;
+use super::{
+    args::{resolve_axis, Axes},
+    fold::{
+        by_float64, finish, fold_kernel, reduced_shapes, refuse_empty, spread, unfit, whole_kernel, with_kept, Fold,
+    },
+    general::wide_dtype,
+};
 use crate::{
     autodiff::{record, Grads},
     device_path::on_host,
-    dtype::{Whole, Wide},
+    dtype::Wide,
     for_any, for_float, for_whole, for_wide,
     kernels::{
-        copy,
-        number::Number,
-        plan::{read, Dims},
-        reduce::{
-            best_index, middle, products_of_others, running_sum, running_whole as kernel_running_whole, same, Combine,
-            Largest, Product, Smallest, Sum, WholeProduct, WholeSum,
-        },
+        plan::Dims,
+        reduce::{best_index, products_of_others, running_sum, running_whole as kernel_running_whole},
     },
     memory,
     tensor::Raw,
@@ -22,174 +21,19 @@ use crate::{
 };
 use smallvec::{smallvec, SmallVec};
 
-/// A reduction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fold {
-    Sum,
-    Prod,
-    Max,
-    Min,
-}
-
-/// The shape with the axes at 1, and without them.
-fn reduced_shapes(shape: &[usize], axes: &[usize]) -> (Dims, Dims) {
-    let kept = shape.iter().enumerate().map(|(i, &d)| if axes.contains(&i) { 1 } else { d }).collect();
-    let dropped = shape.iter().enumerate().filter(|(i, _)| !axes.contains(i)).map(|(_, &d)| d).collect();
-    (kept, dropped)
-}
-
-/// Neighbouring axes of `shape` as blocks (size, is reduced); axes of size 1 vanish.
-fn blocks(shape: &[usize], axes: &[usize]) -> SmallVec<[(usize, bool); 6]> {
-    let mut out: SmallVec<[(usize, bool); 6]> = SmallVec::new();
-    for (i, &d) in shape.iter().enumerate().filter(|(_, &d)| d != 1) {
-        let reduced = axes.contains(&i);
-        match out.last_mut() {
-            Some((size, same)) if *same == reduced => *size *= d,
-            _ => out.push((d, reduced)),
-        }
-    }
-    out
-}
-
-/// Folds row-major values of `shape` over `axes`, innermost block first, in the type `A` that `up` takes them to.
-fn fold_values<T: Element, A: Copy + Send + Sync, C: Combine<A>>(
-    values: &[T],
-    shape: &[usize],
-    axes: &[usize],
-    up: impl Fn(T) -> A + Copy + Sync,
-    how: C,
-) -> Result<Vec<A>> {
-    let mut blocks = blocks(shape, axes);
-    let mut done: Option<Vec<A>> = None;
-    while let Some(at) = blocks.iter().rposition(|b| b.1) {
-        let outer = blocks[..at].iter().map(|b| b.0).product();
-        let inner = blocks[at + 1..].iter().map(|b| b.0).product();
-        let size = [outer, blocks[at].0, inner];
-        done = Some(if blocks[at].0 == 0 || outer * inner == 0 {
-            memory::full(outer * inner, how.start())?
-        } else {
-            match done {
-                None => middle(values, size, up, how)?,
-                Some(values) => middle(&values, size, same, how)?,
-            }
-        });
-        blocks.remove(at);
-    }
-    done.map_or_else(|| memory::collect(values.iter().map(|&v| up(v))), Ok)
-}
-
-/// Calls `f` with the row-major values of a CPU tensor.
-fn with_values<T: Element, R>(x: &Raw, f: impl FnOnce(&[T], &[usize]) -> Result<R>) -> Result<R> {
-    let packed = copy::contiguous(x)?;
-    let source = read(&packed);
-    f(&source.slice::<T>()?[..packed.elem_count()], packed.dims())
-}
-
-fn fold_kernel<T: Element>(x: &Raw, axes: &[usize], fold: Fold) -> Result<Vec<T::Acc>>
-where
-    T::Acc: Number,
-{
-    with_values(x, |values: &[T], shape| match fold {
-        Fold::Sum => fold_values(values, shape, axes, T::up, Sum),
-        Fold::Prod => fold_values(values, shape, axes, T::up, Product),
-        Fold::Max => fold_values(values, shape, axes, T::up, Largest),
-        Fold::Min => fold_values(values, shape, axes, T::up, Smallest),
-    })
-}
-
-/// Exact sums or products of integers.
-fn whole_kernel<T: Whole>(x: &Raw, axes: &[usize], fold: Fold) -> Result<Vec<T::Wide>> {
-    with_values(x, |values: &[T], shape| match fold {
-        Fold::Prod => fold_values(values, shape, axes, T::wide, WholeProduct),
-        _ => fold_values(values, shape, axes, T::wide, WholeSum),
-    })
-}
-
-impl Fold {
-    fn name(self) -> &'static str {
-        match self {
-            Fold::Sum => "sum",
-            Fold::Prod => "prod",
-            Fold::Max => "max",
-            Fold::Min => "min",
-        }
-    }
-    /// The untracked result with the axes kept at size 1. Sums and products of integers have the type [`DType::of_sums`] tells.
-    pub(super) fn value(self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
-        let dtype = x.dtype();
-        let (kept, _) = reduced_shapes(x.shape(), axes);
-        if !x.use_kernels() {
-            return general::fold(&x.detach(), axes, self);
-        }
-        if !dtype.is_float() && matches!(self, Fold::Sum | Fold::Prod) {
-            let to = dtype.of_sums();
-            return for_whole!(dtype, self.name(), T => for_whole!(to, self.name(), O => {
-                let values = whole_kernel::<T>(x.raw(), axes, self)?.into_iter().map(|v| O::fit(v.exact()));
-                let values = memory::collect_some(values)?.ok_or_else(|| unfit(self.name(), x, to))?;
-                Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, to))
-            }));
-        }
-        for_any!(dtype, T => {
-            let values = memory::collect::<T>(fold_kernel::<T>(x.raw(), axes, self)?.into_iter().map(T::down))?;
-            Ok(Tensor::from_raw(Raw::from_vec(values, &kept[..], x.device())?, dtype))
-        })
-    }
-}
-
-/// A sum or product of integers that is too large.
-fn unfit(op: &str, x: &Tensor, dtype: DType) -> Error {
-    Error::argument(format!(
-        "{op} of {}{:?}: a result does not fit {dtype}; cast the tensor to {} first",
-        x.dtype(),
-        x.shape(),
-        wider(dtype, true)
-    ))
-}
-
-/// `f` of integers as float64, as float32: float32 alone would round them before anything is computed.
-fn by_float64(x: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    on_host(&[&x.detach()], |t| f(&t[0].cast(DType::F64)?)?.cast(DType::F32))
-}
-
-/// Views a result that kept its axes at 1 as one without them, unless they are wanted.
-fn finish(out: Tensor, axes: &[usize], keepdims: bool) -> Result<Tensor> {
-    if keepdims {
-        return Ok(out);
-    }
-    let shape = without(out.shape(), axes);
-    Ok(out.view(out.raw().reshape(&shape[..])?))
-}
-
-fn without(shape: &[usize], axes: &[usize]) -> Dims {
-    shape.iter().enumerate().filter(|(i, _)| !axes.contains(i)).map(|(_, &d)| d).collect()
-}
-
-/// The opposite of [`finish`]: puts axes of size 1 back.
-fn with_kept(t: &Tensor, kept: &[usize]) -> Result<Tensor> {
-    if t.shape() == kept {
-        return Ok(t.detach());
-    }
-    let packed = if t.use_kernels() { copy::contiguous(t.raw())? } else { t.raw().contiguous()? };
-    Ok(t.view(packed.reshape(kept)?))
-}
-
-/// A broadcast view.
-fn spread(t: &Tensor, shape: &[usize]) -> Result<Tensor> {
-    Ok(t.view(t.raw().broadcast_as(shape)?))
-}
-
-fn refuse_empty(op: &str, shape: &[usize], axes: &[usize]) -> Result<()> {
-    match axes.iter().find(|&&a| shape[a] == 0) {
-        Some(axis) => Err(Error::argument(format!("{op}: axis {axis} of shape {shape:?} is empty and has no {op}"))),
-        None => Ok(()),
-    }
-}
-
 impl Tensor {
-    /// Sum over `axes`. Bool is summed as int32, uint8 as uint32, other whole numbers keep their dtype.
+    /// Adds up the elements over the given axes, or over all.
+    ///
+    /// Formula: `y = Σ x`
+    ///
+    /// Shapes: without the reduced axes; with `keepdims` they stay, with size 1.
+    ///
+    /// Dtypes: bool is summed as int32, uint8 as uint32; others keep theirs.
+    ///
+    /// Gradient: `dx = dy`, broadcast back.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range or given twice, and where a sum of whole numbers does not fit its dtype.
+    /// - `InvalidArgument`: an axis is out of range or given twice, or a sum of integers does not fit its dtype.
     pub fn sum(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         let axes = axes.into().resolve("sum", self.rank())?;
         let out = finish(Fold::Sum.value(self, &axes)?, &axes, keepdims)?;
@@ -199,10 +43,18 @@ impl Tensor {
             Ok(smallvec![Some(spread(&with_kept(ct, &kept)?, &shape)?)])
         }))
     }
-    /// Mean over `axes`; whole numbers give float32. Of an empty axis it is NaN.
+    /// Takes the mean of the elements over the given axes, or over all; of no elements it is NaN.
+    ///
+    /// Formula: `y = Σ x / n`, where `n` counts the elements that were summed.
+    ///
+    /// Shapes: without the reduced axes; with `keepdims` they stay, with size 1.
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = dy / n`, broadcast back.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range or given twice.
+    /// - `InvalidArgument`: an axis is out of range or given twice.
     pub fn mean(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         let axes = axes.into().resolve("mean", self.rank())?;
         let out = finish(mean_value(self, &axes)?, &axes, keepdims)?;
@@ -215,17 +67,29 @@ impl Tensor {
             Ok(smallvec![Some(spread(&each.cast(ct.dtype())?, &shape)?)])
         }))
     }
-    /// The largest value over `axes`; NaN if one is. Equal largest values share the gradient.
+    /// Takes the largest element over the given axes, or over all; NaN if one is.
+    ///
+    /// Shapes: without the reduced axes; with `keepdims` they stay, with size 1.
+    ///
+    /// Dtypes: any, kept.
+    ///
+    /// Gradient: `dy` goes to the largest elements, in equal shares where several are equal.
     ///
     /// # Errors
-    /// As [`Tensor::sum`], and for an empty axis.
+    /// - `InvalidArgument`: an axis is out of range, given twice or empty.
     pub fn max(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         self.extreme(axes.into(), keepdims, Fold::Max, "max")
     }
-    /// The smallest value over `axes`; NaN if one is. Equal smallest values share the gradient.
+    /// Takes the smallest element over the given axes, or over all; NaN if one is.
+    ///
+    /// Shapes: without the reduced axes; with `keepdims` they stay, with size 1.
+    ///
+    /// Dtypes: any, kept.
+    ///
+    /// Gradient: `dy` goes to the smallest elements, in equal shares where several are equal.
     ///
     /// # Errors
-    /// As [`Tensor::sum`], and for an empty axis.
+    /// - `InvalidArgument`: an axis is out of range, given twice or empty.
     pub fn min(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         self.extreme(axes.into(), keepdims, Fold::Min, "min")
     }
@@ -246,10 +110,18 @@ impl Tensor {
             Ok(smallvec![Some(Tensor::where_(&hit, &share, &share.zeros_like()?)?)])
         }))
     }
-    /// Product over `axes`. Bool is multiplied as int32, uint8 as uint32.
+    /// Multiplies the elements over the given axes, or over all.
+    ///
+    /// Formula: `y = Π x`
+    ///
+    /// Shapes: without the reduced axes; with `keepdims` they stay, with size 1.
+    ///
+    /// Dtypes: bool is multiplied as int32, uint8 as uint32; others keep theirs.
+    ///
+    /// Gradient: each element gets `dy` times the product of the others.
     ///
     /// # Errors
-    /// As [`Tensor::sum`].
+    /// - `InvalidArgument`: an axis is out of range or given twice, or a product of integers does not fit its dtype.
     pub fn prod(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         let axes = axes.into().resolve("prod", self.rank())?;
         let out = finish(Fold::Prod.value(self, &axes)?, &axes, keepdims)?;
@@ -261,10 +133,19 @@ impl Tensor {
             Ok(smallvec![Some(others.mul(&with_kept(ct, &kept)?.cast(wide)?)?.cast(x.dtype())?)])
         }))
     }
-    /// Population variance over `axes` (divided by the count); whole numbers give float32.
+    /// Takes the variance of the elements over the given axes, or over all: the mean of the squared distances from the
+    /// mean.
+    ///
+    /// Formula: `y = Σ (x - mean(x))² / n`, where `n` counts the elements, as in NumPy.
+    ///
+    /// Shapes: without the reduced axes; with `keepdims` they stay, with size 1.
+    ///
+    /// Dtypes: floats keep theirs (float16 and bfloat16 compute in float32); integers and bool give float32.
+    ///
+    /// Gradient: `dx = 2 (x - mean(x)) / n · dy`
     ///
     /// # Errors
-    /// As [`Tensor::sum`].
+    /// - `InvalidArgument`: an axis is out of range or given twice.
     pub fn var(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         let axes = axes.into().resolve("var", self.rank())?;
         if !self.dtype().is_float() {
@@ -288,10 +169,18 @@ impl Tensor {
             Ok(smallvec![Some(x.cast(wide_dtype)?.sub(&mean)?.mul(&each)?.cast(x.dtype())?)])
         }))
     }
-    /// ln Σ e^x over `axes`, without overflow; -inf where all values are -inf (with gradient 0).
+    /// Takes the logarithm of the sum of exponentials over the given axes, or over all, without overflow.
+    ///
+    /// Formula: `y = ln Σ e^x`; minus infinity where all elements are.
+    ///
+    /// Shapes: without the reduced axes; with `keepdims` they stay, with size 1.
+    ///
+    /// Dtypes: floats keep theirs (float16 and bfloat16 compute in float32); integers and bool give float32.
+    ///
+    /// Gradient: `dx = e^(x - y) · dy`, which is the softmax times `dy`.
     ///
     /// # Errors
-    /// As [`Tensor::sum`].
+    /// - `InvalidArgument`: an axis is out of range or given twice.
     pub fn logsumexp(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         let axes = axes.into().resolve("logsumexp", self.rank())?;
         if !self.dtype().is_float() {
@@ -323,33 +212,61 @@ impl Tensor {
             Ok(smallvec![Some(share.mul(&with_kept(ct, total.shape())?)?.cast(x.dtype())?)])
         }))
     }
-    /// Whether any value over `axes` is true (nonzero).
+    /// Tells whether any element over the given axes, or over all, is true; what is not zero counts as true.
+    ///
+    /// Shapes: without the reduced axes; with `keepdims` they stay, with size 1.
+    ///
+    /// Dtypes: any; the result is bool.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
-    /// As [`Tensor::sum`].
+    /// - `InvalidArgument`: an axis is out of range or given twice.
     pub fn any(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         let axes = axes.into().resolve("any", self.rank())?;
         finish(truth(self, &axes, Fold::Max)?, &axes, keepdims)
     }
-    /// Whether all values over `axes` are true (nonzero).
+    /// Tells whether all elements over the given axes, or over all, are true; what is not zero counts as true.
+    ///
+    /// Shapes: without the reduced axes; with `keepdims` they stay, with size 1.
+    ///
+    /// Dtypes: any; the result is bool.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
-    /// As [`Tensor::sum`].
+    /// - `InvalidArgument`: an axis is out of range or given twice.
     pub fn all(&self, axes: impl Into<Axes>, keepdims: bool) -> Result<Tensor> {
         let axes = axes.into().resolve("all", self.rank())?;
         finish(truth(self, &axes, Fold::Min)?, &axes, keepdims)
     }
-    /// The first index of the largest value along `axis` (`None`: of all values in row-major order), int32. NaN counts as largest.
+    /// Finds where the largest element is along an axis; without one, in all elements in row-major order.
+    ///
+    /// The first of several equal ones counts, and NaN counts as largest.
+    ///
+    /// Shapes: without the axis; with `keepdims` it stays, with size 1.
+    ///
+    /// Dtypes: any; the result is int32.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range or empty.
+    /// - `InvalidArgument`: the axis is out of range or empty.
     pub fn argmax(&self, axis: Option<isize>, keepdims: bool) -> Result<Tensor> {
         self.arg_extreme("argmax", axis, keepdims, true)
     }
-    /// The first index of the smallest value along `axis` (`None`: of all values in row-major order), int32. NaN counts as smallest.
+    /// Finds where the smallest element is along an axis; without one, in all elements in row-major order.
+    ///
+    /// The first of several equal ones counts, and NaN counts as smallest.
+    ///
+    /// Shapes: without the axis; with `keepdims` it stays, with size 1.
+    ///
+    /// Dtypes: any; the result is int32.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range or empty.
+    /// - `InvalidArgument`: the axis is out of range or empty.
     pub fn argmin(&self, axis: Option<isize>, keepdims: bool) -> Result<Tensor> {
         self.arg_extreme("argmin", axis, keepdims, false)
     }
@@ -378,10 +295,18 @@ impl Tensor {
             finish(out, &axes, keepdims)
         })
     }
-    /// Running sums along `axis`. Bool is summed as int32, uint8 as uint32.
+    /// Takes running sums along an axis.
+    ///
+    /// Formula: `y[i] = x[0] + … + x[i]` along the axis.
+    ///
+    /// Shapes: any, kept.
+    ///
+    /// Dtypes: bool is summed as int32, uint8 as uint32; others keep theirs.
+    ///
+    /// Gradient: running sums of `dy` from the end.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range, and where a sum of whole numbers does not fit its dtype.
+    /// - `InvalidArgument`: the axis is out of range, or a sum of integers does not fit its dtype.
     pub fn cumsum(&self, axis: isize) -> Result<Tensor> {
         let at = resolve_axis("cumsum", axis, self.rank())?;
         let out = if self.dtype().is_float() { running(self, at, false)? } else { running_whole(self, at)? };
@@ -390,7 +315,7 @@ impl Tensor {
     /// Sums over the axes along which `shape` was broadcast to this tensor's shape: the gradient of broadcasting.
     ///
     /// # Errors
-    /// `ShapeMismatch` when `shape` does not broadcast to this tensor's shape.
+    /// - `ShapeMismatch`: `shape` does not broadcast to this tensor's shape.
     pub fn sum_to(&self, shape: &[usize]) -> Result<Tensor> {
         if self.shape() == shape {
             return Ok(self.clone());

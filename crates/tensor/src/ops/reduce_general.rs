@@ -1,5 +1,5 @@
 //! Reductions by candle's operations, for devices without our kernels.
-use super::reduce::Fold;
+use super::fold::Fold;
 use crate::{device_path::on_host, DType, Result, Tensor};
 
 /// The reduction with the axes kept at size 1.

@@ -4,10 +4,14 @@ use crate::{autodiff::record, element_count, kernels::copy, tensor::Raw, Error, 
 use smallvec::smallvec;
 
 impl Tensor {
-    /// The values in row-major order under another shape of the same size; a view where they already lie in that order.
+    /// Gives the elements, in row-major order, another shape of the same size.
+    ///
+    /// They are copied only where they do not lie in that order.
+    ///
+    /// Gradient: `dy` in the shape that was before.
     ///
     /// # Errors
-    /// `ShapeMismatch` when the sizes differ.
+    /// - `ShapeMismatch`: the shape has another size.
     pub fn reshape(&self, shape: &[usize]) -> Result<Tensor> {
         if self.shape() == shape {
             return Ok(self.clone());
@@ -45,10 +49,15 @@ impl Tensor {
         }
         Ok(Some(raw))
     }
-    /// [`reshape`](Self::reshape) to a shape in which one size may be -1: what is left for it.
+    /// Gives the elements, in row-major order, another shape; one size may be -1, which stands for what is left.
+    ///
+    /// They are copied only where they do not lie in that order.
+    ///
+    /// Gradient: `dy` in the shape that was before.
     ///
     /// # Errors
-    /// `ShapeMismatch` when no size fits, `InvalidArgument` for two unknown sizes or another negative one.
+    /// - `ShapeMismatch`: the shape has another size, or no size fits for -1.
+    /// - `InvalidArgument`: two sizes are -1, or a size is another negative number.
     pub fn reshape_infer(&self, shape: &[isize]) -> Result<Tensor> {
         if let Some(bad) = shape.iter().find(|&&d| d < -1) {
             return Err(Error::argument(format!("reshape: sizes are whole numbers or one -1, got {bad} in {shape:?}")));
@@ -72,10 +81,16 @@ impl Tensor {
         let full: Vec<usize> = shape.iter().map(|&d| if d < 0 { rest } else { d as usize }).collect();
         self.reshape(&full)
     }
-    /// The axes in the order `axes`: axis `i` of the result is axis `axes[i]` of this tensor. `None` reverses them. A view.
+    /// Puts the axes in another order; without one, in reverse.
+    ///
+    /// Nothing is copied.
+    ///
+    /// Shapes: `[a, b, c]` → `[c, a, b]` for the order `[2, 0, 1]`: place `i` gets the axis that the order names there.
+    ///
+    /// Gradient: `dy` with its axes put back.
     ///
     /// # Errors
-    /// `InvalidArgument` unless `axes` names every axis once.
+    /// - `InvalidArgument`: the order does not name every axis once.
     pub fn transpose(&self, axes: Option<&[usize]>) -> Result<Tensor> {
         let rank = self.rank();
         let axes: Vec<usize> = axes.map_or_else(|| (0..rank).rev().collect(), <[usize]>::to_vec);
@@ -98,19 +113,31 @@ impl Tensor {
         let value = self.view(self.raw().permute(axes)?);
         Ok(record(value, &[self], move |ct, _| Ok(smallvec![Some(ct.transpose(Some(&inverse))?)])))
     }
-    /// Exchanges two axes; a view.
+    /// Exchanges two axes.
+    ///
+    /// Nothing is copied.
+    ///
+    /// Shapes: `[a, b, c]` → `[c, b, a]` for axes 0 and 2.
+    ///
+    /// Gradient: `dy` with its axes put back.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range.
+    /// - `InvalidArgument`: an axis is out of range.
     pub fn swap_axes(&self, a: isize, b: isize) -> Result<Tensor> {
         let mut axes: Vec<usize> = (0..self.rank()).collect();
         axes.swap(resolve_axis("swap_axes", a, self.rank())?, resolve_axis("swap_axes", b, self.rank())?);
         self.transpose(Some(&axes))
     }
-    /// Moves axis `from` to place `to`, the others keeping their order; a view.
+    /// Moves an axis to another place; the others keep their order.
+    ///
+    /// Nothing is copied.
+    ///
+    /// Shapes: `[a, b, c]` → `[b, c, a]` for axis 0 moved to 2.
+    ///
+    /// Gradient: `dy` with its axes put back.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range.
+    /// - `InvalidArgument`: an axis is out of range.
     pub fn move_axis(&self, from: isize, to: isize) -> Result<Tensor> {
         let mut axes: Vec<usize> = (0..self.rank()).collect();
         let (from, to) = (resolve_axis("move_axis", from, self.rank())?, resolve_axis("move_axis", to, self.rank())?);
@@ -118,20 +145,33 @@ impl Tensor {
         axes.insert(to, axis);
         self.transpose(Some(&axes))
     }
-    /// A new axis of size 1 at place `axis` of the result; a view.
+    /// Adds an axis of size 1 at a place.
+    ///
+    /// Nothing is copied.
+    ///
+    /// Shapes: `[a, b]` → `[a, 1, b]` for axis 1.
+    ///
+    /// Gradient: `dy` without the axis.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range.
+    /// - `InvalidArgument`: an axis is out of range.
     pub fn expand_dims(&self, axis: isize) -> Result<Tensor> {
         let at = resolve_axis("expand_dims", axis, self.rank() + 1)?;
         let mut shape = self.shape().to_vec();
         shape.insert(at, 1);
         self.reshape(&shape)
     }
-    /// Without the given axes, which must have size 1 (`Axes::All`: without every axis of size 1); a view.
+    /// Removes axes of size 1: the given ones, or all.
+    ///
+    /// Nothing is copied.
+    ///
+    /// Shapes: `[1, a, 1]` → `[a]`.
+    ///
+    /// Gradient: `dy` with the axes put back.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range or given twice, `ShapeMismatch` for an axis of another size.
+    /// - `InvalidArgument`: an axis is out of range or given twice.
+    /// - `ShapeMismatch`: an axis has another size.
     pub fn squeeze(&self, axes: impl Into<Axes>) -> Result<Tensor> {
         let axes = axes.into();
         let gone = axes.resolve("squeeze", self.rank())?;
@@ -141,10 +181,16 @@ impl Tensor {
         let kept = self.shape().iter().enumerate().filter(|(i, &d)| d != 1 || !gone.contains(i));
         self.reshape(&kept.map(|(_, &d)| d).collect::<Vec<_>>())
     }
-    /// Repeats axes of size 1, and puts axes before the first, up to `shape`; a view.
+    /// Repeats the tensor to a larger shape: along axes of size 1, and along new axes before the first.
+    ///
+    /// Nothing is copied.
+    ///
+    /// Shapes: `[1, b]` → `[c, a, b]`.
+    ///
+    /// Gradient: `dy` is added up over the copies.
     ///
     /// # Errors
-    /// `ShapeMismatch` when another axis would have to change.
+    /// - `ShapeMismatch`: an axis of another size would have to change.
     pub fn broadcast_to(&self, shape: &[usize]) -> Result<Tensor> {
         if self.shape() == shape {
             return Ok(self.clone());

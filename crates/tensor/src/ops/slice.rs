@@ -18,7 +18,7 @@ impl Tensor {
     /// `len` positions of `axis` from `start` on; a view.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis or positions out of range.
+    /// - `InvalidArgument`: the axis or the positions are out of range.
     pub fn narrow(&self, axis: isize, start: usize, len: usize) -> Result<Tensor> {
         let at = resolve_axis("narrow", axis, self.rank())?;
         let size = self.shape()[at];
@@ -36,10 +36,17 @@ impl Tensor {
         around[at] = (start, size - start - len);
         Ok(record(value, &[self], move |ct, _| Ok(smallvec![Some(ct.pad(&around, 0.0)?)])))
     }
-    /// Position `i` of `axis` (negative: from the end), without that axis; a view.
+    /// Takes one slice along an axis, and leaves the axis out.
+    ///
+    /// Nothing is copied.
+    ///
+    /// Formula: `y[j, k] = x[j, i, k]` for axis 1 of a tensor of three axes. A negative `i` counts from the end.
+    ///
+    /// Gradient: `dy` at the slice, 0 elsewhere.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range, `IndexOutOfRange` for a position out of range.
+    /// - `InvalidArgument`: an axis is out of range.
+    /// - `IndexOutOfRange`: the position is out of range.
     pub fn index(&self, axis: isize, i: isize) -> Result<Tensor> {
         let at = resolve_axis("index", axis, self.rank())?;
         let size = self.shape()[at];
@@ -49,12 +56,17 @@ impl Tensor {
         }
         self.narrow(axis, from as usize, 1)?.squeeze(at as isize)
     }
-    /// `x[starts[0]:ends[0]:steps[0], …]` with NumPy's rules: one entry for each of the first axes, negative positions count
-    /// from the end, positions beyond an end stop there. `isize::MAX` and `isize::MIN` reach the far and the near end
-    /// whatever the step. A view when all steps are 1. Missing steps are 1.
+    /// Takes a part along the first axes, as NumPy's `x[start:end:step, ...]`.
+    ///
+    /// Nothing is copied where all steps are 1.
+    ///
+    /// Each list has one entry for each of the first axes. Negative positions count from the end, and positions beyond
+    /// an end stop there. A negative step walks backwards.
+    ///
+    /// Gradient: `dy` at the part, 0 elsewhere.
     ///
     /// # Errors
-    /// `InvalidArgument` when there are more entries than axes, lists of different lengths, or a step of 0.
+    /// - `InvalidArgument`: there are more entries than axes, the lists differ in length, or a step is 0.
     pub fn slice(&self, starts: &[isize], ends: &[isize], steps: &[isize]) -> Result<Tensor> {
         let n = starts.len();
         if ends.len() != n || n > self.rank() || !(steps.is_empty() || steps.len() == n) {
@@ -89,10 +101,14 @@ impl Tensor {
         }
         out.through(maps)
     }
-    /// The positions of the given axes in reverse order.
+    /// Reverses the order along the given axes, or along all.
+    ///
+    /// Formula: `y[i] = x[n - 1 - i]` along each axis.
+    ///
+    /// Gradient: `dy`, reversed.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range or given twice.
+    /// - `InvalidArgument`: an axis is out of range or given twice.
     pub fn flip(&self, axes: impl Into<Axes>) -> Result<Tensor> {
         let axes = axes.into().resolve("flip", self.rank())?;
         let map = |(axis, &n): (usize, &usize)| match axes.contains(&axis) {
@@ -101,10 +117,14 @@ impl Tensor {
         };
         self.through(self.shape().iter().enumerate().map(map).collect::<Result<_>>()?)
     }
-    /// The positions of `axis` moved `shift` further, those beyond the end coming back at the start.
+    /// Shifts the elements along an axis; those that fall off the end come back at the start.
+    ///
+    /// Formula: `y[(i + shift) mod n] = x[i]` along the axis.
+    ///
+    /// Gradient: `dy`, shifted back.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range.
+    /// - `InvalidArgument`: an axis is out of range.
     pub fn roll(&self, shift: isize, axis: isize) -> Result<Tensor> {
         let at = resolve_axis("roll", axis, self.rank())?;
         let map = |(axis, &n): (usize, &usize)| {
@@ -116,10 +136,17 @@ impl Tensor {
         };
         self.through(self.shape().iter().enumerate().map(map).collect::<Result<_>>()?)
     }
-    /// `value` put around: `widths[i]` says how many positions before and after axis `i`.
+    /// Puts a value around the tensor: so many positions before and after each axis.
+    ///
+    /// Shapes: `[n]` → `[before + n + after]`.
+    ///
+    /// Dtypes: this tensor's.
+    ///
+    /// Gradient: `dy` without what was put around.
     ///
     /// # Errors
-    /// `InvalidArgument` unless there is one pair for each axis, and for a value that an integer dtype cannot hold.
+    /// - `InvalidArgument`: there is not one pair for each axis, or an integer dtype does not hold the value.
+    /// - `ShapeMismatch`: the result would have too many elements.
     pub fn pad(&self, widths: &[(usize, usize)], value: impl Into<Scalar>) -> Result<Tensor> {
         if widths.len() != self.rank() {
             return Err(Error::argument(format!(
@@ -154,10 +181,16 @@ impl Tensor {
             Ok(smallvec![Some(ct)])
         }))
     }
-    /// `n` parts of the same size along `axis`; views.
+    /// Cuts an axis into `n` parts of the same size.
+    ///
+    /// Nothing is copied.
+    ///
+    /// Shapes: `[..., n·a, ...]` → `n` times `[..., a, ...]`.
+    ///
+    /// Gradient: `dy` of all parts, joined.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range or when `n` does not divide its size.
+    /// - `InvalidArgument`: the axis is out of range, or `n` does not divide its size.
     pub fn split(&self, n: usize, axis: isize) -> Result<Vec<Tensor>> {
         let at = resolve_axis("split", axis, self.rank())?;
         let size = self.shape()[at];
@@ -169,10 +202,16 @@ impl Tensor {
         }
         self.split_at(&memory::collect((1..n).map(|i| i * (size / n)))?, axis)
     }
-    /// The parts of `axis` between 0, the ascending positions `at`, and the end; views.
+    /// Cuts an axis at ascending positions.
+    ///
+    /// Nothing is copied.
+    ///
+    /// Shapes: `[n]` → `[p]`, `[q - p]`, `[n - q]` for the positions `[p, q]`.
+    ///
+    /// Gradient: `dy` of all parts, joined.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range or positions that descend or lie beyond the end.
+    /// - `InvalidArgument`: the axis is out of range, or positions descend or lie beyond the end.
     pub fn split_at(&self, at: &[usize], axis: isize) -> Result<Vec<Tensor>> {
         let place = resolve_axis("split_at", axis, self.rank())?;
         let size = self.shape()[place];

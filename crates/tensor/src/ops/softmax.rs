@@ -10,20 +10,38 @@ use crate::{
 use smallvec::smallvec;
 
 impl Tensor {
-    /// `exp(x) / Σ exp(x)` along `axis` (negative: from the end), computed as `exp(x − max)`.
+    /// Turns the elements along an axis into shares that are positive and sum to 1.
     ///
-    /// As in JAX a group that is −∞ throughout, or holds NaN or +∞, becomes NaN throughout. Halves compute in float32.
-    /// The gradient `y (g − Σ g y)` keeps only the output, of halves only the input.
+    /// Formula: `y = e^x / Σ e^x` along the axis, computed as `e^(x - max(x))`. As in JAX, elements that are all minus
+    /// infinity, or that hold NaN or infinity, become NaN.
+    ///
+    /// Shapes: any, kept.
+    ///
+    /// Dtypes: floats keep theirs; float16 and bfloat16 compute in float32.
+    ///
+    /// Gradient: `dx = y (dy - Σ dy y)`
     ///
     /// # Errors
-    /// `DTypeMismatch` unless floating point, `InvalidArgument` for an axis that does not exist.
+    /// - `DTypeMismatch`: the tensor is not of floats.
+    /// - `InvalidArgument`: an axis is out of range.
     pub fn softmax(&self, axis: isize) -> Result<Tensor> {
         along(self, axis, false)
     }
 
-    /// `x − log Σ exp(x)` along `axis`: the logarithm of [`Tensor::softmax`] without its underflow.
+    /// Takes the logarithm of the softmax along an axis, without the underflow of taking it afterwards.
     ///
-    /// The same edge cases, errors and dtypes as there; the gradient `g − exp(y) Σ g` keeps as much.
+    /// Formula: `y = x - ln Σ e^x` along the axis. As in JAX, elements that are all minus infinity, or that hold NaN or
+    /// infinity, become NaN.
+    ///
+    /// Shapes: any, kept.
+    ///
+    /// Dtypes: floats keep theirs; float16 and bfloat16 compute in float32.
+    ///
+    /// Gradient: `dx = dy - e^y Σ dy`
+    ///
+    /// # Errors
+    /// - `DTypeMismatch`: the tensor is not of floats.
+    /// - `InvalidArgument`: an axis is out of range.
     pub fn log_softmax(&self, axis: isize) -> Result<Tensor> {
         along(self, axis, true)
     }

@@ -8,12 +8,20 @@ use crate::{
 };
 
 impl Tensor {
-    /// The places that would sort `axis`, as int32. Equal values keep their order, also when `descending`.
+    /// Finds the places of the elements in ascending order along an axis, or in descending order.
     ///
-    /// NaN of either sign is above every number (last; first when `descending`, as in JAX); -0 equals 0. Any length.
+    /// Equal elements keep their order.
+    ///
+    /// NaN counts as larger than every number: it comes last, and first when descending, as in JAX. -0 equals 0.
+    ///
+    /// Shapes: any, kept.
+    ///
+    /// Dtypes: any; the result is int32.
+    ///
+    /// Gradient: none.
     ///
     /// # Errors
-    /// `InvalidArgument` for an axis out of range or longer than int32 can count.
+    /// - `InvalidArgument`: the axis is out of range, or longer than int32 can count.
     pub fn argsort(&self, axis: isize, descending: bool) -> Result<Tensor> {
         let at = resolve_axis("argsort", axis, self.rank())?;
         self.order("argsort", at, self.shape()[at], |rows| {
@@ -22,18 +30,35 @@ impl Tensor {
             }))
         })
     }
-    /// The values of `axis` in the order of [`argsort`](Self::argsort); differentiable.
+    /// Puts the elements along an axis in ascending order, or in descending order.
+    ///
+    /// Equal elements keep their order.
+    ///
+    /// NaN counts as larger than every number: it comes last, and first when descending, as in JAX. -0 equals 0.
+    ///
+    /// Shapes: any, kept.
+    ///
+    /// Dtypes: any, kept.
+    ///
+    /// Gradient: `dy` goes to the places that the elements came from.
     ///
     /// # Errors
-    /// As `argsort`.
+    /// - `InvalidArgument`: the axis is out of range, or longer than int32 can count.
     pub fn sort(&self, axis: isize, descending: bool) -> Result<Tensor> {
         self.gather(&self.detach().argsort(axis, descending)?, axis)
     }
-    /// The `k` largest values of the last axis, the largest first, and their places as int32. Equal values keep their order, NaN
-    /// is above every number. The values are differentiable.
+    /// Finds the `k` largest elements along the last axis, the largest first, and their places.
+    ///
+    /// Equal elements keep their order, and NaN counts as larger than every number.
+    ///
+    /// Shapes: `[..., n]` → values `[..., k]`, places `int32[..., k]`.
+    ///
+    /// Dtypes: any, kept for the values.
+    ///
+    /// Gradient: `dy` of the values goes to the places that they came from.
     ///
     /// # Errors
-    /// `InvalidArgument` for a 0-d tensor or `k` beyond the size of the axis.
+    /// - `InvalidArgument`: the tensor has no axes, or `k` is larger than the last one.
     pub fn top_k(&self, k: usize) -> Result<(Tensor, Tensor)> {
         let size = self.shape().last().copied().unwrap_or(0);
         if self.rank() == 0 || k > size {

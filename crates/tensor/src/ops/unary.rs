@@ -104,10 +104,9 @@ fn slope<P: Rule>(ct: &Tensor, saved: &Tensor, rule: P) -> Result<Tensor> {
 }
 
 macro_rules! functions {
-    ($($name:ident, $rule:ident, $doc:literal;)*) => {
+    ($($(#[$doc:meta])* fn $name:ident = $rule:ident;)*) => {
         impl Tensor {$(
-            #[doc = $doc]
-            /// Whole numbers and bools are cast to float32 first.
+            $(#[$doc])*
             ///
             /// # Errors
             /// Those of the device.
@@ -122,20 +121,118 @@ macro_rules! functions {
     };
 }
 functions! {
-    exp, Exp, "e^x.";
-    expm1, Expm1, "e^x - 1, exact near 0.";
-    log, Log, "Natural logarithm.";
-    log1p, Log1p, "ln(1 + x), exact near 0.";
-    sqrt, Sqrt, "Square root.";
-    rsqrt, Rsqrt, "1 / sqrt(x).";
-    recip, Recip, "1 / x.";
-    sin, Sin, "Sine.";
-    cos, Cos, "Cosine.";
-    tanh, Tanh, "Hyperbolic tangent.";
-    sigmoid, Sigmoid, "1 / (1 + e^-x).";
-    erf, Erf, "The error function.";
-    softplus, Softplus, "ln(1 + e^x), without overflow.";
-    swish, Swish, "x times its sigmoid.";
+    /// Raises e to the power of each element.
+    ///
+    /// Formula: `y = e^x`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = y · dy`
+    fn exp = Exp;
+    /// Raises e to the power of each element, less 1; it stays exact near 0.
+    ///
+    /// Formula: `y = e^x - 1`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = (y + 1) · dy`
+    fn expm1 = Expm1;
+    /// Takes the natural logarithm of each element; that of a negative number is NaN.
+    ///
+    /// Formula: `y = ln(x)`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = dy / x`
+    fn log = Log;
+    /// Takes the natural logarithm of 1 more than each element; it stays exact near 0.
+    ///
+    /// Formula: `y = ln(1 + x)`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = dy / (1 + x)`
+    fn log1p = Log1p;
+    /// Takes the square root of each element; that of a negative number is NaN.
+    ///
+    /// Formula: `y = √x`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = dy / (2 y)`
+    fn sqrt = Sqrt;
+    /// Takes the reciprocal of the square root of each element.
+    ///
+    /// Formula: `y = 1 / √x`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = -y³ / 2 · dy`
+    fn rsqrt = Rsqrt;
+    /// Takes the reciprocal of each element; that of 0 is infinite.
+    ///
+    /// Formula: `y = 1 / x`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = -y² · dy`
+    fn recip = Recip;
+    /// Takes the sine of each element, an angle in radians.
+    ///
+    /// Formula: `y = sin(x)`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = cos(x) · dy`
+    fn sin = Sin;
+    /// Takes the cosine of each element, an angle in radians.
+    ///
+    /// Formula: `y = cos(x)`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = -sin(x) · dy`
+    fn cos = Cos;
+    /// Takes the hyperbolic tangent of each element.
+    ///
+    /// Formula: `y = tanh(x)`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = (1 - y²) · dy`
+    fn tanh = Tanh;
+    /// Applies the logistic function to each element.
+    ///
+    /// Formula: `y = 1 / (1 + e^-x)`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = y (1 - y) · dy`
+    fn sigmoid = Sigmoid;
+    /// Takes the error function of each element.
+    ///
+    /// Formula: `y = 2/√π · ∫₀ˣ e^(-t²) dt`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = 2/√π · e^(-x²) · dy`
+    fn erf = Erf;
+    /// Applies a smooth form of relu to each element, without overflow.
+    ///
+    /// Formula: `y = ln(1 + e^x)`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = sigmoid(x) · dy`
+    fn softplus = Softplus;
+    /// Multiplies each element by its sigmoid.
+    ///
+    /// Formula: `y = x · sigmoid(x)`
+    ///
+    /// Dtypes: floats keep theirs; integers and bool give float32.
+    ///
+    /// Gradient: `dx = (s + x s (1 - s)) · dy` with `s = sigmoid(x)`
+    fn swish = Swish;
 }
 
 /// `f` of each element of a tensor of whole numbers.
@@ -149,10 +246,17 @@ fn of_integers(x: &Tensor, op: &str, f: impl Fn(&Tensor) -> Result<Tensor>) -> R
 }
 
 impl Tensor {
-    /// -x.
+    /// Changes the sign of each element.
+    ///
+    /// Formula: `y = -x`
+    ///
+    /// Dtypes: floats and integers keep theirs.
+    ///
+    /// Gradient: `dx = -dy`
     ///
     /// # Errors
-    /// `DTypeMismatch` for bool; `InvalidArgument` where an integer type does not hold the result.
+    /// - `DTypeMismatch`: the tensor is bool.
+    /// - `InvalidArgument`: an integer dtype does not hold the result.
     pub fn neg(&self) -> Result<Tensor> {
         if self.dtype().is_float() {
             apply(self, rules::Neg)
@@ -160,10 +264,17 @@ impl Tensor {
             of_integers(self, "neg", |x| negated("neg", x))
         }
     }
-    /// Absolute value; derivative 1 at 0, as in JAX.
+    /// Takes the absolute value of each element.
+    ///
+    /// Formula: `y = |x|`
+    ///
+    /// Dtypes: floats and integers keep theirs.
+    ///
+    /// Gradient: `dx = dy` where `x >= 0`, else `-dy`; at 0 it is `dy`, as in JAX.
     ///
     /// # Errors
-    /// `DTypeMismatch` for bool; `InvalidArgument` for the least number of an integer type.
+    /// - `DTypeMismatch`: the tensor is bool.
+    /// - `InvalidArgument`: an element is the least number of a signed integer dtype, which does not hold its absolute value.
     pub fn abs(&self) -> Result<Tensor> {
         if self.dtype().is_float() {
             apply(self, rules::Abs)
@@ -174,10 +285,14 @@ impl Tensor {
             })
         }
     }
-    /// -1, 0 or 1 (NaN for NaN).
+    /// Tells the sign of each element: -1, 0 or 1, and NaN for NaN.
+    ///
+    /// Dtypes: floats and integers keep theirs.
+    ///
+    /// Gradient: 0.
     ///
     /// # Errors
-    /// `DTypeMismatch` for bool.
+    /// - `DTypeMismatch`: the tensor is bool.
     pub fn sign(&self) -> Result<Tensor> {
         if self.dtype().is_float() {
             apply(self, rules::Sign)
@@ -188,10 +303,17 @@ impl Tensor {
             })
         }
     }
-    /// x times x.
+    /// Multiplies each element by itself.
+    ///
+    /// Formula: `y = x²`
+    ///
+    /// Dtypes: floats and integers keep theirs.
+    ///
+    /// Gradient: `dx = 2 x dy`
     ///
     /// # Errors
-    /// `DTypeMismatch` for bool; `InvalidArgument` where an integer type does not hold the result.
+    /// - `DTypeMismatch`: the tensor is bool.
+    /// - `InvalidArgument`: an integer dtype does not hold the result.
     pub fn square(&self) -> Result<Tensor> {
         if self.dtype().is_float() {
             apply(self, rules::Square)
@@ -199,10 +321,16 @@ impl Tensor {
             of_integers(self, "square", |x| x.pow_scalar(2))
         }
     }
-    /// max(x, 0); derivative 0 at 0.
+    /// Replaces negative elements by 0 (rectified linear unit).
+    ///
+    /// Formula: `y = max(x, 0)`
+    ///
+    /// Dtypes: floats and integers keep theirs.
+    ///
+    /// Gradient: `dx = dy` where `x > 0`, else 0.
     ///
     /// # Errors
-    /// `DTypeMismatch` for bool.
+    /// - `DTypeMismatch`: the tensor is bool.
     pub fn relu(&self) -> Result<Tensor> {
         if self.dtype().is_float() {
             apply(self, rules::Relu)
@@ -210,7 +338,11 @@ impl Tensor {
             of_integers(self, "relu", |x| x.maximum_scalar(0))
         }
     }
-    /// The largest whole number not above; no gradient. Whole numbers stay as they are.
+    /// Rounds each element down to a whole number.
+    ///
+    /// Dtypes: floats keep theirs; integers and bool stay as they are.
+    ///
+    /// Gradient: 0.
     ///
     /// # Errors
     /// Those of the device.
@@ -221,7 +353,11 @@ impl Tensor {
             Ok(self.clone())
         }
     }
-    /// The smallest whole number not below; no gradient. Whole numbers stay as they are.
+    /// Rounds each element up to a whole number.
+    ///
+    /// Dtypes: floats keep theirs; integers and bool stay as they are.
+    ///
+    /// Gradient: 0.
     ///
     /// # Errors
     /// Those of the device.
@@ -232,7 +368,11 @@ impl Tensor {
             Ok(self.clone())
         }
     }
-    /// The nearest whole number, halves to the even one; no gradient. Whole numbers stay as they are.
+    /// Rounds each element to the nearest whole number; one that lies midway goes to the even one, as in NumPy.
+    ///
+    /// Dtypes: floats keep theirs; integers and bool stay as they are.
+    ///
+    /// Gradient: 0.
     ///
     /// # Errors
     /// Those of the device.
@@ -243,13 +383,18 @@ impl Tensor {
             Ok(self.clone())
         }
     }
-    /// min(max(x, lo), hi). A bound that is a fraction makes whole numbers float32, as in arithmetic.
+    /// Limits each element to the range from `lo` to `hi`.
     ///
-    /// The gradient is halved at a bound, as ties of `maximum` share theirs.
+    /// Formula: `y = min(max(x, lo), hi)`
+    ///
+    /// Dtypes: floats and integers keep theirs; a bound that is a fraction makes integers float32.
+    ///
+    /// Gradient: `dx = dy` inside the range, half of it at a bound, 0 outside.
     ///
     /// # Errors
-    /// `InvalidArgument` when `lo > hi` or either is NaN, and where a bound takes the place of a value but an integer type does not
-    /// hold it; `DTypeMismatch` for bool.
+    /// - `InvalidArgument`: `lo > hi` or either is NaN, or a bound takes the place of an element but the integer dtype
+    ///   does not hold it.
+    /// - `DTypeMismatch`: the tensor is bool.
     pub fn clip(&self, lo: impl Into<Scalar>, hi: impl Into<Scalar>) -> Result<Tensor> {
         let (low, high) = (lo.into(), hi.into());
         let (lo, hi) = (low.to_f64(), high.to_f64());
@@ -266,9 +411,16 @@ impl Tensor {
             limited(x, whole_bound(low), whole_bound(high))
         })
     }
-    /// Gaussian error linear unit: x Φ(x), or its tanh approximation.
+    /// Applies the Gaussian error linear unit to each element.
     ///
-    /// Hendrycks and Gimpel, <https://arxiv.org/abs/1606.08415>.
+    /// Formula: `y = x · Φ(x)`, where Φ is the distribution function of the normal distribution; with `approximate` `y
+    /// = x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`
+    ///
+    /// Dtypes: floats keep theirs (float16 and bfloat16 compute in float32); integers and bool give float32.
+    ///
+    /// Gradient: `dx = y′(x) · dy`, the exact derivative of the formula that is used.
+    ///
+    /// Source: Hendrycks and Gimpel 2016, <https://arxiv.org/abs/1606.08415>.
     ///
     /// # Errors
     /// Those of the device.
