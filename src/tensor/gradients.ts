@@ -98,8 +98,9 @@ function release<R>(traced: Traced<unknown>, result: R): R {
  *
  * @example
  * ```ts
- * const [y, pullback] = tl.vjp((x) => x.square().sum(), x);
- * const [dx] = pullback(tl.tensor(1.0));
+ * const [y, pullback] = tl.vjp((x: tl.Tensor) => x.square().sum(), tl.tensor([1.5, 2]));
+ * pullback(1)[0];
+ * // → Tensor float32[2] [3,4]
  * ```
  */
 export function vjp<A extends readonly Argument[], R extends Tree<Tensor>>(
@@ -214,7 +215,8 @@ export function valueAndGrad<A extends readonly Argument[], R>(
  *
  * @example
  * ```ts
- * const slope = tl.grad((x) => x.square())(tl.tensor(3.0)); // 6
+ * tl.grad((x: tl.Tensor) => x.square())(tl.tensor(1.5));
+ * // → Tensor float32[] 3
  * ```
  */
 export function grad<A extends readonly Argument[], R>(

@@ -41,7 +41,8 @@ function close(frame: Frame, kept: ReadonlySet<unknown>): void {
  * @throws `TypeError` if `f` returns a promise: its tensors would be disposed while it still runs
  * @example
  * ```ts
- * const y = tl.tidy(() => x.mul(2).exp().sum());
+ * const y = tl.tidy(() => tl.tensor([1, 2, 3]).mul(2).sum());
+ * y.item(); // → 12
  * ```
  */
 export function tidy<T>(f: () => T): T {

@@ -156,7 +156,8 @@ export function stack(tensors: readonly Tensor[], axis: AxisArgument = 0): Tenso
  *
  * @example
  * ```ts
- * const dots = tl.einsum('bhqd,bhkd->bhqk', q, k);
+ * const [q, k] = [tl.ones([1, 2, 3, 4]), tl.ones([1, 2, 5, 4])];
+ * tl.einsum('bhqd,bhkd->bhqk', q, k).shape; // → [1, 2, 3, 5]
  * ```
  */
 export function einsum(spec: string, ...operands: readonly Tensor[]): Tensor {
