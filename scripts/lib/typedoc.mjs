@@ -1,0 +1,122 @@
+/** The reference in order: names by subject, layers by module, the guide beside them. A plugin of typedoc. */
+import { Application, Comment, CommentTag, Converter, ReflectionKind } from 'typedoc';
+
+/** Subjects in their order, each with the sources that its names come from. */
+const SUBJECTS = [
+  ['Guide', []],
+  ['Reference', []],
+  ['Tables and lists', []],
+  ['Modules', []],
+  ['Tensors', ['tensor/tensor', 'tensor/ops', 'tensor/data', 'generated/tensor', 'bridge/native']],
+  ['Gradients', ['tensor/gradients']],
+  ['Random numbers', ['tensor/random']],
+  ['Memory and threads', ['tensor/memory']],
+  ['Errors', ['bridge/errors', 'generated/errorCode']],
+  ['Layers: the class, calls and options', ['layer/', 'base', 'generated/base', 'generated/layer']],
+  ['Layers: putting layers together', ['generated/combinators']],
+  ['Layers: Dense, Embedding, Dropout and other basic ones', ['generated/core']],
+  ['Layers: activation functions', ['generated/activationFns']],
+  ['Layers: normalization', ['generated/normalization']],
+  ['Layers: convolution and pooling', ['generated/convolution', 'generated/deconvolution', 'generated/pooling']],
+  ['Layers: recurrent', ['generated/rnn']],
+  ['Layers: attention', ['generated/attention']],
+  ['Layers: attention to long sequences, LSH', ['generated/efficientAttention', 'layer/efficientAttention']],
+  ['Layers: positions', ['generated/positionEncodings', 'generated/rotaryPositionalEmbedding']],
+  ['Layers: relative attention and shorter sequences', ['generated/relAttention', 'generated/resampling']],
+  [
+    'Layers: reversible, in memory that does not grow with depth',
+    ['generated/reversible', 'reversible', 'layer/reversible'],
+  ],
+  ['Layers: sparse, and linear attention', ['generated/sparsity']],
+  ['Layers: losses and metrics', ['generated/metrics']],
+  ['Layers: several devices', ['generated/acceleration', 'layer/jitForward']],
+  ['Layers: checks of shapes', ['generated/assertShape']],
+  ['First values of weights', ['generated/initializers']],
+  ['Training', ['training/', 'generated/optimizers', 'generated/lrSchedules']],
+  ['Models', ['models/', 'generated/models']],
+  ['Trees of tensors', ['tensor/tree']],
+  ['Files of tensors', ['tensor/safetensors', 'layer/files']],
+  ['Checks for tests', ['testUtils']],
+  ['Other names', []],
+  ['Options, by name', []],
+];
+
+const OPTIONS = 'Options, by name';
+const OTHER = 'Other names';
+/** Pages in the order in which they are read; the others are tables. */
+const GUIDE = [
+  'getting-started',
+  'layers',
+  'your-own-layer',
+  'training',
+  'saving',
+  'long-sequences',
+  'decoding',
+  'workers',
+  'from-trax',
+  'from-keras',
+  'from-pytorch',
+  'glossary',
+];
+
+/** The subject with the longest beginning of the path below src. */
+function subjectOf(path) {
+  const matches = SUBJECTS.flatMap(([title, begins]) =>
+    begins.filter((begin) => path.startsWith(begin)).map((begin) => [title, begin.length]),
+  );
+  return matches.toSorted((a, b) => b[1] - a[1])[0]?.[0] ?? OTHER;
+}
+
+function categorize(reflection, title) {
+  const holders = reflection.signatures ?? [reflection];
+  for (const holder of holders) {
+    holder.comment ??= new Comment();
+    holder.comment.removeTags('@category');
+    holder.comment.blockTags.push(new CommentTag('@category', [{ kind: 'text', text: title }]));
+  }
+}
+
+/** Makes the title of a page its name, with its number in the guide, and files it. */
+function place(page, path) {
+  const inGuide = path.includes('/docs/guide/');
+  // What stands before the heading are comments.
+  const first = page.content.findIndex(({ text }) => /^# /m.test(text));
+  page.content.splice(0, first);
+  const heading = /^# (.*)\n+/m.exec(page.content[0].text);
+  const number = GUIDE.findIndex((name) => path.endsWith(`/docs/guide/${name}.md`));
+  if (inGuide && number < 0) throw new Error(`${path} has no place in the guide`);
+  page.name = inGuide ? `${String(number + 1).padStart(2, '0')} ${heading[1]}` : heading[1];
+  page.frontmatter.category = inGuide ? 'Guide' : 'Tables and lists';
+  page.content[0].text = page.content[0].text.slice(heading.index + heading[0].length).replace(/^<!--.*-->\n+/gm, '');
+}
+
+export function load(app) {
+  app.on(Application.EVENT_BOOTSTRAP_END, () => {
+    app.options.setValue(
+      'categoryOrder',
+      SUBJECTS.map(([title]) => title),
+    );
+    app.options.setValue('defaultCategory', OTHER);
+  });
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, (context) => {
+    const { project } = context;
+    for (const page of project.documents ?? []) place(page, project.files.getReflectionPath(page) ?? '');
+    const [api] = project.children;
+    api.name = 'tallow';
+    categorize(api, 'Reference');
+    for (const child of api.children) {
+      if (child.kindOf(ReflectionKind.Namespace)) {
+        categorize(child, 'Modules');
+        continue;
+      }
+      if (child.kindOf(ReflectionKind.Reference)) continue;
+      const symbol = context.getSymbolFromReflection(child);
+      const file = symbol?.declarations?.[0]?.getSourceFile().fileName ?? '';
+      const title =
+        /Options$/.test(child.name) && child.kindOf(ReflectionKind.Interface)
+          ? OPTIONS
+          : subjectOf(file.split('/src/').at(-1));
+      categorize(child, title);
+    }
+  });
+}
