@@ -92,6 +92,26 @@ test('the root package carries no binary, no install script, and exact platform 
   t.is(manifest(root)['optionalDependencies'], undefined, 'in a checkout they would break npm ci');
 });
 
+test('where the package comes from is said, and links of its README lead somewhere from anywhere', async (t) => {
+  const tallow = join(t.context.app, 'node_modules', 'tallow');
+  const { homepage, bugs, repository, version } = manifest(tallow) as Record<string, string> & {
+    repository: { url: string };
+  };
+  t.regex(homepage!, /^https:\/\/github\.com\/[\w-]+\/tallow#readme$/);
+  t.true(JSON.stringify(bugs).includes('/tallow/issues'));
+  const home = repository.url.replace(/^git\+|\.git$/g, '');
+  t.is(`${home}#readme`, homepage!);
+  const links = [...readFileSync(join(tallow, 'README.md'), 'utf8').matchAll(/\]\(([^)\s]+)\)/g)].map(([, to]) => to!);
+  const ours = links.filter((to) => to.startsWith(home));
+  t.true(ours.length > 5);
+  for (const to of ours) {
+    const [, path] = /\/(?:blob|raw)\/([^#]+)/.exec(to)!;
+    t.true(path!.startsWith(`v${version!}/`) && existsSync(join(root, path!.slice(version!.length + 2))), to);
+  }
+  const relative = links.filter((to) => !/^(https:|#)/.test(to));
+  for (const to of relative) t.true(existsSync(join(tallow, to)), to);
+});
+
 test('npm/ is what napi writes for the targets in package.json', async (t) => {
   const project = join(t.context.folder, 'project');
   const fresh = join(project, 'npm');

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { npm } from './needs.mjs';
 import { at, readJson, root } from './paths.mjs';
@@ -41,9 +41,11 @@ export async function packAll(out, addons = root) {
 
   const folder = join(stage, 'root');
   mkdirSync(folder, { recursive: true });
-  for (const name of ['dist', 'binding.cjs', 'binding.d.cts', 'README.md', 'LICENSE', 'CHANGELOG.md']) {
+  for (const name of ['dist', 'binding.cjs', 'binding.d.cts', 'LICENSE', 'CHANGELOG.md']) {
     cpSync(at(name), join(folder, name), { recursive: true });
   }
+  const readme = absoluteLinks(readFileSync(at('README.md'), 'utf8'), manifest);
+  writeFileSync(join(folder, 'README.md'), readme);
   const optionalDependencies = Object.fromEntries(
     platforms().map((platform) => {
       const { name, version } = readJson(`npm/${platform}/package.json`);
@@ -55,6 +57,18 @@ export async function packAll(out, addons = root) {
   for (const key of checkoutOnly) delete manifest[key];
   writeFileSync(join(folder, 'package.json'), json({ ...manifest, optionalDependencies }));
   return [await pack(folder, out), ...packed];
+}
+
+/**
+ * A page whose links lead to the repository, at the tag of the version, where they would lead to files that are not packed.
+ */
+export function absoluteLinks(page, { repository, version }) {
+  const base = repository.url.replace(/^git\+|\.git$/g, '');
+  const packed = ['CHANGELOG.md', 'LICENSE'];
+  return page.replace(/(!?)(\[[^\]]*\])\(([^)\s]+)\)/g, (link, image, text, to) => {
+    if (/^(#|[a-z]+:)/.test(to) || packed.includes(to)) return link;
+    return `${image}${text}(${base}/${image ? 'raw' : 'blob'}/v${version}/${to})`;
+  });
 }
 
 async function pack(folder, out) {
