@@ -113,7 +113,7 @@ export function load(app) {
       const symbol = context.getSymbolFromReflection(child);
       const file = symbol?.declarations?.[0]?.getSourceFile().fileName ?? '';
       const title =
-        /Options$/.test(child.name) && child.kindOf(ReflectionKind.Interface)
+        child.name.endsWith('Options') && child.kindOf(ReflectionKind.Interface)
           ? OPTIONS
           : subjectOf(file.split('/src/').at(-1));
       categorize(child, title);
