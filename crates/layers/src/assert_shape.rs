@@ -3,10 +3,10 @@
 //! `'bld,b11l->bld,b11l'`: tensors are separated by commas, inputs from outputs by an arrow. Each letter is one axis, equal
 //! letters have equal sizes, a digit is that very size, and `...` covers any number of axes (the same ones everywhere).
 use crate::{
-    entry, leaf, options, options::Entry, Arity, Base, Call, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Leaf,
-    Output, Rebuild, Result, TensorSpec,
+    composite, entry, leaf, options, options::Entry, Arity, Base, Call, Composite, Cx, Error, InitCx, LayerArg,
+    LayerRef, Leaf, Output, Parts, Result, TensorSpec, Traits,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 use tallow_tensor::{random::Key, Tensor};
 
 /// The layers of this module.
@@ -213,66 +213,41 @@ pub fn assert_function(specification: &str, layer: LayerRef) -> Result<LayerRef>
 fn assert_function_with(specification: &str, layer: LayerRef, message: Option<String>) -> Result<LayerRef> {
     let contract = Contract::parse(specification, message)?;
     let check = |spec: &ShapeSpec| leaf(AssertShape { spec: spec.clone(), message: None, visible: false });
-    let sublayers = [check(&contract.inputs), layer, check(&contract.outputs)];
-    let (mut need, mut have) = (0usize, 0usize);
-    for l in &sublayers {
-        let a = l.arity();
-        let missing = a.n_in.saturating_sub(have);
-        need += missing;
-        have = have + missing - a.n_in + a.n_out;
-    }
-    Ok(Arc::new(Asserted { base: Base::new("Serial"), arity: Arity::new(need, have), contract, sublayers }))
+    let layers = vec![check(&contract.inputs), layer, check(&contract.outputs)];
+    let arity = Arity::of_stack(&layers);
+    Ok(composite(Parts { base: Base::new("Serial"), layers, arity }, Asserted(contract)))
 }
 
 /// A layer between two checks that share their letters; prints and nests as the Serial that Trax makes of them.
-#[derive(Debug)]
-struct Asserted {
-    base: Base,
-    arity: Arity,
-    contract: Contract,
-    sublayers: [LayerRef; 3],
-}
+#[derive(Debug, Clone)]
+struct Asserted(Contract);
 
 impl Asserted {
     fn check(&self, inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Result<()> {
-        let n = self.contract.inputs.len().min(inputs.len());
-        let mut sizes = self.contract.check_inputs(&inputs[..n])?;
-        let m = self.contract.outputs.len().min(outputs.len());
-        self.contract.check_outputs(&mut sizes, &outputs[..m])
+        let n = self.0.inputs.len().min(inputs.len());
+        let mut sizes = self.0.check_inputs(&inputs[..n])?;
+        let m = self.0.outputs.len().min(outputs.len());
+        self.0.check_outputs(&mut sizes, &outputs[..m])
     }
 }
 
-impl Layer for Asserted {
-    fn base(&self) -> &Base {
-        &self.base
-    }
-    fn arity(&self) -> Arity {
-        self.arity
-    }
-    fn open(&self) -> bool {
-        true
-    }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.sublayers
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let outputs = crate::stack_signature(&self.sublayers, inputs)?;
+impl Composite for Asserted {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let outputs = crate::stack_signature(&parts.layers, inputs)?;
         self.check(inputs, &outputs)?;
         Ok(outputs)
     }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        let outputs = cx.init_stack(&self.sublayers, inputs)?;
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        let outputs = cx.init_stack(&parts.layers, inputs)?;
         self.check(inputs, &outputs)
     }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+    fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let specs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
-        let ys = cx.apply_stack(&self.sublayers, xs, key)?;
+        let ys = cx.apply_stack(&parts.layers, xs, key)?;
         self.check(&specs, &ys.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         Ok(ys)
     }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        let [a, b, c] = &self.sublayers;
-        let sublayers = [r.layer(a), r.layer(b), r.layer(c)];
-        Arc::new(Self { base: self.base.rebuilt(r), arity: self.arity, contract: self.contract.clone(), sublayers })
+    fn traits(&self) -> Traits {
+        Traits::ON_STACK
     }
 }

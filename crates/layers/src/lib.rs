@@ -31,6 +31,7 @@ pub mod rnn;
 pub use files::{elements, npy};
 pub use framework::account::{charging, Account};
 pub use framework::apply::pure_fn;
+pub use framework::composite::{composite, Composite, Parts};
 pub(crate) use framework::context::Reversal;
 pub use framework::context::{Cx, InitCx, Loader, Local, Store, View};
 pub use framework::depth::{depth, DEEPEST};
@@ -43,8 +44,8 @@ pub use framework::initialize::{
 };
 pub use framework::instances::{changed, for_each_instance, held, hold};
 pub use framework::layer;
-pub use framework::layer::{Arity, Base, Layer, LayerNest, LayerRef, Rebuild, ReplicaState, StateForm};
-pub use framework::leaf::{BackwardCall, Call, Gradients, Leaf, Output, ReverseCall, Sequence};
+pub use framework::layer::{Arity, Base, Layer, LayerNest, LayerRef, Nesting, Rebuild};
+pub use framework::leaf::{Abilities, BackwardCall, Call, Gradients, Leaf, Output, ReverseCall, Sequence};
 pub use framework::leaf_layer::leaf;
 pub use framework::mode::Mode;
 pub use framework::nesting::{load_state, load_weights, view_state, view_weights};
@@ -55,6 +56,7 @@ pub use framework::signature::{signature, stack_signature};
 pub use framework::slot::Slot;
 pub use framework::spec::TensorSpec;
 pub use framework::stack::{deep, with_room};
+pub use framework::traits::{ReplicaState, StateForm, Traits};
 pub use framework::tree::Tree;
 pub use initializers::Initializer;
 pub use options::domains::{

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tallow_layers::{
     combinators::serial,
     reversible::{half_residual, reversible_serial, reversible_swap},
-    Arity, Base, Cx, InitCx, Layer, LayerRef, Loader, Rebuild, Result, TensorSpec, Tree, View,
+    Arity, Base, Cx, InitCx, Layer, LayerRef, Nesting, Rebuild, Result, TensorSpec, Traits,
 };
 use tallow_tensor::{random::Key, Tensor};
 
@@ -17,9 +17,6 @@ impl Layer for Plain {
     }
     fn arity(&self) -> Arity {
         self.0.arity()
-    }
-    fn open(&self) -> bool {
-        self.0.open()
     }
     fn sublayers(&self) -> &[LayerRef] {
         self.0.sublayers()
@@ -36,17 +33,11 @@ impl Layer for Plain {
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
         Arc::new(Self(self.0.rebuild(r)))
     }
-    fn view_weights(&self, v: &mut View) -> Tree<Tensor> {
-        self.0.view_weights(v)
+    fn traits(&self) -> Traits {
+        self.0.traits()
     }
-    fn view_state(&self, v: &mut View) -> Tree<Tensor> {
-        self.0.view_state(v)
-    }
-    fn load_weights(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
-        self.0.load_weights(tree, l)
-    }
-    fn load_state(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
-        self.0.load_state(tree, l)
+    fn nesting(&self) -> Nesting<'_> {
+        self.0.nesting()
     }
 }
 

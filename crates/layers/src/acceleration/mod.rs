@@ -17,8 +17,8 @@ pub use mean::mean_or_pmean;
 pub use split::{for_n_devices, on_accelerator, on_cpu, reshape_by_device};
 
 use crate::{
-    entry, options, options::Entry, peers::Peers, Arity, Base, Cx, Dim, InitCx, Layer, LayerArg, LayerRef, Loader,
-    Rebuild, Result, TensorSpec, Tree, View,
+    entry, framework::layer::Nested, options, options::Entry, peers::Peers, Arity, Base, Cx, Dim, InitCx, Layer,
+    LayerArg, LayerRef, Loader, Nesting, Rebuild, Result, TensorSpec, Tree, View,
 };
 use split::Split;
 use std::sync::Arc;
@@ -129,6 +129,12 @@ impl Layer for Accelerate {
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
         Arc::new(Self { base: self.base.rebuilt(r), layer: [r.layer(self.sublayer())], n: self.n })
     }
+    fn nesting(&self) -> Nesting<'_> {
+        Nesting::Own(self)
+    }
+}
+
+impl Nested for Accelerate {
     fn view_weights(&self, v: &mut View) -> Tree<Tensor> {
         v.weights_of(self.sublayer())
     }

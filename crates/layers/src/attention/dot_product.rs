@@ -3,7 +3,7 @@
 use super::heads;
 use crate::{
     assert_shape::check_inputs, leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Rate,
-    Result, TensorSpec, Tree,
+    Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{
     ops::{attention, AttentionOptions},
@@ -153,8 +153,8 @@ impl Leaf for PureAttention {
         let (y, state) = how.attend(&split(q)?, &split(k)?, &split(v)?, Mask::Given(mask))?;
         Ok(Output { ys: vec![heads::merge(&y)?, mask.clone()], state })
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(PureAttentionOptions { mode, ..self.0.clone() })
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
 }
 
@@ -189,8 +189,8 @@ impl Leaf for DotProductAttention {
         let (y, state) = how.attend(q, k, v, Mask::Given(mask))?;
         Ok(Output { ys: vec![y], state })
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(DotProductAttentionOptions { mode, ..self.0.clone() })
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
 }
 
@@ -245,7 +245,7 @@ impl Leaf for DotProductCausalAttention {
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         check_inputs("bld,bld,blv->blv", inputs)?;
         check_floats(inputs)?;
-        if self.goes_on() {
+        if self.traits().goes_on {
             self.check_room(inputs[1].shape[1])?;
         }
         Ok(vec![TensorSpec::new(inputs[2].shape.clone(), output_dtype(&inputs[0]))])
@@ -270,11 +270,11 @@ impl Leaf for DotProductCausalAttention {
         let (y, state) = how.attend(q, k, v, Mask::Causal)?;
         Ok(Output { ys: vec![y], state })
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(DotProductCausalAttentionOptions { mode, ..self.0.clone() })
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
-    fn goes_on(&self) -> bool {
-        self.0.mode == Mode::Predict
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.0.mode == Mode::Predict, ..Traits::LEAF }
     }
 }
 

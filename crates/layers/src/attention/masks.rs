@@ -1,7 +1,7 @@
 //! Masks and shifts that attention models put around their attention.
 use crate::{
     assert_shape::assert_function, leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Mode, Output, Result,
-    TensorSpec, Whole,
+    TensorSpec, Traits, Whole,
 };
 use tallow_tensor::{DType, Tensor};
 
@@ -68,11 +68,11 @@ impl Leaf for ShiftRight {
         let zeros = Tensor::zeros(&shape, x.dtype(), x.device())?;
         Ok(Tensor::concat(&[zeros, x.narrow(1, 0, length - n)?], 1)?.into())
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(ShiftRightOptions { mode, ..self.0.clone() })
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
-    fn goes_on(&self) -> bool {
-        self.0.mode == Mode::Predict
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.0.mode == Mode::Predict, ..Traits::LEAF }
     }
 }
 

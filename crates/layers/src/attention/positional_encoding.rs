@@ -1,7 +1,7 @@
 //! Trainable positions that start as sines and cosines.
 use crate::{
     core::mask_shape, initializers::Initializer, leaf, options, Call, Count, Dim, Error, LayerRef, Leaf, Local, Mode,
-    Num, Output, Rate, Result, TensorSpec, Tree, Wholes,
+    Num, Output, Rate, Result, TensorSpec, Traits, Tree, Wholes,
 };
 use tallow_tensor::{
     memory, ops,
@@ -130,11 +130,11 @@ impl Leaf for PositionalEncoding {
         }
         Ok(x.add(&positions)?.into())
     }
-    fn goes_on(&self) -> bool {
-        self.o.mode == Mode::Predict
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.o.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { o: PositionalEncodingOptions { mode, ..self.o.clone() }, projection: self.projection.clone() }
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.o.mode == Mode::Predict, ..Traits::LEAF }
     }
 }
 

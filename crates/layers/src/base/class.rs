@@ -9,12 +9,15 @@
 //! - `("reverse", outputs, weights, state, newState, key)` → `[inputs, null]`
 //! - `("reverseAndGrad", outputs, grads, weights, state, newState, key)` → `[inputs, [inputGrads, weightGrads]]`
 use crate::{
-    custom_gradient, leaf_layer::leaf_printing, options, Arity, BackwardCall, Call, Count, Error, FnArg, Gradients,
-    HostFnRef, HostValue, LayerList, LayerRef, Leaf, Local, Mode, Output, Result, ReverseCall, StateForm, TensorSpec,
-    Tree,
+    custom_gradient,
+    framework::{
+        leaf::{OwnGradient, Reverse},
+        mode::HostMode,
+    },
+    leaf_layer::leaf_printing,
+    options, Abilities, Arity, BackwardCall, Call, Count, Error, FnArg, Gradients, HostFnRef, HostValue, LayerList,
+    LayerRef, Leaf, Local, Mode, Output, Result, ReverseCall, StateForm, TensorSpec, Traits, Tree,
 };
-use parking_lot::Mutex;
-use std::sync::Arc;
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};
 
 options! {
@@ -54,7 +57,7 @@ pub fn layer(o: LayerOptions) -> Result<LayerRef> {
         name: o.name,
         arity: Arity::new(o.n_in.0, o.n_out.0),
         driver: o.driver.map(|f| f.0),
-        mode: SharedMode::new(o.mode),
+        mode: HostMode::new(o.mode),
         has_backward: o.has_backward,
         reversible: o.reversible,
         reverse_and_grad: o.reverse_and_grad,
@@ -62,28 +65,12 @@ pub fn layer(o: LayerOptions) -> Result<LayerRef> {
     Ok(leaf_printing(layer, o.sublayers_to_print.map(|l| l.0)))
 }
 
-/// The mode of a layer of the host, which may set it.
-#[derive(Debug, Clone)]
-pub(crate) struct SharedMode(Arc<Mutex<Mode>>);
-
-impl SharedMode {
-    pub(crate) fn new(mode: Mode) -> Self {
-        Self(Arc::new(Mutex::new(mode)))
-    }
-    pub(crate) fn get(&self) -> Mode {
-        *self.0.lock()
-    }
-    pub(crate) fn set(&self, mode: Mode) {
-        *self.0.lock() = mode;
-    }
-}
-
 #[derive(Debug, Clone)]
 struct HostLayer {
     name: String,
     arity: Arity,
     driver: Option<HostFnRef>,
-    mode: SharedMode,
+    mode: HostMode,
     has_backward: bool,
     reversible: bool,
     reverse_and_grad: bool,
@@ -158,28 +145,23 @@ impl Leaf for HostLayer {
     fn forward(&self, call: Call) -> Result<Output> {
         self.run(call.xs, call.w, call.s, call.key)
     }
-    fn state_form(&self) -> StateForm {
-        StateForm::Open
+    fn traits(&self) -> Traits {
+        Traits { calls_host: true, state_form: StateForm::Open, is_driven: self.driver.is_some(), ..Traits::LEAF }
     }
-    fn calls_host(&self) -> bool {
-        true
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(self.mode.place())
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { mode: SharedMode::new(mode), ..self.clone() }
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities {
+            gradient: self.has_backward.then_some(self as &dyn OwnGradient),
+            reversal: self.reversible.then_some(self as &dyn Reverse),
+            host_mode: Some(&self.mode),
+            ..Abilities::default()
+        }
     }
-    fn mode(&self) -> Option<Mode> {
-        Some(self.mode.get())
-    }
-    fn set_mode(&self, mode: Mode) -> bool {
-        self.mode.set(mode);
-        true
-    }
-    fn has_backward(&self) -> bool {
-        self.has_backward
-    }
-    fn is_driven(&self) -> bool {
-        self.driver.is_some()
-    }
+}
+
+impl OwnGradient for HostLayer {
     fn backward(&self, b: BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
         let c = &b.call;
         let args = [
@@ -194,9 +176,9 @@ impl Leaf for HostLayer {
         let [dxs, dw] = self.call("backward", args)?;
         gradients("backward", dxs, dw, c.w)
     }
-    fn is_reversible(&self) -> bool {
-        self.reversible
-    }
+}
+
+impl Reverse for HostLayer {
     fn reverse(&self, c: ReverseCall) -> Result<Vec<Tensor>> {
         let args =
             [list(c.ys), HostValue::tree(c.w), HostValue::tree(c.s), HostValue::tree(c.new_state), key_value(c.key)?];

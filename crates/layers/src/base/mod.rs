@@ -1,7 +1,7 @@
 //! Layers made of functions: [`pure_layer`] for the core's own, `Fn` and `PureLayer` for the host's.
 use crate::{
-    entry, host_layer::SharedMode, leaf, options, options::Entry, Arity, Call, Count, Error, FnArg, HostFnRef,
-    HostValue, LayerRef, Leaf, Mode, Output, Result, SignaturePair, TensorNest, TensorSpec, Tree,
+    entry, framework::mode::HostMode, leaf, options, options::Entry, Abilities, Arity, Call, Count, Error, FnArg,
+    HostFnRef, HostValue, LayerRef, Leaf, Mode, Output, Result, SignaturePair, TensorNest, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{no_grad, DType, Tensor};
 
@@ -160,7 +160,7 @@ enum Packing {
 }
 
 fn host(name: String, arity: Arity, f: FnArg, packing: Packing, mode: Mode) -> Result<LayerRef> {
-    Ok(leaf(HostPure { name, arity, f: f.0, packing, mode: SharedMode::new(mode) }))
+    Ok(leaf(HostPure { name, arity, f: f.0, packing, mode: HostMode::new(mode) }))
 }
 
 /// A leaf of a host function, without weights, state or randomness.
@@ -170,7 +170,7 @@ struct HostPure {
     arity: Arity,
     f: HostFnRef,
     packing: Packing,
-    mode: SharedMode,
+    mode: HostMode,
 }
 
 impl HostPure {
@@ -195,9 +195,6 @@ impl Leaf for HostPure {
     fn arity(&self) -> Arity {
         self.arity
     }
-    fn calls_host(&self) -> bool {
-        true
-    }
     /// A host function declares no shapes: they come from a run on zeros.
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let zeros = inputs.iter().map(TensorSpec::zeros).collect::<tallow_tensor::Result<Vec<_>>>()?;
@@ -206,15 +203,14 @@ impl Leaf for HostPure {
     fn forward(&self, call: Call) -> Result<Output> {
         Ok(self.call(call.xs)?.into())
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { mode: SharedMode::new(mode), ..self.clone() }
+    fn traits(&self) -> Traits {
+        Traits { calls_host: true, ..Traits::LEAF }
     }
-    fn mode(&self) -> Option<Mode> {
-        Some(self.mode.get())
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(self.mode.place())
     }
-    fn set_mode(&self, mode: Mode) -> bool {
-        self.mode.set(mode);
-        true
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { host_mode: Some(&self.mode), ..Abilities::default() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A layer for batches, applied to any number of leading axes.
-use super::around::{around, Around};
-use crate::{options, Count, Cx, Error, LayerArg, LayerId, LayerRef, Result, TensorSpec};
+use super::around::around;
+use crate::{options, Composite, Count, Cx, Error, InitCx, LayerArg, LayerRef, Parts, Result, TensorSpec};
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -42,6 +42,10 @@ impl BatchLeadingAxes {
         let batch = leading.iter().product();
         (leading.to_vec(), [&[batch], kept].concat())
     }
+    /// Signatures of what the layer inside is given.
+    fn inside(&self, inputs: &[TensorSpec]) -> Vec<TensorSpec> {
+        inputs.iter().map(|s| s.with_shape(self.joined(&s.shape).1)).collect()
+    }
 }
 
 fn parted(inner: &LayerRef, leading: &[usize], shape: &[usize]) -> Result<Vec<usize>> {
@@ -58,16 +62,18 @@ fn no_inputs() -> Error {
     Error::new("ArityMismatch", "there is no input to take leading axes from")
 }
 
-impl Around for BatchLeadingAxes {
-    fn inside(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        Ok(inputs.iter().map(|s| s.with_shape(self.joined(&s.shape).1)).collect())
-    }
-    fn signature(&self, inner: &LayerRef, _own: LayerId, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+impl Composite for BatchLeadingAxes {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let inner = &parts.layers[0];
         let leading = self.joined(&inputs.last().ok_or_else(no_inputs)?.shape).0;
-        let ys = crate::signature(inner, &self.inside(inputs)?)?;
+        let ys = crate::signature(inner, &self.inside(inputs))?;
         ys.iter().map(|y| Ok(y.with_shape(parted(inner, &leading, &y.shape)?))).collect()
     }
-    fn forward(&self, inner: &LayerRef, _own: LayerId, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        cx.init(&parts.layers[0], &self.inside(inputs))
+    }
+    fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let inner = &parts.layers[0];
         let leading = self.joined(xs.last().ok_or_else(no_inputs)?.shape()).0;
         let xs = xs.iter().map(|x| Ok(x.reshape(&self.joined(x.shape()).1)?)).collect::<Result<_>>()?;
         let ys = cx.apply(inner, xs, key)?;

@@ -1,10 +1,10 @@
 //! A sequence read in both directions.
-use super::{branch, concatenate, serial, stack_arity};
+use super::{branch, concatenate, serial};
 use crate::{
-    deep_copy, framework::pure::pure_layer, options, Arity, Axis, Base, Cx, Error, InitCx, Layer, LayerArg, LayerNest,
-    LayerRef, Rebuild, Result, TensorSpec,
+    composite, deep_copy, framework::pure::pure_layer, options, Arity, Axis, Base, Composite, Cx, Error, InitCx,
+    LayerArg, LayerNest, LayerRef, Parts, Result, TensorSpec, Traits,
 };
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -34,7 +34,7 @@ pub fn bidirectional(forward_layer: &LayerRef, axis: isize, merge_layers: Option
     let along = move |s: &[TensorSpec]| s[0].axis(axis).map(|_| s.to_vec());
     let flip = pure_layer("_FlipAlongTimeAxis", 1, 1, along, move |xs| Ok(vec![xs[0].flip(axis)?]));
     let layers = vec![flip.clone(), deep_copy(forward_layer), flip];
-    let backward = Arc::new(Backward { base: Base::new("Serial"), arity: stack_arity(&layers), layers });
+    let backward = composite(Parts { base: Base::new("Serial"), arity: Arity::of_stack(&layers), layers }, Backward);
     Ok(serial([vec![branch(vec![forward_layer.clone(), backward])?], merge].concat()))
 }
 
@@ -50,39 +50,23 @@ fn check(layer: &LayerRef) -> Result<()> {
 }
 
 /// Flips, reads and flips again.
-#[derive(Debug)]
-struct Backward {
-    base: Base,
-    layers: Vec<LayerRef>,
-    arity: Arity,
-}
+#[derive(Debug, Clone)]
+struct Backward;
 
-impl Layer for Backward {
-    fn base(&self) -> &Base {
-        &self.base
+impl Composite for Backward {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        check(&parts.layers[1])?;
+        crate::stack_signature(&parts.layers, inputs)
     }
-    fn arity(&self) -> Arity {
-        self.arity
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        check(&parts.layers[1])?;
+        cx.init_stack(&parts.layers, inputs).map(drop)
     }
-    fn open(&self) -> bool {
-        true
+    fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        check(&parts.layers[1])?;
+        cx.apply_stack(&parts.layers, xs, key)
     }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.layers
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        check(&self.layers[1])?;
-        crate::stack_signature(&self.layers, inputs)
-    }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        check(&self.layers[1])?;
-        cx.init_stack(&self.layers, inputs).map(drop)
-    }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        check(&self.layers[1])?;
-        cx.apply_stack(&self.layers, xs, key)
-    }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        Arc::new(Self { base: self.base.rebuilt(r), layers: r.layers(&self.layers), arity: self.arity })
+    fn traits(&self) -> Traits {
+        Traits::ON_STACK
     }
 }

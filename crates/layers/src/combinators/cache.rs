@@ -1,10 +1,11 @@
 //! The first result, returned ever after.
 use super::{
-    around::{around, around_on, Around, OwnState},
+    around::{around, around_on},
     in_predict::{in_predict, InPredict},
 };
 use crate::{
-    agreement, options, Base, Cx, Error, LayerArg, LayerId, LayerRef, Mode, Rebuild, Result, TensorSpec, Tree,
+    agreement, options, Base, Composite, Cx, Error, InitCx, LayerArg, LayerRef, Mode, Nesting, Parts, Rebuild, Result,
+    TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, Tensor};
 
@@ -48,29 +49,32 @@ struct Cache {
     always: bool,
 }
 
-impl Around for Cache {
-    const STATE: OwnState = OwnState::First;
-    fn inside(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        Ok(inputs.to_vec())
+impl Composite for Cache {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        agreement::first(parts.id(), || crate::signature(&parts.layers[0], inputs))
     }
-    fn signature(&self, inner: &LayerRef, own: LayerId, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        agreement::first(own, || crate::signature(inner, inputs))
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        cx.init(&parts.layers[0], inputs)
     }
-    fn forward(&self, inner: &LayerRef, own: LayerId, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let kept = cx.state(own);
+    fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let kept = cx.state(parts.id());
         if !kept.is_empty() {
             self.check_batch(&xs, &kept)?;
             return Ok(kept.leaves().into_iter().cloned().collect());
         }
-        let ys = cx.apply(inner, xs, key)?;
+        let ys = cx.apply(&parts.layers[0], xs, key)?;
         let kept = match &ys[..] {
             [y] => Tree::Leaf(y.clone()),
             many => Tree::tuple(many.iter().cloned()),
         };
-        cx.set_state(own, kept);
+        cx.set_state(parts.id(), kept);
         Ok(ys)
     }
-    fn rebuild(&self, base: Base, inner: &LayerRef, r: &mut Rebuild) -> LayerRef {
+    fn nesting(&self) -> Nesting<'_> {
+        Nesting::OwnStateFirst
+    }
+    fn rebuild(&self, parts: &Parts, r: &mut Rebuild) -> LayerRef {
+        let (base, inner) = (parts.base.rebuilt(r), &parts.layers[0]);
         match r.mode {
             Some(Mode::Predict) => around_on(base, r.layer_in(inner, Mode::Eval), self.clone()),
             Some(mode) if !self.always => on(base, r.layer(inner), mode),

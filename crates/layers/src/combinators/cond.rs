@@ -1,7 +1,9 @@
 //! One of two layers, chosen by a third.
 use super::serial;
-use crate::{options, Arity, Base, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Rebuild, Result, TensorSpec};
-use std::sync::Arc;
+use crate::{
+    composite, options, Arity, Base, Composite, Cx, Error, InitCx, LayerArg, LayerRef, Parts, Result, TensorSpec,
+    Traits,
+};
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -40,72 +42,53 @@ pub fn cond(o: CondOptions) -> Result<LayerRef> {
         )));
     }
     let arity = Arity::new(c.n_in + t.n_in, t.n_out);
-    Ok(Arc::new(Cond { base: Base::new(o.name), layers, arity }))
+    Ok(composite(Parts { base: Base::new(o.name), layers: layers.into(), arity }, Cond))
 }
 
-#[derive(Debug)]
-struct Cond {
-    base: Base,
-    /// Deciding, for true, for false.
-    layers: [LayerRef; 3],
-    arity: Arity,
+/// Of its layers the first decides, the second is for true, the third for false.
+#[derive(Debug, Clone)]
+struct Cond;
+
+/// The inputs of the deciding layer, and those of the chosen one.
+fn shares<'a, T>(parts: &Parts, items: &'a [T]) -> (&'a [T], &'a [T]) {
+    items.split_at(parts.layers[0].arity().n_in)
 }
 
-impl Cond {
-    /// The inputs of the deciding layer, and those of the chosen one.
-    fn shares<'a, T>(&self, items: &'a [T]) -> (&'a [T], &'a [T]) {
-        items.split_at(self.layers[0].arity().n_in)
-    }
-}
-
-impl Layer for Cond {
-    fn base(&self) -> &Base {
-        &self.base
-    }
-    fn arity(&self) -> Arity {
-        self.arity
-    }
-    fn open(&self) -> bool {
-        true
-    }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.layers
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let (x, y) = self.shares(inputs);
-        let decision = crate::signature(&self.layers[0], x)?;
+impl Composite for Cond {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let (x, y) = shares(parts, inputs);
+        let decision = crate::signature(&parts.layers[0], x)?;
         if let Some(d) = decision.first().filter(|d| d.shape.iter().product::<usize>() != 1) {
             return Err(no_decision(&d.shape));
         }
-        let out = crate::signature(&self.layers[1], y)?;
-        let other = crate::signature(&self.layers[2], y)?;
+        let out = crate::signature(&parts.layers[1], y)?;
+        let other = crate::signature(&parts.layers[2], y)?;
         if out != other {
             return Err(Error::shape(format!("`true` returns {}, but `false` {}", list(&out), list(&other))));
         }
         Ok(out)
     }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        let (x, y) = self.shares(inputs);
-        cx.init(&self.layers[0], x)?;
-        cx.init(&self.layers[1], y)?;
-        cx.init(&self.layers[2], y)?;
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        let (x, y) = shares(parts, inputs);
+        cx.init(&parts.layers[0], x)?;
+        cx.init(&parts.layers[1], y)?;
+        cx.init(&parts.layers[2], y)?;
         // Each call runs one of the two only, so what they return is compared here.
-        self.signature(inputs).map(drop)
+        self.signature(parts, inputs).map(drop)
     }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let (x, y) = self.shares(&xs);
+    fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let (x, y) = shares(parts, &xs);
         let keys = cx.split(key, 3);
-        let decision = cx.apply(&self.layers[0], x.to_vec(), keys[0])?;
+        let decision = cx.apply(&parts.layers[0], x.to_vec(), keys[0])?;
         let chosen = match &decision[0] {
             d if d.size() == 1 && d.item()? != 0.0 => 1,
             d if d.size() == 1 => 2,
             d => return Err(no_decision(d.shape())),
         };
-        cx.apply(&self.layers[chosen], y.to_vec(), keys[chosen])
+        cx.apply(&parts.layers[chosen], y.to_vec(), keys[chosen])
     }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        let layers = self.layers.each_ref().map(|l| r.layer(l));
-        Arc::new(Self { base: self.base.rebuilt(r), layers, arity: self.arity })
+    fn traits(&self) -> Traits {
+        Traits::ON_STACK
     }
 }
 

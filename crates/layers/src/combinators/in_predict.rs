@@ -1,7 +1,7 @@
 //! What becomes of a layer in mode `'predict'` that is itself in all others.
 use crate::{
-    reversible::Reversible, Arity, Base, Cx, Error, InitCx, Layer, LayerRef, Loader, Mode, Rebuild, ReplicaState,
-    Result, StateForm, TensorSpec, Tree, View,
+    framework::{layer::Reversible, mode::HostMode},
+    Arity, Base, Cx, Error, InitCx, Layer, LayerRef, Mode, Nesting, Rebuild, Result, TensorSpec, Traits,
 };
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
@@ -52,9 +52,6 @@ impl Layer for Bystander {
     fn arity(&self) -> Arity {
         self.inner.arity()
     }
-    fn open(&self) -> bool {
-        self.inner.open()
-    }
     fn sublayers(&self) -> &[LayerRef] {
         self.inner.sublayers()
     }
@@ -90,49 +87,19 @@ impl Layer for Bystander {
             }
         }
     }
-    fn sequence(&self, cx: &Cx, sliced: &[Tensor], carry: &[Tensor]) -> Result<Option<[Vec<Tensor>; 2]>> {
-        self.inner.sequence(cx, sliced, carry)
+    fn traits(&self) -> Traits {
+        self.inner.traits()
     }
-    fn has_backward(&self) -> bool {
-        self.inner.has_backward()
+    fn nesting(&self) -> Nesting<'_> {
+        self.inner.nesting()
     }
     fn reversible(&self) -> Option<&dyn Reversible> {
         self.inner.reversible()
     }
-    fn calls_host(&self) -> bool {
-        self.inner.calls_host()
+    fn host_mode(&self) -> Option<&HostMode> {
+        self.inner.host_mode()
     }
-    fn draws_in_step(&self) -> bool {
-        self.inner.draws_in_step()
-    }
-    fn mode(&self) -> Option<Mode> {
-        self.inner.mode()
-    }
-    fn set_mode(&self, mode: Mode) -> bool {
-        self.inner.set_mode(mode)
-    }
-    fn goes_on(&self) -> bool {
-        self.inner.goes_on()
-    }
-    fn replica_state(&self) -> ReplicaState {
-        self.inner.replica_state()
-    }
-    fn state_form(&self) -> StateForm {
-        self.inner.state_form()
-    }
-    fn is_driven(&self) -> bool {
-        self.inner.is_driven()
-    }
-    fn view_weights(&self, v: &mut View) -> Tree<Tensor> {
-        self.inner.view_weights(v)
-    }
-    fn view_state(&self, v: &mut View) -> Tree<Tensor> {
-        self.inner.view_state(v)
-    }
-    fn load_weights(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
-        self.inner.load_weights(tree, l)
-    }
-    fn load_state(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
-        self.inner.load_state(tree, l)
+    fn sequence(&self, cx: &Cx, sliced: &[Tensor], carry: &[Tensor]) -> Result<Option<[Vec<Tensor>; 2]>> {
+        self.inner.sequence(cx, sliced, carry)
     }
 }

@@ -30,7 +30,7 @@ pub use merge::{add, concatenate, gate, multiply, split, subtract_top, Concatena
 pub use parallel::{parallel, parallel_named, ParallelOptions};
 pub use scan::{scan, ScanOptions};
 pub use select::{drop_top, dup, flatten_list, select, select_named, swap, SelectOptions};
-pub(crate) use serial::{flat, serial_printing, stack_arity, Stack};
+pub(crate) use serial::{flat, serial_printing, Stack};
 pub use serial::{serial, serial_named, SerialOptions};
 pub use side_outputs::{serial_with_side_outputs, SideOutputs, SideOutputsOptions};
 

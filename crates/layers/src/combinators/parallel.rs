@@ -1,8 +1,8 @@
 //! Layers side by side.
 use crate::{
-    options, print, Arity, Base, Cx, Error, InitCx, Layer, LayerList, LayerNest, LayerRef, Rebuild, Result, TensorSpec,
+    composite, options, print, Arity, Base, Composite, Cx, Error, InitCx, LayerList, LayerNest, LayerRef, Parts,
+    Result, TensorSpec,
 };
-use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -45,53 +45,35 @@ pub fn parallel_named<L: Into<LayerNest>>(name: impl Into<String>, layers: Vec<L
     }
     let sum = |f: fn(Arity) -> usize| layers.iter().map(|l| f(l.arity())).sum();
     let arity = Arity::new(sum(|a| a.n_in), sum(|a| a.n_out));
-    Ok(Arc::new(Parallel { base: Base::new(name), layers, arity }))
+    Ok(composite(Parts { base: Base::new(name), layers, arity }, Parallel))
 }
 
-#[derive(Debug)]
-struct Parallel {
-    base: Base,
-    layers: Vec<LayerRef>,
-    arity: Arity,
+#[derive(Debug, Clone)]
+struct Parallel;
+
+/// Each layer with its share of `items`.
+fn shares<'a, T>(parts: &'a Parts, items: &'a [T]) -> impl Iterator<Item = (&'a LayerRef, &'a [T])> {
+    let mut rest = items;
+    parts.layers.iter().map(move |l| {
+        let (share, more) = rest.split_at(l.arity().n_in.min(rest.len()));
+        rest = more;
+        (l, share)
+    })
 }
 
-impl Parallel {
-    /// Each layer with its share of `items`.
-    fn shares<'a, T>(&'a self, items: &'a [T]) -> impl Iterator<Item = (&'a LayerRef, &'a [T])> {
-        let mut rest = items;
-        self.layers.iter().map(move |l| {
-            let (share, more) = rest.split_at(l.arity().n_in.min(rest.len()));
-            rest = more;
-            (l, share)
-        })
-    }
-}
-
-impl Layer for Parallel {
-    fn base(&self) -> &Base {
-        &self.base
-    }
-    fn arity(&self) -> Arity {
-        self.arity
-    }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.layers
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let outputs = self.shares(inputs).map(|(l, s)| crate::signature(l, s)).collect::<Result<Vec<_>>>()?;
+impl Composite for Parallel {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let outputs = shares(parts, inputs).map(|(l, s)| crate::signature(l, s)).collect::<Result<Vec<_>>>()?;
         Ok(outputs.into_iter().flatten().collect())
     }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        self.shares(inputs).try_for_each(|(l, s)| cx.init(l, s))
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        shares(parts, inputs).try_for_each(|(l, s)| cx.init(l, s))
     }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let mut ys = Vec::with_capacity(self.arity.n_out);
-        for ((layer, share), key) in self.shares(&xs).zip(cx.split(key, self.layers.len())) {
+    fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let mut ys = Vec::with_capacity(parts.arity.n_out);
+        for ((layer, share), key) in shares(parts, &xs).zip(cx.split(key, parts.layers.len())) {
             ys.extend(cx.apply(layer, share.to_vec(), key)?);
         }
         Ok(ys)
-    }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        Arc::new(Self { base: self.base.rebuilt(r), layers: r.layers(&self.layers), arity: self.arity })
     }
 }

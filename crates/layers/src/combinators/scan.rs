@@ -1,7 +1,8 @@
 //! A layer applied step by step along an axis.
-use super::around::{around, Around, OwnState};
+use super::around::around;
 use crate::{
-    options, remat::Recompute, Axis, Count, Cx, Error, LayerArg, LayerId, LayerRef, Mode, Result, TensorSpec, Tree,
+    options, remat::Recompute, Axis, Composite, Count, Cx, Error, InitCx, LayerArg, LayerRef, Mode, Nesting, Parts,
+    Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{memory, random::Key, Tensor};
 
@@ -55,6 +56,10 @@ struct Scan {
 }
 
 impl Scan {
+    /// Whether carried values are kept between calls.
+    fn keeps_carry(&self) -> bool {
+        self.mode == Mode::Predict && self.n_carry > 0
+    }
     /// The number of steps, and the signatures of the layer's inputs in one.
     fn step(&self, inputs: &[TensorSpec]) -> Result<(usize, Vec<TensorSpec>)> {
         let mut specs = inputs.to_vec();
@@ -105,14 +110,10 @@ impl Scan {
     }
 }
 
-impl Around for Scan {
-    const STATE: OwnState = OwnState::Last;
-    fn inside(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        Ok(self.step(inputs)?.1)
-    }
-    fn signature(&self, inner: &LayerRef, _own: LayerId, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+impl Composite for Scan {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let (n, specs) = self.step(inputs)?;
-        let mut ys = crate::signature(inner, &specs)?;
+        let mut ys = crate::signature(&parts.layers[0], &specs)?;
         let k = self.n_stacked;
         self.check_carry(&specs[self.n_sliced..], &ys[k..])?;
         for y in &mut ys[..k] {
@@ -120,12 +121,16 @@ impl Around for Scan {
         }
         Ok(ys)
     }
-    fn forward(&self, inner: &LayerRef, own: LayerId, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        cx.init(&parts.layers[0], &self.step(inputs)?.1)
+    }
+    fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let (inner, own) = (&parts.layers[0], parts.id());
         let inputs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
         let (n, mut specs) = self.step(&inputs)?;
         let (sliced, first) = xs.split_at(self.n_sliced);
         let mut carry = first.to_vec();
-        let keeps = self.goes_on();
+        let keeps = self.keeps_carry();
         if keeps {
             let kept = cx.state(own);
             if !kept.is_empty() {
@@ -167,11 +172,14 @@ impl Around for Scan {
         ys.append(&mut carry);
         Ok(ys)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { mode, ..self.clone() }
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.mode)
     }
-    fn goes_on(&self) -> bool {
-        self.mode == Mode::Predict && self.n_carry > 0
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.keeps_carry(), ..Traits::COMPOSITE }
+    }
+    fn nesting(&self) -> Nesting<'_> {
+        Nesting::OwnStateLast
     }
 }
 

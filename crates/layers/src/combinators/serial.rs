@@ -1,9 +1,10 @@
 //! Layers one after another.
 use crate::{
-    options, reversible::Reversible, Arity, Base, Cx, Error, InitCx, Layer, LayerList, LayerNest, LayerRef, Rebuild,
-    Result, TensorSpec,
+    composite,
+    framework::{composite::ReverseParts, context::Reversal},
+    options, Arity, Base, Composite, Cx, Error, InitCx, LayerList, LayerNest, LayerRef, Parts, Result, TensorSpec,
+    Traits,
 };
-use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -45,8 +46,7 @@ pub(crate) fn serial_printing(name: &str, layers: Vec<LayerRef>, to_print: Vec<L
 }
 
 fn make(base: Base, layers: Vec<LayerRef>) -> LayerRef {
-    let arity = if layers.is_empty() { Arity::ONE } else { stack_arity(&layers) };
-    Arc::new(Stack { base, layers, arity, reversible: false })
+    Stack { reversible: false }.of(base, layers)
 }
 
 /// The layers in nested lists, in order. A lone `null` is none at all.
@@ -70,57 +70,56 @@ pub(crate) fn flat(kind: &str, nests: Vec<LayerNest>) -> Result<Vec<LayerRef>> {
     Ok(out)
 }
 
-/// What layers in series take from the stack, and what they leave there for it.
-pub(crate) fn stack_arity(layers: &[LayerRef]) -> Arity {
-    let (mut n_in, mut have) = (0, 0);
-    for layer in layers {
-        let a = layer.arity();
-        if a.n_in > have {
-            n_in += a.n_in - have;
-            have = a.n_in;
-        }
-        have = have - a.n_in + a.n_out;
-    }
-    Arity::new(n_in, have)
-}
-
 /// Layers one after another, over a stack.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Stack {
-    pub base: Base,
-    pub layers: Vec<LayerRef>,
-    pub arity: Arity,
     /// Whether it runs backwards too, as all its layers then do.
     pub reversible: bool,
 }
 
-impl Layer for Stack {
-    fn base(&self) -> &Base {
-        &self.base
+impl Stack {
+    /// The layer of these layers; none at all is a no-op on one input.
+    pub(crate) fn of(self, base: Base, layers: Vec<LayerRef>) -> LayerRef {
+        let arity = if layers.is_empty() { Arity::ONE } else { Arity::of_stack(&layers) };
+        composite(Parts { base, layers, arity }, self)
     }
-    fn arity(&self) -> Arity {
-        self.arity
+}
+
+impl Composite for Stack {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        crate::stack_signature(&parts.layers, inputs)
     }
-    fn open(&self) -> bool {
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        cx.init_stack(&parts.layers, inputs).map(drop)
+    }
+    fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        cx.apply_stack(&parts.layers, xs, key)
+    }
+    fn traits(&self) -> Traits {
+        Traits::ON_STACK
+    }
+    fn reversal(&self) -> Option<&dyn ReverseParts> {
+        self.reversible.then_some(self as &dyn ReverseParts)
+    }
+}
+
+impl ReverseParts for Stack {
+    fn reverse(&self, parts: &Parts, r: &mut Reversal, ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let calls = parts.layers.iter().zip(key.split(parts.layers.len())).rev();
+        calls.into_iter().try_fold(ys, |stack, (layer, key)| r.reverse(layer, stack, key))
+    }
+    fn reverse_and_grad(
+        &self,
+        parts: &Parts,
+        r: &mut Reversal,
+        ys: Vec<Tensor>,
+        cts: Vec<Option<Tensor>>,
+        key: Key,
+    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
+        let calls = parts.layers.iter().zip(key.split(parts.layers.len())).rev();
+        calls.into_iter().try_fold((ys, cts), |(stack, cts), (layer, key)| r.reverse_and_grad(layer, stack, cts, key))
+    }
+    fn is_chain(&self) -> bool {
         true
-    }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.layers
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        crate::stack_signature(&self.layers, inputs)
-    }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        cx.init_stack(&self.layers, inputs).map(drop)
-    }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        cx.apply_stack(&self.layers, xs, key)
-    }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        let (base, layers) = (self.base.rebuilt(r), r.layers(&self.layers));
-        Arc::new(Self { base, layers, arity: self.arity, reversible: self.reversible })
-    }
-    fn reversible(&self) -> Option<&dyn Reversible> {
-        self.reversible.then_some(self as &dyn Reversible)
     }
 }

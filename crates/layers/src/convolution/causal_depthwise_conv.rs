@@ -2,7 +2,7 @@
 use super::remembered::{going_on, nothing};
 use crate::{
     initializers::{glorot_uniform, Initializer},
-    leaf, options, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
+    leaf, options, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{ops, random::Key, DType};
 
@@ -50,7 +50,7 @@ impl Leaf for CausalDepthwiseConv {
         let [_, _, d] = Self::check(inputs)?;
         let w = self.0.kernel_initializer.make(&[self.0.kernel_size.0, d], key.split(2)[0])?;
         let weights = Tree::Leaf(if self.0.use_bfloat16 { w.cast(DType::BF16)? } else { w });
-        let state = if self.goes_on() { nothing(&inputs[0], self.0.kernel_size.0 - 1)? } else { Tree::EMPTY };
+        let state = if self.traits().goes_on { nothing(&inputs[0], self.0.kernel_size.0 - 1)? } else { Tree::EMPTY };
         Ok(Local { weights, state })
     }
     fn forward(&self, call: Call) -> Result<Output> {
@@ -64,16 +64,16 @@ impl Leaf for CausalDepthwiseConv {
             [k, _] if k == self.0.kernel_size.0 => {}
             _ => return Err(Error::weights(&[&[self.0.kernel_size.0, d]], &[w])),
         }
-        if self.goes_on() {
+        if self.traits().goes_on {
             return going_on(x, call.s, self.0.kernel_size.0 - 1, |x| Ok(ops::causal_depthwise_conv(x, w)?));
         }
         Ok(ops::causal_depthwise_conv(x, w)?.into())
     }
-    fn goes_on(&self) -> bool {
-        self.0.mode == Mode::Predict && self.0.kernel_size.0 > 1
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(CausalDepthwiseConvOptions { mode, ..self.0.clone() })
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.0.mode == Mode::Predict && self.0.kernel_size.0 > 1, ..Traits::LEAF }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     initializers::random_normal,
     leaf, options,
     windows::{check_padding, per_axis, PaddingArg, Sizes},
-    Call, Dim, Initializer, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
+    Call, Dim, Initializer, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{
     ops::{Padding, Windows},
@@ -188,21 +188,21 @@ impl Leaf for CausalConvolution {
     }
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         let made = self.kernel.init(&inputs[0], key)?;
-        let state = if self.goes_on() { nothing(&inputs[0], self.positions)? } else { Tree::EMPTY };
+        let state = if self.traits().goes_on { nothing(&inputs[0], self.positions)? } else { Tree::EMPTY };
         Ok(Local { state, ..made })
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
-        if self.goes_on() {
+        if self.traits().goes_on {
             self.kernel.signature(&TensorSpec::of(x))?;
             return going_on(x, call.s, self.positions, |x| self.kernel.forward(x, call.w));
         }
         Ok(self.kernel.forward(x, call.w)?.into())
     }
-    fn goes_on(&self) -> bool {
-        self.mode == Mode::Predict && self.positions > 0
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { mode, ..self.clone() }
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.mode == Mode::Predict && self.positions > 0, ..Traits::LEAF }
     }
 }

@@ -89,7 +89,7 @@ impl Leaf for Dropout {
         let x = if x.dtype().is_float() { x.clone() } else { x.cast(DType::F32)? };
         Ok(ops::dropout(&x, rate, call.key, &mask)?.into())
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { mode, ..self.clone() }
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.mode)
     }
 }

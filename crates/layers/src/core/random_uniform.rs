@@ -1,5 +1,5 @@
 //! Random numbers as a layer.
-use crate::{leaf, options, Arity, Call, Error, LayerRef, Leaf, Num, Output, Result, Shape, TensorSpec};
+use crate::{leaf, options, Arity, Call, Error, LayerRef, Leaf, Num, Output, Result, Shape, TensorSpec, Traits};
 use tallow_tensor::{random, DType};
 
 options! {
@@ -54,11 +54,11 @@ impl Leaf for RandomUniform {
     fn signature(&self, _inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         Ok(vec![TensorSpec::new(self.0.shape.0.clone(), self.0.dtype)])
     }
-    fn draws_in_step(&self) -> bool {
-        self.0.sync
-    }
     fn forward(&self, call: Call) -> Result<Output> {
         let o = &self.0;
         Ok(random::uniform(call.key, &o.shape.0, o.dtype, o.min_val.0, o.max_val.0)?.into())
+    }
+    fn traits(&self) -> Traits {
+        Traits { draws_in_step: self.0.sync, ..Traits::LEAF }
     }
 }

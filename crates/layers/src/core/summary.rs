@@ -1,7 +1,7 @@
 //! Layers that keep what passes through them in state, for TensorBoard.
 use crate::{
     leaf, options, Arity, Call, Count, Dim, Error, FnArg, HostValue, LayerRef, Leaf, Local, Output, ReplicaState,
-    Result, StateForm, TensorSpec, Tree,
+    Result, StateForm, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{random::Key, Axes, Tensor};
 
@@ -94,14 +94,13 @@ impl Leaf for SummaryImage {
         }
         Ok(Output { ys: call.xs.to_vec(), state: Some(Tree::Dict(state)) })
     }
-    fn state_form(&self) -> StateForm {
-        StateForm::Open
-    }
-    fn replica_state(&self) -> ReplicaState {
-        ReplicaState::First
-    }
-    fn calls_host(&self) -> bool {
-        self.0.recover_fn.is_some()
+    fn traits(&self) -> Traits {
+        Traits {
+            calls_host: self.0.recover_fn.is_some(),
+            replica_state: ReplicaState::First,
+            state_form: StateForm::Open,
+            ..Traits::LEAF
+        }
     }
 }
 
@@ -129,13 +128,12 @@ impl Leaf for SummaryScalar {
         };
         Ok(Output { ys: call.xs.to_vec(), state: Some(Tree::Dict(vec![(self.name(), Tree::Leaf(value))])) })
     }
-    fn state_form(&self) -> StateForm {
-        StateForm::Open
-    }
-    fn replica_state(&self) -> ReplicaState {
-        ReplicaState::Mean
-    }
-    fn calls_host(&self) -> bool {
-        self.0.aggregation_fun.is_some()
+    fn traits(&self) -> Traits {
+        Traits {
+            calls_host: self.0.aggregation_fun.is_some(),
+            replica_state: ReplicaState::Mean,
+            state_form: StateForm::Open,
+            ..Traits::LEAF
+        }
     }
 }

@@ -44,8 +44,10 @@ pub(crate) fn forward<L: Leaf>(
                 })
                 .collect::<tallow_tensor::Result<Vec<_>>>()?;
             let call = Call { xs: &r.xs, w: &r.w, s: &r.s, key };
+            let own = held.abilities().gradient;
+            let own = own.ok_or_else(|| Error::new("Internal", "this layer has no backward of its own"))?;
             let (dxs, dw) =
-                held.backward(BackwardCall { call, ys: &r.ys, new_state: &r.new_s, cotangents: &cotangents })?;
+                own.backward(BackwardCall { call, ys: &r.ys, new_state: &r.new_s, cotangents: &cotangents })?;
             check(&dxs, &r.xs, &dw, &r.w)?;
             Ok(dxs.into_iter().chain(dw.leaves().into_iter().map(|t| Some(t.clone()))).collect())
         },

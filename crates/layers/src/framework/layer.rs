@@ -2,7 +2,10 @@
 //!
 //! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
 //! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
-use crate::{stack::deep, Cx, InitCx, LayerId, Loader, Mode, Result, Reversal, Slot, TensorSpec, Tree, View};
+use crate::{
+    framework::mode::HostMode, stack::deep, Cx, InitCx, LayerId, Loader, Mode, ReplicaState, Result, Reversal, Slot,
+    StateForm, TensorSpec, Traits, Tree, View,
+};
 use std::{
     collections::HashMap,
     fmt::Debug,
@@ -28,6 +31,19 @@ impl Arity {
     /// `n_in` inputs, `n_out` outputs.
     pub const fn new(n_in: usize, n_out: usize) -> Self {
         Self { n_in, n_out }
+    }
+    /// What layers in series take from the stack, and what they leave there for it.
+    pub fn of_stack(layers: &[LayerRef]) -> Self {
+        let (mut n_in, mut have) = (0, 0);
+        for layer in layers {
+            let a = layer.arity();
+            if a.n_in > have {
+                n_in += a.n_in - have;
+                have = a.n_in;
+            }
+            have = have - a.n_in + a.n_out;
+        }
+        Self::new(n_in, have)
     }
 }
 
@@ -81,39 +97,16 @@ impl Base {
     }
 }
 
-/// What becomes of a layer's own state where replicas of the layer have each seen a part of the batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplicaState {
-    /// The mean of float values, those of the first replica else: for statistics of the batch.
-    Mean,
-    /// That of the first replica.
-    First,
-    /// Each replica goes on with its own: for state that belongs to the sequences it processes.
-    Each,
-}
-
-/// How far a layer's own state takes its form from the calls it has seen: what may differ between the state that was saved and the
-/// one that the same layer starts with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StateForm {
-    /// Not at all: shapes follow from how the layer was made and initialized.
-    Fixed,
-    /// The sizes of the axes do, such as that of the batch.
-    Sized,
-    /// All of it does: what there is, and its structure.
-    Open,
-}
-
-/// A layer of any kind. Layers without sublayers implement [`crate::Leaf`] instead and get this by [`crate::leaf`].
+/// A layer of any kind. Layers without sublayers implement [`crate::Leaf`] instead and get this by [`crate::leaf`]; layers made of others,
+/// [`crate::Composite`].
+///
+/// Who calls a layer checks the number of inputs, and nothing else: [`Layer::signature`] and [`Layer::init`] check signatures, and
+/// [`Layer::forward`] checks tensors again, as it may be called without the others having been.
 pub trait Layer: Debug + Send + Sync {
     /// Identity, name, slot.
     fn base(&self) -> &Base;
     /// Inputs and outputs.
     fn arity(&self) -> Arity;
-    /// Whether more inputs may come than the layer takes, as on a stack: [`Cx::apply`] puts them behind its outputs.
-    fn open(&self) -> bool {
-        false
-    }
     /// Layers run by this one, each use of a shared layer counted.
     fn sublayers(&self) -> &[LayerRef] {
         &[]
@@ -135,6 +128,22 @@ pub trait Layer: Debug + Send + Sync {
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>>;
     /// The same structure with another mode, or a deep copy; see [`Rebuild`].
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef;
+    /// What it is itself, its sublayers left out.
+    fn traits(&self) -> Traits {
+        Traits::COMPOSITE
+    }
+    /// How its weights and state lie in Trax's nesting.
+    fn nesting(&self) -> Nesting<'_> {
+        Nesting::Plain
+    }
+    /// How it runs backwards, if its inputs follow from its outputs.
+    fn reversible(&self) -> Option<&dyn Reversible> {
+        None
+    }
+    /// The mode that the host language may set, if it runs the layer.
+    fn host_mode(&self) -> Option<&HostMode> {
+        None
+    }
     /// All steps of a sequence at once, if the layer can: stacked outputs and the last carried values, as if it had been applied
     /// to one step after another. `sliced` have their steps along axis 1, as the stacked outputs do; there is at least one step.
     ///
@@ -144,81 +153,87 @@ pub trait Layer: Debug + Send + Sync {
         let _ = (cx, sliced, carry);
         Ok(None)
     }
-    /// Whether the layer brings its own backward pass.
-    fn has_backward(&self) -> bool {
-        self.reversible().is_some()
+}
+
+/// What follows from what layers say of themselves.
+impl dyn Layer {
+    /// Whether more inputs may come than the layer takes; see [`Traits::open`].
+    pub fn open(&self) -> bool {
+        self.traits().open
     }
-    /// How the layer runs backwards, if its inputs follow from its outputs.
-    fn reversible(&self) -> Option<&dyn Reversible> {
-        None
+    /// Whether the layer brings its own backward pass.
+    pub fn has_backward(&self) -> bool {
+        self.traits().own_backward || self.reversible().is_some()
     }
     /// Whether it, or a layer below it, calls functions of the host language, which run on one thread only.
-    fn calls_host(&self) -> bool {
-        deep(|| self.sublayers().iter().any(|l| l.calls_host()))
+    pub fn calls_host(&self) -> bool {
+        self.any(|traits| traits.calls_host)
     }
     /// Whether it, or a layer below it, draws from one key in all replicas.
-    fn draws_in_step(&self) -> bool {
-        deep(|| self.sublayers().iter().any(|l| l.draws_in_step()))
-    }
-    /// The mode it is in: its own, or that of the first layer below it that tells one.
-    fn mode(&self) -> Option<Mode> {
-        self.base().mode().or_else(|| deep(|| self.sublayers().iter().find_map(|l| l.mode())))
-    }
-    /// Sets the mode of a layer of the host language; others keep theirs, which is `false`.
-    fn set_mode(&self, mode: Mode) -> bool {
-        let _ = mode;
-        false
+    pub fn draws_in_step(&self) -> bool {
+        self.any(|traits| traits.draws_in_step)
     }
     /// Whether a call goes on where the one before ended, as in mode `'predict'`, in this layer or one below it.
-    fn goes_on(&self) -> bool {
-        deep(|| self.sublayers().iter().any(|l| l.goes_on()))
+    pub fn goes_on(&self) -> bool {
+        self.any(|traits| traits.goes_on)
+    }
+    fn any(&self, is: fn(Traits) -> bool) -> bool {
+        is(self.traits()) || deep(|| self.sublayers().iter().any(|l| l.any(is)))
+    }
+    /// The mode it is in: its own, or that of the first layer below it that tells one.
+    pub fn mode(&self) -> Option<Mode> {
+        let own = self.host_mode().map(HostMode::get).or_else(|| self.base().mode());
+        own.or_else(|| deep(|| self.sublayers().iter().find_map(|l| l.mode())))
+    }
+    /// Sets the mode of a layer of the host language; others keep theirs, which is `false`.
+    pub fn set_mode(&self, mode: Mode) -> bool {
+        self.host_mode().map(|own| own.set(mode)).is_some()
     }
     /// What becomes of its own state in replicas.
-    fn replica_state(&self) -> ReplicaState {
-        ReplicaState::Each
+    pub fn replica_state(&self) -> ReplicaState {
+        self.traits().replica_state
     }
     /// What its own state takes from the calls it has seen.
-    fn state_form(&self) -> StateForm {
-        StateForm::Open
+    pub fn state_form(&self) -> StateForm {
+        self.traits().state_form
     }
     /// Whether a function of the host language runs this layer, as for a class: its state may come and go.
-    fn is_driven(&self) -> bool {
-        false
+    pub fn is_driven(&self) -> bool {
+        self.traits().is_driven
     }
-    /// Weights as Trax nests them: own weights for a layer without sublayers, else a tuple of the sublayers'.
-    fn view_weights(&self, v: &mut View) -> Tree<Tensor> {
-        match self.sublayers() {
-            [] => v.own(self.base().id),
-            subs => Tree::Tuple(subs.iter().map(|l| v.weights_of(l)).collect()),
-        }
-    }
+}
+
+/// How a layer's weights and state lie in Trax's nesting.
+#[derive(Debug, Clone, Copy)]
+pub enum Nesting<'a> {
+    /// Its own for a layer without sublayers, else a tuple of the sublayers'.
+    Plain,
+    /// As plain, with the pair `[own, the sublayer's]` as state.
+    OwnStateFirst,
+    /// As plain, with the pair `[the sublayer's, own]` as state.
+    OwnStateLast,
+    /// As plain, without a place for weights, of which there are none.
+    NoWeights,
+    /// In a way of its own.
+    Own(&'a dyn Nested),
+}
+
+/// A layer whose weights and state are nested in a way of its own.
+pub trait Nested: Layer {
+    /// Weights as Trax nests them.
+    fn view_weights(&self, v: &mut View) -> Tree<Tensor>;
     /// State as Trax nests it.
-    fn view_state(&self, v: &mut View) -> Tree<Tensor> {
-        match self.sublayers() {
-            [] => v.own(self.base().id),
-            subs => Tree::Tuple(subs.iter().map(|l| v.state_of(l)).collect()),
-        }
-    }
-    /// Takes weights nested as [`Layer::view_weights`] gives them.
+    fn view_state(&self, v: &mut View) -> Tree<Tensor>;
+    /// Takes weights nested as [`Nested::view_weights`] gives them.
     ///
     /// # Errors
     /// `WeightsMismatch` when the nesting does not fit.
-    fn load_weights(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
-        match self.sublayers() {
-            [] => l.own(self.base().id, tree),
-            subs => l.each(self.base(), tree, subs, Loader::weights_of),
-        }
-    }
-    /// Takes state nested as [`Layer::view_state`] gives it.
+    fn load_weights(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()>;
+    /// Takes state nested as [`Nested::view_state`] gives it.
     ///
     /// # Errors
     /// `WeightsMismatch` when the nesting does not fit.
-    fn load_state(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()> {
-        match self.sublayers() {
-            [] => l.own(self.base().id, tree),
-            subs => l.each(self.base(), tree, subs, Loader::state_of),
-        }
-    }
+    fn load_state(&self, tree: &Tree<Tensor>, l: &mut Loader) -> Result<()>;
 }
 
 /// A layer whose inputs follow from its outputs.

@@ -1,5 +1,5 @@
 //! Layers without sublayers: what most authors write.
-use crate::{Arity, Error, Local, Mode, ReplicaState, Result, StateForm, TensorSpec, Tree};
+use crate::{framework::mode::HostMode, Arity, Local, Mode, Result, TensorSpec, Traits, Tree};
 use std::fmt::Debug;
 use tallow_tensor::{random::Key, Tensor};
 
@@ -86,7 +86,11 @@ pub struct Gradients {
     pub of_w: Tree<Tensor>,
 }
 
-/// A layer without sublayers: what most authors write. [`leaf`] makes a [`Layer`] of it.
+/// A layer without sublayers: what most authors write. [`crate::leaf`] makes a [`crate::Layer`] of it.
+///
+/// `name`, `signature`, `init` and `forward` are what most layers are, with `arity` where it is not one and `mode` where they have one.
+/// Who calls a leaf checks the number of inputs, and nothing else. So `signature` and `init` check signatures, and `forward` checks
+/// tensors, by calling `signature` where that says all there is to say; each may be called without the others having been.
 pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     /// The printed name.
     fn name(&self) -> String;
@@ -94,7 +98,7 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     fn arity(&self) -> Arity {
         Arity::ONE
     }
-    /// Signatures of the outputs. The number of inputs is checked before.
+    /// Signatures of the outputs.
     ///
     /// # Errors
     /// Inputs the layer does not take.
@@ -112,108 +116,60 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     /// # Errors
     /// Inputs or weights that do not fit.
     fn forward(&self, call: Call) -> Result<Output>;
-    /// All steps of a sequence at once, if the leaf can; see [`Layer::sequence`].
-    ///
-    /// # Errors
-    /// Those of the computation; what does not fit is `None`.
-    fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
-        let _ = s;
-        Ok(None)
-    }
-    /// Whether more inputs may come than the layer takes; see [`Layer::open`].
-    fn open(&self) -> bool {
-        false
-    }
-    /// Whether the state is learned (running averages), so that a copy in another mode goes on with it, or else belongs to a
-    /// sequence being processed.
-    fn keeps_state(&self) -> bool {
-        false
-    }
-    /// What becomes of the state in replicas that each see a part of the batch: what is learned is averaged.
-    fn replica_state(&self) -> ReplicaState {
-        if self.keeps_state() {
-            ReplicaState::Mean
-        } else {
-            ReplicaState::Each
-        }
-    }
-    /// What the state takes from the calls it has seen: what is learned has the shapes it was made with, what belongs to sequences the
-    /// sizes of their batch.
-    fn state_form(&self) -> StateForm {
-        if self.keeps_state() {
-            StateForm::Fixed
-        } else {
-            StateForm::Sized
-        }
-    }
-    /// Whether it calls functions of the host language.
-    fn calls_host(&self) -> bool {
-        false
-    }
-    /// Whether all replicas draw from one key, the sum of their keys.
-    fn draws_in_step(&self) -> bool {
-        false
-    }
-    /// The same layer in another mode.
-    #[must_use]
-    fn with_mode(&self, mode: Mode) -> Self {
-        let _ = mode;
-        self.clone()
-    }
-    /// The mode it is in, if a host may ask for it; see [`crate::Layer::mode`].
-    fn mode(&self) -> Option<Mode> {
+    /// Where its mode stands, if it has one: a copy in another mode differs there alone.
+    fn mode(&mut self) -> Option<&mut Mode> {
         None
     }
-    /// See [`crate::Layer::set_mode`].
-    fn set_mode(&self, mode: Mode) -> bool {
-        let _ = mode;
-        false
+    /// What it is beside what it computes.
+    fn traits(&self) -> Traits {
+        Traits::LEAF
     }
-    /// Whether a call goes on where the one before ended; see [`crate::Layer::goes_on`].
-    fn goes_on(&self) -> bool {
-        false
+    /// What it can beside its forward pass.
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities::default()
     }
-    /// Whether [`Leaf::backward`] replaces automatic differentiation.
-    fn has_backward(&self) -> bool {
-        false
-    }
-    /// Whether a function of the host language runs this leaf; see [`Layer::is_driven`].
-    fn is_driven(&self) -> bool {
-        false
-    }
-    /// Whether the layer is made of operations that bring a backward of their own, so that it reports one without [`Leaf::backward`].
-    fn fused_backward(&self) -> bool {
-        false
-    }
-    /// Gradients of inputs (`None` where there is none) and of weights (structured as the weights), if `has_backward`.
+}
+
+/// What a leaf can beside its forward pass: those of the traits below that it implements.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Abilities<'a> {
+    /// It computes gradients itself.
+    pub gradient: Option<&'a dyn OwnGradient>,
+    /// It makes again the choices of a call that is repeated.
+    pub repeat: Option<&'a dyn Repeatable>,
+    /// Its inputs follow from its outputs.
+    pub reversal: Option<&'a dyn Reverse>,
+    /// It runs all steps of a sequence at once.
+    pub sequence: Option<&'a dyn WholeSequence>,
+    /// The host language may set its mode.
+    pub host_mode: Option<&'a HostMode>,
+}
+
+/// A leaf whose gradients are its own, in place of automatic differentiation.
+pub trait OwnGradient: Debug {
+    /// Gradients of inputs (`None` where there is none) and of weights (structured as the weights).
     ///
     /// # Errors
     /// Those of the layer's own computation.
-    fn backward(&self, call: BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
-        let _ = call;
-        Err(Error::new("Internal", "this layer has no backward of its own"))
-    }
-    /// [`Leaf::forward`] again, for a backward pass: `left` is the state the first run left. A layer whose first run made a choice
-    /// that rounding could turn makes the same one from there.
+    fn backward(&self, call: BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)>;
+}
+
+/// A leaf whose calls make choices that rounding could turn.
+pub trait Repeatable: Debug {
+    /// [`Leaf::forward`] again, for a backward pass, with the choices of the first run: `left` is the state that it left.
     ///
     /// # Errors
     /// Those of [`Leaf::forward`].
-    fn repeat(&self, call: Call, left: &Tree<Tensor>) -> Result<Output> {
-        let _ = left;
-        self.forward(call)
-    }
-    /// Whether inputs follow from outputs, by [`Leaf::reverse`].
-    fn is_reversible(&self) -> bool {
-        false
-    }
-    /// Inputs of a call, if `is_reversible`.
+    fn repeat(&self, call: Call, left: &Tree<Tensor>) -> Result<Output>;
+}
+
+/// A leaf whose inputs follow from its outputs.
+pub trait Reverse: Debug {
+    /// Inputs of a call.
     ///
     /// # Errors
     /// Outputs that do not fit.
-    fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
-        let _ = call;
-        Err(Error::new("Internal", "this layer is not reversible"))
-    }
+    fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>>;
     /// Inputs of a call and gradients, if both are cheaper together; else `None`, and the call is reversed, repeated and
     /// differentiated.
     ///
@@ -223,4 +179,13 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
         let _ = (call, cts);
         Ok(None)
     }
+}
+
+/// A leaf that runs all steps of a sequence at once.
+pub trait WholeSequence: Debug {
+    /// Outputs and last carried values; see [`crate::Layer::sequence`].
+    ///
+    /// # Errors
+    /// Those of the computation; what does not fit is `None`.
+    fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>>;
 }

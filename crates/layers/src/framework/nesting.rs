@@ -1,5 +1,5 @@
 //! Weights and state as Trax nests them, from stores and into them.
-use crate::{stack::deep, Error, LayerRef, Loader, Phase, Result, Store, Tree, View};
+use crate::{stack::deep, Error, LayerRef, Loader, Nesting, Phase, Result, Store, Tree, View};
 use std::collections::HashSet;
 use tallow_tensor::Tensor;
 
@@ -9,7 +9,11 @@ impl View<'_> {
     /// Weights of a sublayer.
     pub fn weights_of(&mut self, layer: &LayerRef) -> Tree<Tensor> {
         if self.seen.insert(layer.base().id) {
-            deep(|| layer.view_weights(self))
+            deep(|| match layer.nesting() {
+                Nesting::NoWeights => Tree::EMPTY,
+                Nesting::Own(nested) => nested.view_weights(self),
+                _ => self.plain(layer, Self::weights_of),
+            })
         } else {
             Tree::Cached
         }
@@ -17,9 +21,21 @@ impl View<'_> {
     /// State of a sublayer.
     pub fn state_of(&mut self, layer: &LayerRef) -> Tree<Tensor> {
         if self.seen.insert(layer.base().id) {
-            deep(|| layer.view_state(self))
+            deep(|| match (layer.nesting(), layer.sublayers()) {
+                (Nesting::Own(nested), _) => nested.view_state(self),
+                (Nesting::OwnStateFirst, [inner]) => Tree::Tuple(vec![self.own(layer.base().id), self.state_of(inner)]),
+                (Nesting::OwnStateLast, [inner]) => Tree::Tuple(vec![self.state_of(inner), self.own(layer.base().id)]),
+                _ => self.plain(layer, Self::state_of),
+            })
         } else {
             Tree::Cached
+        }
+    }
+    /// What a layer without sublayers has, or the views of the sublayers.
+    fn plain(&mut self, layer: &LayerRef, of: fn(&mut Self, &LayerRef) -> Tree<Tensor>) -> Tree<Tensor> {
+        match layer.sublayers() {
+            [] => self.own(layer.base().id),
+            subs => Tree::Tuple(subs.iter().map(|l| of(self, l)).collect()),
         }
     }
 }
@@ -40,14 +56,46 @@ impl Loader {
     /// # Errors
     /// `WeightsMismatch` with the sublayer's path.
     pub fn weights_of(&mut self, layer: &LayerRef, tree: &Tree<Tensor>) -> Result<()> {
-        self.sub(layer, tree, |l, s| l.load_weights(tree, s))
+        self.sub(layer, tree, |l, s| match l.nesting() {
+            Nesting::NoWeights if tree.is_empty() => Ok(()),
+            Nesting::NoWeights => {
+                let name = &l.base().name;
+                Err(Error::new("WeightsMismatch", format!("{name} has no weights, got {}", tree.describe())))
+            }
+            Nesting::Own(nested) => nested.load_weights(tree, s),
+            _ => s.plain(l, tree, Self::weights_of),
+        })
     }
     /// State of a sublayer; the cached marker leaves what stands.
     ///
     /// # Errors
     /// `WeightsMismatch` with the sublayer's path.
     pub fn state_of(&mut self, layer: &LayerRef, tree: &Tree<Tensor>) -> Result<()> {
-        self.sub(layer, tree, |l, s| l.load_state(tree, s))
+        self.sub(layer, tree, |l, s| {
+            let (own, inner) = match l.nesting() {
+                Nesting::Own(nested) => return nested.load_state(tree, s),
+                Nesting::OwnStateFirst => s.pair(l.base(), tree)?.into(),
+                Nesting::OwnStateLast => {
+                    let [inner, own] = s.pair(l.base(), tree)?;
+                    (own, inner)
+                }
+                Nesting::Plain | Nesting::NoWeights => return s.plain(l, tree, Self::state_of),
+            };
+            s.own(l.base().id, own)?;
+            l.sublayers().iter().try_for_each(|l| s.state_of(l, inner))
+        })
+    }
+    /// What a layer without sublayers has, or what its sublayers have.
+    fn plain(
+        &mut self,
+        layer: &LayerRef,
+        tree: &Tree<Tensor>,
+        load: fn(&mut Self, &LayerRef, &Tree<Tensor>) -> Result<()>,
+    ) -> Result<()> {
+        match layer.sublayers() {
+            [] => self.own(layer.base().id, tree),
+            subs => self.each(layer.base(), tree, subs, load),
+        }
     }
     fn sub(
         &mut self,
@@ -64,7 +112,7 @@ impl Loader {
     ///
     /// # Errors
     /// `WeightsMismatch` for anything else.
-    pub fn pair<'a>(&self, base: &crate::Base, tree: &'a Tree<Tensor>) -> Result<[&'a Tree<Tensor>; 2]> {
+    fn pair<'a>(&self, base: &crate::Base, tree: &'a Tree<Tensor>) -> Result<[&'a Tree<Tensor>; 2]> {
         match tree {
             Tree::Tuple(v) if v.is_empty() => Ok([&NOTHING, &NOTHING]),
             Tree::Tuple(v) if v.len() == 2 => Ok([&v[0], &v[1]]),
@@ -78,7 +126,7 @@ impl Loader {
     ///
     /// # Errors
     /// `WeightsMismatch` when the tuple has another length.
-    pub fn each(
+    fn each(
         &mut self,
         base: &crate::Base,
         tree: &Tree<Tensor>,

@@ -1,5 +1,5 @@
 //! Layers of two functions, without weights, state or randomness.
-use crate::{leaf, Arity, Call, LayerRef, Leaf, Output, Result, TensorSpec};
+use crate::{leaf, Arity, Call, LayerRef, Leaf, Output, Result, TensorSpec, Traits};
 use std::{fmt, sync::Arc};
 use tallow_tensor::{no_grad, DType, Device, Tensor};
 
@@ -29,14 +29,14 @@ impl Leaf for Pure {
     fn arity(&self) -> Arity {
         self.arity
     }
-    fn open(&self) -> bool {
-        self.open
-    }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         (self.signature)(inputs)
     }
     fn forward(&self, call: Call) -> Result<Output> {
         Ok((self.forward)(call.xs)?.into())
+    }
+    fn traits(&self) -> Traits {
+        Traits { open: self.open, ..Traits::LEAF }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Batch normalization.
 use crate::{
     leaf, options, AxisList, Call, Error, LayerRef, Leaf, Local, Mode, NotNegative, Num, Output, Result, TensorSpec,
-    Tree,
+    Traits, Tree,
 };
 use tallow_tensor::{ops, random::Key, Axes, DType, Device, Tensor};
 
@@ -126,11 +126,11 @@ impl Leaf for BatchNorm {
         }
         .into())
     }
-    fn keeps_state(&self) -> bool {
-        true
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(BatchNormOptions { mode, ..self.0.clone() })
+    fn traits(&self) -> Traits {
+        Traits::LEARNED
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rotary positional embeddings.
 use crate::{
     entry, leaf, options, options::Entry, Call, Error, HostValue, LayerRef, Leaf, Local, Mode, Output, Result,
-    TensorArg, TensorSpec, Tree,
+    TensorArg, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{memory, random::Key, Tensor};
 
@@ -58,22 +58,22 @@ impl Leaf for Rotate {
     }
     fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
         check(&inputs[0])?;
-        Ok(if self.goes_on() { Local::state(Tree::Leaf(Tensor::scalar(0i32))) } else { Local::EMPTY })
+        Ok(if self.traits().goes_on { Local::state(Tree::Leaf(Tensor::scalar(0i32))) } else { Local::EMPTY })
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
-        if !self.goes_on() {
+        if !self.traits().goes_on {
             return Ok(rotate(x, 0)?.into());
         }
         let start = call.s.one()?.item()? as usize;
         let y = rotate(x, start)?;
         Ok(Output { ys: vec![y], state: Some(Tree::Leaf(Tensor::scalar((start + x.shape()[1]) as i32))) })
     }
-    fn goes_on(&self) -> bool {
-        self.0 == Mode::Predict
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(mode)
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.0 == Mode::Predict, ..Traits::LEAF }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Two tensors joined, twice.
-use crate::{leaf, options, Arity, Call, Error, LayerRef, Leaf, Output, Result, ReverseCall, TensorSpec};
+use crate::{
+    framework::leaf::Reverse, leaf, options, Abilities, Arity, Call, Error, LayerRef, Leaf, Output, Result,
+    ReverseCall, TensorSpec,
+};
 use tallow_tensor::Tensor;
 
 options! {
@@ -38,9 +41,12 @@ impl Leaf for ConcatenatePair {
         let pair = Tensor::concat(call.xs, -1)?;
         Ok(vec![pair.clone(), pair].into())
     }
-    fn is_reversible(&self) -> bool {
-        true
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { reversal: Some(self), ..Abilities::default() }
     }
+}
+
+impl Reverse for ConcatenatePair {
     fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
         Ok(call.ys[0].split(2, -1)?)
     }

@@ -1,11 +1,12 @@
 //! One half of a reversible residual block.
-use super::{Reversal, Reversible};
+use super::Reversal;
 use crate::{
     combinators::{flat, serial},
-    framework::pure::elementwise_signature,
-    options, Arity, Base, Cx, Error, InitCx, Layer, LayerArg, LayerList, LayerRef, Rebuild, Result, TensorSpec,
+    composite,
+    framework::{composite::ReverseParts, pure::elementwise_signature},
+    options, Arity, Base, Composite, Cx, Error, InitCx, LayerArg, LayerList, LayerRef, Parts, Result, TensorSpec,
+    Traits,
 };
-use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -29,12 +30,8 @@ options! {
     }
 }
 
-#[derive(Debug)]
-struct HalfResidual {
-    base: Base,
-    layers: Vec<LayerRef>,
-    n: usize,
-}
+#[derive(Debug, Clone)]
+struct HalfResidual;
 
 pub(super) fn build(o: ReversibleHalfResidualOptions) -> Result<LayerRef> {
     let layers = flat("ReversibleHalfResidual", o.residual_layers.0)?;
@@ -56,14 +53,13 @@ fn make(name: String, residual_layers: Vec<LayerRef>, attention_layer: Option<La
         need = need.max(total);
         total -= n_out as isize;
     }
-    Arc::new(HalfResidual { base: Base::new(name), layers, n: need as usize + 1 })
+    let n = need as usize + 1;
+    composite(Parts { base: Base::new(name), layers, arity: Arity::new(n, n) }, HalfResidual)
 }
 
-impl HalfResidual {
-    fn residual(&self, cx: &mut Cx, context: Vec<Tensor>, key: Key) -> Result<Tensor> {
-        let stack = cx.apply_stack(&self.layers, context, key)?;
-        stack.into_iter().next().ok_or_else(nothing)
-    }
+fn residual(parts: &Parts, cx: &mut Cx, context: Vec<Tensor>, key: Key) -> Result<Tensor> {
+    let stack = cx.apply_stack(&parts.layers, context, key)?;
+    stack.into_iter().next().ok_or_else(nothing)
 }
 
 fn nothing() -> Error {
@@ -83,52 +79,41 @@ fn check_like(accumulator: &TensorSpec, residual: &TensorSpec) -> Result<()> {
     Ok(())
 }
 
-impl Layer for HalfResidual {
-    fn base(&self) -> &Base {
-        &self.base
-    }
-    fn arity(&self) -> Arity {
-        Arity::new(self.n, self.n)
-    }
-    fn open(&self) -> bool {
-        true
-    }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.layers
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let stack = crate::stack_signature(&self.layers, &inputs[1..])?;
+impl Composite for HalfResidual {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let stack = crate::stack_signature(&parts.layers, &inputs[1..])?;
         let residual = stack.first().ok_or_else(nothing)?;
         check_like(&inputs[0], residual)?;
         elementwise_signature(&[inputs[0].clone(), residual.clone()], |xs| Ok(xs[0].add(&xs[1])?))?;
         Ok(inputs.to_vec())
     }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        let stack = cx.init_stack(&self.layers, &inputs[1..])?;
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        let stack = cx.init_stack(&parts.layers, &inputs[1..])?;
         check_like(&inputs[0], stack.first().ok_or_else(nothing)?)
     }
-    fn forward(&self, cx: &mut Cx, mut xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let residual = self.residual(cx, xs[1..].to_vec(), key)?;
+    fn forward(&self, parts: &Parts, cx: &mut Cx, mut xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let residual = residual(parts, cx, xs[1..].to_vec(), key)?;
         check_like(&TensorSpec::of(&xs[0]), &TensorSpec::of(&residual))?;
         xs[0] = xs[0].add(&residual)?;
         Ok(xs)
     }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        Arc::new(Self { base: self.base.rebuilt(r), layers: r.layers(&self.layers), n: self.n })
+    fn traits(&self) -> Traits {
+        Traits::ON_STACK
     }
-    fn reversible(&self) -> Option<&dyn Reversible> {
+    fn reversal(&self) -> Option<&dyn ReverseParts> {
         Some(self)
     }
 }
 
-impl Reversible for HalfResidual {
-    fn reverse(&self, r: &mut Reversal, mut ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let residual = r.repeat(|cx| Ok(vec![self.residual(cx, ys[1..].to_vec(), key)?]))?;
+impl ReverseParts for HalfResidual {
+    fn reverse(&self, parts: &Parts, r: &mut Reversal, mut ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        let residual = r.repeat(|cx| Ok(vec![residual(parts, cx, ys[1..].to_vec(), key)?]))?;
         ys[0] = ys[0].sub(&residual[0])?;
         Ok(ys)
     }
     fn reverse_and_grad(
         &self,
+        parts: &Parts,
         r: &mut Reversal,
         ys: Vec<Tensor>,
         mut cts: Vec<Option<Tensor>>,
@@ -140,7 +125,7 @@ impl Reversible for HalfResidual {
         let (accumulator, grads) = r.differentiate(
             &context,
             vec![cts.first().cloned().flatten()],
-            |cx, context| Ok(vec![self.residual(cx, context, key)?]),
+            |cx, context| Ok(vec![residual(parts, cx, context, key)?]),
             |residual| Ok(sum.sub(&residual[0])?),
         )?;
         for (ct, grad) in cts[1..].iter_mut().zip(grads) {

@@ -1,7 +1,7 @@
 //! Printing shapes within a reversible stack.
 use crate::{
-    core::print_shapes, leaf, options, Arity, Call, Count, Gradients, LayerRef, Leaf, Output, Result, ReverseCall,
-    TensorSpec, Tree,
+    core::print_shapes, framework::leaf::Reverse, leaf, options, Abilities, Arity, Call, Count, Gradients, LayerRef,
+    Leaf, Output, Result, ReverseCall, TensorSpec, Tree,
 };
 use tallow_tensor::Tensor;
 
@@ -38,9 +38,12 @@ impl Leaf for PrintShape {
         print_shapes(&self.0.msg, call.xs);
         Ok(call.xs.to_vec().into())
     }
-    fn is_reversible(&self) -> bool {
-        true
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { reversal: Some(self), ..Abilities::default() }
     }
+}
+
+impl Reverse for PrintShape {
     fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
         Ok(call.ys.to_vec())
     }

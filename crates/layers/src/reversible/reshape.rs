@@ -1,7 +1,7 @@
 //! Leading axes in another shape.
 use crate::{
-    core::python_tuple, leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Output, Result, ReverseCall,
-    TensorSpec, Wholes,
+    core::python_tuple, framework::leaf::Reverse, leaf, options, Abilities, Arity, Call, Dim, Error, LayerRef, Leaf,
+    Output, Result, ReverseCall, TensorSpec, Wholes,
 };
 use tallow_tensor::Tensor;
 
@@ -61,9 +61,12 @@ impl Leaf for Reshape {
         let ys = call.xs.iter().map(|x| Ok(x.reshape(&self.shape(&TensorSpec::of(x))?)?));
         Ok(ys.collect::<Result<Vec<_>>>()?.into())
     }
-    fn is_reversible(&self) -> bool {
-        true
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { reversal: Some(self), ..Abilities::default() }
     }
+}
+
+impl Reverse for Reshape {
     fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
         let back = Reshape(ReversibleReshapeOptions {
             shape1: self.0.shape2.clone(),

@@ -1,5 +1,8 @@
 //! Copying and reordering the stack, so that nothing is lost.
-use crate::{leaf, options, Arity, Call, Count, Error, LayerRef, Leaf, Output, Result, ReverseCall, Shape, TensorSpec};
+use crate::{
+    framework::leaf::Reverse, leaf, options, Abilities, Arity, Call, Count, Error, LayerRef, Leaf, Output, Result,
+    ReverseCall, Shape, TensorSpec,
+};
 use tallow_tensor::Tensor;
 
 options! {
@@ -69,9 +72,12 @@ impl Leaf for Select {
     fn forward(&self, call: Call) -> Result<Output> {
         Ok(pick(call.xs, &self.indices).into())
     }
-    fn is_reversible(&self) -> bool {
-        true
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { reversal: Some(self), ..Abilities::default() }
     }
+}
+
+impl Reverse for Select {
     fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
         Ok(pick(call.ys, &self.origins))
     }

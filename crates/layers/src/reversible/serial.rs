@@ -1,12 +1,9 @@
 //! Reversible layers one after another.
-use super::{Reversal, Reversible};
 use crate::{
-    combinators::{flat, stack_arity, Stack},
+    combinators::{flat, Stack},
     framework::reversal::check_reversible,
-    options, Arity, Base, LayerList, LayerRef, Phase, Result,
+    options, Base, LayerList, LayerRef, Phase, Result,
 };
-use std::sync::Arc;
-use tallow_tensor::{random::Key, Tensor};
 
 options! {
     /// Applies reversible layers one after another, over a stack, and keeps nothing but the outputs for the backward pass.
@@ -40,26 +37,5 @@ pub fn reversible_serial(layers: Vec<LayerRef>) -> Result<LayerRef> {
             within(within(e.about(&format!("sublayer {i}")), layer.base()), &base)
         })?;
     }
-    let arity = if layers.is_empty() { Arity::ONE } else { stack_arity(&layers) };
-    Ok(Arc::new(Stack { base, layers, arity, reversible: true }))
-}
-
-impl Reversible for Stack {
-    fn reverse(&self, r: &mut Reversal, ys: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        let calls = self.layers.iter().zip(key.split(self.layers.len())).rev();
-        calls.into_iter().try_fold(ys, |stack, (layer, key)| r.reverse(layer, stack, key))
-    }
-    fn reverse_and_grad(
-        &self,
-        r: &mut Reversal,
-        ys: Vec<Tensor>,
-        cts: Vec<Option<Tensor>>,
-        key: Key,
-    ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
-        let calls = self.layers.iter().zip(key.split(self.layers.len())).rev();
-        calls.into_iter().try_fold((ys, cts), |(stack, cts), (layer, key)| r.reverse_and_grad(layer, stack, cts, key))
-    }
-    fn chain(&self) -> Option<&[LayerRef]> {
-        Some(&self.layers)
-    }
+    Ok(Stack { reversible: true }.of(base, layers))
 }

@@ -2,9 +2,10 @@
 use super::{cell_depth, cell_signature, check_weights, runs_at_once, scan_of, zero_state::zero_state_of};
 use crate::{
     combinators::{branch, select, serial_printing},
+    framework::leaf::WholeSequence,
     initializers::{random_normal, random_uniform},
-    leaf, options, Arity, Call, Dim, Initializer, LayerNest, LayerRef, Leaf, Local, Mode, Num, Output, Result,
-    Sequence, TensorSpec, Tree,
+    leaf, options, Abilities, Arity, Call, Dim, Initializer, LayerNest, LayerRef, Leaf, Local, Mode, Num, Output,
+    Result, Sequence, TensorSpec, Tree,
 };
 use tallow_tensor::{
     ops::{self, GruWeights},
@@ -94,6 +95,12 @@ impl Leaf for GruCell {
         let next = ops::gru_cell(x, state, named(self.weights(call.w, depth)?))?;
         Ok(vec![next.clone(), next].into())
     }
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { sequence: Some(self), ..Abilities::default() }
+    }
+}
+
+impl WholeSequence for GruCell {
     fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
         let ([x], [state]) = (s.sliced, s.carry) else { return Ok(None) };
         let Ok(w) = self.weights(s.w, x.shape()[x.rank() - 1]) else { return Ok(None) };

@@ -2,9 +2,10 @@
 use super::{cell_depth, cell_signature, check_weights, runs_at_once, scan_of, zero_state::zero_state_of};
 use crate::{
     combinators::{branch, select, serial_printing},
+    framework::leaf::WholeSequence,
     initializers::{glorot_uniform, random_normal},
-    leaf, options, Arity, Call, Dim, Initializer, LayerNest, LayerRef, Leaf, Local, Mode, Num, Output, Result,
-    Sequence, TensorSpec, Tree,
+    leaf, options, Abilities, Arity, Call, Dim, Initializer, LayerNest, LayerRef, Leaf, Local, Mode, Num, Output,
+    Result, Sequence, TensorSpec, Tree,
 };
 use tallow_tensor::{ops, random::Key, Tensor};
 
@@ -90,6 +91,12 @@ impl Leaf for LstmCell {
         let (y, state) = ops::lstm_cell(x, state, w, b)?;
         Ok(vec![y, state].into())
     }
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { sequence: Some(self), ..Abilities::default() }
+    }
+}
+
+impl WholeSequence for LstmCell {
     fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
         let ([x], [state]) = (s.sliced, s.carry) else { return Ok(None) };
         let Ok([w, b]) = self.weights(s.w, x.shape()[x.rank() - 1]) else { return Ok(None) };

@@ -6,13 +6,16 @@ use super::{
 use crate::{
     activation_fns::sigmoid,
     combinators::{branch, flat, parallel, select, serial, split},
+    composite,
     core::dense,
-    framework::pure::{elementwise_signature, pure_layer, result_dtype},
+    framework::{
+        leaf::WholeSequence,
+        pure::{elementwise_signature, pure_layer, result_dtype},
+    },
     initializers::glorot_uniform,
-    leaf, options, stack_signature, Arity, Base, Call, Cx, Dim, Error, InitCx, Layer, LayerArg, LayerNest, LayerRef,
-    Leaf, Local, Mode, Output, Rebuild, Result, Sequence, TensorSpec, Tree,
+    leaf, options, stack_signature, Abilities, Arity, Base, Call, Composite, Cx, Dim, Error, InitCx, LayerArg,
+    LayerNest, LayerRef, Leaf, Local, Mode, Output, Parts, Result, Sequence, TensorSpec, Traits, Tree,
 };
-use std::sync::Arc;
 use tallow_tensor::{ops, random::Key, DType, Tensor};
 
 options! {
@@ -83,6 +86,12 @@ impl Leaf for InnerSruCell {
         let y = call.xs[1].mul(&call.xs[2])?.add(&call.xs[0])?;
         Ok(vec![y.clone(), y].into())
     }
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { sequence: Some(self), ..Abilities::default() }
+    }
+}
+
+impl WholeSequence for InnerSruCell {
     fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
         let ([x, f], [state]) = (s.sliced, s.carry) else { return Ok(None) };
         if !runs_at_once(s.sliced, state, &[]) || x.shape() != f.shape() || x.shape()[2] != state.shape()[1] {
@@ -209,10 +218,8 @@ impl Leaf for FinalSruGate {
 }
 
 /// The layers a unit is made of, and a computation of all of them at once where there is no activation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sru {
-    base: Base,
-    layers: Vec<LayerRef>,
     units: usize,
     mode: Mode,
     plain: bool,
@@ -245,25 +252,27 @@ pub fn sru(o: SruOptions) -> Result<LayerRef> {
     layers.extend(activation);
     layers.push(leaf(FinalSruGate));
     let base = Base { to_print: Some(Vec::new()), ..Base::new(format!("SRU_{n}")) };
-    Ok(Arc::new(Sru { base, layers, units: n, mode: o.mode, plain }))
+    Ok(composite(Parts { base, layers, arity: Arity::ONE }, Sru { units: n, mode: o.mode, plain }))
 }
 
 impl Sru {
-    fn dense(&self) -> &LayerRef {
-        &self.layers[0].sublayers()[1].sublayers()[0]
+    fn dense(parts: &Parts) -> &LayerRef {
+        &parts.layers[0].sublayers()[1].sublayers()[0]
     }
-    fn scan(&self) -> &LayerRef {
-        &self.layers[5]
+    fn scan(parts: &Parts) -> &LayerRef {
+        &parts.layers[5]
     }
-    fn gate(&self) -> &LayerRef {
-        &self.layers[self.layers.len() - 1]
+    fn gate(parts: &Parts) -> &LayerRef {
+        &parts.layers[parts.layers.len() - 1]
     }
     /// The output, computed at once; `None` where something does not fit, which the layers then say in their words.
-    fn at_once(&self, cx: &mut Cx, x: &Tensor) -> Result<Option<Tensor>> {
-        let (Ok([w, b]), 3) = (cx.weights(self.dense().base().id).many::<2>(), x.rank()) else { return Ok(None) };
+    fn at_once(&self, parts: &Parts, cx: &mut Cx, x: &Tensor) -> Result<Option<Tensor>> {
+        let (Ok([w, b]), 3) = (cx.weights(Self::dense(parts).base().id).many::<2>(), x.rank()) else { return Ok(None) };
         let n = self.units;
-        let Ok(x_highway) = FinalSruGate::highway(x, n, cx.weights(self.gate().base().id)) else { return Ok(None) };
-        let id = self.scan().base().id;
+        let Ok(x_highway) = FinalSruGate::highway(x, n, cx.weights(Self::gate(parts).base().id)) else {
+            return Ok(None);
+        };
+        let id = Self::scan(parts).base().id;
         let kept = if self.mode == Mode::Predict { cx.state(id) } else { Tree::EMPTY };
         let state = match kept.leaves()[..] {
             [] => Tensor::zeros(&[x.shape()[0], n], state_dtype(x.dtype().promote(w.dtype())), x.device())?,
@@ -285,41 +294,26 @@ impl Sru {
     }
 }
 
-impl Layer for Sru {
-    fn base(&self) -> &Base {
-        &self.base
+impl Composite for Sru {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        stack_signature(&parts.layers, inputs)
     }
-    fn arity(&self) -> Arity {
-        Arity::ONE
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        cx.init_stack(&parts.layers, inputs).map(drop)
     }
-    fn open(&self) -> bool {
-        true
-    }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.layers
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        stack_signature(&self.layers, inputs)
-    }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        cx.init_stack(&self.layers, inputs).map(drop)
-    }
-    fn forward(&self, cx: &mut Cx, mut xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        match self.at_once(cx, &xs[0])? {
+    fn forward(&self, parts: &Parts, cx: &mut Cx, mut xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        match self.at_once(parts, cx, &xs[0])? {
             Some(y) => {
                 xs[0] = y;
                 Ok(xs)
             }
-            None => cx.apply_stack(&self.layers, xs, key),
+            None => cx.apply_stack(&parts.layers, xs, key),
         }
     }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        Arc::new(Self {
-            base: self.base.rebuilt(r),
-            layers: r.layers(&self.layers),
-            units: self.units,
-            mode: r.mode.unwrap_or(self.mode),
-            plain: self.plain,
-        })
+    fn traits(&self) -> Traits {
+        Traits::ON_STACK
+    }
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.mode)
     }
 }

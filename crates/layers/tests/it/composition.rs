@@ -13,7 +13,7 @@ use tallow_layers::{
     deep_copy, ensure_state,
     framework::pure::pure_layer,
     held, hold, init, leaf, print, pure_fn, registry, view_state, view_weights, with_mode, Axis, Call, Count, LayerArg,
-    LayerRef, Leaf, Local, Mode, Output, Result, Store, TensorSpec, Tree,
+    LayerRef, Leaf, Local, Mode, Output, Result, Store, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{backward, random::Key, testing, DType, Tensor};
 
@@ -43,11 +43,15 @@ impl Leaf for Counting {
         let y = c.xs[0].add(c.w.one()?)?;
         Ok(Output { ys: vec![y], state: Some(Tree::Leaf(c.s.one()?.add_scalar(1.0)?)) })
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { mode, ..self.clone() }
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.mode)
     }
-    fn keeps_state(&self) -> bool {
-        self.keeps
+    fn traits(&self) -> Traits {
+        if self.keeps {
+            Traits::LEARNED
+        } else {
+            Traits::LEAF
+        }
     }
 }
 

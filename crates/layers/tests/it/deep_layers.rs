@@ -7,8 +7,10 @@ use tallow_layers::{
     build::{with_references, References},
     changed, charging,
     combinators::{residual, serial, serial_named},
-    depth, held, hold, init, leaf, load_weights, print, pure_fn, registry, signature, view_weights, with_mode,
-    with_room, Account, Call, HostValue, LayerNest, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
+    depth,
+    framework::leaf::OwnGradient,
+    held, hold, init, leaf, load_weights, print, pure_fn, registry, signature, view_weights, with_mode, with_room,
+    Abilities, Account, Call, HostValue, LayerNest, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
     DEEPEST,
 };
 use tallow_tensor::{autodiff::keeping, backward, random::Key, DType, Device, Tensor};
@@ -190,9 +192,12 @@ impl Leaf for Own {
     fn forward(&self, c: Call) -> Result<Output> {
         Ok(c.xs.to_vec().into())
     }
-    fn has_backward(&self) -> bool {
-        true
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { gradient: Some(self), ..Abilities::default() }
     }
+}
+
+impl OwnGradient for Own {
     fn backward(&self, b: tallow_layers::BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
         Ok((b.cotangents.iter().cloned().map(Some).collect(), Tree::EMPTY))
     }

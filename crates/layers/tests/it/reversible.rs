@@ -4,10 +4,11 @@ use serde_json::json;
 use tallow_layers::{
     combinators::serial,
     core::{dense, dropout},
-    framework::pure::pure_layer,
+    framework::{leaf::Repeatable, pure::pure_layer},
     init, leaf, load_weights, pure_fn, registry,
     reversible::{half_residual, reverse, reverse_and_grad, reversible_serial, reversible_swap},
-    view_weights, Arity, Call, Cx, LayerRef, Leaf, Local, Mode, Output, Phase, Result, Store, TensorSpec, Tree,
+    view_weights, Abilities, Arity, Call, Cx, LayerRef, Leaf, Local, Mode, Output, Phase, Result, Store, TensorSpec,
+    Tree,
 };
 use tallow_tensor::{
     backward,
@@ -175,6 +176,12 @@ impl Leaf for Choosing {
         let chosen = c.xs[0].gt_scalar(0.0)?;
         Ok(Output { ys: vec![c.xs[0].mul(&chosen)?], state: Some(Tree::Leaf(chosen)) })
     }
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { repeat: Some(self), ..Abilities::default() }
+    }
+}
+
+impl Repeatable for Choosing {
     fn repeat(&self, c: Call, left: &Tree<Tensor>) -> Result<Output> {
         Ok(c.xs[0].mul(left.one()?)?.into())
     }

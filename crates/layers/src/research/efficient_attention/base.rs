@@ -11,9 +11,10 @@ use super::{
     memory::{of_options, refitted, Window},
 };
 use crate::{
-    host_layer::{key_value, list, spec, SharedMode},
-    leaf, options, Arity, BackwardCall, Call, Dim, Error, FnArg, HostFnRef, HostValue, LayerRef, Leaf, Local, Mode,
-    Output, Result, StateForm, TensorSpec, Tree,
+    framework::{leaf::OwnGradient, mode::HostMode},
+    host_layer::{key_value, list, spec},
+    leaf, options, Abilities, Arity, BackwardCall, Call, Dim, Error, FnArg, HostFnRef, HostValue, LayerRef, Leaf,
+    Local, Mode, Output, Result, StateForm, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{backward, memory, random::Key, recording, Tensor};
 
@@ -62,7 +63,7 @@ struct Batched {
     window: Option<Window>,
     reference: bool,
     driver: Option<HostFnRef>,
-    mode: SharedMode,
+    mode: HostMode,
 }
 
 /// See [`EfficientAttentionBaseOptions`].
@@ -80,7 +81,7 @@ pub(super) fn efficient_attention_base(o: EfficientAttentionBaseOptions) -> Resu
         window: of_options("EfficientAttentionBase", mode, true, (None, 0), sizes)?,
         reference: o.use_reference_code,
         driver: o.driver.map(|f| f.0),
-        mode: SharedMode::new(o.mode),
+        mode: HostMode::new(o.mode),
     }))
 }
 
@@ -237,31 +238,25 @@ impl Leaf for Batched {
         let (y, own) = self.all(&inputs, [call.w, own], call.key)?;
         Ok(Output { ys: vec![y], state: Some(Window::state(&seen, own)) })
     }
-    fn has_backward(&self) -> bool {
-        !self.reference
+    fn traits(&self) -> Traits {
+        Traits {
+            goes_on: self.window.is_some(),
+            calls_host: true,
+            state_form: StateForm::Open,
+            is_driven: self.driver.is_some(),
+            ..Traits::LEAF
+        }
     }
-    fn state_form(&self) -> StateForm {
-        StateForm::Open
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(self.mode.place())
     }
-    fn calls_host(&self) -> bool {
-        true
+    fn abilities(&self) -> Abilities<'_> {
+        let gradient = (!self.reference).then_some(self as &dyn OwnGradient);
+        Abilities { gradient, host_mode: Some(&self.mode), ..Abilities::default() }
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { mode: SharedMode::new(mode), ..self.clone() }
-    }
-    fn mode(&self) -> Option<Mode> {
-        Some(self.mode.get())
-    }
-    fn set_mode(&self, mode: Mode) -> bool {
-        self.mode.set(mode);
-        true
-    }
-    fn goes_on(&self) -> bool {
-        self.window.is_some()
-    }
-    fn is_driven(&self) -> bool {
-        self.driver.is_some()
-    }
+}
+
+impl OwnGradient for Batched {
     fn backward(&self, b: BackwardCall) -> Result<(Vec<Option<Tensor>>, Tree<Tensor>)> {
         let Call { xs, w, key, .. } = b.call;
         let batch = xs[0].shape()[0];

@@ -3,7 +3,7 @@ use super::{
     functions::apply_broadcasted_dropout,
     heads::{check_mask, check_parallel, join, output, project, sizes, Heads},
 };
-use crate::{leaf, options, Arity, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec};
+use crate::{leaf, options, Arity, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec, Traits};
 use tallow_tensor::{
     ops::{penalized_attention, PenalizedAttentionOptions},
     random::Key,
@@ -114,10 +114,10 @@ impl Leaf for EncDecAttention {
         let out = apply_broadcasted_dropout(&out, rate(o.output_dropout), Some(output_key))?;
         Ok(out.cast(dtype)?.into())
     }
-    fn fused_backward(&self) -> bool {
-        !self.0.use_reference_code
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(EncDecAttentionOptions { mode, ..self.0.clone() })
+    fn traits(&self) -> Traits {
+        Traits { own_backward: !self.0.use_reference_code, ..Traits::LEAF }
     }
 }

@@ -14,10 +14,10 @@ use tallow_tensor::{
 };
 
 /// The attention that options ask for.
-#[derive(Debug, Clone)]
-pub(super) struct Lsh {
-    attention: EfficientAttentionOptions,
-    lsh: LSHOptions,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lsh<'a> {
+    attention: &'a EfficientAttentionOptions,
+    lsh: &'a LSHOptions,
 }
 
 /// Queries, which are the keys, and values.
@@ -67,9 +67,9 @@ fn ints(values: Vec<i32>, shape: &[usize]) -> Result<Tensor> {
 /// What one new position sees of the window of one row: raw keys `[n, d_qk]` and values `[n, d_v]` at the places given.
 pub(super) type Look<'a> = &'a dyn Fn(usize, &Tensor) -> Result<(Tensor, Tensor)>;
 
-impl Lsh {
-    pub(super) fn new(attention: &EfficientAttentionOptions, lsh: &LSHOptions) -> Self {
-        Self { attention: attention.clone(), lsh: lsh.clone() }
+impl<'a> Lsh<'a> {
+    pub(super) fn new(attention: &'a EfficientAttentionOptions, lsh: &'a LSHOptions) -> Self {
+        Self { attention, lsh }
     }
     /// What the layer `kind` remembers in mode `'predict'`; `None` in other modes.
     ///

@@ -144,7 +144,7 @@ impl Leaf for LshFeedForward {
         let y = if skips { self.sparse(&rows, w1, w2, call.key)? } else { self.dense(&rows, w1, w2, call.key)? };
         Ok(y.add(b2)?.reshape(x.shape())?.into())
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { o: LSHFFOptions { mode, ..self.o.clone() }, known: Arc::default() }
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.o.mode)
     }
 }

@@ -7,7 +7,8 @@ use super::{
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
-    leaf, options, options::OptionType, Arity, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
+    framework::leaf::Repeatable, leaf, options, options::OptionType, Abilities, Arity, Call, Dim, LayerRef, Leaf,
+    Local, Mode, Output, Result, TensorSpec, Traits, Tree,
 };
 use serde_json::Value;
 use tallow_tensor::{random::Key, DType, Tensor};
@@ -59,9 +60,6 @@ options! {
 struct LSHSelfAttention {
     o: LSHSelfAttentionOptions,
     heads: Heads,
-    lsh: Lsh,
-    /// What predict mode remembers; an error where the mode was asked for and the options do not allow it.
-    window: Result<Option<Window>>,
 }
 
 /// See [`LSHSelfAttentionOptions`].
@@ -71,7 +69,7 @@ struct LSHSelfAttention {
 pub(super) fn lsh_self_attention(o: LSHSelfAttentionOptions) -> Result<LayerRef> {
     check_parallel("LSHSelfAttention", o.n_heads.0, o.lsh.n_parallel_heads)?;
     let layer = LSHSelfAttention::new(o);
-    layer.window.clone()?;
+    layer.window()?;
     Ok(leaf(layer))
 }
 
@@ -79,9 +77,14 @@ impl LSHSelfAttention {
     fn new(o: LSHSelfAttentionOptions) -> Self {
         let (d_qk, d_v) = (o.attention.d_qk.0, o.attention.d_v.0);
         let heads = Heads { n_heads: o.n_heads.0, d_qk, d_v, share_qk: true, bias: o.bias };
-        let lsh = Lsh::new(&o.attention, &o.lsh);
-        let window = lsh.window("LSHSelfAttention");
-        Self { o, heads, lsh, window }
+        Self { o, heads }
+    }
+    fn lsh(&self) -> Lsh<'_> {
+        Lsh::new(&self.o.attention, &self.o.lsh)
+    }
+    /// What predict mode remembers; an error where the options do not allow it.
+    fn window(&self) -> Result<Option<Window>> {
+        self.lsh().window("LSHSelfAttention")
     }
     fn predict(&self, call: &Call, window: &Window) -> Result<(Tensor, Tree<Tensor>)> {
         let w = self.heads.read(call.w)?;
@@ -92,7 +95,7 @@ impl LSHSelfAttention {
         // Of no examples there is no row to take a step in.
         let (attended, own) = if seen.new != 1 || batch == 0 {
             let (q, v) = (project(x, w.q, w.q_bias)?, project(x, w.v, w.v_bias)?);
-            self.lsh.first(&q, &v, mask.as_ref(), own, (window, seen.new))?
+            self.lsh().first(&q, &v, mask.as_ref(), own, (window, seen.new))?
         } else {
             let (rows, d_qk, d_v) = (batch * self.heads.n_heads, self.heads.d_qk, self.heads.d_v);
             let q = project(&x.narrow(1, seen.start, 1)?, w.q, w.q_bias)?.reshape(&[rows, d_qk])?;
@@ -106,7 +109,7 @@ impl LSHSelfAttention {
                 };
                 Ok((of(w.q, w.q_bias, d_qk)?, of(w.v, w.v_bias, d_v)?))
             };
-            let (out, own) = self.lsh.step(&q, seen.start, (own, window), valid.as_deref(), &look)?;
+            let (out, own) = self.lsh().step(&q, seen.start, (own, window), valid.as_deref(), &look)?;
             (out.reshape(&[batch, self.heads.n_heads, 1, d_v])?, own)
         };
         Ok((join(&attended, w.o)?, Window::state(&seen, own)))
@@ -115,7 +118,7 @@ impl LSHSelfAttention {
     fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {
         let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
         let dtype = self.signature(&specs)?[0].dtype;
-        let window = self.window.clone()?;
+        let window = self.window()?;
         let refitted = memory::refitted(&call, window.as_ref(), |specs| self.init(specs, call.key))?;
         let call = Call { s: refitted.as_ref().unwrap_or(call.s), ..call };
         let (attend_key, output_key) = call.key.split_pair();
@@ -139,8 +142,8 @@ impl LSHSelfAttention {
                 let qv = project(x, &joint, bias.as_ref())?;
                 let vectors = Vectors::Joint(&qv, self.heads.d_qk);
                 let (o, state) = match left {
-                    Some(left) => self.lsh.again(vectors, mask.as_ref(), left, attend_key)?,
-                    None => self.lsh.whole(vectors, mask.as_ref(), call.s, attend_key)?,
+                    Some(left) => self.lsh().again(vectors, mask.as_ref(), left, attend_key)?,
+                    None => self.lsh().whole(vectors, mask.as_ref(), call.s, attend_key)?,
                 };
                 (join(&o, w.o)?, state)
             }
@@ -160,7 +163,7 @@ impl Leaf for LSHSelfAttention {
         Arity::new(if self.o.attention.masked { 2 } else { 1 }, 1)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        self.window.clone()?;
+        self.window()?;
         let [batch, length, _] = sizes(&inputs[0])?;
         if let Some(mask) = inputs.get(1) {
             check_mask(mask, batch, length)?;
@@ -170,8 +173,8 @@ impl Leaf for LSHSelfAttention {
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         self.signature(inputs)?;
         let [batch, length, d_model] = sizes(&inputs[0])?;
-        let window = self.window.clone()?;
-        let own = self.lsh.init(batch * self.heads.n_heads, length, window.as_ref(), key)?;
+        let window = self.window()?;
+        let own = self.lsh().init(batch * self.heads.n_heads, length, window.as_ref(), key)?;
         let state = match &window {
             None => own,
             Some(window) => window.init(inputs, own)?,
@@ -181,18 +184,23 @@ impl Leaf for LSHSelfAttention {
     fn forward(&self, call: Call) -> Result<Output> {
         self.run(call, None)
     }
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.o.attention.mode)
+    }
+    fn traits(&self) -> Traits {
+        Traits {
+            goes_on: self.o.attention.mode == Mode::Predict,
+            own_backward: !self.o.lsh.use_reference_code,
+            ..Traits::LEAF
+        }
+    }
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { repeat: Some(self), ..Abilities::default() }
+    }
+}
+
+impl Repeatable for LSHSelfAttention {
     fn repeat(&self, call: Call, left: &Tree<Tensor>) -> Result<Output> {
         self.run(call, Some(left))
-    }
-    fn fused_backward(&self) -> bool {
-        !self.o.lsh.use_reference_code
-    }
-    fn goes_on(&self) -> bool {
-        self.o.attention.mode == Mode::Predict
-    }
-    fn with_mode(&self, mode: Mode) -> Self {
-        let mut o = self.o.clone();
-        o.attention.mode = mode;
-        Self::new(o)
     }
 }

@@ -4,11 +4,10 @@ use super::{
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
-    combinators::serial, framework::pure::pure_layer, options, options::Given, registry::construct, Arity, Base, Count,
-    Cx, Dim, Error, InitCx, Layer, LayerRef, Loader, Rate, Rebuild, Result, TensorSpec, Tree, View,
+    combinators::serial, composite, framework::pure::pure_layer, options, options::Given, registry::construct, Base,
+    Composite, Count, Cx, Dim, Error, InitCx, LayerRef, Nesting, Parts, Rate, Result, TensorSpec, Tree,
 };
 use serde_json::json;
-use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -81,14 +80,13 @@ pub(super) fn mixed_lsh_self_attention(o: MixedLSHSelfAttentionOptions) -> Resul
         serial(vec![twice, construct("DotProductAttention", &exact)?])
     };
     let base = Base { to_print: Some(Vec::new()), ..Base::new("MixedLSHSelfAttention") };
-    Ok(Arc::new(Mixed { base, layers: [lsh, exact], std_length: o.std_length.map(|n| n.0) }))
+    let arity = lsh.arity();
+    Ok(composite(Parts { base, layers: vec![lsh, exact], arity }, Mixed { std_length: o.std_length.map(|n| n.0) }))
 }
 
-#[derive(Debug)]
+/// Of its layers the first is for long sequences, the second for others.
+#[derive(Debug, Clone)]
 struct Mixed {
-    base: Base,
-    /// For long sequences, for others.
-    layers: [LayerRef; 2],
     std_length: Option<usize>,
 }
 
@@ -98,58 +96,37 @@ impl Mixed {
     }
 }
 
-impl Mixed {
-    /// In mode `'predict'` the layer that a sequence began with, which alone remembers it; `None` before its first position.
-    fn begun(&self, cx: &Cx) -> Option<usize> {
-        // Of both the state tells how many positions there were: first in the memory of the one, last in that of the other.
-        let first = |t: &Tree<Tensor>| t.leaves().first().and_then(|t| t.item().ok());
-        let last = |t: &Tree<Tensor>| t.leaves().last().and_then(|t| t.item().ok());
-        let exact = &self.layers[1].sublayers()[1];
-        let remembers = |layer: &LayerRef, n: Option<f64>| layer.goes_on() && n.is_some_and(|n| n > 0.0);
-        if remembers(&self.layers[0], first(&cx.state(self.layers[0].base().id))) {
-            return Some(0);
-        }
-        remembers(exact, last(&cx.state(exact.base().id))).then_some(1)
+/// In mode `'predict'` the layer that a sequence began with, which alone remembers it; `None` before its first position.
+fn begun(parts: &Parts, cx: &Cx) -> Option<usize> {
+    // Of both the state tells how many positions there were: first in the memory of the one, last in that of the other.
+    let first = |t: &Tree<Tensor>| t.leaves().first().and_then(|t| t.item().ok());
+    let last = |t: &Tree<Tensor>| t.leaves().last().and_then(|t| t.item().ok());
+    let exact = &parts.layers[1].sublayers()[1];
+    let remembers = |layer: &LayerRef, n: Option<f64>| layer.goes_on() && n.is_some_and(|n| n > 0.0);
+    if remembers(&parts.layers[0], first(&cx.state(parts.layers[0].base().id))) {
+        return Some(0);
     }
+    remembers(exact, last(&cx.state(exact.base().id))).then_some(1)
 }
 
-impl Layer for Mixed {
-    fn base(&self) -> &Base {
-        &self.base
+impl Composite for Mixed {
+    fn signature(&self, parts: &Parts, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        crate::signature(&parts.layers[0], inputs)
     }
-    fn arity(&self) -> Arity {
-        self.layers[0].arity()
+    fn init(&self, parts: &Parts, cx: &mut InitCx, inputs: &[TensorSpec]) -> Result<()> {
+        cx.init(&parts.layers[0], inputs)?;
+        cx.init(&parts.layers[1], inputs)
     }
-    fn sublayers(&self) -> &[LayerRef] {
-        &self.layers
-    }
-    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        crate::signature(&self.layers[0], inputs)
-    }
-    fn init(&self, cx: &mut InitCx, inputs: &[TensorSpec], _key: Key) -> Result<()> {
-        cx.init(&self.layers[0], inputs)?;
-        cx.init(&self.layers[1], inputs)
-    }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        self.signature(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
-        let chosen = self.begun(cx).unwrap_or_else(|| self.chosen(xs[0].shape()[1]));
+    fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        self.signature(parts, &xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let chosen = begun(parts, cx).unwrap_or_else(|| self.chosen(xs[0].shape()[1]));
         let dtype = xs[1].dtype();
         let key = cx.split(key, 2)[chosen];
-        let ys = cx.apply(&self.layers[chosen], xs, key)?;
+        let ys = cx.apply(&parts.layers[chosen], xs, key)?;
         Ok(ys.into_iter().map(|y| y.cast(dtype)).collect::<tallow_tensor::Result<_>>()?)
     }
-    fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
-        let layers = self.layers.each_ref().map(|l| r.layer(l));
-        Arc::new(Self { base: self.base.rebuilt(r), layers, std_length: self.std_length })
-    }
     // Neither layer has weights, and Trax's has no place for them.
-    fn view_weights(&self, _: &mut View) -> Tree<Tensor> {
-        Tree::EMPTY
-    }
-    fn load_weights(&self, tree: &Tree<Tensor>, _: &mut Loader) -> Result<()> {
-        if tree.is_empty() {
-            return Ok(());
-        }
-        Err(Error::new("WeightsMismatch", format!("{} has no weights, got {}", self.base.name, tree.describe())))
+    fn nesting(&self) -> Nesting<'_> {
+        Nesting::NoWeights
     }
 }

@@ -6,7 +6,10 @@ use super::{
     memory::{self, Window},
     shared::{EfficientAttentionOptions, LSHOptions},
 };
-use crate::{leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
+use crate::{
+    framework::leaf::Repeatable, leaf, options, Abilities, Arity, Call, Dim, Error, LayerRef, Leaf, Local, Mode,
+    Output, Result, TensorSpec, Traits, Tree,
+};
 use tallow_tensor::{random::Key, DType, Tensor};
 
 options! {
@@ -35,9 +38,6 @@ options! {
 #[derive(Debug, Clone)]
 struct PureLSHSelfAttention {
     o: PureLSHSelfAttentionOptions,
-    lsh: Lsh,
-    /// What predict mode remembers; an error where the mode was asked for and the options do not allow it.
-    window: Result<Option<Window>>,
 }
 
 /// See [`PureLSHSelfAttentionOptions`].
@@ -46,16 +46,18 @@ struct PureLSHSelfAttention {
 /// `InvalidOption` for options that contradict each other.
 pub(super) fn pure_lsh_self_attention(o: PureLSHSelfAttentionOptions) -> Result<LayerRef> {
     check_parallel("PureLSHSelfAttention", o.n_heads.0, o.lsh.n_parallel_heads)?;
-    let layer = PureLSHSelfAttention::new(o);
-    layer.window.clone()?;
+    let layer = PureLSHSelfAttention { o };
+    layer.window()?;
     Ok(leaf(layer))
 }
 
 impl PureLSHSelfAttention {
-    fn new(o: PureLSHSelfAttentionOptions) -> Self {
-        let lsh = Lsh::new(&o.attention, &o.lsh);
-        let window = lsh.window("PureLSHSelfAttention");
-        Self { o, lsh, window }
+    fn lsh(&self) -> Lsh<'_> {
+        Lsh::new(&self.o.attention, &self.o.lsh)
+    }
+    /// What predict mode remembers; an error where the options do not allow it.
+    fn window(&self) -> Result<Option<Window>> {
+        self.lsh().window("PureLSHSelfAttention")
     }
     fn predict(&self, call: &Call, window: &Window) -> Result<(Tensor, Tree<Tensor>)> {
         let (seen, own) = window.take(call.xs, call.s)?;
@@ -63,7 +65,7 @@ impl PureLSHSelfAttention {
         let (qk, v) = (&seen.inputs[0], &seen.inputs[1]);
         // Of no examples there is no row to take a step in.
         let (out, own) = if seen.new != 1 || qk.shape()[0] == 0 {
-            self.lsh.first(qk, v, mask.as_ref(), own, (window, seen.new))?
+            self.lsh().first(qk, v, mask.as_ref(), own, (window, seen.new))?
         } else {
             let (rows, d_qk, d_v) = (qk.shape()[0], qk.shape()[2], v.shape()[2]);
             let q = qk.narrow(1, seen.start, 1)?.reshape(&[rows, d_qk])?;
@@ -72,7 +74,7 @@ impl PureLSHSelfAttention {
                 let of = |x: &Tensor| x.index(0, row as isize)?.take(places, 0);
                 Ok((of(qk)?, of(v)?))
             };
-            let (out, own) = self.lsh.step(&q, seen.start, (own, window), valid.as_deref(), &look)?;
+            let (out, own) = self.lsh().step(&q, seen.start, (own, window), valid.as_deref(), &look)?;
             (out.reshape(&[rows, 1, d_v])?, own)
         };
         Ok((out, Window::state(&seen, own)))
@@ -81,7 +83,7 @@ impl PureLSHSelfAttention {
     fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {
         let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
         let dtype = self.signature(&specs)?[0].dtype;
-        let window = self.window.clone()?;
+        let window = self.window()?;
         let refitted = memory::refitted(&call, window.as_ref(), |specs| self.init(specs, call.key))?;
         let call = Call { s: refitted.as_ref().unwrap_or(call.s), ..call };
         let (y, state) = match window {
@@ -96,8 +98,8 @@ impl PureLSHSelfAttention {
                 let (attend_key, _) = call.key.split_pair();
                 let vectors = Vectors::Apart(&call.xs[0], &call.xs[1]);
                 match left {
-                    Some(left) => self.lsh.again(vectors, mask.as_ref(), left, attend_key)?,
-                    None => self.lsh.whole(vectors, mask.as_ref(), call.s, attend_key)?,
+                    Some(left) => self.lsh().again(vectors, mask.as_ref(), left, attend_key)?,
+                    None => self.lsh().whole(vectors, mask.as_ref(), call.s, attend_key)?,
                 }
             }
         };
@@ -113,7 +115,7 @@ impl Leaf for PureLSHSelfAttention {
         Arity::new(if self.o.attention.masked { 3 } else { 2 }, 1)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        self.window.clone()?;
+        self.window()?;
         let (qk, v, heads) = (&inputs[0], &inputs[1], self.o.n_heads.0);
         if qk.rank() != 3 || v.rank() != 3 || qk.shape[..2] != v.shape[..2] {
             return Err(Error::shape(format!("expected (batch·heads, length, features) twice, got {qk} and {v}")));
@@ -129,8 +131,8 @@ impl Leaf for PureLSHSelfAttention {
     }
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         self.signature(inputs)?;
-        let window = self.window.clone()?;
-        let own = self.lsh.init(inputs[0].shape[0], inputs[0].shape[1], window.as_ref(), key)?;
+        let window = self.window()?;
+        let own = self.lsh().init(inputs[0].shape[0], inputs[0].shape[1], window.as_ref(), key)?;
         Ok(Local::state(match &window {
             None => own,
             Some(window) => window.init(inputs, own)?,
@@ -139,18 +141,19 @@ impl Leaf for PureLSHSelfAttention {
     fn forward(&self, call: Call) -> Result<Output> {
         self.run(call, None)
     }
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.o.attention.mode)
+    }
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.o.attention.mode == Mode::Predict, own_backward: true, ..Traits::LEAF }
+    }
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { repeat: Some(self), ..Abilities::default() }
+    }
+}
+
+impl Repeatable for PureLSHSelfAttention {
     fn repeat(&self, call: Call, left: &Tree<Tensor>) -> Result<Output> {
         self.run(call, Some(left))
-    }
-    fn fused_backward(&self) -> bool {
-        true
-    }
-    fn goes_on(&self) -> bool {
-        self.o.attention.mode == Mode::Predict
-    }
-    fn with_mode(&self, mode: Mode) -> Self {
-        let mut o = self.o.clone();
-        o.attention.mode = mode;
-        Self::new(o)
     }
 }

@@ -6,7 +6,9 @@ use super::{
     memory::{self, Window},
     shared::EfficientAttentionOptions,
 };
-use crate::{leaf, options, Arity, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
+use crate::{
+    leaf, options, Arity, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Traits, Tree,
+};
 use tallow_tensor::{
     ops::{chunked_attention, penalized_attention, ChunkedAttentionOptions, PenalizedAttentionOptions},
     random::Key,
@@ -57,8 +59,6 @@ options! {
 struct SelfAttention {
     o: SelfAttentionOptions,
     heads: Heads,
-    /// What predict mode remembers; an error where the mode was asked for and the options do not allow it.
-    window: Result<Option<Window>>,
 }
 
 /// See [`SelfAttentionOptions`].
@@ -71,18 +71,22 @@ pub(super) fn self_attention(o: SelfAttentionOptions) -> Result<LayerRef> {
         return Err(crate::Error::option("SelfAttention: `nChunksBefore` and `nChunksAfter` need `chunkLen`"));
     }
     let layer = SelfAttention::new(o);
-    layer.window.clone()?;
+    layer.window()?;
     Ok(leaf(layer))
 }
 
 impl SelfAttention {
     fn new(o: SelfAttentionOptions) -> Self {
+        let a = &o.attention;
+        let heads = Heads { n_heads: o.n_heads.0, d_qk: a.d_qk.0, d_v: a.d_v.0, share_qk: o.share_qk, bias: o.bias };
+        Self { o, heads }
+    }
+    /// What predict mode remembers; an error where the options do not allow it.
+    fn window(&self) -> Result<Option<Window>> {
+        let o = &self.o;
         let chunks = (o.chunk_len, o.n_chunks_before.0);
         let sizes = (o.predict_mem_len, o.predict_drop_len);
-        let a = &o.attention;
-        let window = memory::of_options("SelfAttention", a.mode, a.causal, chunks, sizes);
-        let heads = Heads { n_heads: o.n_heads.0, d_qk: a.d_qk.0, d_v: a.d_v.0, share_qk: o.share_qk, bias: o.bias };
-        Self { o, heads, window }
+        memory::of_options("SelfAttention", o.attention.mode, o.attention.causal, chunks, sizes)
     }
     fn project(&self, x: &Tensor, w: &HeadWeights<'_>) -> Result<(Tensor, Option<Tensor>, Tensor)> {
         let k = w.k.map(|k| project(x, k, w.k_bias)).transpose()?;
@@ -159,7 +163,7 @@ impl Leaf for SelfAttention {
         Arity::new(if self.o.attention.masked { 2 } else { 1 }, 1)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        self.window.clone()?;
+        self.window()?;
         let [batch, length, _] = sizes(&inputs[0])?;
         if let Some(mask) = inputs.get(1) {
             check_mask(mask, batch, length)?;
@@ -170,7 +174,7 @@ impl Leaf for SelfAttention {
         self.signature(inputs)?;
         let d_model = sizes(&inputs[0])?[2];
         let weights = self.heads.init(d_model, d_model, key)?;
-        let state = match self.window.clone()? {
+        let state = match self.window()? {
             None => Tree::EMPTY,
             Some(window) => window.init(inputs, Tree::EMPTY)?,
         };
@@ -180,7 +184,7 @@ impl Leaf for SelfAttention {
         let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
         let dtype = self.signature(&specs)?[0].dtype;
         let w = self.heads.read(call.w)?;
-        let window = self.window.clone()?;
+        let window = self.window()?;
         let refitted = memory::refitted(&call, window.as_ref(), |specs| self.init(specs, call.key))?;
         let call = Call { s: refitted.as_ref().unwrap_or(call.s), ..call };
         let (attend_key, output_key) = call.key.split_pair();
@@ -204,15 +208,14 @@ impl Leaf for SelfAttention {
         let y = apply_broadcasted_dropout(&y, rate, Some(output_key))?;
         Ok(Output { ys: vec![y.cast(dtype)?], state })
     }
-    fn fused_backward(&self) -> bool {
-        !self.o.use_reference_code
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.o.attention.mode)
     }
-    fn goes_on(&self) -> bool {
-        self.o.attention.mode == Mode::Predict
-    }
-    fn with_mode(&self, mode: Mode) -> Self {
-        let mut o = self.o.clone();
-        o.attention.mode = mode;
-        Self::new(o)
+    fn traits(&self) -> Traits {
+        Traits {
+            goes_on: self.o.attention.mode == Mode::Predict,
+            own_backward: !self.o.use_reference_code,
+            ..Traits::LEAF
+        }
     }
 }

@@ -2,7 +2,7 @@
 use super::{at_position, next_position};
 use crate::{
     core::mask_shape, initializers::random_normal, leaf, options, Call, Error, Initializer, LayerRef, Leaf, Local,
-    Mode, Output, Rate, Result, Shape, TensorSpec, Tree, Wholes,
+    Mode, Output, Rate, Result, Shape, TensorSpec, Traits, Tree, Wholes,
 };
 use tallow_tensor::{memory, ops, random::Key, DType, Tensor};
 
@@ -160,10 +160,10 @@ impl Leaf for Axial {
         }
         Ok(x.add(&table.reshape(&shape)?)?.into())
     }
-    fn goes_on(&self) -> bool {
-        self.0.mode == Mode::Predict
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(AxialPositionalEncodingOptions { mode, ..self.0.clone() })
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.0.mode == Mode::Predict, ..Traits::LEAF }
     }
 }

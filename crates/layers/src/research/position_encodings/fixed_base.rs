@@ -2,7 +2,7 @@
 use super::{at_position, next_position, positioned};
 use crate::{
     initializers::random_uniform, leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Mode, Output,
-    Result, Shape, TensorSpec, Tree,
+    Result, Shape, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{
     memory,
@@ -170,10 +170,10 @@ impl Leaf for FixedBase {
         let state = (self.0.mode == Mode::Predict).then(|| at_position(starts[0] as usize + length));
         Ok(Output { ys: vec![x.add(&positions)?], state })
     }
-    fn goes_on(&self) -> bool {
-        self.0.mode == Mode::Predict
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(FixedBasePositionalEncodingOptions { mode, ..self.0.clone() })
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.0.mode == Mode::Predict, ..Traits::LEAF }
     }
 }

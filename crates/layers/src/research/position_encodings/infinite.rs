@@ -2,7 +2,7 @@
 use super::{bin_features, moved_on, next_positions, noise::Noise, positioned};
 use crate::{
     choice, initializers::orthogonal, leaf, options, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Positive,
-    Result, TensorSpec, Tree,
+    Result, TensorSpec, Traits, Tree,
 };
 use std::f32::consts::PI;
 use tallow_tensor::{
@@ -160,10 +160,10 @@ impl Leaf for Infinite {
         let y = x.add(&self.transformed(vectors.to_device(x.device())?, call.w)?)?;
         Ok(Output { ys: vec![y], state })
     }
-    fn goes_on(&self) -> bool {
-        self.o.mode == Mode::Predict
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.o.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { o: InfinitePositionalEncodingOptions { mode, ..self.o.clone() }, noise: self.noise.clone() }
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.o.mode == Mode::Predict, ..Traits::LEAF }
     }
 }

@@ -2,7 +2,7 @@
 use super::{at_position, next_position, positioned};
 use crate::{
     core::mask_shape, leaf, options, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec,
-    Wholes,
+    Traits, Wholes,
 };
 use tallow_tensor::{
     memory, ops,
@@ -98,10 +98,10 @@ impl Leaf for SinCos {
         }
         Ok(x.add(&positions)?.into())
     }
-    fn goes_on(&self) -> bool {
-        self.0.mode == Mode::Predict
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(SinCosPositionalEncodingOptions { mode, ..self.0.clone() })
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.0.mode == Mode::Predict, ..Traits::LEAF }
     }
 }

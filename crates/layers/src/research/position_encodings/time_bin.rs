@@ -1,6 +1,6 @@
 //! Features of positions in bins of time.
 use super::{bin_features, moved_on, next_positions, positioned};
-use crate::{leaf, options, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
+use crate::{leaf, options, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Traits, Tree};
 use tallow_tensor::{memory, random::Key, DType, Tensor};
 
 options! {
@@ -78,10 +78,10 @@ impl Leaf for TimeBin {
         let kept = x.narrow(-1, 0, d - features.shape()[2])?.cast(out[0].dtype)?;
         Ok(Output { ys: vec![Tensor::concat(&[kept, features], -1)?], state })
     }
-    fn goes_on(&self) -> bool {
-        self.0.mode == Mode::Predict
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(TimeBinPositionalEncodingOptions { mode, ..self.0.clone() })
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.0.mode == Mode::Predict, ..Traits::LEAF }
     }
 }

@@ -234,8 +234,8 @@ impl Leaf for RelativeAttention {
         let state = (o.mode == Mode::Viz).then(|| Tree::Leaf(strengths.detach()));
         Ok(Output { ys: vec![merge(&out)?, mask.clone()], state })
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(RelativeAttentionOptions { mode, ..self.0.clone() })
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
 }
 

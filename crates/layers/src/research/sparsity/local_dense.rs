@@ -7,7 +7,8 @@ use crate::{
     core::{dense, dense_named, locally_connected_1d_named, DenseOptions, LocallyConnected1dOptions, Padding1d},
     framework::pure::pure_layer,
     initializers::{glorot_uniform, random_normal},
-    leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Mode, Output, Result, Sizes, TensorSpec, Tree,
+    leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Mode, Output, Result, Sizes, TensorSpec,
+    Traits, Tree,
 };
 use serde_json::json;
 use tallow_tensor::{random::Key, DType, Tensor};
@@ -201,10 +202,10 @@ impl Leaf for RememberPad {
         let last = y.narrow(1, y.shape()[1] - self.items, self.items)?.detach().cast(DType::F32)?;
         Ok(Output { ys: vec![y], state: Some(Self::state(last, "forward")) })
     }
-    fn goes_on(&self) -> bool {
-        self.mode == Mode::Predict && self.items > 0
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { mode, ..*self }
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.mode == Mode::Predict && self.items > 0, ..Traits::LEAF }
     }
 }

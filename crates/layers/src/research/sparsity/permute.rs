@@ -1,6 +1,9 @@
 //! Features in another order, so that neighbouring parts of a vector mix.
 use super::python_shuffle::shuffled;
-use crate::{leaf, options, Call, Error, LayerRef, Leaf, Output, Result, ReverseCall, TensorSpec};
+use crate::{
+    framework::leaf::Reverse, leaf, options, Abilities, Call, Error, LayerRef, Leaf, Output, Result, ReverseCall,
+    TensorSpec,
+};
 use tallow_tensor::{memory, Tensor};
 
 options! {
@@ -90,9 +93,12 @@ impl Leaf for Permute {
     fn forward(&self, call: Call) -> Result<Output> {
         Ok(self.permuted(&call.xs[0], false)?.into())
     }
-    fn is_reversible(&self) -> bool {
-        true
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { reversal: Some(self), ..Abilities::default() }
     }
+}
+
+impl Reverse for Permute {
     fn reverse(&self, call: ReverseCall) -> Result<Vec<Tensor>> {
         Ok(vec![self.permuted(&call.ys[0], true)?])
     }

@@ -65,7 +65,7 @@ impl Leaf for SmallerThan {
         let draws = self.mode.is_none_or(|mode| mode == Mode::Train);
         Ok(call.xs[0].lt_scalar(if draws { self.probability } else { 1.0 })?.into())
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self { mode: self.mode.map(|_| mode), ..self.clone() }
+    fn mode(&mut self) -> Option<&mut Mode> {
+        self.mode.as_mut()
     }
 }

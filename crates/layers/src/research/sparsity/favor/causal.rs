@@ -2,7 +2,7 @@
 use super::{dtype_of, rectified, with_ones, without_ones};
 use crate::{
     assert_shape::check_inputs, leaf, options, Arity, Call, Error, LayerRef, Leaf, Local, Mode, NotNegative, Output,
-    Result, TensorSpec, Tree,
+    Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{random::Key, Axes, DType, Tensor};
 
@@ -119,10 +119,10 @@ impl Leaf for CausalFavorAttention {
         };
         Ok(Output { ys: vec![without_ones(&sums)?], state })
     }
-    fn goes_on(&self) -> bool {
-        self.0.mode == Mode::Predict
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(CausalFavorAttentionOptions { mode, ..self.0.clone() })
+    fn traits(&self) -> Traits {
+        Traits { goes_on: self.0.mode == Mode::Predict, ..Traits::LEAF }
     }
 }

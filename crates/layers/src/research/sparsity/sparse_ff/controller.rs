@@ -64,8 +64,8 @@ impl Leaf for Controller {
         };
         Ok(vec![chosen, logs.exp()?].into())
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(SparseFFOptions { mode, ..self.0.clone() })
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
 }
 

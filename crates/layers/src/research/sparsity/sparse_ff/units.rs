@@ -116,7 +116,7 @@ impl Leaf for Units {
         let y = y.add(b2)?.cast(self.signature(&specs)?[1].dtype)?;
         Ok(vec![call.xs[0].clone(), y].into())
     }
-    fn with_mode(&self, mode: Mode) -> Self {
-        Self(SparseFFOptions { mode, ..self.0.clone() })
+    fn mode(&mut self) -> Option<&mut Mode> {
+        Some(&mut self.0.mode)
     }
 }
