@@ -36,7 +36,7 @@ type Wrong = string;
 
 /** Runs the programs of a page in one process. */
 function runPrograms(folder: string, programs: readonly Program[]): Promise<Wrong[]> {
-  const modules = programs.filter(({ isFile }) => !isFile).map(({ name }) => join(folder, moduleOf(name)));
+  const modules = programs.filter(({ role }) => role === 'program').map(({ name }) => join(folder, moduleOf(name)));
   if (modules.length === 0) return Promise.resolve([]);
   const wrong: Wrong[] = [];
   const done = new Set<string>();

@@ -31,8 +31,8 @@ export interface Program {
   readonly name: string;
   readonly text: string;
   readonly prints: readonly Printed[];
-  /** Whether it is a file that other programs use or a shell block runs, and so not run by itself. */
-  readonly isFile: boolean;
+  /** A file is used by other programs or by a shell block; code within sentences and tables only has its types checked. */
+  readonly role: 'program' | 'file' | 'inline';
 }
 
 /** A line of a shell block. */
@@ -122,7 +122,13 @@ export function pageOf(path: string, text: string): Page {
       const shown = textAfter(block);
       return shown === undefined ? [] : [{ from: block.line, after: block.line + block.lines.length - 1, text: shown }];
     });
-    return { page: path, name, text: isFile ? textOf(of[0]!) : aligned(of), prints: isFile ? [] : prints, isFile };
+    return {
+      page: path,
+      name,
+      text: isFile ? textOf(of[0]!) : aligned(of),
+      prints: isFile ? [] : prints,
+      role: isFile ? 'file' : 'program',
+    };
   };
   const programs: Program[] = [];
   const shared: Block[] = [];
@@ -135,6 +141,8 @@ export function pageOf(path: string, text: string): Page {
     else shared.push(block);
   }
   if (shared.length > 0) programs.push(program('page.ts', shared));
+  const inline = inlineOf(text);
+  if (inline !== undefined) programs.push({ page: path, name: 'inline.ts', text: inline, prints: [], role: 'inline' });
   const commands = tested
     .filter(({ language }) => language === 'sh')
     .flatMap((block) =>
@@ -149,6 +157,24 @@ export function pageOf(path: string, text: string): Page {
   const untested = blocks.flatMap(({ line, untested }) => (untested === undefined ? [] : [{ line, why: untested }]));
   const files = [...text.matchAll(HERE)].map(([, name, from]) => [name!, from!] as const);
   return { path, programs, commands, files, untested };
+}
+
+/** What stands for itself in code within sentences. */
+const KNOWN = 'declare const x: tl.Tensor, layer: tl.Layer, model: tl.Layer, trainer: tl.Trainer;';
+
+/** The code within sentences and tables that is of this package, each expression on the line it has on the page. */
+function inlineOf(text: string): string | undefined {
+  let fenced = false;
+  const lines = text.split('\n').map((line, i) => {
+    if (/^\s*```/.test(line)) fenced = !fenced;
+    if (i === 0) return `${IMPORT} ${KNOWN}`;
+    // Tables of what things are called elsewhere have the other name first.
+    const cells = /^\|/.test(line) && text.startsWith('# Coming from') ? line.split('|').slice(2).join('|') : line;
+    const spans = fenced ? [] : [...cells.matchAll(/`([^`]+)`/g)].map(([, code]) => code!);
+    const ours = spans.filter((code) => /^(new tl|tl|x|layer|model|trainer)\.\w+/.test(code) && !/…|\.gz$/.test(code));
+    return ours.map((code) => `void (() => [${code}]);`).join(' ');
+  });
+  return lines.slice(1).every((line) => line === '') ? undefined : lines.join('\n');
 }
 
 /** The text of a block that is a file, at the lines it has on the page. */
@@ -177,7 +203,7 @@ export function examplesOf(path: string, source: string): Program[] {
       line: block.line + i + 1,
       lines: block.lines.map((l) => l.replace('\u200b', '')),
     }));
-    programs.push({ page: path, name: `line${i + 1}.ts`, text: aligned(placed), prints: [], isFile: false });
+    programs.push({ page: path, name: `line${i + 1}.ts`, text: aligned(placed), prints: [], role: 'program' });
   });
   return programs;
 }
