@@ -1,10 +1,10 @@
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
-import { codegen, javascript, lint, rust, types } from './lib/checks.mjs';
+import { codegen, javascript, lint, reference, rust, types } from './lib/checks.mjs';
 import { needCargo } from './lib/needs.mjs';
 import { dim, duration, green, main, red, Refusal } from './lib/run.mjs';
 
-const parts = { lint, codegen: [codegen], rust: [rust], types: [types], js: [javascript] };
+const parts = { lint, codegen: [codegen], rust: [rust], types: [types, reference], js: [javascript] };
 const names = Object.keys(parts).join(', ');
 
 const help = `npm test -- [options]

@@ -29,6 +29,9 @@ export const lint = [
 /** The compile-only tests of the published types. */
 export const types = node('type tests', () => [tool('typescript', 'tsc'), '-p', 'tsconfig.types.json']);
 
+/** Whether the reference can be written without a warning: each name documented, each link alive. */
+export const reference = node('typedoc', () => [tool('typedoc'), '--emit', 'none']);
+
 /** Whether the generated sources are what the layer registry gives. */
 export const codegen = command('codegen', cargo, () => codegenCommand(['--check']));
 

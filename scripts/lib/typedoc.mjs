@@ -35,9 +35,9 @@ const SUBJECTS = [
   ['Training', ['training/', 'generated/optimizers', 'generated/lrSchedules']],
   ['Models', ['models/', 'generated/models']],
   ['Trees of tensors', ['tensor/tree']],
-  ['Files of tensors', ['tensor/safetensors', 'layer/files']],
+  ['Files of tensors', ['tensor/safetensors', 'tensor/npy', 'layer/files']],
   ['Checks for tests', ['testUtils']],
-  ['Other names', []],
+  ['Other names', ['index']],
   ['Options, by name', []],
 ];
 
@@ -59,12 +59,12 @@ const GUIDE = [
   'glossary',
 ];
 
-/** The subject with the longest beginning of the path below src. */
+/** The subject with the longest beginning of the path below src, if there is one. */
 function subjectOf(path) {
   const matches = SUBJECTS.flatMap(([title, begins]) =>
     begins.filter((begin) => path.startsWith(begin)).map((begin) => [title, begin.length]),
   );
-  return matches.toSorted((a, b) => b[1] - a[1])[0]?.[0] ?? OTHER;
+  return matches.toSorted((a, b) => b[1] - a[1])[0]?.[0];
 }
 
 function categorize(reflection, title) {
@@ -98,8 +98,14 @@ export function load(app) {
     );
     app.options.setValue('defaultCategory', OTHER);
   });
-  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, (context) => {
-    const { project } = context;
+  const files = new Map();
+  app.converter.on(Converter.EVENT_CREATE_DECLARATION, (context, reflection) => {
+    const symbol = context.getSymbolFromReflection(reflection);
+    if (symbol !== undefined && reflection.parent?.kindOf([ReflectionKind.Module, ReflectionKind.Namespace])) {
+      files.set(reflection.id, context.resolveAliasedSymbol(symbol).declarations[0].getSourceFile().fileName);
+    }
+  });
+  app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
     for (const page of project.documents ?? []) place(page, project.files.getReflectionPath(page) ?? '');
     const [api] = project.children;
     api.name = 'tallow';
@@ -109,14 +115,12 @@ export function load(app) {
         categorize(child, 'Modules');
         continue;
       }
-      if (child.kindOf(ReflectionKind.Reference)) continue;
-      const symbol = context.getSymbolFromReflection(child);
-      const file = symbol?.declarations?.[0]?.getSourceFile().fileName ?? '';
-      const title =
-        child.name.endsWith('Options') && child.kindOf(ReflectionKind.Interface)
-          ? OPTIONS
-          : subjectOf(file.split('/src/').at(-1));
-      categorize(child, title);
+      const file = files.get(child.id) ?? files.get(child.getTargetReflection?.()?.id) ?? '';
+      const isOptions = child.name.endsWith('Options') && child.kindOf(ReflectionKind.Interface);
+      const title = isOptions ? OPTIONS : subjectOf(file.split('/src/').at(-1));
+      if (title === undefined)
+        app.logger.warn(`${child.name} has no subject: say in scripts/lib/typedoc.mjs where ${file} belongs`);
+      else categorize(child, title);
     }
   });
 }
