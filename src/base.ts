@@ -14,8 +14,16 @@ export { EMPTY_STATE, EMPTY_WEIGHTS, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACH
 export const N_WEIGHTS_SHARDS = 1;
 
 /**
- * Tensors as layers in replicas see them, and whether that changed them. Weights are never cut into shards here
- * ({@link N_WEIGHTS_SHARDS}), so they come back as they are, as they do in Trax outside of replicas.
+ * Gives tensors as layers in replicas see them, and whether that changed them.
+ *
+ * Weights are never cut into shards here ({@link N_WEIGHTS_SHARDS}), so they come back as they are. So they do in Trax outside of replicas.
+ *
+ * @param tensors - Tensors, nested in any way.
+ * @returns `[tensors, false]`.
+ * @example
+ * ```ts
+ * tl.unshardInPmap(tl.tensor([1, 2]), 1); // → [Tensor int32[2] [1,2], false]
+ * ```
  */
 export function unshardInPmap<T>(tensors: T, _nShards: number): [tensors: T, unsharded: boolean] {
   return [tensors, false];

@@ -127,12 +127,17 @@ function along(x: Tensor, axis: number, start: number, end: number): Tensor {
 }
 
 /**
- * Checks that a model says the same whenever it is asked in mode `'eval'`: two models with the same weights agree on an input.
+ * Checks that a model says the same each time in mode `'eval'`: two models with the same weights agree on an input.
  *
  * @param inp - An input, or an array of several.
- * @param modelFn - Makes the model, of `{mode}`.
- * @param options - See the options type.
- * @throws `AssertionError` with the values that differ.
+ * @param modelFn - Makes the model, of `{ mode }`.
+ * @param options - Options by name:
+ * - `message`: Text behind the message of an error. Default: `''`.
+ * @throws `AssertionError`: the outputs differ; it holds the values.
+ * @example
+ * ```ts
+ * tl.testUtils.testEvalIsDeterministic(tl.ones([2, 3]), () => tl.Dense(4));
+ * ```
  */
 export function testEvalIsDeterministic(
   inp: LayerInputs,
@@ -152,12 +157,21 @@ export function testEvalIsDeterministic(
 }
 
 /**
- * Checks that a model says the same in modes `'eval'`, at once, and `'predict'`, piece by piece.
+ * Checks that a model says the same at once, in mode `'eval'`, and piece by piece, in mode `'predict'`.
  *
  * @param inp - An input, or an array of several.
- * @param modelFn - Makes the model, of `{mode}`.
- * @param options - See the options type.
- * @throws `AssertionError` with the values that differ; `RangeError` for a sequence less than two positions longer than `initTokens`.
+ * @param modelFn - Makes the model, of `{ mode }`.
+ * @param options - Options by name:
+ * - `seqAxis`: The axis of positions; negative ones count from the end. Default: `1`.
+ * - `seqTensor`: Which of several inputs is the sequence that comes in pieces; `null` if there is one input. Default: `null`.
+ * - `initTokens`: How many positions come in the first call; those after them come one by one. Default: `3`.
+ * - `message`: Text behind the message of an error. Default: `''`.
+ * @throws `AssertionError`: the outputs differ; it holds the values.
+ * @throws `RangeError`: the sequence is less than two positions longer than `initTokens`.
+ * @example
+ * ```ts
+ * tl.testUtils.testEvalEqualsPredict(tl.ones([2, 6, 4]), ({ mode }) => tl.CausalConv(4, { mode }));
+ * ```
  */
 export function testEvalEqualsPredict(
   inp: LayerInputs,
@@ -205,13 +219,21 @@ export function testEvalEqualsPredict(
 }
 
 /**
- * {@link testEvalEqualsPredict} for models of several configurations.
+ * Runs {@link testEvalEqualsPredict} on models of several configurations.
  *
  * @param inp - An input, or an array of several.
- * @param modelFn - Makes the model, of `{mode}` and a configuration.
+ * @param modelFn - Makes the model, of `{ mode }` and the fields of a configuration.
  * @param configs - The configurations.
- * @param options - See the options type.
- * @throws `AssertionError` with the values that differ, which names the configuration.
+ * @param options - Options by name:
+ * - `seqAxis`: The axis of positions; negative ones count from the end. Default: `1`.
+ * - `seqTensor`: Which of several inputs is the sequence that comes in pieces; `null` if there is one input. Default: `null`.
+ * - `message`: Text behind the message of an error. Default: `''`.
+ * @throws `AssertionError`: the outputs differ; it holds the values and names the configuration.
+ * @example
+ * ```ts
+ * const configs = [{ kernelWidth: 2 }, { kernelWidth: 3 }];
+ * tl.testUtils.testEvalEqualsPredictConfigs(tl.ones([2, 6, 4]), (options) => tl.CausalConv(4, options), configs);
+ * ```
  */
 export function testEvalEqualsPredictConfigs<C extends object>(
   inp: LayerInputs,
@@ -236,11 +258,20 @@ export function testEvalEqualsPredictConfigs<C extends object>(
 }
 
 /**
- * Checks that a language model says the same in modes `'eval'` and `'predict'` of tokens drawn at random, one after another.
+ * Checks that a language model says the same of random tokens in mode `'eval'` and, one after another, in mode `'predict'`.
  *
- * @param modelFn - Makes the model, of `{mode, vocabSize}`.
- * @param options - See the options type.
- * @throws `AssertionError` with the values that differ.
+ * @param modelFn - Makes the model, of `{ mode, vocabSize }`.
+ * @param options - Options by name:
+ * - `vocabSize`: Number of different tokens. Default: `10`.
+ * - `length`: Number of positions. Default: `5`.
+ * - `batchSize`: Number of sequences. Default: `3`.
+ * @throws `AssertionError`: the outputs differ; it holds the values.
+ * @example
+ * ```ts
+ * tl.testUtils.testEvalEqualsPredictDiscrete(({ mode, vocabSize }) =>
+ *   tl.models.TransformerLM(vocabSize, { dModel: 8, dFf: 16, nLayers: 1, nHeads: 2, maxLen: 16, mode }),
+ * );
+ * ```
  */
 export function testEvalEqualsPredictDiscrete(
   modelFn: (options: ModelOptions & { readonly vocabSize: number }) => Layer,
@@ -373,19 +404,24 @@ class MockTransformerLMLayer extends Layer {
 }
 
 /**
- * A language model that says what a function tells it to, with certainty, for tests of programs that sample from models.
+ * A language model that says with certainty what a function tells it to, for tests of programs that sample from models.
  *
- * Input `(batch, length)`, whole numbers; output `float32[batch, length, vocabSize]`, 1000 for the token the function gives and 0 for others. In
- * mode `'predict'` each call goes on where the last one ended and says the next token only, so the output has one position; the state is what
- * came so far, `int32[batch, positions]`, and setting it rewinds. In other modes the input is shifted to the right, as by `TransformerLM`.
- * No weights; it need not be initialized.
+ * The logit is 1000 for the token that the function gives and 0 for all others. In mode `'predict'` each call goes on where the last one ended and says the
+ * next token only. In other modes the input is shifted to the right, as by `TransformerLM`. It need not be initialized.
  *
- * @throws `RangeError` for a function that gives no token; `TypeError` for inputs that are no tokens
+ * **Shapes**: `int32[batch, length]` → `float32[batch, length, vocabSize]`, or `[batch, 1, vocabSize]` in mode `'predict'`.
+ *
+ * **State**: in mode `'predict'` what came so far, `int32[batch, positions]`. Setting it rewinds.
+ *
+ * No weights.
+ *
+ * @throws `RangeError`: the function gives no token.
+ * @throws `TypeError`: the inputs are not tokens.
  * @example
  * ```ts
  * const model = tl.testUtils.MockTransformerLM((tokens) => tokens.index(-1).add(1).mod(10), 'predict', 10);
- * model([[4]]).argmax(-1).array() // [[5]]
- * model.assertPredictionBuffersEqual([[4]])
+ * model([[4]]).argmax(-1).array(); // → [[ 5 ]]
+ * model.assertPredictionBuffersEqual([[4]]);
  * ```
  */
 export interface MockTransformerLM extends Layer {

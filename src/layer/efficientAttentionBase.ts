@@ -52,20 +52,26 @@ export interface IncrementalAttentionContext extends AttentionContext {
 }
 
 /**
- * A layer that runs an attention for one head of one example over all of them, and sums the heads. Extend it with
- * `createWeightsUnbatched`, `forwardUnbatched` and, where needed, `createStateUnbatched` and `incrementalForwardUnbatched`.
+ * The base of attention classes that are written for one head of one example.
  *
- * Weights are stacked over heads, state over heads of examples. For its gradient each head of each example is computed again, on
- * its own, so nothing that the methods compute on the way is kept.
+ * It runs them over all heads and examples and sums the heads. A class has `createWeightsUnbatched` and `forwardUnbatched`, and may have
+ * `createStateUnbatched` and `incrementalForwardUnbatched`. Weights are stacked over heads, state over heads of examples. For its gradient each head of
+ * each example is computed again, on its own, so that nothing the methods compute on the way is kept.
  *
+ * @see {@link SelfAttention}, {@link LSHSelfAttention}
  * @example
  * ```ts
- * class Mean extends tl.efficientAttention.EfficientAttentionBase {
- *   override createWeightsUnbatched([x]: tl.Signature[], rng: tl.Key) { return [tl.random.normal(rng, [x!.shape[1]!])]; }
+ * class Average extends tl.efficientAttention.EfficientAttentionBase {
+ *   override createWeightsUnbatched([x]: tl.Signature[], rng: tl.Key) {
+ *     return [tl.random.normal(rng, [x!.shape[1]!])];
+ *   }
  *   override forwardUnbatched(x: tl.Tensor, { weights, state }: tl.AttentionContext): [tl.Tensor, tl.Nest] {
  *     return [x.mean({ axis: 0, keepdims: true }).add(x).mul((weights as tl.Tensor[])[0]!), state];
  *   }
  * }
+ * const layer = new Average(2);
+ * layer.init({ shape: [1, 3, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 4])).shape; // → [1, 3, 4]
  * ```
  */
 export class EfficientAttentionBase extends Layer {

@@ -28,16 +28,28 @@ export interface JitForwardOptions {
 }
 
 /**
- * A forward function that runs on each device's share of the batch.
+ * Makes a forward function that runs on each device's share of the batch.
  *
- * With fewer than two devices it is `forward` itself. Else inputs are split along their first axis; weights and state carry one
- * slice for each device along theirs (see `forNDevices`); device `i` gets the `i`-th of the keys split from `rng`. Outputs are
- * joined along the first axis, numbers become a vector, and both are averaged over it if `doMean`; the new state is stacked.
- * `forward` is JavaScript, so devices take turns; `Accelerate` runs a layer's side by side.
+ * With fewer than two devices it is `forward` itself. Otherwise inputs are split along their first axis. Weights and state carry one slice
+ * for each device along theirs, as `forNDevices` makes them. Device `i` gets the `i`-th of the keys split from `rng`. Outputs are joined along the first axis,
+ * numbers become a vector, and both are averaged over it if `doMean` is set. The new state is stacked. `forward` is JavaScript, so the devices run one
+ * after another; `Accelerate` runs a layer on all of them at once.
  *
- * @param forward - e.g. `(x, w, s, rng) => layer.pureFn(x, w, s, rng)`
- * @param nDevices - number of devices; 0 and 1 mean the same
- * @param options - See the options type.
+ * @param forward - Function of inputs, weights, state and key to `[outputs, new state]`, such as `(x, w, s, rng) => layer.pureFn(x, w, s, rng)`.
+ * @param nDevices - Number of devices; 0 and 1 mean the same.
+ * @param options - Options by name:
+ * - `doMean`: Whether outputs are averaged over the batch. Default: `true`.
+ * @returns Function of inputs, weights, state and key to `[outputs, new state]`.
+ * @throws {@link LayerError} `ShapeMismatch`: when called, if `nDevices` does not divide the batch, or weights or state do not have a slice for each device.
+ * @see {@link Accelerate}, {@link forNDevices}
+ * @example
+ * ```ts
+ * const layer = tl.Dense(2);
+ * layer.init({ shape: [4, 3], dtype: 'float32' });
+ * const forward = tl.jitForward((x, w, s, rng) => layer.pureFn(x, w, s, rng), 1);
+ * const [outputs] = forward(tl.ones([4, 3]), layer.weights, layer.state, tl.random.key(0));
+ * outputs.shape; // → [4, 2]
+ * ```
  */
 export function jitForward<X extends TensorTree = Tensor>(
   forward: ForwardFunction<X>,

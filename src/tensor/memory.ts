@@ -30,19 +30,22 @@ function close(frame: Frame, kept: ReadonlySet<unknown>): void {
 }
 
 /**
- * Runs `f` and disposes every tensor and layer made in it, except those it returns (in arrays, objects, Maps and Sets, of any depth) and those
- * given to {@link keep}. Scopes nest: what a scope returns belongs to the scope around it. If `f` throws, everything is disposed.
+ * Runs a function and disposes every tensor and layer made in it, but for those it returns.
  *
- * Layers that others run which live on stay too. Functions may refer to any layer: where `f` returns or keeps one, or a layer or class
+ * It may return them in arrays, objects, Maps and Sets, to any depth. Those given to {@link keep} stay too. Scopes nest: what a scope returns
+ * belongs to the scope around it. If `f` throws, everything is disposed.
+ *
+ * Layers stay if layers that live on run them. A function may refer to any layer: where `f` returns or keeps a function, or a layer or class
  * that calls one, all layers stay.
  *
- * @param f - a synchronous function
- * @returns what `f` returns
- * @throws `TypeError` if `f` returns a promise: its tensors would be disposed while it still runs
+ * @param f - A synchronous function.
+ * @returns What `f` returns.
+ * @throws `TypeError`: `f` returns a promise, whose tensors would be disposed while it still runs.
+ * @see {@link keep}, {@link dispose}
  * @example
  * ```ts
- * const y = tl.tidy(() => tl.tensor([1, 2, 3]).mul(2).sum());
- * y.item(); // → 12
+ * const x = tl.tensor([1.5, 2.5]);
+ * tl.tidy(() => x.mul(2).exp().sum()).shape; // → []
  * ```
  */
 export function tidy<T>(f: () => T): T {
@@ -68,10 +71,18 @@ export function isThenable(x: unknown): boolean {
 }
 
 /**
- * Takes a tensor or layer (or all of them in arrays, objects, Maps and Sets) out of the open {@link tidy} scopes: it lives until it is disposed or
- * collected.
+ * Takes tensors and layers out of the open {@link tidy} scopes, so that they live until they are disposed or collected.
  *
- * @returns `x`
+ * @param x - A tensor or layer, or any of them in arrays, objects, Maps and Sets.
+ * @returns `x`.
+ * @example
+ * ```ts
+ * let kept: tl.Tensor | undefined;
+ * tl.tidy(() => {
+ *   kept = tl.keep(tl.tensor([1, 2]));
+ * });
+ * kept?.isDisposed; // → false
+ * ```
  */
 export function keep<T>(x: T): T {
   if (scope.frame === null) return x;
@@ -85,7 +96,17 @@ export function keep<T>(x: T): T {
   return x;
 }
 
-/** Disposes all tensors and layers in `x`: in arrays, Maps and Sets, and what objects hold as properties, to any depth. */
+/**
+ * Disposes all tensors and layers in a value: in arrays, Maps and Sets, and in the properties of objects, to any depth.
+ *
+ * @param x - Any value; what is no tensor or layer is passed over.
+ * @example
+ * ```ts
+ * const batch = { inputs: tl.ones([2]), targets: [tl.ones([2])] };
+ * tl.dispose(batch);
+ * batch.inputs.isDisposed; // → true
+ * ```
+ */
 export function dispose(x: unknown): void {
   for (const leaf of reachable(x, isTensor)) {
     if (leaf instanceof Tensor || scopedLayers.isLayer(leaf)) {
@@ -108,43 +129,98 @@ export interface MemoryInfo {
   peakBytes: number;
 }
 
-/** Memory in use now. */
+/**
+ * Counts the memory that tensors and layers use now.
+ *
+ * @returns Numbers of tensors, layers and bytes.
+ * @example
+ * ```ts
+ * const before = tl.memory().tensors;
+ * const x = tl.zeros([1000]);
+ * tl.memory().tensors - before; // → 1
+ * x.dispose();
+ * ```
+ */
 export function memory(): MemoryInfo {
   const [tensors, storages, bytes, peakBytes, layers] = native.memory() as [number, number, number, number, number];
   return { tensors, layers, storages, bytes, peakBytes };
 }
 
-/** Starts a new measurement of {@link MemoryInfo.peakBytes}. */
+/**
+ * Starts a new measurement of {@link MemoryInfo.peakBytes}.
+ *
+ * @example
+ * ```ts
+ * tl.resetPeakMemory();
+ * tl.memory().peakBytes === tl.memory().bytes; // → true
+ * ```
+ */
 export function resetPeakMemory(): void {
   native.resetPeakMemory();
 }
 
-/** The most bytes that tensors may take, see {@link setMemoryLimit}. */
+/**
+ * Tells the most bytes that tensors may take together.
+ *
+ * @returns The number of bytes.
+ * @see {@link setMemoryLimit}
+ * @example
+ * ```ts
+ * tl.memoryLimit() > 0; // → true
+ * ```
+ */
 export function memoryLimit(): number {
   return native.memoryLimit();
 }
 
 /**
- * Sets the most bytes that tensors may take together, in the whole process. What would take {@link MemoryInfo.bytes} beyond it
- * throws a {@link TensorError} with code `OutOfMemory` before it is tried; tensors alive stay. By default it is the machine's
+ * Sets the most bytes that tensors may take together, in the whole process.
+ *
+ * What would take {@link MemoryInfo.bytes} beyond it throws before it is tried, and the tensors alive stay. By default the limit is the machine's
  * memory, or less where the process is limited to less: a system may promise memory that it does not have, and end the process
  * that uses it.
  *
- * @param bytes - `null` for the default
+ * @param bytes - The limit; `null` for the default.
+ * @throws `RangeError`: `bytes` is not a whole number of at least 0.
+ * @example
+ * ```ts
+ * tl.setMemoryLimit(2 ** 30);
+ * tl.memoryLimit(); // → 1073741824
+ * tl.setMemoryLimit(null);
+ * ```
  */
 export function setMemoryLimit(bytes: number | null): void {
   native.setMemoryLimit(bytes);
 }
 
-/** The number of threads that operations use. */
+/**
+ * Tells the number of threads that operations use.
+ *
+ * @returns The number of threads.
+ * @see {@link setNumThreads}
+ * @example
+ * ```ts
+ * tl.numThreads() >= 1; // → true
+ * ```
+ */
 export function numThreads(): number {
   return native.numThreads();
 }
 
 /**
- * Sets the number of threads that operations use, from 1 to 1024; the environment variable `TALLOW_NUM_THREADS` sets it from outside.
+ * Sets the number of threads that operations use.
  *
- * @throws `RangeError` for other numbers, and where the system starts no more threads; those there are stay
+ * The environment variable `TALLOW_NUM_THREADS` sets it from outside. Results are the same bits with any number.
+ *
+ * @param n - From 1 to 1024.
+ * @throws `RangeError`: `n` is another number, or the system starts no more threads; the threads there are stay.
+ * @example
+ * ```ts
+ * const before = tl.numThreads();
+ * tl.setNumThreads(1);
+ * tl.numThreads(); // → 1
+ * tl.setNumThreads(before);
+ * ```
  */
 export function setNumThreads(n: number): void {
   native.setNumThreads(n);

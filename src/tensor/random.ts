@@ -12,7 +12,7 @@ import { tensor } from './ops.js';
 import { type Names, optionsOf } from './rest.js';
 import { idOf, Tensor, wrap } from './tensor.js';
 
-/** A random key: a uint32[2] tensor, a Uint32Array or an array of two 32-bit words. */
+/** A random key: a `uint32[2]` tensor, a `Uint32Array` or an array of two 32-bit words. */
 export type Key = Tensor | Uint32Array | readonly [number, number];
 
 interface DTypeOptions {
@@ -60,27 +60,87 @@ function keyTensor(words: readonly number[], shape: readonly number[]): Tensor {
   return tensor(Uint32Array.from(words), shape);
 }
 
-/** The key of a seed, as `jax.random.PRNGKey`. */
+/**
+ * Makes the key of a seed, as `jax.random.PRNGKey` does.
+ *
+ * @param seed - A whole number.
+ * @returns The key, `uint32[2]`.
+ * @throws `RangeError`: `seed` is not a whole number that can be told exactly.
+ * @example
+ * ```ts
+ * tl.random.key(7); // → Tensor uint32[2] [0,7]
+ * ```
+ */
 export function key(seed: number): Tensor {
   return keyTensor(native.randomKey(seed), [2]);
 }
 
-/** `num` new keys as a uint32[num, 2] tensor, whose slices (it can be spread into variables) are keys. */
+/**
+ * Splits a key into new ones.
+ *
+ * Their numbers have nothing to do with each other. The result can be spread into variables.
+ *
+ * @param key - The key to split.
+ * @param num - How many keys to make; 2 if left out.
+ * @returns The keys, `uint32[num, 2]`.
+ * @throws `TypeError`: `key` is not a random key.
+ * @example
+ * ```ts
+ * const [forWeights, forDropout] = tl.random.split(tl.random.key(0));
+ * forWeights; // → Tensor uint32[2] [4146024105,967050713]
+ * ```
+ */
 export function split(key: Key, num: number = 2): Tensor {
   return wrap(native.randomSplit(...keyWords(key), num));
 }
 
-/** A new key from a key and a number. */
+/**
+ * Makes a new key of a key and a number, such as the number of a step.
+ *
+ * @param key - The key to start from.
+ * @param data - A whole number.
+ * @returns The new key, `uint32[2]`.
+ * @throws `TypeError`: `key` is not a random key.
+ * @example
+ * ```ts
+ * tl.random.foldIn(tl.random.key(0), 3).shape; // → [2]
+ * ```
+ */
 export function foldIn(key: Key, data: number): Tensor {
   return keyTensor(native.randomFoldIn(...keyWords(key), data), [2]);
 }
 
-/** Uniform 32-bit words. */
+/**
+ * Draws random 32-bit words.
+ *
+ * @param key - Random key.
+ * @param shape - Sizes of the axes; none if left out.
+ * @returns Words, `uint32[...shape]`.
+ * @example
+ * ```ts
+ * tl.random.bits(tl.random.key(0), [2]).dtype; // → 'uint32'
+ * ```
+ */
 export function bits(key: Key, shape: readonly number[] = []): Tensor {
   return wrap(native.randomBits(...keyWords(key), shape));
 }
 
-/** Uniform floats, at least `minval` (0) and below `maxval` (1). */
+/**
+ * Draws floats from a uniform distribution.
+ *
+ * @param key - Random key.
+ * @param shape - Sizes of the axes; none if left out.
+ * @param options - Options by name:
+ * - `dtype`: A float type. Default: `'float32'`.
+ * - `minval`: Least value. Default: `0`.
+ * - `maxval`: Bound above the values, which none of them reaches. Default: `1`.
+ * @returns Floats of shape `[...shape]`.
+ * @throws {@link TensorError} `DTypeMismatch`: `dtype` is not a float.
+ * @example
+ * ```ts
+ * tl.random.uniform(tl.random.key(0), [3]); // → Tensor float32[3] [0.965321,0.314682,0.63303]
+ * ```
+ */
 export function uniform(
   key: Key,
   shape: readonly number[] = [],
@@ -90,12 +150,40 @@ export function uniform(
   return wrap(native.randomUniform(...keyWords(key), shape, dtypeCode(dtype, 'uniform: dtype'), minval, maxval));
 }
 
-/** Normal floats with mean 0 and variance 1. */
+/**
+ * Draws floats from the normal distribution of mean 0 and variance 1.
+ *
+ * @param key - Random key.
+ * @param shape - Sizes of the axes; none if left out.
+ * @param options - Options by name:
+ * - `dtype`: A float type. Default: `'float32'`.
+ * @returns Floats of shape `[...shape]`.
+ * @throws {@link TensorError} `DTypeMismatch`: `dtype` is not a float.
+ * @example
+ * ```ts
+ * tl.random.normal(tl.random.key(0), [3]); // → Tensor float32[3] [1.81609,-0.482623,0.339889]
+ * ```
+ */
 export function normal(key: Key, shape: readonly number[] = [], options: { dtype?: DType } = {}): Tensor {
   return wrap(native.randomNormal(...keyWords(key), shape, dtypeOf('normal', options, 'float32')));
 }
 
-/** Normal floats that fell between `lower` and `upper`. */
+/**
+ * Draws floats from the normal distribution, cut off below `lower` and above `upper`.
+ *
+ * @param key - Random key.
+ * @param lower - Bound below the values.
+ * @param upper - Bound above the values.
+ * @param shape - Sizes of the axes; none if left out.
+ * @param options - Options by name:
+ * - `dtype`: A float type. Default: `'float32'`.
+ * @returns Floats of shape `[...shape]`.
+ * @throws {@link TensorError} `DTypeMismatch`: `dtype` is not a float.
+ * @example
+ * ```ts
+ * tl.random.truncatedNormal(tl.random.key(0), -1, 1, [3]); // → Tensor float32[3] [0.906521,-0.322637,0.22965]
+ * ```
+ */
 export function truncatedNormal(
   key: Key,
   lower: number,
@@ -107,12 +195,37 @@ export function truncatedNormal(
   return wrap(native.randomTruncatedNormal(...keyWords(key), lower, upper, shape, dtype));
 }
 
-/** Booleans, true with probability `p`. */
+/**
+ * Draws booleans that are true with a given probability.
+ *
+ * @param key - Random key.
+ * @param p - The probability; 0.5 if left out.
+ * @param shape - Sizes of the axes; none if left out.
+ * @returns Booleans, `bool[...shape]`.
+ * @example
+ * ```ts
+ * tl.random.bernoulli(tl.random.key(0), 0.5, [4]); // → Tensor bool[4] [false,true,false,true]
+ * ```
+ */
 export function bernoulli(key: Key, p: number = 0.5, shape: readonly number[] = []): Tensor {
   return wrap(native.randomBernoulli(...keyWords(key), p, shape));
 }
 
-/** Integers, at least `minval` and below `maxval`. */
+/**
+ * Draws whole numbers from a uniform distribution.
+ *
+ * @param key - Random key.
+ * @param shape - Sizes of the axes.
+ * @param minval - Least value.
+ * @param maxval - Bound above the values, which none of them reaches.
+ * @param options - Options by name:
+ * - `dtype`: An integer type. Default: `'int32'`.
+ * @returns Whole numbers of shape `[...shape]`.
+ * @example
+ * ```ts
+ * tl.random.randint(tl.random.key(0), [4], 0, 10); // → Tensor int32[4] [8,1,7,0]
+ * ```
+ */
 export function randint(
   key: Key,
   shape: readonly number[],
@@ -123,7 +236,19 @@ export function randint(
   return wrap(native.randomRandint(...keyWords(key), shape, minval, maxval, dtypeOf('randint', options, 'int32')));
 }
 
-/** The numbers below `x`, or the slices of a tensor along an axis, in random order. */
+/**
+ * Puts numbers, or the slices of a tensor along an axis, into random order.
+ *
+ * @param key - Random key.
+ * @param x - A tensor, or a number for the whole numbers below it.
+ * @param options - Options by name:
+ * - `axis`: Axis whose slices are put into another order. Default: `0`.
+ * @returns The same in random order: a tensor of the shape of `x`, or `int32[x]`.
+ * @example
+ * ```ts
+ * tl.random.permutation(tl.random.key(0), 5); // → Tensor int32[5] [1,0,4,3,2]
+ * ```
+ */
 export function permutation(key: Key, x: number | Tensor, options: { axis?: number } = {}): Tensor {
   const words = keyWords(key);
   const { axis = 0 } = optionsOf('permutation', options, AXIS);
@@ -134,7 +259,21 @@ export function permutation(key: Key, x: number | Tensor, options: { axis?: numb
   );
 }
 
-/** Categories drawn by their unnormalized log-probabilities along an axis (the last). */
+/**
+ * Draws categories by the logarithms of their probabilities, which need not sum to 1.
+ *
+ * @param key - Random key.
+ * @param logits - Logarithms of probabilities, up to a constant.
+ * @param options - Options by name:
+ * - `axis`: Axis of the categories. Default: `-1`.
+ * - `shape`: Shape of the result; `null` is that of `logits` without the axis. Default: `null`.
+ * @returns Numbers of categories, int32.
+ * @example
+ * ```ts
+ * const logits = tl.tensor([[0, 5], [5, 0]], [2, 2], { dtype: 'float32' });
+ * tl.random.categorical(tl.random.key(0), logits); // → Tensor int32[2] [1,0]
+ * ```
+ */
 export function categorical(
   key: Key,
   logits: Tensor,
@@ -144,7 +283,22 @@ export function categorical(
   return wrap(native.randomCategorical(...keyWords(key), idOf(logits, 'categorical: logits'), axis, shape));
 }
 
-/** Floats from the standard Gumbel distribution. */
+/**
+ * Draws floats from the standard Gumbel distribution.
+ *
+ * The greatest of logarithms of probabilities with such noise added is a draw by those probabilities.
+ *
+ * @param key - Random key.
+ * @param shape - Sizes of the axes; none if left out.
+ * @param options - Options by name:
+ * - `dtype`: A float type. Default: `'float32'`.
+ * @returns Floats of shape `[...shape]`.
+ * @throws {@link TensorError} `DTypeMismatch`: `dtype` is not a float.
+ * @example
+ * ```ts
+ * tl.random.gumbel(tl.random.key(0), [3]); // → Tensor float32[3] [3.34404,-0.145133,0.782552]
+ * ```
+ */
 export function gumbel(key: Key, shape: readonly number[] = [], options: { dtype?: DType } = {}): Tensor {
   return wrap(native.randomGumbel(...keyWords(key), shape, dtypeOf('gumbel', options, 'float32')));
 }

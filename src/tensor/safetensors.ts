@@ -18,14 +18,24 @@ export interface LoadSafetensorsOptions {
 const OPTIONS: Names<LoadSafetensorsOptions> = { names: true };
 
 /**
- * Reads the tensors of a safetensors file by their names, with their dtypes, as models of other libraries come.
+ * Reads the tensors of a safetensors file by their names, as models of other libraries come.
  *
- * Elements of a type that tensors do not have come in one that holds them: `I8`, `I16` and `U16` as int32, `U64` as int64 where all fit,
- * `F8_E4M3` and `F8_E5M2` as float32. Where the file has checksums, as those that are written here, they are checked.
- * A layer's own files are read by `layer.initFromFile`.
+ * Types that tensors do not have become one that holds their values: `I8`, `I16` and `U16` become int32, `U64` becomes int64 if all values
+ * fit, `F8_E4M3` and `F8_E5M2` become float32. Checksums in the file, as {@link saveSafetensors} writes them, are checked. Files of
+ * layers are read by `layer.initFromFile`.
  *
- * @throws `LayerError` (`Io`) naming the path, for a file that is missing, no regular file, truncated or corrupt, or holds elements of a type there
- *   is none for; the error names the tensor, and `names` reads the others
+ * @param path - Path of the file.
+ * @param options - Options by name:
+ * - `names`: The tensors to read; all of them if left out.
+ * @returns The tensors, by name.
+ * @throws {@link LayerError} `Io`: the file is missing, truncated, damaged or no regular file, or holds values of a type that no tensor can
+ * have. The error names the tensor, and `names` reads the others.
+ * @see {@link saveSafetensors}
+ * @example
+ * ```ts
+ * tl.saveSafetensors({ w: tl.ones([2]), b: tl.zeros([1]) }, 'weights.safetensors');
+ * tl.loadSafetensors('weights.safetensors', { names: ['w'] }); // → { w: Tensor float32[2] [1,1] }
+ * ```
  */
 export function loadSafetensors(path: string, options: LoadSafetensorsOptions = {}): Record<string, Tensor> {
   const { names: wanted } = optionsOf('loadSafetensors', options, OPTIONS);
@@ -38,12 +48,21 @@ export function loadSafetensors(path: string, options: LoadSafetensorsOptions = 
 }
 
 /**
- * Writes named tensors to a safetensors file; `path` always holds the old or the new file, whole.
+ * Writes named tensors to a safetensors file.
  *
- * The file's mode stays, and so does a symbolic link, whose target is replaced; other hard links to the old file keep the old content. In its
- * metadata are checksums of the header and of each tensor, which other readers pass over.
+ * `path` always holds the old file or the new one, whole. The file's permissions stay, and so does a symbolic link, whose target is replaced. Other hard
+ * links to the old file keep the old content. The file holds checksums of its header and of each tensor, which other readers pass over.
  *
- * @throws `LayerError` (`Io`) naming the path; the old file is then untouched
+ * @param tensors - The tensors, by name.
+ * @param path - Path of the file.
+ * @throws {@link LayerError} `Io`: the file cannot be written; the old file is then as it was.
+ * @throws `TypeError`: `tensors` is not an object of tensors.
+ * @see {@link loadSafetensors}
+ * @example
+ * ```ts
+ * tl.saveSafetensors({ w: tl.ones([2]) }, 'tensors.safetensors');
+ * Object.keys(tl.loadSafetensors('tensors.safetensors')); // → ['w']
+ * ```
  */
 export function saveSafetensors(tensors: { readonly [name: string]: TensorLike }, path: string): void {
   if (!isKeyed(tensors) || tensors instanceof Tensor) {

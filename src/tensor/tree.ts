@@ -56,15 +56,32 @@ export function flattenNamed<T>(what: string, tree: Tree<T>): [leaves: T[], stru
 }
 
 /**
- * The leaves of `tree` in order, and its structure, from which {@link unflatten} builds it again.
+ * Takes a tree apart into its leaves, in order, and its structure.
  *
- * @throws `RangeError` if the tree holds itself
+ * @param tree - Arrays and plain objects, nested to any depth; everything else is a leaf.
+ * @returns `[leaves, structure]`, of which {@link unflatten} builds the tree again.
+ * @throws `RangeError`: the tree holds itself.
+ * @example
+ * ```ts
+ * const [leaves, structure] = tl.tree.flatten({ a: 1, b: [2, 3] });
+ * leaves; // → [1, 2, 3]
+ * ```
  */
 export function flatten<T>(tree: Tree<T>): [leaves: T[], structure: TreeStructure] {
   return flattenNamed('the tree', tree);
 }
 
-/** The leaves of `tree`, in order. */
+/**
+ * Lists the leaves of a tree, in order.
+ *
+ * @param tree - Arrays and plain objects, nested to any depth; everything else is a leaf.
+ * @returns The leaves.
+ * @throws `RangeError`: the tree holds itself.
+ * @example
+ * ```ts
+ * tl.tree.leaves({ a: 1, b: [2, 3] }); // → [1, 2, 3]
+ * ```
+ */
 export function leaves<T>(tree: Tree<T>): T[] {
   return flatten(tree)[0];
 }
@@ -93,7 +110,20 @@ function count(structure: TreeStructure, nesting: Nesting): number {
   return nesting.within(structure, () => items.reduce((n, item) => n + count(item, nesting), 0));
 }
 
-/** The tree of that structure with those leaves. */
+/**
+ * Builds a tree of a structure and leaves: the inverse of {@link flatten}.
+ *
+ * @param structure - What `flatten` gave.
+ * @param leaves - As many leaves as the structure has.
+ * @returns The tree.
+ * @throws `RangeError`: there are too few or too many leaves.
+ * @throws `TypeError`: `structure` is not what `flatten` gives.
+ * @example
+ * ```ts
+ * const [leaves, structure] = tl.tree.flatten({ a: 1, b: [2, 3] });
+ * tl.tree.unflatten(structure, leaves.map((x) => 10 * x)); // → { a: 10, b: [ 20, 30 ] }
+ * ```
+ */
 export function unflatten<T>(structure: TreeStructure, leaves: readonly T[]): Tree<T> {
   const needed = count(structure, new Nesting('unflatten: structure'));
   if (needed !== list('unflatten: leaves', leaves).length) {
@@ -103,7 +133,21 @@ export function unflatten<T>(structure: TreeStructure, leaves: readonly T[]): Tr
   return build(structure, () => leaves[i++]) as Tree<T>;
 }
 
-/** The same tree with `f` applied to each leaf; further trees of the same structure give `f` further arguments. */
+/**
+ * Applies a function to each leaf of a tree.
+ *
+ * Further trees of the same structure give the function further arguments.
+ *
+ * @param f - Function of a leaf, and of the leaves at its place in the other trees.
+ * @param tree - The tree.
+ * @param rest - Trees of the same structure.
+ * @returns A tree of that structure, of what `f` returns.
+ * @throws `TypeError`: the trees have different structures.
+ * @example
+ * ```ts
+ * tl.tree.map((a, b) => a + b, { w: 1, b: [2] }, { w: 10, b: [20] }); // → { w: 11, b: [ 22 ] }
+ * ```
+ */
 export function map<T, U>(f: (leaf: T, ...rest: T[]) => U, tree: Tree<T>, ...rest: Tree<T>[]): Tree<U> {
   callable('map: f', f);
   const [first, structure] = flatten(tree);

@@ -6,7 +6,7 @@
 import { native } from '../bridge/native.js';
 import { plainJson } from '../layer/construct.js';
 
-/** An optimizer with its options; the trainer keeps its slots. */
+/** An optimizer with its options, as {@link optimizers.Adam} makes one; the trainer keeps its slots, the tensors that it has for each weight. */
 export class Optimizer {
   /** Registered name. */
   readonly kind: string;

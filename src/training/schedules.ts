@@ -7,7 +7,7 @@ import { callable } from '../bridge/found.js';
 import { native } from '../bridge/native.js';
 import { plainJson } from '../layer/construct.js';
 
-/** A registered schedule: callable, and run without JavaScript when a loop uses it. */
+/** A learning-rate schedule: a function of the step's number, which a training loop runs without JavaScript. */
 export interface Schedule {
   /** The learning rate at a step. */
   (step: number): number;

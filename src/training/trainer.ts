@@ -102,7 +102,24 @@ const FIT: Names<FitOptions> = {
 /** A batch: the inputs of the model with its loss. */
 export type Batch = LayerInputs;
 
-/** Trains a model with its loss, whose weights and state the model's layers hold. */
+/**
+ * Trains a model together with its loss, whose weights and state its layers hold.
+ *
+ * @see {@link optimizers.Adam}, {@link lrSchedules.warmupAndRsqrtDecay}
+ * @example
+ * ```ts
+ * // Inputs, targets, weights of the items.
+ * const batch = () => [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])];
+ * function* batches() {
+ *   for (;;) yield batch();
+ * }
+ * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+ * model.init(tl.signature(batch()));
+ * const trainer = new tl.Trainer(model, tl.optimizers.Adam({ learningRate: 0.01 }));
+ * const report = await trainer.fit(batches(), { steps: 50, rng: tl.random.key(0) });
+ * report.steps; // → 50
+ * ```
+ */
 export class Trainer {
   readonly #native: NativeTrainer;
   /** The model with its loss. */
@@ -111,9 +128,14 @@ export class Trainer {
   readonly optimizer: Optimizer;
 
   /**
-   * @param modelWithLoss - an initialized layer whose only output is the loss, one number
-   * @param optimizer - e.g. `optimizers.Adam()`
-   * @param options - See the options type.
+   * Makes a trainer; the optimizer's slots start with the first step.
+   *
+   * @param modelWithLoss - An initialized layer whose only output is the loss, one number.
+   * @param optimizer - What {@link optimizers.Adam} makes.
+   * @param options - Options by name:
+   * - `nDevices`: Devices that share each batch. Default: `1`.
+   * @throws `TypeError`: `modelWithLoss` is not a layer, or `optimizer` not an optimizer.
+   * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
    */
   constructor(modelWithLoss: Layer, optimizer: Optimizer, options: TrainerOptions = {}) {
     if (!(modelWithLoss instanceof Layer)) {
@@ -136,14 +158,27 @@ export class Trainer {
   }
 
   /**
-   * One step on the calling thread: forward, backward, update.
+   * Does one step on the calling thread: forward, backward, update.
    *
-   * @param batch - inputs of the model with its loss
-   * @param rng - random key of this step
-   * @param options - `step`: the step's number, 0 if left out; `learningRate`: the optimizer's if left out
-   * @returns `[loss, stats]`
-   * @throws `LayerError` (`NotFinite`) naming the loss, or the weight or state, if the loss, a gradient or new state is NaN or infinite, or a weight
-   *   is NaN; like any error it leaves weights, state and slots as before the step
+   * An error leaves weights, state and slots as they were before the step.
+   *
+   * @param batch - Inputs of the model with its loss.
+   * @param rng - Random key of this step.
+   * @param options - Options by name:
+   * - `step`: The step's number. Default: `0`.
+   * - `learningRate`: The learning rate; the optimizer's if left out.
+   * @returns `[loss, stats]`.
+   * @throws {@link LayerError} `NotFinite`: the loss, a gradient or new state is NaN or infinite, or a weight is NaN. The error names it.
+   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} runs.
+   * @example
+   * ```ts
+   * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])];
+   * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+   * model.init(tl.signature(batch));
+   * const trainer = new tl.Trainer(model, tl.optimizers.Adam());
+   * const [loss, stats] = trainer.oneStep(batch, tl.random.key(0), { step: 0, learningRate: 0.01 });
+   * loss === stats.loss; // → true
+   * ```
    */
   oneStep(
     batch: Batch,
@@ -158,10 +193,24 @@ export class Trainer {
   }
 
   /**
-   * The training loop, on the compute thread: the event loop stays free while it runs.
+   * Runs the training loop on the compute thread; the event loop stays free.
    *
-   * @param batches - an (async) iterable of batches, read ahead by two; a batch that is an array of tensors is disposed once used
-   * @throws what {@link Trainer.oneStep} throws; finished steps stay
+   * @param batches - An iterable or async iterable of batches. Two are read ahead. The tensors of a batch are disposed once they are used.
+   * @param options - Options by name:
+   * - `steps`: Steps to run; the loop also ends when the batches do.
+   * - `rng`: The random key of the run. Each step uses it with its number folded in.
+   * - `firstStep`: Number of the first step. Default: `0`.
+   * - `schedule`: Learning rate of each step; the optimizer's if left out.
+   * - `signal`: An `AbortSignal` that stops the loop.
+   * - `onProgress`: Called on the way.
+   * - `reportEveryMs`: Least milliseconds between two calls of it. Default: `0`.
+   * - `outputDir`: Folder for an event file for TensorBoard.
+   * @returns How the loop ended: its steps, seconds and losses.
+   * @throws {@link LayerError} `NotFinite`: as {@link Trainer.oneStep}; finished steps stay.
+   * @throws {@link LayerError} `Busy`: the trainer, or another one of the same weights, runs already.
+   * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+   * @throws The reason of `signal`, if it stops the loop.
+   * @see {@link Trainer} for an example
    */
   async fit(batches: AsyncIterable<Batch> | Iterable<Batch>, options: FitOptions): Promise<TrainingReport> {
     const unknown = unknownOption('Trainer.fit', options, FIT);
@@ -252,13 +301,15 @@ export class Trainer {
   }
 
   /**
-   * Writes weights, state, slots and the number of the next step to a safetensors file, on the compute thread; `path` always holds a whole file.
+   * Writes weights, state, slots and the number of the next step to a safetensors file, on the compute thread.
    *
-   * While `fit` runs, the loop writes it between two steps: called in `onProgress`, those after the step it is told of. Called later, the loop may
-   * be a step ahead, and a `step` that was given counts on by as much.
+   * `path` always holds a whole file. While {@link Trainer.fit} runs, the loop writes it between two steps: called in `onProgress`, those after the step it is
+   * told of. Called later, the loop may be a step ahead, and a `step` that was given counts on by as much.
    *
-   * @param step - what {@link Trainer.load} returns; left out: 0, or while `fit` runs the number of its next step
-   * @throws `LayerError` (`NotFinite`) naming the tensor, with the old file untouched, if weights, state or slots are NaN; `Io`
+   * @param path - Path of the file.
+   * @param step - Number of the next step, which {@link Trainer.load} returns. Left out it is 0, or while `fit` runs the number of its next step.
+   * @throws {@link LayerError} `NotFinite`: weights, state or slots are NaN; the error names the tensor and the old file stays.
+   * @throws {@link LayerError} `Io`: the file cannot be written.
    */
   async save(path: string, step?: number): Promise<void> {
     await this.#native.save(text('Trainer.save: path', path), plainJson('Trainer.save', { step }));
@@ -267,8 +318,11 @@ export class Trainer {
   /**
    * Reads what {@link Trainer.save} wrote, by name and shape; all or nothing.
    *
-   * @returns the step
-   * @throws `LayerError` (`Io` for a file that is missing or damaged; `WeightsMismatch`; `Busy` while `fit` runs)
+   * @param path - Path of the file.
+   * @returns The number of the next step.
+   * @throws {@link LayerError} `Io`: the file is missing or damaged.
+   * @throws {@link LayerError} `WeightsMismatch`: a tensor is missing, has another shape, or the model has no place for it.
+   * @throws {@link LayerError} `Busy`: `fit` runs.
    */
   async load(path: string): Promise<number> {
     return (await this.#native.load(text('Trainer.load: path', path))) as number;
