@@ -171,7 +171,9 @@ function inlineOf(text: string): string | undefined {
     // Tables of what things are called elsewhere have the other name first.
     const cells = /^\|/.test(line) && text.startsWith('# Coming from') ? line.split('|').slice(2).join('|') : line;
     const spans = fenced ? [] : [...cells.matchAll(/`([^`]+)`/g)].map(([, code]) => code!);
-    const ours = spans.filter((code) => /^(new tl|tl|x|layer|model|trainer)\.\w+/.test(code) && !/…|\.(gz|ts)$/.test(code));
+    const ours = spans.filter(
+      (code) => /^(new tl|tl|x|layer|model|trainer)\.\w+/.test(code) && !/…|\.(gz|ts)$/.test(code),
+    );
     return ours.map((code) => `void (() => [${code}]);`).join(' ');
   });
   return lines.slice(1).every((line) => line === '') ? undefined : lines.join('\n');
