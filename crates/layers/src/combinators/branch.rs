@@ -1,5 +1,8 @@
 //! Layers on copies of the same inputs, and residual connections made of them.
-use super::{add, as_layer, parallel, select, serial, serial::flat, serial::serial_printing};
+use super::{
+    add, parallel, select, serial,
+    serial::{as_layer, flat, serial_printing},
+};
 use crate::{options, LayerList, LayerNest, LayerRef, Result};
 
 options! {

@@ -34,7 +34,7 @@ pub(crate) use serial::{flat, serial_printing, Stack};
 pub use serial::{serial, serial_named, SerialOptions};
 pub use side_outputs::{serial_with_side_outputs, SideOutputs, SideOutputsOptions};
 
-use crate::{entry, options::Entry, LayerNest, LayerRef, Result};
+use crate::{entry, options::Entry, LayerNest, LayerRef};
 
 /// The layers of this module.
 pub static LAYERS: &[Entry<LayerRef>] = &[
@@ -72,12 +72,3 @@ pub static LAYERS: &[Entry<LayerRef>] = &[
         bidirectional(&o.forward_layer.0, o.axis.0, merge)
     }),
 ];
-
-/// One layer for an entry of a list: `null` and `[]` are no-ops, a list is a [`serial()`].
-fn as_layer(nest: LayerNest) -> Result<LayerRef> {
-    match nest {
-        LayerNest::Null => Ok(serial(Vec::new())),
-        LayerNest::One(l) => Ok(l),
-        list @ LayerNest::List(_) => Ok(serial(serial::flat("Serial", vec![list])?)),
-    }
-}

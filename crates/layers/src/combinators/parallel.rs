@@ -39,7 +39,7 @@ pub fn parallel_named<L: Into<LayerNest>>(name: impl Into<String>, layers: Vec<L
     if layers.len() < 2 {
         return Err(Error::option(format!("Parallel: needs at least two layers, got {}", layers.len())));
     }
-    let layers = layers.into_iter().map(|l| super::as_layer(l.into())).collect::<Result<Vec<_>>>()?;
+    let layers = layers.into_iter().map(|l| super::serial::as_layer(l.into())).collect::<Result<Vec<_>>>()?;
     if let Some(l) = layers.iter().find(|l| l.arity().n_in == 0) {
         return Err(Error::option(format!("Parallel: each layer must take an input, but {} takes none", print(l))));
     }

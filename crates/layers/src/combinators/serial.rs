@@ -70,6 +70,15 @@ pub(crate) fn flat(kind: &str, nests: Vec<LayerNest>) -> Result<Vec<LayerRef>> {
     Ok(out)
 }
 
+/// One layer for an entry of a list: `null` and `[]` are no-ops, a list is a [`serial()`].
+pub(super) fn as_layer(nest: LayerNest) -> Result<LayerRef> {
+    match nest {
+        LayerNest::Null => Ok(serial(Vec::new())),
+        LayerNest::One(l) => Ok(l),
+        list @ LayerNest::List(_) => Ok(serial(flat("Serial", vec![list])?)),
+    }
+}
+
 /// Layers one after another, over a stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Stack {

@@ -5,6 +5,7 @@ mod embedding;
 mod functions;
 mod gaussian;
 mod locally_connected;
+mod python;
 mod random_uniform;
 mod reductions;
 mod shaping;
@@ -24,6 +25,7 @@ pub use gaussian::{
 };
 pub(crate) use locally_connected::locally_connected_1d_named;
 pub use locally_connected::{locally_connected_1d, LocallyConnected1dOptions, Padding1d};
+pub(crate) use python::python_tuple;
 pub use random_uniform::{random_uniform, RandomUniformOptions};
 pub use reductions::{
     arg_max, log_softmax, log_sum_exp, mean, softmax, ArgMaxOptions, LogSoftmaxOptions, LogSumExpOptions, MaxOptions,
@@ -95,11 +97,3 @@ pub const FUNCTIONS: &[Entry<HostValue>] = &[
         multigaussian_loss(&o.preds.0, &o.targets.0, o.ngauss.0).map(HostValue::Tensor)
     }),
 ];
-
-/// A tuple as Python writes it, which some of Trax's names contain.
-pub(crate) fn python_tuple<T: ToString>(shape: &[T]) -> String {
-    match shape {
-        [n] => format!("({},)", n.to_string()),
-        _ => format!("({})", shape.iter().map(T::to_string).collect::<Vec<_>>().join(", ")),
-    }
-}

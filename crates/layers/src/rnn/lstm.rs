@@ -1,5 +1,8 @@
 //! Long short-term memory.
-use super::{cell_depth, cell_signature, check_weights, runs_at_once, scan_of, zero_state::zero_state_of};
+use super::{
+    cell::{cell_depth, cell_signature, check_weights, runs_at_once, scan_of},
+    zero_state::zero_state_of,
+};
 use crate::{
     combinators::{branch, select, serial_printing},
     framework::leaf::WholeSequence,

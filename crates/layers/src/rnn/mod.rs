@@ -1,7 +1,8 @@
 //! Recurrent layers.
 //!
 //! `LSTM`, `GRU` and `SRU` are compositions, as in Trax: their weights, state and printed form are those of the layers they are made of. The
-//! cells know how to run a whole sequence at once ([`crate::Leaf::sequence`]), which [`crate::combinators::scan`] makes use of.
+//! cells know how to run a whole sequence at once ([`crate::framework::leaf::WholeSequence`]), which [`crate::combinators::scan`] makes use of.
+mod cell;
 mod general_gru;
 mod gru;
 mod lstm;
@@ -14,13 +15,7 @@ pub use lstm::{lstm, lstm_cell, LstmCellOptions, LstmOptions};
 pub use sru::{inner_sru_cell, scan_sru_cell, sru, ScanSruOptions, SruOptions};
 pub use zero_state::make_zero_state;
 
-use crate::{
-    combinators::{scan, ScanOptions},
-    entry,
-    options::Entry,
-    Axis, Count, Error, LayerArg, LayerRef, Mode, Result, TensorSpec,
-};
-use tallow_tensor::Tensor;
+use crate::{entry, options::Entry, LayerRef};
 
 /// The layers of this module.
 pub static LAYERS: &[Entry<LayerRef>] = &[
@@ -37,61 +32,3 @@ pub static LAYERS: &[Entry<LayerRef>] = &[
     entry!("rnn", ScanSruOptions, scan_sru_cell),
     entry!("rnn", SruOptions, sru::sru),
 ];
-
-/// A cell over axis 1, its state carried.
-fn scan_of(cell: LayerRef, mode: Mode) -> Result<LayerRef> {
-    scan(ScanOptions { layer: LayerArg(cell), axis: Axis(1), n_carry: Count(1), remat: false, mode })
-}
-
-/// Signatures of a cell's outputs: `units` in the place of the last axis of the input, and the state, in the type of both and of the
-/// float32 weights.
-fn cell_signature(inputs: &[TensorSpec], units: usize, parts: usize) -> Result<Vec<TensorSpec>> {
-    let [x, state] = [&inputs[0], &inputs[1]];
-    cell_depth(x, state, units, parts)?;
-    let dtype = x.dtype.promote(state.dtype).promote(tallow_tensor::DType::F32);
-    let mut shape = state.shape.clone();
-    if let Some(last) = shape.last_mut() {
-        *last = units;
-    }
-    Ok(vec![TensorSpec::new(shape, dtype), TensorSpec::new(state.shape.clone(), dtype)])
-}
-
-/// The size of the input's last axis; refuses an input and a state that do not belong together.
-fn cell_depth(x: &TensorSpec, state: &TensorSpec, units: usize, parts: usize) -> Result<usize> {
-    let (Some((&depth, x_rows)), Some((&width, rows))) = (x.shape.split_last(), state.shape.split_last()) else {
-        return Err(Error::shape(format!("the input {x} and the state {state} must both have a last axis")));
-    };
-    if width != parts * units {
-        let wanted = if parts == 1 { String::new() } else { format!("{parts} * ") };
-        return Err(Error::shape(format!(
-            "the last axis of the state {state} must be {wanted}nUnits = {}",
-            parts * units
-        )));
-    }
-    if x_rows != rows {
-        return Err(Error::shape(format!("the input {x} and the state {state} differ in more than the last axis")));
-    }
-    Ok(depth)
-}
-
-/// Refuses weights of other shapes than those given.
-fn check_weights(weights: &[&Tensor], wanted: &[&[usize]]) -> Result<()> {
-    if weights.iter().zip(wanted).all(|(w, s)| w.shape() == *s) {
-        return Ok(());
-    }
-    let got: Vec<&[usize]> = weights.iter().map(|w| w.shape()).collect();
-    // Another depth of the input is the likely mistake, and shows in the first axis alone.
-    if weights.iter().zip(wanted).all(|(w, s)| w.rank() == s.len() && w.shape()[1..] == s[1..]) && got[0] != wanted[0] {
-        let (made, have) = (got[0][0], wanted[0][0]);
-        return Err(Error::shape(format!("input and state have {have} values in a row, weights were made for {made}")));
-    }
-    Err(Error::new("WeightsMismatch", format!("weights must have shapes {wanted:?}, got {got:?}")))
-}
-
-/// Whether a sequence can be run at once: `x: [batch, steps, …]` and `state: [batch, …]`, floats of the type the state keeps.
-fn runs_at_once(xs: &[Tensor], state: &Tensor, weights: &[&Tensor]) -> bool {
-    let mut all = xs.iter().chain(weights.iter().copied());
-    let dtype = all.clone().fold(state.dtype(), |d, t| d.promote(t.dtype()));
-    let rows = |x: &Tensor| x.rank() == 3 && x.shape()[0] == state.shape()[0];
-    all.all(|t| t.dtype().is_float()) && dtype == state.dtype() && state.rank() == 2 && xs.iter().all(rows)
-}

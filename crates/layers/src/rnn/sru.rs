@@ -1,6 +1,6 @@
 //! Simple recurrent units.
 use super::{
-    runs_at_once, scan_of,
+    cell::{check_weights, runs_at_once, scan_of},
     zero_state::{make_zero_state, state_dtype},
 };
 use crate::{
@@ -174,7 +174,7 @@ impl FinalSruGate {
         match x.shape().last() {
             Some(&depth) if Self::projects(depth, units) => {
                 let w = w.one()?;
-                super::check_weights(&[w], &[&[depth, units]])?;
+                check_weights(&[w], &[&[depth, units]])?;
                 Ok(ops::dense(x, w, None)?)
             }
             _ => Ok(x.clone()),

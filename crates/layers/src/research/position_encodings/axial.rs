@@ -1,5 +1,5 @@
 //! A large table of positions as the product of small ones.
-use super::{at_position, next_position};
+use super::positions::{at_position, next_position};
 use crate::{
     core::mask_shape, initializers::random_normal, leaf, options, Call, Error, Initializer, LayerRef, Leaf, Local,
     Mode, Output, Rate, Result, Shape, TensorSpec, Traits, Tree, Wholes,

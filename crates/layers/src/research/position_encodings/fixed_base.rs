@@ -1,5 +1,5 @@
 //! Positions by their digits.
-use super::{at_position, next_position, positioned};
+use super::positions::{at_position, next_position, positioned};
 use crate::{
     initializers::random_uniform, leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Mode, Output,
     Result, Shape, TensorSpec, Traits, Tree,

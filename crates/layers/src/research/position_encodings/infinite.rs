@@ -1,5 +1,8 @@
 //! Positions without an end.
-use super::{bin_features, moved_on, next_positions, noise::Noise, positioned};
+use super::{
+    noise::Noise,
+    positions::{bin_features, moved_on, next_positions, positioned},
+};
 use crate::{
     choice, initializers::orthogonal, leaf, options, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Positive,
     Result, TensorSpec, Traits, Tree,

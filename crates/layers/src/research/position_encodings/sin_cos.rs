@@ -1,5 +1,5 @@
 //! Sines and cosines without weights, from a random start in training.
-use super::{at_position, next_position, positioned};
+use super::positions::{at_position, next_position, positioned};
 use crate::{
     core::mask_shape, leaf, options, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec,
     Traits, Wholes,

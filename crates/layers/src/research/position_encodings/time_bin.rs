@@ -1,5 +1,5 @@
 //! Features of positions in bins of time.
-use super::{bin_features, moved_on, next_positions, positioned};
+use super::positions::{bin_features, moved_on, next_positions, positioned};
 use crate::{leaf, options, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Traits, Tree};
 use tallow_tensor::{memory, random::Key, DType, Tensor};
 

@@ -1,5 +1,5 @@
 //! What chooses a unit of each block.
-use super::{chosen::known, SparseFFOptions};
+use super::{chosen::known, options::SparseFFOptions};
 use crate::{core::gumbel_noise, Arity, Call, Error, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
 use tallow_tensor::{random::Key, DType, Tensor};
 

@@ -1,5 +1,5 @@
 //! The hidden units, of which the chosen ones are active.
-use super::{controller::rows_of, SparseFFOptions};
+use super::{controller::rows_of, options::SparseFFOptions};
 use crate::{core::one_hot, Arity, Call, Error, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
 use tallow_tensor::{
     random::{self, Key},
