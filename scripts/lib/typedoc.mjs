@@ -54,6 +54,7 @@ const GUIDE = [
   'walkthrough',
   'long-sequences',
   'workers',
+  'errors',
   'from-trax',
   'from-keras',
   'from-pytorch',
