@@ -42,20 +42,9 @@ pub(crate) fn dense_named(name: String, o: DenseOptions) -> LayerRef {
     leaf_named(name, Dense(o))
 }
 
-/// A fully connected layer of this width, with a bias.
+/// A fully connected layer of this width, with the defaults.
 pub fn dense(n_units: usize) -> LayerRef {
-    dense_with(n_units, true, false)
-}
-
-/// A fully connected layer of this width, with or without a bias, in float32 or bfloat16, and with the usual initializers.
-pub fn dense_with(n_units: usize, use_bias: bool, use_bfloat16: bool) -> LayerRef {
-    dense_of(DenseOptions {
-        n_units: Dim(n_units),
-        kernel_initializer: glorot_uniform(),
-        bias_initializer: random_normal(1e-6),
-        use_bias,
-        use_bfloat16,
-    })
+    dense_of(DenseOptions::new(Dim(n_units)))
 }
 
 fn last_axis(shape: &[usize]) -> Result<usize> {

@@ -35,12 +35,7 @@ pub fn embedding_of(o: EmbeddingOptions) -> LayerRef {
 
 /// Vectors of size `d_feature` for ids below `vocab_size`.
 pub fn embedding(vocab_size: usize, d_feature: usize) -> LayerRef {
-    embedding_of(EmbeddingOptions {
-        vocab_size: Dim(vocab_size),
-        d_feature: Dim(d_feature),
-        use_bfloat16: false,
-        kernel_initializer: scaled(-1, -2, 1.0, FanMode::FanOut, Distribution::Uniform),
-    })
+    embedding_of(EmbeddingOptions::new(Dim(vocab_size), Dim(d_feature)))
 }
 
 impl Leaf for Embedding {

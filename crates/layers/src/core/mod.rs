@@ -13,7 +13,7 @@ mod summary;
 mod weights;
 
 pub(crate) use dense::dense_named;
-pub use dense::{dense, dense_of, dense_with, DenseOptions};
+pub use dense::{dense, dense_of, DenseOptions};
 pub(crate) use dropout::mask_shape;
 pub use dropout::{dropout, dropout_over, Dropout, DropoutOptions};
 pub use embedding::{embedding, embedding_of, EmbeddingOptions};

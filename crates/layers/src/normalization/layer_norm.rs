@@ -28,7 +28,7 @@ pub fn layer_norm_of(o: LayerNormOptions) -> LayerRef {
 
 /// Layer normalization with Trax's defaults.
 pub fn layer_norm() -> LayerRef {
-    layer_norm_of(LayerNormOptions { center: true, epsilon: NotNegative(1e-6) })
+    layer_norm_of(LayerNormOptions::new())
 }
 
 fn last_axis(s: &TensorSpec) -> Result<usize> {

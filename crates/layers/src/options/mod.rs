@@ -239,6 +239,9 @@ fn words(v: &Value) -> String {
 ///     }
 /// }
 /// ```
+/// In Rust, `DenseOptions::new(Dim(4))` are these options with their defaults, which no code states again: what differs is set by
+/// `DenseOptions { use_bias: false, ..DenseOptions::new(Dim(4)) }`.
+///
 /// Positional parameters stand in parentheses; a rest parameter follows as `...("sublayers")`.
 ///
 /// What several layers share is declared by `pub group LSHOptions { … }`, fields as above, and taken in by `with (lsh: LSHOptions)`
@@ -279,6 +282,7 @@ macro_rules! options {
                     groups: vec![ $($( <$G as $crate::options::Group>::meta() ),*)? ],
                 }
             }
+            $crate::options!(@new [] [] [$($($g: $G),*)?] $({ $n: $t $(= $d)? })*);
         }
     };
     ($(#[doc = $doc:literal])* pub group $S:ident {
@@ -287,6 +291,9 @@ macro_rules! options {
         $(#[doc = $doc])*
         #[derive(Debug, Clone)]
         pub struct $S { $( $(#[doc = $fd])* pub $n: $t ),* }
+        impl $S {
+            $crate::options!(@new [] [] [] $({ $n: $t $(= $d)? })*);
+        }
         impl $crate::options::Group for $S {
             const KEYS: &'static [&'static str] = &[$($j),*];
             fn take(kind: &str, map: &serde_json::Map<String, serde_json::Value>) -> $crate::Result<Self> {
@@ -299,6 +306,21 @@ macro_rules! options {
                     fields: vec![ $( $crate::options!(@meta ($($fd),*), $j, $t $(, $d)?) ),* ],
                 }
             }
+        }
+    };
+    // Options without a default become arguments; those with one get it.
+    (@new [$($a:tt)*] [$($f:tt)*] [$($g:tt)*] { $n:ident : $t:ty } $($rest:tt)*) => {
+        $crate::options!(@new [$($a)* $n: $t,] [$($f)* $n,] [$($g)*] $($rest)*);
+    };
+    (@new [$($a:tt)*] [$($f:tt)*] [$($g:tt)*] { $n:ident : $t:ty = $d:expr } $($rest:tt)*) => {
+        $crate::options!(@new [$($a)*] [$($f)* $n: $d,] [$($g)*] $($rest)*);
+    };
+    (@new [$($a:tt)*] [$($f:tt)*] [$($g:ident : $G:ty),*]) => {
+        /// The defaults, with what has none: options of its own in their order, then those that it shares.
+        #[allow(dead_code, clippy::new_without_default, clippy::too_many_arguments)] // not all are made in Rust
+        #[must_use]
+        pub fn new($($a)* $($g: $G),*) -> Self {
+            Self { $($f)* $($g),* }
         }
     };
     (@take $m:ident, $kind:expr, $j:literal, $t:ty) => {
@@ -363,6 +385,16 @@ mod tests {
         let meta = BoxOptions::meta();
         assert_eq!(meta.all().map(|f| f.name).collect::<Vec<_>>(), ["open", "width", "height"]);
         assert_eq!(meta.groups[0].name, "SizeOptions");
+    }
+
+    #[test]
+    fn defaults_are_made_with_what_has_none() {
+        let o =
+            BoxOptions { open: true, ..BoxOptions::new(SizeOptions { height: Some(Dim(3)), ..SizeOptions::new() }) };
+        assert_eq!((o.open, o.size.width.0, o.size.height.map(|d| d.0)), (true, 2, Some(3)));
+        let parsed = BoxOptions::parse(&json!({})).unwrap();
+        let made = BoxOptions::new(SizeOptions::new());
+        assert_eq!((made.open, made.size.width.0), (parsed.open, parsed.size.width.0));
     }
 
     #[test]

@@ -121,12 +121,7 @@ impl WholeSequence for GruCell {
 /// None for the options a type allows; a result for the combinators' sake.
 pub fn gru(o: GruOptions) -> Result<LayerRef> {
     let n = o.n_units.0;
-    let cell = gru_cell(GruCellOptions {
-        n_units: o.n_units,
-        forget_bias: Num(0.0),
-        kernel_initializer: random_uniform(0.01),
-        bias_initializer: random_normal(1e-6),
-    });
+    let cell = gru_cell(GruCellOptions::new(o.n_units));
     let layers = vec![
         branch(vec![LayerNest::List(Vec::new()), zero_state_of(n).into()])?,
         scan_of(cell, o.mode)?,

@@ -117,12 +117,7 @@ impl WholeSequence for LstmCell {
 /// None for the options a type allows; a result for the combinators' sake.
 pub fn lstm(o: LstmOptions) -> Result<LayerRef> {
     let n = o.n_units.0;
-    let cell = lstm_cell(LstmCellOptions {
-        n_units: o.n_units,
-        forget_bias: Num(1.0),
-        kernel_initializer: glorot_uniform(),
-        bias_initializer: random_normal(1e-6),
-    });
+    let cell = lstm_cell(LstmCellOptions::new(o.n_units));
     let mut layers = Vec::new();
     if !o.initial_state {
         layers.push(branch(vec![LayerNest::List(Vec::new()), zero_state_of(2 * n).into()])?);

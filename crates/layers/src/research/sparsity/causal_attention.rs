@@ -11,7 +11,6 @@ use crate::{
         configurable_attention, dot_product_causal_attention, head_size, ConfigurableAttentionOptions,
         DotProductCausalAttentionOptions,
     },
-    initializers::{glorot_uniform, random_normal},
     options, Dim, Error, LayerNest, LayerRef, Mode, Rate, Result,
 };
 
@@ -168,14 +167,8 @@ fn attention(causal: &SparseCausalAttentionOptions, project: impl Fn() -> Result
 pub fn modular_causal_attention(o: ModularCausalAttentionOptions) -> Result<LayerRef> {
     let modules = modules("ModularCausalAttention", o.d_feature, o.causal.n_heads, o.sparsity)?;
     attention(&o.causal, || {
-        let layer = locally_connected_dense(LocallyConnectedDenseOptions {
-            n_modules: Dim(modules),
-            n_units: Dim(o.d_feature.0 / modules),
-            kernel_size: o.kernel_size,
-            kernel_initializer: glorot_uniform(),
-            bias_initializer: random_normal(1e-6),
-            use_bias: true,
-        })?;
+        let options = LocallyConnectedDenseOptions::new(Dim(modules), Dim(o.d_feature.0 / modules));
+        let layer = locally_connected_dense(LocallyConnectedDenseOptions { kernel_size: o.kernel_size, ..options })?;
         assert_function("...a->...b", layer)
     })
 }
@@ -187,13 +180,8 @@ pub fn modular_causal_attention(o: ModularCausalAttentionOptions) -> Result<Laye
 pub fn conv_causal_attention(o: ConvCausalAttentionOptions) -> Result<LayerRef> {
     let modules = modules("ConvCausalAttention", o.d_feature, o.causal.n_heads, o.sparsity)?;
     attention(&o.causal, || {
-        let layer = locally_conv_dense(LocallyConvDenseOptions {
-            n_modules: Dim(modules),
-            n_units: Dim(o.d_feature.0 / modules),
-            mode: o.causal.mode,
-            kernel_size: o.kernel_size,
-            length_kernel_size: Dim(1),
-        })?;
+        let options = LocallyConvDenseOptions::new(Dim(modules), Dim(o.d_feature.0 / modules), o.causal.mode);
+        let layer = locally_conv_dense(LocallyConvDenseOptions { kernel_size: o.kernel_size, ..options })?;
         assert_function("...a->...b", layer)
     })
 }
@@ -218,13 +206,7 @@ pub fn multiplicative_causal_attention(o: MultiplicativeCausalAttentionOptions) 
 
 /// A `FactoredDense` from features to as many.
 pub(super) fn factored(modules: usize, d_feature: Dim) -> Result<LayerRef> {
-    factored_dense(FactoredDenseOptions {
-        n_modules: Dim(modules),
-        d_in: d_feature,
-        d_out: d_feature,
-        use_bias: true,
-        use_bfloat16: false,
-    })
+    factored_dense(FactoredDenseOptions::new(Dim(modules), d_feature, d_feature))
 }
 
 /// See [`MultiplicativeModularCausalAttentionOptions`].

@@ -9,8 +9,7 @@ use super::{
 use crate::{
     assert_shape::assert_function,
     choice,
-    core::dense_with,
-    initializers::{glorot_uniform, random_normal},
+    core::{dense_of, DenseOptions},
     options, Count, Dim, Error, Fraction, LayerRef, Mode, Result,
 };
 
@@ -79,11 +78,17 @@ pub fn sparse_dense_with_options(o: SparseDenseWithOptionsOptions) -> Result<Lay
     let layer = match o.prob_sparse {
         Some(Fraction(probability)) => {
             let sparse = assert_function("...a->...b", without_chance(&o)?)?;
-            choose(sparse, dense_with(o.n_units.0, o.use_bias, o.use_bfloat16), probability, o.mode)?
+            choose(sparse, all_units(&o), probability, o.mode)?
         }
         None => without_chance(&o)?,
     };
     assert_function("...a->...b", layer)
+}
+
+/// A dense layer.
+fn all_units(o: &SparseDenseWithOptionsOptions) -> LayerRef {
+    let (use_bias, use_bfloat16) = (o.use_bias, o.use_bfloat16);
+    dense_of(DenseOptions { use_bias, use_bfloat16, ..DenseOptions::new(o.n_units) })
 }
 
 /// The layer of the type.
@@ -107,25 +112,17 @@ fn without_chance(o: &SparseDenseWithOptionsOptions) -> Result<LayerRef> {
         o.d_input.ok_or_else(missing)
     };
     let local = |kernel_size| {
-        let options = LocallyConnectedDenseOptions {
-            n_modules: Dim(sparsity),
-            n_units: Dim(o.n_units.0 / sparsity),
-            kernel_size: Dim(kernel_size),
-            kernel_initializer: glorot_uniform(),
-            bias_initializer: random_normal(1e-6),
-            use_bias: true,
-        };
+        let options = LocallyConnectedDenseOptions::new(Dim(sparsity), Dim(o.n_units.0 / sparsity));
+        let options = LocallyConnectedDenseOptions { kernel_size: Dim(kernel_size), ..options };
         // Trax divides to get the units, so its names spell them as a fraction.
         locally_connected_dense_printing(&format!("{}.0", o.n_units.0 / sparsity), options)
     };
     match kind {
-        Nothing => Ok(dense_with(o.n_units.0, o.use_bias, o.use_bfloat16)),
+        Nothing => Ok(all_units(o)),
         Mult => factored_dense(FactoredDenseOptions {
-            n_modules: Dim(sparsity),
-            d_in: d_input()?,
-            d_out: o.n_units,
             use_bias: o.use_bias,
             use_bfloat16: o.use_bfloat16,
+            ..FactoredDenseOptions::new(Dim(sparsity), d_input()?, o.n_units)
         }),
         LowRank => match o.d_lowrank {
             Some(Count(d)) if d > 0 => low_rank_dense(LowRankDenseOptions { n_units: o.n_units, d_lowrank: Dim(d) }),
