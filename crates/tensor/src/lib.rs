@@ -13,6 +13,7 @@ pub mod cancel;
 mod kernels;
 pub mod memory;
 pub mod ops;
+mod planted;
 pub mod random;
 #[doc(hidden)]
 pub mod testing;

@@ -203,7 +203,7 @@ impl<T: Element> Deref for Values<T> {
         let part = if self.len == 0 { &[] } else { &all[self.offset..self.offset + self.len] };
         // SAFETY: `self.raw` keeps the storage alive, and a storage is written only while it has a single holder
         // (`Tensor::is_unique`, which the held allocation rules out), so the slice stays
-        // valid and unchanged after the read lock is given back. Tested in `tests/storage.rs`.
+        // valid and unchanged after the read lock is given back. Tested in `tests/it/storage.rs`.
         unsafe { std::slice::from_raw_parts(part.as_ptr(), part.len()) }
     }
 }

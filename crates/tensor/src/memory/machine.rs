@@ -15,6 +15,10 @@ fn physical() -> Option<usize> {
 
 #[cfg(unix)]
 fn address_space() -> Option<usize> {
+    // Miri does not know the call.
+    if cfg!(miri) {
+        return None;
+    }
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `getrlimit` writes one `rlimit`, which is ours. Tested below.
     if unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) } != 0 || limit.rlim_cur == libc::RLIM_INFINITY {

@@ -13,7 +13,8 @@ use tallow_tensor::{
     Axes, DType, Device, ErrorKind, Result, Tensor,
 };
 
-type Op = fn(&Tensor) -> Result<Vec<Tensor>>;
+/// An operation by name, with whatever else it needs made from its one operand.
+pub type Op = fn(&Tensor) -> Result<Vec<Tensor>>;
 
 fn one(t: Result<Tensor>) -> Result<Vec<Tensor>> {
     t.map(|t| vec![t])
@@ -41,7 +42,8 @@ fn no_ids(x: &Tensor) -> Result<Tensor> {
     x.stop_gradient().cast(DType::I32)
 }
 
-const OPS: &[(&str, Op)] = &[
+/// Every operation.
+pub const OPS: &[(&str, Op)] = &[
     ("neg", |x| one(x.neg())),
     ("abs", |x| one(x.abs())),
     ("sign", |x| one(x.sign())),
