@@ -11,5 +11,12 @@ mod layer;
 mod tensor;
 mod training;
 
+/// When the addon is loaded.
+#[cfg(not(test))]
+#[napi_derive::module_init]
+fn loaded() {
+    bridge::log::start();
+}
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

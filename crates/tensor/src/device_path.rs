@@ -1,6 +1,6 @@
 //! Which of an operation's two paths runs: the CPU kernel, or the general one composed of candle operations.
 use crate::{tensor::Raw, Device, Result, Tensor};
-use std::{cell::Cell, sync::OnceLock};
+use std::{cell::Cell, sync::OnceLock, time::Instant};
 
 thread_local!(static FORCED: Cell<bool> = const { Cell::new(false) });
 
@@ -26,6 +26,44 @@ impl Drop for Forced {
 /// Whether [`force_general_path`] is in effect on this thread.
 pub fn general_path_forced() -> bool {
     FORCED.with(Cell::get)
+}
+
+/// The path that an operation takes. Whoever listens (the `log` crate, level trace) is told at its end which it was, and how long it
+/// took; where nobody does, that costs the reading of one number.
+pub(crate) struct Path {
+    by_kernel: bool,
+    told: Option<Box<Told>>,
+}
+
+/// What is said of an operation when it is done.
+struct Told {
+    what: String,
+    begun: Instant,
+}
+
+impl Path {
+    /// Whether CPU kernels compute it.
+    pub(crate) fn by_kernel(&self) -> bool {
+        self.by_kernel
+    }
+}
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        if let Some(told) = self.told.take() {
+            let path = if self.by_kernel { "kernel" } else { "general path" };
+            log::trace!(target: "tallow::operation", "{} by {path}, {:?}", told.what, told.begun.elapsed());
+        }
+    }
+}
+
+impl Tensor {
+    /// The path that the operation `op`, whose first operand this is, takes: kernels on the CPU, unless told to take the general one.
+    pub(crate) fn path(&self, op: &str) -> Path {
+        let told = log::log_enabled!(target: "tallow::operation", log::Level::Trace)
+            .then(|| Box::new(Told { what: format!("{op} of {self:?}"), begun: Instant::now() }));
+        Path { by_kernel: self.use_kernels(), told }
+    }
 }
 
 /// `raw` on `device`; itself when it is there already.

@@ -4,5 +4,6 @@ pub(crate) mod compute;
 pub(crate) mod environment;
 pub(crate) mod error;
 pub(crate) mod host;
+pub(crate) mod log;
 pub(crate) mod order;
 pub(crate) mod wire;

@@ -80,7 +80,8 @@ fn forward(x: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<
     if x.size() == 0 {
         return Ok(x.detach());
     }
-    if x.use_kernels() {
+    let path = x.path("bias_activation");
+    if path.by_kernel() {
         return for_float!(x.dtype(), "bias_activation", T => {
             let bias = bias.map(Tensor::values::<T>).transpose()?;
             Tensor::from_vec(kernel::forward(&x.values::<T>()?, bias.as_deref(), activation)?, x.shape())
@@ -137,7 +138,8 @@ fn backward(
     if activation == Activation::None && bias_cols.is_none() {
         return Ok((g.detach(), None));
     }
-    if g.use_kernels() {
+    let path = g.path("gradient of bias_activation");
+    if path.by_kernel() {
         return for_float!(g.dtype(), "bias_activation", T => {
             let (kept, g_values) = (kept.values::<T>()?, g.values::<T>()?);
             let bias = bias.map(Tensor::values::<T>).transpose()?;

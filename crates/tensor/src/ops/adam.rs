@@ -68,7 +68,8 @@ pub fn adam_update(p: Tensor, g: &Tensor, m: Tensor, v: Tensor, step: &AdamStep)
     }
     let wide = wide_dtype(p.dtype());
     let (m, v) = (untracked(m).cast(wide)?, untracked(v).cast(wide)?);
-    if !p.use_kernels() {
+    let path = p.path("adam_update");
+    if !path.by_kernel() {
         return general(&p, g, &m, &v, step);
     }
     let g = g.detach().cast(wide)?;
@@ -140,7 +141,8 @@ pub fn global_norm(tensors: &[Tensor]) -> Result<f64> {
     let mut total = 0.0;
     for t in tensors {
         total += for_float!(t.dtype(), "global_norm", T => {
-            if t.use_kernels() {
+            let path = t.path("global_norm");
+            if path.by_kernel() {
                 kernel::square_sum(&t.values::<T>()?)?
             } else if t.size() == 0 {
                 0.0

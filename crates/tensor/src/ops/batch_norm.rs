@@ -41,7 +41,8 @@ pub fn batch_norm(x: &Tensor, scale: Option<&Tensor>, bias: Option<&Tensor>, eps
     let input = x.cast(wide)?;
     let scale = scale.map(|t| t.cast(wide)).transpose()?;
     let bias = bias.map(|t| t.cast(wide)).transpose()?;
-    let mut out = if cols == 0 || !input.use_kernels() {
+    let path = input.path("batch_norm");
+    let mut out = if cols == 0 || !path.by_kernel() {
         general(&input, scale.as_ref(), bias.as_ref(), epsilon)?
     } else {
         match wide {

@@ -180,7 +180,8 @@ impl Arith {
             return Err(Error::internal("arithmetic needs a tensor"));
         };
         let outside = [a, b].into_iter().any(|s| matches!(s, Side::Value(v) if v.outside(dtype).is_some()));
-        if !lead.use_kernels() {
+        let path = lead.path(self.name());
+        if !path.by_kernel() {
             return self.general(a, b, dtype, &shape, lead, outside);
         }
         if outside || self == Arith::Pow && !dtype.is_float() {

@@ -80,7 +80,8 @@ impl Tensor {
         if from == DType::Bool && dtype == DType::U8 {
             return Ok(self.with_dtype_tag(dtype));
         }
-        let out = if self.use_kernels() {
+        let path = self.path("cast");
+        let out = if path.by_kernel() {
             for_any!(from, T => for_any!(dtype, U => {
                 Tensor::from_raw(Raw::from_vec(convert::<T, U>(self.raw())?, self.shape(), self.device())?, dtype)
             }))

@@ -75,7 +75,8 @@ impl Compare {
             b => (self, b, meet(left, b)),
         };
         let shape = meet_shape(self.name(), left, b)?;
-        if !a.use_kernels() {
+        let path = a.path(self.name());
+        if !path.by_kernel() {
             let (x, y) = (left.general(dtype, &shape, a.device())?, b.general(dtype, &shape, a.device())?);
             let out = match this {
                 Compare::Eq => x.eq(&y)?,
@@ -244,7 +245,8 @@ fn logic(
     same_device(op, a, b)?;
     let shape = broadcast_shape(op, a.shape(), b.shape())?;
     let (a, b) = (a.detach().cast(DType::Bool)?, b.detach().cast(DType::Bool)?);
-    if !a.use_kernels() {
+    let path = a.path(op);
+    if !path.by_kernel() {
         let as_bytes = |t: &Tensor| t.with_dtype_tag(DType::U8);
         return Ok(general(&as_bytes(&a), &as_bytes(&b))?.with_dtype_tag(DType::Bool));
     }
@@ -329,7 +331,8 @@ impl Tensor {
         if !self.dtype().is_float() {
             return Tensor::ones(self.shape(), DType::Bool, self.device());
         }
-        if !self.use_kernels() {
+        let path = self.path("isfinite");
+        if !path.by_kernel() {
             let wide = self.detach().cast(if self.dtype() == DType::F64 { DType::F64 } else { DType::F32 })?;
             // x - x is 0 for finite values, else NaN.
             return wide.sub(&wide)?.eq_scalar(0.0);
@@ -361,7 +364,8 @@ impl Tensor {
         let condition = condition.detach().cast(DType::Bool)?;
         let dtype = a.dtype().promote(b.dtype());
         let (x, y) = (a.detach().cast(dtype)?, b.detach().cast(dtype)?);
-        let out = if condition.use_kernels() {
+        let path = condition.path("where");
+        let out = if path.by_kernel() {
             for_any!(dtype, T => {
                 let values = select::<T>(&shape, condition.raw(), x.raw(), y.raw())?;
                 Tensor::from_raw(Raw::from_vec(values, &shape[..], a.device())?, dtype)

@@ -22,7 +22,8 @@ pub fn causal_depthwise_conv(x: &Tensor, w: &Tensor) -> Result<Tensor> {
         return Err(mismatch(x, w));
     }
     let (x, w) = (x.cast(dtype)?, w.cast(dtype)?);
-    if !x.use_kernels() {
+    let path = x.path("causal_depthwise_conv");
+    if !path.by_kernel() {
         return general(&x, &w, length, places, dtype);
     }
     for_float!(dtype, "causal_depthwise_conv", T => {

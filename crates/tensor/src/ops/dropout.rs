@@ -42,13 +42,14 @@ fn apply(x: &Tensor, keep: f64, key: Key, mask_shape: &[usize]) -> Result<Tensor
         return Ok(x.clone());
     }
     let own_decisions = crate::element_count(mask_shape)? == x.size();
-    if x.use_kernels() && own_decisions {
+    let path = x.path("dropout");
+    if path.by_kernel() && own_decisions {
         return for_float!(x.dtype(), "dropout", T => {
             Tensor::from_vec(kernel::with_draw(&x.values::<T>()?, key, bernoulli_threshold(keep), keep)?, x.shape())
         });
     }
     let mask = bernoulli(key, keep, mask_shape)?;
-    if x.use_kernels() {
+    if path.by_kernel() {
         let mask = mask.view(mask.raw().broadcast_as(x.shape())?);
         return for_float!(x.dtype(), "dropout", T => {
             Tensor::from_vec(kernel::with_mask(&x.values::<T>()?, &mask.values::<u8>()?, keep)?, x.shape())

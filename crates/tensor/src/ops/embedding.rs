@@ -33,9 +33,10 @@ pub fn embedding(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
     shape.push(depth);
     let (dtype, device) = (table.dtype(), table.device().clone());
     let empty = rows.is_empty() || depth == 0;
+    let path = table.path("embedding");
     let value = if empty {
         Tensor::zeros(&shape, dtype, &device)?
-    } else if table.use_kernels() {
+    } else if path.by_kernel() {
         for_float!(dtype, "embedding", T => Tensor::from_vec(kernel::gather(&table.values::<T>()?, &rows, depth)?, &shape)?)
     } else {
         let at = on_device(&rows, &device)?;
@@ -46,7 +47,8 @@ pub fn embedding(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
             return Ok(smallvec![Some(Tensor::zeros(&[vocabulary, depth], dtype, &device)?)]);
         }
         let g = g.cast(dtype)?;
-        let d = if g.use_kernels() {
+        let path = g.path("gradient of embedding");
+        let d = if path.by_kernel() {
             for_float!(dtype, "embedding", T => {
                 Tensor::from_vec(kernel::scatter_add(&g.values::<T>()?, &rows, vocabulary, depth)?, &[vocabulary, depth])?
             })

@@ -314,7 +314,8 @@ fn pick(op: &str, x: &Tensor, indices: &Tensor, frame: &Frame, shape: &[usize]) 
     if n == 0 {
         return Tensor::zeros(shape, x.dtype(), x.device());
     }
-    if x.use_kernels() {
+    let path = x.path(op);
+    if path.by_kernel() {
         return for_any!(x.dtype(), T => {
             let mut out = memory::zeros(shape)?;
             gather(&x.values::<T>()?, frame.picks(&places), &mut out)?;
@@ -362,7 +363,8 @@ fn put(op: &str, base: &Tensor, indices: &Tensor, frame: &Frame, updates: &Tenso
     if write == Write::Add && !dtype.is_float() {
         return on_host(&[base, updates], |t| add_whole(op, &t[0], frame.picks(&checked), &t[1]));
     }
-    if base.use_kernels() {
+    let path = base.path(op);
+    if path.by_kernel() {
         return for_any!(dtype, T => {
             let mut out = base.to_vec::<T>()?;
             scatter(&mut out, frame.picks(&checked), &updates.values::<T>()?, write)?;

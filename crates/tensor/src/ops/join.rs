@@ -44,7 +44,8 @@ impl Tensor {
         shape[at] = tensors.iter().fold(0, |n: usize, t| n.saturating_add(t.shape()[at]));
         element_count(&shape)?;
         memory::admit_tensor(&shape, dtype)?;
-        let value = if first.use_kernels() {
+        let path = first.path("concat");
+        let value = if path.by_kernel() {
             for_any!(dtype, T => {
                 let inner: usize = shape[at + 1..].iter().product();
                 let values = tensors.iter().map(Tensor::values::<T>).collect::<Result<Vec<_>>>()?;

@@ -67,7 +67,8 @@ fn categories(targets: &Tensor, cols: usize) -> Result<Vec<usize>> {
 fn forward(x: &Tensor, targets: Arc<Vec<usize>>, smoothing: Smoothing) -> Result<(Tensor, [Tensor; 2])> {
     let (rows, cols) = as_matrix(x);
     let shape = &x.shape()[..x.rank() - 1];
-    if x.use_kernels() {
+    let path = x.path("cross_entropy");
+    if path.by_kernel() {
         return for_float!(x.dtype(), "cross_entropy", T => {
             let Losses { loss, top, log_sum } = kernel::forward(&x.values::<T>()?, &targets, cols, smoothing)?;
             Ok((Tensor::from_vec(loss, shape)?, [Tensor::from_vec(top, &[rows])?, Tensor::from_vec(log_sum, &[rows])?]))
@@ -112,7 +113,8 @@ impl Hot {
 
 fn backward(x: &Tensor, targets: &[usize], stats: &[Tensor; 2], smoothing: Smoothing, g: &Tensor) -> Result<Tensor> {
     let (rows, cols) = as_matrix(x);
-    if x.use_kernels() {
+    let path = x.path("gradient of cross_entropy");
+    if path.by_kernel() {
         return for_float!(x.dtype(), "cross_entropy", T => {
             type W = <T as crate::Element>::Acc;
             let (x_values, top, log_sum) = (x.values::<T>()?, stats[0].values::<W>()?, stats[1].values::<W>()?);

@@ -52,13 +52,15 @@ impl Tensor {
         let mut shape = batch.to_vec();
         shape.extend((!row).then_some(m));
         shape.extend((!col).then_some(n));
-        let value = finish(product(&x, &y, &batch, None, a.use_kernels())?, &shape, dtype)?;
+        let path = a.path("matmul");
+        let value = finish(product(&x, &y, &batch, None, path.by_kernel())?, &shape, dtype)?;
         let (saved_a, saved_b) = (a.detach(), b.detach());
         Ok(record(value, &[&a, &b], move |ct, need| {
             let (x, y) = (as_rows(saved_a.raw(), row)?, as_cols(saved_b.raw(), col)?);
             let ct_raw = as_cols(ct.raw(), col)?;
             let ct_raw = if row { ct_raw.unsqueeze(ct_raw.rank() - 1)? } else { ct_raw };
-            let fast = ct.use_kernels();
+            let path = ct.path("gradient of matmul");
+            let fast = path.by_kernel();
             let da = if need[0] {
                 let g = product(&ct_raw, &y.transpose(D::Minus2, D::Minus1)?, batch_dims(&x), None, fast)?;
                 Some(finish(g, saved_a.shape(), dtype)?)
@@ -106,13 +108,15 @@ pub fn dense(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     if let Some(last) = shape.last_mut() {
         *last = n;
     }
-    let value = product(&rows, w.raw(), batch_dims(&rows), b.as_ref().map(Tensor::raw), x.use_kernels())?;
+    let path = x.path("dense");
+    let value = product(&rows, w.raw(), batch_dims(&rows), b.as_ref().map(Tensor::raw), path.by_kernel())?;
     let value = finish(value, &shape, dtype)?;
     let (saved_x, saved_w) = (x.detach(), w.detach());
     let mut inputs: SmallVec<[&Tensor; 3]> = smallvec![&x, &w];
     inputs.extend(b.as_ref());
     Ok(record(value, &inputs, move |ct, need| {
-        let fast = ct.use_kernels();
+        let path = ct.path("gradient of dense");
+        let fast = path.by_kernel();
         let (x, dy) = (as_rows(saved_x.raw(), row)?, as_rows(ct.raw(), row)?);
         let dx = if need[0] {
             Some(finish(product(&dy, &saved_w.raw().t()?, batch_dims(&x), None, fast)?, saved_x.shape(), dtype)?)
@@ -135,7 +139,8 @@ pub fn dense(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
 /// The sum over all axes but the last.
 fn sum_rows(ct: &Tensor) -> Result<Tensor> {
     let n = ct.shape()[ct.rank() - 1];
-    if !ct.use_kernels() {
+    let path = ct.path("gradient of a bias");
+    if !path.by_kernel() {
         let rows = ct.size() / n.max(1);
         let x = if is_half(ct.dtype()) { ct.raw().to_dtype(candle_core::DType::F32)? } else { ct.raw().clone() };
         return finish(x.reshape((rows, n))?.sum(0)?, &[n], ct.dtype());

@@ -74,10 +74,11 @@ fn forward(
 ) -> Result<(Tensor, Kept)> {
     let (rows, cols) = as_matrix(x);
     let wide = wide_dtype(x.dtype());
+    let path = x.path(op);
     let (value, mean, rstd) = if x.size() == 0 {
         let none = Tensor::zeros(&[0], wide, x.device())?;
         (Tensor::zeros(x.shape(), x.dtype(), x.device())?, none.clone(), none)
-    } else if x.use_kernels() {
+    } else if path.by_kernel() {
         for_float!(x.dtype(), op, T => {
             let (s, b) = (scale.map(Tensor::values::<T>).transpose()?, bias.map(Tensor::values::<T>).transpose()?);
             let done = kernel::forward(&x.values::<T>()?, cols, s.as_deref(), b.as_deref(), epsilon, center)?;
@@ -111,7 +112,8 @@ fn backward(kept: &Kept, g: &Tensor, need: &[bool]) -> Result<[Option<Tensor>; 3
         let parameter = |wanted: bool| wanted.then(|| Tensor::zeros(&[cols], dtype, g.device())).transpose();
         return Ok([need[0].then(|| g.detach()), parameter(need[1])?, parameter(need[2])?]);
     }
-    if g.use_kernels() {
+    let path = g.path("gradient of layer_norm");
+    if path.by_kernel() {
         return for_float!(dtype, "layer_norm", T => {
             type W = <T as crate::Element>::Acc;
             let scale = kept.scale.as_ref().map(Tensor::values::<T>).transpose()?;

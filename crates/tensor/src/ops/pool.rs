@@ -60,7 +60,8 @@ pub fn pool(x: &Tensor, size: &[usize], windows: &Windows, kind: Pooling) -> Res
     if !x.dtype().is_float() {
         return on_host(&[x], |t| whole(&t[0], &p, kind, &shape));
     }
-    if !x.use_kernels() {
+    let path = x.path("pool");
+    if !path.by_kernel() {
         return general(x, &p, kind);
     }
     for_float!(x.dtype(), "pool", T => {

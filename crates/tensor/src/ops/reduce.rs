@@ -273,7 +273,8 @@ impl Tensor {
     fn arg_extreme(&self, op: &str, axis: Option<isize>, keepdims: bool, largest: bool) -> Result<Tensor> {
         let axes = Axes::from(axis).resolve(op, self.rank())?;
         refuse_empty(op, self.shape(), &axes)?;
-        if !self.use_kernels() {
+        let path = self.path(op);
+        if !path.by_kernel() {
             // candle's order of NaN and of equal values differs between devices.
             return on_host(&[self], |t| t[0].arg_extreme(op, axis, keepdims, largest));
         }
@@ -358,7 +359,8 @@ fn mean_value(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
             })
         });
     }
-    if !x.use_kernels() {
+    let path = x.path("mean");
+    if !path.by_kernel() {
         let wide = x.detach().cast(wide_dtype(dtype))?;
         return Fold::Sum.value(&wide, axes)?.div_scalar(n)?.cast(dtype);
     }
@@ -394,7 +396,8 @@ fn truth(x: &Tensor, axes: &[usize], fold: Fold) -> Result<Tensor> {
 }
 
 fn running(x: &Tensor, axis: usize, backwards: bool) -> Result<Tensor> {
-    if !x.use_kernels() {
+    let path = x.path("cumsum");
+    if !path.by_kernel() {
         // candle sums by a product with a triangle, which is quadratic.
         return on_host(&[x], |t| running(&t[0], axis, backwards));
     }

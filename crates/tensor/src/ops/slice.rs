@@ -290,7 +290,8 @@ fn positions(start: isize, end: isize, step: isize, size: usize) -> (usize, usiz
 fn apply(x: &Tensor, maps: &[AxisMap], fill: Scalar) -> Result<Tensor> {
     let shape: Vec<usize> = maps.iter().map(AxisMap::len).collect();
     crate::element_count(&shape)?;
-    if x.use_kernels() {
+    let path = x.path("slice");
+    if path.by_kernel() {
         return for_any!(x.dtype(), T => by_kernel::<T>(x, maps, fill, &shape));
     }
     memory::admit_tensor(&shape, x.dtype())?;

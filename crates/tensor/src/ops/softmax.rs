@@ -86,7 +86,8 @@ fn last_axis(x: &Tensor, log: bool, name: &str) -> Result<Tensor> {
     if x.size() == 0 {
         return Tensor::zeros(x.shape(), x.dtype(), x.device());
     }
-    if x.use_kernels() {
+    let path = x.path(name);
+    if path.by_kernel() {
         return for_float!(x.dtype(), name, T => Tensor::from_vec(kernel::forward(&x.values::<T>()?, cols, log)?, x.shape()));
     }
     let wide = widen(x)?;
@@ -102,7 +103,8 @@ fn last_axis_gradient(y: &Tensor, g: &Tensor, log: bool, name: &str) -> Result<T
         return Ok(y.clone());
     }
     let cols = y.shape()[y.rank() - 1];
-    if y.use_kernels() {
+    let path = y.path(if log { "gradient of log_softmax" } else { "gradient of softmax" });
+    if path.by_kernel() {
         return for_float!(y.dtype(), name, T => {
             Tensor::from_vec(kernel::backward(&y.values::<T>()?, &g.values::<T>()?, cols, log)?, y.shape())
         });

@@ -42,7 +42,8 @@ pub(super) trait Rule: Function {
 /// Applies `rule` to a float tensor and records its gradient.
 pub(super) fn apply<P: Rule>(x: &Tensor, rule: P) -> Result<Tensor> {
     let dtype = x.dtype();
-    let y = if x.use_kernels() {
+    let path = x.path(P::NAME);
+    let y = if path.by_kernel() {
         for_float!(dtype, P::NAME, T => {
             Tensor::from_vec(values(rule, &x.values::<T>()?)?, x.shape())?
         })
@@ -94,7 +95,8 @@ impl<P: Rule> Rule for OfInput<P> {
 }
 
 fn slope<P: Rule>(ct: &Tensor, saved: &Tensor, rule: P) -> Result<Tensor> {
-    if !ct.use_kernels() || ct.dtype() != saved.dtype() {
+    let path = ct.path("gradient of a function");
+    if !path.by_kernel() || ct.dtype() != saved.dtype() {
         let inner = wide_dtype(ct.dtype());
         return rule.general_slope(&ct.cast(inner)?, &saved.cast(inner)?)?.cast(saved.dtype());
     }

@@ -7,6 +7,10 @@ use std::convert::Infallible;
 pub(crate) trait Multiply: Copy + Send + Sync + Default + bytemuck::Zeroable + 'static {
     /// The factor that changes nothing.
     const ONE: Self;
+    /// What multiplies: the kernels of this processor, or whose code instead.
+    fn code() -> &'static str {
+        "the gemm crate"
+    }
     /// A right operand in the order in which kernels read it.
     type Packed: Send + Sync;
     /// Packs a right operand that several tiles of rows will use; `None` where they should read it as it is.
@@ -125,6 +129,13 @@ macro_rules! by_crate {
 
 impl Multiply for f32 {
     const ONE: Self = 1.0;
+    fn code() -> &'static str {
+        match micro::kernels().map(|k| k.lanes) {
+            Some(16) => "AVX-512",
+            Some(_) => "AVX2",
+            None => "the gemm crate",
+        }
+    }
     type Packed = PackedB;
     unsafe fn pack(b: Pointer<*const f32>, size: [usize; 2]) -> Result<Option<PackedB>> {
         // SAFETY: the caller's promise.
@@ -176,6 +187,9 @@ macro_rules! integer {
     ($($t:ident by $sum:ident),*) => {$(
         impl Multiply for $t {
             const ONE: Self = 1;
+            fn code() -> &'static str {
+                "loops over whole numbers"
+            }
             type Packed = Infallible;
             unsafe fn tile(
                 [m, n, k]: [usize; 3],

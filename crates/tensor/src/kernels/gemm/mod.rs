@@ -10,7 +10,10 @@ mod small;
 
 use crate::{element_count, memory, threads, Result};
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Instant,
+};
 
 pub(crate) use element::Multiply;
 use element::{Pointer, Right, Start};
@@ -204,6 +207,7 @@ impl<T: Multiply> Batched<'_, T> {
     pub(crate) fn run_whole(mut self) -> Result<(Vec<T>, bool)> {
         self.fold();
         let [m, n, k] = self.size;
+        let begun = log::log_enabled!(target: "tallow::product", log::Level::Trace).then(Instant::now);
         let items: usize = self.batch.iter().map(|x| x[0]).product();
         let terms: usize = self.summed.iter().map(|x| x[0]).product();
         let shape = [items, m, n];
@@ -273,6 +277,15 @@ impl<T: Multiply> Batched<'_, T> {
         }
         // SAFETY: every tile was written.
         unsafe { out.set_len(len) };
+        if let Some(begun) = begun {
+            log::trace!(
+                target: "tallow::product",
+                "{items} of [{m}, {k}] by [{k}, {n}], each the sum of {terms}, in tiles of [{rows}, {cols}] by {}{}, {:?}",
+                T::code(),
+                if shared { ", the right one packed" } else { "" },
+                begun.elapsed()
+            );
+        }
         Ok((out, fits.into_inner()))
     }
 

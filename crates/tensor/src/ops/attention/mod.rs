@@ -62,7 +62,8 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions)
     }
     let shape = check(q, k, v, options)?;
     let inputs = [q.cast(dtype)?, k.cast(dtype)?, v.cast(dtype)?];
-    if !q.use_kernels() {
+    let path = q.path("attention");
+    if !path.by_kernel() {
         let work = if dtype == DType::F64 { dtype } else { DType::F32 };
         let wide = [inputs[0].cast(work)?, inputs[1].cast(work)?, inputs[2].cast(work)?];
         return general::composed(&wide, &shape, options)?.cast(dtype);

@@ -69,7 +69,8 @@ pub fn penalized_attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &Penaliz
     let own = if options.exclude_self { OWN } else { 0.0 };
     let taken = Taken { own, keys, sums_to_one: options.sums_to_one };
     let inputs = [q.cast(work)?, k.cast(work)?, v.cast(work)?];
-    if !q.use_kernels() {
+    let path = q.path("penalized_attention");
+    if !path.by_kernel() {
         return composed(&inputs, &shape, &plain, &taken)?.cast(dtype);
     }
     match work {

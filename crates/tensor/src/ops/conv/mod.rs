@@ -56,6 +56,7 @@ pub fn conv(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, windows: &Windows) ->
     let c = Conv { axes, batch, inputs, outputs: *outputs };
     let wide = wide_dtype(dtype);
     let (x, w, bias) = (x.cast(wide)?, w.cast(wide)?, bias.map(|b| b.cast(wide)).transpose()?);
+    let path = x.path("conv");
     let y = if c
         .axes
         .iter()
@@ -63,7 +64,7 @@ pub fn conv(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, windows: &Windows) ->
     {
         // One place without padding is a product of matrices.
         dense(&x, &w.reshape(&[inputs, *outputs])?, bias.as_ref())?
-    } else if x.use_kernels() {
+    } else if path.by_kernel() {
         match wide {
             DType::F64 => with_kernel::<f64>(c, &x, &w, bias.as_ref())?,
             _ => with_kernel::<f32>(c, &x, &w, bias.as_ref())?,

@@ -95,7 +95,8 @@ pub fn chunked_attention(
     let options = &options.for_rounds(&shape);
     let work = if dtype == DType::F64 { dtype } else { DType::F32 };
     let inputs = Inputs { q: q.cast(work)?, k: k.map(|k| k.cast(work)).transpose()?, v: v.cast(work)? };
-    if !q.use_kernels() {
+    let path = q.path("chunked_attention");
+    if !path.by_kernel() {
         return general::composed(&inputs, &shape, options)?.cast(dtype);
     }
     match work {
@@ -118,7 +119,8 @@ pub fn chunked_attention_joint(qv: &Tensor, depth: usize, options: &ChunkedAtten
     };
     let apart = |x: &Tensor| Ok::<_, Error>((x.narrow(-1, 0, depth)?, x.narrow(-1, depth, value_depth)?));
     let dtype = qv.dtype();
-    if !qv.use_kernels() || !dtype.is_float() || qv.rank() < 2 {
+    let path = qv.path("chunked_attention_joint");
+    if !path.by_kernel() || !dtype.is_float() || qv.rank() < 2 {
         let (q, v) = apart(qv)?;
         return chunked_attention(&q, None, &v, options);
     }
@@ -411,7 +413,8 @@ pub fn hash_buckets(vectors: &Tensor, rotations: &Tensor, factors: &[usize]) -> 
     shape.extend([hashes, vectors.shape()[r - 2]]);
     let work = if dtype == DType::F64 { dtype } else { DType::F32 };
     let (v, rotations) = (vectors.detach().cast(work)?, rotations.detach().cast(work)?);
-    if !vectors.use_kernels() {
+    let path = vectors.path("hash_buckets");
+    if !path.by_kernel() {
         return general::buckets(&v, &rotations, factors);
     }
     let held = Held::new(&v)?;

@@ -54,7 +54,8 @@ pub fn gru(x: &Tensor, state: &Tensor, w: GruWeights<'_>) -> Result<(Tensor, Ten
     require_shape("gru", "the bias of the candidate", w.candidate_bias, &[n])?;
     let all = [x, state, w.gates, w.gates_bias, w.candidate, w.candidate_bias];
     let (dtype, inputs) = widened("gru", &all)?;
-    let (y, last) = if x.use_kernels() {
+    let path = x.path("gru");
+    let (y, last) = if path.by_kernel() {
         for_wide!(inputs[0].dtype(), "gru", T => fused::<T>(&inputs, e)?)
     } else {
         let w =

@@ -45,7 +45,8 @@ pub fn lstm(x: &Tensor, state: &Tensor, w: &Tensor, b: &Tensor) -> Result<(Tenso
     require_shape("lstm", "w", w, &[e.depth + e.units, 4 * e.units])?;
     require_shape("lstm", "b", b, &[4 * e.units])?;
     let (dtype, inputs) = widened("lstm", &[x, state, w, b])?;
-    let (y, last) = if x.use_kernels() {
+    let path = x.path("lstm");
+    let (y, last) = if path.by_kernel() {
         for_wide!(inputs[0].dtype(), "lstm", T => fused::<T>(&inputs, e)?)
     } else {
         let cell = |x: &[Tensor], state: &Tensor| lstm_cell(&x[0], state, &inputs[2], &inputs[3]);

@@ -27,7 +27,8 @@ pub fn linear_recurrence(x: &Tensor, f: &Tensor, state: &Tensor) -> Result<(Tens
     require_shape(OP, "f", f, x.shape())?;
     require_shape(OP, "state", state, &[e.batch, e.units])?;
     let (dtype, inputs) = widened(OP, &[x, f, state])?;
-    let (y, last) = if x.use_kernels() {
+    let path = x.path(OP);
+    let (y, last) = if path.by_kernel() {
         for_wide!(inputs[0].dtype(), OP, T => scan::<T>(&inputs, e)?)
     } else {
         by_steps(&[&inputs[0], &inputs[1]], &inputs[2], e.units, |t, c| {
@@ -50,7 +51,8 @@ pub fn sru(gates: &Tensor, x: &Tensor, state: &Tensor) -> Result<(Tensor, Tensor
     require_shape("sru", "gates", gates, &[e.batch, e.steps, 3 * e.units])?;
     require_shape("sru", "state", state, &[e.batch, e.units])?;
     let (dtype, inputs) = widened("sru", &[gates, x, state])?;
-    let (y, last) = if x.use_kernels() {
+    let path = x.path("sru");
+    let (y, last) = if path.by_kernel() {
         for_wide!(inputs[0].dtype(), "sru", T => unit::<T>(&inputs, e)?)
     } else {
         let [r, f, y] = halves(inputs[0].split(3, -1)?)?;
