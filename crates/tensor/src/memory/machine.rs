@@ -8,6 +8,10 @@ pub(super) fn bytes() -> usize {
 
 #[cfg(unix)]
 fn physical() -> Option<usize> {
+    // Miri does not know the number.
+    if cfg!(miri) {
+        return None;
+    }
     // SAFETY: `sysconf` reads a number of the system; it takes and returns plain numbers. Tested below.
     let read = |name| usize::try_from(unsafe { libc::sysconf(name) }).ok();
     read(libc::_SC_PHYS_PAGES)?.checked_mul(read(libc::_SC_PAGESIZE)?)
