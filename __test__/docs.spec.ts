@@ -147,6 +147,17 @@ test('blocks that are not run say why', (t) => {
   t.true(untested.length <= 1);
 });
 
+test('the page on errors tells of each code', (t) => {
+  const declared = below('src', '.ts').map((path) => /export type ErrorCode =([^;]+);/.exec(read(path))?.[1]);
+  const codes = [...declared.find((text) => text !== undefined)!.matchAll(/'(\w+)'/g)].map(([, code]) => code!);
+  const told = [...read('docs/guide/errors.md').matchAll(/^\| `([A-Z]\w+)` \| /gm)].map(([, name]) => name!);
+  t.true(codes.length > 10);
+  t.deepEqual(
+    codes.filter((code) => !told.includes(code)),
+    [],
+  );
+});
+
 test('links within the repository lead somewhere', (t) => {
   const missing = texts
     .filter((path) => !isGenerated(path))
