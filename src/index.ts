@@ -10,29 +10,16 @@ export const version = '0.1.0';
 export { type DType } from './bridge/native.js';
 export { type HalfArray, type Nested, type TypedArray } from './tensor/data.js';
 export { DisposedError, type ErrorCode, LayerError, type LayerErrorDetails, TensorError } from './bridge/errors.js';
-export { type AxisArgument, type Operand, type ReduceArgument, type ReduceOptions, Tensor } from './tensor/tensor.js';
 export {
-  arange,
-  concat,
-  einsum,
-  eye,
-  full,
-  matmul,
-  ones,
-  onesLike,
-  signature,
-  type Signature,
-  stack,
-  stopGradient,
-  tensor,
-  type TensorData,
-  type TensorLike,
+  type AxisArgument,
+  type Operand,
+  type ReduceArgument,
+  type ReduceOptions,
   type TensorOptions,
-  tri,
-  where,
-  zeros,
-  zerosLike,
-} from './tensor/ops.js';
+} from './tensor/arguments.js';
+export { Tensor } from './tensor/tensor.js';
+export { signature, type Signature, tensor, type TensorData, type TensorLike } from './tensor/ops.js';
+export * from './generated/tensorFunctions.js';
 export {
   dispose,
   keep,

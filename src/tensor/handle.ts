@@ -4,6 +4,7 @@
  * @module
  */
 import { allocate, bytesOf, checkNestable, MOST_AXES, nest, type Nested, type TypedArray } from './data.js';
+import { found } from '../bridge/found.js';
 import { letGo } from '../bridge/held.js';
 import { dtypeCode, dtypeName, native, type DType } from '../bridge/native.js';
 import { scope } from './scope.js';
@@ -28,6 +29,12 @@ function uncloneable(): never {
   throw new TypeError('a tensor cannot be cloned or sent: send the typed array of await tensor.data()');
 }
 
+/** Names the method that makes a tensor of a new handle. A symbol, as nobody else may call it. */
+export const make: unique symbol = Symbol('make');
+
+/** The native id of a tensor; `what` names it where it is none. */
+export let idOf: (x: Handle, what?: string) => number;
+
 /** What {@link Tensor} builds on; never used by itself. */
 export abstract class Handle implements Disposable {
   /** The number that stands for the tensor in the addon; 0 once disposed. @internal */
@@ -44,6 +51,15 @@ export abstract class Handle implements Disposable {
     this.id = id;
     collected.register(this, id);
     scope.frame?.items.add(this);
+  }
+
+  static {
+    idOf = (x, what = 'x') => {
+      if (!(x instanceof Handle)) {
+        throw new TypeError(`${what} must be a Tensor, got ${found(x)}; tl.tensor(data) makes one`);
+      }
+      return x.id;
+    };
   }
 
   #describe(): void {
@@ -94,7 +110,7 @@ export abstract class Handle implements Disposable {
     this.dispose();
   }
 
-  /** The values in row-major order, as the typed array of the dtype (bool: bytes 0 and 1; halves: their bits as words). */
+  /** The values in row-major order, as the typed array of the dtype (bool: bytes 0 and 1; float16 and bfloat16: their bits as 16-bit words). */
   dataSync(): TypedArray {
     return read(this.id, this.dtype, this.size);
   }

@@ -1,40 +1,40 @@
 /**
- * Making tensors, and operations that take several.
+ * Making tensors of data.
  *
  * @module
  */
 import { bytesOf, flattenNested, flattenTyped, isTypedArray, type TensorData } from './data.js';
-import { isList, list, text } from '../bridge/found.js';
+import { isList } from '../bridge/found.js';
 import { dtypeCode, native, type DType } from '../bridge/native.js';
-import { type Names, optionsOf } from './rest.js';
-import { axisOf, idOf, isNumeric, Tensor, wrap, type AxisArgument, type Operand } from './tensor.js';
+import { MAKER, optionsOf, type TensorOptions } from './arguments.js';
+import { idOf, Tensor, wrap } from './tensor.js';
 
 export { type TensorData } from './data.js';
 /** A tensor, or what one can be made of. */
 export type TensorLike = Tensor | TensorData;
 
-/** Element type and place of a new tensor. */
-export interface TensorOptions {
-  /** Element type; by default what suits the values. */
-  readonly dtype?: DType;
-  /** `cpu` (the default), `cuda:0`, `metal:0`. */
-  readonly device?: string;
-}
-
-const MAKER: Names<TensorOptions> = { dtype: true, device: true };
-
 /**
- * Makes a tensor.
+ * Makes a tensor of values.
  *
- * The dtype is the typed array's own (Float32Array float32, Int32Array int32, Uint32Array uint32, Uint8Array uint8,
- * BigInt64Array int64, Float64Array float64). Plain numbers are int32 if all are whole, else float32; booleans are bool.
- * Halves travel as the bits in a Uint16Array, with `dtype` given, or in a Float16Array. A BigUint64Array becomes int64, if its values fit.
- * Arrays may hold typed arrays of one kind as rows. Typed arrays are read as they are at the time of the call.
+ * A typed array gives the dtype (Float32Array float32, Int32Array int32, Uint32Array uint32, Uint8Array uint8, BigInt64Array int64,
+ * Float64Array float64). Plain numbers are int32 if all are whole, else float32; booleans are bool. A Float16Array, or a Uint16Array
+ * with `dtype`, holds the bits of float16 or bfloat16. A BigUint64Array becomes int64, if its values fit.
  *
- * @param data - the values
- * @param shape - sizes of the axes; by default one axis for a typed array, the nesting for nested arrays
- * @throws `TypeError` for what is no number, boolean or bigint; `RangeError` for ragged arrays, arrays that hold themselves, and numbers that the dtype cannot hold;
- *   `TensorError` if the values do not fill the shape
+ * Arrays may hold typed arrays of one kind as rows. Values are copied at the call.
+ *
+ * @param data - The values.
+ * @param shape - Sizes of the axes; by default one axis for a typed array, and the nesting for nested arrays.
+ * @param options - `{ dtype, device }`; by default the dtype that suits the values, on the CPU.
+ * @throws `TypeError`: a value is not a number, boolean or bigint.
+ * @throws `RangeError`: arrays differ in length or hold themselves, or the dtype does not hold a number.
+ * @throws {@link TensorError} `ShapeMismatch`: the values do not fill the shape.
+ *
+ * @example
+ * ```ts
+ * tl.tensor([[1, 2], [3, 4]]); // → Tensor int32[2,2] [[1,2],[3,4]]
+ * tl.tensor(new Float32Array(6), [2, 3]).shape; // → [ 2, 3 ]
+ * tl.tensor([1, 2], null, { dtype: 'float16' }).dtype; // → float16
+ * ```
  */
 export function tensor(data: TensorData, shape?: readonly number[] | null, options: TensorOptions = {}): Tensor {
   const { dtype, device } = optionsOf('tensor', options, MAKER);
@@ -72,117 +72,6 @@ export function withTensors<T>(items: readonly TensorLike[], f: (ids: number[]) 
   }
 }
 
-function filled(
-  what: string,
-  shape: readonly number[],
-  value: number | bigint,
-  options: TensorOptions,
-  fallback: DType,
-): Tensor {
-  const { dtype = fallback, device } = optionsOf(what, options, MAKER);
-  return wrap(native.full(shape, value, dtypeCode(dtype, `${what}: dtype`), device ?? null, what));
-}
-
-/** `value` everywhere; the dtype is int32 for a whole number, int64 for a bigint, else float32, unless one is given. */
-export function full(shape: readonly number[], value: number | bigint, options: TensorOptions = {}): Tensor {
-  const natural = typeof value === 'bigint' ? 'int64' : Number.isInteger(value) ? 'int32' : 'float32';
-  return filled('full', shape, value, options, natural);
-}
-
-/** Zeros, float32 unless a dtype is given. */
-export function zeros(shape: readonly number[], options: TensorOptions = {}): Tensor {
-  return filled('zeros', shape, 0, options, 'float32');
-}
-
-/** Ones, float32 unless a dtype is given. */
-export function ones(shape: readonly number[], options: TensorOptions = {}): Tensor {
-  return filled('ones', shape, 1, options, 'float32');
-}
-
-/** Zeros of the shape, dtype and device of `x`. */
-export function zerosLike(x: Tensor): Tensor {
-  idOf(x, 'zerosLike: x');
-  return full(x.shape, 0, { dtype: x.dtype, device: x.device });
-}
-
-/** Ones of the shape, dtype and device of `x`. */
-export function onesLike(x: Tensor): Tensor {
-  idOf(x, 'onesLike: x');
-  return full(x.shape, 1, { dtype: x.dtype, device: x.device });
-}
-
-/** Numbers from `start` (0 if only one is given) up to and without `stop`, `step` apart; int32 if all three are whole, int64 if one is a bigint. */
-export function arange(
-  start: number | bigint,
-  stop?: number | bigint | null,
-  step: number | bigint = 1,
-  options: TensorOptions = {},
-): Tensor {
-  const [from, to] = stop === undefined || stop === null ? [0, start] : [start, stop];
-  const { dtype, device } = optionsOf('arange', options, MAKER);
-  return wrap(
-    native.arange(from, to, step, dtype === undefined ? null : dtypeCode(dtype, 'arange: dtype'), device ?? null),
-  );
-}
-
-/** Ones on the diagonal. */
-export function eye(n: number, m: number = n, options: TensorOptions = {}): Tensor {
-  const { dtype = 'float32', device } = optionsOf('eye', options, MAKER);
-  return wrap(native.eye(n, m, dtypeCode(dtype, 'eye: dtype'), device ?? null));
-}
-
-/** A bool matrix, true on and below the `k`-th diagonal. */
-export function tri(n: number, m: number = n, k: number = 0): Tensor {
-  return wrap(native.trilMask(n, m, k, null));
-}
-
-/** Handles of tensors; anything else is refused, by its place in the list `what`. */
-export function ids(what: string, tensors: readonly Tensor[]): number[] {
-  return Array.from(list(what, tensors), (t, i) => idOf(t, `${what}[${i}]`));
-}
-
-/** Tensors joined along an axis. */
-export function concat(tensors: readonly Tensor[], axis: AxisArgument = 0): Tensor {
-  return wrap(native.concat(ids('concat: tensors', tensors), axisOf('concat', axis) ?? 0));
-}
-
-/** Tensors of the same shape joined along a new axis. */
-export function stack(tensors: readonly Tensor[], axis: AxisArgument = 0): Tensor {
-  return wrap(native.stack(ids('stack: tensors', tensors), axisOf('stack', axis) ?? 0));
-}
-
-/**
- * Sums of products by Einstein's notation, as `jnp.einsum`.
- *
- * @example
- * ```ts
- * const [q, k] = [tl.ones([1, 2, 3, 4]), tl.ones([1, 2, 5, 4])];
- * tl.einsum('bhqd,bhkd->bhqk', q, k).shape; // → [1, 2, 3, 5]
- * ```
- */
-export function einsum(spec: string, ...operands: readonly Tensor[]): Tensor {
-  return wrap(native.einsum(text('einsum: spec', spec), ids('einsum: operands', operands)));
-}
-
-function operand(x: Operand, what: string): [value: number | bigint, isNumber: boolean] {
-  return isNumeric(x) ? [x, true] : [idOf(x, what), false];
-}
-
-/** `a` where `condition` is nonzero, elsewhere `b`. */
-export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
-  return wrap(native.where(idOf(condition, 'where: condition'), ...operand(a, 'where: a'), ...operand(b, 'where: b')));
-}
-
-/** The matrix product of two tensors. */
-export function matmul(a: Tensor, b: Tensor): Tensor {
-  return wrap(native.matmul(idOf(a, 'matmul: a'), idOf(b, 'matmul: b')));
-}
-
-/** The same values, a constant to differentiation. */
-export function stopGradient(x: Tensor): Tensor {
-  return wrap(native.stopGradient(idOf(x, 'stopGradient: x')));
-}
-
 /** Shape and dtype of a tensor: what layers are initialized for. */
 export interface Signature {
   /** The sizes of the axes. */
@@ -191,7 +80,14 @@ export interface Signature {
   readonly dtype: DType;
 }
 
-/** The signature of a tensor, or those of several. */
+/**
+ * The signature of a tensor, or those of several: what a layer is initialized for.
+ *
+ * @example
+ * ```ts
+ * tl.signature(tl.zeros([2, 3])); // → { shape: [ 2, 3 ], dtype: 'float32' }
+ * ```
+ */
 export function signature(x: TensorLike): Signature;
 export function signature(x: readonly Tensor[]): Signature[];
 export function signature(x: TensorLike | readonly Tensor[]): Signature | Signature[] {

@@ -4,7 +4,7 @@
  * @module
  */
 import { found, isKeyed, quoted } from '../bridge/found.js';
-import { Tensor } from './tensor.js';
+import { Handle } from './handle.js';
 
 /** The names of all options of a type; the compiler holds the list against the type. */
 export type Names<O> = { readonly [Name in keyof Required<O>]: true };
@@ -21,7 +21,7 @@ export function splitRest<T, O extends object>(args: readonly (T | O)[]): { rest
 export function namedOptions<O extends object>(what: string, options: O | null | undefined): O | null | undefined {
   if (options === undefined || options === null || isOptions(options)) return options;
   const given =
-    typeof options === 'object' ? (options instanceof Tensor ? 'a tensor' : found(options)) : `a ${typeof options}`;
+    typeof options === 'object' ? (options instanceof Handle ? 'a tensor' : found(options)) : `a ${typeof options}`;
   throw new TypeError(`${what}: options are given by name, as in {name: value}; got ${given}`);
 }
 
@@ -51,4 +51,4 @@ export function unknownOption<O extends object>(
   return `${what}: unknown option \`${quoted(unknown).slice(1, -1)}\`: it takes ${known.join(', ')}`;
 }
 
-const isOptions = (x: unknown): boolean => isKeyed(x) && !(x instanceof Tensor);
+const isOptions = (x: unknown): boolean => isKeyed(x) && !(x instanceof Handle);

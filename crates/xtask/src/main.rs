@@ -1,11 +1,14 @@
-//! `cargo run -p tallow-xtask [-- --check]`: writes `src/generated/*.ts` (one file a module) and `docs/layers.md` from the registry of layers.
+//! `cargo run -p tallow-xtask [-- --check]`: writes `src/generated/*.ts` (one file a module) and `docs/layers.md` from the registry of layers, and
+//! the methods of tensors from the docs of `crates/tensor`.
 //! With `--check` nothing is written; the exit code says whether the files are up to date.
-// Nothing is written from it yet.
+// Layers are not yet written from it.
 #[allow(dead_code)]
 mod docs;
 mod index;
 #[allow(dead_code)]
 mod items;
+mod rust_docs;
+mod tensor;
 mod typescript;
 
 use std::{fs, path::Path, process::ExitCode};
@@ -14,7 +17,14 @@ fn main() -> ExitCode {
     let check = std::env::args().skip(1).any(|a| a == "--check");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let items = items::items();
-    let (refused, counted) = items::faults(&items);
+    let (mut refused, counted) = items::faults(&items);
+    let of_tensors = match tensor::files(&root, &mut refused) {
+        Ok(files) => files,
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::FAILURE;
+        }
+    };
     if !refused.is_empty() {
         refused.iter().for_each(|f| eprintln!("{f}"));
         return ExitCode::FAILURE;
@@ -23,6 +33,7 @@ fn main() -> ExitCode {
         eprintln!("docs: {} blocks are missing or wrong in modules that do not have the form yet", counted.len());
     }
     let mut files = typescript::files(&items);
+    files.extend(of_tensors);
     files.push(("docs/layers.md".into(), index::layers()));
     let mut stale = false;
     for (name, text) in files {
