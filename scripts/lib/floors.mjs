@@ -31,7 +31,8 @@ function paths(tree, before = []) {
 /** What a file without comments, texts and tests uses, exports again, and names by a path. */
 function read(text) {
   const lines = text.split(/^#\[cfg\(test\)\]\nmod /m)[0].replace(/\/\/.*/g, '');
-  const code = lines.replace(/"(?:[^"\\]|\\.)*"/g, '""');
+  // Within a module that stands in the file, `super` is the file.
+  const code = lines.replace(/"(?:[^"\\]|\\.)*"/g, '""').replace(/^ +use super::[^;]*;/gm, '');
   const uses = [...code.matchAll(/\b(pub(?:\([^)]*\))?\s+)?use\s+([^;]+);/g)].flatMap(([, exported, tree]) =>
     paths(tree).map((use) => ({ ...use, exported: exported !== undefined })),
   );
@@ -63,14 +64,16 @@ export function imports(files) {
     const use = all
       .get(here)
       .uses.find((other) => other.name === name && (other.exported || !start || from.length === 0));
-    if (use) return find(from, [...use.segments, ...rest], true, seen) ?? here;
+    if (use) return find(from, [...use.segments, ...rest], true, seen);
     if (start) return undefined;
     return from.length === 0 ? (macros.get(name) ?? here) : here;
   };
   const importsOf = (file) => {
     const { uses, named } = all.get(file);
-    // What is only exported again is not used there.
-    const used = uses.filter(({ exported }) => !exported || !/(?:^|\/)(?:mod|lib)\.rs$/.test(file));
+    // What the file of a folder only exports again is not used there.
+    const folder = /(?:^|\/)(?:mod|lib)\.rs$/.test(file) ? '' : file.replace(/\.rs$/, '/');
+    const lists = Object.keys(files).some((other) => other.startsWith(folder));
+    const used = uses.filter(({ exported }) => !exported || !lists);
     const found = [...used, ...named].map(({ segments }) => find(moduleOf(file), segments));
     return new Set(found.filter((other) => other !== undefined && other !== file));
   };

@@ -1,5 +1,9 @@
 //! Reverse-mode differentiation: nodes recorded by operations, walked backwards without recursion.
-use crate::{Error, Result, Tensor};
+pub(crate) use crate::tensor::Grads;
+use crate::{
+    tensor::{Cotangents, Node, NodeRef, Rule, Vjp},
+    Error, Result, Tensor,
+};
 use smallvec::{smallvec, SmallVec};
 use std::{
     any::Any,
@@ -11,53 +15,10 @@ use std::{
     },
 };
 
-/// Gradients of a node's inputs, in their order; `None` for what needs none.
-pub(crate) type Grads = SmallVec<[Option<Tensor>; 3]>;
-/// Cotangents of a node's outputs; `None` for an output that nothing depends on.
-type Cotangents = SmallVec<[Option<Tensor>; 1]>;
-type Vjp = Box<dyn Fn(&[Option<Tensor>], &[bool]) -> Result<Grads> + Send + Sync>;
-
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 thread_local!(static NO_GRAD: Cell<usize> = const { Cell::new(0) });
 thread_local!(static RETAINING: Cell<bool> = const { Cell::new(false) });
 thread_local!(static KEPT: RefCell<Option<Arc<dyn Any + Send + Sync>>> = const { RefCell::new(None) });
-
-/// One recorded operation. Ids grow with time, so descending ids are a reverse topological order.
-pub(crate) struct Node {
-    id: u64,
-    inputs: SmallVec<[Option<NodeRef>; 3]>,
-    /// How many outputs there are: a rule sees a cotangent, or none, of each.
-    outputs: usize,
-    rule: Rule,
-}
-
-enum Rule {
-    /// A variable: gradients end here.
-    Leaf,
-    /// An operation; the closure is taken out once a backward that does not retain the graph has used it.
-    Op(Mutex<Option<Vjp>>),
-    /// The result of a gradient computation that depended on an outer variable.
-    SecondDerivative,
-}
-
-/// Output `index` of a node.
-#[derive(Clone)]
-pub(crate) struct NodeRef {
-    node: Arc<Node>,
-    index: usize,
-}
-
-impl Drop for Node {
-    // Deep graphs would overflow the stack if nodes dropped their inputs recursively.
-    fn drop(&mut self) {
-        let mut stack: Vec<NodeRef> = self.inputs.drain(..).flatten().collect();
-        while let Some(r) = stack.pop() {
-            if let Some(mut node) = Arc::into_inner(r.node) {
-                stack.extend(node.inputs.drain(..).flatten());
-            }
-        }
-    }
-}
 
 /// While it lives, operations of this thread are not recorded.
 pub struct NoGrad(());

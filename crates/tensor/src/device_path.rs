@@ -1,32 +1,6 @@
-//! Which of an operation's two paths runs: the CPU kernel, or the general one composed of candle operations.
-use crate::{tensor::Raw, Device, Result, Tensor};
-use std::{cell::Cell, sync::OnceLock, time::Instant};
-
-thread_local!(static FORCED: Cell<bool> = const { Cell::new(false) });
-
-/// Runs `f` with CPU kernels switched off on this thread, so that operations take the path other devices take.
-pub fn force_general_path<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Forced::set(true);
-    f()
-}
-
-/// What the path was before, which it is again when this is dropped, by a panic too.
-struct Forced(bool);
-impl Forced {
-    fn set(forced: bool) -> Self {
-        Self(FORCED.with(|c| c.replace(forced)))
-    }
-}
-impl Drop for Forced {
-    fn drop(&mut self) {
-        FORCED.with(|c| c.set(self.0));
-    }
-}
-
-/// Whether [`force_general_path`] is in effect on this thread.
-pub fn general_path_forced() -> bool {
-    FORCED.with(Cell::get)
-}
+//! Between devices: tensors moved, and operations run where they can be.
+use crate::{general_path::Forced, raw::Raw, DType, Device, Element, Result, Tensor};
+use std::{sync::OnceLock, time::Instant};
 
 /// The path that an operation takes. Whoever listens (the `log` crate, level trace) is told at its end which it was, and how long it
 /// took; where nobody does, that costs the reading of one number.
@@ -105,4 +79,10 @@ pub fn accelerator() -> Option<&'static Device> {
         only(Device::new_cuda).or_else(|| only(Device::new_metal))
     };
     FOUND.get_or_init(find).as_ref()
+}
+
+/// A tensor of values made on the host, moved to `device`.
+pub(crate) fn made<T: Element>(values: Vec<T>, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+    let raw = Raw::from_vec(values, shape, &Device::Cpu)?;
+    Ok(Tensor::from_raw(to_device_raw(raw, device)?, dtype))
 }

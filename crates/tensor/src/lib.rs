@@ -5,6 +5,8 @@
 mod device_path;
 mod dtype;
 mod error;
+mod general_path;
+mod raw;
 mod rounding;
 mod tensor;
 
@@ -21,9 +23,10 @@ pub mod threads;
 
 pub use autodiff::{backward, custom_vjp, is_recording, is_retaining, no_grad, recording, NoGrad};
 pub use candle_core::Device;
-pub use device_path::{accelerator, force_general_path, general_path_forced};
+pub use device_path::accelerator;
 pub use dtype::{Accumulator, DType, Element};
 pub use error::{Error, ErrorKind, Result};
+pub use general_path::{force_general_path, general_path_forced};
 pub use half; // the macros over dtypes name its types
 pub use memory::{memory, memory_limit, reset_peak, set_memory_limit, MemoryUse};
 pub use ops::args::{resolve_axis, Axes, Scalar};

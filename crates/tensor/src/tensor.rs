@@ -1,14 +1,16 @@
-//! The immutable, reference-counted tensor.
+//! The immutable, reference-counted tensor, and the record of operations that it may belong to.
+pub(crate) use crate::raw::Raw;
 use crate::{
-    autodiff::NodeRef,
     memory::{self, Allocation},
     DType, Element, Error, Result,
 };
 use candle_core::{Device, Storage};
-use std::{fmt, ops::Deref, sync::Arc};
-
-/// candle's tensor: storage, layout and device. Never tracked by candle's own autodiff.
-pub(crate) type Raw = candle_core::Tensor;
+use smallvec::SmallVec;
+use std::{
+    fmt,
+    ops::Deref,
+    sync::{Arc, Mutex},
+};
 
 /// An immutable tensor: shape, dtype and values, and the record of how it was computed when it is tracked.
 ///
@@ -24,6 +26,49 @@ struct Data {
     dtype: DType,
     allocation: Arc<Allocation>,
 }
+
+/// One recorded operation. Ids grow with time, so descending ids are a reverse topological order.
+pub(crate) struct Node {
+    pub(crate) id: u64,
+    pub(crate) inputs: SmallVec<[Option<NodeRef>; 3]>,
+    /// How many outputs there are: a rule sees a cotangent, or none, of each.
+    pub(crate) outputs: usize,
+    pub(crate) rule: Rule,
+}
+
+pub(crate) enum Rule {
+    /// A variable: gradients end here.
+    Leaf,
+    /// An operation; the closure is taken out once a backward that does not retain the graph has used it.
+    Op(Mutex<Option<Vjp>>),
+    /// The result of a gradient computation that depended on an outer variable.
+    SecondDerivative,
+}
+
+/// Output `index` of a node.
+#[derive(Clone)]
+pub(crate) struct NodeRef {
+    pub(crate) node: Arc<Node>,
+    pub(crate) index: usize,
+}
+
+impl Drop for Node {
+    // Deep graphs would overflow the stack if nodes dropped their inputs recursively.
+    fn drop(&mut self) {
+        let mut stack: Vec<NodeRef> = self.inputs.drain(..).flatten().collect();
+        while let Some(r) = stack.pop() {
+            if let Some(mut node) = Arc::into_inner(r.node) {
+                stack.extend(node.inputs.drain(..).flatten());
+            }
+        }
+    }
+}
+
+/// Gradients of a node's inputs, in their order; `None` for what needs none.
+pub(crate) type Grads = SmallVec<[Option<Tensor>; 3]>;
+/// Cotangents of a node's outputs; `None` for an output that nothing depends on.
+pub(crate) type Cotangents = SmallVec<[Option<Tensor>; 1]>;
+pub(crate) type Vjp = Box<dyn Fn(&[Option<Tensor>], &[bool]) -> Result<Grads> + Send + Sync>;
 
 impl Tensor {
     /// A tensor on the CPU from values in row-major order; `values` becomes the storage, without a copy.

@@ -1,9 +1,30 @@
 //! Bias and activation in one pass, and the gradients of both in one pass.
 use super::{
-    map::{build, filled, Unfilled},
+    fill::{build, filled, Unfilled},
     real::{add_partials, rows_per_partial, rows_per_task, simd, Float, Real},
 };
-use crate::{memory, ops::Activation, threads::for_tasks, Result};
+use crate::{memory, threads::for_tasks, Result};
+
+/// An element-wise nonlinearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// The identity.
+    None,
+    /// 0 for `x <= 0`, else `x`; the derivative at 0 is 0.
+    Relu,
+    /// `x Φ(x)` with the normal distribution function Φ (Hendrycks & Gimpel, 2016, arXiv:1606.08415).
+    Gelu,
+    /// GELU with Φ approximated by a tanh.
+    FastGelu,
+    /// `1 / (1 + exp(−x))`.
+    Sigmoid,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `x · sigmoid(x)`.
+    Swish,
+    /// `log(1 + exp(x))`, without overflow.
+    Softplus,
+}
 
 /// √(2/π) to the ten digits that Trax uses.
 pub(crate) const FAST_GELU_A: f64 = 0.797_884_560_8;

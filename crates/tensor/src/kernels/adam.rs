@@ -1,6 +1,6 @@
 //! Adam's update of weights and moments, and sums of squares, each in one pass.
 use super::{
-    map::{filled, Unfilled},
+    fill::{filled, Unfilled},
     real::{simd, sum, Float, Real},
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! Normalisation of the columns of a matrix, with its gradients: one pass over memory for the statistics, one for the rest.
 use super::{
-    map::{filled, Unfilled},
+    fill::{filled, Unfilled},
     real::{add_partials, rows_per_partial, simd, Float, Real},
 };
 use crate::{memory, threads::for_tasks, Result};

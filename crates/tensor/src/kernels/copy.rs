@@ -1,9 +1,9 @@
 //! Copies into row-major order.
 use super::{
-    map::{build, Unfilled},
+    fill::{build, Unfilled},
     plan::{read, Plan},
 };
-use crate::{tensor::Raw, threads::GRAIN, Element, Result};
+use crate::{raw::Raw, threads::GRAIN, Element, Result};
 use candle_core::DType as C;
 
 /// `raw` in row-major order: itself where it already is (a CPU tensor otherwise copied by threads).

@@ -1,6 +1,6 @@
 //! Cross-entropy of rows of logits against whole-number targets; neither one-hot rows nor probabilities are stored.
 use super::{
-    map::{build, Unfilled},
+    fill::{build, Unfilled},
     real::{max, rows_per_task, simd, sum, Float, Real},
 };
 use crate::{memory, threads::for_tasks, Result};

@@ -1,6 +1,6 @@
 //! Causal convolution of each feature with a kernel of its own: a row at a time, all features at once.
 use super::{
-    map::{build, Unfilled},
+    fill::{build, Unfilled},
     real::{add_partials, rows_per_partial, rows_per_task, simd, Float},
 };
 use crate::{memory, threads::for_tasks, Result};

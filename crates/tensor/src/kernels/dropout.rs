@@ -1,6 +1,6 @@
 //! Elements kept or zeroed by the words of a random draw, which are made on the fly.
 use super::{
-    map::{build, filled, Unfilled},
+    fill::{build, filled, Unfilled},
     real::{simd, Float, Real},
 };
 use crate::{

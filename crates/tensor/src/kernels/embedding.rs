@@ -1,6 +1,6 @@
 //! Rows gathered by id, and the gradient: rows added up by id.
 use super::{
-    map::{build, Unfilled},
+    fill::{build, Unfilled},
     real::Float,
 };
 use crate::{memory, threads::GRAIN, Result};

@@ -1,6 +1,6 @@
 //! Normalisation of rows to mean 0 and variance 1 (or to mean square 1), with its gradients in one pass.
 use super::{
-    map::{filled, Unfilled},
+    fill::{filled, Unfilled},
     real::{add_partials, rows_per_partial, rows_per_task, simd, sum, sum2, Float, Real},
 };
 use crate::{memory, threads::for_tasks, Result};

@@ -10,6 +10,7 @@ pub(crate) mod cross_entropy;
 pub(crate) mod depthwise;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
+pub(crate) mod fill;
 pub(crate) mod gather;
 pub(crate) mod gemm;
 pub(crate) mod inplace;

@@ -1,5 +1,5 @@
 //! How elementwise kernels walk operands of different strides: as few axes as possible, in runs along the last.
-use crate::{tensor::Raw, Error, Result};
+use crate::{raw::Raw, Error, Result};
 use candle_core::{Layout, Storage};
 use smallvec::{smallvec, SmallVec};
 use std::ops::Deref;

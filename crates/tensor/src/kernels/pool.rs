@@ -1,7 +1,7 @@
 //! Pooling of channels-last tensors: a window at a time, all channels at once.
 use super::{
+    fill::{build, Unfilled},
     gemm::Out,
-    map::{build, Unfilled},
     real::{simd, Float, Real},
     window::{unravel, Axes, Axis},
 };

@@ -1,6 +1,6 @@
 //! Softmax and log-softmax over rows, and their gradients from the output alone.
 use super::{
-    map::{build, Unfilled},
+    fill::{build, Unfilled},
     real::{max, rows_per_task, simd, sum, sum2, Float, Real},
 };
 use crate::{memory, Result};

@@ -3,7 +3,7 @@
 //! A function is a type here, not a closure: a long closure is not inlined into a loop that is compiled for wide registers,
 //! which is then no faster than one element at a time.
 use super::{
-    map::{build, Unfilled},
+    fill::{build, Unfilled},
     number::Number,
     real::{simd, Float, Real},
 };

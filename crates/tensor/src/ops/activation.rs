@@ -9,26 +9,7 @@ use crate::{
 };
 use smallvec::smallvec;
 
-/// An element-wise nonlinearity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Activation {
-    /// The identity.
-    None,
-    /// 0 for `x <= 0`, else `x`; the derivative at 0 is 0.
-    Relu,
-    /// `x Φ(x)` with the normal distribution function Φ (Hendrycks & Gimpel, 2016, arXiv:1606.08415).
-    Gelu,
-    /// GELU with Φ approximated by a tanh.
-    FastGelu,
-    /// `1 / (1 + exp(−x))`.
-    Sigmoid,
-    /// The hyperbolic tangent.
-    Tanh,
-    /// `x · sigmoid(x)`.
-    Swish,
-    /// `log(1 + exp(x))`, without overflow.
-    Softplus,
-}
+pub use crate::kernels::activation::Activation;
 
 impl Activation {
     /// Whether the derivative is computed from the output, or from the input.

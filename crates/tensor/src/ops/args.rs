@@ -1,6 +1,5 @@
 //! Argument types that several operations take.
-use super::make::made;
-use crate::{for_any, DType, Device, Error, Result, Tensor};
+use crate::{device_path::made, for_any, DType, Device, Error, Result, Tensor};
 use smallvec::SmallVec;
 use std::fmt;
 

@@ -1,4 +1,5 @@
 //! How elements are folded over axes, and what reductions share.
+pub(super) use super::reduce_general::Fold;
 use super::{args::wider, reduce_general as general};
 use crate::{
     device_path::on_host,
@@ -15,15 +16,6 @@ use crate::{
     DType, Element, Error, Result, Tensor,
 };
 use smallvec::SmallVec;
-
-/// A reduction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fold {
-    Sum,
-    Prod,
-    Max,
-    Min,
-}
 
 /// The shape with the axes at 1, and without them.
 pub(super) fn reduced_shapes(shape: &[usize], axes: &[usize]) -> (Dims, Dims) {

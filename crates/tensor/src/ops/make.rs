@@ -1,9 +1,7 @@
 //! Tensors made from a shape.
 use super::args::Scalar;
-use crate::{
-    device_path::to_device_raw, element_count, for_any, memory, tensor::Raw, DType, Device, Element, Error, Result,
-    Tensor,
-};
+pub(crate) use crate::device_path::made;
+use crate::{element_count, for_any, memory, tensor::Raw, DType, Device, Element, Error, Result, Tensor};
 
 impl Tensor {
     /// Makes a tensor of zeros.
@@ -172,15 +170,4 @@ impl Tensor {
             made(memory::collect(values.iter().map(|&v| T::nearest(v)))?, shape, dtype, device)
         })
     }
-}
-
-/// A tensor of values made on the host, moved to `device`.
-pub(crate) fn made<T: crate::Element>(
-    values: Vec<T>,
-    shape: &[usize],
-    dtype: DType,
-    device: &Device,
-) -> Result<Tensor> {
-    let raw = Raw::from_vec(values, shape, &Device::Cpu)?;
-    Ok(Tensor::from_raw(to_device_raw(raw, device)?, dtype))
 }

@@ -1,6 +1,14 @@
 //! Reductions by candle's operations, for devices without our kernels.
-use super::fold::Fold;
 use crate::{device_path::on_host, DType, Result, Tensor};
+
+/// A reduction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fold {
+    Sum,
+    Prod,
+    Max,
+    Min,
+}
 
 /// The reduction with the axes kept at size 1.
 pub(super) fn fold(x: &Tensor, axes: &[usize], how: Fold) -> Result<Tensor> {

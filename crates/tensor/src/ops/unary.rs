@@ -3,7 +3,7 @@ use super::{
     args::Scalar,
     binary::{limited, negated},
     general::{is_half, wide_dtype},
-    unary_rules as rules,
+    unary_rules::{self as rules, Rule, Saves},
 };
 use crate::{
     autodiff::record,
@@ -18,26 +18,6 @@ use crate::{
     DType, Error, Result, Tensor,
 };
 use smallvec::smallvec;
-
-/// What a gradient rule needs to see again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Saves {
-    Nothing,
-    Input,
-    Output,
-}
-
-/// A function of one number with its derivative, as kernel and as general expression.
-pub(super) trait Rule: Function {
-    const NAME: &'static str;
-    const SAVES: Saves;
-    /// The value by candle's operations, of float32 or float64.
-    fn general(self, x: &Raw) -> Result<Raw>;
-    /// `c` times the derivative by tensor operations.
-    fn general_slope(self, c: &Tensor, saved: &Tensor) -> Result<Tensor>;
-    /// Whether the derivative is not zero everywhere.
-    const DIFFERENTIABLE: bool = true;
-}
 
 /// Applies `rule` to a float tensor and records its gradient.
 pub(super) fn apply<P: Rule>(x: &Tensor, rule: P) -> Result<Tensor> {

@@ -1,11 +1,30 @@
 //! The functions of [`super::unary`] and their derivatives.
-use super::unary::{Rule, Saves};
 use crate::{
     kernels::{number::Number, unary::Function, vecmath::Real},
     tensor::Raw,
     Result, Tensor,
 };
 use std::f64::consts::FRAC_2_SQRT_PI;
+
+/// What a gradient rule needs to see again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Saves {
+    Nothing,
+    Input,
+    Output,
+}
+
+/// A function of one number with its derivative, as kernel and as general expression.
+pub(super) trait Rule: Function {
+    const NAME: &'static str;
+    const SAVES: Saves;
+    /// The value by candle's operations, of float32 or float64.
+    fn general(self, x: &Raw) -> Result<Raw>;
+    /// `c` times the derivative by tensor operations.
+    fn general_slope(self, c: &Tensor, saved: &Tensor) -> Result<Tensor>;
+    /// Whether the derivative is not zero everywhere.
+    const DIFFERENTIABLE: bool = true;
+}
 
 macro_rules! rules {
     ($(

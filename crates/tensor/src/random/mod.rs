@@ -7,20 +7,18 @@
 mod discrete;
 mod draws;
 mod inverse_erf;
+mod key;
 mod stream;
 mod threefry;
 
 pub use discrete::{categorical, permutation, permute, randint};
 pub(crate) use draws::bernoulli_threshold;
 pub use draws::{bernoulli, bits, gumbel, normal, truncated_normal, uniform};
+pub use key::Key;
 pub(crate) use stream::BitStream;
 pub use threefry::threefry_2x32;
 
 use crate::{memory, Error, Result, Tensor};
-
-/// A 64-bit random key, used for one draw or split into further keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key(pub [u32; 2]);
 
 impl Key {
     /// The key of `seed`, as `jax.random.PRNGKey` makes it: only the low 32 bits count.

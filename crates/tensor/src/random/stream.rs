@@ -2,7 +2,7 @@
 //!
 //! A draw of n words splits the counters 0 … n-1 into two halves, the second padded with one 0 when n is odd, and
 //! block i takes a counter from each: so word i and word i + ⌈n/2⌉ come from the same block.
-use super::{threefry, Key};
+use super::{key::Key, threefry};
 use crate::{memory, threads, Result};
 
 /// Draws of this many words or more are cut into pieces with keys of their own, as counters have 32 bits.

@@ -1,5 +1,5 @@
 //! The threefry2x32 block function (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), 20 rounds.
-use super::Key;
+use super::key::Key;
 use multiversion::multiversion;
 
 /// Rotations of the rounds; the two groups of four take turns.

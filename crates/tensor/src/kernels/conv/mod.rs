@@ -10,7 +10,7 @@ pub(crate) use micro::Convolve;
 pub(crate) use weight_gradient::weight_gradient;
 
 use super::{
-    map::{build, Unfilled},
+    fill::{build, Unfilled},
     window::{unravel, Axes},
 };
 use crate::{memory, Result};

@@ -1,18 +1,16 @@
 //! Float32 products by blocks: which parts of the operands are copied together, and in which order the kernels run over them.
 //!
-//! The inner axis is cut into pieces of about [`INNER`]; for each, columns of the right operand are packed into slivers as wide
+//! The inner axis is cut into pieces of about [`super::pieces::INNER`]; for each, columns of the right operand are packed into slivers as wide
 //! as a kernel (or read where they lie, if they lie side by side and few rows use them), and rows of the left one are copied where
 //! their strides would make them fight for the same cache lines. Where the cuts are depends on the shape only.
 use super::{
     element::{Pointer, Right, Start},
     micro::{Block, Kernels, Micro, WIDEST},
     pack::{copy_sliver, each, pack, Ahead},
+    pieces::{cut, pieces, INNER},
 };
 use std::cell::Cell;
 
-/// The longest piece of the inner axis: a sliver of the left operand then fits the first-level cache, and the result is read and
-/// written seldom.
-const INNER: usize = 512;
 /// Columns that are packed at a time and then worked on: so many slivers of the right operand stay in the second-level cache.
 const COLS: usize = 512;
 /// Columns worked on at a time where they are packed already: the more, the fewer copies of rows of the left operand.
@@ -33,16 +31,6 @@ const DIRECT: usize = 24;
 const DIRECT_NEAR: usize = 192;
 /// Elements whose pages and cache lines do not get in each other's way.
 const NEAR_BLOCK: usize = 1 << 15;
-
-/// Where inner piece `i` of `pieces` starts.
-pub(super) fn cut(inner: usize, pieces: usize, i: usize) -> usize {
-    (inner * i / pieces).next_multiple_of(8).min(inner)
-}
-
-/// How many pieces the inner axis is cut into.
-pub(super) fn pieces(inner: usize) -> usize {
-    inner.div_ceil(INNER).max(1)
-}
 
 /// Rows up to which a right operand that spans so many elements is read where it lies.
 fn direct_rows(span: usize) -> usize {

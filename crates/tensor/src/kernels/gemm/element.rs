@@ -1,7 +1,5 @@
-//! What can be multiplied, and by which code.
-use super::{blocked, micro, pack::PackedB};
+//! What can be multiplied.
 use crate::Result;
-use std::convert::Infallible;
 
 /// Elements that can be multiplied as matrices. Halves go through f32 (`ops/matmul.rs`).
 pub(crate) trait Multiply: Copy + Send + Sync + Default + bytemuck::Zeroable + 'static {
@@ -54,7 +52,7 @@ impl<T: Copy> Start<T> {
     ///
     /// # Safety
     /// The row and the output are in bounds.
-    unsafe fn write(self, [m, n, _]: [usize; 3], out: Pointer<*mut T>) -> bool {
+    pub(super) unsafe fn write(self, [m, n, _]: [usize; 3], out: Pointer<*mut T>) -> bool {
         if let Self::Row(row) = self {
             for i in 0..m as isize {
                 // SAFETY: the caller's promise.
@@ -98,133 +96,3 @@ impl<T> Pointer<*const T> {
         Self { at: unsafe { self.at.offset(row as isize * self.rows + col as isize * self.cols) }, ..self }
     }
 }
-
-/// Through the `gemm` crate: for float64, and where there are no kernels of our own.
-macro_rules! by_crate {
-    ($t:ty, [$m:expr, $n:expr, $k:expr], $out:expr, $a:expr, $b:expr, $factor:expr, $start:expr) => {{
-        let add = $start.write([$m, $n, $k], $out);
-        gemm::gemm(
-            $m,
-            $n,
-            $k,
-            $out.at,
-            $out.cols,
-            $out.rows,
-            add,
-            $a.at,
-            $a.cols,
-            $a.rows,
-            $b.at,
-            $b.cols,
-            $b.rows,
-            1.0,
-            $factor,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }};
-}
-
-impl Multiply for f32 {
-    const ONE: Self = 1.0;
-    fn code() -> &'static str {
-        match micro::kernels().map(|k| k.lanes) {
-            Some(16) => "AVX-512",
-            Some(_) => "AVX2",
-            None => "the gemm crate",
-        }
-    }
-    type Packed = PackedB;
-    unsafe fn pack(b: Pointer<*const f32>, size: [usize; 2]) -> Result<Option<PackedB>> {
-        // SAFETY: the caller's promise.
-        micro::kernels().map(|kernels| unsafe { PackedB::new(kernels, b, size) }).transpose()
-    }
-    unsafe fn tile(
-        [m, n, k]: [usize; 3],
-        out: Pointer<*mut f32>,
-        a: Pointer<*const f32>,
-        b: Right<'_, f32>,
-        factor: f32,
-        start: Start<f32>,
-    ) -> bool {
-        // SAFETY: the caller's promise is what both ask for.
-        unsafe {
-            match (micro::kernels(), b) {
-                (Some(kernels), b) => blocked::tile(kernels, [m, n, k], out, a, b, factor, start),
-                (None, Right::Strided(b)) => by_crate!(f32, [m, n, k], out, a, b, factor, start),
-                (None, Right::Packed(..)) => unreachable!("nothing is packed without kernels"),
-            }
-        }
-        true
-    }
-}
-
-impl Multiply for f64 {
-    const ONE: Self = 1.0;
-    type Packed = Infallible;
-    unsafe fn tile(
-        [m, n, k]: [usize; 3],
-        out: Pointer<*mut f64>,
-        a: Pointer<*const f64>,
-        b: Right<'_, f64>,
-        factor: f64,
-        start: Start<f64>,
-    ) -> bool {
-        let b = match b {
-            Right::Strided(b) => b,
-            Right::Packed(never, _) => match *never {},
-        };
-        // SAFETY: the caller's promise is what gemm asks for.
-        unsafe { by_crate!(f64, [m, n, k], out, a, b, factor, start) }
-        true
-    }
-}
-
-/// Integers, each sum in a type that it fits.
-macro_rules! integer {
-    ($($t:ident by $sum:ident),*) => {$(
-        impl Multiply for $t {
-            const ONE: Self = 1;
-            fn code() -> &'static str {
-                "loops over whole numbers"
-            }
-            type Packed = Infallible;
-            unsafe fn tile(
-                [m, n, k]: [usize; 3],
-                out: Pointer<*mut $t>,
-                a: Pointer<*const $t>,
-                b: Right<'_, $t>,
-                factor: $t,
-                start: Start<$t>,
-            ) -> bool {
-                let b = match b {
-                    Right::Strided(b) => b,
-                    Right::Packed(never, _) => match *never {},
-                };
-                let mut fits = true;
-                // SAFETY: the indices stay within the sizes, for which the caller vouches.
-                unsafe {
-                    let add = start.write([m, n, k], out);
-                    for i in 0..m as isize {
-                        for j in 0..n as isize {
-                            let o = out.at.offset(i * out.rows + j * out.cols);
-                            let mut sum: $sum = 0;
-                            for l in 0..k as isize {
-                                let x = <$sum>::from(*a.at.offset(i * a.rows + l * a.cols));
-                                sum = sum.saturating_add(x * <$sum>::from(*b.at.offset(l * b.rows + j * b.cols)));
-                            }
-                            let sum = sum * <$sum>::from(factor) + if add { <$sum>::from(*o) } else { 0 };
-                            let fitting = <$t>::try_from(sum);
-                            fits &= fitting.is_ok();
-                            o.write(fitting.unwrap_or_default());
-                        }
-                    }
-                }
-                fits
-            }
-        }
-    )*};
-}
-integer!(i32 by i128, i64 by i128, u32 by i128, u8 by i64);

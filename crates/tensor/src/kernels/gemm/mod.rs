@@ -3,9 +3,12 @@
 //! A product is cut into tiles of rows and columns at places that depend on its shape only, and each tile is computed
 //! by one thread with the whole inner dimension in order: the bits do not depend on the number of threads.
 mod blocked;
+mod dispatch;
 mod element;
 mod micro;
+mod out;
 mod pack;
+mod pieces;
 mod small;
 
 use crate::{element_count, memory, threads, Result};
@@ -17,6 +20,7 @@ use std::{
 
 pub(crate) use element::Multiply;
 use element::{Pointer, Right, Start};
+pub(crate) use out::Out;
 pub(crate) use small::{padded, small, Side, Small, Turned, PAD};
 
 /// A matrix in a slice. Strides may be anything, also zero.
@@ -142,27 +146,6 @@ const LARGE: usize = 1 << 28;
 
 /// No piece has more multiplications: about a tenth of a second, after which a product sees that it is cancelled.
 const HUGE: usize = 1 << 31;
-
-/// The start of an output that several threads write, each its own part.
-pub(crate) struct Out<T>(*mut T);
-// SAFETY: writing through it is unsafe, and who does so vouches that the parts are disjoint.
-unsafe impl<T: Send> Sync for Out<T> {}
-
-impl<T> Out<T> {
-    /// Shares the whole of `data`, or all the room it has.
-    pub(crate) fn new(data: &mut Vec<T>) -> Self {
-        Self(data.as_mut_ptr())
-    }
-    /// `len` elements from `at`.
-    ///
-    /// # Safety
-    /// They lie within the vector, which outlives the use, are initialised or only written, and nobody else uses them meanwhile.
-    #[allow(clippy::mut_from_ref)]
-    pub(crate) unsafe fn part(&self, at: usize, len: usize) -> &mut [T] {
-        // SAFETY: as above.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(at), len) }
-    }
-}
 
 impl<T: Multiply> Batched<'_, T> {
     /// Joins axes so that fewer and larger products remain: a batch axis over which only the left operand moves becomes

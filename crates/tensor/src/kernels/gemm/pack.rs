@@ -1,9 +1,9 @@
 //! Copies of operands in the order in which the kernels read them.
 use super::{
-    blocked::{cut, pieces},
     element::Pointer,
     micro::{prefetch, transpose8, Kernels},
-    Out,
+    out::Out,
+    pieces::{cut, pieces},
 };
 use crate::{memory, planted, threads, Result};
 

@@ -1,8 +1,8 @@
 //! The chunks of keys in reach of a chunk of queries, gathered.
-use super::{start, Problem, EPSILON, MASKED_KEY, NO_KEY};
+use super::problem::{Problem, EPSILON, MASKED_KEY, NO_KEY};
 use crate::{
     kernels::{
-        attention::Scalar,
+        attention::{start, Scalar},
         gemm::Turned,
         real::{dot, simd},
     },

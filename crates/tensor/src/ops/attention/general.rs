@@ -1,5 +1,5 @@
 //! Attention composed of candle operations, for devices without a kernel. The strengths are kept for backward.
-use super::{AttentionOptions, Shape};
+use super::problem::{AttentionOptions, Shape};
 use crate::{
     autodiff::record,
     memory,

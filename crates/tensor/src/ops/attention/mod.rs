@@ -2,43 +2,21 @@
 mod general;
 mod operands;
 mod penalized;
+mod problem;
 
 pub(super) use operands::{place_like, placed, Held, Kept};
 pub use penalized::{penalized_attention, PenalizedAttentionOptions};
+pub use problem::AttentionOptions;
+use problem::Shape;
 
 use crate::{
     autodiff::record,
     kernels::attention::{backward, forward, Dropout, KeyView, MaskView, Penalties, Problem, Scalar},
-    random::{bernoulli_threshold, BitStream, Key},
+    random::{bernoulli_threshold, BitStream},
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
 };
 use candle_core::Storage;
-use smallvec::SmallVec;
-
-/// What [`attention`] does beside softmax(q · kᵀ) · v.
-#[derive(Debug, Clone)]
-pub struct AttentionOptions {
-    /// Factor of the products of queries and keys; 1/√d in Trax.
-    pub scale: f64,
-    /// Query `i` attends to keys `0..=i` only.
-    pub causal: bool,
-    /// Bool, broadcast to `[…, Lq, Lk]`; true = attend.
-    pub mask: Option<Tensor>,
-    /// What replaces the product at masked positions, by `causal` or `mask`. Finite, so that a row whose positions are all
-    /// masked attends uniformly to all keys.
-    pub mask_value: f64,
-    /// Rate at which attention strengths are set to zero (the others are divided by 1 − rate), and the key of
-    /// `random::bernoulli(key, 1 - rate, […, Lq, Lk])`, whose bits decide which.
-    pub dropout: Option<(f64, Key)>,
-}
-
-impl Default for AttentionOptions {
-    /// Scale 1, nothing masked, mask value −10⁹, no dropout.
-    fn default() -> Self {
-        Self { scale: 1.0, causal: false, mask: None, mask_value: -1e9, dropout: None }
-    }
-}
 
 /// Softmax attention: `softmax(where(mask, scale · q kᵀ, mask_value)) · v`, strengths dropped out if asked for.
 ///
@@ -75,22 +53,6 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions)
             let up = [inputs[0].cast(DType::F32)?, inputs[1].cast(DType::F32)?, inputs[2].cast(DType::F32)?];
             tiled::<f32>(&up, shape, options, None)?.cast(dtype)
         }
-    }
-}
-
-/// Sizes that the operands agree on.
-#[derive(Debug, Clone)]
-struct Shape {
-    batch: SmallVec<[usize; 4]>,
-    queries: usize,
-    keys: usize,
-    depth: usize,
-    value_depth: usize,
-}
-
-impl Shape {
-    fn with(&self, last: [usize; 2]) -> Vec<usize> {
-        self.batch.iter().copied().chain(last).collect()
     }
 }
 

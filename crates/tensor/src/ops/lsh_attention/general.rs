@@ -1,5 +1,5 @@
 //! Chunked attention composed of tensor operations, for devices without a kernel. What is computed on the way is kept.
-use super::{order, ChunkedAttentionOptions, Inputs, Shape};
+use super::problem::{order, ChunkedAttentionOptions, Inputs, Shape};
 use crate::{memory, ops::dropout, DType, Result, Tensor};
 
 /// What was not sorted by anything: positions in order.

@@ -1,67 +1,22 @@
 //! Attention within chunks: of neighbours in the sequence, or of what hashes alike (LSH attention).
 mod general;
+mod problem;
 
 use crate::{
     autodiff::record,
     kernels::{
         attention::{MaskView, Place, Scalar},
-        lsh::{backward, by_bucket, forward, hash, Dropout, Hash, Problem},
+        lsh::{backward, forward, hash, Dropout, Hash, Problem},
     },
     ops::attention::{place_like, placed, Held, Kept},
-    random::{bernoulli_threshold, BitStream, Key},
+    random::{bernoulli_threshold, BitStream},
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
 };
 use candle_core::Storage;
+pub use problem::ChunkedAttentionOptions;
+use problem::{order, Inputs, Shape};
 use smallvec::{smallvec, SmallVec};
-
-/// How [`chunked_attention`] forms chunks, what it masks and drops.
-#[derive(Debug, Clone)]
-pub struct ChunkedAttentionOptions {
-    /// Positions per chunk; the last one may be shorter. Of several rounds that are shorter each is a chunk.
-    pub chunk_len: usize,
-    /// How many chunks before its own a query sees, around the ends.
-    pub n_chunks_before: usize,
-    /// How many chunks after its own a query sees, around the ends.
-    pub n_chunks_after: usize,
-    /// Takes 10⁹ from the products with later positions.
-    pub causal: bool,
-    /// Takes 10⁵ from the product of a position with itself.
-    pub exclude_self: bool,
-    /// Bool `[…, L]`, broadcast over the leading axes; where false, 10⁹ is taken from the products with that key (and nothing else).
-    pub mask: Option<Tensor>,
-    /// int32 `[…, rounds · L]`: for each round the positions are sorted by these, stably, before they are cut into chunks, and
-    /// the rounds are weighed by exp(log-sum-exp). `None`: one round, in order.
-    pub buckets: Option<Tensor>,
-    /// Rate at which strengths are dropped and the key of `random::bernoulli(key, 1 - rate, [chunk_len, window · chunk_len])`,
-    /// which all chunks share.
-    pub dropout: Option<(f64, Key)>,
-}
-
-impl Default for ChunkedAttentionOptions {
-    /// Chunks of 64 positions that see themselves only, nothing masked or dropped, in order.
-    fn default() -> Self {
-        Self {
-            chunk_len: 64,
-            n_chunks_before: 0,
-            n_chunks_after: 0,
-            causal: false,
-            exclude_self: false,
-            mask: None,
-            buckets: None,
-            dropout: None,
-        }
-    }
-}
-
-impl ChunkedAttentionOptions {
-    /// The same, with chunks no longer than one of several rounds: else a chunk would end within the next round, and the rest of that
-    /// round would not see what a single chunk has room for.
-    fn for_rounds(&self, shape: &Shape) -> Self {
-        let longest = if shape.rounds > 1 { shape.length } else { usize::MAX };
-        Self { chunk_len: self.chunk_len.min(longest), ..self.clone() }
-    }
-}
 
 /// Softmax attention in which the queries of a chunk see the keys of that chunk and of its neighbours.
 ///
@@ -146,42 +101,6 @@ fn nothing(operands: &[Option<&Tensor>], shape: &Shape, dtype: DType) -> Result<
     Ok(record(value, &operands, move |_, _| like.iter().map(|(s, d, at)| Tensor::zeros(s, *d, at).map(Some)).collect()))
 }
 
-/// The operands, of one float type.
-#[derive(Clone)]
-struct Inputs {
-    q: Tensor,
-    k: Option<Tensor>,
-    v: Tensor,
-}
-
-impl Inputs {
-    fn detach(&self) -> Self {
-        Self { q: self.q.detach(), k: self.k.as_ref().map(Tensor::detach), v: self.v.detach() }
-    }
-}
-
-/// Sizes that the operands agree on.
-#[derive(Debug, Clone)]
-struct Shape {
-    batch: SmallVec<[usize; 4]>,
-    length: usize,
-    depth: usize,
-    value_depth: usize,
-    rounds: usize,
-}
-
-impl Shape {
-    fn items(&self) -> usize {
-        self.batch.iter().product()
-    }
-    fn with(&self, last: &[usize]) -> Vec<usize> {
-        self.batch.iter().chain(last).copied().collect()
-    }
-    fn chunks(&self, chunk_len: usize) -> usize {
-        (self.rounds * self.length).div_ceil(chunk_len)
-    }
-}
-
 fn check(q: &Tensor, k: Option<&Tensor>, v: &Tensor, o: &ChunkedAttentionOptions) -> Result<Shape> {
     let fail = |why: String| {
         let k = k.map_or(String::new(), |k| format!(", k {:?}", k.shape()));
@@ -235,13 +154,6 @@ fn check(q: &Tensor, k: Option<&Tensor>, v: &Tensor, o: &ChunkedAttentionOptions
         }
     }
     Ok(shape)
-}
-
-/// The positions in the order of their buckets, for each matrix and round.
-fn order(shape: &Shape, options: &ChunkedAttentionOptions) -> Result<Option<Vec<u32>>> {
-    let Some(buckets) = &options.buckets else { return Ok(None) };
-    let buckets = buckets.detach().broadcast_to(&shape.with(&[shape.rounds * shape.length]))?;
-    by_bucket(&buckets.values::<i32>()?, shape.length).map(Some)
 }
 
 /// Operands and options as the kernels take them.
