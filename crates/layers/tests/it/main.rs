@@ -9,5 +9,5 @@ mod random_trees;
 mod recurrent;
 mod reversible;
 mod sparse_ff;
-#[path = "../support.rs"]
+#[path = "../support/mod.rs"]
 mod support;

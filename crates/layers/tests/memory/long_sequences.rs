@@ -1,6 +1,7 @@
 //! Long sequences.
 use crate::alone;
 use serde_json::json;
+use std::time::Instant;
 use tallow_layers::{
     combinators::{scan, serial, ScanOptions},
     framework::pure::pure_layer,
@@ -39,6 +40,31 @@ fn step() -> LayerRef {
     )
 }
 
+fn scanned(layer: LayerRef, remat: bool) -> LayerRef {
+    scan(ScanOptions { layer: LayerArg(layer), axis: Axis(1), n_carry: Count(1), remat, mode: Mode::Train })
+        .expect("a scan")
+}
+
+/// Eight times the steps take about eight times as long; the square would be 64. Other programs may take the processor meanwhile, so
+/// that one try in a few must be good.
+#[test]
+fn long_scans_do_not_overflow_and_stay_linear() {
+    let _alone = alone();
+    for remat in [false, true] {
+        let layer = scanned(step(), remat);
+        let seconds = |n: usize| {
+            let xs = [f32(&[1, n, 16], 3), f32(&[1, 16], 4)];
+            let began = Instant::now();
+            let out = run(&layer, &xs, &Store::new());
+            assert_eq!(out.len(), 2);
+            began.elapsed().as_secs_f64()
+        };
+        seconds(64);
+        let ratios: Vec<f64> = (0..5).map(|_| seconds(8192) / seconds(1024)).collect();
+        assert!(ratios.iter().any(|&r| r < 32.0), "8192 steps took so many times as long as 1024: {ratios:?}");
+    }
+}
+
 #[test]
 fn long_sequences_take_memory_in_proportion_and_little_stack() {
     let _alone = alone();
@@ -47,14 +73,7 @@ fn long_sequences_take_memory_in_proportion_and_little_stack() {
         let cell = registry::construct("LSTMCell", &json!({"nUnits": 2})).expect("a layer");
         // A Serial has no way to run a sequence at once.
         for (layer, width) in [(step(), 2), (serial(vec![cell]), 4)] {
-            let options = ScanOptions {
-                layer: LayerArg(layer),
-                axis: Axis(1),
-                n_carry: Count(1),
-                remat: false,
-                mode: Mode::Train,
-            };
-            let layer = scan(options).expect("a scan");
+            let layer = scanned(layer, false);
             let peak = |steps: usize| {
                 let xs = vec![f32(&[1, steps, 2], 1), f32(&[1, width], 2)];
                 let specs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();

@@ -4,7 +4,7 @@ mod long_sequences;
 mod lsh;
 mod recompute;
 mod reversible;
-#[path = "../support.rs"]
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

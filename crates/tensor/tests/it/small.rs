@@ -1,4 +1,4 @@
-//! Every operation on tensors of a few elements, by its kernel and on the general path. Small, so that Miri and the sanitizers can
+//! Every operation on tensors of a few elements, by its kernel and on the general path. Small, so that Miri can
 //! follow each access of the kernels (`npm run test:unsafe`); the values of large ones are tested with the operations themselves.
 use crate::empty::{Op, OPS};
 use tallow_tensor::{
@@ -44,7 +44,12 @@ fn every_operation_on_a_few_elements() {
         let x = random(shape, 5).mul_scalar(2).and_then(|x| x.cast(dtype)).unwrap();
         for (layout, x) in layouts(&x).unwrap() {
             for (name, op) in OPS {
-                let (kernel, general) = (outcome(*op, &x), force_general_path(|| outcome(*op, &x)));
+                let kernel = outcome(*op, &x);
+                // Miri follows the accesses of the kernels; the values are compared where they are computed at full speed.
+                if cfg!(miri) {
+                    continue;
+                }
+                let general = force_general_path(|| outcome(*op, &x));
                 let what = format!("{name} of {dtype}{shape:?} ({layout})");
                 match (kernel, general) {
                     (Ok(a), Ok(b)) if a.len() == b.len() => {
