@@ -132,7 +132,7 @@ pub(crate) fn record(
     vjp: impl Fn(&Tensor, &[bool]) -> Result<Grads> + Send + Sync + 'static,
 ) -> Tensor {
     debug_assert!(!value.is_tracked());
-    if !is_recording() || !value.dtype().is_float() || inputs.iter().all(|t| !t.is_tracked()) {
+    if !records(&value, inputs) {
         return value;
     }
     let vjp: Vjp = Box::new(move |cts, need| match &cts[0] {
@@ -141,6 +141,11 @@ pub(crate) fn record(
     });
     let node = new_node(inputs.iter().map(|t| t.node().cloned()).collect(), 1, vjp);
     value.with_node(NodeRef { node, index: 0 })
+}
+
+/// Whether [`record`] would record `value`: for operations that have something to keep only then.
+pub(crate) fn records(value: &Tensor, inputs: &[&Tensor]) -> bool {
+    is_recording() && value.dtype().is_float() && inputs.iter().any(|t| t.is_tracked())
 }
 
 fn new_node(inputs: SmallVec<[Option<NodeRef>; 3]>, outputs: usize, vjp: Vjp) -> Arc<Node> {

@@ -1,10 +1,10 @@
 //! Matrix products.
 use super::args::wider;
 use crate::{
-    autodiff::record,
+    autodiff::{record, records},
     kernels::{
         gemm::{column_sums, Batched, Multiply},
-        plan::read,
+        plan::{read, Dims},
     },
     memory,
     ops::general::is_half,
@@ -54,6 +54,9 @@ impl Tensor {
         shape.extend((!col).then_some(n));
         let path = a.path("matmul");
         let value = finish(product(&x, &y, &batch, None, path.by_kernel())?, &shape, dtype)?;
+        if !records(&value, &[&a, &b]) {
+            return Ok(value);
+        }
         let (saved_a, saved_b) = (a.detach(), b.detach());
         Ok(record(value, &[&a, &b], move |ct, need| {
             let (x, y) = (as_rows(saved_a.raw(), row)?, as_cols(saved_b.raw(), col)?);
@@ -104,16 +107,19 @@ pub fn dense(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
     let (x, w, b) = (x.cast(dtype)?, w.cast(dtype)?, b.map(|b| b.cast(dtype)).transpose()?);
     let row = x.rank() == 1;
     let rows = as_rows(x.raw(), row)?;
-    let mut shape = x.shape().to_vec();
+    let mut shape = Dims::from(x.shape());
     if let Some(last) = shape.last_mut() {
         *last = n;
     }
     let path = x.path("dense");
     let value = product(&rows, w.raw(), batch_dims(&rows), b.as_ref().map(Tensor::raw), path.by_kernel())?;
     let value = finish(value, &shape, dtype)?;
-    let (saved_x, saved_w) = (x.detach(), w.detach());
     let mut inputs: SmallVec<[&Tensor; 3]> = smallvec![&x, &w];
     inputs.extend(b.as_ref());
+    if !records(&value, &inputs) {
+        return Ok(value);
+    }
+    let (saved_x, saved_w) = (x.detach(), w.detach());
     Ok(record(value, &inputs, move |ct, need| {
         let path = ct.path("gradient of dense");
         let fast = path.by_kernel();
@@ -181,10 +187,12 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<SmallVec<[usize; 4]>
 
 /// The result as a tensor of `shape`.
 pub(super) fn finish(raw: Raw, shape: &[usize], dtype: DType) -> Result<Tensor> {
-    if raw.dtype() != dtype.storage() {
-        memory::admit_tensor(shape, dtype)?;
+    let raw = if raw.dims() == shape { raw } else { raw.reshape(shape)? };
+    if raw.dtype() == dtype.storage() {
+        return Ok(Tensor::from_raw(raw, dtype));
     }
-    Ok(Tensor::from_raw(raw.reshape(shape)?.to_dtype(dtype.storage())?, dtype))
+    memory::admit_tensor(shape, dtype)?;
+    Ok(Tensor::from_raw(raw.to_dtype(dtype.storage())?, dtype))
 }
 
 /// The batched product of two operands of the same dtype and rank ≥ 2, summed over the batch axes that `out_batch`
@@ -226,7 +234,8 @@ fn strided<T: Element + Multiply>(a: &Raw, b: &Raw, out_batch: &[usize], bias: O
     let ((m, k), (_, n)) = (matrix_dims(a), matrix_dims(b));
     let (ra, rb) = (read(a), read(b));
     let (la, lb) = (ra.layout, rb.layout);
-    let bias = bias.map(|t| t.contiguous()?.to_vec1::<T>()).transpose()?;
+    let bias = bias.map(Raw::contiguous).transpose()?;
+    let bias = bias.as_ref().map(read);
     let rank = a.rank().max(b.rank()) - 2;
     let axis = |dims: &[usize], strides: &[usize], i: usize| match (i + dims.len() - 2).checked_sub(rank) {
         Some(j) if dims[j] != 1 => (dims[j], strides[j]),
@@ -240,7 +249,7 @@ fn strided<T: Element + Multiply>(a: &Raw, b: &Raw, out_batch: &[usize], bias: O
         b_strides: [lb.stride()[b.rank() - 2], lb.stride()[b.rank() - 1]],
         batch: SmallVec::new(),
         summed: SmallVec::new(),
-        bias: bias.as_deref(),
+        bias: bias.as_ref().map(|b| Ok::<_, Error>(&b.slice::<T>()?[..n])).transpose()?,
     };
     for i in 0..rank {
         let ((na, sa), (nb, sb)) = (axis(a.dims(), la.stride(), i), axis(b.dims(), lb.stride(), i));
@@ -262,8 +271,9 @@ fn strided<T: Element + Multiply>(a: &Raw, b: &Raw, out_batch: &[usize], bias: O
             wider(dtype, true)
         )));
     }
-    let len = values.len();
-    Ok(Raw::from_vec(values, len, a.device())?)
+    let mut dims = Dims::from(out_batch);
+    dims.extend([m, n]);
+    Ok(Raw::from_vec(values, &*dims, a.device())?)
 }
 
 /// The general path: candle's own product on contiguous float operands; integers go through the host.
