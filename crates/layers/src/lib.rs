@@ -31,12 +31,14 @@ pub mod rnn;
 pub use files::{elements, npy};
 pub use framework::account::{charging, Account};
 pub use framework::apply::pure_fn;
+pub use framework::call::{call, call_beside, NewState};
 pub use framework::composite::{composite, Composite, Parts};
 pub(crate) use framework::context::Reversal;
 pub use framework::context::{Cx, InitCx, Loader, Local, Store, View};
 pub use framework::depth::{depth, DEEPEST};
 pub use framework::error::{Error, Phase, Result};
 pub use framework::fits::check_fits;
+pub use framework::held::Read;
 pub use framework::host::{HostFn, HostFnRef, HostValue};
 pub use framework::id::LayerId;
 pub use framework::initialize::{

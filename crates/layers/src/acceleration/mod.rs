@@ -76,9 +76,9 @@ impl Accelerate {
         let start = state::of_devices(self.sublayer(), self.base.id, self.n, cx)?;
         let (mut outputs, mut states) = (Vec::new(), Vec::new());
         for ((xs, state), key) in split.inputs(xs)?.into_iter().zip(start).zip(keys) {
-            let mut device = Cx::new(cx.store(), state).among(peers.clone());
+            let mut device = Cx::from_source(cx.source(), state).among(peers.clone());
             outputs.push(device.apply(self.sublayer(), xs, *key)?);
-            states.push(device.state);
+            states.push(device.into_state());
         }
         state::merge(self.sublayer(), self.base.id, states, cx)?;
         let count = outputs.first().map_or(0, Vec::len);
@@ -122,7 +122,7 @@ impl Layer for Accelerate {
             return self.in_turns(cx, &split, &xs, &keys, peers);
         }
         let start = state::of_devices(self.sublayer(), self.base.id, self.n, cx)?;
-        let (ys, states) = replicas::run(self.sublayer(), cx.store(), start, split, xs, keys, peers)?;
+        let (ys, states) = replicas::run(self.sublayer(), cx.source(), start, split, xs, keys, peers)?;
         state::merge(self.sublayer(), self.base.id, states, cx)?;
         Ok(ys)
     }

@@ -1,6 +1,11 @@
 //! Replicas of a layer side by side, in the forward and in the backward pass.
 use super::split::Split;
-use crate::{framework::pack::Pack, peers::Peers, Cx, LayerId, LayerRef, Result, Store};
+use crate::{
+    framework::held::{Read, Source},
+    framework::pack::Pack,
+    peers::Peers,
+    Cx, LayerId, LayerRef, Result, Store,
+};
 use std::sync::Arc;
 use tallow_tensor::{
     backward, custom_vjp, is_recording, is_retaining, memory, no_grad, random::Key, recording, threads::side_by_side,
@@ -58,7 +63,7 @@ impl Job {
         let weights = self.weights.store(w)?;
         let mut cx = Cx::new(&weights, self.states[i].store(s)?).among(self.peers.clone());
         let ys = cx.apply(&self.layer, xs.to_vec(), self.keys[i])?;
-        let (pack, new_state) = Pack::of(&cx.state, &self.ids);
+        let (pack, new_state) = Pack::of(&self.ids, |id| cx.find_state(id));
         Ok(Replica { values, ys, new_state, pack })
     }
     fn forward(&self, values: &[Tensor], record: bool) -> Result<Vec<Replica>> {
@@ -131,7 +136,7 @@ impl Job {
 /// Those of the layer: the first device's that has one.
 pub(super) fn run(
     layer: &LayerRef,
-    weights: &Store,
+    weights: Source,
     states: Vec<Store>,
     split: Split,
     xs: Vec<Tensor>,
@@ -140,8 +145,9 @@ pub(super) fn run(
 ) -> Result<(Vec<Tensor>, Vec<Store>)> {
     let mut ids = Vec::new();
     crate::for_each_instance(layer, &mut |l| ids.push(l.base().id));
-    let (weights, w) = Pack::of(weights, &ids);
-    let (states, s): (Vec<Pack>, Vec<Vec<Tensor>>) = states.iter().map(|s| Pack::of(s, &ids)).unzip();
+    let (weights, w) = Pack::of(&ids, |id| weights.find(id));
+    let (states, s): (Vec<Pack>, Vec<Vec<Tensor>>) =
+        states.iter().map(|s| Pack::of(&ids, |id| s.get(&id).map(Read::Lent))).unzip();
     let (n_inputs, n_weights) = (xs.len(), w.len());
     let n_state = s.iter().map(Vec::len).collect();
     let values: Vec<Tensor> = xs.into_iter().chain(w).chain(s.into_iter().flatten()).collect();

@@ -25,16 +25,16 @@ pub(super) fn of_devices(layer: &LayerRef, own: LayerId, n: usize, cx: &Cx) -> R
     let mut common = Store::new();
     crate::for_each_instance(layer, &mut |l| {
         let id = l.base().id;
-        if let Some(tree) = cx.state.get(&id) {
+        if let Some(tree) = cx.find_state(id) {
             common.insert(id, tree.clone());
         }
     });
     let mut devices = memory::full(n, common)?;
-    if let Tree::Tuple(each) = cx.state(own) {
+    if let Tree::Tuple(each) = &*cx.state(own) {
         let ids = kept_by_each(layer);
         for (state, tree) in devices.iter_mut().zip(each) {
             if let Tree::Tuple(trees) = tree {
-                state.extend(ids.iter().copied().zip(trees));
+                state.extend(ids.iter().copied().zip(trees.iter().cloned()));
             }
         }
     }

@@ -40,7 +40,7 @@ pub fn charging<R>(account: &Arc<Account>, f: impl FnOnce() -> R) -> R {
 /// Weights or state held between calls.
 #[derive(Debug)]
 pub(crate) struct Holding {
-    tree: Option<Tree<Tensor>>,
+    tree: Option<Arc<Tree<Tensor>>>,
     bytes: i64,
     account: Option<Arc<Account>>,
 }
@@ -53,16 +53,16 @@ impl Default for Holding {
 
 impl Holding {
     /// Holds `tree` from the start.
-    pub(crate) fn of(tree: Option<Tree<Tensor>>) -> Self {
+    pub(crate) fn of(tree: Option<Arc<Tree<Tensor>>>) -> Self {
         let mut holding = Self::default();
         drop(holding.set(tree));
         holding
     }
-    pub(crate) fn get(&self) -> Option<&Tree<Tensor>> {
+    pub(crate) fn get(&self) -> Option<&Arc<Tree<Tensor>>> {
         self.tree.as_ref()
     }
     /// Holds `tree`; gives what it held before.
-    pub(crate) fn set(&mut self, tree: Option<Tree<Tensor>>) -> Option<Tree<Tensor>> {
+    pub(crate) fn set(&mut self, tree: Option<Arc<Tree<Tensor>>>) -> Option<Arc<Tree<Tensor>>> {
         let of = |t: &Tensor| (t.size() * t.dtype().size()) as i64;
         self.charge(tree.as_ref().map_or(0, |tree| tree.leaves_in_place().into_iter().map(of).sum()));
         std::mem::replace(&mut self.tree, tree)

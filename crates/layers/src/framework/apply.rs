@@ -11,8 +11,9 @@ use crate::{
     stack::deep,
     Cx, Error, LayerRef, Phase, Result, Store, TensorSpec,
 };
+use smallvec::SmallVec;
 use std::sync::Arc;
-use tallow_tensor::{custom_vjp, no_grad, random::Key, Tensor};
+use tallow_tensor::{custom_vjp, no_grad, random::Key, DType, Tensor};
 
 impl Cx<'_> {
     /// Runs a layer: checks its arity, names it in errors, and stops before it if the work was cancelled
@@ -35,7 +36,9 @@ impl Cx<'_> {
         mut xs: Vec<Tensor>,
         forward: impl FnOnce(&mut Self, Vec<Tensor>) -> Result<Vec<Tensor>>,
     ) -> Result<Vec<Tensor>> {
-        let specs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
+        // For an error's text. Nearly no call has one, so nothing is allocated for it.
+        let seen: SmallVec<[(SmallVec<[usize; 6]>, DType); 2]> =
+            xs.iter().map(|x| (x.shape().into(), x.dtype())).collect();
         let run = |cx: &mut Self| {
             tallow_tensor::cancel::check()?;
             let rest = xs.split_off(taken(layer, xs.len())?);
@@ -44,7 +47,10 @@ impl Cx<'_> {
             ys.extend(rest);
             Ok(ys)
         };
-        deep(|| run(self)).map_err(|e: Error| e.within(&layer.base().name, layer.base().id, Phase::Forward, || specs))
+        deep(|| run(self)).map_err(|e: Error| {
+            let specs = || seen.into_iter().map(|(shape, dtype)| TensorSpec::new(shape.into_vec(), dtype)).collect();
+            e.within(&layer.base().name, layer.base().id, Phase::Forward, specs)
+        })
     }
     /// Runs layers in series on a stack (top first): each takes its inputs off the top and puts its outputs there.
     ///
@@ -83,7 +89,7 @@ pub fn pure_fn(
 ) -> Result<(Vec<Tensor>, Store)> {
     let mut cx = Cx::new(weights, state);
     let ys = cx.apply(layer, xs, key)?;
-    Ok((ys, cx.state))
+    Ok((ys, cx.into_state()))
 }
 
 /// The passages of calls that a backward pass will reverse, in the order of the calls.
@@ -99,7 +105,7 @@ impl Log {
             });
         }
         let ids = instances(layer);
-        let of = |cx: &Cx| ids.iter().filter_map(|id| Some((*id, cx.state.get(id)?.clone()))).collect();
+        let of = |cx: &Cx| ids.iter().filter_map(|id| Some((*id, cx.find_state(*id)?.clone()))).collect();
         let before = of(cx);
         let ys = cx.apply(layer, xs, key)?;
         self.0.push(Passage { before, after: of(cx) });
@@ -122,14 +128,14 @@ struct Kept {
 /// State is a constant to autodiff.
 fn cut(layer: &LayerRef, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
     let ids = instances(layer);
-    let (pack, leaves) = Pack::of(cx.store(), &ids);
+    let (pack, leaves) = Pack::of(&ids, |id| cx.source().find(id));
     if xs.iter().chain(&leaves).all(|t| !t.is_tracked()) {
         return no_grad(|| layer.forward(cx, xs, key));
     }
     let places = pack.places();
     let n = xs.len();
     let values: Vec<Tensor> = xs.into_iter().chain(leaves).collect();
-    let state: Store = ids.iter().filter_map(|id| Some((*id, cx.state.get(id)?.map(&mut Tensor::detach)))).collect();
+    let state: Store = ids.iter().filter_map(|id| Some((*id, cx.find_state(*id)?.map(&mut Tensor::detach)))).collect();
     let peers = cx.peers();
     let mut new_state = None;
     let ys = custom_vjp(
@@ -139,7 +145,7 @@ fn cut(layer: &LayerRef, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<T
             let mut log = Log::default();
             let mut inner = Cx::new(&weights, state).among(peers.clone());
             let ys = log.apply(&mut inner, layer, values[..n].to_vec(), key).map_err(|e| e.without_outermost())?;
-            new_state = Some(inner.state);
+            new_state = Some(inner.into_state());
             Ok((ys.clone(), Kept { layer: layer.clone(), key, ys, weights, log, peers }))
         },
         move |kept, cts, need| {
@@ -151,6 +157,6 @@ fn cut(layer: &LayerRef, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<T
             Ok(all.zip(need).map(|(grad, need)| if *need { grad } else { None }).collect())
         },
     )?;
-    cx.state.extend(new_state.unwrap_or_default());
+    cx.set_states(new_state.unwrap_or_default());
     Ok(ys)
 }

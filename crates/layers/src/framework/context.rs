@@ -1,5 +1,9 @@
 //! What layers are handed: to run in, to be initialized, nested and reversed in. How these go through layers is said where that is done.
-use crate::{peers::Peers, LayerId, Result, Tree};
+use crate::{
+    framework::held::{Held, Read, Source},
+    peers::Peers,
+    LayerId, Result, Tree,
+};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -14,9 +18,11 @@ static NOTHING: Tree<Tensor> = Tree::EMPTY;
 /// What a forward pass runs in: weights, which it reads, and state, which it updates.
 #[derive(Debug)]
 pub struct Cx<'a> {
-    weights: &'a Store,
-    /// State of each instance, as of now.
-    pub state: Store,
+    weights: Source<'a>,
+    /// What state is read from where none was set.
+    held: Option<&'a Held>,
+    /// State of the instances that it was given or set for, as of now.
+    pub(super) set: Store,
     left: Option<&'a Store>,
     peers: Option<Arc<Peers>>,
 }
@@ -24,11 +30,19 @@ pub struct Cx<'a> {
 impl<'a> Cx<'a> {
     /// A context over these weights, starting from `state`.
     pub fn new(weights: &'a Store, state: Store) -> Self {
-        Self { weights, state, left: None, peers: None }
+        Self::from_source(Source::Given(weights), state)
+    }
+    /// A context over what the instances of a layer hold, but for `state`.
+    pub(crate) fn over(held: &'a Held, state: Store) -> Self {
+        Self { held: Some(held), ..Self::from_source(Source::Held(held), state) }
+    }
+    /// A context over the weights of another one.
+    pub(crate) fn from_source(weights: Source<'a>, state: Store) -> Self {
+        Self { weights, held: None, set: state, left: None, peers: None }
     }
     /// A context that repeats a run: `state` is what that began with, `left` what it left.
     pub fn repeating(weights: &'a Store, state: Store, left: &'a Store) -> Self {
-        Self { weights, state, left: Some(left), peers: None }
+        Self { left: Some(left), ..Self::new(weights, state) }
     }
     /// As one of replicas, or none.
     pub(crate) fn among(self, peers: Option<Arc<Peers>>) -> Self {
@@ -61,20 +75,35 @@ impl<'a> Cx<'a> {
         Some(self.left?.get(&id).unwrap_or(&NOTHING))
     }
     /// Own weights of a layer; `()` if it has none.
-    pub fn weights(&self, id: LayerId) -> &'a Tree<Tensor> {
-        self.weights.get(&id).unwrap_or(&NOTHING)
+    pub fn weights(&self, id: LayerId) -> Read<'a> {
+        self.weights.find(id).unwrap_or(Read::EMPTY)
     }
-    /// All weights.
-    pub fn store(&self) -> &'a Store {
+    /// Where weights are read.
+    pub(crate) fn source(&self) -> Source<'a> {
         self.weights
     }
     /// Own state of a layer, as last updated; `()` if it has none.
-    pub fn state(&self, id: LayerId) -> Tree<Tensor> {
-        self.state.get(&id).cloned().unwrap_or(Tree::EMPTY)
+    pub fn state(&self, id: LayerId) -> Read<'_> {
+        self.find_state(id).unwrap_or(Read::EMPTY)
+    }
+    /// Own state of a layer, as last updated, if there is any.
+    pub(crate) fn find_state(&self, id: LayerId) -> Option<Read<'_>> {
+        match self.set.get(&id) {
+            Some(tree) => Some(Read::Lent(tree)),
+            None => self.held?.state(id).map(Read::Shared),
+        }
     }
     /// Updates a layer's own state.
     pub fn set_state(&mut self, id: LayerId, s: Tree<Tensor>) {
-        self.state.insert(id, s);
+        self.set.insert(id, s);
+    }
+    /// Updates the state of several layers.
+    pub(crate) fn set_states(&mut self, states: Store) {
+        self.set.extend(states);
+    }
+    /// The state that was given or set.
+    pub(crate) fn into_state(self) -> Store {
+        self.set
     }
 }
 

@@ -162,7 +162,7 @@ pub fn ensure_state(layer: &LayerRef, mut state: Store, inputs: &[TensorSpec], k
     let (mut bare, mut initialized) = (false, false);
     for_each_instance(layer, &mut |l| {
         bare |= l.sublayers().is_empty() && !state.contains_key(&l.base().id);
-        initialized |= l.base().slot.weights().is_some();
+        initialized |= l.base().slot.has_weights();
     });
     if bare && initialized {
         for (id, fresh) in init_signature(layer, inputs, key)?.1 {

@@ -1,6 +1,10 @@
 //! What the instances of a layer and of everything below it hold.
-use crate::{stack::deep, LayerId, LayerRef, Store};
+use crate::{framework::held::Held, stack::deep, LayerId, LayerRef, Store};
+use parking_lot::RwLock;
 use std::collections::HashSet;
+
+/// Held by whoever changes what several instances hold, so that nobody sees the one changed and the other not.
+static CHANGING: RwLock<()> = RwLock::new(());
 
 /// Calls `f` for `layer` and everything below it, each instance once.
 pub fn for_each_instance(layer: &LayerRef, f: &mut impl FnMut(&LayerRef)) {
@@ -13,9 +17,22 @@ pub fn for_each_instance(layer: &LayerRef, f: &mut impl FnMut(&LayerRef)) {
     walk(layer, &mut HashSet::new(), f);
 }
 
+/// Where a layer and everything below it hold their weights and state.
+pub(super) fn held_by(layer: &LayerRef) -> &Held {
+    layer.base().held.get_or_init(|| {
+        let mut all = Vec::new();
+        for_each_instance(layer, &mut |l| {
+            let base = l.base();
+            all.push((base.id, base.slot.holdings.clone(), l.sublayers().is_empty()));
+        });
+        Held::of(all)
+    })
+}
+
 /// The weights and state held in the slots of `layer` and everything below it.
 pub fn held(layer: &LayerRef) -> (Store, Store) {
     let (mut w, mut s) = (Store::new(), Store::new());
+    let _unchanged = CHANGING.read();
     for_each_instance(layer, &mut |l| {
         let base = l.base();
         if let Some(t) = base.slot.weights() {
@@ -30,13 +47,14 @@ pub fn held(layer: &LayerRef) -> (Store, Store) {
 
 /// Puts weights and state into the slots of `layer` and everything below it; `None` leaves them.
 pub fn hold(layer: &LayerRef, weights: Option<&Store>, state: Option<&Store>) {
+    let _alone = CHANGING.write();
     for_each_instance(layer, &mut |l| {
         let base = l.base();
         if let Some(t) = weights.and_then(|w| w.get(&base.id)) {
             base.slot.set_weights(t.clone());
         }
         if let Some(t) = state.and_then(|s| s.get(&base.id)) {
-            base.slot.set_state(Some(t.clone()));
+            base.slot.set_state(t);
         }
     });
 }

@@ -3,8 +3,9 @@
 //! A layer is pure over (inputs, weights, state, key): [`Layer::forward`] reads weights and state from [`Cx`] and writes the
 //! new state there. The last weights and state set on an instance are kept in its [`Slot`], so that `layer(x)` can be sugar.
 use crate::{
-    framework::mode::HostMode, stack::deep, Cx, InitCx, LayerId, Loader, Mode, ReplicaState, Result, Reversal, Slot,
-    StateForm, TensorSpec, Traits, Tree, View,
+    framework::{held::Held, mode::HostMode},
+    stack::deep,
+    Cx, InitCx, LayerId, Loader, Mode, ReplicaState, Result, Reversal, Slot, StateForm, TensorSpec, Traits, Tree, View,
 };
 use std::{
     collections::HashMap,
@@ -60,6 +61,8 @@ pub struct Base {
     pub slot: Slot,
     /// See [`crate::depth`].
     pub(crate) depth: OnceLock<usize>,
+    /// See [`crate::framework::instances`].
+    pub(crate) held: OnceLock<Held>,
     pub(crate) mode: OnceLock<Mode>,
 }
 
@@ -72,6 +75,7 @@ impl Base {
             to_print: None,
             slot: Slot::default(),
             depth: OnceLock::new(),
+            held: OnceLock::new(),
             mode: OnceLock::new(),
         }
     }
@@ -93,7 +97,7 @@ impl Base {
         let mode = r.mode.or(self.mode()).map_or_else(OnceLock::new, OnceLock::from);
         let (id, slot) =
             if r.deep { (r.copy_of(self.id), self.slot.copied()) } else { (self.id, self.slot.sharing(state)) };
-        Self { id, name: self.name.clone(), to_print, slot, depth: OnceLock::new(), mode }
+        Self { id, name: self.name.clone(), to_print, slot, depth: OnceLock::new(), held: OnceLock::new(), mode }
     }
 }
 

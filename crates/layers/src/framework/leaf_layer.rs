@@ -55,7 +55,6 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     }
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let w = cx.weights(self.base.id);
-        let s = cx.state(self.base.id);
         let key = if self.leaf.traits().draws_in_step { cx.common_key(key) } else { key };
         let abilities = self.leaf.abilities();
         let left = cx.left(self.base.id);
@@ -63,11 +62,13 @@ impl<L: Leaf> Layer for LeafLayer<L> {
             (Some(leaf), Some(left)) => leaf.repeat(call, left),
             _ => self.leaf.forward(call),
         };
+        let s = cx.state(self.base.id);
         let out = if abilities.gradient.is_some() && tallow_tensor::is_recording() {
-            custom_gradient::forward(&self.leaf, run, &xs, w, &s, key)?
+            custom_gradient::forward(&self.leaf, run, &xs, &w, &s, key)?
         } else {
-            run(Call { xs: &xs, w, s: &s, key })?
+            run(Call { xs: &xs, w: &w, s: &s, key })?
         };
+        drop(s);
         if let Some(s) = out.state {
             cx.set_state(self.base.id, s);
         }
@@ -92,7 +93,7 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     }
     fn sequence(&self, cx: &Cx, sliced: &[Tensor], carry: &[Tensor]) -> Result<Option<[Vec<Tensor>; 2]>> {
         match self.leaf.abilities().sequence {
-            Some(leaf) => leaf.sequence(Sequence { sliced, carry, w: cx.weights(self.base.id) }),
+            Some(leaf) => leaf.sequence(Sequence { sliced, carry, w: &cx.weights(self.base.id) }),
             None => Ok(None),
         }
     }

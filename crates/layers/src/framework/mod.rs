@@ -2,6 +2,7 @@
 pub(crate) mod account;
 pub(crate) mod agreement;
 pub(crate) mod apply;
+pub(crate) mod call;
 pub mod composite;
 pub(crate) mod context;
 pub(crate) mod custom_gradient;
@@ -9,6 +10,7 @@ pub(crate) mod depth;
 pub(crate) mod drawing;
 pub(crate) mod error;
 pub(crate) mod fits;
+pub(crate) mod held;
 pub(crate) mod host;
 pub(crate) mod id;
 pub(crate) mod initialize;

@@ -1,5 +1,5 @@
 //! Trees of several layers as one flat list.
-use crate::{Error, LayerId, Result, Store, Tree};
+use crate::{framework::held::Read, Error, LayerId, Result, Store, Tree};
 use tallow_tensor::Tensor;
 
 /// Trees of several layers, taken apart into their leaves and put together again.
@@ -7,11 +7,11 @@ use tallow_tensor::Tensor;
 pub(crate) struct Pack(Vec<(LayerId, Tree<()>)>);
 
 impl Pack {
-    /// How the trees of `ids` lie, and their leaves.
-    pub(crate) fn of(store: &Store, ids: &[LayerId]) -> (Self, Vec<Tensor>) {
+    /// How the trees lie that `find` has of `ids`, and their leaves.
+    pub(crate) fn of<'a>(ids: &[LayerId], find: impl Fn(LayerId) -> Option<Read<'a>>) -> (Self, Vec<Tensor>) {
         let mut leaves = Vec::new();
         let shapes = ids.iter().filter_map(|id| {
-            let tree = store.get(id)?;
+            let tree = find(*id)?;
             leaves.extend(tree.leaves_in_place().into_iter().cloned());
             Some((*id, tree.map(&mut |_| ())))
         });

@@ -33,7 +33,7 @@ impl Start {
         let mut cx = Cx::new(&weights, self.state.store(s)?).among(self.peers.clone());
         let mut ys = cx.apply(&self.layer, xs.to_vec(), self.key)?;
         let n = ys.len();
-        let (pack, leaves) = Pack::of(&cx.state, &self.ids);
+        let (pack, leaves) = Pack::of(&self.ids, |id| cx.find_state(id));
         ys.extend(leaves);
         Ok((ys, n, pack))
     }
@@ -54,8 +54,8 @@ impl Recompute {
         if !is_recording() {
             return cx.apply(&self.layer, xs, key);
         }
-        let (weights, w) = Pack::of(cx.store(), &self.ids);
-        let (state, s) = Pack::of(&cx.state, &self.ids);
+        let (weights, w) = Pack::of(&self.ids, |id| cx.source().find(id));
+        let (state, s) = Pack::of(&self.ids, |id| cx.find_state(id));
         let counts = [xs.len(), w.len()];
         let start =
             Start { layer: self.layer.clone(), ids: self.ids.clone(), key, peers: cx.peers(), weights, state, counts };
@@ -81,7 +81,7 @@ impl Recompute {
         )?;
         if let Some((n, pack)) = shape {
             let leaves = ys.split_off(n);
-            cx.state.extend(pack.store(&leaves)?);
+            cx.set_states(pack.store(&leaves)?);
         }
         Ok(ys)
     }

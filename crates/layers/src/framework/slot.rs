@@ -4,12 +4,43 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
 
+/// Weights and state that an instance, and its copies that share them, hold between calls.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Holdings {
+    weights: Arc<Mutex<Holding>>,
+    state: Arc<Mutex<Holding>>,
+}
+
+impl Holdings {
+    /// The weights last set, if any.
+    pub(crate) fn weights(&self) -> Option<Arc<Tree<Tensor>>> {
+        self.weights.lock().get().cloned()
+    }
+    /// The state last set, if any.
+    pub(crate) fn state(&self) -> Option<Arc<Tree<Tensor>>> {
+        self.state.lock().get().cloned()
+    }
+    /// Whether there is state, be it that there is none to keep. Once there is, there always is.
+    pub(crate) fn has_state(&self) -> bool {
+        self.state.lock().get().is_some()
+    }
+    /// Sets the state; what is kept between calls is a constant to autodiff.
+    pub(crate) fn set_state(&self, s: &Tree<Tensor>) {
+        let s = Arc::new(s.map(&mut Tensor::detach));
+        let before = self.state.lock().set(Some(s));
+        drop(before);
+    }
+    fn copied(&self) -> Self {
+        let holding = |t| Arc::new(Mutex::new(Holding::of(t)));
+        Self { weights: holding(self.weights()), state: holding(self.state()) }
+    }
+}
+
 /// The weights and state an instance holds between calls. `with_mode` copies share weights, and state only where it is kept
 /// ([`crate::Leaf::keeps_state`]).
 #[derive(Debug, Default)]
 pub struct Slot {
-    weights: Arc<Mutex<Holding>>,
-    state: Arc<Mutex<Holding>>,
+    pub(super) holdings: Holdings,
     inputs: Arc<Mutex<Option<Vec<TensorSpec>>>>,
     key: Mutex<Option<Key>>,
 }
@@ -17,35 +48,38 @@ pub struct Slot {
 impl Slot {
     /// The weights last set, if any.
     pub fn weights(&self) -> Option<Tree<Tensor>> {
-        self.weights.lock().get().cloned()
+        self.holdings.weights.lock().get().map(|t| Tree::clone(t))
+    }
+    /// Whether weights were set.
+    pub fn has_weights(&self) -> bool {
+        self.holdings.weights.lock().get().is_some()
     }
     /// Sets the weights.
     pub fn set_weights(&self, w: Tree<Tensor>) {
         // What was held before is dropped after the lock is given back.
-        let before = self.weights.lock().set(Some(w));
+        let before = self.holdings.weights.lock().set(Some(Arc::new(w)));
         drop(before);
-    }
-    /// Takes the weights out, so that their storage can be written in place.
-    pub fn take_weights(&self) -> Option<Tree<Tensor>> {
-        self.weights.lock().set(None)
     }
     /// The state last set, if any.
     pub fn state(&self) -> Option<Tree<Tensor>> {
-        self.state.lock().get().cloned()
+        self.holdings.state.lock().get().map(|t| Tree::clone(t))
+    }
+    /// Whether state was set.
+    pub fn has_state(&self) -> bool {
+        self.holdings.has_state()
     }
     /// Whether a call may change the state: there is some, or none was made yet.
     pub fn may_have_state(&self) -> bool {
-        !self.state.lock().get().is_some_and(Tree::is_empty)
+        !self.holdings.state.lock().get().is_some_and(|t| t.is_empty())
     }
-    /// Sets or clears the state; what is kept between calls is a constant to autodiff.
-    pub fn set_state(&self, s: Option<Tree<Tensor>>) {
-        let s = s.map(|s| s.map(&mut Tensor::detach));
-        let before = self.state.lock().set(s);
-        drop(before);
+    /// Sets the state; what is kept between calls is a constant to autodiff.
+    pub fn set_state(&self, s: &Tree<Tensor>) {
+        self.holdings.set_state(s);
     }
     /// Where weights and state lie: numbers that slots which share them have in common.
     pub fn places(&self) -> [usize; 2] {
-        [Arc::as_ptr(&self.weights) as usize, Arc::as_ptr(&self.state) as usize]
+        let Holdings { weights, state } = &self.holdings;
+        [Arc::as_ptr(weights) as usize, Arc::as_ptr(state) as usize]
     }
     /// Signatures of the inputs that the layer was last made or called for, if any; all its copies in other modes know them.
     pub fn inputs(&self) -> Option<Vec<TensorSpec>> {
@@ -55,9 +89,9 @@ impl Slot {
     pub fn set_inputs(&self, inputs: &[TensorSpec]) {
         *self.inputs.lock() = Some(inputs.to_vec());
     }
-    /// Sets the signatures of the inputs unless they are known.
-    pub fn learn_inputs(&self, inputs: &[TensorSpec]) {
-        self.inputs.lock().get_or_insert_with(|| inputs.to_vec());
+    /// Sets the signatures of the inputs to those of `xs` unless they are known.
+    pub fn learn_inputs(&self, xs: &[Tensor]) {
+        self.inputs.lock().get_or_insert_with(|| xs.iter().map(TensorSpec::of).collect());
     }
     /// The random key last set, if any.
     pub fn key(&self) -> Option<Key> {
@@ -68,14 +102,14 @@ impl Slot {
         *self.key.lock() = Some(k);
     }
     pub(super) fn sharing(&self, state: bool) -> Self {
-        let state = if state { self.state.clone() } else { Arc::default() };
-        let (weights, inputs) = (self.weights.clone(), self.inputs.clone());
-        Self { weights, state, inputs, key: Mutex::new(self.key()) }
+        let mut holdings = self.holdings.clone();
+        if !state {
+            holdings.state = Arc::default();
+        }
+        Self { holdings, inputs: self.inputs.clone(), key: Mutex::new(self.key()) }
     }
     pub(super) fn copied(&self) -> Self {
-        let holding = |t| Arc::new(Mutex::new(Holding::of(t)));
         let inputs = Arc::new(Mutex::new(self.inputs()));
-        let (weights, state) = (holding(self.weights()), holding(self.state()));
-        Self { weights, state, inputs, key: Mutex::new(self.key()) }
+        Self { holdings: self.holdings.copied(), inputs, key: Mutex::new(self.key()) }
     }
 }

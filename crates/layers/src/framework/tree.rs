@@ -1,5 +1,6 @@
 //! Nested tuples of tensors, as Trax shapes weights, state and signatures.
 use crate::{stack::deep, Error, Result};
+use smallvec::SmallVec;
 use tallow_tensor::Tensor;
 
 /// A nested structure of tuples (and, rarely, dictionaries) with `T` at its leaves.
@@ -115,9 +116,9 @@ impl Tree<Tensor> {
     /// `NotInitialized` if there is nothing, `WeightsMismatch` for any other structure.
     pub fn many<const N: usize>(&self) -> Result<[&Tensor; N]> {
         if let Tree::Tuple(v) = self {
-            let leaves: Option<Vec<&Tensor>> =
-                v.iter().map(|t| if let Tree::Leaf(t) = t { Some(t) } else { None }).collect();
-            if let Some(Ok(a)) = leaves.map(<[&Tensor; N]>::try_from) {
+            let leaves = v.iter().map(|t| if let Tree::Leaf(t) = t { Some(t) } else { None });
+            let leaves: Option<SmallVec<[&Tensor; 8]>> = leaves.collect();
+            if let Some(Ok(a)) = leaves.map(|v| <[&Tensor; N]>::try_from(&v[..])) {
                 return Ok(a);
             }
         }

@@ -267,13 +267,12 @@ impl Sru {
     }
     /// The output, computed at once; `None` where something does not fit, which the layers then say in their words.
     fn at_once(&self, parts: &Parts, cx: &mut Cx, x: &Tensor) -> Result<Option<Tensor>> {
-        let (Ok([w, b]), 3) = (cx.weights(Self::dense(parts).base().id).many::<2>(), x.rank()) else { return Ok(None) };
+        let (dense, gate) = (cx.weights(Self::dense(parts).base().id), cx.weights(Self::gate(parts).base().id));
+        let (Ok([w, b]), 3) = (dense.many::<2>(), x.rank()) else { return Ok(None) };
         let n = self.units;
-        let Ok(x_highway) = FinalSruGate::highway(x, n, cx.weights(Self::gate(parts).base().id)) else {
-            return Ok(None);
-        };
+        let Ok(x_highway) = FinalSruGate::highway(x, n, &gate) else { return Ok(None) };
         let id = Self::scan(parts).base().id;
-        let kept = if self.mode == Mode::Predict { cx.state(id) } else { Tree::EMPTY };
+        let kept = if self.mode == Mode::Predict { Tree::clone(&cx.state(id)) } else { Tree::EMPTY };
         let state = match kept.leaves()[..] {
             [] => Tensor::zeros(&[x.shape()[0], n], state_dtype(x.dtype().promote(w.dtype())), x.device())?,
             [state] => state.clone(),

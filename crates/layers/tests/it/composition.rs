@@ -52,7 +52,8 @@ impl Leaf for Counting {
     }
 }
 
-fn counting(keeps: bool) -> LayerRef {
+/// A [`Counting`] layer in mode `'train'`.
+pub fn counting(keeps: bool) -> LayerRef {
     leaf(Counting { mode: Mode::Train, keeps })
 }
 
@@ -60,11 +61,13 @@ fn spec(shape: &[usize]) -> TensorSpec {
     TensorSpec::new(shape, DType::F32)
 }
 
-fn f32(shape: &[usize], seed: u64) -> Tensor {
+/// Values for tests.
+pub fn f32(shape: &[usize], seed: u64) -> Tensor {
     testing::random(shape, seed).cast(DType::F32).expect("a cast")
 }
 
-fn start(layer: &LayerRef, shape: &[usize]) -> (Store, Store) {
+/// Weights and state for one input of float32.
+pub fn start(layer: &LayerRef, shape: &[usize]) -> (Store, Store) {
     init(layer, &[spec(shape)], KEY).expect("init")
 }
 

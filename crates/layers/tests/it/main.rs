@@ -1,6 +1,7 @@
 //! The tests of the crate, one module for each subject, in one program: to link it once takes a fraction of the time.
 //! Tests that count the memory of the whole process are in `memory`, those made from tables in `table`.
 mod acceleration;
+mod calls;
 mod composition;
 mod convolution;
 mod core;

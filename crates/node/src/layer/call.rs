@@ -7,7 +7,7 @@ use crate::bridge::{
     compute::{submit, Asked},
     environment::Environment,
     error::Outcome,
-    order::{done_before, Access},
+    order::{done_before, Access, Beside},
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env};
@@ -40,31 +40,25 @@ impl Call {
     fn access(&self) -> Access {
         Access::call(&self.layer, self.weights.is_some())
     }
-    /// Runs it from the weights and state held now, and keeps the new state. `allow` is asked before anything changes.
-    fn run(self, allow: impl Fn(&str, Access) -> Outcome<()>) -> Outcome<Vec<Tensor>> {
+    /// Runs it from the weights and state held now, and keeps the new state. `beside` is asked before anything changes.
+    fn run(self, beside: Option<&Beside>) -> Outcome<Vec<Tensor>> {
         let Self { layer, inputs, weights, state, key } = self;
+        let allow = |what: &str, access: &dyn Fn() -> Access| beside.map_or(Ok(()), |b| b.refuse(what, &access()));
         if let Some(weights) = weights {
-            allow("a call sets weights", Access::set_weights(&layer))?;
+            allow("a call sets weights", &|| Access::set_weights(&layer))?;
             set_weights(&layer, weights)?;
         }
         if let Some(state) = state {
-            allow("a call sets state", Access::set_state(&layer))?;
+            allow("a call sets state", &|| Access::set_state(&layer))?;
             set_state(&layer, state)?;
         }
-        let (weights, before) = layers::held(&layer);
-        let signatures: Vec<TensorSpec> = inputs.iter().map(TensorSpec::of).collect();
-        let state = layers::ensure_state(&layer, before.clone(), &signatures, held_key(&layer))?;
-        layer.base().slot.learn_inputs(&signatures);
-        let (ys, after) = layers::pure_fn(&layer, inputs, &weights, state, key)?;
+        let call = if beside.is_some() { layers::call_beside } else { layers::call };
+        let (ys, new) = call(&layer, inputs, key)?;
         cancel::check()?;
-        let changed = layers::changed(&before, after);
-        // That a new copy comes to hold the empty state of layers without any is no change.
-        if changed.iter().any(|(id, tree)| before.contains_key(id) || !tree.is_empty()) {
-            allow("a call changes state", Access::set_state_in(&layer, &changed))?;
+        if new.is_change() {
+            allow("a call changes state", &|| Access::set_state_in(&layer, new.store()))?;
         }
-        if !changed.is_empty() {
-            layers::hold(&layer, None, Some(&changed));
-        }
+        new.keep();
         Ok(ys)
     }
 }
@@ -83,8 +77,7 @@ pub fn layer_call(
     run_with(&env, id, |e, layer| {
         let call = Call::new(e, layer, &inputs, [weights, state], key)?;
         let beside = done_before(&env, e, || call.access());
-        let allow = |what: &str, access| beside.as_ref().map_or(Ok(()), |b| b.refuse(what, &access));
-        let ys = keeping_for(e, keep, || call.run(allow))?;
+        let ys = keeping_for(e, keep, || call.run(beside.as_ref()))?;
         Ok(e.insert_all(&env, ys))
     })
 }
@@ -108,7 +101,7 @@ pub fn layer_call_async<'env>(
         let asked = Asked { access: call.access(), endless: false, cancel };
         let work = move || {
             let room = call.layer.clone();
-            let run = || call.run(|_, _| Ok(()));
+            let run = || call.run(None);
             layers::with_room(layers::depth(&room), || match kept {
                 Some(kept) => keeping(kept, run),
                 None => run(),

@@ -25,7 +25,7 @@ pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Vec<u32>>, use_ca
     run_with(&env, id, |e, layer| {
         let access = Access::set(&layer);
         let beside = done_before(&env, e, || access.clone());
-        if use_cache && layer.base().slot.weights().is_some() {
+        if use_cache && layer.base().slot.has_weights() {
             return Ok(Wire(HostValue::List(vec![HostValue::Cached, HostValue::Cached])));
         }
         let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
