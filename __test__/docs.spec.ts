@@ -127,7 +127,7 @@ for (const page of all) {
 }
 
 /** Without the frame of a comment, and without what sets lines in. */
-const trimmed = (text: string): string => text.replace(/^\s*(\* ?)?/gm, '').trim();
+const trimmed = (text: string): string => text.replace(/^[^\S\n]*(\*[^\S\n]*)?/gm, '').trim();
 
 test('pages that are generated show nothing but the examples of the sources', (t) => {
   const sources = below('src', '.ts')

@@ -1,5 +1,7 @@
 /**
- * Names of Trax's module `base`.
+ * What all layers are built on: the class of layers, layers of functions, markers of shared weights, files of arrays.
+ *
+ * Trax's module `trax.layers.base`.
  *
  * @module
  */
@@ -19,6 +21,7 @@ export const N_WEIGHTS_SHARDS = 1;
  * Weights are never cut into shards here ({@link N_WEIGHTS_SHARDS}), so they come back as they are. So they do in Trax outside of replicas.
  *
  * @param tensors - Tensors, nested in any way.
+ * @param _nShards - Number of shards; without effect.
  * @returns `[tensors, false]`.
  * @example
  * ```ts

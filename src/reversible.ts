@@ -1,5 +1,7 @@
 /**
- * Names of Trax's module `reversible`.
+ * Reversible layers: stacks whose activations are computed again for the backward pass, and not kept.
+ *
+ * Trax's module `trax.layers.reversible`.
  *
  * @module
  */

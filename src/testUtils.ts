@@ -1,5 +1,7 @@
 /**
- * Names of Trax's module `test_utils`: checks of models for tests in any runner, and a model that says what it is told to.
+ * Checks of models for tests in any runner, and a model that says what it is told to.
+ *
+ * Trax's module `trax.layers.test_utils`.
  *
  * The checks throw an `AssertionError` of `node:assert`, which holds the values that differ.
  *
@@ -426,7 +428,12 @@ class MockTransformerLMLayer extends Layer {
  * ```
  */
 export interface MockTransformerLM extends Layer {
-  /** Throws an `AssertionError` unless these are the tokens, `(batch, positions)`, that the model was given in mode `'predict'`. */
+  /**
+   * Checks that the model was given these tokens in mode `'predict'`.
+   *
+   * @param expectedBuffers - The tokens, `[batch, positions]`.
+   * @throws `AssertionError`: it was given others.
+   */
   assertPredictionBuffersEqual(expectedBuffers: TensorLike): void;
 }
 

@@ -26,10 +26,28 @@ export type ErrorCode =
   | 'NotFinite'
   | 'Internal';
 
-/** A tensor operation that cannot be done: shapes or dtypes that do not fit, an index out of range, a missing device … */
+/**
+ * An error of a tensor operation: shapes or types that do not fit, an index out of range, no memory, a missing device.
+ *
+ * @see {@link ErrorCode} for what `code` can be
+ * @example
+ * ```ts
+ * let code: tl.ErrorCode | undefined;
+ * try {
+ *   tl.ones([2]).add(tl.ones([3]));
+ * } catch (error) {
+ *   if (error instanceof tl.TensorError) code = error.code;
+ * }
+ * code; // → 'ShapeMismatch'
+ * ```
+ */
 export class TensorError extends Error {
   /** What went wrong, in one word. */
   readonly code: ErrorCode;
+  /**
+   * @param code - What went wrong, in one word.
+   * @param message - The whole sentence.
+   */
   constructor(code: ErrorCode, message: string) {
     super(text('TensorError: message', message));
     this.code = code;
@@ -41,6 +59,7 @@ export class TensorError extends Error {
 
 /** A tensor or layer was used after `dispose()`, or after the `tidy()` that owned it. */
 export class DisposedError extends TensorError {
+  /** @param message - The whole sentence. */
   constructor(message: string) {
     super('Disposed', message);
   }
@@ -61,7 +80,22 @@ export interface LayerErrorDetails {
   readonly createdAt: string | undefined;
 }
 
-/** A layer that cannot be built, initialized or run. */
+/**
+ * An error of a layer that cannot be made, initialized or run: it tells the path to the layer, its inputs and where it was made.
+ *
+ * @see {@link ErrorCode} for what `code` can be
+ * @example
+ * ```ts
+ * const model = tl.Serial(tl.Dense(2), tl.Flatten({ nAxesToKeep: 4 }));
+ * let path: readonly string[] = [];
+ * try {
+ *   model.init({ shape: [1, 3], dtype: 'float32' });
+ * } catch (error) {
+ *   if (error instanceof tl.LayerError) path = error.path;
+ * }
+ * path; // → ['Serial', 'Flatten_keep4']
+ * ```
+ */
 export class LayerError extends Error implements LayerErrorDetails {
   /** What went wrong, in one word. */
   readonly code: ErrorCode;
@@ -69,6 +103,11 @@ export class LayerError extends Error implements LayerErrorDetails {
   readonly phase: 'build' | 'init' | 'forward' | 'backward';
   readonly inputs: readonly string[];
   readonly createdAt: string | undefined;
+  /**
+   * @param code - What went wrong, in one word.
+   * @param message - The whole sentence.
+   * @param details - The path to the layer, what it was doing, its inputs and where it was made.
+   */
   constructor(code: ErrorCode, message: string, details: LayerErrorDetails) {
     super(text('LayerError: message', message));
     if (typeof details !== 'object' || details === null) {

@@ -121,15 +121,25 @@ export interface Layer {
 }
 
 /**
- * A layer: call it with its inputs. Make layers with factories such as `tl.Dense(4)`, or extend this class with `forward`
- * (and `initWeightsAndState`, `backward` where needed).
+ * A layer: a function of tensors that may have weights and state.
  *
+ * Factories such as `tl.Dense(4)` make layers. Call a layer with its inputs: a tensor, or an array of as many as it takes. A class that extends this one has
+ * `forward`, and may have `initWeightsAndState` and `backward`.
+ *
+ * @see {@link Fn} for layers without weights, {@link Serial} for layers made of layers
  * @example
  * ```ts
  * class Scale extends tl.Layer {
- *   override initWeightsAndState() { this.weights = tl.ones([1]); }
- *   override forward(x: tl.Tensor) { return x.mul(this.weights as tl.Tensor); }
+ *   override initWeightsAndState() {
+ *     this.weights = tl.tensor([0.5]);
+ *   }
+ *   override forward(x: tl.Tensor) {
+ *     return x.mul(this.weights as tl.Tensor);
+ *   }
  * }
+ * const layer = new Scale();
+ * layer.init({ shape: [2], dtype: 'float32' });
+ * layer([2, 4]); // → Tensor float32[2] [1,2]
  * ```
  */
 export class Layer extends Callable implements Disposable {

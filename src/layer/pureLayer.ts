@@ -45,17 +45,25 @@ function forwardOf(place: Place): TensorFunction {
 }
 
 /**
- * A layer without weights that applies a function of the inputs to the outputs: a class to extend, also callable without `new`.
+ * A layer without weights, of a function that takes all inputs in one argument: a class to extend, which can also be called without `new`.
  *
- * Shapes: whatever the function does. No weights, no state; the same in every mode.
+ * **Shapes**: those of the function's argument → those of what it returns.
  *
- * @throws `LayerError` (`ArityMismatch` if the function returns another number of tensors than `nOut`); the function's own errors
+ * No weights, no state; the same in every mode.
+ *
+ * @throws {@link LayerError} `ArityMismatch`: the function returns another number of tensors than `nOut`.
+ * @see {@link Fn}, {@link Layer}
  * @example
  * ```ts
- * const negate = tl.PureLayer((x: tl.Tensor) => x.neg());
+ * const double = tl.PureLayer((x: tl.Tensor) => x.mul(2));
+ * double([1, 2]); // → Tensor int32[2] [2,4]
+ *
  * class Shift extends tl.PureLayer {
- *   constructor(by: number) { super((x: tl.Tensor) => x.add(by), { name: 'Shift' }); }
+ *   constructor(by: number) {
+ *     super((x: tl.Tensor) => x.add(by), { name: 'Shift' });
+ *   }
  * }
+ * new Shift(10)([1, 2]); // → Tensor int32[2] [11,12]
  * ```
  */
 export interface PureLayer extends Layer {

@@ -14,18 +14,26 @@ import { decode, encode, type Nest } from './wire.js';
 let idOf: (layer: ReversibleLayer) => number | null;
 
 /**
- * A layer whose inputs follow from its outputs: all layers of the module `reversible`, and classes that extend this one with
- * `forward` and `reverse` (and `initWeightsAndState`, `reverseAndGrad` where needed).
+ * A layer whose inputs follow from its outputs: all layers of the module `reversible`, and classes that extend this one.
  *
- * In a {@link ReversibleSerial} it keeps nothing for the backward pass. `reverse` must give the inputs to float rounding.
+ * A class has `forward` and `reverse`, and may have `initWeightsAndState` and `reverseAndGrad`. In a {@link ReversibleSerial} the layer keeps nothing for the
+ * backward pass. `reverse` must give the inputs up to the rounding of floats.
  *
+ * @see {@link ReversibleSerial}, {@link Layer}
  * @example
  * ```ts
  * class Rotate extends tl.ReversibleLayer {
- *   constructor() { super({ nIn: 2, nOut: 2 }); }
- *   override forward([x, y]: tl.Tensor[]) { return [y!.neg(), x!]; }
- *   override reverse([x, y]: tl.Tensor[]) { return [y!, x!.neg()]; }
+ *   constructor() {
+ *     super({ nIn: 2, nOut: 2 });
+ *   }
+ *   override forward([x, y]: tl.Tensor[]) {
+ *     return [y!.neg(), x!];
+ *   }
+ *   override reverse([x, y]: tl.Tensor[]) {
+ *     return [y!, x!.neg()];
+ *   }
  * }
+ * new Rotate()([[1, 2], [3, 4]]); // → [Tensor int32[2] [-3,-4], Tensor int32[2] [1,2]]
  * ```
  */
 export class ReversibleLayer extends Layer {

@@ -18,7 +18,11 @@ export class Optimizer {
     this.kind = kind;
     this.options = Object.freeze({ ...options });
   }
-  /** Name and options. */
+  /**
+   * Name and options, as text.
+   *
+   * @returns The text.
+   */
   toString(): string {
     return `${this.kind}(${JSON.stringify(this.options)})`;
   }

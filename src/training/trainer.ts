@@ -308,8 +308,19 @@ export class Trainer {
    *
    * @param path - Path of the file.
    * @param step - Number of the next step, which {@link Trainer.load} returns. Left out it is 0, or while `fit` runs the number of its next step.
+   * @returns When the file is there.
    * @throws {@link LayerError} `NotFinite`: weights, state or slots are NaN; the error names the tensor and the old file stays.
    * @throws {@link LayerError} `Io`: the file cannot be written.
+   * @example
+   * ```ts
+   * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])];
+   * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+   * model.init(tl.signature(batch));
+   * const trainer = new tl.Trainer(model, tl.optimizers.Adam());
+   * trainer.oneStep(batch, tl.random.key(0));
+   * await trainer.save('trainer.safetensors', 1);
+   * await trainer.load('trainer.safetensors'); // → 1
+   * ```
    */
   async save(path: string, step?: number): Promise<void> {
     await this.#native.save(text('Trainer.save: path', path), plainJson('Trainer.save', { step }));
@@ -323,6 +334,7 @@ export class Trainer {
    * @throws {@link LayerError} `Io`: the file is missing or damaged.
    * @throws {@link LayerError} `WeightsMismatch`: a tensor is missing, has another shape, or the model has no place for it.
    * @throws {@link LayerError} `Busy`: `fit` runs.
+   * @see {@link Trainer.save} for an example
    */
   async load(path: string): Promise<number> {
     return (await this.#native.load(text('Trainer.load: path', path))) as number;

@@ -47,98 +47,277 @@ macro_rules! activation_options {
 }
 
 activation_options! {
-    /// Rectified linear unit.
+    /// Replaces negative values by 0: the rectified linear unit.
     ///
-    /// Formula: `max(x, 0)`; its derivative at 0 is 0. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+    /// Formula: `y = max(x, 0)`. The derivative at 0 is 0.
+    /// Shapes: `[...]` → `[...]`, the same, as is the type.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `LeakyRelu`, `Gelu`.
+    /// Example:
+    /// ```ts
+    /// tl.Relu()([-1, 0, 2]); // → Tensor int32[3] [0,0,2]
+    /// ```
     ReluOptions "Relu" {}
-    /// Rectified linear unit with a slope.
+    /// Replaces negative values by 0 and scales the others by a slope.
     ///
-    /// Formula: `max(a · x, 0)`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    /// Formula: `y = max(a · x, 0)`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Relu`.
+    /// Example:
+    /// ```ts
+    /// tl.ParametricRelu({ a: 2 })([-1, 0, 2]); // → Tensor float32[3] [0,0,4]
+    /// ```
     ParametricReluOptions "ParametricRelu" {
-        /// Slope for positive inputs; no unit.
+        /// Slope for positive inputs.
         a "a" = 1.0
     }
-    /// Rectified linear unit that lets some of the negative side through.
+    /// Scales negative values down by a small slope, so that a gradient still flows through them.
     ///
-    /// Formula: `x` for `x >= 0`, else `a · x`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
-    /// Source: Maas et al. 2013.
+    /// Formula: `y = x` where `x >= 0`, else `a · x`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax; Maas et al. 2013, Rectifier Nonlinearities Improve Neural Network Acoustic Models.
+    /// See: `Relu`.
+    /// Example:
+    /// ```ts
+    /// tl.LeakyRelu()([-1, 0, 2]); // → Tensor float32[3] [-0.01,0,2]
+    /// ```
     LeakyReluOptions "LeakyRelu" {
-        /// Slope for negative inputs; no unit.
+        /// Slope for negative inputs.
         a "a" = 0.01
     }
-    /// Exponential linear unit.
+    /// Bends negative values towards a bound: the exponential linear unit.
     ///
-    /// Formula: `x` for `x > 0`, else `a · (exp(x) - 1)`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
-    /// Source: Clevert et al. 2015, arXiv:1511.07289.
+    /// Formula: `y = x` where `x > 0`, else `a · (exp(x) - 1)`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax; Clevert et al. 2015, arXiv:1511.07289.
+    /// See: `Selu`.
+    /// Example:
+    /// ```ts
+    /// tl.Elu()([-1, 0, 2]); // → Tensor float32[3] [-0.632121,0,2]
+    /// ```
     EluOptions "Elu" {
-        /// What negative inputs level off at, negated.
+        /// Size of the bound that negative inputs approach.
         a "a" = 1.0
     }
-    /// Scaled exponential linear unit, whose constants keep activations at mean 0 and variance 1.
+    /// Applies the exponential linear unit with a scale that keeps activations near mean 0 and variance 1.
     ///
-    /// Formula: `lmbda · x` for `x > 0`, else `lmbda · alpha · (exp(x) - 1)`. Shapes: any, kept; integers become float32.
-    /// No weights, no state; the same in every mode. Source: Klambauer et al. 2017, arXiv:1706.02515.
+    /// Formula: `y = lmbda · x` where `x > 0`, else `lmbda · alpha · (exp(x) - 1)`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax; Klambauer et al. 2017, arXiv:1706.02515.
+    /// See: `Elu`.
+    /// Example:
+    /// ```ts
+    /// tl.Selu()([-1, 0, 2]); // → Tensor float32[3] [-1.11133,0,2.1014]
+    /// ```
     SeluOptions "Selu" {
-        /// What negative inputs level off at, negated, before the scale.
+        /// Size of the bound that negative inputs approach, before the scale.
         alpha "alpha" = 1.673_263_242_354_377_2,
         /// Scale of the whole.
         lmbda "lmbda" = 1.050_700_987_355_480_5
     }
-    /// Gaussian error linear unit.
+    /// Weights each value by the probability that a normal random number is smaller: the Gaussian error linear unit.
     ///
-    /// Formula: `x / 2 · (1 + erf(x / √2))`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
-    /// Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.
+    /// Formula: `y = x / 2 · (1 + erf(x / √2))`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax; Hendrycks & Gimpel 2016, arXiv:1606.08415.
+    /// See: `FastGelu`.
+    /// Example:
+    /// ```ts
+    /// tl.Gelu()([-1, 0, 2]); // → Tensor float32[3] [-0.158655,0,1.9545]
+    /// ```
     GeluOptions "Gelu" {}
-    /// Gaussian error linear unit by its faster approximation.
+    /// Approximates the Gaussian error linear unit by a hyperbolic tangent, which is faster.
     ///
-    /// Formula: `x / 2 · (1 + tanh(0.7978845608 · (x + 0.044715 · x³)))`. Shapes: any, kept; integers become float32.
-    /// No weights, no state; the same in every mode. Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.
+    /// Formula: `y = x / 2 · (1 + tanh(0.7978845608 · (x + 0.044715 · x³)))`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax; Hendrycks & Gimpel 2016, arXiv:1606.08415.
+    /// See: `Gelu`.
+    /// Example:
+    /// ```ts
+    /// tl.FastGelu()([-1, 0, 2]); // → Tensor float32[3] [-0.158808,0,1.9546]
+    /// ```
     FastGeluOptions "FastGelu" {}
-    /// Logistic function.
+    /// Maps each value to a number between 0 and 1 by the logistic function.
     ///
-    /// Formula: `1 / (1 + exp(-x))`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    /// Formula: `y = 1 / (1 + exp(-x))`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `HardSigmoid`.
+    /// Example:
+    /// ```ts
+    /// tl.Sigmoid()([-1, 0, 2]); // → Tensor float32[3] [0.268941,0.5,0.880797]
+    /// ```
     SigmoidOptions "Sigmoid" {}
-    /// Hyperbolic tangent.
+    /// Maps each value to a number between -1 and 1 by the hyperbolic tangent.
     ///
-    /// Formula: `tanh(x)`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    /// Formula: `y = tanh(x)`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `HardTanh`.
+    /// Example:
+    /// ```ts
+    /// tl.Tanh()([-1, 0, 2]); // → Tensor float32[3] [-0.761594,0,0.964028]
+    /// ```
     TanhOptions "Tanh" {}
-    /// A line from 0 to 1 in place of the logistic function.
+    /// Replaces the logistic function by a straight line from 0 to 1.
     ///
-    /// Formula: `max(0, min(1, 1 + x))`. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+    /// Formula: `y = max(0, min(1, 1 + x))`.
+    /// Shapes: `[...]` → `[...]`, the same, as is the type.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Sigmoid`.
+    /// Example:
+    /// ```ts
+    /// tl.HardSigmoid()([-0.5, 0, 2]); // → Tensor float32[3] [0.5,1,1]
+    /// ```
     HardSigmoidOptions "HardSigmoid" {}
-    /// A line from -1 to 1 in place of the hyperbolic tangent.
+    /// Replaces the hyperbolic tangent by a straight line from -1 to 1.
     ///
-    /// Formula: `max(-1, min(1, x))`. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+    /// Formula: `y = max(-1, min(1, x))`.
+    /// Shapes: `[...]` → `[...]`, the same, as is the type.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Tanh`.
+    /// Example:
+    /// ```ts
+    /// tl.HardTanh()([-0.5, 0, 2]); // → Tensor float32[3] [-0.5,0,1]
+    /// ```
     HardTanhOptions "HardTanh" {}
-    /// Smooth rectifier.
+    /// Applies a smooth version of the rectified linear unit.
     ///
-    /// Formula: `log(exp(x) + 1)`, without overflow. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    /// Formula: `y = log(exp(x) + 1)`, without overflow.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Relu`.
+    /// Example:
+    /// ```ts
+    /// tl.Softplus()([-1, 0, 2]); // → Tensor float32[3] [0.313262,0.693147,2.12693]
+    /// ```
     SoftplusOptions "Softplus" {}
-    /// Exponential function.
+    /// Computes the exponential function of each value.
     ///
-    /// Formula: `exp(x)`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
+    /// Formula: `y = exp(x)`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Log`.
+    /// Example:
+    /// ```ts
+    /// tl.Exp()([-1, 0, 2]); // → Tensor float32[3] [0.367879,1,7.38906]
+    /// ```
     ExpOptions "Exp" {}
-    /// Natural logarithm.
+    /// Computes the natural logarithm of each value.
     ///
-    /// Formula: `log(x)`; NaN for negative inputs, negative infinity for 0. Shapes: any, kept; integers become float32.
-    /// No weights, no state; the same in every mode.
+    /// Formula: `y = log(x)`. It is NaN for negative values and negative infinity for 0.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Exp`.
+    /// Example:
+    /// ```ts
+    /// tl.Log()([1, Math.E]); // → Tensor float32[2] [0,1]
+    /// ```
     LogOptions "Log" {}
-    /// Input weighted by its own logistic function, also known as SiLU.
+    /// Weights each value by its own logistic function; also known as SiLU.
     ///
-    /// Formula: `x · sigmoid(x)`. Shapes: any, kept; integers become float32. No weights, no state; the same in every mode.
-    /// Source: Ramachandran et al. 2017, arXiv:1710.05941.
+    /// Formula: `y = x · sigmoid(x)`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax; Ramachandran et al. 2017, arXiv:1710.05941.
+    /// See: `Gelu`.
+    /// Example:
+    /// ```ts
+    /// tl.Swish()([-1, 0, 2]); // → Tensor float32[3] [-0.268941,0,1.76159]
+    /// ```
     SwishOptions "Swish" {}
-    /// Gated linear unit: one half of the last axis gates the other.
+    /// Lets the second half of the last axis decide how much of the first half passes: the gated linear unit.
     ///
-    /// Formula: `a · sigmoid(b)`, where `a` and `b` are the first and second half of the last axis.
-    /// Shapes: `[..., 2n]` to `[..., n]`; integers become float32. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` when the last axis is missing or odd. Source: Dauphin et al. 2016, arXiv:1612.08083.
+    /// Formula: `y = a · sigmoid(b)`, where `a` and `b` are the first and the second half of the last axis.
+    /// Shapes: `[..., 2n]` → `[..., n]`. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has no axes, or its last axis has an odd size.
+    ///
+    /// Source: Trax; Dauphin et al. 2016, arXiv:1612.08083.
+    /// Example:
+    /// ```ts
+    /// tl.Glu()([2, 4, 0, 100]); // → Tensor float32[2] [1,4]
+    /// ```
     GluOptions "Glu" {}
-    /// Rectifier with a learned threshold.
+    /// Raises values below a learned threshold to the threshold.
     ///
-    /// Formula: `max(x, t)`. Shapes: any, kept; integers become float32.
-    /// Weights: the threshold `t`, one float32 number that starts at 0. No state; the same in every mode.
-    /// Source: Singh & Krishnan 2019, arXiv:1911.09737.
+    /// Formula: `y = max(x, t)`.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: the threshold `t`, one float32 number that starts at 0.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax; Singh & Krishnan 2019, arXiv:1911.09737.
+    /// See: `Relu`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ThresholdedLinearUnit();
+    /// layer.init({ shape: [3], dtype: 'float32' });
+    /// layer([-1, 0, 2]); // → Tensor float32[3] [0,0,2]
+    /// ```
     ThresholdedLinearUnitOptions "ThresholdedLinearUnit" {}
 }
 

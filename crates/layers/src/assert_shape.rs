@@ -22,11 +22,26 @@ pub const LAYERS: &[Entry<LayerRef>] = &[
 ];
 
 options! {
-    /// Checks the shapes of its inputs and returns them unchanged.
+    /// Checks the shapes of its inputs and passes them on.
     ///
-    /// Shapes: as `spec` says, e.g. `'bld,b1'` for two tensors of 3 and 2 axes whose first sizes are equal, `'...d'` for any
-    /// number of leading axes, `'b3'` for a last axis of 3. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` in init or call; `InvalidOption` for a malformed `spec`.
+    /// A specification has a letter for each axis. Equal letters have equal sizes, a digit is that very size, and `...` stands for any
+    /// number of
+    /// axes. Commas divide tensors: `'bld,b1'` is two tensors of 3 and 2 axes whose first sizes are equal.
+    ///
+    /// Shapes: as `spec` says → the same.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: `spec` is malformed.
+    /// - `ShapeMismatch`: `init` or a call finds other shapes.
+    ///
+    /// Source: Trax.
+    /// See: `AssertFunction`, `PrintShape`.
+    /// Example:
+    /// ```ts
+    /// tl.AssertShape('...3')([[1, 2, 3]]).shape; // → [1, 3]
+    /// ```
     pub struct AssertShapeOptions for "AssertShape" ("spec") {
         /// Specification of the inputs, tensors separated by commas.
         spec "spec": String,
@@ -40,9 +55,26 @@ options! {
 options! {
     /// Wraps a layer in checks of its input and output shapes.
     ///
-    /// Shapes: as `specification` says, e.g. `'...a->...b'`; letters on both sides of the arrow mean the same sizes.
-    /// Weights and state: those of the wrapped layer, between the empty ones of the two checks.
-    /// Errors: `ShapeMismatch` in init or call; `InvalidOption` for a malformed specification.
+    /// The specification is that of `AssertShape` for the inputs, `->`, and that for the outputs: `'...a->...b'`. A letter means the same
+    /// size on both
+    /// sides.
+    ///
+    /// Shapes: as `specification` says.
+    /// Weights: `[[], the layer's, []]`; the checks have none.
+    /// State: `[[], the layer's, []]`; the checks have none.
+    /// Modes: those of the layer.
+    /// Errors:
+    /// - `InvalidOption`: `specification` is malformed.
+    /// - `ShapeMismatch`: `init` or a call finds other shapes.
+    ///
+    /// Source: Trax.
+    /// See: `AssertShape`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.AssertFunction('...a->...b', tl.Dense(2));
+    /// layer.init({ shape: [1, 3], dtype: 'float32' });
+    /// layer([[1, 2, 3]]).shape; // → [1, 2]
+    /// ```
     pub struct AssertFunctionOptions for "AssertFunction" ("specification", "layer") {
         /// Specification of inputs and outputs, separated by `->`.
         specification "specification": String,

@@ -17,28 +17,46 @@ use tallow_tensor::ops::{Padding, Windows};
 pub const LAYERS: &[Entry<LayerRef>] = &[entry!("deconvolution", ConvTransposeOptions, conv_transpose)];
 
 options! {
-    /// Transposed convolution: a convolution over the input spread out by its strides, which makes it larger.
+    /// Convolves the input spread out by its strides, which makes it larger: a transposed convolution.
     ///
-    /// Formula: that of `Conv` with stride 1 on the input with `strides - 1` zeros between neighbouring positions. With `k` the reach of the kernel,
-    /// `(kernelSize - 1) · rhsDilation + 1`, `'VALID'` pads so that every position reaches the whole kernel. The kernel is not mirrored.
-    /// Shapes: for `['NHWC', 'HWIO', 'NHWC']` `[n, h, w, c]` to `[n, h', w', filters]`, with `'VALID'` `h' = h · stride + max(k - stride, 0)`, with
-    /// `'SAME'` `h' = h · stride`; explicit padding goes around the spread input. In that layout axes before the last three are all items.
-    /// Weights: `(w, b)` with `w: [...kernelSize, c, filters]` in the kernel's layout and `b: [filters]`, as in `Conv`. No state; the same in every mode.
-    /// Errors: those of `Conv`. Source: Zeiler et al. 2010, Deconvolutional Networks.
+    /// The kernel is not mirrored. With `k = (kernelSize - 1) · rhsDilation + 1`, the reach of the kernel, `'VALID'` pads so that every
+    /// position of the
+    /// input reaches the whole kernel. Explicit padding goes around the spread input.
+    ///
+    /// Formula: that of `Conv` with stride 1, on the input with `strides - 1` zeros between neighbouring positions.
+    /// Shapes: for images, `[batch, height, width, channels]` → `[batch, height', width', filters]`. With `'VALID'` padding
+    /// `height' = height · stride + max(k - stride, 0)`, with `'SAME'` `height' = height · stride`. In this layout there may be more axes
+    /// before the
+    /// last three, all of them items.
+    /// Weights: `[w, b]`, with `w: [...kernelSize, channels, filters]` in the kernel's layout and `b: [filters]`, as in `Conv`.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - those of `Conv`.
+    ///
+    /// Source: Trax; Zeiler et al. 2010, Deconvolutional Networks.
+    /// See: `Conv`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ConvTranspose(4, [3, 3], { strides: [2, 2], padding: 'SAME' });
+    /// layer.init({ shape: [1, 8, 8, 3], dtype: 'float32' });
+    /// layer(tl.ones([1, 8, 8, 3])).shape; // → [1, 16, 16, 4]
+    /// ```
     pub struct ConvTransposeOptions for "ConvTranspose" ("filters", "kernelSize") {
         /// Number of channels of the output.
         filters "filters": Dim,
         /// Size of the kernel along each spatial axis.
         kernel_size "kernelSize": Sizes,
-        /// How far neighbouring positions of the input are spread apart along each spatial axis; null: 1.
+        /// How far neighbouring positions of the input are spread apart along each spatial axis; `null` is 1.
         strides "strides": Option<Sizes> = None,
-        /// How much of the full result is kept, or so many zeros `[before, after]` for each axis of the spread input.
+        /// How much of the full result is kept (`'VALID'`: all, `'SAME'`: the input's size times the strides), or numbers of zeros
+        /// `[before, after]` for each axis of the spread input.
         padding "padding": PaddingArg = PaddingArg(Padding::Valid),
-        /// Distance of neighbouring places of the kernel along each spatial axis; null: 1.
+        /// Distance of neighbouring places of the kernel along each spatial axis; `null` is 1.
         rhs_dilation "rhsDilation": Option<Sizes> = None,
         /// Layouts of input, kernel and output: a letter for each axis.
         dimension_numbers "dimensionNumbers": DimensionNumbers = DimensionNumbers::two(),
-        /// Makes `w`; null: Glorot's normal values over the kernel's channels.
+        /// Makes `w`; `null` is Glorot's normal initializer over the kernel's channels.
         kernel_initializer "kernelInitializer": Option<Initializer> = None,
         /// Makes `b`.
         bias_initializer "biasInitializer": Initializer = random_normal(1e-6),

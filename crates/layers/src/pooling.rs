@@ -42,34 +42,88 @@ macro_rules! pooling_options {
     ($($(#[doc = $doc:literal])* $S:ident, $kind:literal;)*) => {$(
         options! {
             $(#[doc = $doc])*
-            ///
-            /// Shapes: `[n, d1, ..., dk, c]` to `[n, d1', ..., dk', c]` for `k` entries of `poolSize`: with `'VALID'` `d' = ⌈(d - size + 1) / stride⌉`, with
-            /// `'SAME'` `d' = ⌈d / stride⌉`. No weights, no state; the same in every mode.
-            /// Errors: `ShapeMismatch` for an input of another rank or smaller than the window; `DTypeMismatch` for bool;
-            /// `InvalidOption` for lists that have not one entry for each spatial axis.
             pub struct $S for $kind () {
                 /// Size of the window along each axis but the first and last.
                 pool_size "poolSize": Sizes = Sizes(vec![2, 2]),
-                /// Positions from one window to the next along each of these axes; null: 1.
+                /// Positions from one window to the next along each of these axes; `null` is 1.
                 strides "strides": Option<Sizes> = None,
-                /// What lies beyond the ends: nothing, as much as keeps the size, or so many positions `[before, after]` for each axis.
+                /// What lies beyond the ends: nothing (`'VALID'`), as much as keeps the size (`'SAME'`), or numbers of positions `[before, after]` for each axis.
                 padding "padding": PaddingArg = PaddingArg(Padding::Valid),
             }
         }
     )*};
 }
 pooling_options! {
-    /// Reduces each window to its largest value.
+    /// Reduces each window to its greatest value.
     ///
-    /// Padding never is the largest. The gradient goes to the first of equal values, in row-major order of the window.
+    /// Padding is never the greatest.
+    ///
+    /// Shapes: for images, `[batch, height, width, channels]` → `[batch, height', width', channels]`. With `'VALID'` padding
+    /// `height' = ⌈(height - size + 1) / stride⌉`, with `'SAME'` `height' = ⌈height / stride⌉`. There are as many axes between the first
+    /// and the last as `poolSize`
+    /// has entries.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Gradient: goes to the first of equal values, in row-major order of the window.
+    /// Errors:
+    /// - `InvalidOption`: `strides` or `padding` does not have one entry for each entry of `poolSize`.
+    /// - `ShapeMismatch`: the input has another number of axes, or is smaller than the window.
+    /// - `DTypeMismatch`: the input is boolean.
+    ///
+    /// Source: Trax.
+    /// See: `AvgPool`, `SumPool`.
+    /// Example:
+    /// ```ts
+    /// tl.MaxPool()([[[[1], [2]], [[3], [4]]]]); // → Tensor int32[1,1,1,1] [[[[4]]]]
+    /// ```
     MaxPoolOptions, "MaxPool";
     /// Reduces each window to the sum of its values.
     ///
-    /// Padding adds nothing. Integers keep their type: a sum that does not fit it is an error.
+    /// Padding adds nothing. Integers keep their type.
+    ///
+    /// Shapes: for images, `[batch, height, width, channels]` → `[batch, height', width', channels]`. With `'VALID'` padding
+    /// `height' = ⌈(height - size + 1) / stride⌉`, with `'SAME'` `height' = ⌈height / stride⌉`. There are as many axes between the first
+    /// and the last as `poolSize`
+    /// has entries.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: `strides` or `padding` does not have one entry for each entry of `poolSize`.
+    /// - `ShapeMismatch`: the input has another number of axes, or is smaller than the window.
+    /// - `DTypeMismatch`: the input is boolean.
+    /// - `InvalidArgument`: a sum of integers does not fit their type.
+    ///
+    /// Source: Trax.
+    /// See: `AvgPool`, `MaxPool`.
+    /// Example:
+    /// ```ts
+    /// tl.SumPool()([[[[1], [2]], [[3], [4]]]]); // → Tensor int32[1,1,1,1] [[[[10]]]]
+    /// ```
     SumPoolOptions, "SumPool";
     /// Reduces each window to the mean of its values.
     ///
     /// Padding is not counted. Means of integers are float32.
+    ///
+    /// Shapes: for images, `[batch, height, width, channels]` → `[batch, height', width', channels]`. With `'VALID'` padding
+    /// `height' = ⌈(height - size + 1) / stride⌉`, with `'SAME'` `height' = ⌈height / stride⌉`. There are as many axes between the first
+    /// and the last as `poolSize`
+    /// has entries.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: `strides` or `padding` does not have one entry for each entry of `poolSize`.
+    /// - `ShapeMismatch`: the input has another number of axes, or is smaller than the window.
+    /// - `DTypeMismatch`: the input is boolean.
+    ///
+    /// Source: Trax.
+    /// See: `MaxPool`, `SumPool`.
+    /// Example:
+    /// ```ts
+    /// tl.AvgPool()([[[[1], [2]], [[3], [4]]]]); // → Tensor float32[1,1,1,1] [[[[2.5]]]]
+    /// ```
     AvgPoolOptions, "AvgPool";
 }
 

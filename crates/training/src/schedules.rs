@@ -31,16 +31,34 @@ impl Schedule for HostSchedule {
 }
 
 options! {
-    /// The same learning rate at every step.
+    /// Keeps the same learning rate at every step.
+    ///
+    /// Formula: `rate(t) = value`.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Trainer`.
+    /// Example:
+    /// ```ts
+    /// tl.lrSchedules.constant(0.001)(500); // → 0.001
+    /// ```
     pub struct ConstantOptions for "constant" ("value") {
-        /// The rate.
+        /// Learning rate.
         value "value": Num,
     }
 }
 options! {
-    /// A linear rise from 0 to `maxValue` over `nWarmupSteps`, then constant.
+    /// Raises the learning rate in a straight line from 0, then keeps it constant.
     ///
-    /// `rate(t) = maxValue · min(1, t / (nWarmupSteps + 1))`.
+    /// Formula: `rate(t) = maxValue · min(1, t / (nWarmupSteps + 1))`.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `warmupAndRsqrtDecay`.
+    /// Example:
+    /// ```ts
+    /// const schedule = tl.lrSchedules.warmup(999, 0.001);
+    /// schedule(500); // → 0.0005
+    /// schedule(5000); // → 0.001
+    /// ```
     pub struct WarmupOptions for "warmup" ("nWarmupSteps", "maxValue") {
         /// Steps of the rise.
         n_warmup_steps "nWarmupSteps": Count,
@@ -49,9 +67,18 @@ options! {
     }
 }
 options! {
-    /// A linear rise from 0 to `maxValue` over `nWarmupSteps`, then a fall with the root of the step.
+    /// Raises the learning rate in a straight line from 0, then lets it fall with the root of the step.
     ///
-    /// `rate(t) = maxValue · min(t / s, √(s / t))` with `s = nWarmupSteps + 1`.
+    /// Formula: `rate(t) = maxValue · min(t / s, √(s / t))`, with `s = nWarmupSteps + 1`.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `warmup`.
+    /// Example:
+    /// ```ts
+    /// const schedule = tl.lrSchedules.warmupAndRsqrtDecay(999, 0.001);
+    /// schedule(500); // → 0.0005
+    /// schedule(4000); // → 0.0005
+    /// ```
     pub struct WarmupAndRsqrtDecayOptions for "warmupAndRsqrtDecay" ("nWarmupSteps", "maxValue") {
         /// Steps of the rise.
         n_warmup_steps "nWarmupSteps": Count,
@@ -60,12 +87,32 @@ options! {
     }
 }
 options! {
-    /// A product of factors of the step, named in a string.
+    /// Multiplies factors that depend on the step, named in a string.
     ///
-    /// `constant`; `two_constants`: `constant` before `secondConstantStep`, `secondConstant` from it on; `linear_warmup`:
-    /// `min(1, t / warmupSteps)`; `rsqrt_decay`: `1/√max(t, warmupSteps)`; `rsqrt_normalized_decay`: that times `√warmupSteps`;
-    /// `decay_every`: `decayFactor^⌊t / stepsPerDecay⌋`; `cosine_decay`: `½(1 + cos(π·frac(max(0, (t - warmupSteps) / stepsPerCycle))))`.
-    /// Errors: `InvalidOption` for a factor of another name.
+    /// Formula: the product of the factors at step `t`, and never less than `minimum`:
+    ///
+    /// - `constant`: the option `constant`
+    /// - `two_constants`: `constant` before step `secondConstantStep`, `secondConstant` from it on
+    /// - `linear_warmup`: `min(1, t / warmupSteps)`
+    /// - `rsqrt_decay`: `1 / √max(t, warmupSteps)`
+    /// - `rsqrt_normalized_decay`: `√(warmupSteps / max(t, warmupSteps))`
+    /// - `decay_every`: `decayFactor^⌊t / stepsPerDecay⌋`
+    /// - `cosine_decay`: `½ · (1 + cos(π · frac(max(0, (t - warmupSteps) / stepsPerCycle))))`
+    ///
+    /// Errors:
+    /// - `InvalidOption`: a factor has another name, or `warmupSteps` is 0 with `linear_warmup`.
+    ///
+    /// Source: Trax.
+    /// See: `warmupAndRsqrtDecay`.
+    /// Example:
+    /// ```ts
+    /// const schedule = tl.lrSchedules.multifactor({
+    ///   factors: 'constant * linear_warmup * cosine_decay',
+    ///   constant: 0.001,
+    ///   warmupSteps: 1000,
+    /// });
+    /// schedule(500); // → 0.0005
+    /// ```
     pub struct MultifactorOptions for "multifactor" () {
         /// Names of the factors, separated by `*`.
         factors "factors": String = "constant * linear_warmup * rsqrt_decay".to_string(),

@@ -176,7 +176,7 @@ impl Doc {
         }
         for item in self.errors() {
             let code = item.strip_prefix('`').and_then(|i| i.split_once("`: ")).map(|i| i.0);
-            if code.map_or(!item.starts_with("those of "), |c| !CODES.contains(&c)) {
+            if code.map_or(!item.starts_with("those "), |c| !CODES.contains(&c)) {
                 out.push(format!("an error must be `Code`: cause, or \"those of …\", got: {item}"));
             }
         }

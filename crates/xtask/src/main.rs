@@ -1,11 +1,8 @@
 //! `cargo run -p tallow-xtask [-- --check]`: writes `src/generated/*.ts` (one file a module) and `docs/layers.md` from the registry of layers, and
 //! the methods of tensors from the docs of `crates/tensor`.
 //! With `--check` nothing is written; the exit code says whether the files are up to date.
-// Layers are not yet written from it.
-#[allow(dead_code)]
 mod docs;
 mod index;
-#[allow(dead_code)]
 mod items;
 mod rust_docs;
 mod tensor;
@@ -34,7 +31,7 @@ fn main() -> ExitCode {
     }
     let mut files = typescript::files(&items);
     files.extend(of_tensors);
-    files.push(("docs/layers.md".into(), index::layers()));
+    files.push(("docs/layers.md".into(), index::layers(&items)));
     let mut stale = false;
     for (name, text) in files {
         let path = root.join(&name);

@@ -1,5 +1,8 @@
 //! TypeScript factories, option types and their documentation.
-use crate::items::{Item, Makes};
+use crate::{
+    docs::{comment, escape, Doc, Page, Param},
+    items::{title, trax, Item, Makes},
+};
 use std::fmt::Write as _;
 use tallow_layers::options::{FieldMeta, GroupMeta, Meta};
 
@@ -68,7 +71,9 @@ fn file(module: &str, items: &[&Item]) -> String {
     };
     let has = |m: Makes| items.iter().any(|i| i.makes == m);
     let mut out = String::from(HEADER);
-    let _ = write!(out, "/**\n * Names of Trax's module `{module}`.\n *\n * @module\n */\n");
+    let names: Vec<String> = items.iter().map(|i| format!("`{}`", i.meta.kind)).collect();
+    let heading = format!("{}.\n\n{}.\n\nSource: {}.\n\n@module", title(module), names.join(", "), trax(module));
+    out += &comment(&heading, "");
     let mut import = |from: &str, values: &[(&str, bool)], types: &[&str]| {
         let mut names: Vec<String> = values.iter().filter(|v| v.1).map(|v| v.0.to_string()).collect();
         let types: Vec<String> = types.iter().filter(|t| used(t)).map(|t| format!("type {t}")).collect();
@@ -127,7 +132,7 @@ fn file(module: &str, items: &[&Item]) -> String {
     }
     for g in groups {
         out.push('\n');
-        out += &comment(g.doc.trim(), "");
+        out += &comment(&escape(&plain(g.doc)), "");
         out += &interface(g.name, &[], &g.fields.iter().collect::<Vec<_>>());
     }
     for i in items {
@@ -142,7 +147,7 @@ fn file(module: &str, items: &[&Item]) -> String {
             items.iter().any(|o| o.meta.kind != i.meta.kind && upper_first(o.meta.kind) == upper_first(i.meta.kind));
         let suffix = if shared && i.makes == Makes::Result { "FunctionOptions" } else { "Options" };
         let options = format!("{}{suffix}", upper_first(i.meta.kind));
-        out += &factory(&i.meta, &options, returns, &format!("{make}('{}'", i.meta.kind));
+        out += &factory(i, &options, returns, &format!("{make}('{}'", i.meta.kind));
         if i.makes == Makes::Layer {
             let _ = writeln!(out, "registerFactory({0}, '{0}');", i.meta.kind);
         }
@@ -150,7 +155,8 @@ fn file(module: &str, items: &[&Item]) -> String {
     out
 }
 
-fn factory(m: &Meta, type_name: &str, returns: &str, call: &str) -> String {
+fn factory(item: &Item, type_name: &str, returns: &str, call: &str) -> String {
+    let m = &item.meta;
     let options = named_options(m);
     let field = |name: &str| m.fields.iter().find(|f| f.name == name);
     let mut out = String::new();
@@ -160,15 +166,7 @@ fn factory(m: &Meta, type_name: &str, returns: &str, call: &str) -> String {
             options.iter().filter(|f| m.fields.iter().any(|o| o.name == f.name)).copied().collect();
         out += &interface(type_name, &m.groups, &own);
     }
-    let mut doc = m.doc.trim().to_string();
-    for p in m.positional.iter().chain(&m.rest) {
-        if let Some(f) = field(p) {
-            let _ = write!(doc, "\n@param {} - {}", variable(p), f.doc.trim().replace('\n', " "));
-        }
-    }
-    if !options.is_empty() && m.rest.is_none() {
-        doc += "\n@param options - See the options type.";
-    }
+    let doc = Doc::parse(m.doc).tsdoc(&Page { params: documented(m, &options), ..item.page(&trax(item.module)) });
     let mut params: Vec<String> = m
         .positional
         .iter()
@@ -201,14 +199,36 @@ fn factory(m: &Meta, type_name: &str, returns: &str, call: &str) -> String {
         let object = if m.positional.is_empty() { object.replace(",  }", " }") } else { object };
         format!("  return {call}, {object});\n")
     };
-    let _ = write!(
-        out,
-        "\n{}export function {}({}): {returns} {{\n{body}}}\n",
-        comment(&doc, ""),
-        m.kind,
-        params.join(", ")
-    );
+    let _ = write!(out, "\n{doc}export function {}({}): {returns} {{\n{body}}}\n", m.kind, params.join(", "));
     out
+}
+
+/// The parameters of a factory, as its docs show them: the options with all their keys.
+fn documented(m: &Meta, options: &[&FieldMeta]) -> Vec<Param> {
+    let field = |name: &str| m.fields.iter().find(|f| f.name == name);
+    let mut keys = String::new();
+    for f in options {
+        let default = f.default.as_ref().map_or(String::new(), |d| format!(" Default: `{d}`."));
+        let _ = write!(keys, "\n- `{}`: {}{default}", f.name, plain(f.doc).replace('\n', " "));
+    }
+    let mut out: Vec<Param> = m
+        .positional
+        .iter()
+        .filter_map(|p| field(p))
+        .map(|f| Param { name: variable(f.name), doc: plain(f.doc) })
+        .collect();
+    if let Some(f) = m.rest.and_then(field) {
+        let behind = if keys.is_empty() { String::new() } else { format!(" Options may stand behind them:{keys}") };
+        out.push(Param { name: f.name.into(), doc: plain(f.doc) + &behind });
+    } else if !keys.is_empty() {
+        out.push(Param { name: "options".into(), doc: format!("Options by name:{keys}") });
+    }
+    out
+}
+
+/// The doc comment of an option, its lines without the blank that they begin with.
+fn plain(doc: &str) -> String {
+    doc.trim().lines().map(str::trim).collect::<Vec<_>>().join("\n")
 }
 
 /// An interface of options that has those of `groups` too.
@@ -220,7 +240,7 @@ fn interface(name: &str, groups: &[GroupMeta], fields: &[&FieldMeta]) -> String 
     }
     out += "{\n";
     for f in fields {
-        let mut doc = f.doc.trim().to_string();
+        let mut doc = escape(&plain(f.doc));
         if let Some(d) = &f.default {
             let _ = write!(doc, "\n@defaultValue `{d}`");
         }
@@ -253,34 +273,6 @@ fn variable(name: &str) -> String {
     } else {
         name.to_string()
     }
-}
-
-fn comment(text: &str, indent: &str) -> String {
-    let mut out = format!("{indent}/**\n");
-    for line in text.lines() {
-        // TSDoc reads braces and @ as markup.
-        let line = line.trim().replace("*/", "* /");
-        let line = if line.starts_with('@') { line } else { escape(&line) };
-        let _ = writeln!(out, "{}", format!("{indent} * {line}").trim_end());
-    }
-    let _ = writeln!(out, "{indent} */");
-    out
-}
-
-/// Braces and at-signs outside code spans, escaped for TSDoc.
-fn escape(line: &str) -> String {
-    let mut out = String::new();
-    let mut code = false;
-    for c in line.chars() {
-        if c == '`' {
-            code = !code;
-        }
-        if !code && matches!(c, '{' | '}' | '@' | '<' | '>') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
 }
 
 fn upper_first(s: &str) -> String {

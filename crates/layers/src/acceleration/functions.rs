@@ -24,14 +24,22 @@ fn each(x: &TensorNest, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<HostVal
 }
 
 options! {
-    /// The mean of a value that lies on several devices.
+    /// Computes the mean of a value that lies on several devices.
     ///
-    /// Shapes: the devices are the first axis of `x`; all axes are averaged, or only `axis`. Integers become float32.
-    /// Errors: `InvalidArgument` for an axis that `x` has not.
+    /// Shapes: `[nDevices, ...]` → `[]`, or without `axis` alone if it is given. Integers become float32.
+    /// Errors:
+    /// - `InvalidArgument`: `x` does not have `axis`.
+    ///
+    /// Source: Trax.
+    /// See: `Accelerate`.
+    /// Example:
+    /// ```ts
+    /// tl.meanOrPmean(2, tl.tensor([[1, 2], [3, 6]]), { axis: 0 }); // → Tensor float32[2] [2,4]
+    /// ```
     pub struct MeanOrPmeanOptions for "meanOrPmean" ("nDevices", "x") {
         /// Number of devices.
         n_devices "nDevices": Count,
-        /// The value.
+        /// Value that lies on several devices.
         x "x": TensorArg,
         /// Axis to average, usually 0, the devices; without it, all of them.
         axis "axis": Option<Axis> = None,
@@ -39,24 +47,41 @@ options! {
 }
 
 options! {
-    /// Tensors with their first axis cut in two, of which the first counts devices.
+    /// Cuts the first axis of tensors in two, of which the first counts devices.
     ///
-    /// Shapes: `[batch, ...]` to `[nDevices, batch / nDevices, ...]`, for each tensor in nested arrays.
-    /// Errors: `ShapeMismatch` for a batch that `nDevices` does not divide.
+    /// Shapes: `[batch, ...]` → `[nDevices, batch / nDevices, ...]`, for each tensor in nested arrays.
+    /// Errors:
+    /// - `ShapeMismatch`: `nDevices` does not divide the batch, or a tensor has no axes.
+    ///
+    /// Source: Trax.
+    /// See: `Accelerate`.
+    /// Example:
+    /// ```ts
+    /// tl.reshapeByDevice(tl.tensor([1, 2, 3, 4]), 2); // → Tensor int32[2,2] [[1,2],[3,4]]
+    /// ```
     pub struct ReshapeByDeviceOptions for "reshapeByDevice" ("x", "nDevices") {
         /// A tensor or nested arrays of tensors.
         x "x": TensorNest,
         /// Number of devices.
         n_devices "nDevices": Dim,
-        /// Without effect: in Trax, whether NumPy does it.
+        /// Has no effect. In Trax it says whether NumPy does the work.
         pure_np "pureNp": bool = false,
     }
 }
 
 options! {
-    /// Tensors once for each device, along a new first axis; the tensors themselves for one device. Values are not copied.
+    /// Repeats tensors once for each device, along a new first axis.
     ///
-    /// Shapes: `[...]` to `[nDevices, ...]`, for each tensor in nested arrays.
+    /// Values are not copied. For one device the tensors stay as they are.
+    ///
+    /// Shapes: `[...]` → `[nDevices, ...]`, for each tensor in nested arrays.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `reshapeByDevice`.
+    /// Example:
+    /// ```ts
+    /// tl.forNDevices(tl.tensor([1, 2]), 2); // → Tensor int32[2,2] [[1,2],[1,2]]
+    /// ```
     pub struct ForNDevicesOptions for "forNDevices" ("x", "nDevices") {
         /// A tensor or nested arrays of tensors.
         x "x": TensorNest,
@@ -66,7 +91,16 @@ options! {
 }
 
 options! {
-    /// Tensors in the memory of the CPU.
+    /// Moves tensors to the memory of the CPU.
+    ///
+    /// Shapes: `[...]` → `[...]`, the same, for each tensor in nested arrays.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `onAccelerator`.
+    /// Example:
+    /// ```ts
+    /// tl.onCpu(tl.tensor([1, 2])); // → Tensor int32[2] [1,2]
+    /// ```
     pub struct OnCpuOptions for "onCpu" ("x") {
         /// A tensor or nested arrays of tensors.
         x "x": TensorNest,
@@ -74,7 +108,18 @@ options! {
 }
 
 options! {
-    /// Tensors in the memory of the accelerator; the tensors themselves when there is none, or more than one.
+    /// Moves tensors to the memory of the accelerator, if there is exactly one.
+    ///
+    /// Shapes: `[...]` → `[...]`, the same, for each tensor in nested arrays.
+    /// Errors:
+    /// - `Device`: the accelerator cannot be used.
+    ///
+    /// Source: Trax.
+    /// See: `onCpu`.
+    /// Example:
+    /// ```ts
+    /// tl.onAccelerator(tl.tensor([1, 2])); // → Tensor int32[2] [1,2]
+    /// ```
     pub struct OnAcceleratorOptions for "onAccelerator" ("x") {
         /// A tensor or nested arrays of tensors.
         x "x": TensorNest,

@@ -32,14 +32,32 @@ pub const LAYERS: &[Entry<LayerRef>] = &[entry!("acceleration", AccelerateOption
 options! {
     /// Runs a layer on several devices at once, each on an equal share of the batch.
     ///
-    /// Inputs are split along their first axis; a batch that `nDevices` does not divide is padded with zeros, and what comes of the padding
-    /// is left out of the outputs. So outputs and gradients are those of the layer itself, up to rounding, as long as the layer treats the items
-    /// of a batch one by one; statistics of a batch (`BatchNorm`) are those of a share. Device `i` draws from the `i`-th of `nDevices` keys split from
-    /// the call's. On the CPU devices are replicas on the pool of threads; layers that call JavaScript functions take turns instead.
-    /// Shapes: those of the layer; an output that is one number becomes a vector, one number from each device.
-    /// Weights: the layer's own, shared by all devices. State: the layer's own, what is learned averaged over the devices; when devices
-    /// have come to different sequence states (mode `'predict'`), `{devices, sublayer}`: the states of each, and the first one's.
-    /// Errors: `ShapeMismatch` when an input has no first axis, or inputs cannot be split alike.
+    /// Inputs are split along their first axis. A batch that `nDevices` does not divide is padded with zeros, and what comes of the padding
+    /// is left
+    /// out of the outputs. So outputs and gradients are those of the layer itself, up to rounding, as long as the layer treats the items of a
+    /// batch one by one. Statistics of a batch, as in `BatchNorm`, are those of a share.
+    ///
+    /// Device `i` draws random numbers with the `i`-th of `nDevices` keys split from the call's. On the CPU a device is a replica of the
+    /// layer that runs
+    /// on the pool of threads. Layers that call JavaScript functions run one after another instead.
+    ///
+    /// Shapes: those of the layer. An output `[]` becomes `[nDevices]`, one number from each device.
+    /// Weights: the layer's own, shared by all devices.
+    /// State: the layer's own; what is learned is averaged over the devices. When the devices have come to different sequences, in mode
+    /// `'predict'`, it is `{ devices, sublayer }`: the states of each, and that of the first.
+    /// Modes: those of the layer.
+    /// Errors:
+    /// - those of the layer.
+    /// - `ShapeMismatch`: an input has no axes, or the inputs cannot be split alike.
+    ///
+    /// Source: Trax.
+    /// See: `meanOrPmean`, `reshapeByDevice`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Accelerate(tl.Dense(2), { nDevices: 2 });
+    /// layer.init({ shape: [4, 3], dtype: 'float32' });
+    /// layer(tl.ones([4, 3])).shape; // → [4, 2]
+    /// ```
     pub struct AccelerateOptions for "Accelerate" ("layer") {
         /// Layer to run.
         layer "layer": LayerArg,

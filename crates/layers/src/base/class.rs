@@ -21,11 +21,36 @@ use crate::{
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};
 
 options! {
-    /// The base of layers that are classes of their own; by itself it cannot be called.
+    /// Is the base of layers that are classes of their own.
     ///
-    /// Shapes, weights and state: what the subclass makes of them.
-    /// Errors: `InvalidOption` when a class without `forward` is called; `ArityMismatch` when `forward` returns another number of tensors
-    /// than `nOut`; what the class itself throws.
+    /// A class has `forward`, and may have `initWeightsAndState` and a `backward` of its own. The base by itself cannot be called: without
+    /// `forward`
+    /// a call is a `TypeError`.
+    ///
+    /// Shapes: what `forward` makes of its inputs.
+    /// Weights: what `initWeightsAndState` sets as `this.weights`.
+    /// State: what `initWeightsAndState` and `forward` set as `this.state`.
+    /// Modes: what the class makes of `this.mode`.
+    /// Errors:
+    /// - `ArityMismatch`: `forward` returns another number of tensors than `nOut`.
+    /// - those that the class throws.
+    ///
+    /// Source: Trax.
+    /// See: `Fn`, `PureLayer`.
+    /// Example:
+    /// ```ts
+    /// class Scale extends tl.Layer {
+    ///   override initWeightsAndState() {
+    ///     this.weights = tl.tensor([0.5]);
+    ///   }
+    ///   override forward(x: tl.Tensor) {
+    ///     return x.mul(this.weights as tl.Tensor);
+    ///   }
+    /// }
+    /// const layer = new Scale();
+    /// layer.init({ shape: [2], dtype: 'float32' });
+    /// layer([2, 4]); // → Tensor float32[2] [1,2]
+    /// ```
     pub struct LayerOptions for "Layer" () {
         /// Number of inputs.
         n_in "nIn": Count = Count(1),

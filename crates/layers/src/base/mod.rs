@@ -25,10 +25,30 @@ pub static LAYERS: &[Entry<LayerRef>] = &[
 ];
 
 options! {
-    /// A layer without weights that applies a function of the inputs to the outputs.
+    /// Makes a layer without weights of a function that takes all inputs in one argument.
     ///
-    /// Shapes: whatever the function does. No weights, no state; the same in every mode.
-    /// Errors: `ArityMismatch` if the function returns another number of tensors than `nOut`; the function's own errors.
+    /// Shapes: those of the function's argument → those of what it returns.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ArityMismatch`: the function returns another number of tensors than `nOut`.
+    /// - those that the function throws.
+    ///
+    /// Source: Trax.
+    /// See: `Fn`, `Layer`.
+    /// Example:
+    /// ```ts
+    /// const double = tl.PureLayer((x: tl.Tensor) => x.mul(2));
+    /// double([1, 2]); // → Tensor int32[2] [2,4]
+    ///
+    /// class Shift extends tl.PureLayer {
+    ///   constructor(by: number) {
+    ///     super((x: tl.Tensor) => x.add(by), { name: 'Shift' });
+    ///   }
+    /// }
+    /// new Shift(10)([1, 2]); // → Tensor int32[2] [11,12]
+    /// ```
     pub struct PureLayerOptions for "PureLayer" ("forwardFn") {
         /// Function of the input, or of the array of inputs if there are several, to the output or the array of outputs.
         forward_fn "forwardFn": FnArg,
@@ -46,11 +66,25 @@ options! {
 }
 
 options! {
-    /// A layer without weights that applies a function taking each input as an argument of its own.
+    /// Makes a layer without weights of a function that takes each input as an argument of its own.
     ///
-    /// The number of inputs is the number of parameters the function declares.
-    /// Shapes: whatever the function does. No weights, no state; the same in every mode.
-    /// Errors: `ArityMismatch` if the function returns another number of tensors than `nOut`; the function's own errors.
+    /// The layer has as many inputs as the function declares parameters.
+    ///
+    /// Shapes: those of the function's arguments → those of what it returns.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ArityMismatch`: the function returns another number of tensors than `nOut`.
+    /// - those that the function throws.
+    ///
+    /// Source: Trax.
+    /// See: `PureLayer`, `Layer`.
+    /// Example:
+    /// ```ts
+    /// const distance = tl.Fn('Distance', (a: tl.Tensor, b: tl.Tensor) => a.sub(b).abs());
+    /// distance([[1, 2], [4, 0]]); // → Tensor int32[2] [3,2]
+    /// ```
     pub struct FnOptions for "Fn" ("name", "f") {
         /// Printed name; an empty one means `Fn`.
         name "name": String,
@@ -62,7 +96,18 @@ options! {
 }
 
 options! {
-    /// Weights and state as flat lists, in Trax's order, without empty and cached ones.
+    /// Lists weights and state flat, in Trax's order, without those that are empty or shared.
+    ///
+    /// Shapes: `[...]` → `[...]`, the same, for each tensor in nested arrays.
+    /// Returns: `[weights, state]`, two flat lists.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `unflattenWeightsAndState`.
+    /// Example:
+    /// ```ts
+    /// const w = [tl.tensor([1]), [[], tl.tensor([2])]];
+    /// tl.flattenWeightsAndState(w, []); // → [[ Tensor int32[1] [1], Tensor int32[1] [2] ], []]
+    /// ```
     pub struct FlattenOptions for "flattenWeightsAndState" ("weights", "state") {
         /// Weights, as a layer nests them.
         weights "weights": TensorNest,
@@ -72,15 +117,27 @@ options! {
 }
 
 options! {
-    /// Flat weights and state, nested as the signature says. Inverse of `flattenWeightsAndState`.
+    /// Nests flat weights and state as a signature says: the inverse of `flattenWeightsAndState`.
     ///
-    /// Errors: `WeightsMismatch` when there are too few or too many, or one has another shape.
+    /// Shapes: `[...]` → `[...]`, the same, for each tensor.
+    /// Returns: `[weights, state]`, nested.
+    /// Errors:
+    /// - `WeightsMismatch`: there are too few or too many tensors, or one has another shape than the signature says.
+    ///
+    /// Source: Trax.
+    /// See: `flattenWeightsAndState`.
+    /// Example:
+    /// ```ts
+    /// const flat = [tl.tensor([1]), tl.tensor([2])];
+    /// const like = { shape: [1], dtype: 'int32' } as const;
+    /// tl.unflattenWeightsAndState(flat, [], [[like, [like]], []]); // → [[ Tensor int32[1] [1], [ Tensor int32[1] [2] ] ], []]
+    /// ```
     pub struct UnflattenOptions for "unflattenWeightsAndState" ("flatWeights", "flatState", "weightsAndStateSignature") {
         /// Weights in a flat list.
         flat_weights "flatWeights": TensorNest,
         /// State in a flat list.
         flat_state "flatState": TensorNest,
-        /// Pair of trees with the structure of weights and state; `{shape, dtype}` at the leaves.
+        /// Pair of the structures of weights and state, with `{ shape, dtype }` in place of each tensor.
         signature "weightsAndStateSignature": SignaturePair,
         /// Whether to leave out the state, which is then `null`.
         weights_only "weightsOnly": bool = false,
@@ -88,7 +145,15 @@ options! {
 }
 
 options! {
-    /// Tensors as nested lists of numbers, easy to compare.
+    /// Writes tensors as nested lists of numbers, which are easy to compare.
+    ///
+    /// Shapes: `[...]` → arrays nested as deep as there are axes.
+    /// Errors: none.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.toList(tl.tensor([[1, 2], [3, 4]])); // → [[ 1, 2 ], [ 3, 4 ]]
+    /// ```
     pub struct ToListOptions for "toList" ("outputs") {
         /// A tensor or a list of tensors.
         outputs "outputs": TensorNest,

@@ -3,10 +3,20 @@ use crate::{entry, options, options::Entry, Dim, Error, HostValue, Result, Tenso
 use tallow_tensor::Tensor;
 
 options! {
-    /// Tensors cut into shards: each becomes a stack of its parts, the first axis counting the shards.
+    /// Cuts tensors into shards: each becomes a stack of its parts, whose first axis counts the shards.
     ///
-    /// Shapes: `[...]` to `[nShards, ...]`; tensors with fewer than three axes are cut along the first, all others along the last.
-    /// Errors: `ShapeMismatch` for a tensor without axes, or when `nShards` does not divide the axis.
+    /// Tensors with fewer than three axes are cut along the first axis, all others along the last.
+    ///
+    /// Shapes: `[n, ...]` → `[nShards, n / nShards, ...]`, or `[a, b, n]` → `[nShards, a, b, n / nShards]`.
+    /// Errors:
+    /// - `ShapeMismatch`: a tensor has no axes, or `nShards` does not divide the axis.
+    ///
+    /// Source: Trax.
+    /// See: `unshard`.
+    /// Example:
+    /// ```ts
+    /// tl.shard(tl.tensor([1, 2, 3, 4]), { nShards: 2 }); // → Tensor int32[2,2] [[1,2],[3,4]]
+    /// ```
     pub struct ShardOptions for "shard" ("tensors") {
         /// A tensor or nested lists of tensors.
         tensors "tensors": TensorNest,
@@ -16,10 +26,18 @@ options! {
 }
 
 options! {
-    /// Tensors put together again from what `shard` made of them.
+    /// Puts tensors together again from the stacks that `shard` made of them.
     ///
-    /// Shapes: `[nShards, ...]` to `[...]`.
-    /// Errors: `ShapeMismatch` when the first axis is not `nShards`, or no axis is left to join.
+    /// Shapes: `[nShards, n / nShards, ...]` → `[n, ...]`, or `[nShards, a, b, n / nShards]` → `[a, b, n]`.
+    /// Errors:
+    /// - `ShapeMismatch`: the first axis does not have the size `nShards`, or there is no axis to join.
+    ///
+    /// Source: Trax.
+    /// See: `shard`.
+    /// Example:
+    /// ```ts
+    /// tl.unshard(tl.tensor([[1, 2], [3, 4]]), { nShards: 2 }); // → Tensor int32[4] [1,2,3,4]
+    /// ```
     pub struct UnshardOptions for "unshard" ("tensors") {
         /// A tensor or nested lists of tensors.
         tensors "tensors": TensorNest,

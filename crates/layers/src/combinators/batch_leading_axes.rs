@@ -4,11 +4,26 @@ use crate::{options, Composite, Count, Cx, Error, InitCx, LayerArg, LayerRef, Pa
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
-    /// Applies a layer with all but the last axes joined to one batch axis, and takes them apart again.
+    /// Joins all but the last axes to one batch axis, applies a layer, and takes the axes apart again.
     ///
-    /// Shapes: with `nLastAxesToKeep` 3, `[..., w, h, c]` goes through the layer as `[batch, w, h, c]`; the output gets the leading
-    /// axes of the last input back. Weights and state: one element, the layer's.
-    /// Errors: `InvalidOption` for a layer with other than one output; `ShapeMismatch` if it changes the size of the batch.
+    /// Shapes: with `nLastAxesToKeep` 1, `[...axes, m]` goes into the layer as `[batch, m]`; its output `[batch, n]` → `[...axes, n]`. The
+    /// output gets
+    /// the leading axes of the last input.
+    /// Weights: a list of one entry, the layer's.
+    /// State: a list of one entry, the layer's.
+    /// Modes: those of the layer.
+    /// Errors:
+    /// - `InvalidOption`: the layer has more or fewer outputs than one.
+    /// - `ShapeMismatch`: the layer changes the size of the batch.
+    ///
+    /// Source: Trax.
+    /// See: `Chunk`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.BatchLeadingAxes(tl.Conv(4, [1, 1]), { nLastAxesToKeep: 3 });
+    /// layer.init({ shape: [2, 5, 8, 8, 3], dtype: 'float32' });
+    /// layer(tl.ones([2, 5, 8, 8, 3])).shape; // → [2, 5, 8, 8, 4]
+    /// ```
     pub struct BatchLeadingAxesOptions for "BatchLeadingAxes" ("layer") {
         /// Layer to apply, with one output.
         layer "layer": LayerArg,

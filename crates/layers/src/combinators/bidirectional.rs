@@ -10,14 +10,30 @@ use tallow_tensor::{random::Key, Tensor};
 options! {
     /// Reads a sequence forward with a layer and backward with a copy of it, and merges the two.
     ///
-    /// Shapes: those of the layer, merged. Weights and state: of the layer, of the copy (its own, from another key), of the merge.
-    /// Errors: those of the layers; `InvalidOption` for a layer in mode `'predict'`, as the end of the sequence has not come yet.
+    /// The copy has weights of its own, drawn with another key.
+    ///
+    /// Shapes: those of the layer, merged: by default `[batch, length, depth]` → `[batch, length, 2 · depth]`.
+    /// Weights: those of `Serial(Branch(forwardLayer, backward), merge)`.
+    /// State: those of `Serial(Branch(forwardLayer, backward), merge)`.
+    /// Modes: those of the layer, but `'predict'` is refused for layers that go on where the last call ended.
+    /// Errors:
+    /// - those of the layers.
+    /// - `InvalidOption`: the layer is in mode `'predict'`, where the end of the sequence has not come yet.
+    ///
+    /// Source: Trax.
+    /// See: `LSTM`, `GRU`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Bidirectional(tl.GRU(4));
+    /// layer.init({ shape: [2, 5, 4], dtype: 'float32' });
+    /// layer(tl.ones([2, 5, 4])).shape; // → [2, 5, 8]
+    /// ```
     pub struct BidirectionalOptions for "Bidirectional" ("forwardLayer") {
         /// Layer such as `LSTM` or `GRU`.
         forward_layer "forwardLayer": LayerArg,
         /// Time axis of the inputs.
         axis "axis": Axis = Axis(1),
-        /// Layer or layers that merge the two outputs; `null` is one `Concatenate`, the same everywhere.
+        /// Layer or layers that merge the two outputs; `null` is `Concatenate`.
         merge_layer "mergeLayer": LayerNest = LayerNest::Null,
     }
 }

@@ -8,10 +8,22 @@ use crate::{options, LayerList, LayerNest, LayerRef, Result};
 options! {
     /// Applies layers to copies of the same inputs and puts all their outputs on the stack.
     ///
-    /// `null` and `[]` pass one input on, a list is a `Serial`; a single layer is returned as it is.
-    /// Shapes: each layer takes as many of the inputs as it needs, from the top; the outputs follow each other.
-    /// Weights and state: `[[], [one element per layer]]`.
-    /// Errors: `InvalidOption` for a layer without inputs, or without any layers.
+    /// `null` and `[]` pass one input on; a list of layers is a `Serial`. A single layer is returned as it is.
+    ///
+    /// Shapes: the inputs that the layer with most inputs takes → the outputs of all layers, in order. Each layer takes its inputs from the
+    /// top.
+    /// Weights: `[[], [one entry for each layer]]`.
+    /// State: `[[], [one entry for each layer]]`.
+    /// Modes: those of the layers.
+    /// Errors:
+    /// - `InvalidOption`: there are no layers, or a layer takes no input.
+    ///
+    /// Source: Trax.
+    /// See: `Parallel`, `Residual`.
+    /// Example:
+    /// ```ts
+    /// tl.Branch(tl.Negate(), null)([1, 2]); // → [Tensor int32[2] [-1,-2], Tensor int32[2] [1,2]]
+    /// ```
     pub struct BranchOptions for "Branch" () ...("layers") {
         /// Layers, `null`, or lists of layers.
         layers "layers": LayerList = LayerList::default(),
@@ -21,11 +33,23 @@ options! {
 }
 
 options! {
-    /// Adds the inputs to what the layers make of them: `x + layers(x)`.
+    /// Adds the inputs to what the layers make of them: a residual connection.
     ///
-    /// Shapes: the output of the layers must broadcast with the input (or with the output of `shortcut`).
-    /// Weights and state: those of the layers, nested as in Trax.
-    /// Errors: `ShapeMismatch` when the two do not broadcast.
+    /// Formula: `y = x + layers(x)`, or `y = shortcut(x) + layers(x)`.
+    /// Shapes: those of the layers. Their output must broadcast with the input, or with the output of `shortcut`.
+    /// Weights: those of `Serial(Branch(shortcut, layers), Add())`.
+    /// State: those of `Serial(Branch(shortcut, layers), Add())`.
+    /// Modes: those of the layers.
+    /// Errors:
+    /// - `InvalidOption`: the layers take no input.
+    /// - `ShapeMismatch`: the two outputs do not broadcast.
+    ///
+    /// Source: Trax; He et al. 2015, arXiv:1512.03385.
+    /// See: `ReversibleHalfResidual`.
+    /// Example:
+    /// ```ts
+    /// tl.Residual(tl.Relu())([-1, 2]); // → Tensor int32[2] [-1,4]
+    /// ```
     pub struct ResidualOptions for "Residual" () ...("layers") {
         /// Layers, applied one after another.
         layers "layers": LayerList = LayerList::default(),

@@ -12,15 +12,31 @@ use tallow_tensor::{random::Key, Tensor};
 options! {
     /// Applies a layer on the first call and returns that result on all later ones.
     ///
-    /// With `mode`, it does so in mode `'predict'` only, and is the layer itself in all others: `Cache(encoder, { mode })` encodes the source of an
+    /// With `mode`, it does so in `'predict'` only and is the layer itself in all other modes: `Cache(encoder, { mode })` encodes the
+    /// source of an
     /// encoder-decoder once for all positions of a target. What is computed once sees all its positions, so `withMode('predict')` leaves the
     /// layer inside in mode `'eval'`.
-    /// Shapes: those of the layer. State: `[the result, or [] before the first call; the layer's state]`.
-    /// Errors: those of the layer; `ShapeMismatch` for a call of another number of sequences than the result was computed for.
+    ///
+    /// Shapes: those of the layer.
+    /// Weights: a list of one entry, the layer's.
+    /// State: `[result, the layer's]`. The result is `[]` before the first call, and a list if the layer has more outputs than one.
+    /// Modes: as said above.
+    /// Errors:
+    /// - those of the layer.
+    /// - `ShapeMismatch`: with `mode`, a call has another number of sequences than the result.
+    ///
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Cache(tl.Negate());
+    /// layer.init({ shape: [2], dtype: 'int32' });
+    /// layer([1, 2]); // → Tensor int32[2] [-1,-2]
+    /// layer([5, 6]); // → Tensor int32[2] [-1,-2]
+    /// ```
     pub struct CacheOptions for "Cache" ("layer") {
         /// Layer to apply once.
         layer "layer": LayerArg,
-        /// How the model around it behaves; null: the result is kept in every mode.
+        /// Mode of the model around it; `null` keeps the result in every mode.
         mode "mode": Option<Mode> = None,
     }
 }

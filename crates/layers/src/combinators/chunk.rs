@@ -8,9 +8,23 @@ use tallow_tensor::Tensor;
 options! {
     /// Applies a layer to pieces of the batch, one after another, to save memory.
     ///
-    /// In the backward pass each piece is computed anew. A `chunkSize` below 1 returns the layer itself.
-    /// Shapes: those of the layer, whose first axis must stay the batch. Weights and state: `[[], [the layer's], []]`.
-    /// Errors: `ShapeMismatch` for a batch that `chunkSize` does not divide, unless `passUnchunkable`.
+    /// The backward pass computes each piece again instead of keeping what is between. A `chunkSize` below 1 gives the layer itself.
+    ///
+    /// Shapes: those of the layer. The first axis of all inputs and outputs must be the batch.
+    /// Weights: `[[], [the layer's], []]`.
+    /// State: `[[], [the layer's, []], []]`.
+    /// Modes: those of the layer.
+    /// Errors:
+    /// - `ShapeMismatch`: `chunkSize` does not divide the batch and `passUnchunkable` is false, or an input has no axes.
+    ///
+    /// Source: Trax.
+    /// See: `BatchLeadingAxes`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Chunk(tl.Dense(2), 4);
+    /// layer.init({ shape: [8, 3], dtype: 'float32' });
+    /// layer(tl.ones([8, 3])).shape; // → [8, 2]
+    /// ```
     pub struct ChunkOptions for "Chunk" ("layer", "chunkSize") {
         /// Layer to apply.
         layer "layer": LayerArg,

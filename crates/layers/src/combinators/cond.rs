@@ -7,12 +7,29 @@ use crate::{
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
-    /// Applies one of two layers: `cond(x) ? true(y) : false(y)`, where `x` are the first inputs and `y` those after them.
+    /// Applies one of two layers, as a third one decides.
     ///
-    /// Only the chosen layer runs, and only its state is updated. Without `false` the inputs `y` pass through.
-    /// Shapes: `cond` returns one element; `true` and `false` return the same shapes. Weights and state: one element for each of the three.
-    /// Errors: `InvalidOption` if `cond` does not have one output, or `true` and `false` differ in inputs or outputs;
-    /// `ShapeMismatch` if their outputs differ in shape, or `cond` returns more than one element.
+    /// The first inputs go to `cond`, those after them to the chosen layer. Only that layer runs, and only its state changes. Without `false`
+    /// the inputs pass through.
+    ///
+    /// Formula: `cond(x) ? true(y) : false(y)`.
+    /// Shapes: the inputs of `cond`, the inputs of `true` → the outputs of `true`. `cond` returns one element. `true` and `false` return the
+    /// same shapes and types.
+    /// Weights: a list of three: of `cond`, `true` and `false`.
+    /// State: a list of three: of `cond`, `true` and `false`.
+    /// Modes: those of the layers.
+    /// Errors:
+    /// - `InvalidOption`: `cond` has more or fewer outputs than one, or `true` and `false` differ in the number of inputs or outputs.
+    /// - `ShapeMismatch`: `cond` returns more or fewer elements than one, or the outputs of `true` and `false` differ.
+    ///
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Cond(tl.Fn('IsPositive', (x: tl.Tensor) => x.gt(0)), tl.Negate());
+    /// layer.init([{ shape: [], dtype: 'int32' }, { shape: [2], dtype: 'int32' }]);
+    /// layer([1, [5, 6]]); // → Tensor int32[2] [-5,-6]
+    /// layer([-1, [5, 6]]); // → Tensor int32[2] [5,6]
+    /// ```
     pub struct CondOptions for "Cond" ("cond", "true") {
         /// Layer that decides.
         cond "cond": LayerArg,

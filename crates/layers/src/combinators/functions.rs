@@ -13,23 +13,42 @@ pub static FUNCTIONS: &[Entry<HostValue>] = &[
 ];
 
 options! {
-    /// The top `n` items of a stack: the item itself if it is one, else an array.
+    /// Takes the top items of a stack: the item itself if it is one, else an array.
+    ///
+    /// Shapes: any → the same.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `outputsOntoStack`.
+    /// Example:
+    /// ```ts
+    /// tl.inputsFromStack([tl.tensor(1), tl.tensor(2), tl.tensor(3)], 2); // → [Tensor int32[] 1, Tensor int32[] 2]
+    /// ```
     pub struct InputsFromStackOptions for "inputsFromStack" ("stack", "n") {
         /// Tensors, the top first, or one tensor.
         stack "stack": TensorNest,
-        /// How many.
+        /// Number of items to take.
         n "n": Count,
     }
 }
 
 options! {
-    /// The stack with its top `n` items replaced by outputs: the item itself if it is one, else an array.
+    /// Replaces the top items of a stack by outputs: the item itself if one is left, else an array.
+    ///
+    /// Shapes: any → the same.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `inputsFromStack`.
+    /// Example:
+    /// ```ts
+    /// const stack = [tl.tensor(1), tl.tensor(2), tl.tensor(3)];
+    /// tl.outputsOntoStack(tl.tensor(9), stack, 2); // → [Tensor int32[] 9, Tensor int32[] 3]
+    /// ```
     pub struct OutputsOntoStackOptions for "outputsOntoStack" ("outputs", "stack", "n") {
         /// Tensors that replace them, or one tensor.
         outputs "outputs": TensorNest,
         /// Tensors, the top first, or one tensor.
         stack "stack": TensorNest,
-        /// How many are replaced.
+        /// Number of items to replace.
         n "n": Count,
     }
 }

@@ -8,40 +8,99 @@ use tallow_tensor::{memory, Tensor};
 options! {
     /// Adds two tensors.
     ///
-    /// Shapes: any two that broadcast. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for shapes that do not broadcast.
+    /// Formula: `y = a + b`.
+    /// Shapes: `[...]`, `[...]` → `[...]`. The two broadcast.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    ///
+    /// Source: Trax.
+    /// See: `Residual`.
+    /// Example:
+    /// ```ts
+    /// tl.Add()([[1, 2], [10, 20]]); // → Tensor int32[2] [11,22]
+    /// ```
     pub struct AddOptions for "Add" () {}
 }
 
 options! {
     /// Subtracts the first tensor from the second.
     ///
-    /// Shapes: any two that broadcast. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for shapes that do not broadcast.
+    /// Formula: `y = b - a`.
+    /// Shapes: `[...]`, `[...]` → `[...]`. The two broadcast.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    ///
+    /// Source: Trax.
+    /// See: `Add`.
+    /// Example:
+    /// ```ts
+    /// tl.SubtractTop()([[1, 2], [10, 20]]); // → Tensor int32[2] [9,18]
+    /// ```
     pub struct SubtractTopOptions for "SubtractTop" () {}
 }
 
 options! {
-    /// Multiplies two tensors.
+    /// Multiplies two tensors, element by element.
     ///
-    /// Shapes: any two that broadcast. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for shapes that do not broadcast.
+    /// Formula: `y = a · b`.
+    /// Shapes: `[...]`, `[...]` → `[...]`. The two broadcast.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    ///
+    /// Source: Trax.
+    /// See: `Add`, `Gate`.
+    /// Example:
+    /// ```ts
+    /// tl.Multiply()([[1, 2], [10, 20]]); // → Tensor int32[2] [10,40]
+    /// ```
     pub struct MultiplyOptions for "Multiply" () {}
 }
 
 options! {
-    /// Mixes `(memory, gate, candidate)` as highway networks do: `gate * memory + (1 - gate) * candidate`.
+    /// Mixes a memory and a candidate as a gate says, as highway networks do.
     ///
-    /// Shapes: any three that broadcast. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for shapes that do not broadcast.
+    /// Formula: `y = gate · memory + (1 - gate) · candidate`.
+    /// Shapes: memory `[...]`, gate `[...]`, candidate `[...]` → `[...]`. The three broadcast.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    ///
+    /// Source: Trax; Srivastava et al. 2015, arXiv:1505.00387.
+    /// See: `ConvGRUCell`.
+    /// Example:
+    /// ```ts
+    /// tl.Gate()([[1, 1], [0.25, 1], [2, 2]]); // → Tensor float32[2] [1.75,1]
+    /// ```
     pub struct GateOptions for "Gate" () {}
 }
 
 options! {
     /// Joins tensors along an axis.
     ///
-    /// Shapes: equal but for `axis`, whose sizes add up. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for shapes that differ elsewhere.
+    /// Shapes: for the last axis, `[..., m]`, `[..., n]` → `[..., m + n]`. The other sizes must be equal.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the tensors differ along another axis, or do not have the axis.
+    ///
+    /// Source: Trax.
+    /// See: `Split`.
+    /// Example:
+    /// ```ts
+    /// tl.Concatenate()([[1, 2], [3]]); // → Tensor int32[3] [1,2,3]
+    /// ```
     pub struct ConcatenateOptions for "Concatenate" () {
         /// Number of tensors.
         n_items "nItems": Dim = Dim(2),
@@ -53,8 +112,20 @@ options! {
 options! {
     /// Splits a tensor into equal parts along an axis.
     ///
-    /// Shapes: `axis` becomes `1 / nItems` of its size in each output. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for a size that `nItems` does not divide.
+    /// Shapes: for two parts of the last axis, `[..., 2n]` → `[..., n]`, `[..., n]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidArgument`: `nItems` does not divide the size of the axis, or the input does not have the axis.
+    /// - `ShapeMismatch`: `init` of a model around the layer finds that `nItems` does not divide the size.
+    ///
+    /// Source: Trax.
+    /// See: `Concatenate`.
+    /// Example:
+    /// ```ts
+    /// tl.Split()([1, 2, 3, 4]); // → [Tensor int32[2] [1,2], Tensor int32[2] [3,4]]
+    /// ```
     pub struct SplitOptions for "Split" () {
         /// Number of parts.
         n_items "nItems": Dim = Dim(2),

@@ -8,9 +8,21 @@ use tallow_tensor::{random::Key, Tensor};
 options! {
     /// Applies layers side by side: each to the next inputs, as many as it takes.
     ///
-    /// `null` and `[]` are no-ops on one input, a list is a `Serial`.
-    /// Shapes: inputs and outputs are those of the layers, one after another. Weights and state: one element per layer.
-    /// Errors: `InvalidOption` for fewer than two layers or one without inputs.
+    /// `null` and `[]` pass one input on; a list of layers is a `Serial`.
+    ///
+    /// Shapes: the inputs of all layers, in order → the outputs of all layers, in order.
+    /// Weights: a list with one entry for each layer.
+    /// State: a list with one entry for each layer.
+    /// Modes: those of the layers.
+    /// Errors:
+    /// - `InvalidOption`: there are fewer than two layers, or a layer takes no input.
+    ///
+    /// Source: Trax.
+    /// See: `Serial`, `Branch`.
+    /// Example:
+    /// ```ts
+    /// tl.Parallel(tl.Negate(), null)([[1, 2], [3, 4]]); // → [Tensor int32[2] [-1,-2], Tensor int32[2] [3,4]]
+    /// ```
     pub struct ParallelOptions for "Parallel" () ...("sublayers") {
         /// Layers, `null`, or lists of layers.
         sublayers "sublayers": LayerList = LayerList::default(),

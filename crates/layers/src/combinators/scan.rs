@@ -7,13 +7,29 @@ use crate::{
 use tallow_tensor::{memory, random::Key, Tensor};
 
 options! {
-    /// Applies a layer to the slices along an axis, one after another, handing carried values from step to step.
+    /// Applies a layer to the slices along an axis, one after another, and hands carried values from step to step.
     ///
-    /// The last `nCarry` inputs are the first carried values, the last `nCarry` outputs the final ones; the other inputs are sliced and the other
-    /// outputs stacked along `axis`. Step `i` draws from the key folded with `i`.
-    /// Shapes: sliced inputs have equal sizes along `axis`; carried values keep their shape from step to step.
-    /// State: `[the layer's, carried values]`; in mode `'predict'` the carried values of the last call are where the next one starts.
-    /// Errors: `InvalidOption` when nothing is left to slice; `ShapeMismatch` for sizes or carried shapes that differ.
+    /// The layer sees one slice of each input, and behind them the carried values. It returns outputs, which are stacked along `axis`, and
+    /// behind them the new carried values. Step `i` draws random numbers with the call's key folded with `i`.
+    ///
+    /// Shapes: for `axis` 0 and one carried value, `[steps, ...]`, `[...carried]` → `[steps, ...]`, `[...carried]`. Carried values keep their
+    /// shape and type from step to step.
+    /// Weights: a list of one entry, the layer's.
+    /// State: `[the layer's, carried]`; `carried` is empty but in `'predict'`.
+    /// Modes: in `'predict'` a call goes on with the carried values of the call before.
+    /// Errors:
+    /// - `InvalidOption`: `nCarry` leaves no input to slice, or the layer has fewer outputs than `nCarry`.
+    /// - `ShapeMismatch`: the sizes along `axis` differ, or a carried value comes out of a step with another shape or type.
+    ///
+    /// Source: Trax.
+    /// See: `LSTM`, `GRU`.
+    /// Example:
+    /// ```ts
+    /// // A running sum: the new total is an output and the next carried value.
+    /// const layer = tl.Scan(tl.Serial(tl.Add(), tl.Dup()));
+    /// layer.init([{ shape: [3], dtype: 'int32' }, { shape: [], dtype: 'int32' }]);
+    /// layer([[1, 2, 3], 10]); // → [Tensor int32[3] [11,13,16], Tensor int32[] 16]
+    /// ```
     pub struct ScanOptions for "Scan" ("layer") {
         /// Layer to apply at each step.
         layer "layer": LayerArg,
@@ -21,7 +37,7 @@ options! {
         axis "axis": Axis = Axis(0),
         /// Number of carried values.
         n_carry "nCarry": Count = Count(1),
-        /// Whether the backward pass computes each step anew instead of keeping its intermediate values.
+        /// Whether the backward pass computes each step again instead of keeping its intermediate values.
         remat "remat": bool = false,
         /// `'predict'` keeps the carried values between calls.
         mode "mode": Mode = Mode::Train,

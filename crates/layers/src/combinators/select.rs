@@ -5,10 +5,21 @@ use crate::{
 };
 
 options! {
-    /// Copies, reorders or drops stack items: output `k` is input `indices[k]`.
+    /// Copies, reorders or drops items of the stack: output `k` is input `indices[k]`.
     ///
-    /// Shapes: those of the selected inputs. No weights, no state; the same in every mode.
-    /// Errors: `InvalidOption` for an index that is not below `nIn`.
+    /// Shapes: `nIn` inputs → one output for each index, of the shape of that input.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: an index is outside the `nIn` items, or `nIn` is missing and no index says how many items there are.
+    ///
+    /// Source: Trax.
+    /// See: `Dup`, `Swap`, `Drop`.
+    /// Example:
+    /// ```ts
+    /// tl.Select([1, 0, 1])([[1, 2], [3, 4]]); // → [Tensor int32[2] [3,4], Tensor int32[2] [1,2], Tensor int32[2] [3,4]]
+    /// ```
     pub struct SelectOptions for "Select" ("indices") {
         /// Positions from the top of the stack; negative ones count from the last of `nIn`.
         indices "indices": Wholes,
@@ -20,31 +31,69 @@ options! {
 }
 
 options! {
-    /// Drops the top stack item.
+    /// Drops the top item of the stack.
     ///
-    /// Shapes: any input, no output. No weights, no state; the same in every mode.
+    /// Shapes: `[...]` → no output.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Select`.
+    /// Example:
+    /// ```ts
+    /// tl.Serial(tl.Drop(), tl.Negate())([[1, 2], [3, 4]]); // → Tensor int32[2] [-3,-4]
+    /// ```
     pub struct DropOptions for "Drop" () {}
 }
 
 options! {
-    /// Copies the top stack item.
+    /// Copies the top item of the stack.
     ///
-    /// Shapes: any input, which comes out twice. No weights, no state; the same in every mode.
+    /// Shapes: `[...]` → `[...]`, `[...]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Select`.
+    /// Example:
+    /// ```ts
+    /// tl.Dup()([1, 2]); // → [Tensor int32[2] [1,2], Tensor int32[2] [1,2]]
+    /// ```
     pub struct DupOptions for "Dup" () {}
 }
 
 options! {
-    /// Exchanges the top two stack items.
+    /// Exchanges the top two items of the stack.
     ///
-    /// Shapes: any two inputs, in the other order. No weights, no state; the same in every mode.
+    /// Shapes: `[...a]`, `[...b]` → `[...b]`, `[...a]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Select`.
+    /// Example:
+    /// ```ts
+    /// tl.Swap()([[1, 2], [3, 4]]); // → [Tensor int32[2] [3,4], Tensor int32[2] [1,2]]
+    /// ```
     pub struct SwapOptions for "Swap" () {}
 }
 
 options! {
-    /// Puts the tensors of a nested array on the stack, in order.
+    /// Puts the tensors of an array on the stack, in order.
     ///
-    /// Shapes: any. `nIn` and `nOut` are 1, as the nested array is one item; as many tensors come out as are in it.
-    /// No weights, no state; the same in every mode.
+    /// Shapes: an array of tensors → its tensors. `nIn` and `nOut` are 1, since the array counts as one item.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.FlattenList()([tl.tensor([1]), tl.tensor([2, 3])]); // → [Tensor int32[1] [1], Tensor int32[2] [2,3]]
+    /// ```
     pub struct FlattenListOptions for "FlattenList" () {}
 }
 

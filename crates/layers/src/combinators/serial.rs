@@ -8,13 +8,28 @@ use crate::{
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
-    /// Applies layers one after another, over a stack.
+    /// Applies layers one after another, over the data stack.
     ///
-    /// Each layer takes its inputs off the top of the stack and puts its outputs there. Nested lists are flattened.
-    /// Without layers (or with `null` alone) it returns its one input.
-    /// Shapes: `nIn` is what the layers need of the stack below them, `nOut` what they leave; further inputs stay behind the outputs.
-    /// Weights and state: one element per layer.
-    /// Errors: `InvalidOption` for `null` among layers; `ArityMismatch` for too few inputs.
+    /// Data flows over a stack of tensors. Each layer takes its inputs off the top and puts its outputs there; what it does not take stays
+    /// below.
+    /// Nested lists of layers are flattened. Without layers, or with `null` alone, it returns its one input.
+    ///
+    /// Shapes: what the first layers take from the stack → what is on it after the last. Further inputs stay behind the outputs.
+    /// Weights: a list with one entry for each layer.
+    /// State: a list with one entry for each layer.
+    /// Modes: those of the layers.
+    /// Errors:
+    /// - `InvalidOption`: `null` stands among other layers.
+    /// - `ArityMismatch`: there are fewer inputs than the layers take.
+    ///
+    /// Source: Trax.
+    /// See: `Parallel`, `Branch`, `Residual`.
+    /// Example:
+    /// ```ts
+    /// const model = tl.Serial(tl.Dense(8), tl.Relu(), tl.Dense(2));
+    /// model.init({ shape: [1, 3], dtype: 'float32' });
+    /// model([[1, 2, 3]]).shape; // → [1, 2]
+    /// ```
     pub struct SerialOptions for "Serial" () ...("sublayers") {
         /// Layers, or nested lists of them.
         sublayers "sublayers": LayerList = LayerList::default(),

@@ -31,12 +31,24 @@ impl OptionType for SideOutputs {
 }
 
 options! {
-    /// Applies layers one after another, putting the last outputs of each to the bottom of the stack.
+    /// Applies layers one after another and puts the last outputs of each at the bottom of the stack.
     ///
-    /// With one input and two outputs each, `x` goes through all layers as their first output, and their second outputs follow it, in order.
-    /// Shapes: the stack after the last layer, then the outputs put aside. Weights and state: two elements per layer (its own, and `[]` for moving
-    /// its outputs).
-    /// Errors: `InvalidOption` when more outputs are put aside than a layer has, or the list is not as long as the layers.
+    /// With one input and two outputs each, `x` goes through all layers as their first output. Their second outputs follow it, in order.
+    ///
+    /// Shapes: what the layers take from the stack → the stack after the last layer, then the outputs put aside.
+    /// Weights: two entries for each layer: its own, and `[]` for the step that moves its outputs.
+    /// State: two entries for each layer: its own, and `[]` for the step that moves its outputs.
+    /// Modes: those of the layers.
+    /// Errors:
+    /// - `InvalidOption`: more outputs are to be put aside than a layer has, or `nSideOutputs` is a list of another length than `layers`.
+    ///
+    /// Source: Trax.
+    /// See: `Serial`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SerialWithSideOutputs([tl.Dup(), tl.Dup()]);
+    /// layer([7]); // → [Tensor int32[1] [7], Tensor int32[1] [7], Tensor int32[1] [7]]
+    /// ```
     pub struct SideOutputsOptions for "SerialWithSideOutputs" ("layers") {
         /// Layers, one after another.
         layers "layers": LayerList,

@@ -9,10 +9,24 @@ use tallow_tensor::{ops, random::Key, DType};
 options! {
     /// Convolves each feature with its own kernel over the current and earlier positions.
     ///
-    /// `y[b,t,d] = Σᵢ w[i,d] · x[b,t-i,d]`, zeros standing before the first position.
-    /// Shapes: `(batch, length, d) -> (batch, length, d)`. Weights: `w (kernelSize, d)`.
-    /// State: `()`; in `'predict'` the last `kernelSize - 1` positions, with which the next call goes on.
-    /// Errors: `ShapeMismatch` unless the input has three axes and the depth the weights were made for, or for other sequences than those under way.
+    /// Formula: `y[b, t, d] = Σᵢ w[i, d] · x[b, t - i, d]`, with zeros before the first position.
+    /// Shapes: `[batch, length, depth]` of floats → `[batch, length, depth]`.
+    /// Weights: `w: [kernelSize, depth]`.
+    /// State: empty. In `'predict'` the last `kernelSize - 1` positions.
+    /// Modes: in `'predict'` a call takes the next positions and goes on where the call before ended.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes, is not of floats, or has another depth than at `init`; or, in `'predict'`, a
+    ///   call has
+    ///   another number of sequences than the calls before.
+    ///
+    /// Source: Trax; So et al. 2021, arXiv:2109.08668.
+    /// See: `CausalConv`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CausalDepthwiseConv();
+    /// layer.init({ shape: [2, 10, 3], dtype: 'float32' });
+    /// layer(tl.ones([2, 10, 3])).shape; // → [2, 10, 3]
+    /// ```
     pub struct CausalDepthwiseConvOptions for "CausalDepthwiseConv" () {
         /// Positions a kernel reaches over, the current one included.
         kernel_size "kernelSize": Dim = Dim(3),

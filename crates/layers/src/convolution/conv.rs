@@ -16,29 +16,45 @@ use tallow_tensor::{
 };
 
 options! {
-    /// Convolution over any number of spatial axes.
+    /// Convolves an input with a kernel, over any number of spatial axes.
     ///
-    /// Formula (cross-correlation): `y[n, o, j] = b[j] + Σ over places t and channels i of w[t, i, j] · x[n, o · stride + t - padding, i]`, with
-    /// zeros beyond the input.
-    /// Shapes: for `['NHWC', 'HWIO', 'NHWC']` `[n, h, w, c]` to `[n, h', w', filters]`, where `'VALID'` gives `h' = ⌈(h - k + 1) / stride⌉`
-    /// and `'SAME'` `h' = ⌈h / stride⌉`; in that layout axes before the last three are all items. Other `dimensionNumbers` order the axes
-    /// otherwise and may have one, three or more spatial ones.
-    /// Weights: `(w, b)`, or `w` alone without a bias; `w: [...kernelSize, c, filters]` in the kernel's layout, `b: [filters]` (behind ones where
-    /// the output's channels are not last; of no axis for one filter). No state; the same in every mode.
-    /// Errors: `ShapeMismatch` for an input of another rank or number of channels, or smaller than the kernel; `InvalidOption` for lists
-    /// that have not one entry for each spatial axis.
+    /// It is what the field calls a convolution: the kernel is not mirrored (cross-correlation). Beyond the input there are zeros.
+    ///
+    /// Formula: `y[n, o, j] = b[j] + Σ w[t, i, j] · x[n, o · stride + t - padding, i]`, summed over places `t` of the kernel and channels `i`.
+    /// Shapes: for images, `[batch, height, width, channels]` → `[batch, height', width', filters]`. With `'VALID'` padding
+    /// `height' = ⌈(height - k + 1) / stride⌉`
+    /// for a kernel of `k` rows, with `'SAME'` `height' = ⌈height / stride⌉`. In this layout there may be more axes before the last three,
+    /// all of
+    /// them items. Other `dimensionNumbers` order the axes otherwise, and have one, three or more spatial axes.
+    /// Weights: `[w, b]`, with `w: [...kernelSize, channels, filters]` in the kernel's layout and `b: [filters]`; `w` alone if `useBias` is
+    /// false. Where the
+    /// output's channels are not last, `b` has an axis of size 1 for each axis behind them.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: `kernelSize`, `strides` or `padding` does not have one entry for each spatial axis.
+    /// - `ShapeMismatch`: the input has another number of axes or channels than expected, or is smaller than the kernel.
+    ///
+    /// Source: Trax.
+    /// See: `Conv1d`, `ConvTranspose`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Conv(8, [3, 3], { padding: 'SAME' });
+    /// layer.init({ shape: [1, 28, 28, 3], dtype: 'float32' });
+    /// layer(tl.ones([1, 28, 28, 3])).shape; // → [1, 28, 28, 8]
+    /// ```
     pub struct ConvOptions for "Conv" ("filters", "kernelSize") {
         /// Number of channels of the output.
         filters "filters": Dim,
         /// Size of the kernel along each spatial axis.
         kernel_size "kernelSize": Sizes,
-        /// Positions from one window to the next along each spatial axis; null: 1.
+        /// Positions from one window to the next along each spatial axis; `null` is 1.
         strides "strides": Option<Sizes> = None,
-        /// What lies beyond the ends: nothing, zeros that keep the size, or so many zeros `[before, after]` for each axis.
+        /// What lies beyond the ends: nothing (`'VALID'`), zeros that keep the size (`'SAME'`), or numbers of zeros `[before, after]` for each axis.
         padding "padding": PaddingArg = PaddingArg(Padding::Valid),
         /// Layouts of input, kernel and output: a letter for each axis.
         dimension_numbers "dimensionNumbers": DimensionNumbers = DimensionNumbers::two(),
-        /// Makes `w`; null: Glorot's normal values over the kernel's channels.
+        /// Makes `w`; `null` is Glorot's normal initializer over the kernel's channels.
         kernel_initializer "kernelInitializer": Option<Initializer> = None,
         /// Makes `b`.
         bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
@@ -48,11 +64,26 @@ options! {
 }
 
 options! {
-    /// One-dimensional convolution over sequences: `Conv` in the layouts `['NWC', 'WIO', 'NWC']`.
+    /// Convolves sequences with a kernel: `Conv` with one spatial axis.
     ///
-    /// Shapes: `[n, l, c]` to `[n, l', filters]`, with `'VALID'` `l' = ⌈(l - kernelSize + 1) / stride⌉`, with `'SAME'` `l' = ⌈l / stride⌉`.
-    /// Weights: `(w, b)` with `w: [kernelSize, c, filters]` and `b: [filters]`, or `w` alone. No state; the same in every mode.
-    /// Errors: those of `Conv`.
+    /// Formula: `y[n, o, j] = b[j] + Σ w[t, i, j] · x[n, o · stride + t - padding, i]`, summed over places `t` of the kernel and channels `i`.
+    /// Shapes: `[batch, length, channels]` → `[batch, length', filters]`. With `'VALID'` padding
+    /// `length' = ⌈(length - kernelSize + 1) / stride⌉`, with
+    /// `'SAME'` `length' = ⌈length / stride⌉`.
+    /// Weights: `[w, b]`, with `w: [kernelSize, channels, filters]` and `b: [filters]`; `w` alone if `useBias` is false.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - those of `Conv`.
+    ///
+    /// Source: Trax.
+    /// See: `Conv`, `CausalConv`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Conv1d(4, 3);
+    /// layer.init({ shape: [2, 10, 3], dtype: 'float32' });
+    /// layer(tl.ones([2, 10, 3])).shape; // → [2, 8, 4]
+    /// ```
     pub struct Conv1dOptions for "Conv1d" ("filters", "kernelSize") {
         /// Number of channels of the output.
         filters "filters": Dim,
@@ -60,9 +91,9 @@ options! {
         kernel_size "kernelSize": Dim,
         /// Positions from one window to the next.
         stride "stride": Dim = Dim(1),
-        /// What lies beyond the ends: nothing, zeros that keep the size, or one pair of so many zeros `[before, after]`.
+        /// What lies beyond the ends: nothing (`'VALID'`), zeros that keep the size (`'SAME'`), or one pair of numbers of zeros `[[before, after]]`.
         padding "padding": PaddingArg = PaddingArg(Padding::Valid),
-        /// Makes `w`; null: Glorot's normal values over the kernel's channels.
+        /// Makes `w`; `null` is Glorot's normal initializer over the kernel's channels.
         kernel_initializer "kernelInitializer": Option<Initializer> = None,
         /// Makes `b`.
         bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
@@ -72,18 +103,31 @@ options! {
 }
 
 options! {
-    /// One-dimensional convolution in which no position sees a later one.
+    /// Convolves sequences so that no position sees a later one.
     ///
-    /// Formula: that of `Conv1d` with `kernelWidth - 1` zeros before the first position and none behind the last.
-    /// Shapes: `[n, l, c]` to `[n, l, filters]`. Weights: `(w, b)` with `w: [kernelWidth, c, filters]` and `b: [filters]`, or `w` alone.
-    /// State: `()`; in `'predict'` the last `kernelWidth - 1` positions, with which the next call goes on. Errors: those of `Conv`;
-    /// `ShapeMismatch` for another number of sequences than those under way.
+    /// Formula: that of `Conv1d`, with `kernelWidth - 1` zeros before the first position and none behind the last.
+    /// Shapes: `[batch, length, channels]` → `[batch, length, filters]`.
+    /// Weights: `[w, b]`, with `w: [kernelWidth, channels, filters]` and `b: [filters]`; `w` alone if `useBias` is false.
+    /// State: empty. In `'predict'` the last `kernelWidth - 1` positions.
+    /// Modes: in `'predict'` a call takes the next positions and goes on where the call before ended.
+    /// Errors:
+    /// - those of `Conv`.
+    /// - `ShapeMismatch`: in `'predict'`, a call has another number of sequences than the calls before.
+    ///
+    /// Source: Trax.
+    /// See: `Conv1d`, `CausalDepthwiseConv`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CausalConv(4);
+    /// layer.init({ shape: [2, 10, 3], dtype: 'float32' });
+    /// layer(tl.ones([2, 10, 3])).shape; // → [2, 10, 4]
+    /// ```
     pub struct CausalConvOptions for "CausalConv" ("filters") {
         /// Number of channels of the output.
         filters "filters": Dim,
         /// Positions that the kernel covers, the current one included.
         kernel_width "kernelWidth": Dim = Dim(3),
-        /// Makes `w`; null: Glorot's normal values over the kernel's channels.
+        /// Makes `w`; `null` is Glorot's normal initializer over the kernel's channels.
         kernel_initializer "kernelInitializer": Option<Initializer> = None,
         /// Makes `b`.
         bias_initializer "biasInitializer": Initializer = random_normal(1e-6),

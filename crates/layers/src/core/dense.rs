@@ -8,13 +8,25 @@ use crate::{
 use tallow_tensor::{ops, random::Key, DType, Tensor};
 
 options! {
-    /// Fully connected layer: an affine map of the last axis.
+    /// Multiplies the last axis by a matrix of weights and adds a bias: a fully connected layer.
     ///
-    /// Formula: `y = x · w + b`. Shapes: `[..., m]` to `[..., nUnits]`; `m` is fixed when weights are made.
-    /// Weights: the tuple `(w, b)` with `w: [m, nUnits]` and `b: [nUnits]`, or `w` alone without a bias. No state; the same in
-    /// every mode. The result has the wider of the types of input and weights.
-    /// Errors: `ShapeMismatch` for an input without axes, or whose last axis is not the one weights were made for;
-    /// `WeightsMismatch` for weights of other shapes.
+    /// Formula: `y = x · w + b`.
+    /// Shapes: `[..., m]` → `[..., nUnits]`. `init` fixes `m`. The output has the wider of the types of input and weights.
+    /// Weights: `[w, b]`, with `w: [m, nUnits]` and `b: [nUnits]`; `w` alone if `useBias` is false.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has no axes, or its last axis has another size than at `init`.
+    /// - `WeightsMismatch`: weights of other shapes were set.
+    ///
+    /// Source: Trax.
+    /// See: `LowRankDense`, `SparseDenseWithOptions`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Dense(4);
+    /// layer.init({ shape: [2, 3], dtype: 'float32' });
+    /// layer([[1, 2, 3]]).shape; // → [1, 4]
+    /// ```
     pub struct DenseOptions for "Dense" ("nUnits") {
         /// Width of the layer: size of the output's last axis.
         n_units "nUnits": Dim,

@@ -3,13 +3,24 @@ use crate::{leaf, options, Call, LayerRef, Leaf, Local, Mode, Output, Rate, Resu
 use tallow_tensor::{ops, random::Key, resolve_axis, DType, Tensor};
 
 options! {
-    /// Sets a random part of the input to zero while training, and scales up the rest to make up for it.
+    /// Sets a random part of the input to zero while the model trains, and scales the rest up to make up for it.
     ///
-    /// Formula: `y = x · m / (1 - rate)` where each value of the mask `m` is 1 with probability `1 - rate`, else 0.
-    /// Shapes: any, kept. No weights. State: the rate, a float32 number; a state `{Dropout: r}` in its place sets the rate of a call to `r`.
-    /// Modes: active in `'train'`; elsewhere, or with rate 0, it passes the input on.
-    /// Errors: `InvalidArgument` for a shared axis the input has not.
-    /// Source: Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting.
+    /// Formula: `y = x · m / (1 - rate)`. Each value of the mask `m` is 1 with probability `1 - rate`, else 0.
+    /// Shapes: `[...]` → `[...]`, the same. While the layer drops, integers become float32.
+    /// Weights: none.
+    /// State: the rate, a float32 number. A state `{ Dropout: r }` in its place sets the rate of a call to `r`.
+    /// Modes: drops in `'train'`. In all others it passes the input on.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have one of `sharedAxes`.
+    ///
+    /// Source: Trax; Srivastava et al. 2014, Dropout: A Simple Way to Prevent Neural Networks from Overfitting.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Dropout({ rate: 0.5 });
+    /// layer.init({ shape: [4], dtype: 'float32' });
+    /// layer([1, 1, 1, 1], { rng: tl.random.key(2) }); // → Tensor float32[4] [0,2,0,2]
+    /// layer.withMode('eval')([1, 1, 1, 1]); // → Tensor int32[4] [1,1,1,1]
+    /// ```
     pub struct DropoutOptions for "Dropout" () {
         /// Probability with which a value is dropped.
         rate "rate": Rate = Rate(0.0),

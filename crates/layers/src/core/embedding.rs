@@ -8,10 +8,23 @@ use tallow_tensor::{ops, random::Key, DType};
 options! {
     /// Looks up a trainable vector for each id.
     ///
-    /// Formula: `y[..., :] = w[x[...]]`. Shapes: `[...]` of integers to `[..., dFeature]` of float32.
-    /// Weights: `w: [vocabSize, dFeature]`. No state; the same in every mode.
-    /// Errors: `IndexOutOfRange` for an id below 0 or not below `vocabSize` (Trax silently takes the nearest row instead);
-    /// `DTypeMismatch` for ids that are no integers.
+    /// Formula: `y[..., :] = w[x[...], :]`.
+    /// Shapes: `int32[...]` → `float32[..., dFeature]`. Any type of integers will do.
+    /// Weights: `w: [vocabSize, dFeature]`.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `IndexOutOfRange`: an id is below 0, or not below `vocabSize`. Trax takes the nearest row and says nothing.
+    /// - `DTypeMismatch`: the ids are floats or booleans.
+    ///
+    /// Source: Trax.
+    /// See: `Dense`, `PositionalEncoding`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Embedding(1000, 16);
+    /// layer.init({ shape: [1, 3], dtype: 'int32' });
+    /// layer([[7, 42, 7]]).shape; // → [1, 3, 16]
+    /// ```
     pub struct EmbeddingOptions for "Embedding" ("vocabSize", "dFeature") {
         /// Number of ids.
         vocab_size "vocabSize": Dim,

@@ -3,9 +3,18 @@ use crate::{options, Axis, Count, Error, KeyArg, Num, Result, TensorArg};
 use tallow_tensor::{random, random::Key, DType, Tensor};
 
 options! {
-    /// Makes a vector of zeros with a single 1 at the category of each value.
+    /// Makes a vector for each value: 1 at the place of its category, 0 elsewhere.
     ///
-    /// Shapes: `[...]` to `[..., nCategories]`. A value that is no category gives zeros only. No gradient flows.
+    /// A value that is no category gives zeros only.
+    ///
+    /// Shapes: `[...]` → `[..., nCategories]`.
+    /// Gradient: none flows back.
+    /// Errors: none.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.oneHot(tl.tensor([0, 2]), 3); // → Tensor float32[2,3] [[1,0,0],[0,0,1]]
+    /// ```
     pub struct OneHotOptions for "oneHot" ("x", "nCategories") {
         /// Categories.
         x "x": TensorArg,
@@ -18,21 +27,43 @@ options! {
 options! {
     /// Turns activations into logarithms of probabilities that sum to 1 along an axis.
     ///
-    /// Formula: `x - log(sum(exp(x)))`, without overflow. Shapes: any with that axis, kept; integers become float32.
-    /// Errors: `InvalidArgument` for an axis the input has not.
+    /// Formula: `y = x - log(Σ exp(x))`, without overflow.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have the axis.
+    ///
+    /// Source: Trax.
+    /// See: `LogSoftmax`.
+    /// Example:
+    /// ```ts
+    /// tl.logSoftmax(tl.tensor([0, Math.log(3)])); // → Tensor float32[2] [-1.38629,-0.287682]
+    /// ```
     pub struct LogSoftmaxFunctionOptions for "logSoftmax" ("x") {
         /// Activations.
         x "x": TensorArg,
-        /// Axis along which values form a group; negative ones count from the end.
+        /// Axis to work along; negative ones count from the end.
         axis "axis": Axis = Axis(-1),
     }
 }
 options! {
     /// Draws categories from logarithms of probabilities along the last axis.
     ///
-    /// Formula: `argmax(logProbs + temperature · g)` with Gumbel noise `g = -log(-log(u))`, `u` even over `1e-6 .. 1 - 1e-6`.
-    /// Shapes: `[..., n]` to `[...]` of int32. Trax draws unseeded noise; here it comes from `key`, so a draw can be repeated.
-    /// Errors: `InvalidOption` when noise is asked for without a key.
+    /// Trax draws noise without a seed. Here it comes from `key`, so that a draw can be repeated.
+    ///
+    /// Formula: `argmax(logProbs + temperature · g)`, with Gumbel noise `g = -log(-log(u))` and `u` uniform between `1e-6` and `1 - 1e-6`.
+    /// Shapes: `[..., n]` → `int32[...]`.
+    /// Gradient: none flows back.
+    /// Errors:
+    /// - `InvalidOption`: `temperature` is not 0, and there is no `key`.
+    ///
+    /// Source: Trax.
+    /// See: `LogSoftmax`.
+    /// Example:
+    /// ```ts
+    /// const logProbs = tl.logSoftmax(tl.tensor([[0, 1, 2]]));
+    /// tl.logsoftmaxSample(logProbs, { key: tl.random.key(1) }); // → Tensor int32[1] [2]
+    /// tl.logsoftmaxSample(logProbs, { temperature: 0 }); // → Tensor int32[1] [2]
+    /// ```
     pub struct LogsoftmaxSampleOptions for "logsoftmaxSample" ("logProbs") {
         /// Logarithms of probabilities, often from `LogSoftmax`.
         log_probs "logProbs": TensorArg,

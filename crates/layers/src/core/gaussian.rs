@@ -4,11 +4,22 @@ use std::f64::consts::TAU;
 use tallow_tensor::{custom_vjp, memory, DType, Tensor};
 
 options! {
-    /// Logarithm of the density of a multivariate normal distribution.
+    /// Computes the logarithm of the density of a multivariate normal distribution.
     ///
-    /// Formula: `-½ (n log 2π + log |det sigma| + (x - mu)ᵀ sigma⁻¹ (x - mu))`.
-    /// Shapes: `x` and `mu` `[..., n]`, `sigma` `[..., n, n]`, to `[...]`; leading axes broadcast. Computed in float64, given in the type of the inputs.
-    /// A singular `sigma` gives infinities or NaN. Errors: `ShapeMismatch` when `sigma` is not square or of another size.
+    /// It is computed in float64 and given in the type of the inputs. A singular `sigma` gives infinities or NaN.
+    ///
+    /// Formula: `-½ · (n · log 2π + log |det sigma| + (x - mu)ᵀ · sigma⁻¹ · (x - mu))`.
+    /// Shapes: points `[..., n]`, means `[..., n]`, covariances `[..., n, n]` → `[...]`. Leading axes broadcast.
+    /// Errors:
+    /// - `ShapeMismatch`: `mu` or `sigma` has another size than the points, or `sigma` is not square.
+    ///
+    /// Source: Trax.
+    /// See: `logGaussianDiagPdf`.
+    /// Example:
+    /// ```ts
+    /// const sigma = tl.tensor([[1, 0], [0, 1]], [2, 2], { dtype: 'float32' });
+    /// tl.logGaussianPdf(tl.zeros([2]), tl.zeros([2]), sigma); // → Tensor float32[] -1.83788
+    /// ```
     pub struct LogGaussianPdfOptions for "logGaussianPdf" ("x", "mu", "sigma") {
         /// Points.
         x "x": TensorArg,
@@ -19,10 +30,19 @@ options! {
     }
 }
 options! {
-    /// Logarithm of the density of a normal distribution with independent components.
+    /// Computes the logarithm of the density of a normal distribution with independent components.
     ///
-    /// Formula: `-½ (n log 2π + Σ log s + Σ (x - mu)² / s)` with the variances `s = diagSigma`. (Trax divides `mu` alone by `s`.)
-    /// Shapes: all `[..., n]`, to `[...]`; leading axes broadcast. Errors: `ShapeMismatch` when the last axes differ.
+    /// Formula: `-½ · (n · log 2π + Σ log s + Σ (x - mu)² / s)`, with the variances `s = diagSigma`. Trax divides `mu` alone by `s`.
+    /// Shapes: points `[..., n]`, means `[..., n]`, variances `[..., n]` → `[...]`. Leading axes broadcast.
+    /// Errors:
+    /// - `ShapeMismatch`: the last axes differ.
+    ///
+    /// Source: Trax.
+    /// See: `logGaussianPdf`.
+    /// Example:
+    /// ```ts
+    /// tl.logGaussianDiagPdf(tl.zeros([2]), tl.zeros([2]), tl.ones([2])); // → Tensor float32[] -1.83788
+    /// ```
     pub struct LogGaussianDiagPdfOptions for "logGaussianDiagPdf" ("x", "mu", "diagSigma") {
         /// Points.
         x "x": TensorArg,
@@ -33,12 +53,23 @@ options! {
     }
 }
 options! {
-    /// Logarithm of the density of targets under predicted mixtures of normal distributions; training makes it large.
+    /// Computes the logarithm of the density of targets under predicted mixtures of normal distributions.
     ///
-    /// Formula: `log Σ_k p_k N(target | mu_k, s_k)` where `p = softmax` of the first `ngauss` predictions, the next `ngauss · n` are the
-    /// means, and the rest, squared plus 1e-6, the variances. (In Trax this function always fails; the sign is that of its formula.)
-    /// Shapes: `preds` `[batch, ngauss · (1 + 2n)]`, `targets` `[batch, n]`, to `[batch]`.
-    /// Errors: `ShapeMismatch` for other shapes.
+    /// Training makes it large. In Trax this function always fails; the sign here is that of its formula.
+    ///
+    /// Formula: `log Σₖ pₖ · N(target; muₖ, sₖ)`. `p` is the softmax of the first `ngauss` predictions, the next `ngauss · n` are the
+    /// means, and
+    /// the squares of the rest, plus 1e-6, are the variances.
+    /// Shapes: predictions `[batch, ngauss · (1 + 2n)]`, targets `[batch, n]` → `[batch]`.
+    /// Errors:
+    /// - `ShapeMismatch`: predictions or targets have other shapes.
+    ///
+    /// Source: Trax.
+    /// See: `logGaussianDiagPdf`.
+    /// Example:
+    /// ```ts
+    /// tl.multigaussianLoss(tl.ones([4, 5]), tl.zeros([4, 2])).shape; // → [4]
+    /// ```
     pub struct MultigaussianLossOptions for "multigaussianLoss" ("preds", "targets") {
         /// Predictions: weights, means and roots of variances of the mixture.
         preds "preds": TensorArg,

@@ -21,15 +21,32 @@ choice! {
 }
 
 options! {
-    /// A one-dimensional convolution whose weights differ from position to position.
+    /// Convolves a sequence with weights that differ from position to position.
     ///
-    /// Formula: each position `l` maps its own vector by `w[l, i]` for each place `i` of the window; the output at a position is the sum of
-    /// those results that its window meets, plus `b` of that position.
-    /// Shapes: `[..., L, D]` to `[..., L, filters]`, with `'VALID'` to `[..., L - kernelSize + 1, filters]`. `L` and `D` are fixed when weights are made.
-    /// Weights: `(w, b)` with `w: [L, kernelSize, D, filters]` and `b` of the size of the output's last two axes; `w` alone without a bias.
-    /// No state; the same in every mode.
-    /// Errors: `ShapeMismatch` for fewer than two axes, for another `L` or `D` than weights were made for, and for `'VALID'`
-    /// windows longer than the input; `InvalidOption` for an even `kernelSize`.
+    /// Formula: each position `l` maps its own vector by `w[l, i]`, for each place `i` of the window. The output at a position is the sum of
+    /// the results that its window meets, plus `b` of that position.
+    /// Shapes: `[..., length, depth]` → `[..., length, filters]`; with padding `'VALID'` → `[..., length - kernelSize + 1, filters]`.
+    /// `init` fixes
+    /// `length` and `depth`.
+    /// Weights: `[w, b]`, with `w: [length, kernelSize, depth, filters]` and `b` of the size of the output's last two axes; `w` alone if
+    /// `useBias` is
+    /// false.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has fewer than two axes, or another `length` or `depth` than at `init`; or the input is shorter than a
+    ///   window
+    ///   and the padding is `'VALID'`.
+    /// - `InvalidOption`: `kernelSize` is even.
+    ///
+    /// Source: Trax.
+    /// See: `Conv1d`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LocallyConnected1d(4, 3, { padding: 'SAME' });
+    /// layer.init({ shape: [2, 5, 3], dtype: 'float32' });
+    /// layer(tl.ones([2, 5, 3])).shape; // → [2, 5, 4]
+    /// ```
     pub struct LocallyConnected1dOptions for "LocallyConnected1d" ("filters", "kernelSize") {
         /// Size of the output's last axis.
         filters "filters": Dim,

@@ -3,10 +3,22 @@ use crate::{leaf, options, Arity, Call, Error, LayerRef, Leaf, Num, Output, Resu
 use tallow_tensor::{random, DType};
 
 options! {
-    /// Puts a tensor of fresh random values, spread evenly, onto the stack.
+    /// Puts a tensor of fresh random numbers, uniformly distributed, on the stack.
     ///
-    /// Shapes: no input, one output of shape `shape`. No weights, no state; the same in every mode: each call draws by its key.
-    /// Errors: `InvalidOption` for a dtype that is no float.
+    /// Shapes: no input → `[...shape]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all. Each call draws with its own key.
+    /// Errors:
+    /// - `InvalidOption`: `dtype` is not a float.
+    ///
+    /// Source: Trax.
+    /// See: `Weights`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.RandomUniform({ minVal: -1, shape: [2] });
+    /// layer([], { rng: tl.random.key(0) }); // → Tensor float32[2] [-0.567409,0.608248]
+    /// ```
     pub struct RandomUniformOptions for "RandomUniform" () {
         /// Least value.
         min_val "minVal": Num = Num(0.0),
@@ -16,7 +28,7 @@ options! {
         shape "shape": Shape = Shape(Vec::new()),
         /// Type of the values; a float.
         dtype "dtype": DType = DType::F32,
-        /// Whether the devices of `Accelerate` or a trainer draw the same values: by the sum of their keys, word by word, modulo 2³².
+        /// Whether the devices of `Accelerate` or a trainer draw the same values. Their key is then the sum of all keys, word by word, modulo 2³².
         /// Layers that a layer written in JavaScript calls itself do not know of other devices.
         sync "sync": bool = false,
     }

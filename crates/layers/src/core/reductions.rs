@@ -6,78 +6,164 @@ use crate::{
 use tallow_tensor::{Axes, DType, Tensor};
 
 options! {
-    /// Turns activations into logarithms of probabilities that sum to 1 along axes.
+    /// Turns activations into logarithms of probabilities that sum to 1 along the chosen axes.
     ///
-    /// Formula: `x - log(sum(exp(x)))`, without overflow. Shapes: any with those axes, kept; integers become float32.
-    /// No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not.
+    /// Formula: `y = x - log(Σ exp(x))`, without overflow.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have the axis.
+    ///
+    /// Source: Trax.
+    /// See: `Softmax`, `logSoftmax`.
+    /// Example:
+    /// ```ts
+    /// tl.LogSoftmax()([0, Math.log(3)]); // → Tensor float32[2] [-1.38629,-0.287682]
+    /// ```
     pub struct LogSoftmaxOptions for "LogSoftmax" () {
-        /// Axis or axes along which values form a group; `null`: all.
+        /// Axis or axes to work along; `null` is all of them.
         axis "axis": Option<AxisList> = Some(AxisList(vec![-1])),
     }
 }
 options! {
-    /// Computes the logarithm of a sum of exponentials along axes, which stay with size 1.
+    /// Computes the logarithm of the sum of exponentials along the chosen axes.
     ///
-    /// Formula: `log(sum(exp(x)))`, without overflow. Shapes: any with those axes, whose sizes become 1; integers become float32.
-    /// No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not.
+    /// Formula: `y = log(Σ exp(x))`, without overflow.
+    /// Shapes: `[..., n]` → `[..., 1]`: the axes stay, with size 1. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have the axis.
+    ///
+    /// Source: Trax.
+    /// See: `LogSoftmax`.
+    /// Example:
+    /// ```ts
+    /// tl.LogSumExp()([0, Math.log(3)]); // → Tensor float32[1] [1.38629]
+    /// ```
     pub struct LogSumExpOptions for "LogSumExp" () {
-        /// Axis or axes along which values form a group; `null`: all.
+        /// Axis or axes to work along; `null` is all of them.
         axis "axis": Option<AxisList> = Some(AxisList(vec![-1])),
     }
 }
 options! {
-    /// Turns activations into probabilities that sum to 1 along axes.
+    /// Turns activations into probabilities that sum to 1 along the chosen axes.
     ///
-    /// Formula: `exp(x) / sum(exp(x))`, without overflow. Shapes: any with those axes, kept; integers become float32.
-    /// No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not.
+    /// Formula: `y = exp(x) / Σ exp(x)`, without overflow.
+    /// Shapes: `[...]` → `[...]`, the same. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have the axis.
+    ///
+    /// Source: Trax.
+    /// See: `LogSoftmax`.
+    /// Example:
+    /// ```ts
+    /// tl.Softmax()([0, Math.log(3)]); // → Tensor float32[2] [0.25,0.75]
+    /// ```
     pub struct SoftmaxOptions for "Softmax" () {
-        /// Axis or axes along which values form a group; `null`: all.
+        /// Axis or axes to work along; `null` is all of them.
         axis "axis": Option<AxisList> = Some(AxisList(vec![-1])),
     }
 }
 options! {
-    /// Takes the mean along axes.
+    /// Computes the mean along the chosen axes.
     ///
-    /// Shapes: the input's without those axes, or with size 1 there; integers become float32. No weights, no state; the same in every mode.
-    /// Errors: `InvalidArgument` for an axis the input has not.
+    /// Shapes: `[..., n]` → `[...]`; with `keepdims` → `[..., 1]`. Integers become float32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have the axis.
+    ///
+    /// Source: Trax.
+    /// See: `Sum`, `Max`, `Min`.
+    /// Example:
+    /// ```ts
+    /// tl.Mean()([[1, 2], [3, 6]]); // → Tensor float32[2] [1.5,4.5]
+    /// tl.Mean({ axis: 0, keepdims: true })([[1, 2], [3, 6]]); // → Tensor float32[1,2] [[2,4]]
+    /// ```
     pub struct MeanOptions for "Mean" () {
-        /// Axis or axes along which values form a group; `null`: all.
+        /// Axis or axes to work along; `null` is all of them.
         axis "axis": Option<AxisList> = Some(AxisList(vec![-1])),
         /// Whether the axes stay, with size 1.
         keepdims "keepdims": bool = false,
     }
 }
 options! {
-    /// Takes the least value along axes.
+    /// Finds the least value along the chosen axes.
     ///
-    /// Shapes: the input's without those axes, or with size 1 there; the dtype is kept. Equal least values share the gradient.
-    /// No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not, or of size 0.
+    /// Shapes: `[..., n]` → `[...]`; with `keepdims` → `[..., 1]`. The type stays.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Gradient: goes to the least value; equal ones share it.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have the axis, or the axis has size 0, so that there is no value.
+    /// - `ShapeMismatch`: `init` of a model around the layer finds that the axis has size 0.
+    ///
+    /// Source: Trax.
+    /// See: `Max`.
+    /// Example:
+    /// ```ts
+    /// tl.Min()([[1, 2], [6, 3]]); // → Tensor int32[2] [1,3]
+    /// ```
     pub struct MinOptions for "Min" () {
-        /// Axis or axes along which values form a group; `null`: all.
+        /// Axis or axes to work along; `null` is all of them.
         axis "axis": Option<AxisList> = Some(AxisList(vec![-1])),
         /// Whether the axes stay, with size 1.
         keepdims "keepdims": bool = false,
     }
 }
 options! {
-    /// Takes the greatest value along axes.
+    /// Finds the greatest value along the chosen axes.
     ///
-    /// Shapes: the input's without those axes, or with size 1 there; the dtype is kept. Equal greatest values share the gradient.
-    /// No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not, or of size 0.
+    /// Shapes: `[..., n]` → `[...]`; with `keepdims` → `[..., 1]`. The type stays.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Gradient: goes to the greatest value; equal ones share it.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have the axis, or the axis has size 0, so that there is no value.
+    /// - `ShapeMismatch`: `init` of a model around the layer finds that the axis has size 0.
+    ///
+    /// Source: Trax.
+    /// See: `Min`, `ArgMax`.
+    /// Example:
+    /// ```ts
+    /// tl.Max()([[1, 2], [6, 3]]); // → Tensor int32[2] [2,6]
+    /// ```
     pub struct MaxOptions for "Max" () {
-        /// Axis or axes along which values form a group; `null`: all.
+        /// Axis or axes to work along; `null` is all of them.
         axis "axis": Option<AxisList> = Some(AxisList(vec![-1])),
         /// Whether the axes stay, with size 1.
         keepdims "keepdims": bool = false,
     }
 }
 options! {
-    /// Adds up values along axes; all of them unless told otherwise.
+    /// Adds up the values along the chosen axes, or all of them.
     ///
-    /// Shapes: the input's without those axes, or with size 1 there; the dtype is kept, but booleans and uint8 become int32.
-    /// No weights, no state; the same in every mode. Errors: `InvalidArgument` for an axis the input has not.
+    /// Shapes: with one axis, `[..., n]` → `[...]`; with `keepdims` → `[..., 1]`. The type stays, but booleans and uint8 become int32.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have the axis.
+    ///
+    /// Source: Trax.
+    /// See: `Mean`.
+    /// Example:
+    /// ```ts
+    /// tl.Sum()([[1, 2], [3, 6]]); // → Tensor int32[] 12
+    /// tl.Sum({ axis: -1 })([[1, 2], [3, 6]]); // → Tensor int32[2] [3,9]
+    /// ```
     pub struct SumOptions for "Sum" () {
-        /// Axis or axes along which values form a group; `null`: all.
+        /// Axis or axes to work along; `null` is all of them.
         axis "axis": Option<AxisList> = None,
         /// Whether the axes stay, with size 1.
         keepdims "keepdims": bool = false,
@@ -86,10 +172,25 @@ options! {
 options! {
     /// Finds the position of the greatest value along an axis.
     ///
-    /// Shapes: the input's without that axis, as int32; the first of equal values counts. No weights, no state, no gradient; the same in every mode.
-    /// Errors: `InvalidArgument` for an axis the input has not, or of size 0.
+    /// The first of equal values counts.
+    ///
+    /// Shapes: `[..., n]` → `int32[...]`; with `axis: null` → `int32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Gradient: none flows back.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have the axis, or the axis has size 0, so that there is no value.
+    /// - `ShapeMismatch`: `init` of a model around the layer finds that the axis has size 0.
+    ///
+    /// Source: Trax.
+    /// See: `Max`.
+    /// Example:
+    /// ```ts
+    /// tl.ArgMax()([[1, 2], [6, 3]]); // → Tensor int32[2] [1,0]
+    /// ```
     pub struct ArgMaxOptions for "ArgMax" () {
-        /// Axis to search; negative ones count from the end; `null`: the position among all values.
+        /// Axis to search; negative ones count from the end. `null` finds the position among all values.
         axis "axis": Option<Axis> = Some(Axis(-1)),
     }
 }

@@ -10,7 +10,20 @@ use tallow_tensor::{DType, Tensor};
 options! {
     /// Prints the shapes and dtypes of its inputs and passes them on.
     ///
-    /// Shapes: any, kept. No weights, no state; the same in every mode. Each call writes one line to standard output.
+    /// Each call writes one line to standard output.
+    ///
+    /// Shapes: any → the same.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `AssertShape`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.PrintShape({ msg: 'input' });
+    /// layer([[1, 2, 3]]).shape; // → [1, 3]
+    /// ```
     pub struct PrintShapeOptions for "PrintShape" () {
         /// Number of inputs.
         n_in "nIn": Count = Count(1),
@@ -21,38 +34,91 @@ options! {
 options! {
     /// Joins the trailing axes of a tensor into one.
     ///
-    /// Shapes: `[d1, ..., dk, ...]` to `[d1, ..., dk, n]` with `k = nAxesToKeep`. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` when the input has no axis beyond those to keep.
+    /// Shapes: with `nAxesToKeep` 1, `[batch, ...]` → `[batch, n]`, where `n` is the product of the other sizes. Otherwise `nAxesToKeep`
+    /// leading axes
+    /// stay.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has no axis beyond those to keep.
+    ///
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.Flatten()(tl.zeros([2, 3, 4])).shape; // → [2, 12]
+    /// ```
     pub struct FlattenOptions for "Flatten" () {
         /// Number of leading axes left as they are.
         n_axes_to_keep "nAxesToKeep": Count = Count(1),
     }
 }
 options! {
-    /// Casts to float32.
+    /// Casts its input to float32.
     ///
-    /// Shapes: any, kept. No weights, no state; the same in every mode.
+    /// Shapes: `[...]` → `float32[...]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.ToFloat()([1, 2]); // → Tensor float32[2] [1,2]
+    /// ```
     pub struct ToFloatOptions for "ToFloat" () {}
 }
 options! {
-    /// Marks values above a threshold by 1, others by 0.
+    /// Marks values above a threshold by 1 and all others by 0.
     ///
-    /// Formula: `x > threshold`, as int32. Shapes: any, kept. No weights, no state, no gradient; the same in every mode.
+    /// Formula: `y = 1` where `x > threshold`, else 0.
+    /// Shapes: `[...]` → `int32[...]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Gradient: none flows back.
+    /// Errors: none.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.ThresholdToBinary()([0.2, 0.5, 0.9]); // → Tensor int32[3] [0,0,1]
+    /// ```
     pub struct ThresholdToBinaryOptions for "ThresholdToBinary" () {
         /// Value that must be exceeded.
         threshold "threshold": Num = Num(0.5),
     }
 }
 options! {
-    /// Changes the sign.
+    /// Changes the sign of its input.
     ///
-    /// Formula: `-x`. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+    /// Formula: `y = -x`.
+    /// Shapes: `[...]` → `[...]`, the same, as is the type.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.Negate()([1, -2]); // → Tensor int32[2] [-1,2]
+    /// ```
     pub struct NegateOptions for "Negate" () {}
 }
 options! {
     /// Passes its input on, and no gradient back.
     ///
-    /// Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+    /// Shapes: `[...]` → `[...]`, the same, as is the type.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Gradient: none flows back.
+    /// Errors: none.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.StopGradient();
+    /// tl.grad((x: tl.Tensor) => x.add(layer(x)).sum())(tl.tensor([1.5])); // → Tensor float32[1] [1]
+    /// ```
     pub struct StopGradientOptions for "StopGradient" () {}
 }
 

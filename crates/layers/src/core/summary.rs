@@ -6,12 +6,25 @@ use crate::{
 use tallow_tensor::{random::Key, Axes, Tensor};
 
 options! {
-    /// Keeps a few items of a batch in state, to be shown as images, and passes its inputs on.
+    /// Keeps a few items of a batch in its state, to be shown as images, and passes its inputs on.
     ///
-    /// Shapes: any with at least two axes, kept; the first axis counts items. No weights.
-    /// State: after init `{summary_<name>: 0}`; after a call `{summary_<name>0: …, summary_<name>1: …}`, for each item the images of
-    /// all inputs joined along their first axis. The same in every mode.
-    /// Errors: `ShapeMismatch` when inputs have no items, or images do not fit together.
+    /// Shapes: `[batch, ...]`, with at least two axes → the same.
+    /// Weights: none.
+    /// State: `{ summary_<name>: 0 }` after `init`. After a call `{ summary_<name>0: …, summary_<name>1: … }`: for each item, the images of
+    /// all inputs joined along their first axis.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: an input has fewer than two axes, or the images of an item do not fit together.
+    ///
+    /// Source: Trax.
+    /// See: `SummaryScalar`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SummaryImage('input', 1, { numSummaries: 1 });
+    /// layer.init({ shape: [2, 3], dtype: 'float32' });
+    /// layer([[1, 2, 3], [4, 5, 6]]);
+    /// layer.state; // → { summary_input0: Tensor int32[3] [1,2,3] }
+    /// ```
     pub struct SummaryImageOptions for "SummaryImage" ("name", "nIn") {
         /// Name to report under.
         name "name": String,
@@ -25,9 +38,22 @@ options! {
 }
 
 options! {
-    /// Keeps one number computed from its input in state, to be plotted, and passes the input on.
+    /// Keeps one number computed from its input in its state, to be plotted, and passes the input on.
     ///
-    /// Shapes: any, kept. No weights. State: `{summary_<name>: value}`, 0 after init. The same in every mode.
+    /// Shapes: `[...]` → `[...]`, the same.
+    /// Weights: none.
+    /// State: `{ summary_<name>: value }`; the value is 0 after `init`.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `SummaryImage`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SummaryScalar('mean');
+    /// layer.init({ shape: [3], dtype: 'float32' });
+    /// layer([1, 2, 6]);
+    /// layer.state; // → { summary_mean: Tensor float32[] 3 }
+    /// ```
     pub struct SummaryScalarOptions for "SummaryScalar" ("name") {
         /// Name to report under.
         name "name": String,

@@ -4,9 +4,22 @@ use crate::{leaf, options, Arity, Call, Initializer, LayerRef, Leaf, Local, Outp
 use tallow_tensor::{random::Key, DType};
 
 options! {
-    /// A trainable tensor that other layers find on the stack.
+    /// Puts a trainable tensor on the stack, where other layers find it.
     ///
-    /// Shapes: no input, one output of shape `shape`. Weights: the tensor itself. No state; the same in every mode.
+    /// Shapes: no input → `[...shape]`.
+    /// Weights: the tensor itself.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `RandomUniform`.
+    /// Example:
+    /// ```ts
+    /// // Adds a learned vector to each row.
+    /// const layer = tl.Serial(tl.Weights(tl.RandomNormalInitializer({ stddev: 1 }), { shape: [3] }), tl.Add());
+    /// layer.init({ shape: [2, 3], dtype: 'float32' });
+    /// layer([[1, 2, 3]]).shape; // → [1, 3]
+    /// ```
     pub struct WeightsOptions for "Weights" ("initializer") {
         /// Makes the tensor.
         initializer "initializer": Initializer,

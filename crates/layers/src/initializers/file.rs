@@ -5,11 +5,21 @@ use std::{path::PathBuf, sync::Arc};
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
-    /// Takes the values of a weight from a NumPy file (`.npy`), e.g. pretrained embeddings.
+    /// Reads the values of a weight from a NumPy file (`.npy`), such as embeddings trained before.
     ///
-    /// Shapes: that of the array in the file, which must be the shape asked for. float64 and int64 become 32 bits wide.
-    /// The file is read when the layer is initialized; the random key is not used.
-    /// Errors: `Io` when the file cannot be read or is no such file, `ShapeMismatch` when its array has another shape.
+    /// The file is read when the layer is initialized. The random key is not used. Values of float64 and int64 become 32 bits wide.
+    ///
+    /// Formula: none: the array in the file, whose shape must be that of the weight.
+    /// Errors:
+    /// - `Io`: the file cannot be read, or is not a NumPy file.
+    /// - `ShapeMismatch`: the array has another shape than the weight.
+    ///
+    /// Source: Trax.
+    /// See: `RandomNormalInitializer`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Embedding(1000, 16, { kernelInitializer: tl.InitializerFromFile('embeddings.npy') });
+    /// ```
     pub struct InitializerFromFileOptions for "InitializerFromFile" ("path") {
         /// Path of the `.npy` file.
         path "path": String,

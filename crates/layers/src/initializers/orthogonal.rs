@@ -9,12 +9,21 @@ use tallow_tensor::{
 };
 
 options! {
-    /// Makes a random matrix with orthonormal columns (or rows, where there are fewer of them).
+    /// Makes a random matrix whose columns are orthonormal, or whose rows are where there are fewer of them.
     ///
-    /// Formula: `stddev · Q` of the QR decomposition of a normal matrix, with signs so that the diagonal of R is positive, which
-    /// makes Q uniform over orthogonal matrices. All axes but the last are taken as one.
-    /// Shapes: any; one axis counts as a single row. Gives float32.
-    /// Source: Saxe et al. 2013, arXiv:1312.6120; Mezzadri 2006, arXiv:math-ph/0609050.
+    /// All axes but the last count as one. One axis alone is a single row.
+    ///
+    /// Formula: `stddev · Q` of the QR decomposition of a normal matrix, with signs that make the diagonal of `R` positive. So `Q` is
+    /// uniform over
+    /// orthogonal matrices.
+    /// Errors: none.
+    /// Source: Trax; Saxe et al. 2013, arXiv:1312.6120; Mezzadri 2006, How to generate random matrices from the classical compact groups.
+    /// See: `RandomNormalInitializer`.
+    /// Example:
+    /// ```ts
+    /// const w = tl.OrthogonalInitializer()([2, 2], tl.random.key(0));
+    /// w.matmul(w.transpose()).round(); // → Tensor float32[2,2] [[1,0],[0,1]]
+    /// ```
     pub struct OrthogonalOptions for "OrthogonalInitializer" () {
         /// Factor on the orthonormal matrix.
         stddev "stddev": Num = Num(1.0),

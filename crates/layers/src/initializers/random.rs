@@ -10,7 +10,17 @@ use tallow_tensor::{
 options! {
     /// Draws each value from a normal distribution around 0.
     ///
-    /// Formula: `stddev · N(0, 1)`. Shapes: any. Gives float32; the same key gives the same values as in Trax.
+    /// The same key gives the same values as in Trax.
+    ///
+    /// Formula: `stddev · N(0, 1)`.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `RandomUniformInitializer`.
+    /// Example:
+    /// ```ts
+    /// const initializer = tl.RandomNormalInitializer({ stddev: 0.1 });
+    /// initializer([3], tl.random.key(0)); // → Tensor float32[3] [0.181609,-0.0482623,0.0339889]
+    /// ```
     pub struct RandomNormalOptions for "RandomNormalInitializer" () {
         /// Standard deviation of the values.
         stddev "stddev": Num = Num(1e-2),
@@ -18,9 +28,19 @@ options! {
 }
 
 options! {
-    /// Draws each value evenly from an interval around 0.
+    /// Draws each value from a uniform distribution around 0.
     ///
-    /// Formula: `U(-lim, lim)`. Shapes: any. Gives float32; the same key gives the same values as in Trax.
+    /// The same key gives the same values as in Trax.
+    ///
+    /// Formula: `U(-lim, lim)`.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `RandomNormalInitializer`.
+    /// Example:
+    /// ```ts
+    /// const initializer = tl.RandomUniformInitializer({ lim: 0.5 });
+    /// initializer([3], tl.random.key(0)); // → Tensor float32[3] [0.465321,-0.185318,0.13303]
+    /// ```
     pub struct RandomUniformOptions for "RandomUniformInitializer" () {
         /// Half the width of the interval.
         lim "lim": Num = Num(1.0),
@@ -28,11 +48,20 @@ options! {
 }
 
 options! {
-    /// Draws the kernel of a convolution on game frames, evenly and with a spread that its whole receptive field decides.
+    /// Draws the kernel of a convolution on game frames from a uniform distribution whose width the whole kernel decides.
     ///
-    /// Formula: `U(-s, s)` with `s = 1 / √(height · width · inputs)`.
+    /// Formula: `U(-s, s)`, with `s = 1 / √(height · width · inputs)`.
     /// Shapes: `kernelShape` is `[height, width, inputs, outputs]`, and so is the result.
-    /// Errors: `ShapeMismatch` for a kernel without four axes, `DTypeMismatch` for a dtype that is no float.
+    /// Errors:
+    /// - `ShapeMismatch`: `kernelShape` does not have four entries.
+    /// - `DTypeMismatch`: `dtype` is not a float.
+    ///
+    /// Source: Trax.
+    /// See: `Conv`.
+    /// Example:
+    /// ```ts
+    /// tl.AtariConvInit([3, 3, 4, 16], tl.random.key(0)).shape; // → [3, 3, 4, 16]
+    /// ```
     pub struct AtariConvInitOptions for "AtariConvInit" ("kernelShape", "rng") {
         /// Shape of the kernel: height, width, inputs, outputs.
         kernel_shape "kernelShape": Shape,

@@ -32,14 +32,26 @@ choice! {
 }
 
 options! {
-    /// Draws values whose variance is `scale` divided by the number of inputs, outputs, or their mean.
+    /// Draws values whose variance is a scale divided by the number of inputs of a unit, of its outputs, or their mean.
     ///
-    /// Formula: variance `v = scale / fan`; `normal`: `√v · N(0, 1)`; `uniform`: `U(-√(3v), √(3v))`; `truncated_normal`:
-    /// normal values cut off at two standard deviations and widened so that the variance is `v` again.
-    /// The fans are the sizes of axes `inDim` and `outDim` alone: as in Trax, the area of a convolution's kernel does not count.
-    /// Shapes: any; with one axis both fans are its size, with none they are 1. Gives float32.
-    /// Errors: `InvalidArgument` when the weight has no axis `inDim` or `outDim`.
-    /// Source: Glorot & Bengio 2010; He et al. 2015, arXiv:1502.01852.
+    /// The numbers of inputs and outputs are the sizes of the axes `inDim` and `outDim` alone: as in Trax, the area of a convolution's
+    /// kernel does
+    /// not count. With one axis both are its size, with none they are 1. The same key gives the same values as in Trax.
+    ///
+    /// Formula: with the variance `v = scale / fan`, `'normal'` is `√v · N(0, 1)` and `'uniform'` is `U(-√(3v), √(3v))`.
+    /// `'truncated_normal'` is a normal
+    /// distribution cut off at two standard deviations and widened so that its variance is `v` again.
+    /// Errors:
+    /// - `InvalidArgument`: the weight does not have the axis `inDim` or `outDim`.
+    ///
+    /// Source: Trax; Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks; He et al. 2015,
+    /// arXiv:1502.01852.
+    /// See: `GlorotUniformInitializer`, `LeCunNormalInitializer`, `KaimingNormalInitializer`.
+    /// Example:
+    /// ```ts
+    /// const initializer = tl.ScaledInitializer(-1, -2, 1, 'fan_in', 'normal');
+    /// initializer([2, 2], tl.random.key(0)); // → Tensor float32[2,2] [[1.28417,-0.533784],[0.240338,-0.378186]]
+    /// ```
     pub struct ScaledOptions for "ScaledInitializer" ("outDim", "inDim", "scale", "mode", "distribution") {
         /// Axis of the outputs; negative ones count from the end.
         out_dim "outDim": Axis,
@@ -58,9 +70,6 @@ macro_rules! scaled_options {
     ($(#[doc = $doc:literal])* $S:ident, $kind:literal, $(#[doc = $fd:literal])* $n:ident $j:literal: $T:ty = $d:expr) => {
         options! {
             $(#[doc = $doc])*
-            ///
-            /// Shapes: any; with one axis inputs and outputs are its size, with none they are 1. Gives float32.
-            /// Errors: `InvalidArgument` when the weight has no axis `inDim` or `outDim`.
             pub struct $S for $kind () {
                 /// Axis of the outputs; negative ones count from the end.
                 out_dim "outDim": Axis = Axis(-1),
@@ -74,49 +83,121 @@ macro_rules! scaled_options {
 }
 
 scaled_options! {
-    /// Draws normal values that keep the variance of signals and gradients alike.
+    /// Draws normal values that keep the variance of signals and gradients from layer to layer.
     ///
-    /// Formula: `√(2 · scale / (inputs + outputs)) · N(0, 1)`. Source: Glorot & Bengio 2010.
+    /// Inputs and outputs are counted as in `ScaledInitializer`.
+    ///
+    /// Formula: `√(2 · scale / (inputs + outputs)) · N(0, 1)`.
+    /// Errors:
+    /// - `InvalidArgument`: the weight does not have the axis `inDim` or `outDim`.
+    ///
+    /// Source: Trax; Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
+    /// See: `GlorotUniformInitializer`.
+    /// Example:
+    /// ```ts
+    /// const initializer = tl.GlorotNormalInitializer();
+    /// initializer([2, 2], tl.random.key(0)); // → Tensor float32[2,2] [[1.28417,-0.533784],[0.240338,-0.378186]]
+    /// ```
     GlorotNormalOptions, "GlorotNormalInitializer",
     /// Factor on the variance.
     scale "scale": Positive = Positive(1.0)
 }
 scaled_options! {
-    /// Draws evenly spread values that keep the variance of signals and gradients alike.
+    /// Draws uniform values that keep the variance of signals and gradients from layer to layer.
     ///
-    /// Formula: `U(-l, l)` with `l = √(6 · scale / (inputs + outputs))`. Source: Glorot & Bengio 2010.
+    /// Inputs and outputs are counted as in `ScaledInitializer`.
+    ///
+    /// Formula: `U(-l, l)`, with `l = √(6 · scale / (inputs + outputs))`.
+    /// Errors:
+    /// - `InvalidArgument`: the weight does not have the axis `inDim` or `outDim`.
+    ///
+    /// Source: Trax; Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks.
+    /// See: `GlorotNormalInitializer`.
+    /// Example:
+    /// ```ts
+    /// const initializer = tl.GlorotUniformInitializer();
+    /// initializer([2, 2], tl.random.key(0)); // → Tensor float32[2,2] [[1.1398,-0.67322],[0.325855,-0.498761]]
+    /// ```
     GlorotUniformOptions, "GlorotUniformInitializer",
     /// Factor on the variance.
     scale "scale": Positive = Positive(1.0)
 }
 scaled_options! {
-    /// Draws normal values that keep the variance of signals.
+    /// Draws normal values that keep the variance of signals from layer to layer.
     ///
-    /// Formula: `√(scale / inputs) · N(0, 1)`. Source: LeCun et al. 1998, Efficient BackProp.
+    /// Inputs are counted as in `ScaledInitializer`.
+    ///
+    /// Formula: `√(scale / inputs) · N(0, 1)`.
+    /// Errors:
+    /// - `InvalidArgument`: the weight does not have the axis `inDim` or `outDim`.
+    ///
+    /// Source: Trax; LeCun et al. 1998, Efficient BackProp.
+    /// See: `LeCunUniformInitializer`.
+    /// Example:
+    /// ```ts
+    /// const initializer = tl.LeCunNormalInitializer();
+    /// initializer([2, 2], tl.random.key(0)); // → Tensor float32[2,2] [[1.28417,-0.533784],[0.240338,-0.378186]]
+    /// ```
     LeCunNormalOptions, "LeCunNormalInitializer",
     /// Factor on the variance.
     scale "scale": Positive = Positive(1.0)
 }
 scaled_options! {
-    /// Draws evenly spread values that keep the variance of signals.
+    /// Draws uniform values that keep the variance of signals from layer to layer.
     ///
-    /// Formula: `U(-l, l)` with `l = √(3 · scale / inputs)`. Source: LeCun et al. 1998, Efficient BackProp.
+    /// Inputs are counted as in `ScaledInitializer`.
+    ///
+    /// Formula: `U(-l, l)`, with `l = √(3 · scale / inputs)`.
+    /// Errors:
+    /// - `InvalidArgument`: the weight does not have the axis `inDim` or `outDim`.
+    ///
+    /// Source: Trax; LeCun et al. 1998, Efficient BackProp.
+    /// See: `LeCunNormalInitializer`.
+    /// Example:
+    /// ```ts
+    /// const initializer = tl.LeCunUniformInitializer();
+    /// initializer([2, 2], tl.random.key(0)); // → Tensor float32[2,2] [[1.1398,-0.67322],[0.325855,-0.498761]]
+    /// ```
     LeCunUniformOptions, "LeCunUniformInitializer",
     /// Factor on the variance.
     scale "scale": Positive = Positive(1.0)
 }
 scaled_options! {
-    /// Draws normal values that keep the variance of signals through (leaky) rectifiers.
+    /// Draws normal values that keep the variance of signals through rectified linear units.
     ///
-    /// Formula: `√(s / inputs) · N(0, 1)` with Trax's `s = 2 / √(1 + param²)`. Source: He et al. 2015, arXiv:1502.01852.
+    /// Inputs are counted as in `ScaledInitializer`.
+    ///
+    /// Formula: `√(s / inputs) · N(0, 1)`, with `s = 2 / √(1 + param²)`, as in Trax.
+    /// Errors:
+    /// - `InvalidArgument`: the weight does not have the axis `inDim` or `outDim`.
+    ///
+    /// Source: Trax; He et al. 2015, arXiv:1502.01852.
+    /// See: `KaimingUniformInitializer`, `Relu`, `LeakyRelu`.
+    /// Example:
+    /// ```ts
+    /// const initializer = tl.KaimingNormalInitializer();
+    /// initializer([2, 2], tl.random.key(0)); // → Tensor float32[2,2] [[1.81609,-0.754885],[0.339889,-0.534835]]
+    /// ```
     KaimingNormalOptions, "KaimingNormalInitializer",
     /// Slope of the rectifier for negative inputs.
     param "param": Num = Num(0.0)
 }
 scaled_options! {
-    /// Draws evenly spread values that keep the variance of signals through (leaky) rectifiers.
+    /// Draws uniform values that keep the variance of signals through rectified linear units.
     ///
-    /// Formula: `U(-l, l)` with `l = √(3 · s / inputs)` and Trax's `s = 2 / √(1 + param²)`. Source: He et al. 2015, arXiv:1502.01852.
+    /// Inputs are counted as in `ScaledInitializer`.
+    ///
+    /// Formula: `U(-l, l)`, with `l = √(3 · s / inputs)` and `s = 2 / √(1 + param²)`, as in Trax.
+    /// Errors:
+    /// - `InvalidArgument`: the weight does not have the axis `inDim` or `outDim`.
+    ///
+    /// Source: Trax; He et al. 2015, arXiv:1502.01852.
+    /// See: `KaimingNormalInitializer`, `Relu`, `LeakyRelu`.
+    /// Example:
+    /// ```ts
+    /// const initializer = tl.KaimingUniformInitializer();
+    /// initializer([2, 2], tl.random.key(0)); // → Tensor float32[2,2] [[1.61192,-0.952077],[0.460829,-0.705354]]
+    /// ```
     KaimingUniformOptions, "KaimingUniformInitializer",
     /// Slope of the rectifier for negative inputs.
     param "param": Num = Num(0.0)

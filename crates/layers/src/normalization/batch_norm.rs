@@ -6,16 +6,30 @@ use crate::{
 use tallow_tensor::{ops, random::Key, Axes, DType, Device, Tensor};
 
 options! {
-    /// Normalizes with the mean and variance of the batch in training, with running averages of these elsewhere.
+    /// Normalizes with the mean and variance of the batch while the model trains, and with running averages of them elsewhere.
     ///
-    /// Formula: `gamma · (x - mean) / √(var + epsilon) + beta`, with statistics over `axis` (the variance that of the population) and
-    /// running averages `r ← momentum · r + (1 - momentum) · statistic`.
-    /// Shapes: any with those axes, kept, as is the dtype. Weights: `(beta, gamma)` of the shape of the remaining axes, zeros and ones at
-    /// first; `()` in place of what `center` or `scale` leave out. State: `(mean, variance, number of batches)`.
-    /// Modes: `'train'` uses and records the batch's statistics; all others use the recorded ones.
-    /// Errors: `InvalidArgument` for an axis the input has not; `DTypeMismatch` unless the input is float32 or float64; `ShapeMismatch` for an
-    /// input other than weights and state were made for, and for an empty batch in training.
-    /// Source: Ioffe & Szegedy 2015, arXiv:1502.03167.
+    /// Formula: `y = gamma · (x - mean) / √(var + epsilon) + beta`, with statistics over `axis`; the variance is that of the population.
+    /// Running
+    /// averages are `r ← momentum · r + (1 - momentum) · statistic`.
+    /// Shapes: `[...]` → `[...]`, the same, as is the type: float32 or float64.
+    /// Weights: `[beta, gamma]`, both of the shape of the axes that are not in `axis`. They start as zeros and ones. `[]` stands for what
+    /// `center` or `scale`
+    /// leave out.
+    /// State: `[mean, variance, number of batches]`.
+    /// Modes: `'train'` uses the statistics of the batch and records them. All others use the recorded ones.
+    /// Errors:
+    /// - `InvalidArgument`: the input does not have an axis of `axis`.
+    /// - `DTypeMismatch`: the input is not float32 or float64.
+    /// - `ShapeMismatch`: the input has other features than at `init`, or a batch to train on is empty.
+    ///
+    /// Source: Trax; Ioffe & Szegedy 2015, arXiv:1502.03167.
+    /// See: `LayerNorm`, `FilterResponseNorm`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.BatchNorm({ axis: 0 });
+    /// layer.init({ shape: [2, 2], dtype: 'float32' });
+    /// layer([[1.5, 10], [2.5, 30]]); // → Tensor float32[2,2] [[-0.99998,-1],[0.99998,1]]
+    /// ```
     pub struct BatchNormOptions for "BatchNorm" () {
         /// Axes that statistics are taken over.
         axis "axis": AxisList = AxisList(vec![0, 1, 2]),

@@ -5,14 +5,29 @@ use tallow_tensor::{random::Key, Axes, DType, Device, Tensor};
 options! {
     /// Normalizes each channel of each item by the mean square of its activations over all positions.
     ///
-    /// Formula: `gamma · x / √(mean(x²) + e) + beta`, the mean over all axes but the first and last; `e = initEpsilon`, plus the
-    /// absolute value of a learned number where `learnEpsilon` is set. `ThresholdedLinearUnit` is meant to follow.
-    /// Shapes: `[batch, ..., channels]`, kept. Weights: `(gamma, beta, ())`, the first two `[channels]`, ones and zeros at first; with `learnEpsilon`
-    /// `(gamma, beta, (epsilon,))`. No state; the same in every mode.
-    /// Errors: `ShapeMismatch` for an input without a batch and a channel axis, or whose last axis is not the one weights were made for.
-    /// Source: Singh & Krishnan 2019, arXiv:1911.09737.
+    /// `ThresholdedLinearUnit` is meant to follow it.
+    ///
+    /// Formula: `y = gamma · x / √(mean(x²) + e) + beta`. The mean is over all axes but the first and the last; `e = initEpsilon`, plus the
+    /// absolute
+    /// value of a learned number if `learnEpsilon` is set.
+    /// Shapes: `[batch, ..., channels]` → `[batch, ..., channels]`.
+    /// Weights: `[gamma, beta, []]`, the first two of shape `[channels]`. They start as ones and zeros. With `learnEpsilon` it is
+    /// `[gamma, beta, [epsilon]]`.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has fewer than two axes, or its last axis has another size than at `init`.
+    ///
+    /// Source: Trax; Singh & Krishnan 2019, arXiv:1911.09737.
+    /// See: `ThresholdedLinearUnit`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.FilterResponseNorm();
+    /// layer.init({ shape: [1, 2, 1], dtype: 'float32' });
+    /// layer([[[3], [4]]]); // → Tensor float32[1,2,1] [[[0.848528],[1.13137]]]
+    /// ```
     pub struct FilterResponseNormOptions for "FilterResponseNorm" () {
-        /// Has no effect; there because Trax has it.
+        /// Has no effect. It is there because Trax has it.
         mode "mode": Option<Mode> = None,
         /// Whether to learn an addition to epsilon.
         learn_epsilon "learnEpsilon": bool = false,

@@ -3,13 +3,27 @@ use crate::{leaf, options, Call, Error, LayerRef, Leaf, Local, NotNegative, Outp
 use tallow_tensor::{ops, random::Key, DType, Device, Tensor};
 
 options! {
-    /// Scales each vector along the last axis to variance 1, and to mean 0 where `center` is set.
+    /// Scales each vector along the last axis to mean 0 and variance 1, and then by learned weights.
     ///
-    /// Formula: `(x - mean) / √(var + epsilon) · scale + bias`; without `center` neither mean nor bias: `x / √(mean(x²) + epsilon) · scale`.
-    /// Shapes: `[..., n]`, kept. Weights: the tuple `(scale, bias)`, both `[n]` of the input's type, ones and zeros at first; without
-    /// `center` the bias is there too, unused. No state; the same in every mode.
-    /// Errors: `ShapeMismatch` for an input without axes or whose last axis is not the one weights were made for; `DTypeMismatch` unless floating point.
-    /// Source: Ba et al. 2016, arXiv:1607.06450; without `center`, Zhang & Sennrich 2019, arXiv:1910.07467.
+    /// Formula: `y = (x - mean) / √(var + epsilon) · scale + bias`. Without `center` there is neither mean nor bias:
+    /// `y = x / √(mean(x²) + epsilon) · scale`.
+    /// Shapes: `[..., n]` of floats → `[..., n]`.
+    /// Weights: `[scale, bias]`, both `[n]` of the input's type. They start as ones and zeros. Without `center` the bias is there too, and
+    /// not used.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has no axes, or its last axis has another size than at `init`.
+    /// - `DTypeMismatch`: the input is not of floats.
+    ///
+    /// Source: Trax; Ba et al. 2016, arXiv:1607.06450; without `center`, Zhang & Sennrich 2019, arXiv:1910.07467.
+    /// See: `BatchNorm`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LayerNorm();
+    /// layer.init({ shape: [3], dtype: 'float32' });
+    /// layer([1.5, 2.5, 3.5]); // → Tensor float32[3] [-1.22474,0,1.22474]
+    /// ```
     pub struct LayerNormOptions for "LayerNorm" () {
         /// Whether to subtract the mean and add a bias.
         center "center": bool = true,

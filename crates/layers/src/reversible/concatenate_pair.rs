@@ -6,10 +6,22 @@ use crate::{
 use tallow_tensor::Tensor;
 
 options! {
-    /// Joins two tensors on the last axis, and gives the result twice.
+    /// Joins two tensors along the last axis and returns the result twice.
     ///
-    /// `(x, y) -> ([x, y], [x, y])`. Shapes: two of `[..., n]`, alike, to two of `[..., 2n]`. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` unless both have the same shape and dtype, without which the way back would be unknown.
+    /// Formula: `(x, y) → ([x, y], [x, y])`.
+    /// Shapes: `[..., n]`, `[..., n]` → `[..., 2n]`, `[..., 2n]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the two differ in shape or type, so that the way back would be unknown.
+    ///
+    /// Source: Trax.
+    /// See: `Concatenate`.
+    /// Example:
+    /// ```ts
+    /// tl.ReversibleConcatenatePair()([[1, 2], [3, 4]]); // → [Tensor int32[4] [1,2,3,4], Tensor int32[4] [1,2,3,4]]
+    /// ```
     pub struct ReversibleConcatenatePairOptions for "ReversibleConcatenatePair" () {}
 }
 

@@ -10,16 +10,30 @@ use crate::{
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
-    /// Adds to the first input what layers compute from the others, which pass.
+    /// Adds to the first input what layers compute from the other inputs, which pass on.
     ///
-    /// `(a, ...context) -> (a + f(context), ...context)` where `f` is the residual layers in series and then `attentionLayer`, if
-    /// there is one, on the stack they leave. As `a` is the output less `f(context)`, nothing need be remembered for the backward
-    /// pass. The attention layer stands apart because it may have to keep a choice made in the forward pass, such as the buckets
-    /// of LSH attention: its state is the one the forward pass left when it is repeated.
-    /// Shapes: `a` and `f(context)` are alike; `nIn = nOut` is one more than the residual layers and the attention need.
-    /// Weights and state: `(residual layers,)` or `(residual layers, attention layer)`.
-    /// Errors: `ShapeMismatch` or `DTypeMismatch` when the sum would not look like `a`.
-    /// Source: Gomez et al. 2017, arXiv:1707.04585; Kitaev et al. 2020, arXiv:2001.04451.
+    /// Since `a` is the output less `f(context)`, the backward pass needs no activations from the forward pass. The attention layer stands
+    /// apart
+    /// because it may have to keep a choice of the forward pass, such as the buckets of LSH attention: when it is repeated, its state is
+    /// the one that the forward pass left.
+    ///
+    /// Formula: `(a, ...context) → (a + f(context), ...context)`, where `f` is the residual layers one after another, and then
+    /// `attentionLayer`.
+    /// Shapes: `[...]`, `[...context]` → the same. `f(context)` must have the shape and type of `a`.
+    /// Weights: `[the residual layers']`, or `[the residual layers', attentionLayer's]`.
+    /// State: `[the residual layers']`, or `[the residual layers', attentionLayer's]`.
+    /// Modes: those of the layers.
+    /// Errors:
+    /// - `ShapeMismatch`: `f(context)` has another shape than `a`.
+    /// - `DTypeMismatch`: the sum has another type than `a`.
+    ///
+    /// Source: Trax; Gomez et al. 2017, arXiv:1707.04585; Kitaev et al. 2020, arXiv:2001.04451.
+    /// See: `ReversibleSerial`, `Residual`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ReversibleHalfResidual(tl.Negate());
+    /// layer([[1, 2], [10, 20]]); // → [Tensor int32[2] [-9,-18], Tensor int32[2] [10,20]]
+    /// ```
     pub struct ReversibleHalfResidualOptions for "ReversibleHalfResidual" () ...("residualLayers") {
         /// Layers, or nested lists of them.
         residual_layers "residualLayers": LayerList = LayerList::default(),

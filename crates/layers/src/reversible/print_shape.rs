@@ -6,9 +6,21 @@ use crate::{
 use tallow_tensor::Tensor;
 
 options! {
-    /// Prints the shapes and dtypes of its inputs and passes them on, in a reversible stack.
+    /// Prints the shapes and dtypes of its inputs and passes them on, in a reversible model.
     ///
-    /// Shapes: any, kept. No weights, no state; the same in every mode. Each call writes one line to standard output; the way back writes none.
+    /// Each call writes one line to standard output; the backward pass writes none.
+    ///
+    /// Shapes: any → the same.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `PrintShape`.
+    /// Example:
+    /// ```ts
+    /// tl.ReversiblePrintShape({ msg: 'input' })([[1, 2, 3]]).shape; // → [1, 3]
+    /// ```
     pub struct ReversiblePrintShapeOptions for "ReversiblePrintShape" () {
         /// Number of inputs.
         n_in "nIn": Count = Count(1),

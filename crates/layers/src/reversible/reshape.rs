@@ -8,8 +8,18 @@ use tallow_tensor::Tensor;
 options! {
     /// Gives the leading axes of each input another shape.
     ///
-    /// Shapes: `[...shape1, ...] -> [...shape2, ...]`, each input. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` unless the input begins with `shape1` and it has as many elements as `shape2`.
+    /// Shapes: `[...shape1, ...]` → `[...shape2, ...]`, for each input.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: an input does not begin with `shape1`, or `shape2` has another number of elements.
+    ///
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.ReversibleReshape([4], [2, 2])([1, 2, 3, 4]); // → Tensor int32[2,2] [[1,2],[3,4]]
+    /// ```
     pub struct ReversibleReshapeOptions for "ReversibleReshape" ("shape1", "shape2") {
         /// Shape of the leading axes as they come; one may be -1, for whatever it is.
         shape1 "shape1": Wholes,

@@ -6,10 +6,22 @@ use crate::{
 use tallow_tensor::Tensor;
 
 options! {
-    /// Copies or reorders stack items and drops none: output `k` is input `indices[k]`.
+    /// Copies or reorders items of the stack and drops none: output `k` is input `indices[k]`.
     ///
-    /// Shapes: those of the selected inputs. No weights, no state; the same in every mode.
-    /// Errors: `InvalidOption` unless each of the `nIn` inputs is selected.
+    /// Shapes: `nIn` inputs → one output for each index, of the shape of that input.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: an index is outside the `nIn` items, or one of them is not selected.
+    ///
+    /// Source: Trax.
+    /// See: `Select`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ReversibleSelect([1, 0, 1]);
+    /// layer([[1, 2], [3, 4]]); // → [Tensor int32[2] [3,4], Tensor int32[2] [1,2], Tensor int32[2] [3,4]]
+    /// ```
     pub struct ReversibleSelectOptions for "ReversibleSelect" ("indices") {
         /// Positions from the top of the stack.
         indices "indices": Shape,
@@ -20,9 +32,19 @@ options! {
     }
 }
 options! {
-    /// Exchanges the top two stack items.
+    /// Exchanges the top two items of the stack, in a reversible model.
     ///
-    /// Shapes: any two inputs, in the other order. No weights, no state; the same in every mode.
+    /// Shapes: `[...a]`, `[...b]` → `[...b]`, `[...a]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors: none.
+    /// Source: Trax.
+    /// See: `Swap`.
+    /// Example:
+    /// ```ts
+    /// tl.ReversibleSwap()([[1, 2], [3, 4]]); // → [Tensor int32[2] [3,4], Tensor int32[2] [1,2]]
+    /// ```
     pub struct ReversibleSwapOptions for "ReversibleSwap" () {}
 }
 

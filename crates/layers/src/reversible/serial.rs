@@ -6,15 +6,30 @@ use crate::{
 };
 
 options! {
-    /// Applies reversible layers one after another, over a stack, and keeps nothing but the outputs for the backward pass.
+    /// Applies reversible layers one after another and keeps only the outputs for the backward pass, so that depth costs no memory.
     ///
-    /// Like `Serial` in outputs, weights, state and keys. Its backward pass computes the activations between the layers anew, from
-    /// the last to the first, with the dropout of the forward pass and the state each call began with; gradients are those of
-    /// `Serial` but for rounding. It costs about one more forward pass. State is a constant to gradients.
-    /// Shapes: `nIn` is what the layers need of the stack below them, `nOut` what they leave; further inputs stay behind the outputs.
-    /// Weights and state: one element per layer. Memory for activations does not grow with the number of layers.
-    /// Errors: `InvalidOption` for a layer that is not reversible; `ArityMismatch` for too few inputs.
-    /// Source: Gomez et al. 2017, arXiv:1707.04585.
+    /// A layer is reversible if its inputs follow from its outputs. The backward pass goes from the last layer to the first and computes the
+    /// activations between them again, with the dropout of the forward pass and the state that each call began with. It costs about one more
+    /// forward pass. Gradients are those of `Serial` but for rounding.
+    ///
+    /// Shapes: what the first layers take from the stack → what is on it after the last. Further inputs stay behind the outputs.
+    /// Weights: a list with one entry for each layer.
+    /// State: a list with one entry for each layer.
+    /// Modes: those of the layers.
+    /// Gradient: none flows through the state.
+    /// Errors:
+    /// - `InvalidOption`: a layer is not reversible, or `null` stands among other layers.
+    /// - `ArityMismatch`: there are fewer inputs than the layers take.
+    ///
+    /// Source: Trax; Gomez et al. 2017, arXiv:1707.04585.
+    /// See: `ReversibleHalfResidual`, `Serial`.
+    /// Example:
+    /// ```ts
+    /// const block = () => [tl.ReversibleHalfResidual(tl.Dense(4), tl.Tanh()), tl.ReversibleSwap()];
+    /// const model = tl.Serial(tl.Dup(), tl.ReversibleSerial(block(), block()), tl.Concatenate());
+    /// model.init({ shape: [2, 4], dtype: 'float32' });
+    /// model(tl.ones([2, 4])).shape; // → [2, 8]
+    /// ```
     pub struct ReversibleSerialOptions for "ReversibleSerial" () ...("sublayers") {
         /// Reversible layers, or nested lists of them.
         sublayers "sublayers": LayerList = LayerList::default(),

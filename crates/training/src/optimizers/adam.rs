@@ -7,14 +7,28 @@ use tallow_tensor::{
 };
 
 options! {
-    /// Adam: each weight moves by its gradient's running mean over the root of its running mean square.
+    /// Moves each weight by the running mean of its gradient over the root of its running mean square.
     ///
-    /// `m = b1·m + (1-b1)·g`, `v = b2·v + (1-b2)·g²`,
-    /// `w = (1 - weightDecayRate)·w - learningRate · (m / (1-b1^(t+1))) / (√(v / (1-b2^(t+1))) + eps)` at step `t = 0, 1, …`.
-    /// Slots: `(m, v)`, each shaped as its weight.
-    /// Source: Kingma & Ba 2015, arXiv:1412.6980.
+    /// The weights decay apart from the gradient, as in Trax. The moments `m` and `v` are the optimizer's slots: tensors that it keeps for
+    /// each weight.
+    ///
+    /// Formula: at step `t = 0, 1, …`, with the gradient `g`, `m = b1 · m + (1 - b1) · g` and `v = b2 · v + (1 - b2) · g²`. Then
+    /// `w = (1 - weightDecayRate) · w - learningRate · (m / (1 - b1^(t+1))) / (√(v / (1 - b2^(t+1))) + eps)`.
+    /// State: `[m, v]` for each weight, both of its shape. They start as zeros.
+    /// Errors: none.
+    /// Source: Trax; Kingma & Ba 2015, arXiv:1412.6980.
+    /// See: `Trainer`.
+    /// Example:
+    /// ```ts
+    /// const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]; // inputs, targets, weights of the items
+    /// const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+    /// model.init(tl.signature(batch));
+    /// const trainer = new tl.Trainer(model, tl.optimizers.Adam({ learningRate: 0.01 }));
+    /// for (let step = 0; step < 200; step++) trainer.oneStep(batch, tl.random.key(0), { step });
+    /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
+    /// ```
     pub struct AdamOptions for "Adam" () {
-        /// Step size, when a step states none.
+        /// Learning rate of steps that state none.
         learning_rate "learningRate": Num = Num(0.0001),
         /// Fraction of each weight taken off at every step.
         weight_decay_rate "weightDecayRate": Num = Num(1e-5),
@@ -24,7 +38,7 @@ options! {
         b2 "b2": Num = Num(0.999),
         /// Keeps the divisor away from zero.
         eps "eps": Num = Num(1e-5),
-        /// Largest L2 norm of the whole gradient; null: no clipping.
+        /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
         clip_grad_norm "clipGradNorm": Option<Positive> = None,
     }
 }
