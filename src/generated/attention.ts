@@ -33,23 +33,35 @@ export interface AttentionOptions {
 }
 
 /**
- * Multi-head self-attention from `(vectors, mask)` to `(new vectors, mask)`.
+ * Lets each position of a sequence take from all others what it needs: multi-head self-attention.
  *
- * Three dense projections to queries, keys and values, `PureAttention`, a dense projection of the result.
+ * Three `Dense` make queries, keys and values of the input, `PureAttention` attends, and a fourth `Dense` maps the result.
  *
- * **Shapes**: `(b,l,d), (b,1,1,l) -> (b,l,d), (b,1,1,l)`; the mask is nonzero where there is content.
+ * **Shapes**: `[batch, length, dFeature]`, mask `[batch, 1, 1, length]` → `[batch, length, dFeature]` and the mask. The mask is not
+ * zero where there is content.
  *
- * **Weights**: four `Dense` of `dFeature` units. State: none.
- * Mode: dropout of attention strengths only in `'train'`.
+ * **Weights**: those of the four `Dense`, each of `dFeature` units, nested as the layers are.
  *
- * **Source**: Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
+ * **State**: none; in mode `'viz'` the attention strengths of the last call.
+ *
+ * **Modes**: drops attention strengths in `'train'` only.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` when `dFeature` is no multiple of `nHeads`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide `dFeature`.
+ * @see {@link CausalAttention}, where no position sees a later one; {@link AttentionQKV}, for three sources; {@link PaddingMask}, for the mask.
+ * @example
+ * ```ts
+ * const layer = tl.Attention(8, { nHeads: 2 });
+ * const [x, mask] = [tl.ones([1, 3, 8]), tl.ones([1, 1, 1, 3])];
+ * layer.init(tl.signature([x, mask]));
+ * layer([x, mask]).map((y) => y.shape); // → [ [ 1, 3, 8 ], [ 1, 1, 1, 3 ] ]
+ * ```
  */
 export function Attention(dFeature: number, options?: AttentionOptions): Layer {
   return makeLayer('Attention', { ...namedOptions('Attention', options), dFeature });
@@ -91,17 +103,20 @@ export interface AttentionQKVOptions {
 }
 
 /**
- * Multi-head attention from `(query source, key source, value source, mask)` to `(activations, mask)`.
+ * Attends with queries, keys and values from three sources, for example a decoder's and an encoder's activations.
  *
- * As `Attention`, with the three sources apart, e.g. a decoder's and an encoder's activations.
+ * It works as `Attention` does, but each of the three projections has an input of its own.
  *
- * **Shapes**: `(b,q,d), (b,k,d), (b,k,d), (b,1,x,k) -> (b,q,d), (b,1,x,k)`.
+ * **Shapes**: query source `[batch, length, d]`, key source `[batch, keys, d]`, value source `[batch, keys, d]`, mask
+ * `[batch, 1, x, keys]` → `[batch, length, dFeature]` and the mask, whose `x` is 1 or `length`.
  *
- * **Weights**: four `Dense` of `dFeature` units, or what `qSparsity` and `resultSparsity` put in their places. State: none;
- * with `cacheKVInPredict` in mode `'predict'` the keys and values of the first call.
- * Mode: dropout of attention strengths only in `'train'`.
+ * **Weights**: those of the four `Dense`, each of `dFeature` units, or of what `qSparsity` and `resultSparsity` put in their places.
  *
- * **Source**: Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762); sparsity: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **State**: none; with `cacheKVInPredict` in mode `'predict'` the keys and values of the first call.
+ *
+ * **Modes**: drops attention strengths in `'train'` only.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762); for the sparsity Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -111,6 +126,16 @@ export interface AttentionQKVOptions {
  * - `cacheKVInPredict`: Whether predict mode computes keys and values once and keeps them. Default: `false`.
  * - `qSparsity`: Modules of a sparse query projection; `'noop'`: no projection; null: a `Dense`. Default: `null`.
  * - `resultSparsity`: Modules of a sparse result projection; `'noop'`: no projection; null: a `Dense`. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: a sparsity does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide `dFeature`.
+ * @see {@link EncoderDecoderMask}, for the mask.
+ * @example
+ * ```ts
+ * const layer = tl.AttentionQKV(8, { nHeads: 2 });
+ * const [decoder, encoder, mask] = [tl.ones([1, 2, 8]), tl.ones([1, 5, 8]), tl.ones([1, 1, 1, 5])];
+ * layer.init(tl.signature([decoder, encoder, encoder, mask]));
+ * layer([decoder, encoder, encoder, mask]).map((y) => y.shape); // → [ [ 1, 2, 8 ], [ 1, 1, 1, 5 ] ]
+ * ```
  */
 export function AttentionQKV(dFeature: number, options?: AttentionQKVOptions): Layer {
   return makeLayer('AttentionQKV', { ...namedOptions('AttentionQKV', options), dFeature });
@@ -137,21 +162,38 @@ export interface PureAttentionOptions {
 }
 
 /**
- * Multi-head attention from `(queries, keys, values, mask)` to `(activations, mask)`, without projections.
+ * Attends with several heads, without projections of its own: multi-head dot-product attention.
  *
- * `softmax(where(mask, Q·Kᵀ / √d_head, -1e9))·V` for each head. Never holds a length × length matrix (except in `'viz'`).
+ * Each query is compared with all keys; its result is the mean of the values, weighed by how well their keys match. The heads do
+ * so apart, each with its part of the features. A length × length matrix is held in mode `'viz'` only.
  *
- * **Shapes**: `(b,l,q), (b,k,q), (b,k,d), (b,1,x,k) -> (b,l,d), (b,1,x,k)`; the mask is nonzero where attention is allowed.
- * No weights. State: `()`, in mode `'viz'` the attention strengths `(b, n_heads, l, k)` of the last call.
- * Mode: dropout of attention strengths only in `'train'`.
+ * **Formula**: `y = softmax(where(mask, Q · Kᵀ / √dHead, -1e9)) · V` for each head, with `dHead = d / nHeads`.
  *
- * **Source**: Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
+ * **Shapes**: queries `[batch, length, d]`, keys `[batch, keys, d]`, values `[batch, keys, depth]`, mask `[batch, 1, x, keys]` →
+ * `[batch, length, depth]` and the mask. The mask is not zero where attention is allowed; its `x` is 1 or `length`.
+ *
+ * No weights.
+ *
+ * **State**: none; in mode `'viz'` the attention strengths `[batch, nHeads, length, keys]` of the last call.
+ *
+ * **Modes**: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
  * @param options - Options by name:
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` when the features are no multiple of `nHeads`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide the features.
+ * @throws {@link LayerError} `DTypeMismatch`: queries, keys and values are all integers or bool.
+ * @see {@link AttentionQKV}, {@link DotProductAttention}.
+ * @example
+ * ```ts
+ * const layer = tl.PureAttention({ nHeads: 2 });
+ * const [x, mask] = [tl.ones([1, 3, 4]), tl.ones([1, 1, 1, 3])];
+ * layer.init(tl.signature([x, x, x, mask]));
+ * layer([x, x, x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
+ * ```
  */
 export function PureAttention(options?: PureAttentionOptions): Layer {
   return makeLayer('PureAttention', { ...namedOptions('PureAttention', options) });
@@ -173,19 +215,35 @@ export interface DotProductAttentionOptions {
 }
 
 /**
- * Attention for vectors already split into heads: `(queries, keys, values, mask) -> activations`.
+ * Attends with vectors that are already split into heads: dot-product attention.
  *
- * `softmax(where(mask, Q·Kᵀ / √d, -1e9))·V` over the last two axes.
+ * **Formula**: `y = softmax(where(mask, Q · Kᵀ / √d, -1e9)) · V` over the last two axes.
  *
- * **Shapes**: `(...,l,d), (...,k,d), (...,k,v), mask broadcast to (...,l,k) -> (...,l,v)`.
- * No weights. State: `()`, in mode `'viz'` the attention strengths of the last call.
- * Mode: dropout of attention strengths only in `'train'`.
+ * **Shapes**: queries `[..., length, d]`, keys `[..., keys, d]`, values `[..., keys, depth]`, and a mask that broadcasts to
+ * `[..., length, keys]` → `[..., length, depth]`. The mask is not zero where attention is allowed.
  *
- * **Source**: Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
+ * No weights.
+ *
+ * **State**: none; in mode `'viz'` the attention strengths `[..., length, keys]` of the last call.
+ *
+ * **Modes**: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
  * @param options - Options by name:
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other, or the mask does not broadcast.
+ * @throws {@link LayerError} `DTypeMismatch`: queries, keys and values are all integers or bool.
+ * @see {@link PureAttention}, {@link DotProductCausalAttention}.
+ * @example
+ * ```ts
+ * const layer = tl.DotProductAttention();
+ * const q = tl.tensor([[[0.5, 1], [1, 0]]]);
+ * const mask = tl.tensor([[[true, false]]]);
+ * layer.init(tl.signature([q, q, q, mask]));
+ * layer([q, q, q, mask]); // → Tensor float32[1,2,2] [[[0.5,1],[0.5,1]]]
+ * ```
  */
 export function DotProductAttention(options?: DotProductAttentionOptions): Layer {
   return makeLayer('DotProductAttention', { ...namedOptions('DotProductAttention', options) });
@@ -202,15 +260,26 @@ export interface SplitIntoHeadsOptions {
 }
 
 /**
- * Splits the last axis into heads: position `h·d_head + i` of a vector becomes position `i` of head `h`.
+ * Splits the last axis into heads: position `h · dHead + i` of a vector becomes position `i` of head `h`.
  *
- * **Shapes**: `(batch, length, d_feature) -> (batch·n_heads, length, d_feature / n_heads)`, or with
- * `mergedBatchAndHead: false` `-> (batch, n_heads, length, d_feature / n_heads)`. No weights, no state; the same in every mode.
+ * **Shapes**: `[batch, length, d]` → `[batch · nHeads, length, d / nHeads]`; with `mergedBatchAndHead: false` →
+ * `[batch, nHeads, length, d / nHeads]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py).
  *
  * @param nHeads - Number of heads.
  * @param options - Options by name:
  * - `mergedBatchAndHead`: Whether batch and heads share one axis in the output. Default: `true`.
- * @throws {@link LayerError} `ShapeMismatch` when `d_feature` is no multiple of `n_heads`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or `nHeads` does not divide `d`.
+ * @see {@link MergeHeads}, which undoes it.
+ * @example
+ * ```ts
+ * const layer = tl.SplitIntoHeads(2);
+ * layer.init({ shape: [1, 1, 4], dtype: 'int32' });
+ * layer([[[1, 2, 3, 4]]]); // → Tensor int32[2,1,2] [[[1,2]],[[3,4]]]
+ * ```
  */
 export function SplitIntoHeads(nHeads: number, options?: SplitIntoHeadsOptions): Layer {
   return makeLayer('SplitIntoHeads', { ...namedOptions('SplitIntoHeads', options), nHeads });
@@ -227,15 +296,26 @@ export interface MergeHeadsOptions {
 }
 
 /**
- * Joins heads into one vector a position; undoes `SplitIntoHeads`.
+ * Joins heads into one vector for each position; undoes `SplitIntoHeads`.
  *
- * **Shapes**: `(batch·n_heads, length, d_head) -> (batch, length, n_heads·d_head)`, or with `mergedBatchAndHead: false` from
- * `(batch, n_heads, length, d_head)`. No weights, no state; the same in every mode.
+ * **Shapes**: `[batch · nHeads, length, dHead]` → `[batch, length, nHeads · dHead]`; with `mergedBatchAndHead: false` from
+ * `[batch, nHeads, length, dHead]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py).
  *
  * @param nHeads - Number of heads.
  * @param options - Options by name:
  * - `mergedBatchAndHead`: Whether batch and heads share one axis in the input. Default: `true`.
- * @throws {@link LayerError} `ShapeMismatch` when the leading axis is no multiple of `n_heads`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has another number of axes, or `nHeads` does not divide the first one.
+ * @see {@link SplitIntoHeads}.
+ * @example
+ * ```ts
+ * const layer = tl.MergeHeads(2);
+ * layer.init({ shape: [2, 1, 2], dtype: 'int32' });
+ * layer([[[1, 2]], [[3, 4]]]); // → Tensor int32[1,1,4] [[[1,2,3,4]]]
+ * ```
  */
 export function MergeHeads(nHeads: number, options?: MergeHeadsOptions): Layer {
   return makeLayer('MergeHeads', { ...namedOptions('MergeHeads', options), nHeads });
@@ -252,12 +332,20 @@ export interface ConfigurableAttentionOptions {
 }
 
 /**
- * Multi-head self-attention made of the given parts.
+ * Makes multi-head self-attention of parts that are given.
  *
- * Three copies of the input go through `qLayer`, `kLayer`, `vLayer` and are split into heads; `qkvAttentionLayer`
- * attends; heads are merged and go through `finalLayer`.
+ * Copies of the input go through `qLayer`, `kLayer` and `vLayer`, and are split into heads. `qkvAttentionLayer` attends; then the
+ * heads are joined and go through `finalLayer`.
  *
- * **Shapes**: `(b,l,d) -> (b,l,d)`. Weights, state and modes: those of the parts.
+ * **Shapes**: `[batch, length, d]` → `[batch, length, d]`.
+ *
+ * **Weights**: those of the parts, nested as the layers are.
+ *
+ * **State**: that of the parts.
+ *
+ * **Modes**: those of the parts.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py).
  *
  * @param qLayer - Maps the input to queries.
  * @param kLayer - Maps the input to keys.
@@ -266,6 +354,15 @@ export interface ConfigurableAttentionOptions {
  * @param qkvAttentionLayer - Attends for each head: three inputs, one output.
  * @param options - Options by name:
  * - `nHeads`: Number of heads. Default: `1`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide the width of the queries.
+ * @example
+ * ```ts
+ * const dense = () => tl.Dense(4);
+ * const attend = tl.DotProductCausalAttention();
+ * const layer = tl.ConfigurableAttention(dense(), dense(), dense(), dense(), attend, { nHeads: 2 });
+ * layer.init({ shape: [1, 3, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
+ * ```
  */
 export function ConfigurableAttention(qLayer: LayerNest, kLayer: LayerNest, vLayer: LayerNest, finalLayer: LayerNest, qkvAttentionLayer: LayerNest, options?: ConfigurableAttentionOptions): Layer {
   return makeLayer('ConfigurableAttention', { ...namedOptions('ConfigurableAttention', options), qLayer, kLayer, vLayer, finalLayer, qkvAttentionLayer });
@@ -302,15 +399,21 @@ export interface CausalAttentionOptions {
 }
 
 /**
- * Multi-head self-attention in which no position sees a later one.
+ * Lets each position of a sequence take from those before it, and from itself, what it needs: multi-head causal self-attention.
  *
- * **Shapes**: `(b,l,d) -> (b,l,d)`.
+ * Three `Dense` make queries, keys and values of the input, `DotProductCausalAttention` attends for each head, and a fourth
+ * `Dense` maps the result.
  *
- * **Weights**: four `Dense` of `dFeature` units, with `useDconv` three `CausalDepthwiseConv` more. State: none; in `'predict'`
- * that of `DotProductCausalAttention` and of these.
- * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
  *
- * **Source**: Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
+ * **Weights**: those of the four `Dense`, each of `dFeature` units; with `useDconv` those of three `CausalDepthwiseConv` too.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention` and, with `useDconv`, of the convolutions.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only, and goes on behind those
+ * that it has seen.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -319,7 +422,16 @@ export interface CausalAttentionOptions {
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
  * - `useDconv`: Whether queries, keys and values go through a depthwise convolution after their projection. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` when `dFeature` is no multiple of `nHeads`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`.
+ * @throws {@link LayerError} `InvalidArgument`: predict mode runs past `maxInferenceLength`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @see {@link Attention}; {@link LSHSelfAttention}, for long sequences.
+ * @example
+ * ```ts
+ * const layer = tl.CausalAttention(8, { nHeads: 2 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
  */
 export function CausalAttention(dFeature: number, options?: CausalAttentionOptions): Layer {
   return makeLayer('CausalAttention', { ...namedOptions('CausalAttention', options), dFeature });
@@ -346,21 +458,39 @@ export interface DotProductCausalAttentionOptions {
 }
 
 /**
- * Attention in which no position sees a later one: `(queries, keys, values) -> activations`, heads already split.
+ * Attends so that no position sees a later one, with vectors that are already split into heads.
  *
- * **Shapes**: `(b,l,d), (b,l,d), (b,l,v) -> (b,l,v)`. No weights.
+ * **Formula**: `y[t] = softmax(Q[t] · K[0..t]ᵀ / √d) · V[0..t]`.
  *
- * **State**: `()`; in `'predict'` `(keys (b, maxInferenceLength, d), values (b, maxInferenceLength, v), index)`, where each call
- * appends its keys and values; in `'viz'` the attention strengths of the last call.
- * Mode: dropout only in `'train'`; `'predict'` takes the next positions only.
+ * **Shapes**: queries and keys `[batch, length, d]`, values `[batch, length, depth]` → `[batch, length, depth]`. Heads are part of the
+ * batch.
  *
- * **Source**: Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
+ * No weights.
+ *
+ * **State**: none. In mode `'predict'` it is `[keys, values, index]`, with `keys: [batch, maxInferenceLength, d]` and
+ * `values: [batch, maxInferenceLength, depth]`; each call appends its keys and values. In mode `'viz'` it is the attention
+ * strengths of the last call.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only, and goes on behind those
+ * that it has seen.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
  * @param options - Options by name:
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidArgument` when predict runs past `maxInferenceLength` (Trax overwrites the last positions silently).
+ * @throws {@link LayerError} `InvalidArgument`: predict mode runs past `maxInferenceLength`. Trax overwrites the last positions in silence.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other.
+ * @throws {@link LayerError} `DTypeMismatch`: queries, keys and values are all integers or bool.
+ * @see {@link CausalAttention}, which has the projections and the heads.
+ * @example
+ * ```ts
+ * const layer = tl.DotProductCausalAttention();
+ * const x = tl.tensor([[[1.5, 0], [0, 1]]]);
+ * layer.init(tl.signature([x, x, x]));
+ * layer([x, x, x]); // → Tensor float32[1,2,2] [[[1.5,0],[0.495358,0.669762]]]
+ * ```
  */
 export function DotProductCausalAttention(options?: DotProductCausalAttentionOptions): Layer {
   return makeLayer('DotProductCausalAttention', { ...namedOptions('DotProductCausalAttention', options) });
@@ -382,14 +512,27 @@ export interface ShiftRightOptions {
 }
 
 /**
- * Shifts a sequence to the right, so that no position sees itself: zeros come in at the start, the end falls off.
+ * Shifts a sequence to the right, so that a position is predicted from those before it: zeros come in at the start, and the end
+ * falls off.
  *
- * **Shapes**: `(batch, length, ...) -> (batch, length, ...)`. No weights, no state.
- * Mode: in `'predict'` the input passes unchanged, since it already is the previous position.
+ * **Shapes**: `[batch, length, ...]` → `[batch, length, ...]`, the same.
+ *
+ * No weights, no state.
+ *
+ * **Modes**: shifts in all but `'predict'`, where it passes the input on, since that already is the position before.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py).
  *
  * @param options - Options by name:
  * - `nPositions`: How many positions to shift by. Default: `1`.
  * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has less than two axes.
+ * @example
+ * ```ts
+ * const layer = tl.ShiftRight();
+ * layer.init({ shape: [1, 4], dtype: 'int32' });
+ * layer([[5, 6, 7, 8]]); // → Tensor int32[1,4] [[0,5,6,7]]
+ * ```
  */
 export function ShiftRight(options?: ShiftRightOptions): Layer {
   return makeLayer('ShiftRight', { ...namedOptions('ShiftRight', options) });
@@ -408,13 +551,24 @@ export interface PaddingMaskOptions {
 /**
  * Marks the positions of a batch of id sequences that are not padding.
  *
- * `mask[b,0,0,i] = ids[b,i] != pad`.
+ * **Formula**: `mask[b, 0, 0, i] = ids[b, i] != pad`.
  *
- * **Shapes**: `(batch, length) -> bool (batch, 1, 1, length)`. No weights, no state; the same in every mode.
+ * **Shapes**: `int32[batch, length]` → `bool[batch, 1, 1, length]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py).
  *
  * @param options - Options by name:
  * - `pad`: The id that stands for padding. Default: `0`.
- * @throws {@link LayerError} `ShapeMismatch` unless the input has two axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have two axes.
+ * @see {@link Attention}, {@link EncoderDecoderMask}.
+ * @example
+ * ```ts
+ * const layer = tl.PaddingMask();
+ * layer.init({ shape: [1, 4], dtype: 'int32' });
+ * layer([[7, 8, 9, 0]]); // → Tensor bool[1,1,1,4] [[[[true,true,true,false]]]]
+ * ```
  */
 export function PaddingMask(options?: PaddingMaskOptions): Layer {
   return makeLayer('PaddingMask', { ...namedOptions('PaddingMask', options) });
@@ -422,12 +576,25 @@ export function PaddingMask(options?: PaddingMaskOptions): Layer {
 registerFactory(PaddingMask, 'PaddingMask');
 
 /**
- * The mask of encoder-decoder attention, from decoder activations and the encoder's padding mask.
+ * Makes the mask of encoder-decoder attention: each position of the decoder may see each position of the encoder that is not
+ * padding.
  *
- * **Shapes**: `(batch, decoder_length, d_model), (batch, 1, 1, encoder_length) -> float32 (batch, 1, decoder_length, encoder_length)`.
+ * **Shapes**: decoder activations `[batch, decoderLength, dModel]`, padding mask `[batch, 1, 1, encoderLength]` →
+ * `float32[batch, 1, decoderLength, encoderLength]`.
+ *
  * No weights, no state; the same in every mode.
  *
- * @throws {@link LayerError} `ShapeMismatch` unless the decoder input has three axes.
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the decoder input does not have three axes, or the mask has another shape.
+ * @see {@link PaddingMask}, {@link AttentionQKV}.
+ * @example
+ * ```ts
+ * const layer = tl.EncoderDecoderMask();
+ * const [x, mask] = [tl.ones([1, 2, 4]), tl.tensor([[[[true, true, false]]]])];
+ * layer.init(tl.signature([x, mask]));
+ * layer([x, mask]); // → Tensor float32[1,1,2,3] [[[[1,1,0],[1,1,0]]]]
+ * ```
  */
 export function EncoderDecoderMask(): Layer {
   return makeLayer('EncoderDecoderMask', {  });
@@ -479,18 +646,20 @@ export interface PositionalEncodingOptions {
 }
 
 /**
- * Adds a trainable vector for each position, initialised with sines and cosines of geometrically growing wavelengths.
+ * Adds a trainable vector to each position, which at first holds sines and cosines of growing wavelengths.
  *
- * `y[b,t] = x[b,t] + w[t]`, at first `w[t,2i] = sin(t / 10000^(2i/d))`, `w[t,2i+1] = cos(t / 10000^(2i/d))`.
+ * **Formula**: `y[b, t] = x[b, t] + w[t]`. At first `w[t, 2i] = sin(t / 10000^(2i/d))` and `w[t, 2i + 1] = cos(t / 10000^(2i/d))`.
  *
- * **Shapes**: `(batch, length, d) -> (batch, length, d)`.
+ * **Shapes**: `[batch, length, d]` → `[batch, length, d]`.
  *
- * **Weights**: `w (maxLen, d)`, or with `dFeature` `(w (maxLen, dFeature), projection (dFeature, d))`.
+ * **Weights**: `w: [maxLen, d]`; with `dFeature` it is `[w, projection]`, with `w: [maxLen, dFeature]` and
+ * `projection: [dFeature, d]`.
  *
- * **State**: `()`; in `'predict'` the index of the next position.
- * Mode: dropout of positions and random starts only in `'train'`; `'predict'` continues at the stored index.
+ * **State**: none; in mode `'predict'` the index of the next position.
  *
- * **Source**: Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
+ * **Modes**: drops positions and starts at random ones in `'train'` only. In `'predict'` it goes on at the stored index.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
  * @param options - Options by name:
  * - `maxLen`: Longest sequence. Default: `2048`.
@@ -501,7 +670,13 @@ export interface PositionalEncodingOptions {
  * - `maxOffsetToAdd`: Random starts lie below this position. Default: `0`.
  * - `dFeature`: Width of the position vectors, projected to the input's width; null: the input's width, without projection. Default: `null`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` for sequences longer than `maxLen`, also when predict runs past it.
+ * @throws {@link LayerError} `ShapeMismatch`: the sequence is longer than `maxLen`, or predict mode runs past it.
+ * @example
+ * ```ts
+ * const layer = tl.PositionalEncoding({ maxLen: 16 });
+ * layer.init({ shape: [1, 2, 4], dtype: 'float32' });
+ * layer(tl.zeros([1, 2, 4])); // → Tensor float32[1,2,4] [[[0,1,0,1],[0.841471,0.540302,0.00999983,0.99995]]]
+ * ```
  */
 export function PositionalEncoding(options?: PositionalEncodingOptions): Layer {
   return makeLayer('PositionalEncoding', { ...namedOptions('PositionalEncoding', options) });

@@ -178,21 +178,25 @@ export interface SelfAttentionOptions extends EfficientAttentionOptions {
 }
 
 /**
- * Self-attention from vectors (and a mask) to vectors that never makes a matrix of length × length.
+ * Lets each position of a sequence attend to the others, without ever making a matrix of length × length.
  *
- * For each head `exp(d - logsumexp(d))·(x·w_v)·w_o` with products `d` of `x·w_q` and `x·w_k`, divided by `√dQk`, from which 1e9 is taken
- * at later positions (`causal`) and masked ones, 1e5 at a position itself (`shareQk`); heads are summed. With `shareQk` queries divided by
- * their root mean square are the keys. With `chunkLen` a position sees its own chunk and its neighbours, around the ends; the last chunk may be shorter.
+ * **Formula**: for each head `softmax(d) · (x · w_v) · w_o`, with the products `d` of `x · w_q` and `x · w_k`, divided by `√dQk`; the
+ * heads are summed. From `d` 1e9 is taken at later positions (`causal`) and at masked ones, and 1e5 at the position itself
+ * (`shareQk`). With `shareQk` the queries, divided by their root mean square, are the keys. With `chunkLen` a position sees its
+ * own chunk and its neighbours, around the ends; the last chunk may be shorter.
  *
- * **Shapes**: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
+ * **Shapes**: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
+ * valid positions.
  *
- * **Weights**: the tuple `(w_q, w_k, w_v, w_o)` of `(nHeads, d_model, dQk), .., (nHeads, d_model, dV), (nHeads, dV, d_model)`, without `w_k`
- * if `shareQk`, with `bias` also `(b_q, b_k, b_v)`. State: `()`; in mode `'predict'` `(end, (inputs), ())`, the last `predictMemLen` positions.
- * Kept for backward: inputs, projections, the result and two numbers a position and head.
- * Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples and chunks; `'predict'` continues a sequence, by
- * pieces of at most `predictDropLen` positions after the first call.
+ * **Weights**: `[w_q, w_k, w_v, w_o]`, with `w_q` and `w_k: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and
+ * `w_o: [nHeads, dV, dModel]`; without `w_k` if `shareQk`; with `bias` also `b_q`, `b_k` and `b_v`.
  *
- * **Source**: Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); tiles: Dao et al. 2022, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135).
+ * **State**: none; in mode `'predict'` `[end, inputs, []]`, with the last `predictMemLen` positions of the inputs.
+ *
+ * **Modes**: drops in `'train'` only; one draw of strengths serves all heads, examples and chunks. `'predict'` goes on with a
+ * sequence, by pieces of at most `predictDropLen` positions after the first call.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); the tiles are those of Dao et al. 2022, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135).
  *
  * @param options - Options by name:
  * - `nHeads`: Number of heads. Default: `2`.
@@ -213,7 +217,16 @@ export interface SelfAttentionOptions extends EfficientAttentionOptions {
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
  * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
- * @throws {@link LayerError} `InvalidOption` for mode `'predict'` without `causal` or sizes; `InvalidArgument` for a long piece in the middle of a sequence.
+ * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'`, and `causal` or a size that it needs is missing.
+ * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @see {@link LSHSelfAttention}, for longer sequences; {@link CausalAttention}.
+ * @example
+ * ```ts
+ * const layer = tl.SelfAttention({ nHeads: 2, dQk: 4, dV: 4, causal: true });
+ * layer.init({ shape: [1, 6, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 6, 8])).shape; // → [ 1, 6, 8 ]
+ * ```
  */
 export function SelfAttention(options?: SelfAttentionOptions): Layer {
   return makeLayer('SelfAttention', { ...namedOptions('SelfAttention', options) });
@@ -240,26 +253,36 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
 }
 
 /**
- * Self-attention in which a position sees those that hash alike: from vectors (and a mask) to vectors, in time and memory linear in the length.
+ * Lets each position attend to those that are most like it, found by hashing, in time and memory that grow linearly with the
+ * length.
  *
- * Queries `x·w_q`, divided by their root mean square, are the keys. In each of `nHashes` rounds the positions are sorted by the bucket their
- * query hashes to (`hashVecs`), cut into chunks of `chunkLen`, and see their chunk and its neighbours, around the ends; from the products, divided by
- * `√dQk`, 1e9 is taken at later positions (`causal`) and masked ones, 1e5 at the position itself. Rounds are weighed by the exponentials of
- * their log-sum-exps, heads go through `w_o` and are summed. Any length will do, also one not seen before; the last chunk may be shorter,
- * and a sequence that fits a chunk sees itself as a whole.
+ * Queries are keys: a position is compared with the positions whose queries point in much the same direction. In each of `nHashes`
+ * rounds, `hashVecs` puts each query in a bucket; the positions are sorted by bucket and cut into chunks of `chunkLen`, and each
+ * sees its own chunk and its neighbours, around the ends. So like positions meet wherever they stand. More rounds find more of
+ * them.
  *
- * **Shapes**: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
+ * Any length will do, also one that is not a multiple of `chunkLen`; a sequence that fits one chunk sees itself as a whole.
  *
- * **Weights**: the tuple `(w_q, w_v, w_o)` of `(nHeads, d_model, dQk), (nHeads, d_model, dV), (nHeads, dV, d_model)`, with `bias` also `(b_q, b_v)`.
+ * **Formula**: for each head `softmax(d) · (x · w_v) · w_o`, summed over heads, with the products `d` of the queries `x · w_q` and the
+ * same divided by their root mean square, all divided by `√dQk`. From `d` 1e9 is taken at later positions (`causal`) and at masked
+ * ones, and 1e5 at the position itself. Rounds are weighed by the exponentials of their log-sum-exps.
  *
- * **State**: `(buckets, keys)` of each head of each example, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
- * `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
- * Kept for backward: inputs, projections, buckets, the result and two numbers a position and head: `2·dV + dQk + 2` floats and
- * `nHashes` integers a position and head. Nothing grows with `nHashes · length · d`.
- * Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples, rounds and chunks; `'predict'` continues a
- * sequence: a new position sees those of its bucket and the latest others.
+ * **Shapes**: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
+ * valid positions.
  *
- * **Source**: Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
+ * **Weights**: `[w_q, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and `w_o: [nHeads, dV, dModel]`; with
+ * `bias` also `b_q` and `b_v`.
+ *
+ * **State**: `[buckets, keys]` of each head of each example, `int32[batch · nHeads, nHashes · length]` and
+ * `uint32[batch · nHeads, 2]`. In mode `'predict'` it is `[end, inputs, [buckets, ends, keys]]`.
+ *
+ * **Modes**: drops in `'train'` only; one draw of strengths serves all heads, examples, rounds and chunks. Each call hashes by new
+ * keys, except in `'predict'`, which goes on with a sequence: a new position sees those of its bucket, and the latest others.
+ *
+ * **Gradient**: the backward pass computes attention again. It keeps inputs, projections, buckets, the result, and two numbers for
+ * each position and head: nothing that grows with `nHashes · length · dQk`.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
  *
  * @param options - Options by name:
  * - `nHeads`: Number of heads. Default: `2`.
@@ -283,7 +306,16 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
  * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
  * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
  * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
- * @throws {@link LayerError} `InvalidOption` for mode `'predict'` without `causal`; `InvalidArgument` for a long piece in the middle of a sequence.
+ * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
+ * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @see {@link SelfAttention}, which sees all positions; {@link PureLSHSelfAttention}, without projections; {@link ReformerLM}, a model of it.
+ * @example
+ * ```ts
+ * const layer = tl.LSHSelfAttention({ nHeads: 2, dQk: 8, dV: 8, chunkLen: 16, nHashes: 2, nBuckets: 8, causal: true });
+ * layer.init({ shape: [1, 64, 32], dtype: 'float32' });
+ * layer(tl.ones([1, 64, 32])).shape; // → [ 1, 64, 32 ]
+ * ```
  */
 export function LSHSelfAttention(options?: LSHSelfAttentionOptions): Layer {
   return makeLayer('LSHSelfAttention', { ...namedOptions('LSHSelfAttention', options) });
@@ -310,20 +342,28 @@ export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, 
 }
 
 /**
- * Self-attention in which a position sees those that hash alike, for vectors already split into heads: `(qk, v) -> o`.
+ * Attends as `LSHSelfAttention` does, without projections, for vectors that are already split into heads.
  *
- * As `LSHSelfAttention` without its projections: `qk` are queries and, divided by their root mean square, keys. The inputs decide sizes, and
- * the output belongs to a projection that follows: `dQk`, `dV`, `outputDropout` and `useReferenceCode` are not read.
+ * The first input holds the queries and, divided by their root mean square, the keys. The inputs decide the sizes, and the output
+ * is for a projection that follows. So `dQk`, `dV`, `outputDropout` and `useReferenceCode` change nothing.
  *
- * **Shapes**: `(batch·nHeads, length, d_qk), (batch·nHeads, length, d_v)`, with `masked` also `(batch, length)`, true for valid positions
- * `-> (batch·nHeads, length, d_v)`. No weights.
+ * **Formula**: that of `LSHSelfAttention`, without weights.
  *
- * **State**: `(buckets, keys)` of each head, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
- * `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
- * Kept for backward: inputs, buckets, the result and two numbers a position and head.
- * Mode: dropout of attention strengths only in `'train'`, and `'predict'` continues a sequence, as in `LSHSelfAttention`.
+ * **Shapes**: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, with `masked` also `bool[batch, length]`
+ * → `[batch · nHeads, length, dV]`. The mask is true at valid positions.
  *
- * **Source**: Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
+ * No weights.
+ *
+ * **State**: `[buckets, keys]` of each head, `int32[batch · nHeads, nHashes · length]` and `uint32[batch · nHeads, 2]`. In mode
+ * `'predict'` it is `[end, inputs, [buckets, ends, keys]]`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. Each call hashes by new keys, except in `'predict'`, which goes on with a
+ * sequence as `LSHSelfAttention` does.
+ *
+ * **Gradient**: the backward pass computes attention again. It keeps inputs, buckets, the result, and two numbers for each position
+ * and head.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
  *
  * @param options - Options by name:
  * - `nHeads`: Number of heads that share the leading axis with the batch. Default: `2`.
@@ -347,7 +387,16 @@ export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, 
  * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
  * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
  * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
- * @throws {@link LayerError} `InvalidOption` for mode `'predict'` without `causal`; `ShapeMismatch` when the leading axis is no multiple of `nHeads`.
+ * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
+ * @throws {@link LayerError} `ShapeMismatch`: `nHeads` does not divide the first axis, or the shapes do not fit each other.
+ * @see {@link PureLSHSelfAttentionWrapper}, which adds projections.
+ * @example
+ * ```ts
+ * const layer = tl.PureLSHSelfAttention({ nHeads: 2, chunkLen: 4, nBuckets: 4, causal: true });
+ * const x = tl.ones([2, 8, 4]);
+ * layer.init(tl.signature([x, x]));
+ * layer([x, x]).shape; // → [ 2, 8, 4 ]
+ * ```
  */
 export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions): Layer {
   return makeLayer('PureLSHSelfAttention', { ...namedOptions('PureLSHSelfAttention', options) });
@@ -374,17 +423,23 @@ export interface MixedLSHSelfAttentionOptions extends EfficientAttentionOptions,
 }
 
 /**
- * LSH attention for sequences longer than `stdLength`, exact attention for others; for vectors already split into heads: `(qk, v) -> o`.
+ * Attends by hashing where a sequence is longer than `stdLength`, and exactly where it is not; for vectors that are already split
+ * into heads.
  *
- * Long sequences go through `PureLSHSelfAttention`, others through `DotProductCausalAttention` (or, if not `causal`, `DotProductAttention`) with
- * `qk` as queries and keys. Without `stdLength` it is always the former. What is given of the options of `PureLSHSelfAttention` is handed on;
- * it does not read `dQk`, `dV`, `outputDropout` and `useReferenceCode`.
+ * Long sequences go through `PureLSHSelfAttention`; others through `DotProductCausalAttention` or, if not `causal`,
+ * `DotProductAttention`, with the first input as queries and keys. Without `stdLength` it is always the former. Options of
+ * `PureLSHSelfAttention` that are given are handed on; `dQk`, `dV`, `outputDropout` and `useReferenceCode` change nothing.
  *
- * **Shapes**: `(batch·nHeads, length, d_qk), (batch·nHeads, length, d_v)`, unless `causal` also `(batch, length)`, true for valid positions
- * `-> (batch·nHeads, length, d_v)`. No weights. State: the pair of the two layers' states.
- * Mode: dropout of attention strengths only in `'train'`; `'predict'` as the two layers.
+ * **Shapes**: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, unless `causal` also
+ * `bool[batch, length]` → `[batch · nHeads, length, dV]`. The mask is true at valid positions.
  *
- * **Source**: Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
+ * No weights.
+ *
+ * **State**: that of the two layers, a pair.
+ *
+ * **Modes**: drops attention strengths in `'train'` only; `'predict'` as the two layers.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
  *
  * @param options - Options by name:
  * - `nHeads`: Number of heads that share the leading axis with the batch. Default: `1`.
@@ -408,7 +463,14 @@ export interface MixedLSHSelfAttentionOptions extends EfficientAttentionOptions,
  * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
  * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
  * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
- * @throws {@link LayerError} `InvalidOption` unless there is a mask exactly if it is not `causal`.
+ * @throws {@link LayerError} `InvalidOption`: it is `causal` with a mask, or not `causal` without one.
+ * @example
+ * ```ts
+ * const layer = tl.MixedLSHSelfAttention({ nHeads: 2, stdLength: 16, chunkLen: 4, nBuckets: 4, causal: true });
+ * const x = tl.ones([2, 8, 4]);
+ * layer.init(tl.signature([x, x]));
+ * layer([x, x]).shape; // → [ 2, 8, 4 ]
+ * ```
  */
 export function MixedLSHSelfAttention(options?: MixedLSHSelfAttentionOptions): Layer {
   return makeLayer('MixedLSHSelfAttention', { ...namedOptions('MixedLSHSelfAttention', options) });
@@ -465,18 +527,23 @@ export interface PureLSHSelfAttentionWrapperOptions extends EfficientAttentionOp
 }
 
 /**
- * Self-attention from vectors (and a mask) to vectors around an attention without weights, such as `PureLSHSelfAttention`.
+ * Puts projections around an attention that has no weights, such as `PureLSHSelfAttention`.
  *
- * Projections to vectors for queries, keys and values (with `numWeights: 3`; queries and keys are averaged) or for queries that are keys, and values
- * (with 2); the attention; merged heads; with `weightsFormat: 'model'` a `Dense` after it. `'model'` projects by `Dense` layers, `'sparse'` by `FactoredDense` and
- * `LocallyConvDense`; `'heads'` is not there in Trax either. What is given of `LSHOptions`, `stdLength` and
- * `forceNoDropout` is handed on; what is not is left to the attention.
+ * It projects the input to queries, keys and values (with `numWeights: 3`, where queries and keys are averaged), or to queries
+ * that are keys, and values (with 2). Then the attention runs, the heads are joined and, with `weightsFormat: 'model'`, a `Dense`
+ * follows. `'model'` projects by `Dense` layers, `'sparse'` by `FactoredDense` and `LocallyConvDense`. What is given of the
+ * options of LSH attention, `stdLength` and `forceNoDropout` is handed on; what is not given is left to the attention.
  *
- * **Shapes**: `(batch, length, nHeads·dQk)`, with `masked` also `(batch, length)`, true for valid positions, kept.
- * Weights and state: one element for each layer it is made of: projections, attention, `MergeHeads`, and `Dense`.
- * Mode: as the layers it is made of.
+ * **Shapes**: `[batch, length, nHeads · dQk]`, with `masked` also `bool[batch, length]` → `[batch, length, nHeads · dQk]`. The mask is
+ * true at valid positions.
  *
- * **Source**: Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); sparse projections: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **Weights**: one element for each layer that it is made of: projections, attention, `MergeHeads` and `Dense`.
+ *
+ * **State**: one element for each layer that it is made of.
+ *
+ * **Modes**: those of the layers that it is made of.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); the sparse projections are those of Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param options - Options by name:
  * - `nHeads`: Number of heads. Default: `1`.
@@ -506,7 +573,21 @@ export interface PureLSHSelfAttentionWrapperOptions extends EfficientAttentionOp
  * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
  * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
  * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
- * @throws {@link LayerError} `InvalidOption` for `numWeights` other than 2 and 3, or `'heads'`.
+ * @throws {@link LayerError} `InvalidOption`: `numWeights` is neither 2 nor 3, or `weightsFormat` is `'heads'`, which Trax does not have either.
+ * @example
+ * ```ts
+ * const layer = tl.PureLSHSelfAttentionWrapper({
+ *   nHeads: 2,
+ *   dQk: 4,
+ *   dV: 4,
+ *   chunkLen: 4,
+ *   nBuckets: 4,
+ *   causal: true,
+ *   pureLshImplementation: tl.PureLSHSelfAttention,
+ * });
+ * layer.init({ shape: [1, 8, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 8, 8])).shape; // → [ 1, 8, 8 ]
+ * ```
  */
 export function PureLSHSelfAttentionWrapper(options?: PureLSHSelfAttentionWrapperOptions): Layer {
   return makeLayer('PureLSHSelfAttentionWrapper', { ...namedOptions('PureLSHSelfAttentionWrapper', options) });
@@ -568,19 +649,29 @@ export interface EncDecAttentionOptions {
 }
 
 /**
- * Attention of vectors to other vectors that never makes the matrix of all pairs.
+ * Attends from vectors to other vectors, such as a decoder's to an encoder's, without ever making the matrix of all pairs.
  *
- * For each head `exp(d - logsumexp(d))·(y·w_v)·w_o` with products `d` of `x·w_q` and `y·w_k`, divided by `√dQk`; heads are summed.
- * With `masked` 1e9 is taken from the products with valid positions of `y` and 2e9 from those with padding, as in Trax: in float32 the
- * products vanish beside it, so valid positions weigh 1 each. For a weighed mask use `AttentionQKV`.
+ * With `masked`, 1e9 is taken from the products with valid positions of `y` and 2e9 from those with padding, as in Trax. In
+ * float32 the products vanish beside that, so valid positions weigh alike. For a mask that leaves the products as they are, use
+ * `AttentionQKV`.
  *
- * **Shapes**: `(batch, q, d_model), (batch, kv, d_kv)`, with `masked` also `(batch, kv)`, true for valid positions `-> (batch, q, d_model)`.
+ * **Formula**: for each head `softmax(d) · (y · w_v) · w_o`, with the products `d` of `x · w_q` and `y · w_k`, divided by `√dQk`; the
+ * heads are summed.
  *
- * **Weights**: the tuple `(w_q, w_k, w_v, w_o)` of `(nHeads, d_model, dQk), (nHeads, d_kv, dQk), (nHeads, d_kv, dV), (nHeads, dV, d_model)`.
- * No state. Kept for backward: inputs, projections, the result and two numbers a query and head.
- * Mode: dropout only in `'train'`.
+ * **Shapes**: `x: [batch, length, dModel]`, `y: [batch, keys, dKv]`, with `masked` also `bool[batch, keys]` →
+ * `[batch, length, dModel]`. The mask is true at valid positions.
  *
- * **Source**: Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762); tiles: Dao et al. 2022, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135).
+ * **Weights**: `[w_q, w_k, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_k: [nHeads, dKv, dQk]`, `w_v: [nHeads, dKv, dV]` and
+ * `w_o: [nHeads, dV, dModel]`.
+ *
+ * No state.
+ *
+ * **Modes**: drops in `'train'` only.
+ *
+ * **Gradient**: the backward pass computes attention again. It keeps inputs, projections, the result, and two numbers for each query
+ * and head.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762); the tiles are those of Dao et al. 2022, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135).
  *
  * @param options - Options by name:
  * - `nHeads`: Number of heads. Default: `2`.
@@ -593,6 +684,15 @@ export interface EncDecAttentionOptions {
  * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `null`.
  * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
  * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @see {@link AttentionQKV}.
+ * @example
+ * ```ts
+ * const layer = tl.EncDecAttention({ nHeads: 2, dQk: 4, dV: 4, masked: false });
+ * const [x, y] = [tl.ones([1, 3, 8]), tl.ones([1, 5, 8])];
+ * layer.init(tl.signature([x, y]));
+ * layer([x, y]).shape; // → [ 1, 3, 8 ]
+ * ```
  */
 export function EncDecAttention(options?: EncDecAttentionOptions): Layer {
   return makeLayer('EncDecAttention', { ...namedOptions('EncDecAttention', options) });
@@ -612,35 +712,49 @@ export interface LSHFFOptions {
    */
   mode?: Mode | null | undefined;
   /**
-   * Makes `w1` and `w2`, of shape `[dFf, d_model]`.
+   * Makes `w1` and `w2`, of shape `[dFf, dModel]`.
    * @defaultValue `tl.GlorotUniformInitializer()`
    */
   kernelInitializer?: KernelInitializer | null | undefined;
   /**
-   * Makes `b2`, of shape `[d_model]`.
+   * Makes `b2`, of shape `[dModel]`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
   biasInitializer?: KernelInitializer | null | undefined;
 }
 
 /**
- * Feed-forward block in which a vector meets only those hidden units whose weights hash alike.
+ * Maps each vector through a feed-forward block of which only those hidden units count whose weights hash as the vector does.
  *
- * **Formula**: `y = relu((x·w1ᵀ) ∘ h)·w2 + b2`, where `h` is 1 for a vector and a row of `w1` that share the bucket of at least one of `nHashes` rounds
- * (`hashVecs`, by the key of the call), else 0.
+ * **Formula**: `y = relu((x · w1ᵀ) ∘ h) · w2 + b2`, where `h` is 1 for a vector and a row of `w1` that share the bucket of at least
+ * one of `nHashes` rounds (`hashVecs`, by the key of the call), else 0.
  *
- * **Shapes**: `(..., d_model)`, kept. Weights: the tuple `(w1, w2, b2)` of `(dFf, d_model), (dFf, d_model), (d_model)`. No state.
- * Mode: in `'predict'` hidden units that share no bucket are not computed, and the buckets of `w1` are kept between calls with one key; the
- * result is the same.
+ * **Shapes**: `[..., dModel]` → `[..., dModel]`.
+ *
+ * **Weights**: `[w1, w2, b2]`, with `w1: [dFf, dModel]`, `w2: [dFf, dModel]` and `b2: [dModel]`.
+ *
+ * No state.
+ *
+ * **Modes**: gives the same in all. In `'predict'` hidden units that share no bucket are not computed, and the buckets of `w1` are
+ * kept between calls with one key.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py).
  *
  * @param dFf - Number of hidden units.
  * @param nBuckets - Number of buckets, or numbers whose product it is; even.
  * @param options - Options by name:
  * - `nHashes`: Rounds of hashing. Default: `4`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * - `kernelInitializer`: Makes `w1` and `w2`, of shape `[dFf, d_model]`. Default: `tl.GlorotUniformInitializer()`.
- * - `biasInitializer`: Makes `b2`, of shape `[d_model]`. Default: `tl.RandomNormalInitializer({stddev: 0.000001})`.
- * @throws {@link LayerError} `ShapeMismatch` for an input without axes or of another width than the weights.
+ * - `kernelInitializer`: Makes `w1` and `w2`, of shape `[dFf, dModel]`. Default: `tl.GlorotUniformInitializer()`.
+ * - `biasInitializer`: Makes `b2`, of shape `[dModel]`. Default: `tl.RandomNormalInitializer({stddev: 0.000001})`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has no axes, or another width than at `init`.
+ * @see {@link SparseFF}.
+ * @example
+ * ```ts
+ * const layer = tl.LSHFF(16, 4);
+ * layer.init({ shape: [2, 8], dtype: 'float32' });
+ * layer(tl.ones([2, 8])).shape; // → [ 2, 8 ]
+ * ```
  */
 export function LSHFF(dFf: number, nBuckets: number | readonly number[], options?: LSHFFOptions): Layer {
   return makeLayer('LSHFF', { ...namedOptions('LSHFF', options), dFf, nBuckets });
@@ -657,14 +771,22 @@ export interface LengthNormalizedOptions {
 }
 
 /**
- * Divides each vector along the last axis by the root of its mean square.
+ * Divides each vector along the last axis by its root mean square.
  *
- * **Formula**: `x / √(mean(x²) + epsilon)`. Shapes: any with an axis, kept; integers become float32.
+ * **Formula**: `x / √(mean(x²) + epsilon)`.
+ *
+ * **Shapes**: `[..., d]` → `[..., d]`; integers become float32.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py).
  *
  * @param x - Vectors.
  * @param options - Options by name:
  * - `epsilon`: Added to the mean square, so that zeros stay zeros; with 0 they become NaN. Default: `0.000001`.
- * @throws {@link LayerError} `ShapeMismatch` for an input without axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has no axes.
+ * @example
+ * ```ts
+ * tl.lengthNormalized(tl.tensor([[3.5, 0], [0.5, 0.5]])); // → Tensor float32[2,2] [[1.41421,0],[0.999998,0.999998]]
+ * ```
  */
 export function lengthNormalized(x: TensorLike, options?: LengthNormalizedOptions): TensorResult {
   return callFunction('lengthNormalized', { ...namedOptions('lengthNormalized', options), x });
@@ -673,18 +795,27 @@ export function lengthNormalized(x: TensorLike, options?: LengthNormalizedOption
 /**
  * Hashes vectors into buckets by their angle, several times.
  *
- * Each round draws random directions; the bucket is which of them, or of their opposites, the vector points along most.
- * Several numbers of buckets make a bucket of several such digits, the first the lowest.
+ * Each round draws random directions. The bucket is the number of the direction, or opposite direction, that the vector points
+ * along most. Several numbers of buckets make a bucket of several such digits, of which the first is the lowest.
  *
- * **Shapes**: `(n, depth)` to the pair of int32 `(nHashes, n)` and the number of buckets. No gradient flows.
+ * **Shapes**: `[n, depth]` → the pair of `int32[nHashes, n]` and the number of buckets.
  *
- * **Source**: Andoni et al. 2015, [arXiv:1509.02897](https://arxiv.org/abs/1509.02897); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
+ * **Gradient**: none.
  *
- * @param vecs - Vectors, `(n, depth)`.
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Andoni et al. 2015, [arXiv:1509.02897](https://arxiv.org/abs/1509.02897); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
+ *
+ * @param vecs - Vectors, `[n, depth]`.
  * @param nBucketsIn - Number of buckets, or numbers whose product it is; even.
  * @param nHashes - Rounds of hashing.
  * @param rng - Random key of the directions.
- * @throws {@link LayerError} `InvalidOption` for an odd number of buckets or more than int32 counts; `ShapeMismatch` for what is no matrix.
+ * @throws {@link LayerError} `InvalidOption`: a number of buckets is odd, or they are more than int32 counts.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have two axes.
+ * @example
+ * ```ts
+ * const [buckets, nBuckets] = tl.hashVecs(tl.eye(4), 8, 1, tl.random.key(0));
+ * buckets.shape; // → [ 1, 4 ]
+ * nBuckets; // → 8
+ * ```
  */
 export function hashVecs(vecs: TensorLike, nBucketsIn: number | readonly number[], nHashes: number, rng: KeyLike): [buckets: Tensor, nBuckets: number] {
   return callFunction<[buckets: Tensor, nBuckets: number]>('hashVecs', { vecs, nBucketsIn, nHashes, rng });
@@ -693,11 +824,18 @@ export function hashVecs(vecs: TensorLike, nBucketsIn: number | readonly number[
 /**
  * Puts beside each chunk those before and after it, around the ends.
  *
- * **Shapes**: `(nChunks, chunkLen, ...)` to `(nChunks, (before + 1 + after) · chunkLen, ...)`.
+ * **Shapes**: `[nChunks, chunkLen, ...]` → `[nChunks, (nChunksBefore + 1 + nChunksAfter) · chunkLen, ...]`.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py).
  *
  * @param x - Chunks.
  * @param nChunksBefore - How many chunks before.
  * @param nChunksAfter - How many chunks after.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has less than two axes.
+ * @example
+ * ```ts
+ * tl.lookAdjacent(tl.tensor([[1], [2], [3]]), 1, 0); // → Tensor int32[3,2] [[3,1],[1,2],[2,3]]
+ * ```
  */
 export function lookAdjacent(x: TensorLike, nChunksBefore: number, nChunksAfter: number): TensorResult {
   return callFunction('lookAdjacent', { x, nChunksBefore, nChunksAfter });
@@ -723,11 +861,14 @@ export interface MaskSelfAttentionOptions {
 }
 
 /**
- * Masks attention by what is known of queries and keys: usually their positions, negative for masked keys.
+ * Masks the products of attention by what is known of queries and keys: usually their positions, negative for masked keys.
  *
- * Takes 1e9 where `qInfo < kvInfo` if `causal`, 1e5 where they are equal if `excludeSelf`, 1e9 where `kvInfo < 0` if `masked`.
+ * **Formula**: from `dots` it takes 1e9 where `qInfo < kvInfo` if `causal`, 1e5 where they are equal if `excludeSelf`, and 1e9 where
+ * `kvInfo < 0` if `masked`.
  *
- * **Shapes**: `dots` of any shape, with which the others broadcast.
+ * **Shapes**: `[...]`, with which the others broadcast → `[...]`.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py).
  *
  * @param dots - Products of queries and keys.
  * @param qInfo - Of each query.
@@ -736,6 +877,12 @@ export interface MaskSelfAttentionOptions {
  * - `causal`: Whether to mask later positions. Default: `true`.
  * - `excludeSelf`: Whether to mask a position itself, where there is anything else to attend to. Default: `true`.
  * - `masked`: Whether negative information means a masked key. Default: `false`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not broadcast.
+ * @example
+ * ```ts
+ * tl.maskSelfAttention(tl.zeros([2, 2]), tl.tensor([[0], [1]]), tl.tensor([[0, 1]]), { excludeSelf: false });
+ * // → Tensor float32[2,2] [[0,-1000000000],[0,0]]
+ * ```
  */
 export function maskSelfAttention(dots: TensorLike, qInfo: TensorLike, kvInfo: TensorLike, options?: MaskSelfAttentionOptions): TensorResult {
   return callFunction('maskSelfAttention', { ...namedOptions('maskSelfAttention', options), dots, qInfo, kvInfo });
@@ -801,13 +948,16 @@ export interface AttendOptions {
 }
 
 /**
- * Dot-product attention of one head, optionally chunked and masked.
+ * Computes dot-product attention of one head, in chunks and with a mask where they are given.
  *
- * **Formula**: `softmax(d)·v` with `d = mask(q·kᵀ / √d_qk)`; without `k` the queries, divided by their root mean
- * square, are the keys. With chunks a query sees its own chunk of keys and its neighbours, around the ends.
+ * It makes the matrix of products; the layers of this module do not. Without `k` the queries, divided by their root mean square,
+ * are the keys. With chunks a query sees its own chunk of keys and its neighbours, around the ends.
  *
- * **Shapes**: `(qLen, dQk), (kvLen, dQk), (kvLen, dV)` to the pair `(qLen, dV), (qLen)`, the latter the log-sum-exps. It makes the matrix of
- * products; the layers of this module do not.
+ * **Formula**: `softmax(d) · v`, with `d = mask(q · kᵀ / √dQk)`.
+ *
+ * **Shapes**: `q: [qLen, dQk]`, `k: [kvLen, dQk]`, `v: [kvLen, dV]` → the pair of `[qLen, dV]` and the log-sum-exps `[qLen]`.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
  *
  * @param q - Queries.
  * @param options - Options by name:
@@ -822,7 +972,14 @@ export interface AttendOptions {
  * - `kvInfo`: Of each key, for `maskFn`, which gets it increased by 1; by default its position. Default: `null`.
  * - `dropout`: Probability of dropping an attention strength; one draw serves all chunks. Default: `0`.
  * - `rng`: Random key of dropout. Default: `null`.
- * @throws {@link LayerError} `ShapeMismatch` when lengths are no multiples of the chunks'; `InvalidOption` without values or a key for dropout.
+ * @throws {@link LayerError} `ShapeMismatch`: a length is not a multiple of that of its chunks.
+ * @throws {@link LayerError} `InvalidOption`: values are missing, or a key where it drops.
+ * @example
+ * ```ts
+ * const q = tl.tensor([[0.5, 1], [1, 0.5]]);
+ * tl.attend(q, { k: q, v: q });
+ * // → [Tensor float32[2,2] [[0.72796,0.77204],[0.77204,0.72796]], Tensor float32[2] [1.49254,1.49254]]
+ * ```
  */
 export function attend(q: TensorLike, options?: AttendOptions): TensorResult {
   return callFunction('attend', { ...namedOptions('attend', options), q });
@@ -831,11 +988,21 @@ export function attend(q: TensorLike, options?: AttendOptions): TensorResult {
 /**
  * Drops features of vectors, the same ones in all of them.
  *
- * **Formula**: `x · keep / (1 - dropoutRate)` with one draw of `keep` for the last axis. Shapes: any with an axis, kept.
+ * **Formula**: `x · keep / (1 - dropoutRate)`, with one draw of `keep` for the last axis.
+ *
+ * **Shapes**: `[..., d]` → `[..., d]`.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py).
  *
  * @param vecs - Vectors.
  * @param dropoutRate - Probability of dropping a feature.
  * @param rng - Random key; may be null at rate 0.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has no axes.
+ * @throws {@link LayerError} `InvalidOption`: there is no key, and `dropoutRate` is not 0.
+ * @example
+ * ```ts
+ * tl.applyBroadcastedDropout(tl.ones([2, 4]), 0.5, tl.random.key(0)); // → Tensor float32[2,4] [[0,2,0,2],[0,2,0,2]]
+ * ```
  */
 export function applyBroadcastedDropout(vecs: TensorLike, dropoutRate: number, rng: KeyLike | null): TensorResult {
   return callFunction('applyBroadcastedDropout', { vecs, dropoutRate, rng });
@@ -851,15 +1018,25 @@ export interface PermuteViaGatherOptions {
 }
 
 /**
- * Permutes an axis; its gradient is permuted back by the inverse given.
+ * Puts the places along an axis in another order; the gradient comes back by the inverse order that is given.
  *
- * **Formula**: `y[i] = val[permutation[i]]`. Shapes: kept.
+ * **Formula**: `y[i] = val[permutation[i]]`.
+ *
+ * **Shapes**: `[...]` → `[...]`, the same.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py).
  *
  * @param val - Values.
  * @param permutation - Which value goes to each place.
  * @param inversePermutation - The permutation that undoes it.
  * @param options - Options by name:
  * - `axis`: The axis. Default: `0`.
+ * @throws {@link LayerError} `IndexOutOfRange`: an index is out of range.
+ * @throws {@link LayerError} `DTypeMismatch`: the permutation is not of integers.
+ * @example
+ * ```ts
+ * tl.permuteViaGather(tl.tensor([5, 6, 7]), tl.tensor([2, 0, 1]), tl.tensor([1, 2, 0])); // → Tensor int32[3] [7,5,6]
+ * ```
  */
 export function permuteViaGather(val: TensorLike, permutation: TensorLike, inversePermutation: TensorLike, options?: PermuteViaGatherOptions): TensorResult {
   return callFunction('permuteViaGather', { ...namedOptions('permuteViaGather', options), val, permutation, inversePermutation });
@@ -875,15 +1052,22 @@ export interface PermuteViaSortOptions {
 }
 
 /**
- * Sorts values by keys along an axis; their gradient is sorted back by the inverse keys.
+ * Sorts values by keys along an axis; the gradient is sorted back by the inverse keys that are given.
  *
- * **Shapes**: kept; keys have the shape of the values.
+ * **Shapes**: `[...]` → `[...]`, the same. Keys have the shape of the values.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py).
  *
  * @param val - Values.
  * @param keys - What to sort by, of the same shape.
  * @param inverseKeys - Keys that sort the result back.
  * @param options - Options by name:
  * - `axis`: The axis. Default: `0`.
+ * @throws {@link LayerError} `ShapeMismatch`: the keys have another shape than the values.
+ * @example
+ * ```ts
+ * tl.permuteViaSort(tl.tensor([5, 6, 7]), tl.tensor([2, 0, 1]), tl.tensor([1, 2, 0])); // → Tensor int32[3] [6,7,5]
+ * ```
  */
 export function permuteViaSort(val: TensorLike, keys: TensorLike, inverseKeys: TensorLike, options?: PermuteViaSortOptions): TensorResult {
   return callFunction('permuteViaSort', { ...namedOptions('permuteViaSort', options), val, keys, inverseKeys });

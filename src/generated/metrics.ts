@@ -22,16 +22,31 @@ export interface CategoryAccuracyOptions {
 }
 
 /**
- * Accuracy of predicted categories, averaged over the batch.
+ * Tells how often the predicted category is right, on average over the batch.
  *
- * **Formula**: the share of items whose greatest activation (the first of equal ones) stands at the target.
+ * **Formula**: the share of items whose largest activation stands at the target; of equal ones the first counts. NaN for no items.
  *
- * **Shapes**: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number, NaN of no items. No
- * weights, no state, no gradient; the same in every mode.
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]` → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
  *
  * @param options - Options by name:
  * - `ignoreLabel`: Target of items that do not count; `null`: all count. Default: `null`.
- * @throws {@link LayerError} `ShapeMismatch` when the targets have another shape than the predictions; `IndexOutOfRange` for a target beyond the categories, `InvalidArgument` for one that is no whole number.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target is not a whole number.
+ * @see {@link WeightedCategoryAccuracy}.
+ * @example
+ * ```ts
+ * const layer = tl.CategoryAccuracy();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 1])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 0.5
+ * ```
  */
 export function CategoryAccuracy(options?: CategoryAccuracyOptions): Layer {
   return makeLayer('CategoryAccuracy', { ...namedOptions('CategoryAccuracy', options) });
@@ -48,16 +63,29 @@ export interface WeightedCategoryAccuracyOptions {
 }
 
 /**
- * Accuracy of predicted categories, averaged over the batch by weights.
+ * Tells how often the predicted category is right, on average by weights.
  *
- * **Formula**: `Σ w · [argmax(activations) = target] / Σ w`, NaN for weights that sum to zero.
+ * **Formula**: `Σ w · [argmax(activations) = target] / Σ w`. NaN for weights that sum to zero.
  *
- * **Shapes**: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`) and weights that broadcast to them, to one number. No
- * weights of its own, no state; the same in every mode.
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
  *
  * @param options - Options by name:
  * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
- * @throws {@link LayerError} `ShapeMismatch` when the targets have another shape than the predictions, or weights do not broadcast to it; for a target of nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target whose weight is not zero is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target whose weight is not zero is not a whole number.
+ * @see {@link CategoryAccuracy}, {@link MaskedSequenceAccuracy}.
+ * @example
+ * ```ts
+ * const layer = tl.WeightedCategoryAccuracy();
+ * const [y, target, w] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 1]), tl.tensor([3, 1])];
+ * layer.init(tl.signature([y, target, w]));
+ * layer([y, target, w]); // → Tensor float32[] 0.75
+ * ```
  */
 export function WeightedCategoryAccuracy(options?: WeightedCategoryAccuracyOptions): Layer {
   return makeLayer('WeightedCategoryAccuracy', { ...namedOptions('WeightedCategoryAccuracy', options) });
@@ -79,18 +107,33 @@ export interface CategoryCrossEntropyOptions {
 }
 
 /**
- * Cross-entropy between target categories and activations, averaged over the batch.
+ * Computes the cross-entropy between target categories and activations, on average over the batch: the loss of a classifier.
  *
- * **Formula**: the mean of `-Σ p log softmax(activations)` with `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`.
- * Softmax and cross-entropy are one operation that keeps no probabilities.
+ * Softmax and cross-entropy are one operation, which keeps no probabilities.
  *
- * **Shapes**: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one number, NaN of no items.
+ * **Formula**: the mean of `-Σ p · logSoftmax(activations)`, with `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`.
+ * NaN for no items.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]` → `float32[]`.
+ *
  * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
  *
  * @param options - Options by name:
  * - `labelSmoothing`: Share of probability spread evenly over all categories, from 0 to 1; `null`: none. Default: `null`.
  * - `ignoreLabel`: Target of items that do not count; `null`: all count. Default: `null`.
- * @throws {@link LayerError} `InvalidOption` for smoothing outside 0 to 1; `ShapeMismatch` when the targets have another shape than the predictions; `IndexOutOfRange` for a target beyond the categories, `InvalidArgument` for one that is no whole number.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target is not a whole number.
+ * @see {@link WeightedCategoryCrossEntropy}, with a weight for each item.
+ * @example
+ * ```ts
+ * const layer = tl.CategoryCrossEntropy();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 0.140152
+ * ```
  */
 export function CategoryCrossEntropy(options?: CategoryCrossEntropyOptions): Layer {
   return makeLayer('CategoryCrossEntropy', { ...namedOptions('CategoryCrossEntropy', options) });
@@ -117,19 +160,34 @@ export interface WeightedCategoryCrossEntropyOptions {
 }
 
 /**
- * Cross-entropy between target categories and activations, averaged over the batch by weights.
+ * Computes the cross-entropy between target categories and activations, on average by weights.
  *
- * **Formula**: `Σ w · max(c - cutoff, 0) / Σ w` where `c = -Σ p log softmax(activations)` with
- * `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`. Softmax and cross-entropy are one operation that keeps no probabilities.
+ * Softmax and cross-entropy are one operation, which keeps no probabilities. Weights of 0 leave items out, such as padding.
  *
- * **Shapes**: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`) and weights that broadcast to them, to one number, NaN
- * for weights that sum to zero. No weights of its own, no state; the same in every mode.
+ * **Formula**: `Σ w · max(c - cutoff, 0) / Σ w`, with `c = -Σ p · logSoftmax(activations)` and
+ * `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`. NaN for weights that sum to zero.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
  *
  * @param options - Options by name:
  * - `labelSmoothing`: Share of probability spread evenly over all categories, from 0 to 1; `null`: none. Default: `null`.
  * - `cutoff`: Loss of an item, in nats, below which it counts as 0; what is above is reduced by as much. Default: `0`.
  * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
- * @throws {@link LayerError} `InvalidOption` for smoothing outside 0 to 1; `ShapeMismatch` when the targets have another shape than the predictions, or weights do not broadcast to it; for a target of nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target whose weight is not zero is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target whose weight is not zero is not a whole number.
+ * @see {@link CategoryCrossEntropy}.
+ * @example
+ * ```ts
+ * const layer = tl.WeightedCategoryCrossEntropy();
+ * const [y, target, w] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 0]), tl.tensor([1, 0])];
+ * layer.init(tl.signature([y, target, w]));
+ * layer([y, target, w]); // → Tensor float32[] 0.201413
+ * ```
  */
 export function WeightedCategoryCrossEntropy(options?: WeightedCategoryCrossEntropyOptions): Layer {
   return makeLayer('WeightedCategoryCrossEntropy', { ...namedOptions('WeightedCategoryCrossEntropy', options) });
@@ -137,14 +195,27 @@ export function WeightedCategoryCrossEntropy(options?: WeightedCategoryCrossEntr
 registerFactory(WeightedCategoryCrossEntropy, 'WeightedCategoryCrossEntropy');
 
 /**
- * Cross-entropy of binary targets from activations, averaged over the batch.
+ * Computes the cross-entropy of binary targets from activations, on average over the batch.
  *
- * **Formula**: the mean of `-(t log q + (1 - t) log(1 - q))` with `q = sigmoid(x)`, computed as `softplus(x) - t · x`, which does not overflow.
+ * **Formula**: the mean of `-(t log q + (1 - t) log(1 - q))` with `q = sigmoid(x)`. It is computed as `softplus(x) - t · x`, which
+ * does not overflow.
  *
- * **Shapes**: activations and targets (0, 1 or shares between them) of one shape, one of them perhaps with one more axis, of size 1, to one
- * number. No weights, no state; the same in every mode.
+ * **Shapes**: activations `[...]`, targets `[...]`, one of them perhaps with one more axis of size 1 → `float32[]`. Targets are 0, 1,
+ * or shares between them.
  *
- * @throws {@link LayerError} `ShapeMismatch` for other shapes; `InvalidArgument` for a target that is not from 0 to 1.
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes differ.
+ * @throws {@link LayerError} `InvalidArgument`: a target is not from 0 to 1.
+ * @example
+ * ```ts
+ * const layer = tl.BinaryCrossEntropy();
+ * const [y, target] = [tl.tensor([0.5, -2]), tl.tensor([1, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 0.300503
+ * ```
  */
 export function BinaryCrossEntropy(): Layer {
   return makeLayer('BinaryCrossEntropy', {  });
@@ -152,14 +223,32 @@ export function BinaryCrossEntropy(): Layer {
 registerFactory(BinaryCrossEntropy, 'BinaryCrossEntropy');
 
 /**
- * Accuracy of whole sequences, averaged over the batch; positions of weight 0 do not matter.
+ * Tells how often whole sequences are predicted right, on average over the batch.
  *
- * **Formula**: the share of sequences whose greatest activation stands at the target in all positions of nonzero weight.
+ * Positions of weight 0 do not matter.
  *
- * **Shapes**: activations `[..., length, N]`, targets `[..., length]` (or a column of them, `[..., length, 1]`) and weights that broadcast
- * to them, to one float32 number. No weights of its own, no state, no gradient; the same in every mode.
+ * **Formula**: the share of sequences whose largest activation stands at the target in all positions whose weight is not zero.
  *
- * @throws {@link LayerError} `ShapeMismatch` when the targets have another shape than the predictions, or none has an axis of positions; `IndexOutOfRange` and `InvalidArgument` for a target of nonzero weight that is no category.
+ * **Shapes**: activations `[..., length, N]`, targets `[..., length]` or `[..., length, 1]`, weights that broadcast to the targets →
+ * `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or there is no axis of positions.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target whose weight is not zero is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target whose weight is not zero is not a whole number.
+ * @see {@link WeightedCategoryAccuracy}.
+ * @example
+ * ```ts
+ * const layer = tl.MaskedSequenceAccuracy();
+ * const [y, target, w] = [tl.tensor([[[0.5, 2], [3, 0.5]]]), tl.tensor([[1, 1]]), tl.tensor([[1, 0]])];
+ * layer.init(tl.signature([y, target, w]));
+ * layer([y, target, w]); // → Tensor float32[] 1
+ * ```
  */
 export function MaskedSequenceAccuracy(): Layer {
   return makeLayer('MaskedSequenceAccuracy', {  });
@@ -176,16 +265,34 @@ export interface AccuracyOptions {
 }
 
 /**
- * Accuracy of predicted categories by a classifier, averaged by weights.
+ * Tells how often the category that a classifier gives is right, on average by weights.
  *
- * **Formula**: `Σ w · [classifier(x) = target] / Σ w`, NaN for weights that sum to zero. Newer code uses `WeightedCategoryAccuracy`.
+ * Newer code uses `WeightedCategoryAccuracy`. A target that the classifier never gives counts as wrong.
  *
- * **Shapes**: what the classifier takes, then targets of the shape of its output (or a column of them) and weights that broadcast to it, to
- * one number. A target that the classifier never gives counts as wrong.
+ * **Formula**: `Σ w · [classifier(x) = target] / Σ w`. NaN for weights that sum to zero.
+ *
+ * **Shapes**: the input of the classifier, targets of the shape of its output (or with one more axis of size 1), weights that
+ * broadcast to it → `float32[]`.
+ *
+ * **Weights**: those of the classifier.
+ *
+ * **State**: that of the classifier.
+ *
+ * **Modes**: those of the classifier.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
  *
  * @param options - Options by name:
  * - `classifier`: Turns model outputs into categories. Default: `ArgMax`.
- * @throws {@link LayerError} `ShapeMismatch` for other shapes; `InvalidArgument` where categories are integers and a target of nonzero weight is none. Weights and state: those of the classifier; the same in every mode if the classifier is.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other.
+ * @throws {@link LayerError} `InvalidArgument`: categories are integers, and a target whose weight is not zero is not a whole number.
+ * @example
+ * ```ts
+ * const layer = tl.Accuracy();
+ * const [y, target, w] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 1]), tl.tensor([1, 1])];
+ * layer.init(tl.signature([y, target, w]));
+ * layer([y, target, w]); // → Tensor float32[] 0.5
+ * ```
  */
 export function Accuracy(options?: AccuracyOptions): Layer {
   return makeLayer('Accuracy', { ...namedOptions('Accuracy', options) });
@@ -202,17 +309,35 @@ export interface SequenceAccuracyOptions {
 }
 
 /**
- * Accuracy of whole sequences by a classifier, averaged over the batch; positions of weight 0 do not matter.
+ * Tells how often a classifier gives whole sequences right, on average over the batch.
+ *
+ * Newer code uses `MaskedSequenceAccuracy`. Positions of weight 0 do not matter, and a target that the classifier never gives
+ * counts as wrong.
  *
  * **Formula**: the mean over the first axis of `1 - min(1, Σ w · [classifier(x) ≠ target])`, for weights of 0 and 1.
- * Newer code uses `MaskedSequenceAccuracy`.
  *
- * **Shapes**: what the classifier takes, then targets of the shape of its output (or a column of them) and weights that broadcast to it, to
- * one number. A target that the classifier never gives counts as wrong.
+ * **Shapes**: the input of the classifier, targets of the shape of its output (or with one more axis of size 1), weights that
+ * broadcast to it → `float32[]`.
+ *
+ * **Weights**: those of the classifier.
+ *
+ * **State**: that of the classifier.
+ *
+ * **Modes**: those of the classifier.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
  *
  * @param options - Options by name:
  * - `classifier`: Turns model outputs into categories. Default: `ArgMax`.
- * @throws {@link LayerError} `ShapeMismatch` for other shapes; `InvalidArgument` where categories are integers and a target of nonzero weight is none. Weights and state: those of the classifier; the same in every mode if the classifier is.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other.
+ * @throws {@link LayerError} `InvalidArgument`: categories are integers, and a target whose weight is not zero is not a whole number.
+ * @example
+ * ```ts
+ * const layer = tl.SequenceAccuracy();
+ * const [y, target, w] = [tl.tensor([[[0.5, 2], [3, 0.5]]]), tl.tensor([[1, 1]]), tl.tensor([[1, 0]])];
+ * layer.init(tl.signature([y, target, w]));
+ * layer([y, target, w]); // → Tensor float32[] 1
+ * ```
  */
 export function SequenceAccuracy(options?: SequenceAccuracyOptions): Layer {
   return makeLayer('SequenceAccuracy', { ...namedOptions('SequenceAccuracy', options) });
@@ -220,14 +345,29 @@ export function SequenceAccuracy(options?: SequenceAccuracyOptions): Layer {
 registerFactory(SequenceAccuracy, 'SequenceAccuracy');
 
 /**
- * Cross-entropy of target categories from logarithms of probabilities, averaged by weights; `LogSoftmax` must come before.
+ * Computes the cross-entropy of target categories from logarithms of probabilities, on average by weights.
  *
- * **Formula**: `Σ w · (-logProb[target]) / Σ w`. Newer code uses `WeightedCategoryCrossEntropy`, which takes activations.
+ * `LogSoftmax` must come before it. Newer code uses `WeightedCategoryCrossEntropy`, which takes activations.
  *
- * **Shapes**: log-probabilities `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number, NaN
- * for weights that sum to zero. No weights of its own, no state; the same in every mode.
+ * **Formula**: `Σ w · (-logProb[target]) / Σ w`. NaN for weights that sum to zero.
  *
- * @throws {@link LayerError} `ShapeMismatch` when the targets have another shape than the predictions, or weights do not broadcast to it; for a target of nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
+ * **Shapes**: log-probabilities `[..., N]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target whose weight is not zero is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target whose weight is not zero is not a whole number.
+ * @example
+ * ```ts
+ * const layer = tl.CrossEntropyLoss();
+ * const y = tl.tensor([[0.5, 2], [3, 0.5]]).logSoftmax();
+ * const [target, w] = [tl.tensor([1, 0]), tl.tensor([1, 1])];
+ * layer.init(tl.signature([y, target, w]));
+ * layer([y, target, w]); // → Tensor float32[] 0.140152
+ * ```
  */
 export function CrossEntropyLoss(): Layer {
   return makeLayer('CrossEntropyLoss', {  });
@@ -235,14 +375,26 @@ export function CrossEntropyLoss(): Layer {
 registerFactory(CrossEntropyLoss, 'CrossEntropyLoss');
 
 /**
- * Cross-entropy of target categories from activations, averaged by weights.
+ * Computes the cross-entropy of target categories from activations, on average by weights.
  *
- * **Formula**: `Σ w · (-logSoftmax(activations)[target]) / Σ w`.
+ * Newer code uses `WeightedCategoryCrossEntropy`.
  *
- * **Shapes**: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number, NaN for
- * weights that sum to zero. No weights of its own, no state; the same in every mode.
+ * **Formula**: `Σ w · (-logSoftmax(activations)[target]) / Σ w`. NaN for weights that sum to zero.
  *
- * @throws {@link LayerError} as `CrossEntropyLoss`.
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
+ *
+ * @throws {@link LayerError} those of `CrossEntropyLoss`.
+ * @example
+ * ```ts
+ * const layer = tl.CrossEntropyLossWithLogSoftmax();
+ * const [y, target, w] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 0]), tl.tensor([1, 1])];
+ * layer.init(tl.signature([y, target, w]));
+ * layer([y, target, w]); // → Tensor float32[] 0.140152
+ * ```
  */
 export function CrossEntropyLossWithLogSoftmax(): Layer {
   return makeLayer('CrossEntropyLossWithLogSoftmax', {  });
@@ -250,14 +402,27 @@ export function CrossEntropyLossWithLogSoftmax(): Layer {
 registerFactory(CrossEntropyLossWithLogSoftmax, 'CrossEntropyLossWithLogSoftmax');
 
 /**
- * Cross-entropy of binary targets from probabilities, averaged by weights.
+ * Computes the cross-entropy of binary targets from probabilities, on average by weights.
  *
- * **Formula**: `Σ w · c / Σ w` with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`. (In Trax the weights cancel.)
+ * **Formula**: `Σ w · c / Σ w`, with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`. NaN for weights that sum to zero. In
+ * Trax the weights cancel.
  *
- * **Shapes**: probabilities and targets of the same shape, with or without a last axis of size 1, and one weight per item or weights
- * that broadcast to them, to one number, NaN for weights that sum to zero. No weights of its own, no state; the same in every mode.
+ * **Shapes**: probabilities and targets `[batch]` or `[batch, 1]`, weights, one for each item or any that broadcast → `float32[]`.
  *
- * @throws {@link LayerError} `ShapeMismatch` when probabilities and targets differ in shape; `InvalidArgument` for a target of nonzero weight that is not from 0 to 1.
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: probabilities and targets differ in shape.
+ * @throws {@link LayerError} `InvalidArgument`: a target whose weight is not zero is not from 0 to 1.
+ * @see {@link BinaryCrossEntropy}, which takes activations.
+ * @example
+ * ```ts
+ * const layer = tl.BinaryCrossEntropyLoss();
+ * const [q, target, w] = [tl.tensor([0.5, 0.25]), tl.tensor([1, 0]), tl.tensor([1, 0])];
+ * layer.init(tl.signature([q, target, w]));
+ * layer([q, target, w]); // → Tensor float32[] 0.693147
+ * ```
  */
 export function BinaryCrossEntropyLoss(): Layer {
   return makeLayer('BinaryCrossEntropyLoss', {  });
@@ -265,10 +430,25 @@ export function BinaryCrossEntropyLoss(): Layer {
 registerFactory(BinaryCrossEntropyLoss, 'BinaryCrossEntropyLoss');
 
 /**
- * Squared error, averaged by weights.
+ * Computes the squared error, on average by weights.
  *
- * **Formula**: `Σ w (y - t)² / Σ w`. Shapes: model output, targets and weights of one shape, to one number.
- * No weights of its own, no state; the same in every mode. Errors: `ShapeMismatch` when shapes differ.
+ * **Formula**: `Σ w (y - t)² / Σ w`.
+ *
+ * **Shapes**: outputs `[...]`, targets `[...]`, weights `[...]`, all of one shape → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes differ.
+ * @see {@link SmoothL1Loss}.
+ * @example
+ * ```ts
+ * const layer = tl.L2Loss();
+ * const [y, target, w] = [tl.tensor([1.5, 2]), tl.tensor([1, 0]), tl.tensor([1, 1])];
+ * layer.init(tl.signature([y, target, w]));
+ * layer([y, target, w]); // → Tensor float32[] 2.125
+ * ```
  */
 export function L2Loss(): Layer {
   return makeLayer('L2Loss', {  });
@@ -276,12 +456,25 @@ export function L2Loss(): Layer {
 registerFactory(L2Loss, 'L2Loss');
 
 /**
- * Error that is squared when small and linear when large (Huber loss), averaged by weights.
+ * Computes an error that is squared where it is small and linear where it is large (Huber loss), on average by weights.
  *
- * **Formula**: `Σ w e / Σ w` with `e = d² / 2` for `d = |y - t| < 1`, else `d - 1/2`.
+ * **Formula**: `Σ w e / Σ w`, with `e = d² / 2` for `d = |y - t| < 1`, else `e = d - 1/2`.
  *
- * **Shapes**: model output, targets and weights of one shape, to one number.
- * No weights of its own, no state; the same in every mode. Errors: `ShapeMismatch` when shapes differ.
+ * **Shapes**: outputs `[...]`, targets `[...]`, weights `[...]`, all of one shape → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes differ.
+ * @see {@link L2Loss}.
+ * @example
+ * ```ts
+ * const layer = tl.SmoothL1Loss();
+ * const [y, target, w] = [tl.tensor([1.5, 2]), tl.tensor([1, 0]), tl.tensor([1, 1])];
+ * layer.init(tl.signature([y, target, w]));
+ * layer([y, target, w]); // → Tensor float32[] 0.8125
+ * ```
  */
 export function SmoothL1Loss(): Layer {
   return makeLayer('SmoothL1Loss', {  });
@@ -303,17 +496,33 @@ export interface MacroAveragedFScoreOptions {
 }
 
 /**
- * F-score of each category, averaged over categories alike.
+ * Computes the F-score of each category, and averages it over the categories alike.
  *
- * **Formula**: the mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
+ * **Formula**: the mean over categories of `(1 + beta²) · p · r / (beta² · p + r)`, with the precision `p` and the recall `r` of a
+ * category; 0 where that is 0/0.
  *
- * **Shapes**: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number. No weights, no state, no
- * gradient; the same in every mode.
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]` → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
  *
  * @param options - Options by name:
  * - `beta`: Weight of recall against precision. Default: `1`.
  * - `initialCategoryIndex`: First category that counts. Default: `0`.
- * @throws {@link LayerError} `ShapeMismatch` when the targets have another shape than the predictions, or no category counts; `IndexOutOfRange` for a target beyond the categories, `InvalidArgument` for one that is no whole number.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or no category counts.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target is not a whole number.
+ * @see {@link WeightedFScore}.
+ * @example
+ * ```ts
+ * const layer = tl.MacroAveragedFScore();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 0.666667
+ * ```
  */
 export function MacroAveragedFScore(options?: MacroAveragedFScoreOptions): Layer {
   return makeLayer('MacroAveragedFScore', { ...namedOptions('MacroAveragedFScore', options) });
@@ -335,17 +544,33 @@ export interface WeightedFScoreOptions {
 }
 
 /**
- * F-score of each category, averaged by how often it is a target; 0 if no target counts.
+ * Computes the F-score of each category, and averages it by how often each is a target.
  *
- * **Formula**: the weighted mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
+ * **Formula**: the weighted mean over categories of `(1 + beta²) · p · r / (beta² · p + r)`, with the precision `p` and the recall `r`
+ * of a category; 0 where that is 0/0, and where no target counts.
  *
- * **Shapes**: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number. No weights, no state, no
- * gradient; the same in every mode.
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]` → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
  *
  * @param options - Options by name:
  * - `beta`: Weight of recall against precision. Default: `1`.
  * - `initialCategoryIndex`: First category that counts. Default: `0`.
- * @throws {@link LayerError} `ShapeMismatch` when the targets have another shape than the predictions, or no category counts; `IndexOutOfRange` for a target beyond the categories, `InvalidArgument` for one that is no whole number.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or no category counts.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target is not a whole number.
+ * @see {@link MacroAveragedFScore}.
+ * @example
+ * ```ts
+ * const layer = tl.WeightedFScore();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 0.666667
+ * ```
  */
 export function WeightedFScore(options?: WeightedFScoreOptions): Layer {
   return makeLayer('WeightedFScore', { ...namedOptions('WeightedFScore', options) });
@@ -355,8 +580,22 @@ registerFactory(WeightedFScore, 'WeightedFScore');
 /**
  * Adds up values by weights.
  *
- * **Formula**: `Σ values · weights`. Shapes: values, and weights that broadcast to them, to one number. No weights of its own, no state; the
- * same in every mode. Errors: `ShapeMismatch` for weights that do not broadcast to the values, or to more than them.
+ * **Formula**: `Σ values · weights`.
+ *
+ * **Shapes**: values `[...]`, weights that broadcast to them → `[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the weights do not broadcast to the values, or broadcast to more than them.
+ * @example
+ * ```ts
+ * const layer = tl.WeightedSum();
+ * const [values, w] = [tl.tensor([1.5, 2]), tl.tensor([2, 1])];
+ * layer.init(tl.signature([values, w]));
+ * layer([values, w]); // → Tensor float32[] 5
+ * ```
  */
 export function WeightedSum(): Layer {
   return makeLayer('WeightedSum', {  });
@@ -364,14 +603,27 @@ export function WeightedSum(): Layer {
 registerFactory(WeightedSum, 'WeightedSum');
 
 /**
- * Cross-entropy of target categories from logarithms of probabilities, summed by weights; `LogSoftmax` must come before.
+ * Computes the cross-entropy of target categories from logarithms of probabilities, summed by weights.
+ *
+ * `LogSoftmax` must come before it.
  *
  * **Formula**: `Σ w · (-logProb[target])`.
  *
- * **Shapes**: log-probabilities `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number.
- * No weights of its own, no state; the same in every mode.
+ * **Shapes**: log-probabilities `[..., N]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`.
  *
- * @throws {@link LayerError} as `CrossEntropyLoss`.
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
+ *
+ * @throws {@link LayerError} those of `CrossEntropyLoss`.
+ * @example
+ * ```ts
+ * const layer = tl.CrossEntropySum();
+ * const y = tl.tensor([[0.5, 2], [3, 0.5]]).logSoftmax();
+ * const [target, w] = [tl.tensor([1, 0]), tl.tensor([1, 1])];
+ * layer.init(tl.signature([y, target, w]));
+ * layer([y, target, w]); // → Tensor float32[] 0.280303
+ * ```
  */
 export function CrossEntropySum(): Layer {
   return makeLayer('CrossEntropySum', {  });
@@ -379,13 +631,25 @@ export function CrossEntropySum(): Layer {
 registerFactory(CrossEntropySum, 'CrossEntropySum');
 
 /**
- * Mean cross-entropy of binary targets from probabilities, times the sum of the weights.
+ * Computes the mean cross-entropy of binary targets from probabilities, times the sum of the weights.
  *
- * **Formula**: `Σ w · mean(c)` with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`, as Trax computes it.
+ * **Formula**: `Σ w · mean(c)`, with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`, as Trax computes it.
  *
- * **Shapes**: probabilities and targets `[batch]` or `[batch, 1]`, weights of any shape, to one number. No weights of its own, no state; the same in every mode.
+ * **Shapes**: probabilities and targets `[batch]` or `[batch, 1]`, weights of any shape → `float32[]`.
  *
- * @throws {@link LayerError} `ShapeMismatch` when probabilities and targets differ in shape or have more than two axes; `InvalidArgument` for a target that is not from 0 to 1.
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: probabilities and targets differ in shape, or have more than two axes.
+ * @throws {@link LayerError} `InvalidArgument`: a target is not from 0 to 1.
+ * @example
+ * ```ts
+ * const layer = tl.BinaryCrossEntropySum();
+ * const [q, target, w] = [tl.tensor([0.5, 0.25]), tl.tensor([1, 0]), tl.tensor([1, 1])];
+ * layer.init(tl.signature([q, target, w]));
+ * layer([q, target, w]); // → Tensor float32[] 0.980829
+ * ```
  */
 export function BinaryCrossEntropySum(): Layer {
   return makeLayer('BinaryCrossEntropySum', {  });

@@ -37,7 +37,7 @@ export interface AxialPositionalEncodingOptions {
    */
   dropout?: number | null | undefined;
   /**
-   * Axes of `(batch, ...shape, d)` that share one dropout draw.
+   * Axes of `[batch, ...shape, d]` that share one dropout draw.
    * @defaultValue `[]`
    */
   dropoutBroadcastDims?: readonly number[] | null | undefined;
@@ -49,29 +49,40 @@ export interface AxialPositionalEncodingOptions {
 }
 
 /**
- * Adds a trainable vector for each place of a grid, put together from one vector for each of its coordinates.
+ * Adds a trainable vector to each place of a grid, put together from one vector for each of its coordinates.
  *
- * Positions are the places of a grid of size `shape` in row-major order: place `(i, j, ...)` has the vector
- * `[w0[i], w1[j], ...]`, so a sequence of `shape[0] · shape[1] · ...` positions needs `shape[0] + shape[1] + ...` vectors only.
+ * Positions are the places of a grid of size `shape` in row-major order. A sequence of `shape[0] · shape[1] · …` positions needs
+ * `shape[0] + shape[1] + …` vectors only.
  *
- * **Shapes**: `(batch, ..., d) -> (batch, ..., d)`, float32 (or wider), where the axes between are as many positions as the
- * grid has places; `d` is the sum of `dEmbs`.
+ * **Formula**: place `(i, j, …)` gets the vector `[w0[i], w1[j], …]`.
  *
- * **Weights**: for each axis `k` of the grid `wk (1, 1, ..., shape[k], ..., 1, dEmbs[k])`.
+ * **Shapes**: `[batch, ..., d]` → `[batch, ..., d]`, float32 or wider. The axes between are as many positions as the grid has places;
+ * `d` is the sum of `dEmbs`.
  *
- * **State**: `()`; in `'predict'` the index of the next position, int32 `()` at first and int64 `()` after a call.
- * Mode: dropout only in `'train'`; `'predict'` continues at the stored index with as many positions as come.
+ * **Weights**: for each axis `k` of the grid `wk: [1, ..., shape[k], ..., 1, dEmbs[k]]`.
  *
- * **Source**: Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); Ho et al. 2019, [arXiv:1912.12180](https://arxiv.org/abs/1912.12180).
+ * **State**: none; in mode `'predict'` the index of the next position.
+ *
+ * **Modes**: drops in `'train'` only. In `'predict'` it goes on at the stored index, with as many positions as come.
+ *
+ * **Source**: [`trax.layers.research.position_encodings`](https://github.com/google/trax/blob/master/trax/layers/research/position_encodings.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); Ho et al. 2019, [arXiv:1912.12180](https://arxiv.org/abs/1912.12180).
  *
  * @param options - Options by name:
  * - `shape`: Size of the grid. Default: `[64, 64, 3]`.
  * - `dEmbs`: Number of features that each coordinate gives. Default: `[384, 384, 256]`.
  * - `kernelInitializer`: Makes each weight. Default: `tl.RandomNormalInitializer({stddev: 1})`.
  * - `dropout`: Probability of adding nothing. Default: `0`.
- * - `dropoutBroadcastDims`: Axes of `(batch, ...shape, d)` that share one dropout draw. Default: `[]`.
+ * - `dropoutBroadcastDims`: Axes of `[batch, ...shape, d]` that share one dropout draw. Default: `[]`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption` unless `shape` and `dEmbs` have the same length; `ShapeMismatch` for another number of features or positions, also when predict runs past the grid; `InvalidArgument` for a dropout axis there is not.
+ * @throws {@link LayerError} `InvalidOption`: `shape` and `dEmbs` differ in length.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has another number of features or positions, or predict mode runs past the grid.
+ * @throws {@link LayerError} `InvalidArgument`: the positions do not have one of `dropoutBroadcastDims`.
+ * @example
+ * ```ts
+ * const layer = tl.AxialPositionalEncoding({ shape: [2, 3], dEmbs: [2, 2] });
+ * layer.init({ shape: [1, 6, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 6, 4])).shape; // → [ 1, 6, 4 ]
+ * ```
  */
 export function AxialPositionalEncoding(options?: AxialPositionalEncodingOptions): Layer {
   return makeLayer('AxialPositionalEncoding', { ...namedOptions('AxialPositionalEncoding', options) });
@@ -91,7 +102,7 @@ export interface SinCosPositionalEncodingOptions {
    */
   dropout?: number | null | undefined;
   /**
-   * Axes of `(1, length, d)` that share one dropout draw.
+   * Axes of `[1, length, d]` that share one dropout draw.
    * @defaultValue `[-2]`
    */
   dropoutBroadcastDims?: readonly number[] | null | undefined;
@@ -110,22 +121,35 @@ export interface SinCosPositionalEncodingOptions {
 /**
  * Adds sines and cosines of the position, at wavelengths that grow geometrically.
  *
- * `y[b,t,i] = x[b,t,i] + sin(p · 10000^(-2i/d))` in the first half of the features, the cosines of the same angles in the
- * second, with `p = start + t`. An odd `d` leaves the last cosine out.
+ * **Formula**: `y[b, t, i] = x[b, t, i] + sin(p · 10000^(-2i/d))` in the first half of the features, and cosines of the same angles in
+ * the second, with `p = start + t`. An odd `d` leaves the last cosine out.
  *
- * **Shapes**: `(batch, length, d) -> (batch, length, d)`, float32 (or wider). No weights.
+ * **Shapes**: `[batch, length, d]` → `[batch, length, d]`, float32 or wider.
  *
- * **State**: `()`; in `'predict'` the index of the next position, int32 `()`.
- * Mode: in `'train'` the start is 0 once in `startFromZeroOneIn` calls and else random below `addOffset`, the same for the
- * batch, and dropout leaves positions out; `'predict'` continues at the stored index; the others start at 0.
+ * No weights.
+ *
+ * **State**: none; in mode `'predict'` the index of the next position.
+ *
+ * **Modes**: in `'train'` the start is 0 once in `startFromZeroOneIn` calls and else random below `addOffset`, the same for the whole
+ * batch, and positions are dropped. In `'predict'` it goes on at the stored index. All others start at 0.
+ *
+ * **Source**: [`trax.layers.research.position_encodings`](https://github.com/google/trax/blob/master/trax/layers/research/position_encodings.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
  * @param options - Options by name:
  * - `addOffset`: Random starts lie below this position. Default: `2048`.
  * - `dropout`: Probability of adding no position. Default: `0`.
- * - `dropoutBroadcastDims`: Axes of `(1, length, d)` that share one dropout draw. Default: `[-2]`.
+ * - `dropoutBroadcastDims`: Axes of `[1, length, d]` that share one dropout draw. Default: `[-2]`.
  * - `startFromZeroOneIn`: Training starts at position 0 once in this many times. Default: `2`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` unless the input has three axes; `InvalidArgument` for a dropout axis there is not.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @throws {@link LayerError} `InvalidArgument`: the positions do not have one of `dropoutBroadcastDims`.
+ * @see {@link PositionalEncoding}, which is trainable.
+ * @example
+ * ```ts
+ * const layer = tl.SinCosPositionalEncoding({ mode: 'eval' });
+ * layer.init({ shape: [1, 2, 4], dtype: 'float32' });
+ * layer(tl.zeros([1, 2, 4])); // → Tensor float32[1,2,4] [[[0,0,1,1],[0.841471,0.00999983,0.540302,0.99995]]]
+ * ```
  */
 export function SinCosPositionalEncoding(options?: SinCosPositionalEncodingOptions): Layer {
   return makeLayer('SinCosPositionalEncoding', { ...namedOptions('SinCosPositionalEncoding', options) });
@@ -167,18 +191,23 @@ export interface FixedBasePositionalEncodingOptions {
 }
 
 /**
- * Adds trainable vectors scaled by the digits of the position, written in several bases.
+ * Adds trainable vectors that are scaled by the digits of the position, written in several bases.
  *
- * With `digit(p, base, i) = floor(p / base^i) mod base`, lowest digit first, part `i` of the features gets
- * `Σ_base digit(p, base, i) · w[base][i]`; the first position of a sequence gets `startVec` besides.
+ * **Formula**: part `i` of the features gets `Σ digit(p, base, i) · w[base][i]` over the bases, with
+ * `digit(p, base, i) = ⌊p / base^i⌋ mod base`, so the lowest digit comes first. The first position of a sequence gets `startVec`
+ * too.
  *
- * **Shapes**: `(batch, length, d) -> (batch, length, d)`, float32 (or wider), where `nDigits` divides `d`.
+ * **Shapes**: `[batch, length, d]` → `[batch, length, d]`, float32 or wider; `nDigits` divides `d`.
  *
- * **Weights**: `((w (1, d / nDigits) for each digit) for each base, startVec (1, 1, d))`; all bases start alike.
+ * **Weights**: `[w, startVec]`, with `w: [1, d / nDigits]` for each digit of each base, and `startVec: [1, 1, d]`. All bases start
+ * alike.
  *
- * **State**: `()`; in `'predict'` the index of the next position, int32 `()`.
- * Mode: in `'train'` each sequence starts at 0 once in `startFromZeroOneIn` times and else at random, and gets nothing but
- * `startVec` once in `baseDropoutOneIn` times; `'predict'` continues at the stored index; the others start at 0.
+ * **State**: none; in mode `'predict'` the index of the next position.
+ *
+ * **Modes**: in `'train'` each sequence starts at 0 once in `startFromZeroOneIn` times and else at random, and gets nothing but
+ * `startVec` once in `baseDropoutOneIn` times. In `'predict'` it goes on at the stored index. All others start at 0.
+ *
+ * **Source**: [`trax.layers.research.position_encodings`](https://github.com/google/trax/blob/master/trax/layers/research/position_encodings.py).
  *
  * @param options - Options by name:
  * - `bases`: Bases that positions are written in. Default: `[11, 13, 14, 15]`.
@@ -187,7 +216,14 @@ export interface FixedBasePositionalEncodingOptions {
  * - `baseDropoutOneIn`: Training leaves positions out once in this many times. Default: `100`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `initializer`: Makes each weight. Default: `tl.RandomUniformInitializer({lim: 0.0001})`.
- * @throws {@link LayerError} `InvalidOption` for a base below 2; `ShapeMismatch` unless `nDigits` divides `d`, or for a sequence as long as the smallest base can count.
+ * @throws {@link LayerError} `InvalidOption`: a base is less than 2.
+ * @throws {@link LayerError} `ShapeMismatch`: `nDigits` does not divide `d`, or the sequence is as long as the smallest base can count.
+ * @example
+ * ```ts
+ * const layer = tl.FixedBasePositionalEncoding({ nDigits: 2, mode: 'eval' });
+ * layer.init({ shape: [1, 5, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 5, 4])).shape; // → [ 1, 5, 4 ]
+ * ```
  */
 export function FixedBasePositionalEncoding(options?: FixedBasePositionalEncodingOptions): Layer {
   return makeLayer('FixedBasePositionalEncoding', { ...namedOptions('FixedBasePositionalEncoding', options) });
@@ -226,16 +262,21 @@ export interface InfinitePositionalEncodingOptions {
 /**
  * Adds waves that wander through the space of features without coming back.
  *
- * Feature `2c` of position `t` is `cos(2π·(f_c·t + √drift·n_c(t)/4 + φ))`, feature `2c + 1` the same a quarter turn on. The
- * frequencies `f_c` fall geometrically from 1/2 to `drift²/2`, `n_c` is a fixed random walk, and the phases `φ` are drawn for
- * each call and feature if `affine`. The result is multiplied by a matrix (`transform: 'any'`) or by `softplus(w)` (`'diag'`).
+ * The result is multiplied by a matrix (`transform: 'any'`), by `softplus(w)` (`'diag'`), or by nothing.
  *
- * **Shapes**: `(batch, length, d) -> (batch, length, d)`, float32 (or wider).
+ * **Formula**: feature `2c` of position `t` is `cos(2π · (f[c] t + √drift · n[c](t) / 4 + φ))`, and feature `2c + 1` is the same a
+ * quarter turn on. The frequencies `f` fall geometrically from 1/2 to `drift² / 2`, each `n[c]` is a fixed random walk, and the
+ * phases `φ` are drawn for each call and feature if `affine`.
  *
- * **Weights**: `w (d, d)`, orthogonal at first; `w (d)`; or none.
+ * **Shapes**: `[batch, length, d]` → `[batch, length, d]`, float32 or wider.
  *
- * **State**: `()`; in `'predict'` the index of the next position of each sequence, int32 `(batch)`, and the key of the phases.
- * Mode: `'predict'` continues at the stored indices, with the same phases all along; the others start at 0.
+ * **Weights**: `w: [d, d]`, orthogonal at first; with `transform: 'diag'` `w: [d]`; or none.
+ *
+ * **State**: none; in mode `'predict'` the index of the next position of each sequence, `int32[batch]`, and the key of the phases.
+ *
+ * **Modes**: in `'predict'` it goes on at the stored indices, with the same phases all along. All others start at 0.
+ *
+ * **Source**: [`trax.layers.research.position_encodings`](https://github.com/google/trax/blob/master/trax/layers/research/position_encodings.py).
  *
  * @param options - Options by name:
  * - `drift`: How fast the walk goes: its variance over one position. Default: `0.03`.
@@ -243,7 +284,13 @@ export interface InfinitePositionalEncodingOptions {
  * - `transform`: What is learned. Default: `'any'`.
  * - `timeBinLength`: If given, the last three features are those of `TimeBinPositionalEncoding`. Default: `null`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` unless the input has three axes, for fewer features than `timeBinLength` needs (3), or if another batch size comes in predict.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, has less features than `timeBinLength` needs (3), or has another batch size in predict mode.
+ * @example
+ * ```ts
+ * const layer = tl.InfinitePositionalEncoding();
+ * layer.init({ shape: [1, 5, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 5, 4])).shape; // → [ 1, 5, 4 ]
+ * ```
  */
 export function InfinitePositionalEncoding(options?: InfinitePositionalEncodingOptions): Layer {
   return makeLayer('InfinitePositionalEncoding', { ...namedOptions('InfinitePositionalEncoding', options) });
@@ -260,18 +307,32 @@ export interface TimeBinPositionalEncodingOptions {
 }
 
 /**
- * Replaces the last three features by what `TimeBinCausalAttention` can tell positions by.
+ * Replaces the last three features by what attention within bins of time can tell positions by.
  *
- * With position `t = bin · timeBinLength + place`: `1 / (1 + bin)`, `place / timeBinLength`, `bin mod 2`.
+ * **Formula**: with position `t = bin · timeBinLength + place`, the features are `1 / (1 + bin)`, `place / timeBinLength` and
+ * `bin mod 2`.
  *
- * **Shapes**: `(batch, length, d) -> (batch, length, d)`, float32 (or wider). With fewer than three features the last `d` of the three are all there is.
- * No weights. State: `()`; in `'predict'` the index of the next position of each sequence, int32 `(batch)`.
- * Mode: `'predict'` continues at the stored index; the others start at 0.
+ * **Shapes**: `[batch, length, d]` → `[batch, length, d]`, float32 or wider. With less than three features, the last `d` of the three
+ * are all there is.
+ *
+ * No weights.
+ *
+ * **State**: none; in mode `'predict'` the index of the next position of each sequence, `int32[batch]`.
+ *
+ * **Modes**: in `'predict'` it goes on at the stored index. All others start at 0.
+ *
+ * **Source**: [`trax.layers.research.position_encodings`](https://github.com/google/trax/blob/master/trax/layers/research/position_encodings.py).
  *
  * @param timeBinLength - Positions in a bin: the `binLength` of the first layer's attention.
  * @param options - Options by name:
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` unless the input has three axes, or if another batch size comes in predict.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or has another batch size in predict mode.
+ * @example
+ * ```ts
+ * const layer = tl.TimeBinPositionalEncoding(2);
+ * layer.init({ shape: [1, 3, 3], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 3])); // → Tensor float32[1,3,3] [[[1,0,0],[1,0.5,0],[0.5,0,1]]]
+ * ```
  */
 export function TimeBinPositionalEncoding(timeBinLength: number, options?: TimeBinPositionalEncodingOptions): Layer {
   return makeLayer('TimeBinPositionalEncoding', { ...namedOptions('TimeBinPositionalEncoding', options), timeBinLength });
@@ -281,13 +342,19 @@ registerFactory(TimeBinPositionalEncoding, 'TimeBinPositionalEncoding');
 /**
  * Applies the random function threefry2x32 under a key to each pair of words.
  *
- * **Shapes**: uint32 `[..., 2]`, kept.
+ * **Shapes**: `uint32[..., 2]` → `uint32[..., 2]`.
  *
- * **Source**: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3.
+ * **Source**: [`trax.layers.research.position_encodings`](https://github.com/google/trax/blob/master/trax/layers/research/position_encodings.py); Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3.
  *
  * @param key - Key of the function.
  * @param x - Pairs of words.
- * @throws {@link LayerError} `ShapeMismatch` or `DTypeMismatch` for anything but pairs of uint32 words.
+ * @throws {@link LayerError} `ShapeMismatch`: the last axis does not have two words.
+ * @throws {@link LayerError} `DTypeMismatch`: the words are not uint32.
+ * @example
+ * ```ts
+ * tl.threefry2x32Prf(tl.random.key(0), tl.tensor([0, 1], [2], { dtype: 'uint32' }));
+ * // → Tensor uint32[2] [928981903,3453687069]
+ * ```
  */
 export function threefry2x32Prf(key: KeyLike, x: TensorLike): TensorResult {
   return callFunction('threefry2x32Prf', { key, x });
@@ -308,15 +375,23 @@ export interface Threefry2x32PrangeOptions {
 }
 
 /**
- * Makes the keys with numbers `lo` up to `hi` (that excluded) of a stream that a key stands for.
+ * Makes the keys with the numbers from `lo` to before `hi` of the stream that a key stands for.
  *
- * **Formula**: key `i` is `threefry2x32Prf(key, [i, 0])`. Shapes: uint32 `[hi - lo, 2]`.
+ * **Formula**: key `i` is `threefry2x32Prf(key, [i, 0])`.
+ *
+ * **Shapes**: a key → `uint32[hi - lo, 2]`.
+ *
+ * **Source**: [`trax.layers.research.position_encodings`](https://github.com/google/trax/blob/master/trax/layers/research/position_encodings.py).
  *
  * @param key - Key of the stream.
  * @param options - Options by name:
  * - `lo`: Number of the first key. Default: `0`.
  * - `hi`: Number after the last key. Default: `2`.
- * @throws {@link LayerError} `InvalidOption` when `hi` needs more than 32 bits.
+ * @throws {@link LayerError} `InvalidOption`: `hi` needs more than 32 bits.
+ * @example
+ * ```ts
+ * tl.threefry2x32Prange(tl.random.key(0)); // → Tensor uint32[2,2] [[1797259609,2579123966],[1351547692,3235790642]]
+ * ```
  */
 export function threefry2x32Prange(key: KeyLike, options?: Threefry2x32PrangeOptions): TensorResult {
   return callFunction('threefry2x32Prange', { ...namedOptions('threefry2x32Prange', options), key });

@@ -54,12 +54,20 @@ export interface RelativeAttentionWrapperOptions {
 }
 
 /**
- * Causal self-attention with relative positions, from vectors to vectors, made as other attention layers are.
+ * Lets each position attend to those before it and to their distances; it is made with the options that other attention layers
+ * have.
  *
- * `RelativeAttentionLMLayer` of the input as queries, keys and values. Shapes: `(b,l,d) -> (b,l,d)`.
+ * It is `RelativeAttentionLMLayer` of the input as queries, keys and values.
  *
- * **Weights**: those of `RelativeAttentionLMLayer`. State: none.
- * Mode: dropout of attention strengths only in `'train'`; in `'predict'` it sees the positions of a call alone, as in Trax.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+ *
+ * **Weights**: those of `RelativeAttentionLMLayer`.
+ *
+ * No state.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax.
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -70,7 +78,15 @@ export interface RelativeAttentionWrapperOptions {
  * - `contextBiasLayer`: What is added to queries where they meet keys: a layer without inputs, such as `getRelAttInputs` gives; needed. Default: `null`.
  * - `locationBiasLayer`: What is added to queries where they meet distances: a layer without inputs; needed. Default: `null`.
  * - `totalPooling`: How many positions of the input of the model have become one position here; needed. Default: `null`.
- * @throws {@link LayerError} `InvalidOption` without the bias layers or `totalPooling`, which Trax finds out when the layer is called.
+ * @throws {@link LayerError} `InvalidOption`: the bias layers or `totalPooling` are missing. Trax finds that out when the layer is called.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @example
+ * ```ts
+ * const [contextBiasLayer, locationBiasLayer] = tl.getRelAttInputs(4, 2);
+ * const layer = tl.RelativeAttentionWrapper(4, { nHeads: 2, contextBiasLayer, locationBiasLayer, totalPooling: 1 });
+ * layer.init({ shape: [1, 3, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
+ * ```
  */
 export function RelativeAttentionWrapper(dFeature: number, options?: RelativeAttentionWrapperOptions): Layer {
   return makeLayer('RelativeAttentionWrapper', { ...namedOptions('RelativeAttentionWrapper', options), dFeature });
@@ -97,17 +113,21 @@ export interface RelativeAttentionLayerOptions {
 }
 
 /**
- * Multi-head attention with relative positions and projections: `(queries, keys, values, mask) -> (activations, mask)`.
+ * Attends with several heads to contents and to distances, with projections.
  *
- * Dense projections of the encoded distances, queries, keys and values; `RelativeAttention`; a dense projection of the result.
+ * `Dense` layers project the encoded distances, queries, keys and values; `RelativeAttention` attends; another `Dense` maps the
+ * result. Time and memory grow with `q · k`, and with more queries than keys with `q²`.
  *
- * **Shapes**: `(b,q,d), (b,k,d), (b,k,d), (b,1,x,k) -> (b,q,dFeature), (b,1,x,k)`; one of `q` and `k` is a multiple of the other. Time and
- * memory grow with `q·k`, with more queries than keys with `q²`.
+ * **Shapes**: queries `[batch, q, d]`, keys `[batch, k, d]`, values `[batch, k, d]`, mask `[batch, 1, x, k]` → `[batch, q, dFeature]`
+ * and the mask. One of `q` and `k` is a multiple of the other.
  *
- * **Weights**: five `Dense` of `dFeature` units, and those of the bias layers. State: none.
- * Mode: dropout of attention strengths only in `'train'`.
+ * **Weights**: those of five `Dense` of `dFeature` units, and of the bias layers.
  *
- * **Source**: Dai et al. 2019, [arXiv:1901.02860](https://arxiv.org/abs/1901.02860); Dai et al. 2020, [arXiv:2006.03236](https://arxiv.org/abs/2006.03236).
+ * No state.
+ *
+ * **Modes**: drops attention strengths in `'train'` only.
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Dai et al. 2019, [arXiv:1901.02860](https://arxiv.org/abs/1901.02860); Dai et al. 2020, [arXiv:2006.03236](https://arxiv.org/abs/2006.03236).
  *
  * @param dFeature - Width of the result.
  * @param contextBiasLayer - What is added to queries where they meet keys: a layer without inputs, such as `getRelAttInputs` gives.
@@ -118,7 +138,17 @@ export interface RelativeAttentionLayerOptions {
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` for lengths of which none is a multiple of the other; `InvalidOption` for `separateCls: true`, or a bias that is no layer without inputs.
+ * @throws {@link LayerError} `ShapeMismatch`: neither length is a multiple of the other.
+ * @throws {@link LayerError} `InvalidOption`: `separateCls` is true, or a bias is not a layer without inputs.
+ * @see {@link RelativeAttentionLMLayer}, where no position sees a later one.
+ * @example
+ * ```ts
+ * const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
+ * const layer = tl.RelativeAttentionLayer(4, contextBias!, locationBias!, 1, false, { nHeads: 2 });
+ * const [x, mask] = [tl.ones([1, 3, 4]), tl.ones([1, 1, 1, 3])];
+ * layer.init(tl.signature([x, x, x, mask]));
+ * layer([x, x, x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
+ * ```
  */
 export function RelativeAttentionLayer(dFeature: number, contextBiasLayer: Layer, locationBiasLayer: Layer, totalKvPooling: number, separateCls: boolean, options?: RelativeAttentionLayerOptions): Layer {
   return makeLayer('RelativeAttentionLayer', { ...namedOptions('RelativeAttentionLayer', options), dFeature, contextBiasLayer, locationBiasLayer, totalKvPooling, separateCls });
@@ -150,15 +180,20 @@ export interface RelativeAttentionLMLayerOptions {
 }
 
 /**
- * Causal attention with relative positions: `(queries, keys, values) -> activations`.
+ * Attends with several heads to contents and to distances, so that no position sees a later one.
  *
- * `RelativeAttentionLayer` with the mask of `CreateAttentionMaskLayer`.
+ * It is `RelativeAttentionLayer` with the mask of `CreateAttentionMaskLayer`.
  *
- * **Shapes**: `(b,q,d), (b,k,d), (b,k,d) -> (b,q,dFeature)`; one of `q` and `k` is a multiple of the other.
+ * **Shapes**: queries `[batch, q, d]`, keys `[batch, k, d]`, values `[batch, k, d]` → `[batch, q, dFeature]`. One of `q` and `k` is a
+ * multiple of the other.
  *
- * **Weights**: those of `RelativeAttentionLayer`. State: none. Mode: dropout of attention strengths only in `'train'`.
+ * **Weights**: those of `RelativeAttentionLayer`.
  *
- * **Source**: Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
+ * No state.
+ *
+ * **Modes**: drops attention strengths in `'train'` only.
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
  * @param dFeature - Width of the result.
  * @param contextBiasLayer - What is added to queries where they meet keys: a layer without inputs, such as `getRelAttInputs` gives.
@@ -170,6 +205,14 @@ export interface RelativeAttentionLMLayerOptions {
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * @throws {@link LayerError} those of `RelativeAttentionLayer`.
+ * @example
+ * ```ts
+ * const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
+ * const layer = tl.RelativeAttentionLMLayer(4, contextBias!, locationBias!, 1, { nHeads: 2 });
+ * const x = tl.ones([1, 3, 4]);
+ * layer.init(tl.signature([x, x, x]));
+ * layer([x, x, x]).shape; // → [ 1, 3, 4 ]
+ * ```
  */
 export function RelativeAttentionLMLayer(dFeature: number, contextBiasLayer: Layer, locationBiasLayer: Layer, totalKvPooling: number, options?: RelativeAttentionLMLayerOptions): Layer {
   return makeLayer('RelativeAttentionLMLayer', { ...namedOptions('RelativeAttentionLMLayer', options), dFeature, contextBiasLayer, locationBiasLayer, totalKvPooling });
@@ -196,25 +239,41 @@ export interface RelativeAttentionOptions {
 }
 
 /**
- * Multi-head attention with relative positions, without projections:
- * `(location bias, context bias, positions, queries, keys, values, mask) -> (activations, mask)`.
+ * Attends with several heads to contents and to distances, without projections of its own.
  *
- * **Formula**: `softmax(((q + context)·kᵀ + shift((q + location)·pᵀ)) / √d_head)·v` for each head, where `shift` finds the product with the
- * distance of each pair. One length, of queries or keys, is a multiple of the other: one of the shorter stands for several of the longer.
+ * One length, that of queries or keys, is a multiple of the other: one of the shorter stands for several of the longer. Memory
+ * holds a few matrices of queries × keys for each head.
  *
- * **Shapes**: `(1,n,1,d_head)` twice, `(distances,d), (b,q,d), (b,k,d), (b,k,v), (b,1,x,k) -> (b,q,v), (b,1,x,k)`; there are `k` distances if
- * `q = k`, else one less than twice the longer length. The mask is nonzero where attention is allowed.
- * No weights. State: `()`, in mode `'viz'` the attention strengths `(b,n,q,k)` of the last call.
- * Mode: dropout of attention strengths only in `'train'`. Memory: a few matrices of queries × keys for each head.
+ * **Formula**: `softmax(((q + context) · kᵀ + shift((q + location) · pᵀ)) / √dHead) · v` for each head, where `p` are the encoded
+ * distances and `shift` finds the product with the distance of each pair.
  *
- * **Source**: Dai et al. 2019, [arXiv:1901.02860](https://arxiv.org/abs/1901.02860); Dai et al. 2020, [arXiv:2006.03236](https://arxiv.org/abs/2006.03236).
+ * **Shapes**: location bias and context bias `[1, nHeads, 1, dHead]`, distances `[distances, d]`, queries `[batch, q, d]`, keys
+ * `[batch, k, d]`, values `[batch, k, depth]`, mask `[batch, 1, x, k]` → `[batch, q, depth]` and the mask. There are `k` distances
+ * if `q = k`, else one less than twice the longer length. The mask is not zero where attention is allowed.
+ *
+ * No weights.
+ *
+ * **State**: none; in mode `'viz'` the attention strengths `[batch, nHeads, q, k]` of the last call.
+ *
+ * **Modes**: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state.
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Dai et al. 2019, [arXiv:1901.02860](https://arxiv.org/abs/1901.02860); Dai et al. 2020, [arXiv:2006.03236](https://arxiv.org/abs/2006.03236).
  *
  * @param separateCls - Whether the first query and the first key, those of a class token, have no distance to any other.
  * @param options - Options by name:
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` for lengths of which none is a multiple of the other, or features that are no multiple of `nHeads`.
+ * @throws {@link LayerError} `ShapeMismatch`: neither length is a multiple of the other, or `nHeads` does not divide the features.
+ * @see {@link RelativeAttentionLMLayer}, with projections.
+ * @example
+ * ```ts
+ * const layer = tl.RelativeAttention(false, { nHeads: 2 });
+ * const [bias, x] = [tl.zeros([1, 2, 1, 2]), tl.ones([1, 3, 4])];
+ * const inputs = [bias, bias, tl.ones([3, 4]), x, x, x, tl.ones([1, 1, 1, 3])];
+ * layer.init(tl.signature(inputs));
+ * layer(inputs).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
+ * ```
  */
 export function RelativeAttention(separateCls: boolean, options?: RelativeAttentionOptions): Layer {
   return makeLayer('RelativeAttention', { ...namedOptions('RelativeAttention', options), separateCls });
@@ -222,21 +281,34 @@ export function RelativeAttention(separateCls: boolean, options?: RelativeAttent
 registerFactory(RelativeAttention, 'RelativeAttention');
 
 /**
- * Sinusoidal encodings of the distances between queries and keys: `(queries, keys) -> encodings`.
+ * Encodes the distances between queries and keys by sines and cosines.
  *
- * **Formula**: distance `t` becomes `(sin tθ_0, …, sin tθ_m, cos tθ_0, …, cos tθ_m)` with `θ_i = 10000^(-2i / dFeature)`. Distances are
- * counted in positions of the input of the whole model: a key is `totalKvPooling` of them, unless there are more queries than keys.
+ * Distances are counted in positions of the input of the whole model: a key is `totalKvPooling` of them, unless there are more
+ * queries than keys.
  *
- * **Shapes**: `(b,q,…), (b,k,…) -> float32 (distances, dFeature)`, where there are `k` distances if `q = k`, else one less than twice the longer
- * length; an odd `dFeature` gives one feature more.
+ * **Formula**: distance `t` becomes `[sin(t θ[0]), …, sin(t θ[m]), cos(t θ[0]), …, cos(t θ[m])]`, with
+ * `θ[i] = 10000^(-2i / dFeature)`.
+ *
+ * **Shapes**: queries `[batch, q, ...]`, keys `[batch, k, ...]` → `float32[distances, dFeature]`. There are `k` distances if `q = k`,
+ * else one less than twice the longer length. An odd `dFeature` gives one feature more.
+ *
  * No weights, no state; the same in every mode.
  *
- * **Source**: Dai et al. 2019, [arXiv:1901.02860](https://arxiv.org/abs/1901.02860).
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Dai et al. 2019, [arXiv:1901.02860](https://arxiv.org/abs/1901.02860).
  *
  * @param dFeature - Width of the encodings.
  * @param separateCls - Must be false: no encoding is defined for a class token.
  * @param totalKvPooling - How many positions of the input of the model have become one key.
- * @throws {@link LayerError} `ShapeMismatch` unless one length is a multiple of the other; `InvalidOption` for `separateCls: true`.
+ * @throws {@link LayerError} `ShapeMismatch`: neither length is a multiple of the other.
+ * @throws {@link LayerError} `InvalidOption`: `separateCls` is true.
+ * @see {@link RelativeAttention}.
+ * @example
+ * ```ts
+ * const layer = tl.PositionalEmbeddings(4, false, 1);
+ * const x = tl.ones([1, 3, 4]);
+ * layer.init(tl.signature([x, x]));
+ * layer([x, x]).shape; // → [ 3, 4 ]
+ * ```
  */
 export function PositionalEmbeddings(dFeature: number, separateCls: boolean, totalKvPooling: number): Layer {
   return makeLayer('PositionalEmbeddings', { dFeature, separateCls, totalKvPooling });
@@ -244,13 +316,25 @@ export function PositionalEmbeddings(dFeature: number, separateCls: boolean, tot
 registerFactory(PositionalEmbeddings, 'PositionalEmbeddings');
 
 /**
- * Puts a causal mask behind queries, keys and values: `(queries, keys, values) -> (queries, keys, values, mask)`.
+ * Puts a causal mask behind queries, keys and values.
  *
- * A query sees the keys up to its own position; where one of them stands for several of the others, those of its own group and of groups before it.
+ * A query sees the keys up to its own position. Where one of them stands for several of the others, it sees those of its own group
+ * and of the groups before.
  *
- * **Shapes**: `(b,q,d), (b,k,d), (b,v,d) -> (b,q,d), (b,k,d), (b,v,d), bool (b,1,q,k)`. No weights, no state; the same in every mode.
+ * **Shapes**: queries `[batch, q, d]`, keys `[batch, k, d]`, values `[batch, v, d]` → the same, and `bool[batch, 1, q, k]`.
  *
- * @throws {@link LayerError} `ShapeMismatch` unless one length is a multiple of the other.
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: neither length is a multiple of the other.
+ * @example
+ * ```ts
+ * const layer = tl.CreateAttentionMaskLayer();
+ * const x = tl.ones([1, 2, 4]);
+ * layer.init(tl.signature([x, x, x]));
+ * layer([x, x, x]).at(-1)!; // → Tensor bool[1,1,2,2] [[[[true,false],[true,true]]]]
+ * ```
  */
 export function CreateAttentionMaskLayer(): Layer {
   return makeLayer('CreateAttentionMaskLayer', {  });
@@ -258,12 +342,24 @@ export function CreateAttentionMaskLayer(): Layer {
 registerFactory(CreateAttentionMaskLayer, 'CreateAttentionMaskLayer');
 
 /**
- * Shifts a sequence one position to the right; the token of a class comes in at the start, the end falls off.
+ * Shifts a sequence one position to the right: the token of a class comes in at the start, and the end falls off.
  *
- * **Shapes**: `(batch, length, ...)`, kept. No weights, no state; the same in every mode.
+ * **Shapes**: `[batch, length, ...]` → `[batch, length, ...]`, the same.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py).
  *
  * @param clsId - Id of the token.
- * @throws {@link LayerError} `ShapeMismatch` for less than two axes; `InvalidArgument` for an id that the type of the input does not hold.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has less than two axes.
+ * @throws {@link LayerError} `InvalidArgument`: the type of the input does not hold `clsId`.
+ * @see {@link ShiftRight}.
+ * @example
+ * ```ts
+ * const layer = tl.ShiftRightCls(9);
+ * layer.init({ shape: [1, 4], dtype: 'int32' });
+ * layer([[5, 6, 7, 8]]); // → Tensor int32[1,4] [[9,5,6,7]]
+ * ```
  */
 export function ShiftRightCls(clsId: number): Layer {
   return makeLayer('ShiftRightCls', { clsId });
@@ -271,10 +367,13 @@ export function ShiftRightCls(clsId: number): Layer {
 registerFactory(ShiftRightCls, 'ShiftRightCls');
 
 /**
- * Attention of heads with relative positions; the function that the layer `RelativeAttention` computes.
+ * Attends to contents and to distances for heads that are split already: the function that the layer `RelativeAttention` computes.
  *
- * **Shapes**: queries `(b,n,q,d)`, keys `(b,n,k,d)`, values `(b,n,k,v)`, positions `(distances,n,d)`, biases `(1,n,1,d)`, a mask that broadcasts
- * to `(b,n,q,k)`; returns the pair of activations `(b,n,q,v)` and attention strengths `(b,n,q,k)`.
+ * **Shapes**: queries `[batch, nHeads, q, d]`, keys `[batch, nHeads, k, d]`, values `[batch, nHeads, k, depth]`, positions
+ * `[distances, nHeads, d]`, biases `[1, nHeads, 1, d]`, a mask that broadcasts to `[batch, nHeads, q, k]` → the pair of
+ * `[batch, nHeads, q, depth]` and attention strengths `[batch, nHeads, q, k]`.
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Dai et al. 2019, [arXiv:1901.02860](https://arxiv.org/abs/1901.02860).
  *
  * @param queries - Queries of each head.
  * @param keys - Keys of each head.
@@ -287,34 +386,63 @@ registerFactory(ShiftRightCls, 'ShiftRightCls');
  * @param dropout - Probability of dropping an attention strength.
  * @param mode - Strengths are dropped only in `'train'`.
  * @param rng - Random key of dropout; null where nothing is dropped.
- * @throws {@link LayerError} `ShapeMismatch` for shapes that do not fit; `InvalidOption` for dropout in mode `'train'` without a key.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other.
+ * @throws {@link LayerError} `InvalidOption`: it drops in mode `'train'`, and there is no key.
+ * @see {@link RelativeAttention}.
+ * @example
+ * ```ts
+ * const [x, bias] = [tl.ones([1, 1, 2, 1]), tl.zeros([1, 1, 1, 1])];
+ * const positions = tl.ones([2, 1, 1]);
+ * tl.relAttention.DotProductAttention(x, x, x, positions, bias, bias, null, false, 0, 'eval', null);
+ * // → [Tensor float32[1,1,2,1] [[[[1],[1]]]], Tensor float32[1,1,2,2] [[[[0.731059,0.268941],[0.5,0.5]]]]]
+ * ```
  */
 export function DotProductAttention(queries: TensorLike, keys: TensorLike, values: TensorLike, posEmb: TensorLike, contextBias: TensorLike, locationBias: TensorLike, mask: TensorLike | null, separateCls: boolean, dropout: number, mode: Mode, rng: KeyLike | null): TensorResult {
   return callFunction('DotProductAttention', { queries, keys, values, posEmb, contextBias, locationBias, mask, separateCls, dropout, mode, rng });
 }
 
 /**
- * How many keys each query stands for, or the other way round.
+ * Computes how many keys each query stands for, or how many queries each key.
  *
- * Returns the pair of that number and whether there are more queries than keys (upsampling).
+ * **Shapes**: two lengths → the pair of that number and whether there are more queries than keys (upsampling).
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py).
  *
  * @param keysLen - Number of keys.
  * @param queriesLen - Number of queries.
- * @throws {@link LayerError} `ShapeMismatch` unless one length divides the other.
+ * @throws {@link LayerError} `ShapeMismatch`: neither length divides the other.
+ * @example
+ * ```ts
+ * tl.calcFunnelRatio(8, 2); // → [ 4, false ]
+ * ```
  */
 export function calcFunnelRatio(keysLen: number, queriesLen: number): [funnelFactor: number, isUpsampling: boolean] {
   return callFunction<[funnelFactor: number, isUpsampling: boolean]>('calcFunnelRatio', { keysLen, queriesLen });
 }
 
 /**
- * The biases of relative attention, shared by all attention layers of a model.
+ * Makes the biases of relative attention, which all attention layers of a model share.
  *
- * Returns the pair of the layer of the context bias and that of the location bias, both `Weights` of shape
- * `(1, nHeads, 1, dModel / nHeads)`, drawn from a normal distribution of deviation 1e-6.
+ * It gives the layer of the context bias and that of the location bias. Both are `Weights` of shape
+ * `[1, nHeads, 1, dModel / nHeads]`, drawn from a normal distribution with a standard deviation of 1e-6.
+ *
+ * **Shapes**: no inputs → `[1, nHeads, 1, dModel / nHeads]`, for each of the two layers.
+ *
+ * **Weights**: that tensor, for each of the two layers.
+ *
+ * No state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py).
  *
  * @param dModel - Width of the vectors.
  * @param nHeads - Number of heads.
- * @throws {@link LayerError} `InvalidOption` for a `dModel` that is odd or no multiple of `nHeads`.
+ * @throws {@link LayerError} `InvalidOption`: `dModel` is odd, or `nHeads` does not divide it.
+ * @see {@link RelativeAttentionLMLayer}.
+ * @example
+ * ```ts
+ * const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
+ * `${contextBias}`; // → Weights_(1, 2, 1, 2)_in0
+ * ```
  */
 export function getRelAttInputs(dModel: number, nHeads: number): Layer[] {
   return makeLayers('getRelAttInputs', { dModel, nHeads });

@@ -90,10 +90,16 @@ export interface AveragePoolingOptions extends ResamplingOptions, WeightlessResa
 }
 
 /**
- * Shortens a sequence: the mean of each group of positions.
+ * Shortens a sequence: each group of positions becomes its mean.
  *
- * `AvgPool` along the length. Shapes: `(batch, length, d) -> (batch, ⌊length / shortenFactor⌋, d)`; positions that fill no group fall away.
- * No weights, no state; the same in every mode. Further arguments and options change nothing.
+ * Further arguments and options change nothing; ways of resampling are all called alike. Positions that do not fill a group fall
+ * away.
+ *
+ * **Shapes**: `[batch, length, d]` → `[batch, ⌊length / shortenFactor⌋, d]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.resampling`](https://github.com/google/trax/blob/master/trax/layers/research/resampling.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
  * @param shortenFactor - How many positions become one.
  * @param args - Further arguments, such as the depth; they change nothing. Options may stand behind them:
@@ -109,7 +115,14 @@ export interface AveragePoolingOptions extends ResamplingOptions, WeightlessResa
  * - `resamplingFn`: Changes nothing. Default: `null`.
  * - `dropout`: Changes nothing. Default: `null`.
  * - `mode`: Changes nothing. Default: `null`.
- * @throws {@link LayerError} `ShapeMismatch` for another number of axes, or less positions than a group has.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or has less positions than a group.
+ * @see {@link LinearPooling}, {@link AttentionResampling}.
+ * @example
+ * ```ts
+ * const layer = tl.AveragePooling(2);
+ * layer.init({ shape: [1, 4, 1], dtype: 'float32' });
+ * layer([[[1], [2], [3], [4]]]); // → Tensor float32[1,2,1] [[[1.5],[3.5]]]
+ * ```
  */
 export function AveragePooling(shortenFactor: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], AveragePoolingOptions]): Layer {
   const split = splitRest(args);
@@ -132,12 +145,19 @@ export interface LinearPoolingOptions extends ResamplingOptions {
 }
 
 /**
- * Shortens a sequence: a dense layer of each group of positions, joined.
+ * Shortens a sequence: a `Dense` maps each group of positions, joined.
  *
- * **Shapes**: `(batch, length, ...) -> (batch, length / shortenFactor, dModel)`.
+ * Further arguments, and options that `AttentionResampling` takes, change nothing; ways of resampling are all called alike.
  *
- * **Weights**: those of a `Dense` of `dModel` units. State: the rate of its `Dropout`. Mode: dropout only in `'train'`.
- * Further arguments, and options that `AttentionResampling` takes, change nothing.
+ * **Shapes**: `[batch, length, ...]` → `[batch, length / shortenFactor, dModel]`.
+ *
+ * **Weights**: those of a `Dense` of `dModel` units.
+ *
+ * **State**: the rate of its `Dropout`.
+ *
+ * **Modes**: drops in `'train'` only.
+ *
+ * **Source**: [`trax.layers.research.resampling`](https://github.com/google/trax/blob/master/trax/layers/research/resampling.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
  * @param shortenFactor - How many positions become one.
  * @param dModel - Depth of the result.
@@ -153,7 +173,14 @@ export interface LinearPoolingOptions extends ResamplingOptions {
  * - `locationBiasLayer`: Changes nothing. Default: `null`.
  * - `totalPooling`: Changes nothing. Default: `null`.
  * - `resamplingFn`: Changes nothing. Default: `null`.
- * @throws {@link LayerError} `ShapeMismatch` for less than two axes, or a length that is no multiple of the factor (Trax mixes positions then, where it can).
+ * @throws {@link LayerError} `ShapeMismatch`: the input has less than two axes, or `shortenFactor` does not divide its length. Trax mixes positions then, where it can.
+ * @see {@link AveragePooling}, {@link LinearUpsampling}.
+ * @example
+ * ```ts
+ * const layer = tl.LinearPooling(2, 3);
+ * layer.init({ shape: [1, 4, 5], dtype: 'float32' });
+ * layer(tl.ones([1, 4, 5])).shape; // → [ 1, 2, 3 ]
+ * ```
  */
 export function LinearPooling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], LinearPoolingOptions]): Layer {
   const split = splitRest(args);
@@ -176,12 +203,19 @@ export interface LinearUpsamplingOptions extends ResamplingOptions {
 }
 
 /**
- * Lengthens a sequence: a dense layer makes several positions of each.
+ * Lengthens a sequence: a `Dense` makes several positions of each.
  *
- * **Shapes**: `(batch, length, d) -> (batch, length · shortenFactor, dModel)`.
+ * Further arguments, and options that `AttentionResampling` takes, change nothing; ways of resampling are all called alike.
  *
- * **Weights**: those of a `Dense` of `shortenFactor · dModel` units. State: the rate of its `Dropout`. Mode: dropout only in `'train'`.
- * Further arguments, and options that `AttentionResampling` takes, change nothing.
+ * **Shapes**: `[batch, length, d]` → `[batch, length · shortenFactor, dModel]`.
+ *
+ * **Weights**: those of a `Dense` of `shortenFactor · dModel` units.
+ *
+ * **State**: the rate of its `Dropout`.
+ *
+ * **Modes**: drops in `'train'` only.
+ *
+ * **Source**: [`trax.layers.research.resampling`](https://github.com/google/trax/blob/master/trax/layers/research/resampling.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
  * @param shortenFactor - How many positions each becomes.
  * @param dModel - Depth of the result.
@@ -197,7 +231,14 @@ export interface LinearUpsamplingOptions extends ResamplingOptions {
  * - `locationBiasLayer`: Changes nothing. Default: `null`.
  * - `totalPooling`: Changes nothing. Default: `null`.
  * - `resamplingFn`: Changes nothing. Default: `null`.
- * @throws {@link LayerError} `ShapeMismatch` for less than three axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has less than three axes.
+ * @see {@link NaiveUpsampling}, {@link LinearPooling}.
+ * @example
+ * ```ts
+ * const layer = tl.LinearUpsampling(2, 3);
+ * layer.init({ shape: [1, 4, 5], dtype: 'float32' });
+ * layer(tl.ones([1, 4, 5])).shape; // → [ 1, 8, 3 ]
+ * ```
  */
 export function LinearUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], LinearUpsamplingOptions]): Layer {
   const split = splitRest(args);
@@ -210,10 +251,15 @@ export interface NaiveUpsamplingOptions extends ResamplingOptions, WeightlessRes
 }
 
 /**
- * Lengthens a sequence: each position several times in a row.
+ * Lengthens a sequence: each position comes several times in a row.
  *
- * **Shapes**: `(batch, length, ...) -> (batch, length · shortenFactor, ...)`. No weights, no state; the same in every mode.
- * Further arguments and options change nothing.
+ * Further arguments and options change nothing; ways of resampling are all called alike.
+ *
+ * **Shapes**: `[batch, length, ...]` → `[batch, length · shortenFactor, ...]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.resampling`](https://github.com/google/trax/blob/master/trax/layers/research/resampling.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
  * @param shortenFactor - How often each position comes.
  * @param dModel - Changes nothing: the depth stays.
@@ -229,7 +275,14 @@ export interface NaiveUpsamplingOptions extends ResamplingOptions, WeightlessRes
  * - `resamplingFn`: Changes nothing. Default: `null`.
  * - `dropout`: Changes nothing. Default: `null`.
  * - `mode`: Changes nothing. Default: `null`.
- * @throws {@link LayerError} `ShapeMismatch` for less than two axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has less than two axes.
+ * @see {@link LinearUpsampling}.
+ * @example
+ * ```ts
+ * const layer = tl.NaiveUpsampling(2, 1);
+ * layer.init({ shape: [1, 2, 1], dtype: 'int32' });
+ * layer([[[1], [2]]]); // → Tensor int32[1,4,1] [[[1],[1],[2],[2]]]
+ * ```
  */
 export function NaiveUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], NaiveUpsamplingOptions]): Layer {
   const split = splitRest(args);
@@ -242,10 +295,15 @@ export interface NoUpsamplingOptions extends ResamplingOptions, WeightlessResamp
 }
 
 /**
- * Lengthens a sequence and forgets it: zeros, so that what is added to them stands alone.
+ * Lengthens a sequence and forgets it: it gives zeros, so that what is added to them stands alone.
  *
- * **Shapes**: `(batch, length, d) -> (batch, length · shortenFactor, d)`. No weights, no state; the same in every mode.
- * Further arguments and options change nothing.
+ * Further arguments and options change nothing; ways of resampling are all called alike.
+ *
+ * **Shapes**: `[batch, length, d]` → `[batch, length · shortenFactor, d]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.resampling`](https://github.com/google/trax/blob/master/trax/layers/research/resampling.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
  * @param shortenFactor - How many positions each becomes.
  * @param dModel - Changes nothing: the depth stays.
@@ -261,7 +319,13 @@ export interface NoUpsamplingOptions extends ResamplingOptions, WeightlessResamp
  * - `resamplingFn`: Changes nothing. Default: `null`.
  * - `dropout`: Changes nothing. Default: `null`.
  * - `mode`: Changes nothing. Default: `null`.
- * @throws {@link LayerError} `ShapeMismatch` for another number of axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @example
+ * ```ts
+ * const layer = tl.NoUpsampling(2, 1);
+ * layer.init({ shape: [1, 2, 1], dtype: 'float32' });
+ * layer([[[1], [2]]]).shape; // → [ 1, 4, 1 ]
+ * ```
  */
 export function NoUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], NoUpsamplingOptions]): Layer {
   const split = splitRest(args);
@@ -270,9 +334,17 @@ export function NoUpsampling(shortenFactor: number, dModel: number, ...args: Res
 registerFactory(NoUpsampling, 'NoUpsampling');
 
 /**
- * The layers of a feed-forward block: a dense layer, an activation, dropout, a dense layer; a list for a `Serial`.
+ * Makes the layers of a feed-forward block: a `Dense`, an activation, a `Dropout` and another `Dense`, as a list for a `Serial`.
  *
- * **Shapes**: `(..., d) -> (..., dModel)`. Mode: dropout only in `'train'`.
+ * **Shapes**: `[..., d]` → `[..., dModel]`.
+ *
+ * **Weights**: those of the two `Dense`.
+ *
+ * **State**: that of the `Dropout`.
+ *
+ * **Modes**: drops in `'train'` only.
+ *
+ * **Source**: [`trax.layers.research.resampling`](https://github.com/google/trax/blob/master/trax/layers/research/resampling.py).
  *
  * @param dModel - Depth of the result.
  * @param dFf - Depth inside.
@@ -280,21 +352,36 @@ registerFactory(NoUpsampling, 'NoUpsampling');
  * @param dropoutSharedAxes - Axes along which the dropout mask is shared; null: none.
  * @param mode - Whether to drop (`'train'`) or not (all others).
  * @param activation - Makes the activation.
+ * @throws {@link LayerError} those of `Dense`.
+ * @example
+ * ```ts
+ * const layers = tl.FeedForwardBlock(4, 8, 0, null, 'eval', tl.Relu);
+ * layers.map((layer) => layer.name); // → [ 'Dense_8', 'Serial', 'Dropout', 'Dense_4' ]
+ * const block = tl.Serial(...layers);
+ * ```
  */
 export function FeedForwardBlock(dModel: number, dFf: number, dropout: number, dropoutSharedAxes: readonly number[] | null, mode: Mode, activation: LayerFactory): Layer[] {
   return makeLayers('FeedForwardBlock', { dModel, dFf, dropout, dropoutSharedAxes, mode, activation });
 }
 
 /**
- * The layers that shorten or lengthen a sequence and let the result attend to the sequence; a list for a `Serial`.
+ * Makes the layers that shorten or lengthen a sequence and let the result attend to the sequence, as a list for a `Serial`.
  *
- * With `h = norm(x)` and `r = norm(resample(h))`, to which `y` is added in upsampling: `a = r + drop(attention(r, h, h))`, then
- * `a + drop(feedForward(norm(a)))`. `y` is what lies below `x` on the stack, a sequence as long as the result; it stays there.
+ * In upsampling, `y` is what lies below `x` on the stack: a sequence as long as the result. It stays there.
  *
- * **Shapes**: `(b,l,d) -> (b,l',d)`; in upsampling `(b,l,d), (b,l',d) -> (b,l',d), (b,l',d)`.
- * Mode: dropout only in `'train'`.
+ * **Formula**: `h = norm(x)` and `r = norm(resample(h))`, to which `y` is added in upsampling; `a = r + drop(attention(r, h, h))`; the
+ * result is `a + drop(feedForward(norm(a)))`.
  *
- * **Source**: Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
+ * **Shapes**: `[batch, length, d]` → `[batch, newLength, d]`; in upsampling `[batch, length, d]`, `[batch, newLength, d]` →
+ * `[batch, newLength, d]`, `[batch, newLength, d]`.
+ *
+ * **Weights**: those of its layers.
+ *
+ * **State**: that of its layers.
+ *
+ * **Modes**: drops in `'train'` only.
+ *
+ * **Source**: [`trax.layers.research.resampling`](https://github.com/google/trax/blob/master/trax/layers/research/resampling.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
  * @param shortenFactor - How many positions become one, or one becomes.
  * @param dModel - Depth of the vectors.
@@ -309,6 +396,17 @@ export function FeedForwardBlock(dModel: number, dFf: number, dropout: number, d
  * @param locationBiasLayer - What is added to queries where they meet distances: a layer without inputs.
  * @param totalPooling - How many positions of the input of the model have become one position of the longer sequence here.
  * @param resamplingFn - Makes the layer that shortens or lengthens, of the factor, the depth and `{mode}`, such as `AveragePooling` or `LinearUpsampling`.
+ * @throws {@link LayerError} those of its layers.
+ * @see {@link HourglassLM}, a model of it.
+ * @example
+ * ```ts
+ * const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
+ * const layers = tl.AttentionResampling(
+ *   2, 4, false, 8, 2, 0, null, 'eval', tl.FastGelu, contextBias!, locationBias!, 1, tl.AveragePooling,
+ * );
+ * const layer = tl.Serial(...layers);
+ * layer.outputSignature({ shape: [1, 6, 4], dtype: 'float32' }); // → { shape: [ 1, 3, 4 ], dtype: 'float32' }
+ * ```
  */
 export function AttentionResampling(shortenFactor: number, dModel: number, isUpsampling: boolean, dFf: number, nHeads: number, dropout: number, dropoutSharedAxes: readonly number[] | null, mode: Mode, ffActivation: LayerFactory, contextBiasLayer: Layer, locationBiasLayer: Layer, totalPooling: number, resamplingFn: ResamplingFactory): Layer[] {
   return makeLayers('AttentionResampling', { shortenFactor, dModel, isUpsampling, dFf, nHeads, dropout, dropoutSharedAxes, mode, ffActivation, contextBiasLayer, locationBiasLayer, totalPooling, resamplingFn });

@@ -33,23 +33,36 @@ export interface LSTMCellOptions {
 }
 
 /**
- * One step of a long short-term memory.
+ * Makes one step of a long short-term memory.
  *
- * **Formula**: `[i, j, f, o] = [x, h] · w + b`, `c' = σ(f) c + σ(i) tanh(j)`, `h' = σ(o) tanh(c')`, where the state is `[c, h]`.
+ * **Formula**: `[i, j, f, o] = [x, h] · w + b`, `c′ = σ(f) c + σ(i) tanh(j)`, `h′ = σ(o) tanh(c′)`. The state is `[c, h]`, joined
+ * along the last axis.
  *
- * **Shapes**: inputs `x: (..., depth)` and the state `(..., 2 · nUnits)`; outputs `h': (..., nUnits)` and the new state.
+ * **Shapes**: `[..., depth]`, state `[..., 2 · nUnits]` → `h′: [..., nUnits]`, new state `[..., 2 · nUnits]`.
  *
- * **Weights**: the tuple `(w, b)` with `w: (depth + nUnits, 4 · nUnits)` and `b: (4 · nUnits)`, which starts from `forgetBias` on.
- * No state of its own; the same in every mode. `Scan` runs a whole sequence of it at once.
+ * **Weights**: `[w, b]`, with `w: [depth + nUnits, 4 · nUnits]` and `b: [4 · nUnits]`, which starts from `forgetBias` on.
  *
- * **Source**: Hochreiter & Schmidhuber 1997; gates in the order of Zaremba et al. 2014, [arXiv:1409.2329](https://arxiv.org/abs/1409.2329).
+ * **State**: none of its own. `Scan` runs a whole sequence of it at once.
+ *
+ * The same in every mode.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py); Hochreiter and Schmidhuber 1997, Long Short-Term Memory; gates in the order of Zaremba et al. 2014,
+ * [arXiv:1409.2329](https://arxiv.org/abs/1409.2329).
  *
  * @param nUnits - Size of the hidden values, and of the cell.
  * @param options - Options by name:
  * - `forgetBias`: Added to all initial biases. Default: `1`.
  * - `kernelInitializer`: Makes `w`. Default: `tl.GlorotUniformInitializer()`.
  * - `biasInitializer`: Makes `b`, without `forgetBias`. Default: `tl.RandomNormalInitializer({stddev: 0.000001})`.
- * @throws {@link LayerError} `ShapeMismatch` for a state whose last axis is not `2 · nUnits`, or an input of another depth than weights were made for.
+ * @throws {@link LayerError} `ShapeMismatch`: the last axis of the state is not `2 · nUnits`, or the input has another depth than at `init`.
+ * @see {@link LSTM}, for whole sequences.
+ * @example
+ * ```ts
+ * const cell = tl.LSTMCell(3);
+ * const [x, state] = [tl.ones([1, 2]), tl.zeros([1, 6])];
+ * cell.init(tl.signature([x, state]));
+ * cell([x, state]).map((y) => y.shape); // → [ [ 1, 3 ], [ 1, 6 ] ]
+ * ```
  */
 export function LSTMCell(nUnits: number, options?: LSTMCellOptions): Layer {
   return makeLayer('LSTMCell', { ...namedOptions('LSTMCell', options), nUnits });
@@ -66,14 +79,23 @@ export interface MakeZeroStateOptions {
 }
 
 /**
- * Zeros to start a recurrent layer from, one row for each sequence of the batch.
+ * Makes the zeros that a recurrent layer starts from, one row for each sequence of the batch.
  *
- * **Shapes**: `(batch, length, depth)` to `(batch, depthMultiplier · depth)`, float32 (float64 for float64 inputs).
+ * **Shapes**: `[batch, length, depth]` → `[batch, depthMultiplier · depth]`, float32 (float64 for float64 inputs).
+ *
  * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py).
  *
  * @param options - Options by name:
  * - `depthMultiplier`: How many values there are in a row for each of the input's features. Default: `1`.
- * @throws {@link LayerError} `ShapeMismatch` for an input that has not three axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @example
+ * ```ts
+ * const layer = tl.MakeZeroState({ depthMultiplier: 2 });
+ * layer.init({ shape: [1, 5, 2], dtype: 'float32' });
+ * layer(tl.ones([1, 5, 2])); // → Tensor float32[1,4] [[0,0,0,0]]
+ * ```
  */
 export function MakeZeroState(options?: MakeZeroStateOptions): Layer {
   return makeLayer('MakeZeroState', { ...namedOptions('MakeZeroState', options) });
@@ -100,20 +122,34 @@ export interface LSTMOptions {
 }
 
 /**
- * Long short-term memory over axis 1, from a state of zeros unless it is given.
+ * Runs a long short-term memory over a sequence, from a state of zeros unless one is given.
  *
- * **Formula**: that of `LSTMCell` at each step. Shapes: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves.
- * With `initialState` a second input, with `returnState` a second output: the state `[c, h]`, `(batch, 2 · nUnits)`.
+ * **Formula**: that of `LSTMCell` at each step.
  *
- * **Weights**: those of the `LSTMCell`, nested as the layers are. State: in mode `'predict'` the state after the last call, where the next one
- * goes on; `[]` otherwise.
+ * **Shapes**: `[batch, length, depth]` → `[batch, length, nUnits]`; float32 for float16 and bfloat16. With `initialState` there is a
+ * second input, with `returnState` a second output: the state `[batch, 2 · nUnits]`.
+ *
+ * **Weights**: those of the `LSTMCell`, nested as the layers are.
+ *
+ * **State**: none; in mode `'predict'` the state after the last call, where the next one goes on.
+ *
+ * **Modes**: goes on where it stopped in `'predict'`; in all others a call begins from zeros, or from the state that is given.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py); Hochreiter and Schmidhuber 1997, Long Short-Term Memory.
  *
  * @param nUnits - Size of the hidden values; need not be the depth of the input.
  * @param options - Options by name:
  * - `mode`: `'predict'` goes on where the last call ended. Default: `'train'`.
  * - `returnState`: Whether the state after the last step is an output too. Default: `false`.
  * - `initialState`: Whether the state before the first step is an input too. Default: `false`.
- * @throws {@link LayerError} `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or has another depth than at `init`.
+ * @see {@link GRU}, {@link SRU}.
+ * @example
+ * ```ts
+ * const layer = tl.LSTM(3);
+ * layer.init({ shape: [1, 5, 2], dtype: 'float32' });
+ * layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
+ * ```
  */
 export function LSTM(nUnits: number, options?: LSTMOptions): Layer {
   return makeLayer('LSTM', { ...namedOptions('LSTM', options), nUnits });
@@ -140,23 +176,35 @@ export interface GRUCellOptions {
 }
 
 /**
- * One step of a gated recurrent unit.
+ * Makes one step of a gated recurrent unit.
  *
- * **Formula**: `[u, r] = σ([x, h] · w1 + b1)`, `c = tanh([x, r h] · w2 + b2)`, `h' = u h + (1 - u) c`.
+ * **Formula**: `[u, r] = σ([x, h] · w1 + b1)`, `c = tanh([x, r h] · w2 + b2)`, `h′ = u h + (1 - u) c`.
  *
- * **Shapes**: inputs `x: (..., depth)` and the state `h: (..., nUnits)`; outputs `h'` twice, as output and as state.
+ * **Shapes**: `[..., depth]`, state `h: [..., nUnits]` → `[..., nUnits]` twice, as output and as new state.
  *
- * **Weights**: the tuple `(w1, b1, w2, b2)` with `w1: (depth + nUnits, 2 · nUnits)`, `b1: (2 · nUnits)`, which starts from `forgetBias` on,
- * `w2: (depth + nUnits, nUnits)` and `b2: (nUnits)`. No state of its own; the same in every mode. `Scan` runs a whole sequence of it at once.
+ * **Weights**: `[w1, b1, w2, b2]`, with `w1: [depth + nUnits, 2 · nUnits]`, `b1: [2 · nUnits]`, which starts from `forgetBias` on,
+ * `w2: [depth + nUnits, nUnits]` and `b2: [nUnits]`.
  *
- * **Source**: Cho et al. 2014, Chung et al. 2014, [arXiv:1412.3555](https://arxiv.org/abs/1412.3555).
+ * **State**: none of its own. `Scan` runs a whole sequence of it at once.
+ *
+ * The same in every mode.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py); Cho et al. 2014, [arXiv:1406.1078](https://arxiv.org/abs/1406.1078); Chung et al. 2014, [arXiv:1412.3555](https://arxiv.org/abs/1412.3555).
  *
  * @param nUnits - Size of the state.
  * @param options - Options by name:
  * - `forgetBias`: Added to the initial biases of the gates. Default: `0`.
  * - `kernelInitializer`: Makes `w1` and `w2`. Default: `tl.RandomUniformInitializer({lim: 0.01})`.
  * - `biasInitializer`: Makes `b1`, without `forgetBias`, and `b2`. Default: `tl.RandomNormalInitializer({stddev: 0.000001})`.
- * @throws {@link LayerError} `ShapeMismatch` for a state whose last axis is not `nUnits`, or an input of another depth than weights were made for.
+ * @throws {@link LayerError} `ShapeMismatch`: the last axis of the state is not `nUnits`, or the input has another depth than at `init`.
+ * @see {@link GRU}, for whole sequences.
+ * @example
+ * ```ts
+ * const cell = tl.GRUCell(3);
+ * const [x, h] = [tl.ones([1, 2]), tl.zeros([1, 3])];
+ * cell.init(tl.signature([x, h]));
+ * cell([x, h]).map((y) => y.shape); // → [ [ 1, 3 ], [ 1, 3 ] ]
+ * ```
  */
 export function GRUCell(nUnits: number, options?: GRUCellOptions): Layer {
   return makeLayer('GRUCell', { ...namedOptions('GRUCell', options), nUnits });
@@ -173,17 +221,31 @@ export interface GRUOptions {
 }
 
 /**
- * Gated recurrent unit over axis 1, from a state of zeros.
+ * Runs a gated recurrent unit over a sequence, from a state of zeros.
  *
- * **Formula**: that of `GRUCell` at each step. Shapes: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves.
+ * **Formula**: that of `GRUCell` at each step.
  *
- * **Weights**: those of the `GRUCell`, nested as the layers are. State: in mode `'predict'` the state after the last call, where the next one
- * goes on; `[]` otherwise.
+ * **Shapes**: `[batch, length, depth]` → `[batch, length, nUnits]`; float32 for float16 and bfloat16.
+ *
+ * **Weights**: those of the `GRUCell`, nested as the layers are.
+ *
+ * **State**: none; in mode `'predict'` the state after the last call, where the next one goes on.
+ *
+ * **Modes**: goes on where it stopped in `'predict'`; in all others a call begins from zeros.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py); Cho et al. 2014, [arXiv:1406.1078](https://arxiv.org/abs/1406.1078); Chung et al. 2014, [arXiv:1412.3555](https://arxiv.org/abs/1412.3555).
  *
  * @param nUnits - Size of the state; need not be the depth of the input.
  * @param options - Options by name:
  * - `mode`: `'predict'` goes on where the last call ended. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or has another depth than at `init`.
+ * @see {@link LSTM}, {@link SRU}.
+ * @example
+ * ```ts
+ * const layer = tl.GRU(3);
+ * layer.init({ shape: [1, 5, 2], dtype: 'float32' });
+ * layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
+ * ```
  */
 export function GRU(nUnits: number, options?: GRUOptions): Layer {
   return makeLayer('GRU', { ...namedOptions('GRU', options), nUnits });
@@ -205,19 +267,33 @@ export interface ConvGRUCellOptions {
 }
 
 /**
- * One step of a convolutional gated recurrent unit: a `GeneralGRUCell` whose transformations are convolutions that keep the size.
+ * Makes one step of a convolutional gated recurrent unit: a `GeneralGRUCell` whose transformations are convolutions that keep the
+ * size.
  *
- * **Formula**: that of `GeneralGRUCell` with `Conv` for `U`. Shapes: `(batch, height, width, nUnits)`, kept; a state of one
- * channel broadcasts to `nUnits`. Weights: for each of the three convolutions `(w, b)` with `w: (...kernelSize, channels, nUnits)`, `channels`
- * those of its input, and `b: (nUnits)`, nested as the layers are.
+ * **Formula**: that of `GeneralGRUCell`, with `Conv` for `U`.
  *
- * **Modes**: values are dropped in `'train'` alone, with probability 0.1.
+ * **Shapes**: `[batch, height, width, nUnits]` → the same. A state of one channel broadcasts to `nUnits`.
+ *
+ * **Weights**: `[w, b]` for each of the three convolutions, with `w: [...kernelSize, channels, nUnits]` and `b: [nUnits]`, nested as
+ * the layers are; `channels` are those of its input.
+ *
+ * No state.
+ *
+ * **Modes**: drops values in `'train'` only, with probability 0.1.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py); Ballas et al. 2015, [arXiv:1511.06432](https://arxiv.org/abs/1511.06432).
  *
  * @param nUnits - Number of channels.
  * @param options - Options by name:
  * - `kernelSize`: Size of the kernels along each spatial axis. Default: `[3, 3]`.
  * - `mode`: Whether to drop (`'train'`) or not (all others). Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` for an input of another rank, or whose channels are neither `nUnits` nor one. Source: Ballas et al. 2015, arXiv:1511.06432.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has another number of axes, or its channels are neither `nUnits` nor one.
+ * @example
+ * ```ts
+ * const cell = tl.ConvGRUCell(2);
+ * cell.init({ shape: [1, 4, 4, 2], dtype: 'float32' });
+ * cell(tl.ones([1, 4, 4, 2])).shape; // → [ 1, 4, 4, 2 ]
+ * ```
  */
 export function ConvGRUCell(nUnits: number, options?: ConvGRUCellOptions): Layer {
   return makeLayer('ConvGRUCell', { ...namedOptions('ConvGRUCell', options), nUnits });
@@ -259,14 +335,21 @@ export interface GeneralGRUCellOptions {
 }
 
 /**
- * One step of a gated recurrent unit whose transformations are layers of the caller's.
+ * Makes one step of a gated recurrent unit whose transformations are layers of yours.
  *
- * Formula, for a state `s` and transformations `U` with their own weights: `u = g(U₁ s + sigmoidBias)`, `r = g(U₂ s + sigmoidBias)`,
- * `c = h(U₃ (r s))`, `s' = u m(s) + (1 - u) dropout(c)`, with the nonlinearities `g` and `h` and the memory transformation `m`.
+ * **Formula**: `u = g(U₁ s + sigmoidBias)`, `r = g(U₂ s + sigmoidBias)`, `c = h(U₃ (r s))`, `s′ = u m(s) + (1 - u) dropout(c)`. Here
+ * `s` is the state; `U₁`, `U₂` and `U₃` are made by `candidateTransform`, each with weights of its own; `g` and `h` are the
+ * nonlinearities, `m` is made by `memoryTransformFn`.
  *
- * **Shapes**: those of the transformations, which must keep that of the state. Weights and state: nested as the layers are.
+ * **Shapes**: that of the state → the same. The transformations must keep it.
  *
- * **Modes**: values are dropped in `'train'` alone; elsewhere, or with rate 0, the cell is not random.
+ * **Weights**: those of the layers, nested as they are.
+ *
+ * **State**: that of the layers.
+ *
+ * **Modes**: drops values of `c` in `'train'` only.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py); Cho et al. 2014, [arXiv:1406.1078](https://arxiv.org/abs/1406.1078); Chung et al. 2014, [arXiv:1412.3555](https://arxiv.org/abs/1412.3555).
  *
  * @param candidateTransform - Makes the transformations `U`; called three times.
  * @param options - Options by name:
@@ -276,7 +359,14 @@ export interface GeneralGRUCellOptions {
  * - `dropoutRateC`: Probability with which a value of the candidate is dropped. Default: `0.1`.
  * - `sigmoidBias`: Added before the nonlinearity of the gates; positive to start with much memory. Default: `0.5`.
  * - `mode`: Whether to drop (`'train'`) or not (all others). Default: `'train'`.
- * @throws {@link LayerError} those of the layers. Source: Cho et al. 2014, Chung et al. 2014, arXiv:1412.3555.
+ * @throws {@link LayerError} those of the layers.
+ * @see {@link ConvGRUCell}.
+ * @example
+ * ```ts
+ * const cell = tl.GeneralGRUCell(() => tl.Dense(4));
+ * cell.init({ shape: [1, 4], dtype: 'float32' });
+ * cell(tl.ones([1, 4])).shape; // → [ 1, 4 ]
+ * ```
  */
 export function GeneralGRUCell(candidateTransform: LayerFactory, options?: GeneralGRUCellOptions): Layer {
   return makeLayer('GeneralGRUCell', { ...namedOptions('GeneralGRUCell', options), candidateTransform });
@@ -284,11 +374,27 @@ export function GeneralGRUCell(candidateTransform: LayerFactory, options?: Gener
 registerFactory(GeneralGRUCell, 'GeneralGRUCell');
 
 /**
- * What of a simple recurrent unit depends on the step before.
+ * Makes the part of a step of a simple recurrent unit that depends on the step before.
  *
- * **Formula**: `c' = f c + x`, for the inputs `x` (a new value, weighed already), `f` (the forget gate) and `c` (the state); gives `c'` twice, as
- * output and as state. Shapes: any three that broadcast. No weights, no state of its own; the same in every mode. `Scan` runs a
- * whole sequence of it at once. Errors: `ShapeMismatch` for shapes that do not broadcast.
+ * **Formula**: `c′ = f c + x`, with the new value `x`, which is weighed already, the forget gate `f` and the state `c`.
+ *
+ * **Shapes**: `x`, `f` and `c`, which broadcast → `c′` twice, as output and as state.
+ *
+ * **State**: none of its own. `Scan` runs a whole sequence of it at once.
+ *
+ * No weights; the same in every mode.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py); Lei et al. 2018, [arXiv:1709.02755](https://arxiv.org/abs/1709.02755).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not broadcast.
+ * @see {@link SRU}.
+ * @example
+ * ```ts
+ * const cell = tl.InnerSRUCell();
+ * const [x, f, c] = [tl.tensor([1.5]), tl.tensor([0.5]), tl.tensor([2.5])];
+ * cell.init(tl.signature([x, f, c]));
+ * cell([x, f, c]).map((y) => y.array()); // → [ [ 2.75 ], [ 2.75 ] ]
+ * ```
  */
 export function InnerSRUCell(): Layer {
   return makeLayer('InnerSRUCell', {  });
@@ -305,18 +411,35 @@ export interface ScanSRUCellOptions {
 }
 
 /**
- * `InnerSRUCell` over axis 1.
+ * Runs `InnerSRUCell` over a sequence.
  *
- * **Shapes**: inputs `x` and `f`, `(batch, length, nUnits)`, and the state `(batch, nUnits)`; outputs all states, and the last.
+ * With a mask, whose zeros leave the state as it is, the positions from the second on are masked; where there is one position
+ * alone, it is masked too.
  *
- * **State**: in mode `'predict'` the state after the last call, where the next one goes on; `[]` otherwise.
- * With a mask `(batch, n)`, whose zeros leave the state as it is, the positions from the second on are masked (all but the first are
- * taken when there is one position alone).
+ * **Shapes**: `x` and `f` `[batch, length, nUnits]`, state `[batch, nUnits]` → all states `[batch, length, nUnits]`, the last one
+ * `[batch, nUnits]`. The mask is `[batch, n]`.
+ *
+ * No weights.
+ *
+ * **State**: none; in mode `'predict'` the state after the last call, where the next one goes on.
+ *
+ * **Modes**: goes on where it stopped in `'predict'`.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py); Lei et al. 2018, [arXiv:1709.02755](https://arxiv.org/abs/1709.02755).
  *
  * @param mode - `'predict'` goes on where the last call ended.
  * @param options - Options by name:
  * - `monkeyPatchedMask`: Layer without inputs that gives the mask. Default: `null`.
- * @throws {@link LayerError} `InvalidOption` for a mask in another mode than `'predict'`; `ShapeMismatch` for inputs of different lengths, or a mask longer than they are.
+ * @throws {@link LayerError} `InvalidOption`: there is a mask in another mode than `'predict'`.
+ * @throws {@link LayerError} `ShapeMismatch`: the inputs differ in length, or the mask is longer than they are.
+ * @see {@link SRU}.
+ * @example
+ * ```ts
+ * const layer = tl.ScanSRUCell('train');
+ * const [x, f, c] = [tl.ones([1, 3, 1]), tl.full([1, 3, 1], 0.5), tl.zeros([1, 1])];
+ * layer.init(tl.signature([x, f, c]));
+ * layer([x, f, c]).map((y) => y.shape); // → [ [ 1, 3, 1 ], [ 1, 1 ] ]
+ * ```
  */
 export function ScanSRUCell(mode: Mode, options?: ScanSRUCellOptions): Layer {
   return makeLayer('ScanSRUCell', { ...namedOptions('ScanSRUCell', options), mode });
@@ -338,23 +461,33 @@ export interface SRUOptions {
 }
 
 /**
- * Simple recurrent unit over axis 1: all its products are made for the whole sequence at once.
+ * Runs a simple recurrent unit over a sequence; all its products are made for the whole sequence at once.
  *
- * **Formula**: `[r, f, y] = x · w + b`, `c' = σ(f) c + (1 - σ(f)) y`, `h = σ(r) a(c') + √3 (1 - σ(r)) x`, with the activation `a`.
+ * **Formula**: `[r, f, y] = x · w + b`, `c′ = σ(f) c + (1 - σ(f)) y`, `h = σ(r) a(c′) + √3 (1 - σ(r)) x`, with the activation `a`.
+ * Where `depth` is neither `nUnits` nor 1, the last term has `x · v` in place of `x`.
  *
- * **Shapes**: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves. Where `depth` is neither `nUnits` nor 1, the last term has
- * `x · v` in place of `x`.
+ * **Shapes**: `[batch, length, depth]` → `[batch, length, nUnits]`; float32 for float16 and bfloat16.
  *
- * **Weights**: `w: (depth, 3 · nUnits)`, `b: (3 · nUnits)` and, where needed, `v: (depth, nUnits)`, nested as the layers are. State: in mode `'predict'`
- * the last `c`, where the next call goes on; `[]` otherwise.
+ * **Weights**: `w: [depth, 3 · nUnits]`, `b: [3 · nUnits]` and, where it is needed, `v: [depth, nUnits]`, nested as the layers are.
  *
- * **Source**: Lei et al. 2018, [arXiv:1709.02755](https://arxiv.org/abs/1709.02755).
+ * **State**: none; in mode `'predict'` the last `c`, where the next call goes on.
+ *
+ * **Modes**: goes on where it stopped in `'predict'`; in all others a call begins from zeros.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py); Lei et al. 2018, [arXiv:1709.02755](https://arxiv.org/abs/1709.02755).
  *
  * @param nUnits - Size of the state; need not be the depth of the input.
  * @param options - Options by name:
  * - `activation`: Layer applied to `c`; `null` takes `c` as it is. Default: `null`.
  * - `mode`: `'predict'` goes on where the last call ended. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or has another depth than at `init`.
+ * @see {@link GRU}, {@link LSTM}.
+ * @example
+ * ```ts
+ * const layer = tl.SRU(3);
+ * layer.init({ shape: [1, 5, 2], dtype: 'float32' });
+ * layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
+ * ```
  */
 export function SRU(nUnits: number, options?: SRUOptions): Layer {
   return makeLayer('SRU', { ...namedOptions('SRU', options), nUnits });

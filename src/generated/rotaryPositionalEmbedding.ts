@@ -24,18 +24,31 @@ export interface RotateOptions {
 }
 
 /**
- * Turns pairs of features by angles that grow with the position, so that products depend on distances only.
+ * Turns pairs of features by angles that grow with the position, so that products of two vectors depend on their distance only.
  *
- * **Formula**: with `θ_i = 10000^(-2i/d)` features `i` and `i + d/2` at position `t` become
- * `(x_i cos tθ_i - x_(i+d/2) sin tθ_i, x_(i+d/2) cos tθ_i + x_i sin tθ_i)`.
+ * **Formula**: features `i` and `i + d/2` at position `t` become `x[i] cos(t θ) - x[i + d/2] sin(t θ)` and
+ * `x[i + d/2] cos(t θ) + x[i] sin(t θ)`, with `θ = 10000^(-2i/d)`.
  *
- * **Shapes**: `(batch, length, d)`, kept; `d` is even. No weights. State: `()`; in `'predict'` the next position, where the next call goes on.
+ * **Shapes**: `[batch, length, d]` → `[batch, length, d]`; `d` is even.
  *
- * **Source**: Su et al. 2021, [arXiv:2104.09864](https://arxiv.org/abs/2104.09864).
+ * No weights.
+ *
+ * **State**: none; in mode `'predict'` the index of the next position.
+ *
+ * **Modes**: in `'predict'` it goes on at the stored index. All others start at 0.
+ *
+ * **Source**: [`trax.layers.research.rotary_positional_embedding`](https://github.com/google/trax/blob/master/trax/layers/research/rotary_positional_embedding.py); Su et al. 2021, [arXiv:2104.09864](https://arxiv.org/abs/2104.09864).
  *
  * @param options - Options by name:
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` for another number of axes or an odd `d`; `DTypeMismatch` unless floating point.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or `d` is odd.
+ * @throws {@link LayerError} `DTypeMismatch`: the input is of integers or bool.
+ * @example
+ * ```ts
+ * const layer = tl.Rotate();
+ * layer.init({ shape: [1, 2, 2], dtype: 'float32' });
+ * layer(tl.ones([1, 2, 2])); // → Tensor float32[1,2,2] [[[1,1],[-0.301169,1.38177]]]
+ * ```
  */
 export function Rotate(options?: RotateOptions): Layer {
   return makeLayer('Rotate', { ...namedOptions('Rotate', options) });
@@ -45,10 +58,18 @@ registerFactory(Rotate, 'Rotate');
 /**
  * Turns pairs of features by angles that grow with the position, as the layer `Rotate` does.
  *
- * **Shapes**: `(batch, length, d)`, kept; `d` is even.
+ * **Shapes**: `[batch, length, d]` → `[batch, length, d]`; `d` is even.
+ *
+ * **Source**: [`trax.layers.research.rotary_positional_embedding`](https://github.com/google/trax/blob/master/trax/layers/research/rotary_positional_embedding.py); Su et al. 2021, [arXiv:2104.09864](https://arxiv.org/abs/2104.09864).
  *
  * @param x - Vectors.
- * @throws {@link LayerError} `ShapeMismatch` for another number of axes or an odd `d`; `DTypeMismatch` unless floating point.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or `d` is odd.
+ * @throws {@link LayerError} `DTypeMismatch`: the input is of integers or bool.
+ * @see {@link Rotate}.
+ * @example
+ * ```ts
+ * tl.rotate(tl.ones([1, 2, 2])); // → Tensor float32[1,2,2] [[[1,1],[-0.301169,1.38177]]]
+ * ```
  */
 export function rotate(x: TensorLike): TensorResult {
   return callFunction('rotate', { x });

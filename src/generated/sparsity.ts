@@ -65,14 +65,25 @@ export interface ExpertOptions {
 }
 
 /**
- * Orders the last axis anew, by reading it as a matrix column by column.
+ * Puts the features of the last axis in another order: it writes them into a matrix by rows and reads it by columns.
  *
- * Of `2ⁿ` features the matrix has `2ᵏ` columns, where `k` is the largest whole number up to `n / 2` that does not divide `n`, and otherwise 1: as many
- * such layers in a row as possible give different orders.
+ * Of `2ⁿ` features the matrix has `2ᵏ` columns, where `k` is the largest whole number up to `n / 2` that does not divide `n`, and
+ * 1 if there is none. So many such layers in a row give different orders.
  *
- * **Shapes**: any, kept, as is the dtype. No weights, no state; the same in every mode.
+ * **Shapes**: `[..., d]` → `[..., d]`; `d` is a power of 2. Any dtype is kept.
  *
- * @throws {@link LayerError} `ShapeMismatch` unless the size of the last axis is a power of 2.
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the size of the last axis is not a power of 2.
+ * @see {@link ReversibleRandomPermute}.
+ * @example
+ * ```ts
+ * const layer = tl.ReversibleReshapePermute();
+ * layer.init({ shape: [8], dtype: 'int32' });
+ * layer([0, 1, 2, 3, 4, 5, 6, 7]); // → Tensor int32[8] [0,2,4,6,1,3,5,7]
+ * ```
  */
 export function ReversibleReshapePermute(): Layer {
   return makeLayer('ReversibleReshapePermute', {  });
@@ -80,11 +91,24 @@ export function ReversibleReshapePermute(): Layer {
 registerFactory(ReversibleReshapePermute, 'ReversibleReshapePermute');
 
 /**
- * Orders the last axis anew, in an order that looks random but depends on its size only.
+ * Puts the features of the last axis in an order that looks random but depends on their number only.
  *
- * The order is that of Python's `random.Random(42).shuffle`. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
+ * The order is that of Python's `random.Random(42).shuffle`.
  *
- * @throws {@link LayerError} `ShapeMismatch` for an input without axes.
+ * **Shapes**: `[..., d]` → `[..., d]`. Any dtype is kept.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the input has no axes.
+ * @see {@link ReversibleReshapePermute}.
+ * @example
+ * ```ts
+ * const layer = tl.ReversibleRandomPermute();
+ * layer.init({ shape: [6], dtype: 'int32' });
+ * layer([0, 1, 2, 3, 4, 5]); // → Tensor int32[6] [3,1,2,4,0,5]
+ * ```
  */
 export function ReversibleRandomPermute(): Layer {
   return makeLayer('ReversibleRandomPermute', {  });
@@ -94,10 +118,21 @@ registerFactory(ReversibleRandomPermute, 'ReversibleRandomPermute');
 /**
  * Splits the last axis into `numSplits` equal parts, which become an axis of their own.
  *
- * **Shapes**: `[..., n]` to `[..., numSplits, n / numSplits]`. No weights, no state; the same in every mode.
+ * **Shapes**: `[..., n]` → `[..., numSplits, n / numSplits]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py).
  *
  * @param numSplits - Number of parts.
- * @throws {@link LayerError} `ShapeMismatch` unless `numSplits` divides the last axis.
+ * @throws {@link LayerError} `ShapeMismatch`: `numSplits` does not divide the last axis.
+ * @see {@link MergeLastTwoAxes}, which undoes it.
+ * @example
+ * ```ts
+ * const layer = tl.SplitLastAxis(2);
+ * layer.init({ shape: [4], dtype: 'int32' });
+ * layer([1, 2, 3, 4]); // → Tensor int32[2,2] [[1,2],[3,4]]
+ * ```
  */
 export function SplitLastAxis(numSplits: number): Layer {
   return makeLayer('SplitLastAxis', { numSplits });
@@ -107,9 +142,20 @@ registerFactory(SplitLastAxis, 'SplitLastAxis');
 /**
  * Joins the last two axes into one.
  *
- * **Shapes**: `[..., a, b]` to `[..., a · b]`. No weights, no state; the same in every mode.
+ * **Shapes**: `[..., a, b]` → `[..., a · b]`.
  *
- * @throws {@link LayerError} `ShapeMismatch` for an input of fewer than two axes.
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the input has less than two axes.
+ * @see {@link SplitLastAxis}.
+ * @example
+ * ```ts
+ * const layer = tl.MergeLastTwoAxes();
+ * layer.init({ shape: [2, 2], dtype: 'int32' });
+ * layer([[1, 2], [3, 4]]); // → Tensor int32[4] [1,2,3,4]
+ * ```
  */
 export function MergeLastTwoAxes(): Layer {
   return makeLayer('MergeLastTwoAxes', {  });
@@ -141,13 +187,19 @@ export interface LocallyConnectedDenseOptions {
 }
 
 /**
- * A dense layer's stand-in in which each part of the vector sees `kernelSize` neighbouring parts, each with weights of its own.
+ * Maps each part of the vector from `kernelSize` neighbouring parts, with weights of its own, which are less than those of
+ * `Dense`.
  *
- * The last axis is split into `nModules` parts, which go through `LocallyConnected1d` (the ends being neighbours) and are joined.
+ * The last axis is split into `nModules` parts, which go through `LocallyConnected1d` (the two ends are neighbours) and are
+ * joined.
  *
- * **Shapes**: `[..., n]` to `[..., nModules · nUnits]`; with one module `Dense(nUnits)`.
+ * **Shapes**: `[..., d]` → `[..., nModules · nUnits]`. With one module it is `Dense(nUnits)`.
  *
- * **Weights**: those of the `LocallyConnected1d`, `nModules / kernelSize` times fewer than a dense layer's. No state; the same in every mode.
+ * **Weights**: those of the `LocallyConnected1d`: `nModules / kernelSize` times less than those of a `Dense`.
+ *
+ * No state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py).
  *
  * @param nModules - Parts that input and output are split into.
  * @param nUnits - Size of a part of the output.
@@ -156,7 +208,14 @@ export interface LocallyConnectedDenseOptions {
  * - `kernelInitializer`: Makes the kernel. Default: `tl.GlorotUniformInitializer()`.
  * - `biasInitializer`: Makes the bias. Default: `tl.RandomNormalInitializer({stddev: 0.000001})`.
  * - `useBias`: Whether to add a bias. Default: `true`.
- * @throws {@link LayerError} `ShapeMismatch` unless `nModules` divides the last axis; `InvalidOption` for an even `kernelSize`.
+ * @throws {@link LayerError} `InvalidOption`: `kernelSize` is even.
+ * @throws {@link LayerError} `ShapeMismatch`: `nModules` does not divide the last axis.
+ * @example
+ * ```ts
+ * const layer = tl.LocallyConnectedDense(2, 3);
+ * layer.init({ shape: [1, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
+ * ```
  */
 export function LocallyConnectedDense(nModules: number, nUnits: number, options?: LocallyConnectedDenseOptions): Layer {
   return makeLayer('LocallyConnectedDense', { ...namedOptions('LocallyConnectedDense', options), nModules, nUnits });
@@ -178,14 +237,19 @@ export interface ModularCausalAttentionOptions extends SparseCausalAttentionOpti
 }
 
 /**
- * Causal attention with `LocallyConnectedDense` layers for projections.
+ * Attends as `CausalAttention` does, with `LocallyConnectedDense` layers for projections.
  *
- * As `CausalAttention`, with `LocallyConnectedDense(m, dFeature / m, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Each `Dense(dFeature)` is `LocallyConnectedDense(m, dFeature / m, { kernelSize })`, where `m` is `sparsity`.
  *
- * **Shapes**: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
- * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
  *
- * **Source**: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **Weights**: those of four such layers.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -195,7 +259,14 @@ export interface ModularCausalAttentionOptions extends SparseCausalAttentionOpti
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or `kernelSize` is even.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @example
+ * ```ts
+ * const layer = tl.ModularCausalAttention(8, { nHeads: 2, sparsity: 4 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
  */
 export function ModularCausalAttention(dFeature: number, options?: ModularCausalAttentionOptions): Layer {
   return makeLayer('ModularCausalAttention', { ...namedOptions('ModularCausalAttention', options), dFeature });
@@ -217,19 +288,20 @@ export interface LocallyConvDenseOptions {
 }
 
 /**
- * A dense layer's stand-in: a convolution over the parts of a vector and, causally, over positions.
+ * Maps the last axis by a convolution over the parts of a vector and, causally, over positions.
  *
- * The last axis is split into `nModules` parts, over which and over `lengthKernelSize` positions up to the current one a `Conv` with `nUnits`
- * filters runs; its results are joined.
+ * The last axis is split into `nModules` parts. A `Conv` with `nUnits` filters runs over `kernelSize` of them and over
+ * `lengthKernelSize` positions up to the current one; its results are joined.
  *
- * **Shapes**: `[b, l, n]` to `[b, l, nModules · nUnits]`; with one module `Dense(nUnits)` on any shape.
+ * **Shapes**: `[batch, length, d]` → `[batch, length, nModules · nUnits]`. With one module it is `Dense(nUnits)`, on any shape.
  *
- * **Weights**: those of the `Conv`, `(w: [lengthKernelSize, kernelSize, n / nModules, nUnits], b: [nUnits])`.
+ * **Weights**: those of the `Conv`, `[w, b]`, with `w: [lengthKernelSize, kernelSize, d / nModules, nUnits]` and `b: [nUnits]`.
  *
- * **State**: in mode `'predict'` the last `lengthKernelSize - 1` positions; none elsewhere. Modes: `'predict'` goes on where the call
- * before ended, the others start with zeros before the first position.
+ * **State**: none; in mode `'predict'` the last `lengthKernelSize - 1` positions.
  *
- * **Source**: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **Modes**: in `'predict'` it goes on where the call before ended. All others start with zeros before the first position.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param nModules - Parts that input and output are split into.
  * @param nUnits - Size of a part of the output.
@@ -237,7 +309,14 @@ export interface LocallyConvDenseOptions {
  * @param options - Options by name:
  * - `kernelSize`: Parts of the input that a part of the output sees; an odd number. Default: `1`.
  * - `lengthKernelSize`: Positions that a position sees, itself included. Default: `1`.
- * @throws {@link LayerError} `InvalidOption` for an even `kernelSize`; `ShapeMismatch` unless `nModules` divides the last axis.
+ * @throws {@link LayerError} `InvalidOption`: `kernelSize` is even.
+ * @throws {@link LayerError} `ShapeMismatch`: `nModules` does not divide the last axis.
+ * @example
+ * ```ts
+ * const layer = tl.LocallyConvDense(2, 3, 'train', { kernelSize: 1, lengthKernelSize: 3 });
+ * layer.init({ shape: [1, 5, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 5, 4])).shape; // → [ 1, 5, 6 ]
+ * ```
  */
 export function LocallyConvDense(nModules: number, nUnits: number, mode: Mode, options?: LocallyConvDenseOptions): Layer {
   return makeLayer('LocallyConvDense', { ...namedOptions('LocallyConvDense', options), nModules, nUnits, mode });
@@ -259,14 +338,19 @@ export interface ConvCausalAttentionOptions extends SparseCausalAttentionOptions
 }
 
 /**
- * Causal attention with `LocallyConvDense` layers for projections.
+ * Attends as `CausalAttention` does, with `LocallyConvDense` layers for projections.
  *
- * As `CausalAttention`, with `LocallyConvDense(m, dFeature / m, mode, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Each `Dense(dFeature)` is `LocallyConvDense(m, dFeature / m, mode, { kernelSize })`, where `m` is `sparsity`.
  *
- * **Shapes**: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of its layers.
- * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
  *
- * **Source**: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **Weights**: those of four such layers.
+ *
+ * **State**: none; in mode `'predict'` that of its layers.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -276,7 +360,14 @@ export interface ConvCausalAttentionOptions extends SparseCausalAttentionOptions
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or `kernelSize` is even.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @example
+ * ```ts
+ * const layer = tl.ConvCausalAttention(8, { nHeads: 2, sparsity: 4 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
  */
 export function ConvCausalAttention(dFeature: number, options?: ConvCausalAttentionOptions): Layer {
   return makeLayer('ConvCausalAttention', { ...namedOptions('ConvCausalAttention', options), dFeature });
@@ -284,16 +375,28 @@ export function ConvCausalAttention(dFeature: number, options?: ConvCausalAttent
 registerFactory(ConvCausalAttention, 'ConvCausalAttention');
 
 /**
- * A dense layer's stand-in whose kernel is the product of two narrow ones.
+ * Maps the last axis as `Dense` does, with a kernel that is the product of two narrow ones.
  *
- * **Formula**: `y = (x · w1 + b1) · w2 + b2`. Shapes: `[..., m]` to `[..., nUnits]`.
+ * **Formula**: `y = (x · w1 + b1) · w2 + b2`.
  *
- * **Weights**: those of two `Dense` layers, `(w1: [m, dLowrank], b1: [dLowrank])` and `(w2: [dLowrank, nUnits], b2: [nUnits])`. No state; the
- * same in every mode.
+ * **Shapes**: `[..., d]` → `[..., nUnits]`.
+ *
+ * **Weights**: those of two `Dense`, `[w1, b1]` and `[w2, b2]`, with `w1: [d, dLowrank]`, `b1: [dLowrank]`, `w2: [dLowrank, nUnits]`
+ * and `b2: [nUnits]`.
+ *
+ * No state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py).
  *
  * @param nUnits - Size of the output's last axis.
  * @param dLowrank - Size of the axis between the two layers: a bound on the rank of the product.
  * @throws {@link LayerError} those of `Dense`.
+ * @example
+ * ```ts
+ * const layer = tl.LowRankDense(6, 2);
+ * layer.init({ shape: [1, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
+ * ```
  */
 export function LowRankDense(nUnits: number, dLowrank: number): Layer {
   return makeLayer('LowRankDense', { nUnits, dLowrank });
@@ -301,16 +404,28 @@ export function LowRankDense(nUnits: number, dLowrank: number): Layer {
 registerFactory(LowRankDense, 'LowRankDense');
 
 /**
- * A dense layer whose kernel and bias are `Weights` layers of their own; the kernel has a row for each output.
+ * Maps the last axis as `Dense` does, with a kernel that has a row for each output.
  *
- * **Formula**: `y = x · wᵀ + b`. Shapes: `[..., dInput]` to `[..., dOutput]`.
+ * **Formula**: `y = x · wᵀ + b`.
  *
- * **Weights**: `w: [dOutput, dInput]` and `b: [dOutput]`, each in a `Weights` layer. No state; the same in every mode.
+ * **Shapes**: `[..., dInput]` → `[..., dOutput]`.
+ *
+ * **Weights**: `w: [dOutput, dInput]` and `b: [dOutput]`, each in a `Weights` layer of its own.
+ *
+ * No state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py).
  *
  * @param dInput - Size of the input's last axis.
  * @param dOutput - Size of the output's last axis.
  * @param useBias - Whether to add a bias.
- * @throws {@link LayerError} `ShapeMismatch` for an input whose last axis is not `dInput`.
+ * @throws {@link LayerError} `ShapeMismatch`: the last axis of the input is not `dInput`.
+ * @example
+ * ```ts
+ * const layer = tl.EinsumDense(2, 3, true);
+ * layer.init({ shape: [1, 2], dtype: 'float32' });
+ * layer([[1, 2]]).shape; // → [ 1, 3 ]
+ * ```
  */
 export function EinsumDense(dInput: number, dOutput: number, useBias: boolean): Layer {
   return makeLayer('EinsumDense', { dInput, dOutput, useBias });
@@ -318,15 +433,31 @@ export function EinsumDense(dInput: number, dOutput: number, useBias: boolean): 
 registerFactory(EinsumDense, 'EinsumDense');
 
 /**
- * Applies one of two layers: `layerA` with probability `probA`, else `layerB`, drawn anew in each call.
+ * Applies `layerA` with probability `probA`, else `layerB`, drawn anew in each call.
  *
- * Only the chosen layer runs, has gradients and updates its state. Shapes: those of the layers, which take and return the same.
- * Weights and state: `[[[], []], layerA's, layerB's]`. The same in every mode.
+ * Only the layer that is chosen runs, has gradients, and updates its state.
+ *
+ * **Shapes**: those of the layers, which take and give the same.
+ *
+ * **Weights**: `[[[], []], a, b]`, with those of the two layers.
+ *
+ * **State**: `[[[], []], a, b]`, with that of the two layers.
+ *
+ * The same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py).
  *
  * @param layerA - Layer applied with probability `probA`.
  * @param layerB - Layer applied otherwise.
  * @param probA - Probability of `layerA`.
- * @throws {@link LayerError} `InvalidOption` for layers that differ in inputs or outputs; `ShapeMismatch` if their outputs differ in shape.
+ * @throws {@link LayerError} `InvalidOption`: the layers differ in how many inputs they take, or outputs they give.
+ * @throws {@link LayerError} `ShapeMismatch`: their outputs differ in shape.
+ * @example
+ * ```ts
+ * const layer = tl.RandomLayer(tl.Relu(), tl.Tanh(), 0.5);
+ * layer.init({ shape: [2], dtype: 'float32' });
+ * layer([0, 1]).shape; // → [ 2 ]
+ * ```
  */
 export function RandomLayer(layerA: Layer, layerB: Layer, probA: number): Layer {
   return makeLayer('RandomLayer', { layerA, layerB, probA });
@@ -378,18 +509,26 @@ export interface SparseDenseWithOptionsOptions {
 }
 
 /**
- * A dense layer, or what `sparsityType` puts in its place.
+ * Maps the last axis by `Dense`, or by what `sparsityType` puts in its place.
  *
- * `'mult'`: `FactoredDense(sparsity, dInput, nUnits)`; `'lowrank'`: `LowRankDense(nUnits, dLowrank)`; `'einsum'`: `EinsumDense(dInput, nUnits, useBias)`;
- * `'local'` and `'local3'`: `LocallyConnectedDense(sparsity, nUnits / sparsity)` with a `kernelSize` of 1 or 3; `'None'`, `null`, or a `sparsity` of 0:
- * `Dense(nUnits)`.
- * With `probSparse` that layer and a `Dense(nUnits)` both have weights: each call in training runs the first with that probability, else the
- * second; calls in other modes run the first.
+ * - `'mult'` is `FactoredDense(sparsity, dInput, nUnits)`.
+ * - `'lowrank'` is `LowRankDense(nUnits, dLowrank)`.
+ * - `'einsum'` is `EinsumDense(dInput, nUnits, useBias)`.
+ * - `'local'` and `'local3'` are `LocallyConnectedDense(sparsity, nUnits / sparsity)`, with a `kernelSize` of 1 or 3.
+ * - `'None'`, `null`, or a `sparsity` of 0 is `Dense(nUnits)`.
  *
- * **Shapes**: `[..., dInput]` to `[..., nUnits]`. Weights: those of the layer, or of both. No state.
- * Mode: tells `probSparse` whether this is training, as it also is when it is left out.
+ * With `probSparse`, that layer and a `Dense(nUnits)` both have weights. Each call in training runs the first with that
+ * probability, else the second.
  *
- * **Source**: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **Shapes**: `[..., dInput]` → `[..., nUnits]`.
+ *
+ * **Weights**: those of the layer, or of both.
+ *
+ * No state.
+ *
+ * **Modes**: in `'train'`, and where `mode` is left out, `probSparse` counts. In all others the layer that `sparsityType` names runs.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param nUnits - Size of the output's last axis.
  * @param options - Options by name:
@@ -401,7 +540,14 @@ export interface SparseDenseWithOptionsOptions {
  * - `mode`: Whether this is training, for `probSparse`; `null`: it is. Default: `null`.
  * - `useBias`: Whether to add a bias; only `'mult'`, `'einsum'` and dense layers can do without. Default: `true`.
  * - `useBfloat16`: Whether weights are bfloat16; only `'mult'` and dense layers can have those. Default: `false`.
- * @throws {@link LayerError} `InvalidOption` where an option that the type needs is missing, where `sparsity` does not divide `nUnits`, and for `useBias: false` and `useBfloat16` where the type does not have them; `ShapeMismatch` for an input that the layer does not take.
+ * @throws {@link LayerError} `InvalidOption`: an option that the type needs is missing, `sparsity` does not divide `nUnits`, or the type does not have `useBias: false` or `useBfloat16`.
+ * @throws {@link LayerError} `ShapeMismatch`: the layer does not take the input.
+ * @example
+ * ```ts
+ * const layer = tl.SparseDenseWithOptions(6, { sparsityType: 'mult', sparsity: 2, dInput: 4 });
+ * layer.init({ shape: [1, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
+ * ```
  */
 export function SparseDenseWithOptions(nUnits: number, options?: SparseDenseWithOptionsOptions): Layer {
   return makeLayer('SparseDenseWithOptions', { ...namedOptions('SparseDenseWithOptions', options), nUnits });
@@ -418,12 +564,19 @@ export interface LowRankCausalAttentionOptions extends SparseCausalAttentionOpti
 }
 
 /**
- * Causal attention with `LowRankDense` layers for projections.
+ * Attends as `CausalAttention` does, with `LowRankDense` layers for projections.
  *
- * As `CausalAttention`, with `LowRankDense(dFeature, lowrank)` for each `Dense(dFeature)`.
+ * Each `Dense(dFeature)` is `LowRankDense(dFeature, lowrank)`.
  *
- * **Shapes**: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
- * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+ *
+ * **Weights**: those of four such layers.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -432,7 +585,14 @@ export interface LowRankCausalAttentionOptions extends SparseCausalAttentionOpti
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption` unless `nHeads` divides `dFeature`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @example
+ * ```ts
+ * const layer = tl.LowRankCausalAttention(8, { nHeads: 2, lowrank: 2 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
  */
 export function LowRankCausalAttention(dFeature: number, options?: LowRankCausalAttentionOptions): Layer {
   return makeLayer('LowRankCausalAttention', { ...namedOptions('LowRankCausalAttention', options), dFeature });
@@ -454,16 +614,19 @@ export interface FactoredDenseOptions {
 }
 
 /**
- * A dense layer's stand-in with about `nModules` times fewer weights.
+ * Maps the last axis with about `nModules` times less weights than `Dense` has.
  *
- * **Formula**: `y = merge over modules n of ((x · g[n]) · p) + b`: the vector is multiplied by `nModules` gating vectors, each product is projected
- * to a part of the output by the same matrix.
+ * The vector is multiplied by `nModules` gating vectors, and the same matrix projects each product to a part of the output.
  *
- * **Shapes**: `[..., dIn]` to `[..., dOut]`.
+ * **Formula**: `y = join of ((x · g[n]) · p) over the modules n, + b`.
  *
- * **Weights**: `g: [nModules, dIn]`, `p: [dIn, dOut / nModules]` and `b: [dOut]`, each in a `Weights` layer. No state; the same in every mode.
+ * **Shapes**: `[..., dIn]` → `[..., dOut]`.
  *
- * **Source**: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **Weights**: `g: [nModules, dIn]`, `p: [dIn, dOut / nModules]` and `b: [dOut]`, each in a `Weights` layer of its own.
+ *
+ * No state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param nModules - Parts of the output.
  * @param dIn - Size of the input's last axis.
@@ -471,7 +634,15 @@ export interface FactoredDenseOptions {
  * @param options - Options by name:
  * - `useBias`: Whether to add a bias. Default: `true`.
  * - `useBfloat16`: Whether weights are bfloat16, which halves their memory, in place of float32. Default: `false`.
- * @throws {@link LayerError} `InvalidOption` unless `nModules` divides `dOut`; `ShapeMismatch` for an input whose last axis is not `dIn`.
+ * @throws {@link LayerError} `InvalidOption`: `nModules` does not divide `dOut`.
+ * @throws {@link LayerError} `ShapeMismatch`: the last axis of the input is not `dIn`.
+ * @see {@link SparseDenseWithOptions}, which picks one of such layers.
+ * @example
+ * ```ts
+ * const layer = tl.FactoredDense(2, 4, 6);
+ * layer.init({ shape: [1, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
+ * ```
  */
 export function FactoredDense(nModules: number, dIn: number, dOut: number, options?: FactoredDenseOptions): Layer {
   return makeLayer('FactoredDense', { ...namedOptions('FactoredDense', options), nModules, dIn, dOut });
@@ -479,19 +650,31 @@ export function FactoredDense(nModules: number, dIn: number, dOut: number, optio
 registerFactory(FactoredDense, 'FactoredDense');
 
 /**
- * A dense layer's stand-in, from a vector to one of the same size, with about `sparsity / 2` times fewer weights.
+ * Maps a vector to one of the same size, with about `sparsity / 2` times less weights than `Dense` has.
  *
- * **Formula**: `y = merge over modules n of (((x · g[n]) · p) · w[n]) + b`: what `FactoredDense` makes of the vector, each module of it mapped by a
- * matrix of its own. Shapes: `[..., dFeature]`, kept.
+ * It is what `FactoredDense` makes of the vector, with each module of it mapped by a matrix of its own.
  *
- * **Weights**: `g: [sparsity, dFeature]`, `p: [dFeature, m]`, `w: [sparsity, m, m]` with `m = dFeature / sparsity`, and `b: [dFeature]`, each in a
- * `Weights` layer. No state; the same in every mode.
+ * **Formula**: `y = join of (((x · g[n]) · p) · w[n]) over the modules n, + b`.
  *
- * **Source**: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **Shapes**: `[..., dFeature]` → `[..., dFeature]`.
+ *
+ * **Weights**: `g: [sparsity, dFeature]`, `p: [dFeature, m]`, `w: [sparsity, m, m]` and `b: [dFeature]`, each in a `Weights` layer of
+ * its own, with `m = dFeature / sparsity`.
+ *
+ * No state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param sparsity - Modules that the output is divided into.
  * @param dFeature - Size of the last axis of input and output.
- * @throws {@link LayerError} `InvalidOption` unless `sparsity` divides `dFeature`; `ShapeMismatch` for an input whose last axis is not `dFeature`.
+ * @throws {@link LayerError} `InvalidOption`: `sparsity` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the last axis of the input is not `dFeature`.
+ * @example
+ * ```ts
+ * const layer = tl.MultiplicativeModularSparseDense(2, 4);
+ * layer.init({ shape: [1, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 4])).shape; // → [ 1, 4 ]
+ * ```
  */
 export function MultiplicativeModularSparseDense(sparsity: number, dFeature: number): Layer {
   return makeLayer('MultiplicativeModularSparseDense', { sparsity, dFeature });
@@ -508,14 +691,19 @@ export interface MultiplicativeCausalAttentionOptions extends SparseCausalAttent
 }
 
 /**
- * Causal attention with `FactoredDense` layers for projections.
+ * Attends as `CausalAttention` does, with `FactoredDense` layers for projections.
  *
- * As `CausalAttention`, with `FactoredDense(m, dFeature, dFeature)` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Each `Dense(dFeature)` is `FactoredDense(m, dFeature, dFeature)`, where `m` is `sparsity`.
  *
- * **Shapes**: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
- * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
  *
- * **Source**: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **Weights**: those of four such layers.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -524,7 +712,14 @@ export interface MultiplicativeCausalAttentionOptions extends SparseCausalAttent
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @example
+ * ```ts
+ * const layer = tl.MultiplicativeCausalAttention(8, { nHeads: 2, sparsity: 4 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
  */
 export function MultiplicativeCausalAttention(dFeature: number, options?: MultiplicativeCausalAttentionOptions): Layer {
   return makeLayer('MultiplicativeCausalAttention', { ...namedOptions('MultiplicativeCausalAttention', options), dFeature });
@@ -541,14 +736,19 @@ export interface MultiplicativeModularCausalAttentionOptions extends SparseCausa
 }
 
 /**
- * Causal attention with `MultiplicativeModularSparseDense` layers for projections.
+ * Attends as `CausalAttention` does, with `MultiplicativeModularSparseDense` layers for projections.
  *
- * As `CausalAttention`, with `MultiplicativeModularSparseDense(m, dFeature)` for each `Dense(dFeature)`, where `m` is `sparsity`.
+ * Each `Dense(dFeature)` is `MultiplicativeModularSparseDense(m, dFeature)`, where `m` is `sparsity`.
  *
- * **Shapes**: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
- * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
  *
- * **Source**: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **Weights**: those of four such layers.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -557,7 +757,14 @@ export interface MultiplicativeModularCausalAttentionOptions extends SparseCausa
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @example
+ * ```ts
+ * const layer = tl.MultiplicativeModularCausalAttention(8, { nHeads: 2, sparsity: 4 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
  */
 export function MultiplicativeModularCausalAttention(dFeature: number, options?: MultiplicativeModularCausalAttentionOptions): Layer {
   return makeLayer('MultiplicativeModularCausalAttention', { ...namedOptions('MultiplicativeModularCausalAttention', options), dFeature });
@@ -599,16 +806,21 @@ export interface MultiplicativeConvCausalAttentionOptions extends SparseCausalAt
 }
 
 /**
- * Causal attention whose queries, keys and values are `LocallyConvDense` layers of one `FactoredDense` of the input.
+ * Attends causally with queries, keys and values that are `LocallyConvDense` layers of one `FactoredDense` of the input.
  *
- * With `m` modules, `m` being `sparsity`: `p = FactoredDense(m, d, d)(x)`; queries and keys see 3 neighbouring modules and the last `lengthKernelSize`
- * positions of `p`, values see one module and as many positions of `p`, or by `vConcatType` of `p` and `x`. With `shareQk` queries are the keys.
+ * **Formula**: `p = FactoredDense(m, d, d)(x)`, where `m` is `sparsity`. Queries and keys see 3 neighbouring modules and the last
+ * `lengthKernelSize` positions of `p`; values see one module and as many positions of `p`, or, by `vConcatType`, of `p` and `x`.
+ * With `shareQk` the queries are the keys.
  *
- * **Shapes**: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of the `FactoredDense`, of three `LocallyConvDense` (two with `shareQk`) and of what
- * `outputLayerType` adds. State: none; in `'predict'` that of `DotProductCausalAttention` and of each `LocallyConvDense`.
- * Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
  *
- * **Source**: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ * **Weights**: those of the `FactoredDense`, of three `LocallyConvDense` (two with `shareQk`), and of what `outputLayerType` adds.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention` and of each `LocallyConvDense`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -622,7 +834,14 @@ export interface MultiplicativeConvCausalAttentionOptions extends SparseCausalAt
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @example
+ * ```ts
+ * const layer = tl.MultiplicativeConvCausalAttention(8, { nHeads: 2, sparsity: 4 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
  */
 export function MultiplicativeConvCausalAttention(dFeature: number, options?: MultiplicativeConvCausalAttentionOptions): Layer {
   return makeLayer('MultiplicativeConvCausalAttention', { ...namedOptions('MultiplicativeConvCausalAttention', options), dFeature });
@@ -679,16 +898,19 @@ export interface FavorAttentionOptions {
 }
 
 /**
- * Attention of queries to all keys that a mask shows, in time and memory linear in the length.
+ * Attends to all keys that a mask shows, in time and memory that grow linearly with the length.
  *
- * **Formula**: `y = φ(q) · (Σ m φ(k)ᵀ v) / (φ(q) · Σ m φ(k)ᵀ)` with `φ(x) = relu(x) + numericalStabilizer`; with `useApproximateSoftmax`
- * `φ(x) = (exp(w · x - |x|²/2 - c) + epsilon) / √nRandomFeatures` for random directions `w`, orthogonal in blocks and the same in each layer, where `c` is
- * the greatest `w · x` of a query, or of all keys of a row. A row whose keys are all masked gives 0.
+ * **Formula**: `y = φ(q) · (Σ m φ(k)ᵀ v) / (φ(q) · Σ m φ(k)ᵀ)`, with `φ(x) = relu(x) + numericalStabilizer`. With
+ * `useApproximateSoftmax` it is `φ(x) = (e^(w · x - |x|²/2 - c) + epsilon) / √nRandomFeatures`, for random directions `w`,
+ * orthogonal in blocks and the same in each layer, where `c` is the largest `w · x` of a query, or of all keys of a row. A row
+ * whose keys are all masked gives 0.
  *
- * **Shapes**: queries `(n,l,d)`, keys `(n,l,d)`, values `(n,l,v)` and a mask of `n / nHeads` times `l` numbers, such as `(b,1,1,l)`, to `(n,l,v)` and the mask;
- * the heads of a sequence stand beside each other. No weights, no state; the same in every mode.
+ * **Shapes**: queries `[n, length, d]`, keys `[n, length, d]`, values `[n, length, depth]`, a mask of `n / nHeads` times `length`
+ * numbers, such as `[batch, 1, 1, length]` → `[n, length, depth]` and the mask. The heads of a sequence stand beside each other.
  *
- * **Source**: Choromanski et al. 2020, [arXiv:2006.03555](https://arxiv.org/abs/2006.03555).
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Choromanski et al. 2020, [arXiv:2006.03555](https://arxiv.org/abs/2006.03555).
  *
  * @param options - Options by name:
  * - `dFeature`: Width of all heads together, with `useApproximateSoftmax`. Default: `4`.
@@ -700,7 +922,15 @@ export interface FavorAttentionOptions {
  * - `normalizeData`: Whether products of queries and keys are divided by the root of their size, as in softmax attention. Default: `false`.
  * - `epsilon`: Added to features, with `useApproximateSoftmax`. Default: `0.0001`.
  * - `mode`: How the layer behaves: the same in every mode. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` for inputs that do not fit together, or for another `d` than `dFeature / nHeads` with `useApproximateSoftmax`.
+ * @throws {@link LayerError} `ShapeMismatch`: the inputs do not fit each other, or with `useApproximateSoftmax` `d` is not `dFeature / nHeads`.
+ * @see {@link Favor}, with projections.
+ * @example
+ * ```ts
+ * const layer = tl.FavorAttention();
+ * const [x, mask] = [tl.ones([1, 3, 4]), tl.ones([1, 1, 1, 3])];
+ * layer.init(tl.signature([x, x, x, mask]));
+ * layer([x, x, x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
+ * ```
  */
 export function FavorAttention(options?: FavorAttentionOptions): Layer {
   return makeLayer('FavorAttention', { ...namedOptions('FavorAttention', options) });
@@ -757,15 +987,18 @@ export interface FavorOptions {
 }
 
 /**
- * Multi-head self-attention from `(vectors, mask)` to `(new vectors, mask)`, in time linear in the length.
+ * Lets each position of a sequence attend to all others, in time that grows linearly with the length.
  *
- * Three dense projections to queries, keys and values, `FavorAttention`, a dense projection of the result.
+ * Three `Dense` make queries, keys and values of the input, `FavorAttention` attends, and a fourth `Dense` maps the result.
  *
- * **Shapes**: `(b,l,d), (b,1,1,l) -> (b,l,d), (b,1,1,l)` with `d = dFeature`; the mask is 1 where there is content, else 0.
+ * **Shapes**: `[batch, length, dFeature]`, mask `[batch, 1, 1, length]` → `[batch, length, dFeature]` and the mask. The mask is 1
+ * where there is content, else 0.
  *
- * **Weights**: four `Dense` of `dFeature` units. No state; the same in every mode.
+ * **Weights**: those of four `Dense` of `dFeature` units.
  *
- * **Source**: Choromanski et al. 2020, [arXiv:2006.03555](https://arxiv.org/abs/2006.03555).
+ * No state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Choromanski et al. 2020, [arXiv:2006.03555](https://arxiv.org/abs/2006.03555).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -778,7 +1011,16 @@ export interface FavorOptions {
  * - `normalizeData`: Whether products of queries and keys are divided by the root of their size, as in softmax attention. Default: `false`.
  * - `epsilon`: Added to features, with `useApproximateSoftmax`. Default: `0.0001`.
  * - `mode`: How the layer behaves: the same in every mode. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption` unless `nHeads` divides `dFeature`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other.
+ * @see {@link Attention}, {@link CausalFavor}.
+ * @example
+ * ```ts
+ * const layer = tl.Favor(4, { nHeads: 2 });
+ * const [x, mask] = [tl.ones([1, 3, 4]), tl.ones([1, 1, 1, 3])];
+ * layer.init(tl.signature([x, mask]));
+ * layer([x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
+ * ```
  */
 export function Favor(dFeature: number, options?: FavorOptions): Layer {
   return makeLayer('Favor', { ...namedOptions('Favor', options), dFeature });
@@ -800,20 +1042,33 @@ export interface CausalFavorAttentionOptions {
 }
 
 /**
- * Attention in which no position sees a later one, in time and memory linear in the length.
+ * Attends so that no position sees a later one, in time and memory that grow linearly with the length.
  *
- * **Formula**: `y[t] = φ(q[t]) · (Σ φ(k[s])ᵀ v[s]) / (φ(q[t]) · Σ φ(k[s])ᵀ)`, sums over `s ≤ t`, with `φ(x) = relu(x) + numericalStabilizer`.
+ * **Formula**: `y[t] = φ(q[t]) · (Σ φ(k[s])ᵀ v[s]) / (φ(q[t]) · Σ φ(k[s])ᵀ)`, with sums over `s ≤ t` and
+ * `φ(x) = relu(x) + numericalStabilizer`.
  *
- * **Shapes**: queries and keys `(b,l,d)`, values `(b,l,v)`, to `(b,l,v)`. No weights. State: none; in mode `'predict'` the sums so far, `(b,d,v+1)`.
+ * **Shapes**: queries and keys `[batch, length, d]`, values `[batch, length, depth]` → `[batch, length, depth]`.
  *
- * **Modes**: `'predict'` goes on where the call before ended.
+ * No weights.
  *
- * **Source**: Choromanski et al. 2020, [arXiv:2006.03555](https://arxiv.org/abs/2006.03555).
+ * **State**: none; in mode `'predict'` the sums so far, `[batch, d, depth + 1]`.
+ *
+ * **Modes**: in `'predict'` it goes on where the call before ended.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Choromanski et al. 2020, [arXiv:2006.03555](https://arxiv.org/abs/2006.03555).
  *
  * @param options - Options by name:
  * - `numericalStabilizer`: Added to features. Default: `0.001`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch` for inputs that do not fit together, or, in predict mode, for others than those of the calls before.
+ * @throws {@link LayerError} `ShapeMismatch`: the inputs do not fit each other or, in predict mode, those of the calls before.
+ * @see {@link CausalFavor}, with projections.
+ * @example
+ * ```ts
+ * const layer = tl.CausalFavorAttention();
+ * const x = tl.ones([1, 3, 4]);
+ * layer.init(tl.signature([x, x, x]));
+ * layer([x, x, x]).shape; // → [ 1, 3, 4 ]
+ * ```
  */
 export function CausalFavorAttention(options?: CausalFavorAttentionOptions): Layer {
   return makeLayer('CausalFavorAttention', { ...namedOptions('CausalFavorAttention', options) });
@@ -845,14 +1100,19 @@ export interface CausalFavorOptions {
 }
 
 /**
- * Multi-head self-attention in which no position sees a later one, in time linear in the length.
+ * Lets each position of a sequence attend to those before it, in time that grows linearly with the length.
  *
- * Three dense projections to queries, keys and values, `CausalFavorAttention`, a dense projection of the result.
+ * Three `Dense` make queries, keys and values of the input, `CausalFavorAttention` attends, and a fourth `Dense` maps the result.
  *
- * **Shapes**: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: four `Dense` of `dFeature` units. State: in `'predict'` that of `CausalFavorAttention`.
- * Mode: `'predict'` takes the next positions only.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
  *
- * **Source**: Choromanski et al. 2020, [arXiv:2006.03555](https://arxiv.org/abs/2006.03555).
+ * **Weights**: those of four `Dense` of `dFeature` units.
+ *
+ * **State**: none; in mode `'predict'` that of `CausalFavorAttention`.
+ *
+ * **Modes**: in `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Choromanski et al. 2020, [arXiv:2006.03555](https://arxiv.org/abs/2006.03555).
  *
  * @param dFeature - Width of the vectors.
  * @param options - Options by name:
@@ -860,7 +1120,15 @@ export interface CausalFavorOptions {
  * - `dropout`: Not used: nothing is dropped. Default: `0`.
  * - `numericalStabilizer`: Added to features. Default: `0.001`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption` unless `nHeads` divides `dFeature`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @see {@link CausalAttention}, {@link Favor}.
+ * @example
+ * ```ts
+ * const layer = tl.CausalFavor(4, { nHeads: 2 });
+ * layer.init({ shape: [1, 3, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
+ * ```
  */
 export function CausalFavor(dFeature: number, options?: CausalFavorOptions): Layer {
   return makeLayer('CausalFavor', { ...namedOptions('CausalFavor', options), dFeature });
@@ -942,22 +1210,25 @@ export interface SparseFFOptions {
 }
 
 /**
- * Feed-forward block whose hidden units stand in blocks, of each of which a small controller chooses one.
+ * Maps each vector through a feed-forward block of which only one hidden unit in each block counts, chosen by a small controller.
  *
- * **Formula**: `y = (relu((x · w1) ∘ q)) · w2 + b2`, where `q` is 1 for the unit that is chosen of each block of `nElementsInBlock`, else 0. It is the one with
- * the largest of the logits `c = x · m1 · m2 + mb`.
- * In training Gumbel noise weighed by `temperature` is added to the logarithms of `p = softmax(c)` over each block, and with probability `quantProb`
- * `q` passes its gradient on to `p` as if it were that (straight through); else `p` itself takes the place of `q`. That is drawn once for a call, or for
- * each of its chunks.
+ * **Formula**: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is 1 for the unit that is chosen of each block of `nElementsInBlock`,
+ * else 0. It is the one with the largest of the logits `c = x · m1 · m2 + mb`.
  *
- * **Shapes**: `[..., d]`, kept. Weights: the controller's `(m1: [d, dLowrank], m2: [dLowrank, blocks, nElementsInBlock], mb: [blocks, nElementsInBlock])` and
- * `(w1: [d, blocks, nElementsInBlock], w2: [nElementsInBlock, blocks, d], b2: [d])`, with `blocks = dFf / nElementsInBlock`.
+ * **Shapes**: `[..., d]` → `[..., d]`.
  *
- * **State**: the unit chosen of each block in the last call, which a reversible layer around this one goes by when it repeats the call.
- * Mode: noise, soft choices and dropout in `'train'` only; in `'predict'`, for few vectors, only weights of chosen units are read; the result is that
- * of `'eval'`.
+ * **Weights**: `[m1, m2, mb]` of the controller, with `m1: [d, dLowrank]`, `m2: [dLowrank, blocks, nElementsInBlock]` and
+ * `mb: [blocks, nElementsInBlock]`, and `[w1, w2, b2]`, with `w1: [d, blocks, nElementsInBlock]`,
+ * `w2: [nElementsInBlock, blocks, d]` and `b2: [d]`, for `blocks = dFf / nElementsInBlock`.
  *
- * **Source**: Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763); straight through: Kaiser and Bengio 2018, [arXiv:1801.09797](https://arxiv.org/abs/1801.09797).
+ * **State**: the unit of each block that the last call chose. A reversible layer around this one goes by it when it repeats the call.
+ *
+ * **Modes**: in `'train'` it drops, and Gumbel noise, weighed by `temperature`, is added to the logarithms of `p = softmax(c)` over
+ * each block. With probability `quantProb`, `q` then passes its gradient on to `p` as if it were that (straight through); else `p`
+ * itself takes the place of `q`. That is drawn once for a call, or for each of its chunks. In `'predict'`, for few vectors, only
+ * the weights of chosen units are read; the result is that of `'eval'`.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763); Kaiser and Bengio 2018, [arXiv:1801.09797](https://arxiv.org/abs/1801.09797), for straight through.
  *
  * @param dFf - Number of hidden units.
  * @param options - Options by name:
@@ -975,7 +1246,15 @@ export interface SparseFFOptions {
  * - `ffChunkSize`: Computes this many vectors at once, to save memory; 0: all. Default: `0`.
  * - `multiplyByControllerOutput`: Whether hidden units are multiplied by the `p` they were chosen with. Default: `false`.
  * - `kernelScaling`: Whether initial values of `w2` are multiplied by the root of `nElementsInBlock`, so that outputs vary alike for any size of blocks. Default: `false`.
- * @throws {@link LayerError} `InvalidOption` unless `nElementsInBlock` divides `dFf`; `ShapeMismatch` for another width than weights were made for.
+ * @throws {@link LayerError} `InvalidOption`: `nElementsInBlock` does not divide `dFf`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has another width than at `init`.
+ * @see {@link BlockSparseFF}, {@link SwitchSparseFF}.
+ * @example
+ * ```ts
+ * const layer = tl.SparseFF(8, { nElementsInBlock: 4, dLowrank: 2, mode: 'eval' });
+ * layer.init({ shape: [2, 4], dtype: 'float32' });
+ * layer(tl.ones([2, 4])).shape; // → [ 2, 4 ]
+ * ```
  */
 export function SparseFF(dFf: number, options?: SparseFFOptions): Layer {
   return makeLayer('SparseFF', { ...namedOptions('SparseFF', options), dFf });
@@ -992,16 +1271,22 @@ export interface BlockSparseFFOptions extends ExpertOptions {
 }
 
 /**
- * Feed-forward block divided into experts, of which each vector goes through the one that a matrix chooses.
+ * Maps each vector through one of several experts, which a matrix chooses: a feed-forward block in blocks.
  *
- * **Formula**: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is 1 for the `dFf / nExperts` hidden units of the expert with the largest of the logits `x · m1`, else
- * 0. In training Gumbel noise weighed by `temperature` is added to the logarithms of `p = softmax(x · m1)`, and in every second call, by lot, `q` passes its
- * gradient on to `p` as if it were that (straight through), while in the others `p` itself takes the place of `q`.
+ * **Formula**: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is 1 for the `dFf / nExperts` hidden units of the expert with the largest
+ * of the logits `x · m1`, else 0.
  *
- * **Shapes**: `[..., d]`, kept. Weights: the tuple `(m1, w1, w2, b2)` of `[d, nExperts]`, `[d, dFf]`, `[dFf, d]` and `[d]`. No state.
- * Mode: noise and soft choices in `'train'` only; elsewhere experts that are not chosen are not computed.
+ * **Shapes**: `[..., d]` → `[..., d]`.
  *
- * **Source**: straight through: Kaiser and Bengio 2018, [arXiv:1801.09797](https://arxiv.org/abs/1801.09797).
+ * **Weights**: `[m1, w1, w2, b2]`, with `m1: [d, nExperts]`, `w1: [d, dFf]`, `w2: [dFf, d]` and `b2: [d]`.
+ *
+ * No state.
+ *
+ * **Modes**: in `'train'` Gumbel noise, weighed by `temperature`, is added to the logarithms of `p = softmax(x · m1)`. In every second
+ * call, by lot, `q` passes its gradient on to `p` as if it were that (straight through); in the others `p` itself takes the place
+ * of `q`. In all other modes experts that are not chosen are not computed.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Kaiser and Bengio 2018, [arXiv:1801.09797](https://arxiv.org/abs/1801.09797), for straight through.
  *
  * @param dFf - Number of hidden units.
  * @param options - Options by name:
@@ -1010,7 +1295,15 @@ export interface BlockSparseFFOptions extends ExpertOptions {
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `kernelInitializer`: Makes the matrices. Default: `tl.GlorotUniformInitializer()`.
  * - `biasInitializer`: Makes `b2`. Default: `tl.RandomNormalInitializer({stddev: 0.000001})`.
- * @throws {@link LayerError} `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
+ * @throws {@link LayerError} `InvalidOption`: `nExperts` does not divide `dFf`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has no axes, or another width than at `init`.
+ * @see {@link SwitchSparseFF}, {@link SparseFF}.
+ * @example
+ * ```ts
+ * const layer = tl.BlockSparseFF(8, { nExperts: 4, mode: 'eval' });
+ * layer.init({ shape: [2, 4], dtype: 'float32' });
+ * layer(tl.ones([2, 4])).shape; // → [ 2, 4 ]
+ * ```
  */
 export function BlockSparseFF(dFf: number, options?: BlockSparseFFOptions): Layer {
   return makeLayer('BlockSparseFF', { ...namedOptions('BlockSparseFF', options), dFf });
@@ -1027,15 +1320,21 @@ export interface SwitchSparseFFOptions extends ExpertOptions {
 }
 
 /**
- * Feed-forward block divided into experts, of which each vector goes through one, weighed by its probability.
+ * Maps each vector through one of several experts, weighed by the probability of that expert.
  *
- * **Formula**: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is `p = softmax(x · m1)` of the expert that has the largest for its `dFf / nExperts` hidden units, else 0.
- * In training Gumbel noise weighed by `temperature` is added to the logarithms of `p` before one is chosen.
+ * **Formula**: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is `p = softmax(x · m1)` of the expert with the largest for its
+ * `dFf / nExperts` hidden units, else 0.
  *
- * **Shapes**: `[..., d]`, kept. Weights: the tuple `(m1, w1, w2, b2)` of `[d, nExperts]`, `[d, dFf]`, `[dFf, d]` and `[d]`. No state.
- * Mode: noise in `'train'` only; elsewhere experts that are not chosen are not computed.
+ * **Shapes**: `[..., d]` → `[..., d]`.
  *
- * **Source**: Fedus et al. 2021, [arXiv:2101.03961](https://arxiv.org/abs/2101.03961).
+ * **Weights**: `[m1, w1, w2, b2]`, with `m1: [d, nExperts]`, `w1: [d, dFf]`, `w2: [dFf, d]` and `b2: [d]`.
+ *
+ * No state.
+ *
+ * **Modes**: in `'train'` Gumbel noise, weighed by `temperature`, is added to the logarithms of `p` before one is chosen. In all
+ * others experts that are not chosen are not computed.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Fedus et al. 2021, [arXiv:2101.03961](https://arxiv.org/abs/2101.03961).
  *
  * @param dFf - Number of hidden units.
  * @param options - Options by name:
@@ -1044,7 +1343,15 @@ export interface SwitchSparseFFOptions extends ExpertOptions {
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `kernelInitializer`: Makes the matrices. Default: `tl.GlorotUniformInitializer()`.
  * - `biasInitializer`: Makes `b2`. Default: `tl.RandomNormalInitializer({stddev: 0.000001})`.
- * @throws {@link LayerError} `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
+ * @throws {@link LayerError} `InvalidOption`: `nExperts` does not divide `dFf`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has no axes, or another width than at `init`.
+ * @see {@link BlockSparseFF}, {@link SparseFF}.
+ * @example
+ * ```ts
+ * const layer = tl.SwitchSparseFF(8, { nExperts: 4, mode: 'eval' });
+ * layer.init({ shape: [2, 4], dtype: 'float32' });
+ * layer(tl.ones([2, 4])).shape; // → [ 2, 4 ]
+ * ```
  */
 export function SwitchSparseFF(dFf: number, options?: SwitchSparseFFOptions): Layer {
   return makeLayer('SwitchSparseFF', { ...namedOptions('SwitchSparseFF', options), dFf });

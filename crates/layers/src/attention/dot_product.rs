@@ -15,14 +15,29 @@ use tallow_tensor::{
 const MASKED: f64 = -1e9;
 
 options! {
-    /// Multi-head attention from `(queries, keys, values, mask)` to `(activations, mask)`, without projections.
+    /// Attends with several heads, without projections of its own: multi-head dot-product attention.
     ///
-    /// `softmax(where(mask, Q·Kᵀ / √d_head, -1e9))·V` for each head. Never holds a length × length matrix (except in `'viz'`).
-    /// Shapes: `(b,l,q), (b,k,q), (b,k,d), (b,1,x,k) -> (b,l,d), (b,1,x,k)`; the mask is nonzero where attention is allowed.
-    /// No weights. State: `()`, in mode `'viz'` the attention strengths `(b, n_heads, l, k)` of the last call.
-    /// Mode: dropout of attention strengths only in `'train'`.
-    /// Errors: `ShapeMismatch` when the features are no multiple of `nHeads`.
-    /// Source: Vaswani et al. 2017, arXiv:1706.03762.
+    /// Each query is compared with all keys; its result is the mean of the values, weighed by how well their keys match. The heads do
+    /// so apart, each with its part of the features. A length × length matrix is held in mode `'viz'` only.
+    ///
+    /// Formula: `y = softmax(where(mask, Q · Kᵀ / √dHead, -1e9)) · V` for each head, with `dHead = d / nHeads`.
+    /// Shapes: queries `[batch, length, d]`, keys `[batch, keys, d]`, values `[batch, keys, depth]`, mask `[batch, 1, x, keys]` →
+    /// `[batch, length, depth]` and the mask. The mask is not zero where attention is allowed; its `x` is 1 or `length`.
+    /// Weights: none.
+    /// State: none; in mode `'viz'` the attention strengths `[batch, nHeads, length, keys]` of the last call.
+    /// Modes: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide the features.
+    /// - `DTypeMismatch`: queries, keys and values are all integers or bool.
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// See: `AttentionQKV`, `DotProductAttention`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.PureAttention({ nHeads: 2 });
+    /// const [x, mask] = [tl.ones([1, 3, 4]), tl.ones([1, 1, 1, 3])];
+    /// layer.init(tl.signature([x, x, x, mask]));
+    /// layer([x, x, x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
+    /// ```
     pub struct PureAttentionOptions for "PureAttention" () {
         /// Number of heads.
         n_heads "nHeads": Dim = Dim(1),
@@ -34,13 +49,27 @@ options! {
 }
 
 options! {
-    /// Attention for vectors already split into heads: `(queries, keys, values, mask) -> activations`.
+    /// Attends with vectors that are already split into heads: dot-product attention.
     ///
-    /// `softmax(where(mask, Q·Kᵀ / √d, -1e9))·V` over the last two axes.
-    /// Shapes: `(...,l,d), (...,k,d), (...,k,v), mask broadcast to (...,l,k) -> (...,l,v)`.
-    /// No weights. State: `()`, in mode `'viz'` the attention strengths of the last call.
-    /// Mode: dropout of attention strengths only in `'train'`.
-    /// Source: Vaswani et al. 2017, arXiv:1706.03762.
+    /// Formula: `y = softmax(where(mask, Q · Kᵀ / √d, -1e9)) · V` over the last two axes.
+    /// Shapes: queries `[..., length, d]`, keys `[..., keys, d]`, values `[..., keys, depth]`, and a mask that broadcasts to
+    /// `[..., length, keys]` → `[..., length, depth]`. The mask is not zero where attention is allowed.
+    /// Weights: none.
+    /// State: none; in mode `'viz'` the attention strengths `[..., length, keys]` of the last call.
+    /// Modes: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not fit each other, or the mask does not broadcast.
+    /// - `DTypeMismatch`: queries, keys and values are all integers or bool.
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// See: `PureAttention`, `DotProductCausalAttention`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.DotProductAttention();
+    /// const q = tl.tensor([[[0.5, 1], [1, 0]]]);
+    /// const mask = tl.tensor([[[true, false]]]);
+    /// layer.init(tl.signature([q, q, q, mask]));
+    /// layer([q, q, q, mask]); // → Tensor float32[1,2,2] [[[0.5,1],[0.5,1]]]
+    /// ```
     pub struct DotProductAttentionOptions for "DotProductAttention" () {
         /// Probability of dropping an attention strength.
         dropout "dropout": Rate = Rate(0.0),
@@ -50,14 +79,30 @@ options! {
 }
 
 options! {
-    /// Attention in which no position sees a later one: `(queries, keys, values) -> activations`, heads already split.
+    /// Attends so that no position sees a later one, with vectors that are already split into heads.
     ///
-    /// Shapes: `(b,l,d), (b,l,d), (b,l,v) -> (b,l,v)`. No weights.
-    /// State: `()`; in `'predict'` `(keys (b, maxInferenceLength, d), values (b, maxInferenceLength, v), index)`, where each call
-    /// appends its keys and values; in `'viz'` the attention strengths of the last call.
-    /// Mode: dropout only in `'train'`; `'predict'` takes the next positions only.
-    /// Errors: `InvalidArgument` when predict runs past `maxInferenceLength` (Trax overwrites the last positions silently).
-    /// Source: Vaswani et al. 2017, arXiv:1706.03762.
+    /// Formula: `y[t] = softmax(Q[t] · K[0..t]ᵀ / √d) · V[0..t]`.
+    /// Shapes: queries and keys `[batch, length, d]`, values `[batch, length, depth]` → `[batch, length, depth]`. Heads are part of the
+    /// batch.
+    /// Weights: none.
+    /// State: none. In mode `'predict'` it is `[keys, values, index]`, with `keys: [batch, maxInferenceLength, d]` and
+    /// `values: [batch, maxInferenceLength, depth]`; each call appends its keys and values. In mode `'viz'` it is the attention
+    /// strengths of the last call.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only, and goes on behind those
+    /// that it has seen.
+    /// Errors:
+    /// - `InvalidArgument`: predict mode runs past `maxInferenceLength`. Trax overwrites the last positions in silence.
+    /// - `ShapeMismatch`: the shapes do not fit each other.
+    /// - `DTypeMismatch`: queries, keys and values are all integers or bool.
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// See: `CausalAttention`, which has the projections and the heads.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.DotProductCausalAttention();
+    /// const x = tl.tensor([[[1.5, 0], [0, 1]]]);
+    /// layer.init(tl.signature([x, x, x]));
+    /// layer([x, x, x]); // → Tensor float32[1,2,2] [[[1.5,0],[0.495358,0.669762]]]
+    /// ```
     pub struct DotProductCausalAttentionOptions for "DotProductCausalAttention" () {
         /// Probability of dropping an attention strength.
         dropout "dropout": Rate = Rate(0.0),

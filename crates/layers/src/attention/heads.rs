@@ -5,11 +5,23 @@ use crate::{
 use tallow_tensor::Tensor;
 
 options! {
-    /// Splits the last axis into heads: position `h·d_head + i` of a vector becomes position `i` of head `h`.
+    /// Splits the last axis into heads: position `h · dHead + i` of a vector becomes position `i` of head `h`.
     ///
-    /// Shapes: `(batch, length, d_feature) -> (batch·n_heads, length, d_feature / n_heads)`, or with
-    /// `mergedBatchAndHead: false` `-> (batch, n_heads, length, d_feature / n_heads)`. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` when `d_feature` is no multiple of `n_heads`.
+    /// Shapes: `[batch, length, d]` → `[batch · nHeads, length, d / nHeads]`; with `mergedBatchAndHead: false` →
+    /// `[batch, nHeads, length, d / nHeads]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes, or `nHeads` does not divide `d`.
+    /// Source: Trax.
+    /// See: `MergeHeads`, which undoes it.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SplitIntoHeads(2);
+    /// layer.init({ shape: [1, 1, 4], dtype: 'int32' });
+    /// layer([[[1, 2, 3, 4]]]); // → Tensor int32[2,1,2] [[[1,2]],[[3,4]]]
+    /// ```
     pub struct SplitIntoHeadsOptions for "SplitIntoHeads" ("nHeads") {
         /// Number of heads.
         n_heads "nHeads": Dim,
@@ -19,11 +31,23 @@ options! {
 }
 
 options! {
-    /// Joins heads into one vector a position; undoes `SplitIntoHeads`.
+    /// Joins heads into one vector for each position; undoes `SplitIntoHeads`.
     ///
-    /// Shapes: `(batch·n_heads, length, d_head) -> (batch, length, n_heads·d_head)`, or with `mergedBatchAndHead: false` from
-    /// `(batch, n_heads, length, d_head)`. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` when the leading axis is no multiple of `n_heads`.
+    /// Shapes: `[batch · nHeads, length, dHead]` → `[batch, length, nHeads · dHead]`; with `mergedBatchAndHead: false` from
+    /// `[batch, nHeads, length, dHead]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has another number of axes, or `nHeads` does not divide the first one.
+    /// Source: Trax.
+    /// See: `SplitIntoHeads`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.MergeHeads(2);
+    /// layer.init({ shape: [2, 1, 2], dtype: 'int32' });
+    /// layer([[[1, 2]], [[3, 4]]]); // → Tensor int32[1,1,4] [[[1,2,3,4]]]
+    /// ```
     pub struct MergeHeadsOptions for "MergeHeads" ("nHeads") {
         /// Number of heads.
         n_heads "nHeads": Dim,

@@ -6,10 +6,22 @@ use crate::{
 use tallow_tensor::{DType, Tensor};
 
 options! {
-    /// Shifts a sequence to the right, so that no position sees itself: zeros come in at the start, the end falls off.
+    /// Shifts a sequence to the right, so that a position is predicted from those before it: zeros come in at the start, and the end
+    /// falls off.
     ///
-    /// Shapes: `(batch, length, ...) -> (batch, length, ...)`. No weights, no state.
-    /// Mode: in `'predict'` the input passes unchanged, since it already is the previous position.
+    /// Shapes: `[batch, length, ...]` → `[batch, length, ...]`, the same.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: shifts in all but `'predict'`, where it passes the input on, since that already is the position before.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has less than two axes.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ShiftRight();
+    /// layer.init({ shape: [1, 4], dtype: 'int32' });
+    /// layer([[5, 6, 7, 8]]); // → Tensor int32[1,4] [[0,5,6,7]]
+    /// ```
     pub struct ShiftRightOptions for "ShiftRight" () {
         /// How many positions to shift by.
         n_positions "nPositions": Dim = Dim(1),
@@ -21,9 +33,21 @@ options! {
 options! {
     /// Marks the positions of a batch of id sequences that are not padding.
     ///
-    /// `mask[b,0,0,i] = ids[b,i] != pad`.
-    /// Shapes: `(batch, length) -> bool (batch, 1, 1, length)`. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` unless the input has two axes.
+    /// Formula: `mask[b, 0, 0, i] = ids[b, i] != pad`.
+    /// Shapes: `int32[batch, length]` → `bool[batch, 1, 1, length]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have two axes.
+    /// Source: Trax.
+    /// See: `Attention`, `EncoderDecoderMask`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.PaddingMask();
+    /// layer.init({ shape: [1, 4], dtype: 'int32' });
+    /// layer([[7, 8, 9, 0]]); // → Tensor bool[1,1,1,4] [[[[true,true,true,false]]]]
+    /// ```
     pub struct PaddingMaskOptions for "PaddingMask" () {
         /// The id that stands for padding.
         pad "pad": Whole = Whole(0),
@@ -31,11 +55,25 @@ options! {
 }
 
 options! {
-    /// The mask of encoder-decoder attention, from decoder activations and the encoder's padding mask.
+    /// Makes the mask of encoder-decoder attention: each position of the decoder may see each position of the encoder that is not
+    /// padding.
     ///
-    /// Shapes: `(batch, decoder_length, d_model), (batch, 1, 1, encoder_length) -> float32 (batch, 1, decoder_length, encoder_length)`.
-    /// No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` unless the decoder input has three axes.
+    /// Shapes: decoder activations `[batch, decoderLength, dModel]`, padding mask `[batch, 1, 1, encoderLength]` →
+    /// `float32[batch, 1, decoderLength, encoderLength]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the decoder input does not have three axes, or the mask has another shape.
+    /// Source: Trax.
+    /// See: `PaddingMask`, `AttentionQKV`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.EncoderDecoderMask();
+    /// const [x, mask] = [tl.ones([1, 2, 4]), tl.tensor([[[[true, true, false]]]])];
+    /// layer.init(tl.signature([x, mask]));
+    /// layer([x, mask]); // → Tensor float32[1,1,2,3] [[[[1,1,0],[1,1,0]]]]
+    /// ```
     pub struct EncoderDecoderMaskOptions for "EncoderDecoderMask" () {}
 }
 

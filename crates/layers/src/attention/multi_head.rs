@@ -12,14 +12,26 @@ use crate::{
 use serde_json::{json, Value};
 
 options! {
-    /// Multi-head self-attention from `(vectors, mask)` to `(new vectors, mask)`.
+    /// Lets each position of a sequence take from all others what it needs: multi-head self-attention.
     ///
-    /// Three dense projections to queries, keys and values, `PureAttention`, a dense projection of the result.
-    /// Shapes: `(b,l,d), (b,1,1,l) -> (b,l,d), (b,1,1,l)`; the mask is nonzero where there is content.
-    /// Weights: four `Dense` of `dFeature` units. State: none.
-    /// Mode: dropout of attention strengths only in `'train'`.
-    /// Errors: `ShapeMismatch` when `dFeature` is no multiple of `nHeads`.
-    /// Source: Vaswani et al. 2017, arXiv:1706.03762.
+    /// Three `Dense` make queries, keys and values of the input, `PureAttention` attends, and a fourth `Dense` maps the result.
+    ///
+    /// Shapes: `[batch, length, dFeature]`, mask `[batch, 1, 1, length]` → `[batch, length, dFeature]` and the mask. The mask is not
+    /// zero where there is content.
+    /// Weights: those of the four `Dense`, each of `dFeature` units, nested as the layers are.
+    /// State: none; in mode `'viz'` the attention strengths of the last call.
+    /// Modes: drops attention strengths in `'train'` only.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide `dFeature`.
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// See: `CausalAttention`, where no position sees a later one; `AttentionQKV`, for three sources; `PaddingMask`, for the mask.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Attention(8, { nHeads: 2 });
+    /// const [x, mask] = [tl.ones([1, 3, 8]), tl.ones([1, 1, 1, 3])];
+    /// layer.init(tl.signature([x, mask]));
+    /// layer([x, mask]).map((y) => y.shape); // → [ [ 1, 3, 8 ], [ 1, 1, 1, 3 ] ]
+    /// ```
     pub struct AttentionOptions for "Attention" ("dFeature") {
         /// Width of the vectors.
         d_feature "dFeature": Dim,
@@ -33,14 +45,27 @@ options! {
 }
 
 options! {
-    /// Multi-head attention from `(query source, key source, value source, mask)` to `(activations, mask)`.
+    /// Attends with queries, keys and values from three sources, for example a decoder's and an encoder's activations.
     ///
-    /// As `Attention`, with the three sources apart, e.g. a decoder's and an encoder's activations.
-    /// Shapes: `(b,q,d), (b,k,d), (b,k,d), (b,1,x,k) -> (b,q,d), (b,1,x,k)`.
-    /// Weights: four `Dense` of `dFeature` units, or what `qSparsity` and `resultSparsity` put in their places. State: none;
-    /// with `cacheKVInPredict` in mode `'predict'` the keys and values of the first call.
-    /// Mode: dropout of attention strengths only in `'train'`.
-    /// Source: Vaswani et al. 2017, arXiv:1706.03762; sparsity: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// It works as `Attention` does, but each of the three projections has an input of its own.
+    ///
+    /// Shapes: query source `[batch, length, d]`, key source `[batch, keys, d]`, value source `[batch, keys, d]`, mask
+    /// `[batch, 1, x, keys]` → `[batch, length, dFeature]` and the mask, whose `x` is 1 or `length`.
+    /// Weights: those of the four `Dense`, each of `dFeature` units, or of what `qSparsity` and `resultSparsity` put in their places.
+    /// State: none; with `cacheKVInPredict` in mode `'predict'` the keys and values of the first call.
+    /// Modes: drops attention strengths in `'train'` only.
+    /// Errors:
+    /// - `InvalidOption`: a sparsity does not divide `dFeature`.
+    /// - `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide `dFeature`.
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762; for the sparsity Jaszczur et al. 2021, arXiv:2111.12763.
+    /// See: `EncoderDecoderMask`, for the mask.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.AttentionQKV(8, { nHeads: 2 });
+    /// const [decoder, encoder, mask] = [tl.ones([1, 2, 8]), tl.ones([1, 5, 8]), tl.ones([1, 1, 1, 5])];
+    /// layer.init(tl.signature([decoder, encoder, encoder, mask]));
+    /// layer([decoder, encoder, encoder, mask]).map((y) => y.shape); // → [ [ 1, 2, 8 ], [ 1, 1, 1, 5 ] ]
+    /// ```
     pub struct AttentionQKVOptions for "AttentionQKV" ("dFeature") {
         /// Width of the vectors.
         d_feature "dFeature": Dim,
@@ -60,11 +85,26 @@ options! {
 }
 
 options! {
-    /// Multi-head self-attention made of the given parts.
+    /// Makes multi-head self-attention of parts that are given.
     ///
-    /// Three copies of the input go through `qLayer`, `kLayer`, `vLayer` and are split into heads; `qkvAttentionLayer`
-    /// attends; heads are merged and go through `finalLayer`.
-    /// Shapes: `(b,l,d) -> (b,l,d)`. Weights, state and modes: those of the parts.
+    /// Copies of the input go through `qLayer`, `kLayer` and `vLayer`, and are split into heads. `qkvAttentionLayer` attends; then the
+    /// heads are joined and go through `finalLayer`.
+    ///
+    /// Shapes: `[batch, length, d]` → `[batch, length, d]`.
+    /// Weights: those of the parts, nested as the layers are.
+    /// State: that of the parts.
+    /// Modes: those of the parts.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide the width of the queries.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const dense = () => tl.Dense(4);
+    /// const attend = tl.DotProductCausalAttention();
+    /// const layer = tl.ConfigurableAttention(dense(), dense(), dense(), dense(), attend, { nHeads: 2 });
+    /// layer.init({ shape: [1, 3, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
+    /// ```
     pub struct ConfigurableAttentionOptions for "ConfigurableAttention" ("qLayer", "kLayer", "vLayer", "finalLayer", "qkvAttentionLayer") {
         /// Maps the input to queries.
         q_layer "qLayer": LayerNest,
@@ -82,14 +122,28 @@ options! {
 }
 
 options! {
-    /// Multi-head self-attention in which no position sees a later one.
+    /// Lets each position of a sequence take from those before it, and from itself, what it needs: multi-head causal self-attention.
     ///
-    /// Shapes: `(b,l,d) -> (b,l,d)`.
-    /// Weights: four `Dense` of `dFeature` units, with `useDconv` three `CausalDepthwiseConv` more. State: none; in `'predict'`
-    /// that of `DotProductCausalAttention` and of these.
-    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
-    /// Errors: `ShapeMismatch` when `dFeature` is no multiple of `nHeads`.
-    /// Source: Vaswani et al. 2017, arXiv:1706.03762.
+    /// Three `Dense` make queries, keys and values of the input, `DotProductCausalAttention` attends for each head, and a fourth
+    /// `Dense` maps the result.
+    ///
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Weights: those of the four `Dense`, each of `dFeature` units; with `useDconv` those of three `CausalDepthwiseConv` too.
+    /// State: none; in mode `'predict'` that of `DotProductCausalAttention` and, with `useDconv`, of the convolutions.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only, and goes on behind those
+    /// that it has seen.
+    /// Errors:
+    /// - `InvalidOption`: `nHeads` does not divide `dFeature`.
+    /// - `InvalidArgument`: predict mode runs past `maxInferenceLength`.
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// See: `Attention`; `LSHSelfAttention`, for long sequences.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CausalAttention(8, { nHeads: 2 });
+    /// layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+    /// ```
     pub struct CausalAttentionOptions for "CausalAttention" ("dFeature") {
         /// Width of the vectors.
         d_feature "dFeature": Dim,

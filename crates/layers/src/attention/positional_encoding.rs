@@ -10,15 +10,23 @@ use tallow_tensor::{
 };
 
 options! {
-    /// Adds a trainable vector for each position, initialised with sines and cosines of geometrically growing wavelengths.
+    /// Adds a trainable vector to each position, which at first holds sines and cosines of growing wavelengths.
     ///
-    /// `y[b,t] = x[b,t] + w[t]`, at first `w[t,2i] = sin(t / 10000^(2i/d))`, `w[t,2i+1] = cos(t / 10000^(2i/d))`.
-    /// Shapes: `(batch, length, d) -> (batch, length, d)`.
-    /// Weights: `w (maxLen, d)`, or with `dFeature` `(w (maxLen, dFeature), projection (dFeature, d))`.
-    /// State: `()`; in `'predict'` the index of the next position.
-    /// Mode: dropout of positions and random starts only in `'train'`; `'predict'` continues at the stored index.
-    /// Errors: `ShapeMismatch` for sequences longer than `maxLen`, also when predict runs past it.
-    /// Source: Vaswani et al. 2017, arXiv:1706.03762.
+    /// Formula: `y[b, t] = x[b, t] + w[t]`. At first `w[t, 2i] = sin(t / 10000^(2i/d))` and `w[t, 2i + 1] = cos(t / 10000^(2i/d))`.
+    /// Shapes: `[batch, length, d]` → `[batch, length, d]`.
+    /// Weights: `w: [maxLen, d]`; with `dFeature` it is `[w, projection]`, with `w: [maxLen, dFeature]` and
+    /// `projection: [dFeature, d]`.
+    /// State: none; in mode `'predict'` the index of the next position.
+    /// Modes: drops positions and starts at random ones in `'train'` only. In `'predict'` it goes on at the stored index.
+    /// Errors:
+    /// - `ShapeMismatch`: the sequence is longer than `maxLen`, or predict mode runs past it.
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.PositionalEncoding({ maxLen: 16 });
+    /// layer.init({ shape: [1, 2, 4], dtype: 'float32' });
+    /// layer(tl.zeros([1, 2, 4])); // → Tensor float32[1,2,4] [[[0,1,0,1],[0.841471,0.540302,0.00999983,0.99995]]]
+    /// ```
     pub struct PositionalEncodingOptions for "PositionalEncoding" () {
         /// Longest sequence.
         max_len "maxLen": Dim = Dim(2048),

@@ -8,37 +8,82 @@ use crate::{core::arg_max, framework::pure::pure_layer, options, Error, LayerArg
 use tallow_tensor::{Axes, DType};
 
 options! {
-    /// Accuracy of whole sequences, averaged over the batch; positions of weight 0 do not matter.
+    /// Tells how often whole sequences are predicted right, on average over the batch.
     ///
-    /// Formula: the share of sequences whose greatest activation stands at the target in all positions of nonzero weight.
-    /// Shapes: activations `[..., length, N]`, targets `[..., length]` (or a column of them, `[..., length, 1]`) and weights that broadcast
-    /// to them, to one float32 number. No weights of its own, no state, no gradient; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or none has an axis of positions;
-    /// `IndexOutOfRange` and `InvalidArgument` for a target of nonzero weight that is no category.
+    /// Positions of weight 0 do not matter.
+    ///
+    /// Formula: the share of sequences whose largest activation stands at the target in all positions whose weight is not zero.
+    /// Shapes: activations `[..., length, N]`, targets `[..., length]` or `[..., length, 1]`, weights that broadcast to the targets →
+    /// `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Gradient: none.
+    /// Errors:
+    /// - `ShapeMismatch`: the targets have another shape than the predictions, or there is no axis of positions.
+    /// - `IndexOutOfRange`: a target whose weight is not zero is not below `N`.
+    /// - `InvalidArgument`: a target whose weight is not zero is not a whole number.
+    /// Source: Trax.
+    /// See: `WeightedCategoryAccuracy`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.MaskedSequenceAccuracy();
+    /// const [y, target, w] = [tl.tensor([[[0.5, 2], [3, 0.5]]]), tl.tensor([[1, 1]]), tl.tensor([[1, 0]])];
+    /// layer.init(tl.signature([y, target, w]));
+    /// layer([y, target, w]); // → Tensor float32[] 1
+    /// ```
     pub struct MaskedSequenceAccuracyOptions for "MaskedSequenceAccuracy" () {}
 }
 options! {
-    /// Accuracy of predicted categories by a classifier, averaged by weights.
+    /// Tells how often the category that a classifier gives is right, on average by weights.
     ///
-    /// Formula: `Σ w · [classifier(x) = target] / Σ w`, NaN for weights that sum to zero. Newer code uses `WeightedCategoryAccuracy`.
-    /// Shapes: what the classifier takes, then targets of the shape of its output (or a column of them) and weights that broadcast to it, to
-    /// one number. A target that the classifier never gives counts as wrong.
-    /// Errors: `ShapeMismatch` for other shapes; `InvalidArgument` where categories are integers and a target of nonzero weight is none.
-    /// Weights and state: those of the classifier; the same in every mode if the classifier is.
+    /// Newer code uses `WeightedCategoryAccuracy`. A target that the classifier never gives counts as wrong.
+    ///
+    /// Formula: `Σ w · [classifier(x) = target] / Σ w`. NaN for weights that sum to zero.
+    /// Shapes: the input of the classifier, targets of the shape of its output (or with one more axis of size 1), weights that
+    /// broadcast to it → `float32[]`.
+    /// Weights: those of the classifier.
+    /// State: that of the classifier.
+    /// Modes: those of the classifier.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not fit each other.
+    /// - `InvalidArgument`: categories are integers, and a target whose weight is not zero is not a whole number.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Accuracy();
+    /// const [y, target, w] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 1]), tl.tensor([1, 1])];
+    /// layer.init(tl.signature([y, target, w]));
+    /// layer([y, target, w]); // → Tensor float32[] 0.5
+    /// ```
     pub struct AccuracyOptions for "Accuracy" () {
         /// Turns model outputs into categories.
         classifier "classifier": LayerArg = LayerArg(arg_max(Some(-1))),
     }
 }
 options! {
-    /// Accuracy of whole sequences by a classifier, averaged over the batch; positions of weight 0 do not matter.
+    /// Tells how often a classifier gives whole sequences right, on average over the batch.
+    ///
+    /// Newer code uses `MaskedSequenceAccuracy`. Positions of weight 0 do not matter, and a target that the classifier never gives
+    /// counts as wrong.
     ///
     /// Formula: the mean over the first axis of `1 - min(1, Σ w · [classifier(x) ≠ target])`, for weights of 0 and 1.
-    /// Newer code uses `MaskedSequenceAccuracy`.
-    /// Shapes: what the classifier takes, then targets of the shape of its output (or a column of them) and weights that broadcast to it, to
-    /// one number. A target that the classifier never gives counts as wrong.
-    /// Errors: `ShapeMismatch` for other shapes; `InvalidArgument` where categories are integers and a target of nonzero weight is none.
-    /// Weights and state: those of the classifier; the same in every mode if the classifier is.
+    /// Shapes: the input of the classifier, targets of the shape of its output (or with one more axis of size 1), weights that
+    /// broadcast to it → `float32[]`.
+    /// Weights: those of the classifier.
+    /// State: that of the classifier.
+    /// Modes: those of the classifier.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not fit each other.
+    /// - `InvalidArgument`: categories are integers, and a target whose weight is not zero is not a whole number.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SequenceAccuracy();
+    /// const [y, target, w] = [tl.tensor([[[0.5, 2], [3, 0.5]]]), tl.tensor([[1, 1]]), tl.tensor([[1, 0]])];
+    /// layer.init(tl.signature([y, target, w]));
+    /// layer([y, target, w]); // → Tensor float32[] 1
+    /// ```
     pub struct SequenceAccuracyOptions for "SequenceAccuracy" () {
         /// Turns model outputs into categories.
         classifier "classifier": LayerArg = LayerArg(arg_max(Some(-1))),

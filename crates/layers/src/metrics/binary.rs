@@ -7,30 +7,70 @@ use crate::{framework::pure::pure_layer, options, Error, LayerRef, Result, Tenso
 use tallow_tensor::{Axes, DType, Tensor};
 
 options! {
-    /// Cross-entropy of binary targets from activations, averaged over the batch.
+    /// Computes the cross-entropy of binary targets from activations, on average over the batch.
     ///
-    /// Formula: the mean of `-(t log q + (1 - t) log(1 - q))` with `q = sigmoid(x)`, computed as `softplus(x) - t · x`, which does not overflow.
-    /// Shapes: activations and targets (0, 1 or shares between them) of one shape, one of them perhaps with one more axis, of size 1, to one
-    /// number. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for other shapes; `InvalidArgument` for a target that is not from 0 to 1.
+    /// Formula: the mean of `-(t log q + (1 - t) log(1 - q))` with `q = sigmoid(x)`. It is computed as `softplus(x) - t · x`, which
+    /// does not overflow.
+    /// Shapes: activations `[...]`, targets `[...]`, one of them perhaps with one more axis of size 1 → `float32[]`. Targets are 0, 1,
+    /// or shares between them.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes differ.
+    /// - `InvalidArgument`: a target is not from 0 to 1.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.BinaryCrossEntropy();
+    /// const [y, target] = [tl.tensor([0.5, -2]), tl.tensor([1, 0])];
+    /// layer.init(tl.signature([y, target]));
+    /// layer([y, target]); // → Tensor float32[] 0.300503
+    /// ```
     pub struct BinaryCrossEntropyOptions for "BinaryCrossEntropy" () {}
 }
 options! {
-    /// Cross-entropy of binary targets from probabilities, averaged by weights.
+    /// Computes the cross-entropy of binary targets from probabilities, on average by weights.
     ///
-    /// Formula: `Σ w · c / Σ w` with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`. (In Trax the weights cancel.)
-    /// Shapes: probabilities and targets of the same shape, with or without a last axis of size 1, and one weight per item or weights
-    /// that broadcast to them, to one number, NaN for weights that sum to zero. No weights of its own, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` when probabilities and targets differ in shape; `InvalidArgument` for a target of nonzero weight that is not from 0 to 1.
+    /// Formula: `Σ w · c / Σ w`, with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`. NaN for weights that sum to zero. In
+    /// Trax the weights cancel.
+    /// Shapes: probabilities and targets `[batch]` or `[batch, 1]`, weights, one for each item or any that broadcast → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: probabilities and targets differ in shape.
+    /// - `InvalidArgument`: a target whose weight is not zero is not from 0 to 1.
+    /// Source: Trax.
+    /// See: `BinaryCrossEntropy`, which takes activations.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.BinaryCrossEntropyLoss();
+    /// const [q, target, w] = [tl.tensor([0.5, 0.25]), tl.tensor([1, 0]), tl.tensor([1, 0])];
+    /// layer.init(tl.signature([q, target, w]));
+    /// layer([q, target, w]); // → Tensor float32[] 0.693147
+    /// ```
     pub struct BinaryCrossEntropyLossOptions for "BinaryCrossEntropyLoss" () {}
 }
 options! {
-    /// Mean cross-entropy of binary targets from probabilities, times the sum of the weights.
+    /// Computes the mean cross-entropy of binary targets from probabilities, times the sum of the weights.
     ///
-    /// Formula: `Σ w · mean(c)` with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`, as Trax computes it.
-    /// Shapes: probabilities and targets `[batch]` or `[batch, 1]`, weights of any shape, to one number. No weights of its own, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` when probabilities and targets differ in shape or have more than two axes; `InvalidArgument` for a target that is not
-    /// from 0 to 1.
+    /// Formula: `Σ w · mean(c)`, with `c = -(t log q + (1 - t) log(1 - q))` for probabilities `q`, as Trax computes it.
+    /// Shapes: probabilities and targets `[batch]` or `[batch, 1]`, weights of any shape → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: probabilities and targets differ in shape, or have more than two axes.
+    /// - `InvalidArgument`: a target is not from 0 to 1.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.BinaryCrossEntropySum();
+    /// const [q, target, w] = [tl.tensor([0.5, 0.25]), tl.tensor([1, 0]), tl.tensor([1, 1])];
+    /// layer.init(tl.signature([q, target, w]));
+    /// layer([q, target, w]); // → Tensor float32[] 0.980829
+    /// ```
     pub struct BinaryCrossEntropySumOptions for "BinaryCrossEntropySum" () {}
 }
 

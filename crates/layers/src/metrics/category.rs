@@ -11,40 +11,82 @@ use crate::{
 use tallow_tensor::{ops, Axes, DType, Tensor};
 
 options! {
-    /// Accuracy of predicted categories, averaged over the batch.
+    /// Tells how often the predicted category is right, on average over the batch.
     ///
-    /// Formula: the share of items whose greatest activation (the first of equal ones) stands at the target.
-    /// Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number, NaN of no items. No
-    /// weights, no state, no gradient; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions; `IndexOutOfRange` for a target beyond the categories,
-    /// `InvalidArgument` for one that is no whole number.
+    /// Formula: the share of items whose largest activation stands at the target; of equal ones the first counts. NaN for no items.
+    /// Shapes: activations `[..., N]`, targets `[...]` or `[..., 1]` → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Gradient: none.
+    /// Errors:
+    /// - `ShapeMismatch`: the targets have another shape than the predictions.
+    /// - `IndexOutOfRange`: a target is not below `N`.
+    /// - `InvalidArgument`: a target is not a whole number.
+    /// Source: Trax.
+    /// See: `WeightedCategoryAccuracy`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CategoryAccuracy();
+    /// const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 1])];
+    /// layer.init(tl.signature([y, target]));
+    /// layer([y, target]); // → Tensor float32[] 0.5
+    /// ```
     pub struct CategoryAccuracyOptions for "CategoryAccuracy" () {
         /// Target of items that do not count; `null`: all count.
         ignore_label "ignoreLabel": Option<Whole> = None,
     }
 }
 options! {
-    /// Accuracy of predicted categories, averaged over the batch by weights.
+    /// Tells how often the predicted category is right, on average by weights.
     ///
-    /// Formula: `Σ w · [argmax(activations) = target] / Σ w`, NaN for weights that sum to zero.
-    /// Shapes: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`) and weights that broadcast to them, to one number. No
-    /// weights of its own, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or weights do not broadcast to it; for a target of
-    /// nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
+    /// Formula: `Σ w · [argmax(activations) = target] / Σ w`. NaN for weights that sum to zero.
+    /// Shapes: activations `[..., N]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+    /// - `IndexOutOfRange`: a target whose weight is not zero is not below `N`.
+    /// - `InvalidArgument`: a target whose weight is not zero is not a whole number.
+    /// Source: Trax.
+    /// See: `CategoryAccuracy`, `MaskedSequenceAccuracy`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.WeightedCategoryAccuracy();
+    /// const [y, target, w] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 1]), tl.tensor([3, 1])];
+    /// layer.init(tl.signature([y, target, w]));
+    /// layer([y, target, w]); // → Tensor float32[] 0.75
+    /// ```
     pub struct WeightedCategoryAccuracyOptions for "WeightedCategoryAccuracy" () {
         /// Target of items that do not count, whatever they weigh; `null`: all count.
         ignore_label "ignoreLabel": Option<Whole> = None,
     }
 }
 options! {
-    /// Cross-entropy between target categories and activations, averaged over the batch.
+    /// Computes the cross-entropy between target categories and activations, on average over the batch: the loss of a classifier.
     ///
-    /// Formula: the mean of `-Σ p log softmax(activations)` with `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`.
-    /// Softmax and cross-entropy are one operation that keeps no probabilities.
-    /// Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one number, NaN of no items.
-    /// No weights, no state; the same in every mode.
-    /// Errors: `InvalidOption` for smoothing outside 0 to 1; `ShapeMismatch` when the targets have another shape than the predictions;
-    /// `IndexOutOfRange` for a target beyond the categories, `InvalidArgument` for one that is no whole number.
+    /// Softmax and cross-entropy are one operation, which keeps no probabilities.
+    ///
+    /// Formula: the mean of `-Σ p · logSoftmax(activations)`, with `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`.
+    /// NaN for no items.
+    /// Shapes: activations `[..., N]`, targets `[...]` or `[..., 1]` → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the targets have another shape than the predictions.
+    /// - `IndexOutOfRange`: a target is not below `N`.
+    /// - `InvalidArgument`: a target is not a whole number.
+    /// Source: Trax.
+    /// See: `WeightedCategoryCrossEntropy`, with a weight for each item.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CategoryCrossEntropy();
+    /// const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 0])];
+    /// layer.init(tl.signature([y, target]));
+    /// layer([y, target]); // → Tensor float32[] 0.140152
+    /// ```
     pub struct CategoryCrossEntropyOptions for "CategoryCrossEntropy" () {
         /// Share of probability spread evenly over all categories, from 0 to 1; `null`: none.
         label_smoothing "labelSmoothing": Option<Fraction> = None,
@@ -53,14 +95,29 @@ options! {
     }
 }
 options! {
-    /// Cross-entropy between target categories and activations, averaged over the batch by weights.
+    /// Computes the cross-entropy between target categories and activations, on average by weights.
     ///
-    /// Formula: `Σ w · max(c - cutoff, 0) / Σ w` where `c = -Σ p log softmax(activations)` with
-    /// `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`. Softmax and cross-entropy are one operation that keeps no probabilities.
-    /// Shapes: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`) and weights that broadcast to them, to one number, NaN
-    /// for weights that sum to zero. No weights of its own, no state; the same in every mode.
-    /// Errors: `InvalidOption` for smoothing outside 0 to 1; `ShapeMismatch` when the targets have another shape than the predictions, or weights
-    /// do not broadcast to it; for a target of nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
+    /// Softmax and cross-entropy are one operation, which keeps no probabilities. Weights of 0 leave items out, such as padding.
+    ///
+    /// Formula: `Σ w · max(c - cutoff, 0) / Σ w`, with `c = -Σ p · logSoftmax(activations)` and
+    /// `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / N`. NaN for weights that sum to zero.
+    /// Shapes: activations `[..., N]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+    /// - `IndexOutOfRange`: a target whose weight is not zero is not below `N`.
+    /// - `InvalidArgument`: a target whose weight is not zero is not a whole number.
+    /// Source: Trax.
+    /// See: `CategoryCrossEntropy`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.WeightedCategoryCrossEntropy();
+    /// const [y, target, w] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 0]), tl.tensor([1, 0])];
+    /// layer.init(tl.signature([y, target, w]));
+    /// layer([y, target, w]); // → Tensor float32[] 0.201413
+    /// ```
     pub struct WeightedCategoryCrossEntropyOptions for "WeightedCategoryCrossEntropy" () {
         /// Share of probability spread evenly over all categories, from 0 to 1; `null`: none.
         label_smoothing "labelSmoothing": Option<Fraction> = None,
@@ -71,38 +128,93 @@ options! {
     }
 }
 options! {
-    /// Cross-entropy of target categories from logarithms of probabilities, averaged by weights; `LogSoftmax` must come before.
+    /// Computes the cross-entropy of target categories from logarithms of probabilities, on average by weights.
     ///
-    /// Formula: `Σ w · (-logProb[target]) / Σ w`. Newer code uses `WeightedCategoryCrossEntropy`, which takes activations.
-    /// Shapes: log-probabilities `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number, NaN
-    /// for weights that sum to zero. No weights of its own, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or weights do not broadcast to it; for a target of
-    /// nonzero weight `IndexOutOfRange` beyond the categories, `InvalidArgument` if it is no whole number.
+    /// `LogSoftmax` must come before it. Newer code uses `WeightedCategoryCrossEntropy`, which takes activations.
+    ///
+    /// Formula: `Σ w · (-logProb[target]) / Σ w`. NaN for weights that sum to zero.
+    /// Shapes: log-probabilities `[..., N]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+    /// - `IndexOutOfRange`: a target whose weight is not zero is not below `N`.
+    /// - `InvalidArgument`: a target whose weight is not zero is not a whole number.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CrossEntropyLoss();
+    /// const y = tl.tensor([[0.5, 2], [3, 0.5]]).logSoftmax();
+    /// const [target, w] = [tl.tensor([1, 0]), tl.tensor([1, 1])];
+    /// layer.init(tl.signature([y, target, w]));
+    /// layer([y, target, w]); // → Tensor float32[] 0.140152
+    /// ```
     pub struct CrossEntropyLossOptions for "CrossEntropyLoss" () {}
 }
 options! {
-    /// Cross-entropy of target categories from activations, averaged by weights.
+    /// Computes the cross-entropy of target categories from activations, on average by weights.
     ///
-    /// Formula: `Σ w · (-logSoftmax(activations)[target]) / Σ w`.
-    /// Shapes: activations `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number, NaN for
-    /// weights that sum to zero. No weights of its own, no state; the same in every mode.
-    /// Errors: as `CrossEntropyLoss`.
+    /// Newer code uses `WeightedCategoryCrossEntropy`.
+    ///
+    /// Formula: `Σ w · (-logSoftmax(activations)[target]) / Σ w`. NaN for weights that sum to zero.
+    /// Shapes: activations `[..., N]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - those of `CrossEntropyLoss`.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CrossEntropyLossWithLogSoftmax();
+    /// const [y, target, w] = [tl.tensor([[0.5, 2], [3, 0.5]]), tl.tensor([1, 0]), tl.tensor([1, 1])];
+    /// layer.init(tl.signature([y, target, w]));
+    /// layer([y, target, w]); // → Tensor float32[] 0.140152
+    /// ```
     pub struct CrossEntropyLossWithLogSoftmaxOptions for "CrossEntropyLossWithLogSoftmax" () {}
 }
 options! {
-    /// Cross-entropy of target categories from logarithms of probabilities, summed by weights; `LogSoftmax` must come before.
+    /// Computes the cross-entropy of target categories from logarithms of probabilities, summed by weights.
+    ///
+    /// `LogSoftmax` must come before it.
     ///
     /// Formula: `Σ w · (-logProb[target])`.
-    /// Shapes: log-probabilities `[..., N]`, targets `[...]` (or a column of them, `[..., 1]`), weights that broadcast to them, to one number.
-    /// No weights of its own, no state; the same in every mode.
-    /// Errors: as `CrossEntropyLoss`.
+    /// Shapes: log-probabilities `[..., N]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - those of `CrossEntropyLoss`.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CrossEntropySum();
+    /// const y = tl.tensor([[0.5, 2], [3, 0.5]]).logSoftmax();
+    /// const [target, w] = [tl.tensor([1, 0]), tl.tensor([1, 1])];
+    /// layer.init(tl.signature([y, target, w]));
+    /// layer([y, target, w]); // → Tensor float32[] 0.280303
+    /// ```
     pub struct CrossEntropySumOptions for "CrossEntropySum" () {}
 }
 options! {
     /// Adds up values by weights.
     ///
-    /// Formula: `Σ values · weights`. Shapes: values, and weights that broadcast to them, to one number. No weights of its own, no state; the
-    /// same in every mode. Errors: `ShapeMismatch` for weights that do not broadcast to the values, or to more than them.
+    /// Formula: `Σ values · weights`.
+    /// Shapes: values `[...]`, weights that broadcast to them → `[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the weights do not broadcast to the values, or broadcast to more than them.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.WeightedSum();
+    /// const [values, w] = [tl.tensor([1.5, 2]), tl.tensor([2, 1])];
+    /// layer.init(tl.signature([values, w]));
+    /// layer([values, w]); // → Tensor float32[] 5
+    /// ```
     pub struct WeightedSumOptions for "WeightedSum" () {}
 }
 

@@ -7,13 +7,28 @@ use crate::{framework::pure::pure_layer, options, Count, Error, LayerRef, Num, R
 use tallow_tensor::{memory, DType, Tensor};
 
 options! {
-    /// F-score of each category, averaged over categories alike.
+    /// Computes the F-score of each category, and averages it over the categories alike.
     ///
-    /// Formula: the mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
-    /// Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number. No weights, no state, no
-    /// gradient; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts; `IndexOutOfRange` for a target
-    /// beyond the categories, `InvalidArgument` for one that is no whole number.
+    /// Formula: the mean over categories of `(1 + beta²) · p · r / (beta² · p + r)`, with the precision `p` and the recall `r` of a
+    /// category; 0 where that is 0/0.
+    /// Shapes: activations `[..., N]`, targets `[...]` or `[..., 1]` → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Gradient: none.
+    /// Errors:
+    /// - `ShapeMismatch`: the targets have another shape than the predictions, or no category counts.
+    /// - `IndexOutOfRange`: a target is not below `N`.
+    /// - `InvalidArgument`: a target is not a whole number.
+    /// Source: Trax.
+    /// See: `WeightedFScore`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.MacroAveragedFScore();
+    /// const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+    /// layer.init(tl.signature([y, target]));
+    /// layer([y, target]); // → Tensor float32[] 0.666667
+    /// ```
     pub struct MacroAveragedFScoreOptions for "MacroAveragedFScore" () {
         /// Weight of recall against precision.
         beta "beta": Num = Num(1.0),
@@ -22,13 +37,28 @@ options! {
     }
 }
 options! {
-    /// F-score of each category, averaged by how often it is a target; 0 if no target counts.
+    /// Computes the F-score of each category, and averages it by how often each is a target.
     ///
-    /// Formula: the weighted mean of `(1 + beta²) · p · r / (beta² · p + r)` with the precision `p` and recall `r` of a category; 0 where that is 0/0.
-    /// Shapes: activations `[..., N]` and targets `[...]` (or a column of them, `[..., 1]`) to one float32 number. No weights, no state, no
-    /// gradient; the same in every mode.
-    /// Errors: `ShapeMismatch` when the targets have another shape than the predictions, or no category counts; `IndexOutOfRange` for a target
-    /// beyond the categories, `InvalidArgument` for one that is no whole number.
+    /// Formula: the weighted mean over categories of `(1 + beta²) · p · r / (beta² · p + r)`, with the precision `p` and the recall `r`
+    /// of a category; 0 where that is 0/0, and where no target counts.
+    /// Shapes: activations `[..., N]`, targets `[...]` or `[..., 1]` → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Gradient: none.
+    /// Errors:
+    /// - `ShapeMismatch`: the targets have another shape than the predictions, or no category counts.
+    /// - `IndexOutOfRange`: a target is not below `N`.
+    /// - `InvalidArgument`: a target is not a whole number.
+    /// Source: Trax.
+    /// See: `MacroAveragedFScore`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.WeightedFScore();
+    /// const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+    /// layer.init(tl.signature([y, target]));
+    /// layer([y, target]); // → Tensor float32[] 0.666667
+    /// ```
     pub struct WeightedFScoreOptions for "WeightedFScore" () {
         /// Weight of recall against precision.
         beta "beta": Num = Num(1.0),

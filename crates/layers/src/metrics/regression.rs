@@ -4,18 +4,45 @@ use crate::{framework::pure::pure_layer, options, LayerRef, Result, TensorSpec};
 use tallow_tensor::Tensor;
 
 options! {
-    /// Squared error, averaged by weights.
+    /// Computes the squared error, on average by weights.
     ///
-    /// Formula: `Σ w (y - t)² / Σ w`. Shapes: model output, targets and weights of one shape, to one number.
-    /// No weights of its own, no state; the same in every mode. Errors: `ShapeMismatch` when shapes differ.
+    /// Formula: `Σ w (y - t)² / Σ w`.
+    /// Shapes: outputs `[...]`, targets `[...]`, weights `[...]`, all of one shape → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes differ.
+    /// Source: Trax.
+    /// See: `SmoothL1Loss`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.L2Loss();
+    /// const [y, target, w] = [tl.tensor([1.5, 2]), tl.tensor([1, 0]), tl.tensor([1, 1])];
+    /// layer.init(tl.signature([y, target, w]));
+    /// layer([y, target, w]); // → Tensor float32[] 2.125
+    /// ```
     pub struct L2LossOptions for "L2Loss" () {}
 }
 options! {
-    /// Error that is squared when small and linear when large (Huber loss), averaged by weights.
+    /// Computes an error that is squared where it is small and linear where it is large (Huber loss), on average by weights.
     ///
-    /// Formula: `Σ w e / Σ w` with `e = d² / 2` for `d = |y - t| < 1`, else `d - 1/2`.
-    /// Shapes: model output, targets and weights of one shape, to one number.
-    /// No weights of its own, no state; the same in every mode. Errors: `ShapeMismatch` when shapes differ.
+    /// Formula: `Σ w e / Σ w`, with `e = d² / 2` for `d = |y - t| < 1`, else `e = d - 1/2`.
+    /// Shapes: outputs `[...]`, targets `[...]`, weights `[...]`, all of one shape → `float32[]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes differ.
+    /// Source: Trax.
+    /// See: `L2Loss`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SmoothL1Loss();
+    /// const [y, target, w] = [tl.tensor([1.5, 2]), tl.tensor([1, 0]), tl.tensor([1, 1])];
+    /// layer.init(tl.signature([y, target, w]));
+    /// layer([y, target, w]); // → Tensor float32[] 0.8125
+    /// ```
     pub struct SmoothL1LossOptions for "SmoothL1Loss" () {}
 }
 

@@ -6,13 +6,24 @@ use crate::{
 use tallow_tensor::{memory, random::Key, Tensor};
 
 options! {
-    /// Turns pairs of features by angles that grow with the position, so that products depend on distances only.
+    /// Turns pairs of features by angles that grow with the position, so that products of two vectors depend on their distance only.
     ///
-    /// Formula: with `θ_i = 10000^(-2i/d)` features `i` and `i + d/2` at position `t` become
-    /// `(x_i cos tθ_i - x_(i+d/2) sin tθ_i, x_(i+d/2) cos tθ_i + x_i sin tθ_i)`.
-    /// Shapes: `(batch, length, d)`, kept; `d` is even. No weights. State: `()`; in `'predict'` the next position, where the next call goes on.
-    /// Errors: `ShapeMismatch` for another number of axes or an odd `d`; `DTypeMismatch` unless floating point.
-    /// Source: Su et al. 2021, arXiv:2104.09864.
+    /// Formula: features `i` and `i + d/2` at position `t` become `x[i] cos(t θ) - x[i + d/2] sin(t θ)` and
+    /// `x[i + d/2] cos(t θ) + x[i] sin(t θ)`, with `θ = 10000^(-2i/d)`.
+    /// Shapes: `[batch, length, d]` → `[batch, length, d]`; `d` is even.
+    /// Weights: none.
+    /// State: none; in mode `'predict'` the index of the next position.
+    /// Modes: in `'predict'` it goes on at the stored index. All others start at 0.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes, or `d` is odd.
+    /// - `DTypeMismatch`: the input is of integers or bool.
+    /// Source: Trax; Su et al. 2021, arXiv:2104.09864.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Rotate();
+    /// layer.init({ shape: [1, 2, 2], dtype: 'float32' });
+    /// layer(tl.ones([1, 2, 2])); // → Tensor float32[1,2,2] [[[1,1],[-0.301169,1.38177]]]
+    /// ```
     pub struct RotateOptions for "Rotate" () {
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
@@ -26,8 +37,16 @@ pub const LAYERS: &[Entry<LayerRef>] =
 options! {
     /// Turns pairs of features by angles that grow with the position, as the layer `Rotate` does.
     ///
-    /// Shapes: `(batch, length, d)`, kept; `d` is even.
-    /// Errors: `ShapeMismatch` for another number of axes or an odd `d`; `DTypeMismatch` unless floating point.
+    /// Shapes: `[batch, length, d]` → `[batch, length, d]`; `d` is even.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes, or `d` is odd.
+    /// - `DTypeMismatch`: the input is of integers or bool.
+    /// Source: Trax; Su et al. 2021, arXiv:2104.09864.
+    /// See: `Rotate`.
+    /// Example:
+    /// ```ts
+    /// tl.rotate(tl.ones([1, 2, 2])); // → Tensor float32[1,2,2] [[[1,1],[-0.301169,1.38177]]]
+    /// ```
     pub struct RotateFunctionOptions for "rotate" ("x") {
         /// Vectors.
         x "x": TensorArg,

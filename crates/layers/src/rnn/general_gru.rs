@@ -10,13 +10,25 @@ use crate::{
 use serde_json::json;
 
 options! {
-    /// One step of a gated recurrent unit whose transformations are layers of the caller's.
+    /// Makes one step of a gated recurrent unit whose transformations are layers of yours.
     ///
-    /// Formula, for a state `s` and transformations `U` with their own weights: `u = g(U₁ s + sigmoidBias)`, `r = g(U₂ s + sigmoidBias)`,
-    /// `c = h(U₃ (r s))`, `s' = u m(s) + (1 - u) dropout(c)`, with the nonlinearities `g` and `h` and the memory transformation `m`.
-    /// Shapes: those of the transformations, which must keep that of the state. Weights and state: nested as the layers are.
-    /// Modes: values are dropped in `'train'` alone; elsewhere, or with rate 0, the cell is not random.
-    /// Errors: those of the layers. Source: Cho et al. 2014, Chung et al. 2014, arXiv:1412.3555.
+    /// Formula: `u = g(U₁ s + sigmoidBias)`, `r = g(U₂ s + sigmoidBias)`, `c = h(U₃ (r s))`, `s′ = u m(s) + (1 - u) dropout(c)`. Here
+    /// `s` is the state; `U₁`, `U₂` and `U₃` are made by `candidateTransform`, each with weights of its own; `g` and `h` are the
+    /// nonlinearities, `m` is made by `memoryTransformFn`.
+    /// Shapes: that of the state → the same. The transformations must keep it.
+    /// Weights: those of the layers, nested as they are.
+    /// State: that of the layers.
+    /// Modes: drops values of `c` in `'train'` only.
+    /// Errors:
+    /// - those of the layers.
+    /// Source: Trax; Cho et al. 2014, arXiv:1406.1078; Chung et al. 2014, arXiv:1412.3555.
+    /// See: `ConvGRUCell`.
+    /// Example:
+    /// ```ts
+    /// const cell = tl.GeneralGRUCell(() => tl.Dense(4));
+    /// cell.init({ shape: [1, 4], dtype: 'float32' });
+    /// cell(tl.ones([1, 4])).shape; // → [ 1, 4 ]
+    /// ```
     pub struct GeneralGruOptions for "GeneralGRUCell" ("candidateTransform") {
         /// Makes the transformations `U`; called three times.
         candidate_transform "candidateTransform": Factory,
@@ -61,13 +73,24 @@ pub fn general_gru_cell(o: GeneralGruOptions) -> Result<LayerRef> {
 }
 
 options! {
-    /// One step of a convolutional gated recurrent unit: a `GeneralGRUCell` whose transformations are convolutions that keep the size.
+    /// Makes one step of a convolutional gated recurrent unit: a `GeneralGRUCell` whose transformations are convolutions that keep the
+    /// size.
     ///
-    /// Formula: that of `GeneralGRUCell` with `Conv` for `U`. Shapes: `(batch, height, width, nUnits)`, kept; a state of one
-    /// channel broadcasts to `nUnits`. Weights: for each of the three convolutions `(w, b)` with `w: (...kernelSize, channels, nUnits)`, `channels`
-    /// those of its input, and `b: (nUnits)`, nested as the layers are.
-    /// Modes: values are dropped in `'train'` alone, with probability 0.1.
-    /// Errors: `ShapeMismatch` for an input of another rank, or whose channels are neither `nUnits` nor one. Source: Ballas et al. 2015, arXiv:1511.06432.
+    /// Formula: that of `GeneralGRUCell`, with `Conv` for `U`.
+    /// Shapes: `[batch, height, width, nUnits]` → the same. A state of one channel broadcasts to `nUnits`.
+    /// Weights: `[w, b]` for each of the three convolutions, with `w: [...kernelSize, channels, nUnits]` and `b: [nUnits]`, nested as
+    /// the layers are; `channels` are those of its input.
+    /// State: none.
+    /// Modes: drops values in `'train'` only, with probability 0.1.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has another number of axes, or its channels are neither `nUnits` nor one.
+    /// Source: Trax; Ballas et al. 2015, arXiv:1511.06432.
+    /// Example:
+    /// ```ts
+    /// const cell = tl.ConvGRUCell(2);
+    /// cell.init({ shape: [1, 4, 4, 2], dtype: 'float32' });
+    /// cell(tl.ones([1, 4, 4, 2])).shape; // → [ 1, 4, 4, 2 ]
+    /// ```
     pub struct ConvGruOptions for "ConvGRUCell" ("nUnits") {
         /// Number of channels.
         n_units "nUnits": Dim,

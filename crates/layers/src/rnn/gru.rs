@@ -17,14 +17,25 @@ use tallow_tensor::{
 };
 
 options! {
-    /// One step of a gated recurrent unit.
+    /// Makes one step of a gated recurrent unit.
     ///
-    /// Formula: `[u, r] = σ([x, h] · w1 + b1)`, `c = tanh([x, r h] · w2 + b2)`, `h' = u h + (1 - u) c`.
-    /// Shapes: inputs `x: (..., depth)` and the state `h: (..., nUnits)`; outputs `h'` twice, as output and as state.
-    /// Weights: the tuple `(w1, b1, w2, b2)` with `w1: (depth + nUnits, 2 · nUnits)`, `b1: (2 · nUnits)`, which starts from `forgetBias` on,
-    /// `w2: (depth + nUnits, nUnits)` and `b2: (nUnits)`. No state of its own; the same in every mode. `Scan` runs a whole sequence of it at once.
-    /// Errors: `ShapeMismatch` for a state whose last axis is not `nUnits`, or an input of another depth than weights were made for.
-    /// Source: Cho et al. 2014, Chung et al. 2014, arXiv:1412.3555.
+    /// Formula: `[u, r] = σ([x, h] · w1 + b1)`, `c = tanh([x, r h] · w2 + b2)`, `h′ = u h + (1 - u) c`.
+    /// Shapes: `[..., depth]`, state `h: [..., nUnits]` → `[..., nUnits]` twice, as output and as new state.
+    /// Weights: `[w1, b1, w2, b2]`, with `w1: [depth + nUnits, 2 · nUnits]`, `b1: [2 · nUnits]`, which starts from `forgetBias` on,
+    /// `w2: [depth + nUnits, nUnits]` and `b2: [nUnits]`.
+    /// State: none of its own. `Scan` runs a whole sequence of it at once.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the last axis of the state is not `nUnits`, or the input has another depth than at `init`.
+    /// Source: Trax; Cho et al. 2014, arXiv:1406.1078; Chung et al. 2014, arXiv:1412.3555.
+    /// See: `GRU`, for whole sequences.
+    /// Example:
+    /// ```ts
+    /// const cell = tl.GRUCell(3);
+    /// const [x, h] = [tl.ones([1, 2]), tl.zeros([1, 3])];
+    /// cell.init(tl.signature([x, h]));
+    /// cell([x, h]).map((y) => y.shape); // → [ [ 1, 3 ], [ 1, 3 ] ]
+    /// ```
     pub struct GruCellOptions for "GRUCell" ("nUnits") {
         /// Size of the state.
         n_units "nUnits": Dim,
@@ -38,12 +49,23 @@ options! {
 }
 
 options! {
-    /// Gated recurrent unit over axis 1, from a state of zeros.
+    /// Runs a gated recurrent unit over a sequence, from a state of zeros.
     ///
-    /// Formula: that of `GRUCell` at each step. Shapes: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves.
-    /// Weights: those of the `GRUCell`, nested as the layers are. State: in mode `'predict'` the state after the last call, where the next one
-    /// goes on; `[]` otherwise.
-    /// Errors: `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
+    /// Formula: that of `GRUCell` at each step.
+    /// Shapes: `[batch, length, depth]` → `[batch, length, nUnits]`; float32 for float16 and bfloat16.
+    /// Weights: those of the `GRUCell`, nested as the layers are.
+    /// State: none; in mode `'predict'` the state after the last call, where the next one goes on.
+    /// Modes: goes on where it stopped in `'predict'`; in all others a call begins from zeros.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes, or has another depth than at `init`.
+    /// Source: Trax; Cho et al. 2014, arXiv:1406.1078; Chung et al. 2014, arXiv:1412.3555.
+    /// See: `LSTM`, `SRU`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.GRU(3);
+    /// layer.init({ shape: [1, 5, 2], dtype: 'float32' });
+    /// layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
+    /// ```
     pub struct GruOptions for "GRU" ("nUnits") {
         /// Size of the state; need not be the depth of the input.
         n_units "nUnits": Dim,

@@ -13,14 +13,26 @@ use crate::{
 use tallow_tensor::{ops, random::Key, Tensor};
 
 options! {
-    /// One step of a long short-term memory.
+    /// Makes one step of a long short-term memory.
     ///
-    /// Formula: `[i, j, f, o] = [x, h] · w + b`, `c' = σ(f) c + σ(i) tanh(j)`, `h' = σ(o) tanh(c')`, where the state is `[c, h]`.
-    /// Shapes: inputs `x: (..., depth)` and the state `(..., 2 · nUnits)`; outputs `h': (..., nUnits)` and the new state.
-    /// Weights: the tuple `(w, b)` with `w: (depth + nUnits, 4 · nUnits)` and `b: (4 · nUnits)`, which starts from `forgetBias` on.
-    /// No state of its own; the same in every mode. `Scan` runs a whole sequence of it at once.
-    /// Errors: `ShapeMismatch` for a state whose last axis is not `2 · nUnits`, or an input of another depth than weights were made for.
-    /// Source: Hochreiter & Schmidhuber 1997; gates in the order of Zaremba et al. 2014, arXiv:1409.2329.
+    /// Formula: `[i, j, f, o] = [x, h] · w + b`, `c′ = σ(f) c + σ(i) tanh(j)`, `h′ = σ(o) tanh(c′)`. The state is `[c, h]`, joined
+    /// along the last axis.
+    /// Shapes: `[..., depth]`, state `[..., 2 · nUnits]` → `h′: [..., nUnits]`, new state `[..., 2 · nUnits]`.
+    /// Weights: `[w, b]`, with `w: [depth + nUnits, 4 · nUnits]` and `b: [4 · nUnits]`, which starts from `forgetBias` on.
+    /// State: none of its own. `Scan` runs a whole sequence of it at once.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the last axis of the state is not `2 · nUnits`, or the input has another depth than at `init`.
+    /// Source: Trax; Hochreiter and Schmidhuber 1997, Long Short-Term Memory; gates in the order of Zaremba et al. 2014,
+    /// arXiv:1409.2329.
+    /// See: `LSTM`, for whole sequences.
+    /// Example:
+    /// ```ts
+    /// const cell = tl.LSTMCell(3);
+    /// const [x, state] = [tl.ones([1, 2]), tl.zeros([1, 6])];
+    /// cell.init(tl.signature([x, state]));
+    /// cell([x, state]).map((y) => y.shape); // → [ [ 1, 3 ], [ 1, 6 ] ]
+    /// ```
     pub struct LstmCellOptions for "LSTMCell" ("nUnits") {
         /// Size of the hidden values, and of the cell.
         n_units "nUnits": Dim,
@@ -34,13 +46,24 @@ options! {
 }
 
 options! {
-    /// Long short-term memory over axis 1, from a state of zeros unless it is given.
+    /// Runs a long short-term memory over a sequence, from a state of zeros unless one is given.
     ///
-    /// Formula: that of `LSTMCell` at each step. Shapes: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves.
-    /// With `initialState` a second input, with `returnState` a second output: the state `[c, h]`, `(batch, 2 · nUnits)`.
-    /// Weights: those of the `LSTMCell`, nested as the layers are. State: in mode `'predict'` the state after the last call, where the next one
-    /// goes on; `[]` otherwise.
-    /// Errors: `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
+    /// Formula: that of `LSTMCell` at each step.
+    /// Shapes: `[batch, length, depth]` → `[batch, length, nUnits]`; float32 for float16 and bfloat16. With `initialState` there is a
+    /// second input, with `returnState` a second output: the state `[batch, 2 · nUnits]`.
+    /// Weights: those of the `LSTMCell`, nested as the layers are.
+    /// State: none; in mode `'predict'` the state after the last call, where the next one goes on.
+    /// Modes: goes on where it stopped in `'predict'`; in all others a call begins from zeros, or from the state that is given.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes, or has another depth than at `init`.
+    /// Source: Trax; Hochreiter and Schmidhuber 1997, Long Short-Term Memory.
+    /// See: `GRU`, `SRU`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LSTM(3);
+    /// layer.init({ shape: [1, 5, 2], dtype: 'float32' });
+    /// layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
+    /// ```
     pub struct LstmOptions for "LSTM" ("nUnits") {
         /// Size of the hidden values; need not be the depth of the input.
         n_units "nUnits": Dim,

@@ -19,22 +19,50 @@ use crate::{
 use tallow_tensor::{ops, random::Key, DType, Tensor};
 
 options! {
-    /// What of a simple recurrent unit depends on the step before.
+    /// Makes the part of a step of a simple recurrent unit that depends on the step before.
     ///
-    /// Formula: `c' = f c + x`, for the inputs `x` (a new value, weighed already), `f` (the forget gate) and `c` (the state); gives `c'` twice, as
-    /// output and as state. Shapes: any three that broadcast. No weights, no state of its own; the same in every mode. `Scan` runs a
-    /// whole sequence of it at once. Errors: `ShapeMismatch` for shapes that do not broadcast.
+    /// Formula: `c′ = f c + x`, with the new value `x`, which is weighed already, the forget gate `f` and the state `c`.
+    /// Shapes: `x`, `f` and `c`, which broadcast → `c′` twice, as output and as state.
+    /// Weights: none.
+    /// State: none of its own. `Scan` runs a whole sequence of it at once.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// Source: Trax; Lei et al. 2018, arXiv:1709.02755.
+    /// See: `SRU`.
+    /// Example:
+    /// ```ts
+    /// const cell = tl.InnerSRUCell();
+    /// const [x, f, c] = [tl.tensor([1.5]), tl.tensor([0.5]), tl.tensor([2.5])];
+    /// cell.init(tl.signature([x, f, c]));
+    /// cell([x, f, c]).map((y) => y.array()); // → [ [ 2.75 ], [ 2.75 ] ]
+    /// ```
     pub struct InnerSruOptions for "InnerSRUCell" () {}
 }
 
 options! {
-    /// `InnerSRUCell` over axis 1.
+    /// Runs `InnerSRUCell` over a sequence.
     ///
-    /// Shapes: inputs `x` and `f`, `(batch, length, nUnits)`, and the state `(batch, nUnits)`; outputs all states, and the last.
-    /// State: in mode `'predict'` the state after the last call, where the next one goes on; `[]` otherwise.
-    /// With a mask `(batch, n)`, whose zeros leave the state as it is, the positions from the second on are masked (all but the first are
-    /// taken when there is one position alone).
-    /// Errors: `InvalidOption` for a mask in another mode than `'predict'`; `ShapeMismatch` for inputs of different lengths, or a mask longer than they are.
+    /// With a mask, whose zeros leave the state as it is, the positions from the second on are masked; where there is one position
+    /// alone, it is masked too.
+    ///
+    /// Shapes: `x` and `f` `[batch, length, nUnits]`, state `[batch, nUnits]` → all states `[batch, length, nUnits]`, the last one
+    /// `[batch, nUnits]`. The mask is `[batch, n]`.
+    /// Weights: none.
+    /// State: none; in mode `'predict'` the state after the last call, where the next one goes on.
+    /// Modes: goes on where it stopped in `'predict'`.
+    /// Errors:
+    /// - `InvalidOption`: there is a mask in another mode than `'predict'`.
+    /// - `ShapeMismatch`: the inputs differ in length, or the mask is longer than they are.
+    /// Source: Trax; Lei et al. 2018, arXiv:1709.02755.
+    /// See: `SRU`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ScanSRUCell('train');
+    /// const [x, f, c] = [tl.ones([1, 3, 1]), tl.full([1, 3, 1], 0.5), tl.zeros([1, 1])];
+    /// layer.init(tl.signature([x, f, c]));
+    /// layer([x, f, c]).map((y) => y.shape); // → [ [ 1, 3, 1 ], [ 1, 1 ] ]
+    /// ```
     pub struct ScanSruOptions for "ScanSRUCell" ("mode") {
         /// `'predict'` goes on where the last call ended.
         mode "mode": Mode,
@@ -44,15 +72,24 @@ options! {
 }
 
 options! {
-    /// Simple recurrent unit over axis 1: all its products are made for the whole sequence at once.
+    /// Runs a simple recurrent unit over a sequence; all its products are made for the whole sequence at once.
     ///
-    /// Formula: `[r, f, y] = x · w + b`, `c' = σ(f) c + (1 - σ(f)) y`, `h = σ(r) a(c') + √3 (1 - σ(r)) x`, with the activation `a`.
-    /// Shapes: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves. Where `depth` is neither `nUnits` nor 1, the last term has
-    /// `x · v` in place of `x`.
-    /// Weights: `w: (depth, 3 · nUnits)`, `b: (3 · nUnits)` and, where needed, `v: (depth, nUnits)`, nested as the layers are. State: in mode `'predict'`
-    /// the last `c`, where the next call goes on; `[]` otherwise.
-    /// Errors: `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
-    /// Source: Lei et al. 2018, arXiv:1709.02755.
+    /// Formula: `[r, f, y] = x · w + b`, `c′ = σ(f) c + (1 - σ(f)) y`, `h = σ(r) a(c′) + √3 (1 - σ(r)) x`, with the activation `a`.
+    /// Where `depth` is neither `nUnits` nor 1, the last term has `x · v` in place of `x`.
+    /// Shapes: `[batch, length, depth]` → `[batch, length, nUnits]`; float32 for float16 and bfloat16.
+    /// Weights: `w: [depth, 3 · nUnits]`, `b: [3 · nUnits]` and, where it is needed, `v: [depth, nUnits]`, nested as the layers are.
+    /// State: none; in mode `'predict'` the last `c`, where the next call goes on.
+    /// Modes: goes on where it stopped in `'predict'`; in all others a call begins from zeros.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes, or has another depth than at `init`.
+    /// Source: Trax; Lei et al. 2018, arXiv:1709.02755.
+    /// See: `GRU`, `LSTM`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SRU(3);
+    /// layer.init({ shape: [1, 5, 2], dtype: 'float32' });
+    /// layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
+    /// ```
     pub struct SruOptions for "SRU" ("nUnits") {
         /// Size of the state; need not be the depth of the input.
         n_units "nUnits": Dim,

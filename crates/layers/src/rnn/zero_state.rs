@@ -3,11 +3,21 @@ use crate::{framework::pure::pure_layer, options, Dim, Error, LayerRef, TensorSp
 use tallow_tensor::{DType, Tensor};
 
 options! {
-    /// Zeros to start a recurrent layer from, one row for each sequence of the batch.
+    /// Makes the zeros that a recurrent layer starts from, one row for each sequence of the batch.
     ///
-    /// Shapes: `(batch, length, depth)` to `(batch, depthMultiplier · depth)`, float32 (float64 for float64 inputs).
-    /// No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for an input that has not three axes.
+    /// Shapes: `[batch, length, depth]` → `[batch, depthMultiplier · depth]`, float32 (float64 for float64 inputs).
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.MakeZeroState({ depthMultiplier: 2 });
+    /// layer.init({ shape: [1, 5, 2], dtype: 'float32' });
+    /// layer(tl.ones([1, 5, 2])); // → Tensor float32[1,4] [[0,0,0,0]]
+    /// ```
     pub struct ZeroStateOptions for "MakeZeroState" () {
         /// How many values there are in a row for each of the input's features.
         depth_multiplier "depthMultiplier": Dim = Dim(1),

@@ -21,14 +21,34 @@ use tallow_tensor::{backward, memory, random::Key, recording, Tensor};
 options! {
     /// The base of attention classes that are written for one head of one example; by itself it cannot be called.
     ///
-    /// A subclass defines `createWeightsUnbatched`, `createStateUnbatched` (if there is state), `forwardUnbatched` and, for `incremental`,
-    /// `incrementalForwardUnbatched`; the layer runs them for each head of each example and sums the heads.
-    /// Shapes: `(batch, length, ...)` for each input; the output is what `forwardUnbatched` returns, with the batch in front.
-    /// Weights: what `createWeightsUnbatched` makes, stacked over heads. State: what `createStateUnbatched` makes, stacked over heads of examples;
-    /// if `incremental`, `(end, (inputs), state)` with the last `predictMemLen` positions of the inputs.
-    /// Kept for backward: inputs, weights and the new state; each head of each example is computed again, on its own (`useReferenceCode`: nothing is
-    /// computed again, and everything kept).
-    /// Errors: `InvalidOption` for a method the class lacks; what the class itself throws.
+    /// A subclass defines `createWeightsUnbatched`, `createStateUnbatched` (if there is state), `forwardUnbatched` and, for
+    /// `incremental`, `incrementalForwardUnbatched`. The layer runs them for each head of each example, and sums the heads.
+    ///
+    /// In the backward pass each head of each example is computed again, by itself, so that memory holds inputs, weights and the new
+    /// state only. With `useReferenceCode` nothing is computed again, and everything is kept.
+    ///
+    /// Shapes: `[batch, length, ...]` for each input → what `forwardUnbatched` returns, with the batch in front.
+    /// Weights: what `createWeightsUnbatched` makes, stacked over heads.
+    /// State: what `createStateUnbatched` makes, stacked over heads of examples; if `incremental`, `[end, inputs, state]`, with the
+    /// last `predictMemLen` positions of the inputs.
+    /// Modes: those that the class tells apart.
+    /// Errors:
+    /// - `InvalidOption`: the class lacks a method that its options need.
+    /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451.
+    /// Example:
+    /// ```ts
+    /// class Mean extends tl.EfficientAttentionBase {
+    ///   override createWeightsUnbatched() {
+    ///     return [];
+    ///   }
+    ///   override forwardUnbatched(x: tl.Tensor, { state }: tl.AttentionContext): [tl.Tensor, tl.Nest] {
+    ///     return [x.mean({ axis: 0, keepdims: true }).add(x), state];
+    ///   }
+    /// }
+    /// const layer = new Mean(2);
+    /// layer.init({ shape: [1, 2, 1], dtype: 'float32' });
+    /// layer([[[1], [2]]]); // → Tensor float32[1,2,1] [[[5],[7]]]
+    /// ```
     pub struct EfficientAttentionBaseOptions for "EfficientAttentionBase" ("nHeads") {
         /// Number of heads.
         n_heads "nHeads": Dim,

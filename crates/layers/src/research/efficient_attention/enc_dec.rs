@@ -11,16 +11,33 @@ use tallow_tensor::{
 };
 
 options! {
-    /// Attention of vectors to other vectors that never makes the matrix of all pairs.
+    /// Attends from vectors to other vectors, such as a decoder's to an encoder's, without ever making the matrix of all pairs.
     ///
-    /// For each head `exp(d - logsumexp(d))·(y·w_v)·w_o` with products `d` of `x·w_q` and `y·w_k`, divided by `√dQk`; heads are summed.
-    /// With `masked` 1e9 is taken from the products with valid positions of `y` and 2e9 from those with padding, as in Trax: in float32 the
-    /// products vanish beside it, so valid positions weigh 1 each. For a weighed mask use `AttentionQKV`.
-    /// Shapes: `(batch, q, d_model), (batch, kv, d_kv)`, with `masked` also `(batch, kv)`, true for valid positions `-> (batch, q, d_model)`.
-    /// Weights: the tuple `(w_q, w_k, w_v, w_o)` of `(nHeads, d_model, dQk), (nHeads, d_kv, dQk), (nHeads, d_kv, dV), (nHeads, dV, d_model)`.
-    /// No state. Kept for backward: inputs, projections, the result and two numbers a query and head.
-    /// Mode: dropout only in `'train'`.
-    /// Source: Vaswani et al. 2017, arXiv:1706.03762; tiles: Dao et al. 2022, arXiv:2205.14135.
+    /// With `masked`, 1e9 is taken from the products with valid positions of `y` and 2e9 from those with padding, as in Trax. In
+    /// float32 the products vanish beside that, so valid positions weigh alike. For a mask that leaves the products as they are, use
+    /// `AttentionQKV`.
+    ///
+    /// Formula: for each head `softmax(d) · (y · w_v) · w_o`, with the products `d` of `x · w_q` and `y · w_k`, divided by `√dQk`; the
+    /// heads are summed.
+    /// Shapes: `x: [batch, length, dModel]`, `y: [batch, keys, dKv]`, with `masked` also `bool[batch, keys]` →
+    /// `[batch, length, dModel]`. The mask is true at valid positions.
+    /// Weights: `[w_q, w_k, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_k: [nHeads, dKv, dQk]`, `w_v: [nHeads, dKv, dV]` and
+    /// `w_o: [nHeads, dV, dModel]`.
+    /// State: none.
+    /// Modes: drops in `'train'` only.
+    /// Gradient: the backward pass computes attention again. It keeps inputs, projections, the result, and two numbers for each query
+    /// and head.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not fit the weights, or each other.
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762; the tiles are those of Dao et al. 2022, arXiv:2205.14135.
+    /// See: `AttentionQKV`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.EncDecAttention({ nHeads: 2, dQk: 4, dV: 4, masked: false });
+    /// const [x, y] = [tl.ones([1, 3, 8]), tl.ones([1, 5, 8])];
+    /// layer.init(tl.signature([x, y]));
+    /// layer([x, y]).shape; // → [ 1, 3, 8 ]
+    /// ```
     pub struct EncDecAttentionOptions for "EncDecAttention" () {
         /// Number of heads.
         n_heads "nHeads": Dim = Dim(2),

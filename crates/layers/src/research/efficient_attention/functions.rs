@@ -11,10 +11,17 @@ use serde_json::Value;
 use tallow_tensor::{custom_vjp, ops::dropout, random::Key, DType, Tensor};
 
 options! {
-    /// Divides each vector along the last axis by the root of its mean square.
+    /// Divides each vector along the last axis by its root mean square.
     ///
-    /// Formula: `x / √(mean(x²) + epsilon)`. Shapes: any with an axis, kept; integers become float32.
-    /// Errors: `ShapeMismatch` for an input without axes.
+    /// Formula: `x / √(mean(x²) + epsilon)`.
+    /// Shapes: `[..., d]` → `[..., d]`; integers become float32.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has no axes.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.lengthNormalized(tl.tensor([[3.5, 0], [0.5, 0.5]])); // → Tensor float32[2,2] [[1.41421,0],[0.999998,0.999998]]
+    /// ```
     pub struct LengthNormalizedOptions for "lengthNormalized" ("x") {
         /// Vectors.
         x "x": TensorArg,
@@ -25,13 +32,23 @@ options! {
 options! {
     /// Hashes vectors into buckets by their angle, several times.
     ///
-    /// Each round draws random directions; the bucket is which of them, or of their opposites, the vector points along most.
-    /// Several numbers of buckets make a bucket of several such digits, the first the lowest.
-    /// Shapes: `(n, depth)` to the pair of int32 `(nHashes, n)` and the number of buckets. No gradient flows.
-    /// Errors: `InvalidOption` for an odd number of buckets or more than int32 counts; `ShapeMismatch` for what is no matrix.
-    /// Source: Andoni et al. 2015, arXiv:1509.02897; Kitaev et al. 2020, arXiv:2001.04451.
+    /// Each round draws random directions. The bucket is the number of the direction, or opposite direction, that the vector points
+    /// along most. Several numbers of buckets make a bucket of several such digits, of which the first is the lowest.
+    ///
+    /// Shapes: `[n, depth]` → the pair of `int32[nHashes, n]` and the number of buckets.
+    /// Gradient: none.
+    /// Errors:
+    /// - `InvalidOption`: a number of buckets is odd, or they are more than int32 counts.
+    /// - `ShapeMismatch`: the input does not have two axes.
+    /// Source: Trax; Andoni et al. 2015, arXiv:1509.02897; Kitaev et al. 2020, arXiv:2001.04451.
+    /// Example:
+    /// ```ts
+    /// const [buckets, nBuckets] = tl.hashVecs(tl.eye(4), 8, 1, tl.random.key(0));
+    /// buckets.shape; // → [ 1, 4 ]
+    /// nBuckets; // → 8
+    /// ```
     pub struct HashVecsOptions for "hashVecs" ("vecs", "nBucketsIn", "nHashes", "rng") {
-        /// Vectors, `(n, depth)`.
+        /// Vectors, `[n, depth]`.
         vecs "vecs": TensorArg,
         /// Number of buckets, or numbers whose product it is; even.
         n_buckets_in "nBucketsIn": Buckets,
@@ -44,7 +61,14 @@ options! {
 options! {
     /// Puts beside each chunk those before and after it, around the ends.
     ///
-    /// Shapes: `(nChunks, chunkLen, ...)` to `(nChunks, (before + 1 + after) · chunkLen, ...)`.
+    /// Shapes: `[nChunks, chunkLen, ...]` → `[nChunks, (nChunksBefore + 1 + nChunksAfter) · chunkLen, ...]`.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has less than two axes.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.lookAdjacent(tl.tensor([[1], [2], [3]]), 1, 0); // → Tensor int32[3,2] [[3,1],[1,2],[2,3]]
+    /// ```
     pub struct LookAdjacentOptions for "lookAdjacent" ("x", "nChunksBefore", "nChunksAfter") {
         /// Chunks.
         x "x": TensorArg,
@@ -55,10 +79,19 @@ options! {
     }
 }
 options! {
-    /// Masks attention by what is known of queries and keys: usually their positions, negative for masked keys.
+    /// Masks the products of attention by what is known of queries and keys: usually their positions, negative for masked keys.
     ///
-    /// Takes 1e9 where `qInfo < kvInfo` if `causal`, 1e5 where they are equal if `excludeSelf`, 1e9 where `kvInfo < 0` if `masked`.
-    /// Shapes: `dots` of any shape, with which the others broadcast.
+    /// Formula: from `dots` it takes 1e9 where `qInfo < kvInfo` if `causal`, 1e5 where they are equal if `excludeSelf`, and 1e9 where
+    /// `kvInfo < 0` if `masked`.
+    /// Shapes: `[...]`, with which the others broadcast → `[...]`.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not broadcast.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.maskSelfAttention(tl.zeros([2, 2]), tl.tensor([[0], [1]]), tl.tensor([[0, 1]]), { excludeSelf: false });
+    /// // → Tensor float32[2,2] [[0,-1000000000],[0,0]]
+    /// ```
     pub struct MaskSelfAttentionOptions for "maskSelfAttention" ("dots", "qInfo", "kvInfo") {
         /// Products of queries and keys.
         dots "dots": TensorArg,
@@ -75,13 +108,23 @@ options! {
     }
 }
 options! {
-    /// Dot-product attention of one head, optionally chunked and masked.
+    /// Computes dot-product attention of one head, in chunks and with a mask where they are given.
     ///
-    /// Formula: `softmax(d)·v` with `d = mask(q·kᵀ / √d_qk)`; without `k` the queries, divided by their root mean
-    /// square, are the keys. With chunks a query sees its own chunk of keys and its neighbours, around the ends.
-    /// Shapes: `(qLen, dQk), (kvLen, dQk), (kvLen, dV)` to the pair `(qLen, dV), (qLen)`, the latter the log-sum-exps. It makes the matrix of
-    /// products; the layers of this module do not.
-    /// Errors: `ShapeMismatch` when lengths are no multiples of the chunks'; `InvalidOption` without values or a key for dropout.
+    /// It makes the matrix of products; the layers of this module do not. Without `k` the queries, divided by their root mean square,
+    /// are the keys. With chunks a query sees its own chunk of keys and its neighbours, around the ends.
+    ///
+    /// Formula: `softmax(d) · v`, with `d = mask(q · kᵀ / √dQk)`.
+    /// Shapes: `q: [qLen, dQk]`, `k: [kvLen, dQk]`, `v: [kvLen, dV]` → the pair of `[qLen, dV]` and the log-sum-exps `[qLen]`.
+    /// Errors:
+    /// - `ShapeMismatch`: a length is not a multiple of that of its chunks.
+    /// - `InvalidOption`: values are missing, or a key where it drops.
+    /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451.
+    /// Example:
+    /// ```ts
+    /// const q = tl.tensor([[0.5, 1], [1, 0.5]]);
+    /// tl.attend(q, { k: q, v: q });
+    /// // → [Tensor float32[2,2] [[0.72796,0.77204],[0.77204,0.72796]], Tensor float32[2] [1.49254,1.49254]]
+    /// ```
     pub struct AttendOptions for "attend" ("q") {
         /// Queries.
         q "q": TensorArg,
@@ -112,7 +155,16 @@ options! {
 options! {
     /// Drops features of vectors, the same ones in all of them.
     ///
-    /// Formula: `x · keep / (1 - dropoutRate)` with one draw of `keep` for the last axis. Shapes: any with an axis, kept.
+    /// Formula: `x · keep / (1 - dropoutRate)`, with one draw of `keep` for the last axis.
+    /// Shapes: `[..., d]` → `[..., d]`.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has no axes.
+    /// - `InvalidOption`: there is no key, and `dropoutRate` is not 0.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.applyBroadcastedDropout(tl.ones([2, 4]), 0.5, tl.random.key(0)); // → Tensor float32[2,4] [[0,2,0,2],[0,2,0,2]]
+    /// ```
     pub struct ApplyBroadcastedDropoutOptions for "applyBroadcastedDropout" ("vecs", "dropoutRate", "rng") {
         /// Vectors.
         vecs "vecs": TensorArg,
@@ -123,9 +175,18 @@ options! {
     }
 }
 options! {
-    /// Permutes an axis; its gradient is permuted back by the inverse given.
+    /// Puts the places along an axis in another order; the gradient comes back by the inverse order that is given.
     ///
-    /// Formula: `y[i] = val[permutation[i]]`. Shapes: kept.
+    /// Formula: `y[i] = val[permutation[i]]`.
+    /// Shapes: `[...]` → `[...]`, the same.
+    /// Errors:
+    /// - `IndexOutOfRange`: an index is out of range.
+    /// - `DTypeMismatch`: the permutation is not of integers.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.permuteViaGather(tl.tensor([5, 6, 7]), tl.tensor([2, 0, 1]), tl.tensor([1, 2, 0])); // → Tensor int32[3] [7,5,6]
+    /// ```
     pub struct PermuteViaGatherOptions for "permuteViaGather" ("val", "permutation", "inversePermutation") {
         /// Values.
         val "val": TensorArg,
@@ -138,9 +199,16 @@ options! {
     }
 }
 options! {
-    /// Sorts values by keys along an axis; their gradient is sorted back by the inverse keys.
+    /// Sorts values by keys along an axis; the gradient is sorted back by the inverse keys that are given.
     ///
-    /// Shapes: kept; keys have the shape of the values.
+    /// Shapes: `[...]` → `[...]`, the same. Keys have the shape of the values.
+    /// Errors:
+    /// - `ShapeMismatch`: the keys have another shape than the values.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.permuteViaSort(tl.tensor([5, 6, 7]), tl.tensor([2, 0, 1]), tl.tensor([1, 2, 0])); // → Tensor int32[3] [6,7,5]
+    /// ```
     pub struct PermuteViaSortOptions for "permuteViaSort" ("val", "keys", "inverseKeys") {
         /// Values.
         val "val": TensorArg,

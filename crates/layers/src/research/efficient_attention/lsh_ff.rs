@@ -8,14 +8,25 @@ use std::sync::{Arc, Mutex};
 use tallow_tensor::{memory, random::Key, DType, Tensor};
 
 options! {
-    /// Feed-forward block in which a vector meets only those hidden units whose weights hash alike.
+    /// Maps each vector through a feed-forward block of which only those hidden units count whose weights hash as the vector does.
     ///
-    /// Formula: `y = relu((x·w1ᵀ) ∘ h)·w2 + b2`, where `h` is 1 for a vector and a row of `w1` that share the bucket of at least one of `nHashes` rounds
-    /// (`hashVecs`, by the key of the call), else 0.
-    /// Shapes: `(..., d_model)`, kept. Weights: the tuple `(w1, w2, b2)` of `(dFf, d_model), (dFf, d_model), (d_model)`. No state.
-    /// Mode: in `'predict'` hidden units that share no bucket are not computed, and the buckets of `w1` are kept between calls with one key; the
-    /// result is the same.
-    /// Errors: `ShapeMismatch` for an input without axes or of another width than the weights.
+    /// Formula: `y = relu((x · w1ᵀ) ∘ h) · w2 + b2`, where `h` is 1 for a vector and a row of `w1` that share the bucket of at least
+    /// one of `nHashes` rounds (`hashVecs`, by the key of the call), else 0.
+    /// Shapes: `[..., dModel]` → `[..., dModel]`.
+    /// Weights: `[w1, w2, b2]`, with `w1: [dFf, dModel]`, `w2: [dFf, dModel]` and `b2: [dModel]`.
+    /// State: none.
+    /// Modes: gives the same in all. In `'predict'` hidden units that share no bucket are not computed, and the buckets of `w1` are
+    /// kept between calls with one key.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has no axes, or another width than at `init`.
+    /// Source: Trax.
+    /// See: `SparseFF`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LSHFF(16, 4);
+    /// layer.init({ shape: [2, 8], dtype: 'float32' });
+    /// layer(tl.ones([2, 8])).shape; // → [ 2, 8 ]
+    /// ```
     pub struct LSHFFOptions for "LSHFF" ("dFf", "nBuckets") {
         /// Number of hidden units.
         d_ff "dFf": Dim,
@@ -25,9 +36,9 @@ options! {
         n_hashes "nHashes": Dim = Dim(4),
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
-        /// Makes `w1` and `w2`, of shape `[dFf, d_model]`.
+        /// Makes `w1` and `w2`, of shape `[dFf, dModel]`.
         kernel_initializer "kernelInitializer": Initializer = glorot_uniform(),
-        /// Makes `b2`, of shape `[d_model]`.
+        /// Makes `b2`, of shape `[dModel]`.
         bias_initializer "biasInitializer": Initializer = random_normal(1e-6),
     }
 }

@@ -29,23 +29,41 @@ impl OptionType for Unused {
 }
 
 options! {
-    /// Self-attention in which a position sees those that hash alike: from vectors (and a mask) to vectors, in time and memory linear in the length.
+    /// Lets each position attend to those that are most like it, found by hashing, in time and memory that grow linearly with the
+    /// length.
     ///
-    /// Queries `x·w_q`, divided by their root mean square, are the keys. In each of `nHashes` rounds the positions are sorted by the bucket their
-    /// query hashes to (`hashVecs`), cut into chunks of `chunkLen`, and see their chunk and its neighbours, around the ends; from the products, divided by
-    /// `√dQk`, 1e9 is taken at later positions (`causal`) and masked ones, 1e5 at the position itself. Rounds are weighed by the exponentials of
-    /// their log-sum-exps, heads go through `w_o` and are summed. Any length will do, also one not seen before; the last chunk may be shorter,
-    /// and a sequence that fits a chunk sees itself as a whole.
-    /// Shapes: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
-    /// Weights: the tuple `(w_q, w_v, w_o)` of `(nHeads, d_model, dQk), (nHeads, d_model, dV), (nHeads, dV, d_model)`, with `bias` also `(b_q, b_v)`.
-    /// State: `(buckets, keys)` of each head of each example, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
-    /// `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
-    /// Kept for backward: inputs, projections, buckets, the result and two numbers a position and head: `2·dV + dQk + 2` floats and
-    /// `nHashes` integers a position and head. Nothing grows with `nHashes · length · d`.
-    /// Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples, rounds and chunks; `'predict'` continues a
-    /// sequence: a new position sees those of its bucket and the latest others.
-    /// Errors: `InvalidOption` for mode `'predict'` without `causal`; `InvalidArgument` for a long piece in the middle of a sequence.
-    /// Source: Kitaev et al. 2020, arXiv:2001.04451.
+    /// Queries are keys: a position is compared with the positions whose queries point in much the same direction. In each of `nHashes`
+    /// rounds, `hashVecs` puts each query in a bucket; the positions are sorted by bucket and cut into chunks of `chunkLen`, and each
+    /// sees its own chunk and its neighbours, around the ends. So like positions meet wherever they stand. More rounds find more of
+    /// them.
+    ///
+    /// Any length will do, also one that is not a multiple of `chunkLen`; a sequence that fits one chunk sees itself as a whole.
+    ///
+    /// Formula: for each head `softmax(d) · (x · w_v) · w_o`, summed over heads, with the products `d` of the queries `x · w_q` and the
+    /// same divided by their root mean square, all divided by `√dQk`. From `d` 1e9 is taken at later positions (`causal`) and at masked
+    /// ones, and 1e5 at the position itself. Rounds are weighed by the exponentials of their log-sum-exps.
+    /// Shapes: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
+    /// valid positions.
+    /// Weights: `[w_q, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and `w_o: [nHeads, dV, dModel]`; with
+    /// `bias` also `b_q` and `b_v`.
+    /// State: `[buckets, keys]` of each head of each example, `int32[batch · nHeads, nHashes · length]` and
+    /// `uint32[batch · nHeads, 2]`. In mode `'predict'` it is `[end, inputs, [buckets, ends, keys]]`.
+    /// Modes: drops in `'train'` only; one draw of strengths serves all heads, examples, rounds and chunks. Each call hashes by new
+    /// keys, except in `'predict'`, which goes on with a sequence: a new position sees those of its bucket, and the latest others.
+    /// Gradient: the backward pass computes attention again. It keeps inputs, projections, buckets, the result, and two numbers for
+    /// each position and head: nothing that grows with `nHashes · length · dQk`.
+    /// Errors:
+    /// - `InvalidOption`: the mode is `'predict'` without `causal`.
+    /// - `InvalidArgument`: a piece in the middle of a sequence is too long.
+    /// - `ShapeMismatch`: the shapes do not fit the weights, or each other.
+    /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451.
+    /// See: `SelfAttention`, which sees all positions; `PureLSHSelfAttention`, without projections; `ReformerLM`, a model of it.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LSHSelfAttention({ nHeads: 2, dQk: 8, dV: 8, chunkLen: 16, nHashes: 2, nBuckets: 8, causal: true });
+    /// layer.init({ shape: [1, 64, 32], dtype: 'float32' });
+    /// layer(tl.ones([1, 64, 32])).shape; // → [ 1, 64, 32 ]
+    /// ```
     pub struct LSHSelfAttentionOptions for "LSHSelfAttention" () with (attention: EfficientAttentionOptions, lsh: LSHOptions) {
         /// Number of heads.
         n_heads "nHeads": Dim = Dim(2),

@@ -11,16 +11,28 @@ use serde_json::json;
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
-    /// LSH attention for sequences longer than `stdLength`, exact attention for others; for vectors already split into heads: `(qk, v) -> o`.
+    /// Attends by hashing where a sequence is longer than `stdLength`, and exactly where it is not; for vectors that are already split
+    /// into heads.
     ///
-    /// Long sequences go through `PureLSHSelfAttention`, others through `DotProductCausalAttention` (or, if not `causal`, `DotProductAttention`) with
-    /// `qk` as queries and keys. Without `stdLength` it is always the former. What is given of the options of `PureLSHSelfAttention` is handed on;
-    /// it does not read `dQk`, `dV`, `outputDropout` and `useReferenceCode`.
-    /// Shapes: `(batch·nHeads, length, d_qk), (batch·nHeads, length, d_v)`, unless `causal` also `(batch, length)`, true for valid positions
-    /// `-> (batch·nHeads, length, d_v)`. No weights. State: the pair of the two layers' states.
-    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` as the two layers.
-    /// Errors: `InvalidOption` unless there is a mask exactly if it is not `causal`.
-    /// Source: Kitaev et al. 2020, arXiv:2001.04451.
+    /// Long sequences go through `PureLSHSelfAttention`; others through `DotProductCausalAttention` or, if not `causal`,
+    /// `DotProductAttention`, with the first input as queries and keys. Without `stdLength` it is always the former. Options of
+    /// `PureLSHSelfAttention` that are given are handed on; `dQk`, `dV`, `outputDropout` and `useReferenceCode` change nothing.
+    ///
+    /// Shapes: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, unless `causal` also
+    /// `bool[batch, length]` → `[batch · nHeads, length, dV]`. The mask is true at valid positions.
+    /// Weights: none.
+    /// State: that of the two layers, a pair.
+    /// Modes: drops attention strengths in `'train'` only; `'predict'` as the two layers.
+    /// Errors:
+    /// - `InvalidOption`: it is `causal` with a mask, or not `causal` without one.
+    /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.MixedLSHSelfAttention({ nHeads: 2, stdLength: 16, chunkLen: 4, nBuckets: 4, causal: true });
+    /// const x = tl.ones([2, 8, 4]);
+    /// layer.init(tl.signature([x, x]));
+    /// layer([x, x]).shape; // → [ 2, 8, 4 ]
+    /// ```
     pub struct MixedLSHSelfAttentionOptions for "MixedLSHSelfAttention" () with (attention: EfficientAttentionOptions, lsh: Given<LSHOptions>) {
         /// Number of heads that share the leading axis with the batch.
         n_heads "nHeads": Dim = Dim(1),

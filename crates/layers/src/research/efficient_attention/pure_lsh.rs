@@ -13,18 +13,33 @@ use crate::{
 use tallow_tensor::{random::Key, DType, Tensor};
 
 options! {
-    /// Self-attention in which a position sees those that hash alike, for vectors already split into heads: `(qk, v) -> o`.
+    /// Attends as `LSHSelfAttention` does, without projections, for vectors that are already split into heads.
     ///
-    /// As `LSHSelfAttention` without its projections: `qk` are queries and, divided by their root mean square, keys. The inputs decide sizes, and
-    /// the output belongs to a projection that follows: `dQk`, `dV`, `outputDropout` and `useReferenceCode` are not read.
-    /// Shapes: `(batch·nHeads, length, d_qk), (batch·nHeads, length, d_v)`, with `masked` also `(batch, length)`, true for valid positions
-    /// `-> (batch·nHeads, length, d_v)`. No weights.
-    /// State: `(buckets, keys)` of each head, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
-    /// `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
-    /// Kept for backward: inputs, buckets, the result and two numbers a position and head.
-    /// Mode: dropout of attention strengths only in `'train'`, and `'predict'` continues a sequence, as in `LSHSelfAttention`.
-    /// Errors: `InvalidOption` for mode `'predict'` without `causal`; `ShapeMismatch` when the leading axis is no multiple of `nHeads`.
-    /// Source: Kitaev et al. 2020, arXiv:2001.04451.
+    /// The first input holds the queries and, divided by their root mean square, the keys. The inputs decide the sizes, and the output
+    /// is for a projection that follows. So `dQk`, `dV`, `outputDropout` and `useReferenceCode` change nothing.
+    ///
+    /// Formula: that of `LSHSelfAttention`, without weights.
+    /// Shapes: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, with `masked` also `bool[batch, length]`
+    /// → `[batch · nHeads, length, dV]`. The mask is true at valid positions.
+    /// Weights: none.
+    /// State: `[buckets, keys]` of each head, `int32[batch · nHeads, nHashes · length]` and `uint32[batch · nHeads, 2]`. In mode
+    /// `'predict'` it is `[end, inputs, [buckets, ends, keys]]`.
+    /// Modes: drops attention strengths in `'train'` only. Each call hashes by new keys, except in `'predict'`, which goes on with a
+    /// sequence as `LSHSelfAttention` does.
+    /// Gradient: the backward pass computes attention again. It keeps inputs, buckets, the result, and two numbers for each position
+    /// and head.
+    /// Errors:
+    /// - `InvalidOption`: the mode is `'predict'` without `causal`.
+    /// - `ShapeMismatch`: `nHeads` does not divide the first axis, or the shapes do not fit each other.
+    /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451.
+    /// See: `PureLSHSelfAttentionWrapper`, which adds projections.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.PureLSHSelfAttention({ nHeads: 2, chunkLen: 4, nBuckets: 4, causal: true });
+    /// const x = tl.ones([2, 8, 4]);
+    /// layer.init(tl.signature([x, x]));
+    /// layer([x, x]).shape; // → [ 2, 8, 4 ]
+    /// ```
     pub struct PureLSHSelfAttentionOptions for "PureLSHSelfAttention" () with (attention: EfficientAttentionOptions, lsh: LSHOptions) {
         /// Number of heads that share the leading axis with the batch.
         n_heads "nHeads": Dim = Dim(2),

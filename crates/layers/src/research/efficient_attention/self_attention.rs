@@ -16,19 +16,31 @@ use tallow_tensor::{
 };
 
 options! {
-    /// Self-attention from vectors (and a mask) to vectors that never makes a matrix of length × length.
+    /// Lets each position of a sequence attend to the others, without ever making a matrix of length × length.
     ///
-    /// For each head `exp(d - logsumexp(d))·(x·w_v)·w_o` with products `d` of `x·w_q` and `x·w_k`, divided by `√dQk`, from which 1e9 is taken
-    /// at later positions (`causal`) and masked ones, 1e5 at a position itself (`shareQk`); heads are summed. With `shareQk` queries divided by
-    /// their root mean square are the keys. With `chunkLen` a position sees its own chunk and its neighbours, around the ends; the last chunk may be shorter.
-    /// Shapes: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
-    /// Weights: the tuple `(w_q, w_k, w_v, w_o)` of `(nHeads, d_model, dQk), .., (nHeads, d_model, dV), (nHeads, dV, d_model)`, without `w_k`
-    /// if `shareQk`, with `bias` also `(b_q, b_k, b_v)`. State: `()`; in mode `'predict'` `(end, (inputs), ())`, the last `predictMemLen` positions.
-    /// Kept for backward: inputs, projections, the result and two numbers a position and head.
-    /// Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples and chunks; `'predict'` continues a sequence, by
-    /// pieces of at most `predictDropLen` positions after the first call.
-    /// Errors: `InvalidOption` for mode `'predict'` without `causal` or sizes; `InvalidArgument` for a long piece in the middle of a sequence.
-    /// Source: Kitaev et al. 2020, arXiv:2001.04451; tiles: Dao et al. 2022, arXiv:2205.14135.
+    /// Formula: for each head `softmax(d) · (x · w_v) · w_o`, with the products `d` of `x · w_q` and `x · w_k`, divided by `√dQk`; the
+    /// heads are summed. From `d` 1e9 is taken at later positions (`causal`) and at masked ones, and 1e5 at the position itself
+    /// (`shareQk`). With `shareQk` the queries, divided by their root mean square, are the keys. With `chunkLen` a position sees its
+    /// own chunk and its neighbours, around the ends; the last chunk may be shorter.
+    /// Shapes: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
+    /// valid positions.
+    /// Weights: `[w_q, w_k, w_v, w_o]`, with `w_q` and `w_k: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and
+    /// `w_o: [nHeads, dV, dModel]`; without `w_k` if `shareQk`; with `bias` also `b_q`, `b_k` and `b_v`.
+    /// State: none; in mode `'predict'` `[end, inputs, []]`, with the last `predictMemLen` positions of the inputs.
+    /// Modes: drops in `'train'` only; one draw of strengths serves all heads, examples and chunks. `'predict'` goes on with a
+    /// sequence, by pieces of at most `predictDropLen` positions after the first call.
+    /// Errors:
+    /// - `InvalidOption`: the mode is `'predict'`, and `causal` or a size that it needs is missing.
+    /// - `InvalidArgument`: a piece in the middle of a sequence is too long.
+    /// - `ShapeMismatch`: the shapes do not fit the weights, or each other.
+    /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451; the tiles are those of Dao et al. 2022, arXiv:2205.14135.
+    /// See: `LSHSelfAttention`, for longer sequences; `CausalAttention`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SelfAttention({ nHeads: 2, dQk: 4, dV: 4, causal: true });
+    /// layer.init({ shape: [1, 6, 8], dtype: 'float32' });
+    /// layer(tl.ones([1, 6, 8])).shape; // → [ 1, 6, 8 ]
+    /// ```
     pub struct SelfAttentionOptions for "SelfAttention" () with (attention: EfficientAttentionOptions) {
         /// Number of heads.
         n_heads "nHeads": Dim = Dim(2),

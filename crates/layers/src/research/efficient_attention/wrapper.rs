@@ -28,17 +28,35 @@ choice! {
 }
 
 options! {
-    /// Self-attention from vectors (and a mask) to vectors around an attention without weights, such as `PureLSHSelfAttention`.
+    /// Puts projections around an attention that has no weights, such as `PureLSHSelfAttention`.
     ///
-    /// Projections to vectors for queries, keys and values (with `numWeights: 3`; queries and keys are averaged) or for queries that are keys, and values
-    /// (with 2); the attention; merged heads; with `weightsFormat: 'model'` a `Dense` after it. `'model'` projects by `Dense` layers, `'sparse'` by `FactoredDense` and
-    /// `LocallyConvDense`; `'heads'` is not there in Trax either. What is given of `LSHOptions`, `stdLength` and
-    /// `forceNoDropout` is handed on; what is not is left to the attention.
-    /// Shapes: `(batch, length, nHeads·dQk)`, with `masked` also `(batch, length)`, true for valid positions, kept.
-    /// Weights and state: one element for each layer it is made of: projections, attention, `MergeHeads`, and `Dense`.
-    /// Mode: as the layers it is made of.
-    /// Errors: `InvalidOption` for `numWeights` other than 2 and 3, or `'heads'`.
-    /// Source: Kitaev et al. 2020, arXiv:2001.04451; sparse projections: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// It projects the input to queries, keys and values (with `numWeights: 3`, where queries and keys are averaged), or to queries
+    /// that are keys, and values (with 2). Then the attention runs, the heads are joined and, with `weightsFormat: 'model'`, a `Dense`
+    /// follows. `'model'` projects by `Dense` layers, `'sparse'` by `FactoredDense` and `LocallyConvDense`. What is given of the
+    /// options of LSH attention, `stdLength` and `forceNoDropout` is handed on; what is not given is left to the attention.
+    ///
+    /// Shapes: `[batch, length, nHeads · dQk]`, with `masked` also `bool[batch, length]` → `[batch, length, nHeads · dQk]`. The mask is
+    /// true at valid positions.
+    /// Weights: one element for each layer that it is made of: projections, attention, `MergeHeads` and `Dense`.
+    /// State: one element for each layer that it is made of.
+    /// Modes: those of the layers that it is made of.
+    /// Errors:
+    /// - `InvalidOption`: `numWeights` is neither 2 nor 3, or `weightsFormat` is `'heads'`, which Trax does not have either.
+    /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451; the sparse projections are those of Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.PureLSHSelfAttentionWrapper({
+    ///   nHeads: 2,
+    ///   dQk: 4,
+    ///   dV: 4,
+    ///   chunkLen: 4,
+    ///   nBuckets: 4,
+    ///   causal: true,
+    ///   pureLshImplementation: tl.PureLSHSelfAttention,
+    /// });
+    /// layer.init({ shape: [1, 8, 8], dtype: 'float32' });
+    /// layer(tl.ones([1, 8, 8])).shape; // → [ 1, 8, 8 ]
+    /// ```
     pub struct PureLSHSelfAttentionWrapperOptions for "PureLSHSelfAttentionWrapper" ()
         with (attention: EfficientAttentionOptions, lsh: Given<LSHOptions>) {
         /// Number of heads.

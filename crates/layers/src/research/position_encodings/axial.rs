@@ -7,18 +7,28 @@ use crate::{
 use tallow_tensor::{memory, ops, random::Key, DType, Tensor};
 
 options! {
-    /// Adds a trainable vector for each place of a grid, put together from one vector for each of its coordinates.
+    /// Adds a trainable vector to each place of a grid, put together from one vector for each of its coordinates.
     ///
-    /// Positions are the places of a grid of size `shape` in row-major order: place `(i, j, ...)` has the vector
-    /// `[w0[i], w1[j], ...]`, so a sequence of `shape[0] · shape[1] · ...` positions needs `shape[0] + shape[1] + ...` vectors only.
-    /// Shapes: `(batch, ..., d) -> (batch, ..., d)`, float32 (or wider), where the axes between are as many positions as the
-    /// grid has places; `d` is the sum of `dEmbs`.
-    /// Weights: for each axis `k` of the grid `wk (1, 1, ..., shape[k], ..., 1, dEmbs[k])`.
-    /// State: `()`; in `'predict'` the index of the next position, int32 `()` at first and int64 `()` after a call.
-    /// Mode: dropout only in `'train'`; `'predict'` continues at the stored index with as many positions as come.
-    /// Errors: `InvalidOption` unless `shape` and `dEmbs` have the same length; `ShapeMismatch` for another number of features
-    /// or positions, also when predict runs past the grid; `InvalidArgument` for a dropout axis there is not.
-    /// Source: Kitaev et al. 2020, arXiv:2001.04451; Ho et al. 2019, arXiv:1912.12180.
+    /// Positions are the places of a grid of size `shape` in row-major order. A sequence of `shape[0] · shape[1] · …` positions needs
+    /// `shape[0] + shape[1] + …` vectors only.
+    ///
+    /// Formula: place `(i, j, …)` gets the vector `[w0[i], w1[j], …]`.
+    /// Shapes: `[batch, ..., d]` → `[batch, ..., d]`, float32 or wider. The axes between are as many positions as the grid has places;
+    /// `d` is the sum of `dEmbs`.
+    /// Weights: for each axis `k` of the grid `wk: [1, ..., shape[k], ..., 1, dEmbs[k]]`.
+    /// State: none; in mode `'predict'` the index of the next position.
+    /// Modes: drops in `'train'` only. In `'predict'` it goes on at the stored index, with as many positions as come.
+    /// Errors:
+    /// - `InvalidOption`: `shape` and `dEmbs` differ in length.
+    /// - `ShapeMismatch`: the input has another number of features or positions, or predict mode runs past the grid.
+    /// - `InvalidArgument`: the positions do not have one of `dropoutBroadcastDims`.
+    /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451; Ho et al. 2019, arXiv:1912.12180.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.AxialPositionalEncoding({ shape: [2, 3], dEmbs: [2, 2] });
+    /// layer.init({ shape: [1, 6, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 6, 4])).shape; // → [ 1, 6, 4 ]
+    /// ```
     pub struct AxialPositionalEncodingOptions for "AxialPositionalEncoding" () {
         /// Size of the grid.
         shape "shape": Shape = Shape(vec![64, 64, 3]),
@@ -28,7 +38,7 @@ options! {
         kernel_initializer "kernelInitializer": Initializer = random_normal(1.0),
         /// Probability of adding nothing.
         dropout "dropout": Rate = Rate(0.0),
-        /// Axes of `(batch, ...shape, d)` that share one dropout draw.
+        /// Axes of `[batch, ...shape, d]` that share one dropout draw.
         dropout_broadcast_dims "dropoutBroadcastDims": Wholes = Wholes(Vec::new()),
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,

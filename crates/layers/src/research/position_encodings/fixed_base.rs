@@ -11,17 +11,27 @@ use tallow_tensor::{
 };
 
 options! {
-    /// Adds trainable vectors scaled by the digits of the position, written in several bases.
+    /// Adds trainable vectors that are scaled by the digits of the position, written in several bases.
     ///
-    /// With `digit(p, base, i) = floor(p / base^i) mod base`, lowest digit first, part `i` of the features gets
-    /// `Σ_base digit(p, base, i) · w[base][i]`; the first position of a sequence gets `startVec` besides.
-    /// Shapes: `(batch, length, d) -> (batch, length, d)`, float32 (or wider), where `nDigits` divides `d`.
-    /// Weights: `((w (1, d / nDigits) for each digit) for each base, startVec (1, 1, d))`; all bases start alike.
-    /// State: `()`; in `'predict'` the index of the next position, int32 `()`.
-    /// Mode: in `'train'` each sequence starts at 0 once in `startFromZeroOneIn` times and else at random, and gets nothing but
-    /// `startVec` once in `baseDropoutOneIn` times; `'predict'` continues at the stored index; the others start at 0.
-    /// Errors: `InvalidOption` for a base below 2; `ShapeMismatch` unless `nDigits` divides `d`, or for a sequence as long as
-    /// the smallest base can count.
+    /// Formula: part `i` of the features gets `Σ digit(p, base, i) · w[base][i]` over the bases, with
+    /// `digit(p, base, i) = ⌊p / base^i⌋ mod base`, so the lowest digit comes first. The first position of a sequence gets `startVec`
+    /// too.
+    /// Shapes: `[batch, length, d]` → `[batch, length, d]`, float32 or wider; `nDigits` divides `d`.
+    /// Weights: `[w, startVec]`, with `w: [1, d / nDigits]` for each digit of each base, and `startVec: [1, 1, d]`. All bases start
+    /// alike.
+    /// State: none; in mode `'predict'` the index of the next position.
+    /// Modes: in `'train'` each sequence starts at 0 once in `startFromZeroOneIn` times and else at random, and gets nothing but
+    /// `startVec` once in `baseDropoutOneIn` times. In `'predict'` it goes on at the stored index. All others start at 0.
+    /// Errors:
+    /// - `InvalidOption`: a base is less than 2.
+    /// - `ShapeMismatch`: `nDigits` does not divide `d`, or the sequence is as long as the smallest base can count.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.FixedBasePositionalEncoding({ nDigits: 2, mode: 'eval' });
+    /// layer.init({ shape: [1, 5, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 5, 4])).shape; // → [ 1, 5, 4 ]
+    /// ```
     pub struct FixedBasePositionalEncodingOptions for "FixedBasePositionalEncoding" () {
         /// Bases that positions are written in.
         bases "bases": Shape = Shape(vec![11, 13, 14, 15]),

@@ -29,15 +29,25 @@ choice! {
 options! {
     /// Adds waves that wander through the space of features without coming back.
     ///
-    /// Feature `2c` of position `t` is `cos(2π·(f_c·t + √drift·n_c(t)/4 + φ))`, feature `2c + 1` the same a quarter turn on. The
-    /// frequencies `f_c` fall geometrically from 1/2 to `drift²/2`, `n_c` is a fixed random walk, and the phases `φ` are drawn for
-    /// each call and feature if `affine`. The result is multiplied by a matrix (`transform: 'any'`) or by `softplus(w)` (`'diag'`).
-    /// Shapes: `(batch, length, d) -> (batch, length, d)`, float32 (or wider).
-    /// Weights: `w (d, d)`, orthogonal at first; `w (d)`; or none.
-    /// State: `()`; in `'predict'` the index of the next position of each sequence, int32 `(batch)`, and the key of the phases.
-    /// Mode: `'predict'` continues at the stored indices, with the same phases all along; the others start at 0.
-    /// Errors: `ShapeMismatch` unless the input has three axes, for fewer features than `timeBinLength` needs (3), or if another
-    /// batch size comes in predict.
+    /// The result is multiplied by a matrix (`transform: 'any'`), by `softplus(w)` (`'diag'`), or by nothing.
+    ///
+    /// Formula: feature `2c` of position `t` is `cos(2π · (f[c] t + √drift · n[c](t) / 4 + φ))`, and feature `2c + 1` is the same a
+    /// quarter turn on. The frequencies `f` fall geometrically from 1/2 to `drift² / 2`, each `n[c]` is a fixed random walk, and the
+    /// phases `φ` are drawn for each call and feature if `affine`.
+    /// Shapes: `[batch, length, d]` → `[batch, length, d]`, float32 or wider.
+    /// Weights: `w: [d, d]`, orthogonal at first; with `transform: 'diag'` `w: [d]`; or none.
+    /// State: none; in mode `'predict'` the index of the next position of each sequence, `int32[batch]`, and the key of the phases.
+    /// Modes: in `'predict'` it goes on at the stored indices, with the same phases all along. All others start at 0.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes, has less features than `timeBinLength` needs (3), or has another batch
+    ///   size in predict mode.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.InfinitePositionalEncoding();
+    /// layer.init({ shape: [1, 5, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 5, 4])).shape; // → [ 1, 5, 4 ]
+    /// ```
     pub struct InfinitePositionalEncodingOptions for "InfinitePositionalEncoding" () {
         /// How fast the walk goes: its variance over one position.
         drift "drift": Positive = Positive(0.03),

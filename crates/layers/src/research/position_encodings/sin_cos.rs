@@ -13,19 +13,30 @@ use tallow_tensor::{
 options! {
     /// Adds sines and cosines of the position, at wavelengths that grow geometrically.
     ///
-    /// `y[b,t,i] = x[b,t,i] + sin(p · 10000^(-2i/d))` in the first half of the features, the cosines of the same angles in the
-    /// second, with `p = start + t`. An odd `d` leaves the last cosine out.
-    /// Shapes: `(batch, length, d) -> (batch, length, d)`, float32 (or wider). No weights.
-    /// State: `()`; in `'predict'` the index of the next position, int32 `()`.
-    /// Mode: in `'train'` the start is 0 once in `startFromZeroOneIn` calls and else random below `addOffset`, the same for the
-    /// batch, and dropout leaves positions out; `'predict'` continues at the stored index; the others start at 0.
-    /// Errors: `ShapeMismatch` unless the input has three axes; `InvalidArgument` for a dropout axis there is not.
+    /// Formula: `y[b, t, i] = x[b, t, i] + sin(p · 10000^(-2i/d))` in the first half of the features, and cosines of the same angles in
+    /// the second, with `p = start + t`. An odd `d` leaves the last cosine out.
+    /// Shapes: `[batch, length, d]` → `[batch, length, d]`, float32 or wider.
+    /// Weights: none.
+    /// State: none; in mode `'predict'` the index of the next position.
+    /// Modes: in `'train'` the start is 0 once in `startFromZeroOneIn` calls and else random below `addOffset`, the same for the whole
+    /// batch, and positions are dropped. In `'predict'` it goes on at the stored index. All others start at 0.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// - `InvalidArgument`: the positions do not have one of `dropoutBroadcastDims`.
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// See: `PositionalEncoding`, which is trainable.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SinCosPositionalEncoding({ mode: 'eval' });
+    /// layer.init({ shape: [1, 2, 4], dtype: 'float32' });
+    /// layer(tl.zeros([1, 2, 4])); // → Tensor float32[1,2,4] [[[0,0,1,1],[0.841471,0.00999983,0.540302,0.99995]]]
+    /// ```
     pub struct SinCosPositionalEncodingOptions for "SinCosPositionalEncoding" () {
         /// Random starts lie below this position.
         add_offset "addOffset": Count = Count(2048),
         /// Probability of adding no position.
         dropout "dropout": Rate = Rate(0.0),
-        /// Axes of `(1, length, d)` that share one dropout draw.
+        /// Axes of `[1, length, d]` that share one dropout draw.
         dropout_broadcast_dims "dropoutBroadcastDims": Wholes = Wholes(vec![-2]),
         /// Training starts at position 0 once in this many times.
         start_from_zero_one_in "startFromZeroOneIn": Dim = Dim(2),
@@ -45,7 +56,7 @@ pub(super) fn build(o: SinCosPositionalEncodingOptions) -> Result<LayerRef> {
     Ok(leaf(SinCos(o)))
 }
 
-/// `(1, length, d)` in float32. Angles are rounded as in Trax, which matters at late positions.
+/// `[1, length, d]` in float32. Angles are rounded as in Trax, which matters at late positions.
 fn table(start: usize, length: usize, d: usize, device: &Device) -> Result<Tensor> {
     let positions: Vec<f32> = memory::collect((start..start + length).map(|p| p as f32))?;
     let slope = -(10000f32.ln() / d as f32);

@@ -9,9 +9,16 @@ use tallow_tensor::{
 options! {
     /// Applies the random function threefry2x32 under a key to each pair of words.
     ///
-    /// Shapes: uint32 `[..., 2]`, kept.
-    /// Errors: `ShapeMismatch` or `DTypeMismatch` for anything but pairs of uint32 words.
-    /// Source: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3.
+    /// Shapes: `uint32[..., 2]` → `uint32[..., 2]`.
+    /// Errors:
+    /// - `ShapeMismatch`: the last axis does not have two words.
+    /// - `DTypeMismatch`: the words are not uint32.
+    /// Source: Trax; Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3.
+    /// Example:
+    /// ```ts
+    /// tl.threefry2x32Prf(tl.random.key(0), tl.tensor([0, 1], [2], { dtype: 'uint32' }));
+    /// // → Tensor uint32[2] [928981903,3453687069]
+    /// ```
     pub struct ThreefryPrfOptions for "threefry2x32Prf" ("key", "x") {
         /// Key of the function.
         key "key": KeyArg,
@@ -21,10 +28,17 @@ options! {
 }
 
 options! {
-    /// Makes the keys with numbers `lo` up to `hi` (that excluded) of a stream that a key stands for.
+    /// Makes the keys with the numbers from `lo` to before `hi` of the stream that a key stands for.
     ///
-    /// Formula: key `i` is `threefry2x32Prf(key, [i, 0])`. Shapes: uint32 `[hi - lo, 2]`.
-    /// Errors: `InvalidOption` when `hi` needs more than 32 bits.
+    /// Formula: key `i` is `threefry2x32Prf(key, [i, 0])`.
+    /// Shapes: a key → `uint32[hi - lo, 2]`.
+    /// Errors:
+    /// - `InvalidOption`: `hi` needs more than 32 bits.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.threefry2x32Prange(tl.random.key(0)); // → Tensor uint32[2,2] [[1797259609,2579123966],[1351547692,3235790642]]
+    /// ```
     pub struct ThreefryPrangeOptions for "threefry2x32Prange" ("key") {
         /// Key of the stream.
         key "key": KeyArg,

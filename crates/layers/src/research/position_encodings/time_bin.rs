@@ -4,13 +4,24 @@ use crate::{leaf, options, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Resul
 use tallow_tensor::{memory, random::Key, DType, Tensor};
 
 options! {
-    /// Replaces the last three features by what `TimeBinCausalAttention` can tell positions by.
+    /// Replaces the last three features by what attention within bins of time can tell positions by.
     ///
-    /// With position `t = bin · timeBinLength + place`: `1 / (1 + bin)`, `place / timeBinLength`, `bin mod 2`.
-    /// Shapes: `(batch, length, d) -> (batch, length, d)`, float32 (or wider). With fewer than three features the last `d` of the three are all there is.
-    /// No weights. State: `()`; in `'predict'` the index of the next position of each sequence, int32 `(batch)`.
-    /// Mode: `'predict'` continues at the stored index; the others start at 0.
-    /// Errors: `ShapeMismatch` unless the input has three axes, or if another batch size comes in predict.
+    /// Formula: with position `t = bin · timeBinLength + place`, the features are `1 / (1 + bin)`, `place / timeBinLength` and
+    /// `bin mod 2`.
+    /// Shapes: `[batch, length, d]` → `[batch, length, d]`, float32 or wider. With less than three features, the last `d` of the three
+    /// are all there is.
+    /// Weights: none.
+    /// State: none; in mode `'predict'` the index of the next position of each sequence, `int32[batch]`.
+    /// Modes: in `'predict'` it goes on at the stored index. All others start at 0.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes, or has another batch size in predict mode.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.TimeBinPositionalEncoding(2);
+    /// layer.init({ shape: [1, 3, 3], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 3])); // → Tensor float32[1,3,3] [[[1,0,0],[1,0.5,0],[0.5,0,1]]]
+    /// ```
     pub struct TimeBinPositionalEncodingOptions for "TimeBinPositionalEncoding" ("timeBinLength") {
         /// Positions in a bin: the `binLength` of the first layer's attention.
         time_bin_length "timeBinLength": Dim,

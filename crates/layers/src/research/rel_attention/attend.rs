@@ -11,17 +11,31 @@ use tallow_tensor::{ops, random::Key, DType, Tensor};
 const MASKED: f64 = -1e9;
 
 options! {
-    /// Multi-head attention with relative positions, without projections:
-    /// `(location bias, context bias, positions, queries, keys, values, mask) -> (activations, mask)`.
+    /// Attends with several heads to contents and to distances, without projections of its own.
     ///
-    /// Formula: `softmax(((q + context)·kᵀ + shift((q + location)·pᵀ)) / √d_head)·v` for each head, where `shift` finds the product with the
-    /// distance of each pair. One length, of queries or keys, is a multiple of the other: one of the shorter stands for several of the longer.
-    /// Shapes: `(1,n,1,d_head)` twice, `(distances,d), (b,q,d), (b,k,d), (b,k,v), (b,1,x,k) -> (b,q,v), (b,1,x,k)`; there are `k` distances if
-    /// `q = k`, else one less than twice the longer length. The mask is nonzero where attention is allowed.
-    /// No weights. State: `()`, in mode `'viz'` the attention strengths `(b,n,q,k)` of the last call.
-    /// Mode: dropout of attention strengths only in `'train'`. Memory: a few matrices of queries × keys for each head.
-    /// Errors: `ShapeMismatch` for lengths of which none is a multiple of the other, or features that are no multiple of `nHeads`.
-    /// Source: Dai et al. 2019, arXiv:1901.02860; Dai et al. 2020, arXiv:2006.03236.
+    /// One length, that of queries or keys, is a multiple of the other: one of the shorter stands for several of the longer. Memory
+    /// holds a few matrices of queries × keys for each head.
+    ///
+    /// Formula: `softmax(((q + context) · kᵀ + shift((q + location) · pᵀ)) / √dHead) · v` for each head, where `p` are the encoded
+    /// distances and `shift` finds the product with the distance of each pair.
+    /// Shapes: location bias and context bias `[1, nHeads, 1, dHead]`, distances `[distances, d]`, queries `[batch, q, d]`, keys
+    /// `[batch, k, d]`, values `[batch, k, depth]`, mask `[batch, 1, x, k]` → `[batch, q, depth]` and the mask. There are `k` distances
+    /// if `q = k`, else one less than twice the longer length. The mask is not zero where attention is allowed.
+    /// Weights: none.
+    /// State: none; in mode `'viz'` the attention strengths `[batch, nHeads, q, k]` of the last call.
+    /// Modes: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state.
+    /// Errors:
+    /// - `ShapeMismatch`: neither length is a multiple of the other, or `nHeads` does not divide the features.
+    /// Source: Trax; Dai et al. 2019, arXiv:1901.02860; Dai et al. 2020, arXiv:2006.03236.
+    /// See: `RelativeAttentionLMLayer`, with projections.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.RelativeAttention(false, { nHeads: 2 });
+    /// const [bias, x] = [tl.zeros([1, 2, 1, 2]), tl.ones([1, 3, 4])];
+    /// const inputs = [bias, bias, tl.ones([3, 4]), x, x, x, tl.ones([1, 1, 1, 3])];
+    /// layer.init(tl.signature(inputs));
+    /// layer(inputs).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
+    /// ```
     pub struct RelativeAttentionOptions for "RelativeAttention" ("separateCls") {
         /// Whether the first query and the first key, those of a class token, have no distance to any other.
         separate_cls "separateCls": bool,
@@ -35,11 +49,23 @@ options! {
 }
 
 options! {
-    /// Attention of heads with relative positions; the function that the layer `RelativeAttention` computes.
+    /// Attends to contents and to distances for heads that are split already: the function that the layer `RelativeAttention` computes.
     ///
-    /// Shapes: queries `(b,n,q,d)`, keys `(b,n,k,d)`, values `(b,n,k,v)`, positions `(distances,n,d)`, biases `(1,n,1,d)`, a mask that broadcasts
-    /// to `(b,n,q,k)`; returns the pair of activations `(b,n,q,v)` and attention strengths `(b,n,q,k)`.
-    /// Errors: `ShapeMismatch` for shapes that do not fit; `InvalidOption` for dropout in mode `'train'` without a key.
+    /// Shapes: queries `[batch, nHeads, q, d]`, keys `[batch, nHeads, k, d]`, values `[batch, nHeads, k, depth]`, positions
+    /// `[distances, nHeads, d]`, biases `[1, nHeads, 1, d]`, a mask that broadcasts to `[batch, nHeads, q, k]` → the pair of
+    /// `[batch, nHeads, q, depth]` and attention strengths `[batch, nHeads, q, k]`.
+    /// Errors:
+    /// - `ShapeMismatch`: the shapes do not fit each other.
+    /// - `InvalidOption`: it drops in mode `'train'`, and there is no key.
+    /// Source: Trax; Dai et al. 2019, arXiv:1901.02860.
+    /// See: `RelativeAttention`.
+    /// Example:
+    /// ```ts
+    /// const [x, bias] = [tl.ones([1, 1, 2, 1]), tl.zeros([1, 1, 1, 1])];
+    /// const positions = tl.ones([2, 1, 1]);
+    /// tl.relAttention.DotProductAttention(x, x, x, positions, bias, bias, null, false, 0, 'eval', null);
+    /// // → [Tensor float32[1,1,2,1] [[[[1],[1]]]], Tensor float32[1,1,2,2] [[[[0.731059,0.268941],[0.5,0.5]]]]]
+    /// ```
     pub struct RelativeDotProductOptions for "DotProductAttention"
         ("queries", "keys", "values", "posEmb", "contextBias", "locationBias", "mask", "separateCls", "dropout", "mode", "rng") {
         /// Queries of each head.

@@ -3,10 +3,16 @@ use crate::{options, Dim, Error, HostValue, Result};
 use tallow_tensor::{DType, Device, Tensor};
 
 options! {
-    /// How many keys each query stands for, or the other way round.
+    /// Computes how many keys each query stands for, or how many queries each key.
     ///
-    /// Returns the pair of that number and whether there are more queries than keys (upsampling).
-    /// Errors: `ShapeMismatch` unless one length divides the other.
+    /// Shapes: two lengths → the pair of that number and whether there are more queries than keys (upsampling).
+    /// Errors:
+    /// - `ShapeMismatch`: neither length divides the other.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// tl.calcFunnelRatio(8, 2); // → [ 4, false ]
+    /// ```
     pub struct CalcFunnelRatioOptions for "calcFunnelRatio" ("keysLen", "queriesLen") {
         /// Number of keys.
         keys_len "keysLen": Dim,

@@ -9,15 +9,30 @@ use crate::{
 use tallow_tensor::{DType, Tensor};
 
 options! {
-    /// Sinusoidal encodings of the distances between queries and keys: `(queries, keys) -> encodings`.
+    /// Encodes the distances between queries and keys by sines and cosines.
     ///
-    /// Formula: distance `t` becomes `(sin tθ_0, …, sin tθ_m, cos tθ_0, …, cos tθ_m)` with `θ_i = 10000^(-2i / dFeature)`. Distances are
-    /// counted in positions of the input of the whole model: a key is `totalKvPooling` of them, unless there are more queries than keys.
-    /// Shapes: `(b,q,…), (b,k,…) -> float32 (distances, dFeature)`, where there are `k` distances if `q = k`, else one less than twice the longer
-    /// length; an odd `dFeature` gives one feature more.
-    /// No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` unless one length is a multiple of the other; `InvalidOption` for `separateCls: true`.
-    /// Source: Dai et al. 2019, arXiv:1901.02860.
+    /// Distances are counted in positions of the input of the whole model: a key is `totalKvPooling` of them, unless there are more
+    /// queries than keys.
+    ///
+    /// Formula: distance `t` becomes `[sin(t θ[0]), …, sin(t θ[m]), cos(t θ[0]), …, cos(t θ[m])]`, with
+    /// `θ[i] = 10000^(-2i / dFeature)`.
+    /// Shapes: queries `[batch, q, ...]`, keys `[batch, k, ...]` → `float32[distances, dFeature]`. There are `k` distances if `q = k`,
+    /// else one less than twice the longer length. An odd `dFeature` gives one feature more.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: neither length is a multiple of the other.
+    /// - `InvalidOption`: `separateCls` is true.
+    /// Source: Trax; Dai et al. 2019, arXiv:1901.02860.
+    /// See: `RelativeAttention`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.PositionalEmbeddings(4, false, 1);
+    /// const x = tl.ones([1, 3, 4]);
+    /// layer.init(tl.signature([x, x]));
+    /// layer([x, x]).shape; // → [ 3, 4 ]
+    /// ```
     pub struct PositionalEmbeddingsOptions for "PositionalEmbeddings" ("dFeature", "separateCls", "totalKvPooling") {
         /// Width of the encodings.
         d_feature "dFeature": Dim,
@@ -29,19 +44,46 @@ options! {
 }
 
 options! {
-    /// Puts a causal mask behind queries, keys and values: `(queries, keys, values) -> (queries, keys, values, mask)`.
+    /// Puts a causal mask behind queries, keys and values.
     ///
-    /// A query sees the keys up to its own position; where one of them stands for several of the others, those of its own group and of groups before it.
-    /// Shapes: `(b,q,d), (b,k,d), (b,v,d) -> (b,q,d), (b,k,d), (b,v,d), bool (b,1,q,k)`. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` unless one length is a multiple of the other.
+    /// A query sees the keys up to its own position. Where one of them stands for several of the others, it sees those of its own group
+    /// and of the groups before.
+    ///
+    /// Shapes: queries `[batch, q, d]`, keys `[batch, k, d]`, values `[batch, v, d]` → the same, and `bool[batch, 1, q, k]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: neither length is a multiple of the other.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CreateAttentionMaskLayer();
+    /// const x = tl.ones([1, 2, 4]);
+    /// layer.init(tl.signature([x, x, x]));
+    /// layer([x, x, x]).at(-1)!; // → Tensor bool[1,1,2,2] [[[[true,false],[true,true]]]]
+    /// ```
     pub struct CreateAttentionMaskLayerOptions for "CreateAttentionMaskLayer" () {}
 }
 
 options! {
-    /// Shifts a sequence one position to the right; the token of a class comes in at the start, the end falls off.
+    /// Shifts a sequence one position to the right: the token of a class comes in at the start, and the end falls off.
     ///
-    /// Shapes: `(batch, length, ...)`, kept. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for less than two axes; `InvalidArgument` for an id that the type of the input does not hold.
+    /// Shapes: `[batch, length, ...]` → `[batch, length, ...]`, the same.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has less than two axes.
+    /// - `InvalidArgument`: the type of the input does not hold `clsId`.
+    /// Source: Trax.
+    /// See: `ShiftRight`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ShiftRightCls(9);
+    /// layer.init({ shape: [1, 4], dtype: 'int32' });
+    /// layer([[5, 6, 7, 8]]); // → Tensor int32[1,4] [[9,5,6,7]]
+    /// ```
     pub struct ShiftRightClsOptions for "ShiftRightCls" ("clsId") {
         /// Id of the token.
         cls_id "clsId": Num,

@@ -12,12 +12,26 @@ use crate::{
 };
 
 options! {
-    /// Causal self-attention with relative positions, from vectors to vectors, made as other attention layers are.
+    /// Lets each position attend to those before it and to their distances; it is made with the options that other attention layers
+    /// have.
     ///
-    /// `RelativeAttentionLMLayer` of the input as queries, keys and values. Shapes: `(b,l,d) -> (b,l,d)`.
-    /// Weights: those of `RelativeAttentionLMLayer`. State: none.
-    /// Mode: dropout of attention strengths only in `'train'`; in `'predict'` it sees the positions of a call alone, as in Trax.
-    /// Errors: `InvalidOption` without the bias layers or `totalPooling`, which Trax finds out when the layer is called.
+    /// It is `RelativeAttentionLMLayer` of the input as queries, keys and values.
+    ///
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Weights: those of `RelativeAttentionLMLayer`.
+    /// State: none.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax.
+    /// Errors:
+    /// - `InvalidOption`: the bias layers or `totalPooling` are missing. Trax finds that out when the layer is called.
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax; Nawrot et al. 2021, arXiv:2110.13711.
+    /// Example:
+    /// ```ts
+    /// const [contextBiasLayer, locationBiasLayer] = tl.getRelAttInputs(4, 2);
+    /// const layer = tl.RelativeAttentionWrapper(4, { nHeads: 2, contextBiasLayer, locationBiasLayer, totalPooling: 1 });
+    /// layer.init({ shape: [1, 3, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
+    /// ```
     pub struct RelativeAttentionWrapperOptions for "RelativeAttentionWrapper" ("dFeature") {
         /// Width of the vectors.
         d_feature "dFeature": Dim,
@@ -39,11 +53,24 @@ options! {
 }
 
 options! {
-    /// The biases of relative attention, shared by all attention layers of a model.
+    /// Makes the biases of relative attention, which all attention layers of a model share.
     ///
-    /// Returns the pair of the layer of the context bias and that of the location bias, both `Weights` of shape
-    /// `(1, nHeads, 1, dModel / nHeads)`, drawn from a normal distribution of deviation 1e-6.
-    /// Errors: `InvalidOption` for a `dModel` that is odd or no multiple of `nHeads`.
+    /// It gives the layer of the context bias and that of the location bias. Both are `Weights` of shape
+    /// `[1, nHeads, 1, dModel / nHeads]`, drawn from a normal distribution with a standard deviation of 1e-6.
+    ///
+    /// Shapes: no inputs → `[1, nHeads, 1, dModel / nHeads]`, for each of the two layers.
+    /// Weights: that tensor, for each of the two layers.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: `dModel` is odd, or `nHeads` does not divide it.
+    /// Source: Trax.
+    /// See: `RelativeAttentionLMLayer`.
+    /// Example:
+    /// ```ts
+    /// const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
+    /// `${contextBias}`; // → Weights_(1, 2, 1, 2)_in0
+    /// ```
     pub struct GetRelAttInputsOptions for "getRelAttInputs" ("dModel", "nHeads") {
         /// Width of the vectors.
         d_model "dModel": Dim,
@@ -53,16 +80,29 @@ options! {
 }
 
 options! {
-    /// Multi-head attention with relative positions and projections: `(queries, keys, values, mask) -> (activations, mask)`.
+    /// Attends with several heads to contents and to distances, with projections.
     ///
-    /// Dense projections of the encoded distances, queries, keys and values; `RelativeAttention`; a dense projection of the result.
-    /// Shapes: `(b,q,d), (b,k,d), (b,k,d), (b,1,x,k) -> (b,q,dFeature), (b,1,x,k)`; one of `q` and `k` is a multiple of the other. Time and
-    /// memory grow with `q·k`, with more queries than keys with `q²`.
-    /// Weights: five `Dense` of `dFeature` units, and those of the bias layers. State: none.
-    /// Mode: dropout of attention strengths only in `'train'`.
-    /// Errors: `ShapeMismatch` for lengths of which none is a multiple of the other; `InvalidOption` for `separateCls: true`, or a bias that is
-    /// no layer without inputs.
-    /// Source: Dai et al. 2019, arXiv:1901.02860; Dai et al. 2020, arXiv:2006.03236.
+    /// `Dense` layers project the encoded distances, queries, keys and values; `RelativeAttention` attends; another `Dense` maps the
+    /// result. Time and memory grow with `q · k`, and with more queries than keys with `q²`.
+    ///
+    /// Shapes: queries `[batch, q, d]`, keys `[batch, k, d]`, values `[batch, k, d]`, mask `[batch, 1, x, k]` → `[batch, q, dFeature]`
+    /// and the mask. One of `q` and `k` is a multiple of the other.
+    /// Weights: those of five `Dense` of `dFeature` units, and of the bias layers.
+    /// State: none.
+    /// Modes: drops attention strengths in `'train'` only.
+    /// Errors:
+    /// - `ShapeMismatch`: neither length is a multiple of the other.
+    /// - `InvalidOption`: `separateCls` is true, or a bias is not a layer without inputs.
+    /// Source: Trax; Dai et al. 2019, arXiv:1901.02860; Dai et al. 2020, arXiv:2006.03236.
+    /// See: `RelativeAttentionLMLayer`, where no position sees a later one.
+    /// Example:
+    /// ```ts
+    /// const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
+    /// const layer = tl.RelativeAttentionLayer(4, contextBias!, locationBias!, 1, false, { nHeads: 2 });
+    /// const [x, mask] = [tl.ones([1, 3, 4]), tl.ones([1, 1, 1, 3])];
+    /// layer.init(tl.signature([x, x, x, mask]));
+    /// layer([x, x, x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
+    /// ```
     pub struct RelativeAttentionLayerOptions for "RelativeAttentionLayer"
         ("dFeature", "contextBiasLayer", "locationBiasLayer", "totalKvPooling", "separateCls") {
         /// Width of the result.
@@ -85,13 +125,26 @@ options! {
 }
 
 options! {
-    /// Causal attention with relative positions: `(queries, keys, values) -> activations`.
+    /// Attends with several heads to contents and to distances, so that no position sees a later one.
     ///
-    /// `RelativeAttentionLayer` with the mask of `CreateAttentionMaskLayer`.
-    /// Shapes: `(b,q,d), (b,k,d), (b,k,d) -> (b,q,dFeature)`; one of `q` and `k` is a multiple of the other.
-    /// Weights: those of `RelativeAttentionLayer`. State: none. Mode: dropout of attention strengths only in `'train'`.
-    /// Errors: those of `RelativeAttentionLayer`.
-    /// Source: Nawrot et al. 2021, arXiv:2110.13711.
+    /// It is `RelativeAttentionLayer` with the mask of `CreateAttentionMaskLayer`.
+    ///
+    /// Shapes: queries `[batch, q, d]`, keys `[batch, k, d]`, values `[batch, k, d]` → `[batch, q, dFeature]`. One of `q` and `k` is a
+    /// multiple of the other.
+    /// Weights: those of `RelativeAttentionLayer`.
+    /// State: none.
+    /// Modes: drops attention strengths in `'train'` only.
+    /// Errors:
+    /// - those of `RelativeAttentionLayer`.
+    /// Source: Trax; Nawrot et al. 2021, arXiv:2110.13711.
+    /// Example:
+    /// ```ts
+    /// const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
+    /// const layer = tl.RelativeAttentionLMLayer(4, contextBias!, locationBias!, 1, { nHeads: 2 });
+    /// const x = tl.ones([1, 3, 4]);
+    /// layer.init(tl.signature([x, x, x]));
+    /// layer([x, x, x]).shape; // → [ 1, 3, 4 ]
+    /// ```
     pub struct RelativeAttentionLMLayerOptions for "RelativeAttentionLMLayer"
         ("dFeature", "contextBiasLayer", "locationBiasLayer", "totalKvPooling") {
         /// Width of the result.

@@ -14,9 +14,21 @@ use crate::{
 use serde_json::json;
 
 options! {
-    /// The layers of a feed-forward block: a dense layer, an activation, dropout, a dense layer; a list for a `Serial`.
+    /// Makes the layers of a feed-forward block: a `Dense`, an activation, a `Dropout` and another `Dense`, as a list for a `Serial`.
     ///
-    /// Shapes: `(..., d) -> (..., dModel)`. Mode: dropout only in `'train'`.
+    /// Shapes: `[..., d]` → `[..., dModel]`.
+    /// Weights: those of the two `Dense`.
+    /// State: that of the `Dropout`.
+    /// Modes: drops in `'train'` only.
+    /// Errors:
+    /// - those of `Dense`.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layers = tl.FeedForwardBlock(4, 8, 0, null, 'eval', tl.Relu);
+    /// layers.map((layer) => layer.name); // → [ 'Dense_8', 'Serial', 'Dropout', 'Dense_4' ]
+    /// const block = tl.Serial(...layers);
+    /// ```
     pub struct FeedForwardBlockOptions for "FeedForwardBlock"
         ("dModel", "dFf", "dropout", "dropoutSharedAxes", "mode", "activation") {
         /// Depth of the result.
@@ -35,13 +47,30 @@ options! {
 }
 
 options! {
-    /// The layers that shorten or lengthen a sequence and let the result attend to the sequence; a list for a `Serial`.
+    /// Makes the layers that shorten or lengthen a sequence and let the result attend to the sequence, as a list for a `Serial`.
     ///
-    /// With `h = norm(x)` and `r = norm(resample(h))`, to which `y` is added in upsampling: `a = r + drop(attention(r, h, h))`, then
-    /// `a + drop(feedForward(norm(a)))`. `y` is what lies below `x` on the stack, a sequence as long as the result; it stays there.
-    /// Shapes: `(b,l,d) -> (b,l',d)`; in upsampling `(b,l,d), (b,l',d) -> (b,l',d), (b,l',d)`.
-    /// Mode: dropout only in `'train'`.
-    /// Source: Nawrot et al. 2021, arXiv:2110.13711.
+    /// In upsampling, `y` is what lies below `x` on the stack: a sequence as long as the result. It stays there.
+    ///
+    /// Formula: `h = norm(x)` and `r = norm(resample(h))`, to which `y` is added in upsampling; `a = r + drop(attention(r, h, h))`; the
+    /// result is `a + drop(feedForward(norm(a)))`.
+    /// Shapes: `[batch, length, d]` → `[batch, newLength, d]`; in upsampling `[batch, length, d]`, `[batch, newLength, d]` →
+    /// `[batch, newLength, d]`, `[batch, newLength, d]`.
+    /// Weights: those of its layers.
+    /// State: that of its layers.
+    /// Modes: drops in `'train'` only.
+    /// Errors:
+    /// - those of its layers.
+    /// Source: Trax; Nawrot et al. 2021, arXiv:2110.13711.
+    /// See: `HourglassLM`, a model of it.
+    /// Example:
+    /// ```ts
+    /// const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
+    /// const layers = tl.AttentionResampling(
+    ///   2, 4, false, 8, 2, 0, null, 'eval', tl.FastGelu, contextBias!, locationBias!, 1, tl.AveragePooling,
+    /// );
+    /// const layer = tl.Serial(...layers);
+    /// layer.outputSignature({ shape: [1, 6, 4], dtype: 'float32' }); // → { shape: [ 1, 3, 4 ], dtype: 'float32' }
+    /// ```
     pub struct AttentionResamplingOptions for "AttentionResampling"
         ("shortenFactor", "dModel", "isUpsampling", "dFf", "nHeads", "dropout", "dropoutSharedAxes", "mode", "ffActivation",
          "contextBiasLayer", "locationBiasLayer", "totalPooling", "resamplingFn") {

@@ -15,11 +15,25 @@ use tallow_tensor::{
 };
 
 options! {
-    /// Shortens a sequence: the mean of each group of positions.
+    /// Shortens a sequence: each group of positions becomes its mean.
     ///
-    /// `AvgPool` along the length. Shapes: `(batch, length, d) -> (batch, ⌊length / shortenFactor⌋, d)`; positions that fill no group fall away.
-    /// No weights, no state; the same in every mode. Further arguments and options change nothing.
-    /// Errors: `ShapeMismatch` for another number of axes, or less positions than a group has.
+    /// Further arguments and options change nothing; ways of resampling are all called alike. Positions that do not fill a group fall
+    /// away.
+    ///
+    /// Shapes: `[batch, length, d]` → `[batch, ⌊length / shortenFactor⌋, d]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes, or has less positions than a group.
+    /// Source: Trax; Nawrot et al. 2021, arXiv:2110.13711.
+    /// See: `LinearPooling`, `AttentionResampling`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.AveragePooling(2);
+    /// layer.init({ shape: [1, 4, 1], dtype: 'float32' });
+    /// layer([[[1], [2], [3], [4]]]); // → Tensor float32[1,2,1] [[[1.5],[3.5]]]
+    /// ```
     pub struct AveragePoolingOptions for "AveragePooling" ("shortenFactor") ...("args")
         with (unused: ResamplingOptions, weightless: WeightlessResamplingOptions) {
         /// How many positions become one.
@@ -32,12 +46,25 @@ options! {
 }
 
 options! {
-    /// Shortens a sequence: a dense layer of each group of positions, joined.
+    /// Shortens a sequence: a `Dense` maps each group of positions, joined.
     ///
-    /// Shapes: `(batch, length, ...) -> (batch, length / shortenFactor, dModel)`.
-    /// Weights: those of a `Dense` of `dModel` units. State: the rate of its `Dropout`. Mode: dropout only in `'train'`.
-    /// Further arguments, and options that `AttentionResampling` takes, change nothing.
-    /// Errors: `ShapeMismatch` for less than two axes, or a length that is no multiple of the factor (Trax mixes positions then, where it can).
+    /// Further arguments, and options that `AttentionResampling` takes, change nothing; ways of resampling are all called alike.
+    ///
+    /// Shapes: `[batch, length, ...]` → `[batch, length / shortenFactor, dModel]`.
+    /// Weights: those of a `Dense` of `dModel` units.
+    /// State: the rate of its `Dropout`.
+    /// Modes: drops in `'train'` only.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has less than two axes, or `shortenFactor` does not divide its length. Trax mixes positions then,
+    ///   where it can.
+    /// Source: Trax; Nawrot et al. 2021, arXiv:2110.13711.
+    /// See: `AveragePooling`, `LinearUpsampling`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LinearPooling(2, 3);
+    /// layer.init({ shape: [1, 4, 5], dtype: 'float32' });
+    /// layer(tl.ones([1, 4, 5])).shape; // → [ 1, 2, 3 ]
+    /// ```
     pub struct LinearPoolingOptions for "LinearPooling" ("shortenFactor", "dModel") ...("args") with (unused: ResamplingOptions) {
         /// How many positions become one.
         shorten_factor "shortenFactor": Dim,
@@ -53,12 +80,24 @@ options! {
 }
 
 options! {
-    /// Lengthens a sequence: a dense layer makes several positions of each.
+    /// Lengthens a sequence: a `Dense` makes several positions of each.
     ///
-    /// Shapes: `(batch, length, d) -> (batch, length · shortenFactor, dModel)`.
-    /// Weights: those of a `Dense` of `shortenFactor · dModel` units. State: the rate of its `Dropout`. Mode: dropout only in `'train'`.
-    /// Further arguments, and options that `AttentionResampling` takes, change nothing.
-    /// Errors: `ShapeMismatch` for less than three axes.
+    /// Further arguments, and options that `AttentionResampling` takes, change nothing; ways of resampling are all called alike.
+    ///
+    /// Shapes: `[batch, length, d]` → `[batch, length · shortenFactor, dModel]`.
+    /// Weights: those of a `Dense` of `shortenFactor · dModel` units.
+    /// State: the rate of its `Dropout`.
+    /// Modes: drops in `'train'` only.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has less than three axes.
+    /// Source: Trax; Nawrot et al. 2021, arXiv:2110.13711.
+    /// See: `NaiveUpsampling`, `LinearPooling`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LinearUpsampling(2, 3);
+    /// layer.init({ shape: [1, 4, 5], dtype: 'float32' });
+    /// layer(tl.ones([1, 4, 5])).shape; // → [ 1, 8, 3 ]
+    /// ```
     pub struct LinearUpsamplingOptions for "LinearUpsampling" ("shortenFactor", "dModel") ...("args") with (unused: ResamplingOptions) {
         /// How many positions each becomes.
         shorten_factor "shortenFactor": Dim,
@@ -74,11 +113,24 @@ options! {
 }
 
 options! {
-    /// Lengthens a sequence: each position several times in a row.
+    /// Lengthens a sequence: each position comes several times in a row.
     ///
-    /// Shapes: `(batch, length, ...) -> (batch, length · shortenFactor, ...)`. No weights, no state; the same in every mode.
-    /// Further arguments and options change nothing.
-    /// Errors: `ShapeMismatch` for less than two axes.
+    /// Further arguments and options change nothing; ways of resampling are all called alike.
+    ///
+    /// Shapes: `[batch, length, ...]` → `[batch, length · shortenFactor, ...]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has less than two axes.
+    /// Source: Trax; Nawrot et al. 2021, arXiv:2110.13711.
+    /// See: `LinearUpsampling`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.NaiveUpsampling(2, 1);
+    /// layer.init({ shape: [1, 2, 1], dtype: 'int32' });
+    /// layer([[[1], [2]]]); // → Tensor int32[1,4,1] [[[1],[1],[2],[2]]]
+    /// ```
     pub struct NaiveUpsamplingOptions for "NaiveUpsampling" ("shortenFactor", "dModel") ...("args")
         with (unused: ResamplingOptions, weightless: WeightlessResamplingOptions) {
         /// How often each position comes.
@@ -91,11 +143,23 @@ options! {
 }
 
 options! {
-    /// Lengthens a sequence and forgets it: zeros, so that what is added to them stands alone.
+    /// Lengthens a sequence and forgets it: it gives zeros, so that what is added to them stands alone.
     ///
-    /// Shapes: `(batch, length, d) -> (batch, length · shortenFactor, d)`. No weights, no state; the same in every mode.
-    /// Further arguments and options change nothing.
-    /// Errors: `ShapeMismatch` for another number of axes.
+    /// Further arguments and options change nothing; ways of resampling are all called alike.
+    ///
+    /// Shapes: `[batch, length, d]` → `[batch, length · shortenFactor, d]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax; Nawrot et al. 2021, arXiv:2110.13711.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.NoUpsampling(2, 1);
+    /// layer.init({ shape: [1, 2, 1], dtype: 'float32' });
+    /// layer([[[1], [2]]]).shape; // → [ 1, 4, 1 ]
+    /// ```
     pub struct NoUpsamplingOptions for "NoUpsampling" ("shortenFactor", "dModel") ...("args")
         with (unused: ResamplingOptions, weightless: WeightlessResamplingOptions) {
         /// How many positions each becomes.

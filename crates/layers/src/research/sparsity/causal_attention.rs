@@ -40,13 +40,24 @@ impl SparseCausalAttentionOptions {
 }
 
 options! {
-    /// Causal attention with `LocallyConnectedDense` layers for projections.
+    /// Attends as `CausalAttention` does, with `LocallyConnectedDense` layers for projections.
     ///
-    /// As `CausalAttention`, with `LocallyConnectedDense(m, dFeature / m, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
-    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
-    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
-    /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
-    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Each `Dense(dFeature)` is `LocallyConnectedDense(m, dFeature / m, { kernelSize })`, where `m` is `sparsity`.
+    ///
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Weights: those of four such layers.
+    /// State: none; in mode `'predict'` that of `DotProductCausalAttention`.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+    /// Errors:
+    /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or `kernelSize` is even.
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ModularCausalAttention(8, { nHeads: 2, sparsity: 4 });
+    /// layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+    /// ```
     pub struct ModularCausalAttentionOptions for "ModularCausalAttention" ("dFeature")
         with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.
@@ -59,13 +70,24 @@ options! {
 }
 
 options! {
-    /// Causal attention with `LocallyConvDense` layers for projections.
+    /// Attends as `CausalAttention` does, with `LocallyConvDense` layers for projections.
     ///
-    /// As `CausalAttention`, with `LocallyConvDense(m, dFeature / m, mode, {kernelSize})` for each `Dense(dFeature)`, where `m` is `sparsity`.
-    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of its layers.
-    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
-    /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`, and for an even `kernelSize`.
-    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Each `Dense(dFeature)` is `LocallyConvDense(m, dFeature / m, mode, { kernelSize })`, where `m` is `sparsity`.
+    ///
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Weights: those of four such layers.
+    /// State: none; in mode `'predict'` that of its layers.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+    /// Errors:
+    /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or `kernelSize` is even.
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ConvCausalAttention(8, { nHeads: 2, sparsity: 4 });
+    /// layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+    /// ```
     pub struct ConvCausalAttentionOptions for "ConvCausalAttention" ("dFeature")
         with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.
@@ -78,12 +100,24 @@ options! {
 }
 
 options! {
-    /// Causal attention with `LowRankDense` layers for projections.
+    /// Attends as `CausalAttention` does, with `LowRankDense` layers for projections.
     ///
-    /// As `CausalAttention`, with `LowRankDense(dFeature, lowrank)` for each `Dense(dFeature)`.
-    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
-    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
-    /// Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
+    /// Each `Dense(dFeature)` is `LowRankDense(dFeature, lowrank)`.
+    ///
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Weights: those of four such layers.
+    /// State: none; in mode `'predict'` that of `DotProductCausalAttention`.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+    /// Errors:
+    /// - `InvalidOption`: `nHeads` does not divide `dFeature`.
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LowRankCausalAttention(8, { nHeads: 2, lowrank: 2 });
+    /// layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+    /// ```
     pub struct LowRankCausalAttentionOptions for "LowRankCausalAttention" ("dFeature")
         with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.
@@ -94,13 +128,24 @@ options! {
 }
 
 options! {
-    /// Causal attention with `FactoredDense` layers for projections.
+    /// Attends as `CausalAttention` does, with `FactoredDense` layers for projections.
     ///
-    /// As `CausalAttention`, with `FactoredDense(m, dFeature, dFeature)` for each `Dense(dFeature)`, where `m` is `sparsity`.
-    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
-    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
-    /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
-    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Each `Dense(dFeature)` is `FactoredDense(m, dFeature, dFeature)`, where `m` is `sparsity`.
+    ///
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Weights: those of four such layers.
+    /// State: none; in mode `'predict'` that of `DotProductCausalAttention`.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+    /// Errors:
+    /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.MultiplicativeCausalAttention(8, { nHeads: 2, sparsity: 4 });
+    /// layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+    /// ```
     pub struct MultiplicativeCausalAttentionOptions for "MultiplicativeCausalAttention" ("dFeature")
         with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.
@@ -111,13 +156,24 @@ options! {
 }
 
 options! {
-    /// Causal attention with `MultiplicativeModularSparseDense` layers for projections.
+    /// Attends as `CausalAttention` does, with `MultiplicativeModularSparseDense` layers for projections.
     ///
-    /// As `CausalAttention`, with `MultiplicativeModularSparseDense(m, dFeature)` for each `Dense(dFeature)`, where `m` is `sparsity`.
-    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of four such layers. State: none; in `'predict'` that of `DotProductCausalAttention`.
-    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
-    /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
-    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Each `Dense(dFeature)` is `MultiplicativeModularSparseDense(m, dFeature)`, where `m` is `sparsity`.
+    ///
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Weights: those of four such layers.
+    /// State: none; in mode `'predict'` that of `DotProductCausalAttention`.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+    /// Errors:
+    /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.MultiplicativeModularCausalAttention(8, { nHeads: 2, sparsity: 4 });
+    /// layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+    /// ```
     pub struct MultiplicativeModularCausalAttentionOptions for "MultiplicativeModularCausalAttention" ("dFeature")
         with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.

@@ -38,15 +38,25 @@ choice! {
 }
 
 options! {
-    /// Causal attention whose queries, keys and values are `LocallyConvDense` layers of one `FactoredDense` of the input.
+    /// Attends causally with queries, keys and values that are `LocallyConvDense` layers of one `FactoredDense` of the input.
     ///
-    /// With `m` modules, `m` being `sparsity`: `p = FactoredDense(m, d, d)(x)`; queries and keys see 3 neighbouring modules and the last `lengthKernelSize`
-    /// positions of `p`, values see one module and as many positions of `p`, or by `vConcatType` of `p` and `x`. With `shareQk` queries are the keys.
-    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: those of the `FactoredDense`, of three `LocallyConvDense` (two with `shareQk`) and of what
-    /// `outputLayerType` adds. State: none; in `'predict'` that of `DotProductCausalAttention` and of each `LocallyConvDense`.
-    /// Mode: dropout of attention strengths only in `'train'`; `'predict'` takes the next positions only.
-    /// Errors: `InvalidOption` unless `nHeads` and `sparsity` divide `dFeature`.
-    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Formula: `p = FactoredDense(m, d, d)(x)`, where `m` is `sparsity`. Queries and keys see 3 neighbouring modules and the last
+    /// `lengthKernelSize` positions of `p`; values see one module and as many positions of `p`, or, by `vConcatType`, of `p` and `x`.
+    /// With `shareQk` the queries are the keys.
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Weights: those of the `FactoredDense`, of three `LocallyConvDense` (two with `shareQk`), and of what `outputLayerType` adds.
+    /// State: none; in mode `'predict'` that of `DotProductCausalAttention` and of each `LocallyConvDense`.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+    /// Errors:
+    /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.MultiplicativeConvCausalAttention(8, { nHeads: 2, sparsity: 4 });
+    /// layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+    /// ```
     pub struct MultiplicativeConvCausalAttentionOptions for "MultiplicativeConvCausalAttention" ("dFeature")
         with (causal: SparseCausalAttentionOptions) {
         /// Width of the vectors.

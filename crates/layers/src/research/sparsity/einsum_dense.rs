@@ -9,11 +9,22 @@ use crate::{
 };
 
 options! {
-    /// A dense layer whose kernel and bias are `Weights` layers of their own; the kernel has a row for each output.
+    /// Maps the last axis as `Dense` does, with a kernel that has a row for each output.
     ///
-    /// Formula: `y = x · wᵀ + b`. Shapes: `[..., dInput]` to `[..., dOutput]`.
-    /// Weights: `w: [dOutput, dInput]` and `b: [dOutput]`, each in a `Weights` layer. No state; the same in every mode.
-    /// Errors: `ShapeMismatch` for an input whose last axis is not `dInput`.
+    /// Formula: `y = x · wᵀ + b`.
+    /// Shapes: `[..., dInput]` → `[..., dOutput]`.
+    /// Weights: `w: [dOutput, dInput]` and `b: [dOutput]`, each in a `Weights` layer of its own.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the last axis of the input is not `dInput`.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.EinsumDense(2, 3, true);
+    /// layer.init({ shape: [1, 2], dtype: 'float32' });
+    /// layer([[1, 2]]).shape; // → [ 1, 3 ]
+    /// ```
     pub struct EinsumDenseOptions for "EinsumDense" ("dInput", "dOutput", "useBias") {
         /// Size of the input's last axis.
         d_input "dInput": Dim,

@@ -25,15 +25,27 @@ options! {
 }
 
 options! {
-    /// Feed-forward block divided into experts, of which each vector goes through the one that a matrix chooses.
+    /// Maps each vector through one of several experts, which a matrix chooses: a feed-forward block in blocks.
     ///
-    /// Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is 1 for the `dFf / nExperts` hidden units of the expert with the largest of the logits `x · m1`, else
-    /// 0. In training Gumbel noise weighed by `temperature` is added to the logarithms of `p = softmax(x · m1)`, and in every second call, by lot, `q` passes its
-    /// gradient on to `p` as if it were that (straight through), while in the others `p` itself takes the place of `q`.
-    /// Shapes: `[..., d]`, kept. Weights: the tuple `(m1, w1, w2, b2)` of `[d, nExperts]`, `[d, dFf]`, `[dFf, d]` and `[d]`. No state.
-    /// Mode: noise and soft choices in `'train'` only; elsewhere experts that are not chosen are not computed.
-    /// Errors: `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
-    /// Source: straight through: Kaiser and Bengio 2018, arXiv:1801.09797.
+    /// Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is 1 for the `dFf / nExperts` hidden units of the expert with the largest
+    /// of the logits `x · m1`, else 0.
+    /// Shapes: `[..., d]` → `[..., d]`.
+    /// Weights: `[m1, w1, w2, b2]`, with `m1: [d, nExperts]`, `w1: [d, dFf]`, `w2: [dFf, d]` and `b2: [d]`.
+    /// State: none.
+    /// Modes: in `'train'` Gumbel noise, weighed by `temperature`, is added to the logarithms of `p = softmax(x · m1)`. In every second
+    /// call, by lot, `q` passes its gradient on to `p` as if it were that (straight through); in the others `p` itself takes the place
+    /// of `q`. In all other modes experts that are not chosen are not computed.
+    /// Errors:
+    /// - `InvalidOption`: `nExperts` does not divide `dFf`.
+    /// - `ShapeMismatch`: the input has no axes, or another width than at `init`.
+    /// Source: Trax; Kaiser and Bengio 2018, arXiv:1801.09797, for straight through.
+    /// See: `SwitchSparseFF`, `SparseFF`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.BlockSparseFF(8, { nExperts: 4, mode: 'eval' });
+    /// layer.init({ shape: [2, 4], dtype: 'float32' });
+    /// layer(tl.ones([2, 4])).shape; // → [ 2, 4 ]
+    /// ```
     pub struct BlockSparseFFOptions for "BlockSparseFF" ("dFf") with (experts: ExpertOptions) {
         /// Number of hidden units.
         d_ff "dFf": Dim,
@@ -43,14 +55,26 @@ options! {
 }
 
 options! {
-    /// Feed-forward block divided into experts, of which each vector goes through one, weighed by its probability.
+    /// Maps each vector through one of several experts, weighed by the probability of that expert.
     ///
-    /// Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is `p = softmax(x · m1)` of the expert that has the largest for its `dFf / nExperts` hidden units, else 0.
-    /// In training Gumbel noise weighed by `temperature` is added to the logarithms of `p` before one is chosen.
-    /// Shapes: `[..., d]`, kept. Weights: the tuple `(m1, w1, w2, b2)` of `[d, nExperts]`, `[d, dFf]`, `[dFf, d]` and `[d]`. No state.
-    /// Mode: noise in `'train'` only; elsewhere experts that are not chosen are not computed.
-    /// Errors: `InvalidOption` unless `nExperts` divides `dFf`; `ShapeMismatch` for an input without axes or of another width than weights were made for.
-    /// Source: Fedus et al. 2021, arXiv:2101.03961.
+    /// Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is `p = softmax(x · m1)` of the expert with the largest for its
+    /// `dFf / nExperts` hidden units, else 0.
+    /// Shapes: `[..., d]` → `[..., d]`.
+    /// Weights: `[m1, w1, w2, b2]`, with `m1: [d, nExperts]`, `w1: [d, dFf]`, `w2: [dFf, d]` and `b2: [d]`.
+    /// State: none.
+    /// Modes: in `'train'` Gumbel noise, weighed by `temperature`, is added to the logarithms of `p` before one is chosen. In all
+    /// others experts that are not chosen are not computed.
+    /// Errors:
+    /// - `InvalidOption`: `nExperts` does not divide `dFf`.
+    /// - `ShapeMismatch`: the input has no axes, or another width than at `init`.
+    /// Source: Trax; Fedus et al. 2021, arXiv:2101.03961.
+    /// See: `BlockSparseFF`, `SparseFF`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SwitchSparseFF(8, { nExperts: 4, mode: 'eval' });
+    /// layer.init({ shape: [2, 4], dtype: 'float32' });
+    /// layer(tl.ones([2, 4])).shape; // → [ 2, 4 ]
+    /// ```
     pub struct SwitchSparseFFOptions for "SwitchSparseFF" ("dFf") with (experts: ExpertOptions) {
         /// Number of hidden units.
         d_ff "dFf": Dim,

@@ -11,14 +11,26 @@ use crate::{
 use tallow_tensor::Tensor;
 
 options! {
-    /// A dense layer's stand-in with about `nModules` times fewer weights.
+    /// Maps the last axis with about `nModules` times less weights than `Dense` has.
     ///
-    /// Formula: `y = merge over modules n of ((x · g[n]) · p) + b`: the vector is multiplied by `nModules` gating vectors, each product is projected
-    /// to a part of the output by the same matrix.
-    /// Shapes: `[..., dIn]` to `[..., dOut]`.
-    /// Weights: `g: [nModules, dIn]`, `p: [dIn, dOut / nModules]` and `b: [dOut]`, each in a `Weights` layer. No state; the same in every mode.
-    /// Errors: `InvalidOption` unless `nModules` divides `dOut`; `ShapeMismatch` for an input whose last axis is not `dIn`.
-    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// The vector is multiplied by `nModules` gating vectors, and the same matrix projects each product to a part of the output.
+    ///
+    /// Formula: `y = join of ((x · g[n]) · p) over the modules n, + b`.
+    /// Shapes: `[..., dIn]` → `[..., dOut]`.
+    /// Weights: `g: [nModules, dIn]`, `p: [dIn, dOut / nModules]` and `b: [dOut]`, each in a `Weights` layer of its own.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: `nModules` does not divide `dOut`.
+    /// - `ShapeMismatch`: the last axis of the input is not `dIn`.
+    /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
+    /// See: `SparseDenseWithOptions`, which picks one of such layers.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.FactoredDense(2, 4, 6);
+    /// layer.init({ shape: [1, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
+    /// ```
     pub struct FactoredDenseOptions for "FactoredDense" ("nModules", "dIn", "dOut") {
         /// Parts of the output.
         n_modules "nModules": Dim,

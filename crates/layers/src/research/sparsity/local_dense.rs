@@ -14,12 +14,26 @@ use serde_json::json;
 use tallow_tensor::{random::Key, DType, Tensor};
 
 options! {
-    /// A dense layer's stand-in in which each part of the vector sees `kernelSize` neighbouring parts, each with weights of its own.
+    /// Maps each part of the vector from `kernelSize` neighbouring parts, with weights of its own, which are less than those of
+    /// `Dense`.
     ///
-    /// The last axis is split into `nModules` parts, which go through `LocallyConnected1d` (the ends being neighbours) and are joined.
-    /// Shapes: `[..., n]` to `[..., nModules · nUnits]`; with one module `Dense(nUnits)`.
-    /// Weights: those of the `LocallyConnected1d`, `nModules / kernelSize` times fewer than a dense layer's. No state; the same in every mode.
-    /// Errors: `ShapeMismatch` unless `nModules` divides the last axis; `InvalidOption` for an even `kernelSize`.
+    /// The last axis is split into `nModules` parts, which go through `LocallyConnected1d` (the two ends are neighbours) and are
+    /// joined.
+    ///
+    /// Shapes: `[..., d]` → `[..., nModules · nUnits]`. With one module it is `Dense(nUnits)`.
+    /// Weights: those of the `LocallyConnected1d`: `nModules / kernelSize` times less than those of a `Dense`.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: `kernelSize` is even.
+    /// - `ShapeMismatch`: `nModules` does not divide the last axis.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LocallyConnectedDense(2, 3);
+    /// layer.init({ shape: [1, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
+    /// ```
     pub struct LocallyConnectedDenseOptions for "LocallyConnectedDense" ("nModules", "nUnits") {
         /// Parts that input and output are split into.
         n_modules "nModules": Dim,
@@ -37,16 +51,25 @@ options! {
 }
 
 options! {
-    /// A dense layer's stand-in: a convolution over the parts of a vector and, causally, over positions.
+    /// Maps the last axis by a convolution over the parts of a vector and, causally, over positions.
     ///
-    /// The last axis is split into `nModules` parts, over which and over `lengthKernelSize` positions up to the current one a `Conv` with `nUnits`
-    /// filters runs; its results are joined.
-    /// Shapes: `[b, l, n]` to `[b, l, nModules · nUnits]`; with one module `Dense(nUnits)` on any shape.
-    /// Weights: those of the `Conv`, `(w: [lengthKernelSize, kernelSize, n / nModules, nUnits], b: [nUnits])`.
-    /// State: in mode `'predict'` the last `lengthKernelSize - 1` positions; none elsewhere. Modes: `'predict'` goes on where the call
-    /// before ended, the others start with zeros before the first position.
-    /// Errors: `InvalidOption` for an even `kernelSize`; `ShapeMismatch` unless `nModules` divides the last axis.
-    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// The last axis is split into `nModules` parts. A `Conv` with `nUnits` filters runs over `kernelSize` of them and over
+    /// `lengthKernelSize` positions up to the current one; its results are joined.
+    ///
+    /// Shapes: `[batch, length, d]` → `[batch, length, nModules · nUnits]`. With one module it is `Dense(nUnits)`, on any shape.
+    /// Weights: those of the `Conv`, `[w, b]`, with `w: [lengthKernelSize, kernelSize, d / nModules, nUnits]` and `b: [nUnits]`.
+    /// State: none; in mode `'predict'` the last `lengthKernelSize - 1` positions.
+    /// Modes: in `'predict'` it goes on where the call before ended. All others start with zeros before the first position.
+    /// Errors:
+    /// - `InvalidOption`: `kernelSize` is even.
+    /// - `ShapeMismatch`: `nModules` does not divide the last axis.
+    /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LocallyConvDense(2, 3, 'train', { kernelSize: 1, lengthKernelSize: 3 });
+    /// layer.init({ shape: [1, 5, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 5, 4])).shape; // → [ 1, 5, 6 ]
+    /// ```
     pub struct LocallyConvDenseOptions for "LocallyConvDense" ("nModules", "nUnits", "mode") {
         /// Parts that input and output are split into.
         n_modules "nModules": Dim,

@@ -2,12 +2,23 @@
 use crate::{assert_shape::assert_function, combinators::serial, core::dense, options, Dim, LayerRef, Result};
 
 options! {
-    /// A dense layer's stand-in whose kernel is the product of two narrow ones.
+    /// Maps the last axis as `Dense` does, with a kernel that is the product of two narrow ones.
     ///
-    /// Formula: `y = (x · w1 + b1) · w2 + b2`. Shapes: `[..., m]` to `[..., nUnits]`.
-    /// Weights: those of two `Dense` layers, `(w1: [m, dLowrank], b1: [dLowrank])` and `(w2: [dLowrank, nUnits], b2: [nUnits])`. No state; the
-    /// same in every mode.
-    /// Errors: those of `Dense`.
+    /// Formula: `y = (x · w1 + b1) · w2 + b2`.
+    /// Shapes: `[..., d]` → `[..., nUnits]`.
+    /// Weights: those of two `Dense`, `[w1, b1]` and `[w2, b2]`, with `w1: [d, dLowrank]`, `b1: [dLowrank]`, `w2: [dLowrank, nUnits]`
+    /// and `b2: [nUnits]`.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - those of `Dense`.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.LowRankDense(6, 2);
+    /// layer.init({ shape: [1, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
+    /// ```
     pub struct LowRankDenseOptions for "LowRankDense" ("nUnits", "dLowrank") {
         /// Size of the output's last axis.
         n_units "nUnits": Dim,

@@ -6,8 +6,20 @@ use crate::{
 options! {
     /// Splits the last axis into `numSplits` equal parts, which become an axis of their own.
     ///
-    /// Shapes: `[..., n]` to `[..., numSplits, n / numSplits]`. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` unless `numSplits` divides the last axis.
+    /// Shapes: `[..., n]` → `[..., numSplits, n / numSplits]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: `numSplits` does not divide the last axis.
+    /// Source: Trax.
+    /// See: `MergeLastTwoAxes`, which undoes it.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SplitLastAxis(2);
+    /// layer.init({ shape: [4], dtype: 'int32' });
+    /// layer([1, 2, 3, 4]); // → Tensor int32[2,2] [[1,2],[3,4]]
+    /// ```
     pub struct SplitLastAxisOptions for "SplitLastAxis" ("numSplits") {
         /// Number of parts.
         num_splits "numSplits": Dim,
@@ -16,8 +28,20 @@ options! {
 options! {
     /// Joins the last two axes into one.
     ///
-    /// Shapes: `[..., a, b]` to `[..., a · b]`. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for an input of fewer than two axes.
+    /// Shapes: `[..., a, b]` → `[..., a · b]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has less than two axes.
+    /// Source: Trax.
+    /// See: `SplitLastAxis`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.MergeLastTwoAxes();
+    /// layer.init({ shape: [2, 2], dtype: 'int32' });
+    /// layer([[1, 2], [3, 4]]); // → Tensor int32[4] [1,2,3,4]
+    /// ```
     pub struct MergeLastTwoAxesOptions for "MergeLastTwoAxes" () {}
 }
 

@@ -11,14 +11,26 @@ use crate::{
 use tallow_tensor::Tensor;
 
 options! {
-    /// A dense layer's stand-in, from a vector to one of the same size, with about `sparsity / 2` times fewer weights.
+    /// Maps a vector to one of the same size, with about `sparsity / 2` times less weights than `Dense` has.
     ///
-    /// Formula: `y = merge over modules n of (((x · g[n]) · p) · w[n]) + b`: what `FactoredDense` makes of the vector, each module of it mapped by a
-    /// matrix of its own. Shapes: `[..., dFeature]`, kept.
-    /// Weights: `g: [sparsity, dFeature]`, `p: [dFeature, m]`, `w: [sparsity, m, m]` with `m = dFeature / sparsity`, and `b: [dFeature]`, each in a
-    /// `Weights` layer. No state; the same in every mode.
-    /// Errors: `InvalidOption` unless `sparsity` divides `dFeature`; `ShapeMismatch` for an input whose last axis is not `dFeature`.
-    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// It is what `FactoredDense` makes of the vector, with each module of it mapped by a matrix of its own.
+    ///
+    /// Formula: `y = join of (((x · g[n]) · p) · w[n]) over the modules n, + b`.
+    /// Shapes: `[..., dFeature]` → `[..., dFeature]`.
+    /// Weights: `g: [sparsity, dFeature]`, `p: [dFeature, m]`, `w: [sparsity, m, m]` and `b: [dFeature]`, each in a `Weights` layer of
+    /// its own, with `m = dFeature / sparsity`.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: `sparsity` does not divide `dFeature`.
+    /// - `ShapeMismatch`: the last axis of the input is not `dFeature`.
+    /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.MultiplicativeModularSparseDense(2, 4);
+    /// layer.init({ shape: [1, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 4])).shape; // → [ 1, 4 ]
+    /// ```
     pub struct MultiplicativeModularSparseDenseOptions for "MultiplicativeModularSparseDense" ("sparsity", "dFeature") {
         /// Modules that the output is divided into.
         sparsity "sparsity": Dim,

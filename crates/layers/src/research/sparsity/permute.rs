@@ -7,20 +7,47 @@ use crate::{
 use tallow_tensor::{memory, Tensor};
 
 options! {
-    /// Orders the last axis anew, by reading it as a matrix column by column.
+    /// Puts the features of the last axis in another order: it writes them into a matrix by rows and reads it by columns.
     ///
-    /// Of `2ⁿ` features the matrix has `2ᵏ` columns, where `k` is the largest whole number up to `n / 2` that does not divide `n`, and otherwise 1: as many
-    /// such layers in a row as possible give different orders.
-    /// Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` unless the size of the last axis is a power of 2.
+    /// Of `2ⁿ` features the matrix has `2ᵏ` columns, where `k` is the largest whole number up to `n / 2` that does not divide `n`, and
+    /// 1 if there is none. So many such layers in a row give different orders.
+    ///
+    /// Shapes: `[..., d]` → `[..., d]`; `d` is a power of 2. Any dtype is kept.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the size of the last axis is not a power of 2.
+    /// Source: Trax.
+    /// See: `ReversibleRandomPermute`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ReversibleReshapePermute();
+    /// layer.init({ shape: [8], dtype: 'int32' });
+    /// layer([0, 1, 2, 3, 4, 5, 6, 7]); // → Tensor int32[8] [0,2,4,6,1,3,5,7]
+    /// ```
     pub struct ReversibleReshapePermuteOptions for "ReversibleReshapePermute" () {}
 }
 
 options! {
-    /// Orders the last axis anew, in an order that looks random but depends on its size only.
+    /// Puts the features of the last axis in an order that looks random but depends on their number only.
     ///
-    /// The order is that of Python's `random.Random(42).shuffle`. Shapes: any, kept, as is the dtype. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for an input without axes.
+    /// The order is that of Python's `random.Random(42).shuffle`.
+    ///
+    /// Shapes: `[..., d]` → `[..., d]`. Any dtype is kept.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input has no axes.
+    /// Source: Trax.
+    /// See: `ReversibleReshapePermute`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.ReversibleRandomPermute();
+    /// layer.init({ shape: [6], dtype: 'int32' });
+    /// layer([0, 1, 2, 3, 4, 5]); // → Tensor int32[6] [3,1,2,4,0,5]
+    /// ```
     pub struct ReversibleRandomPermuteOptions for "ReversibleRandomPermute" () {}
 }
 

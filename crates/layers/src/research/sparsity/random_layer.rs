@@ -7,11 +7,24 @@ use crate::{
 use tallow_tensor::DType;
 
 options! {
-    /// Applies one of two layers: `layerA` with probability `probA`, else `layerB`, drawn anew in each call.
+    /// Applies `layerA` with probability `probA`, else `layerB`, drawn anew in each call.
     ///
-    /// Only the chosen layer runs, has gradients and updates its state. Shapes: those of the layers, which take and return the same.
-    /// Weights and state: `[[[], []], layerA's, layerB's]`. The same in every mode.
-    /// Errors: `InvalidOption` for layers that differ in inputs or outputs; `ShapeMismatch` if their outputs differ in shape.
+    /// Only the layer that is chosen runs, has gradients, and updates its state.
+    ///
+    /// Shapes: those of the layers, which take and give the same.
+    /// Weights: `[[[], []], a, b]`, with those of the two layers.
+    /// State: `[[[], []], a, b]`, with that of the two layers.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: the layers differ in how many inputs they take, or outputs they give.
+    /// - `ShapeMismatch`: their outputs differ in shape.
+    /// Source: Trax.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.RandomLayer(tl.Relu(), tl.Tanh(), 0.5);
+    /// layer.init({ shape: [2], dtype: 'float32' });
+    /// layer([0, 1]).shape; // → [ 2 ]
+    /// ```
     pub struct RandomLayerOptions for "RandomLayer" ("layerA", "layerB", "probA") {
         /// Layer applied with probability `probA`.
         layer_a "layerA": LayerArg,

@@ -32,18 +32,32 @@ choice! {
 }
 
 options! {
-    /// A dense layer, or what `sparsityType` puts in its place.
+    /// Maps the last axis by `Dense`, or by what `sparsityType` puts in its place.
     ///
-    /// `'mult'`: `FactoredDense(sparsity, dInput, nUnits)`; `'lowrank'`: `LowRankDense(nUnits, dLowrank)`; `'einsum'`: `EinsumDense(dInput, nUnits, useBias)`;
-    /// `'local'` and `'local3'`: `LocallyConnectedDense(sparsity, nUnits / sparsity)` with a `kernelSize` of 1 or 3; `'None'`, `null`, or a `sparsity` of 0:
-    /// `Dense(nUnits)`.
-    /// With `probSparse` that layer and a `Dense(nUnits)` both have weights: each call in training runs the first with that probability, else the
-    /// second; calls in other modes run the first.
-    /// Shapes: `[..., dInput]` to `[..., nUnits]`. Weights: those of the layer, or of both. No state.
-    /// Mode: tells `probSparse` whether this is training, as it also is when it is left out.
-    /// Errors: `InvalidOption` where an option that the type needs is missing, where `sparsity` does not divide `nUnits`, and for `useBias: false` and
-    /// `useBfloat16` where the type does not have them; `ShapeMismatch` for an input that the layer does not take.
-    /// Source: Jaszczur et al. 2021, arXiv:2111.12763.
+    /// - `'mult'` is `FactoredDense(sparsity, dInput, nUnits)`.
+    /// - `'lowrank'` is `LowRankDense(nUnits, dLowrank)`.
+    /// - `'einsum'` is `EinsumDense(dInput, nUnits, useBias)`.
+    /// - `'local'` and `'local3'` are `LocallyConnectedDense(sparsity, nUnits / sparsity)`, with a `kernelSize` of 1 or 3.
+    /// - `'None'`, `null`, or a `sparsity` of 0 is `Dense(nUnits)`.
+    ///
+    /// With `probSparse`, that layer and a `Dense(nUnits)` both have weights. Each call in training runs the first with that
+    /// probability, else the second.
+    ///
+    /// Shapes: `[..., dInput]` → `[..., nUnits]`.
+    /// Weights: those of the layer, or of both.
+    /// State: none.
+    /// Modes: in `'train'`, and where `mode` is left out, `probSparse` counts. In all others the layer that `sparsityType` names runs.
+    /// Errors:
+    /// - `InvalidOption`: an option that the type needs is missing, `sparsity` does not divide `nUnits`, or the type does not have
+    ///   `useBias: false` or `useBfloat16`.
+    /// - `ShapeMismatch`: the layer does not take the input.
+    /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SparseDenseWithOptions(6, { sparsityType: 'mult', sparsity: 2, dInput: 4 });
+    /// layer.init({ shape: [1, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
+    /// ```
     pub struct SparseDenseWithOptionsOptions for "SparseDenseWithOptions" ("nUnits") {
         /// Size of the output's last axis.
         n_units "nUnits": Dim,

@@ -6,15 +6,28 @@ use crate::{
 };
 
 options! {
-    /// Attention of queries to all keys that a mask shows, in time and memory linear in the length.
+    /// Attends to all keys that a mask shows, in time and memory that grow linearly with the length.
     ///
-    /// Formula: `y = φ(q) · (Σ m φ(k)ᵀ v) / (φ(q) · Σ m φ(k)ᵀ)` with `φ(x) = relu(x) + numericalStabilizer`; with `useApproximateSoftmax`
-    /// `φ(x) = (exp(w · x - |x|²/2 - c) + epsilon) / √nRandomFeatures` for random directions `w`, orthogonal in blocks and the same in each layer, where `c` is
-    /// the greatest `w · x` of a query, or of all keys of a row. A row whose keys are all masked gives 0.
-    /// Shapes: queries `(n,l,d)`, keys `(n,l,d)`, values `(n,l,v)` and a mask of `n / nHeads` times `l` numbers, such as `(b,1,1,l)`, to `(n,l,v)` and the mask;
-    /// the heads of a sequence stand beside each other. No weights, no state; the same in every mode.
-    /// Errors: `ShapeMismatch` for inputs that do not fit together, or for another `d` than `dFeature / nHeads` with `useApproximateSoftmax`.
-    /// Source: Choromanski et al. 2020, arXiv:2006.03555.
+    /// Formula: `y = φ(q) · (Σ m φ(k)ᵀ v) / (φ(q) · Σ m φ(k)ᵀ)`, with `φ(x) = relu(x) + numericalStabilizer`. With
+    /// `useApproximateSoftmax` it is `φ(x) = (e^(w · x - |x|²/2 - c) + epsilon) / √nRandomFeatures`, for random directions `w`,
+    /// orthogonal in blocks and the same in each layer, where `c` is the largest `w · x` of a query, or of all keys of a row. A row
+    /// whose keys are all masked gives 0.
+    /// Shapes: queries `[n, length, d]`, keys `[n, length, d]`, values `[n, length, depth]`, a mask of `n / nHeads` times `length`
+    /// numbers, such as `[batch, 1, 1, length]` → `[n, length, depth]` and the mask. The heads of a sequence stand beside each other.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the inputs do not fit each other, or with `useApproximateSoftmax` `d` is not `dFeature / nHeads`.
+    /// Source: Trax; Choromanski et al. 2020, arXiv:2006.03555.
+    /// See: `Favor`, with projections.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.FavorAttention();
+    /// const [x, mask] = [tl.ones([1, 3, 4]), tl.ones([1, 1, 1, 3])];
+    /// layer.init(tl.signature([x, x, x, mask]));
+    /// layer([x, x, x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
+    /// ```
     pub struct FavorAttentionOptions for "FavorAttention" () {
         /// Width of all heads together, with `useApproximateSoftmax`.
         d_feature "dFeature": Dim = Dim(4),

@@ -7,13 +7,25 @@ use crate::{
 use tallow_tensor::{random::Key, Axes, DType, Tensor};
 
 options! {
-    /// Attention in which no position sees a later one, in time and memory linear in the length.
+    /// Attends so that no position sees a later one, in time and memory that grow linearly with the length.
     ///
-    /// Formula: `y[t] = φ(q[t]) · (Σ φ(k[s])ᵀ v[s]) / (φ(q[t]) · Σ φ(k[s])ᵀ)`, sums over `s ≤ t`, with `φ(x) = relu(x) + numericalStabilizer`.
-    /// Shapes: queries and keys `(b,l,d)`, values `(b,l,v)`, to `(b,l,v)`. No weights. State: none; in mode `'predict'` the sums so far, `(b,d,v+1)`.
-    /// Modes: `'predict'` goes on where the call before ended.
-    /// Errors: `ShapeMismatch` for inputs that do not fit together, or, in predict mode, for others than those of the calls before.
-    /// Source: Choromanski et al. 2020, arXiv:2006.03555.
+    /// Formula: `y[t] = φ(q[t]) · (Σ φ(k[s])ᵀ v[s]) / (φ(q[t]) · Σ φ(k[s])ᵀ)`, with sums over `s ≤ t` and
+    /// `φ(x) = relu(x) + numericalStabilizer`.
+    /// Shapes: queries and keys `[batch, length, d]`, values `[batch, length, depth]` → `[batch, length, depth]`.
+    /// Weights: none.
+    /// State: none; in mode `'predict'` the sums so far, `[batch, d, depth + 1]`.
+    /// Modes: in `'predict'` it goes on where the call before ended.
+    /// Errors:
+    /// - `ShapeMismatch`: the inputs do not fit each other or, in predict mode, those of the calls before.
+    /// Source: Trax; Choromanski et al. 2020, arXiv:2006.03555.
+    /// See: `CausalFavor`, with projections.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CausalFavorAttention();
+    /// const x = tl.ones([1, 3, 4]);
+    /// layer.init(tl.signature([x, x, x]));
+    /// layer([x, x, x]).shape; // → [ 1, 3, 4 ]
+    /// ```
     pub struct CausalFavorAttentionOptions for "CausalFavorAttention" () {
         /// Added to features.
         numerical_stabilizer "numericalStabilizer": NotNegative = NotNegative(0.001),

@@ -33,13 +33,27 @@ impl OptionType for Truth {
 }
 
 options! {
-    /// Multi-head self-attention from `(vectors, mask)` to `(new vectors, mask)`, in time linear in the length.
+    /// Lets each position of a sequence attend to all others, in time that grows linearly with the length.
     ///
-    /// Three dense projections to queries, keys and values, `FavorAttention`, a dense projection of the result.
-    /// Shapes: `(b,l,d), (b,1,1,l) -> (b,l,d), (b,1,1,l)` with `d = dFeature`; the mask is 1 where there is content, else 0.
-    /// Weights: four `Dense` of `dFeature` units. No state; the same in every mode.
-    /// Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
-    /// Source: Choromanski et al. 2020, arXiv:2006.03555.
+    /// Three `Dense` make queries, keys and values of the input, `FavorAttention` attends, and a fourth `Dense` maps the result.
+    ///
+    /// Shapes: `[batch, length, dFeature]`, mask `[batch, 1, 1, length]` → `[batch, length, dFeature]` and the mask. The mask is 1
+    /// where there is content, else 0.
+    /// Weights: those of four `Dense` of `dFeature` units.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `InvalidOption`: `nHeads` does not divide `dFeature`.
+    /// - `ShapeMismatch`: the shapes do not fit each other.
+    /// Source: Trax; Choromanski et al. 2020, arXiv:2006.03555.
+    /// See: `Attention`, `CausalFavor`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.Favor(4, { nHeads: 2 });
+    /// const [x, mask] = [tl.ones([1, 3, 4]), tl.ones([1, 1, 1, 3])];
+    /// layer.init(tl.signature([x, mask]));
+    /// layer([x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
+    /// ```
     pub struct FavorOptions for "Favor" ("dFeature") {
         /// Width of the vectors.
         d_feature "dFeature": Dim,
@@ -65,13 +79,25 @@ options! {
 }
 
 options! {
-    /// Multi-head self-attention in which no position sees a later one, in time linear in the length.
+    /// Lets each position of a sequence attend to those before it, in time that grows linearly with the length.
     ///
-    /// Three dense projections to queries, keys and values, `CausalFavorAttention`, a dense projection of the result.
-    /// Shapes: `(b,l,d) -> (b,l,d)` with `d = dFeature`. Weights: four `Dense` of `dFeature` units. State: in `'predict'` that of `CausalFavorAttention`.
-    /// Mode: `'predict'` takes the next positions only.
-    /// Errors: `InvalidOption` unless `nHeads` divides `dFeature`.
-    /// Source: Choromanski et al. 2020, arXiv:2006.03555.
+    /// Three `Dense` make queries, keys and values of the input, `CausalFavorAttention` attends, and a fourth `Dense` maps the result.
+    ///
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Weights: those of four `Dense` of `dFeature` units.
+    /// State: none; in mode `'predict'` that of `CausalFavorAttention`.
+    /// Modes: in `'predict'` it takes the next positions only.
+    /// Errors:
+    /// - `InvalidOption`: `nHeads` does not divide `dFeature`.
+    /// - `ShapeMismatch`: the input does not have three axes.
+    /// Source: Trax; Choromanski et al. 2020, arXiv:2006.03555.
+    /// See: `CausalAttention`, `Favor`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.CausalFavor(4, { nHeads: 2 });
+    /// layer.init({ shape: [1, 3, 4], dtype: 'float32' });
+    /// layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
+    /// ```
     pub struct CausalFavorOptions for "CausalFavor" ("dFeature") {
         /// Width of the vectors.
         d_feature "dFeature": Dim,

@@ -6,20 +6,30 @@ use crate::{
 use tallow_tensor::{DType, Tensor};
 
 options! {
-    /// Feed-forward block whose hidden units stand in blocks, of each of which a small controller chooses one.
+    /// Maps each vector through a feed-forward block of which only one hidden unit in each block counts, chosen by a small controller.
     ///
-    /// Formula: `y = (relu((x · w1) ∘ q)) · w2 + b2`, where `q` is 1 for the unit that is chosen of each block of `nElementsInBlock`, else 0. It is the one with
-    /// the largest of the logits `c = x · m1 · m2 + mb`.
-    /// In training Gumbel noise weighed by `temperature` is added to the logarithms of `p = softmax(c)` over each block, and with probability `quantProb`
-    /// `q` passes its gradient on to `p` as if it were that (straight through); else `p` itself takes the place of `q`. That is drawn once for a call, or for
-    /// each of its chunks.
-    /// Shapes: `[..., d]`, kept. Weights: the controller's `(m1: [d, dLowrank], m2: [dLowrank, blocks, nElementsInBlock], mb: [blocks, nElementsInBlock])` and
-    /// `(w1: [d, blocks, nElementsInBlock], w2: [nElementsInBlock, blocks, d], b2: [d])`, with `blocks = dFf / nElementsInBlock`.
-    /// State: the unit chosen of each block in the last call, which a reversible layer around this one goes by when it repeats the call.
-    /// Mode: noise, soft choices and dropout in `'train'` only; in `'predict'`, for few vectors, only weights of chosen units are read; the result is that
-    /// of `'eval'`.
-    /// Errors: `InvalidOption` unless `nElementsInBlock` divides `dFf`; `ShapeMismatch` for another width than weights were made for.
-    /// Source: Jaszczur et al. 2021, arXiv:2111.12763; straight through: Kaiser and Bengio 2018, arXiv:1801.09797.
+    /// Formula: `y = relu((x · w1) ∘ q) · w2 + b2`, where `q` is 1 for the unit that is chosen of each block of `nElementsInBlock`,
+    /// else 0. It is the one with the largest of the logits `c = x · m1 · m2 + mb`.
+    /// Shapes: `[..., d]` → `[..., d]`.
+    /// Weights: `[m1, m2, mb]` of the controller, with `m1: [d, dLowrank]`, `m2: [dLowrank, blocks, nElementsInBlock]` and
+    /// `mb: [blocks, nElementsInBlock]`, and `[w1, w2, b2]`, with `w1: [d, blocks, nElementsInBlock]`,
+    /// `w2: [nElementsInBlock, blocks, d]` and `b2: [d]`, for `blocks = dFf / nElementsInBlock`.
+    /// State: the unit of each block that the last call chose. A reversible layer around this one goes by it when it repeats the call.
+    /// Modes: in `'train'` it drops, and Gumbel noise, weighed by `temperature`, is added to the logarithms of `p = softmax(c)` over
+    /// each block. With probability `quantProb`, `q` then passes its gradient on to `p` as if it were that (straight through); else `p`
+    /// itself takes the place of `q`. That is drawn once for a call, or for each of its chunks. In `'predict'`, for few vectors, only
+    /// the weights of chosen units are read; the result is that of `'eval'`.
+    /// Errors:
+    /// - `InvalidOption`: `nElementsInBlock` does not divide `dFf`.
+    /// - `ShapeMismatch`: the input has another width than at `init`.
+    /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763; Kaiser and Bengio 2018, arXiv:1801.09797, for straight through.
+    /// See: `BlockSparseFF`, `SwitchSparseFF`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SparseFF(8, { nElementsInBlock: 4, dLowrank: 2, mode: 'eval' });
+    /// layer.init({ shape: [2, 4], dtype: 'float32' });
+    /// layer(tl.ones([2, 4])).shape; // → [ 2, 4 ]
+    /// ```
     pub struct SparseFFOptions for "SparseFF" ("dFf") {
         /// Number of hidden units.
         d_ff "dFf": Dim,
