@@ -441,7 +441,7 @@ export function calcFunnelRatio(keysLen: number, queriesLen: number): [funnelFac
  * @example
  * ```ts
  * const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
- * `${contextBias}`; // → Weights_(1, 2, 1, 2)_in0
+ * `${contextBias}`; // → 'Weights_(1, 2, 1, 2)_in0'
  * ```
  */
 export function getRelAttInputs(dModel: number, nHeads: number): Layer[] {

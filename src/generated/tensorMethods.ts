@@ -1126,7 +1126,7 @@ export abstract class TensorMethods extends Handle {
    * @throws {@link TensorError} `Device`: the device is missing, or this build does not know it.
    * @example
    * ```ts
-   * tl.tensor([1, 2]).to('cpu').device; // → cpu
+   * tl.tensor([1, 2]).to('cpu').device; // → 'cpu'
    * ```
    */
   to(device: string): Tensor {

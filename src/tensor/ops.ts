@@ -33,7 +33,7 @@ export type TensorLike = Tensor | TensorData;
  * ```ts
  * tl.tensor([[1, 2], [3, 4]]); // → Tensor int32[2,2] [[1,2],[3,4]]
  * tl.tensor(new Float32Array(6), [2, 3]).shape; // → [ 2, 3 ]
- * tl.tensor([1, 2], null, { dtype: 'float16' }).dtype; // → float16
+ * tl.tensor([1, 2], null, { dtype: 'float16' }).dtype; // → 'float16'
  * ```
  */
 export function tensor(data: TensorData, shape?: readonly number[] | null, options: TensorOptions = {}): Tensor {

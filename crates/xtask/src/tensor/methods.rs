@@ -121,7 +121,7 @@ pub const FAMILIES: &[(&str, &[Function])] = &[
             ]),
             function("cast", "tl.tensor([0.5, 2.7]).cast('int32'); // → Tensor int32[2] [0,2]")
                 .takes(&[DTYPE.named("dtype", "The dtype that the result has.")]),
-            function("to", "tl.tensor([1, 2]).to('cpu').device; // → cpu")
+            function("to", "tl.tensor([1, 2]).to('cpu').device; // → 'cpu'")
                 .rust("to_device")
                 .native("toDevice")
                 .takes(&[TEXT.named("device", "`cpu`, `cuda:0` or `metal:0`.")]),

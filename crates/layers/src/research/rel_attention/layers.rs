@@ -69,7 +69,7 @@ options! {
     /// Example:
     /// ```ts
     /// const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
-    /// `${contextBias}`; // → Weights_(1, 2, 1, 2)_in0
+    /// `${contextBias}`; // → 'Weights_(1, 2, 1, 2)_in0'
     /// ```
     pub struct GetRelAttInputsOptions for "getRelAttInputs" ("dModel", "nHeads") {
         /// Width of the vectors.
