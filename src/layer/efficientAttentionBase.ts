@@ -61,17 +61,17 @@ export interface IncrementalAttentionContext extends AttentionContext {
  * @see {@link SelfAttention}, {@link LSHSelfAttention}
  * @example
  * ```ts
- * class Average extends tl.efficientAttention.EfficientAttentionBase {
- *   override createWeightsUnbatched([x]: tl.Signature[], rng: tl.Key) {
- *     return [tl.random.normal(rng, [x!.shape[1]!])];
+ * class Mean extends tl.EfficientAttentionBase {
+ *   override createWeightsUnbatched() {
+ *     return [];
  *   }
- *   override forwardUnbatched(x: tl.Tensor, { weights, state }: tl.AttentionContext): [tl.Tensor, tl.Nest] {
- *     return [x.mean({ axis: 0, keepdims: true }).add(x).mul((weights as tl.Tensor[])[0]!), state];
+ *   override forwardUnbatched(x: tl.Tensor, { state }: tl.AttentionContext): [tl.Tensor, tl.Nest] {
+ *     return [x.mean({ axis: 0, keepdims: true }).add(x), state];
  *   }
  * }
- * const layer = new Average(2);
- * layer.init({ shape: [1, 3, 4], dtype: 'float32' });
- * layer(tl.ones([1, 3, 4])).shape; // → [1, 3, 4]
+ * const layer = new Mean(2);
+ * layer.init({ shape: [1, 2, 1], dtype: 'float32' });
+ * layer([[[1], [2]]]); // → Tensor float32[1,2,1] [[[5],[7]]]
  * ```
  */
 export class EfficientAttentionBase extends Layer {
