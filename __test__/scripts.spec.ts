@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { besideTheDoor, buffers } from '../scripts/lib/buffers.mjs';
+import { circles, floors, imports, wrongImports } from '../scripts/lib/floors.mjs';
 import { countCargo, countTap } from '../scripts/lib/checks.mjs';
 import { licenceFault, unusedCrates } from '../scripts/lib/dependencies.mjs';
 import { needNode } from '../scripts/lib/needs.mjs';
@@ -63,6 +64,31 @@ test('a buffer of any size comes through its door, or is said to be short', asyn
   );
   t.deepEqual(besideTheDoor([...good, '#[cfg(test)]', ...bad].join('\n')), []);
   t.deepEqual(await buffers.run(), { passed: 1, failed: 0, output: '' });
+});
+
+test('imports run down the floors, and in no circle', async (t) => {
+  const files = {
+    'lib.rs': 'mod low;\nmod high;\npub use high::{door, Roof as Top};\npub use low::floor;',
+    'low.rs': 'use crate::floor_plan;\nuse std::{fmt, sync::Arc};\npub fn floor() {}',
+    'high/mod.rs': 'mod door;\npub use door::door;\nuse crate::floor;\npub struct Roof;',
+    'high/door.rs':
+      '// use super::Roof;\nuse crate::{low::{self, floor}, other};\npub fn door() { crate::low::floor() }',
+  };
+  const graph = imports(files);
+  t.deepEqual([...graph.get('high/door.rs')!].toSorted(), ['lib.rs', 'low.rs']);
+  t.deepEqual(
+    [...graph.get('high/mod.rs')!],
+    ['low.rs'],
+    'a name that is exported again is of the file that it comes from',
+  );
+  t.deepEqual(circles(imports({ ...files, 'low.rs': 'use crate::Top;' })), [['high/mod.rs', 'low.rs', 'high/mod.rs']]);
+  const plain = { 'low.rs': 'pub fn floor() {}', 'high.rs': 'use crate::low::floor;' };
+  t.deepEqual(wrongImports(plain, ['low', 'high'], []), []);
+  t.deepEqual(wrongImports(plain, ['high', 'low'], []), ['up a floor: high.rs -> low.rs']);
+  t.deepEqual(wrongImports(plain, ['high', 'low'], ['high -> low']), []);
+  t.deepEqual(wrongImports(plain, ['low', 'high'], ['low -> high']), ['not needed: low -> high']);
+  t.deepEqual(wrongImports(plain, ['low'], []), ['high has no floor']);
+  t.deepEqual(await floors.run(), { passed: 1, failed: 0, output: '' });
 });
 
 test('without cargo a build is one line and a failure, and installs nothing first', async (t) => {

@@ -1,5 +1,6 @@
 import { buffers } from './buffers.mjs';
 import { licences, unused } from './dependencies.mjs';
+import { floors } from './floors.mjs';
 import { cargoEnv } from './native.mjs';
 import { cargo, tool } from './needs.mjs';
 import { run } from './run.mjs';
@@ -17,6 +18,7 @@ const node = (name, args) => command(name, process.execPath, args);
 /** What `npm run lint` runs, the quick ones first. */
 export const lint = [
   buffers,
+  floors,
   unused,
   licences,
   command('cargo fmt', cargo, () => ['fmt', '--all', '--check']),
