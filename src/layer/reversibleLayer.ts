@@ -40,6 +40,11 @@ export class ReversibleLayer extends Layer {
   /** The native id of a layer that is none of the host's. */
   readonly #native: number | null = null;
 
+  /**
+   * Makes the layer.
+   *
+   * @param options - Options by name, see {@link LayerOptions}.
+   */
   constructor(options: LayerOptions = {}) {
     const own = new.target.prototype.reverseAndGrad !== ReversibleLayer.prototype.reverseAndGrad;
     super(
@@ -55,14 +60,16 @@ export class ReversibleLayer extends Layer {
   }
 
   /**
-   * Inputs of a call from its outputs; the method that a class defines.
+   * Computes the inputs of a call from its outputs: the method that a class defines.
    *
-   * @param output - the outputs: one tensor, or an array
-   * @param weights - weights of the call
-   * @param state - state the call began with
-   * @param newState - state it left
-   * @param rng - key of the call
-   * @throws `TypeError` for a class that does not define it; `LayerError` for outputs that do not fit
+   * @param output - The outputs: one tensor, or an array.
+   * @param weights - Weights of the call.
+   * @param state - State that the call began with.
+   * @param newState - State that it left.
+   * @param rng - Key of the call.
+   * @returns The inputs: one tensor, or an array.
+   * @throws `TypeError`: the class does not define it.
+   * @throws {@link LayerError} `ShapeMismatch`: the outputs do not fit.
    */
   reverse(
     output: LayerOutputs,
@@ -81,16 +88,17 @@ export class ReversibleLayer extends Layer {
   }
 
   /**
-   * Inputs of a call from its outputs, and gradients from those of the outputs. By default the call is reversed, repeated and
-   * differentiated; a class may define it where both are cheaper together.
+   * Computes the inputs of a call from its outputs, and gradients from those of the outputs.
    *
-   * @param output - the outputs: one tensor, or an array
-   * @param grad - their gradients
-   * @param weights - weights of the call
-   * @param state - state the call began with
-   * @param newState - state it left
-   * @param rng - key of the call
-   * @returns `[inputs, [gradients of the inputs, gradients of the weights]]`
+   * By default the call is reversed, repeated and differentiated. A class may define it where both are cheaper together.
+   *
+   * @param output - The outputs: one tensor, or an array.
+   * @param grad - Their gradients.
+   * @param weights - Weights of the call.
+   * @param state - State that the call began with.
+   * @param newState - State that it left.
+   * @param rng - Key of the call.
+   * @returns `[inputs, [gradients of the inputs, gradients of the weights]]`.
    */
   reverseAndGrad(
     output: LayerOutputs,
@@ -115,7 +123,18 @@ export class ReversibleLayer extends Layer {
     return [inputs, pullback(grad)];
   }
 
-  /** Gradients of the inputs and the weights, from the outputs alone. */
+  /**
+   * Computes gradients of the inputs and the weights from the outputs alone.
+   *
+   * @param _inputs - Inputs of the call; not used.
+   * @param output - Its outputs.
+   * @param grad - Gradients of the outputs.
+   * @param weights - Weights of the call.
+   * @param state - State that the call began with.
+   * @param newState - State that it left.
+   * @param rng - Key of the call.
+   * @returns `[gradients of the inputs, gradients of the weights]`.
+   */
   override backward(
     _inputs: LayerOutputs,
     output: LayerOutputs,
