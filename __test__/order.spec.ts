@@ -235,3 +235,18 @@ test.serial('a function that fails after it made its results gives them back', (
   t.throws(() => gone(1.5), { instanceOf: tl.DisposedError });
   t.is(tl.memory().tensors, before);
 });
+
+test('a loop has ended when its promise is resolved, and what comes right after it is not refused', async (t) => {
+  const model = tl.Serial(
+    tl.Dense(1),
+    tl.Fn('Sum', (x: tl.Tensor) => x.sum()),
+  );
+  model.init(f32([1, 2]), { rng: tl.random.key(0) });
+  const trainer = new tl.Trainer(model, tl.optimizers.Adam());
+  for (let i = 0; i < 200; i += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- one after another is what is tested
+    await trainer.fit([tl.ones([1, 2])], { steps: 1, rng: tl.random.key(i) });
+    const [loss] = trainer.oneStep(tl.ones([1, 2]), tl.random.key(i));
+    t.true(Number.isFinite(loss));
+  }
+});

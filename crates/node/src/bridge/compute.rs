@@ -4,7 +4,7 @@
 use crate::bridge::{
     environment::{find, Environment},
     error::{Failure, Outcome},
-    order::Access,
+    order::{Access, Settle},
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env, JsDeferred};
@@ -71,14 +71,14 @@ pub(crate) fn submit<'env, T: Send + 'static>(
         stopped.check()?;
         finish(env, environment, value)
     })?;
-    let work = Box::new(move || {
+    let work = Box::new(move || -> Settle {
         let result = cancel.check().map_err(Failure::from).and_then(|()| {
             let worked = catch_unwind(AssertUnwindSafe(|| running(&cancel, work)));
             let value = worked.unwrap_or_else(|panic| Err(Failure::from_panic(panic)))?;
             cancel.check()?;
             Ok(value)
         });
-        settled(result);
+        Box::new(move || settled(result))
     });
     let job = environment.order.push(environment, asked.access, asked.endless, work);
     let sent = queue.send(Box::new(move || job.run_in_turn()));

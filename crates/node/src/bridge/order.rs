@@ -85,8 +85,10 @@ impl Access {
     }
 }
 
-/// What a job does; its promise is settled within.
-type Work = Box<dyn FnOnce() + Send>;
+/// What a job does; gives what settles its promise.
+type Work = Box<dyn FnOnce() -> Settle + Send>;
+/// Settles the promise of a job, which by then is done: who awaited it must not find it running.
+pub(crate) type Settle = Box<dyn FnOnce() + Send>;
 
 /// A job that was asked for.
 pub(crate) struct Pending {
@@ -124,14 +126,15 @@ impl Pending {
     }
     fn finish(&self, work: Option<Work>) {
         if let Some(work) = work {
-            work();
+            let settle = work();
             self.done.store(true, SeqCst);
             self.inbox.ring();
+            settle();
         }
     }
 }
 
-fn lock(turn: &Mutex<()>) -> MutexGuard<'_, ()> {
+fn lock<T>(turn: &Mutex<T>) -> MutexGuard<'_, T> {
     turn.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -247,6 +250,16 @@ mod tests {
         let (chosen, beside) = choose(jobs, wanted);
         let at = |p: &Arc<Pending>| jobs.iter().position(|j| Arc::ptr_eq(j, p)).expect("one of the jobs");
         (chosen.iter().map(at).collect(), beside.is_some_and(|b| b.conflicts(wanted)))
+    }
+
+    #[test]
+    fn a_job_is_done_before_its_promise_is_settled() {
+        let settled = Arc::new(Mutex::new(None));
+        let (job, seen) = (job(&[], &[1], true), settled.clone());
+        let this = job.clone();
+        *job.work() = Some(Box::new(move || Box::new(move || *lock(&seen) = Some(this.is_done()))));
+        job.run();
+        assert_eq!(*lock(&settled), Some(true));
     }
 
     #[test]
