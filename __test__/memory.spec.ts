@@ -13,7 +13,7 @@ test.serial('a worker that ends, or is stopped in the middle, takes its tensors 
     const native = require(${JSON.stringify(binding)});
     native.connect((code, message) => new Error(message), () => {});
     for (let i = 0; i < 8; i++) native.full([65536], i, 0, null);
-    require('node:worker_threads').parentPort.postMessage(native.memory()[0]);
+    require('node:worker_threads').parentPort.postMessage(native.memory().tensors);
     setInterval(() => native.full([65536], 1, 0, null), 1);
   `;
   for (let i = 0; i < 3; i++) {

@@ -4,6 +4,7 @@
  * @module
  */
 import { dirname } from 'node:path';
+import { type ErrorDetails } from '../../binding.cjs';
 import { found, text } from './found.js';
 
 /** What went wrong, in one word. */
@@ -142,16 +143,9 @@ function callerIn(stack: string | undefined): string | undefined {
   return frame === undefined ? undefined : /(?:\(|at )([^()]+:\d+:\d+)\)?$/.exec(frame.trim())?.[1];
 }
 
-interface NativeDetails {
-  path: string[];
-  phase: LayerErrorDetails['phase'];
-  inputs: string[];
-  layer: number | null;
-}
-
-function layerError(code: ErrorCode, message: string, details: NativeDetails): Error {
+function layerError(code: ErrorCode, message: string, details: ErrorDetails): Error {
   const { path, phase, inputs } = details;
-  const createdAt = details.layer === null ? undefined : callerIn(creationSites.get(details.layer)?.deref()?.stack);
+  const createdAt = details.layer === undefined || details.layer === null ? undefined : callerIn(creationSites.get(details.layer)?.deref()?.stack);
   const names = path.map((name) => name || '(unnamed)');
   const where = path.length > 0 ? `${names.join(' > ')} (${phase}): ` : '';
   const given = inputs.length > 0 ? ` · inputs ${inputs.join(', ')}` : '';
@@ -172,12 +166,9 @@ function plainError(code: string, message: string): Error {
   }
 }
 
-/** Builds the exception for an error of the addon, which calls this. `details` is JSON, given for errors of layers. */
-export function makeError(code: string, message: string, details: string | null): Error {
-  const error =
-    details === null
-      ? plainError(code, message)
-      : layerError(code as ErrorCode, message, JSON.parse(details) as NativeDetails);
+/** Builds the exception for an error of the addon, which calls this. `details` are given for errors of layers. */
+export function makeError(code: string, message: string, details: ErrorDetails | null): Error {
+  const error = details === null ? plainError(code, message) : layerError(code as ErrorCode, message, details);
   Error.captureStackTrace(error, makeError);
   return error;
 }

@@ -1,33 +1,17 @@
 /**
- * Options as the addon takes them: JSON that refers to layers, functions and tensors by number.
+ * Options as the addon takes them, and what is made of them.
  *
  * @module
  */
-import { isTypedArray } from '../tensor/data.js';
-import { numberOf } from '../bridge/functions.js';
-import { found, isKeyed, isList, quoted, wellFormed } from '../bridge/found.js';
+import { found, quoted } from '../bridge/found.js';
 import { holding } from '../bridge/held.js';
 import { native } from '../bridge/native.js';
 import { Nesting } from '../bridge/nesting.js';
-import { tensor } from '../tensor/ops.js';
 import { namedOptions } from '../tensor/rest.js';
 import { keyWords, type Key } from '../tensor/random.js';
-import { idOf, Tensor, wrap } from '../tensor/tensor.js';
+import { idOf, type Tensor, wrap } from '../tensor/tensor.js';
 import { type TensorResult } from './types.js';
-import { decode, hostFunction, layers } from './wire.js';
-
-/** Options that were encoded, ready for `native.construct` and its like. */
-interface Encoded {
-  json: string;
-  layers: number[];
-  functions: number[];
-  arities: number[];
-  tensors: number[];
-  /** Layers and functions, which must live as long as what is made of the options. */
-  parts: object[];
-  /** Whether JavaScript functions are among them, or within them. */
-  callsHost: boolean;
-}
+import { crossing, decode, Encoder, hostFunction, layers } from './wire.js';
 
 /** A layer just made in the addon. */
 export interface Made {
@@ -47,108 +31,73 @@ interface Registered {
 
 const registered = new WeakMap<object, Registered>();
 
-/** How deep the addon reads JSON. */
+/** How deep options may nest. */
 const DEEPEST = 100;
 
-class Encoder implements Encoded {
-  json = '';
-  readonly layers: number[] = [];
-  readonly functions: number[] = [];
-  readonly arities: number[] = [];
-  readonly tensors: number[] = [];
+/** Options that cross, and what must live as long as what is made of them. */
+class Options extends Encoder {
+  /** The options as they cross. */
+  readonly value: unknown;
+  /** Layers and functions among them. */
   readonly parts: object[] = [];
+  /** Whether JavaScript functions are among them, or within them. */
   callsHost = false;
   /** Tensors made for typed arrays, which nothing else holds. */
   readonly #made: Tensor[] = [];
-  readonly #nesting: Nesting;
 
-  constructor(
-    readonly kind: string,
-    options: object,
-  ) {
-    this.#nesting = new Nesting(`${kind}: an option`, DEEPEST);
-    this.json = JSON.stringify(this.#value(options, ''));
+  constructor(kind: string, options: object) {
+    super(kind, new Nesting(`${kind}: an option`, DEEPEST));
+    this.value = this.encode(options);
   }
 
   dispose(): void {
     this.#made.forEach((t) => t.dispose());
   }
 
-  #value(x: unknown, path: string): unknown {
-    if (typeof x === 'number') {
-      return Number.isFinite(x) ? x : { $number: String(x) };
-    }
-    if (typeof x === 'bigint' || typeof x === 'symbol' || x === undefined) {
-      throw new TypeError(`${this.kind}: \`${path}\` cannot be ${x === undefined ? 'undefined' : `a ${typeof x}`}`);
-    }
-    const layer = layers.idOf(x);
-    if (layer !== undefined) {
-      this.parts.push(x as object);
-      this.callsHost ||= layers.callsHost(x);
-      return { $layer: this.layers.push(layer) - 1 };
-    }
-    if (typeof x === 'function') {
-      return this.#function(x as (...args: never[]) => unknown, path);
-    }
-    if (x instanceof Tensor) {
-      return { $tensor: this.tensors.push(idOf(x)) - 1 };
-    }
-    if (isTypedArray(x)) {
-      const made = tensor(x);
-      this.#made.push(made);
-      return { $tensor: this.tensors.push(idOf(made)) - 1 };
-    }
-    if (isList(x)) {
-      return this.#nesting.items(x, (item, i) => this.#value(item, `${path}[${i}]`));
-    }
-    if (typeof x === 'object' && x !== null) {
-      if (!isKeyed(x)) {
-        throw new TypeError(`${this.kind}: \`${path}\` cannot be ${found(x)}`);
-      }
-      const entries = Object.entries(x).filter(([, value]) => value !== undefined);
-      return this.#nesting.within(x, () =>
-        Object.fromEntries(
-          entries.map(([key, value]) => [this.#key(key), this.#value(value, path ? `${path}.${key}` : key)]),
-        ),
-      );
-    }
-    return typeof x === 'string' ? this.#text(x, path) : x;
+  protected override giveMade(t: Tensor): number {
+    this.#made.push(t);
+    return idOf(t);
   }
-
-  #key(key: string): string {
-    if (key.startsWith('$')) {
-      throw new TypeError(`${this.kind}: names that begin with $ mean something else, got ${quoted(key)}`);
-    }
-    return this.#text(key, quoted(key));
+  protected override layer(layer: object, id: number): unknown {
+    this.parts.push(layer);
+    this.callsHost ||= layers.callsHost(layer);
+    return { $layer: id };
   }
-
-  #text(x: string, path: string): string {
-    if (!wellFormed(x)) {
-      throw new TypeError(
-        `${this.kind}: \`${path}\` must be of whole characters, got half a surrogate pair in ${quoted(x)}`,
-      );
-    }
-    return x;
-  }
-
-  #function(f: (...args: never[]) => unknown, path: string): unknown {
+  protected override host(f: (...args: never[]) => unknown, path: string): unknown {
     const known = registered.get(f);
     if (known !== undefined) {
-      const options = this.#value(known.options, path);
-      return known.tag === '$factory'
-        ? { $factory: known.kind, options }
-        : { $initializer: { kind: known.kind, options } };
+      return { [known.tag]: known.kind, options: this.encode(known.options, path) };
     }
-    const called = hostFunction(`${this.kind}: \`${path}\``, f);
+    const called = hostFunction(`${this.what}: \`${path}\``, f);
     this.parts.push(called);
     this.callsHost = true;
-    this.arities.push(f.length);
-    return { $fn: this.functions.push(numberOf(called)) - 1 };
+    return crossing(called, f.length);
+  }
+  protected override nothing(path: string): unknown {
+    throw this.wrong(undefined, path);
+  }
+  protected override fields(x: Readonly<Record<string, unknown>>): [name: string, value: unknown][] {
+    return Object.entries(x).filter(([, value]) => value !== undefined);
+  }
+  protected override item(path: string, index: number): string {
+    return `${path}[${index}]`;
+  }
+  protected override field(path: string, name: string): string {
+    return path === '' ? name : `${path}.${name}`;
+  }
+  protected override wrong(x: unknown, path: string): TypeError {
+    const what = typeof x === 'bigint' || typeof x === 'symbol' ? `a ${typeof x}` : found(x);
+    return new TypeError(`${this.what}: \`${path}\` cannot be ${what}`);
+  }
+  protected override broken(x: string, path: string): TypeError {
+    return new TypeError(
+      `${this.what}: \`${path}\` must be of whole characters, got half a surrogate pair in ${quoted(x)}`,
+    );
   }
 }
 
-function withEncoded<T>(kind: string, options: object, use: (encoded: Encoded) => T): T {
-  const encoded = new Encoder(kind, options);
+function withEncoded<T>(kind: string, options: object, use: (encoded: Options) => T): T {
+  const encoded = new Options(kind, options);
   try {
     return use(encoded);
   } finally {
@@ -156,24 +105,23 @@ function withEncoded<T>(kind: string, options: object, use: (encoded: Encoded) =
   }
 }
 
-/** Options of plain values, as JSON: for what takes no layers, functions or tensors, and says so itself. */
-export function plainJson(kind: string, options: object): string {
+/** Calls `use` with options of plain values as they cross: for what takes no layers, functions or tensors, and says so itself. */
+export function withPlain<T>(kind: string, options: object, use: (value: object) => T): T {
   namedOptions(kind, options);
-  return withEncoded(kind, options, (o) => o.json);
+  return withEncoded(kind, options, (o) => use(o.value as object));
 }
 
 /** A new layer of a registered kind. */
 export function constructLayer(kind: string, options: object): Made {
   return withEncoded(kind, options, (o) => {
-    const id = native.construct(kind, o.json, o.layers, o.functions, o.arities, o.tensors);
+    const id = native.construct(kind, o.value);
     return { id, parts: o.parts, callsHost: o.callsHost };
   });
 }
 
 /** What a registered function gives, as it comes from the addon. */
-function resultOf(name: string, o: Encoded): unknown {
-  const call = (keep: number | null): unknown =>
-    native.callFunction(name, o.json, o.layers, o.functions, o.arities, o.tensors, keep);
+function resultOf(name: string, o: Options): unknown {
+  const call = (keep: number | null): unknown => native.callFunction(name, o.value, keep);
   return o.callsHost ? holding(o.parts, call) : call(null);
 }
 
@@ -205,7 +153,7 @@ export interface KernelInitializer {
 /** An initializer of a registered kind: callable, and known to the addon when it is passed as an option. */
 export function makeInitializer(kind: string, options: object): KernelInitializer {
   const initialize: KernelInitializer = (shape, key) =>
-    withEncoded(kind, options, (o) => wrap(native.initialize(kind, o.json, o.tensors, shape, keyWords(key))));
+    withEncoded(kind, options, (o) => wrap(native.initialize(kind, o.value, shape, keyWords(key))));
   registered.set(initialize, { tag: '$initializer', kind, options });
   // A layer that uses it reads its options, so wrong ones are an error here, not at the first use.
   native.releaseLayer(constructLayer('Weights', { initializer: initialize, shape: [] }).id);

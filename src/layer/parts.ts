@@ -50,7 +50,7 @@ export function given(signature: Signature | readonly Signature[] | undefined): 
 }
 
 /** The words of a key for the addon. @internal */
-export function words(rng: Key | null | undefined): number[] | null {
+export function words(rng: Key | null | undefined): [number, number] | null {
   return rng === undefined || rng === null ? null : keyWords(rng);
 }
 

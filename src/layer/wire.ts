@@ -1,10 +1,15 @@
 /**
- * Nested values between JavaScript and the addon: tensors cross as `{$tensor: id}`, layers as `{$layer: id}`.
+ * Nested values between JavaScript and the addon, in one form: options, weights, state, arguments and results.
+ *
+ * Null, booleans, numbers, strings, lists and records cross as they are. All else is an object whose first key begins with `$`:
+ * `{$tensor: id}`, `{$layer: id}`, `{$cached: true}`, and in options `{$fn: number, arity}`, `{$factory: kind, options}` and
+ * `{$initializer: kind, options}`. `wire.rs` has the other side.
  *
  * @module
  */
 import { isTypedArray } from '../tensor/data.js';
 import { found, isKeyed, isList, quoted, wellFormed } from '../bridge/found.js';
+import { numberOf, type HostFunction } from '../bridge/functions.js';
 import { isThenable } from '../tensor/memory.js';
 import { native } from '../bridge/native.js';
 import { Nesting } from '../bridge/nesting.js';
@@ -44,55 +49,59 @@ function isMarker(x: object): boolean {
   return '__marker_for_cached_weights_' in x || '__marker_for_cached_state_' in x;
 }
 
-/** Makes values for the addon. `give` makes the handle of each tensor that crosses. */
-class Encoder {
+/** Makes values for the addon: those that are lent for the length of a call. */
+export class Encoder {
   readonly #nesting: Nesting;
 
+  /** @param what - what crosses, for messages */
   constructor(
     readonly what: string,
-    readonly give: (t: Tensor) => number,
+    nesting: Nesting = new Nesting(what),
   ) {
-    this.#nesting = new Nesting(what);
+    this.#nesting = nesting;
   }
 
-  encode(x: unknown): unknown {
+  /** The value as it crosses; `path` is where it stands in what crosses. */
+  encode(x: unknown, path = ''): unknown {
+    switch (typeof x) {
+      case 'number':
+      case 'boolean':
+        return x;
+      case 'string':
+        if (!wellFormed(x)) throw this.broken(x, path);
+        return x;
+      case 'object':
+        return x === null ? x : this.#object(x, path);
+      case 'function': {
+        const id = layers.idOf(x);
+        return id === undefined ? this.host(x as (...args: never[]) => unknown, path) : this.layer(x, id);
+      }
+      case 'undefined':
+        return this.nothing(path);
+      default:
+        throw this.wrong(x, path);
+    }
+  }
+
+  #object(x: object, path: string): unknown {
     if (x instanceof Tensor) {
       return { $tensor: this.give(x) };
     }
-    switch (typeof x) {
-      case 'string':
-        return this.#text(x);
-      case 'object':
-        return x === null ? x : this.#object(x);
-      case 'function': {
-        const layer = layers.idOf(x);
-        if (layer !== undefined) return { $layer: layer };
-        break;
-      }
-      case 'bigint':
-      case 'symbol':
-        break;
-      default:
-        return x;
-    }
-    throw this.#wrong(x);
-  }
-
-  #object(x: object): unknown {
     if (isTypedArray(x)) {
-      return { $tensor: this.give(tensor(x)) };
+      return { $tensor: this.giveMade(tensor(x)) };
     }
     if (isList(x)) {
-      return this.#nesting.items(x, (item) => this.encode(item));
+      return this.#nesting.items(x, (item, i) => this.encode(item, this.item(path, i)));
     }
     if (!isKeyed(x)) {
-      throw this.#wrong(x);
+      throw this.wrong(x, path);
     }
     if (isMarker(x)) {
       return { $cached: true };
     }
+    const fields = this.fields(x);
     return this.#nesting.within(x, () =>
-      Object.fromEntries(Object.entries(x).map(([key, value]) => [this.#key(key), this.encode(value)])),
+      Object.fromEntries(fields.map(([key, value]) => [this.#key(key), this.encode(value, this.field(path, key))])),
     );
   }
 
@@ -100,40 +109,82 @@ class Encoder {
     if (key.startsWith('$')) {
       throw new TypeError(`${this.what}: names that begin with $ mean something else, got ${quoted(key)}`);
     }
-    return this.#text(key);
+    if (!wellFormed(key)) throw this.broken(key, quoted(key));
+    return key;
   }
 
-  #text(x: string): string {
-    if (!wellFormed(x)) {
-      throw new TypeError(
-        `${this.what}: strings consist of whole characters, got half a surrogate pair in ${quoted(x)}`,
-      );
-    }
-    return x;
+  /** The handle of a tensor that crosses. */
+  protected give(t: Tensor): number {
+    return idOf(t);
   }
-
-  #wrong(x: unknown): TypeError {
+  /** The handle of a tensor that was made for values that cross. */
+  protected giveMade(t: Tensor): number {
+    return this.give(t);
+  }
+  /** A layer that crosses. */
+  protected layer(_layer: object, id: number): unknown {
+    return { $layer: id };
+  }
+  /** A function that crosses. */
+  protected host(f: (...args: never[]) => unknown, path: string): unknown {
+    throw this.wrong(f, path);
+  }
+  /** What crosses for `undefined`. */
+  protected nothing(_path: string): unknown {
+    return undefined;
+  }
+  /** The fields of a record that cross. */
+  protected fields(x: Readonly<Record<string, unknown>>): [name: string, value: unknown][] {
+    return Object.entries(x);
+  }
+  /** Where an item of a list stands. */
+  protected item(path: string, _index: number): string {
+    return path;
+  }
+  /** Where a field of a record stands. */
+  protected field(path: string, _name: string): string {
+    return path;
+  }
+  /** Why a value cannot cross. */
+  protected wrong(x: unknown, _path: string): TypeError {
     return new TypeError(`${this.what}: expected tensors, numbers, arrays or objects, got ${found(x)}`);
   }
+  /** Why a string with half a surrogate pair cannot cross. */
+  protected broken(x: string, _path: string): TypeError {
+    return new TypeError(
+      `${this.what}: strings consist of whole characters, got half a surrogate pair in ${quoted(x)}`,
+    );
+  }
+}
+
+/** A function as it crosses; something must hold it as long as it may be called. */
+export function crossing(f: HostFunction, arity: number): object {
+  return { $fn: numberOf(f), arity };
 }
 
 /** A value lent to the addon for the length of a call; `what` names it where it cannot cross. */
 export function encode(x: unknown, what: string): unknown {
-  return new Encoder(what, idOf).encode(x);
+  return new Encoder(what).encode(x);
+}
+
+/** Makes values that are handed over to the addon, with handles of their own. */
+class Owned extends Encoder {
+  readonly given: number[] = [];
+
+  protected override give(t: Tensor): number {
+    const id = native.retain(idOf(t));
+    this.given.push(id);
+    return id;
+  }
 }
 
 /** A value handed over to the addon, with handles of its own. */
 export function encodeOwned(x: unknown, what: string): unknown {
-  const given: number[] = [];
-  const give = (t: Tensor): number => {
-    const id = native.retain(idOf(t));
-    given.push(id);
-    return id;
-  };
+  const encoder = new Owned(what);
   try {
-    return new Encoder(what, give).encode(x);
+    return encoder.encode(x);
   } catch (error) {
-    native.release(given);
+    native.release(encoder.given);
     throw error;
   }
 }

@@ -62,21 +62,14 @@ export abstract class Handle implements Disposable {
     };
   }
 
-  #describe(): void {
-    const [code, ...shape] = native.describe(this.id) as [number, ...number[]];
-    this.#dtype = dtypeName(code);
-    this.#shape = shape;
-  }
-
   /** The sizes of the axes. */
   get shape(): number[] {
-    if (this.#shape === undefined) this.#describe();
-    return [...this.#shape!];
+    this.#shape ??= native.shape(this.id);
+    return [...this.#shape];
   }
   /** The type of the elements. */
   get dtype(): DType {
-    if (this.#dtype === undefined) this.#describe();
-    return this.#dtype!;
+    return (this.#dtype ??= dtypeName(native.dtype(this.id)));
   }
   /** The number of elements. */
   get size(): number {

@@ -142,8 +142,7 @@ export interface MemoryInfo {
  * ```
  */
 export function memory(): MemoryInfo {
-  const [tensors, storages, bytes, peakBytes, layers] = native.memory() as [number, number, number, number, number];
-  return { tensors, layers, storages, bytes, peakBytes };
+  return native.memory();
 }
 
 /**

@@ -8,7 +8,6 @@
 import { isTypedArray } from './data.js';
 import { found, isList } from '../bridge/found.js';
 import { dtypeCode, native, type DType } from '../bridge/native.js';
-import { tensor } from './ops.js';
 import { type Names, optionsOf } from './rest.js';
 import { idOf, Tensor, wrap } from './tensor.js';
 
@@ -56,10 +55,6 @@ function dtypeOf(what: string, options: DTypeOptions, fallback: DType): number {
   return dtypeCode(optionsOf(what, options, DTYPE).dtype ?? fallback, `${what}: dtype`);
 }
 
-function keyTensor(words: readonly number[], shape: readonly number[]): Tensor {
-  return tensor(Uint32Array.from(words), shape);
-}
-
 /**
  * Makes the key of a seed, as `jax.random.PRNGKey` does.
  *
@@ -72,7 +67,7 @@ function keyTensor(words: readonly number[], shape: readonly number[]): Tensor {
  * ```
  */
 export function key(seed: number): Tensor {
-  return keyTensor(native.randomKey(seed), [2]);
+  return wrap(native.randomKey(seed));
 }
 
 /**
@@ -91,7 +86,7 @@ export function key(seed: number): Tensor {
  * ```
  */
 export function split(key: Key, num: number = 2): Tensor {
-  return wrap(native.randomSplit(...keyWords(key), num));
+  return wrap(native.randomSplit(keyWords(key), num));
 }
 
 /**
@@ -107,7 +102,7 @@ export function split(key: Key, num: number = 2): Tensor {
  * ```
  */
 export function foldIn(key: Key, data: number): Tensor {
-  return keyTensor(native.randomFoldIn(...keyWords(key), data), [2]);
+  return wrap(native.randomFoldIn(keyWords(key), data));
 }
 
 /**
@@ -122,7 +117,7 @@ export function foldIn(key: Key, data: number): Tensor {
  * ```
  */
 export function bits(key: Key, shape: readonly number[] = []): Tensor {
-  return wrap(native.randomBits(...keyWords(key), shape));
+  return wrap(native.randomBits(keyWords(key), shape));
 }
 
 /**
@@ -147,7 +142,7 @@ export function uniform(
   options: { dtype?: DType; minval?: number; maxval?: number } = {},
 ): Tensor {
   const { dtype = 'float32', minval = 0, maxval = 1 } = optionsOf('uniform', options, UNIFORM);
-  return wrap(native.randomUniform(...keyWords(key), shape, dtypeCode(dtype, 'uniform: dtype'), minval, maxval));
+  return wrap(native.randomUniform(keyWords(key), shape, dtypeCode(dtype, 'uniform: dtype'), minval, maxval));
 }
 
 /**
@@ -165,7 +160,7 @@ export function uniform(
  * ```
  */
 export function normal(key: Key, shape: readonly number[] = [], options: { dtype?: DType } = {}): Tensor {
-  return wrap(native.randomNormal(...keyWords(key), shape, dtypeOf('normal', options, 'float32')));
+  return wrap(native.randomNormal(keyWords(key), shape, dtypeOf('normal', options, 'float32')));
 }
 
 /**
@@ -192,7 +187,7 @@ export function truncatedNormal(
   options: { dtype?: DType } = {},
 ): Tensor {
   const dtype = dtypeOf('truncatedNormal', options, 'float32');
-  return wrap(native.randomTruncatedNormal(...keyWords(key), lower, upper, shape, dtype));
+  return wrap(native.randomTruncatedNormal(keyWords(key), lower, upper, shape, dtype));
 }
 
 /**
@@ -208,7 +203,7 @@ export function truncatedNormal(
  * ```
  */
 export function bernoulli(key: Key, p: number = 0.5, shape: readonly number[] = []): Tensor {
-  return wrap(native.randomBernoulli(...keyWords(key), p, shape));
+  return wrap(native.randomBernoulli(keyWords(key), p, shape));
 }
 
 /**
@@ -233,7 +228,7 @@ export function randint(
   maxval: number,
   options: { dtype?: DType } = {},
 ): Tensor {
-  return wrap(native.randomRandint(...keyWords(key), shape, minval, maxval, dtypeOf('randint', options, 'int32')));
+  return wrap(native.randomRandint(keyWords(key), shape, minval, maxval, dtypeOf('randint', options, 'int32')));
 }
 
 /**
@@ -254,8 +249,8 @@ export function permutation(key: Key, x: number | Tensor, options: { axis?: numb
   const { axis = 0 } = optionsOf('permutation', options, AXIS);
   return wrap(
     typeof x === 'number'
-      ? native.randomPermutation(...words, x)
-      : native.randomPermute(...words, idOf(x, 'permutation: x'), axis),
+      ? native.randomPermutation(words, x)
+      : native.randomPermute(words, idOf(x, 'permutation: x'), axis),
   );
 }
 
@@ -280,7 +275,7 @@ export function categorical(
   options: { axis?: number; shape?: readonly number[] | null } = {},
 ): Tensor {
   const { axis = -1, shape = null } = optionsOf('categorical', options, CATEGORICAL);
-  return wrap(native.randomCategorical(...keyWords(key), idOf(logits, 'categorical: logits'), axis, shape));
+  return wrap(native.randomCategorical(keyWords(key), idOf(logits, 'categorical: logits'), axis, shape));
 }
 
 /**
@@ -300,5 +295,5 @@ export function categorical(
  * ```
  */
 export function gumbel(key: Key, shape: readonly number[] = [], options: { dtype?: DType } = {}): Tensor {
-  return wrap(native.randomGumbel(...keyWords(key), shape, dtypeOf('gumbel', options, 'float32')));
+  return wrap(native.randomGumbel(keyWords(key), shape, dtypeOf('gumbel', options, 'float32')));
 }

@@ -43,8 +43,8 @@ export function loadSafetensors(path: string, options: LoadSafetensorsOptions = 
     wanted === undefined
       ? null
       : list('loadSafetensors: names', wanted).map((name) => text('loadSafetensors: names', name));
-  const { names, tensors } = native.loadSafetensors(text('loadSafetensors: path', path), named);
-  return Object.fromEntries(names.map((name, i) => [name, wrap(tensors[i]!)]));
+  const tensors = native.loadSafetensors(text('loadSafetensors: path', path), named);
+  return Object.fromEntries(tensors.map(({ name, tensor }) => [name, wrap(tensor)]));
 }
 
 /**
@@ -70,5 +70,10 @@ export function saveSafetensors(tensors: { readonly [name: string]: TensorLike }
   }
   text('saveSafetensors: path', path);
   const names = Object.keys(tensors).map((name) => text('saveSafetensors: a name', name));
-  withTensors(Object.values(tensors), (ids) => native.saveSafetensors({ names, tensors: ids }, path));
+  withTensors(Object.values(tensors), (ids) =>
+    native.saveSafetensors(
+      ids.map((tensor, i) => ({ name: names[i]!, tensor })),
+      path,
+    ),
+  );
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { native } from '../bridge/native.js';
-import { plainJson } from '../layer/construct.js';
+import { withPlain } from '../layer/construct.js';
 
 /** An optimizer with its options, as {@link optimizers.Adam} makes one; the trainer keeps its slots, the tensors that it has for each weight. */
 export class Optimizer {
@@ -30,6 +30,6 @@ export class Optimizer {
 
 /** An optimizer of a registered kind. */
 export function makeOptimizer(kind: string, options: object): Optimizer {
-  native.checkOptimizer(kind, plainJson(kind, options));
+  withPlain(kind, options, (value) => native.checkOptimizer(kind, value));
   return new Optimizer(kind, options);
 }

@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { numberOf } from '../bridge/functions.js';
 import { hold, unhold } from '../bridge/held.js';
 import { idOfLayer, Layer, type LayerInputs, withInputs } from '../layer/layer.js';
 import { LayerError } from '../bridge/errors.js';
 import { callable, found, text } from '../bridge/found.js';
 import { native, type NativeTrainer } from '../bridge/native.js';
-import { plainJson } from '../layer/construct.js';
+import { withPlain } from '../layer/construct.js';
 import { type Names, unknownOption } from '../tensor/rest.js';
 import { Optimizer } from './optimizers.js';
 import { keyWords, type Key } from '../tensor/random.js';
@@ -149,11 +148,8 @@ export class Trainer {
     this.modelWithLoss = modelWithLoss;
     this.optimizer = optimizer;
     const { kind } = optimizer;
-    this.#native = native.newTrainer(
-      idOfLayer(modelWithLoss),
-      kind,
-      plainJson(kind, optimizer.options),
-      plainJson('Trainer', options),
+    this.#native = withPlain(kind, optimizer.options, (own) =>
+      withPlain('Trainer', options, (value) => native.newTrainer(idOfLayer(modelWithLoss), kind, own, value)),
     );
   }
 
@@ -185,10 +181,9 @@ export class Trainer {
     rng: Key,
     options: { readonly step?: number; readonly learningRate?: number | null } = {},
   ): [loss: number, stats: StepStats] {
-    const numbers = withInputs(this.modelWithLoss, batch, (ids) =>
-      this.#native.oneStep(ids, keyWords(rng), plainJson('Trainer.oneStep', options)),
+    const stats = withInputs(this.modelWithLoss, batch, (ids) =>
+      withPlain('Trainer.oneStep', options, (value) => this.#native.oneStep(ids, keyWords(rng), value)),
     );
-    const stats = statsOf(numbers);
     return [stats.loss, stats];
   }
 
@@ -226,8 +221,8 @@ export class Trainer {
     checkSignal('Trainer.fit: signal', signal);
     if (onProgress !== undefined) callable('Trainer.fit: onProgress', onProgress);
     signal?.throwIfAborted();
-    const [json, key] = [plainJson('Trainer.fit', rest), keyWords(rng)];
-    const { registered, rate } = scheduleOf(schedule);
+    const key = keyWords(rng);
+    const { value: rate, holder } = scheduleOf(schedule);
     const queue = native.newBatchQueue();
     const cancel = signal === undefined ? null : native.newCancel();
     const onAbort = (): void => native.cancel(cancel!);
@@ -238,38 +233,33 @@ export class Trainer {
       native.closeBatches(queue);
     };
     // The addon calls the function by number, and calls it while this waits.
-    const holder = rate === null ? null : hold(rate);
+    const held = holder === null ? null : hold(holder);
     try {
-      const loop = this.#native.fit(
-        queue,
-        json,
-        key,
-        registered,
-        rate === null ? null : numberOf(rate),
-        cancel,
+      const told =
         onProgress === undefined
           ? null
-          : (numbers: number[]) => {
+          : (progress: TrainingProgress): void => {
               try {
-                onProgress(progressOf(numbers));
+                onProgress(progress);
               } catch (error) {
                 fail(error);
               }
-            },
+            };
+      const loop = withPlain('Trainer.fit', rest, (value) =>
+        this.#native.fit(queue, { ...value, rng: key, schedule: rate }, cancel, told),
       );
       const pump = this.#pump(batches, queue).catch(fail);
-      const report = (await loop) as number[];
+      const report = await loop;
       await pump;
       if (failure !== undefined) throw failure.error;
       signal?.throwIfAborted();
-      const [steps, seconds, ...losses] = report as [number, number, ...number[]];
-      return { steps, seconds, losses };
+      return report;
     } catch (error) {
       if (failure !== undefined) throw failure.error;
       signal?.throwIfAborted();
       throw error;
     } finally {
-      unhold(holder);
+      unhold(held);
       signal?.removeEventListener('abort', onAbort);
       if (cancel !== null) native.dropCancel(cancel);
     }
@@ -323,7 +313,8 @@ export class Trainer {
    * ```
    */
   async save(path: string, step?: number): Promise<void> {
-    await this.#native.save(text('Trainer.save: path', path), plainJson('Trainer.save', { step }));
+    const file = text('Trainer.save: path', path);
+    await withPlain('Trainer.save', { step }, (value) => this.#native.save(file, value));
   }
 
   /**
@@ -343,14 +334,4 @@ export class Trainer {
 
 function isIterable(x: object | null | undefined): boolean {
   return typeof x === 'object' && x !== null && (Symbol.asyncIterator in x || Symbol.iterator in x);
-}
-
-function statsOf(numbers: readonly number[]): StepStats {
-  const [loss, gradientsL2, weightsL2] = numbers as [number, number, number];
-  return { loss, gradientsL2, weightsL2 };
-}
-
-function progressOf(numbers: readonly number[]): TrainingProgress {
-  const [step, done, learningRate, seconds, items, ...stats] = numbers as [number, number, number, number, number];
-  return { step, done, learningRate, seconds, items, ...statsOf(stats) };
 }

@@ -27,6 +27,7 @@ pub mod registry;
 pub mod research;
 pub mod reversible;
 pub mod rnn;
+pub mod testing;
 
 pub use files::{elements, npy};
 pub use framework::account::{charging, Account};
@@ -39,7 +40,7 @@ pub use framework::depth::{depth, DEEPEST};
 pub use framework::error::{Error, Phase, Result};
 pub use framework::fits::check_fits;
 pub use framework::held::Read;
-pub use framework::host::{HostFn, HostFnRef, HostValue};
+pub use framework::host::{HostFn, HostFnRef, HostValue, LayerKind, Record};
 pub use framework::id::LayerId;
 pub use framework::initialize::{
     ensure_state, init, init_signature, init_without_inputs, state_to_start_from, without_unmade,
@@ -62,8 +63,7 @@ pub use framework::traits::{ReplicaState, StateForm, Traits};
 pub use framework::tree::Tree;
 pub use initializers::Initializer;
 pub use options::domains::{
-    Axis, AxisList, Count, Dim, Factory, FnArg, Fraction, KeyArg, LayerArg, LayerList, NotNegative, Num, Positive,
-    Rate, Shape, SignaturePair, TensorArg, TensorNest, Whole, Wholes,
+    Axis, AxisList, Count, Dim, Fraction, NotNegative, Num, Positive, Rate, Shape, Whole, Wholes,
 };
-pub use options::scope as build;
+pub use options::values::{key_of, Factory, FnArg, KeyArg, LayerArg, LayerList, SignaturePair, TensorArg, TensorNest};
 pub use options::windows::{PaddingArg, Sizes};

@@ -1,10 +1,9 @@
 //! Everything that can be constructed by name: layers, initializers, functions, in Trax's order, module by module.
 use crate::{
-    initializers::Initializer,
+    framework::host::LayerKind,
     options::{Entry, OptionType},
-    Error, HostValue, LayerRef, Mode, Result,
+    Error, Factory, HostValue, Initializer, LayerRef, Mode, Result,
 };
-use serde_json::Value;
 
 static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::acceleration::LAYERS,
@@ -75,31 +74,56 @@ fn find<T>(what: &str, table: &[&'static [Entry<T>]], kind: &str) -> Result<&'st
 ///
 /// # Errors
 /// `InvalidOption` for an unknown kind or options outside their domain.
-pub fn construct(kind: &str, options: &Value) -> Result<LayerRef> {
+pub fn construct(kind: &str, options: impl Into<HostValue>) -> Result<LayerRef> {
+    make(kind, &options.into())
+}
+
+fn make(kind: &str, options: &HostValue) -> Result<LayerRef> {
     let entry = find("layer", layers(), kind)?;
     let layer = (entry.build)(options).and_then(|layer| crate::framework::depth::check_depth(kind, layer))?;
-    let given = options.get("mode").filter(|mode| !mode.is_null()).cloned();
+    let given = options.get("mode").filter(|mode| !matches!(mode, HostValue::Null)).cloned();
     let default = || (entry.meta)().all().find(|f| f.name == "mode").and_then(|f| f.default.clone());
-    let mode = given.or_else(|| default().map(|mode| Value::String(mode.trim_matches('\'').into())));
+    let mode = given.or_else(|| default().map(|mode| HostValue::from(mode.trim_matches('\''))));
     if let Some(mode) = mode.as_ref().and_then(Mode::parse) {
         layer.base().made_in(mode);
     }
     Ok(layer)
 }
 
+/// A kind of layer with some options given, which are looked at when a layer is made of it.
+pub fn kind(kind: &str, options: impl Into<HostValue>) -> HostValue {
+    HostValue::Kind(layer_kind(kind, options.into()))
+}
+
+fn layer_kind(kind: &str, options: HostValue) -> LayerKind {
+    let options = match options {
+        HostValue::Record(options) => options,
+        _ => Vec::new(),
+    };
+    LayerKind { kind: kind.to_string(), options, make }
+}
+
+impl Factory {
+    /// A registered kind with some options given.
+    pub fn kind(kind: &str, options: impl Into<HostValue>) -> Self {
+        Factory::Kind(layer_kind(kind, options.into()))
+    }
+}
+
 /// A new initializer of a registered kind.
 ///
 /// # Errors
 /// `InvalidOption` for an unknown kind or options outside their domain.
-pub fn initializer(kind: &str, options: &Value) -> Result<Initializer> {
-    (find("initializer", initializers(), kind)?.build)(options)
+pub fn initializer(kind: &str, options: impl Into<HostValue>) -> Result<Initializer> {
+    (find("initializer", initializers(), kind)?.build)(&options.into())
 }
 
 /// The result of a registered function; that of one which returns several layers is a list.
 ///
 /// # Errors
 /// `InvalidOption` for an unknown name or arguments outside their domain; the function's own errors.
-pub fn call_function(name: &str, arguments: &Value) -> Result<HostValue> {
+pub fn call_function(name: &str, arguments: impl Into<HostValue>) -> Result<HostValue> {
+    let arguments = &arguments.into();
     find("function", functions(), name).map_or_else(
         |unknown| {
             let list = find("function", lists(), name).map_err(|_| unknown)?;

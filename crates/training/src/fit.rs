@@ -1,11 +1,14 @@
-//! The training loop: batches in, steps, progress out, until the steps are done or someone cancels.
-use crate::{event_file::EventFile, schedules::ScheduleRef, Result, StepReport, Trainer};
+//! The training loop: batches in, steps, progress out, until the steps are done.
+use crate::{
+    event_file::EventFile,
+    schedules::{ScheduleArg, ScheduleRef},
+    Result, StepReport, Trainer,
+};
 use std::{
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
 };
-use tallow_layers::{options, Count, Num};
+use tallow_layers::{options, Count, KeyArg, Num};
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -23,8 +26,12 @@ options! {
     pub struct LoopOptions for "Trainer.fit" () {
         /// Steps to run; the loop also ends when the batches do.
         steps "steps": Count,
+        /// Key of the run; each step uses it folded in with the step's number.
+        rng "rng": KeyArg,
         /// Number of the first step.
         first_step "firstStep": Count = Count(0),
+        /// Learning rate of each step; `null`: the optimizer's.
+        schedule "schedule": Option<ScheduleArg> = None,
         /// Least milliseconds between two progress reports.
         report_every_ms "reportEveryMs": Num = Num(0.0),
         /// Folder to write an event file for TensorBoard into, at each report.
@@ -33,13 +40,13 @@ options! {
 }
 
 impl LoopOptions {
-    /// These options with what JSON does not carry: the schedule and the random key.
-    pub fn with(self, schedule: Option<ScheduleRef>, key: Key) -> FitOptions {
+    /// How the loop runs.
+    pub fn fit(self) -> FitOptions {
         FitOptions {
             steps: self.steps.0 as u64,
             first_step: self.first_step.0 as u64,
-            schedule,
-            key,
+            schedule: self.schedule.map(|s| s.0),
+            key: self.rng.0,
             report_every: Duration::from_secs_f64(self.report_every_ms.0.clamp(0.0, 1e9) / 1000.0),
             output_dir: self.output_dir.map(PathBuf::from),
         }
@@ -144,13 +151,12 @@ pub struct FitReport {
     pub steps: u64,
     /// Loss of every step.
     pub losses: Vec<f64>,
-    /// Whether it was cancelled.
-    pub cancelled: bool,
     /// Seconds it took.
     pub seconds: f64,
 }
 
-/// Trains until `steps` are done, the batches end, or `cancel` is set. Weights of every finished step are kept.
+/// Trains until `steps` are done or the batches end. Weights of every finished step are kept, also where the job is cancelled
+/// ([`tallow_tensor::cancel`]).
 ///
 /// # Errors
 /// `Io` before the first step when `output_dir` cannot be written to; then the first error of a batch, schedule, step, progress
@@ -159,10 +165,9 @@ pub fn fit(
     trainer: &mut Trainer,
     batches: &mut dyn Batches,
     o: &FitOptions,
-    cancel: &AtomicBool,
     progress: &mut dyn FnMut(&Progress) -> Result<()>,
 ) -> Result<FitReport> {
-    fit_with(trainer, batches, o, cancel, &mut Told(progress))
+    fit_with(trainer, batches, o, &mut Told(progress))
 }
 
 /// As [`fit`], with what happens between two steps.
@@ -173,25 +178,16 @@ pub fn fit_with(
     trainer: &mut Trainer,
     batches: &mut dyn Batches,
     o: &FitOptions,
-    cancel: &AtomicBool,
     between: &mut dyn Between,
 ) -> Result<FitReport> {
     let mut events = o.output_dir.as_deref().map(EventFile::create).transpose()?;
     let start = Instant::now();
     let mut reported = start;
-    let mut out = FitReport { steps: 0, losses: Vec::new(), cancelled: false, seconds: 0.0 };
+    let mut out = FitReport { steps: 0, losses: Vec::new(), seconds: 0.0 };
     let mut items = 0;
     while out.steps < o.steps {
-        if cancel.load(Relaxed) {
-            out.cancelled = true;
-            break;
-        }
         let step = o.first_step + out.steps;
         let Some(batch) = batches.next_with(&mut || between.pause(trainer, step, false))? else { break };
-        if cancel.load(Relaxed) {
-            out.cancelled = true;
-            break;
-        }
         items += batch.first().map_or(0, |t| t.size() as u64);
         let rate = o.schedule.as_ref().map(|s| s.rate(step)).transpose()?;
         let mut pause = |trainer: &Trainer| between.pause(trainer, step, true);

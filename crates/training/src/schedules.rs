@@ -1,6 +1,10 @@
 //! Learning-rate schedules: functions from the step's number to the learning rate. Source: Trax's `lr_schedules`.
 use std::{fmt::Debug, sync::Arc};
-use tallow_layers::{options, options::Meta, Count, Error, HostFnRef, HostValue, Num, Positive, Result};
+use tallow_layers::{
+    options,
+    options::{Meta, OptionType},
+    Count, Error, HostFnRef, HostValue, Num, Positive, Result,
+};
 
 /// A learning rate for each step.
 pub trait Schedule: Debug + Send + Sync {
@@ -27,6 +31,25 @@ impl Schedule for HostSchedule {
                 if let HostValue::Number(n) = other { n.to_string() } else { other.what().to_string() }
             ))),
         }
+    }
+}
+
+/// A schedule as an option: `{kind, options}` of a registered one, or a function of the host.
+#[derive(Debug, Clone)]
+pub struct ScheduleArg(pub ScheduleRef);
+
+impl OptionType for ScheduleArg {
+    const TS: &'static str = "Schedule | ((step: number) => number)";
+    const EXPECTED: &'static str = "a schedule or a function of the step";
+    fn parse(v: &HostValue) -> Option<Self> {
+        match v {
+            HostValue::Function(f) => Some(Self(Arc::new(HostSchedule(f.clone())))),
+            HostValue::Record(_) => construct(v.get("kind")?.text()?, v.get("options")?.clone()).ok().map(Self),
+            _ => None,
+        }
+    }
+    fn show(&self) -> String {
+        "schedule".into()
     }
 }
 
@@ -234,8 +257,8 @@ impl Schedule for Multifactor {
 pub struct Entry {
     /// Metadata for the code generator.
     pub meta: fn() -> Meta,
-    /// Builds it from JSON options.
-    pub build: fn(&serde_json::Value) -> Result<ScheduleRef>,
+    /// Builds it from options.
+    pub build: fn(&HostValue) -> Result<ScheduleRef>,
 }
 
 /// All schedules.
@@ -265,10 +288,10 @@ pub const SCHEDULES: &[Entry] = &[
 ///
 /// # Errors
 /// `InvalidOption` for an unknown kind or options outside their domain.
-pub fn construct(kind: &str, options: &serde_json::Value) -> Result<ScheduleRef> {
+pub fn construct(kind: &str, options: impl Into<HostValue>) -> Result<ScheduleRef> {
     let entry = SCHEDULES
         .iter()
         .find(|e| (e.meta)().kind == kind)
         .ok_or_else(|| Error::option(format!("there is no schedule named {kind}")))?;
-    (entry.build)(options)
+    (entry.build)(&options.into())
 }

@@ -9,7 +9,7 @@ use crate::{
     assert_shape::assert_function, combinators, options, options::OptionType, registry::construct, Dim, Error,
     LayerNest, LayerRef, Mode, Rate, Result,
 };
-use serde_json::{json, Value};
+use serde_json::json;
 
 options! {
     /// Lets each position of a sequence take from all others what it needs: multi-head self-attention.
@@ -172,8 +172,8 @@ pub enum Sparsity {
 impl OptionType for Sparsity {
     const TS: &'static str = "number | 'noop'";
     const EXPECTED: &'static str = "a whole number of at least 1, or 'noop'";
-    fn parse(v: &Value) -> Option<Self> {
-        if v.as_str() == Some("noop") {
+    fn parse(v: &crate::HostValue) -> Option<Self> {
+        if v.text() == Some("noop") {
             return Some(Sparsity::Noop);
         }
         Dim::parse(v).map(|d| Sparsity::Modules(d.0))

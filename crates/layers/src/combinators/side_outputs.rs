@@ -1,7 +1,6 @@
 //! Layers one after another whose further outputs are put aside.
 use super::{select, serial};
-use crate::{options, options::OptionType, Count, Error, LayerList, LayerNest, LayerRef, Result};
-use serde_json::Value;
+use crate::{options, options::OptionType, Count, Error, HostValue, LayerList, LayerNest, LayerRef, Result};
 
 /// How many outputs of each layer are put aside: one number for all, or one for each.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,10 +14,10 @@ pub enum SideOutputs {
 impl OptionType for SideOutputs {
     const TS: &'static str = "number | readonly number[]";
     const EXPECTED: &'static str = "a whole number of at least 0 or a list of them";
-    fn parse(v: &Value) -> Option<Self> {
+    fn parse(v: &HostValue) -> Option<Self> {
         let count = |v| Count::parse(v).map(|c| c.0);
         match v {
-            Value::Array(a) => a.iter().map(count).collect::<Option<_>>().map(SideOutputs::Each),
+            HostValue::List(a) => a.iter().map(count).collect::<Option<_>>().map(SideOutputs::Each),
             v => count(v).map(SideOutputs::All),
         }
     }

@@ -1,6 +1,5 @@
 //! Which axis of a convolution's input, kernel and output means what.
-use crate::options::OptionType;
-use serde_json::Value;
+use crate::{options::OptionType, HostValue};
 
 /// The layouts of input, kernel and output: a letter for each axis. `N`: items, `C`: channels, `I` and `O`: the kernel's channels
 /// in and out; any other letters name spatial axes, in the order of the kernel.
@@ -104,8 +103,8 @@ fn place(layout: &str, axis: char) -> usize {
     layout.chars().position(|c| c == axis).unwrap_or(0)
 }
 
-fn read(v: &Value) -> Option<std::result::Result<DimensionNumbers, String>> {
-    let layouts: Option<Vec<&str>> = v.as_array()?.iter().map(Value::as_str).collect();
+fn read(v: &HostValue) -> Option<std::result::Result<DimensionNumbers, String>> {
+    let layouts: Option<Vec<&str>> = v.list()?.iter().map(HostValue::text).collect();
     match layouts?[..] {
         [input, kernel, output] => Some(DimensionNumbers::new(input, kernel, output)),
         _ => None,
@@ -115,13 +114,13 @@ fn read(v: &Value) -> Option<std::result::Result<DimensionNumbers, String>> {
 impl OptionType for DimensionNumbers {
     const TS: &'static str = "readonly [input: string, kernel: string, output: string]";
     const EXPECTED: &'static str = "the layouts of input, kernel and output, such as ['NHWC', 'HWIO', 'NHWC']";
-    fn parse(v: &Value) -> Option<Self> {
+    fn parse(v: &HostValue) -> Option<Self> {
         read(v)?.ok()
     }
     fn show(&self) -> String {
         format!("['{}', '{}', '{}']", self.input, self.kernel, self.output)
     }
-    fn explain(v: &Value) -> Option<String> {
+    fn explain(v: &HostValue) -> Option<String> {
         read(v)?.err()
     }
 }

@@ -1,5 +1,5 @@
 //! Functions of the host language (JavaScript), as the core sees them.
-use crate::{stack::deep, LayerRef, Mode, Result, Tree};
+use crate::{stack::deep, Initializer, LayerRef, Mode, Result, Tree};
 use std::{fmt::Debug, sync::Arc};
 use tallow_tensor::{ops::Axes, DType, Device, Tensor};
 
@@ -20,12 +20,32 @@ pub enum HostValue {
     Tensor(Tensor),
     /// A layer.
     Layer(LayerRef),
+    /// A function.
+    Function(HostFnRef),
+    /// A kind of layer that was not made yet.
+    Kind(LayerKind),
+    /// An initializer, or why its options were refused.
+    Initializer(Result<Initializer>),
     /// The marker of cached weights or state.
     Cached,
     /// A list.
     List(Vec<HostValue>),
     /// A record.
-    Record(Vec<(String, HostValue)>),
+    Record(Record),
+}
+
+/// Named values, in the order they were given.
+pub type Record = Vec<(String, HostValue)>;
+
+/// A kind of layer with some of its options given: it makes layers when it is called.
+#[derive(Debug, Clone)]
+pub struct LayerKind {
+    /// Its name.
+    pub kind: String,
+    /// The options given.
+    pub options: Record,
+    /// Makes a layer of the kind and all options.
+    pub make: fn(&str, &HostValue) -> Result<LayerRef>,
 }
 
 /// A function of the host language. Tensor operations inside it extend the same autodiff graph.
@@ -146,6 +166,45 @@ impl HostValue {
             other => Err(crate::Error::dtype(format!("expected a tensor or a list of tensors, got {}", other.what()))),
         }
     }
+    /// The number, if this is one.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            HostValue::Number(n) => Some(*n),
+            _ => None,
+        }
+    }
+    /// The boolean, if this is one.
+    pub fn boolean(&self) -> Option<bool> {
+        match self {
+            HostValue::Bool(b) => Some(*b),
+            _ => None,
+        }
+    }
+    /// The string, if this is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            HostValue::Text(s) => Some(s),
+            _ => None,
+        }
+    }
+    /// The items, if this is a list.
+    pub fn list(&self) -> Option<&[HostValue]> {
+        match self {
+            HostValue::List(items) => Some(items),
+            _ => None,
+        }
+    }
+    /// The fields, if this is a record.
+    pub fn record(&self) -> Option<&[(String, HostValue)]> {
+        match self {
+            HostValue::Record(fields) => Some(fields),
+            _ => None,
+        }
+    }
+    /// What has this name, if this is a record.
+    pub fn get(&self, name: &str) -> Option<&HostValue> {
+        self.record()?.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
     /// What this is, in a word.
     pub fn what(&self) -> &'static str {
         match self {
@@ -155,10 +214,39 @@ impl HostValue {
             HostValue::Text(_) => "a string",
             HostValue::Tensor(_) => "a tensor",
             HostValue::Layer(_) => "a layer",
+            HostValue::Function(_) => "a function",
+            HostValue::Kind(_) => "a layer factory that was not called",
+            HostValue::Initializer(_) => "an initializer",
             HostValue::Cached => "a cache marker",
             HostValue::List(_) => "a list",
             HostValue::Record(_) => "a record",
         }
+    }
+}
+
+macro_rules! from {
+    ($($t:ty => |$x:ident| $value:expr;)*) => {$(
+        impl From<$t> for HostValue {
+            fn from($x: $t) -> Self {
+                $value
+            }
+        }
+    )*};
+}
+from! {
+    bool => |b| HostValue::Bool(b);
+    f64 => |n| HostValue::Number(n);
+    usize => |n| HostValue::Number(n as f64);
+    &str => |s| HostValue::Text(s.to_owned());
+    Tensor => |t| HostValue::Tensor(t);
+    LayerRef => |l| HostValue::Layer(l);
+    Vec<HostValue> => |items| HostValue::List(items);
+    Record => |fields| HostValue::Record(fields);
+}
+
+impl<const N: usize> From<[(&str, HostValue); N]> for HostValue {
+    fn from(fields: [(&str, HostValue); N]) -> Self {
+        HostValue::Record(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 }
 

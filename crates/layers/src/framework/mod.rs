@@ -14,6 +14,7 @@ pub(crate) mod held;
 pub(crate) mod host;
 pub(crate) mod id;
 pub(crate) mod initialize;
+pub(crate) mod initializer;
 pub(crate) mod instances;
 pub mod layer;
 pub mod leaf;

@@ -1,7 +1,6 @@
 //! What is registered of a layer, initializer or function, so that it can be made by name.
 use super::Meta;
-use crate::Result;
-use serde_json::Value;
+use crate::{HostValue, Result};
 
 /// One registered name.
 #[derive(Debug)]
@@ -10,8 +9,8 @@ pub struct Entry<T> {
     pub module: &'static str,
     /// Metadata for the code generator.
     pub meta: fn() -> Meta,
-    /// Builds it from JSON options.
-    pub build: fn(&Value) -> Result<T>,
+    /// Builds it from options.
+    pub build: fn(&HostValue) -> Result<T>,
 }
 
 /// Makes an [`Entry`] of an options struct and a function from it.

@@ -3,16 +3,20 @@
 //! The struct carries docs, types and defaults; from it come the parser (unknown keys, wrong types and values outside a
 //! domain are refused in the caller's words) and the metadata that the TypeScript facade and the docs are generated from.
 //! Options that several layers share are a [`Group`], which is written once and nested in the structs of those layers.
-use crate::{Error, Result};
-use serde_json::{Map, Value};
+use crate::{Error, HostValue, Result};
 use std::marker::PhantomData;
 
 pub mod domains;
 mod entry;
-pub mod scope;
+mod show;
+pub mod values;
 pub mod windows;
 
 pub use entry::Entry;
+pub use show::show;
+
+/// Named values as options come in: those given, in the order they were given.
+pub type Fields = [(String, HostValue)];
 
 /// Why an option was refused: the path to it and the sentence.
 pub type Refusal = String;
@@ -24,7 +28,7 @@ pub trait OptionType: Sized {
     /// What is expected, after "must be".
     const EXPECTED: &'static str;
     /// The value, or `None` if `v` is not of this type or outside its domain.
-    fn parse(v: &Value) -> Option<Self>;
+    fn parse(v: &HostValue) -> Option<Self>;
     /// The value that an explicit `null` means; `None`: the default.
     fn null() -> Option<Self> {
         None
@@ -32,7 +36,7 @@ pub trait OptionType: Sized {
     /// The value as written in TypeScript, for `@defaultValue`.
     fn show(&self) -> String;
     /// What was wrong with `v`, if there is more to say than [`OptionType::EXPECTED`].
-    fn explain(v: &Value) -> Option<String> {
+    fn explain(v: &HostValue) -> Option<String> {
         let _ = v;
         None
     }
@@ -96,7 +100,7 @@ pub trait Group: Sized {
     ///
     /// # Errors
     /// `InvalidOption` naming the key and what it must be.
-    fn take(kind: &str, map: &Map<String, Value>) -> Result<Self>;
+    fn take(kind: &str, map: &Fields) -> Result<Self>;
     /// Metadata for the code generator.
     fn meta() -> GroupMeta;
 }
@@ -105,15 +109,15 @@ pub trait Group: Sized {
 #[derive(Debug, Clone)]
 pub struct Given<G> {
     /// Names and values as the caller wrote them.
-    pub pairs: Vec<(&'static str, Value)>,
+    pub pairs: Vec<(&'static str, HostValue)>,
     group: PhantomData<G>,
 }
 
 impl<G: Group> Group for Given<G> {
     const KEYS: &'static [&'static str] = G::KEYS;
-    fn take(kind: &str, map: &Map<String, Value>) -> Result<Self> {
+    fn take(kind: &str, map: &Fields) -> Result<Self> {
         G::take(kind, map)?;
-        let given = |key: &&'static str| Some((*key, map.get(*key)?.clone()));
+        let given = |key: &&'static str| Some((*key, find(map, key)?.clone()));
         Ok(Self { pairs: G::KEYS.iter().filter_map(given).collect(), group: PhantomData })
     }
     fn meta() -> GroupMeta {
@@ -125,10 +129,9 @@ impl<G: Group> Group for Given<G> {
 ///
 /// # Errors
 /// `InvalidOption` if it is no object or has a key that is not in `known`.
-pub fn object<'a>(kind: &str, v: &'a Value, known: &[&str]) -> Result<&'a Map<String, Value>> {
-    let map =
-        v.as_object().ok_or_else(|| Error::option(format!("{kind}: options must be an object, got {}", show(v))))?;
-    for key in map.keys() {
+pub fn object<'a>(kind: &str, v: &'a HostValue, known: &[&str]) -> Result<&'a Fields> {
+    let map = v.record().ok_or_else(|| Error::option(format!("{kind}: options must be an object, got {}", show(v))))?;
+    for (key, _) in map {
         if !known.contains(&key.as_str()) {
             let hint = nearest(key, known).map_or(String::new(), |n| format!("; did you mean `{n}`?"));
             let list = if known.is_empty() {
@@ -167,19 +170,24 @@ fn edits(a: &str, b: &str) -> usize {
     row[b.chars().count()]
 }
 
+/// What was given by a name.
+fn find<'a>(map: &'a Fields, key: &str) -> Option<&'a HostValue> {
+    map.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+}
+
 /// The value of one option: `None` if it is left out (or an explicit null that means the default).
 ///
 /// # Errors
 /// `InvalidOption` in the words of the type.
-pub fn field<T: OptionType>(kind: &str, key: &str, map: &Map<String, Value>) -> Result<Option<T>> {
-    match map.get(key) {
+pub fn field<T: OptionType>(kind: &str, key: &str, map: &Fields) -> Result<Option<T>> {
+    match find(map, key) {
         None => Ok(None),
-        Some(Value::Null) => Ok(T::null()),
+        Some(HostValue::Null) => Ok(T::null()),
         Some(v) => T::parse(v).map(Some).ok_or_else(|| refused::<T>(kind, key, v)),
     }
 }
 
-fn refused<T: OptionType>(kind: &str, key: &str, v: &Value) -> Error {
+fn refused<T: OptionType>(kind: &str, key: &str, v: &HostValue) -> Error {
     match T::explain(v) {
         Some(why) => Error::option(format!("{kind}: `{key}` {why}")),
         None => Error::option(format!("{kind}: `{key}` must be {}, got {}", T::EXPECTED, show(v))),
@@ -189,41 +197,6 @@ fn refused<T: OptionType>(kind: &str, key: &str, v: &Value) -> Error {
 /// The error for a required option that is missing.
 pub fn missing<T: OptionType>(kind: &str, key: &str) -> Error {
     Error::option(format!("{kind}: `{key}` is required and must be {}", T::EXPECTED))
-}
-
-/// A JSON value in messages, in the words of the TypeScript caller.
-pub fn show(v: &Value) -> String {
-    let s = words(v);
-    if s.chars().count() > 80 {
-        format!("{}…", s.chars().take(80).collect::<String>())
-    } else {
-        s
-    }
-}
-
-fn words(v: &Value) -> String {
-    match v {
-        Value::Object(o) => {
-            if let Some(n) = o.get("$number").and_then(Value::as_str) {
-                return n.to_string();
-            }
-            let tags = [
-                ("$layer", "a layer"),
-                ("$fn", "a function"),
-                ("$tensor", "a tensor"),
-                ("$initializer", "an initializer"),
-                ("$factory", "a layer factory that was not called"),
-            ];
-            if let Some((_, word)) = tags.iter().find(|(tag, _)| o.contains_key(*tag)) {
-                return (*word).to_string();
-            }
-            let fields = o.iter().take(80).map(|(k, v)| format!("{}:{}", Value::from(k.as_str()), words(v)));
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
-        }
-        // No more items are shown than there is room for.
-        Value::Array(items) => format!("[{}]", items.iter().take(80).map(words).collect::<Vec<_>>().join(",")),
-        plain => plain.to_string(),
-    }
 }
 
 /// Declares an options struct with docs, types and defaults, its parser and its metadata.
@@ -259,11 +232,11 @@ macro_rules! options {
             $($( #[doc = "What it shares with others."] pub $g: $G, )*)?
         }
         impl $S {
-            /// Options from JSON.
+            /// Options from what a caller gave.
             ///
             /// # Errors
             /// `InvalidOption` naming the key and what it must be.
-            pub fn parse(v: &serde_json::Value) -> $crate::Result<Self> {
+            pub fn parse(v: &$crate::HostValue) -> $crate::Result<Self> {
                 let known: &[&[&str]] = &[&[$($j),*] $($(, <$G as $crate::options::Group>::KEYS)*)?];
                 let _map = $crate::options::object($kind, v, &known.concat())?;
                 Ok(Self {
@@ -296,7 +269,7 @@ macro_rules! options {
         }
         impl $crate::options::Group for $S {
             const KEYS: &'static [&'static str] = &[$($j),*];
-            fn take(kind: &str, map: &serde_json::Map<String, serde_json::Value>) -> $crate::Result<Self> {
+            fn take(kind: &str, map: &$crate::options::Fields) -> $crate::Result<Self> {
                 Ok(Self { $( $n: $crate::options!(@take map, kind, $j, $t $(, $d)?) ),* })
             }
             fn meta() -> $crate::options::GroupMeta {
@@ -347,8 +320,8 @@ macro_rules! options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::json;
     use crate::Dim;
-    use serde_json::json;
 
     options! {
         /// Sizes.
@@ -376,9 +349,9 @@ mod tests {
 
     #[test]
     fn a_group_is_parsed_as_options_of_the_layer() {
-        let o = BoxOptions::parse(&json!({"height": 5})).unwrap();
+        let o = BoxOptions::parse(&json!({"height": 5}).into()).unwrap();
         assert_eq!((o.open, o.size.width.0, o.size.height.map(|d| d.0)), (false, 2, Some(5)));
-        let refused = |v| BoxOptions::parse(&v).unwrap_err().to_string();
+        let refused = |v: serde_json::Value| BoxOptions::parse(&v.into()).unwrap_err().to_string();
         assert!(refused(json!({"width": 0})).contains("Box: `width` must be"), "{}", refused(json!({"width": 0})));
         let unknown = refused(json!({"heigh": 1}));
         assert!(unknown.contains("it takes `open`, `width`, `height`; did you mean `height`?"), "{unknown}");
@@ -392,28 +365,21 @@ mod tests {
         let o =
             BoxOptions { open: true, ..BoxOptions::new(SizeOptions { height: Some(Dim(3)), ..SizeOptions::new() }) };
         assert_eq!((o.open, o.size.width.0, o.size.height.map(|d| d.0)), (true, 2, Some(3)));
-        let parsed = BoxOptions::parse(&json!({})).unwrap();
+        let parsed = BoxOptions::parse(&json!({}).into()).unwrap();
         let made = BoxOptions::new(SizeOptions::new());
         assert_eq!((made.open, made.size.width.0), (parsed.open, parsed.size.width.0));
     }
 
     #[test]
     fn what_is_handed_on_is_what_was_given() {
-        let o = MakerOptions::parse(&json!({"open": true, "width": 3})).unwrap();
-        assert_eq!((o.open, o.size.pairs), (true, vec![("width", json!(3))]));
-        let o = MakerOptions::parse(&json!({"open": true, "height": null})).unwrap();
-        assert_eq!(o.size.pairs, [("height", json!(null))]);
-        let refused = MakerOptions::parse(&json!({"open": true, "width": "wide"})).unwrap_err().to_string();
+        let o = MakerOptions::parse(&json!({"open": true, "width": 3}).into()).unwrap();
+        let shown = |o: MakerOptions| o.size.pairs.iter().map(|(name, v)| (*name, show(v))).collect::<Vec<_>>();
+        assert_eq!((o.open, shown(o)), (true, vec![("width", "3".to_string())]));
+        let o = MakerOptions::parse(&json!({"open": true, "height": null}).into()).unwrap();
+        assert_eq!(shown(o), [("height", "null".to_string())]);
+        let refused = MakerOptions::parse(&json!({"open": true, "width": "wide"}).into()).unwrap_err().to_string();
         assert!(refused.contains("Maker: `width` must be"), "{refused}");
         assert_eq!(MakerOptions::meta().groups[0].fields[0].default.as_deref(), Some("2"));
-    }
-
-    #[test]
-    fn what_json_refers_to_is_shown_in_words() {
-        let nested = json!([{"$number": "NaN"}, [{"$layer": 0}, {"a": {"$fn": 1}}], "x"]);
-        assert_eq!(show(&nested), r#"[NaN,[a layer,{"a":a function}],"x"]"#);
-        assert_eq!(show(&json!([1, 2.5, null])), "[1,2.5,null]");
-        assert_eq!(show(&json!("é".repeat(100))).chars().count(), 81);
     }
 
     #[test]

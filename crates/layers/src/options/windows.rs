@@ -1,6 +1,5 @@
 //! Options of layers that move windows over spatial axes: sizes, strides, padding.
-use crate::{options::OptionType, Error, Result};
-use serde_json::Value;
+use crate::{options::OptionType, Error, HostValue, Result};
 use tallow_tensor::ops::Padding;
 
 /// Sizes of at least 1, one for each spatial axis.
@@ -10,8 +9,8 @@ pub struct Sizes(pub Vec<usize>);
 impl OptionType for Sizes {
     const TS: &'static str = "readonly number[]";
     const EXPECTED: &'static str = "a list of whole numbers of at least 1";
-    fn parse(v: &Value) -> Option<Self> {
-        v.as_array()?.iter().map(|v| crate::Dim::parse(v).map(|d| d.0)).collect::<Option<_>>().map(Self)
+    fn parse(v: &HostValue) -> Option<Self> {
+        v.list()?.iter().map(|v| crate::Dim::parse(v).map(|d| d.0)).collect::<Option<_>>().map(Self)
     }
     fn show(&self) -> String {
         format!("{:?}", self.0)
@@ -25,12 +24,12 @@ pub struct PaddingArg(pub Padding);
 impl OptionType for PaddingArg {
     const TS: &'static str = "'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[]";
     const EXPECTED: &'static str = "'VALID', 'SAME' or a list of pairs [before, after] of whole numbers";
-    fn parse(v: &Value) -> Option<Self> {
+    fn parse(v: &HostValue) -> Option<Self> {
         match v {
-            Value::String(s) if s == "VALID" => Some(Self(Padding::Valid)),
-            Value::String(s) if s == "SAME" => Some(Self(Padding::Same)),
-            Value::Array(pairs) => {
-                let pair = |v: &Value| match crate::Wholes::parse(v)?.0[..] {
+            HostValue::Text(s) if s == "VALID" => Some(Self(Padding::Valid)),
+            HostValue::Text(s) if s == "SAME" => Some(Self(Padding::Same)),
+            HostValue::List(pairs) => {
+                let pair = |v: &HostValue| match crate::Wholes::parse(v)?.0[..] {
                     [before, after] => Some((before, after)),
                     _ => None,
                 };

@@ -5,7 +5,7 @@ use crate::{
     framework::pure::pure_layer,
     options,
     windows::Sizes,
-    Dim, Factory, LayerNest, LayerRef, Mode, Num, Rate, Result, TensorSpec,
+    Dim, Factory, LayerNest, LayerRef, Mode, Num, Rate, Record, Result, TensorSpec,
 };
 use serde_json::json;
 
@@ -35,9 +35,9 @@ options! {
         /// Makes `m`; by default the state itself.
         memory_transform_fn "memoryTransformFn": Option<Factory> = None,
         /// Makes the nonlinearity of the gates.
-        gate_nonlinearity "gateNonlinearity": Factory = Factory::Kind("Sigmoid".into(), json!({})),
+        gate_nonlinearity "gateNonlinearity": Factory = Factory::kind("Sigmoid", Record::new()),
         /// Makes the nonlinearity of the candidate.
-        candidate_nonlinearity "candidateNonlinearity": Factory = Factory::Kind("Tanh".into(), json!({})),
+        candidate_nonlinearity "candidateNonlinearity": Factory = Factory::kind("Tanh", Record::new()),
         /// Probability with which a value of the candidate is dropped.
         dropout_rate_c "dropoutRateC": Rate = Rate(0.1),
         /// Added before the nonlinearity of the gates; positive to start with much memory.
@@ -108,10 +108,10 @@ options! {
 pub fn conv_gru_cell(o: ConvGruOptions) -> Result<LayerRef> {
     let conv = json!({"filters": o.n_units.0, "kernelSize": o.kernel_size.0, "padding": "SAME"});
     general_gru_cell(GeneralGruOptions {
-        candidate_transform: Factory::Kind("Conv".into(), conv),
+        candidate_transform: Factory::kind("Conv", conv),
         memory_transform_fn: None,
-        gate_nonlinearity: Factory::Kind("Sigmoid".into(), json!({})),
-        candidate_nonlinearity: Factory::Kind("Tanh".into(), json!({})),
+        gate_nonlinearity: Factory::kind("Sigmoid", Record::new()),
+        candidate_nonlinearity: Factory::kind("Tanh", Record::new()),
         dropout_rate_c: Rate(0.1),
         sigmoid_bias: Num(0.5),
         mode: o.mode,

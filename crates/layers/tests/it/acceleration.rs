@@ -8,12 +8,12 @@ use std::{
 };
 use tallow_layers::{
     acceleration::accelerate,
-    build::{with_references, References},
     combinators::{parallel, serial},
     core::dense,
     framework::pure::pure_layer,
     init, load_state, pure_fn, registry,
     reversible::{half_residual, reversible_serial, reversible_swap},
+    testing::References,
     view_state, with_mode, Error, LayerRef, Mode, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{
@@ -267,9 +267,10 @@ fn steps_of_a_scan_are_drawn_in_step() {
     let x = Tensor::zeros(&[4, 3], DType::F32, &tallow_tensor::Device::Cpu).expect("zeros");
     for remat in [false, true] {
         let references = References { layers: vec![step.clone()], ..References::default() };
-        let scan = with_references(references, || {
-            registry::construct("Scan", &json!({"layer": {"$layer": 0}, "axis": 1, "nCarry": 1, "remat": remat}))
-        });
+        let scan = registry::construct(
+            "Scan",
+            references.resolve(&json!({"layer": {"$layer": 0}, "axis": 1, "nCarry": 1, "remat": remat})),
+        );
         let layer = accelerate(scan.expect("a layer"), 2);
         let carry = x.narrow(1, 0, 1).and_then(|t| t.reshape(&[4])).expect("zeros").variable();
         let (ys, _) = pure_fn(&layer, vec![x.clone(), carry], &Store::new(), Store::new(), KEY).expect("a call");
@@ -297,9 +298,7 @@ fn what_cannot_be_split_is_refused() {
     let wrong = registry::construct("Accelerate", &json!({"layer": {"$layer": 0}, "nDevices": 0}));
     let references = References { layers: vec![dense(2)], ..References::default() };
     assert_eq!(wrong.expect_err("no layer").code(), "InvalidOption");
-    let error = with_references(references, || {
-        registry::construct("Accelerate", &json!({"layer": {"$layer": 0}, "nDevices": 0}))
-    });
+    let error = registry::construct("Accelerate", references.resolve(&json!({"layer": {"$layer": 0}, "nDevices": 0})));
     let message = "Accelerate: `nDevices` must be a whole number of at least 1, got 0";
     assert_eq!(error.expect_err("no devices").message(), message);
 }

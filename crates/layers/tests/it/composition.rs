@@ -5,12 +5,13 @@ use std::sync::{
     Arc,
 };
 use tallow_layers::{
-    build::{with_references, References},
     combinators::{add, bidirectional, branch, cache, dup, multiply, residual, scan, select, serial, ScanOptions},
     deep_copy, ensure_state,
     framework::pure::pure_layer,
-    held, hold, init, leaf, print, pure_fn, registry, view_state, view_weights, with_mode, Axis, Call, Count, LayerArg,
-    LayerRef, Leaf, Local, Mode, Output, Result, Store, TensorSpec, Traits, Tree,
+    held, hold, init, leaf, print, pure_fn, registry,
+    testing::References,
+    view_state, view_weights, with_mode, Axis, Call, Count, LayerArg, LayerRef, Leaf, Local, Mode, Output, Result,
+    Store, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{backward, random::Key, testing, DType, Tensor};
 
@@ -246,7 +247,7 @@ fn errors_pass_through_recomputation() {
 
 fn refused(kind: &str, options: Value, layers: &[LayerRef]) -> String {
     let references = References { layers: layers.to_vec(), ..References::default() };
-    match with_references(references, || registry::construct(kind, &options)) {
+    match registry::construct(kind, references.resolve(&options)) {
         Err(e) if e.code() == "InvalidOption" => e.message().to_string(),
         other => panic!("{kind} {options} gave {other:?}"),
     }
@@ -306,9 +307,11 @@ fn branches_print_what_they_were_given() {
         print(&layer),
         "Serial[\n  Branch_out2[\n    None\n    Serial[\n      Dup_out2\n      Multiply_in2\n    ]\n  ]\n  Add_in2\n]"
     );
-    let nested = with_references(References { layers: vec![dup(), add()], ..References::default() }, || {
-        registry::construct("Branch", &json!({"layers": [[{"$layer": 0}, {"$layer": 1}], null]}))
-    });
+    let nested = registry::construct(
+        "Branch",
+        References { layers: vec![dup(), add()], ..References::default() }
+            .resolve(&json!({"layers": [[{"$layer": 0}, {"$layer": 1}], null]})),
+    );
     assert_eq!(print(&nested.expect("a layer")), "Branch_out2[\n  [Dup_out2, Add_in2]\n  None\n]");
 }
 

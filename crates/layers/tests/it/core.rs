@@ -1,9 +1,10 @@
 //! What golden cases do not say of the core modules: words of errors, and functions that Trax cannot compute.
 use serde_json::{json, Value};
 use tallow_layers::{
-    build::{with_references, References},
     core::{log_gaussian_diag_pdf, log_gaussian_pdf, logsoftmax_sample, multigaussian_loss, one_hot},
-    init, pure_fn, registry, view_state, with_mode, LayerRef, Mode, Result, TensorSpec, Tree,
+    init, pure_fn, registry,
+    testing::References,
+    view_state, with_mode, LayerRef, Mode, Result, TensorSpec, Tree,
 };
 use tallow_tensor::{
     random::Key,
@@ -170,8 +171,9 @@ fn one_hot_of_what_is_no_category_is_zero() {
     assert_eq!(one_hot(&x, 3, DType::I32).unwrap().to_f64_vec().unwrap(), [0., 0., 0., 0., 0., 1., 0., 0., 0.]);
     let x = Tensor::from_vec(vec![1.0f32, 0.5], &[2]).unwrap();
     assert_eq!(one_hot(&x, 2, DType::F32).unwrap().to_f64_vec().unwrap(), [0., 1., 0., 0.]);
-    let call = || registry::call_function("oneHot", &json!({"x": {"$tensor": 0}, "nCategories": 2, "dtype": "bool"}));
-    let y = with_references(References { tensors: vec![x], ..References::default() }, call).unwrap();
+    let references = References { tensors: vec![x], ..References::default() };
+    let options = references.resolve(&json!({"x": {"$tensor": 0}, "nCategories": 2, "dtype": "bool"}));
+    let y = registry::call_function("oneHot", options).unwrap();
     assert_eq!(y.into_tensors().unwrap()[0].dtype(), DType::Bool);
 }
 

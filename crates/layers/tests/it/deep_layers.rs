@@ -4,14 +4,14 @@ use std::sync::{
     Arc,
 };
 use tallow_layers::{
-    build::{with_references, References},
     changed, charging,
     combinators::{residual, serial, serial_named},
     depth,
     framework::leaf::OwnGradient,
-    held, hold, init, leaf, load_weights, print, pure_fn, registry, signature, view_weights, with_mode, with_room,
-    Abilities, Account, Call, HostValue, LayerNest, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Tree,
-    DEEPEST,
+    held, hold, init, leaf, load_weights, print, pure_fn, registry, signature,
+    testing::References,
+    view_weights, with_mode, with_room, Abilities, Account, Call, HostValue, LayerNest, LayerRef, Leaf, Local, Mode,
+    Output, Result, TensorSpec, Tree, DEEPEST,
 };
 use tallow_tensor::{autodiff::keeping, backward, random::Key, DType, Device, Tensor};
 
@@ -134,7 +134,7 @@ fn what_lies_too_deep_is_refused() {
         let layer = nested(DEEPEST, |inner| serial(vec![inner]));
         let references = References { layers: vec![layer.clone()], ..References::default() };
         let options = serde_json::json!({ "sublayers": [{ "$layer": 0 }] });
-        let made = with_references(references, || registry::construct("Serial", &options));
+        let made = registry::construct("Serial", references.resolve(&options));
         let error = made.expect_err("too deep");
         assert_eq!(error.code(), "InvalidOption");
         assert!(error.message().starts_with("Serial: layers would lie 10001 levels deep"), "{}", error.message());

@@ -8,9 +8,10 @@ use std::{
     sync::Arc,
 };
 use tallow_layers::{
-    build::{with_references, References},
     combinators::{branch, parallel, residual, serial},
-    init, print, pure_fn, registry, signature, with_mode, Error, HostFn, HostValue, LayerRef, Mode, Result, TensorSpec,
+    init, print, pure_fn, registry, signature,
+    testing::References,
+    with_mode, Error, HostFn, HostValue, LayerRef, Mode, Result, TensorSpec,
 };
 use tallow_tensor::{no_grad, random::Key, testing::random, DType, Tensor};
 
@@ -148,7 +149,7 @@ impl Garden {
                 }
             }
         }
-        match with_references(refs, || registry::construct(meta.kind, &Value::Object(options.clone()))) {
+        match registry::construct(meta.kind, refs.resolve(&Value::Object(options.clone()))) {
             Ok(layer) => Some(layer),
             Err(e) => {
                 assert_ne!(e.code(), "Internal", "{} {}: {e}", meta.kind, Value::Object(options));

@@ -1,12 +1,12 @@
 //! Arguments of exports: JavaScript numbers and arrays, checked, with a `TypeError` or `RangeError` that names them when they do not fit.
-use crate::bridge::{
+use super::{
     environment::find,
     error::{Failure, Outcome},
 };
 use napi::{bindgen_prelude::*, sys, Env, JsValue, ValueType};
 use smallvec::SmallVec;
 use std::fmt;
-use tallow_tensor::{ops::Axes, ops::Scalar, DType, Error as TensorError, Tensor};
+use tallow_tensor::{ops::Axes, ops::Scalar, random::Key, DType, Error as TensorError, Tensor};
 
 /// A whole number: an axis, an index, a shift.
 #[derive(Clone, Copy)]
@@ -38,6 +38,10 @@ pub struct TypeCode(pub DType);
 /// A word of a random key, or what is mixed into one.
 #[derive(Clone, Copy)]
 pub struct Word(pub u32);
+/// A random key, which JavaScript has as its two words.
+#[derive(Clone, Copy)]
+pub struct Words(pub Key);
+
 /// The handle of the tensor that a method is called on.
 #[derive(Clone, Copy)]
 pub struct Handle(pub f64);
@@ -288,6 +292,10 @@ argument!(Word, "a whole number of 32 bits", |env, value| {
     let word = u32::try_from(x).or_else(|_| i32::try_from(x).map(|x| x as u32));
     word.map(Word).map_err(|_| Refusal::Domain(x.to_string()))
 });
+argument!(Words, "two words of 32 bits", |env, value| match each(env, value, size)?[..] {
+    [a, b] if a.max(b) <= u32::MAX as usize => Ok(Words(Key([a as u32, b as u32]))),
+    ref words => Err(Refusal::Domain(format!("{words:?}"))),
+});
 argument!(bool, "true or false", |env, value| {
     let mut out = false;
     // SAFETY: the caller vouches for `env` and `value`; `out` outlives the call.
@@ -317,13 +325,28 @@ impl<T: Argument> Argument for Option<T> {
 
 impl FromNapiValue for Handle {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
-        number(env, value).map(Handle).map_err(|_| {
-            let failure = Failure::Type("a method of a tensor was called on something else".to_owned());
-            match find(env) {
-                Some(environment) => environment.throw(&Env::from_raw(env), failure),
-                None => Error::from_reason("tallow is not loaded in this environment"),
-            }
-        })
+        let wrong = || Failure::Type("a method of a tensor was called on something else".to_owned());
+        number(env, value).map(Handle).map_err(|_| thrown_as(env, wrong()))
+    }
+}
+
+impl FromNapiValue for Words {
+    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        Arg(Words::read(env, value)).named("a random key").map_err(|failure| thrown_as(env, failure))
+    }
+}
+
+impl ToNapiValue for Words {
+    unsafe fn to_napi_value(env: sys::napi_env, value: Self) -> Result<sys::napi_value> {
+        Vec::<u32>::to_napi_value(env, value.0 .0.to_vec())
+    }
+}
+
+/// The exception of a failure, where there is no export yet to throw it.
+fn thrown_as(env: sys::napi_env, failure: Failure) -> Error {
+    match find(env) {
+        Some(environment) => environment.throw(&Env::from_raw(env), failure),
+        None => Error::from_reason("tallow is not loaded in this environment"),
     }
 }
 

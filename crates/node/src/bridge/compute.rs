@@ -1,8 +1,8 @@
 //! The compute thread: asynchronous work runs there, one job after another, never on libuv's pool.
 //!
 //! One thread for the process: operations already use all cores, so jobs side by side would only compete.
-use crate::bridge::{
-    environment::{find, Environment},
+use super::{
+    environment::{find, run, Environment},
     error::{Failure, Outcome},
     order::{Access, Settle},
     wire::Wire,
@@ -80,7 +80,7 @@ pub(crate) fn submit<'env, T: Send + 'static>(
         });
         Box::new(move || settled(result))
     });
-    let job = environment.order.push(environment, asked.access, asked.endless, work);
+    let job = environment.order.push(asked.access, asked.endless, work);
     let sent = queue.send(Box::new(move || job.run_in_turn()));
     sent.map_err(|_| Failure::Internal("the compute thread has ended".to_owned()))?;
     Ok(promise)
@@ -102,19 +102,19 @@ fn settle<T>(
     finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire>,
 ) -> Result<Wire> {
     let environment = find(env.raw()).ok_or_else(|| Error::from_reason("the JavaScript environment has ended"))?;
-    result.and_then(|value| finish(env, &environment, value)).map_err(|failure| failure.into_js(env, &environment))
+    result.and_then(|value| finish(env, &environment, value)).map_err(|failure| environment.exception(env, failure))
 }
 
 /// A new flag to stop a job with.
 #[napi]
 pub fn new_cancel(env: Env) -> Result<f64> {
-    crate::bridge::environment::run(&env, |e| Ok(e.insert_cancel()))
+    run(&env, |e| Ok(e.insert_cancel()))
 }
 
 /// Tells the jobs of a flag to stop.
 #[napi]
 pub fn cancel(env: Env, id: f64) -> Result<()> {
-    crate::bridge::environment::run(&env, |e| {
+    run(&env, |e| {
         e.cancel_of(Some(id)).cancel();
         Ok(())
     })
@@ -123,7 +123,7 @@ pub fn cancel(env: Env, id: f64) -> Result<()> {
 /// Forgets a flag.
 #[napi]
 pub fn drop_cancel(env: Env, id: f64) -> Result<()> {
-    crate::bridge::environment::run(&env, |e| {
+    run(&env, |e| {
         e.remove_cancel(id);
         Ok(())
     })

@@ -1,14 +1,13 @@
 //! What the addon keeps for each JavaScript environment (the main thread, a worker, an Electron window): the tensors behind its handles.
 //!
 //! It ends with the environment, through a cleanup hook, so reloading a window or stopping a worker frees everything.
-use crate::bridge::{
-    args::{Arg, Size},
-    error::{pending, Failure, Outcome},
-    host::{call_js, Dispatch, JsThread},
+use super::{
+    call::call_js,
+    error::{pending, ErrorDetails, Failure, Outcome},
+    host::{CallHere, JsThread},
     order::Order,
 };
 use napi::{bindgen_prelude::*, Env};
-use napi_derive::napi;
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -23,8 +22,10 @@ use tallow_tensor::{cancel::Token, Tensor};
 /// External bytes that V8 is told about at once; telling it costs more than a small operation.
 const REPORT_BYTES: i64 = 64 << 10;
 
-/// Makes the JavaScript error for a code, a message, and details as JSON.
-type ErrorFactory = FunctionRef<FnArgs<(String, String, Option<String>)>, Unknown<'static>>;
+/// Makes the JavaScript error for a code, a message, and where it happened.
+pub(crate) type ErrorFactory = FunctionRef<FnArgs<(&'static str, String, Option<ErrorDetails>)>, Unknown<'static>>;
+/// Calls a JavaScript function by its number.
+pub(crate) type Dispatch = FunctionRef<FnArgs<(f64, Unknown<'static>)>, Unknown<'static>>;
 /// A table by id.
 type Table<T> = RefCell<HashMap<u64, T, BuildHasherDefault<IdHasher>>>;
 
@@ -81,21 +82,25 @@ thread_local! {
     static ENVIRONMENTS: RefCell<Vec<(usize, Rc<Environment>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Called once by `native.ts`: starts this environment's tables. `make_error` builds the exceptions to throw; `idle` does nothing; `call`
-/// calls a function by the number that JavaScript gave it.
-#[napi(
-    ts_args_type = "makeError: (code: string, message: string, details: string | null) => Error, idle: () => void, call?: (number: number, args: unknown[]) => unknown"
-)]
-pub fn connect(
-    env: Env,
-    make_error: ErrorFactory,
-    idle: Function<(), Unknown<'static>>,
-    call: Option<Dispatch>,
-) -> Result<()> {
+/// What an environment is connected by.
+pub(crate) struct Connection<'a> {
+    /// Builds the exceptions to throw.
+    pub make_error: ErrorFactory,
+    /// Any function, for the mailbox of the JavaScript thread.
+    pub idle: &'a Function<'a, (), Unknown<'static>>,
+    /// Calls a function by the number that JavaScript gave it.
+    pub dispatch: Option<Dispatch>,
+    /// How a function is called on its own thread.
+    pub call: CallHere,
+}
+
+/// Starts the tables of `env`, which end with it.
+pub(crate) fn connect(env: &Env, with: Connection) -> Result<()> {
     static ALLOCATOR: Once = Once::new();
     ALLOCATOR.call_once(crate::allocator::keep_freed_memory);
     let key = env.raw() as usize;
     let closing = Token::default();
+    let js_thread = Arc::new(JsThread::new(env, with.idle, closing.clone(), with.call)?);
     let environment = Environment {
         tensors: RefCell::default(),
         layers: RefCell::default(),
@@ -107,12 +112,12 @@ pub fn connect(
         levels: Cell::new(0),
         read_levels: Cell::new(0),
         made_from: Cell::new(LayerId(u64::MAX)),
-        error_factory: make_error,
-        dispatch: call,
+        error_factory: with.make_error,
+        dispatch: with.dispatch,
         released: Arc::default(),
-        order: Order::default(),
-        closing: closing.clone(),
-        js_thread: Arc::new(JsThread::new(&env, &idle, closing)?),
+        order: Order::new(js_thread.inbox.clone()),
+        closing,
+        js_thread,
     };
     ENVIRONMENTS.with(|all| {
         let mut all = all.borrow_mut();
@@ -187,7 +192,7 @@ impl Environment {
     }
 
     /// Gives back one handle of a layer.
-    fn release_layer(&self, env: &Env, id: f64) {
+    pub(crate) fn release_layer(&self, env: &Env, id: f64) {
         let last = match self.layers.borrow_mut().get_mut(&(id as u64)) {
             Some((_, handles)) => {
                 *handles -= 1;
@@ -201,7 +206,7 @@ impl Environment {
     }
 
     /// Forgets a layer, whatever handles it has: they are dead from then on.
-    fn forget_layer(&self, env: &Env, id: f64) {
+    pub(crate) fn forget_layer(&self, env: &Env, id: f64) {
         let Some((layer, _)) = self.layers.borrow_mut().remove(&(id as u64)) else { return };
         self.layer_ids.borrow_mut().remove(&(Arc::as_ptr(&layer).cast::<()>() as usize));
         with_room(depth(&layer), || drop(layer));
@@ -209,7 +214,7 @@ impl Environment {
     }
 
     /// Whether nothing but its handle holds a layer: no other layer, no job, no graph of autodiff.
-    fn is_at_rest(&self, id: f64) -> bool {
+    pub(crate) fn is_at_rest(&self, id: f64) -> bool {
         self.layers.borrow().get(&(id as u64)).is_some_and(|(layer, _)| Arc::strong_count(layer) == 1)
     }
 
@@ -228,9 +233,24 @@ impl Environment {
         with_room(depth(layer).max(self.read_levels.take()), body)
     }
 
+    /// Runs `body` where there is room for what the values that JavaScript gave nest.
+    pub(crate) fn with_room_for_values<T>(&self, body: impl FnOnce() -> T) -> T {
+        with_room(self.read_levels.take(), body)
+    }
+
     /// What tells JavaScript, when it is gone, that `number` need not be kept any more.
     pub(crate) fn guard(&self, number: f64) -> Arc<Guard> {
         Arc::new(Guard { number, released: self.released.clone() })
+    }
+
+    /// The numbers of what JavaScript need not keep any more, each once.
+    pub(crate) fn released(&self) -> Vec<f64> {
+        std::mem::take(&mut *self.released.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many handles there are, of tensors and of layers.
+    pub(crate) fn handles(&self) -> [usize; 2] {
+        [self.tensors.borrow().len(), self.layers.borrow().len()]
     }
 
     /// A new flag to stop jobs with.
@@ -272,17 +292,22 @@ impl Environment {
         self.unreported_bytes.set(if due { 0 } else { total });
     }
 
-    /// Builds the JavaScript error for `code`, `message` and `details` as JSON.
-    pub(crate) fn make_error(&self, env: &Env, code: &str, message: String, details: Option<String>) -> Result<Error> {
-        let made = call_js(env, &self.error_factory, (code.to_owned(), message, details).into())?;
-        // SAFETY: a value of this environment, which JavaScript just returned.
-        let made = unsafe { Unknown::from_raw_unchecked(env.raw(), made) };
-        Ok(Error::from_unknown_without_coercion(made))
+    /// The exception of `failure`, as an error that JavaScript gets verbatim when a promise is rejected with it.
+    pub(crate) fn exception(&self, env: &Env, failure: Failure) -> Error {
+        failure.exception(|code, message, details| {
+            match call_js(env, &self.error_factory, FnArgs::from((code, message, details))) {
+                // SAFETY: a value of this environment, which JavaScript just returned.
+                Ok(made) => {
+                    Error::from_unknown_without_coercion(unsafe { Unknown::from_raw_unchecked(env.raw(), made) })
+                }
+                Err(e) => e,
+            }
+        })
     }
 
     /// Makes `failure` the pending exception.
     pub(crate) fn throw(&self, env: &Env, failure: Failure) -> Error {
-        match env.throw(failure.into_js(env, self)) {
+        match env.throw(self.exception(env, failure)) {
             Ok(()) => pending(),
             Err(e) => e,
         }
@@ -304,122 +329,6 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.released.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
     }
-}
-
-/// The numbers of what JavaScript need not keep any more, each once.
-#[napi]
-pub fn released(env: Env) -> Result<Vec<f64>> {
-    run(&env, |e| Ok(std::mem::take(&mut *e.released.lock().unwrap_or_else(PoisonError::into_inner))))
-}
-
-/// Gives one handle of a layer back.
-#[napi]
-pub fn release_layer(env: Env, id: f64) -> Result<()> {
-    run(&env, |e| {
-        e.release_layer(&env, id);
-        Ok(())
-    })
-}
-
-/// Ends all handles of a layer.
-#[napi]
-pub fn dispose_layer(env: Env, id: f64) -> Result<()> {
-    run(&env, |e| {
-        e.forget_layer(&env, id);
-        Ok(())
-    })
-}
-
-/// Ends the handles of those of these layers that nothing else holds: no other layer, no job, no graph of autodiff. Gives these.
-#[napi]
-pub fn dispose_layers_at_rest(env: Env, ids: Vec<f64>) -> Result<Vec<f64>> {
-    run(&env, |e| {
-        let (mut rest, mut ended) = (ids, Vec::new());
-        loop {
-            let before = ended.len();
-            // A layer that runs others lets go of them, so that they may be next, in this round or in another one.
-            rest.retain(|&id| {
-                let at_rest = e.is_at_rest(id);
-                if at_rest {
-                    e.forget_layer(&env, id);
-                    ended.push(id);
-                }
-                !at_rest
-            });
-            if ended.len() == before {
-                return Ok(ended);
-            }
-        }
-    })
-}
-
-/// Gives handles back; dead ones are passed over.
-#[napi]
-pub fn release(env: Env, ids: Vec<f64>) -> Result<()> {
-    run(&env, |e| {
-        ids.iter().for_each(|&id| drop(e.take(&env, id)));
-        Ok(())
-    })
-}
-
-/// Gives one handle back; a dead one is passed over.
-#[napi]
-pub fn release_one(env: Env, id: f64) -> Result<()> {
-    run(&env, |e| {
-        drop(e.take(&env, id));
-        Ok(())
-    })
-}
-
-/// Another handle of the same tensor.
-#[napi]
-pub fn retain(env: Env, id: f64) -> Result<f64> {
-    run(&env, |e| Ok(e.insert(&env, e.tensor(id)?)))
-}
-
-/// `[tensor handles of this environment, storages, bytes, peak bytes, layer handles of this environment]`, the three in the middle of the
-/// whole process.
-#[napi]
-pub fn memory(env: Env) -> Result<Vec<f64>> {
-    run(&env, |e| {
-        let used = tallow_tensor::memory();
-        let handles = [e.tensors.borrow().len(), e.layers.borrow().len()];
-        let counts = [handles[0], used.storages, used.bytes, used.peak_bytes, handles[1]];
-        Ok(counts.map(|n| n as f64).to_vec())
-    })
-}
-
-/// Starts a new measurement of the peak.
-#[napi]
-pub fn reset_peak_memory(env: Env) -> Result<()> {
-    run(&env, |_| {
-        tallow_tensor::reset_peak();
-        Ok(())
-    })
-}
-
-/// The most bytes that tensors may take.
-#[napi]
-pub fn memory_limit(env: Env) -> Result<f64> {
-    run(&env, |_| Ok(tallow_tensor::memory_limit() as f64))
-}
-
-/// Sets the most bytes that tensors may take; `null`: the machine's memory.
-#[napi]
-pub fn set_memory_limit(env: Env, bytes: Arg<Option<Size>>) -> Result<()> {
-    run(&env, |_| Ok(tallow_tensor::set_memory_limit(bytes.named("setMemoryLimit: bytes")?.map(|n| n.0))?))
-}
-
-/// The number of threads that kernels use.
-#[napi]
-pub fn num_threads(env: Env) -> Result<f64> {
-    run(&env, |_| Ok(tallow_tensor::threads::num_threads() as f64))
-}
-
-/// Sets the number of threads that kernels use.
-#[napi]
-pub fn set_num_threads(env: Env, n: Arg<Size>) -> Result<()> {
-    run(&env, |_| Ok(tallow_tensor::threads::set_num_threads(n.named("setNumThreads: n")?.0)?))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! How failures become JavaScript exceptions.
-use crate::bridge::environment::Environment;
-use napi::{bindgen_prelude::*, Env, Status};
-use serde_json::json;
+use napi::{bindgen_prelude::*, Status};
+use napi_derive::napi;
 use std::{any::Any, fmt};
 use tallow_tensor::ErrorKind;
 
@@ -45,25 +44,17 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// The failure that a caught panic stands for.
-    pub(crate) fn from_panic(panic: Box<dyn Any + Send>) -> Self {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown panic");
-        Failure::Internal(format!("a defect of tallow: {text}"))
-    }
-
-    /// The exception, as an error that JavaScript gets verbatim when a promise is rejected with it.
-    pub(crate) fn into_js(self, env: &Env, environment: &Environment) -> Error {
-        let make = |code, message, details| environment.make_error(env, code, message, details).unwrap_or_else(|e| e);
+    /// The exception: what JavaScript threw comes out as it is, all else as `make` makes it of a code, a message and details.
+    pub(crate) fn exception(self, make: impl FnOnce(&'static str, String, Option<ErrorDetails>) -> Error) -> Error {
         match self {
             Failure::Js(e) => e,
             Failure::Layer(e) => match e.cause().and_then(|cause| cause.source_as::<HostException>()) {
                 Some(host) => host.to_js(),
-                None => make(e.code(), e.message().to_owned(), Some(details(&e))),
+                None => make(e.code(), e.message().to_owned(), Some(ErrorDetails::of(&e))),
             },
             Failure::Tensor(e) => match (e.source_as::<HostException>(), e.source_as::<tallow_layers::Error>()) {
                 (Some(host), _) => host.to_js(),
-                (None, Some(layer)) => Failure::Layer(layer.clone()).into_js(env, environment),
+                (None, Some(layer)) => Failure::Layer(layer.clone()).exception(make),
                 (None, None) => make(e.kind().name(), e.message().to_owned(), None),
             },
             Failure::Disposed => {
@@ -76,13 +67,37 @@ impl Failure {
             Failure::Internal(message) => make("Internal", message, None),
         }
     }
+    /// The failure that a caught panic stands for.
+    pub(crate) fn from_panic(panic: Box<dyn Any + Send>) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown panic");
+        Failure::Internal(format!("a defect of tallow: {text}"))
+    }
 }
 
-/// Where a layer's error happened, as `errors.ts` reads it.
-fn details(e: &tallow_layers::Error) -> String {
-    let inputs: Vec<String> = e.inputs().iter().map(ToString::to_string).collect();
-    let layer = e.innermost().map(|id| id.0);
-    json!({ "path": e.path(), "phase": e.phase().name(), "inputs": inputs, "layer": layer }).to_string()
+/// Where a layer's error happened.
+#[napi(object)]
+pub struct ErrorDetails {
+    /// Names of the layers, outermost first.
+    pub path: Vec<String>,
+    /// What the layer was doing.
+    #[napi(ts_type = "'build' | 'init' | 'forward' | 'backward'")]
+    pub phase: String,
+    /// Signatures of its inputs, as `float32[2,3]`.
+    pub inputs: Vec<String>,
+    /// The identity of the innermost layer.
+    pub layer: Option<f64>,
+}
+
+impl ErrorDetails {
+    fn of(e: &tallow_layers::Error) -> Self {
+        Self {
+            path: e.path().to_vec(),
+            phase: e.phase().name().to_owned(),
+            inputs: e.inputs().iter().map(ToString::to_string).collect(),
+            layer: e.innermost().map(|id| id.0 as f64),
+        }
+    }
 }
 
 /// The error that tells the generated code that an exception is already pending.

@@ -1,9 +1,4 @@
 //! JavaScript functions as the core calls them: straight through on their own thread, by message from any other.
-use crate::bridge::{
-    environment::{find, Environment},
-    error::HostException,
-    wire::{Arguments, Owned},
-};
 use napi::{
     bindgen_prelude::*,
     sys,
@@ -13,7 +8,7 @@ use napi::{
 use std::{
     cell::Cell,
     collections::VecDeque,
-    fmt, ptr,
+    fmt,
     sync::{
         mpsc::{sync_channel, RecvTimeoutError},
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -34,9 +29,9 @@ const PATIENCE: Duration = Duration::from_millis(20);
 type Task = Box<dyn FnOnce(&Env) + Send>;
 /// Tells the JavaScript thread that there is work; does not keep the process alive.
 type Mailbox = ThreadsafeFunction<(), Unknown<'static>, (), Status, false, true>;
-/// Calls the JavaScript function of a number. JavaScript owns its functions: the addon holds numbers only, so that a function which refers
-/// to the layer it is in can be collected together with it.
-pub(crate) type Dispatch = FunctionRef<FnArgs<(f64, Arguments)>, Owned>;
+/// Calls the JavaScript function of a number on its own thread. JavaScript owns its functions: the addon holds numbers only, so that a
+/// function which refers to the layer it is in can be collected together with it.
+pub(crate) type CallHere = fn(&Env, f64, Vec<HostValue>) -> tallow_tensor::Result<HostValue>;
 
 thread_local!(static SERVING: Cell<usize> = const { Cell::new(0) });
 
@@ -99,12 +94,18 @@ pub(crate) struct JsThread {
     env: usize,
     mailbox: Mailbox,
     closing: Token,
+    call: CallHere,
     pub(crate) inbox: Arc<Inbox>,
 }
 
 impl JsThread {
     /// The calling thread. `idle` is any JavaScript function: the mailbox needs one to call after each message.
-    pub(crate) fn new(env: &Env, idle: &Function<(), Unknown<'static>>, closing: Token) -> Result<Self> {
+    pub(crate) fn new(
+        env: &Env,
+        idle: &Function<(), Unknown<'static>>,
+        closing: Token,
+        call: CallHere,
+    ) -> Result<Self> {
         let inbox = Arc::<Inbox>::default();
         let served = inbox.clone();
         let mailbox = idle.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build_callback(
@@ -113,7 +114,7 @@ impl JsThread {
                 Ok(())
             },
         )?;
-        Ok(Self { id: thread::current().id(), env: env.raw() as usize, mailbox, closing, inbox })
+        Ok(Self { id: thread::current().id(), env: env.raw() as usize, mailbox, closing, call, inbox })
     }
 
     fn raw_env(&self) -> sys::napi_env {
@@ -143,7 +144,7 @@ impl JsThread {
     }
 }
 
-fn ended() -> TensorError {
+pub(crate) fn ended() -> TensorError {
     TensorError::new(ErrorKind::Aborted, "the JavaScript environment has ended")
 }
 
@@ -155,62 +156,20 @@ pub(crate) struct JsFunction {
 }
 
 impl JsFunction {
-    pub(crate) fn new(number: f64, arity: usize, environment: &Environment) -> Self {
-        Self { number, arity, home: environment.js_thread.clone() }
-    }
-}
-
-/// Calls a JavaScript function; what it throws comes back as it is. napi's own call makes a text of it first, which runs JavaScript again:
-/// where that throws too, as at the end of the stack, it never returns.
-pub(crate) fn call_js<A: JsValuesTupleIntoVec, R>(
-    env: &Env,
-    f: &FunctionRef<A, R>,
-    arguments: A,
-) -> Result<sys::napi_value> {
-    let f = f.borrow_back(env)?;
-    let raw = env.raw();
-    let arguments = arguments.into_vec(raw)?;
-    let (mut this, mut result, mut thrown) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-    // SAFETY: `raw` is the live environment of this thread, whose values `f` and `arguments` are; the outputs outlive the calls.
-    unsafe {
-        let f = ToNapiValue::to_napi_value(raw, f)?;
-        sys::napi_get_undefined(raw, &mut this);
-        let status = sys::napi_call_function(raw, this, f, arguments.len(), arguments.as_ptr(), &mut result);
-        if status == sys::Status::napi_ok {
-            return Ok(result);
-        }
-        if sys::napi_get_and_clear_last_exception(raw, &mut thrown) != sys::Status::napi_ok {
-            return Err(Error::new(Status::from(status), "a JavaScript function cannot be called"));
-        }
-        Err(Error::from_unknown_without_coercion(Unknown::from_raw_unchecked(raw, thrown)))
-    }
-}
-
-fn call_here(env: &Env, number: f64, arguments: Vec<HostValue>) -> tallow_tensor::Result<HostValue> {
-    let environment = find(env.raw()).ok_or_else(ended)?;
-    let none = || TensorError::new(ErrorKind::Internal, "functions cannot be called here");
-    let dispatch = environment.dispatch.as_ref().ok_or_else(none)?;
-    let call = || {
-        let result = call_js(env, dispatch, (number, Arguments(arguments)).into())?;
-        // SAFETY: `result` is a value of this environment, in the scope that is open.
-        unsafe { Owned::from_napi_value(env.raw(), result) }
-    };
-    // A scope of its own, so that a long run of calls within one export does not pile up handles.
-    match env.run_in_scope(|| Ok(call())).and_then(|r| r) {
-        Ok(Owned(value)) => Ok(value),
-        Err(thrown) => Err(HostException::wrap(thrown)),
+    pub(crate) fn new(number: f64, arity: usize, home: Arc<JsThread>) -> Self {
+        Self { number, arity, home }
     }
 }
 
 impl HostFn for JsFunction {
     fn call(&self, args: &[HostValue]) -> tallow_layers::Result<HostValue> {
-        let number = self.number;
+        let (number, call) = (self.number, self.home.call);
         if thread::current().id() == self.home.id {
-            return Ok(call_here(&Env::from_raw(self.home.raw_env()), number, args.to_vec())?);
+            return Ok(call(&Env::from_raw(self.home.raw_env()), number, args.to_vec())?);
         }
         // Recording is a matter of the calling thread; the JavaScript thread must not record what this one would not.
         let args: Vec<HostValue> = args.iter().map(|a| if is_recording() { a.clone() } else { detached(a) }).collect();
-        Ok(self.home.ask(move |env| call_here(env, number, args))?)
+        Ok(self.home.ask(move |env| call(env, number, args))?)
     }
     fn arity(&self) -> usize {
         self.arity

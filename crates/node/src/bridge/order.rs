@@ -4,8 +4,7 @@
 //! jobs it asked for before, so these are done first: those that wait here and now, on the JavaScript thread; one that runs is waited
 //! for, while JavaScript does what it asks. Only jobs that touch the same weights or state matter. A training loop is not waited for:
 //! beside it a layer is as after the last finished step, and what would change it is refused.
-use crate::bridge::{
-    environment::Environment,
+use super::{
     error::Outcome,
     host::{is_serving, serving, Inbox},
 };
@@ -139,23 +138,28 @@ fn lock<T>(turn: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The jobs of an environment.
-#[derive(Default)]
 pub(crate) struct Order {
     pending: RefCell<Vec<Arc<Pending>>>,
+    /// What the jobs ask of the JavaScript thread.
+    inbox: Arc<Inbox>,
     /// Held by the JavaScript thread while it runs jobs, so that the compute thread begins none.
     turn: Arc<Mutex<()>>,
 }
 
 impl Order {
+    /// No jobs yet; they ask the JavaScript thread through its inbox.
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
+        Self { pending: RefCell::default(), inbox, turn: Arc::default() }
+    }
     /// A new job, behind all others.
-    pub(crate) fn push(&self, e: &Environment, access: Access, endless: bool, work: Work) -> Arc<Pending> {
+    pub(crate) fn push(&self, access: Access, endless: bool, work: Work) -> Arc<Pending> {
         let job = Arc::new(Pending {
             access,
             endless,
             work: Mutex::new(Some(work)),
             done: AtomicBool::new(false),
             turn: self.turn.clone(),
-            inbox: e.js_thread.inbox.clone(),
+            inbox: self.inbox.clone(),
         });
         let mut pending = self.pending.borrow_mut();
         pending.retain(|p| !p.is_done());
@@ -167,6 +171,25 @@ impl Order {
         let mut pending = self.pending.borrow_mut();
         pending.retain(|p| !p.is_done());
         pending.clone()
+    }
+    /// Does what was asked for before `access` and must come before it; gives what could not be waited for.
+    pub(crate) fn done_before(&self, env: &Env, access: impl FnOnce() -> Access) -> Option<Beside> {
+        // What a job asks JavaScript for is part of that job.
+        if is_serving() || self.pending.borrow().is_empty() || self.waiting().is_empty() {
+            return None;
+        }
+        let access = access();
+        loop {
+            let turn = lock(&self.turn);
+            let (chosen, beside) = choose(&self.waiting(), &access);
+            if let Some(running) = chosen.iter().find(|p| p.is_running()) {
+                drop(turn);
+                self.inbox.wait(env, || running.is_done());
+                continue;
+            }
+            chosen.iter().for_each(|p| serving(|| tallow_tensor::autodiff::recording(|| p.run())));
+            return beside.map(Beside);
+        }
     }
 }
 
@@ -183,26 +206,6 @@ impl Beside {
             "{what}, but a training loop runs on the same weights or state, and one would overwrite the other; await the loop first, or call layer.withMode('eval')"
         );
         Err(tallow_layers::Error::new("Busy", what).into())
-    }
-}
-
-/// Does what was asked for before `access` and must come before it; gives what could not be waited for.
-pub(crate) fn done_before(env: &Env, e: &Environment, access: impl FnOnce() -> Access) -> Option<Beside> {
-    // What a job asks JavaScript for is part of that job.
-    if is_serving() || e.order.pending.borrow().is_empty() || e.order.waiting().is_empty() {
-        return None;
-    }
-    let access = access();
-    loop {
-        let turn = lock(&e.order.turn);
-        let (chosen, beside) = choose(&e.order.waiting(), &access);
-        if let Some(running) = chosen.iter().find(|p| p.is_running()) {
-            drop(turn);
-            e.js_thread.inbox.wait(env, || running.is_done());
-            continue;
-        }
-        chosen.iter().for_each(|p| serving(|| tallow_tensor::autodiff::recording(|| p.run())));
-        return beside.map(Beside);
     }
 }
 

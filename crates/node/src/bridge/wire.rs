@@ -1,12 +1,16 @@
-//! Nested values between JavaScript and the core: numbers, strings, lists, records, tensors, layers.
+//! Nested values between the languages, in one form: options, arguments, weights, state, progress and reports.
 //!
-//! A tensor crosses as `{$tensor: id}`, a layer as `{$layer: id}`, the marker of cached weights or state as `{$cached: true}`.
-use crate::bridge::{
+//! Null, booleans, numbers, strings, lists and records are JavaScript's own. All else is an object whose first key begins with `$`:
+//! `{$tensor: id}`, `{$layer: id}`, `{$cached: true}`, and as options `{$fn: number, arity}`, `{$factory: kind, options}`,
+//! `{$initializer: kind, options}`. `wire.ts` has the other side.
+use super::{
     environment::{find, Environment},
     error::{Failure, Outcome},
+    host::JsFunction,
 };
 use napi::{bindgen_prelude::*, sys, Env, JsValue, ValueType};
-use tallow_layers::{deep, HostValue};
+use std::sync::Arc;
+use tallow_layers::{deep, depth, registry, HostValue};
 
 /// A nested value that JavaScript lends or gets: its handles stay JavaScript's.
 pub struct Wire(pub HostValue);
@@ -56,21 +60,49 @@ fn read_here(env: &Env, e: &Environment, value: Unknown, owned: bool, level: usi
 }
 
 fn read_object(env: &Env, e: &Environment, object: &Object, owned: bool, level: usize) -> Outcome<HostValue> {
-    if let Some(id) = object.get::<f64>("$tensor")? {
-        let tensor = if owned { e.take(env, id).ok_or(Failure::Disposed)? } else { e.tensor(id)? };
-        return Ok(HostValue::Tensor(tensor));
+    let keys = Object::keys(object)?;
+    if let Some(tag) = keys.first().filter(|key| key.starts_with('$')) {
+        return read_tagged(env, e, object, tag, owned, level);
     }
-    if let Some(id) = object.get::<f64>("$layer")? {
-        return Ok(HostValue::Layer(e.layer(id)?));
-    }
-    if object.has_named_property("$cached")? {
-        return Ok(HostValue::Cached);
-    }
-    let fields = Object::keys(object)?.into_iter().map(|key| {
+    let fields = keys.into_iter().map(|key| {
         let value = object.get::<Unknown>(&key)?;
         Ok((key, value.map_or(Ok(HostValue::Null), |v| read(env, e, v, owned, level + 1))?))
     });
     Ok(HostValue::Record(fields.collect::<Outcome<_>>()?))
+}
+
+fn read_tagged(
+    env: &Env,
+    e: &Environment,
+    object: &Object,
+    tag: &str,
+    owned: bool,
+    level: usize,
+) -> Outcome<HostValue> {
+    let wrong = || Failure::Internal(format!("a value cannot be read: {tag}"));
+    let number = |key: &str| object.get::<f64>(key)?.ok_or_else(wrong);
+    let kind = || object.get::<String>(tag)?.ok_or_else(wrong);
+    let options = || match object.get::<Unknown>("options")? {
+        Some(options) => read(env, e, options, owned, level + 1),
+        None => Ok(HostValue::Record(Vec::new())),
+    };
+    Ok(match tag {
+        "$tensor" if owned => HostValue::Tensor(e.take(env, number(tag)?).ok_or(Failure::Disposed)?),
+        "$tensor" => HostValue::Tensor(e.tensor(number(tag)?)?),
+        "$layer" => {
+            let layer = e.layer(number(tag)?)?;
+            e.note_levels(level + depth(&layer));
+            HostValue::Layer(layer)
+        }
+        "$cached" => HostValue::Cached,
+        "$fn" => {
+            let (number, arity) = (number(tag)?, number("arity")?);
+            HostValue::Function(Arc::new(JsFunction::new(number, arity as usize, e.js_thread.clone())))
+        }
+        "$factory" => registry::kind(&kind()?, options()?),
+        "$initializer" => HostValue::Initializer(registry::initializer(&kind()?, options()?)),
+        _ => return Err(wrong()),
+    })
 }
 
 /// Ends the tensor handles in a value that was handed over, but cannot be read as a whole.
@@ -123,6 +155,10 @@ fn write_here(env: &Env, e: &Environment, value: HostValue) -> Result<sys::napi_
                 }
                 Ok(object.raw())
             }
+            // What JavaScript gave as an option; nothing gives it back.
+            HostValue::Function(_) | HostValue::Kind(_) | HostValue::Initializer(_) => {
+                Err(Error::from_reason(format!("{} cannot be handed back to JavaScript", value.what())))
+            }
         }
     }
 }
@@ -146,7 +182,7 @@ fn from_js(env: sys::napi_env, value: sys::napi_value, owned: bool) -> Result<Ho
         if owned {
             discard(&env, &environment, value, 0);
         }
-        failure.into_js(&env, &environment)
+        environment.exception(&env, failure)
     })
 }
 

@@ -1,13 +1,14 @@
 //! Calls of layers: at once, on the compute thread, as pure functions.
 use super::{
-    handle::{keeping_for, key_of, run_with},
+    handle::{keeping_for, run_with},
     state::{held_key, held_state, held_weights, set_state, set_weights},
 };
 use crate::bridge::{
+    args::Words,
     compute::{submit, Asked},
     environment::Environment,
     error::Outcome,
-    order::{done_before, Access, Beside},
+    order::{Access, Beside},
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env};
@@ -31,10 +32,10 @@ impl Call {
         layer: LayerRef,
         inputs: &[f64],
         given: [Option<Wire>; 2],
-        key: Option<Vec<u32>>,
+        key: Option<Words>,
     ) -> Outcome<Self> {
         let [weights, state] = given.map(|wire| wire.map(|w| w.0));
-        let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
+        let key = key.map_or_else(|| held_key(&layer), |words| words.0);
         Ok(Self { inputs: e.tensors(inputs)?, layer, weights, state, key })
     }
     fn access(&self) -> Access {
@@ -71,12 +72,12 @@ pub fn layer_call(
     inputs: Vec<f64>,
     weights: Option<Wire>,
     state: Option<Wire>,
-    key: Option<Vec<u32>>,
+    key: Option<Words>,
     keep: Option<f64>,
 ) -> Result<Vec<f64>> {
     run_with(&env, id, |e, layer| {
         let call = Call::new(e, layer, &inputs, [weights, state], key)?;
-        let beside = done_before(&env, e, || call.access());
+        let beside = e.order.done_before(&env, || call.access());
         let ys = keeping_for(e, keep, || call.run(beside.as_ref()))?;
         Ok(e.insert_all(&env, ys))
     })
@@ -91,7 +92,7 @@ pub fn layer_call_async<'env>(
     inputs: Vec<f64>,
     weights: Option<Wire>,
     state: Option<Wire>,
-    key: Option<Vec<u32>>,
+    key: Option<Words>,
     cancel: Option<f64>,
     keep: Option<f64>,
 ) -> Result<Object<'env>> {
@@ -121,14 +122,14 @@ pub fn layer_pure(
     inputs: Vec<f64>,
     weights: Wire,
     state: Wire,
-    key: Option<Vec<u32>>,
+    key: Option<Words>,
     keep: Option<f64>,
 ) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
         let inputs = e.tensors(&inputs)?;
         let weights = layers::load_weights(&layer, &weights.0.into_tree_like(&held_weights(&layer))?)?;
         let mut state = layers::load_state(&layer, &state.0.into_tree_like(&held_state(&layer))?)?;
-        let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
+        let key = key.map_or_else(|| held_key(&layer), |words| words.0);
         if layer.goes_on() {
             let unmade = layers::without_unmade(&layer, state.clone());
             let signatures: Vec<TensorSpec> = inputs.iter().map(TensorSpec::of).collect();

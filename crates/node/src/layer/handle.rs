@@ -1,11 +1,11 @@
-//! What exports of layers share: the layer of a handle, keys, what a graph keeps.
+//! What exports of layers share: the layer of a handle, what a graph keeps.
 use crate::bridge::{
     environment::{run, Environment},
-    error::{Failure, Outcome},
+    error::Outcome,
 };
 use napi::{bindgen_prelude::*, Env};
 use tallow_layers::LayerRef;
-use tallow_tensor::{autodiff::keeping, random::Key};
+use tallow_tensor::autodiff::keeping;
 
 /// Runs `body` with a layer, where there is room for as many levels as it has.
 pub(crate) fn run_with<T>(env: &Env, id: f64, body: impl FnOnce(&Environment, LayerRef) -> Outcome<T>) -> Result<T> {
@@ -20,12 +20,5 @@ pub(crate) fn keeping_for<T>(e: &Environment, keep: Option<f64>, body: impl FnOn
     match keep {
         Some(number) => keeping(e.guard(number), body),
         None => body(),
-    }
-}
-
-pub(crate) fn key_of(words: &[u32]) -> Outcome<Key> {
-    match *words {
-        [a, b] => Ok(Key([a, b])),
-        _ => Err(Failure::Type("a random key has two words".to_owned())),
     }
 }

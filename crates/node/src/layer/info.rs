@@ -3,7 +3,6 @@ use super::handle::run_with;
 use crate::bridge::{environment::run, error::Outcome};
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
-use serde_json::Value;
 use tallow_layers::{self as layers, options::OptionType, print, LayerId, LayerRef, Mode};
 
 /// What does not change about a layer.
@@ -31,7 +30,7 @@ pub fn layer_mode(env: Env, id: f64) -> Result<String> {
 pub(crate) fn mode_of(name: String) -> Outcome<Mode> {
     let expected = <Mode as OptionType>::EXPECTED;
     let wrong = || tallow_layers::Error::option(format!("`mode` must be {expected}, got {name:?}"));
-    Ok(<Mode as OptionType>::parse(&Value::String(name.clone())).ok_or_else(wrong)?)
+    Ok(<Mode as OptionType>::parse(&name.as_str().into()).ok_or_else(wrong)?)
 }
 
 /// Sets the mode of a class of the host.

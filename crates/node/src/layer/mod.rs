@@ -7,6 +7,6 @@ mod reversible;
 mod signature;
 mod state;
 
-pub(crate) use handle::{key_of, run_with};
+pub(crate) use handle::run_with;
 pub(crate) use signature::specs;
 pub(crate) use state::{change, held_key};

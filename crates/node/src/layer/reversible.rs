@@ -1,9 +1,6 @@
 //! Reversible layers: back from outputs to inputs.
-use super::{
-    handle::{key_of, run_with},
-    state::held_key,
-};
-use crate::bridge::{error::Failure, wire::Wire};
+use super::{handle::run_with, state::held_key};
+use crate::bridge::{args::Words, error::Failure, wire::Wire};
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
 use tallow_layers::{self as layers, reversible, HostValue};
@@ -16,7 +13,7 @@ fn list(ts: Vec<Tensor>) -> HostValue {
 /// Inputs of a call of a reversible layer from `[outputs, gradients of outputs or null, weights, state, new state]`: `[inputs]`; with
 /// gradients `[inputs, gradients of inputs, gradients of weights]`. Nothing is kept.
 #[napi]
-pub fn layer_reverse(env: Env, id: f64, call: Wire, key: Option<Vec<u32>>) -> Result<Wire> {
+pub fn layer_reverse(env: Env, id: f64, call: Wire, key: Option<Words>) -> Result<Wire> {
     run_with(&env, id, |_, layer| {
         let wrong = || Failure::Internal("a reversal is called with five values".to_owned());
         let HostValue::List(call) = call.0 else { return Err(wrong()) };
@@ -25,7 +22,7 @@ pub fn layer_reverse(env: Env, id: f64, call: Wire, key: Option<Vec<u32>>) -> Re
         let weights = layers::load_weights(&layer, &weights.into_tree()?)?;
         let state = layers::load_state(&layer, &state.into_tree()?)?;
         let new_state = layers::load_state(&layer, &new_state.into_tree()?)?;
-        let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
+        let key = key.map_or_else(|| held_key(&layer), |words| words.0);
         let HostValue::List(grads) = grads else {
             let xs = reversible::reverse(&layer, ys, &weights, state, new_state, key)?;
             return Ok(Wire(HostValue::List(vec![list(xs)])));

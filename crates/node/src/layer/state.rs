@@ -1,12 +1,10 @@
 //! Weights, state and key that a layer holds.
-use super::{
-    handle::{key_of, run_with},
-    signature::specs,
-};
+use super::{handle::run_with, signature::specs};
 use crate::bridge::{
+    args::Words,
     environment::{run, Environment},
     error::Outcome,
-    order::{done_before, Access},
+    order::Access,
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env};
@@ -21,14 +19,14 @@ fn pair(layer: &LayerRef, weights: &Store, state: &Store) -> HostValue {
 
 /// Makes weights and state, keeps them in the layer, and returns them. Without inputs, of a layer that does not look at them.
 #[napi]
-pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Vec<u32>>, use_cache: bool) -> Result<Wire> {
+pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Words>, use_cache: bool) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
         let access = Access::set(&layer);
-        let beside = done_before(&env, e, || access.clone());
+        let beside = e.order.done_before(&env, || access.clone());
         if use_cache && layer.base().slot.has_weights() {
             return Ok(Wire(HostValue::List(vec![HostValue::Cached, HostValue::Cached])));
         }
-        let key = key.map_or_else(|| Ok(held_key(&layer)), |words| key_of(&words))?;
+        let key = key.map_or_else(|| held_key(&layer), |words| words.0);
         let (made, signatures) = match inputs.0 {
             HostValue::Null => (layers::init_without_inputs(&layer, key)?, None),
             given => {
@@ -62,7 +60,7 @@ pub(crate) fn held_state(layer: &LayerRef) -> Tree<Tensor> {
 #[napi]
 pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
-        done_before(&env, e, || Access::read_weights(&layer));
+        e.order.done_before(&env, || Access::read_weights(&layer));
         Ok(Wire(HostValue::tree(&held_weights(&layer))))
     })
 }
@@ -71,7 +69,7 @@ pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
 #[napi]
 pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
-        done_before(&env, e, || Access::read_state(&layer));
+        e.order.done_before(&env, || Access::read_state(&layer));
         // What a copy starts with is known before its first call, unless a class cannot be asked yet.
         let state = layers::state_to_start_from(&layer).unwrap_or_else(|_| layers::held(&layer).1);
         Ok(Wire(HostValue::tree(&layers::view_state(&layer, &state))))
@@ -101,7 +99,7 @@ pub(crate) fn change<T>(
     access: Access,
     set: impl FnOnce() -> Outcome<T>,
 ) -> Outcome<T> {
-    match done_before(env, e, || access.clone()) {
+    match e.order.done_before(env, || access.clone()) {
         Some(beside) => beside.refuse(what, &access).and_then(|()| set()),
         None => set(),
     }
@@ -125,15 +123,15 @@ pub fn set_layer_state(env: Env, id: f64, state: Wire) -> Result<()> {
 
 /// The key that a layer holds, if any.
 #[napi]
-pub fn layer_key(env: Env, id: f64) -> Result<Option<Vec<u32>>> {
-    run(&env, |e| Ok(e.layer(id)?.base().slot.key().map(|key| key.0.to_vec())))
+pub fn layer_key(env: Env, id: f64) -> Result<Option<Words>> {
+    run(&env, |e| Ok(e.layer(id)?.base().slot.key().map(Words)))
 }
 
 /// Sets the key that a layer holds.
 #[napi]
-pub fn set_layer_key(env: Env, id: f64, key: Vec<u32>) -> Result<()> {
+pub fn set_layer_key(env: Env, id: f64, key: Words) -> Result<()> {
     run(&env, |e| {
-        e.layer(id)?.base().slot.set_key(key_of(&key)?);
+        e.layer(id)?.base().slot.set_key(key.0);
         Ok(())
     })
 }

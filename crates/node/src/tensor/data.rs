@@ -64,13 +64,18 @@ pub fn device(env: Env, id: f64) -> Result<String> {
     })
 }
 
-/// `[dtype, ...shape]`.
+/// The sizes of the axes.
 #[napi]
-pub fn describe(env: Env, id: f64) -> Result<Vec<f64>> {
+pub fn shape(env: Env, id: f64) -> Result<Vec<f64>> {
+    run(&env, |e| Ok(e.tensor(id)?.shape().iter().map(|&n| n as f64).collect()))
+}
+
+/// The number of the dtype, see [`dtype_names`].
+#[napi]
+pub fn dtype(env: Env, id: f64) -> Result<u32> {
     run(&env, |e| {
-        let tensor = e.tensor(id)?;
-        let code = DType::ALL.iter().position(|&d| d == tensor.dtype()).unwrap_or_default();
-        Ok([code].iter().chain(tensor.shape()).map(|&n| n as f64).collect())
+        let dtype = e.tensor(id)?.dtype();
+        Ok(DType::ALL.iter().position(|&d| d == dtype).unwrap_or_default() as u32)
     })
 }
 

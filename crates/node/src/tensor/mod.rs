@@ -2,5 +2,6 @@
 mod data;
 mod files;
 mod gradients;
+mod memory;
 mod ops;
 mod random;

@@ -4,7 +4,7 @@ use crate::{
         args::{Arg, Size},
         environment::run,
         error::Outcome,
-        order::{done_before, Access},
+        order::Access,
         wire::Wire,
     },
     layer::{change, held_key, run_with, specs},
@@ -18,7 +18,7 @@ use std::path::Path;
 pub fn save_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
     run_with(&env, id, |e, layer| {
         let signature = signature.map(|s| specs(s.0)).transpose()?;
-        done_before(&env, e, || Access::read(&layer));
+        e.order.done_before(&env, || Access::read(&layer));
         Ok(tallow_training::save_to_file(Path::new(&path), &layer, weights_only, signature.as_deref())?)
     })
 }

@@ -5,15 +5,14 @@ use super::{
 };
 use crate::{
     bridge::{
-        args::{Arg, Size},
+        args::{Arg, Size, Words},
         compute::{promised, submit, Asked},
-        environment::{run, Environment},
+        environment::run,
         error::{Failure, Outcome},
-        host::JsFunction,
         order::Access,
         wire::Wire,
     },
-    layer::{change, key_of},
+    layer::change,
 };
 use napi::{
     bindgen_prelude::*,
@@ -21,25 +20,19 @@ use napi::{
     Env, Status,
 };
 use napi_derive::napi;
-use serde_json::Value;
 use std::{
     path::Path,
-    sync::{atomic::AtomicBool, Arc, Mutex},
+    sync::{Arc, Mutex},
 };
 use tallow_layers::{HostValue, LayerRef, Tree};
 use tallow_tensor::Tensor;
 use tallow_training::{
-    fit_with, optimizers,
-    schedules::{self, HostSchedule, ScheduleRef},
-    Between, LoopOptions, Progress, SaveOptions, StepOptions, StepReport, Trainer, TrainerOptions,
+    fit_with, optimizers, schedules, Between, LoopOptions, Progress, SaveOptions, StepOptions, StepReport, Trainer,
+    TrainerOptions,
 };
 
-fn parsed(json: &str) -> Outcome<Value> {
-    serde_json::from_str(json).map_err(|e| Failure::Internal(format!("options: {e}")))
-}
-
-fn measured(report: &StepReport) -> Vec<f64> {
-    vec![report.loss, report.gradients_l2, report.weights_l2]
+fn measured(report: &StepReport) -> [(&'static str, HostValue); 3] {
+    [("loss", report.loss.into()), ("gradientsL2", report.gradients_l2.into()), ("weightsL2", report.weights_l2.into())]
 }
 
 /// A trainer; its loop may be running on the compute thread.
@@ -56,12 +49,12 @@ pub fn new_trainer(
     env: Env,
     model: f64,
     optimizer: String,
-    optimizer_options: String,
-    options: String,
+    optimizer_options: Wire,
+    options: Wire,
 ) -> Result<NativeTrainer> {
     run(&env, |e| {
-        let optimizer = optimizers::construct(&optimizer, &parsed(&optimizer_options)?)?;
-        let n_devices = TrainerOptions::parse(&parsed(&options)?)?.n_devices.map_or(1, |n| n.0);
+        let optimizer = optimizers::construct(&optimizer, optimizer_options.0)?;
+        let n_devices = TrainerOptions::parse(&options.0)?.n_devices.map_or(1, |n| n.0);
         let model = e.layer(model)?;
         let trainer = Trainer::on_devices(model.clone(), optimizer, n_devices);
         Ok(NativeTrainer { inner: Arc::new(Mutex::new(trainer)), model, desk: Arc::default() })
@@ -70,30 +63,23 @@ pub fn new_trainer(
 
 /// Refuses an optimizer that cannot be made.
 #[napi]
-pub fn check_optimizer(env: Env, kind: String, options: String) -> Result<()> {
+pub fn check_optimizer(env: Env, kind: String, options: Wire) -> Result<()> {
     run(&env, |_| {
-        optimizers::construct(&kind, &parsed(&options)?)?;
+        optimizers::construct(&kind, options.0)?;
         Ok(())
     })
 }
 
 /// The learning rate of a registered schedule at a step.
 #[napi]
-pub fn schedule_rate(env: Env, kind: String, options: String, step: Arg<Size>) -> Result<f64> {
+pub fn schedule_rate(env: Env, kind: String, options: Wire, step: Arg<Size>) -> Result<f64> {
     run(&env, |_| {
         let step = step.named(format_args!("{kind}: step"))?.0 as u64;
-        Ok(schedules::construct(&kind, &parsed(&options)?)?.rate(step)?)
+        Ok(schedules::construct(&kind, options.0)?.rate(step)?)
     })
 }
 
-fn schedule(e: &Environment, kind: Option<(String, String)>, function: Option<f64>) -> Outcome<Option<ScheduleRef>> {
-    if let Some((kind, options)) = kind {
-        return Ok(Some(schedules::construct(&kind, &parsed(&options)?)?));
-    }
-    Ok(function.map(|f| Arc::new(HostSchedule(Arc::new(JsFunction::new(f, 1, e)))) as ScheduleRef))
-}
-
-type ProgressFunction = ThreadsafeFunction<Vec<f64>, Unknown<'static>, Vec<f64>, Status, false, true>;
+type ProgressFunction = ThreadsafeFunction<Progress, Unknown<'static>, Wire, Status, false, true>;
 
 /// What a loop does between two steps: it tells JavaScript, and writes the files that it was asked for.
 struct Teller {
@@ -110,7 +96,7 @@ impl Between for Teller {
             desk.told();
             Ok(())
         };
-        if progress.call_with_return_value(numbers(p), ThreadsafeFunctionCallMode::NonBlocking, told) != Status::Ok {
+        if progress.call_with_return_value(*p, ThreadsafeFunctionCallMode::NonBlocking, told) != Status::Ok {
             self.desk.told();
         }
         Ok(())
@@ -124,50 +110,57 @@ impl Between for Teller {
     }
 }
 
-fn numbers(p: &Progress) -> Vec<f64> {
-    let mut out = vec![p.step as f64, p.done as f64, p.learning_rate, p.seconds, p.items as f64];
-    out.extend(measured(&p.report));
-    out
+fn reported(p: &Progress) -> HostValue {
+    let own = [
+        ("step", HostValue::Number(p.step as f64)),
+        ("done", HostValue::Number(p.done as f64)),
+        ("learningRate", p.learning_rate.into()),
+        ("seconds", p.seconds.into()),
+        ("items", HostValue::Number(p.items as f64)),
+    ];
+    let named = own.into_iter().chain(measured(&p.report)).map(|(name, value)| (name.to_owned(), value));
+    HostValue::Record(named.collect())
 }
 
 #[napi]
 impl NativeTrainer {
-    /// One step: `[loss, L2 norm of the gradients, L2 norm of the weights]`.
-    #[napi]
-    pub fn one_step(&self, env: Env, batch: Vec<f64>, key: Vec<u32>, options: String) -> Result<Vec<f64>> {
+    /// One step: what it measured.
+    #[napi(ts_return_type = "{ loss: number, gradientsL2: number, weightsL2: number }")]
+    pub fn one_step(&self, env: Env, batch: Vec<f64>, key: Words, options: Wire) -> Result<Wire> {
         run(&env, |e| {
-            let o = StepOptions::parse(&parsed(&options)?)?;
+            let o = StepOptions::parse(&options.0)?;
             let (batch, rate) = (e.tensors(&batch)?, o.learning_rate.map(|r| r.0));
-            let key = key_of(&key)?;
-            let step = || Ok(measured(&lock(&self.inner)?.one_step(batch, key, o.step.0 as u64, rate)?));
+            let step = || {
+                let report = lock(&self.inner)?.one_step(batch, key.0, o.step.0 as u64, rate)?;
+                Ok(Wire(measured(&report).into()))
+            };
             let change =
                 || change(&env, e, "a training step changes weights and state", Access::set(&self.model), step);
             e.with_room_for(&self.model, change)
         })
     }
 
-    /// The loop, on the compute thread: `[steps, seconds, loss of each step …]`.
-    #[napi(ts_return_type = "Promise<unknown>")]
-    #[allow(clippy::too_many_arguments, reason = "each is what JavaScript gives as it is")]
+    /// The loop, on the compute thread: how it ended.
+    #[napi(ts_return_type = "Promise<{ steps: number, seconds: number, losses: number[] }>")]
     pub fn fit<'env>(
         &self,
         env: &'env Env,
         queue: &BatchQueue,
-        options: String,
-        key: Vec<u32>,
-        registered: Option<(String, String)>,
-        rate: Option<f64>,
+        options: Wire,
         cancel: Option<f64>,
-        progress: Option<Function<'_, Vec<f64>, Unknown<'static>>>,
+        #[napi(
+            ts_arg_type = "((progress: { step: number, done: number, learningRate: number, seconds: number, items: number, loss: number, gradientsL2: number, weightsL2: number }) => void) | null"
+        )]
+        progress: Option<Function<'_, Wire, Unknown<'static>>>,
     ) -> Result<Object<'env>> {
         run(env, |e| {
-            let options = LoopOptions::parse(&parsed(&options)?)?.with(schedule(e, registered, rate)?, key_of(&key)?);
-            let told = |function: Function<'_, Vec<f64>, Unknown<'static>>| {
+            let options = LoopOptions::parse(&options.0)?.fit();
+            let told = |function: Function<'_, Wire, Unknown<'static>>| {
                 let desk = self.desk.clone();
-                let builder = function.build_threadsafe_function::<Vec<f64>>().weak::<true>().callee_handled::<false>();
+                let builder = function.build_threadsafe_function::<Progress>().weak::<true>().callee_handled::<false>();
                 builder.build_callback(move |message| {
-                    desk.hears(message.value[0] as u64 + 1);
-                    Ok(message.value)
+                    desk.hears(message.value.step + 1);
+                    Ok(Wire(reported(&message.value)))
                 })
             };
             let progress: Option<ProgressFunction> = progress.map(told).transpose()?;
@@ -179,14 +172,15 @@ impl NativeTrainer {
                 // The last to go.
                 let _open = open;
                 let mut trainer = lock(&trainer)?;
-                let never = AtomicBool::new(false);
-                Ok(fit_with(&mut trainer, &mut closing, &options, &never, &mut teller)?)
+                Ok(fit_with(&mut trainer, &mut closing, &options, &mut teller)?)
             };
             let asked = Asked { access: Access::set(&self.model), endless: true, cancel };
             submit(env, e, asked, work, |_, _, report| {
-                let mut out = vec![report.steps as f64, report.seconds];
-                out.extend(&report.losses);
-                Ok(Wire(HostValue::List(out.into_iter().map(HostValue::Number).collect())))
+                Ok(Wire(HostValue::from([
+                    ("steps", HostValue::Number(report.steps as f64)),
+                    ("seconds", report.seconds.into()),
+                    ("losses", HostValue::List(report.losses.into_iter().map(HostValue::Number).collect())),
+                ])))
             })
         })
     }
@@ -220,9 +214,9 @@ impl NativeTrainer {
 
     /// Writes weights, state, slots and the step on the compute thread; while a loop runs, between two of its steps.
     #[napi(ts_return_type = "Promise<unknown>")]
-    pub fn save<'env>(&self, env: &'env Env, path: String, options: String) -> Result<Object<'env>> {
+    pub fn save<'env>(&self, env: &'env Env, path: String, options: Wire) -> Result<Object<'env>> {
         run(env, |e| {
-            let step = SaveOptions::parse(&parsed(&options)?)?.step.map(|s| s.0 as u64);
+            let step = SaveOptions::parse(&options.0)?.step.map(|s| s.0 as u64);
             if self.desk.is_open() {
                 let (done, promise) = promised(env, |_, _, ()| Ok(Wire(HostValue::Null)))?;
                 if let Some(late) = self.desk.ask(Save { path, step, done: Box::new(done) }) {

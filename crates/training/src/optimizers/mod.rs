@@ -4,7 +4,7 @@ mod adam;
 pub use adam::{Adam, AdamOptions};
 
 use std::{fmt::Debug, sync::Arc};
-use tallow_layers::{options::Meta, Result};
+use tallow_layers::{options::Meta, HostValue, Result};
 use tallow_tensor::Tensor;
 
 /// What an update of one weight is computed from.
@@ -50,8 +50,8 @@ pub type OptimizerRef = Arc<dyn Optimizer>;
 pub struct Entry {
     /// Metadata for the code generator.
     pub meta: fn() -> Meta,
-    /// Builds it from JSON options.
-    pub build: fn(&serde_json::Value) -> Result<OptimizerRef>,
+    /// Builds it from options.
+    pub build: fn(&HostValue) -> Result<OptimizerRef>,
 }
 
 /// All optimizers.
@@ -62,10 +62,10 @@ pub const OPTIMIZERS: &[Entry] =
 ///
 /// # Errors
 /// `InvalidOption` for an unknown kind or options outside their domain.
-pub fn construct(kind: &str, options: &serde_json::Value) -> Result<OptimizerRef> {
+pub fn construct(kind: &str, options: impl Into<HostValue>) -> Result<OptimizerRef> {
     let entry = OPTIMIZERS
         .iter()
         .find(|e| (e.meta)().kind == kind)
         .ok_or_else(|| tallow_layers::Error::option(format!("there is no optimizer named {kind}")))?;
-    (entry.build)(options)
+    (entry.build)(&options.into())
 }

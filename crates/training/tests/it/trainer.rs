@@ -1,6 +1,6 @@
 //! Steps on several devices, and the event files of a loop.
 use serde_json::json;
-use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
+use std::{path::Path, time::Duration};
 use tallow_layers::{
     combinators::{parallel, serial},
     core::dense,
@@ -94,8 +94,7 @@ fn run(model: LayerRef, n: usize, folder: &Path) -> tallow_training::Result<Vec<
         i += 1;
         Ok(Some(batch(i, 12)))
     };
-    let never = AtomicBool::new(false);
-    Ok(fit(&mut trainer(model, n), &mut batches, &options(folder), &never, &mut |_| Ok(()))?.losses)
+    Ok(fit(&mut trainer(model, n), &mut batches, &options(folder), &mut |_| Ok(()))?.losses)
 }
 
 fn recorded(folder: &Path) -> Vec<Recorded> {

@@ -5,9 +5,8 @@ use super::{
 };
 use crate::{
     entry, options, options::Entry, options::OptionType, Axis, Count, Dim, Error, Factory, HostValue, KeyArg,
-    NotNegative, Rate, Result, TensorArg,
+    LayerKind, NotNegative, Rate, Result, TensorArg,
 };
-use serde_json::Value;
 use tallow_tensor::{custom_vjp, ops::dropout, random::Key, DType, Tensor};
 
 options! {
@@ -233,13 +232,14 @@ pub enum Mask {
 impl OptionType for Mask {
     const TS: &'static str = "TensorFunction";
     const EXPECTED: &'static str = "a function of products, qInfo and kvInfo";
-    fn parse(v: &Value) -> Option<Self> {
+    fn parse(v: &HostValue) -> Option<Self> {
         match Factory::parse(v)? {
             Factory::Host(f) => Some(Self::Host(f)),
-            Factory::Kind(kind, o) if kind == "maskSelfAttention" => {
-                let flag = |name: &str, default| match o.get(name) {
-                    None | Some(Value::Null) => Some(default),
-                    Some(v) => v.as_bool(),
+            Factory::Kind(LayerKind { kind, options, .. }) if kind == "maskSelfAttention" => {
+                let options = HostValue::Record(options);
+                let flag = |name: &str, default| match options.get(name) {
+                    None | Some(HostValue::Null) => Some(default),
+                    Some(v) => v.boolean(),
                 };
                 Some(Self::Own(SelfMask {
                     causal: flag("causal", true)?,

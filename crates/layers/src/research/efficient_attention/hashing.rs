@@ -1,6 +1,5 @@
 //! Locality-sensitive hashing of vectors.
-use crate::{options::OptionType, Dim, Error, Result};
-use serde_json::Value;
+use crate::{options::OptionType, Dim, Error, HostValue, Result};
 use tallow_tensor::{ops::hash_buckets, random, random::Key, DType, Tensor};
 
 /// How many buckets there are: one even number, or several whose product it is.
@@ -10,10 +9,10 @@ pub struct Buckets(pub Vec<usize>);
 impl OptionType for Buckets {
     const TS: &'static str = "number | readonly number[]";
     const EXPECTED: &'static str = "an even whole number of at least 2, or a list of such";
-    fn parse(v: &Value) -> Option<Self> {
-        let one = |v: &Value| Dim::parse(v).map(|d| d.0).filter(|n| n % 2 == 0);
+    fn parse(v: &HostValue) -> Option<Self> {
+        let one = |v: &HostValue| Dim::parse(v).map(|d| d.0).filter(|n| n % 2 == 0);
         let all = match v {
-            Value::Array(a) => a.iter().map(one).collect::<Option<Vec<_>>>()?,
+            HostValue::List(a) => a.iter().map(one).collect::<Option<Vec<_>>>()?,
             v => vec![one(v)?],
         };
         (!all.is_empty()).then_some(Self(all))

@@ -10,7 +10,6 @@ use crate::{
     framework::leaf::Repeatable, leaf, options, options::OptionType, Abilities, Arity, Call, Dim, LayerRef, Leaf,
     Local, Mode, Output, Result, TensorSpec, Traits, Tree,
 };
-use serde_json::Value;
 use tallow_tensor::{random::Key, DType, Tensor};
 
 /// An option that Trax takes and does not read.
@@ -20,8 +19,8 @@ pub struct Unused;
 impl OptionType for Unused {
     const TS: &'static str = "boolean | 'unused'";
     const EXPECTED: &'static str = "true, false or 'unused'";
-    fn parse(v: &Value) -> Option<Self> {
-        (v.is_boolean() || v == "unused").then_some(Self)
+    fn parse(v: &crate::HostValue) -> Option<Self> {
+        (v.boolean().is_some() || v.text() == Some("unused")).then_some(Self)
     }
     fn show(&self) -> String {
         "'unused'".into()

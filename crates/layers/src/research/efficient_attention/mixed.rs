@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     combinators::serial, composite, framework::pure::pure_layer, options, options::Given, registry::construct, Base,
-    Composite, Count, Cx, Dim, Error, InitCx, LayerRef, Nesting, Parts, Rate, Result, TensorSpec, Tree,
+    Composite, Count, Cx, Dim, Error, InitCx, LayerRef, Nesting, Parts, Rate, Record, Result, TensorSpec, Tree,
 };
 use serde_json::json;
 use tallow_tensor::{random::Key, Tensor};
@@ -58,9 +58,10 @@ pub(super) fn mixed_lsh_self_attention(o: MixedLSHSelfAttentionOptions) -> Resul
         own.attention_dropout = Rate(0.0);
     }
     let mut lsh = o.lsh.pairs;
-    lsh.push(("nHeads", json!(o.n_heads.0)));
+    lsh.push(("nHeads", o.n_heads.0.into()));
     lsh.extend(own.pairs());
-    let lsh = construct("PureLSHSelfAttention", &lsh.into_iter().collect())?;
+    let lsh =
+        construct("PureLSHSelfAttention", lsh.into_iter().map(|(name, v)| (name.to_string(), v)).collect::<Record>())?;
     let exact = json!({"dropout": own.attention_dropout.0, "mode": mode_json(own.mode)});
     let exact = if own.causal {
         let twice = pure_layer(

@@ -1,7 +1,6 @@
 //! Options that attentions of this module share.
-use super::{hashing::Buckets, mode_json};
-use crate::{options, Count, Dim, Mode, Rate};
-use serde_json::{json, Value};
+use super::hashing::Buckets;
+use crate::{options, Count, Dim, HostValue, Mode, Rate};
 
 options! {
     /// Options that self-attentions share.
@@ -25,15 +24,15 @@ options! {
 
 impl EfficientAttentionOptions {
     /// Names and values, for a layer that hands them on.
-    pub(super) fn pairs(&self) -> Vec<(&'static str, Value)> {
+    pub(super) fn pairs(&self) -> Vec<(&'static str, HostValue)> {
         vec![
-            ("dQk", json!(self.d_qk.0)),
-            ("dV", json!(self.d_v.0)),
-            ("causal", json!(self.causal)),
-            ("masked", json!(self.masked)),
-            ("mode", mode_json(self.mode)),
-            ("attentionDropout", json!(self.attention_dropout.0)),
-            ("outputDropout", json!(self.output_dropout.0)),
+            ("dQk", self.d_qk.0.into()),
+            ("dV", self.d_v.0.into()),
+            ("causal", self.causal.into()),
+            ("masked", self.masked.into()),
+            ("mode", self.mode.into()),
+            ("attentionDropout", self.attention_dropout.0.into()),
+            ("outputDropout", self.output_dropout.0.into()),
         ]
     }
 }

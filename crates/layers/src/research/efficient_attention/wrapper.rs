@@ -11,7 +11,7 @@ use crate::{
     options::Given,
     registry::construct,
     research::rotary_positional_embedding::rotate_layer,
-    Count, Dim, Error, Factory, LayerNest, LayerRef, Mode, Result,
+    Count, Dim, Error, Factory, LayerNest, LayerRef, Mode, Record, Result,
 };
 use serde_json::json;
 
@@ -102,12 +102,12 @@ pub(super) fn pure_lsh_self_attention_wrapper(o: PureLSHSelfAttentionWrapperOpti
 }
 
 fn attention(o: &PureLSHSelfAttentionWrapperOptions) -> Result<LayerRef> {
-    let mut given = vec![("nHeads", json!(o.n_heads.0))];
+    let mut given = vec![("nHeads", o.n_heads.0.into())];
     given.extend(o.attention.pairs());
     given.extend(o.lsh.pairs.iter().cloned());
-    given.extend(o.std_length.map(|n| ("stdLength", json!(n.0))));
-    given.extend(o.force_no_dropout.map(|b| ("forceNoDropout", json!(b))));
-    let default = || Factory::Kind("PureLSHSelfAttention".into(), json!({}));
+    given.extend(o.std_length.map(|n| ("stdLength", n.0.into())));
+    given.extend(o.force_no_dropout.map(|b| ("forceNoDropout", b.into())));
+    let default = || Factory::kind("PureLSHSelfAttention", Record::new());
     o.pure_lsh_implementation.clone().unwrap_or_else(default).make_with(&given)
 }
 

@@ -5,10 +5,7 @@ use crate::{
     core::{dense, dropout_over},
     options,
     registry::construct,
-    research::{
-        efficient_attention::mode_json,
-        rel_attention::{relative_attention_lm_layer, RelativeAttentionLMLayerOptions},
-    },
+    research::rel_attention::{relative_attention_lm_layer, RelativeAttentionLMLayerOptions},
     Dim, Factory, LayerArg, LayerNest, LayerRef, Mode, Positive, Rate, Result, Wholes,
 };
 use serde_json::json;
@@ -115,8 +112,8 @@ pub(super) fn attention_resampling(o: AttentionResamplingOptions) -> Result<Vec<
     let shared = o.dropout_shared_axes.clone().unwrap_or_default().0;
     let drop = || LayerNest::from(dropout_over(o.dropout.0, shared.clone(), o.mode));
     let resample = o.resampling_fn.0.make_of(
-        &[("shortenFactor", json!(o.shorten_factor.0)), ("dModel", json!(o.d_model.0))],
-        &[("mode", mode_json(o.mode))],
+        &[("shortenFactor", o.shorten_factor.0.into()), ("dModel", o.d_model.0.into())],
+        &[("mode", o.mode.into())],
     )?;
     let attend = relative_attention_lm_layer(RelativeAttentionLMLayerOptions {
         d_feature: o.d_model,

@@ -1,6 +1,5 @@
 //! Factories of resampling layers, and what they are handed beside what they use, so that all can be called alike.
-use crate::{options, options::OptionType, Dim, Factory, LayerArg, Mode, Positive, Rate, Wholes};
-use serde_json::Value;
+use crate::{options, options::OptionType, Dim, Factory, HostValue, LayerArg, Mode, Positive, Rate, Wholes};
 
 options! {
     /// What `AttentionResampling` takes beside what other ways of resampling do; to these it changes nothing.
@@ -43,7 +42,7 @@ pub struct FurtherArguments;
 impl OptionType for FurtherArguments {
     const TS: &'static str = "ResamplingArgument[]";
     const EXPECTED: &'static str = "further arguments";
-    fn parse(_: &Value) -> Option<Self> {
+    fn parse(_: &HostValue) -> Option<Self> {
         Some(Self)
     }
     fn show(&self) -> String {
@@ -58,7 +57,7 @@ pub struct ResamplingFactory(pub Factory);
 impl OptionType for ResamplingFactory {
     const TS: &'static str = "ResamplingFactory";
     const EXPECTED: &'static str = "a function from a factor, a depth and {mode} to a layer";
-    fn parse(v: &Value) -> Option<Self> {
+    fn parse(v: &HostValue) -> Option<Self> {
         Factory::parse(v).map(Self)
     }
     fn show(&self) -> String {

@@ -134,7 +134,7 @@ pub fn locally_conv_dense(o: LocallyConvDenseOptions) -> Result<LayerRef> {
     if o.kernel_size.0.is_multiple_of(2) {
         return Err(Error::option(format!("LocallyConvDense: `kernelSize` must be odd, got {}", o.kernel_size.0)));
     }
-    let mut convolution = ConvOptions::parse(&json!({"filters": o.n_units.0, "kernelSize": [1, 1]}))?;
+    let mut convolution = ConvOptions::parse(&json!({"filters": o.n_units.0, "kernelSize": [1, 1]}).into())?;
     convolution.kernel_size = Sizes(vec![o.length_kernel_size.0, o.kernel_size.0]);
     let layer = serial(vec![
         split_last_axis(o.n_modules.0)?,

@@ -48,7 +48,7 @@ impl HostFn for Scale {
                 let HostValue::Record(signature) = &signatures[0] else { panic!("a signature") };
                 let HostValue::List(shape) = &signature[0].1 else { panic!("a shape") };
                 let Some(HostValue::Number(n)) = shape.last() else { panic!("a size") };
-                let key = tallow_layers::build::key_of(&tensor(&args[3])?).expect("a key");
+                let key = tallow_layers::key_of(&tensor(&args[3])?).expect("a key");
                 let w = tallow_tensor::random::normal(key, &[*n as usize], DType::F32)?;
                 let calls = tallow_tensor::Tensor::scalar(0i32);
                 pair(HostValue::List(vec![HostValue::Tensor(w)]), HostValue::Tensor(calls))

@@ -2,9 +2,8 @@
 use serde_json::{json, Value};
 use std::{fmt, sync::Arc};
 use tallow_layers::{
-    build::{with_references, References},
-    framework::pure::pure_layer,
-    registry, HostFn, HostFnRef, HostValue, LayerRef, Result, TensorSpec,
+    framework::pure::pure_layer, registry, testing::References, HostFn, HostFnRef, HostValue, LayerRef, Result,
+    TensorSpec,
 };
 use tallow_tensor::{testing::random, DType, Tensor};
 
@@ -94,7 +93,7 @@ pub fn new(kind: &str, options: Value) -> Value {
 fn construct(kind: &str, options: &Value, functions: &[HostFnRef]) -> Result<LayerRef> {
     let mut references = References { functions: functions.to_vec(), ..References::default() };
     let options = resolve(options, &mut references)?;
-    with_references(references, || registry::construct(kind, &options))
+    registry::construct(kind, references.resolve(&options))
 }
 
 fn resolve(v: &Value, references: &mut References) -> Result<Value> {

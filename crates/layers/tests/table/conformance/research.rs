@@ -110,7 +110,7 @@ impl HostFn for Average {
             let HostValue::List(shape) = &signature[0].1 else { panic!("a shape") };
             let [HostValue::Number(_), HostValue::Number(n)] = shape[..] else { panic!("two sizes, no batch") };
             let HostValue::Tensor(key) = &args[3] else { panic!("a key") };
-            let key = tallow_layers::build::key_of(key).expect("a key");
+            let key = tallow_layers::key_of(key).expect("a key");
             let w = tallow_tensor::random::normal(key, &[n as usize], DType::F32)?;
             return Ok(HostValue::List(vec![HostValue::Tensor(w)]));
         }

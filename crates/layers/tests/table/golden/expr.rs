@@ -5,12 +5,7 @@ use super::{
 };
 use serde_json::{json, Map, Value};
 use std::{collections::HashMap, fmt, sync::Arc};
-use tallow_layers::{
-    build::{with_references, References},
-    options,
-    options::Meta,
-    registry, HostValue, Initializer, LayerRef,
-};
+use tallow_layers::{options, options::Meta, registry, testing::References, HostValue, Initializer, LayerRef};
 use tallow_tensor::{random::Key, Tensor};
 
 /// Why a case did not pass.
@@ -104,7 +99,7 @@ impl<'a> Evaluator<'a> {
         };
         let mut references = References::default();
         let options = self.options(expr, &meta, &mut references)?;
-        Ok(with_references(references, || registry::construct(name, &options))?)
+        Ok(registry::construct(name, references.resolve(&options))?)
     }
     /// An expression that stands for the result of a function, or of an initializer.
     pub fn value(&self, expr: &Value) -> Result<HostValue, Failure> {
@@ -116,7 +111,7 @@ impl<'a> Evaluator<'a> {
             Kind::Function(meta) => {
                 let mut references = References::default();
                 let options = self.options(expr, &meta, &mut references)?;
-                Ok(with_references(references, || registry::call_function(meta.kind, &options))?)
+                Ok(registry::call_function(meta.kind, references.resolve(&options))?)
             }
             Kind::Layer(_) => Ok(HostValue::Layer(self.layer(expr)?)),
             Kind::Initializer(_) => self.initializer(expr).map(|_| HostValue::Null),
@@ -129,7 +124,7 @@ impl<'a> Evaluator<'a> {
         };
         let mut references = References::default();
         let options = self.options(expr, &meta, &mut references)?;
-        Ok(with_references(references, || registry::initializer(name, &options))?)
+        Ok(registry::initializer(name, references.resolve(&options))?)
     }
     /// Initializers are called with a shape and a key. Their option `nonreceptiveDims` changes nothing in Trax.
     fn call(&self, callee: &Value, args: &Value) -> Result<HostValue, Failure> {

@@ -13,7 +13,6 @@ use crate::{
     options::OptionType,
     Dim, Error, LayerNest, LayerRef, Mode, NotNegative, Rate, Result,
 };
-use serde_json::Value;
 use tallow_tensor::{DType, Tensor};
 
 /// Yes or no, also as a number: Trax writes the default of such an option as 0.
@@ -23,9 +22,9 @@ pub struct Truth(pub bool);
 impl OptionType for Truth {
     const TS: &'static str = "boolean | 0 | 1";
     const EXPECTED: &'static str = "true, false, 1 or 0";
-    fn parse(v: &Value) -> Option<Self> {
-        let number = || [0.0, 1.0].into_iter().find(|&n| v.as_f64() == Some(n)).map(|n| n == 1.0);
-        v.as_bool().or_else(number).map(Self)
+    fn parse(v: &crate::HostValue) -> Option<Self> {
+        let number = || [0.0, 1.0].into_iter().find(|&n| v.number() == Some(n)).map(|n| n == 1.0);
+        v.boolean().or_else(number).map(Self)
     }
     fn show(&self) -> String {
         self.0.to_string()

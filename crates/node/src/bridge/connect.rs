@@ -1,0 +1,42 @@
+//! The start of an environment, and calls of its functions on their own thread.
+use super::{
+    call::call_js,
+    environment::{self, find, Connection, Dispatch, ErrorFactory},
+    error::HostException,
+    host::ended,
+    wire::{Arguments, Owned},
+};
+use napi::{bindgen_prelude::*, Env};
+use napi_derive::napi;
+use tallow_layers::HostValue;
+use tallow_tensor::{Error as TensorError, ErrorKind};
+
+/// Called once by `native.ts`: starts this environment's tables. `make_error` builds the exceptions to throw; `idle` does nothing; `call`
+/// calls a function by the number that JavaScript gave it.
+#[napi(
+    ts_args_type = "makeError: (code: string, message: string, details: ErrorDetails | null) => Error, idle: () => void, call?: (number: number, args: unknown[]) => unknown"
+)]
+pub fn connect(
+    env: Env,
+    make_error: ErrorFactory,
+    idle: Function<(), Unknown<'static>>,
+    call: Option<Dispatch>,
+) -> Result<()> {
+    environment::connect(&env, Connection { make_error, idle: &idle, dispatch: call, call: call_here })
+}
+
+fn call_here(env: &Env, number: f64, arguments: Vec<HostValue>) -> tallow_tensor::Result<HostValue> {
+    let environment = find(env.raw()).ok_or_else(ended)?;
+    let none = || TensorError::new(ErrorKind::Internal, "functions cannot be called here");
+    let dispatch = environment.dispatch.as_ref().ok_or_else(none)?;
+    let call = || {
+        let result = call_js(env, dispatch, FnArgs::from((number, Arguments(arguments))))?;
+        // SAFETY: `result` is a value of this environment, in the scope that is open.
+        unsafe { Owned::from_napi_value(env.raw(), result) }
+    };
+    // A scope of its own, so that a long run of calls within one export does not pile up handles.
+    match env.run_in_scope(|| Ok(call())).and_then(|r| r) {
+        Ok(Owned(value)) => Ok(value),
+        Err(thrown) => Err(HostException::wrap(thrown)),
+    }
+}
