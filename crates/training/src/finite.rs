@@ -1,7 +1,7 @@
 //! Numbers that are not finite: no step lets them into weights, slots or state, and no checkpoint of a trainer has NaN.
 use crate::{
-    checkpoint::{named, paths},
     event_file::SUMMARIES,
+    names::{named, paths},
     Error, Result,
 };
 use std::collections::HashMap;

@@ -1,8 +1,9 @@
 //! The training loop: batches in, steps, progress out, until the steps are done.
 use crate::{
     event_file::EventFile,
+    progress::Progress,
     schedules::{ScheduleArg, ScheduleRef},
-    Result, StepReport, Trainer,
+    Result, Trainer,
 };
 use std::{
     path::PathBuf,
@@ -125,23 +126,6 @@ pub struct FitOptions {
     pub report_every: Duration,
     /// Folder to write an event file for TensorBoard into, at each report; it is made if it is missing.
     pub output_dir: Option<PathBuf>,
-}
-
-/// What a loop reports on its way.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress {
-    /// Number of the step just done.
-    pub step: u64,
-    /// Steps done in this run.
-    pub done: u64,
-    /// What the step measured.
-    pub report: StepReport,
-    /// Learning rate of the step.
-    pub learning_rate: f64,
-    /// Seconds since the run began.
-    pub seconds: f64,
-    /// Elements of the first tensor of all batches so far: tokens, for sequences.
-    pub items: u64,
 }
 
 /// How a loop ended.

@@ -4,7 +4,7 @@
 //! `Cache`, they go by their order, if each stands in a layer of the same name with the same shape. State takes the form it was
 //! saved in, as far as the layer's state depends on what it was called on ([`StateForm`]).
 use crate::{
-    checkpoint::{named, paths, state_trees},
+    names::{named, paths, state_trees},
     safetensors_file::Reader,
     Error, Result,
 };

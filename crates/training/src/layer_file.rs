@@ -1,7 +1,8 @@
 //! Files that a layer is saved to and initialized from: our own, and Trax's.
 use crate::{
-    checkpoint::{named, paths, save},
+    checkpoint::save,
     fitting::{Loaded, Plan},
+    names::{named, paths},
     safetensors_file::Reader,
     trax_file, Error, Result,
 };

@@ -8,7 +8,9 @@ mod finite;
 mod fit;
 mod fitting;
 mod layer_file;
+mod names;
 mod npy_list;
+mod progress;
 mod safetensors_file;
 mod trainer;
 mod trainer_file;
@@ -18,13 +20,13 @@ mod whole_file;
 pub mod optimizers;
 pub mod schedules;
 
-pub use checkpoint::{load_layer, named_leaves, save_layer, Checkpoint};
+pub use checkpoint::{load_layer, save_layer, Checkpoint};
 pub use event_file::{read as read_events, EventFile, Recorded, Value};
-pub use fit::{
-    fit, fit_with, Batches, Between, FitOptions, FitReport, LoopOptions, Progress, SaveOptions, StepOptions,
-};
+pub use fit::{fit, fit_with, Batches, Between, FitOptions, FitReport, LoopOptions, SaveOptions, StepOptions};
 pub use layer_file::{init_from_file, save_to_file};
+pub use names::named_leaves;
 pub use npy_list::{np_from_file, np_to_file};
+pub use progress::Progress;
 pub use safetensors_file::{
     read as read_safetensors, read_named as read_named_safetensors, write as write_safetensors,
     Contents as SafetensorsContents,

@@ -1,7 +1,7 @@
 //! One training step: forward, backward, optimizer.
 use crate::{
-    checkpoint::{named, named_leaves, paths},
     finite,
+    names::{named, named_leaves, paths},
     optimizers::{OptimizerRef, Update},
 };
 use std::collections::HashMap;

@@ -1,7 +1,9 @@
 //! Checkpoints of a trainer: weights, state, the optimizer's slots and the step.
 use crate::{
-    checkpoint::{bare, from_bare, loaded, named, named_leaves, save_layer},
-    finite, Error, Result, Trainer,
+    checkpoint::{loaded, save_layer},
+    finite,
+    names::{bare, from_bare, named, named_leaves},
+    Error, Result, Trainer,
 };
 use serde_json::Value;
 use std::{

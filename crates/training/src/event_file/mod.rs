@@ -10,7 +10,7 @@ mod summaries;
 pub use message::{Recorded, Value};
 pub(crate) use summaries::PREFIX as SUMMARIES;
 
-use crate::{fit::Progress, Error, Result};
+use crate::{progress::Progress, Error, Result};
 use message::Event;
 use std::{
     fs::{self, File, OpenOptions},

@@ -1,5 +1,5 @@
 //! Adam, with Trax's decoupled weight decay. Source: Kingma & Ba, arXiv:1412.6980.
-use super::{Optimizer, Update};
+use super::optimizer::{Optimizer, Update};
 use tallow_layers::{options, Num, Positive, Result};
 use tallow_tensor::{
     ops::{adam_update, AdamStep},

@@ -1,11 +1,14 @@
 //! safetensors files: written whole or not at all, tensor by tensor, read with their header and checksums checked.
+mod contents;
 mod header;
 mod reader;
 mod sums;
 
+pub use contents::Contents;
 pub(crate) use reader::Reader;
 
 use crate::{whole_file, Error, Result};
+use contents::OURS;
 use header::{MAX_HEADER, MAX_TENSORS, METADATA};
 use serde_json::json;
 use std::{
@@ -30,9 +33,6 @@ fn kind(d: DType) -> &'static str {
         DType::Bool => "BOOL",
     }
 }
-
-/// The key that our metadata stands under, as JSON in order of its keys.
-const OURS: &str = "tallow";
 
 /// Writes named tensors and text metadata to `path`, with checksums of all of it. Equal content gives equal bytes.
 ///
@@ -93,9 +93,6 @@ fn header_of(tensors: &[&(String, Tensor)], metadata: &BTreeMap<String, String>)
     out.push_str(&" ".repeat(out.len().next_multiple_of(8) - out.len()));
     Ok(out.into_bytes())
 }
-
-/// What a file holds: named tensors, sorted by name, and text metadata.
-pub type Contents = (Vec<(String, Tensor)>, BTreeMap<String, String>);
 
 /// Named tensors and text metadata of a file. Elements of a type that tensors do not have become ones of a type that holds them:
 /// `I8`, `I16` and `U16` int32, `U64` int64, `F8_E4M3` and `F8_E5M2` float32.

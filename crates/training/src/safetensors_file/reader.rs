@@ -1,7 +1,8 @@
 //! Reading a safetensors file: the header first, then the tensors that are wanted, one after another.
 use super::{
+    contents::{Contents, OURS},
     header::{Entry, Header, MAX_HEADER},
-    sums, Contents, OURS,
+    sums,
 };
 use crate::{Error, Result};
 use std::{

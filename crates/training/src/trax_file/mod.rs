@@ -4,11 +4,12 @@
 //! weights in a file beside it (`model.pkl.gz`, `model.weights.npy.gz`).
 mod arrays;
 mod bytes;
+mod dtypes;
 mod pickle;
+mod value;
 
 use crate::{budget::Budget, npy_list::arrays_in, Result};
 use flate2::bufread::MultiGzDecoder;
-use pickle::{Id, Pickle, Value};
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -19,6 +20,7 @@ use tallow_layers::{
     TensorSpec,
 };
 use tallow_tensor::Tensor;
+use value::{Id, Pickle, Value};
 
 /// What a checkpoint holds: flat lists.
 pub(crate) struct TraxFile {

@@ -2,7 +2,10 @@
 //!
 //! A pickle is a program. Nothing of it is run here: what calls a function or makes an object is only written down
 //! ([`Value::Made`]), and only for the few names a checkpoint has.
-use super::bytes::{Bytes, PIECE};
+use super::{
+    bytes::{Bytes, PIECE},
+    value::{Id, Pickle, Value},
+};
 use std::{
     collections::HashMap,
     io::{self, Read},
@@ -18,31 +21,6 @@ const MAX_TEXT: u64 = 1 << 20;
 const MAX_TEXTS: u64 = 1 << 24;
 /// Longest bytes that are kept where arrays are passed over.
 const SKIMMED: u64 = 1 << 12;
-
-/// Place of a value in [`Pickle`].
-pub(super) type Id = usize;
-
-/// What a pickle's value is.
-#[derive(Debug)]
-pub(super) enum Value {
-    None,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(String),
-    Bytes(Bytes),
-    List(Vec<Id>),
-    Tuple(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    /// A class or function, by module and name.
-    Global(String),
-    /// What a class or function would have made of arguments, and the state it was then given.
-    Made {
-        of: Id,
-        args: Id,
-        state: Option<Id>,
-    },
-}
 
 /// Names a checkpoint may refer to, beside the types of numbers.
 const GLOBALS: [&str; 12] = [
@@ -62,51 +40,7 @@ const GLOBALS: [&str; 12] = [
 /// Modules that types of numbers come from.
 const NUMBERS: [&str; 3] = ["numpy.", "jax.numpy.", "ml_dtypes."];
 
-/// The values of a pickle, and which of them it stands for.
-#[derive(Debug)]
-pub(super) struct Pickle {
-    values: Vec<Value>,
-    root: Id,
-}
-
 impl Pickle {
-    pub(super) fn root(&self) -> Id {
-        self.root
-    }
-    pub(super) fn get(&self, id: Id) -> &Value {
-        &self.values[id]
-    }
-    /// Bytes, which are not needed again.
-    pub(super) fn take_bytes(&mut self, id: Id) -> Option<Bytes> {
-        match &mut self.values[id] {
-            Value::Bytes(bytes) => Some(std::mem::take(bytes)),
-            _ => None,
-        }
-    }
-    pub(super) fn text(&self, id: Id) -> Option<&str> {
-        match &self.values[id] {
-            Value::Text(s) => Some(s),
-            _ => None,
-        }
-    }
-    pub(super) fn global(&self, id: Id) -> Option<&str> {
-        match &self.values[id] {
-            Value::Global(name) => Some(name),
-            _ => None,
-        }
-    }
-    /// The elements of a tuple or list.
-    pub(super) fn items(&self, id: Id) -> Option<&[Id]> {
-        match &self.values[id] {
-            Value::Tuple(items) | Value::List(items) => Some(items),
-            _ => None,
-        }
-    }
-    /// The last value that a dictionary has under a text.
-    pub(super) fn entry(&self, dict: Id, key: &str) -> Option<Id> {
-        let Value::Dict(entries) = &self.values[dict] else { return None };
-        entries.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|(_, v)| *v)
-    }
     /// Reads a pickle, up to its end; with `skim`, long bytes are passed over and stand there as none.
     ///
     /// # Errors
@@ -254,7 +188,7 @@ impl<R: Read> Machine<'_, R> {
             None => module.replace("__builtin__", "builtins"),
         };
         let full = format!("{module}.{name}");
-        let of_numbers = NUMBERS.iter().any(|m| full.strip_prefix(m) == Some(name)) && super::arrays::is_dtype(name);
+        let of_numbers = NUMBERS.iter().any(|m| full.strip_prefix(m) == Some(name)) && super::dtypes::is_dtype(name);
         if !of_numbers && !GLOBALS.contains(&full.as_str()) {
             return Err(format!("it refers to {full}, which no checkpoint of Trax does; it is refused"));
         }

@@ -1,0 +1,42 @@
+//! What an optimizer is.
+use std::{fmt::Debug, sync::Arc};
+use tallow_layers::Result;
+use tallow_tensor::Tensor;
+
+/// What an update of one weight is computed from.
+#[derive(Debug, Clone, Copy)]
+pub struct Update {
+    /// The step's number, from 0.
+    pub step: u64,
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// What gradients are multiplied by first (clipping).
+    pub gradient_scale: f64,
+}
+
+/// An optimizer: slots for each weight, and the update of a weight and its slots.
+pub trait Optimizer: Debug + Send + Sync {
+    /// The slots a weight starts with.
+    ///
+    /// # Errors
+    /// None but of memory.
+    fn init(&self, weight: &Tensor) -> Result<Vec<Tensor>>;
+    /// The new weight and slots. What is consumed is written in place when nobody else holds it.
+    ///
+    /// # Errors
+    /// Shapes that do not belong together.
+    fn update(
+        &self,
+        weight: Tensor,
+        gradient: &Tensor,
+        slots: Vec<Tensor>,
+        u: &Update,
+    ) -> Result<(Tensor, Vec<Tensor>)>;
+    /// Learning rate when a step states none.
+    fn learning_rate(&self) -> f64;
+    /// Largest L2 norm of the whole gradient; `None`: no clipping.
+    fn clip_grad_norm(&self) -> Option<f64>;
+}
+
+/// A shared optimizer.
+pub type OptimizerRef = Arc<dyn Optimizer>;
