@@ -145,7 +145,10 @@ function callerIn(stack: string | undefined): string | undefined {
 
 function layerError(code: ErrorCode, message: string, details: ErrorDetails): Error {
   const { path, phase, inputs } = details;
-  const createdAt = details.layer === undefined || details.layer === null ? undefined : callerIn(creationSites.get(details.layer)?.deref()?.stack);
+  const createdAt =
+    details.layer === undefined || details.layer === null
+      ? undefined
+      : callerIn(creationSites.get(details.layer)?.deref()?.stack);
   const names = path.map((name) => name || '(unnamed)');
   const where = path.length > 0 ? `${names.join(' > ')} (${phase}): ` : '';
   const given = inputs.length > 0 ? ` · inputs ${inputs.join(', ')}` : '';
