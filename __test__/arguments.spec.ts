@@ -1,6 +1,7 @@
 /** Wrong arguments: the words they are answered with, and the options that are known. */
 import test from 'ava';
 import * as tl from '../src/index.js';
+import { one } from './support/values.js';
 
 const wrong = (x: unknown): never => x as never;
 const half = '\ud83d';
@@ -177,6 +178,7 @@ const mistakes: Readonly<Record<string, readonly [call: () => unknown, says: str
     'TypeError: weights: names that begin with $ mean something else, got "$tensor"',
   ],
   'a promise as weights': [
+    // @ts-expect-error: a promise is no tree of tensors
     () => (tl.Dense(2).weights = Promise.resolve()),
     'TypeError: weights: expected tensors, numbers, arrays or objects, got a Promise',
   ],
@@ -492,9 +494,9 @@ test('numbers as weights take the type of what they replace', (t) => {
   }
   const own = new Own();
   own.init({ shape: [1, 2], dtype: 'int32' });
-  t.deepEqual(own([[1, 1]]).array(), [[9, 11]]);
+  t.deepEqual(one(own([[1, 1]])).array(), [[9, 11]]);
   own.state = 6;
-  t.deepEqual(own([[1, 1]]).array(), [[10, 12]]);
+  t.deepEqual(one(own([[1, 1]])).array(), [[10, 12]]);
 });
 
 test('numbers as slots of an optimizer', (t) => {

@@ -1,5 +1,6 @@
 import test from 'ava';
 import * as tl from '../src/index.js';
+import { values } from './support/values.js';
 
 const f64 = (x: tl.Tensor | tl.Nested): tl.Tensor => tl.tensor(x as tl.Nested, null, { dtype: 'float64' });
 
@@ -59,12 +60,12 @@ test('vjp of nested arguments and outputs; integers get null', (t) => {
   const [dp, dn] = pullback([
     tl.tensor([1.0], null, { dtype: 'float32' }),
     tl.tensor([10], null, { dtype: 'float32' }),
-  ]) as [{ a: tl.Tensor; b: tl.Tensor[] }, null];
-  t.deepEqual(dp.a.array(), [14.5]);
+  ]);
+  t.deepEqual(dp.a!.array(), [14.5]);
   t.deepEqual(dp.b[0]!.array(), [2.5]);
   t.is(dn, null);
-  const [again] = pullback([tl.tensor([2], null, { dtype: 'float32' }), null]) as [{ a: tl.Tensor }];
-  t.deepEqual(again.a.array(), [9]);
+  const [again] = pullback([tl.tensor([2], null, { dtype: 'float32' }), null]);
+  t.deepEqual(again.a!.array(), [9]);
 });
 
 test('hasAux, negative argnums', (t) => {
@@ -256,4 +257,25 @@ test('a step of a model that drops outputs has the gradient of what is left', (t
     (g.array() as number[][])[0]!.map((v) => Math.round(v * 1e4) / 1e4),
     [0, 0, 20.0855, 0, 0, 0],
   );
+});
+
+test('plain data may stand for the arguments to differentiate by; numbers are float32 then, whole ones too', (t) => {
+  const squares = tl.grad((x) => x.square().sum());
+  const before = tl.memory().tensors;
+  const gradients = tl.tidy(() =>
+    [squares([1.5, 2]), squares([1, 2]), squares(3), squares(Float64Array.of(2))].map((g) => [g.dtype, g.array()]),
+  );
+  t.deepEqual(gradients, [
+    ['float32', [3, 4]],
+    ['float32', [2, 4]],
+    ['float32', 6],
+    ['float64', [4]],
+  ]);
+  t.is(tl.memory().tensors, before, 'the tensors made of the data are gone');
+  const weighted = tl.grad((p: { w: tl.Tensor; rest: readonly tl.Tensor[] }, x: tl.Tensor) => p.w.mul(x).sum());
+  t.deepEqual(values(weighted({ w: [1, 2], rest: [] }, tl.tensor([3, 4]))), { w: [3, 4], rest: [] });
+  t.throws(() => tl.grad((x) => x.sum())(Int32Array.of(1)), { message: /float tensors only/ });
+  const endless: tl.TensorData[] = [];
+  endless.push(endless);
+  t.throws(() => tl.grad((x) => x.sum())(endless), { message: /grad: argument 0 holds itself/ });
 });

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import test from 'ava';
 import * as tl from '../src/index.js';
+import { one } from './support/values.js';
 import { makeLayer } from '../src/layer/layer.js';
 
 /** Multiplies by a weight and counts its calls in its state. */
@@ -25,25 +26,28 @@ test('a class of its own: init, call, weights and state', (t) => {
   const [weights, state] = layer.init(signature);
   t.deepEqual((weights as tl.Tensor).array(), [2, 2]);
   t.is((state as tl.Tensor).item(), 0);
-  t.deepEqual(layer(x()).array(), [[3, -2]]);
-  t.deepEqual(layer([[1, 2]]).array(), [[2, 4]]);
+  t.deepEqual(one(layer(x())).array(), [[3, -2]]);
+  t.deepEqual(one(layer([[1, 2]])).array(), [[2, 4]]);
   t.is((layer.state as tl.Tensor).item(), 2);
   layer.weights = tl.tensor([1.5, 10]);
-  t.deepEqual(layer(x()).array(), [[2.25, -10]]);
+  t.deepEqual(one(layer(x())).array(), [[2.25, -10]]);
   t.is(inspect(layer), 'Scale');
 });
 
 test('pureFn keeps nothing', (t) => {
   const layer = new Scale();
   const [y, state] = layer.pureFn(x(), tl.tensor([3.5, 1]), tl.tensor(41), tl.random.key(0));
-  t.deepEqual(y.array(), [[5.25, -1]]);
+  t.deepEqual(one(y).array(), [[5.25, -1]]);
   t.is((state as tl.Tensor).item(), 42);
   t.deepEqual(layer.state, []);
 });
 
 test('gradients pass through a layer to its inputs and weights', (t) => {
   const layer = new Scale();
-  const f = (input: tl.Tensor, w: tl.Tensor): tl.Tensor => layer.pureFn(input, w, tl.tensor(0))[0].square().sum();
+  const f = (input: tl.Tensor, w: tl.Tensor): tl.Tensor =>
+    one(layer.pureFn(input, w, tl.tensor(0))[0])
+      .square()
+      .sum();
   const [dx, dw] = tl.grad(f, { argnums: [0, 1] })(x(), tl.tensor([3, 2], null, { dtype: 'float32' })) as [
     tl.Tensor,
     tl.Tensor,
@@ -63,7 +67,7 @@ test('a backward of its own replaces automatic differentiation', (t) => {
   }
   const layer = new Straight();
   t.true(layer.hasBackward);
-  const g = tl.grad((input: tl.Tensor) => layer.pureFn(input, [], [])[0].sum())(x()) as tl.Tensor;
+  const g = tl.grad((input: tl.Tensor) => one(layer.pureFn(input, [], [])[0]).sum())(x()) as tl.Tensor;
   t.deepEqual(g.array(), [[7, 7]]);
 });
 
@@ -88,7 +92,7 @@ test('what a callback throws comes out as the same object; a promise is refused;
   mode = 'string';
   t.is(t.throws(() => layer(x()))?.cause, 'text');
   mode = 'fine';
-  t.deepEqual(layer(x()).array(), [[-1.5, 1]]);
+  t.deepEqual(one(layer(x())).array(), [[-1.5, 1]]);
 });
 
 test.serial('tensors made in a callback are disposed when it returns', (t) => {
@@ -96,7 +100,7 @@ test.serial('tensors made in a callback are disposed when it returns', (t) => {
   layer.init(signature);
   const input = x();
   const before = tl.memory().tensors;
-  layer(input).dispose();
+  one(layer(input)).dispose();
   t.is(tl.memory().tensors, before);
 });
 
@@ -104,8 +108,8 @@ test('callAsync runs on the compute thread, and calls back into JavaScript', asy
   const layer = new Scale();
   layer.init(signature);
   const [a, b] = await Promise.all([layer.callAsync(x()), layer.callAsync([[4, 5]])]);
-  t.deepEqual(a.array(), [[3, -2]]);
-  t.deepEqual(b.array(), [[8, 10]]);
+  t.deepEqual(one(a).array(), [[3, -2]]);
+  t.deepEqual(one(b).array(), [[8, 10]]);
   const mine = new Error('mine');
   class Fails extends tl.Layer {
     override forward(): never {
@@ -124,7 +128,7 @@ test('callAsync obeys its signal', async (t) => {
   const running = layer.callAsync(x(), { signal: controller.signal });
   controller.abort(reason);
   t.is(await t.throwsAsync(running), reason);
-  t.deepEqual((await layer.callAsync(x())).array(), [[3, -2]]);
+  t.deepEqual(one(await layer.callAsync(x())).array(), [[3, -2]]);
 });
 
 test('callAsync is stopped in the middle of one long operation', async (t) => {
@@ -158,7 +162,7 @@ test('a cancelled callAsync stops before the next sublayer', async (t) => {
   );
   t.is(await t.throwsAsync(layer.callAsync([1, 2], { signal: controller.signal })), reason);
   t.deepEqual(ran, ['First']);
-  t.deepEqual((await layer.callAsync([1, 2])).array(), [3, 4]);
+  t.deepEqual(one(await layer.callAsync([1, 2])).array(), [3, 4]);
 });
 
 test('errors name the layer, where it was made, and the inputs', (t) => {
@@ -185,7 +189,7 @@ test('sublayers are the same handles; a layer keeps its functions alive', (t) =>
   });
   t.is(outer.sublayers[0], inner);
   outer.init(signature);
-  t.deepEqual(outer(x()).array(), [[4, -1]]);
+  t.deepEqual(one(outer(x())).array(), [[4, -1]]);
   t.deepEqual((outer.weights as unknown as tl.Tensor[])[0]!.array(), [2, 2]);
   t.deepEqual(outer.outputSignature(signature), signature);
 });
@@ -206,4 +210,14 @@ test('pureFn keeps nothing, unless asked to', (t) => {
     [3, 4],
   ]);
   t.deepEqual(layer(x).array(), [[4, 6]]);
+});
+
+test('hasArity tells layers of one tensor from those of several', (t) => {
+  const layers: readonly tl.Layer[] = [tl.Dense(2), tl.Dup(), tl.Add(), tl.Drop()];
+  t.deepEqual(
+    layers.map((layer) => tl.hasArity(layer, 1, 1)),
+    [true, false, false, false],
+  );
+  t.true(tl.hasArity(tl.Dup(), 1, 2));
+  t.true(tl.hasArity(tl.Drop(), 1, 0));
 });

@@ -1,7 +1,7 @@
 /** The first mistakes a user makes, and the exact words they are answered with. */
 import test from 'ava';
 import * as tl from '../src/index.js';
-import { f32 } from './support/values.js';
+import { f32, one } from './support/values.js';
 
 /** A mistake, as a program that does not pass the compiler (or reads its options from a file) would make it. */
 interface Mistake {
@@ -322,6 +322,6 @@ test('after every mistake the same layer gives the right result', (t) => {
   layer.weights = tl.tensor([[2], [3.5]]);
   for (const input of [tl.ones([1, 3]), [[1], [2, 3]], wrong('x'), disposed()]) {
     t.throws(() => layer(input as never));
-    t.deepEqual(layer([[1, 2]]).array(), [[9]]);
+    t.deepEqual(one(layer([[1, 2]])).array(), [[9]]);
   }
 });

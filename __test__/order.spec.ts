@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import * as tl from '../src/index.js';
-import { f32, floats, values } from './support/values.js';
+import { f32, floats, one, values } from './support/values.js';
 
 /** Returns the sum of all inputs so far, times a weight. */
 class Total extends tl.Layer {
@@ -27,8 +27,8 @@ function total(): Total {
 }
 
 const of = (v: number): tl.Tensor => floats([v]);
-const one = (v: number): tl.Tensor => floats(v).reshape([]);
-const number = async (y: Promise<tl.LayerOutputs> | tl.LayerOutputs): Promise<number> => (await y).item();
+const scalar = (v: number): tl.Tensor => floats(v).reshape([]);
+const number = async (y: Promise<tl.LayerOutputs> | tl.LayerOutputs): Promise<number> => one(await y).item();
 const all = (ys: readonly (Promise<tl.LayerOutputs> | tl.LayerOutputs)[]): Promise<number[]> =>
   Promise.all(ys.map(number));
 
@@ -57,7 +57,7 @@ test('layers of the addon keep their state from call to call too', async (t) => 
 test('a call at once comes after those that wait', async (t) => {
   const layer = total();
   const [first, second, third] = [layer.callAsync(of(1)), layer(of(2)), layer.callAsync(of(3))];
-  t.is(second.item(), 3);
+  t.is(one(second).item(), 3);
   t.deepEqual(await all([first, third]), [1, 6]);
   const norm = tl.BatchNorm({ axis: [0], momentum: 0.5 });
   norm.init(f32([2, 1]));
@@ -83,12 +83,12 @@ test('weights and state given with a call are set when its turn comes', async (t
   const layer = total();
   const calls = [
     layer.callAsync(of(1)),
-    layer.callAsync(of(1), { weights: one(10) }),
-    layer.callAsync(of(1), { state: one(5) }),
+    layer.callAsync(of(1), { weights: scalar(10) }),
+    layer.callAsync(of(1), { state: scalar(5) }),
     layer.callAsync(of(1)),
   ];
   t.deepEqual(await all(calls), [1, 20, 60, 70]);
-  await t.throwsAsync(layer.callAsync(of(1), { weights: [one(1), one(2)] }), {
+  await t.throwsAsync(layer.callAsync(of(1), { weights: [scalar(1), scalar(2)] }), {
     instanceOf: tl.LayerError,
     code: 'WeightsMismatch',
   });
@@ -111,10 +111,10 @@ test('layers that share an instance share its turn', async (t) => {
 test('layers that share nothing do not wait for each other', async (t) => {
   const [waiting, other] = [total(), total()];
   const call = waiting.callAsync(of(1));
-  t.is(other(of(2)).item(), 2);
+  t.is(one(other(of(2))).item(), 2);
   t.is((other.state as tl.Tensor).item(), 2);
   t.is(waiting.calls, 0, 'its turn is when the event loop turns');
-  t.is((await call).item(), 1);
+  t.is(one(await call).item(), 1);
 });
 
 test('a file has what the calls before it left', async (t) => {
@@ -140,7 +140,7 @@ test('a call that is stopped or fails changes nothing, and the others go on', as
   controller.abort(new Error('mine'));
   const ended = await Promise.allSettled(calls);
   t.deepEqual(
-    ended.map((e) => (e.status === 'fulfilled' ? e.value.item() : String(e.reason.code ?? e.reason.message))),
+    ended.map((e) => (e.status === 'fulfilled' ? one(e.value).item() : String(e.reason.code ?? e.reason.message))),
     [1, 'mine', 'ArityMismatch', 4],
   );
 });
@@ -157,7 +157,7 @@ test('what a call does within itself waits for nothing', async (t) => {
     tl.Fn('Again', (x: tl.Tensor) => outer(x)),
   );
   const [waiting, y] = [nested.callAsync(of(1)), nested(of(1))];
-  t.deepEqual([(await waiting).item(), y.item()], [16, 34]);
+  t.deepEqual([one(await waiting).item(), one(y).item()], [16, 34]);
 });
 
 test('beside a training loop a layer can be called, and what the loop would overwrite is refused', async (t) => {

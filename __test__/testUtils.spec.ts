@@ -2,6 +2,7 @@
 import { AssertionError } from 'node:assert';
 import test from 'ava';
 import * as tl from '../src/index.js';
+import { one } from './support/values.js';
 
 const {
   MockTransformerLM,
@@ -187,8 +188,8 @@ test('MockTransformerLM: predicts one token after another, and remembers those i
   const model = MockTransformerLM(next, 'predict', 10);
   t.true(model instanceof tl.Layer);
   t.notThrows(() => model.assertPredictionBuffersEqual(tl.zeros([2, 0])));
-  t.deepEqual(said(model([[0], [7]])), [[1], [8]]);
-  t.deepEqual(said(model([[1], [8]])), [[2], [9]]);
+  t.deepEqual(said(one(model([[0], [7]]))), [[1], [8]]);
+  t.deepEqual(said(one(model([[1], [8]]))), [[2], [9]]);
   model.assertPredictionBuffersEqual([
     [0, 1],
     [7, 8],
@@ -204,10 +205,12 @@ test('MockTransformerLM: predicts one token after another, and remembers those i
   t.is(error.message, 'assertPredictionBuffersEqual: the model was given [[0,1],[7,8]], expected [[0,1],[7,7]]');
   // A prompt comes at once; what comes of it is one position.
   t.deepEqual(
-    model([
-      [2, 3, 4],
-      [9, 0, 1],
-    ]).array(),
+    one(
+      model([
+        [2, 3, 4],
+        [9, 0, 1],
+      ]),
+    ).array(),
     [5, 2].map((token) => [Array.from({ length: 10 }, (_, i) => (i === token ? 1000 : 0))]),
   );
 });
@@ -216,10 +219,10 @@ test('MockTransformerLM: setting the state rewinds', (t) => {
   const model = new MockTransformerLM((tokens) => Number(tokens.sum().item()) % 6, 'predict', 6);
   model([[1, 2]]);
   const { state } = model;
-  t.deepEqual(said(model([[2]])), [[5]]);
-  t.deepEqual(said(model([[5]])), [[4]]);
+  t.deepEqual(said(one(model([[2]]))), [[5]]);
+  t.deepEqual(said(one(model([[5]]))), [[4]]);
   model.state = state;
-  t.deepEqual(said(model([[1]])), [[4]]);
+  t.deepEqual(said(one(model([[1]]))), [[4]]);
   model.assertPredictionBuffersEqual([[1, 2, 1]]);
 });
 
@@ -234,9 +237,9 @@ test('MockTransformerLM: in other modes the input is shifted, and nothing is rem
     5,
   );
   const logits = model([[3, 1, 4]]);
-  t.deepEqual([logits.shape, logits.dtype, said(logits)], [[1, 3, 5], 'float32', [[1, 2, 3]]]);
+  t.deepEqual([one(logits).shape, one(logits).dtype, said(one(logits))], [[1, 3, 5], 'float32', [[1, 2, 3]]]);
   t.deepEqual(seen, [[0], [0, 3], [0, 3, 1]]);
-  t.deepEqual(said(model([[1]])), [[1]]);
+  t.deepEqual(said(one(model([[1]]))), [[1]]);
   t.deepEqual(model.weights, []);
 });
 

@@ -220,7 +220,7 @@ for (const nDevices of [1, 2]) {
     const bytes = readFileSync(path);
     // Zero inputs leave only the bias, which one step of Adam has moved: it is put back.
     const [dense, head, none] = layer.weights as [tl.Tensor[], tl.Tensor, []];
-    layer.weights = [[dense[0], tl.zeros([4])], head, none];
+    layer.weights = [[dense[0]!, tl.zeros([4])], head, none];
     const zeroed = values(layer.weights);
     const wrong = {
       code: 'NotFinite',
@@ -281,7 +281,7 @@ test('a loss, a weight, a state or a learning rate that is not finite stops a st
   t.deepEqual(values(side.state), started);
 
   const kernel = tl.full([3, 5], Number.NaN);
-  layer.weights = [[kernel, (weights as tl.Tensor[][])[0]![1]!], ...(weights as unknown[]).slice(1)];
+  layer.weights = [[kernel, (weights as tl.Tensor[][])[0]![1]!], ...(weights as tl.Nest[]).slice(1)];
   t.throws(() => trainer.oneStep(batch(1), rng, { step: 1 }), {
     code: 'NotFinite',
     message: /as weights\/0\.Dense_5\/0 is NaN/,

@@ -8,7 +8,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Spec } from 'vega';
-import * as tl from '../src/index.js';
+import * as tl from 'tallow';
 import { batches, makeModel, type Setting, train } from './duplication/task.js';
 import { SMALL } from './duplication.js';
 
@@ -35,7 +35,7 @@ export async function bestHead(setting: Setting, weights: tl.Layer['weights']): 
   const [tokens] = batches(one, tl.random.key(7)).next().value!;
   await model.callAsync(tokens!);
   // The state of LSHSelfAttention is (buckets, keys), and the only int32 in this model: a row for each head.
-  const states = tl.tree.leaves(model.state as tl.Tree<tl.Tensor>).filter((t) => t.dtype === 'int32');
+  const states = tl.tree.leaves(model.state).filter((t) => t.dtype === 'int32');
   const heads = states.flatMap((state) =>
     Array.from({ length: nHeads }, (_, i) => Array.from(state.dataSync().slice(i * length, (i + 1) * length), Number)),
   );

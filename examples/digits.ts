@@ -4,7 +4,7 @@
  * Run it with `npx tsx examples/digits.ts`.
  */
 import { readFileSync } from 'node:fs';
-import * as tl from '../src/index.js';
+import * as tl from 'tallow';
 
 const SIZE = 28 * 28;
 const EPOCHS = 10;
@@ -51,7 +51,7 @@ function* batches(digits: Digits, key: tl.Key): Generator<tl.Tensor[]> {
   }
 }
 
-const block = (filters: number): tl.Layer[] => [
+const block = (filters: number): tl.Layer<tl.Tensor, 1>[] => [
   tl.Conv(filters, [3, 3], { padding: 'SAME' }),
   tl.BatchNorm({ momentum: 0.99 }),
   tl.Relu(),

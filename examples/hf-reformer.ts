@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as tl from '../src/index.js';
+import * as tl from 'tallow';
 
 /** Sizes of attention of either kind. */
 type Chunks = Readonly<
@@ -35,7 +35,7 @@ interface Config extends Chunks {
 const activations: Readonly<Record<string, tl.LayerFactory>> = { relu: tl.Relu, gelu: tl.Gelu, gelu_new: tl.FastGelu };
 
 /** The model of a configuration, without weights. It begins with the embedding: transformers shifts nothing, its labels are. */
-function build(config: Config): tl.Layer {
+function build(config: Config): tl.Layer<tl.Tensor, 1> {
   const ffActivation = activations[config.hidden_act];
   if (!config.is_decoder || ffActivation === undefined) throw new Error('only decoders with ReLU or GELU are run here');
   const chunks = (type: 'local' | 'lsh'): tl.SelfAttentionOptions => ({
@@ -63,7 +63,9 @@ function build(config: Config): tl.Layer {
     posDAxialEmbs: config.axial_pos_embds_dim,
     mode: 'eval',
   });
-  return tl.Serial(model.sublayers.slice(1));
+  const unshifted = tl.Serial(model.sublayers.slice(1));
+  if (!tl.hasArity(unshifted, 1, 1)) throw new Error('a language model gives one tensor for one');
+  return unshifted;
 }
 
 /** The weights in the order of the model, in its layouts. */
@@ -100,7 +102,7 @@ function* weightsOf(config: Config, saved: Readonly<Record<string, tl.Tensor>>):
 }
 
 /** The model that lies in a folder: from `int32[batch, length]` to the logits of the tokens that come next. */
-export function load(folder: string): tl.Layer {
+export function load(folder: string): tl.Layer<tl.Tensor, 1> {
   const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Config;
   const model = build(config);
   return tl.tidy(() => {
@@ -109,10 +111,12 @@ export function load(folder: string): tl.Layer {
       { rng: tl.random.key(0) },
     );
     const weights = weightsOf(config, tl.loadSafetensors(join(folder, 'model.safetensors')));
-    model.weights = tl.tree.map(
-      (w: unknown) => (w instanceof tl.Tensor ? weights.next().value : w),
-      like as tl.Tree<unknown>,
-    );
+    const next = (): tl.Tensor => {
+      const { value, done } = weights.next();
+      if (done) throw new Error('the model has more weights than the file');
+      return value;
+    };
+    model.weights = tl.tree.map<tl.Tensor, tl.Tensor>(next, like);
     if (!weights.next().done) throw new Error('the model has fewer weights than the file');
     return model;
   });

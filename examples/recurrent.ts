@@ -2,7 +2,7 @@
  * Trains a character-level LSTM on Moby-Dick, holds it against counts of character pairs on chapters neither has seen, and
  * writes on, one character at a time.
  */
-import * as tl from '../src/index.js';
+import * as tl from 'tallow';
 import { batches } from './moby-dick/batches.js';
 import { splitMobyDick, Vocabulary } from './moby-dick/book.js';
 import { bitsPerCharacter } from './moby-dick/evaluate.js';
@@ -22,7 +22,7 @@ export interface Result {
 }
 
 /** The most likely characters, each decided from the state that the ones before have left: no sequence is read twice. */
-function write(model: tl.Layer, vocabulary: Vocabulary, begin: string, count: number): string {
+function write(model: tl.Layer<tl.Tensor, 1>, vocabulary: Vocabulary, begin: string, count: number): string {
   const predict = model.withMode('predict');
   const ids = Array.from(vocabulary.encode(begin));
   // The model shifts its inputs itself, so it is given what comes before the next character.

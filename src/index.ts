@@ -32,7 +32,15 @@ export {
   setNumThreads,
   tidy,
 } from './tensor/memory.js';
-export { type Argument, grad, type Gradient, type GradOptions, valueAndGrad, vjp } from './tensor/gradients.js';
+export {
+  type Argument,
+  type CotangentOf,
+  grad,
+  type GradientOf,
+  type GradOptions,
+  valueAndGrad,
+  vjp,
+} from './tensor/gradients.js';
 export { type Key } from './tensor/random.js';
 export * as random from './tensor/random.js';
 export { type Tree, type TreeStructure } from './tensor/tree.js';
@@ -46,8 +54,10 @@ export {
   type LayerInputs,
   type LayerOptions,
   type LayerOutputs,
+  type NestLike,
   type Mode,
 } from './layer/layer.js';
+export { hasArity, type Outputs } from './layer/arity.js';
 export { type KernelInitializer } from './layer/construct.js';
 export { EMPTY_STATE, EMPTY_WEIGHTS, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, type Nest } from './layer/wire.js';
 
@@ -92,6 +102,5 @@ export {
   type ResamplingFactory,
   type SignatureTree,
   type TensorFunction,
-  type TensorResult,
   type TensorTree,
 } from './layer/types.js';

@@ -9,7 +9,7 @@
  */
 import { AssertionError } from 'node:assert';
 import { callable, found as gotten, isRecord, list, text } from './bridge/found.js';
-import { Layer, type LayerInputs, type Mode } from './layer/layer.js';
+import { Layer, type LayerInputs, type Mode, type NestLike } from './layer/layer.js';
 import { listOf } from './layer/parts.js';
 import { tidy } from './tensor/memory.js';
 import { filledIn, shown } from './models/blocks.js';
@@ -105,8 +105,8 @@ function pair(check: string, first: Layer, second: Layer, inputs: readonly Tenso
   const signature = inputs.map(({ shape, dtype }) => ({ shape, dtype }));
   first.init(signature);
   second.init(signature);
-  const values = leaves<unknown>(first.weights);
-  const count = leaves<unknown>(second.weights).length;
+  const values = leaves(first.weights);
+  const count = leaves(second.weights).length;
   if (values.length !== count) {
     refuse(
       `${check}: the two models have ${values.length} and ${count} weights; modelFn must make the same model in each mode`,
@@ -116,8 +116,8 @@ function pair(check: string, first: Layer, second: Layer, inputs: readonly Tenso
     );
   }
   // They may be nested otherwise: a layer that keeps what it computed is one level deeper.
-  const next = values.values();
-  second.weights = map<unknown, unknown>(() => next.next().value, second.weights);
+  let next = 0;
+  second.weights = map<Tensor, Tensor>(() => values[next++]!, second.weights);
 }
 
 function outputsOf(model: Layer, inputs: readonly Tensor[]): readonly Tensor[] {
@@ -307,7 +307,7 @@ export function testEvalEqualsPredictDiscrete(
 /** Function from the tokens so far, an int32 vector, to the next one. */
 export type SequenceFunction = (tokens: Tensor) => number | Tensor;
 
-class MockTransformerLMLayer extends Layer {
+class MockTransformerLMLayer extends Layer<Tensor, 1> {
   readonly #next: (tokens: readonly number[]) => number;
   readonly #mode: Mode;
   readonly #vocabSize: number;
@@ -348,7 +348,7 @@ class MockTransformerLMLayer extends Layer {
     return super.state;
   }
   /** More tokens, or less, than now are another shape of state, which only a layer without state takes. */
-  override set state(state: unknown) {
+  override set state(state: NestLike) {
     super.state = EMPTY_STATE;
     super.state = state;
   }
@@ -427,7 +427,7 @@ class MockTransformerLMLayer extends Layer {
  * model.assertPredictionBuffersEqual([[4]]);
  * ```
  */
-export interface MockTransformerLM extends Layer {
+export interface MockTransformerLM extends Layer<Tensor, 1> {
   /**
    * Checks that the model was given these tokens in mode `'predict'`.
    *

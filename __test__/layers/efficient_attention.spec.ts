@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
-import { close, f32 } from '../support/values.js';
+import { close, f32, one } from '../support/values.js';
 
 const key: tl.Key = [0, 7];
 
@@ -15,7 +15,7 @@ function heads(n: number): tl.Tensor[] {
 
 /** Outputs of a layer for each position in turn. */
 function stepByStep(layer: tl.Layer, x: tl.Tensor): tl.Tensor {
-  const steps = Array.from({ length: x.shape[1]! }, (_, i) => layer(x.slice([0, i], [null, i + 1])));
+  const steps = Array.from({ length: x.shape[1]! }, (_, i) => one(layer(x.slice([0, i], [null, i + 1]))));
   return tl.concat(steps, 1);
 }
 
@@ -245,7 +245,7 @@ test('a class of attention is written for one head of one example', (t) => {
   const y = layer(x);
   t.deepEqual((layer.state as unknown as tl.Tensor).array(), [1, 1, 1, 1, 1, 1]);
   const [w] = weights as tl.Tensor[];
-  t.true(largest(y, bilinear(x, w!)) < 1e-5);
+  t.true(largest(one(y), bilinear(x, w!)) < 1e-5);
   // Its gradient, computed head by head, is that of all at once; so is that of what was recorded.
   const wanted = tl.grad((x: tl.Tensor, w: tl.Tensor) => bilinear(x, w).square().sum(), { argnums: [0, 1] })(x, w!);
   for (const one of [layer, new Bilinear(3, { useReferenceCode: true })]) {

@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
-import { close } from '../support/values.js';
+import { close, one } from '../support/values.js';
 
 const scores = (): tl.Tensor =>
   tl.tensor([
@@ -83,8 +83,8 @@ function measure([make, weighted]: Metric, target: tl.Tensor, weight: tl.Tensor 
   const metric = make();
   const inputs = (x: tl.Tensor): tl.Tensor[] => (weighted ? [x, target, weight] : [x, target]);
   metric.init(tl.signature(inputs(logits)), { rng: [0, 1] });
-  const gradient = tl.grad((x: tl.Tensor) => metric(inputs(x)))(logits) as tl.Tensor;
-  return [metric(inputs(logits)).item(), gradient.array()];
+  const gradient = tl.grad((x: tl.Tensor) => one(metric(inputs(x))))(logits) as tl.Tensor;
+  return [one(metric(inputs(logits))).item(), gradient.array()];
 }
 
 /** The code and the sentence of what a metric refuses. */

@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
-import { close, f32, floats, values } from '../support/values.js';
+import { close, f32, floats, values, one } from '../support/values.js';
 
 const key: tl.Key = [0, 7];
 
@@ -9,8 +9,8 @@ function bothWays(layer: tl.Layer, shape: readonly [number, number, number]): [w
   layer.init(f32(shape), { rng: key });
   const x = tl.random.normal(key, shape);
   const predict = layer.withMode('predict');
-  const steps = Array.from({ length: shape[1] }, (_, i) => predict(x.slice([0, i], [null, i + 1])));
-  return [layer.withMode('eval')(x), tl.concat(steps, 1)];
+  const steps = Array.from({ length: shape[1] }, (_, i) => one(predict(x.slice([0, i], [null, i + 1]))));
+  return [one(layer.withMode('eval')(x)), tl.concat(steps, 1)];
 }
 
 const encodings: readonly [string, (mode: tl.Mode) => tl.Layer][] = [

@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
-import { close, f32, values } from '../support/values.js';
+import { close, f32, values, one } from '../support/values.js';
 
 const key: tl.Key = [0, 7];
 
@@ -52,7 +52,7 @@ test('RandomLayer takes one of two layers, by lot', (t) => {
     0.25,
   );
   const drawn = Array.from({ length: 200 }, (_, i) =>
-    layer(x, { rng: [7, i] })
+    one(layer(x, { rng: [7, i] }))
       .max()
       .item(),
   );

@@ -1,6 +1,7 @@
 /** The Hourglass, beyond what Trax's numbers tell: what a position rests on, hierarchies, ways of resampling, what is refused. */
 import test from 'ava';
 import * as tl from '../../src/index.js';
+import { one } from '../support/values.js';
 
 const sizes = { dModel: 8, dFf: 8, nHeads: 2 };
 const key = tl.random.key(5);
@@ -12,8 +13,8 @@ function made(options: tl.models.HourglassLMOptions = {}): tl.Layer {
 /** Positions of the output that change when those of the input from `at` on do. */
 function moved(model: tl.Layer, ids: tl.Tensor, at: number): number[] {
   const others = tl.concat([ids.slice([0, 0], [null, at]), ids.slice([0, at], [null, null]).add(1).mod(13)], 1);
-  return model(others)
-    .sub(model(ids))
+  return one(model(others))
+    .sub(one(model(ids)))
     .abs()
     .max({ axis: [0, 2] })
     .array() as number[];

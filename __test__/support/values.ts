@@ -26,3 +26,15 @@ export function close(t: ExecutionContext, x: tl.Tensor, wanted: tl.Nested, tole
     t.true(Math.abs(g - want![i]!) <= tolerance * Math.max(1, Math.abs(want![i]!)), `[${i}] is ${g}, not ${want![i]}`),
   );
 }
+
+/** What a layer of one output returns, where its type does not say that there is one. */
+export function one(y: tl.LayerOutputs): tl.Tensor {
+  if (Array.isArray(y)) throw new TypeError(`one output is expected, the layer gives ${y.length}`);
+  return y;
+}
+
+/** What a layer of several outputs returns, where its type does not say that there are. */
+export function several(y: tl.LayerOutputs): tl.Tensor[] {
+  if (!Array.isArray(y)) throw new TypeError('several outputs are expected, the layer gives one');
+  return y;
+}

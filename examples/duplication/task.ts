@@ -1,5 +1,5 @@
 /** The duplication task: its sequences, a model for it, training and evaluation. */
-import * as tl from '../../src/index.js';
+import * as tl from 'tallow';
 
 /** Rounds of hashing; or every position looks at all others. */
 export type Attention = number | 'full';
@@ -35,10 +35,10 @@ export function* batches({ length, batch }: Setting, key: tl.Key): Generator<tl.
 }
 
 /** A language model: the logits of each symbol given those before it. Keys are the queries, for full attention too. */
-export function makeModel(setting: Setting, attention: Attention): tl.Layer {
+export function makeModel(setting: Setting, attention: Attention): tl.Layer<tl.Tensor, 1> {
   const { length, nLayers, dModel, nHeads, chunkLen } = setting;
   const heads = { nHeads, dQk: dModel / nHeads, dV: dModel / nHeads, causal: true };
-  const attend = (): tl.Layer =>
+  const attend = (): tl.Layer<tl.Tensor, 1> =>
     attention === 'full'
       ? tl.SelfAttention({ ...heads, shareQk: true })
       : tl.LSHSelfAttention({ ...heads, chunkLen, nHashes: attention });

@@ -1,5 +1,5 @@
 /** What the model is trained on, batch by batch. */
-import * as tl from '../../src/index.js';
+import * as tl from 'tallow';
 
 /**
  * Batches without end: windows at random places of the text, all decided by the key.

@@ -1,5 +1,5 @@
 /** How well a model predicts a text: bits per character. */
-import * as tl from '../../src/index.js';
+import * as tl from 'tallow';
 
 /** A piece of the text for the model to read, and from which of its characters on they count. */
 export interface Window {
@@ -53,7 +53,7 @@ const AT_ONCE = 2048;
  * @param signal - stops the measurement; the promise is rejected with its reason
  */
 export async function bitsPerCharacter(
-  model: tl.Layer,
+  model: tl.Layer<tl.Tensor, 1>,
   ids: Int32Array,
   length: number,
   signal?: AbortSignal,

@@ -6,7 +6,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as tl from '../../src/index.js';
+import * as tl from 'tallow';
 import { batches } from './batches.js';
 import { readText, splitMobyDick, splitText, Vocabulary } from './book.js';
 import { drawCurve } from './chart.js';
@@ -56,7 +56,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   const signature: tl.Signature = { shape: [batch, length], dtype: 'int32' };
   modelWithLoss.init([signature, signature], { rng: initKey! });
   if (options.model === 'reformer') enlargeEmbedding(model, options.dModel);
-  const weights = tl.tree.leaves(model.weights as tl.Tree<tl.Tensor>).reduce((sum, w) => sum + w.size, 0);
+  const weights = tl.tree.leaves(model.weights).reduce((sum, w) => sum + w.size, 0);
   console.log(
     `Training: ${number(weights)} weights, ${number(steps)} steps of ${batch} × ${length} characters; Ctrl-C stops and saves`,
   );

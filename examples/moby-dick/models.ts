@@ -1,5 +1,5 @@
 /** The models to choose from: from tokens to the logits of each token given those before it. */
-import * as tl from '../../src/index.js';
+import * as tl from 'tallow';
 import { type Options } from './options.js';
 
 /** The most columns of a grid. */
@@ -23,7 +23,7 @@ const near = (options: tl.models.AttentionOptions): tl.Layer =>
   tl.SelfAttention({ ...options, chunkLen: NEAR, nChunksBefore: 1 });
 
 /** A Transformer: every position sees all before it. */
-function transformer(vocabSize: number, { dModel, layers, heads, length }: Options): tl.Layer {
+function transformer(vocabSize: number, { dModel, layers, heads, length }: Options): tl.Layer<tl.Tensor, 1> {
   return tl.models.TransformerLM(vocabSize, {
     dModel,
     dFf: 4 * dModel,
@@ -38,7 +38,10 @@ function transformer(vocabSize: number, { dModel, layers, heads, length }: Optio
  * A Reformer: in one layer a position sees the few characters before it, in the next those of the whole text that hash alike.
  * Blocks are reversible, so memory does not grow with their number.
  */
-function reformer(vocabSize: number, { dModel, layers, heads, length, chunk, hashes }: Options): tl.Layer {
+function reformer(
+  vocabSize: number,
+  { dModel, layers, heads, length, chunk, hashes }: Options,
+): tl.Layer<tl.Tensor, 1> {
   // Said, as predict mode would take two: it sees one position at a time, and there the number follows from the length.
   const nBuckets = buckets(length, chunk);
   const alike = (options: tl.models.AttentionOptions): tl.Layer =>
@@ -64,7 +67,7 @@ export function buckets(length: number, chunk: number): number {
 }
 
 /** The model that the options ask for, not initialized. */
-export function makeModel(vocabSize: number, options: Options): tl.Layer {
+export function makeModel(vocabSize: number, options: Options): tl.Layer<tl.Tensor, 1> {
   return { transformer, reformer }[options.model](vocabSize, options);
 }
 
@@ -74,5 +77,5 @@ export function makeModel(vocabSize: number, options: Options): tl.Layer {
  */
 export function enlargeEmbedding(model: tl.Layer, dModel: number): void {
   const embedding = model.sublayers.find((layer) => layer.name.startsWith('Embedding'))!;
-  embedding.weights = (embedding.weights as tl.Tensor).mul(Math.sqrt(dModel));
+  embedding.weights = tl.tree.map((w) => w.mul(Math.sqrt(dModel)), embedding.weights);
 }

@@ -1,5 +1,5 @@
 /** Text that a trained model makes up. */
-import * as tl from '../../src/index.js';
+import * as tl from 'tallow';
 
 /**
  * A number drawn with probabilities `softmax(logits / temperature)`; 0, which stands for no character, is left out.
@@ -31,7 +31,7 @@ export function draw(logits: ArrayLike<number>, temperature: number, uniform: nu
  * @param length - the most characters the model reads
  */
 export async function sample(
-  model: tl.Layer,
+  model: tl.Layer<tl.Tensor, 1>,
   options: {
     readonly count: number;
     readonly length: number;
@@ -42,7 +42,7 @@ export async function sample(
 ): Promise<number[]> {
   const { count, length, temperature, key, signal } = options;
   const uniforms = tl.tidy(() => tl.random.uniform(key, [count]).dataSync());
-  const read = async (stepper: tl.Layer, id: number): Promise<tl.Tensor> => {
+  const read = async (stepper: tl.Layer<tl.Tensor, 1>, id: number): Promise<tl.Tensor> => {
     const input = tl.tensor(Int32Array.of(id), [1, 1]);
     const logits = await stepper.callAsync(input, signal === undefined ? {} : { signal });
     input.dispose();

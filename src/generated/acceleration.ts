@@ -9,10 +9,12 @@
  * @module
  */
 import { makeLayer, type Layer } from '../layer/layer.js';
+import { type AsLayer } from '../layer/arity.js';
 import { type TensorLike } from '../tensor/ops.js';
 import { callFunction, registerFactory } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
-import { type TensorResult, type TensorTree } from '../layer/types.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type TensorTree } from '../layer/types.js';
 export { jitForward } from '../layer/jitForward.js';
 
 /** Options of {@link Accelerate}. */
@@ -21,7 +23,7 @@ export interface AccelerateOptions {
    * Number of devices; without it, all there are: one, on the CPU.
    * @defaultValue `null`
    */
-  nDevices?: number | null | undefined;
+  readonly nDevices?: number | null | undefined;
 }
 
 /**
@@ -60,6 +62,7 @@ export interface AccelerateOptions {
  * layer(tl.ones([4, 3])).shape; // → [4, 2]
  * ```
  */
+export function Accelerate<L extends Layer>(layer: L, options?: AccelerateOptions): AsLayer<L>;
 export function Accelerate(layer: Layer, options?: AccelerateOptions): Layer {
   return makeLayer('Accelerate', { ...namedOptions('Accelerate', options), layer });
 }
@@ -71,7 +74,7 @@ export interface MeanOrPmeanOptions {
    * Axis to average, usually 0, the devices; without it, all of them.
    * @defaultValue `null`
    */
-  axis?: number | null | undefined;
+  readonly axis?: number | null | undefined;
 }
 
 /**
@@ -92,7 +95,7 @@ export interface MeanOrPmeanOptions {
  * tl.meanOrPmean(2, tl.tensor([[1, 2], [3, 6]]), { axis: 0 }); // → Tensor float32[2] [2,4]
  * ```
  */
-export function meanOrPmean(nDevices: number, x: TensorLike, options?: MeanOrPmeanOptions): TensorResult {
+export function meanOrPmean(nDevices: number, x: TensorLike, options?: MeanOrPmeanOptions): Tensor {
   return callFunction('meanOrPmean', { ...namedOptions('meanOrPmean', options), nDevices, x });
 }
 
@@ -102,7 +105,7 @@ export interface ReshapeByDeviceOptions {
    * Has no effect. In Trax it says whether NumPy does the work.
    * @defaultValue `false`
    */
-  pureNp?: boolean | null | undefined;
+  readonly pureNp?: boolean | null | undefined;
 }
 
 /**
@@ -123,7 +126,8 @@ export interface ReshapeByDeviceOptions {
  * tl.reshapeByDevice(tl.tensor([1, 2, 3, 4]), 2); // → Tensor int32[2,2] [[1,2],[3,4]]
  * ```
  */
-export function reshapeByDevice(x: TensorTree, nDevices: number, options?: ReshapeByDeviceOptions): TensorResult {
+export function reshapeByDevice<X extends TensorTree>(x: X, nDevices: number, options?: ReshapeByDeviceOptions): X;
+export function reshapeByDevice(x: TensorTree, nDevices: number, options?: ReshapeByDeviceOptions): Tensor {
   return callFunction('reshapeByDevice', { ...namedOptions('reshapeByDevice', options), x, nDevices });
 }
 
@@ -144,7 +148,8 @@ export function reshapeByDevice(x: TensorTree, nDevices: number, options?: Resha
  * tl.forNDevices(tl.tensor([1, 2]), 2); // → Tensor int32[2,2] [[1,2],[1,2]]
  * ```
  */
-export function forNDevices(x: TensorTree, nDevices: number): TensorResult {
+export function forNDevices<X extends TensorTree>(x: X, nDevices: number): X;
+export function forNDevices(x: TensorTree, nDevices: number): Tensor {
   return callFunction('forNDevices', { x, nDevices });
 }
 
@@ -162,7 +167,8 @@ export function forNDevices(x: TensorTree, nDevices: number): TensorResult {
  * tl.onCpu(tl.tensor([1, 2])); // → Tensor int32[2] [1,2]
  * ```
  */
-export function onCpu(x: TensorTree): TensorResult {
+export function onCpu<X extends TensorTree>(x: X): X;
+export function onCpu(x: TensorTree): Tensor {
   return callFunction('onCpu', { x });
 }
 
@@ -181,6 +187,7 @@ export function onCpu(x: TensorTree): TensorResult {
  * tl.onAccelerator(tl.tensor([1, 2])); // → Tensor int32[2] [1,2]
  * ```
  */
-export function onAccelerator(x: TensorTree): TensorResult {
+export function onAccelerator<X extends TensorTree>(x: X): X;
+export function onAccelerator(x: TensorTree): Tensor {
   return callFunction('onAccelerator', { x });
 }

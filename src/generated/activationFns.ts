@@ -11,6 +11,7 @@
 import { makeLayer, type Layer } from '../layer/layer.js';
 import { registerFactory } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 
 /**
  * Replaces negative values by 0: the rectified linear unit.
@@ -29,8 +30,8 @@ import { namedOptions } from '../tensor/rest.js';
  * tl.Relu()([-1, 0, 2]); // → Tensor int32[3] [0,0,2]
  * ```
  */
-export function Relu(): Layer {
-  return makeLayer('Relu', {  });
+export function Relu(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Relu', {  });
 }
 registerFactory(Relu, 'Relu');
 
@@ -40,7 +41,7 @@ export interface ParametricReluOptions {
    * Slope for positive inputs.
    * @defaultValue `1`
    */
-  a?: number | null | undefined;
+  readonly a?: number | null | undefined;
 }
 
 /**
@@ -62,8 +63,8 @@ export interface ParametricReluOptions {
  * tl.ParametricRelu({ a: 2 })([-1, 0, 2]); // → Tensor float32[3] [0,0,4]
  * ```
  */
-export function ParametricRelu(options?: ParametricReluOptions): Layer {
-  return makeLayer('ParametricRelu', { ...namedOptions('ParametricRelu', options) });
+export function ParametricRelu(options?: ParametricReluOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ParametricRelu', { ...namedOptions('ParametricRelu', options) });
 }
 registerFactory(ParametricRelu, 'ParametricRelu');
 
@@ -73,7 +74,7 @@ export interface LeakyReluOptions {
    * Slope for negative inputs.
    * @defaultValue `0.01`
    */
-  a?: number | null | undefined;
+  readonly a?: number | null | undefined;
 }
 
 /**
@@ -95,8 +96,8 @@ export interface LeakyReluOptions {
  * tl.LeakyRelu()([-1, 0, 2]); // → Tensor float32[3] [-0.01,0,2]
  * ```
  */
-export function LeakyRelu(options?: LeakyReluOptions): Layer {
-  return makeLayer('LeakyRelu', { ...namedOptions('LeakyRelu', options) });
+export function LeakyRelu(options?: LeakyReluOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LeakyRelu', { ...namedOptions('LeakyRelu', options) });
 }
 registerFactory(LeakyRelu, 'LeakyRelu');
 
@@ -106,7 +107,7 @@ export interface EluOptions {
    * Size of the bound that negative inputs approach.
    * @defaultValue `1`
    */
-  a?: number | null | undefined;
+  readonly a?: number | null | undefined;
 }
 
 /**
@@ -128,8 +129,8 @@ export interface EluOptions {
  * tl.Elu()([-1, 0, 2]); // → Tensor float32[3] [-0.632121,0,2]
  * ```
  */
-export function Elu(options?: EluOptions): Layer {
-  return makeLayer('Elu', { ...namedOptions('Elu', options) });
+export function Elu(options?: EluOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Elu', { ...namedOptions('Elu', options) });
 }
 registerFactory(Elu, 'Elu');
 
@@ -139,12 +140,12 @@ export interface SeluOptions {
    * Size of the bound that negative inputs approach, before the scale.
    * @defaultValue `1.6732632423543772`
    */
-  alpha?: number | null | undefined;
+  readonly alpha?: number | null | undefined;
   /**
    * Scale of the whole.
    * @defaultValue `1.0507009873554805`
    */
-  lmbda?: number | null | undefined;
+  readonly lmbda?: number | null | undefined;
 }
 
 /**
@@ -167,8 +168,8 @@ export interface SeluOptions {
  * tl.Selu()([-1, 0, 2]); // → Tensor float32[3] [-1.11133,0,2.1014]
  * ```
  */
-export function Selu(options?: SeluOptions): Layer {
-  return makeLayer('Selu', { ...namedOptions('Selu', options) });
+export function Selu(options?: SeluOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Selu', { ...namedOptions('Selu', options) });
 }
 registerFactory(Selu, 'Selu');
 
@@ -189,8 +190,8 @@ registerFactory(Selu, 'Selu');
  * tl.Gelu()([-1, 0, 2]); // → Tensor float32[3] [-0.158655,0,1.9545]
  * ```
  */
-export function Gelu(): Layer {
-  return makeLayer('Gelu', {  });
+export function Gelu(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Gelu', {  });
 }
 registerFactory(Gelu, 'Gelu');
 
@@ -211,8 +212,8 @@ registerFactory(Gelu, 'Gelu');
  * tl.FastGelu()([-1, 0, 2]); // → Tensor float32[3] [-0.158808,0,1.9546]
  * ```
  */
-export function FastGelu(): Layer {
-  return makeLayer('FastGelu', {  });
+export function FastGelu(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('FastGelu', {  });
 }
 registerFactory(FastGelu, 'FastGelu');
 
@@ -233,8 +234,8 @@ registerFactory(FastGelu, 'FastGelu');
  * tl.Sigmoid()([-1, 0, 2]); // → Tensor float32[3] [0.268941,0.5,0.880797]
  * ```
  */
-export function Sigmoid(): Layer {
-  return makeLayer('Sigmoid', {  });
+export function Sigmoid(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Sigmoid', {  });
 }
 registerFactory(Sigmoid, 'Sigmoid');
 
@@ -255,8 +256,8 @@ registerFactory(Sigmoid, 'Sigmoid');
  * tl.Tanh()([-1, 0, 2]); // → Tensor float32[3] [-0.761594,0,0.964028]
  * ```
  */
-export function Tanh(): Layer {
-  return makeLayer('Tanh', {  });
+export function Tanh(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Tanh', {  });
 }
 registerFactory(Tanh, 'Tanh');
 
@@ -277,8 +278,8 @@ registerFactory(Tanh, 'Tanh');
  * tl.HardSigmoid()([-0.5, 0, 2]); // → Tensor float32[3] [0.5,1,1]
  * ```
  */
-export function HardSigmoid(): Layer {
-  return makeLayer('HardSigmoid', {  });
+export function HardSigmoid(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('HardSigmoid', {  });
 }
 registerFactory(HardSigmoid, 'HardSigmoid');
 
@@ -299,8 +300,8 @@ registerFactory(HardSigmoid, 'HardSigmoid');
  * tl.HardTanh()([-0.5, 0, 2]); // → Tensor float32[3] [-0.5,0,1]
  * ```
  */
-export function HardTanh(): Layer {
-  return makeLayer('HardTanh', {  });
+export function HardTanh(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('HardTanh', {  });
 }
 registerFactory(HardTanh, 'HardTanh');
 
@@ -321,8 +322,8 @@ registerFactory(HardTanh, 'HardTanh');
  * tl.Softplus()([-1, 0, 2]); // → Tensor float32[3] [0.313262,0.693147,2.12693]
  * ```
  */
-export function Softplus(): Layer {
-  return makeLayer('Softplus', {  });
+export function Softplus(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Softplus', {  });
 }
 registerFactory(Softplus, 'Softplus');
 
@@ -343,8 +344,8 @@ registerFactory(Softplus, 'Softplus');
  * tl.Exp()([-1, 0, 2]); // → Tensor float32[3] [0.367879,1,7.38906]
  * ```
  */
-export function Exp(): Layer {
-  return makeLayer('Exp', {  });
+export function Exp(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Exp', {  });
 }
 registerFactory(Exp, 'Exp');
 
@@ -365,8 +366,8 @@ registerFactory(Exp, 'Exp');
  * tl.Log()([1, Math.E]); // → Tensor float32[2] [0,1]
  * ```
  */
-export function Log(): Layer {
-  return makeLayer('Log', {  });
+export function Log(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Log', {  });
 }
 registerFactory(Log, 'Log');
 
@@ -387,8 +388,8 @@ registerFactory(Log, 'Log');
  * tl.Swish()([-1, 0, 2]); // → Tensor float32[3] [-0.268941,0,1.76159]
  * ```
  */
-export function Swish(): Layer {
-  return makeLayer('Swish', {  });
+export function Swish(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Swish', {  });
 }
 registerFactory(Swish, 'Swish');
 
@@ -409,8 +410,8 @@ registerFactory(Swish, 'Swish');
  * tl.Glu()([2, 4, 0, 100]); // → Tensor float32[2] [1,4]
  * ```
  */
-export function Glu(): Layer {
-  return makeLayer('Glu', {  });
+export function Glu(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Glu', {  });
 }
 registerFactory(Glu, 'Glu');
 
@@ -435,7 +436,7 @@ registerFactory(Glu, 'Glu');
  * layer([-1, 0, 2]); // → Tensor float32[3] [0,0,2]
  * ```
  */
-export function ThresholdedLinearUnit(): Layer {
-  return makeLayer('ThresholdedLinearUnit', {  });
+export function ThresholdedLinearUnit(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ThresholdedLinearUnit', {  });
 }
 registerFactory(ThresholdedLinearUnit, 'ThresholdedLinearUnit');

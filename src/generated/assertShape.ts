@@ -18,12 +18,12 @@ export interface AssertShapeOptions {
    * Text added to the error.
    * @defaultValue `null`
    */
-  message?: string | null | undefined;
+  readonly message?: string | null | undefined;
   /**
    * Whether the layer shows up in the printed model.
    * @defaultValue `false`
    */
-  visibleLayer?: boolean | null | undefined;
+  readonly visibleLayer?: boolean | null | undefined;
 }
 
 /**
@@ -62,7 +62,7 @@ export interface AssertFunctionOptions {
    * Text added to the error.
    * @defaultValue `null`
    */
-  message?: string | null | undefined;
+  readonly message?: string | null | undefined;
 }
 
 /**

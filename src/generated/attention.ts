@@ -11,6 +11,7 @@
 import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
 import { registerFactory } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type LayerNest } from '../layer/types.js';
 
 /** Options of {@link Attention}. */
@@ -19,17 +20,17 @@ export interface AttentionOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -63,8 +64,8 @@ export interface AttentionOptions {
  * layer([x, mask]).map((y) => y.shape); // → [ [ 1, 3, 8 ], [ 1, 1, 1, 3 ] ]
  * ```
  */
-export function Attention(dFeature: number, options?: AttentionOptions): Layer {
-  return makeLayer('Attention', { ...namedOptions('Attention', options), dFeature });
+export function Attention(dFeature: number, options?: AttentionOptions): Layer<[Tensor, Tensor], 2> {
+  return makeLayer<Layer<[Tensor, Tensor], 2>>('Attention', { ...namedOptions('Attention', options), dFeature });
 }
 registerFactory(Attention, 'Attention');
 
@@ -74,32 +75,32 @@ export interface AttentionQKVOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * Whether predict mode computes keys and values once and keeps them.
    * @defaultValue `false`
    */
-  cacheKVInPredict?: boolean | null | undefined;
+  readonly cacheKVInPredict?: boolean | null | undefined;
   /**
    * Modules of a sparse query projection; `'noop'`: no projection; null: a `Dense`.
    * @defaultValue `null`
    */
-  qSparsity?: number | 'noop' | null | undefined;
+  readonly qSparsity?: number | 'noop' | null | undefined;
   /**
    * Modules of a sparse result projection; `'noop'`: no projection; null: a `Dense`.
    * @defaultValue `null`
    */
-  resultSparsity?: number | 'noop' | null | undefined;
+  readonly resultSparsity?: number | 'noop' | null | undefined;
 }
 
 /**
@@ -137,8 +138,8 @@ export interface AttentionQKVOptions {
  * layer([decoder, encoder, encoder, mask]).map((y) => y.shape); // → [ [ 1, 2, 8 ], [ 1, 1, 1, 5 ] ]
  * ```
  */
-export function AttentionQKV(dFeature: number, options?: AttentionQKVOptions): Layer {
-  return makeLayer('AttentionQKV', { ...namedOptions('AttentionQKV', options), dFeature });
+export function AttentionQKV(dFeature: number, options?: AttentionQKVOptions): Layer<[Tensor, Tensor], 4> {
+  return makeLayer<Layer<[Tensor, Tensor], 4>>('AttentionQKV', { ...namedOptions('AttentionQKV', options), dFeature });
 }
 registerFactory(AttentionQKV, 'AttentionQKV');
 
@@ -148,17 +149,17 @@ export interface PureAttentionOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -195,8 +196,8 @@ export interface PureAttentionOptions {
  * layer([x, x, x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
  * ```
  */
-export function PureAttention(options?: PureAttentionOptions): Layer {
-  return makeLayer('PureAttention', { ...namedOptions('PureAttention', options) });
+export function PureAttention(options?: PureAttentionOptions): Layer<[Tensor, Tensor], 4> {
+  return makeLayer<Layer<[Tensor, Tensor], 4>>('PureAttention', { ...namedOptions('PureAttention', options) });
 }
 registerFactory(PureAttention, 'PureAttention');
 
@@ -206,12 +207,12 @@ export interface DotProductAttentionOptions {
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -245,8 +246,8 @@ export interface DotProductAttentionOptions {
  * layer([q, q, q, mask]); // → Tensor float32[1,2,2] [[[0.5,1],[0.5,1]]]
  * ```
  */
-export function DotProductAttention(options?: DotProductAttentionOptions): Layer {
-  return makeLayer('DotProductAttention', { ...namedOptions('DotProductAttention', options) });
+export function DotProductAttention(options?: DotProductAttentionOptions): Layer<Tensor, 4> {
+  return makeLayer<Layer<Tensor, 4>>('DotProductAttention', { ...namedOptions('DotProductAttention', options) });
 }
 registerFactory(DotProductAttention, 'DotProductAttention');
 
@@ -256,7 +257,7 @@ export interface SplitIntoHeadsOptions {
    * Whether batch and heads share one axis in the output.
    * @defaultValue `true`
    */
-  mergedBatchAndHead?: boolean | null | undefined;
+  readonly mergedBatchAndHead?: boolean | null | undefined;
 }
 
 /**
@@ -281,8 +282,8 @@ export interface SplitIntoHeadsOptions {
  * layer([[[1, 2, 3, 4]]]); // → Tensor int32[2,1,2] [[[1,2]],[[3,4]]]
  * ```
  */
-export function SplitIntoHeads(nHeads: number, options?: SplitIntoHeadsOptions): Layer {
-  return makeLayer('SplitIntoHeads', { ...namedOptions('SplitIntoHeads', options), nHeads });
+export function SplitIntoHeads(nHeads: number, options?: SplitIntoHeadsOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SplitIntoHeads', { ...namedOptions('SplitIntoHeads', options), nHeads });
 }
 registerFactory(SplitIntoHeads, 'SplitIntoHeads');
 
@@ -292,7 +293,7 @@ export interface MergeHeadsOptions {
    * Whether batch and heads share one axis in the input.
    * @defaultValue `true`
    */
-  mergedBatchAndHead?: boolean | null | undefined;
+  readonly mergedBatchAndHead?: boolean | null | undefined;
 }
 
 /**
@@ -317,8 +318,8 @@ export interface MergeHeadsOptions {
  * layer([[[1, 2]], [[3, 4]]]); // → Tensor int32[1,1,4] [[[1,2,3,4]]]
  * ```
  */
-export function MergeHeads(nHeads: number, options?: MergeHeadsOptions): Layer {
-  return makeLayer('MergeHeads', { ...namedOptions('MergeHeads', options), nHeads });
+export function MergeHeads(nHeads: number, options?: MergeHeadsOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MergeHeads', { ...namedOptions('MergeHeads', options), nHeads });
 }
 registerFactory(MergeHeads, 'MergeHeads');
 
@@ -328,7 +329,7 @@ export interface ConfigurableAttentionOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
 }
 
 /**
@@ -375,27 +376,27 @@ export interface CausalAttentionOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Positions that predict mode has room for.
    * @defaultValue `2048`
    */
-  maxInferenceLength?: number | null | undefined;
+  readonly maxInferenceLength?: number | null | undefined;
   /**
    * Whether queries, keys and values go through a depthwise convolution after their projection.
    * @defaultValue `false`
    */
-  useDconv?: boolean | null | undefined;
+  readonly useDconv?: boolean | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -433,8 +434,8 @@ export interface CausalAttentionOptions {
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function CausalAttention(dFeature: number, options?: CausalAttentionOptions): Layer {
-  return makeLayer('CausalAttention', { ...namedOptions('CausalAttention', options), dFeature });
+export function CausalAttention(dFeature: number, options?: CausalAttentionOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('CausalAttention', { ...namedOptions('CausalAttention', options), dFeature });
 }
 registerFactory(CausalAttention, 'CausalAttention');
 
@@ -444,17 +445,17 @@ export interface DotProductCausalAttentionOptions {
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Positions that predict mode has room for.
    * @defaultValue `2048`
    */
-  maxInferenceLength?: number | null | undefined;
+  readonly maxInferenceLength?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -492,8 +493,8 @@ export interface DotProductCausalAttentionOptions {
  * layer([x, x, x]); // → Tensor float32[1,2,2] [[[1.5,0],[0.495358,0.669762]]]
  * ```
  */
-export function DotProductCausalAttention(options?: DotProductCausalAttentionOptions): Layer {
-  return makeLayer('DotProductCausalAttention', { ...namedOptions('DotProductCausalAttention', options) });
+export function DotProductCausalAttention(options?: DotProductCausalAttentionOptions): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('DotProductCausalAttention', { ...namedOptions('DotProductCausalAttention', options) });
 }
 registerFactory(DotProductCausalAttention, 'DotProductCausalAttention');
 
@@ -503,12 +504,12 @@ export interface ShiftRightOptions {
    * How many positions to shift by.
    * @defaultValue `1`
    */
-  nPositions?: number | null | undefined;
+  readonly nPositions?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -534,8 +535,8 @@ export interface ShiftRightOptions {
  * layer([[5, 6, 7, 8]]); // → Tensor int32[1,4] [[0,5,6,7]]
  * ```
  */
-export function ShiftRight(options?: ShiftRightOptions): Layer {
-  return makeLayer('ShiftRight', { ...namedOptions('ShiftRight', options) });
+export function ShiftRight(options?: ShiftRightOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ShiftRight', { ...namedOptions('ShiftRight', options) });
 }
 registerFactory(ShiftRight, 'ShiftRight');
 
@@ -545,7 +546,7 @@ export interface PaddingMaskOptions {
    * The id that stands for padding.
    * @defaultValue `0`
    */
-  pad?: number | null | undefined;
+  readonly pad?: number | null | undefined;
 }
 
 /**
@@ -570,8 +571,8 @@ export interface PaddingMaskOptions {
  * layer([[7, 8, 9, 0]]); // → Tensor bool[1,1,1,4] [[[[true,true,true,false]]]]
  * ```
  */
-export function PaddingMask(options?: PaddingMaskOptions): Layer {
-  return makeLayer('PaddingMask', { ...namedOptions('PaddingMask', options) });
+export function PaddingMask(options?: PaddingMaskOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('PaddingMask', { ...namedOptions('PaddingMask', options) });
 }
 registerFactory(PaddingMask, 'PaddingMask');
 
@@ -596,8 +597,8 @@ registerFactory(PaddingMask, 'PaddingMask');
  * layer([x, mask]); // → Tensor float32[1,1,2,3] [[[[1,1,0],[1,1,0]]]]
  * ```
  */
-export function EncoderDecoderMask(): Layer {
-  return makeLayer('EncoderDecoderMask', {  });
+export function EncoderDecoderMask(): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('EncoderDecoderMask', {  });
 }
 registerFactory(EncoderDecoderMask, 'EncoderDecoderMask');
 
@@ -607,42 +608,42 @@ export interface PositionalEncodingOptions {
    * Longest sequence.
    * @defaultValue `2048`
    */
-  maxLen?: number | null | undefined;
+  readonly maxLen?: number | null | undefined;
   /**
    * Probability of adding no position.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Axes that share one dropout draw.
    * @defaultValue `[-2]`
    */
-  dropoutBroadcastDims?: readonly number[] | null | undefined;
+  readonly dropoutBroadcastDims?: readonly number[] | null | undefined;
   /**
    * Whether weights start as bfloat16.
    * @defaultValue `false`
    */
-  useBfloat16?: boolean | null | undefined;
+  readonly useBfloat16?: boolean | null | undefined;
   /**
    * Probability of starting at position 0 in training; 1 always does.
    * @defaultValue `1`
    */
-  startFromZeroProb?: number | null | undefined;
+  readonly startFromZeroProb?: number | null | undefined;
   /**
    * Random starts lie below this position.
    * @defaultValue `0`
    */
-  maxOffsetToAdd?: number | null | undefined;
+  readonly maxOffsetToAdd?: number | null | undefined;
   /**
    * Width of the position vectors, projected to the input's width; null: the input's width, without projection.
    * @defaultValue `null`
    */
-  dFeature?: number | null | undefined;
+  readonly dFeature?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -678,7 +679,7 @@ export interface PositionalEncodingOptions {
  * layer(tl.zeros([1, 2, 4])); // → Tensor float32[1,2,4] [[[0,1,0,1],[0.841471,0.540302,0.00999983,0.99995]]]
  * ```
  */
-export function PositionalEncoding(options?: PositionalEncodingOptions): Layer {
-  return makeLayer('PositionalEncoding', { ...namedOptions('PositionalEncoding', options) });
+export function PositionalEncoding(options?: PositionalEncodingOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('PositionalEncoding', { ...namedOptions('PositionalEncoding', options) });
 }
 registerFactory(PositionalEncoding, 'PositionalEncoding');

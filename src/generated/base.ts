@@ -9,9 +9,13 @@
  * @module
  */
 import { makeLayer, type Layer } from '../layer/layer.js';
+import { type InputsOf, type OutputsOf } from '../layer/arity.js';
+import { type Nest } from '../layer/wire.js';
+import { type Nested } from '../tensor/data.js';
 import { callFunction, registerFactory } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
-import { type TensorFunction, type TensorResult, type TensorTree, type SignatureTree } from '../layer/types.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type TensorFunction, type TensorTree, type SignatureTree } from '../layer/types.js';
 
 /** Options of {@link Fn}. */
 export interface FnOptions {
@@ -19,7 +23,7 @@ export interface FnOptions {
    * Number of outputs.
    * @defaultValue `1`
    */
-  nOut?: number | null | undefined;
+  readonly nOut?: number | null | undefined;
 }
 
 /**
@@ -46,6 +50,7 @@ export interface FnOptions {
  * distance([[1, 2], [4, 0]]); // → Tensor int32[2] [3,2]
  * ```
  */
+export function Fn<F extends TensorFunction>(name: string, f: F, options?: FnOptions): Layer<OutputsOf<ReturnType<F>>, InputsOf<Parameters<F>>>;
 export function Fn(name: string, f: TensorFunction, options?: FnOptions): Layer {
   return makeLayer('Fn', { ...namedOptions('Fn', options), name, f });
 }
@@ -68,8 +73,8 @@ registerFactory(Fn, 'Fn');
  * tl.flattenWeightsAndState(w, []); // → [[ Tensor int32[1] [1], Tensor int32[1] [2] ], []]
  * ```
  */
-export function flattenWeightsAndState(weights: TensorTree, state: TensorTree): TensorResult {
-  return callFunction('flattenWeightsAndState', { weights, state });
+export function flattenWeightsAndState(weights: TensorTree, state: TensorTree): [flatWeights: Tensor[], flatState: Tensor[]] {
+  return callFunction<[flatWeights: Tensor[], flatState: Tensor[]]>('flattenWeightsAndState', { weights, state });
 }
 
 /** Options of {@link unflattenWeightsAndState}. */
@@ -78,7 +83,7 @@ export interface UnflattenWeightsAndStateOptions {
    * Whether to leave out the state, which is then `null`.
    * @defaultValue `false`
    */
-  weightsOnly?: boolean | null | undefined;
+  readonly weightsOnly?: boolean | null | undefined;
 }
 
 /**
@@ -103,8 +108,8 @@ export interface UnflattenWeightsAndStateOptions {
  * tl.unflattenWeightsAndState(flat, [], [[like, [like]], []]); // → [[ Tensor int32[1] [1], [ Tensor int32[1] [2] ] ], []]
  * ```
  */
-export function unflattenWeightsAndState(flatWeights: TensorTree, flatState: TensorTree, weightsAndStateSignature: readonly [SignatureTree, SignatureTree], options?: UnflattenWeightsAndStateOptions): TensorResult {
-  return callFunction('unflattenWeightsAndState', { ...namedOptions('unflattenWeightsAndState', options), flatWeights, flatState, weightsAndStateSignature });
+export function unflattenWeightsAndState(flatWeights: TensorTree, flatState: TensorTree, weightsAndStateSignature: readonly [SignatureTree, SignatureTree], options?: UnflattenWeightsAndStateOptions): [weights: Nest, state: Nest] {
+  return callFunction<[weights: Nest, state: Nest]>('unflattenWeightsAndState', { ...namedOptions('unflattenWeightsAndState', options), flatWeights, flatState, weightsAndStateSignature });
 }
 
 /**
@@ -120,8 +125,8 @@ export function unflattenWeightsAndState(flatWeights: TensorTree, flatState: Ten
  * tl.toList(tl.tensor([[1, 2], [3, 4]])); // → [[ 1, 2 ], [ 3, 4 ]]
  * ```
  */
-export function toList(outputs: TensorTree): TensorResult {
-  return callFunction('toList', { outputs });
+export function toList(outputs: TensorTree): Nested {
+  return callFunction<Nested>('toList', { outputs });
 }
 
 /** Options of {@link shard}. */
@@ -130,7 +135,7 @@ export interface ShardOptions {
    * Number of shards.
    * @defaultValue `1`
    */
-  nShards?: number | null | undefined;
+  readonly nShards?: number | null | undefined;
 }
 
 /**
@@ -152,7 +157,8 @@ export interface ShardOptions {
  * tl.shard(tl.tensor([1, 2, 3, 4]), { nShards: 2 }); // → Tensor int32[2,2] [[1,2],[3,4]]
  * ```
  */
-export function shard(tensors: TensorTree, options?: ShardOptions): TensorResult {
+export function shard<X extends TensorTree>(tensors: X, options?: ShardOptions): X;
+export function shard(tensors: TensorTree, options?: ShardOptions): Tensor {
   return callFunction('shard', { ...namedOptions('shard', options), tensors });
 }
 
@@ -162,7 +168,7 @@ export interface UnshardOptions {
    * Number of shards.
    * @defaultValue `1`
    */
-  nShards?: number | null | undefined;
+  readonly nShards?: number | null | undefined;
 }
 
 /**
@@ -182,6 +188,7 @@ export interface UnshardOptions {
  * tl.unshard(tl.tensor([[1, 2], [3, 4]]), { nShards: 2 }); // → Tensor int32[4] [1,2,3,4]
  * ```
  */
-export function unshard(tensors: TensorTree, options?: UnshardOptions): TensorResult {
+export function unshard<X extends TensorTree>(tensors: X, options?: UnshardOptions): X;
+export function unshard(tensors: TensorTree, options?: UnshardOptions): Tensor {
   return callFunction('unshard', { ...namedOptions('unshard', options), tensors });
 }

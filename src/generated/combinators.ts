@@ -9,9 +9,12 @@
  * @module
  */
 import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
+import { type AsLayer, type BranchOf, type Outputs, type ParallelOf, type ResidualOf, type SelectOf, type SerialOf } from '../layer/arity.js';
+import { type LayerOutputs } from '../layer/options.js';
 import { callFunction, registerFactory } from '../layer/construct.js';
 import { namedOptions, splitRest } from '../tensor/rest.js';
-import { type LayerNest, type TensorResult, type TensorTree } from '../layer/types.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type LayerNest, type TensorTree } from '../layer/types.js';
 
 /** Options of {@link Serial}. */
 export interface SerialOptions {
@@ -19,12 +22,12 @@ export interface SerialOptions {
    * Printed name.
    * @defaultValue `'Serial'`
    */
-  name?: string | null | undefined;
+  readonly name?: string | null | undefined;
   /**
    * Layers to print instead of all sublayers.
    * @defaultValue `null`
    */
-  sublayersToPrint?: LayerNest[] | null | undefined;
+  readonly sublayersToPrint?: LayerNest[] | null | undefined;
 }
 
 /**
@@ -57,6 +60,18 @@ export interface SerialOptions {
  * model([[1, 2, 3]]).shape; // → [1, 2]
  * ```
  */
+export function Serial<const L extends readonly LayerNest[]>(...sublayers: L): SerialOf<L>;
+/**
+ * Applies layers one after another, over a stack.
+ *
+ * Each layer takes its inputs off the top of the stack and puts its outputs there. Nested lists are flattened.
+ * Without layers (or with `null` alone) it returns its one input.
+ * Shapes: `nIn` is what the layers need of the stack below them, `nOut` what they leave; further inputs stay behind the outputs.
+ * Weights and state: one element per layer.
+ * Errors: `InvalidOption` for `null` among layers; `ArityMismatch` for too few inputs.
+ * @param sublayers - Layers, or nested lists of them.
+ */
+export function Serial<const L extends readonly LayerNest[]>(...sublayers: [...L, SerialOptions]): SerialOf<L>;
 export function Serial(...sublayers: LayerNest[] | [...LayerNest[], SerialOptions]): Layer {
   const split = splitRest(sublayers);
   return makeLayer('Serial', { ...split.options, sublayers: split.rest });
@@ -69,7 +84,7 @@ export interface ParallelOptions {
    * Printed name.
    * @defaultValue `'Parallel'`
    */
-  name?: string | null | undefined;
+  readonly name?: string | null | undefined;
 }
 
 /**
@@ -96,6 +111,16 @@ export interface ParallelOptions {
  * tl.Parallel(tl.Negate(), null)([[1, 2], [3, 4]]); // → [Tensor int32[2] [-1,-2], Tensor int32[2] [3,4]]
  * ```
  */
+export function Parallel<const L extends readonly LayerNest[]>(...sublayers: L): ParallelOf<L>;
+/**
+ * Applies layers side by side: each to the next inputs, as many as it takes.
+ *
+ * `null` and `[]` are no-ops on one input, a list is a `Serial`.
+ * Shapes: inputs and outputs are those of the layers, one after another. Weights and state: one element per layer.
+ * Errors: `InvalidOption` for fewer than two layers or one without inputs.
+ * @param sublayers - Layers, `null`, or lists of layers.
+ */
+export function Parallel<const L extends readonly LayerNest[]>(...sublayers: [...L, ParallelOptions]): ParallelOf<L>;
 export function Parallel(...sublayers: LayerNest[] | [...LayerNest[], ParallelOptions]): Layer {
   const split = splitRest(sublayers);
   return makeLayer('Parallel', { ...split.options, sublayers: split.rest });
@@ -108,12 +133,12 @@ export interface ConcatenateOptions {
    * Number of tensors.
    * @defaultValue `2`
    */
-  nItems?: number | null | undefined;
+  readonly nItems?: number | null | undefined;
   /**
    * Axis to join along.
    * @defaultValue `-1`
    */
-  axis?: number | null | undefined;
+  readonly axis?: number | null | undefined;
 }
 
 /**
@@ -135,6 +160,15 @@ export interface ConcatenateOptions {
  * tl.Concatenate()([[1, 2], [3]]); // → Tensor int32[3] [1,2,3]
  * ```
  */
+export function Concatenate(options?: ConcatenateOptions & { nItems?: false | null | undefined }): Layer<Tensor, 2>;
+/**
+ * Joins tensors along an axis.
+ *
+ * Shapes: equal but for `axis`, whose sizes add up. No weights, no state; the same in every mode.
+ * Errors: `ShapeMismatch` for shapes that differ elsewhere.
+ * @param options - See the options type.
+ */
+export function Concatenate(options?: ConcatenateOptions): Layer<Tensor, number>;
 export function Concatenate(options?: ConcatenateOptions): Layer {
   return makeLayer('Concatenate', { ...namedOptions('Concatenate', options) });
 }
@@ -146,12 +180,12 @@ export interface SplitOptions {
    * Number of parts.
    * @defaultValue `2`
    */
-  nItems?: number | null | undefined;
+  readonly nItems?: number | null | undefined;
   /**
    * Axis to split.
    * @defaultValue `-1`
    */
-  axis?: number | null | undefined;
+  readonly axis?: number | null | undefined;
 }
 
 /**
@@ -174,6 +208,15 @@ export interface SplitOptions {
  * tl.Split()([1, 2, 3, 4]); // → [Tensor int32[2] [1,2], Tensor int32[2] [3,4]]
  * ```
  */
+export function Split(options?: SplitOptions & { nItems?: false | null | undefined }): Layer<[Tensor, Tensor], 1>;
+/**
+ * Splits a tensor into equal parts along an axis.
+ *
+ * Shapes: `axis` becomes `1 / nItems` of its size in each output. No weights, no state; the same in every mode.
+ * Errors: `ShapeMismatch` for a size that `nItems` does not divide.
+ * @param options - See the options type.
+ */
+export function Split(options?: SplitOptions): Layer;
 export function Split(options?: SplitOptions): Layer {
   return makeLayer('Split', { ...namedOptions('Split', options) });
 }
@@ -185,22 +228,22 @@ export interface ScanOptions {
    * Axis to slice along.
    * @defaultValue `0`
    */
-  axis?: number | null | undefined;
+  readonly axis?: number | null | undefined;
   /**
    * Number of carried values.
    * @defaultValue `1`
    */
-  nCarry?: number | null | undefined;
+  readonly nCarry?: number | null | undefined;
   /**
    * Whether the backward pass computes each step again instead of keeping its intermediate values.
    * @defaultValue `false`
    */
-  remat?: boolean | null | undefined;
+  readonly remat?: boolean | null | undefined;
   /**
    * `'predict'` keeps the carried values between calls.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -248,12 +291,12 @@ export interface CondOptions {
    * Layer applied if the decision is 0.
    * @defaultValue `null`
    */
-  false?: Layer | null | undefined;
+  readonly false?: Layer | null | undefined;
   /**
    * Printed name.
    * @defaultValue `'Cond'`
    */
-  name?: string | null | undefined;
+  readonly name?: string | null | undefined;
 }
 
 /**
@@ -301,7 +344,7 @@ export interface ChunkOptions {
    * Whether a batch that cannot be divided is passed whole.
    * @defaultValue `true`
    */
-  passUnchunkable?: boolean | null | undefined;
+  readonly passUnchunkable?: boolean | null | undefined;
 }
 
 /**
@@ -332,6 +375,7 @@ export interface ChunkOptions {
  * layer(tl.ones([8, 3])).shape; // → [8, 2]
  * ```
  */
+export function Chunk<L extends Layer>(layer: L, chunkSize: number, options?: ChunkOptions): AsLayer<L>;
 export function Chunk(layer: Layer, chunkSize: number, options?: ChunkOptions): Layer {
   return makeLayer('Chunk', { ...namedOptions('Chunk', options), layer, chunkSize });
 }
@@ -343,7 +387,7 @@ export interface BranchOptions {
    * Printed name.
    * @defaultValue `'Branch'`
    */
-  name?: string | null | undefined;
+  readonly name?: string | null | undefined;
 }
 
 /**
@@ -371,6 +415,17 @@ export interface BranchOptions {
  * tl.Branch(tl.Negate(), null)([1, 2]); // → [Tensor int32[2] [-1,-2], Tensor int32[2] [1,2]]
  * ```
  */
+export function Branch<const L extends readonly LayerNest[]>(...layers: L): BranchOf<L>;
+/**
+ * Applies layers to copies of the same inputs and puts all their outputs on the stack.
+ *
+ * `null` and `[]` pass one input on, a list is a `Serial`; a single layer is returned as it is.
+ * Shapes: each layer takes as many of the inputs as it needs, from the top; the outputs follow each other.
+ * Weights and state: `[[], [one element per layer]]`.
+ * Errors: `InvalidOption` for a layer without inputs, or without any layers.
+ * @param layers - Layers, `null`, or lists of layers.
+ */
+export function Branch<const L extends readonly LayerNest[]>(...layers: [...L, BranchOptions]): BranchOf<L>;
 export function Branch(...layers: LayerNest[] | [...LayerNest[], BranchOptions]): Layer {
   const split = splitRest(layers);
   return makeLayer('Branch', { ...split.options, layers: split.rest });
@@ -383,7 +438,7 @@ export interface ResidualOptions {
    * Layer applied to a copy of the inputs, instead of passing them on.
    * @defaultValue `null`
    */
-  shortcut?: LayerNest | null | undefined;
+  readonly shortcut?: LayerNest | null | undefined;
 }
 
 /**
@@ -411,6 +466,16 @@ export interface ResidualOptions {
  * tl.Residual(tl.Relu())([-1, 2]); // → Tensor int32[2] [-1,4]
  * ```
  */
+export function Residual<const L extends readonly LayerNest[]>(...layers: L): ResidualOf<L>;
+/**
+ * Adds the inputs to what the layers make of them: `x + layers(x)`.
+ *
+ * Shapes: the output of the layers must broadcast with the input (or with the output of `shortcut`).
+ * Weights and state: those of the layers, nested as in Trax.
+ * Errors: `ShapeMismatch` when the two do not broadcast.
+ * @param layers - Layers, applied one after another.
+ */
+export function Residual<const L extends readonly LayerNest[]>(...layers: [...L, ResidualOptions]): Layer;
 export function Residual(...layers: LayerNest[] | [...LayerNest[], ResidualOptions]): Layer {
   const split = splitRest(layers);
   return makeLayer('Residual', { ...split.options, layers: split.rest });
@@ -423,12 +488,12 @@ export interface SelectOptions {
    * How many items the selected ones replace; by default the highest index and one.
    * @defaultValue `null`
    */
-  nIn?: number | null | undefined;
+  readonly nIn?: number | null | undefined;
   /**
    * Printed name; by default `Select` with the indices.
    * @defaultValue `null`
    */
-  name?: string | null | undefined;
+  readonly name?: string | null | undefined;
 }
 
 /**
@@ -451,6 +516,16 @@ export interface SelectOptions {
  * tl.Select([1, 0, 1])([[1, 2], [3, 4]]); // → [Tensor int32[2] [3,4], Tensor int32[2] [1,2], Tensor int32[2] [3,4]]
  * ```
  */
+export function Select<const I extends readonly number[]>(indices: I): SelectOf<I>;
+/**
+ * Copies, reorders or drops stack items: output `k` is input `indices[k]`.
+ *
+ * Shapes: those of the selected inputs. No weights, no state; the same in every mode.
+ * Errors: `InvalidOption` for an index that is not below `nIn`.
+ * @param indices - Positions from the top of the stack; negative ones count from the last of `nIn`.
+ * @param options - See the options type.
+ */
+export function Select<const I extends readonly number[]>(indices: I, options: SelectOptions): Layer<Outputs<I['length']>>;
 export function Select(indices: readonly number[], options?: SelectOptions): Layer {
   return makeLayer('Select', { ...namedOptions('Select', options), indices });
 }
@@ -471,8 +546,8 @@ registerFactory(Select, 'Select');
  * tl.Serial(tl.Drop(), tl.Negate())([[1, 2], [3, 4]]); // → Tensor int32[2] [-3,-4]
  * ```
  */
-export function Drop(): Layer {
-  return makeLayer('Drop', {  });
+export function Drop(): Layer<[], 1> {
+  return makeLayer<Layer<[], 1>>('Drop', {  });
 }
 registerFactory(Drop, 'Drop');
 
@@ -491,8 +566,8 @@ registerFactory(Drop, 'Drop');
  * tl.Dup()([1, 2]); // → [Tensor int32[2] [1,2], Tensor int32[2] [1,2]]
  * ```
  */
-export function Dup(): Layer {
-  return makeLayer('Dup', {  });
+export function Dup(): Layer<[Tensor, Tensor], 1> {
+  return makeLayer<Layer<[Tensor, Tensor], 1>>('Dup', {  });
 }
 registerFactory(Dup, 'Dup');
 
@@ -511,8 +586,8 @@ registerFactory(Dup, 'Dup');
  * tl.Swap()([[1, 2], [3, 4]]); // → [Tensor int32[2] [3,4], Tensor int32[2] [1,2]]
  * ```
  */
-export function Swap(): Layer {
-  return makeLayer('Swap', {  });
+export function Swap(): Layer<[Tensor, Tensor], 2> {
+  return makeLayer<Layer<[Tensor, Tensor], 2>>('Swap', {  });
 }
 registerFactory(Swap, 'Swap');
 
@@ -522,7 +597,7 @@ export interface SerialWithSideOutputsOptions {
    * How many outputs of each layer are put aside: a number for all, or one for each.
    * @defaultValue `1`
    */
-  nSideOutputs?: number | readonly number[] | null | undefined;
+  readonly nSideOutputs?: number | readonly number[] | null | undefined;
 }
 
 /**
@@ -593,8 +668,8 @@ registerFactory(FlattenList, 'FlattenList');
  * tl.Add()([[1, 2], [10, 20]]); // → Tensor int32[2] [11,22]
  * ```
  */
-export function Add(): Layer {
-  return makeLayer('Add', {  });
+export function Add(): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('Add', {  });
 }
 registerFactory(Add, 'Add');
 
@@ -616,8 +691,8 @@ registerFactory(Add, 'Add');
  * tl.SubtractTop()([[1, 2], [10, 20]]); // → Tensor int32[2] [9,18]
  * ```
  */
-export function SubtractTop(): Layer {
-  return makeLayer('SubtractTop', {  });
+export function SubtractTop(): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('SubtractTop', {  });
 }
 registerFactory(SubtractTop, 'SubtractTop');
 
@@ -639,8 +714,8 @@ registerFactory(SubtractTop, 'SubtractTop');
  * tl.Multiply()([[1, 2], [10, 20]]); // → Tensor int32[2] [10,40]
  * ```
  */
-export function Multiply(): Layer {
-  return makeLayer('Multiply', {  });
+export function Multiply(): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('Multiply', {  });
 }
 registerFactory(Multiply, 'Multiply');
 
@@ -662,8 +737,8 @@ registerFactory(Multiply, 'Multiply');
  * tl.Gate()([[1, 1], [0.25, 1], [2, 2]]); // → Tensor float32[2] [1.75,1]
  * ```
  */
-export function Gate(): Layer {
-  return makeLayer('Gate', {  });
+export function Gate(): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('Gate', {  });
 }
 registerFactory(Gate, 'Gate');
 
@@ -673,7 +748,7 @@ export interface CacheOptions {
    * Mode of the model around it; `null` keeps the result in every mode.
    * @defaultValue `null`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -707,6 +782,7 @@ export interface CacheOptions {
  * layer([5, 6]); // → Tensor int32[2] [-1,-2]
  * ```
  */
+export function Cache<L extends Layer>(layer: L, options?: CacheOptions): AsLayer<L>;
 export function Cache(layer: Layer, options?: CacheOptions): Layer {
   return makeLayer('Cache', { ...namedOptions('Cache', options), layer });
 }
@@ -718,7 +794,7 @@ export interface BatchLeadingAxesOptions {
    * How many axes are not batch axes.
    * @defaultValue `1`
    */
-  nLastAxesToKeep?: number | null | undefined;
+  readonly nLastAxesToKeep?: number | null | undefined;
 }
 
 /**
@@ -749,6 +825,7 @@ export interface BatchLeadingAxesOptions {
  * layer(tl.ones([2, 5, 8, 8, 3])).shape; // → [2, 5, 8, 8, 4]
  * ```
  */
+export function BatchLeadingAxes<L extends Layer>(layer: L, options?: BatchLeadingAxesOptions): AsLayer<L>;
 export function BatchLeadingAxes(layer: Layer, options?: BatchLeadingAxesOptions): Layer {
   return makeLayer('BatchLeadingAxes', { ...namedOptions('BatchLeadingAxes', options), layer });
 }
@@ -760,12 +837,12 @@ export interface BidirectionalOptions {
    * Time axis of the inputs.
    * @defaultValue `1`
    */
-  axis?: number | null | undefined;
+  readonly axis?: number | null | undefined;
   /**
    * Layer or layers that merge the two outputs; `null` is `Concatenate`.
    * @defaultValue `null`
    */
-  mergeLayer?: LayerNest | null | undefined;
+  readonly mergeLayer?: LayerNest | null | undefined;
 }
 
 /**
@@ -797,6 +874,16 @@ export interface BidirectionalOptions {
  * layer(tl.ones([2, 5, 4])).shape; // → [2, 5, 8]
  * ```
  */
+export function Bidirectional(forwardLayer: Layer<Tensor, 1>, options?: BidirectionalOptions & { mergeLayers?: false | null | undefined }): Layer<Tensor, 1>;
+/**
+ * Reads a sequence forward with a layer and backward with a copy of it, and merges the two.
+ *
+ * Shapes: those of the layer, merged. Weights and state: of the layer, of the copy (its own, from another key), of the merge.
+ * Errors: those of the layers; `InvalidOption` for a layer in mode `'predict'`, as the end of the sequence has not come yet.
+ * @param forwardLayer - Layer such as `LSTM` or `GRU`.
+ * @param options - See the options type.
+ */
+export function Bidirectional(forwardLayer: Layer, options?: BidirectionalOptions): Layer;
 export function Bidirectional(forwardLayer: Layer, options?: BidirectionalOptions): Layer {
   return makeLayer('Bidirectional', { ...namedOptions('Bidirectional', options), forwardLayer });
 }
@@ -817,8 +904,8 @@ registerFactory(Bidirectional, 'Bidirectional');
  * tl.inputsFromStack([tl.tensor(1), tl.tensor(2), tl.tensor(3)], 2); // → [Tensor int32[] 1, Tensor int32[] 2]
  * ```
  */
-export function inputsFromStack(stack: TensorTree, n: number): TensorResult {
-  return callFunction('inputsFromStack', { stack, n });
+export function inputsFromStack(stack: TensorTree, n: number): LayerOutputs {
+  return callFunction<LayerOutputs>('inputsFromStack', { stack, n });
 }
 
 /**
@@ -838,6 +925,6 @@ export function inputsFromStack(stack: TensorTree, n: number): TensorResult {
  * tl.outputsOntoStack(tl.tensor(9), stack, 2); // → [Tensor int32[] 9, Tensor int32[] 3]
  * ```
  */
-export function outputsOntoStack(outputs: TensorTree, stack: TensorTree, n: number): TensorResult {
-  return callFunction('outputsOntoStack', { outputs, stack, n });
+export function outputsOntoStack(outputs: TensorTree, stack: TensorTree, n: number): LayerOutputs {
+  return callFunction<LayerOutputs>('outputsOntoStack', { outputs, stack, n });
 }

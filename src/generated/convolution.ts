@@ -11,6 +11,7 @@
 import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
 import { registerFactory, type KernelInitializer } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 
 /** Options of {@link Conv}. */
 export interface ConvOptions {
@@ -18,32 +19,32 @@ export interface ConvOptions {
    * Positions from one window to the next along each spatial axis; `null` is 1.
    * @defaultValue `null`
    */
-  strides?: readonly number[] | null | undefined;
+  readonly strides?: readonly number[] | null | undefined;
   /**
    * What lies beyond the ends: nothing (`'VALID'`), zeros that keep the size (`'SAME'`), or numbers of zeros `[before, after]` for each axis.
    * @defaultValue `'VALID'`
    */
-  padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
+  readonly padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
   /**
    * Layouts of input, kernel and output: a letter for each axis.
    * @defaultValue `['NHWC', 'HWIO', 'NHWC']`
    */
-  dimensionNumbers?: readonly [input: string, kernel: string, output: string] | null | undefined;
+  readonly dimensionNumbers?: readonly [input: string, kernel: string, output: string] | null | undefined;
   /**
    * Makes `w`; `null` is Glorot's normal initializer over the kernel's channels.
    * @defaultValue `null`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `b`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
   /**
    * Whether to add `b`.
    * @defaultValue `true`
    */
-  useBias?: boolean | null | undefined;
+  readonly useBias?: boolean | null | undefined;
 }
 
 /**
@@ -86,8 +87,8 @@ export interface ConvOptions {
  * layer(tl.ones([1, 28, 28, 3])).shape; // → [1, 28, 28, 8]
  * ```
  */
-export function Conv(filters: number, kernelSize: readonly number[], options?: ConvOptions): Layer {
-  return makeLayer('Conv', { ...namedOptions('Conv', options), filters, kernelSize });
+export function Conv(filters: number, kernelSize: readonly number[], options?: ConvOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Conv', { ...namedOptions('Conv', options), filters, kernelSize });
 }
 registerFactory(Conv, 'Conv');
 
@@ -97,27 +98,27 @@ export interface CausalConvOptions {
    * Positions that the kernel covers, the current one included.
    * @defaultValue `3`
    */
-  kernelWidth?: number | null | undefined;
+  readonly kernelWidth?: number | null | undefined;
   /**
    * Makes `w`; `null` is Glorot's normal initializer over the kernel's channels.
    * @defaultValue `null`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `b`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
   /**
    * Whether to add `b`.
    * @defaultValue `true`
    */
-  useBias?: boolean | null | undefined;
+  readonly useBias?: boolean | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -152,8 +153,8 @@ export interface CausalConvOptions {
  * layer(tl.ones([2, 10, 3])).shape; // → [2, 10, 4]
  * ```
  */
-export function CausalConv(filters: number, options?: CausalConvOptions): Layer {
-  return makeLayer('CausalConv', { ...namedOptions('CausalConv', options), filters });
+export function CausalConv(filters: number, options?: CausalConvOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('CausalConv', { ...namedOptions('CausalConv', options), filters });
 }
 registerFactory(CausalConv, 'CausalConv');
 
@@ -163,27 +164,27 @@ export interface Conv1dOptions {
    * Positions from one window to the next.
    * @defaultValue `1`
    */
-  stride?: number | null | undefined;
+  readonly stride?: number | null | undefined;
   /**
    * What lies beyond the ends: nothing (`'VALID'`), zeros that keep the size (`'SAME'`), or one pair of numbers of zeros `[[before, after]]`.
    * @defaultValue `'VALID'`
    */
-  padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
+  readonly padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
   /**
    * Makes `w`; `null` is Glorot's normal initializer over the kernel's channels.
    * @defaultValue `null`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `b`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
   /**
    * Whether to add `b`.
    * @defaultValue `true`
    */
-  useBias?: boolean | null | undefined;
+  readonly useBias?: boolean | null | undefined;
 }
 
 /**
@@ -218,8 +219,8 @@ export interface Conv1dOptions {
  * layer(tl.ones([2, 10, 3])).shape; // → [2, 8, 4]
  * ```
  */
-export function Conv1d(filters: number, kernelSize: number, options?: Conv1dOptions): Layer {
-  return makeLayer('Conv1d', { ...namedOptions('Conv1d', options), filters, kernelSize });
+export function Conv1d(filters: number, kernelSize: number, options?: Conv1dOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Conv1d', { ...namedOptions('Conv1d', options), filters, kernelSize });
 }
 registerFactory(Conv1d, 'Conv1d');
 
@@ -229,22 +230,22 @@ export interface CausalDepthwiseConvOptions {
    * Positions a kernel reaches over, the current one included.
    * @defaultValue `3`
    */
-  kernelSize?: number | null | undefined;
+  readonly kernelSize?: number | null | undefined;
   /**
    * Makes the kernels.
    * @defaultValue `tl.GlorotUniformInitializer()`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Whether weights start as bfloat16.
    * @defaultValue `false`
    */
-  useBfloat16?: boolean | null | undefined;
+  readonly useBfloat16?: boolean | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -276,7 +277,7 @@ export interface CausalDepthwiseConvOptions {
  * layer(tl.ones([2, 10, 3])).shape; // → [2, 10, 3]
  * ```
  */
-export function CausalDepthwiseConv(options?: CausalDepthwiseConvOptions): Layer {
-  return makeLayer('CausalDepthwiseConv', { ...namedOptions('CausalDepthwiseConv', options) });
+export function CausalDepthwiseConv(options?: CausalDepthwiseConvOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('CausalDepthwiseConv', { ...namedOptions('CausalDepthwiseConv', options) });
 }
 registerFactory(CausalDepthwiseConv, 'CausalDepthwiseConv');

@@ -13,7 +13,8 @@ import { type DType } from '../bridge/native.js';
 import { type TensorLike } from '../tensor/ops.js';
 import { callFunction, registerFactory, type KernelInitializer } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
-import { type KeyLike, type TensorFunction, type TensorResult } from '../layer/types.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type KeyLike, type TensorFunction } from '../layer/types.js';
 
 /** Options of {@link Dense}. */
 export interface DenseOptions {
@@ -21,22 +22,22 @@ export interface DenseOptions {
    * Makes `w`, of shape `[m, nUnits]`.
    * @defaultValue `tl.GlorotUniformInitializer()`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `b`, of shape `[nUnits]`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
   /**
    * Whether to add `b`.
    * @defaultValue `true`
    */
-  useBias?: boolean | null | undefined;
+  readonly useBias?: boolean | null | undefined;
   /**
    * Whether weights are bfloat16, which halves their memory, in place of float32.
    * @defaultValue `false`
    */
-  useBfloat16?: boolean | null | undefined;
+  readonly useBfloat16?: boolean | null | undefined;
 }
 
 /**
@@ -68,8 +69,8 @@ export interface DenseOptions {
  * layer([[1, 2, 3]]).shape; // → [1, 4]
  * ```
  */
-export function Dense(nUnits: number, options?: DenseOptions): Layer {
-  return makeLayer('Dense', { ...namedOptions('Dense', options), nUnits });
+export function Dense(nUnits: number, options?: DenseOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Dense', { ...namedOptions('Dense', options), nUnits });
 }
 registerFactory(Dense, 'Dense');
 
@@ -79,12 +80,12 @@ export interface EmbeddingOptions {
    * Whether weights are bfloat16, which halves their memory; the result is float32 all the same.
    * @defaultValue `false`
    */
-  useBfloat16?: boolean | null | undefined;
+  readonly useBfloat16?: boolean | null | undefined;
   /**
    * Makes `w`, of shape `[vocabSize, dFeature]`.
    * @defaultValue `tl.ScaledInitializer(-1, -2, 1, 'fan_out', 'uniform')`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
 }
 
 /**
@@ -115,8 +116,8 @@ export interface EmbeddingOptions {
  * layer([[7, 42, 7]]).shape; // → [1, 3, 16]
  * ```
  */
-export function Embedding(vocabSize: number, dFeature: number, options?: EmbeddingOptions): Layer {
-  return makeLayer('Embedding', { ...namedOptions('Embedding', options), vocabSize, dFeature });
+export function Embedding(vocabSize: number, dFeature: number, options?: EmbeddingOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Embedding', { ...namedOptions('Embedding', options), vocabSize, dFeature });
 }
 registerFactory(Embedding, 'Embedding');
 
@@ -126,17 +127,17 @@ export interface DropoutOptions {
    * Probability with which a value is dropped.
    * @defaultValue `0`
    */
-  rate?: number | null | undefined;
+  readonly rate?: number | null | undefined;
   /**
    * Axes along which the mask is the same, which costs randomness and saves memory; negative ones count from the end.
    * @defaultValue `null`
    */
-  sharedAxes?: readonly number[] | null | undefined;
+  readonly sharedAxes?: readonly number[] | null | undefined;
   /**
    * Whether to drop (`'train'`) or not (all others).
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -167,8 +168,8 @@ export interface DropoutOptions {
  * layer.withMode('eval')([1, 1, 1, 1]); // → Tensor int32[4] [1,1,1,1]
  * ```
  */
-export function Dropout(options?: DropoutOptions): Layer {
-  return makeLayer('Dropout', { ...namedOptions('Dropout', options) });
+export function Dropout(options?: DropoutOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Dropout', { ...namedOptions('Dropout', options) });
 }
 registerFactory(Dropout, 'Dropout');
 
@@ -178,12 +179,12 @@ export interface WeightsOptions {
    * Shape of the tensor.
    * @defaultValue `[]`
    */
-  shape?: readonly number[] | null | undefined;
+  readonly shape?: readonly number[] | null | undefined;
   /**
    * Whether the tensor is bfloat16, which halves its memory, in place of float32.
    * @defaultValue `false`
    */
-  useBfloat16?: boolean | null | undefined;
+  readonly useBfloat16?: boolean | null | undefined;
 }
 
 /**
@@ -210,8 +211,8 @@ export interface WeightsOptions {
  * layer([[1, 2, 3]]).shape; // → [1, 3]
  * ```
  */
-export function Weights(initializer: KernelInitializer, options?: WeightsOptions): Layer {
-  return makeLayer('Weights', { ...namedOptions('Weights', options), initializer });
+export function Weights(initializer: KernelInitializer, options?: WeightsOptions): Layer<Tensor, 0> {
+  return makeLayer<Layer<Tensor, 0>>('Weights', { ...namedOptions('Weights', options), initializer });
 }
 registerFactory(Weights, 'Weights');
 
@@ -221,12 +222,12 @@ export interface PrintShapeOptions {
    * Number of inputs.
    * @defaultValue `1`
    */
-  nIn?: number | null | undefined;
+  readonly nIn?: number | null | undefined;
   /**
    * Text to print before the shapes.
    * @defaultValue `''`
    */
-  msg?: string | null | undefined;
+  readonly msg?: string | null | undefined;
 }
 
 /**
@@ -250,6 +251,14 @@ export interface PrintShapeOptions {
  * layer([[1, 2, 3]]).shape; // → [1, 3]
  * ```
  */
+export function PrintShape(options?: PrintShapeOptions & { nIn?: false | null | undefined }): Layer<Tensor, 1>;
+/**
+ * Prints the shapes and dtypes of its inputs and passes them on.
+ *
+ * Shapes: any, kept. No weights, no state; the same in every mode. Each call writes one line to standard output.
+ * @param options - See the options type.
+ */
+export function PrintShape(options?: PrintShapeOptions): Layer;
 export function PrintShape(options?: PrintShapeOptions): Layer {
   return makeLayer('PrintShape', { ...namedOptions('PrintShape', options) });
 }
@@ -261,12 +270,12 @@ export interface SummaryImageOptions {
    * Number of items to keep; fewer where the batch is smaller.
    * @defaultValue `5`
    */
-  numSummaries?: number | null | undefined;
+  readonly numSummaries?: number | null | undefined;
   /**
    * Makes an image of one item of one input; without it the item is the image.
    * @defaultValue `null`
    */
-  recoverFn?: TensorFunction | null | undefined;
+  readonly recoverFn?: TensorFunction | null | undefined;
 }
 
 /**
@@ -307,7 +316,7 @@ export interface SummaryScalarOptions {
    * Makes a number of the input; without it, the mean over all axes.
    * @defaultValue `null`
    */
-  aggregationFun?: TensorFunction | null | undefined;
+  readonly aggregationFun?: TensorFunction | null | undefined;
 }
 
 /**
@@ -333,8 +342,8 @@ export interface SummaryScalarOptions {
  * layer.state; // → { summary_mean: Tensor float32[] 3 }
  * ```
  */
-export function SummaryScalar(name: string, options?: SummaryScalarOptions): Layer {
-  return makeLayer('SummaryScalar', { ...namedOptions('SummaryScalar', options), name });
+export function SummaryScalar(name: string, options?: SummaryScalarOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SummaryScalar', { ...namedOptions('SummaryScalar', options), name });
 }
 registerFactory(SummaryScalar, 'SummaryScalar');
 
@@ -344,28 +353,28 @@ export interface RandomUniformOptions {
    * Least value.
    * @defaultValue `0`
    */
-  minVal?: number | null | undefined;
+  readonly minVal?: number | null | undefined;
   /**
    * Bound above the values.
    * @defaultValue `1`
    */
-  maxVal?: number | null | undefined;
+  readonly maxVal?: number | null | undefined;
   /**
    * Shape of the tensor.
    * @defaultValue `[]`
    */
-  shape?: readonly number[] | null | undefined;
+  readonly shape?: readonly number[] | null | undefined;
   /**
    * Type of the values; a float.
    * @defaultValue `'float32'`
    */
-  dtype?: DType | null | undefined;
+  readonly dtype?: DType | null | undefined;
   /**
    * Whether the devices of `Accelerate` or a trainer draw the same values. Their key is then the sum of all keys, word by word, modulo 2³².
    * Layers that a layer written in JavaScript calls itself do not know of other devices.
    * @defaultValue `false`
    */
-  sync?: boolean | null | undefined;
+  readonly sync?: boolean | null | undefined;
 }
 
 /**
@@ -393,8 +402,8 @@ export interface RandomUniformOptions {
  * layer([], { rng: tl.random.key(0) }); // → Tensor float32[2] [-0.567409,0.608248]
  * ```
  */
-export function RandomUniform(options?: RandomUniformOptions): Layer {
-  return makeLayer('RandomUniform', { ...namedOptions('RandomUniform', options) });
+export function RandomUniform(options?: RandomUniformOptions): Layer<Tensor, 0> {
+  return makeLayer<Layer<Tensor, 0>>('RandomUniform', { ...namedOptions('RandomUniform', options) });
 }
 registerFactory(RandomUniform, 'RandomUniform');
 
@@ -404,22 +413,22 @@ export interface LocallyConnected1dOptions {
    * Makes `w`.
    * @defaultValue `tl.GlorotUniformInitializer()`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `b`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
   /**
    * Whether to add `b`.
    * @defaultValue `true`
    */
-  useBias?: boolean | null | undefined;
+  readonly useBias?: boolean | null | undefined;
   /**
    * What windows see beyond the ends.
    * @defaultValue `'VALID'`
    */
-  padding?: 'VALID' | 'SAME' | 'WRAP' | null | undefined;
+  readonly padding?: 'VALID' | 'SAME' | 'WRAP' | null | undefined;
 }
 
 /**
@@ -457,8 +466,8 @@ export interface LocallyConnected1dOptions {
  * layer(tl.ones([2, 5, 3])).shape; // → [2, 5, 4]
  * ```
  */
-export function LocallyConnected1d(filters: number, kernelSize: number, options?: LocallyConnected1dOptions): Layer {
-  return makeLayer('LocallyConnected1d', { ...namedOptions('LocallyConnected1d', options), filters, kernelSize });
+export function LocallyConnected1d(filters: number, kernelSize: number, options?: LocallyConnected1dOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LocallyConnected1d', { ...namedOptions('LocallyConnected1d', options), filters, kernelSize });
 }
 registerFactory(LocallyConnected1d, 'LocallyConnected1d');
 
@@ -468,7 +477,7 @@ export interface FlattenOptions {
    * Number of leading axes left as they are.
    * @defaultValue `1`
    */
-  nAxesToKeep?: number | null | undefined;
+  readonly nAxesToKeep?: number | null | undefined;
 }
 
 /**
@@ -490,8 +499,8 @@ export interface FlattenOptions {
  * tl.Flatten()(tl.zeros([2, 3, 4])).shape; // → [2, 12]
  * ```
  */
-export function Flatten(options?: FlattenOptions): Layer {
-  return makeLayer('Flatten', { ...namedOptions('Flatten', options) });
+export function Flatten(options?: FlattenOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Flatten', { ...namedOptions('Flatten', options) });
 }
 registerFactory(Flatten, 'Flatten');
 
@@ -501,7 +510,7 @@ export interface LogSoftmaxOptions {
    * Axis or axes to work along; `null` is all of them.
    * @defaultValue `-1`
    */
-  axis?: number | readonly number[] | null | undefined;
+  readonly axis?: number | readonly number[] | null | undefined;
 }
 
 /**
@@ -524,8 +533,8 @@ export interface LogSoftmaxOptions {
  * tl.LogSoftmax()([0, Math.log(3)]); // → Tensor float32[2] [-1.38629,-0.287682]
  * ```
  */
-export function LogSoftmax(options?: LogSoftmaxOptions): Layer {
-  return makeLayer('LogSoftmax', { ...namedOptions('LogSoftmax', options) });
+export function LogSoftmax(options?: LogSoftmaxOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LogSoftmax', { ...namedOptions('LogSoftmax', options) });
 }
 registerFactory(LogSoftmax, 'LogSoftmax');
 
@@ -535,7 +544,7 @@ export interface LogSumExpOptions {
    * Axis or axes to work along; `null` is all of them.
    * @defaultValue `-1`
    */
-  axis?: number | readonly number[] | null | undefined;
+  readonly axis?: number | readonly number[] | null | undefined;
 }
 
 /**
@@ -558,8 +567,8 @@ export interface LogSumExpOptions {
  * tl.LogSumExp()([0, Math.log(3)]); // → Tensor float32[1] [1.38629]
  * ```
  */
-export function LogSumExp(options?: LogSumExpOptions): Layer {
-  return makeLayer('LogSumExp', { ...namedOptions('LogSumExp', options) });
+export function LogSumExp(options?: LogSumExpOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LogSumExp', { ...namedOptions('LogSumExp', options) });
 }
 registerFactory(LogSumExp, 'LogSumExp');
 
@@ -569,7 +578,7 @@ export interface SoftmaxOptions {
    * Axis or axes to work along; `null` is all of them.
    * @defaultValue `-1`
    */
-  axis?: number | readonly number[] | null | undefined;
+  readonly axis?: number | readonly number[] | null | undefined;
 }
 
 /**
@@ -592,8 +601,8 @@ export interface SoftmaxOptions {
  * tl.Softmax()([0, Math.log(3)]); // → Tensor float32[2] [0.25,0.75]
  * ```
  */
-export function Softmax(options?: SoftmaxOptions): Layer {
-  return makeLayer('Softmax', { ...namedOptions('Softmax', options) });
+export function Softmax(options?: SoftmaxOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Softmax', { ...namedOptions('Softmax', options) });
 }
 registerFactory(Softmax, 'Softmax');
 
@@ -611,8 +620,8 @@ registerFactory(Softmax, 'Softmax');
  * tl.ToFloat()([1, 2]); // → Tensor float32[2] [1,2]
  * ```
  */
-export function ToFloat(): Layer {
-  return makeLayer('ToFloat', {  });
+export function ToFloat(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ToFloat', {  });
 }
 registerFactory(ToFloat, 'ToFloat');
 
@@ -622,12 +631,12 @@ export interface MeanOptions {
    * Axis or axes to work along; `null` is all of them.
    * @defaultValue `-1`
    */
-  axis?: number | readonly number[] | null | undefined;
+  readonly axis?: number | readonly number[] | null | undefined;
   /**
    * Whether the axes stay, with size 1.
    * @defaultValue `false`
    */
-  keepdims?: boolean | null | undefined;
+  readonly keepdims?: boolean | null | undefined;
 }
 
 /**
@@ -650,8 +659,8 @@ export interface MeanOptions {
  * tl.Mean({ axis: 0, keepdims: true })([[1, 2], [3, 6]]); // → Tensor float32[1,2] [[2,4]]
  * ```
  */
-export function Mean(options?: MeanOptions): Layer {
-  return makeLayer('Mean', { ...namedOptions('Mean', options) });
+export function Mean(options?: MeanOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Mean', { ...namedOptions('Mean', options) });
 }
 registerFactory(Mean, 'Mean');
 
@@ -661,12 +670,12 @@ export interface MinOptions {
    * Axis or axes to work along; `null` is all of them.
    * @defaultValue `-1`
    */
-  axis?: number | readonly number[] | null | undefined;
+  readonly axis?: number | readonly number[] | null | undefined;
   /**
    * Whether the axes stay, with size 1.
    * @defaultValue `false`
    */
-  keepdims?: boolean | null | undefined;
+  readonly keepdims?: boolean | null | undefined;
 }
 
 /**
@@ -691,8 +700,8 @@ export interface MinOptions {
  * tl.Min()([[1, 2], [6, 3]]); // → Tensor int32[2] [1,3]
  * ```
  */
-export function Min(options?: MinOptions): Layer {
-  return makeLayer('Min', { ...namedOptions('Min', options) });
+export function Min(options?: MinOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Min', { ...namedOptions('Min', options) });
 }
 registerFactory(Min, 'Min');
 
@@ -702,12 +711,12 @@ export interface MaxOptions {
    * Axis or axes to work along; `null` is all of them.
    * @defaultValue `-1`
    */
-  axis?: number | readonly number[] | null | undefined;
+  readonly axis?: number | readonly number[] | null | undefined;
   /**
    * Whether the axes stay, with size 1.
    * @defaultValue `false`
    */
-  keepdims?: boolean | null | undefined;
+  readonly keepdims?: boolean | null | undefined;
 }
 
 /**
@@ -732,8 +741,8 @@ export interface MaxOptions {
  * tl.Max()([[1, 2], [6, 3]]); // → Tensor int32[2] [2,6]
  * ```
  */
-export function Max(options?: MaxOptions): Layer {
-  return makeLayer('Max', { ...namedOptions('Max', options) });
+export function Max(options?: MaxOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Max', { ...namedOptions('Max', options) });
 }
 registerFactory(Max, 'Max');
 
@@ -743,12 +752,12 @@ export interface SumOptions {
    * Axis or axes to work along; `null` is all of them.
    * @defaultValue `null`
    */
-  axis?: number | readonly number[] | null | undefined;
+  readonly axis?: number | readonly number[] | null | undefined;
   /**
    * Whether the axes stay, with size 1.
    * @defaultValue `false`
    */
-  keepdims?: boolean | null | undefined;
+  readonly keepdims?: boolean | null | undefined;
 }
 
 /**
@@ -771,8 +780,8 @@ export interface SumOptions {
  * tl.Sum({ axis: -1 })([[1, 2], [3, 6]]); // → Tensor int32[2] [3,9]
  * ```
  */
-export function Sum(options?: SumOptions): Layer {
-  return makeLayer('Sum', { ...namedOptions('Sum', options) });
+export function Sum(options?: SumOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Sum', { ...namedOptions('Sum', options) });
 }
 registerFactory(Sum, 'Sum');
 
@@ -782,7 +791,7 @@ export interface ThresholdToBinaryOptions {
    * Value that must be exceeded.
    * @defaultValue `0.5`
    */
-  threshold?: number | null | undefined;
+  readonly threshold?: number | null | undefined;
 }
 
 /**
@@ -805,8 +814,8 @@ export interface ThresholdToBinaryOptions {
  * tl.ThresholdToBinary()([0.2, 0.5, 0.9]); // → Tensor int32[3] [0,0,1]
  * ```
  */
-export function ThresholdToBinary(options?: ThresholdToBinaryOptions): Layer {
-  return makeLayer('ThresholdToBinary', { ...namedOptions('ThresholdToBinary', options) });
+export function ThresholdToBinary(options?: ThresholdToBinaryOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ThresholdToBinary', { ...namedOptions('ThresholdToBinary', options) });
 }
 registerFactory(ThresholdToBinary, 'ThresholdToBinary');
 
@@ -816,7 +825,7 @@ export interface ArgMaxOptions {
    * Axis to search; negative ones count from the end. `null` finds the position among all values.
    * @defaultValue `-1`
    */
-  axis?: number | null | undefined;
+  readonly axis?: number | null | undefined;
 }
 
 /**
@@ -842,8 +851,8 @@ export interface ArgMaxOptions {
  * tl.ArgMax()([[1, 2], [6, 3]]); // → Tensor int32[2] [1,0]
  * ```
  */
-export function ArgMax(options?: ArgMaxOptions): Layer {
-  return makeLayer('ArgMax', { ...namedOptions('ArgMax', options) });
+export function ArgMax(options?: ArgMaxOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ArgMax', { ...namedOptions('ArgMax', options) });
 }
 registerFactory(ArgMax, 'ArgMax');
 
@@ -863,8 +872,8 @@ registerFactory(ArgMax, 'ArgMax');
  * tl.Negate()([1, -2]); // → Tensor int32[2] [-1,2]
  * ```
  */
-export function Negate(): Layer {
-  return makeLayer('Negate', {  });
+export function Negate(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Negate', {  });
 }
 registerFactory(Negate, 'Negate');
 
@@ -885,8 +894,8 @@ registerFactory(Negate, 'Negate');
  * tl.grad((x: tl.Tensor) => x.add(layer(x)).sum())(tl.tensor([1.5])); // → Tensor float32[1] [1]
  * ```
  */
-export function StopGradient(): Layer {
-  return makeLayer('StopGradient', {  });
+export function StopGradient(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('StopGradient', {  });
 }
 registerFactory(StopGradient, 'StopGradient');
 
@@ -896,7 +905,7 @@ export interface OneHotOptions {
    * Type of the result.
    * @defaultValue `'float32'`
    */
-  dtype?: DType | null | undefined;
+  readonly dtype?: DType | null | undefined;
 }
 
 /**
@@ -919,7 +928,7 @@ export interface OneHotOptions {
  * tl.oneHot(tl.tensor([0, 2]), 3); // → Tensor float32[2,3] [[1,0,0],[0,0,1]]
  * ```
  */
-export function oneHot(x: TensorLike, nCategories: number, options?: OneHotOptions): TensorResult {
+export function oneHot(x: TensorLike, nCategories: number, options?: OneHotOptions): Tensor {
   return callFunction('oneHot', { ...namedOptions('oneHot', options), x, nCategories });
 }
 
@@ -929,7 +938,7 @@ export interface LogSoftmaxFunctionOptions {
    * Axis to work along; negative ones count from the end.
    * @defaultValue `-1`
    */
-  axis?: number | null | undefined;
+  readonly axis?: number | null | undefined;
 }
 
 /**
@@ -951,7 +960,7 @@ export interface LogSoftmaxFunctionOptions {
  * tl.logSoftmax(tl.tensor([0, Math.log(3)])); // → Tensor float32[2] [-1.38629,-0.287682]
  * ```
  */
-export function logSoftmax(x: TensorLike, options?: LogSoftmaxFunctionOptions): TensorResult {
+export function logSoftmax(x: TensorLike, options?: LogSoftmaxFunctionOptions): Tensor {
   return callFunction('logSoftmax', { ...namedOptions('logSoftmax', options), x });
 }
 
@@ -961,12 +970,12 @@ export interface LogsoftmaxSampleOptions {
    * Weight of the noise: 1 draws by the probabilities, 0 takes the most probable.
    * @defaultValue `1`
    */
-  temperature?: number | null | undefined;
+  readonly temperature?: number | null | undefined;
   /**
    * Random key of the noise; needed unless `temperature` is 0.
    * @defaultValue `null`
    */
-  key?: KeyLike | null | undefined;
+  readonly key?: KeyLike | null | undefined;
 }
 
 /**
@@ -995,7 +1004,7 @@ export interface LogsoftmaxSampleOptions {
  * tl.logsoftmaxSample(logProbs, { temperature: 0 }); // → Tensor int32[1] [2]
  * ```
  */
-export function logsoftmaxSample(logProbs: TensorLike, options?: LogsoftmaxSampleOptions): TensorResult {
+export function logsoftmaxSample(logProbs: TensorLike, options?: LogsoftmaxSampleOptions): Tensor {
   return callFunction('logsoftmaxSample', { ...namedOptions('logsoftmaxSample', options), logProbs });
 }
 
@@ -1021,7 +1030,7 @@ export function logsoftmaxSample(logProbs: TensorLike, options?: LogsoftmaxSampl
  * tl.logGaussianPdf(tl.zeros([2]), tl.zeros([2]), sigma); // → Tensor float32[] -1.83788
  * ```
  */
-export function logGaussianPdf(x: TensorLike, mu: TensorLike, sigma: TensorLike): TensorResult {
+export function logGaussianPdf(x: TensorLike, mu: TensorLike, sigma: TensorLike): Tensor {
   return callFunction('logGaussianPdf', { x, mu, sigma });
 }
 
@@ -1044,7 +1053,7 @@ export function logGaussianPdf(x: TensorLike, mu: TensorLike, sigma: TensorLike)
  * tl.logGaussianDiagPdf(tl.zeros([2]), tl.zeros([2]), tl.ones([2])); // → Tensor float32[] -1.83788
  * ```
  */
-export function logGaussianDiagPdf(x: TensorLike, mu: TensorLike, diagSigma: TensorLike): TensorResult {
+export function logGaussianDiagPdf(x: TensorLike, mu: TensorLike, diagSigma: TensorLike): Tensor {
   return callFunction('logGaussianDiagPdf', { x, mu, diagSigma });
 }
 
@@ -1054,7 +1063,7 @@ export interface MultigaussianLossOptions {
    * Number of distributions mixed.
    * @defaultValue `1`
    */
-  ngauss?: number | null | undefined;
+  readonly ngauss?: number | null | undefined;
 }
 
 /**
@@ -1081,6 +1090,6 @@ export interface MultigaussianLossOptions {
  * tl.multigaussianLoss(tl.ones([4, 5]), tl.zeros([4, 2])).shape; // → [4]
  * ```
  */
-export function multigaussianLoss(preds: TensorLike, targets: TensorLike, options?: MultigaussianLossOptions): TensorResult {
+export function multigaussianLoss(preds: TensorLike, targets: TensorLike, options?: MultigaussianLossOptions): Tensor {
   return callFunction('multigaussianLoss', { ...namedOptions('multigaussianLoss', options), preds, targets });
 }

@@ -11,6 +11,7 @@
 import { makeLayer, type Layer } from '../layer/layer.js';
 import { registerFactory, type KernelInitializer } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 
 /** Options of {@link ConvTranspose}. */
 export interface ConvTransposeOptions {
@@ -18,33 +19,33 @@ export interface ConvTransposeOptions {
    * How far neighbouring positions of the input are spread apart along each spatial axis; `null` is 1.
    * @defaultValue `null`
    */
-  strides?: readonly number[] | null | undefined;
+  readonly strides?: readonly number[] | null | undefined;
   /**
    * How much of the full result is kept (`'VALID'`: all, `'SAME'`: the input's size times the strides), or numbers of zeros
    * `[before, after]` for each axis of the spread input.
    * @defaultValue `'VALID'`
    */
-  padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
+  readonly padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
   /**
    * Distance of neighbouring places of the kernel along each spatial axis; `null` is 1.
    * @defaultValue `null`
    */
-  rhsDilation?: readonly number[] | null | undefined;
+  readonly rhsDilation?: readonly number[] | null | undefined;
   /**
    * Layouts of input, kernel and output: a letter for each axis.
    * @defaultValue `['NHWC', 'HWIO', 'NHWC']`
    */
-  dimensionNumbers?: readonly [input: string, kernel: string, output: string] | null | undefined;
+  readonly dimensionNumbers?: readonly [input: string, kernel: string, output: string] | null | undefined;
   /**
    * Makes `w`; `null` is Glorot's normal initializer over the kernel's channels.
    * @defaultValue `null`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `b`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
 }
 
 /**
@@ -85,7 +86,7 @@ export interface ConvTransposeOptions {
  * layer(tl.ones([1, 8, 8, 3])).shape; // → [1, 16, 16, 4]
  * ```
  */
-export function ConvTranspose(filters: number, kernelSize: readonly number[], options?: ConvTransposeOptions): Layer {
-  return makeLayer('ConvTranspose', { ...namedOptions('ConvTranspose', options), filters, kernelSize });
+export function ConvTranspose(filters: number, kernelSize: readonly number[], options?: ConvTransposeOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ConvTranspose', { ...namedOptions('ConvTranspose', options), filters, kernelSize });
 }
 registerFactory(ConvTranspose, 'ConvTranspose');

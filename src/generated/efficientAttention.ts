@@ -13,7 +13,7 @@ import { type TensorLike } from '../tensor/ops.js';
 import { callFunction, registerFactory, type KernelInitializer } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
 import { type Tensor } from '../tensor/tensor.js';
-import { type KeyLike, type LayerFactory, type TensorFunction, type TensorResult } from '../layer/types.js';
+import { type KeyLike, type LayerFactory, type TensorFunction } from '../layer/types.js';
 export { EfficientAttentionBase } from '../layer/efficientAttentionBase.js';
 
 /**
@@ -24,37 +24,37 @@ export interface EfficientAttentionOptions {
    * Size of a query and a key.
    * @defaultValue `64`
    */
-  dQk?: number | null | undefined;
+  readonly dQk?: number | null | undefined;
   /**
    * Size of a value.
    * @defaultValue `64`
    */
-  dV?: number | null | undefined;
+  readonly dV?: number | null | undefined;
   /**
    * Whether positions see earlier ones only.
    * @defaultValue `false`
    */
-  causal?: boolean | null | undefined;
+  readonly causal?: boolean | null | undefined;
   /**
    * Whether there is one more input, the last, that tells valid positions from padding.
    * @defaultValue `false`
    */
-  masked?: boolean | null | undefined;
+  readonly masked?: boolean | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  attentionDropout?: number | null | undefined;
+  readonly attentionDropout?: number | null | undefined;
   /**
    * Probability of dropping a feature of the output, the same at all positions.
    * @defaultValue `0`
    */
-  outputDropout?: number | null | undefined;
+  readonly outputDropout?: number | null | undefined;
 }
 
 /**
@@ -65,57 +65,57 @@ export interface LSHOptions {
    * Positions per chunk.
    * @defaultValue `128`
    */
-  chunkLen?: number | null | undefined;
+  readonly chunkLen?: number | null | undefined;
   /**
    * Chunks seen before a position's own.
    * @defaultValue `1`
    */
-  nChunksBefore?: number | null | undefined;
+  readonly nChunksBefore?: number | null | undefined;
   /**
    * Chunks seen after a position's own.
    * @defaultValue `0`
    */
-  nChunksAfter?: number | null | undefined;
+  readonly nChunksAfter?: number | null | undefined;
   /**
    * Rounds of hashing.
    * @defaultValue `1`
    */
-  nHashes?: number | null | undefined;
+  readonly nHashes?: number | null | undefined;
   /**
    * Number of buckets, or numbers whose product it is; even. By default two for each chunk.
    * @defaultValue `null`
    */
-  nBuckets?: number | readonly number[] | null | undefined;
+  readonly nBuckets?: number | readonly number[] | null | undefined;
   /**
    * Positions that predict mode remembers; null: what chunks can see.
    * @defaultValue `2048`
    */
-  predictMemLen?: number | null | undefined;
+  readonly predictMemLen?: number | null | undefined;
   /**
    * Positions forgotten when the memory is full; null: a chunk.
    * @defaultValue `256`
    */
-  predictDropLen?: number | null | undefined;
+  readonly predictDropLen?: number | null | undefined;
   /**
    * Length that the buckets in the state have room for, whatever the input's.
    * @defaultValue `null`
    */
-  maxLengthForBuckets?: number | null | undefined;
+  readonly maxLengthForBuckets?: number | null | undefined;
   /**
    * How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
    * @defaultValue `1`
    */
-  nParallelHeads?: number | null | undefined;
+  readonly nParallelHeads?: number | null | undefined;
   /**
    * Changes nothing: there is no compilation that a loop could shorten.
    * @defaultValue `false`
    */
-  usePythonLoop?: boolean | null | undefined;
+  readonly usePythonLoop?: boolean | null | undefined;
   /**
    * Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same.
    * @defaultValue `false`
    */
-  useReferenceCode?: boolean | null | undefined;
+  readonly useReferenceCode?: boolean | null | undefined;
 }
 
 /** Options of {@link SelfAttention}. */
@@ -124,57 +124,57 @@ export interface SelfAttentionOptions extends EfficientAttentionOptions {
    * Number of heads.
    * @defaultValue `2`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Whether queries are the keys too.
    * @defaultValue `false`
    */
-  shareQk?: boolean | null | undefined;
+  readonly shareQk?: boolean | null | undefined;
   /**
    * Positions per chunk; null: all see all.
    * @defaultValue `null`
    */
-  chunkLen?: number | null | undefined;
+  readonly chunkLen?: number | null | undefined;
   /**
    * Chunks seen before a position's own.
    * @defaultValue `0`
    */
-  nChunksBefore?: number | null | undefined;
+  readonly nChunksBefore?: number | null | undefined;
   /**
    * Chunks seen after a position's own.
    * @defaultValue `0`
    */
-  nChunksAfter?: number | null | undefined;
+  readonly nChunksAfter?: number | null | undefined;
   /**
    * Whether queries, keys and values get a bias.
    * @defaultValue `false`
    */
-  bias?: boolean | null | undefined;
+  readonly bias?: boolean | null | undefined;
   /**
    * Positions that predict mode remembers; by default what chunks can see.
    * @defaultValue `null`
    */
-  predictMemLen?: number | null | undefined;
+  readonly predictMemLen?: number | null | undefined;
   /**
    * Positions forgotten when the memory is full; by default a chunk.
    * @defaultValue `null`
    */
-  predictDropLen?: number | null | undefined;
+  readonly predictDropLen?: number | null | undefined;
   /**
    * How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
    * @defaultValue `null`
    */
-  nParallelHeads?: number | null | undefined;
+  readonly nParallelHeads?: number | null | undefined;
   /**
    * Changes nothing: there is no compilation that a loop could shorten.
    * @defaultValue `false`
    */
-  usePythonLoop?: boolean | null | undefined;
+  readonly usePythonLoop?: boolean | null | undefined;
   /**
    * Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same.
    * @defaultValue `false`
    */
-  useReferenceCode?: boolean | null | undefined;
+  readonly useReferenceCode?: boolean | null | undefined;
 }
 
 /**
@@ -228,6 +228,24 @@ export interface SelfAttentionOptions extends EfficientAttentionOptions {
  * layer(tl.ones([1, 6, 8])).shape; // → [ 1, 6, 8 ]
  * ```
  */
+export function SelfAttention(options?: SelfAttentionOptions & { masked?: false | null | undefined }): Layer<Tensor, 1>;
+/**
+ * Self-attention from vectors (and a mask) to vectors that never makes a matrix of length × length.
+ *
+ * For each head `exp(d - logsumexp(d))·(x·w_v)·w_o` with products `d` of `x·w_q` and `x·w_k`, divided by `√dQk`, from which 1e9 is taken
+ * at later positions (`causal`) and masked ones, 1e5 at a position itself (`shareQk`); heads are summed. With `shareQk` queries divided by
+ * their root mean square are the keys. With `chunkLen` a position sees its own chunk and its neighbours, around the ends; the last chunk may be shorter.
+ * Shapes: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
+ * Weights: the tuple `(w_q, w_k, w_v, w_o)` of `(nHeads, d_model, dQk), .., (nHeads, d_model, dV), (nHeads, dV, d_model)`, without `w_k`
+ * if `shareQk`, with `bias` also `(b_q, b_k, b_v)`. State: `()`; in mode `'predict'` `(end, (inputs), ())`, the last `predictMemLen` positions.
+ * Kept for backward: inputs, projections, the result and two numbers a position and head.
+ * Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples and chunks; `'predict'` continues a sequence, by
+ * pieces of at most `predictDropLen` positions after the first call.
+ * Errors: `InvalidOption` for mode `'predict'` without `causal` or sizes; `InvalidArgument` for a long piece in the middle of a sequence.
+ * Source: Kitaev et al. 2020, arXiv:2001.04451; tiles: Dao et al. 2022, arXiv:2205.14135.
+ * @param options - See the options type.
+ */
+export function SelfAttention(options?: SelfAttentionOptions): Layer<Tensor, number>;
 export function SelfAttention(options?: SelfAttentionOptions): Layer {
   return makeLayer('SelfAttention', { ...namedOptions('SelfAttention', options) });
 }
@@ -239,17 +257,17 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
    * Number of heads.
    * @defaultValue `2`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Not read: queries are always the keys.
    * @defaultValue `'unused'`
    */
-  shareQk?: boolean | 'unused' | null | undefined;
+  readonly shareQk?: boolean | 'unused' | null | undefined;
   /**
    * Whether queries and values get a bias.
    * @defaultValue `false`
    */
-  bias?: boolean | null | undefined;
+  readonly bias?: boolean | null | undefined;
 }
 
 /**
@@ -317,6 +335,28 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
  * layer(tl.ones([1, 64, 32])).shape; // → [ 1, 64, 32 ]
  * ```
  */
+export function LSHSelfAttention(options?: LSHSelfAttentionOptions & { masked?: false | null | undefined }): Layer<Tensor, 1>;
+/**
+ * Self-attention in which a position sees those that hash alike: from vectors (and a mask) to vectors, in time and memory linear in the length.
+ *
+ * Queries `x·w_q`, divided by their root mean square, are the keys. In each of `nHashes` rounds the positions are sorted by the bucket their
+ * query hashes to (`hashVecs`), cut into chunks of `chunkLen`, and see their chunk and its neighbours, around the ends; from the products, divided by
+ * `√dQk`, 1e9 is taken at later positions (`causal`) and masked ones, 1e5 at the position itself. Rounds are weighed by the exponentials of
+ * their log-sum-exps, heads go through `w_o` and are summed. Any length will do, also one not seen before; the last chunk may be shorter,
+ * and a sequence that fits a chunk sees itself as a whole.
+ * Shapes: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
+ * Weights: the tuple `(w_q, w_v, w_o)` of `(nHeads, d_model, dQk), (nHeads, d_model, dV), (nHeads, dV, d_model)`, with `bias` also `(b_q, b_v)`.
+ * State: `(buckets, keys)` of each head of each example, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
+ * `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
+ * Kept for backward: inputs, projections, buckets, the result and two numbers a position and head: `2·dV + dQk + 2` floats and
+ * `nHashes` integers a position and head. Nothing grows with `nHashes · length · d`.
+ * Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples, rounds and chunks; `'predict'` continues a
+ * sequence: a new position sees those of its bucket and the latest others.
+ * Errors: `InvalidOption` for mode `'predict'` without `causal`; `InvalidArgument` for a long piece in the middle of a sequence.
+ * Source: Kitaev et al. 2020, arXiv:2001.04451.
+ * @param options - See the options type.
+ */
+export function LSHSelfAttention(options?: LSHSelfAttentionOptions): Layer<Tensor, number>;
 export function LSHSelfAttention(options?: LSHSelfAttentionOptions): Layer {
   return makeLayer('LSHSelfAttention', { ...namedOptions('LSHSelfAttention', options) });
 }
@@ -328,17 +368,17 @@ export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, 
    * Number of heads that share the leading axis with the batch.
    * @defaultValue `2`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Not read: queries are always the keys.
    * @defaultValue `'unused'`
    */
-  shareQk?: boolean | 'unused' | null | undefined;
+  readonly shareQk?: boolean | 'unused' | null | undefined;
   /**
    * Not read: there are no projections.
    * @defaultValue `false`
    */
-  bias?: boolean | null | undefined;
+  readonly bias?: boolean | null | undefined;
 }
 
 /**
@@ -398,6 +438,23 @@ export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, 
  * layer([x, x]).shape; // → [ 2, 8, 4 ]
  * ```
  */
+export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions & { masked?: false | null | undefined }): Layer<Tensor, 2>;
+/**
+ * Self-attention in which a position sees those that hash alike, for vectors already split into heads: `(qk, v) -> o`.
+ *
+ * As `LSHSelfAttention` without its projections: `qk` are queries and, divided by their root mean square, keys. The inputs decide sizes, and
+ * the output belongs to a projection that follows: `dQk`, `dV`, `outputDropout` and `useReferenceCode` are not read.
+ * Shapes: `(batch·nHeads, length, d_qk), (batch·nHeads, length, d_v)`, with `masked` also `(batch, length)`, true for valid positions
+ * `-> (batch·nHeads, length, d_v)`. No weights.
+ * State: `(buckets, keys)` of each head, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
+ * `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
+ * Kept for backward: inputs, buckets, the result and two numbers a position and head.
+ * Mode: dropout of attention strengths only in `'train'`, and `'predict'` continues a sequence, as in `LSHSelfAttention`.
+ * Errors: `InvalidOption` for mode `'predict'` without `causal`; `ShapeMismatch` when the leading axis is no multiple of `nHeads`.
+ * Source: Kitaev et al. 2020, arXiv:2001.04451.
+ * @param options - See the options type.
+ */
+export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions): Layer<Tensor, number>;
 export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions): Layer {
   return makeLayer('PureLSHSelfAttention', { ...namedOptions('PureLSHSelfAttention', options) });
 }
@@ -409,17 +466,17 @@ export interface MixedLSHSelfAttentionOptions extends EfficientAttentionOptions,
    * Number of heads that share the leading axis with the batch.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Longest sequence that attention is exact for; null: none.
    * @defaultValue `null`
    */
-  stdLength?: number | null | undefined;
+  readonly stdLength?: number | null | undefined;
   /**
    * Whether to have no dropout, whatever the rates.
    * @defaultValue `false`
    */
-  forceNoDropout?: boolean | null | undefined;
+  readonly forceNoDropout?: boolean | null | undefined;
 }
 
 /**
@@ -472,8 +529,8 @@ export interface MixedLSHSelfAttentionOptions extends EfficientAttentionOptions,
  * layer([x, x]).shape; // → [ 2, 8, 4 ]
  * ```
  */
-export function MixedLSHSelfAttention(options?: MixedLSHSelfAttentionOptions): Layer {
-  return makeLayer('MixedLSHSelfAttention', { ...namedOptions('MixedLSHSelfAttention', options) });
+export function MixedLSHSelfAttention(options?: MixedLSHSelfAttentionOptions): Layer<Tensor, number> {
+  return makeLayer<Layer<Tensor, number>>('MixedLSHSelfAttention', { ...namedOptions('MixedLSHSelfAttention', options) });
 }
 registerFactory(MixedLSHSelfAttention, 'MixedLSHSelfAttention');
 
@@ -483,47 +540,47 @@ export interface PureLSHSelfAttentionWrapperOptions extends EfficientAttentionOp
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Factory of the attention; by default `PureLSHSelfAttention`.
    * @defaultValue `null`
    */
-  pureLshImplementation?: LayerFactory | null | undefined;
+  readonly pureLshImplementation?: LayerFactory | null | undefined;
   /**
    * Whether dense projections have a bias.
    * @defaultValue `true`
    */
-  bias?: boolean | null | undefined;
+  readonly bias?: boolean | null | undefined;
   /**
    * Number of projections: 3 for queries, keys and values, 2 if queries are the keys.
    * @defaultValue `3`
    */
-  numWeights?: number | null | undefined;
+  readonly numWeights?: number | null | undefined;
   /**
    * Modules of sparse projections.
    * @defaultValue `16`
    */
-  sparsity?: number | null | undefined;
+  readonly sparsity?: number | null | undefined;
   /**
    * How projections are made.
    * @defaultValue `'model'`
    */
-  weightsFormat?: 'model' | 'sparse' | 'heads' | null | undefined;
+  readonly weightsFormat?: 'model' | 'sparse' | 'heads' | null | undefined;
   /**
    * Whether queries and keys are turned by their positions (`Rotate`); `'model'` only.
    * @defaultValue `false`
    */
-  rotaryPositionEmb?: boolean | null | undefined;
+  readonly rotaryPositionEmb?: boolean | null | undefined;
   /**
    * Longest sequence that a `MixedLSHSelfAttention` is exact for.
    * @defaultValue `null`
    */
-  stdLength?: number | null | undefined;
+  readonly stdLength?: number | null | undefined;
   /**
    * Whether a `MixedLSHSelfAttention` has no dropout.
    * @defaultValue `null`
    */
-  forceNoDropout?: boolean | null | undefined;
+  readonly forceNoDropout?: boolean | null | undefined;
 }
 
 /**
@@ -589,8 +646,8 @@ export interface PureLSHSelfAttentionWrapperOptions extends EfficientAttentionOp
  * layer(tl.ones([1, 8, 8])).shape; // → [ 1, 8, 8 ]
  * ```
  */
-export function PureLSHSelfAttentionWrapper(options?: PureLSHSelfAttentionWrapperOptions): Layer {
-  return makeLayer('PureLSHSelfAttentionWrapper', { ...namedOptions('PureLSHSelfAttentionWrapper', options) });
+export function PureLSHSelfAttentionWrapper(options?: PureLSHSelfAttentionWrapperOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('PureLSHSelfAttentionWrapper', { ...namedOptions('PureLSHSelfAttentionWrapper', options) });
 }
 registerFactory(PureLSHSelfAttentionWrapper, 'PureLSHSelfAttentionWrapper');
 
@@ -600,52 +657,52 @@ export interface EncDecAttentionOptions {
    * Number of heads.
    * @defaultValue `2`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Size of a query and a key.
    * @defaultValue `64`
    */
-  dQk?: number | null | undefined;
+  readonly dQk?: number | null | undefined;
   /**
    * Size of a value.
    * @defaultValue `64`
    */
-  dV?: number | null | undefined;
+  readonly dV?: number | null | undefined;
   /**
    * Whether there is a third input that tells valid positions from padding.
    * @defaultValue `true`
    */
-  masked?: boolean | null | undefined;
+  readonly masked?: boolean | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * Probability of dropping an attention strength; one draw serves all heads and examples.
    * @defaultValue `0`
    */
-  attentionDropout?: number | null | undefined;
+  readonly attentionDropout?: number | null | undefined;
   /**
    * Probability of dropping a feature of the output, the same at all positions.
    * @defaultValue `0`
    */
-  outputDropout?: number | null | undefined;
+  readonly outputDropout?: number | null | undefined;
   /**
    * How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it.
    * @defaultValue `null`
    */
-  nParallelHeads?: number | null | undefined;
+  readonly nParallelHeads?: number | null | undefined;
   /**
    * Changes nothing: there is no compilation that a loop could shorten.
    * @defaultValue `false`
    */
-  usePythonLoop?: boolean | null | undefined;
+  readonly usePythonLoop?: boolean | null | undefined;
   /**
    * Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same.
    * @defaultValue `false`
    */
-  useReferenceCode?: boolean | null | undefined;
+  readonly useReferenceCode?: boolean | null | undefined;
 }
 
 /**
@@ -694,8 +751,8 @@ export interface EncDecAttentionOptions {
  * layer([x, y]).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function EncDecAttention(options?: EncDecAttentionOptions): Layer {
-  return makeLayer('EncDecAttention', { ...namedOptions('EncDecAttention', options) });
+export function EncDecAttention(options?: EncDecAttentionOptions): Layer<Tensor, number> {
+  return makeLayer<Layer<Tensor, number>>('EncDecAttention', { ...namedOptions('EncDecAttention', options) });
 }
 registerFactory(EncDecAttention, 'EncDecAttention');
 
@@ -705,22 +762,22 @@ export interface LSHFFOptions {
    * Rounds of hashing.
    * @defaultValue `4`
    */
-  nHashes?: number | null | undefined;
+  readonly nHashes?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * Makes `w1` and `w2`, of shape `[dFf, dModel]`.
    * @defaultValue `tl.GlorotUniformInitializer()`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `b2`, of shape `[dModel]`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
 }
 
 /**
@@ -756,8 +813,8 @@ export interface LSHFFOptions {
  * layer(tl.ones([2, 8])).shape; // → [ 2, 8 ]
  * ```
  */
-export function LSHFF(dFf: number, nBuckets: number | readonly number[], options?: LSHFFOptions): Layer {
-  return makeLayer('LSHFF', { ...namedOptions('LSHFF', options), dFf, nBuckets });
+export function LSHFF(dFf: number, nBuckets: number | readonly number[], options?: LSHFFOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LSHFF', { ...namedOptions('LSHFF', options), dFf, nBuckets });
 }
 registerFactory(LSHFF, 'LSHFF');
 
@@ -767,7 +824,7 @@ export interface LengthNormalizedOptions {
    * Added to the mean square, so that zeros stay zeros; with 0 they become NaN.
    * @defaultValue `0.000001`
    */
-  epsilon?: number | null | undefined;
+  readonly epsilon?: number | null | undefined;
 }
 
 /**
@@ -788,7 +845,7 @@ export interface LengthNormalizedOptions {
  * tl.lengthNormalized(tl.tensor([[3.5, 0], [0.5, 0.5]])); // → Tensor float32[2,2] [[1.41421,0],[0.999998,0.999998]]
  * ```
  */
-export function lengthNormalized(x: TensorLike, options?: LengthNormalizedOptions): TensorResult {
+export function lengthNormalized(x: TensorLike, options?: LengthNormalizedOptions): Tensor {
   return callFunction('lengthNormalized', { ...namedOptions('lengthNormalized', options), x });
 }
 
@@ -837,7 +894,7 @@ export function hashVecs(vecs: TensorLike, nBucketsIn: number | readonly number[
  * tl.lookAdjacent(tl.tensor([[1], [2], [3]]), 1, 0); // → Tensor int32[3,2] [[3,1],[1,2],[2,3]]
  * ```
  */
-export function lookAdjacent(x: TensorLike, nChunksBefore: number, nChunksAfter: number): TensorResult {
+export function lookAdjacent(x: TensorLike, nChunksBefore: number, nChunksAfter: number): Tensor {
   return callFunction('lookAdjacent', { x, nChunksBefore, nChunksAfter });
 }
 
@@ -847,17 +904,17 @@ export interface MaskSelfAttentionOptions {
    * Whether to mask later positions.
    * @defaultValue `true`
    */
-  causal?: boolean | null | undefined;
+  readonly causal?: boolean | null | undefined;
   /**
    * Whether to mask a position itself, where there is anything else to attend to.
    * @defaultValue `true`
    */
-  excludeSelf?: boolean | null | undefined;
+  readonly excludeSelf?: boolean | null | undefined;
   /**
    * Whether negative information means a masked key.
    * @defaultValue `false`
    */
-  masked?: boolean | null | undefined;
+  readonly masked?: boolean | null | undefined;
 }
 
 /**
@@ -884,7 +941,7 @@ export interface MaskSelfAttentionOptions {
  * // → Tensor float32[2,2] [[0,-1000000000],[0,0]]
  * ```
  */
-export function maskSelfAttention(dots: TensorLike, qInfo: TensorLike, kvInfo: TensorLike, options?: MaskSelfAttentionOptions): TensorResult {
+export function maskSelfAttention(dots: TensorLike, qInfo: TensorLike, kvInfo: TensorLike, options?: MaskSelfAttentionOptions): Tensor {
   return callFunction('maskSelfAttention', { ...namedOptions('maskSelfAttention', options), dots, qInfo, kvInfo });
 }
 
@@ -894,57 +951,57 @@ export interface AttendOptions {
    * Keys.
    * @defaultValue `null`
    */
-  k?: TensorLike | null | undefined;
+  readonly k?: TensorLike | null | undefined;
   /**
    * Values; needed.
    * @defaultValue `null`
    */
-  v?: TensorLike | null | undefined;
+  readonly v?: TensorLike | null | undefined;
   /**
    * Queries per chunk.
    * @defaultValue `null`
    */
-  qChunkLen?: number | null | undefined;
+  readonly qChunkLen?: number | null | undefined;
   /**
    * Keys per chunk.
    * @defaultValue `null`
    */
-  kvChunkLen?: number | null | undefined;
+  readonly kvChunkLen?: number | null | undefined;
   /**
    * Chunks seen before a query's own.
    * @defaultValue `0`
    */
-  nChunksBefore?: number | null | undefined;
+  readonly nChunksBefore?: number | null | undefined;
   /**
    * Chunks seen after a query's own.
    * @defaultValue `0`
    */
-  nChunksAfter?: number | null | undefined;
+  readonly nChunksAfter?: number | null | undefined;
   /**
    * Maps products, `qInfo` and `kvInfo` (as a column and a row) to masked products, as `maskSelfAttention` does.
    * @defaultValue `null`
    */
-  maskFn?: TensorFunction | null | undefined;
+  readonly maskFn?: TensorFunction | null | undefined;
   /**
    * Of each query, for `maskFn`, which gets it increased by 1; by default its position.
    * @defaultValue `null`
    */
-  qInfo?: TensorLike | null | undefined;
+  readonly qInfo?: TensorLike | null | undefined;
   /**
    * Of each key, for `maskFn`, which gets it increased by 1; by default its position.
    * @defaultValue `null`
    */
-  kvInfo?: TensorLike | null | undefined;
+  readonly kvInfo?: TensorLike | null | undefined;
   /**
    * Probability of dropping an attention strength; one draw serves all chunks.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Random key of dropout.
    * @defaultValue `null`
    */
-  rng?: KeyLike | null | undefined;
+  readonly rng?: KeyLike | null | undefined;
 }
 
 /**
@@ -981,8 +1038,8 @@ export interface AttendOptions {
  * // → [Tensor float32[2,2] [[0.72796,0.77204],[0.77204,0.72796]], Tensor float32[2] [1.49254,1.49254]]
  * ```
  */
-export function attend(q: TensorLike, options?: AttendOptions): TensorResult {
-  return callFunction('attend', { ...namedOptions('attend', options), q });
+export function attend(q: TensorLike, options?: AttendOptions): [outputs: Tensor, logSumExps: Tensor] {
+  return callFunction<[outputs: Tensor, logSumExps: Tensor]>('attend', { ...namedOptions('attend', options), q });
 }
 
 /**
@@ -1004,7 +1061,7 @@ export function attend(q: TensorLike, options?: AttendOptions): TensorResult {
  * tl.applyBroadcastedDropout(tl.ones([2, 4]), 0.5, tl.random.key(0)); // → Tensor float32[2,4] [[0,2,0,2],[0,2,0,2]]
  * ```
  */
-export function applyBroadcastedDropout(vecs: TensorLike, dropoutRate: number, rng: KeyLike | null): TensorResult {
+export function applyBroadcastedDropout(vecs: TensorLike, dropoutRate: number, rng: KeyLike | null): Tensor {
   return callFunction('applyBroadcastedDropout', { vecs, dropoutRate, rng });
 }
 
@@ -1014,7 +1071,7 @@ export interface PermuteViaGatherOptions {
    * The axis.
    * @defaultValue `0`
    */
-  axis?: number | null | undefined;
+  readonly axis?: number | null | undefined;
 }
 
 /**
@@ -1038,7 +1095,7 @@ export interface PermuteViaGatherOptions {
  * tl.permuteViaGather(tl.tensor([5, 6, 7]), tl.tensor([2, 0, 1]), tl.tensor([1, 2, 0])); // → Tensor int32[3] [7,5,6]
  * ```
  */
-export function permuteViaGather(val: TensorLike, permutation: TensorLike, inversePermutation: TensorLike, options?: PermuteViaGatherOptions): TensorResult {
+export function permuteViaGather(val: TensorLike, permutation: TensorLike, inversePermutation: TensorLike, options?: PermuteViaGatherOptions): Tensor {
   return callFunction('permuteViaGather', { ...namedOptions('permuteViaGather', options), val, permutation, inversePermutation });
 }
 
@@ -1048,7 +1105,7 @@ export interface PermuteViaSortOptions {
    * The axis.
    * @defaultValue `0`
    */
-  axis?: number | null | undefined;
+  readonly axis?: number | null | undefined;
 }
 
 /**
@@ -1069,6 +1126,6 @@ export interface PermuteViaSortOptions {
  * tl.permuteViaSort(tl.tensor([5, 6, 7]), tl.tensor([2, 0, 1]), tl.tensor([1, 2, 0])); // → Tensor int32[3] [6,7,5]
  * ```
  */
-export function permuteViaSort(val: TensorLike, keys: TensorLike, inverseKeys: TensorLike, options?: PermuteViaSortOptions): TensorResult {
+export function permuteViaSort(val: TensorLike, keys: TensorLike, inverseKeys: TensorLike, options?: PermuteViaSortOptions): Tensor {
   return callFunction('permuteViaSort', { ...namedOptions('permuteViaSort', options), val, keys, inverseKeys });
 }

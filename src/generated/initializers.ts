@@ -11,7 +11,8 @@
 import { type DType } from '../bridge/native.js';
 import { callFunction, makeInitializer, type KernelInitializer } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
-import { type KeyLike, type TensorResult } from '../layer/types.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type KeyLike } from '../layer/types.js';
 
 /**
  * Reads the values of a weight from a NumPy file (`.npy`), such as embeddings trained before.
@@ -41,7 +42,7 @@ export interface RandomNormalInitializerOptions {
    * Standard deviation of the values.
    * @defaultValue `0.01`
    */
-  stddev?: number | null | undefined;
+  readonly stddev?: number | null | undefined;
 }
 
 /**
@@ -72,7 +73,7 @@ export interface RandomUniformInitializerOptions {
    * Half the width of the interval.
    * @defaultValue `1`
    */
-  lim?: number | null | undefined;
+  readonly lim?: number | null | undefined;
 }
 
 /**
@@ -134,17 +135,17 @@ export interface GlorotNormalInitializerOptions {
    * Axis of the outputs; negative ones count from the end.
    * @defaultValue `-1`
    */
-  outDim?: number | null | undefined;
+  readonly outDim?: number | null | undefined;
   /**
    * Axis of the inputs; negative ones count from the end.
    * @defaultValue `-2`
    */
-  inDim?: number | null | undefined;
+  readonly inDim?: number | null | undefined;
   /**
    * Factor on the variance.
    * @defaultValue `1`
    */
-  scale?: number | null | undefined;
+  readonly scale?: number | null | undefined;
 }
 
 /**
@@ -178,17 +179,17 @@ export interface GlorotUniformInitializerOptions {
    * Axis of the outputs; negative ones count from the end.
    * @defaultValue `-1`
    */
-  outDim?: number | null | undefined;
+  readonly outDim?: number | null | undefined;
   /**
    * Axis of the inputs; negative ones count from the end.
    * @defaultValue `-2`
    */
-  inDim?: number | null | undefined;
+  readonly inDim?: number | null | undefined;
   /**
    * Factor on the variance.
    * @defaultValue `1`
    */
-  scale?: number | null | undefined;
+  readonly scale?: number | null | undefined;
 }
 
 /**
@@ -222,17 +223,17 @@ export interface LeCunNormalInitializerOptions {
    * Axis of the outputs; negative ones count from the end.
    * @defaultValue `-1`
    */
-  outDim?: number | null | undefined;
+  readonly outDim?: number | null | undefined;
   /**
    * Axis of the inputs; negative ones count from the end.
    * @defaultValue `-2`
    */
-  inDim?: number | null | undefined;
+  readonly inDim?: number | null | undefined;
   /**
    * Factor on the variance.
    * @defaultValue `1`
    */
-  scale?: number | null | undefined;
+  readonly scale?: number | null | undefined;
 }
 
 /**
@@ -266,17 +267,17 @@ export interface LeCunUniformInitializerOptions {
    * Axis of the outputs; negative ones count from the end.
    * @defaultValue `-1`
    */
-  outDim?: number | null | undefined;
+  readonly outDim?: number | null | undefined;
   /**
    * Axis of the inputs; negative ones count from the end.
    * @defaultValue `-2`
    */
-  inDim?: number | null | undefined;
+  readonly inDim?: number | null | undefined;
   /**
    * Factor on the variance.
    * @defaultValue `1`
    */
-  scale?: number | null | undefined;
+  readonly scale?: number | null | undefined;
 }
 
 /**
@@ -310,17 +311,17 @@ export interface KaimingNormalInitializerOptions {
    * Axis of the outputs; negative ones count from the end.
    * @defaultValue `-1`
    */
-  outDim?: number | null | undefined;
+  readonly outDim?: number | null | undefined;
   /**
    * Axis of the inputs; negative ones count from the end.
    * @defaultValue `-2`
    */
-  inDim?: number | null | undefined;
+  readonly inDim?: number | null | undefined;
   /**
    * Slope of the rectifier for negative inputs.
    * @defaultValue `0`
    */
-  param?: number | null | undefined;
+  readonly param?: number | null | undefined;
 }
 
 /**
@@ -354,17 +355,17 @@ export interface KaimingUniformInitializerOptions {
    * Axis of the outputs; negative ones count from the end.
    * @defaultValue `-1`
    */
-  outDim?: number | null | undefined;
+  readonly outDim?: number | null | undefined;
   /**
    * Axis of the inputs; negative ones count from the end.
    * @defaultValue `-2`
    */
-  inDim?: number | null | undefined;
+  readonly inDim?: number | null | undefined;
   /**
    * Slope of the rectifier for negative inputs.
    * @defaultValue `0`
    */
-  param?: number | null | undefined;
+  readonly param?: number | null | undefined;
 }
 
 /**
@@ -398,7 +399,7 @@ export interface OrthogonalInitializerOptions {
    * Factor on the orthonormal matrix.
    * @defaultValue `1`
    */
-  stddev?: number | null | undefined;
+  readonly stddev?: number | null | undefined;
 }
 
 /**
@@ -431,7 +432,7 @@ export interface AtariConvInitOptions {
    * Type of the values; a float.
    * @defaultValue `'float32'`
    */
-  dtype?: DType | null | undefined;
+  readonly dtype?: DType | null | undefined;
 }
 
 /**
@@ -455,6 +456,6 @@ export interface AtariConvInitOptions {
  * tl.AtariConvInit([3, 3, 4, 16], tl.random.key(0)).shape; // → [3, 3, 4, 16]
  * ```
  */
-export function AtariConvInit(kernelShape: readonly number[], rng: KeyLike, options?: AtariConvInitOptions): TensorResult {
+export function AtariConvInit(kernelShape: readonly number[], rng: KeyLike, options?: AtariConvInitOptions): Tensor {
   return callFunction('AtariConvInit', { ...namedOptions('AtariConvInit', options), kernelShape, rng });
 }

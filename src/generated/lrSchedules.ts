@@ -77,47 +77,47 @@ export interface MultifactorOptions {
    * Names of the factors, separated by `*`.
    * @defaultValue `'constant * linear_warmup * rsqrt_decay'`
    */
-  factors?: string | null | undefined;
+  readonly factors?: string | null | undefined;
   /**
    * Value of `constant`.
    * @defaultValue `0.1`
    */
-  constant?: number | null | undefined;
+  readonly constant?: number | null | undefined;
   /**
    * Steps of the warm-up.
    * @defaultValue `400`
    */
-  warmupSteps?: number | null | undefined;
+  readonly warmupSteps?: number | null | undefined;
   /**
    * Factor of each decay.
    * @defaultValue `0.5`
    */
-  decayFactor?: number | null | undefined;
+  readonly decayFactor?: number | null | undefined;
   /**
    * Steps between decays.
    * @defaultValue `20000`
    */
-  stepsPerDecay?: number | null | undefined;
+  readonly stepsPerDecay?: number | null | undefined;
   /**
    * Steps of one cosine cycle.
    * @defaultValue `100000`
    */
-  stepsPerCycle?: number | null | undefined;
+  readonly stepsPerCycle?: number | null | undefined;
   /**
    * Second value of `two_constants`.
    * @defaultValue `0.01`
    */
-  secondConstant?: number | null | undefined;
+  readonly secondConstant?: number | null | undefined;
   /**
    * Step at which it begins.
    * @defaultValue `10000`
    */
-  secondConstantStep?: number | null | undefined;
+  readonly secondConstantStep?: number | null | undefined;
   /**
    * Lowest rate.
    * @defaultValue `0`
    */
-  minimum?: number | null | undefined;
+  readonly minimum?: number | null | undefined;
 }
 
 /**

@@ -11,6 +11,7 @@
 import { makeLayer, type Layer } from '../layer/layer.js';
 import { registerFactory } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 
 /** Options of {@link CategoryAccuracy}. */
 export interface CategoryAccuracyOptions {
@@ -18,7 +19,7 @@ export interface CategoryAccuracyOptions {
    * Target of items that do not count; `null`: all count.
    * @defaultValue `null`
    */
-  ignoreLabel?: number | null | undefined;
+  readonly ignoreLabel?: number | null | undefined;
 }
 
 /**
@@ -48,8 +49,8 @@ export interface CategoryAccuracyOptions {
  * layer([y, target]); // → Tensor float32[] 0.5
  * ```
  */
-export function CategoryAccuracy(options?: CategoryAccuracyOptions): Layer {
-  return makeLayer('CategoryAccuracy', { ...namedOptions('CategoryAccuracy', options) });
+export function CategoryAccuracy(options?: CategoryAccuracyOptions): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('CategoryAccuracy', { ...namedOptions('CategoryAccuracy', options) });
 }
 registerFactory(CategoryAccuracy, 'CategoryAccuracy');
 
@@ -59,7 +60,7 @@ export interface WeightedCategoryAccuracyOptions {
    * Target of items that do not count, whatever they weigh; `null`: all count.
    * @defaultValue `null`
    */
-  ignoreLabel?: number | null | undefined;
+  readonly ignoreLabel?: number | null | undefined;
 }
 
 /**
@@ -87,8 +88,8 @@ export interface WeightedCategoryAccuracyOptions {
  * layer([y, target, w]); // → Tensor float32[] 0.75
  * ```
  */
-export function WeightedCategoryAccuracy(options?: WeightedCategoryAccuracyOptions): Layer {
-  return makeLayer('WeightedCategoryAccuracy', { ...namedOptions('WeightedCategoryAccuracy', options) });
+export function WeightedCategoryAccuracy(options?: WeightedCategoryAccuracyOptions): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('WeightedCategoryAccuracy', { ...namedOptions('WeightedCategoryAccuracy', options) });
 }
 registerFactory(WeightedCategoryAccuracy, 'WeightedCategoryAccuracy');
 
@@ -98,12 +99,12 @@ export interface CategoryCrossEntropyOptions {
    * Share of probability spread evenly over all categories, from 0 to 1; `null`: none.
    * @defaultValue `null`
    */
-  labelSmoothing?: number | null | undefined;
+  readonly labelSmoothing?: number | null | undefined;
   /**
    * Target of items that do not count; `null`: all count.
    * @defaultValue `null`
    */
-  ignoreLabel?: number | null | undefined;
+  readonly ignoreLabel?: number | null | undefined;
 }
 
 /**
@@ -135,8 +136,8 @@ export interface CategoryCrossEntropyOptions {
  * layer([y, target]); // → Tensor float32[] 0.140152
  * ```
  */
-export function CategoryCrossEntropy(options?: CategoryCrossEntropyOptions): Layer {
-  return makeLayer('CategoryCrossEntropy', { ...namedOptions('CategoryCrossEntropy', options) });
+export function CategoryCrossEntropy(options?: CategoryCrossEntropyOptions): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('CategoryCrossEntropy', { ...namedOptions('CategoryCrossEntropy', options) });
 }
 registerFactory(CategoryCrossEntropy, 'CategoryCrossEntropy');
 
@@ -146,17 +147,17 @@ export interface WeightedCategoryCrossEntropyOptions {
    * Share of probability spread evenly over all categories, from 0 to 1; `null`: none.
    * @defaultValue `null`
    */
-  labelSmoothing?: number | null | undefined;
+  readonly labelSmoothing?: number | null | undefined;
   /**
    * Loss of an item, in nats, below which it counts as 0; what is above is reduced by as much.
    * @defaultValue `0`
    */
-  cutoff?: number | null | undefined;
+  readonly cutoff?: number | null | undefined;
   /**
    * Target of items that do not count, whatever they weigh; `null`: all count.
    * @defaultValue `null`
    */
-  ignoreLabel?: number | null | undefined;
+  readonly ignoreLabel?: number | null | undefined;
 }
 
 /**
@@ -189,8 +190,8 @@ export interface WeightedCategoryCrossEntropyOptions {
  * layer([y, target, w]); // → Tensor float32[] 0.201413
  * ```
  */
-export function WeightedCategoryCrossEntropy(options?: WeightedCategoryCrossEntropyOptions): Layer {
-  return makeLayer('WeightedCategoryCrossEntropy', { ...namedOptions('WeightedCategoryCrossEntropy', options) });
+export function WeightedCategoryCrossEntropy(options?: WeightedCategoryCrossEntropyOptions): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('WeightedCategoryCrossEntropy', { ...namedOptions('WeightedCategoryCrossEntropy', options) });
 }
 registerFactory(WeightedCategoryCrossEntropy, 'WeightedCategoryCrossEntropy');
 
@@ -217,8 +218,8 @@ registerFactory(WeightedCategoryCrossEntropy, 'WeightedCategoryCrossEntropy');
  * layer([y, target]); // → Tensor float32[] 0.300503
  * ```
  */
-export function BinaryCrossEntropy(): Layer {
-  return makeLayer('BinaryCrossEntropy', {  });
+export function BinaryCrossEntropy(): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('BinaryCrossEntropy', {  });
 }
 registerFactory(BinaryCrossEntropy, 'BinaryCrossEntropy');
 
@@ -250,8 +251,8 @@ registerFactory(BinaryCrossEntropy, 'BinaryCrossEntropy');
  * layer([y, target, w]); // → Tensor float32[] 1
  * ```
  */
-export function MaskedSequenceAccuracy(): Layer {
-  return makeLayer('MaskedSequenceAccuracy', {  });
+export function MaskedSequenceAccuracy(): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('MaskedSequenceAccuracy', {  });
 }
 registerFactory(MaskedSequenceAccuracy, 'MaskedSequenceAccuracy');
 
@@ -261,7 +262,7 @@ export interface AccuracyOptions {
    * Turns model outputs into categories.
    * @defaultValue `ArgMax`
    */
-  classifier?: Layer | null | undefined;
+  readonly classifier?: Layer | null | undefined;
 }
 
 /**
@@ -294,8 +295,8 @@ export interface AccuracyOptions {
  * layer([y, target, w]); // → Tensor float32[] 0.5
  * ```
  */
-export function Accuracy(options?: AccuracyOptions): Layer {
-  return makeLayer('Accuracy', { ...namedOptions('Accuracy', options) });
+export function Accuracy(options?: AccuracyOptions): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('Accuracy', { ...namedOptions('Accuracy', options) });
 }
 registerFactory(Accuracy, 'Accuracy');
 
@@ -305,7 +306,7 @@ export interface SequenceAccuracyOptions {
    * Turns model outputs into categories.
    * @defaultValue `ArgMax`
    */
-  classifier?: Layer | null | undefined;
+  readonly classifier?: Layer | null | undefined;
 }
 
 /**
@@ -339,8 +340,8 @@ export interface SequenceAccuracyOptions {
  * layer([y, target, w]); // → Tensor float32[] 1
  * ```
  */
-export function SequenceAccuracy(options?: SequenceAccuracyOptions): Layer {
-  return makeLayer('SequenceAccuracy', { ...namedOptions('SequenceAccuracy', options) });
+export function SequenceAccuracy(options?: SequenceAccuracyOptions): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('SequenceAccuracy', { ...namedOptions('SequenceAccuracy', options) });
 }
 registerFactory(SequenceAccuracy, 'SequenceAccuracy');
 
@@ -369,8 +370,8 @@ registerFactory(SequenceAccuracy, 'SequenceAccuracy');
  * layer([y, target, w]); // → Tensor float32[] 0.140152
  * ```
  */
-export function CrossEntropyLoss(): Layer {
-  return makeLayer('CrossEntropyLoss', {  });
+export function CrossEntropyLoss(): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('CrossEntropyLoss', {  });
 }
 registerFactory(CrossEntropyLoss, 'CrossEntropyLoss');
 
@@ -396,8 +397,8 @@ registerFactory(CrossEntropyLoss, 'CrossEntropyLoss');
  * layer([y, target, w]); // → Tensor float32[] 0.140152
  * ```
  */
-export function CrossEntropyLossWithLogSoftmax(): Layer {
-  return makeLayer('CrossEntropyLossWithLogSoftmax', {  });
+export function CrossEntropyLossWithLogSoftmax(): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('CrossEntropyLossWithLogSoftmax', {  });
 }
 registerFactory(CrossEntropyLossWithLogSoftmax, 'CrossEntropyLossWithLogSoftmax');
 
@@ -424,8 +425,8 @@ registerFactory(CrossEntropyLossWithLogSoftmax, 'CrossEntropyLossWithLogSoftmax'
  * layer([q, target, w]); // → Tensor float32[] 0.693147
  * ```
  */
-export function BinaryCrossEntropyLoss(): Layer {
-  return makeLayer('BinaryCrossEntropyLoss', {  });
+export function BinaryCrossEntropyLoss(): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('BinaryCrossEntropyLoss', {  });
 }
 registerFactory(BinaryCrossEntropyLoss, 'BinaryCrossEntropyLoss');
 
@@ -450,8 +451,8 @@ registerFactory(BinaryCrossEntropyLoss, 'BinaryCrossEntropyLoss');
  * layer([y, target, w]); // → Tensor float32[] 2.125
  * ```
  */
-export function L2Loss(): Layer {
-  return makeLayer('L2Loss', {  });
+export function L2Loss(): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('L2Loss', {  });
 }
 registerFactory(L2Loss, 'L2Loss');
 
@@ -476,8 +477,8 @@ registerFactory(L2Loss, 'L2Loss');
  * layer([y, target, w]); // → Tensor float32[] 0.8125
  * ```
  */
-export function SmoothL1Loss(): Layer {
-  return makeLayer('SmoothL1Loss', {  });
+export function SmoothL1Loss(): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('SmoothL1Loss', {  });
 }
 registerFactory(SmoothL1Loss, 'SmoothL1Loss');
 
@@ -487,12 +488,12 @@ export interface MacroAveragedFScoreOptions {
    * Weight of recall against precision.
    * @defaultValue `1`
    */
-  beta?: number | null | undefined;
+  readonly beta?: number | null | undefined;
   /**
    * First category that counts.
    * @defaultValue `0`
    */
-  initialCategoryIndex?: number | null | undefined;
+  readonly initialCategoryIndex?: number | null | undefined;
 }
 
 /**
@@ -524,8 +525,8 @@ export interface MacroAveragedFScoreOptions {
  * layer([y, target]); // → Tensor float32[] 0.666667
  * ```
  */
-export function MacroAveragedFScore(options?: MacroAveragedFScoreOptions): Layer {
-  return makeLayer('MacroAveragedFScore', { ...namedOptions('MacroAveragedFScore', options) });
+export function MacroAveragedFScore(options?: MacroAveragedFScoreOptions): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('MacroAveragedFScore', { ...namedOptions('MacroAveragedFScore', options) });
 }
 registerFactory(MacroAveragedFScore, 'MacroAveragedFScore');
 
@@ -535,12 +536,12 @@ export interface WeightedFScoreOptions {
    * Weight of recall against precision.
    * @defaultValue `1`
    */
-  beta?: number | null | undefined;
+  readonly beta?: number | null | undefined;
   /**
    * First category that counts.
    * @defaultValue `0`
    */
-  initialCategoryIndex?: number | null | undefined;
+  readonly initialCategoryIndex?: number | null | undefined;
 }
 
 /**
@@ -572,8 +573,8 @@ export interface WeightedFScoreOptions {
  * layer([y, target]); // → Tensor float32[] 0.666667
  * ```
  */
-export function WeightedFScore(options?: WeightedFScoreOptions): Layer {
-  return makeLayer('WeightedFScore', { ...namedOptions('WeightedFScore', options) });
+export function WeightedFScore(options?: WeightedFScoreOptions): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('WeightedFScore', { ...namedOptions('WeightedFScore', options) });
 }
 registerFactory(WeightedFScore, 'WeightedFScore');
 
@@ -597,8 +598,8 @@ registerFactory(WeightedFScore, 'WeightedFScore');
  * layer([values, w]); // → Tensor float32[] 5
  * ```
  */
-export function WeightedSum(): Layer {
-  return makeLayer('WeightedSum', {  });
+export function WeightedSum(): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('WeightedSum', {  });
 }
 registerFactory(WeightedSum, 'WeightedSum');
 
@@ -625,8 +626,8 @@ registerFactory(WeightedSum, 'WeightedSum');
  * layer([y, target, w]); // → Tensor float32[] 0.280303
  * ```
  */
-export function CrossEntropySum(): Layer {
-  return makeLayer('CrossEntropySum', {  });
+export function CrossEntropySum(): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('CrossEntropySum', {  });
 }
 registerFactory(CrossEntropySum, 'CrossEntropySum');
 
@@ -651,7 +652,7 @@ registerFactory(CrossEntropySum, 'CrossEntropySum');
  * layer([q, target, w]); // → Tensor float32[] 0.980829
  * ```
  */
-export function BinaryCrossEntropySum(): Layer {
-  return makeLayer('BinaryCrossEntropySum', {  });
+export function BinaryCrossEntropySum(): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('BinaryCrossEntropySum', {  });
 }
 registerFactory(BinaryCrossEntropySum, 'BinaryCrossEntropySum');

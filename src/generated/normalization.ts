@@ -11,6 +11,7 @@
 import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
 import { registerFactory } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 
 /** Options of {@link BatchNorm}. */
 export interface BatchNormOptions {
@@ -18,32 +19,32 @@ export interface BatchNormOptions {
    * Axes that statistics are taken over.
    * @defaultValue `[0, 1, 2]`
    */
-  axis?: number | readonly number[] | null | undefined;
+  readonly axis?: number | readonly number[] | null | undefined;
   /**
    * Added to the variance, so that constant values do not divide by 0; with 0 they do.
    * @defaultValue `0.00001`
    */
-  epsilon?: number | null | undefined;
+  readonly epsilon?: number | null | undefined;
   /**
    * Whether to add `beta`.
    * @defaultValue `true`
    */
-  center?: boolean | null | undefined;
+  readonly center?: boolean | null | undefined;
   /**
    * Whether to multiply by `gamma`.
    * @defaultValue `true`
    */
-  scale?: boolean | null | undefined;
+  readonly scale?: boolean | null | undefined;
   /**
    * Weight of the old value in running averages.
    * @defaultValue `0.999`
    */
-  momentum?: number | null | undefined;
+  readonly momentum?: number | null | undefined;
   /**
    * Whether to use the batch's own statistics (`'train'`) or the recorded ones.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -83,8 +84,8 @@ export interface BatchNormOptions {
  * layer([[1.5, 10], [2.5, 30]]); // → Tensor float32[2,2] [[-0.99998,-1],[0.99998,1]]
  * ```
  */
-export function BatchNorm(options?: BatchNormOptions): Layer {
-  return makeLayer('BatchNorm', { ...namedOptions('BatchNorm', options) });
+export function BatchNorm(options?: BatchNormOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('BatchNorm', { ...namedOptions('BatchNorm', options) });
 }
 registerFactory(BatchNorm, 'BatchNorm');
 
@@ -94,12 +95,12 @@ export interface LayerNormOptions {
    * Whether to subtract the mean and add a bias.
    * @defaultValue `true`
    */
-  center?: boolean | null | undefined;
+  readonly center?: boolean | null | undefined;
   /**
    * Added to the variance, so that constant vectors do not divide by 0; with 0 they do.
    * @defaultValue `0.000001`
    */
-  epsilon?: number | null | undefined;
+  readonly epsilon?: number | null | undefined;
 }
 
 /**
@@ -130,8 +131,8 @@ export interface LayerNormOptions {
  * layer([1.5, 2.5, 3.5]); // → Tensor float32[3] [-1.22474,0,1.22474]
  * ```
  */
-export function LayerNorm(options?: LayerNormOptions): Layer {
-  return makeLayer('LayerNorm', { ...namedOptions('LayerNorm', options) });
+export function LayerNorm(options?: LayerNormOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LayerNorm', { ...namedOptions('LayerNorm', options) });
 }
 registerFactory(LayerNorm, 'LayerNorm');
 
@@ -141,22 +142,22 @@ export interface FilterResponseNormOptions {
    * Has no effect. It is there because Trax has it.
    * @defaultValue `null`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * Whether to learn an addition to epsilon.
    * @defaultValue `false`
    */
-  learnEpsilon?: boolean | null | undefined;
+  readonly learnEpsilon?: boolean | null | undefined;
   /**
    * Fixed part of what is added to the mean square.
    * @defaultValue `0.000001`
    */
-  initEpsilon?: number | null | undefined;
+  readonly initEpsilon?: number | null | undefined;
   /**
    * What the learned part starts at.
    * @defaultValue `0.0001`
    */
-  initLearntEpsilon?: number | null | undefined;
+  readonly initLearntEpsilon?: number | null | undefined;
 }
 
 /**
@@ -191,7 +192,7 @@ export interface FilterResponseNormOptions {
  * layer([[[3], [4]]]); // → Tensor float32[1,2,1] [[[0.848528],[1.13137]]]
  * ```
  */
-export function FilterResponseNorm(options?: FilterResponseNormOptions): Layer {
-  return makeLayer('FilterResponseNorm', { ...namedOptions('FilterResponseNorm', options) });
+export function FilterResponseNorm(options?: FilterResponseNormOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('FilterResponseNorm', { ...namedOptions('FilterResponseNorm', options) });
 }
 registerFactory(FilterResponseNorm, 'FilterResponseNorm');

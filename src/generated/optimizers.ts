@@ -17,32 +17,32 @@ export interface AdamOptions {
    * Learning rate of steps that state none.
    * @defaultValue `0.0001`
    */
-  learningRate?: number | null | undefined;
+  readonly learningRate?: number | null | undefined;
   /**
    * Fraction of each weight taken off at every step.
    * @defaultValue `0.00001`
    */
-  weightDecayRate?: number | null | undefined;
+  readonly weightDecayRate?: number | null | undefined;
   /**
    * Decay rate of the running mean.
    * @defaultValue `0.9`
    */
-  b1?: number | null | undefined;
+  readonly b1?: number | null | undefined;
   /**
    * Decay rate of the running mean square.
    * @defaultValue `0.999`
    */
-  b2?: number | null | undefined;
+  readonly b2?: number | null | undefined;
   /**
    * Keeps the divisor away from zero.
    * @defaultValue `0.00001`
    */
-  eps?: number | null | undefined;
+  readonly eps?: number | null | undefined;
   /**
    * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
    * @defaultValue `null`
    */
-  clipGradNorm?: number | null | undefined;
+  readonly clipGradNorm?: number | null | undefined;
 }
 
 /**

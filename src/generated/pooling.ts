@@ -11,6 +11,7 @@
 import { makeLayer, type Layer } from '../layer/layer.js';
 import { registerFactory } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 
 /** Options of {@link MaxPool}. */
 export interface MaxPoolOptions {
@@ -18,17 +19,17 @@ export interface MaxPoolOptions {
    * Size of the window along each axis but the first and last.
    * @defaultValue `[2, 2]`
    */
-  poolSize?: readonly number[] | null | undefined;
+  readonly poolSize?: readonly number[] | null | undefined;
   /**
    * Positions from one window to the next along each of these axes; `null` is 1.
    * @defaultValue `null`
    */
-  strides?: readonly number[] | null | undefined;
+  readonly strides?: readonly number[] | null | undefined;
   /**
    * What lies beyond the ends: nothing (`'VALID'`), as much as keeps the size (`'SAME'`), or numbers of positions `[before, after]` for each axis.
    * @defaultValue `'VALID'`
    */
-  padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
+  readonly padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
 }
 
 /**
@@ -60,8 +61,8 @@ export interface MaxPoolOptions {
  * tl.MaxPool()([[[[1], [2]], [[3], [4]]]]); // → Tensor int32[1,1,1,1] [[[[4]]]]
  * ```
  */
-export function MaxPool(options?: MaxPoolOptions): Layer {
-  return makeLayer('MaxPool', { ...namedOptions('MaxPool', options) });
+export function MaxPool(options?: MaxPoolOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MaxPool', { ...namedOptions('MaxPool', options) });
 }
 registerFactory(MaxPool, 'MaxPool');
 
@@ -71,17 +72,17 @@ export interface SumPoolOptions {
    * Size of the window along each axis but the first and last.
    * @defaultValue `[2, 2]`
    */
-  poolSize?: readonly number[] | null | undefined;
+  readonly poolSize?: readonly number[] | null | undefined;
   /**
    * Positions from one window to the next along each of these axes; `null` is 1.
    * @defaultValue `null`
    */
-  strides?: readonly number[] | null | undefined;
+  readonly strides?: readonly number[] | null | undefined;
   /**
    * What lies beyond the ends: nothing (`'VALID'`), as much as keeps the size (`'SAME'`), or numbers of positions `[before, after]` for each axis.
    * @defaultValue `'VALID'`
    */
-  padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
+  readonly padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
 }
 
 /**
@@ -112,8 +113,8 @@ export interface SumPoolOptions {
  * tl.SumPool()([[[[1], [2]], [[3], [4]]]]); // → Tensor int32[1,1,1,1] [[[[10]]]]
  * ```
  */
-export function SumPool(options?: SumPoolOptions): Layer {
-  return makeLayer('SumPool', { ...namedOptions('SumPool', options) });
+export function SumPool(options?: SumPoolOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SumPool', { ...namedOptions('SumPool', options) });
 }
 registerFactory(SumPool, 'SumPool');
 
@@ -123,17 +124,17 @@ export interface AvgPoolOptions {
    * Size of the window along each axis but the first and last.
    * @defaultValue `[2, 2]`
    */
-  poolSize?: readonly number[] | null | undefined;
+  readonly poolSize?: readonly number[] | null | undefined;
   /**
    * Positions from one window to the next along each of these axes; `null` is 1.
    * @defaultValue `null`
    */
-  strides?: readonly number[] | null | undefined;
+  readonly strides?: readonly number[] | null | undefined;
   /**
    * What lies beyond the ends: nothing (`'VALID'`), as much as keeps the size (`'SAME'`), or numbers of positions `[before, after]` for each axis.
    * @defaultValue `'VALID'`
    */
-  padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
+  readonly padding?: 'VALID' | 'SAME' | readonly (readonly [before: number, after: number])[] | null | undefined;
 }
 
 /**
@@ -163,7 +164,7 @@ export interface AvgPoolOptions {
  * tl.AvgPool()([[[[1], [2]], [[3], [4]]]]); // → Tensor float32[1,1,1,1] [[[[2.5]]]]
  * ```
  */
-export function AvgPool(options?: AvgPoolOptions): Layer {
-  return makeLayer('AvgPool', { ...namedOptions('AvgPool', options) });
+export function AvgPool(options?: AvgPoolOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('AvgPool', { ...namedOptions('AvgPool', options) });
 }
 registerFactory(AvgPool, 'AvgPool');

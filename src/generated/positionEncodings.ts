@@ -12,7 +12,8 @@ import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
 import { type TensorLike } from '../tensor/ops.js';
 import { callFunction, registerFactory, type KernelInitializer } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
-import { type KeyLike, type TensorResult } from '../layer/types.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type KeyLike } from '../layer/types.js';
 
 /** Options of {@link AxialPositionalEncoding}. */
 export interface AxialPositionalEncodingOptions {
@@ -20,32 +21,32 @@ export interface AxialPositionalEncodingOptions {
    * Size of the grid.
    * @defaultValue `[64, 64, 3]`
    */
-  shape?: readonly number[] | null | undefined;
+  readonly shape?: readonly number[] | null | undefined;
   /**
    * Number of features that each coordinate gives.
    * @defaultValue `[384, 384, 256]`
    */
-  dEmbs?: readonly number[] | null | undefined;
+  readonly dEmbs?: readonly number[] | null | undefined;
   /**
    * Makes each weight.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 1})`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Probability of adding nothing.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Axes of `[batch, ...shape, d]` that share one dropout draw.
    * @defaultValue `[]`
    */
-  dropoutBroadcastDims?: readonly number[] | null | undefined;
+  readonly dropoutBroadcastDims?: readonly number[] | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -84,8 +85,8 @@ export interface AxialPositionalEncodingOptions {
  * layer(tl.ones([1, 6, 4])).shape; // → [ 1, 6, 4 ]
  * ```
  */
-export function AxialPositionalEncoding(options?: AxialPositionalEncodingOptions): Layer {
-  return makeLayer('AxialPositionalEncoding', { ...namedOptions('AxialPositionalEncoding', options) });
+export function AxialPositionalEncoding(options?: AxialPositionalEncodingOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('AxialPositionalEncoding', { ...namedOptions('AxialPositionalEncoding', options) });
 }
 registerFactory(AxialPositionalEncoding, 'AxialPositionalEncoding');
 
@@ -95,27 +96,27 @@ export interface SinCosPositionalEncodingOptions {
    * Random starts lie below this position.
    * @defaultValue `2048`
    */
-  addOffset?: number | null | undefined;
+  readonly addOffset?: number | null | undefined;
   /**
    * Probability of adding no position.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Axes of `[1, length, d]` that share one dropout draw.
    * @defaultValue `[-2]`
    */
-  dropoutBroadcastDims?: readonly number[] | null | undefined;
+  readonly dropoutBroadcastDims?: readonly number[] | null | undefined;
   /**
    * Training starts at position 0 once in this many times.
    * @defaultValue `2`
    */
-  startFromZeroOneIn?: number | null | undefined;
+  readonly startFromZeroOneIn?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -151,8 +152,8 @@ export interface SinCosPositionalEncodingOptions {
  * layer(tl.zeros([1, 2, 4])); // → Tensor float32[1,2,4] [[[0,0,1,1],[0.841471,0.00999983,0.540302,0.99995]]]
  * ```
  */
-export function SinCosPositionalEncoding(options?: SinCosPositionalEncodingOptions): Layer {
-  return makeLayer('SinCosPositionalEncoding', { ...namedOptions('SinCosPositionalEncoding', options) });
+export function SinCosPositionalEncoding(options?: SinCosPositionalEncodingOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SinCosPositionalEncoding', { ...namedOptions('SinCosPositionalEncoding', options) });
 }
 registerFactory(SinCosPositionalEncoding, 'SinCosPositionalEncoding');
 
@@ -162,32 +163,32 @@ export interface FixedBasePositionalEncodingOptions {
    * Bases that positions are written in.
    * @defaultValue `[11, 13, 14, 15]`
    */
-  bases?: readonly number[] | null | undefined;
+  readonly bases?: readonly number[] | null | undefined;
   /**
    * Number of digits.
    * @defaultValue `8`
    */
-  nDigits?: number | null | undefined;
+  readonly nDigits?: number | null | undefined;
   /**
    * Training starts at position 0 once in this many times.
    * @defaultValue `2`
    */
-  startFromZeroOneIn?: number | null | undefined;
+  readonly startFromZeroOneIn?: number | null | undefined;
   /**
    * Training leaves positions out once in this many times.
    * @defaultValue `100`
    */
-  baseDropoutOneIn?: number | null | undefined;
+  readonly baseDropoutOneIn?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * Makes each weight.
    * @defaultValue `tl.RandomUniformInitializer({lim: 0.0001})`
    */
-  initializer?: KernelInitializer | null | undefined;
+  readonly initializer?: KernelInitializer | null | undefined;
 }
 
 /**
@@ -225,8 +226,8 @@ export interface FixedBasePositionalEncodingOptions {
  * layer(tl.ones([1, 5, 4])).shape; // → [ 1, 5, 4 ]
  * ```
  */
-export function FixedBasePositionalEncoding(options?: FixedBasePositionalEncodingOptions): Layer {
-  return makeLayer('FixedBasePositionalEncoding', { ...namedOptions('FixedBasePositionalEncoding', options) });
+export function FixedBasePositionalEncoding(options?: FixedBasePositionalEncodingOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('FixedBasePositionalEncoding', { ...namedOptions('FixedBasePositionalEncoding', options) });
 }
 registerFactory(FixedBasePositionalEncoding, 'FixedBasePositionalEncoding');
 
@@ -236,27 +237,27 @@ export interface InfinitePositionalEncodingOptions {
    * How fast the walk goes: its variance over one position.
    * @defaultValue `0.03`
    */
-  drift?: number | null | undefined;
+  readonly drift?: number | null | undefined;
   /**
    * Whether phases are drawn for each call.
    * @defaultValue `true`
    */
-  affine?: boolean | null | undefined;
+  readonly affine?: boolean | null | undefined;
   /**
    * What is learned.
    * @defaultValue `'any'`
    */
-  transform?: 'any' | 'diag' | 'none' | null | undefined;
+  readonly transform?: 'any' | 'diag' | 'none' | null | undefined;
   /**
    * If given, the last three features are those of `TimeBinPositionalEncoding`.
    * @defaultValue `null`
    */
-  timeBinLength?: number | null | undefined;
+  readonly timeBinLength?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -292,8 +293,8 @@ export interface InfinitePositionalEncodingOptions {
  * layer(tl.ones([1, 5, 4])).shape; // → [ 1, 5, 4 ]
  * ```
  */
-export function InfinitePositionalEncoding(options?: InfinitePositionalEncodingOptions): Layer {
-  return makeLayer('InfinitePositionalEncoding', { ...namedOptions('InfinitePositionalEncoding', options) });
+export function InfinitePositionalEncoding(options?: InfinitePositionalEncodingOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('InfinitePositionalEncoding', { ...namedOptions('InfinitePositionalEncoding', options) });
 }
 registerFactory(InfinitePositionalEncoding, 'InfinitePositionalEncoding');
 
@@ -303,7 +304,7 @@ export interface TimeBinPositionalEncodingOptions {
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -334,8 +335,8 @@ export interface TimeBinPositionalEncodingOptions {
  * layer(tl.ones([1, 3, 3])); // → Tensor float32[1,3,3] [[[1,0,0],[1,0.5,0],[0.5,0,1]]]
  * ```
  */
-export function TimeBinPositionalEncoding(timeBinLength: number, options?: TimeBinPositionalEncodingOptions): Layer {
-  return makeLayer('TimeBinPositionalEncoding', { ...namedOptions('TimeBinPositionalEncoding', options), timeBinLength });
+export function TimeBinPositionalEncoding(timeBinLength: number, options?: TimeBinPositionalEncodingOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('TimeBinPositionalEncoding', { ...namedOptions('TimeBinPositionalEncoding', options), timeBinLength });
 }
 registerFactory(TimeBinPositionalEncoding, 'TimeBinPositionalEncoding');
 
@@ -356,7 +357,7 @@ registerFactory(TimeBinPositionalEncoding, 'TimeBinPositionalEncoding');
  * // → Tensor uint32[2] [928981903,3453687069]
  * ```
  */
-export function threefry2x32Prf(key: KeyLike, x: TensorLike): TensorResult {
+export function threefry2x32Prf(key: KeyLike, x: TensorLike): Tensor {
   return callFunction('threefry2x32Prf', { key, x });
 }
 
@@ -366,12 +367,12 @@ export interface Threefry2x32PrangeOptions {
    * Number of the first key.
    * @defaultValue `0`
    */
-  lo?: number | null | undefined;
+  readonly lo?: number | null | undefined;
   /**
    * Number after the last key.
    * @defaultValue `2`
    */
-  hi?: number | null | undefined;
+  readonly hi?: number | null | undefined;
 }
 
 /**
@@ -393,6 +394,6 @@ export interface Threefry2x32PrangeOptions {
  * tl.threefry2x32Prange(tl.random.key(0)); // → Tensor uint32[2,2] [[1797259609,2579123966],[1351547692,3235790642]]
  * ```
  */
-export function threefry2x32Prange(key: KeyLike, options?: Threefry2x32PrangeOptions): TensorResult {
+export function threefry2x32Prange(key: KeyLike, options?: Threefry2x32PrangeOptions): Tensor {
   return callFunction('threefry2x32Prange', { ...namedOptions('threefry2x32Prange', options), key });
 }

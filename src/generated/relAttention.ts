@@ -12,7 +12,8 @@ import { makeLayer, makeLayers, type Layer, type Mode } from '../layer/layer.js'
 import { type TensorLike } from '../tensor/ops.js';
 import { callFunction, registerFactory } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
-import { type KeyLike, type TensorResult } from '../layer/types.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type KeyLike } from '../layer/types.js';
 
 /** Options of {@link RelativeAttentionWrapper}. */
 export interface RelativeAttentionWrapperOptions {
@@ -20,37 +21,37 @@ export interface RelativeAttentionWrapperOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Changes nothing; taken so that it is made as other attention layers are.
    * @defaultValue `2048`
    */
-  maxInferenceLength?: number | null | undefined;
+  readonly maxInferenceLength?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * What is added to queries where they meet keys: a layer without inputs, such as `getRelAttInputs` gives; needed.
    * @defaultValue `null`
    */
-  contextBiasLayer?: Layer | null | undefined;
+  readonly contextBiasLayer?: Layer | null | undefined;
   /**
    * What is added to queries where they meet distances: a layer without inputs; needed.
    * @defaultValue `null`
    */
-  locationBiasLayer?: Layer | null | undefined;
+  readonly locationBiasLayer?: Layer | null | undefined;
   /**
    * How many positions of the input of the model have become one position here; needed.
    * @defaultValue `null`
    */
-  totalPooling?: number | null | undefined;
+  readonly totalPooling?: number | null | undefined;
 }
 
 /**
@@ -88,8 +89,8 @@ export interface RelativeAttentionWrapperOptions {
  * layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
  * ```
  */
-export function RelativeAttentionWrapper(dFeature: number, options?: RelativeAttentionWrapperOptions): Layer {
-  return makeLayer('RelativeAttentionWrapper', { ...namedOptions('RelativeAttentionWrapper', options), dFeature });
+export function RelativeAttentionWrapper(dFeature: number, options?: RelativeAttentionWrapperOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('RelativeAttentionWrapper', { ...namedOptions('RelativeAttentionWrapper', options), dFeature });
 }
 registerFactory(RelativeAttentionWrapper, 'RelativeAttentionWrapper');
 
@@ -99,17 +100,17 @@ export interface RelativeAttentionLayerOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -150,8 +151,8 @@ export interface RelativeAttentionLayerOptions {
  * layer([x, x, x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
  * ```
  */
-export function RelativeAttentionLayer(dFeature: number, contextBiasLayer: Layer, locationBiasLayer: Layer, totalKvPooling: number, separateCls: boolean, options?: RelativeAttentionLayerOptions): Layer {
-  return makeLayer('RelativeAttentionLayer', { ...namedOptions('RelativeAttentionLayer', options), dFeature, contextBiasLayer, locationBiasLayer, totalKvPooling, separateCls });
+export function RelativeAttentionLayer(dFeature: number, contextBiasLayer: Layer, locationBiasLayer: Layer, totalKvPooling: number, separateCls: boolean, options?: RelativeAttentionLayerOptions): Layer<[Tensor, Tensor], 4> {
+  return makeLayer<Layer<[Tensor, Tensor], 4>>('RelativeAttentionLayer', { ...namedOptions('RelativeAttentionLayer', options), dFeature, contextBiasLayer, locationBiasLayer, totalKvPooling, separateCls });
 }
 registerFactory(RelativeAttentionLayer, 'RelativeAttentionLayer');
 
@@ -161,22 +162,22 @@ export interface RelativeAttentionLMLayerOptions {
    * Must be false: no encoding is defined for a class token.
    * @defaultValue `false`
    */
-  separateCls?: boolean | null | undefined;
+  readonly separateCls?: boolean | null | undefined;
   /**
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -214,8 +215,8 @@ export interface RelativeAttentionLMLayerOptions {
  * layer([x, x, x]).shape; // → [ 1, 3, 4 ]
  * ```
  */
-export function RelativeAttentionLMLayer(dFeature: number, contextBiasLayer: Layer, locationBiasLayer: Layer, totalKvPooling: number, options?: RelativeAttentionLMLayerOptions): Layer {
-  return makeLayer('RelativeAttentionLMLayer', { ...namedOptions('RelativeAttentionLMLayer', options), dFeature, contextBiasLayer, locationBiasLayer, totalKvPooling });
+export function RelativeAttentionLMLayer(dFeature: number, contextBiasLayer: Layer, locationBiasLayer: Layer, totalKvPooling: number, options?: RelativeAttentionLMLayerOptions): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('RelativeAttentionLMLayer', { ...namedOptions('RelativeAttentionLMLayer', options), dFeature, contextBiasLayer, locationBiasLayer, totalKvPooling });
 }
 registerFactory(RelativeAttentionLMLayer, 'RelativeAttentionLMLayer');
 
@@ -225,17 +226,17 @@ export interface RelativeAttentionOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -275,8 +276,8 @@ export interface RelativeAttentionOptions {
  * layer(inputs).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
  * ```
  */
-export function RelativeAttention(separateCls: boolean, options?: RelativeAttentionOptions): Layer {
-  return makeLayer('RelativeAttention', { ...namedOptions('RelativeAttention', options), separateCls });
+export function RelativeAttention(separateCls: boolean, options?: RelativeAttentionOptions): Layer<[Tensor, Tensor], 7> {
+  return makeLayer<Layer<[Tensor, Tensor], 7>>('RelativeAttention', { ...namedOptions('RelativeAttention', options), separateCls });
 }
 registerFactory(RelativeAttention, 'RelativeAttention');
 
@@ -310,8 +311,8 @@ registerFactory(RelativeAttention, 'RelativeAttention');
  * layer([x, x]).shape; // → [ 3, 4 ]
  * ```
  */
-export function PositionalEmbeddings(dFeature: number, separateCls: boolean, totalKvPooling: number): Layer {
-  return makeLayer('PositionalEmbeddings', { dFeature, separateCls, totalKvPooling });
+export function PositionalEmbeddings(dFeature: number, separateCls: boolean, totalKvPooling: number): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('PositionalEmbeddings', { dFeature, separateCls, totalKvPooling });
 }
 registerFactory(PositionalEmbeddings, 'PositionalEmbeddings');
 
@@ -336,8 +337,8 @@ registerFactory(PositionalEmbeddings, 'PositionalEmbeddings');
  * layer([x, x, x]).at(-1)!; // → Tensor bool[1,1,2,2] [[[[true,false],[true,true]]]]
  * ```
  */
-export function CreateAttentionMaskLayer(): Layer {
-  return makeLayer('CreateAttentionMaskLayer', {  });
+export function CreateAttentionMaskLayer(): Layer<[Tensor, Tensor, Tensor, Tensor], 3> {
+  return makeLayer<Layer<[Tensor, Tensor, Tensor, Tensor], 3>>('CreateAttentionMaskLayer', {  });
 }
 registerFactory(CreateAttentionMaskLayer, 'CreateAttentionMaskLayer');
 
@@ -361,8 +362,8 @@ registerFactory(CreateAttentionMaskLayer, 'CreateAttentionMaskLayer');
  * layer([[5, 6, 7, 8]]); // → Tensor int32[1,4] [[9,5,6,7]]
  * ```
  */
-export function ShiftRightCls(clsId: number): Layer {
-  return makeLayer('ShiftRightCls', { clsId });
+export function ShiftRightCls(clsId: number): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ShiftRightCls', { clsId });
 }
 registerFactory(ShiftRightCls, 'ShiftRightCls');
 
@@ -397,8 +398,8 @@ registerFactory(ShiftRightCls, 'ShiftRightCls');
  * // → [Tensor float32[1,1,2,1] [[[[1],[1]]]], Tensor float32[1,1,2,2] [[[[0.731059,0.268941],[0.5,0.5]]]]]
  * ```
  */
-export function DotProductAttention(queries: TensorLike, keys: TensorLike, values: TensorLike, posEmb: TensorLike, contextBias: TensorLike, locationBias: TensorLike, mask: TensorLike | null, separateCls: boolean, dropout: number, mode: Mode, rng: KeyLike | null): TensorResult {
-  return callFunction('DotProductAttention', { queries, keys, values, posEmb, contextBias, locationBias, mask, separateCls, dropout, mode, rng });
+export function DotProductAttention(queries: TensorLike, keys: TensorLike, values: TensorLike, posEmb: TensorLike, contextBias: TensorLike, locationBias: TensorLike, mask: TensorLike | null, separateCls: boolean, dropout: number, mode: Mode, rng: KeyLike | null): [activations: Tensor, strengths: Tensor] {
+  return callFunction<[activations: Tensor, strengths: Tensor]>('DotProductAttention', { queries, keys, values, posEmb, contextBias, locationBias, mask, separateCls, dropout, mode, rng });
 }
 
 /**

@@ -11,6 +11,7 @@
 import { makeLayer, makeLayers, type Layer, type Mode } from '../layer/layer.js';
 import { registerFactory } from '../layer/construct.js';
 import { splitRest } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type LayerFactory, type ResamplingArgument, type ResamplingFactory } from '../layer/types.js';
 
 /**
@@ -21,47 +22,47 @@ export interface ResamplingOptions {
    * Changes nothing.
    * @defaultValue `null`
    */
-  isUpsampling?: boolean | null | undefined;
+  readonly isUpsampling?: boolean | null | undefined;
   /**
    * Changes nothing.
    * @defaultValue `null`
    */
-  dFf?: number | null | undefined;
+  readonly dFf?: number | null | undefined;
   /**
    * Changes nothing.
    * @defaultValue `null`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Changes nothing.
    * @defaultValue `null`
    */
-  dropoutSharedAxes?: readonly number[] | null | undefined;
+  readonly dropoutSharedAxes?: readonly number[] | null | undefined;
   /**
    * Changes nothing.
    * @defaultValue `null`
    */
-  ffActivation?: LayerFactory | null | undefined;
+  readonly ffActivation?: LayerFactory | null | undefined;
   /**
    * Changes nothing.
    * @defaultValue `null`
    */
-  contextBiasLayer?: Layer | null | undefined;
+  readonly contextBiasLayer?: Layer | null | undefined;
   /**
    * Changes nothing.
    * @defaultValue `null`
    */
-  locationBiasLayer?: Layer | null | undefined;
+  readonly locationBiasLayer?: Layer | null | undefined;
   /**
    * Changes nothing.
    * @defaultValue `null`
    */
-  totalPooling?: number | null | undefined;
+  readonly totalPooling?: number | null | undefined;
   /**
    * Changes nothing.
    * @defaultValue `null`
    */
-  resamplingFn?: ResamplingFactory | null | undefined;
+  readonly resamplingFn?: ResamplingFactory | null | undefined;
 }
 
 /**
@@ -72,12 +73,12 @@ export interface WeightlessResamplingOptions {
    * Changes nothing.
    * @defaultValue `null`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Changes nothing.
    * @defaultValue `null`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /** Options of {@link AveragePooling}. */
@@ -86,7 +87,7 @@ export interface AveragePoolingOptions extends ResamplingOptions, WeightlessResa
    * Changes nothing.
    * @defaultValue `null`
    */
-  dModel?: number | null | undefined;
+  readonly dModel?: number | null | undefined;
 }
 
 /**
@@ -124,9 +125,9 @@ export interface AveragePoolingOptions extends ResamplingOptions, WeightlessResa
  * layer([[[1], [2], [3], [4]]]); // → Tensor float32[1,2,1] [[[1.5],[3.5]]]
  * ```
  */
-export function AveragePooling(shortenFactor: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], AveragePoolingOptions]): Layer {
+export function AveragePooling(shortenFactor: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], AveragePoolingOptions]): Layer<Tensor, 1> {
   const split = splitRest(args);
-  return makeLayer('AveragePooling', { ...split.options, shortenFactor, args: split.rest });
+  return makeLayer<Layer<Tensor, 1>>('AveragePooling', { ...split.options, shortenFactor, args: split.rest });
 }
 registerFactory(AveragePooling, 'AveragePooling');
 
@@ -136,12 +137,12 @@ export interface LinearPoolingOptions extends ResamplingOptions {
    * Probability of dropping a value of the result.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Whether to drop (`'train'`) or not (all others).
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -182,9 +183,9 @@ export interface LinearPoolingOptions extends ResamplingOptions {
  * layer(tl.ones([1, 4, 5])).shape; // → [ 1, 2, 3 ]
  * ```
  */
-export function LinearPooling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], LinearPoolingOptions]): Layer {
+export function LinearPooling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], LinearPoolingOptions]): Layer<Tensor, 1> {
   const split = splitRest(args);
-  return makeLayer('LinearPooling', { ...split.options, shortenFactor, dModel, args: split.rest });
+  return makeLayer<Layer<Tensor, 1>>('LinearPooling', { ...split.options, shortenFactor, dModel, args: split.rest });
 }
 registerFactory(LinearPooling, 'LinearPooling');
 
@@ -194,12 +195,12 @@ export interface LinearUpsamplingOptions extends ResamplingOptions {
    * Probability of dropping a value before it is a position's.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Whether to drop (`'train'`) or not (all others).
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -240,9 +241,9 @@ export interface LinearUpsamplingOptions extends ResamplingOptions {
  * layer(tl.ones([1, 4, 5])).shape; // → [ 1, 8, 3 ]
  * ```
  */
-export function LinearUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], LinearUpsamplingOptions]): Layer {
+export function LinearUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], LinearUpsamplingOptions]): Layer<Tensor, 1> {
   const split = splitRest(args);
-  return makeLayer('LinearUpsampling', { ...split.options, shortenFactor, dModel, args: split.rest });
+  return makeLayer<Layer<Tensor, 1>>('LinearUpsampling', { ...split.options, shortenFactor, dModel, args: split.rest });
 }
 registerFactory(LinearUpsampling, 'LinearUpsampling');
 
@@ -284,9 +285,9 @@ export interface NaiveUpsamplingOptions extends ResamplingOptions, WeightlessRes
  * layer([[[1], [2]]]); // → Tensor int32[1,4,1] [[[1],[1],[2],[2]]]
  * ```
  */
-export function NaiveUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], NaiveUpsamplingOptions]): Layer {
+export function NaiveUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], NaiveUpsamplingOptions]): Layer<Tensor, 1> {
   const split = splitRest(args);
-  return makeLayer('NaiveUpsampling', { ...split.options, shortenFactor, dModel, args: split.rest });
+  return makeLayer<Layer<Tensor, 1>>('NaiveUpsampling', { ...split.options, shortenFactor, dModel, args: split.rest });
 }
 registerFactory(NaiveUpsampling, 'NaiveUpsampling');
 
@@ -327,9 +328,9 @@ export interface NoUpsamplingOptions extends ResamplingOptions, WeightlessResamp
  * layer([[[1], [2]]]).shape; // → [ 1, 4, 1 ]
  * ```
  */
-export function NoUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], NoUpsamplingOptions]): Layer {
+export function NoUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], NoUpsamplingOptions]): Layer<Tensor, 1> {
   const split = splitRest(args);
-  return makeLayer('NoUpsampling', { ...split.options, shortenFactor, dModel, args: split.rest });
+  return makeLayer<Layer<Tensor, 1>>('NoUpsampling', { ...split.options, shortenFactor, dModel, args: split.rest });
 }
 registerFactory(NoUpsampling, 'NoUpsampling');
 

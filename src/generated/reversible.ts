@@ -9,8 +9,10 @@
  * @module
  */
 import { makeLayer, type Layer } from '../layer/layer.js';
+import { type SerialOf } from '../layer/arity.js';
 import { registerFactory } from '../layer/construct.js';
 import { namedOptions, splitRest } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type LayerNest } from '../layer/types.js';
 
 /**
@@ -31,8 +33,8 @@ import { type LayerNest } from '../layer/types.js';
  * tl.ReversibleConcatenatePair()([[1, 2], [3, 4]]); // → [Tensor int32[4] [1,2,3,4], Tensor int32[4] [1,2,3,4]]
  * ```
  */
-export function ReversibleConcatenatePair(): Layer {
-  return makeLayer('ReversibleConcatenatePair', {  });
+export function ReversibleConcatenatePair(): Layer<[Tensor, Tensor], 2> {
+  return makeLayer<Layer<[Tensor, Tensor], 2>>('ReversibleConcatenatePair', {  });
 }
 registerFactory(ReversibleConcatenatePair, 'ReversibleConcatenatePair');
 
@@ -42,12 +44,12 @@ export interface ReversibleSelectOptions {
    * How many items the selected ones replace; by default the highest index and one.
    * @defaultValue `null`
    */
-  nIn?: number | null | undefined;
+  readonly nIn?: number | null | undefined;
   /**
    * Printed name; by default `ReversibleSelect` with the indices.
    * @defaultValue `null`
    */
-  name?: string | null | undefined;
+  readonly name?: string | null | undefined;
 }
 
 /**
@@ -91,8 +93,8 @@ registerFactory(ReversibleSelect, 'ReversibleSelect');
  * tl.ReversibleSwap()([[1, 2], [3, 4]]); // → [Tensor int32[2] [3,4], Tensor int32[2] [1,2]]
  * ```
  */
-export function ReversibleSwap(): Layer {
-  return makeLayer('ReversibleSwap', {  });
+export function ReversibleSwap(): Layer<[Tensor, Tensor], 2> {
+  return makeLayer<Layer<[Tensor, Tensor], 2>>('ReversibleSwap', {  });
 }
 registerFactory(ReversibleSwap, 'ReversibleSwap');
 
@@ -102,7 +104,7 @@ export interface ReversibleReshapeOptions {
    * Number of inputs.
    * @defaultValue `1`
    */
-  nIn?: number | null | undefined;
+  readonly nIn?: number | null | undefined;
 }
 
 /**
@@ -124,6 +126,17 @@ export interface ReversibleReshapeOptions {
  * tl.ReversibleReshape([4], [2, 2])([1, 2, 3, 4]); // → Tensor int32[2,2] [[1,2],[3,4]]
  * ```
  */
+export function ReversibleReshape(shape1: readonly number[], shape2: readonly number[], options?: ReversibleReshapeOptions & { nIn?: false | null | undefined }): Layer<Tensor, 1>;
+/**
+ * Gives the leading axes of each input another shape.
+ *
+ * Shapes: `[...shape1, ...] -> [...shape2, ...]`, each input. No weights, no state; the same in every mode.
+ * Errors: `ShapeMismatch` unless the input begins with `shape1` and it has as many elements as `shape2`.
+ * @param shape1 - Shape of the leading axes as they come; one may be -1, for whatever it is.
+ * @param shape2 - Shape they are given; one may be -1, for what remains.
+ * @param options - See the options type.
+ */
+export function ReversibleReshape(shape1: readonly number[], shape2: readonly number[], options?: ReversibleReshapeOptions): Layer;
 export function ReversibleReshape(shape1: readonly number[], shape2: readonly number[], options?: ReversibleReshapeOptions): Layer {
   return makeLayer('ReversibleReshape', { ...namedOptions('ReversibleReshape', options), shape1, shape2 });
 }
@@ -135,12 +148,12 @@ export interface ReversiblePrintShapeOptions {
    * Number of inputs.
    * @defaultValue `1`
    */
-  nIn?: number | null | undefined;
+  readonly nIn?: number | null | undefined;
   /**
    * Text to print before the shapes.
    * @defaultValue `''`
    */
-  msg?: string | null | undefined;
+  readonly msg?: string | null | undefined;
 }
 
 /**
@@ -163,6 +176,14 @@ export interface ReversiblePrintShapeOptions {
  * tl.ReversiblePrintShape({ msg: 'input' })([[1, 2, 3]]).shape; // → [1, 3]
  * ```
  */
+export function ReversiblePrintShape(options?: ReversiblePrintShapeOptions & { nIn?: false | null | undefined }): Layer<Tensor, 1>;
+/**
+ * Prints the shapes and dtypes of its inputs and passes them on, in a reversible stack.
+ *
+ * Shapes: any, kept. No weights, no state; the same in every mode. Each call writes one line to standard output; the way back writes none.
+ * @param options - See the options type.
+ */
+export function ReversiblePrintShape(options?: ReversiblePrintShapeOptions): Layer;
 export function ReversiblePrintShape(options?: ReversiblePrintShapeOptions): Layer {
   return makeLayer('ReversiblePrintShape', { ...namedOptions('ReversiblePrintShape', options) });
 }
@@ -199,6 +220,7 @@ registerFactory(ReversiblePrintShape, 'ReversiblePrintShape');
  * model(tl.ones([2, 4])).shape; // → [2, 8]
  * ```
  */
+export function ReversibleSerial<const L extends readonly LayerNest[]>(...sublayers: L): SerialOf<L>;
 export function ReversibleSerial(...sublayers: LayerNest[]): Layer {
   const split = splitRest(sublayers);
   return makeLayer('ReversibleSerial', { ...split.options, sublayers: split.rest });
@@ -211,12 +233,12 @@ export interface ReversibleHalfResidualOptions {
    * Layer after them.
    * @defaultValue `null`
    */
-  attentionLayer?: Layer | null | undefined;
+  readonly attentionLayer?: Layer | null | undefined;
   /**
    * Printed name.
    * @defaultValue `'ReversibleHalfResidual'`
    */
-  name?: string | null | undefined;
+  readonly name?: string | null | undefined;
 }
 
 /**

@@ -11,6 +11,7 @@
 import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
 import { registerFactory, type KernelInitializer } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type LayerFactory, type LayerNest } from '../layer/types.js';
 
 /** Options of {@link LSTMCell}. */
@@ -19,17 +20,17 @@ export interface LSTMCellOptions {
    * Added to all initial biases.
    * @defaultValue `1`
    */
-  forgetBias?: number | null | undefined;
+  readonly forgetBias?: number | null | undefined;
   /**
    * Makes `w`.
    * @defaultValue `tl.GlorotUniformInitializer()`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `b`, without `forgetBias`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
 }
 
 /**
@@ -64,8 +65,8 @@ export interface LSTMCellOptions {
  * cell([x, state]).map((y) => y.shape); // → [ [ 1, 3 ], [ 1, 6 ] ]
  * ```
  */
-export function LSTMCell(nUnits: number, options?: LSTMCellOptions): Layer {
-  return makeLayer('LSTMCell', { ...namedOptions('LSTMCell', options), nUnits });
+export function LSTMCell(nUnits: number, options?: LSTMCellOptions): Layer<[Tensor, Tensor], 2> {
+  return makeLayer<Layer<[Tensor, Tensor], 2>>('LSTMCell', { ...namedOptions('LSTMCell', options), nUnits });
 }
 registerFactory(LSTMCell, 'LSTMCell');
 
@@ -75,7 +76,7 @@ export interface MakeZeroStateOptions {
    * How many values there are in a row for each of the input's features.
    * @defaultValue `1`
    */
-  depthMultiplier?: number | null | undefined;
+  readonly depthMultiplier?: number | null | undefined;
 }
 
 /**
@@ -97,8 +98,8 @@ export interface MakeZeroStateOptions {
  * layer(tl.ones([1, 5, 2])); // → Tensor float32[1,4] [[0,0,0,0]]
  * ```
  */
-export function MakeZeroState(options?: MakeZeroStateOptions): Layer {
-  return makeLayer('MakeZeroState', { ...namedOptions('MakeZeroState', options) });
+export function MakeZeroState(options?: MakeZeroStateOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MakeZeroState', { ...namedOptions('MakeZeroState', options) });
 }
 registerFactory(MakeZeroState, 'MakeZeroState');
 
@@ -108,17 +109,17 @@ export interface LSTMOptions {
    * `'predict'` goes on where the last call ended.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * Whether the state after the last step is an output too.
    * @defaultValue `false`
    */
-  returnState?: boolean | null | undefined;
+  readonly returnState?: boolean | null | undefined;
   /**
    * Whether the state before the first step is an input too.
    * @defaultValue `false`
    */
-  initialState?: boolean | null | undefined;
+  readonly initialState?: boolean | null | undefined;
 }
 
 /**
@@ -151,6 +152,19 @@ export interface LSTMOptions {
  * layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
  * ```
  */
+export function LSTM(nUnits: number, options?: LSTMOptions & { returnState?: false | null | undefined; initialState?: false | null | undefined }): Layer<Tensor, 1>;
+/**
+ * Long short-term memory over axis 1, from a state of zeros unless it is given.
+ *
+ * Formula: that of `LSTMCell` at each step. Shapes: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves.
+ * With `initialState` a second input, with `returnState` a second output: the state `[c, h]`, `(batch, 2 · nUnits)`.
+ * Weights: those of the `LSTMCell`, nested as the layers are. State: in mode `'predict'` the state after the last call, where the next one
+ * goes on; `[]` otherwise.
+ * Errors: `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
+ * @param nUnits - Size of the hidden values; need not be the depth of the input.
+ * @param options - See the options type.
+ */
+export function LSTM(nUnits: number, options?: LSTMOptions): Layer;
 export function LSTM(nUnits: number, options?: LSTMOptions): Layer {
   return makeLayer('LSTM', { ...namedOptions('LSTM', options), nUnits });
 }
@@ -162,17 +176,17 @@ export interface GRUCellOptions {
    * Added to the initial biases of the gates.
    * @defaultValue `0`
    */
-  forgetBias?: number | null | undefined;
+  readonly forgetBias?: number | null | undefined;
   /**
    * Makes `w1` and `w2`.
    * @defaultValue `tl.RandomUniformInitializer({lim: 0.01})`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `b1`, without `forgetBias`, and `b2`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
 }
 
 /**
@@ -206,8 +220,8 @@ export interface GRUCellOptions {
  * cell([x, h]).map((y) => y.shape); // → [ [ 1, 3 ], [ 1, 3 ] ]
  * ```
  */
-export function GRUCell(nUnits: number, options?: GRUCellOptions): Layer {
-  return makeLayer('GRUCell', { ...namedOptions('GRUCell', options), nUnits });
+export function GRUCell(nUnits: number, options?: GRUCellOptions): Layer<[Tensor, Tensor], 2> {
+  return makeLayer<Layer<[Tensor, Tensor], 2>>('GRUCell', { ...namedOptions('GRUCell', options), nUnits });
 }
 registerFactory(GRUCell, 'GRUCell');
 
@@ -217,7 +231,7 @@ export interface GRUOptions {
    * `'predict'` goes on where the last call ended.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -247,8 +261,8 @@ export interface GRUOptions {
  * layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
  * ```
  */
-export function GRU(nUnits: number, options?: GRUOptions): Layer {
-  return makeLayer('GRU', { ...namedOptions('GRU', options), nUnits });
+export function GRU(nUnits: number, options?: GRUOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('GRU', { ...namedOptions('GRU', options), nUnits });
 }
 registerFactory(GRU, 'GRU');
 
@@ -258,12 +272,12 @@ export interface ConvGRUCellOptions {
    * Size of the kernels along each spatial axis.
    * @defaultValue `[3, 3]`
    */
-  kernelSize?: readonly number[] | null | undefined;
+  readonly kernelSize?: readonly number[] | null | undefined;
   /**
    * Whether to drop (`'train'`) or not (all others).
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -295,8 +309,8 @@ export interface ConvGRUCellOptions {
  * cell(tl.ones([1, 4, 4, 2])).shape; // → [ 1, 4, 4, 2 ]
  * ```
  */
-export function ConvGRUCell(nUnits: number, options?: ConvGRUCellOptions): Layer {
-  return makeLayer('ConvGRUCell', { ...namedOptions('ConvGRUCell', options), nUnits });
+export function ConvGRUCell(nUnits: number, options?: ConvGRUCellOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ConvGRUCell', { ...namedOptions('ConvGRUCell', options), nUnits });
 }
 registerFactory(ConvGRUCell, 'ConvGRUCell');
 
@@ -306,32 +320,32 @@ export interface GeneralGRUCellOptions {
    * Makes `m`; by default the state itself.
    * @defaultValue `null`
    */
-  memoryTransformFn?: LayerFactory | null | undefined;
+  readonly memoryTransformFn?: LayerFactory | null | undefined;
   /**
    * Makes the nonlinearity of the gates.
    * @defaultValue `Sigmoid`
    */
-  gateNonlinearity?: LayerFactory | null | undefined;
+  readonly gateNonlinearity?: LayerFactory | null | undefined;
   /**
    * Makes the nonlinearity of the candidate.
    * @defaultValue `Tanh`
    */
-  candidateNonlinearity?: LayerFactory | null | undefined;
+  readonly candidateNonlinearity?: LayerFactory | null | undefined;
   /**
    * Probability with which a value of the candidate is dropped.
    * @defaultValue `0.1`
    */
-  dropoutRateC?: number | null | undefined;
+  readonly dropoutRateC?: number | null | undefined;
   /**
    * Added before the nonlinearity of the gates; positive to start with much memory.
    * @defaultValue `0.5`
    */
-  sigmoidBias?: number | null | undefined;
+  readonly sigmoidBias?: number | null | undefined;
   /**
    * Whether to drop (`'train'`) or not (all others).
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -368,8 +382,8 @@ export interface GeneralGRUCellOptions {
  * cell(tl.ones([1, 4])).shape; // → [ 1, 4 ]
  * ```
  */
-export function GeneralGRUCell(candidateTransform: LayerFactory, options?: GeneralGRUCellOptions): Layer {
-  return makeLayer('GeneralGRUCell', { ...namedOptions('GeneralGRUCell', options), candidateTransform });
+export function GeneralGRUCell(candidateTransform: LayerFactory, options?: GeneralGRUCellOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('GeneralGRUCell', { ...namedOptions('GeneralGRUCell', options), candidateTransform });
 }
 registerFactory(GeneralGRUCell, 'GeneralGRUCell');
 
@@ -396,8 +410,8 @@ registerFactory(GeneralGRUCell, 'GeneralGRUCell');
  * cell([x, f, c]).map((y) => y.array()); // → [ [ 2.75 ], [ 2.75 ] ]
  * ```
  */
-export function InnerSRUCell(): Layer {
-  return makeLayer('InnerSRUCell', {  });
+export function InnerSRUCell(): Layer<[Tensor, Tensor], 3> {
+  return makeLayer<Layer<[Tensor, Tensor], 3>>('InnerSRUCell', {  });
 }
 registerFactory(InnerSRUCell, 'InnerSRUCell');
 
@@ -407,7 +421,7 @@ export interface ScanSRUCellOptions {
    * Layer without inputs that gives the mask.
    * @defaultValue `null`
    */
-  monkeyPatchedMask?: Layer | null | undefined;
+  readonly monkeyPatchedMask?: Layer | null | undefined;
 }
 
 /**
@@ -441,8 +455,8 @@ export interface ScanSRUCellOptions {
  * layer([x, f, c]).map((y) => y.shape); // → [ [ 1, 3, 1 ], [ 1, 1 ] ]
  * ```
  */
-export function ScanSRUCell(mode: Mode, options?: ScanSRUCellOptions): Layer {
-  return makeLayer('ScanSRUCell', { ...namedOptions('ScanSRUCell', options), mode });
+export function ScanSRUCell(mode: Mode, options?: ScanSRUCellOptions): Layer<[Tensor, Tensor], 3> {
+  return makeLayer<Layer<[Tensor, Tensor], 3>>('ScanSRUCell', { ...namedOptions('ScanSRUCell', options), mode });
 }
 registerFactory(ScanSRUCell, 'ScanSRUCell');
 
@@ -452,12 +466,12 @@ export interface SRUOptions {
    * Layer applied to `c`; `null` takes `c` as it is.
    * @defaultValue `null`
    */
-  activation?: LayerNest | null | undefined;
+  readonly activation?: LayerNest | null | undefined;
   /**
    * `'predict'` goes on where the last call ended.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -489,7 +503,7 @@ export interface SRUOptions {
  * layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
  * ```
  */
-export function SRU(nUnits: number, options?: SRUOptions): Layer {
-  return makeLayer('SRU', { ...namedOptions('SRU', options), nUnits });
+export function SRU(nUnits: number, options?: SRUOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SRU', { ...namedOptions('SRU', options), nUnits });
 }
 registerFactory(SRU, 'SRU');

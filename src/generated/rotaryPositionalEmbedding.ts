@@ -12,7 +12,7 @@ import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
 import { type TensorLike } from '../tensor/ops.js';
 import { callFunction, registerFactory } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
-import { type TensorResult } from '../layer/types.js';
+import { type Tensor } from '../tensor/tensor.js';
 
 /** Options of {@link Rotate}. */
 export interface RotateOptions {
@@ -20,7 +20,7 @@ export interface RotateOptions {
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -50,8 +50,8 @@ export interface RotateOptions {
  * layer(tl.ones([1, 2, 2])); // → Tensor float32[1,2,2] [[[1,1],[-0.301169,1.38177]]]
  * ```
  */
-export function Rotate(options?: RotateOptions): Layer {
-  return makeLayer('Rotate', { ...namedOptions('Rotate', options) });
+export function Rotate(options?: RotateOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('Rotate', { ...namedOptions('Rotate', options) });
 }
 registerFactory(Rotate, 'Rotate');
 
@@ -71,6 +71,6 @@ registerFactory(Rotate, 'Rotate');
  * tl.rotate(tl.ones([1, 2, 2])); // → Tensor float32[1,2,2] [[[1,1],[-0.301169,1.38177]]]
  * ```
  */
-export function rotate(x: TensorLike): TensorResult {
+export function rotate(x: TensorLike): Tensor {
   return callFunction('rotate', { x });
 }

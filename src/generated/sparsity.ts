@@ -11,6 +11,7 @@
 import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
 import { registerFactory, type KernelInitializer } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
+import { type Tensor } from '../tensor/tensor.js';
 
 /**
  * Options that causal attentions with sparse projections share.
@@ -20,22 +21,22 @@ export interface SparseCausalAttentionOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Probability of dropping an attention strength.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Positions that predict mode has room for.
    * @defaultValue `2048`
    */
-  maxInferenceLength?: number | null | undefined;
+  readonly maxInferenceLength?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -46,22 +47,22 @@ export interface ExpertOptions {
    * Number of experts.
    * @defaultValue `64`
    */
-  nExperts?: number | null | undefined;
+  readonly nExperts?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * Makes the matrices.
    * @defaultValue `tl.GlorotUniformInitializer()`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `b2`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
 }
 
 /**
@@ -85,8 +86,8 @@ export interface ExpertOptions {
  * layer([0, 1, 2, 3, 4, 5, 6, 7]); // → Tensor int32[8] [0,2,4,6,1,3,5,7]
  * ```
  */
-export function ReversibleReshapePermute(): Layer {
-  return makeLayer('ReversibleReshapePermute', {  });
+export function ReversibleReshapePermute(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ReversibleReshapePermute', {  });
 }
 registerFactory(ReversibleReshapePermute, 'ReversibleReshapePermute');
 
@@ -110,8 +111,8 @@ registerFactory(ReversibleReshapePermute, 'ReversibleReshapePermute');
  * layer([0, 1, 2, 3, 4, 5]); // → Tensor int32[6] [3,1,2,4,0,5]
  * ```
  */
-export function ReversibleRandomPermute(): Layer {
-  return makeLayer('ReversibleRandomPermute', {  });
+export function ReversibleRandomPermute(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ReversibleRandomPermute', {  });
 }
 registerFactory(ReversibleRandomPermute, 'ReversibleRandomPermute');
 
@@ -134,8 +135,8 @@ registerFactory(ReversibleRandomPermute, 'ReversibleRandomPermute');
  * layer([1, 2, 3, 4]); // → Tensor int32[2,2] [[1,2],[3,4]]
  * ```
  */
-export function SplitLastAxis(numSplits: number): Layer {
-  return makeLayer('SplitLastAxis', { numSplits });
+export function SplitLastAxis(numSplits: number): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SplitLastAxis', { numSplits });
 }
 registerFactory(SplitLastAxis, 'SplitLastAxis');
 
@@ -157,8 +158,8 @@ registerFactory(SplitLastAxis, 'SplitLastAxis');
  * layer([[1, 2], [3, 4]]); // → Tensor int32[4] [1,2,3,4]
  * ```
  */
-export function MergeLastTwoAxes(): Layer {
-  return makeLayer('MergeLastTwoAxes', {  });
+export function MergeLastTwoAxes(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MergeLastTwoAxes', {  });
 }
 registerFactory(MergeLastTwoAxes, 'MergeLastTwoAxes');
 
@@ -168,22 +169,22 @@ export interface LocallyConnectedDenseOptions {
    * Parts of the input that a part of the output sees; an odd number.
    * @defaultValue `1`
    */
-  kernelSize?: number | null | undefined;
+  readonly kernelSize?: number | null | undefined;
   /**
    * Makes the kernel.
    * @defaultValue `tl.GlorotUniformInitializer()`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes the bias.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
   /**
    * Whether to add a bias.
    * @defaultValue `true`
    */
-  useBias?: boolean | null | undefined;
+  readonly useBias?: boolean | null | undefined;
 }
 
 /**
@@ -217,8 +218,8 @@ export interface LocallyConnectedDenseOptions {
  * layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
  * ```
  */
-export function LocallyConnectedDense(nModules: number, nUnits: number, options?: LocallyConnectedDenseOptions): Layer {
-  return makeLayer('LocallyConnectedDense', { ...namedOptions('LocallyConnectedDense', options), nModules, nUnits });
+export function LocallyConnectedDense(nModules: number, nUnits: number, options?: LocallyConnectedDenseOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LocallyConnectedDense', { ...namedOptions('LocallyConnectedDense', options), nModules, nUnits });
 }
 registerFactory(LocallyConnectedDense, 'LocallyConnectedDense');
 
@@ -228,12 +229,12 @@ export interface ModularCausalAttentionOptions extends SparseCausalAttentionOpti
    * Modules of a projection; `null`: as many as heads.
    * @defaultValue `null`
    */
-  sparsity?: number | null | undefined;
+  readonly sparsity?: number | null | undefined;
   /**
    * Modules of the input that a module of a projection sees; an odd number.
    * @defaultValue `1`
    */
-  kernelSize?: number | null | undefined;
+  readonly kernelSize?: number | null | undefined;
 }
 
 /**
@@ -268,8 +269,8 @@ export interface ModularCausalAttentionOptions extends SparseCausalAttentionOpti
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function ModularCausalAttention(dFeature: number, options?: ModularCausalAttentionOptions): Layer {
-  return makeLayer('ModularCausalAttention', { ...namedOptions('ModularCausalAttention', options), dFeature });
+export function ModularCausalAttention(dFeature: number, options?: ModularCausalAttentionOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ModularCausalAttention', { ...namedOptions('ModularCausalAttention', options), dFeature });
 }
 registerFactory(ModularCausalAttention, 'ModularCausalAttention');
 
@@ -279,12 +280,12 @@ export interface LocallyConvDenseOptions {
    * Parts of the input that a part of the output sees; an odd number.
    * @defaultValue `1`
    */
-  kernelSize?: number | null | undefined;
+  readonly kernelSize?: number | null | undefined;
   /**
    * Positions that a position sees, itself included.
    * @defaultValue `1`
    */
-  lengthKernelSize?: number | null | undefined;
+  readonly lengthKernelSize?: number | null | undefined;
 }
 
 /**
@@ -318,8 +319,8 @@ export interface LocallyConvDenseOptions {
  * layer(tl.ones([1, 5, 4])).shape; // → [ 1, 5, 6 ]
  * ```
  */
-export function LocallyConvDense(nModules: number, nUnits: number, mode: Mode, options?: LocallyConvDenseOptions): Layer {
-  return makeLayer('LocallyConvDense', { ...namedOptions('LocallyConvDense', options), nModules, nUnits, mode });
+export function LocallyConvDense(nModules: number, nUnits: number, mode: Mode, options?: LocallyConvDenseOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LocallyConvDense', { ...namedOptions('LocallyConvDense', options), nModules, nUnits, mode });
 }
 registerFactory(LocallyConvDense, 'LocallyConvDense');
 
@@ -329,12 +330,12 @@ export interface ConvCausalAttentionOptions extends SparseCausalAttentionOptions
    * Modules of a projection; `null`: as many as heads.
    * @defaultValue `null`
    */
-  sparsity?: number | null | undefined;
+  readonly sparsity?: number | null | undefined;
   /**
    * Modules of the input that a module of a projection sees; an odd number.
    * @defaultValue `1`
    */
-  kernelSize?: number | null | undefined;
+  readonly kernelSize?: number | null | undefined;
 }
 
 /**
@@ -369,8 +370,8 @@ export interface ConvCausalAttentionOptions extends SparseCausalAttentionOptions
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function ConvCausalAttention(dFeature: number, options?: ConvCausalAttentionOptions): Layer {
-  return makeLayer('ConvCausalAttention', { ...namedOptions('ConvCausalAttention', options), dFeature });
+export function ConvCausalAttention(dFeature: number, options?: ConvCausalAttentionOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ConvCausalAttention', { ...namedOptions('ConvCausalAttention', options), dFeature });
 }
 registerFactory(ConvCausalAttention, 'ConvCausalAttention');
 
@@ -398,8 +399,8 @@ registerFactory(ConvCausalAttention, 'ConvCausalAttention');
  * layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
  * ```
  */
-export function LowRankDense(nUnits: number, dLowrank: number): Layer {
-  return makeLayer('LowRankDense', { nUnits, dLowrank });
+export function LowRankDense(nUnits: number, dLowrank: number): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LowRankDense', { nUnits, dLowrank });
 }
 registerFactory(LowRankDense, 'LowRankDense');
 
@@ -427,8 +428,8 @@ registerFactory(LowRankDense, 'LowRankDense');
  * layer([[1, 2]]).shape; // → [ 1, 3 ]
  * ```
  */
-export function EinsumDense(dInput: number, dOutput: number, useBias: boolean): Layer {
-  return makeLayer('EinsumDense', { dInput, dOutput, useBias });
+export function EinsumDense(dInput: number, dOutput: number, useBias: boolean): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('EinsumDense', { dInput, dOutput, useBias });
 }
 registerFactory(EinsumDense, 'EinsumDense');
 
@@ -470,42 +471,42 @@ export interface SparseDenseWithOptionsOptions {
    * Size of the input's last axis; `'mult'` and `'einsum'` need it.
    * @defaultValue `null`
    */
-  dInput?: number | null | undefined;
+  readonly dInput?: number | null | undefined;
   /**
    * What stands in for a dense layer.
    * @defaultValue `null`
    */
-  sparsityType?: 'mult' | 'lowrank' | 'einsum' | 'local' | 'local3' | 'None' | null | undefined;
+  readonly sparsityType?: 'mult' | 'lowrank' | 'einsum' | 'local' | 'local3' | 'None' | null | undefined;
   /**
    * Modules of the output, for `'mult'`, `'local'` and `'local3'`; 0: a dense layer, whatever the type.
    * @defaultValue `0`
    */
-  sparsity?: number | null | undefined;
+  readonly sparsity?: number | null | undefined;
   /**
    * Size of the axis between the two layers of `'lowrank'`, which needs it.
    * @defaultValue `null`
    */
-  dLowrank?: number | null | undefined;
+  readonly dLowrank?: number | null | undefined;
   /**
    * Probability that a call in training runs the sparse layer and not a dense one beside it; `null`: there is none beside it.
    * @defaultValue `null`
    */
-  probSparse?: number | null | undefined;
+  readonly probSparse?: number | null | undefined;
   /**
    * Whether this is training, for `probSparse`; `null`: it is.
    * @defaultValue `null`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * Whether to add a bias; only `'mult'`, `'einsum'` and dense layers can do without.
    * @defaultValue `true`
    */
-  useBias?: boolean | null | undefined;
+  readonly useBias?: boolean | null | undefined;
   /**
    * Whether weights are bfloat16; only `'mult'` and dense layers can have those.
    * @defaultValue `false`
    */
-  useBfloat16?: boolean | null | undefined;
+  readonly useBfloat16?: boolean | null | undefined;
 }
 
 /**
@@ -549,8 +550,8 @@ export interface SparseDenseWithOptionsOptions {
  * layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
  * ```
  */
-export function SparseDenseWithOptions(nUnits: number, options?: SparseDenseWithOptionsOptions): Layer {
-  return makeLayer('SparseDenseWithOptions', { ...namedOptions('SparseDenseWithOptions', options), nUnits });
+export function SparseDenseWithOptions(nUnits: number, options?: SparseDenseWithOptionsOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SparseDenseWithOptions', { ...namedOptions('SparseDenseWithOptions', options), nUnits });
 }
 registerFactory(SparseDenseWithOptions, 'SparseDenseWithOptions');
 
@@ -560,7 +561,7 @@ export interface LowRankCausalAttentionOptions extends SparseCausalAttentionOpti
    * Size of the axis within a projection.
    * @defaultValue `64`
    */
-  lowrank?: number | null | undefined;
+  readonly lowrank?: number | null | undefined;
 }
 
 /**
@@ -594,8 +595,8 @@ export interface LowRankCausalAttentionOptions extends SparseCausalAttentionOpti
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function LowRankCausalAttention(dFeature: number, options?: LowRankCausalAttentionOptions): Layer {
-  return makeLayer('LowRankCausalAttention', { ...namedOptions('LowRankCausalAttention', options), dFeature });
+export function LowRankCausalAttention(dFeature: number, options?: LowRankCausalAttentionOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LowRankCausalAttention', { ...namedOptions('LowRankCausalAttention', options), dFeature });
 }
 registerFactory(LowRankCausalAttention, 'LowRankCausalAttention');
 
@@ -605,12 +606,12 @@ export interface FactoredDenseOptions {
    * Whether to add a bias.
    * @defaultValue `true`
    */
-  useBias?: boolean | null | undefined;
+  readonly useBias?: boolean | null | undefined;
   /**
    * Whether weights are bfloat16, which halves their memory, in place of float32.
    * @defaultValue `false`
    */
-  useBfloat16?: boolean | null | undefined;
+  readonly useBfloat16?: boolean | null | undefined;
 }
 
 /**
@@ -644,8 +645,8 @@ export interface FactoredDenseOptions {
  * layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
  * ```
  */
-export function FactoredDense(nModules: number, dIn: number, dOut: number, options?: FactoredDenseOptions): Layer {
-  return makeLayer('FactoredDense', { ...namedOptions('FactoredDense', options), nModules, dIn, dOut });
+export function FactoredDense(nModules: number, dIn: number, dOut: number, options?: FactoredDenseOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('FactoredDense', { ...namedOptions('FactoredDense', options), nModules, dIn, dOut });
 }
 registerFactory(FactoredDense, 'FactoredDense');
 
@@ -676,8 +677,8 @@ registerFactory(FactoredDense, 'FactoredDense');
  * layer(tl.ones([1, 4])).shape; // → [ 1, 4 ]
  * ```
  */
-export function MultiplicativeModularSparseDense(sparsity: number, dFeature: number): Layer {
-  return makeLayer('MultiplicativeModularSparseDense', { sparsity, dFeature });
+export function MultiplicativeModularSparseDense(sparsity: number, dFeature: number): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MultiplicativeModularSparseDense', { sparsity, dFeature });
 }
 registerFactory(MultiplicativeModularSparseDense, 'MultiplicativeModularSparseDense');
 
@@ -687,7 +688,7 @@ export interface MultiplicativeCausalAttentionOptions extends SparseCausalAttent
    * Modules of a projection; `null`: as many as heads.
    * @defaultValue `null`
    */
-  sparsity?: number | null | undefined;
+  readonly sparsity?: number | null | undefined;
 }
 
 /**
@@ -721,8 +722,8 @@ export interface MultiplicativeCausalAttentionOptions extends SparseCausalAttent
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function MultiplicativeCausalAttention(dFeature: number, options?: MultiplicativeCausalAttentionOptions): Layer {
-  return makeLayer('MultiplicativeCausalAttention', { ...namedOptions('MultiplicativeCausalAttention', options), dFeature });
+export function MultiplicativeCausalAttention(dFeature: number, options?: MultiplicativeCausalAttentionOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MultiplicativeCausalAttention', { ...namedOptions('MultiplicativeCausalAttention', options), dFeature });
 }
 registerFactory(MultiplicativeCausalAttention, 'MultiplicativeCausalAttention');
 
@@ -732,7 +733,7 @@ export interface MultiplicativeModularCausalAttentionOptions extends SparseCausa
    * Modules of a projection; `null`: as many as heads.
    * @defaultValue `null`
    */
-  sparsity?: number | null | undefined;
+  readonly sparsity?: number | null | undefined;
 }
 
 /**
@@ -766,8 +767,8 @@ export interface MultiplicativeModularCausalAttentionOptions extends SparseCausa
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function MultiplicativeModularCausalAttention(dFeature: number, options?: MultiplicativeModularCausalAttentionOptions): Layer {
-  return makeLayer('MultiplicativeModularCausalAttention', { ...namedOptions('MultiplicativeModularCausalAttention', options), dFeature });
+export function MultiplicativeModularCausalAttention(dFeature: number, options?: MultiplicativeModularCausalAttentionOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MultiplicativeModularCausalAttention', { ...namedOptions('MultiplicativeModularCausalAttention', options), dFeature });
 }
 registerFactory(MultiplicativeModularCausalAttention, 'MultiplicativeModularCausalAttention');
 
@@ -777,32 +778,32 @@ export interface MultiplicativeConvCausalAttentionOptions extends SparseCausalAt
    * Modules of a projection; `null`: as many as heads.
    * @defaultValue `null`
    */
-  sparsity?: number | null | undefined;
+  readonly sparsity?: number | null | undefined;
   /**
    * Positions that a convolution sees, the present one included.
    * @defaultValue `3`
    */
-  lengthKernelSize?: number | null | undefined;
+  readonly lengthKernelSize?: number | null | undefined;
   /**
    * Whether nothing is dropped, whatever `dropout` is.
    * @defaultValue `false`
    */
-  forceNoDropout?: boolean | null | undefined;
+  readonly forceNoDropout?: boolean | null | undefined;
   /**
    * Whether queries are the keys.
    * @defaultValue `false`
    */
-  shareQk?: boolean | null | undefined;
+  readonly shareQk?: boolean | null | undefined;
   /**
    * What the result goes through.
    * @defaultValue `'none'`
    */
-  outputLayerType?: 'none' | 'mult' | 'conv' | 'multconv' | null | undefined;
+  readonly outputLayerType?: 'none' | 'mult' | 'conv' | 'multconv' | null | undefined;
   /**
    * What values are made of.
    * @defaultValue `'none'`
    */
-  vConcatType?: 'original' | 'fixed' | 'none' | null | undefined;
+  readonly vConcatType?: 'original' | 'fixed' | 'none' | null | undefined;
 }
 
 /**
@@ -843,8 +844,8 @@ export interface MultiplicativeConvCausalAttentionOptions extends SparseCausalAt
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function MultiplicativeConvCausalAttention(dFeature: number, options?: MultiplicativeConvCausalAttentionOptions): Layer {
-  return makeLayer('MultiplicativeConvCausalAttention', { ...namedOptions('MultiplicativeConvCausalAttention', options), dFeature });
+export function MultiplicativeConvCausalAttention(dFeature: number, options?: MultiplicativeConvCausalAttentionOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MultiplicativeConvCausalAttention', { ...namedOptions('MultiplicativeConvCausalAttention', options), dFeature });
 }
 registerFactory(MultiplicativeConvCausalAttention, 'MultiplicativeConvCausalAttention');
 
@@ -854,47 +855,47 @@ export interface FavorAttentionOptions {
    * Width of all heads together, with `useApproximateSoftmax`.
    * @defaultValue `4`
    */
-  dFeature?: number | null | undefined;
+  readonly dFeature?: number | null | undefined;
   /**
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Random features, with `useApproximateSoftmax`.
    * @defaultValue `256`
    */
-  nRandomFeatures?: number | null | undefined;
+  readonly nRandomFeatures?: number | null | undefined;
   /**
    * Added to features, without `useApproximateSoftmax`.
    * @defaultValue `0.001`
    */
-  numericalStabilizer?: number | null | undefined;
+  readonly numericalStabilizer?: number | null | undefined;
   /**
    * Whether features are those that approximate softmax attention, and not rectified queries and keys.
    * @defaultValue `false`
    */
-  useApproximateSoftmax?: boolean | null | undefined;
+  readonly useApproximateSoftmax?: boolean | null | undefined;
   /**
    * Whether random directions have the lengths of normal vectors, and not all the same.
    * @defaultValue `true`
    */
-  scaleByNorm?: boolean | null | undefined;
+  readonly scaleByNorm?: boolean | null | undefined;
   /**
    * Whether products of queries and keys are divided by the root of their size, as in softmax attention.
    * @defaultValue `false`
    */
-  normalizeData?: boolean | null | undefined;
+  readonly normalizeData?: boolean | null | undefined;
   /**
    * Added to features, with `useApproximateSoftmax`.
    * @defaultValue `0.0001`
    */
-  epsilon?: number | null | undefined;
+  readonly epsilon?: number | null | undefined;
   /**
    * How the layer behaves: the same in every mode.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -932,8 +933,8 @@ export interface FavorAttentionOptions {
  * layer([x, x, x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
  * ```
  */
-export function FavorAttention(options?: FavorAttentionOptions): Layer {
-  return makeLayer('FavorAttention', { ...namedOptions('FavorAttention', options) });
+export function FavorAttention(options?: FavorAttentionOptions): Layer<[Tensor, Tensor], 4> {
+  return makeLayer<Layer<[Tensor, Tensor], 4>>('FavorAttention', { ...namedOptions('FavorAttention', options) });
 }
 registerFactory(FavorAttention, 'FavorAttention');
 
@@ -943,47 +944,47 @@ export interface FavorOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Random features, with `useApproximateSoftmax`.
    * @defaultValue `256`
    */
-  nRandomFeatures?: number | null | undefined;
+  readonly nRandomFeatures?: number | null | undefined;
   /**
    * Not used: nothing is dropped.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Added to features, without `useApproximateSoftmax`.
    * @defaultValue `0.001`
    */
-  numericalStabilizer?: number | null | undefined;
+  readonly numericalStabilizer?: number | null | undefined;
   /**
    * Whether features are those that approximate softmax attention, and not rectified queries and keys.
    * @defaultValue `false`
    */
-  useApproximateSoftmax?: boolean | null | undefined;
+  readonly useApproximateSoftmax?: boolean | null | undefined;
   /**
    * Whether random directions have the lengths of normal vectors, and not all the same.
    * @defaultValue `false`
    */
-  scaleByNorm?: boolean | 0 | 1 | null | undefined;
+  readonly scaleByNorm?: boolean | 0 | 1 | null | undefined;
   /**
    * Whether products of queries and keys are divided by the root of their size, as in softmax attention.
    * @defaultValue `false`
    */
-  normalizeData?: boolean | null | undefined;
+  readonly normalizeData?: boolean | null | undefined;
   /**
    * Added to features, with `useApproximateSoftmax`.
    * @defaultValue `0.0001`
    */
-  epsilon?: number | null | undefined;
+  readonly epsilon?: number | null | undefined;
   /**
    * How the layer behaves: the same in every mode.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -1022,8 +1023,8 @@ export interface FavorOptions {
  * layer([x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
  * ```
  */
-export function Favor(dFeature: number, options?: FavorOptions): Layer {
-  return makeLayer('Favor', { ...namedOptions('Favor', options), dFeature });
+export function Favor(dFeature: number, options?: FavorOptions): Layer<[Tensor, Tensor], 2> {
+  return makeLayer<Layer<[Tensor, Tensor], 2>>('Favor', { ...namedOptions('Favor', options), dFeature });
 }
 registerFactory(Favor, 'Favor');
 
@@ -1033,12 +1034,12 @@ export interface CausalFavorAttentionOptions {
    * Added to features.
    * @defaultValue `0.001`
    */
-  numericalStabilizer?: number | null | undefined;
+  readonly numericalStabilizer?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -1070,8 +1071,8 @@ export interface CausalFavorAttentionOptions {
  * layer([x, x, x]).shape; // → [ 1, 3, 4 ]
  * ```
  */
-export function CausalFavorAttention(options?: CausalFavorAttentionOptions): Layer {
-  return makeLayer('CausalFavorAttention', { ...namedOptions('CausalFavorAttention', options) });
+export function CausalFavorAttention(options?: CausalFavorAttentionOptions): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('CausalFavorAttention', { ...namedOptions('CausalFavorAttention', options) });
 }
 registerFactory(CausalFavorAttention, 'CausalFavorAttention');
 
@@ -1081,22 +1082,22 @@ export interface CausalFavorOptions {
    * Number of heads.
    * @defaultValue `1`
    */
-  nHeads?: number | null | undefined;
+  readonly nHeads?: number | null | undefined;
   /**
    * Not used: nothing is dropped.
    * @defaultValue `0`
    */
-  dropout?: number | null | undefined;
+  readonly dropout?: number | null | undefined;
   /**
    * Added to features.
    * @defaultValue `0.001`
    */
-  numericalStabilizer?: number | null | undefined;
+  readonly numericalStabilizer?: number | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
 }
 
 /**
@@ -1130,8 +1131,8 @@ export interface CausalFavorOptions {
  * layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
  * ```
  */
-export function CausalFavor(dFeature: number, options?: CausalFavorOptions): Layer {
-  return makeLayer('CausalFavor', { ...namedOptions('CausalFavor', options), dFeature });
+export function CausalFavor(dFeature: number, options?: CausalFavorOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('CausalFavor', { ...namedOptions('CausalFavor', options), dFeature });
 }
 registerFactory(CausalFavor, 'CausalFavor');
 
@@ -1141,72 +1142,72 @@ export interface SparseFFOptions {
    * Units in a block, of which one is active.
    * @defaultValue `32`
    */
-  nElementsInBlock?: number | null | undefined;
+  readonly nElementsInBlock?: number | null | undefined;
   /**
    * Size of the axis between the two matrices of the controller.
    * @defaultValue `64`
    */
-  dLowrank?: number | null | undefined;
+  readonly dLowrank?: number | null | undefined;
   /**
    * Weight of the noise in training.
    * @defaultValue `0.1`
    */
-  temperature?: number | null | undefined;
+  readonly temperature?: number | null | undefined;
   /**
    * Probability of a hard choice in training.
    * @defaultValue `0.3`
    */
-  quantProb?: number | null | undefined;
+  readonly quantProb?: number | null | undefined;
   /**
    * Whether all weights are bfloat16, which halves their memory, in place of float32.
    * @defaultValue `false`
    */
-  useBfloat16?: boolean | null | undefined;
+  readonly useBfloat16?: boolean | null | undefined;
   /**
    * Whether `w1` and `w2` are.
    * @defaultValue `false`
    */
-  bigWeightsInBfloat16?: boolean | null | undefined;
+  readonly bigWeightsInBfloat16?: boolean | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
-  mode?: Mode | null | undefined;
+  readonly mode?: Mode | null | undefined;
   /**
    * Makes the matrices.
    * @defaultValue `tl.GlorotUniformInitializer()`
    */
-  kernelInitializer?: KernelInitializer | null | undefined;
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
   /**
    * Makes `mb` and `b2`.
    * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
    */
-  biasInitializer?: KernelInitializer | null | undefined;
+  readonly biasInitializer?: KernelInitializer | null | undefined;
   /**
    * Probability of dropping an output in training.
    * @defaultValue `0`
    */
-  dropoutRate?: number | null | undefined;
+  readonly dropoutRate?: number | null | undefined;
   /**
    * Axes along which the dropout mask is the same, of outputs with all but the last axis joined to one.
    * @defaultValue `null`
    */
-  dropoutSharedAxes?: readonly number[] | null | undefined;
+  readonly dropoutSharedAxes?: readonly number[] | null | undefined;
   /**
    * Computes this many vectors at once, to save memory; 0: all.
    * @defaultValue `0`
    */
-  ffChunkSize?: number | null | undefined;
+  readonly ffChunkSize?: number | null | undefined;
   /**
    * Whether hidden units are multiplied by the `p` they were chosen with.
    * @defaultValue `false`
    */
-  multiplyByControllerOutput?: boolean | null | undefined;
+  readonly multiplyByControllerOutput?: boolean | null | undefined;
   /**
    * Whether initial values of `w2` are multiplied by the root of `nElementsInBlock`, so that outputs vary alike for any size of blocks.
    * @defaultValue `false`
    */
-  kernelScaling?: boolean | null | undefined;
+  readonly kernelScaling?: boolean | null | undefined;
 }
 
 /**
@@ -1256,8 +1257,8 @@ export interface SparseFFOptions {
  * layer(tl.ones([2, 4])).shape; // → [ 2, 4 ]
  * ```
  */
-export function SparseFF(dFf: number, options?: SparseFFOptions): Layer {
-  return makeLayer('SparseFF', { ...namedOptions('SparseFF', options), dFf });
+export function SparseFF(dFf: number, options?: SparseFFOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SparseFF', { ...namedOptions('SparseFF', options), dFf });
 }
 registerFactory(SparseFF, 'SparseFF');
 
@@ -1267,7 +1268,7 @@ export interface BlockSparseFFOptions extends ExpertOptions {
    * Weight of the noise in training.
    * @defaultValue `0.7`
    */
-  temperature?: number | null | undefined;
+  readonly temperature?: number | null | undefined;
 }
 
 /**
@@ -1305,8 +1306,8 @@ export interface BlockSparseFFOptions extends ExpertOptions {
  * layer(tl.ones([2, 4])).shape; // → [ 2, 4 ]
  * ```
  */
-export function BlockSparseFF(dFf: number, options?: BlockSparseFFOptions): Layer {
-  return makeLayer('BlockSparseFF', { ...namedOptions('BlockSparseFF', options), dFf });
+export function BlockSparseFF(dFf: number, options?: BlockSparseFFOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('BlockSparseFF', { ...namedOptions('BlockSparseFF', options), dFf });
 }
 registerFactory(BlockSparseFF, 'BlockSparseFF');
 
@@ -1316,7 +1317,7 @@ export interface SwitchSparseFFOptions extends ExpertOptions {
    * Weight of the noise in training.
    * @defaultValue `0.1`
    */
-  temperature?: number | null | undefined;
+  readonly temperature?: number | null | undefined;
 }
 
 /**
@@ -1353,7 +1354,7 @@ export interface SwitchSparseFFOptions extends ExpertOptions {
  * layer(tl.ones([2, 4])).shape; // → [ 2, 4 ]
  * ```
  */
-export function SwitchSparseFF(dFf: number, options?: SwitchSparseFFOptions): Layer {
-  return makeLayer('SwitchSparseFF', { ...namedOptions('SwitchSparseFF', options), dFf });
+export function SwitchSparseFF(dFf: number, options?: SwitchSparseFFOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SwitchSparseFF', { ...namedOptions('SwitchSparseFF', options), dFf });
 }
 registerFactory(SwitchSparseFF, 'SwitchSparseFF');

@@ -10,7 +10,6 @@ import { Nesting } from '../bridge/nesting.js';
 import { namedOptions } from '../tensor/rest.js';
 import { keyWords, type Key } from '../tensor/random.js';
 import { idOf, type Tensor, wrap } from '../tensor/tensor.js';
-import { type TensorResult } from './types.js';
 import { crossing, decode, Encoder, hostFunction, layers } from './wire.js';
 
 /** A layer just made in the addon. */
@@ -126,7 +125,7 @@ function resultOf(name: string, o: Options): unknown {
 }
 
 /** The result of a registered function. */
-export function callFunction<T = TensorResult>(name: string, options: object): T {
+export function callFunction<T = Tensor>(name: string, options: object): T {
   return withEncoded(name, options, (o) => decode(resultOf(name, o)) as T);
 }
 

@@ -74,7 +74,7 @@ export interface IncrementalAttentionContext extends AttentionContext {
  * layer([[[1], [2]]]); // → Tensor float32[1,2,1] [[[5],[7]]]
  * ```
  */
-export class EfficientAttentionBase extends Layer {
+export class EfficientAttentionBase extends Layer<Tensor> {
   /** @internal */
   static override readonly kind: string = 'EfficientAttentionBase';
 

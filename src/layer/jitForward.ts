@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { type LayerOutputs } from './layer.js';
 import { callFunction } from './construct.js';
 import { keyWords, type Key } from '../tensor/random.js';
 import { type Tensor } from '../tensor/tensor.js';
@@ -11,12 +10,12 @@ import { type TensorTree } from './types.js';
 import { type Nest } from './wire.js';
 
 /** A pure forward function: inputs, weights, state and key to outputs and new state. */
-export type ForwardFunction<X extends TensorTree = Tensor> = (
+export type ForwardFunction<X extends TensorTree = Tensor, Y extends TensorTree = TensorTree> = (
   x: X,
   weights: Nest,
   state: Nest,
   rng: Tensor,
-) => readonly [outputs: TensorTree, state: Nest];
+) => readonly [outputs: Y, state: Nest];
 
 /** Options of {@link jitForward}. */
 export interface JitForwardOptions {
@@ -51,15 +50,12 @@ export interface JitForwardOptions {
  * outputs.shape; // → [4, 2]
  * ```
  */
-export function jitForward<X extends TensorTree = Tensor>(
-  forward: ForwardFunction<X>,
+export function jitForward<X extends TensorTree = Tensor, Y extends TensorTree = TensorTree>(
+  forward: ForwardFunction<X, Y>,
   nDevices: number,
   options?: JitForwardOptions,
-): (x: X, weights: Nest, state: Nest, rng: Key) => [outputs: LayerOutputs, state: Nest] {
+): (x: X, weights: Nest, state: Nest, rng: Key) => [outputs: Y, state: Nest] {
   const given = { ...options, forward, nDevices };
   return (x, weights, state, rng) =>
-    callFunction('_jitForward', { ...given, x, weights, state, rng: Uint32Array.from(keyWords(rng)) }) as unknown as [
-      LayerOutputs,
-      Nest,
-    ];
+    callFunction<[Y, Nest]>('_jitForward', { ...given, x, weights, state, rng: Uint32Array.from(keyWords(rng)) });
 }

@@ -23,7 +23,9 @@ import {
   type LayerOptions,
   type LayerOutputs,
   type Mode,
+  type NestLike,
 } from './options.js';
+import { type OutputSignature } from './arity.js';
 import {
   Adopted,
   backwards,
@@ -40,6 +42,7 @@ import {
 import { checked } from './signature.js';
 import { checkSignal } from './types.js';
 import { Tensor, wrap } from '../tensor/tensor.js';
+import { type Tree } from '../tensor/tree.js';
 import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
 
 export type {
@@ -50,6 +53,7 @@ export type {
   LayerOptions,
   LayerOutputs,
   Mode,
+  NestLike,
 } from './options.js';
 
 const CALL: Names<CallOptions> = { weights: true, state: true, rng: true };
@@ -67,7 +71,7 @@ export let withInputs: <T>(layer: Layer, inputs: LayerInputs, f: (ids: number[])
 export let idOfLayer: (layer: Layer) => number;
 
 let isLayer: (x: unknown) => x is Layer;
-let invoke: (layer: Layer, inputs: LayerInputs, options: CallOptions) => LayerOutputs;
+let invoke: <Out extends LayerOutputs>(layer: Layer<Out>, inputs: LayerInputs, options: CallOptions) => Out;
 
 let drive: (layer: Layer, method: string, args: unknown[]) => unknown;
 
@@ -111,13 +115,27 @@ const collected = new FinalizationRegistry<Collected>(({ id, instances }) => {
   letGo();
 });
 
-export interface Layer {
+export interface Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number = number> {
   /**
    * Computes outputs with the weights and state the layer holds, and keeps the new state.
    *
    * @throws `LayerError` if the inputs do not fit or the layer was not initialized
    */
-  (inputs: LayerInputs, options?: CallOptions): LayerOutputs;
+  (inputs: LayerInputs, options?: CallOptions): Out;
+
+  /** Number of inputs. */
+  readonly nIn: NIn;
+
+  /**
+   * The weights the layer holds, nested as Trax nests them. A class that knows how its own are nested may say so:
+   * `declare weights: tl.Tensor`.
+   */
+  get weights(): Nest;
+  set weights(weights: NestLike);
+
+  /** The state the layer holds, nested as Trax nests it. */
+  get state(): Nest;
+  set state(state: NestLike);
 }
 
 /**
@@ -142,7 +160,10 @@ export interface Layer {
  * layer([2, 4]); // → Tensor float32[2] [1,2]
  * ```
  */
-export class Layer extends Callable implements Disposable {
+export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number = number>
+  extends Callable
+  implements Disposable
+{
   /** What instances are to the addon. @internal */
   static readonly kind: string = 'Layer';
   #id = 0;
@@ -162,8 +183,6 @@ export class Layer extends Callable implements Disposable {
   #runsIn: Mode | null = null;
   /** Printed name. */
   declare readonly name: string;
-  /** Number of inputs. */
-  declare readonly nIn: number;
   /** Number of outputs. */
   declare readonly nOut: number;
 
@@ -196,6 +215,35 @@ export class Layer extends Callable implements Disposable {
   }
 
   static {
+    // They are declared in the interface: there a class may declare them anew, as what its own weights and state are.
+    Object.defineProperties(Layer.prototype, {
+      weights: {
+        get(this: Layer) {
+          return this.#running?.weights ?? decode(native.layerWeights(this.#use()), GET_WEIGHTS_FROM_CACHE);
+        },
+        set(this: Layer, weights: unknown) {
+          if (this.#running !== null) {
+            this.#running.weights = weights;
+          } else {
+            scoped(() => native.setLayerWeights(this.#use(), encode(weights, 'weights')));
+          }
+        },
+        configurable: true,
+      },
+      state: {
+        get(this: Layer) {
+          return this.#running?.state ?? decode(native.layerState(this.#use()), GET_STATE_FROM_CACHE);
+        },
+        set(this: Layer, state: unknown) {
+          if (this.#running !== null) {
+            this.#running.state = state;
+          } else {
+            scoped(() => native.setLayerState(this.#use(), encode(state, 'state')));
+          }
+        },
+        configurable: true,
+      },
+    });
     backwards.add(Layer.prototype.backward);
     isLayer = (x): x is Layer => typeof x === 'function' && #id in x;
     wrapLayer = (made, origin) => {
@@ -224,7 +272,7 @@ export class Layer extends Callable implements Disposable {
       const id = native.wholeSequences(layer.#use(), refusal ?? null);
       return wrapLayer({ id, parts: [], callsHost: layer.#callsHost }, layer);
     };
-    invoke = (layer, inputs, options) => {
+    invoke = <Out extends LayerOutputs>(layer: Layer<Out>, inputs: LayerInputs, options: CallOptions): Out => {
       const { weights, state, rng } = optionsOf(layer.name, options, CALL);
       const id = layer.#use();
       return layer.#called(inputs, (ids, keep) =>
@@ -319,7 +367,7 @@ export class Layer extends Callable implements Disposable {
    * the same weights or state. Beside {@link Trainer.fit} a layer is as its last finished step left it; what would change it then throws
    * (`Busy`).
    */
-  async callAsync(inputs: LayerInputs, options: AsyncCallOptions = {}): Promise<LayerOutputs> {
+  async callAsync(inputs: LayerInputs, options: AsyncCallOptions = {}): Promise<Out> {
     const { weights, state, rng, signal } = optionsOf(`${this.name}.callAsync`, options, CALL_ASYNC);
     checkSignal('callAsync: signal', signal);
     signal?.throwIfAborted();
@@ -356,11 +404,11 @@ export class Layer extends Callable implements Disposable {
    */
   pureFn(
     inputs: LayerInputs,
-    weights: unknown,
-    state: unknown,
+    weights: NestLike,
+    state: NestLike,
     rng: Key | null = null,
     options: { readonly useCache?: boolean } = {},
-  ): [outputs: LayerOutputs, newState: Nest] {
+  ): [outputs: Out, newState: Nest] {
     const { useCache = false } = optionsOf(`${this.name}.pureFn`, options, PURE);
     flag('pureFn: useCache', useCache);
     const id = this.#use();
@@ -393,45 +441,26 @@ export class Layer extends Callable implements Disposable {
   }
 
   /** Signatures of the outputs for inputs of a signature; needs no weights. */
-  outputSignature(signature: Signature | readonly Signature[]): Signature | Signature[] {
+  outputSignature(signature: Signature | readonly Signature[]): OutputSignature<Out> {
     const outputs = native.outputSignature(this.#use(), checked(signature)) as Signature[];
-    return outputs.length === 1 ? outputs[0]! : outputs;
+    return (outputs.length === 1 ? outputs[0] : outputs) as OutputSignature<Out>;
   }
 
   /** Signatures of the weights and state for inputs of a signature. */
-  weightsAndStateSignature(signature: Signature | readonly Signature[]): [weights: unknown, state: unknown] {
+  weightsAndStateSignature(
+    signature: Signature | readonly Signature[],
+  ): [weights: Tree<Signature>, state: Tree<Signature>] {
     const [weights, state] = native.weightsAndStateSignature(this.#use(), checked(signature)) as [unknown, unknown];
-    return [decode(weights, GET_WEIGHTS_FROM_CACHE), decode(state, GET_STATE_FROM_CACHE)];
+    return [
+      decode(weights, GET_WEIGHTS_FROM_CACHE) as Tree<Signature>,
+      decode(state, GET_STATE_FROM_CACHE) as Tree<Signature>,
+    ];
   }
 
   /** The same layer in another mode: the same weights, not copied; state of its own. */
-  withMode(mode: Mode): Layer {
+  withMode(mode: Mode): Layer<Out, NIn> {
     const id = native.withMode(this.#use(), text('withMode: mode', mode));
-    return wrapLayer({ id, parts: [], callsHost: this.#callsHost }, this);
-  }
-
-  /** The weights the layer holds, nested as Trax nests them. */
-  get weights(): Nest {
-    return (this.#running?.weights ?? decode(native.layerWeights(this.#use()), GET_WEIGHTS_FROM_CACHE)) as Nest;
-  }
-  set weights(weights: unknown) {
-    if (this.#running !== null) {
-      this.#running.weights = weights;
-    } else {
-      scoped(() => native.setLayerWeights(this.#use(), encode(weights, 'weights')));
-    }
-  }
-
-  /** The state the layer holds, nested as Trax nests it. */
-  get state(): Nest {
-    return (this.#running?.state ?? decode(native.layerState(this.#use()), GET_STATE_FROM_CACHE)) as Nest;
-  }
-  set state(state: unknown) {
-    if (this.#running !== null) {
-      this.#running.state = state;
-    } else {
-      scoped(() => native.setLayerState(this.#use(), encode(state, 'state')));
-    }
+    return wrapLayer({ id, parts: [], callsHost: this.#callsHost }, this) as Layer<Out, NIn>;
   }
 
   /**
@@ -510,7 +539,7 @@ export class Layer extends Callable implements Disposable {
   }
 
   /** Computes outputs; the method that a class of its own defines. In it, `this.weights`, `this.state`, `this.rng` and `this.mode` are those of the call. */
-  forward(inputs: LayerOutputs): Tensor | readonly Tensor[] {
+  forward(inputs: LayerOutputs): Out | readonly Tensor[] {
     if (this.#running !== null) {
       throw new TypeError(`${this.name} does not define forward(inputs)`);
     }
@@ -518,7 +547,7 @@ export class Layer extends Callable implements Disposable {
   }
 
   /** Sets `this.weights` and `this.state` for inputs of a signature; the method that a class with weights defines. */
-  initWeightsAndState(_signature: Signature & Signature[]): void {}
+  initWeightsAndState(_signature: Signature | Signature[]): void {}
 
   /**
    * Gradients of the inputs and the weights; defining it replaces automatic differentiation.
@@ -610,9 +639,9 @@ export class Layer extends Callable implements Disposable {
   }
 }
 
-/** A new layer of a registered kind. */
-export function makeLayer(kind: string, options: object): Layer {
-  return wrapLayer(constructLayer(kind, options));
+/** A new layer of a registered kind, whose arity `Made` is what the registry says of that kind: a test holds it to that. */
+export function makeLayer<Made extends Layer = Layer>(kind: string, options: object): Made {
+  return wrapLayer(constructLayer(kind, options)) as Made;
 }
 
 /** The layers that a registered function makes. */

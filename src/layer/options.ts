@@ -6,19 +6,26 @@
 import { type Signature, type TensorLike } from '../tensor/ops.js';
 import { type Key } from '../tensor/random.js';
 import { type Tensor } from '../tensor/tensor.js';
+import { type Tree } from '../tensor/tree.js';
 import { type CancelSignal, type LayerNest } from './types.js';
 
 /** What a layer computes on: one tensor, or an array of as many as it takes. */
 export type LayerInputs = TensorLike | readonly TensorLike[];
-/** What a layer returns: a tensor if it has one output, else an array. */
-export type LayerOutputs = Tensor & Tensor[];
+/**
+ * What a layer returns: a tensor if it has one output, else an array. Most factories say which of the two; where it cannot be known,
+ * as for a layer from a list, `Array.isArray(y)` or `y instanceof tl.Tensor` tells them apart.
+ */
+export type LayerOutputs = Tensor | Tensor[];
+
+/** Weights or state as they may be given: tensors, or data that these are made of. */
+export type NestLike = Tree<TensorLike>;
 
 /** What one call of a layer uses instead of what the layer holds. */
 export interface CallOptions {
   /** Weights to set first, nested as `layer.weights` is. */
-  readonly weights?: unknown;
+  readonly weights?: NestLike | undefined;
   /** State to set first, nested as `layer.state` is. */
-  readonly state?: unknown;
+  readonly state?: NestLike | undefined;
   /** Random key of this call. */
   readonly rng?: Key | null;
 }

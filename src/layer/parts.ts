@@ -29,9 +29,9 @@ export interface Running {
   rng: Key | null;
 }
 
-/** One tensor by itself, several in an array. @internal */
-export function unwrap(outputs: Tensor[]): LayerOutputs {
-  return (outputs.length === 1 ? outputs[0] : outputs) as LayerOutputs;
+/** One tensor by itself, several in an array: which of the two, the type of the layer says. @internal */
+export function unwrap<Out extends LayerOutputs = LayerOutputs>(outputs: Tensor[]): Out {
+  return (outputs.length === 1 ? outputs[0] : outputs) as Out;
 }
 
 /** Inverse of {@link unwrap}. @internal */

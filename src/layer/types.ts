@@ -21,13 +21,11 @@ export type ResamplingFactory = (shortenFactor: number, dModel: number, options:
 export type ResamplingArgument =
   number | boolean | string | null | readonly number[] | Layer | LayerFactory | ResamplingFactory;
 /** A function of tensors; gradients flow through the operations in it. */
-export type TensorFunction = (...xs: never[]) => Tensor | readonly Tensor[];
+export type TensorFunction = (...xs: never[]) => Tensor | readonly Tensor[] | readonly [Tensor];
 /** Tensors in nested arrays. */
 export type TensorTree = Tensor | readonly TensorTree[];
 /** Signatures in nested arrays. */
 export type SignatureTree = Signature | readonly SignatureTree[];
-/** What a function returns: a tensor, or an array of tensors where it says so. */
-export type TensorResult = Tensor & TensorResult[];
 /** What cancels work: the part of an `AbortSignal` that is used, so that the types need no other library's. */
 export interface CancelSignal {
   /** Throws the reason if the work was cancelled already. */

@@ -16,6 +16,7 @@ import { Nesting } from '../bridge/nesting.js';
 import { tensor } from '../tensor/ops.js';
 import { scope, type Frame } from '../tensor/scope.js';
 import { idOf, Tensor, wrap } from '../tensor/tensor.js';
+import { type Tree } from '../tensor/tree.js';
 
 /** Stands for the weights of a layer that occurred earlier, in Trax's nesting. */
 export const GET_WEIGHTS_FROM_CACHE: Readonly<Record<string, readonly never[]>> = Object.freeze({
@@ -30,8 +31,8 @@ export const EMPTY_WEIGHTS: readonly never[] = Object.freeze([]);
 /** No state. */
 export const EMPTY_STATE: readonly never[] = Object.freeze([]);
 
-/** Weights or state as Trax nests them: tensors in arrays and objects. */
-export type Nest = Tensor | Readonly<Record<string, unknown>> | readonly Nest[];
+/** Weights or state as Trax nests them: a tree of tensors, which the functions of `tl.tree` take. */
+export type Nest = Tree<Tensor>;
 
 /** How layers cross; `layer.ts` sets it, since layers are built on this module. */
 export const layers: {

@@ -25,6 +25,8 @@ import {
   ShiftRight,
 } from '../generated/index.js';
 import { type Layer, type Mode, wholeSequences } from '../layer/layer.js';
+import { ofArity } from './arity.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type LayerNest } from '../layer/types.js';
 import {
   applyAttention,
@@ -226,7 +228,10 @@ export interface ConfigurableTransformerLMOptions
  * @param vocabSize - Number of different tokens.
  * @param options - See the options type.
  */
-export function ConfigurableTransformerLM(vocabSize: number, options: ConfigurableTransformerLMOptions = {}): Layer {
+export function ConfigurableTransformerLM(
+  vocabSize: number,
+  options: ConfigurableTransformerLMOptions = {},
+): Layer<Tensor, 1> {
   const defaults: Required<ConfigurableTransformerLMOptions> = {
     ...common,
     ...lossDefaults,
@@ -238,12 +243,16 @@ export function ConfigurableTransformerLM(vocabSize: number, options: Configurab
   const all = filledIn('ConfigurableTransformerLM', defaults, options);
   const { mode, dModel, nLayers, attentionType } = all;
   const parts = new Parts('ConfigurableTransformerLM', all);
-  return Serial(
-    ShiftRight({ mode }),
-    parts.encoder(mode, parts.embedder(vocabSize), all),
-    several(parts.model, 'nLayers', nLayers, () => parts.decoderBlock(attentionType)),
-    LayerNorm(),
-    logits(vocabSize, dModel, mode, all),
+  return ofArity(
+    Serial(
+      ShiftRight({ mode }),
+      parts.encoder(mode, parts.embedder(vocabSize), all),
+      several(parts.model, 'nLayers', nLayers, () => parts.decoderBlock(attentionType)),
+      LayerNorm(),
+      logits(vocabSize, dModel, mode, all),
+    ),
+    1,
+    1,
   );
 }
 
@@ -279,7 +288,10 @@ export interface ConfigurableTransformerOptions extends ConfigurableCommonOption
  * @param inputVocabSize - Number of different tokens of the source.
  * @param options - See the options type.
  */
-export function ConfigurableTransformer(inputVocabSize: number, options: ConfigurableTransformerOptions = {}): Layer {
+export function ConfigurableTransformer(
+  inputVocabSize: number,
+  options: ConfigurableTransformerOptions = {},
+): Layer<[Tensor, Tensor], 2> {
   const defaults: Required<ConfigurableTransformerOptions> = {
     ...common,
     ...lossDefaults,
@@ -310,19 +322,23 @@ export function ConfigurableTransformer(inputVocabSize: number, options: Configu
     several(parts.model, 'nEncoderLayers', all.nEncoderLayers, () => parts.encoderBlock(all.encoderAttentionType)),
     LayerNorm(),
   );
-  return Serial(
-    Select([0, 1, 1]),
-    Branch([], PaddingMask()),
-    Cache(encoder, { mode }),
-    Select([2, 1, 0]),
-    ShiftRight({ mode }),
-    addingFeatures(parts.encoder(mode, outEmbedder)),
-    Branch([], EncoderDecoderMask()),
-    several(parts.model, 'nDecoderLayers', all.nDecoderLayers, () =>
-      parts.encoderDecoderBlock(all.encoderDecoderAttentionType, query, result),
+  return ofArity(
+    Serial(
+      Select([0, 1, 1]),
+      Branch([], PaddingMask()),
+      Cache(encoder, { mode }),
+      Select([2, 1, 0]),
+      ShiftRight({ mode }),
+      addingFeatures(parts.encoder(mode, outEmbedder)),
+      Branch([], EncoderDecoderMask()),
+      several(parts.model, 'nDecoderLayers', all.nDecoderLayers, () =>
+        parts.encoderDecoderBlock(all.encoderDecoderAttentionType, query, result),
+      ),
+      LayerNorm(),
+      Select([0], { nIn: 3 }),
+      logits(outputVocabSize ?? inputVocabSize, dModel, mode, all),
     ),
-    LayerNorm(),
-    Select([0], { nIn: 3 }),
-    logits(outputVocabSize ?? inputVocabSize, dModel, mode, all),
+    2,
+    2,
   );
 }

@@ -22,6 +22,8 @@ import {
   ShiftRight,
 } from '../generated/index.js';
 import { type Layer, type Mode, wholeSequences } from '../layer/layer.js';
+import { ofArity } from './arity.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type LayerFactory, type LayerNest, type ResamplingFactory } from '../layer/types.js';
 import {
   applyAttention,
@@ -243,7 +245,7 @@ class Parts {
  * @param vocabSize - Number of different tokens.
  * @param options - See the options type.
  */
-export function HourglassLM(vocabSize: number, options: HourglassLMOptions = {}): Layer {
+export function HourglassLM(vocabSize: number, options: HourglassLMOptions = {}): Layer<Tensor, 1> {
   const all = filledIn('HourglassLM', defaults, options);
   const { dModel, dropout, dropoutSharedAxes, vanillaAttnType, vanillaLayers, hierarchy, mode } = all;
   const noPredict = "HourglassLM: `mode` cannot be 'predict', as several positions are computed as one";
@@ -264,5 +266,5 @@ export function HourglassLM(vocabSize: number, options: HourglassLMOptions = {})
     parts.blocks('vanillaLayers', after, 1, vanillaAttnType),
     Dense(vocabSize),
   );
-  return wholeSequences(model, noPredict);
+  return ofArity(wholeSequences(model, noPredict), 1, 1);
 }

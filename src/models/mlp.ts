@@ -6,6 +6,8 @@
 import { Dense, Flatten, Relu, Serial } from '../generated/index.js';
 import { list } from '../bridge/found.js';
 import { type Layer, type Mode } from '../layer/layer.js';
+import { ofArity } from './arity.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type LayerFactory } from '../layer/types.js';
 import { filledIn } from './blocks.js';
 
@@ -39,8 +41,8 @@ const defaults: Required<MLPOptions> = {
  *
  * @param options - See the options type.
  */
-export function MLP(options: MLPOptions = {}): Layer {
+export function MLP(options: MLPOptions = {}): Layer<Tensor, 1> {
   const { layerWidths, activationFn, outActivation, flatten } = filledIn('MLP', defaults, options);
   const layers = list('MLP: `layerWidths`', layerWidths).flatMap((width) => [Dense(width), activationFn()]);
-  return Serial(flatten ? Flatten() : [], outActivation ? layers : layers.slice(0, -1));
+  return ofArity(Serial(flatten ? Flatten() : [], outActivation ? layers : layers.slice(0, -1)), 1, 1);
 }

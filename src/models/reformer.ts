@@ -20,6 +20,7 @@ import {
   ShiftRight,
 } from '../generated/index.js';
 import { type Layer, type Mode } from '../layer/layer.js';
+import { ofArity } from './arity.js';
 import { type Tensor } from '../tensor/tensor.js';
 import {
   type AttentionType,
@@ -93,7 +94,7 @@ const xyAvg = (): Layer => Fn('XYAvg', (x: Tensor, y: Tensor) => x.add(y).div(2)
  * @param inputVocabSize - Number of different tokens of the source.
  * @param options - See the options type.
  */
-export function Reformer(inputVocabSize: number, options: ReformerOptions = {}): Layer {
+export function Reformer(inputVocabSize: number, options: ReformerOptions = {}): Layer<[Tensor, Tensor], 2> {
   const all = filledIn('Reformer', defaults, options);
   const { outputVocabSize, dModel, nEncoderLayers, nDecoderLayers, nHeads, maxLen, dropout, mode } = all;
   const { encoderAttentionType, encoderDecoderAttentionType } = all;
@@ -120,22 +121,26 @@ export function Reformer(inputVocabSize: number, options: ReformerOptions = {}):
     LayerNorm({ epsilon }),
   );
   const removeAxes = Fn('RemoveAxes12', (mask: Tensor) => mask.squeeze([1, 2]));
-  return Serial(
-    Select([0, 1, 1]),
-    Branch([], [PaddingMask(), removeAxes]),
-    Cache(encoder, { mode }),
-    Select([2, 0, 1]),
-    ShiftRight({ mode }),
-    positioned(outEmbedder, mode),
-    Dup(),
-    ReversibleSerial(
-      several('Reformer', 'nDecoderLayers', nDecoderLayers, () =>
-        EncoderDecoderBlock(dModel, { ...block, attentionType: encoderDecoderAttentionType, maxLen }),
+  return ofArity(
+    Serial(
+      Select([0, 1, 1]),
+      Branch([], [PaddingMask(), removeAxes]),
+      Cache(encoder, { mode }),
+      Select([2, 0, 1]),
+      ShiftRight({ mode }),
+      positioned(outEmbedder, mode),
+      Dup(),
+      ReversibleSerial(
+        several('Reformer', 'nDecoderLayers', nDecoderLayers, () =>
+          EncoderDecoderBlock(dModel, { ...block, attentionType: encoderDecoderAttentionType, maxLen }),
+        ),
       ),
+      xyAvg(),
+      LayerNorm({ epsilon }),
+      Select([0], { nIn: 3 }),
+      Dense(outputVocabSize ?? inputVocabSize),
     ),
-    xyAvg(),
-    LayerNorm({ epsilon }),
-    Select([0], { nIn: 3 }),
-    Dense(outputVocabSize ?? inputVocabSize),
+    2,
+    2,
   );
 }

@@ -19,6 +19,7 @@ import {
   SRU,
 } from '../generated/index.js';
 import { type Layer, type Mode, wholeSequences } from '../layer/layer.js';
+import { ofArity } from './arity.js';
 import { type Tensor } from '../tensor/tensor.js';
 import { type LayerNest } from '../layer/types.js';
 import {
@@ -84,20 +85,24 @@ function decoder(model: string, options: Required<CommonOptions>): Layer {
  * @param vocabSize - Number of different tokens.
  * @param options - See the options type.
  */
-export function ReformerLM(vocabSize: number, options: ReformerLMOptions = {}): Layer {
+export function ReformerLM(vocabSize: number, options: ReformerLMOptions = {}): Layer<Tensor, 1> {
   const all = filledIn('ReformerLM', defaults, options);
   const { dModel, dropout, epsilon, mode } = all;
-  return Serial(
-    ShiftRight({ mode }),
-    embedder(vocabSize, dModel, dropout, mode),
-    positionalEncoder('ReformerLM', mode, dropout, all),
-    Dup(),
-    decoder('ReformerLM', all),
-    Concatenate(),
-    LayerNorm({ epsilon }),
-    Dropout({ rate: dropout, sharedAxes: [-2], mode }),
-    // The two parts of the activations, joined.
-    logits(vocabSize, 2 * dModel, mode, all),
+  return ofArity(
+    Serial(
+      ShiftRight({ mode }),
+      embedder(vocabSize, dModel, dropout, mode),
+      positionalEncoder('ReformerLM', mode, dropout, all),
+      Dup(),
+      decoder('ReformerLM', all),
+      Concatenate(),
+      LayerNorm({ epsilon }),
+      Dropout({ rate: dropout, sharedAxes: [-2], mode }),
+      // The two parts of the activations, joined.
+      logits(vocabSize, 2 * dModel, mode, all),
+    ),
+    1,
+    1,
   );
 }
 
@@ -131,7 +136,7 @@ const shortenDefaults: Required<ReformerShortenLMOptions> = {
  * @param vocabSize - Number of different tokens.
  * @param options - See the options type.
  */
-export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMOptions = {}): Layer {
+export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMOptions = {}): Layer<Tensor, 1> {
   const all = filledIn('ReformerShortenLM', shortenDefaults, options);
   const { shortenFactor, dEmbedding, dModel, dropout, epsilon, mode } = all;
   const noPredict = "ReformerShortenLM: `mode` cannot be 'predict', as several positions are computed as one";
@@ -171,5 +176,5 @@ export function ReformerShortenLM(vocabSize: number, options: ReformerShortenLMO
     SRU(dEmbedding),
     Dense(vocabSize),
   );
-  return wholeSequences(model, noPredict);
+  return ofArity(wholeSequences(model, noPredict), 1, 1);
 }

@@ -25,6 +25,8 @@ import {
   ShiftRight,
 } from '../generated/index.js';
 import { type Layer, type Mode, wholeSequences } from '../layer/layer.js';
+import { ofArity } from './arity.js';
+import { type Tensor } from '../tensor/tensor.js';
 import { type LayerFactory, type LayerNest } from '../layer/types.js';
 import { filledIn, several } from './blocks.js';
 
@@ -120,7 +122,7 @@ export interface TransformerEncoderOptions extends TransformerCommonOptions {
  * @param vocabSize - Number of different tokens.
  * @param options - See the options type.
  */
-export function TransformerEncoder(vocabSize: number, options: TransformerEncoderOptions = {}): Layer {
+export function TransformerEncoder(vocabSize: number, options: TransformerEncoderOptions = {}): Layer<Tensor, 1> {
   const all = filledIn('TransformerEncoder', { ...common, nClasses: 10, nLayers: 6 }, options);
   const { nClasses, nLayers, dModel, maxLen } = all;
   const parts = new Parts(all);
@@ -135,7 +137,7 @@ export function TransformerEncoder(vocabSize: number, options: TransformerEncode
     Mean({ axis: 1 }),
     Dense(nClasses),
   );
-  return wholeSequences(classifier);
+  return ofArity(wholeSequences(classifier), 1, 1);
 }
 
 /** Options of {@link TransformerDecoder}. */
@@ -156,17 +158,21 @@ export interface TransformerDecoderOptions extends TransformerCommonOptions {
  *
  * @param options - See the options type.
  */
-export function TransformerDecoder(options: TransformerDecoderOptions = {}): Layer {
+export function TransformerDecoder(options: TransformerDecoderOptions = {}): Layer<Tensor, 1> {
   const defaults: Required<TransformerDecoderOptions> = { ...common, vocabSize: null, nLayers: 6 };
   const all = filledIn('TransformerDecoder', defaults, options);
   const { vocabSize, nLayers, dModel, maxLen, mode } = all;
   const parts = new Parts(all);
-  return Serial(
-    vocabSize === null ? Dense(dModel) : Embedding(vocabSize, dModel),
-    parts.drop(),
-    PositionalEncoding({ maxLen, mode }),
-    several('TransformerDecoder', 'nLayers', nLayers, () => parts.decoderBlock()),
-    LayerNorm(),
+  return ofArity(
+    Serial(
+      vocabSize === null ? Dense(dModel) : Embedding(vocabSize, dModel),
+      parts.drop(),
+      PositionalEncoding({ maxLen, mode }),
+      several('TransformerDecoder', 'nLayers', nLayers, () => parts.decoderBlock()),
+      LayerNorm(),
+    ),
+    1,
+    1,
   );
 }
 
@@ -187,18 +193,22 @@ export interface TransformerLMOptions extends TransformerCommonOptions {
  * @param vocabSize - Number of different tokens.
  * @param options - See the options type.
  */
-export function TransformerLM(vocabSize: number, options: TransformerLMOptions = {}): Layer {
+export function TransformerLM(vocabSize: number, options: TransformerLMOptions = {}): Layer<Tensor, 1> {
   const all = filledIn('TransformerLM', { ...common, nLayers: 6 }, options);
   const { nLayers, dModel, maxLen, mode } = all;
   const parts = new Parts(all);
-  return Serial(
-    ShiftRight({ mode }),
-    Embedding(vocabSize, dModel),
-    parts.drop(),
-    PositionalEncoding({ maxLen, mode }),
-    several('TransformerLM', 'nLayers', nLayers, () => parts.decoderBlock()),
-    LayerNorm(),
-    Dense(vocabSize),
+  return ofArity(
+    Serial(
+      ShiftRight({ mode }),
+      Embedding(vocabSize, dModel),
+      parts.drop(),
+      PositionalEncoding({ maxLen, mode }),
+      several('TransformerLM', 'nLayers', nLayers, () => parts.decoderBlock()),
+      LayerNorm(),
+      Dense(vocabSize),
+    ),
+    1,
+    1,
   );
 }
 
@@ -224,7 +234,7 @@ export interface TransformerOptions extends TransformerCommonOptions {
  * @param inputVocabSize - Number of different tokens of the source.
  * @param options - See the options type.
  */
-export function Transformer(inputVocabSize: number, options: TransformerOptions = {}): Layer {
+export function Transformer(inputVocabSize: number, options: TransformerOptions = {}): Layer<[Tensor, Tensor], 2> {
   const counts: Required<Omit<TransformerOptions, keyof TransformerCommonOptions>> = {
     outputVocabSize: null,
     nEncoderLayers: 6,
@@ -244,19 +254,23 @@ export function Transformer(inputVocabSize: number, options: TransformerOptions 
     several('Transformer', 'nEncoderLayers', nEncoderLayers, () => encoderParts.encoderBlock()),
     LayerNorm(),
   );
-  return Serial(
-    Select([0, 1, 1]),
-    Branch([], PaddingMask()),
-    Cache(encoder, { mode }),
-    Select([2, 1, 0]),
-    ShiftRight({ mode }),
-    outEmbedder,
-    parts.drop(),
-    PositionalEncoding({ maxLen, mode }),
-    Branch([], EncoderDecoderMask()),
-    several('Transformer', 'nDecoderLayers', nDecoderLayers, () => parts.encoderDecoderBlock()),
-    LayerNorm(),
-    Select([0], { nIn: 3 }),
-    Dense(outputVocabSize ?? inputVocabSize),
+  return ofArity(
+    Serial(
+      Select([0, 1, 1]),
+      Branch([], PaddingMask()),
+      Cache(encoder, { mode }),
+      Select([2, 1, 0]),
+      ShiftRight({ mode }),
+      outEmbedder,
+      parts.drop(),
+      PositionalEncoding({ maxLen, mode }),
+      Branch([], EncoderDecoderMask()),
+      several('Transformer', 'nDecoderLayers', nDecoderLayers, () => parts.encoderDecoderBlock()),
+      LayerNorm(),
+      Select([0], { nIn: 3 }),
+      Dense(outputVocabSize ?? inputVocabSize),
+    ),
+    2,
+    2,
   );
 }

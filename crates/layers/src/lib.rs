@@ -10,6 +10,7 @@ use options::windows;
 
 pub mod acceleration;
 pub mod activation_fns;
+pub mod arity;
 pub mod assert_shape;
 pub mod attention;
 pub mod base;

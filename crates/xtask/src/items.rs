@@ -78,7 +78,7 @@ impl Makes {
             Makes::Layer => ("Layer", "makeLayer"),
             Makes::Layers => ("Layer[]", "makeLayers"),
             Makes::Initializer => ("KernelInitializer", "makeInitializer"),
-            Makes::Result => ("TensorResult", "callFunction"),
+            Makes::Result => ("Tensor", "callFunction"),
             Makes::Optimizer => ("Optimizer", "makeOptimizer"),
             Makes::Schedule => ("Schedule", "makeSchedule"),
         }

@@ -5,6 +5,7 @@ mod docs;
 mod index;
 mod items;
 mod rust_docs;
+mod signatures;
 mod tensor;
 mod typescript;
 

@@ -5,7 +5,7 @@ use super::{
 };
 use serde_json::{json, Map, Value};
 use std::{collections::HashMap, fmt, sync::Arc};
-use tallow_layers::{options, options::Meta, registry, testing::References, HostValue, Initializer, LayerRef};
+use tallow_layers::{arity, options, options::Meta, registry, testing::References, HostValue, Initializer, LayerRef};
 use tallow_tensor::{random::Key, Tensor};
 
 /// Why a case did not pass.
@@ -99,7 +99,13 @@ impl<'a> Evaluator<'a> {
         };
         let mut references = References::default();
         let options = self.options(expr, &meta, &mut references)?;
-        Ok(registry::construct(name, references.resolve(&options))?)
+        let layer = registry::construct(name, references.resolve(&options))?;
+        let given = |option: &str| options.get(option).is_some_and(|v| !v.is_null() && *v != Value::Bool(false));
+        let (arity, declared) = (layer.arity(), arity::declared(meta.kind));
+        if !declared.allows(arity, given) {
+            return Err(Failure::Wrong(format!("{name} has the arity {arity:?}, its kind says {declared:?}")));
+        }
+        Ok(layer)
     }
     /// An expression that stands for the result of a function, or of an initializer.
     pub fn value(&self, expr: &Value) -> Result<HostValue, Failure> {
