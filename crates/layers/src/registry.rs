@@ -4,6 +4,7 @@ use crate::{
     options::{Entry, OptionType},
     Error, Factory, HostValue, Initializer, LayerRef, Mode, Result,
 };
+use std::{collections::HashMap, sync::OnceLock};
 
 static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::acceleration::LAYERS,
@@ -62,13 +63,30 @@ pub fn lists() -> &'static [&'static [Entry<Vec<LayerRef>>]] {
     LISTS
 }
 
-fn find<T>(what: &str, table: &[&'static [Entry<T>]], kind: &str) -> Result<&'static Entry<T>> {
-    table
-        .iter()
-        .flat_map(|t| t.iter())
-        .find(|e| (e.meta)().kind == kind)
-        .ok_or_else(|| Error::option(format!("there is no {what} named {kind}")))
+/// What is registered under a name, with the mode that it is in by default, if it has one.
+type Named<T> = HashMap<&'static str, (&'static Entry<T>, Option<Mode>)>;
+
+/// The entry of a name. The names are gathered once.
+fn find<T>(
+    what: &str,
+    names: &'static OnceLock<Named<T>>,
+    table: &[&'static [Entry<T>]],
+    kind: &str,
+) -> Result<(&'static Entry<T>, Option<Mode>)> {
+    let named = |entry: &'static Entry<T>| {
+        let meta = (entry.meta)();
+        let default = meta.all().find(|f| f.name == "mode").and_then(|f| f.default.clone());
+        let mode = default.and_then(|mode| Mode::parse(&HostValue::from(mode.trim_matches('\''))));
+        (meta.kind, (entry, mode))
+    };
+    let names = names.get_or_init(|| table.iter().flat_map(|t| t.iter()).map(named).collect());
+    names.get(kind).copied().ok_or_else(|| Error::option(format!("there is no {what} named {kind}")))
 }
+
+static LAYER_NAMES: OnceLock<Named<LayerRef>> = OnceLock::new();
+static INITIALIZER_NAMES: OnceLock<Named<Initializer>> = OnceLock::new();
+static FUNCTION_NAMES: OnceLock<Named<HostValue>> = OnceLock::new();
+static LIST_NAMES: OnceLock<Named<Vec<LayerRef>>> = OnceLock::new();
 
 /// A new layer of a registered kind.
 ///
@@ -79,12 +97,10 @@ pub fn construct(kind: &str, options: impl Into<HostValue>) -> Result<LayerRef> 
 }
 
 fn make(kind: &str, options: &HostValue) -> Result<LayerRef> {
-    let entry = find("layer", layers(), kind)?;
+    let (entry, default) = find("layer", &LAYER_NAMES, layers(), kind)?;
     let layer = (entry.build)(options).and_then(|layer| crate::framework::depth::check_depth(kind, layer))?;
-    let given = options.get("mode").filter(|mode| !matches!(mode, HostValue::Null)).cloned();
-    let default = || (entry.meta)().all().find(|f| f.name == "mode").and_then(|f| f.default.clone());
-    let mode = given.or_else(|| default().map(|mode| HostValue::from(mode.trim_matches('\''))));
-    if let Some(mode) = mode.as_ref().and_then(Mode::parse) {
+    let given = options.get("mode").filter(|mode| !matches!(mode, HostValue::Null));
+    if let Some(mode) = given.map_or(default, Mode::parse) {
         layer.base().made_in(mode);
     }
     Ok(layer)
@@ -115,7 +131,7 @@ impl Factory {
 /// # Errors
 /// `InvalidOption` for an unknown kind or options outside their domain.
 pub fn initializer(kind: &str, options: impl Into<HostValue>) -> Result<Initializer> {
-    (find("initializer", initializers(), kind)?.build)(&options.into())
+    (find("initializer", &INITIALIZER_NAMES, initializers(), kind)?.0.build)(&options.into())
 }
 
 /// The result of a registered function; that of one which returns several layers is a list.
@@ -124,11 +140,11 @@ pub fn initializer(kind: &str, options: impl Into<HostValue>) -> Result<Initiali
 /// `InvalidOption` for an unknown name or arguments outside their domain; the function's own errors.
 pub fn call_function(name: &str, arguments: impl Into<HostValue>) -> Result<HostValue> {
     let arguments = &arguments.into();
-    find("function", functions(), name).map_or_else(
+    find("function", &FUNCTION_NAMES, functions(), name).map_or_else(
         |unknown| {
-            let list = find("function", lists(), name).map_err(|_| unknown)?;
+            let list = find("function", &LIST_NAMES, lists(), name).map_err(|_| unknown)?.0;
             Ok(HostValue::List((list.build)(arguments)?.into_iter().map(HostValue::Layer).collect()))
         },
-        |function| (function.build)(arguments),
+        |(function, _)| (function.build)(arguments),
     )
 }

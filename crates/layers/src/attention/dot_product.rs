@@ -335,7 +335,7 @@ pub(super) fn pure_attention(o: PureAttentionOptions) -> Result<LayerRef> {
 ///
 /// # Errors
 /// None.
-pub(super) fn dot_product_attention(o: DotProductAttentionOptions) -> Result<LayerRef> {
+pub(crate) fn dot_product_attention(o: DotProductAttentionOptions) -> Result<LayerRef> {
     Ok(leaf(DotProductAttention(o)))
 }
 

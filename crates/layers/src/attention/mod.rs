@@ -6,7 +6,7 @@ mod multi_head;
 mod positional_encoding;
 
 use crate::{entry, options::Entry, LayerRef};
-pub(crate) use dot_product::dot_product_causal_attention;
+pub(crate) use dot_product::{dot_product_attention, dot_product_causal_attention};
 pub use dot_product::{DotProductAttentionOptions, DotProductCausalAttentionOptions, PureAttentionOptions};
 pub(crate) use heads::{head_size, merge, merge_heads, split, split_into_heads};
 pub use heads::{MergeHeadsOptions, SplitIntoHeadsOptions};

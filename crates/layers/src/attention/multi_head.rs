@@ -6,10 +6,15 @@ use super::{
     heads::{merge_heads, split_into_heads, MergeHeadsOptions, SplitIntoHeadsOptions},
 };
 use crate::{
-    assert_shape::assert_function, combinators, options, options::OptionType, registry::construct, Dim, Error,
-    LayerNest, LayerRef, Mode, Rate, Result,
+    assert_shape::assert_function,
+    combinators,
+    convolution::{causal_depthwise_conv, CausalDepthwiseConvOptions},
+    core::dense,
+    options,
+    options::OptionType,
+    research::sparsity::{factored_dense, locally_conv_dense, FactoredDenseOptions, LocallyConvDenseOptions},
+    Dim, Error, LayerNest, LayerRef, Mode, Rate, Result,
 };
-use serde_json::json;
 
 options! {
     /// Lets each position of a sequence take from all others what it needs: multi-head self-attention.
@@ -186,23 +191,16 @@ impl OptionType for Sparsity {
     }
 }
 
-fn dense(d_feature: Dim) -> Result<LayerRef> {
-    construct("Dense", &json!({ "nUnits": d_feature.0 }))
-}
-
 /// See [`AttentionOptions`].
 ///
 /// # Errors
 /// None.
 pub fn attention(o: AttentionOptions) -> Result<LayerRef> {
     let qkv = attention_qkv(AttentionQKVOptions {
-        d_feature: o.d_feature,
         n_heads: o.n_heads,
         dropout: o.dropout,
         mode: o.mode,
-        cache_kv_in_predict: false,
-        q_sparsity: None,
-        result_sparsity: None,
+        ..AttentionQKVOptions::new(o.d_feature)
     })?;
     let layer = combinators::serial(vec![combinators::select(&[0, 0, 0], None)?, qkv]);
     assert_function("bld,b11l->bld,b11l", layer)
@@ -215,7 +213,7 @@ pub fn attention(o: AttentionOptions) -> Result<LayerRef> {
 pub fn attention_qkv(o: AttentionQKVOptions) -> Result<LayerRef> {
     let d = o.d_feature;
     let sparse = |sparsity: Option<Sparsity>| match sparsity {
-        None => dense(d),
+        None => Ok(dense(d.0)),
         Some(Sparsity::Noop) => Ok(combinators::serial(Vec::new())),
         Some(Sparsity::Modules(n)) => {
             if !d.0.is_multiple_of(n) {
@@ -225,16 +223,17 @@ pub fn attention_qkv(o: AttentionQKVOptions) -> Result<LayerRef> {
                 )));
             }
             Ok(combinators::serial(vec![
-                construct("FactoredDense", &json!({ "nModules": n, "dIn": d.0, "dOut": d.0 }))?,
-                construct(
-                    "LocallyConvDense",
-                    &json!({ "nModules": n, "nUnits": d.0 / n, "mode": o.mode.name(), "kernelSize": 3, "lengthKernelSize": 3 }),
-                )?,
+                factored_dense(FactoredDenseOptions::new(Dim(n), d, d))?,
+                locally_conv_dense(LocallyConvDenseOptions {
+                    kernel_size: Dim(3),
+                    length_kernel_size: Dim(3),
+                    ..LocallyConvDenseOptions::new(Dim(n), Dim(d.0 / n), o.mode)
+                })?,
             ]))
         }
     };
     let cacheable = || {
-        let layer = dense(d)?;
+        let layer = dense(d.0);
         Ok::<_, Error>(if o.cache_kv_in_predict { combinators::cache_in_predict(layer, o.mode) } else { layer })
     };
     let attend = pure_attention(PureAttentionOptions { n_heads: o.n_heads, dropout: o.dropout, mode: o.mode })?;
@@ -270,9 +269,15 @@ pub fn causal_attention(o: CausalAttentionOptions) -> Result<LayerRef> {
     super::heads::head_size(o.d_feature.0, o.n_heads.0)
         .map_err(|e| Error::option(format!("CausalAttention: {}", e.message())))?;
     let project = || -> Result<LayerNest> {
-        let layer = dense(o.d_feature)?;
+        let layer = dense(o.d_feature.0);
         let layer = if o.use_dconv {
-            combinators::serial(vec![layer, construct("CausalDepthwiseConv", &json!({ "mode": o.mode.name() }))?])
+            combinators::serial(vec![
+                layer,
+                causal_depthwise_conv(CausalDepthwiseConvOptions {
+                    mode: o.mode,
+                    ..CausalDepthwiseConvOptions::new()
+                })?,
+            ])
         } else {
             layer
         };
@@ -287,7 +292,7 @@ pub fn causal_attention(o: CausalAttentionOptions) -> Result<LayerRef> {
         q_layer: project()?,
         k_layer: project()?,
         v_layer: project()?,
-        final_layer: LayerNest::One(dense(o.d_feature)?),
+        final_layer: LayerNest::One(dense(o.d_feature.0)),
         qkv_attention_layer: LayerNest::One(attend),
         n_heads: o.n_heads,
     })?;

@@ -1,7 +1,7 @@
 //! Trainable positions that start as sines and cosines.
 use crate::{
-    core::mask_shape, initializers::Initializer, leaf, options, Call, Count, Dim, Error, LayerRef, Leaf, Local, Mode,
-    Num, Output, Rate, Result, TensorSpec, Traits, Tree, Wholes,
+    core::mask_shape, initializers::glorot_uniform, initializers::Initializer, leaf, options, Call, Count, Dim, Error,
+    LayerRef, Leaf, Local, Mode, Num, Output, Rate, Result, TensorSpec, Traits, Tree, Wholes,
 };
 use tallow_tensor::{
     memory, ops,
@@ -169,9 +169,6 @@ fn sinusoids(length: usize, d: usize) -> Result<Vec<f32>> {
 /// # Errors
 /// None.
 pub(super) fn positional_encoding(o: PositionalEncodingOptions) -> Result<LayerRef> {
-    let projection = match o.d_feature {
-        Some(d) => Some((d.0, crate::registry::initializer("GlorotUniformInitializer", &serde_json::json!({}))?)),
-        None => None,
-    };
+    let projection = o.d_feature.map(|d| (d.0, glorot_uniform()));
     Ok(leaf(PositionalEncoding { o, projection }))
 }

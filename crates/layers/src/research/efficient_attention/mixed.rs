@@ -1,13 +1,20 @@
 //! LSH attention for long sequences, exact attention for short ones.
 use super::{
-    mode_json,
+    pure_lsh::pure_lsh_given,
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
-    combinators::serial, composite, framework::pure::pure_layer, options, options::Given, registry::construct, Base,
-    Composite, Count, Cx, Dim, Error, InitCx, LayerRef, Nesting, Parts, Rate, Record, Result, TensorSpec, Tree,
+    attention::{
+        dot_product_attention, dot_product_causal_attention, DotProductAttentionOptions,
+        DotProductCausalAttentionOptions,
+    },
+    combinators::serial,
+    composite,
+    framework::pure::pure_layer,
+    options,
+    options::Given,
+    Base, Composite, Count, Cx, Dim, Error, InitCx, LayerRef, Nesting, Parts, Rate, Result, TensorSpec, Tree,
 };
-use serde_json::json;
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -60,9 +67,8 @@ pub(super) fn mixed_lsh_self_attention(o: MixedLSHSelfAttentionOptions) -> Resul
     let mut lsh = o.lsh.pairs;
     lsh.push(("nHeads", o.n_heads.0.into()));
     lsh.extend(own.pairs());
-    let lsh =
-        construct("PureLSHSelfAttention", lsh.into_iter().map(|(name, v)| (name.to_string(), v)).collect::<Record>())?;
-    let exact = json!({"dropout": own.attention_dropout.0, "mode": mode_json(own.mode)});
+    let lsh = pure_lsh_given(lsh)?;
+    let (dropout, mode) = (own.attention_dropout, own.mode);
     let exact = if own.causal {
         let twice = pure_layer(
             "dup_shared_qk",
@@ -71,7 +77,14 @@ pub(super) fn mixed_lsh_self_attention(o: MixedLSHSelfAttentionOptions) -> Resul
             |s| Ok(vec![s[0].clone(), s[0].clone(), s[1].clone()]),
             |xs| Ok(vec![xs[0].clone(), xs[0].clone(), xs[1].clone()]),
         );
-        serial(vec![twice, construct("DotProductCausalAttention", &exact)?])
+        serial(vec![
+            twice,
+            dot_product_causal_attention(DotProductCausalAttentionOptions {
+                dropout,
+                mode,
+                ..DotProductCausalAttentionOptions::new()
+            })?,
+        ])
     } else {
         let heads = o.n_heads.0;
         let twice = pure_layer(
@@ -90,7 +103,7 @@ pub(super) fn mixed_lsh_self_attention(o: MixedLSHSelfAttentionOptions) -> Resul
                 Ok(vec![xs[0].clone(), xs[0].clone(), xs[1].clone(), mask])
             },
         );
-        serial(vec![twice, construct("DotProductAttention", &exact)?])
+        serial(vec![twice, dot_product_attention(DotProductAttentionOptions { dropout, mode })?])
     };
     let base = Base { to_print: Some(Vec::new()), ..Base::new("MixedLSHSelfAttention") };
     let arity = lsh.arity();

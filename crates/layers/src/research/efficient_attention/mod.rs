@@ -31,13 +31,7 @@ pub use self_attention::SelfAttentionOptions;
 pub use shared::{EfficientAttentionOptions, LSHOptions};
 pub use wrapper::{PureLSHSelfAttentionWrapperOptions, WeightsFormat};
 
-use crate::{entry, options::Entry, options::OptionType, LayerRef, Mode};
-use serde_json::{json, Value};
-
-/// A mode as options have it.
-pub(in crate::research) fn mode_json(mode: Mode) -> Value {
-    json!(mode.show().trim_matches('\''))
-}
+use crate::{entry, options::Entry, LayerRef};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[

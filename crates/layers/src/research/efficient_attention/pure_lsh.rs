@@ -7,8 +7,8 @@ use super::{
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
-    framework::leaf::Repeatable, leaf, options, Abilities, Arity, Call, Dim, Error, LayerRef, Leaf, Local, Mode,
-    Output, Result, TensorSpec, Traits, Tree,
+    framework::leaf::Repeatable, leaf, options, Abilities, Arity, Call, Dim, Error, HostValue, LayerRef, Leaf, Local,
+    Mode, Output, Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 
@@ -64,6 +64,15 @@ pub(super) fn pure_lsh_self_attention(o: PureLSHSelfAttentionOptions) -> Result<
     let layer = PureLSHSelfAttention { o };
     layer.window()?;
     Ok(leaf(layer))
+}
+
+/// [`pure_lsh_self_attention`] of what a layer around it was given, which is looked at here.
+///
+/// # Errors
+/// Those of its options.
+pub(super) fn pure_lsh_given(given: Vec<(&'static str, HostValue)>) -> Result<LayerRef> {
+    let given = given.into_iter().map(|(name, v)| (name.to_string(), v)).collect();
+    pure_lsh_self_attention(PureLSHSelfAttentionOptions::parse(&HostValue::Record(given))?)
 }
 
 impl PureLSHSelfAttention {

@@ -1,19 +1,22 @@
 //! LSH attention without weights between projections of several kinds.
 use super::{
-    mode_json,
+    pure_lsh::pure_lsh_given,
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
+    attention::{merge_heads, split_into_heads, MergeHeadsOptions, SplitIntoHeadsOptions},
     choice,
     combinators::{branch, parallel, select, serial, serial_named},
+    core::{dense_of, DenseOptions},
     framework::pure::pure_layer,
     options,
     options::Given,
-    registry::construct,
-    research::rotary_positional_embedding::rotate_layer,
-    Count, Dim, Error, Factory, LayerNest, LayerRef, Mode, Record, Result,
+    research::{
+        rotary_positional_embedding::rotate_layer,
+        sparsity::{factored_dense, locally_conv_dense, FactoredDenseOptions, LocallyConvDenseOptions},
+    },
+    Count, Dim, Error, Factory, LayerNest, LayerRef, Mode, Result,
 };
-use serde_json::json;
 
 choice! {
     /// How weights of projections are laid out.
@@ -94,7 +97,7 @@ pub(super) fn pure_lsh_self_attention_wrapper(o: PureLSHSelfAttentionWrapperOpti
         mode: o.attention.mode,
     };
     let mut layers = vec![projections.layer(o.weights_format, o.num_weights.0)?, attention(&o)?];
-    layers.push(construct("MergeHeads", &json!({"nHeads": o.n_heads.0}))?);
+    layers.push(merge_heads(MergeHeadsOptions::new(o.n_heads))?);
     if o.weights_format != WeightsFormat::Sparse {
         layers.push(projections.dense()?);
     }
@@ -107,8 +110,10 @@ fn attention(o: &PureLSHSelfAttentionWrapperOptions) -> Result<LayerRef> {
     given.extend(o.lsh.pairs.iter().cloned());
     given.extend(o.std_length.map(|n| ("stdLength", n.0.into())));
     given.extend(o.force_no_dropout.map(|b| ("forceNoDropout", b.into())));
-    let default = || Factory::kind("PureLSHSelfAttention", Record::new());
-    o.pure_lsh_implementation.clone().unwrap_or_else(default).make_with(&given)
+    match &o.pure_lsh_implementation {
+        Some(factory) => factory.make_with(&given),
+        None => pure_lsh_given(given),
+    }
 }
 
 /// Projections of vectors to queries that are keys, and values, split into heads.
@@ -123,22 +128,21 @@ struct Projections {
 
 impl Projections {
     fn dense(&self) -> Result<LayerRef> {
-        construct("Dense", &json!({"nUnits": self.d_model, "useBias": self.bias}))
+        Ok(dense_of(DenseOptions { use_bias: self.bias, ..DenseOptions::new(Dim(self.d_model)) }))
     }
     fn split(&self) -> Result<LayerRef> {
-        construct("SplitIntoHeads", &json!({"nHeads": self.n_heads}))
+        split_into_heads(SplitIntoHeadsOptions::new(Dim(self.n_heads)))
     }
     fn factored(&self) -> Result<LayerRef> {
-        construct("FactoredDense", &json!({"nModules": self.sparsity, "dIn": self.d_model, "dOut": self.d_model}))
+        factored_dense(FactoredDenseOptions::new(Dim(self.sparsity), Dim(self.d_model), Dim(self.d_model)))
     }
     fn convolved(&self, kernel_size: usize) -> Result<LayerRef> {
-        construct(
-            "LocallyConvDense",
-            &json!({
-                "nModules": self.sparsity, "nUnits": self.d_model / self.sparsity, "mode": mode_json(self.mode),
-                "kernelSize": kernel_size, "lengthKernelSize": 3,
-            }),
-        )
+        let units = Dim(self.d_model / self.sparsity);
+        locally_conv_dense(LocallyConvDenseOptions {
+            kernel_size: Dim(kernel_size),
+            length_kernel_size: Dim(3),
+            ..LocallyConvDenseOptions::new(Dim(self.sparsity), units, self.mode)
+        })
     }
     fn layer(&self, format: WeightsFormat, count: usize) -> Result<LayerRef> {
         let together = |layers: Vec<LayerRef>| Ok(serial(layers));

@@ -3,12 +3,11 @@ use super::unused::ResamplingFactory;
 use crate::{
     combinators::{add, branch, residual, select, serial},
     core::{dense, dropout_over},
+    normalization::layer_norm,
     options,
-    registry::construct,
     research::rel_attention::{relative_attention_lm_layer, RelativeAttentionLMLayerOptions},
     Dim, Factory, LayerArg, LayerNest, LayerRef, Mode, Positive, Rate, Result, Wholes,
 };
-use serde_json::json;
 
 options! {
     /// Makes the layers of a feed-forward block: a `Dense`, an activation, a `Dropout` and another `Dense`, as a list for a `Serial`.
@@ -108,7 +107,7 @@ pub(super) fn feed_forward_block(o: &FeedForwardBlockOptions) -> Result<Vec<Laye
 
 /// See [`AttentionResamplingOptions`].
 pub(super) fn attention_resampling(o: AttentionResamplingOptions) -> Result<Vec<LayerRef>> {
-    let norm = || construct("LayerNorm", &json!({}));
+    let norm = layer_norm;
     let shared = o.dropout_shared_axes.clone().unwrap_or_default().0;
     let drop = || LayerNest::from(dropout_over(o.dropout.0, shared.clone(), o.mode));
     let resample = o.resampling_fn.0.make_of(
@@ -134,12 +133,12 @@ pub(super) fn attention_resampling(o: AttentionResamplingOptions) -> Result<Vec<
         activation: o.ff_activation,
     })?;
     let feed_forward = LayerNest::List(feed_forward.into_iter().map(LayerNest::One).collect());
-    let mut layers = vec![norm()?, branch(vec![serial(vec![resample, norm()?]).into(), LayerNest::Null])?];
+    let mut layers = vec![norm(), branch(vec![serial(vec![resample, norm()]).into(), LayerNest::Null])?];
     if o.is_upsampling {
         // Onto what was lengthened, the sequence as it was before it was shortened.
         layers.push(serial(vec![select(&[0, 2, 1, 2], None)?, add()]));
     }
     layers.push(residual(vec![select(&[0, 1, 1], None)?.into(), attend.into(), drop()], LayerNest::Null)?);
-    layers.push(residual(vec![norm()?.into(), feed_forward, drop()], LayerNest::Null)?);
+    layers.push(residual(vec![norm().into(), feed_forward, drop()], LayerNest::Null)?);
     Ok(layers)
 }
