@@ -62,14 +62,34 @@ export interface SerialOptions {
  */
 export function Serial<const L extends readonly LayerNest[]>(...sublayers: L): SerialOf<L>;
 /**
- * Applies layers one after another, over a stack.
+ * Applies layers one after another, over the data stack.
  *
- * Each layer takes its inputs off the top of the stack and puts its outputs there. Nested lists are flattened.
- * Without layers (or with `null` alone) it returns its one input.
- * Shapes: `nIn` is what the layers need of the stack below them, `nOut` what they leave; further inputs stay behind the outputs.
- * Weights and state: one element per layer.
- * Errors: `InvalidOption` for `null` among layers; `ArityMismatch` for too few inputs.
- * @param sublayers - Layers, or nested lists of them.
+ * Data flows over a stack of tensors. Each layer takes its inputs off the top and puts its outputs there; what it does not take stays
+ * below.
+ * Nested lists of layers are flattened. Without layers, or with `null` alone, it returns its one input.
+ *
+ * **Shapes**: what the first layers take from the stack → what is on it after the last. Further inputs stay behind the outputs.
+ *
+ * **Weights**: a list with one entry for each layer.
+ *
+ * **State**: a list with one entry for each layer.
+ *
+ * **Modes**: those of the layers.
+ *
+ * **Source**: [`trax.layers.combinators`](https://github.com/google/trax/blob/master/trax/layers/combinators.py).
+ *
+ * @param sublayers - Layers, or nested lists of them. Options may stand behind them:
+ * - `name`: Printed name. Default: `'Serial'`.
+ * - `sublayersToPrint`: Layers to print instead of all sublayers. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: `null` stands among other layers.
+ * @throws {@link LayerError} `ArityMismatch`: there are fewer inputs than the layers take.
+ * @see {@link Parallel}, {@link Branch}, {@link Residual}.
+ * @example
+ * ```ts
+ * const model = tl.Serial(tl.Dense(8), tl.Relu(), tl.Dense(2));
+ * model.init({ shape: [1, 3], dtype: 'float32' });
+ * model([[1, 2, 3]]).shape; // → [1, 2]
+ * ```
  */
 export function Serial<const L extends readonly LayerNest[]>(...sublayers: [...L, SerialOptions]): SerialOf<L>;
 export function Serial(...sublayers: LayerNest[] | [...LayerNest[], SerialOptions]): Layer {
@@ -115,10 +135,26 @@ export function Parallel<const L extends readonly LayerNest[]>(...sublayers: L):
 /**
  * Applies layers side by side: each to the next inputs, as many as it takes.
  *
- * `null` and `[]` are no-ops on one input, a list is a `Serial`.
- * Shapes: inputs and outputs are those of the layers, one after another. Weights and state: one element per layer.
- * Errors: `InvalidOption` for fewer than two layers or one without inputs.
- * @param sublayers - Layers, `null`, or lists of layers.
+ * `null` and `[]` pass one input on; a list of layers is a `Serial`.
+ *
+ * **Shapes**: the inputs of all layers, in order → the outputs of all layers, in order.
+ *
+ * **Weights**: a list with one entry for each layer.
+ *
+ * **State**: a list with one entry for each layer.
+ *
+ * **Modes**: those of the layers.
+ *
+ * **Source**: [`trax.layers.combinators`](https://github.com/google/trax/blob/master/trax/layers/combinators.py).
+ *
+ * @param sublayers - Layers, `null`, or lists of layers. Options may stand behind them:
+ * - `name`: Printed name. Default: `'Parallel'`.
+ * @throws {@link LayerError} `InvalidOption`: there are fewer than two layers, or a layer takes no input.
+ * @see {@link Serial}, {@link Branch}.
+ * @example
+ * ```ts
+ * tl.Parallel(tl.Negate(), null)([[1, 2], [3, 4]]); // → [Tensor int32[2] [-1,-2], Tensor int32[2] [3,4]]
+ * ```
  */
 export function Parallel<const L extends readonly LayerNest[]>(...sublayers: [...L, ParallelOptions]): ParallelOf<L>;
 export function Parallel(...sublayers: LayerNest[] | [...LayerNest[], ParallelOptions]): Layer {
@@ -164,9 +200,21 @@ export function Concatenate(options?: ConcatenateOptions & { nItems?: false | nu
 /**
  * Joins tensors along an axis.
  *
- * Shapes: equal but for `axis`, whose sizes add up. No weights, no state; the same in every mode.
- * Errors: `ShapeMismatch` for shapes that differ elsewhere.
- * @param options - See the options type.
+ * **Shapes**: for the last axis, `[..., m]`, `[..., n]` → `[..., m + n]`. The other sizes must be equal.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.combinators`](https://github.com/google/trax/blob/master/trax/layers/combinators.py).
+ *
+ * @param options - Options by name:
+ * - `nItems`: Number of tensors. Default: `2`.
+ * - `axis`: Axis to join along. Default: `-1`.
+ * @throws {@link LayerError} `ShapeMismatch`: the tensors differ along another axis, or do not have the axis.
+ * @see {@link Split}.
+ * @example
+ * ```ts
+ * tl.Concatenate()([[1, 2], [3]]); // → Tensor int32[3] [1,2,3]
+ * ```
  */
 export function Concatenate(options?: ConcatenateOptions): Layer<Tensor, number>;
 export function Concatenate(options?: ConcatenateOptions): Layer {
@@ -212,9 +260,22 @@ export function Split(options?: SplitOptions & { nItems?: false | null | undefin
 /**
  * Splits a tensor into equal parts along an axis.
  *
- * Shapes: `axis` becomes `1 / nItems` of its size in each output. No weights, no state; the same in every mode.
- * Errors: `ShapeMismatch` for a size that `nItems` does not divide.
- * @param options - See the options type.
+ * **Shapes**: for two parts of the last axis, `[..., 2n]` → `[..., n]`, `[..., n]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.combinators`](https://github.com/google/trax/blob/master/trax/layers/combinators.py).
+ *
+ * @param options - Options by name:
+ * - `nItems`: Number of parts. Default: `2`.
+ * - `axis`: Axis to split. Default: `-1`.
+ * @throws {@link LayerError} `InvalidArgument`: `nItems` does not divide the size of the axis, or the input does not have the axis.
+ * @throws {@link LayerError} `ShapeMismatch`: `init` of a model around the layer finds that `nItems` does not divide the size.
+ * @see {@link Concatenate}.
+ * @example
+ * ```ts
+ * tl.Split()([1, 2, 3, 4]); // → [Tensor int32[2] [1,2], Tensor int32[2] [3,4]]
+ * ```
  */
 export function Split(options?: SplitOptions): Layer;
 export function Split(options?: SplitOptions): Layer {
@@ -419,11 +480,27 @@ export function Branch<const L extends readonly LayerNest[]>(...layers: L): Bran
 /**
  * Applies layers to copies of the same inputs and puts all their outputs on the stack.
  *
- * `null` and `[]` pass one input on, a list is a `Serial`; a single layer is returned as it is.
- * Shapes: each layer takes as many of the inputs as it needs, from the top; the outputs follow each other.
- * Weights and state: `[[], [one element per layer]]`.
- * Errors: `InvalidOption` for a layer without inputs, or without any layers.
- * @param layers - Layers, `null`, or lists of layers.
+ * `null` and `[]` pass one input on; a list of layers is a `Serial`. A single layer is returned as it is.
+ *
+ * **Shapes**: the inputs that the layer with most inputs takes → the outputs of all layers, in order. Each layer takes its inputs from the
+ * top.
+ *
+ * **Weights**: `[[], [one entry for each layer]]`.
+ *
+ * **State**: `[[], [one entry for each layer]]`.
+ *
+ * **Modes**: those of the layers.
+ *
+ * **Source**: [`trax.layers.combinators`](https://github.com/google/trax/blob/master/trax/layers/combinators.py).
+ *
+ * @param layers - Layers, `null`, or lists of layers. Options may stand behind them:
+ * - `name`: Printed name. Default: `'Branch'`.
+ * @throws {@link LayerError} `InvalidOption`: there are no layers, or a layer takes no input.
+ * @see {@link Parallel}, {@link Residual}.
+ * @example
+ * ```ts
+ * tl.Branch(tl.Negate(), null)([1, 2]); // → [Tensor int32[2] [-1,-2], Tensor int32[2] [1,2]]
+ * ```
  */
 export function Branch<const L extends readonly LayerNest[]>(...layers: [...L, BranchOptions]): BranchOf<L>;
 export function Branch(...layers: LayerNest[] | [...LayerNest[], BranchOptions]): Layer {
@@ -468,12 +545,29 @@ export interface ResidualOptions {
  */
 export function Residual<const L extends readonly LayerNest[]>(...layers: L): ResidualOf<L>;
 /**
- * Adds the inputs to what the layers make of them: `x + layers(x)`.
+ * Adds the inputs to what the layers make of them: a residual connection.
  *
- * Shapes: the output of the layers must broadcast with the input (or with the output of `shortcut`).
- * Weights and state: those of the layers, nested as in Trax.
- * Errors: `ShapeMismatch` when the two do not broadcast.
- * @param layers - Layers, applied one after another.
+ * **Formula**: `y = x + layers(x)`, or `y = shortcut(x) + layers(x)`.
+ *
+ * **Shapes**: those of the layers. Their output must broadcast with the input, or with the output of `shortcut`.
+ *
+ * **Weights**: those of `Serial(Branch(shortcut, layers), Add())`.
+ *
+ * **State**: those of `Serial(Branch(shortcut, layers), Add())`.
+ *
+ * **Modes**: those of the layers.
+ *
+ * **Source**: [`trax.layers.combinators`](https://github.com/google/trax/blob/master/trax/layers/combinators.py); He et al. 2015, [arXiv:1512.03385](https://arxiv.org/abs/1512.03385).
+ *
+ * @param layers - Layers, applied one after another. Options may stand behind them:
+ * - `shortcut`: Layer applied to a copy of the inputs, instead of passing them on. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: the layers take no input.
+ * @throws {@link LayerError} `ShapeMismatch`: the two outputs do not broadcast.
+ * @see {@link ReversibleHalfResidual}.
+ * @example
+ * ```ts
+ * tl.Residual(tl.Relu())([-1, 2]); // → Tensor int32[2] [-1,4]
+ * ```
  */
 export function Residual<const L extends readonly LayerNest[]>(...layers: [...L, ResidualOptions]): Layer;
 export function Residual(...layers: LayerNest[] | [...LayerNest[], ResidualOptions]): Layer {
@@ -518,12 +612,24 @@ export interface SelectOptions {
  */
 export function Select<const I extends readonly number[]>(indices: I): SelectOf<I>;
 /**
- * Copies, reorders or drops stack items: output `k` is input `indices[k]`.
+ * Copies, reorders or drops items of the stack: output `k` is input `indices[k]`.
  *
- * Shapes: those of the selected inputs. No weights, no state; the same in every mode.
- * Errors: `InvalidOption` for an index that is not below `nIn`.
+ * **Shapes**: `nIn` inputs → one output for each index, of the shape of that input.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.combinators`](https://github.com/google/trax/blob/master/trax/layers/combinators.py).
+ *
  * @param indices - Positions from the top of the stack; negative ones count from the last of `nIn`.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `nIn`: How many items the selected ones replace; by default the highest index and one. Default: `null`.
+ * - `name`: Printed name; by default `Select` with the indices. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: an index is outside the `nIn` items, or `nIn` is missing and no index says how many items there are.
+ * @see {@link Dup}, {@link Swap}, {@link Drop}.
+ * @example
+ * ```ts
+ * tl.Select([1, 0, 1])([[1, 2], [3, 4]]); // → [Tensor int32[2] [3,4], Tensor int32[2] [1,2], Tensor int32[2] [3,4]]
+ * ```
  */
 export function Select<const I extends readonly number[]>(indices: I, options: SelectOptions): Layer<Outputs<I['length']>>;
 export function Select(indices: readonly number[], options?: SelectOptions): Layer {
@@ -878,10 +984,31 @@ export function Bidirectional(forwardLayer: Layer<Tensor, 1>, options?: Bidirect
 /**
  * Reads a sequence forward with a layer and backward with a copy of it, and merges the two.
  *
- * Shapes: those of the layer, merged. Weights and state: of the layer, of the copy (its own, from another key), of the merge.
- * Errors: those of the layers; `InvalidOption` for a layer in mode `'predict'`, as the end of the sequence has not come yet.
+ * The copy has weights of its own, drawn with another key.
+ *
+ * **Shapes**: those of the layer, merged: by default `[batch, length, depth]` → `[batch, length, 2 · depth]`.
+ *
+ * **Weights**: those of `Serial(Branch(forwardLayer, backward), merge)`.
+ *
+ * **State**: those of `Serial(Branch(forwardLayer, backward), merge)`.
+ *
+ * **Modes**: those of the layer, but `'predict'` is refused for layers that go on where the last call ended.
+ *
+ * **Source**: [`trax.layers.combinators`](https://github.com/google/trax/blob/master/trax/layers/combinators.py).
+ *
  * @param forwardLayer - Layer such as `LSTM` or `GRU`.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `axis`: Time axis of the inputs. Default: `1`.
+ * - `mergeLayer`: Layer or layers that merge the two outputs; `null` is `Concatenate`. Default: `null`.
+ * @throws {@link LayerError} those of the layers.
+ * @throws {@link LayerError} `InvalidOption`: the layer is in mode `'predict'`, where the end of the sequence has not come yet.
+ * @see {@link LSTM}, {@link GRU}.
+ * @example
+ * ```ts
+ * const layer = tl.Bidirectional(tl.GRU(4));
+ * layer.init({ shape: [2, 5, 4], dtype: 'float32' });
+ * layer(tl.ones([2, 5, 4])).shape; // → [2, 5, 8]
+ * ```
  */
 export function Bidirectional(forwardLayer: Layer, options?: BidirectionalOptions): Layer;
 export function Bidirectional(forwardLayer: Layer, options?: BidirectionalOptions): Layer {

@@ -255,8 +255,23 @@ export function PrintShape(options?: PrintShapeOptions & { nIn?: false | null | 
 /**
  * Prints the shapes and dtypes of its inputs and passes them on.
  *
- * Shapes: any, kept. No weights, no state; the same in every mode. Each call writes one line to standard output.
- * @param options - See the options type.
+ * Each call writes one line to standard output.
+ *
+ * **Shapes**: any → the same.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.core`](https://github.com/google/trax/blob/master/trax/layers/core.py).
+ *
+ * @param options - Options by name:
+ * - `nIn`: Number of inputs. Default: `1`.
+ * - `msg`: Text to print before the shapes. Default: `''`.
+ * @see {@link AssertShape}.
+ * @example
+ * ```ts
+ * const layer = tl.PrintShape({ msg: 'input' });
+ * layer([[1, 2, 3]]).shape; // → [1, 3]
+ * ```
  */
 export function PrintShape(options?: PrintShapeOptions): Layer;
 export function PrintShape(options?: PrintShapeOptions): Layer {

@@ -230,20 +230,55 @@ export interface SelfAttentionOptions extends EfficientAttentionOptions {
  */
 export function SelfAttention(options?: SelfAttentionOptions & { masked?: false | null | undefined }): Layer<Tensor, 1>;
 /**
- * Self-attention from vectors (and a mask) to vectors that never makes a matrix of length × length.
+ * Lets each position of a sequence attend to the others, without ever making a matrix of length × length.
  *
- * For each head `exp(d - logsumexp(d))·(x·w_v)·w_o` with products `d` of `x·w_q` and `x·w_k`, divided by `√dQk`, from which 1e9 is taken
- * at later positions (`causal`) and masked ones, 1e5 at a position itself (`shareQk`); heads are summed. With `shareQk` queries divided by
- * their root mean square are the keys. With `chunkLen` a position sees its own chunk and its neighbours, around the ends; the last chunk may be shorter.
- * Shapes: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
- * Weights: the tuple `(w_q, w_k, w_v, w_o)` of `(nHeads, d_model, dQk), .., (nHeads, d_model, dV), (nHeads, dV, d_model)`, without `w_k`
- * if `shareQk`, with `bias` also `(b_q, b_k, b_v)`. State: `()`; in mode `'predict'` `(end, (inputs), ())`, the last `predictMemLen` positions.
- * Kept for backward: inputs, projections, the result and two numbers a position and head.
- * Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples and chunks; `'predict'` continues a sequence, by
- * pieces of at most `predictDropLen` positions after the first call.
- * Errors: `InvalidOption` for mode `'predict'` without `causal` or sizes; `InvalidArgument` for a long piece in the middle of a sequence.
- * Source: Kitaev et al. 2020, arXiv:2001.04451; tiles: Dao et al. 2022, arXiv:2205.14135.
- * @param options - See the options type.
+ * **Formula**: for each head `softmax(d) · (x · w_v) · w_o`, with the products `d` of `x · w_q` and `x · w_k`, divided by `√dQk`; the
+ * heads are summed. From `d` 1e9 is taken at later positions (`causal`) and at masked ones, and 1e5 at the position itself
+ * (`shareQk`). With `shareQk` the queries, divided by their root mean square, are the keys. With `chunkLen` a position sees its
+ * own chunk and its neighbours, around the ends; the last chunk may be shorter.
+ *
+ * **Shapes**: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
+ * valid positions.
+ *
+ * **Weights**: `[w_q, w_k, w_v, w_o]`, with `w_q` and `w_k: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and
+ * `w_o: [nHeads, dV, dModel]`; without `w_k` if `shareQk`; with `bias` also `b_q`, `b_k` and `b_v`.
+ *
+ * **State**: none; in mode `'predict'` `[end, inputs, []]`, with the last `predictMemLen` positions of the inputs.
+ *
+ * **Modes**: drops in `'train'` only; one draw of strengths serves all heads, examples and chunks. `'predict'` goes on with a
+ * sequence, by pieces of at most `predictDropLen` positions after the first call.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); the tiles are those of Dao et al. 2022, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135).
+ *
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads. Default: `2`.
+ * - `shareQk`: Whether queries are the keys too. Default: `false`.
+ * - `chunkLen`: Positions per chunk; null: all see all. Default: `null`.
+ * - `nChunksBefore`: Chunks seen before a position's own. Default: `0`.
+ * - `nChunksAfter`: Chunks seen after a position's own. Default: `0`.
+ * - `bias`: Whether queries, keys and values get a bias. Default: `false`.
+ * - `predictMemLen`: Positions that predict mode remembers; by default what chunks can see. Default: `null`.
+ * - `predictDropLen`: Positions forgotten when the memory is full; by default a chunk. Default: `null`.
+ * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `null`.
+ * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
+ * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * - `dQk`: Size of a query and a key. Default: `64`.
+ * - `dV`: Size of a value. Default: `64`.
+ * - `causal`: Whether positions see earlier ones only. Default: `false`.
+ * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
+ * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'`, and `causal` or a size that it needs is missing.
+ * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @see {@link LSHSelfAttention}, for longer sequences; {@link CausalAttention}.
+ * @example
+ * ```ts
+ * const layer = tl.SelfAttention({ nHeads: 2, dQk: 4, dV: 4, causal: true });
+ * layer.init({ shape: [1, 6, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 6, 8])).shape; // → [ 1, 6, 8 ]
+ * ```
  */
 export function SelfAttention(options?: SelfAttentionOptions): Layer<Tensor, number>;
 export function SelfAttention(options?: SelfAttentionOptions): Layer {
@@ -337,24 +372,69 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
  */
 export function LSHSelfAttention(options?: LSHSelfAttentionOptions & { masked?: false | null | undefined }): Layer<Tensor, 1>;
 /**
- * Self-attention in which a position sees those that hash alike: from vectors (and a mask) to vectors, in time and memory linear in the length.
+ * Lets each position attend to those that are most like it, found by hashing, in time and memory that grow linearly with the
+ * length.
  *
- * Queries `x·w_q`, divided by their root mean square, are the keys. In each of `nHashes` rounds the positions are sorted by the bucket their
- * query hashes to (`hashVecs`), cut into chunks of `chunkLen`, and see their chunk and its neighbours, around the ends; from the products, divided by
- * `√dQk`, 1e9 is taken at later positions (`causal`) and masked ones, 1e5 at the position itself. Rounds are weighed by the exponentials of
- * their log-sum-exps, heads go through `w_o` and are summed. Any length will do, also one not seen before; the last chunk may be shorter,
- * and a sequence that fits a chunk sees itself as a whole.
- * Shapes: `(batch, length, d_model)`, with `masked` also `(batch, length)`, true for valid positions `-> (batch, length, d_model)`.
- * Weights: the tuple `(w_q, w_v, w_o)` of `(nHeads, d_model, dQk), (nHeads, d_model, dV), (nHeads, dV, d_model)`, with `bias` also `(b_q, b_v)`.
- * State: `(buckets, keys)` of each head of each example, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
- * `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
- * Kept for backward: inputs, projections, buckets, the result and two numbers a position and head: `2·dV + dQk + 2` floats and
- * `nHashes` integers a position and head. Nothing grows with `nHashes · length · d`.
- * Mode: dropout only in `'train'`, where one draw of strengths to drop serves all heads, examples, rounds and chunks; `'predict'` continues a
- * sequence: a new position sees those of its bucket and the latest others.
- * Errors: `InvalidOption` for mode `'predict'` without `causal`; `InvalidArgument` for a long piece in the middle of a sequence.
- * Source: Kitaev et al. 2020, arXiv:2001.04451.
- * @param options - See the options type.
+ * Queries are keys: a position is compared with the positions whose queries point in much the same direction. In each of `nHashes`
+ * rounds, `hashVecs` puts each query in a bucket; the positions are sorted by bucket and cut into chunks of `chunkLen`, and each
+ * sees its own chunk and its neighbours, around the ends. So like positions meet wherever they stand. More rounds find more of
+ * them.
+ *
+ * Any length will do, also one that is not a multiple of `chunkLen`; a sequence that fits one chunk sees itself as a whole.
+ *
+ * **Formula**: for each head `softmax(d) · (x · w_v) · w_o`, summed over heads, with the products `d` of the queries `x · w_q` and the
+ * same divided by their root mean square, all divided by `√dQk`. From `d` 1e9 is taken at later positions (`causal`) and at masked
+ * ones, and 1e5 at the position itself. Rounds are weighed by the exponentials of their log-sum-exps.
+ *
+ * **Shapes**: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
+ * valid positions.
+ *
+ * **Weights**: `[w_q, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and `w_o: [nHeads, dV, dModel]`; with
+ * `bias` also `b_q` and `b_v`.
+ *
+ * **State**: `[buckets, keys]` of each head of each example, `int32[batch · nHeads, nHashes · length]` and
+ * `uint32[batch · nHeads, 2]`. In mode `'predict'` it is `[end, inputs, [buckets, ends, keys]]`.
+ *
+ * **Modes**: drops in `'train'` only; one draw of strengths serves all heads, examples, rounds and chunks. Each call hashes by new
+ * keys, except in `'predict'`, which goes on with a sequence: a new position sees those of its bucket, and the latest others.
+ *
+ * **Gradient**: the backward pass computes attention again. It keeps inputs, projections, buckets, the result, and two numbers for
+ * each position and head: nothing that grows with `nHashes · length · dQk`.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
+ *
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads. Default: `2`.
+ * - `shareQk`: Not read: queries are always the keys. Default: `'unused'`.
+ * - `bias`: Whether queries and values get a bias. Default: `false`.
+ * - `dQk`: Size of a query and a key. Default: `64`.
+ * - `dV`: Size of a value. Default: `64`.
+ * - `causal`: Whether positions see earlier ones only. Default: `false`.
+ * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
+ * - `chunkLen`: Positions per chunk. Default: `128`.
+ * - `nChunksBefore`: Chunks seen before a position's own. Default: `1`.
+ * - `nChunksAfter`: Chunks seen after a position's own. Default: `0`.
+ * - `nHashes`: Rounds of hashing. Default: `1`.
+ * - `nBuckets`: Number of buckets, or numbers whose product it is; even. By default two for each chunk. Default: `null`.
+ * - `predictMemLen`: Positions that predict mode remembers; null: what chunks can see. Default: `2048`.
+ * - `predictDropLen`: Positions forgotten when the memory is full; null: a chunk. Default: `256`.
+ * - `maxLengthForBuckets`: Length that the buckets in the state have room for, whatever the input's. Default: `null`.
+ * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
+ * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
+ * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
+ * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @see {@link SelfAttention}, which sees all positions; {@link PureLSHSelfAttention}, without projections; {@link ReformerLM}, a model of it.
+ * @example
+ * ```ts
+ * const layer = tl.LSHSelfAttention({ nHeads: 2, dQk: 8, dV: 8, chunkLen: 16, nHashes: 2, nBuckets: 8, causal: true });
+ * layer.init({ shape: [1, 64, 32], dtype: 'float32' });
+ * layer(tl.ones([1, 64, 32])).shape; // → [ 1, 64, 32 ]
+ * ```
  */
 export function LSHSelfAttention(options?: LSHSelfAttentionOptions): Layer<Tensor, number>;
 export function LSHSelfAttention(options?: LSHSelfAttentionOptions): Layer {
@@ -440,19 +520,61 @@ export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, 
  */
 export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions & { masked?: false | null | undefined }): Layer<Tensor, 2>;
 /**
- * Self-attention in which a position sees those that hash alike, for vectors already split into heads: `(qk, v) -> o`.
+ * Attends as `LSHSelfAttention` does, without projections, for vectors that are already split into heads.
  *
- * As `LSHSelfAttention` without its projections: `qk` are queries and, divided by their root mean square, keys. The inputs decide sizes, and
- * the output belongs to a projection that follows: `dQk`, `dV`, `outputDropout` and `useReferenceCode` are not read.
- * Shapes: `(batch·nHeads, length, d_qk), (batch·nHeads, length, d_v)`, with `masked` also `(batch, length)`, true for valid positions
- * `-> (batch·nHeads, length, d_v)`. No weights.
- * State: `(buckets, keys)` of each head, `(batch·nHeads, nHashes·length)` int32 and `(batch·nHeads, 2)` uint32; in mode `'predict'`
- * `(end, (inputs), (buckets, ends, keys))`. Each call hashes by new keys, except in `'predict'`.
- * Kept for backward: inputs, buckets, the result and two numbers a position and head.
- * Mode: dropout of attention strengths only in `'train'`, and `'predict'` continues a sequence, as in `LSHSelfAttention`.
- * Errors: `InvalidOption` for mode `'predict'` without `causal`; `ShapeMismatch` when the leading axis is no multiple of `nHeads`.
- * Source: Kitaev et al. 2020, arXiv:2001.04451.
- * @param options - See the options type.
+ * The first input holds the queries and, divided by their root mean square, the keys. The inputs decide the sizes, and the output
+ * is for a projection that follows. So `dQk`, `dV`, `outputDropout` and `useReferenceCode` change nothing.
+ *
+ * **Formula**: that of `LSHSelfAttention`, without weights.
+ *
+ * **Shapes**: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, with `masked` also `bool[batch, length]`
+ * → `[batch · nHeads, length, dV]`. The mask is true at valid positions.
+ *
+ * No weights.
+ *
+ * **State**: `[buckets, keys]` of each head, `int32[batch · nHeads, nHashes · length]` and `uint32[batch · nHeads, 2]`. In mode
+ * `'predict'` it is `[end, inputs, [buckets, ends, keys]]`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. Each call hashes by new keys, except in `'predict'`, which goes on with a
+ * sequence as `LSHSelfAttention` does.
+ *
+ * **Gradient**: the backward pass computes attention again. It keeps inputs, buckets, the result, and two numbers for each position
+ * and head.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
+ *
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads that share the leading axis with the batch. Default: `2`.
+ * - `shareQk`: Not read: queries are always the keys. Default: `'unused'`.
+ * - `bias`: Not read: there are no projections. Default: `false`.
+ * - `dQk`: Size of a query and a key. Default: `64`.
+ * - `dV`: Size of a value. Default: `64`.
+ * - `causal`: Whether positions see earlier ones only. Default: `false`.
+ * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
+ * - `chunkLen`: Positions per chunk. Default: `128`.
+ * - `nChunksBefore`: Chunks seen before a position's own. Default: `1`.
+ * - `nChunksAfter`: Chunks seen after a position's own. Default: `0`.
+ * - `nHashes`: Rounds of hashing. Default: `1`.
+ * - `nBuckets`: Number of buckets, or numbers whose product it is; even. By default two for each chunk. Default: `null`.
+ * - `predictMemLen`: Positions that predict mode remembers; null: what chunks can see. Default: `2048`.
+ * - `predictDropLen`: Positions forgotten when the memory is full; null: a chunk. Default: `256`.
+ * - `maxLengthForBuckets`: Length that the buckets in the state have room for, whatever the input's. Default: `null`.
+ * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
+ * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
+ * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
+ * @throws {@link LayerError} `ShapeMismatch`: `nHeads` does not divide the first axis, or the shapes do not fit each other.
+ * @see {@link PureLSHSelfAttentionWrapper}, which adds projections.
+ * @example
+ * ```ts
+ * const layer = tl.PureLSHSelfAttention({ nHeads: 2, chunkLen: 4, nBuckets: 4, causal: true });
+ * const x = tl.ones([2, 8, 4]);
+ * layer.init(tl.signature([x, x]));
+ * layer([x, x]).shape; // → [ 2, 8, 4 ]
+ * ```
  */
 export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions): Layer<Tensor, number>;
 export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions): Layer {

@@ -130,11 +130,21 @@ export function ReversibleReshape(shape1: readonly number[], shape2: readonly nu
 /**
  * Gives the leading axes of each input another shape.
  *
- * Shapes: `[...shape1, ...] -> [...shape2, ...]`, each input. No weights, no state; the same in every mode.
- * Errors: `ShapeMismatch` unless the input begins with `shape1` and it has as many elements as `shape2`.
+ * **Shapes**: `[...shape1, ...]` → `[...shape2, ...]`, for each input.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.reversible`](https://github.com/google/trax/blob/master/trax/layers/reversible.py).
+ *
  * @param shape1 - Shape of the leading axes as they come; one may be -1, for whatever it is.
  * @param shape2 - Shape they are given; one may be -1, for what remains.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `nIn`: Number of inputs. Default: `1`.
+ * @throws {@link LayerError} `ShapeMismatch`: an input does not begin with `shape1`, or `shape2` has another number of elements.
+ * @example
+ * ```ts
+ * tl.ReversibleReshape([4], [2, 2])([1, 2, 3, 4]); // → Tensor int32[2,2] [[1,2],[3,4]]
+ * ```
  */
 export function ReversibleReshape(shape1: readonly number[], shape2: readonly number[], options?: ReversibleReshapeOptions): Layer;
 export function ReversibleReshape(shape1: readonly number[], shape2: readonly number[], options?: ReversibleReshapeOptions): Layer {
@@ -178,10 +188,24 @@ export interface ReversiblePrintShapeOptions {
  */
 export function ReversiblePrintShape(options?: ReversiblePrintShapeOptions & { nIn?: false | null | undefined }): Layer<Tensor, 1>;
 /**
- * Prints the shapes and dtypes of its inputs and passes them on, in a reversible stack.
+ * Prints the shapes and dtypes of its inputs and passes them on, in a reversible model.
  *
- * Shapes: any, kept. No weights, no state; the same in every mode. Each call writes one line to standard output; the way back writes none.
- * @param options - See the options type.
+ * Each call writes one line to standard output; the backward pass writes none.
+ *
+ * **Shapes**: any → the same.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: [`trax.layers.reversible`](https://github.com/google/trax/blob/master/trax/layers/reversible.py).
+ *
+ * @param options - Options by name:
+ * - `nIn`: Number of inputs. Default: `1`.
+ * - `msg`: Text to print before the shapes. Default: `''`.
+ * @see {@link PrintShape}.
+ * @example
+ * ```ts
+ * tl.ReversiblePrintShape({ msg: 'input' })([[1, 2, 3]]).shape; // → [1, 3]
+ * ```
  */
 export function ReversiblePrintShape(options?: ReversiblePrintShapeOptions): Layer;
 export function ReversiblePrintShape(options?: ReversiblePrintShapeOptions): Layer {

@@ -154,15 +154,34 @@ export interface LSTMOptions {
  */
 export function LSTM(nUnits: number, options?: LSTMOptions & { returnState?: false | null | undefined; initialState?: false | null | undefined }): Layer<Tensor, 1>;
 /**
- * Long short-term memory over axis 1, from a state of zeros unless it is given.
+ * Runs a long short-term memory over a sequence, from a state of zeros unless one is given.
  *
- * Formula: that of `LSTMCell` at each step. Shapes: `(batch, length, depth)` to `(batch, length, nUnits)`; float32 for halves.
- * With `initialState` a second input, with `returnState` a second output: the state `[c, h]`, `(batch, 2 · nUnits)`.
- * Weights: those of the `LSTMCell`, nested as the layers are. State: in mode `'predict'` the state after the last call, where the next one
- * goes on; `[]` otherwise.
- * Errors: `ShapeMismatch` for an input that has not three axes, or has another depth than weights were made for.
+ * **Formula**: that of `LSTMCell` at each step.
+ *
+ * **Shapes**: `[batch, length, depth]` → `[batch, length, nUnits]`; float32 for float16 and bfloat16. With `initialState` there is a
+ * second input, with `returnState` a second output: the state `[batch, 2 · nUnits]`.
+ *
+ * **Weights**: those of the `LSTMCell`, nested as the layers are.
+ *
+ * **State**: none; in mode `'predict'` the state after the last call, where the next one goes on.
+ *
+ * **Modes**: goes on where it stopped in `'predict'`; in all others a call begins from zeros, or from the state that is given.
+ *
+ * **Source**: [`trax.layers.rnn`](https://github.com/google/trax/blob/master/trax/layers/rnn.py); Hochreiter and Schmidhuber 1997, Long Short-Term Memory.
+ *
  * @param nUnits - Size of the hidden values; need not be the depth of the input.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `mode`: `'predict'` goes on where the last call ended. Default: `'train'`.
+ * - `returnState`: Whether the state after the last step is an output too. Default: `false`.
+ * - `initialState`: Whether the state before the first step is an input too. Default: `false`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or has another depth than at `init`.
+ * @see {@link GRU}, {@link SRU}.
+ * @example
+ * ```ts
+ * const layer = tl.LSTM(3);
+ * layer.init({ shape: [1, 5, 2], dtype: 'float32' });
+ * layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
+ * ```
  */
 export function LSTM(nUnits: number, options?: LSTMOptions): Layer;
 export function LSTM(nUnits: number, options?: LSTMOptions): Layer {
