@@ -12,7 +12,7 @@ import { callable, found as gotten, isRecord, list, text } from './bridge/found.
 import { Layer, type LayerInputs, type Mode, type NestLike } from './layer/layer.js';
 import { listOf } from './layer/parts.js';
 import { tidy } from './tensor/memory.js';
-import { filledIn, shown } from './models/blocks.js';
+import { filledIn, shown } from './testOptions.js';
 import { arange, concat } from './generated/tensorFunctions.js';
 import { asTensor, tensor, type TensorLike } from './tensor/ops.js';
 import { key, randint } from './tensor/random.js';

@@ -148,29 +148,42 @@ test('options that do not fit are refused', (t) => {
   const refused = (options: object, type: new (...args: never[]) => Error, message: RegExp): void => {
     t.throws(() => lm(options), { instanceOf: type, message });
   };
-  refused({ ffSparsityType: '1ofN' }, RangeError, /`ffSparsityType` must be '1inN', 'Block' or 'Switch', got "1ofN"/u);
+  refused(
+    { ffSparsityType: '1ofN' },
+    tl.LayerError,
+    /`ffSparsityType` must be '1inN', 'Block' or 'Switch', got "1ofN"/u,
+  );
   refused(
     { ffSparsityType: 'Block', ffSparsity: [4, 2] },
-    RangeError,
+    tl.LayerError,
     /`ffSparsity` must be the number of experts where `ffSparsityType` is 'Block', got \[4,2\]/u,
   );
-  refused({ ffSparsity: '4 2 1' }, RangeError, /`ffSparsity` must be a number or a list of 2 or 4 numbers/u);
-  refused({ ffSparsity: 'few two' }, tl.LayerError, /SparseFF: `nElementsInBlock`/u);
-  refused({ nLayers: 1.5 }, RangeError, /`nLayers` must be a whole number/u);
-  refused({ posType: 'time-bin' }, RangeError, /ConfigurableTransformerLM: `posType` must be/u);
-  refused({ useBfloat16: true }, TypeError, /unknown option `useBfloat16`/u);
+  refused({ ffSparsity: '4 2 1' }, tl.LayerError, /`ffSparsity` must be a number or a list of 2 or 4 numbers/u);
+  refused(
+    { ffSparsity: 'few two' },
+    tl.LayerError,
+    /`ffSparsity` must be a number or a list of 2 or 4 numbers, got "few two"/u,
+  );
+  refused({ nLayers: 1.5 }, tl.LayerError, /`nLayers` must be a whole number/u);
+  refused({ posType: 'time-bin' }, tl.LayerError, /ConfigurableTransformerLM: `posType` must be/u);
+  refused({ useBfloat16: true }, tl.LayerError, /unknown option `useBfloat16`/u);
   refused(
     { attentionType: tl.RelativeAttentionWrapper },
     tl.LayerError,
     /RelativeAttentionWrapper: `contextBiasLayer` is required/u,
   );
-  for (const wrong of [null, [2], [2, 2, 2], '2']) {
+  for (const wrong of [[2], [2, 2, 2], '2']) {
     const message = /`encDecAttentionSparsity` must be a number or a pair/u;
     t.throws(() => tl.models.ConfigurableTransformer(8, { encDecAttentionSparsity: wrong as never }), {
-      instanceOf: RangeError,
+      instanceOf: tl.LayerError,
       message,
     });
   }
+  // Null is the default, as for layers.
+  t.is(
+    `${tl.models.ConfigurableTransformer(8, { ...sizes, encDecAttentionSparsity: null })}`,
+    `${tl.models.ConfigurableTransformer(8, sizes)}`,
+  );
   t.throws(() => tl.models.ConfigurableTransformer(8, { encDecAttentionSparsity: 3, ...sizes }), {
     instanceOf: tl.LayerError,
     message: /no multiple of the sparsity 3/u,

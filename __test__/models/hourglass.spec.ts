@@ -113,7 +113,7 @@ test('it learns', (t) => {
 test('hierarchies that are none are refused', (t) => {
   const refused = (hierarchy: string, why: string): void => {
     const message = `HourglassLM: \`hierarchy\` ${why}, got ${JSON.stringify(hierarchy)}`;
-    t.throws(() => made({ hierarchy }), { instanceOf: RangeError, message });
+    t.throws(() => made({ hierarchy }), { instanceOf: tl.LayerError, message: `[InvalidOption] ${message}` });
   };
   refused('1@2 1@6', "must read the same backwards, as '1@2 4@6 1@2'");
   for (const hierarchy of ['', '6', '6@', 'a@2', '-1@2', '1@2.5', '1@2  1@2'])
@@ -125,22 +125,22 @@ test('hierarchies that are none are refused', (t) => {
 
 test('options that do not fit are refused', (t) => {
   t.throws(() => made({ mode: 'predict' as never }), {
-    instanceOf: RangeError,
+    instanceOf: tl.LayerError,
     message: /`mode` cannot be 'predict'/u,
   });
   t.throws(() => made({ vanillaLayers: [1, -1] }), {
-    instanceOf: RangeError,
+    instanceOf: tl.LayerError,
     message: /`vanillaLayers` must be a whole number of at least 0, got -1/u,
   });
-  for (const hierarchy of [3, null, ['1@2']]) {
+  for (const hierarchy of [3, ['1@2']]) {
     t.throws(() => made({ hierarchy: hierarchy as never }), {
-      instanceOf: RangeError,
+      instanceOf: tl.LayerError,
       message: /`hierarchy` must be a string, got/u,
     });
   }
-  for (const vanillaLayers of [1, null, [1], [1, 1, 1]]) {
+  for (const vanillaLayers of [1, [1], [1, 1, 1]]) {
     t.throws(() => made({ vanillaLayers: vanillaLayers as never }), {
-      instanceOf: RangeError,
+      instanceOf: tl.LayerError,
       message: /`vanillaLayers` must be two numbers of blocks/u,
     });
   }
@@ -148,7 +148,7 @@ test('options that do not fit are refused', (t) => {
     instanceOf: tl.LayerError,
     message: /`dModel` must be even and a multiple of `nHeads`, got 8 for 3 heads/u,
   });
-  t.throws(() => made({ levels: 2 } as never), { instanceOf: TypeError, message: /unknown option `levels`/u });
+  t.throws(() => made({ levels: 2 } as never), { instanceOf: tl.LayerError, message: /unknown option `levels`/u });
   for (const length of [7, 5, 2]) {
     const model = made({ hierarchy: '1@3' });
     t.throws(

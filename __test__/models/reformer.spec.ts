@@ -224,36 +224,45 @@ test('options that do not fit are refused by name', (t) => {
   };
   refused(
     { nLayer: 2 },
-    { instanceOf: TypeError, message: /^ReformerLM: unknown option `nLayer`: it takes .*`nLayers`/ },
+    {
+      instanceOf: tl.LayerError,
+      message: /^\[InvalidOption\] ReformerLM: unknown option `nLayer`: it takes .*`nLayers`/,
+    },
   );
   refused(
     { nLayers: 2.5 },
-    { instanceOf: RangeError, message: 'ReformerLM: `nLayers` must be a whole number of at least 0, got 2.5' },
+    {
+      instanceOf: tl.LayerError,
+      message: '[InvalidOption] ReformerLM: `nLayers` must be a whole number of at least 0, got 2.5',
+    },
   );
   refused(
     { nLayers: '2' },
-    { instanceOf: RangeError, message: 'ReformerLM: `nLayers` must be a whole number of at least 0, got "2"' },
+    {
+      instanceOf: tl.LayerError,
+      message: '[InvalidOption] ReformerLM: `nLayers` must be a whole number of at least 0, got "2"',
+    },
   );
   refused(
     { nLayers: 3, attentionType: [tl.SelfAttention, tl.SelfAttention] },
-    { instanceOf: RangeError, message: /multiple of the 2 attention types, got 3/ },
+    { instanceOf: tl.LayerError, message: /multiple of the 2 attention types, got 3/ },
   );
-  refused({ attentionType: [] }, { instanceOf: RangeError, message: /0 attention types/ });
+  refused({ attentionType: [] }, { instanceOf: tl.LayerError, message: /0 attention types/ });
   refused(
     { posType: 'axail' },
-    { instanceOf: RangeError, message: /^ReformerLM: `posType` must be null, .* got "axail"/ },
+    { instanceOf: tl.LayerError, message: /^\[InvalidOption\] ReformerLM: `posType` must be null, .* got "axail"/ },
   );
   refused({ posType: 'axial' }, { code: 'InvalidOption' });
   refused({ mode: 'test' }, { code: 'InvalidOption', message: /`mode`/ });
   refused({ dropout: 2 }, { code: 'InvalidOption' });
-  refused({ ffUseSru: -1 }, { instanceOf: RangeError, message: /`ffUseSru`/ });
-  refused({ ffChunkSize: -1 }, { instanceOf: RangeError, message: /`ffChunkSize`/ });
-  refused({ ffSparsity: -1 }, { instanceOf: RangeError, message: /`ffSparsity`/ });
+  refused({ ffUseSru: -1 }, { instanceOf: tl.LayerError, message: /`ffUseSru`/ });
+  refused({ ffChunkSize: -1 }, { instanceOf: tl.LayerError, message: /`ffChunkSize`/ });
+  refused({ ffSparsity: -1 }, { instanceOf: tl.LayerError, message: /`ffSparsity`/ });
   refused(
     { ffSparsity: [4] },
     {
-      instanceOf: RangeError,
-      message: 'feedForward: `ffSparsity` must be a number or a list of 2 or 4 numbers, got [4]',
+      instanceOf: tl.LayerError,
+      message: '[InvalidOption] ReformerLM: `ffSparsity` must be a number or a list of 2 or 4 numbers, got [4]',
     },
   );
   refused(
@@ -262,20 +271,20 @@ test('options that do not fit are refused by name', (t) => {
   );
   refused(
     { lossSparsityType: 'multi', lossSparsity: 2 },
-    { code: 'InvalidOption', message: /`sparsityType` must be 'mult', .* got "multi"/ },
+    { code: 'InvalidOption', message: /`lossSparsityType` must be 'mult', .* got "multi"/ },
   );
   refused({ lossSparsityType: 'lowrank', lossSparsity: 1 }, { code: 'InvalidOption', message: /`dLowrank`/ });
-  refused({ attentionChunkSize: 0.5 }, { instanceOf: RangeError, message: /`attentionChunkSize`/ });
+  refused({ attentionChunkSize: 0.5 }, { instanceOf: tl.LayerError, message: /`attentionChunkSize`/ });
   t.throws(() => tl.models.ReformerLM(13, 5 as never), {
     instanceOf: TypeError,
     message: /ReformerLM: options are given by name/,
   });
   t.throws(() => tl.models.ReformerShortenLM(13, { lossSparsity: 2 } as never), {
-    instanceOf: TypeError,
+    instanceOf: tl.LayerError,
     message: /unknown option `lossSparsity`/,
   });
   t.throws(() => tl.models.ReformerShortenLM(13, { mode: 'predict' as never }), {
-    instanceOf: RangeError,
+    instanceOf: tl.LayerError,
     message: /'predict'/,
   });
   const shorten = tl.models.ReformerShortenLM(13, { ...sizes, nLayers: 1, mode: 'eval' });
@@ -286,11 +295,11 @@ test('options that do not fit are refused by name', (t) => {
   });
   t.is(far(shorten.withMode('predict').withMode('eval')(ids), shorten(ids)), 0);
   t.throws(() => tl.models.Reformer(13, { nEncoderLayers: -1 }), {
-    instanceOf: RangeError,
+    instanceOf: tl.LayerError,
     message: /`nEncoderLayers`/,
   });
   t.throws(() => tl.models.MLP({ layerWidth: [3] } as never), {
-    instanceOf: TypeError,
+    instanceOf: tl.LayerError,
     message: /MLP: unknown option `layerWidth`/,
   });
   t.notThrows(() => tl.models.ReformerLM(13, { nLayers: undefined } as never));
@@ -449,7 +458,7 @@ test('epsilon goes to every layer normalization: by default it is that of LayerN
     t.true(far(run({ epsilon: 0.5 }), wanted) > 1e-3, name);
     t.throws(
       () => make({ epsilon: -1 }),
-      { message: /LayerNorm: `epsilon` must be a number of at least 0, got -1/ },
+      { message: /(LM|Reformer|Block): `epsilon` must be a number of at least 0, got -1/ },
       name,
     );
   }

@@ -10,15 +10,16 @@ const of = (nest: tl.Nest, i: number): tl.Nest => (nest as tl.Nest[])[i]!;
 
 /** A half residual that keeps what automatic differentiation wants: the same layers, keys, weights and state. */
 class Plain extends tl.Layer {
-  readonly halves: readonly tl.Layer[];
+  // Private: the weights are those of the whole, which the layers are given by hand.
+  readonly #halves: readonly tl.Layer[];
   constructor(half: tl.Layer) {
     super({ nIn: half.nIn, nOut: half.nOut });
-    this.halves = half.sublayers;
+    this.#halves = half.sublayers;
   }
   override forward([accumulator, ...context]: tl.Tensor[]): tl.Tensor[] {
-    const keys = tl.random.split(this.rng!, this.halves.length);
+    const keys = tl.random.split(this.rng!, this.#halves.length);
     let stack: readonly tl.Tensor[] = context;
-    this.state = this.halves.map((layer, i) => {
+    this.state = this.#halves.map((layer, i) => {
       const given = stack.slice(0, layer.nIn);
       const [out, state] = layer.pureFn(
         given,

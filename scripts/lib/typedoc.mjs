@@ -33,7 +33,7 @@ const SUBJECTS = [
   ['Layers: checks of shapes', ['generated/assertShape']],
   ['First values of weights', ['generated/initializers']],
   ['Training', ['training/', 'generated/optimizers', 'generated/lrSchedules']],
-  ['Models', ['models/', 'generated/models']],
+  ['Models', ['models/', 'generated/models', 'generated/reformerBlocks']],
   ['Trees of tensors', ['tensor/tree']],
   ['Files of tensors', ['tensor/safetensors', 'tensor/npy', 'layer/files']],
   ['Checks for tests', ['testUtils']],

@@ -156,6 +156,17 @@ function layerError(code: ErrorCode, message: string, details: ErrorDetails): Er
   return new LayerError(code, `[${code}] ${where}${message}${given}${made}`, { path, phase, inputs, createdAt });
 }
 
+/** An error of a layer that a model is made of, as the model's; others as they are. */
+export function inModel(model: string, error: unknown): unknown {
+  if (!(error instanceof LayerError)) return error;
+  const { code, phase, inputs, createdAt } = error;
+  const head = `[${code}] `;
+  const rest = error.message.startsWith(head) ? error.message.slice(head.length) : error.message;
+  const path = [model, ...error.path];
+  const where = error.path.length === 0 ? `${model} (${phase}): ` : `${model} > `;
+  return new LayerError(code, `${head}${where}${rest}`, { path, phase, inputs, createdAt });
+}
+
 function plainError(code: string, message: string): Error {
   switch (code) {
     case 'TypeError':

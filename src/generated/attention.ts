@@ -54,7 +54,8 @@ export interface AttentionOptions {
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide `dFeature`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other.
  * @see {@link CausalAttention}, where no position sees a later one; {@link AttentionQKV}, for three sources; {@link PaddingMask}, for the mask.
  * @example
  * ```ts
@@ -128,7 +129,8 @@ export interface AttentionQKVOptions {
  * - `qSparsity`: Modules of a sparse query projection; `'noop'`: no projection; null: a `Dense`. Default: `null`.
  * - `resultSparsity`: Modules of a sparse result projection; `'noop'`: no projection; null: a `Dense`. Default: `null`.
  * @throws {@link LayerError} `InvalidOption`: a sparsity does not divide `dFeature`.
- * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide `dFeature`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other.
  * @see {@link EncoderDecoderMask}, for the mask.
  * @example
  * ```ts

@@ -2,7 +2,7 @@
 /**
  * Combinators: layers made of layers, and layers that reorder the data stack.
  *
- * `Serial`, `Parallel`, `Concatenate`, `Split`, `Scan`, `Cond`, `Chunk`, `Branch`, `Residual`, `Select`, `Drop`, `Dup`, `Swap`, `SerialWithSideOutputs`, `FlattenList`, `Add`, `SubtractTop`, `Multiply`, `Gate`, `Cache`, `BatchLeadingAxes`, `Bidirectional`, `inputsFromStack`, `outputsOntoStack`.
+ * `Serial`, `Parallel`, `Concatenate`, `Split`, `Scan`, `Cond`, `Chunk`, `Branch`, `Residual`, `Select`, `Drop`, `Dup`, `Swap`, `SerialWithSideOutputs`, `FlattenList`, `Add`, `SubtractTop`, `Multiply`, `Gate`, `Cache`, `WholeSequences`, `BatchLeadingAxes`, `Bidirectional`, `inputsFromStack`, `outputsOntoStack`.
  *
  * Source: [`trax.layers.combinators`](https://github.com/google/trax/blob/master/trax/layers/combinators.py).
  *
@@ -893,6 +893,48 @@ export function Cache(layer: Layer, options?: CacheOptions): Layer {
   return makeLayer('Cache', { ...namedOptions('Cache', options), layer });
 }
 registerFactory(Cache, 'Cache');
+
+/** Options of {@link WholeSequences}. */
+export interface WholeSequencesOptions {
+  /**
+   * Why there is no mode `'predict'`; `null`: it is as mode `'eval'`.
+   * @defaultValue `null`
+   */
+  readonly refusal?: string | null | undefined;
+}
+
+/**
+ * A layer that takes whole sequences in every mode: in mode `'predict'` it is as in mode `'eval'`, or refuses to run.
+ *
+ * It is for layers that cannot work position by position, such as the encoder of a classifier, or layers that join several positions to one.
+ * In all other modes, and in its printed form, it is the layer itself.
+ *
+ * **Shapes**: those of the layer.
+ *
+ * **Weights**: those of the layer.
+ *
+ * **State**: that of the layer.
+ *
+ * **Modes**: `withMode('predict')` gives the layer in mode `'eval'`; with `refusal`, a layer that refuses `init` and calls.
+ *
+ * **Source**: tallow; Trax has it as a habit of its models.
+ *
+ * @param layer - The layer.
+ * @param options - Options by name:
+ * - `refusal`: Why there is no mode `'predict'`; `null`: it is as mode `'eval'`. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: a layer with a `refusal` is in mode `'predict'`.
+ * @see {@link Cache}.
+ * @example
+ * ```ts
+ * const layer = tl.WholeSequences(tl.Serial(tl.ShiftRight(), tl.Relu()), { refusal: 'it reads whole sequences' });
+ * layer.withMode('predict')([[1, 2, 3]]); // throws InvalidOption
+ * ```
+ */
+export function WholeSequences<L extends Layer>(layer: L, options?: WholeSequencesOptions): AsLayer<L>;
+export function WholeSequences(layer: Layer, options?: WholeSequencesOptions): Layer {
+  return makeLayer('WholeSequences', { ...namedOptions('WholeSequences', options), layer });
+}
+registerFactory(WholeSequences, 'WholeSequences');
 
 /** Options of {@link BatchLeadingAxes}. */
 export interface BatchLeadingAxesOptions {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { found, quoted } from '../bridge/found.js';
+import { found, isRecord, quoted } from '../bridge/found.js';
 import { holding } from '../bridge/held.js';
 import { native } from '../bridge/native.js';
 import { Nesting } from '../bridge/nesting.js';
@@ -134,6 +134,23 @@ export function constructLayers(name: string, options: object): Made[] {
   return withEncoded(name, options, (o) => {
     const layers = resultOf(name, o) as readonly { readonly $layer: number }[];
     return layers.map(({ $layer }) => ({ id: $layer, parts: o.parts, callsHost: o.callsHost }));
+  });
+}
+
+/**
+ * All options of a model, checked; its defaults for those that are left out.
+ *
+ * @param factories - where defaults that are factories are found by their names
+ */
+export function modelOptions<Options>(model: string, given: object, factories: object): Options {
+  /** An option as the addon fills it in: a value, the factory of a registered name, or what was given. */
+  const filled = (name: string, value: unknown): unknown => {
+    if (!isRecord(value)) return value;
+    return 'factory' in value ? Reflect.get(factories, String(value['factory'])) : Reflect.get(given, name);
+  };
+  return withEncoded(model, given, (o) => {
+    const all = native.modelOptions(model, o.value) as object;
+    return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, filled(name, value)])) as Options;
   });
 }
 

@@ -15,6 +15,7 @@ import { constructLayer, constructLayers, type Made } from './construct.js';
 import { scope, scopedLayers } from '../tensor/scope.js';
 import { type Key, keyWords } from '../tensor/random.js';
 import { type Names, optionsOf } from '../tensor/rest.js';
+import { difference, type Field, fieldsOf } from './fields.js';
 import {
   type AsyncCallOptions,
   type CallOptions,
@@ -75,9 +76,6 @@ let invoke: <Out extends LayerOutputs>(layer: Layer<Out>, inputs: LayerInputs, o
 
 let drive: (layer: Layer, method: string, args: unknown[]) => unknown;
 
-/** A layer that takes whole sequences in mode `'predict'` too, or refuses that mode for the reason given. @internal */
-export let wholeSequences: (layer: Layer, refusal?: string) => Layer;
-
 /** Calls `f`, in which the layer's `mode` is the one given. @internal */
 export let inMode: <T>(layer: Layer, mode: Mode, f: () => T) => T;
 
@@ -104,6 +102,24 @@ const handles = new Map<number, WeakRef<Layer>>();
 interface Collected {
   id: number;
   instances: number[];
+}
+
+/** How an object of a class is made, until its fields are known. */
+interface Unsettled {
+  readonly kind: string;
+  readonly options: object;
+}
+
+/** Objects whose fields are being looked at, outermost first. */
+const settling: Layer[] = [];
+/** How many methods of classes are running. */
+const methods = { running: 0 };
+
+/** The printed name of objects of a class: the one that it states, or its own. */
+function nameOf(made: typeof Layer): string {
+  const stated: unknown = Object.hasOwn(made, 'layerName') ? made.layerName : undefined;
+  if (stated === undefined) return made.name;
+  return text(`${made.name}.layerName`, stated);
 }
 
 const collected = new FinalizationRegistry<Collected>(({ id, instances }) => {
@@ -144,6 +160,13 @@ export interface Layer<Out extends LayerOutputs = LayerOutputs, NIn extends numb
  * Factories such as `tl.Dense(4)` make layers. Call a layer with its inputs: a tensor, or an array of as many as it takes. A class that extends this one has
  * `forward`, and may have `initWeightsAndState` and `backward`.
  *
+ * Fields that are layers, also in arrays, maps and plain objects, are sublayers: `forward` calls them, and they are initialized with what it
+ * gives them, trained, printed, saved and taken into other modes with the object. They must be set in the constructor. A private
+ * field, such as `#teacher`, stays apart: its layer is used as it is.
+ *
+ * Weights and state nest as in a series: one element for each field. In a class with `initWeightsAndState` its own come first, which its
+ * methods alone see as `this.weights` and `this.state`.
+ *
  * @see {@link Fn} for layers without weights, {@link Serial} for layers made of layers
  * @example
  * ```ts
@@ -158,6 +181,14 @@ export interface Layer<Out extends LayerOutputs = LayerOutputs, NIn extends numb
  * const layer = new Scale();
  * layer.init({ shape: [2], dtype: 'float32' });
  * layer([2, 4]); // → Tensor float32[2] [1,2]
+ *
+ * class Block extends tl.Layer<tl.Tensor> {
+ *   readonly norm = tl.LayerNorm();
+ *   readonly dense = [tl.Dense(8), tl.Dense(4)];
+ *   override forward(x: tl.Tensor) {
+ *     return this.dense.reduce((y, dense) => dense(y).relu(), this.norm(x)).add(x);
+ *   }
+ * }
  * ```
  */
 export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number = number>
@@ -166,9 +197,21 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
 {
   /** What instances are to the addon. @internal */
   static readonly kind: string = 'Layer';
+  /**
+   * The name of objects of a class in printed forms, errors and files, where it is not to be the name of the class, which a minifier may
+   * change: `static override readonly layerName = 'Scale'`. The option `name` of an object goes before it.
+   */
+  static readonly layerName: string | undefined = undefined;
   #id = 0;
+  /** How to make it with its fields; `null` once they are known, and for layers that are no objects of a class. */
+  #unsettled: Unsettled | null = null;
+  /** The layers in its fields; `null` for layers that are no objects of a class. */
+  #fields: readonly Field<Layer>[] | null = null;
+  /** Models that it is a part of, and that fields refer to. */
+  #owners: WeakSet<Layer> | null = null;
+  readonly #collected: Collected;
   /** Layers and functions that the addon runs when it runs this one. */
-  readonly #parts: readonly object[];
+  #parts: readonly object[];
   readonly #origin: Layer | null;
   /** Whether the addon calls JavaScript functions when it runs this layer. */
   readonly #callsHost: boolean;
@@ -194,9 +237,11 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     } else {
       const driver = driverOf({ layer: new WeakRef(this) });
       const hasBackward = !backwards.has(new.target.prototype.backward);
-      const common = { name: new.target.name, ...options, driver };
+      const common = { name: nameOf(new.target), ...options, driver };
       const { kind } = new.target;
-      made = constructLayer(kind, kind === 'Layer' ? { ...common, hasBackward } : common);
+      const all = kind === 'Layer' ? { ...common, hasBackward } : common;
+      made = constructLayer(kind, all);
+      this.#unsettled = { kind, options: all };
     }
     this.#id = made.id;
     this.#parts = made.parts;
@@ -210,7 +255,8 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     }
     handles.set(this.#id, new WeakRef(this));
     this.#site = {};
-    collected.register(this, { id: this.#id, instances: rememberSite(this.#site, info.instances) });
+    this.#collected = { id: this.#id, instances: rememberSite(this.#site, info.instances) };
+    collected.register(this, this.#collected);
     scope.frame?.layers?.add(this);
   }
 
@@ -268,10 +314,6 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     scopedLayers.end = (made) => Layer.#endAtRest(made.filter(isLayer).toReversed());
     drive = (layer, method, args) => layer.#drive(method, args);
     inMode = (layer, mode, f) => layer.#inMode(mode, f);
-    wholeSequences = (layer, refusal) => {
-      const id = native.wholeSequences(layer.#use(), refusal ?? null);
-      return wrapLayer({ id, parts: [], callsHost: layer.#callsHost }, layer);
-    };
     invoke = <Out extends LayerOutputs>(layer: Layer<Out>, inputs: LayerInputs, options: CallOptions): Out => {
       const { weights, state, rng } = optionsOf(layer.name, options, CALL);
       const id = layer.#use();
@@ -299,12 +341,65 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
         `the layer ${this.name} was used after dispose(), or after the tidy() that made it; make it again, or keep() it`,
       );
     }
+    if (this.#unsettled !== null) this.#settle(this.#unsettled);
     return this.#id;
+  }
+
+  /** Makes the layers in the fields of the object its sublayers. They are set after the constructor of this class, so it is the first use that does. */
+  #settle(made: Unsettled): void {
+    const circle = settling.indexOf(this);
+    if (circle >= 0) {
+      const names = [...settling.slice(circle), this].map((layer) => layer.name);
+      throw new TypeError(`a layer cannot stand in its own fields, but here are ${names.join(' > ')}`);
+    }
+    settling.push(this);
+    try {
+      const fields = fieldsOf(this, isLayer);
+      if (fields.length > 0) this.#adopt(made, fields);
+      this.#fields = fields;
+      this.#unsettled = null;
+    } finally {
+      settling.pop();
+    }
+  }
+
+  /** Makes the layer again, with these fields. */
+  #adopt({ kind, options }: Unsettled, fields: readonly Field<Layer>[]): void {
+    if (kind !== 'Layer') {
+      throw new TypeError(`${this.name} cannot have a layer in a field, as in \`${fields[0]!.path}\`: extend tl.Layer`);
+    }
+    const owns = this.initWeightsAndState !== Layer.prototype.initWeightsAndState;
+    const made = constructLayer(kind, { ...options, owns, fields: fields.map(({ layer }) => layer) });
+    handles.delete(this.#id);
+    native.releaseLayer(this.#id);
+    this.#id = made.id;
+    this.#parts = made.parts;
+    handles.set(made.id, new WeakRef(this));
+    const { instances } = native.layerInfo(made.id);
+    instances.forEach((instance) => creationSites.set(instance, new WeakRef(this.#site)));
+    Object.assign(this.#collected, { id: made.id, instances: [...this.#collected.instances, ...instances] });
+  }
+
+  /** Refuses other layers in the fields than those that were there at the first use: they would not be trained or saved. */
+  #checkFields(): void {
+    if (this.#fields === null) return;
+    const now = (): Field<Layer>[] => fieldsOf(this, isLayer).filter(({ layer }) => this.#owners?.has(layer) !== true);
+    if (difference(this.#fields, now()) === undefined) return;
+    // A field may refer to a model that this layer is a part of.
+    for (const { layer } of now()) {
+      if (native.layerRuns(layer.#live(), this.#id)) (this.#owners ??= new WeakSet()).add(layer);
+    }
+    const changed = difference(this.#fields, now());
+    if (changed !== undefined) {
+      const what = `${this.name}: the layer in the field \`${changed}\` is another than at the first use`;
+      throw new TypeError(`${what}; set fields that are layers in the constructor, and leave them`);
+    }
   }
 
   /** The layer's id, for what the program does with it by itself. */
   #use(): number {
-    this.#used = true;
+    // What a method does with the layers in its fields, their owner does.
+    this.#used ||= methods.running === 0;
     return this.#live();
   }
 
@@ -579,6 +674,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   #run<T>(running: Running, f: () => T): T {
     const outer = this.#running;
     this.#running = running;
+    methods.running += 1;
     try {
       const result = f();
       if (isThenable(result)) {
@@ -586,12 +682,14 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
       }
       return result;
     } finally {
+      methods.running -= 1;
       this.#running = outer;
     }
   }
 
   /** Runs a method of the class for the addon. */
   #drive(method: string, args: unknown[]): unknown {
+    this.#checkFields();
     const own = this.driven(method, args);
     if (own !== undefined) return own;
     if (method === 'init') {
@@ -627,7 +725,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
 
   /** The layer's structure, in Trax's printed form. */
   override toString(): string {
-    return this.#id === 0 ? `${this.name} (disposed)` : native.layerText(this.#id);
+    return this.#id === 0 ? `${this.name} (disposed)` : native.layerText(this.#live());
   }
   /** What `console.log` prints. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {

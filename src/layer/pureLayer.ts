@@ -4,6 +4,7 @@
  * @module
  */
 import { inMode, Layer, type LayerInputs, type Mode } from './layer.js';
+import { fieldsOf } from './fields.js';
 import { Adopted } from './parts.js';
 import { constructLayer, registerFactory } from './construct.js';
 import { type Tensor } from '../tensor/tensor.js';
@@ -40,6 +41,11 @@ class Pure extends Layer {
 function forwardOf(place: Place): TensorFunction {
   return ((inputs: LayerInputs, mode: Mode) => {
     const layer = place.layer!.deref()!;
+    const [field] = fieldsOf(layer, (x): x is Layer => x instanceof Layer);
+    if (field !== undefined) {
+      const what = `the field \`${field.path}\` of ${layer.name} is a layer, but a PureLayer has no weights`;
+      throw new TypeError(`${what}: extend tl.Layer, which trains and saves the layers in its fields`);
+    }
     return inMode(layer, mode, () => layer.forward(inputs as never));
   }) as TensorFunction;
 }

@@ -21,6 +21,7 @@ pub mod deconvolution;
 pub mod files;
 pub mod initializers;
 pub mod metrics;
+pub mod models;
 pub mod normalization;
 pub mod options;
 pub mod pooling;
@@ -42,6 +43,7 @@ pub use framework::error::{Error, Phase, Result};
 pub use framework::fits::check_fits;
 pub use framework::held::Read;
 pub use framework::host::{HostFn, HostFnRef, HostValue, LayerKind, Record};
+pub use framework::host_run::{Fields, HostRun};
 pub use framework::id::LayerId;
 pub use framework::initialize::{
     ensure_state, init, init_signature, init_without_inputs, state_to_start_from, without_unmade,

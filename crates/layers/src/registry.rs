@@ -42,6 +42,7 @@ static FUNCTIONS: &[&[Entry<HostValue>]] = &[
     crate::research::rel_attention::FUNCTIONS,
 ];
 static LISTS: &[&[Entry<Vec<LayerRef>>]] = &[crate::research::rel_attention::LISTS, crate::research::resampling::LISTS];
+static MODELS: &[&[Entry<crate::models::Filled>]] = &[crate::models::MODELS];
 
 /// All layers.
 pub fn layers() -> &'static [&'static [Entry<LayerRef>]] {
@@ -61,6 +62,11 @@ pub fn functions() -> &'static [&'static [Entry<HostValue>]] {
 /// All functions that return several layers.
 pub fn lists() -> &'static [&'static [Entry<Vec<LayerRef>>]] {
     LISTS
+}
+
+/// The options of all models.
+pub fn models() -> &'static [&'static [Entry<crate::models::Filled>]] {
+    MODELS
 }
 
 /// What is registered under a name, with the mode that it is in by default, if it has one.
@@ -87,6 +93,7 @@ static LAYER_NAMES: OnceLock<Named<LayerRef>> = OnceLock::new();
 static INITIALIZER_NAMES: OnceLock<Named<Initializer>> = OnceLock::new();
 static FUNCTION_NAMES: OnceLock<Named<HostValue>> = OnceLock::new();
 static LIST_NAMES: OnceLock<Named<Vec<LayerRef>>> = OnceLock::new();
+static MODEL_NAMES: OnceLock<Named<crate::models::Filled>> = OnceLock::new();
 
 /// A new layer of a registered kind.
 ///
@@ -132,6 +139,14 @@ impl Factory {
 /// `InvalidOption` for an unknown kind or options outside their domain.
 pub fn initializer(kind: &str, options: impl Into<HostValue>) -> Result<Initializer> {
     (find("initializer", &INITIALIZER_NAMES, initializers(), kind)?.0.build)(&options.into())
+}
+
+/// All options of a model, checked, with those filled in that were left out.
+///
+/// # Errors
+/// `InvalidOption` for an unknown model, options outside their domain, or options that do not go together.
+pub fn model_options(model: &str, options: impl Into<HostValue>) -> Result<crate::models::Filled> {
+    (find("model", &MODEL_NAMES, models(), model)?.0.build)(&options.into())
 }
 
 /// The result of a registered function; that of one which returns several layers is a list.

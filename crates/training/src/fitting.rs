@@ -97,8 +97,34 @@ struct File<'a> {
 
 impl File<'_> {
     fn place(&self, name: &str) -> Result<usize> {
-        let missing = || mismatch(format!("the file has no tensor {name}; was it saved from another model?"));
+        let missing = || {
+            match self.renamed(name) {
+            Some((here, there, other)) => mismatch(format!(
+                "the file has no tensor {name}, but {other}: the layer {here} of the model is {there} in the file; if its class has another \
+                 name now, as a minifier gives it, say `static layerName = '{there}'` in the class, or give the option `name`"
+            )),
+            None => mismatch(format!("the file has no tensor {name}; was it saved from another model?")),
+        }
+        };
         self.places.get(name).copied().ok_or_else(missing)
+    }
+    /// Where the file has a tensor at the same place in layers of other names: the first of these in the model and in the file, and
+    /// the tensor.
+    fn renamed<'a>(&'a self, name: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
+        let here = parts(name);
+        let alike = |(a, b): (&Part, &Part)| match (a, b) {
+            (Part::Layer(i, _), Part::Layer(j, _)) => i == j,
+            (a, b) => a == b,
+        };
+        let same_place = |other: &&str| {
+            let there = parts(other);
+            is_of("weights", other) && there.len() == here.len() && here.iter().zip(&there).all(alike)
+        };
+        let other = self.places.keys().copied().filter(same_place).min()?;
+        here.iter().zip(parts(other)).find_map(|(a, b)| match (a, b) {
+            (Part::Layer(_, a), Part::Layer(_, b)) if *a != b => Some((*a, b, other)),
+            _ => None,
+        })
     }
     /// Refuses a tensor of another shape or type than the model's.
     fn check(&self, name: &str, i: usize, like: &Tensor) -> Result<()> {

@@ -4,6 +4,7 @@
 mod docs;
 mod index;
 mod items;
+mod models;
 mod rust_docs;
 mod signatures;
 mod tensor;
@@ -23,12 +24,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    refused.extend(models::faults());
     if !refused.is_empty() {
         refused.iter().for_each(|f| eprintln!("{f}"));
         return ExitCode::FAILURE;
     }
     let mut files = typescript::files(&items);
     files.extend(of_tensors);
+    files.extend(models::files());
     files.push(("docs/layers.md".into(), index::layers(&items)));
     let mut stale = false;
     for (name, text) in files {

@@ -58,7 +58,7 @@ fn of_arguments(kind: &str) -> Option<Vec<Signature>> {
         "Parallel" => parts("ParallelOf<L>", Some("ParallelOf<L>")),
         "Branch" => parts("BranchOf<L>", Some("BranchOf<L>")),
         "Residual" => parts("ResidualOf<L>", Some("Layer")),
-        "Accelerate" | "BatchLeadingAxes" | "Cache" | "Chunk" => {
+        "Accelerate" | "BatchLeadingAxes" | "Cache" | "Chunk" | "WholeSequences" => {
             vec![one("<L extends Layer>", &[("layer", "L")], "AsLayer<L>")]
         }
         "Bidirectional" => vec![

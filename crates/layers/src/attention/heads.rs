@@ -56,6 +56,18 @@ options! {
     }
 }
 
+/// Refuses heads that the vectors of the layer or model `kind`, whose option for their depth is `option`, cannot be split into.
+///
+/// # Errors
+/// `InvalidOption` when `depth` is no multiple of `n_heads`.
+pub(crate) fn check_heads(kind: &str, option: &str, depth: Dim, n_heads: Dim) -> Result<()> {
+    if depth.0.is_multiple_of(n_heads.0) {
+        return Ok(());
+    }
+    let what = format!("{kind}: `{option}` must be a multiple of `nHeads`, as all heads are equally deep");
+    Err(Error::option(format!("{what}: got {} for {} heads", depth.0, n_heads.0)))
+}
+
 /// The size of one head.
 ///
 /// # Errors
@@ -63,7 +75,7 @@ options! {
 pub(crate) fn head_size(d_feature: usize, n_heads: usize) -> Result<usize> {
     if !d_feature.is_multiple_of(n_heads) {
         return Err(Error::shape(format!(
-            "d_feature {d_feature} cannot be split into {n_heads} heads; it must be a multiple of nHeads"
+            "the depth {d_feature} cannot be split into {n_heads} heads; it must be a multiple of `nHeads`"
         )));
     }
     Ok(d_feature / n_heads)

@@ -8,7 +8,7 @@ mod positional_encoding;
 use crate::{entry, options::Entry, LayerRef};
 pub(crate) use dot_product::{dot_product_attention, dot_product_causal_attention};
 pub use dot_product::{DotProductAttentionOptions, DotProductCausalAttentionOptions, PureAttentionOptions};
-pub(crate) use heads::{head_size, merge, merge_heads, split, split_into_heads};
+pub(crate) use heads::{check_heads, head_size, merge, merge_heads, split, split_into_heads};
 pub use heads::{MergeHeadsOptions, SplitIntoHeadsOptions};
 pub use masks::{EncoderDecoderMaskOptions, PaddingMaskOptions, ShiftRightOptions};
 pub(crate) use multi_head::configurable_attention;

@@ -3,7 +3,7 @@ use super::{
     dot_product::{
         dot_product_causal_attention, pure_attention, DotProductCausalAttentionOptions, PureAttentionOptions,
     },
-    heads::{merge_heads, split_into_heads, MergeHeadsOptions, SplitIntoHeadsOptions},
+    heads::{check_heads, merge_heads, split_into_heads, MergeHeadsOptions, SplitIntoHeadsOptions},
 };
 use crate::{
     assert_shape::assert_function,
@@ -27,7 +27,8 @@ options! {
     /// State: none; in mode `'viz'` the attention strengths of the last call.
     /// Modes: drops attention strengths in `'train'` only.
     /// Errors:
-    /// - `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide `dFeature`.
+    /// - `InvalidOption`: `nHeads` does not divide `dFeature`.
+    /// - `ShapeMismatch`: the shapes do not fit each other.
     /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
     /// See: `CausalAttention`, where no position sees a later one; `AttentionQKV`, for three sources; `PaddingMask`, for the mask.
     /// Example:
@@ -61,7 +62,8 @@ options! {
     /// Modes: drops attention strengths in `'train'` only.
     /// Errors:
     /// - `InvalidOption`: a sparsity does not divide `dFeature`.
-    /// - `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide `dFeature`.
+    /// - `InvalidOption`: `nHeads` does not divide `dFeature`.
+    /// - `ShapeMismatch`: the shapes do not fit each other.
     /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762; for the sparsity Jaszczur et al. 2021, arXiv:2111.12763.
     /// See: `EncoderDecoderMask`, for the mask.
     /// Example:
@@ -194,8 +196,9 @@ impl OptionType for Sparsity {
 /// See [`AttentionOptions`].
 ///
 /// # Errors
-/// None.
+/// `InvalidOption` when `dFeature` is no multiple of `nHeads`.
 pub fn attention(o: AttentionOptions) -> Result<LayerRef> {
+    check_heads("Attention", "dFeature", o.d_feature, o.n_heads)?;
     let qkv = attention_qkv(AttentionQKVOptions {
         n_heads: o.n_heads,
         dropout: o.dropout,
@@ -209,8 +212,9 @@ pub fn attention(o: AttentionOptions) -> Result<LayerRef> {
 /// See [`AttentionQKVOptions`].
 ///
 /// # Errors
-/// `InvalidOption` for a sparsity that does not divide `dFeature`.
+/// `InvalidOption` when `dFeature` is no multiple of `nHeads`, or of a sparsity.
 pub fn attention_qkv(o: AttentionQKVOptions) -> Result<LayerRef> {
+    check_heads("AttentionQKV", "dFeature", o.d_feature, o.n_heads)?;
     let d = o.d_feature;
     let sparse = |sparsity: Option<Sparsity>| match sparsity {
         None => Ok(dense(d.0)),
@@ -266,8 +270,7 @@ pub fn configurable_attention(o: ConfigurableAttentionOptions) -> Result<LayerRe
 /// # Errors
 /// `InvalidOption` when `dFeature` is no multiple of `nHeads`.
 pub fn causal_attention(o: CausalAttentionOptions) -> Result<LayerRef> {
-    super::heads::head_size(o.d_feature.0, o.n_heads.0)
-        .map_err(|e| Error::option(format!("CausalAttention: {}", e.message())))?;
+    check_heads("CausalAttention", "dFeature", o.d_feature, o.n_heads)?;
     let project = || -> Result<LayerNest> {
         let layer = dense(o.d_feature.0);
         let layer = if o.use_dconv {

@@ -8,16 +8,20 @@
 //! - `("backward", inputs, outputs, grads, weights, state, newState, key)` → `[inputGrads, weightGrads]`
 //! - `("reverse", outputs, weights, state, newState, key)` → `[inputs, null]`
 //! - `("reverseAndGrad", outputs, grads, weights, state, newState, key)` → `[inputs, [inputGrads, weightGrads]]`
+use super::class_with_fields::ClassWithFields;
 use crate::{
     custom_gradient,
     framework::{
+        layer::print_layers,
         leaf::{OwnGradient, Reverse},
         mode::HostMode,
     },
     leaf_layer::leaf_printing,
-    options, Abilities, Arity, BackwardCall, Call, Count, Error, FnArg, Gradients, HostFnRef, HostValue, LayerList,
-    LayerRef, Leaf, Local, Mode, Output, Result, ReverseCall, StateForm, TensorSpec, Traits, Tree,
+    options, Abilities, Arity, BackwardCall, Base, Call, Count, Error, Fields, FnArg, Gradients, HostFnRef, HostRun,
+    HostValue, LayerList, LayerRef, Leaf, Local, Mode, Output, Result, ReverseCall, StateForm, TensorSpec, Traits,
+    Tree,
 };
+use std::sync::Arc;
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};
 
 options! {
@@ -58,6 +62,10 @@ options! {
         n_out "nOut": Count = Count(1),
         /// Printed name.
         name "name": String = "Layer".into(),
+        /// Layers in the fields of the object, which are its sublayers.
+        fields "fields": Option<LayerList> = None,
+        /// Whether the class makes weights or state of its own.
+        owns "owns": bool = true,
         /// Layers to print as its substructure.
         sublayers_to_print "sublayersToPrint": Option<LayerList> = None,
         /// Function that runs the methods of the class; given by the subclass.
@@ -76,8 +84,9 @@ options! {
 /// A layer run by a driver.
 ///
 /// # Errors
-/// None; a result as all constructors have.
+/// `InvalidOption` for a class with layers in its fields that brings its own gradients.
 pub fn layer(o: LayerOptions) -> Result<LayerRef> {
+    let fields: Vec<LayerRef> = o.fields.iter().flat_map(|list| &list.0).flat_map(print_layers).cloned().collect();
     let layer = HostLayer {
         name: o.name,
         arity: Arity::new(o.n_in.0, o.n_out.0),
@@ -87,29 +96,55 @@ pub fn layer(o: LayerOptions) -> Result<LayerRef> {
         reversible: o.reversible,
         reverse_and_grad: o.reverse_and_grad,
     };
-    Ok(leaf_printing(layer, o.sublayers_to_print.map(|l| l.0)))
+    let to_print = o.sublayers_to_print.map(|l| l.0);
+    if fields.is_empty() {
+        return Ok(leaf_printing(layer, to_print));
+    }
+    if layer.has_backward || layer.reversible {
+        let (name, what) = (&layer.name, if layer.reversible { "reverse" } else { "backward" });
+        return Err(Error::option(format!(
+            "{name} has layers in its fields and a {what} of its own, which would have to know theirs; leave one of both out"
+        )));
+    }
+    let base = Base { to_print, ..Base::new(&*layer.name) };
+    Ok(Arc::new(ClassWithFields { base, class: layer, fields: Fields::new(fields), owns: o.owns }))
 }
 
 #[derive(Debug, Clone)]
-struct HostLayer {
+pub(super) struct HostLayer {
     name: String,
-    arity: Arity,
+    pub(super) arity: Arity,
     driver: Option<HostFnRef>,
-    mode: HostMode,
+    pub(super) mode: HostMode,
     has_backward: bool,
     reversible: bool,
     reverse_and_grad: bool,
 }
 
 impl HostLayer {
+    /// The same class in another mode.
+    pub(super) fn in_mode(&self, mode: Mode) -> Self {
+        let mut copy = self.clone();
+        *copy.mode.place() = mode;
+        copy
+    }
     /// Calls a method that returns a pair.
     fn call(&self, method: &str, args: impl IntoIterator<Item = HostValue>) -> Result<[HostValue; 2]> {
+        self.call_in(None, method, args)
+    }
+    /// The same, in which layers of the host run in `run`.
+    pub(super) fn call_in(
+        &self,
+        run: Option<&Arc<HostRun>>,
+        method: &str,
+        args: impl IntoIterator<Item = HostValue>,
+    ) -> Result<[HostValue; 2]> {
         let Some(driver) = &self.driver else {
             return Err(Error::option(format!("the class {} defines no {method}", self.name)));
         };
         let mut all = vec![HostValue::Text(method.into()), self.mode.get().into()];
         all.extend(args);
-        self.pair(method, driver.call(&all)?)
+        self.pair(method, run.map_or_else(|| driver.call(&all), |run| driver.call_in(run, &all))?)
     }
     fn pair(&self, method: &str, value: HostValue) -> Result<[HostValue; 2]> {
         match value {
@@ -132,7 +167,18 @@ impl HostLayer {
         Error::new("Internal", format!("the driver of {} must return a pair from {method}, got {got}", self.name))
     }
     fn run(&self, xs: &[Tensor], w: &Tree<Tensor>, s: &Tree<Tensor>, key: Key) -> Result<Output> {
-        let [ys, s] = self.call("forward", [list(xs), HostValue::tree(w), HostValue::tree(s), key_value(key)?])?;
+        self.run_in(None, xs, w, s, key)
+    }
+    pub(super) fn run_in(
+        &self,
+        run: Option<&Arc<HostRun>>,
+        xs: &[Tensor],
+        w: &Tree<Tensor>,
+        s: &Tree<Tensor>,
+        key: Key,
+    ) -> Result<Output> {
+        let args = [list(xs), HostValue::tree(w), HostValue::tree(s), key_value(key)?];
+        let [ys, s] = self.call_in(run, "forward", args)?;
         let ys = ys.into_tensors()?;
         if ys.len() != self.arity.n_out {
             let (n, name) = (ys.len(), &self.name);

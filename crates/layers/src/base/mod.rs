@@ -6,6 +6,7 @@ use crate::{
 use tallow_tensor::{no_grad, DType, Tensor};
 
 pub(crate) mod class;
+mod class_with_fields;
 pub(crate) mod sharding;
 
 /// The layers of this module.

@@ -1,10 +1,43 @@
 //! What becomes of a layer in mode `'predict'` that is itself in all others.
 use crate::{
     framework::{layer::Reversible, mode::HostMode},
-    Arity, Base, Cx, Error, InitCx, Layer, LayerRef, Mode, Nesting, Rebuild, Result, TensorSpec, Traits,
+    options, Arity, Base, Cx, Error, InitCx, Layer, LayerArg, LayerRef, Mode, Nesting, Rebuild, Result, TensorSpec,
+    Traits,
 };
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
+
+options! {
+    /// A layer that takes whole sequences in every mode: in mode `'predict'` it is as in mode `'eval'`, or refuses to run.
+    ///
+    /// It is for layers that cannot work position by position, such as the encoder of a classifier, or layers that join several positions to one.
+    /// In all other modes, and in its printed form, it is the layer itself.
+    ///
+    /// Shapes: those of the layer.
+    /// Weights: those of the layer.
+    /// State: that of the layer.
+    /// Modes: `withMode('predict')` gives the layer in mode `'eval'`; with `refusal`, a layer that refuses `init` and calls.
+    /// Errors:
+    /// - `InvalidOption`: a layer with a `refusal` is in mode `'predict'`.
+    ///
+    /// Source: tallow; Trax has it as a habit of its models.
+    /// See: `Cache`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.WholeSequences(tl.Serial(tl.ShiftRight(), tl.Relu()), { refusal: 'it reads whole sequences' });
+    /// layer.withMode('predict')([[1, 2, 3]]); // throws InvalidOption
+    /// ```
+    pub struct WholeSequencesOptions for "WholeSequences" ("layer") {
+        /// The layer.
+        layer "layer": LayerArg,
+        /// Why there is no mode `'predict'`; `null`: it is as mode `'eval'`.
+        refusal "refusal": Option<String> = None,
+    }
+}
+
+pub(super) fn whole_sequences(o: WholeSequencesOptions) -> Result<LayerRef> {
+    Ok(in_predict(o.layer.0, o.refusal.map_or(InPredict::Whole, InPredict::Refused)))
+}
 
 /// What a copy in mode `'predict'` does. Weights, state and printed form are those of the layer, as if nothing stood around it.
 #[derive(Debug)]

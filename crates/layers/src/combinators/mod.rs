@@ -61,6 +61,7 @@ pub static LAYERS: &[Entry<LayerRef>] = &[
         Some(mode) => cache_in_predict(o.layer.0, mode),
         None => cache(o.layer.0),
     })),
+    entry!("combinators", in_predict::WholeSequencesOptions, in_predict::whole_sequences),
     entry!("combinators", BatchLeadingAxesOptions, |o: BatchLeadingAxesOptions| {
         batch_leading_axes(o.layer.0, o.n_last_axes_to_keep.0)
     }),

@@ -9,7 +9,7 @@ use crate::{
     },
     peers::Peers,
     stack::deep,
-    Cx, Error, LayerRef, Phase, Result, Store, TensorSpec,
+    Cx, LayerRef, Phase, Result, Store, TensorSpec,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -47,9 +47,9 @@ impl Cx<'_> {
             ys.extend(rest);
             Ok(ys)
         };
-        deep(|| run(self)).map_err(|e: Error| {
+        deep(|| run(self)).map_err(|e| {
             let specs = || seen.into_iter().map(|(shape, dtype)| TensorSpec::new(shape.into_vec(), dtype)).collect();
-            e.within(&layer.base().name, layer.base().id, Phase::Forward, specs)
+            layer.base().within(e, Phase::Forward, specs)
         })
     }
     /// Runs layers in series on a stack (top first): each takes its inputs off the top and puts its outputs there.
@@ -144,7 +144,9 @@ fn cut(layer: &LayerRef, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<T
             let weights = pack.store(&values[n..])?;
             let mut log = Log::default();
             let mut inner = Cx::new(&weights, state).among(peers.clone());
-            let ys = log.apply(&mut inner, layer, values[..n].to_vec(), key).map_err(|e| e.without_outermost())?;
+            let ys = log
+                .apply(&mut inner, layer, values[..n].to_vec(), key)
+                .map_err(|e| e.without_outermost(layer.base().names()))?;
             new_state = Some(inner.into_state());
             Ok((ys.clone(), Kept { layer: layer.clone(), key, ys, weights, log, peers }))
         },

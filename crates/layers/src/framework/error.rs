@@ -89,7 +89,7 @@ impl Error {
     pub fn dtype(message: impl Into<String>) -> Self {
         Self::new("DTypeMismatch", message)
     }
-    /// Adds `layer` as the new outermost frame; the first frame added also records the phase and inputs.
+    /// Adds a layer as the new outermost frame; the first frame added also records the phase and inputs.
     #[must_use]
     pub fn within(mut self, name: &str, id: LayerId, phase: Phase, inputs: impl FnOnce() -> Vec<TensorSpec>) -> Self {
         if self.0.path.is_empty() {
@@ -97,6 +97,11 @@ impl Error {
             self.0.phase = phase;
             self.0.inputs = inputs();
         }
+        self.below(name)
+    }
+    /// Adds a name before the path.
+    #[must_use]
+    pub(crate) fn below(mut self, name: &str) -> Self {
         self.0.path.insert(0, name.to_string());
         self
     }
@@ -106,12 +111,10 @@ impl Error {
         self.0.message = format!("{what}: {}", self.0.message);
         self
     }
-    /// The same error without the outermost frame, which a caller will add again.
+    /// The same error without this many of the outermost names, which a caller will add again.
     #[must_use]
-    pub(crate) fn without_outermost(mut self) -> Self {
-        if !self.0.path.is_empty() {
-            self.0.path.remove(0);
-        }
+    pub(crate) fn without_outermost(mut self, names: usize) -> Self {
+        self.0.path.drain(..names.min(self.0.path.len()));
         self
     }
     /// The code: an [`ErrorKind`] name, or `NotInitialized`, `InvalidOption`, `ArityMismatch`, `WeightsMismatch`.

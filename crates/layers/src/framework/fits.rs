@@ -11,7 +11,7 @@ use tallow_tensor::Tensor;
 /// `WeightsMismatch` naming the layer by its path, and the place in its own tree.
 pub fn check_fits(what: &str, layer: &LayerRef, new: &Store, held: &Store) -> Result<()> {
     fn walk(what: &str, layer: &LayerRef, stores: [&Store; 2], seen: &mut HashSet<LayerId>) -> Result<()> {
-        let (name, id) = (&layer.base().name, layer.base().id);
+        let id = layer.base().id;
         if !seen.insert(id) {
             return Ok(());
         }
@@ -24,7 +24,7 @@ pub fn check_fits(what: &str, layer: &LayerRef, new: &Store, held: &Store) -> Re
             _ => Ok(()),
         };
         own.and_then(|()| layer.sublayers().iter().try_for_each(|l| walk(what, l, stores, seen)))
-            .map_err(|e| e.within(name, id, Phase::Init, Vec::new))
+            .map_err(|e| layer.base().within(e, Phase::Init, Vec::new))
     }
     walk(what, layer, [new, held], &mut HashSet::new())
 }

@@ -1,5 +1,5 @@
 //! Functions of the host language (JavaScript), as the core sees them.
-use crate::{stack::deep, Initializer, LayerRef, Mode, Result, Tree};
+use crate::{stack::deep, HostRun, Initializer, LayerRef, Mode, Result, Tree};
 use std::{fmt::Debug, sync::Arc};
 use tallow_tensor::{ops::Axes, DType, Device, Tensor};
 
@@ -55,6 +55,14 @@ pub trait HostFn: Debug + Send + Sync {
     /// # Errors
     /// Kind `Host` carrying the host's own exception, or `Aborted` when the host is shutting down.
     fn call(&self, args: &[HostValue]) -> Result<HostValue>;
+    /// Calls it as a method of a class; layers that it calls are run in `run`.
+    ///
+    /// # Errors
+    /// Those of [`HostFn::call`].
+    fn call_in(&self, run: &Arc<HostRun>, args: &[HostValue]) -> Result<HostValue> {
+        let _ = run;
+        self.call(args)
+    }
     /// How many parameters it declares.
     fn arity(&self) -> usize;
 }

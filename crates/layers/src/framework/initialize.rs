@@ -32,7 +32,7 @@ impl InitCx {
         let key = self.keys.get(&id).copied().unwrap_or(Key::new(0));
         taken(layer, inputs.len())
             .and_then(|n| deep(|| layer.init(self, &inputs[..n], key)))
-            .map_err(|e| e.within(&layer.base().name, id, Phase::Init, || inputs.to_vec()))?;
+            .map_err(|e| layer.base().within(e, Phase::Init, || inputs.to_vec()))?;
         // A series of no layers has nothing to set, but must not look as if it had still to be initialized.
         if layer.sublayers().is_empty() {
             self.weights.entry(id).or_insert(Tree::EMPTY);

@@ -5,7 +5,8 @@
 use crate::{
     framework::{held::Held, mode::HostMode},
     stack::deep,
-    Cx, InitCx, LayerId, Loader, Mode, ReplicaState, Result, Reversal, Slot, StateForm, TensorSpec, Traits, Tree, View,
+    Cx, Error, InitCx, LayerId, Loader, Mode, Phase, ReplicaState, Result, Reversal, Slot, StateForm, TensorSpec,
+    Traits, Tree, View,
 };
 use std::{
     collections::HashMap,
@@ -64,6 +65,8 @@ pub struct Base {
     /// See [`crate::framework::instances`].
     pub(crate) held: OnceLock<Held>,
     pub(crate) mode: OnceLock<Mode>,
+    /// The name of the model that the layer is, for the paths of errors.
+    pub(crate) model: OnceLock<String>,
 }
 
 impl Base {
@@ -77,6 +80,7 @@ impl Base {
             depth: OnceLock::new(),
             held: OnceLock::new(),
             mode: OnceLock::new(),
+            model: OnceLock::new(),
         }
     }
     /// The mode that the layer was made or copied in, if it was told one.
@@ -88,6 +92,22 @@ impl Base {
         // A layer that is another one's, and was told its mode already, keeps it.
         let _ = self.mode.set(mode);
     }
+    /// Notes the model that the layer is, unless it is one already.
+    pub fn name_model(&self, model: &str) {
+        self.model.get_or_init(|| model.to_owned());
+    }
+    /// An error of this layer, with its name, and that of the model that it is, added to the path.
+    pub(crate) fn within(&self, e: Error, phase: Phase, inputs: impl FnOnce() -> Vec<TensorSpec>) -> Error {
+        let e = e.within(&self.name, self.id, phase, inputs);
+        match self.model.get() {
+            Some(model) => e.below(model),
+            None => e,
+        }
+    }
+    /// How many names [`Base::within`] adds.
+    pub(crate) fn names(&self) -> usize {
+        1 + usize::from(self.model.get().is_some())
+    }
     /// The base of a rebuilt layer: same name, and same identity and weights unless the copy is deep.
     pub fn rebuilt(&self, r: &mut Rebuild) -> Self {
         self.rebuilt_keeping(r, false)
@@ -97,7 +117,8 @@ impl Base {
         let mode = r.mode.or(self.mode()).map_or_else(OnceLock::new, OnceLock::from);
         let (id, slot) =
             if r.deep { (r.copy_of(self.id), self.slot.copied()) } else { (self.id, self.slot.sharing(state)) };
-        Self { id, name: self.name.clone(), to_print, slot, depth: OnceLock::new(), held: OnceLock::new(), mode }
+        let model = self.model.clone();
+        Self { id, name: self.name.clone(), to_print, slot, depth: OnceLock::new(), held: OnceLock::new(), mode, model }
     }
 }
 

@@ -106,7 +106,7 @@ impl Loader {
         if matches!(tree, Tree::Cached) {
             return Ok(());
         }
-        deep(|| load(layer, self)).map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Init, Vec::new))
+        deep(|| load(layer, self)).map_err(|e| layer.base().within(e, Phase::Init, Vec::new))
     }
     /// The two elements of a pair; both `()` if the tree is.
     ///
@@ -126,7 +126,7 @@ impl Loader {
     ///
     /// # Errors
     /// `WeightsMismatch` when the tuple has another length.
-    fn each(
+    pub(crate) fn each(
         &mut self,
         base: &crate::Base,
         tree: &Tree<Tensor>,

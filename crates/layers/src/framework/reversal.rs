@@ -195,7 +195,7 @@ impl<'a> Reversal<'a> {
 
 /// The layer's name added to an error.
 fn named<T>(layer: &LayerRef, specs: Vec<TensorSpec>, result: Result<T>) -> Result<T> {
-    result.map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Backward, || specs))
+    result.map_err(|e| layer.base().within(e, Phase::Backward, || specs))
 }
 
 /// The error for a layer that must be reversible and is not.

@@ -68,7 +68,7 @@ pub fn signature(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<Vec<TensorSp
             agreement::check(layer, &inputs[..n])?;
             Ok([deep(|| layer.signature(&inputs[..n]))?, inputs[n..].to_vec()].concat())
         })
-        .map_err(|e| e.within(&layer.base().name, layer.base().id, Phase::Forward, || inputs.to_vec()))?;
+        .map_err(|e| layer.base().within(e, Phase::Forward, || inputs.to_vec()))?;
     if !leaf {
         SIGNATURES.with_borrow_mut(|all| all.as_mut().map(|all| all.insert(place(), outputs.clone())));
     }

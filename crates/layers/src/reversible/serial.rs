@@ -48,7 +48,7 @@ pub fn reversible_serial(layers: Vec<LayerRef>) -> Result<LayerRef> {
     let base = Base::new("ReversibleSerial");
     for (i, layer) in layers.iter().enumerate() {
         check_reversible(layer).map_err(|e| {
-            let within = |e: crate::Error, base: &Base| e.within(&base.name, base.id, Phase::Build, Vec::new);
+            let within = |e: crate::Error, base: &Base| base.within(e, Phase::Build, Vec::new);
             within(within(e.about(&format!("sublayer {i}")), layer.base()), &base)
         })?;
     }

@@ -3,7 +3,7 @@ use super::{
     call::call_js,
     environment::{self, find, Connection, Dispatch, ErrorFactory},
     error::HostException,
-    host::ended,
+    host::{ended, Within},
     wire::{Arguments, Owned},
 };
 use napi::{bindgen_prelude::*, Env};
@@ -25,8 +25,12 @@ pub fn connect(
     environment::connect(&env, Connection { make_error, idle: &idle, dispatch: call, call: call_here })
 }
 
-fn call_here(env: &Env, number: f64, arguments: Vec<HostValue>) -> tallow_tensor::Result<HostValue> {
+fn call_here(env: &Env, number: f64, arguments: Vec<HostValue>, within: Within) -> tallow_tensor::Result<HostValue> {
     let environment = find(env.raw()).ok_or_else(ended)?;
+    let _run = match within {
+        Within::Same => None,
+        Within::Run(run) => Some(environment.enter(run)),
+    };
     let none = || TensorError::new(ErrorKind::Internal, "functions cannot be called here");
     let dispatch = environment.dispatch.as_ref().ok_or_else(none)?;
     let call = || {

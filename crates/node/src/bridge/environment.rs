@@ -16,7 +16,7 @@ use std::{
     rc::Rc,
     sync::{Arc, Mutex, Once, PoisonError},
 };
-use tallow_layers::{depth, with_room, Account, LayerId, LayerRef};
+use tallow_layers::{depth, with_room, Account, HostRun, LayerId, LayerRef};
 use tallow_tensor::{cancel::Token, Tensor};
 
 /// External bytes that V8 is told about at once; telling it costs more than a small operation.
@@ -47,6 +47,8 @@ pub(crate) struct Environment {
     /// The first identity that the last construction may have given.
     pub(crate) made_from: Cell<LayerId>,
     error_factory: ErrorFactory,
+    /// Calls of classes whose methods are running, the innermost last; `None` where something else was begun within one.
+    runs: RefCell<Vec<Option<Arc<HostRun>>>>,
     /// Calls a JavaScript function by its number.
     pub(crate) dispatch: Option<Dispatch>,
     /// What JavaScript need not keep any more.
@@ -113,6 +115,7 @@ pub(crate) fn connect(env: &Env, with: Connection) -> Result<()> {
         read_levels: Cell::new(0),
         made_from: Cell::new(LayerId(u64::MAX)),
         error_factory: with.make_error,
+        runs: RefCell::default(),
         dispatch: with.dispatch,
         released: Arc::default(),
         order: Order::new(js_thread.inbox.clone()),
@@ -177,9 +180,26 @@ impl Environment {
         self.next_id.replace(self.next_id.get() + 1)
     }
 
-    /// The layer behind a handle.
+    /// The layer behind a handle. In a method of a class, what the handle means there.
     pub(crate) fn layer(&self, id: f64) -> Outcome<LayerRef> {
-        self.layers.borrow().get(&(id as u64)).map(|(layer, _)| layer.clone()).ok_or(Failure::DisposedLayer)
+        let found = self.layers.borrow().get(&(id as u64)).map(|(layer, _)| layer.clone());
+        let layer = found.ok_or(Failure::DisposedLayer)?;
+        Ok(match self.runs.borrow().last() {
+            Some(Some(run)) => run.resolve(layer),
+            _ => layer,
+        })
+    }
+
+    /// The call of a class whose method is running, if `layer` runs layers of its fields.
+    pub(crate) fn run_of(&self, layer: &LayerRef) -> Option<Arc<HostRun>> {
+        let run = self.runs.borrow().last()?.clone()?;
+        run.concerns(layer).then_some(run)
+    }
+
+    /// Begins to run a method of a class, or something else; that ends when the result is dropped.
+    pub(crate) fn enter(self: &Rc<Self>, run: Option<Arc<HostRun>>) -> Running {
+        self.runs.borrow_mut().push(run);
+        Running(self.clone())
     }
 
     /// A handle for `layer`: the one it has, or a new one.
@@ -317,6 +337,15 @@ impl Environment {
 /// Bytes a handle is charged with: its own values, not the whole storage that a view shares, nor what a view repeats.
 fn handle_bytes(tensor: &Tensor) -> i64 {
     tensor.size().saturating_mul(tensor.dtype().size()).min(tensor.storage_bytes()) as i64
+}
+
+/// While it lives, a method of a class runs.
+pub(crate) struct Running(Rc<Environment>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.runs.borrow_mut().pop();
+    }
 }
 
 /// While it lives, JavaScript keeps what it gave a number to.

@@ -16,7 +16,7 @@ use std::{
     thread::{self, ThreadId},
     time::Duration,
 };
-use tallow_layers::{HostFn, HostValue};
+use tallow_layers::{HostFn, HostRun, HostValue};
 use tallow_tensor::{
     cancel::{self, Token},
     is_recording, Error as TensorError, ErrorKind,
@@ -31,7 +31,15 @@ type Task = Box<dyn FnOnce(&Env) + Send>;
 type Mailbox = ThreadsafeFunction<(), Unknown<'static>, (), Status, false, true>;
 /// Calls the JavaScript function of a number on its own thread. JavaScript owns its functions: the addon holds numbers only, so that a
 /// function which refers to the layer it is in can be collected together with it.
-pub(crate) type CallHere = fn(&Env, f64, Vec<HostValue>) -> tallow_tensor::Result<HostValue>;
+pub(crate) type CallHere = fn(&Env, f64, Vec<HostValue>, Within) -> tallow_tensor::Result<HostValue>;
+
+/// Whose layers a function calls by their handles.
+pub(crate) enum Within {
+    /// Those of the call of a class that is going on, if one is.
+    Same,
+    /// Those of this one, or of none.
+    Run(Option<Arc<HostRun>>),
+}
 
 thread_local!(static SERVING: Cell<usize> = const { Cell::new(0) });
 
@@ -161,15 +169,26 @@ impl JsFunction {
     }
 }
 
-impl HostFn for JsFunction {
-    fn call(&self, args: &[HostValue]) -> tallow_layers::Result<HostValue> {
+impl JsFunction {
+    fn call_within(&self, run: Option<Arc<HostRun>>, args: &[HostValue]) -> tallow_layers::Result<HostValue> {
         let (number, call) = (self.number, self.home.call);
         if thread::current().id() == self.home.id {
-            return Ok(call(&Env::from_raw(self.home.raw_env()), number, args.to_vec())?);
+            let within = run.map_or(Within::Same, |run| Within::Run(Some(run)));
+            return Ok(call(&Env::from_raw(self.home.raw_env()), number, args.to_vec(), within)?);
         }
         // Recording is a matter of the calling thread; the JavaScript thread must not record what this one would not.
         let args: Vec<HostValue> = args.iter().map(|a| if is_recording() { a.clone() } else { detached(a) }).collect();
-        Ok(self.home.ask(move |env| call(env, number, args))?)
+        // What the JavaScript thread was doing when it was asked is no part of this call.
+        Ok(self.home.ask(move |env| call(env, number, args, Within::Run(run)))?)
+    }
+}
+
+impl HostFn for JsFunction {
+    fn call(&self, args: &[HostValue]) -> tallow_layers::Result<HostValue> {
+        self.call_within(None, args)
+    }
+    fn call_in(&self, run: &Arc<HostRun>, args: &[HostValue]) -> tallow_layers::Result<HostValue> {
+        self.call_within(Some(run.clone()), args)
     }
     fn arity(&self) -> usize {
         self.arity

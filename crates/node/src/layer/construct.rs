@@ -11,11 +11,7 @@ use crate::bridge::{
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
-use tallow_layers::{
-    self as layers,
-    combinators::{in_predict, InPredict},
-    registry, LayerId,
-};
+use tallow_layers::{self as layers, registry, HostValue, LayerId};
 
 /// Makes something of options that JavaScript gave.
 fn making<T>(e: &Environment, make: impl FnOnce() -> layers::Result<T>) -> Outcome<T> {
@@ -53,12 +49,12 @@ pub fn initialize(env: Env, kind: String, options: Wire, shape: Arg<Shape>, key:
     })
 }
 
-/// A layer that takes whole sequences in mode `'predict'` too, or refuses that mode if there is a reason.
+/// All options of a model, checked, with those filled in that were left out.
 #[napi]
-pub fn whole_sequences(env: Env, id: f64, refusal: Option<String>) -> Result<f64> {
+pub fn model_options(env: Env, model: String, options: Wire) -> Result<Wire> {
     run(&env, |e| {
-        let then = refusal.map_or(InPredict::Whole, InPredict::Refused);
-        Ok(e.insert_layer(in_predict(e.layer(id)?, then)))
+        let all = making(e, || registry::model_options(&model, options.0))?;
+        Ok(Wire(HostValue::Record(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())))
     })
 }
 

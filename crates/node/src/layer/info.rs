@@ -81,6 +81,25 @@ fn made_since(layer: &LayerRef, first: LayerId, out: &mut Vec<f64>) {
     }
 }
 
+/// Notes the model that a layer is, for the paths of errors.
+#[napi]
+pub fn name_model(env: Env, id: f64, model: String) -> Result<()> {
+    run(&env, |e| {
+        e.layer(id)?.base().name_model(&model);
+        Ok(())
+    })
+}
+
+/// Whether a layer is or runs another.
+#[napi]
+pub fn layer_runs(env: Env, id: f64, other: f64) -> Result<bool> {
+    run_with(&env, id, |e, layer| {
+        let (wanted, mut found) = (e.layer(other)?.base().id, false);
+        layers::for_each_instance(&layer, &mut |l| found |= l.base().id == wanted);
+        Ok(found)
+    })
+}
+
 /// A layer's printed form.
 #[napi]
 pub fn layer_text(env: Env, id: f64) -> Result<String> {

@@ -21,6 +21,11 @@ fn pair(layer: &LayerRef, weights: &Store, state: &Store) -> HostValue {
 #[napi]
 pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Words>, use_cache: bool) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
+        if let Some(run) = e.run_of(&layer) {
+            run.make(&layer, &specs(inputs.0)?)?;
+            let made = [run.weights(&layer)?, run.state(&layer)?];
+            return Ok(Wire(HostValue::List(made.iter().map(HostValue::tree).collect())));
+        }
         let access = Access::set(&layer);
         let beside = e.order.done_before(&env, || access.clone());
         if use_cache && layer.base().slot.has_weights() {
@@ -60,6 +65,9 @@ pub(crate) fn held_state(layer: &LayerRef) -> Tree<Tensor> {
 #[napi]
 pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
+        if let Some(run) = e.run_of(&layer) {
+            return Ok(Wire(HostValue::tree(&run.weights(&layer)?)));
+        }
         e.order.done_before(&env, || Access::read_weights(&layer));
         Ok(Wire(HostValue::tree(&held_weights(&layer))))
     })
@@ -69,6 +77,9 @@ pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
 #[napi]
 pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
+        if let Some(run) = e.run_of(&layer) {
+            return Ok(Wire(HostValue::tree(&run.state(&layer)?)));
+        }
         e.order.done_before(&env, || Access::read_state(&layer));
         // What a copy starts with is known before its first call, unless a class cannot be asked yet.
         let state = layers::state_to_start_from(&layer).unwrap_or_else(|_| layers::held(&layer).1);
@@ -109,6 +120,7 @@ pub(crate) fn change<T>(
 #[napi]
 pub fn set_layer_weights(env: Env, id: f64, weights: Wire) -> Result<()> {
     run_with(&env, id, |e, layer| {
+        e.run_of(&layer).map_or(Ok(()), |run| Err(run.refuse("weights", &layer)))?;
         change(&env, e, "weights are set", Access::set_weights(&layer), || set_weights(&layer, weights.0))
     })
 }
@@ -117,6 +129,7 @@ pub fn set_layer_weights(env: Env, id: f64, weights: Wire) -> Result<()> {
 #[napi]
 pub fn set_layer_state(env: Env, id: f64, state: Wire) -> Result<()> {
     run_with(&env, id, |e, layer| {
+        e.run_of(&layer).map_or(Ok(()), |run| Err(run.refuse("state", &layer)))?;
         change(&env, e, "state is set", Access::set_state(&layer), || set_state(&layer, state.0))
     })
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     assert_shape::assert_function,
     attention::{
-        configurable_attention, dot_product_causal_attention, head_size, ConfigurableAttentionOptions,
+        check_heads, configurable_attention, dot_product_causal_attention, ConfigurableAttentionOptions,
         DotProductCausalAttentionOptions,
     },
     options, Dim, Error, LayerNest, LayerRef, Mode, Rate, Result,
@@ -188,7 +188,7 @@ options! {
 /// # Errors
 /// `InvalidOption` unless heads and modules divide the features.
 pub(super) fn modules(kind: &str, d_feature: Dim, n_heads: Dim, sparsity: Option<Dim>) -> Result<usize> {
-    check_heads(kind, d_feature, n_heads)?;
+    check_heads(kind, "dFeature", d_feature, n_heads)?;
     let modules = sparsity.unwrap_or(n_heads).0;
     if !d_feature.0.is_multiple_of(modules) {
         let d = d_feature.0;
@@ -197,10 +197,6 @@ pub(super) fn modules(kind: &str, d_feature: Dim, n_heads: Dim, sparsity: Option
         )));
     }
     Ok(modules)
-}
-
-fn check_heads(kind: &str, d_feature: Dim, n_heads: Dim) -> Result<()> {
-    head_size(d_feature.0, n_heads.0).map(drop).map_err(|e| Error::option(format!("{kind}: {}", e.message())))
 }
 
 /// Causal attention with projections that `project` makes.
@@ -247,7 +243,7 @@ pub fn conv_causal_attention(o: ConvCausalAttentionOptions) -> Result<LayerRef> 
 /// # Errors
 /// `InvalidOption` unless `nHeads` divides `dFeature`.
 pub fn low_rank_causal_attention(o: LowRankCausalAttentionOptions) -> Result<LayerRef> {
-    check_heads("LowRankCausalAttention", o.d_feature, o.causal.n_heads)?;
+    check_heads("LowRankCausalAttention", "dFeature", o.d_feature, o.causal.n_heads)?;
     attention(&o.causal, || low_rank_dense(LowRankDenseOptions { n_units: o.d_feature, d_lowrank: o.lowrank }))
 }
 

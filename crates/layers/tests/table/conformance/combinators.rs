@@ -64,6 +64,7 @@ pub fn cases() -> Vec<Case> {
         case("Multiply", json!({}), [f32([2, 1]), f32([1, 3])]),
         case("Gate", json!({}), [f32([2, 3]), f32([2, 3]), f32([3])]),
         scaled(case("Cache", json!({"layer": scale()}), [f32([2, 3])])),
+        scaled(case("WholeSequences", json!({"layer": scale()}), [f32([2, 3])])),
         scaled(case("BatchLeadingAxes", json!({"layer": scale(), "nLastAxesToKeep": 2}), [f32([2, 3, 4, 3])])),
         scaled(case("Bidirectional", json!({"forwardLayer": scale(), "axis": 0}), [f32([4, 3])])),
     ]

@@ -7,11 +7,11 @@ pub use both_ways::{favor_attention, FavorAttentionOptions};
 pub use causal::{causal_favor_attention, CausalFavorAttentionOptions};
 
 use crate::{
-    attention::{configurable_attention, head_size, ConfigurableAttentionOptions},
+    attention::{check_heads, configurable_attention, ConfigurableAttentionOptions},
     core::dense,
     options,
     options::OptionType,
-    Dim, Error, LayerNest, LayerRef, Mode, NotNegative, Rate, Result,
+    Dim, LayerNest, LayerRef, Mode, NotNegative, Rate, Result,
 };
 use tallow_tensor::{DType, Tensor};
 
@@ -113,7 +113,7 @@ options! {
 
 /// Attention with dense projections around `attend`.
 fn projected(kind: &str, d_feature: Dim, n_heads: Dim, attend: LayerRef) -> Result<LayerRef> {
-    head_size(d_feature.0, n_heads.0).map_err(|e| Error::option(format!("{kind}: {}", e.message())))?;
+    check_heads(kind, "dFeature", d_feature, n_heads)?;
     let project = || LayerNest::One(dense(d_feature.0));
     configurable_attention(ConfigurableAttentionOptions {
         q_layer: project(),

@@ -1,0 +1,134 @@
+//! The Transformers of "Attention Is All You Need".
+use super::{groups::TransformerCommonOptions, model};
+use crate::{attention::check_heads, Count, Dim};
+
+model! {
+    /// A language model of causal attention: the logits of every token, given those before it.
+    ///
+    /// The input is shifted to the right inside, so position `t` of the output rests on positions before `t` only. The backward pass needs the activations of every block.
+    ///
+    /// Formula: `nLayers` times `h = x + drop(attention(norm(x)))`, `x = h + drop(feedForward(norm(h)))`; then `dense(norm(x))`.
+    /// Shapes: `int32[batch, length]` → `float32[batch, length, vocabSize]`; ids are below `vocabSize`, and 0 is padding.
+    /// Weights: those of the embedding, the positions, the blocks, and the dense layer behind them.
+    /// State: none; in mode `'predict'` the positions so far.
+    /// Modes: dropout in `'train'` only; in `'predict'` each call continues where the last one ended.
+    /// Errors:
+    /// - `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
+    /// - `ShapeMismatch`: there are more than `maxLen` positions.
+    ///
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// See: `ReformerLM`, `ConfigurableTransformerLM`.
+    /// Example:
+    /// ```ts
+    /// const model = tl.models.TransformerLM(10, { dModel: 16, dFf: 32, nHeads: 2, nLayers: 1, mode: 'eval' });
+    /// model.init({ shape: [1, 3], dtype: 'int32' });
+    /// model([[4, 2, 7]]).shape; // → [1, 3, 10]
+    /// ```
+    pub struct TransformerLMOptions for "TransformerLM" ("vocabSize") with (common: TransformerCommonOptions) {
+        /// Number of different tokens.
+        vocab_size "vocabSize": Dim,
+        /// Number of decoder blocks.
+        n_layers "nLayers": Count = Count(6),
+    }
+    check |o| check_heads("TransformerLM", "dModel", o.common.d_model, o.common.n_heads)
+}
+
+model! {
+    /// A classifier of sequences of tokens: the logits of the classes.
+    ///
+    /// Blocks of attention to all tokens that are no padding give a vector for each token, and the logits come from the mean of these vectors.
+    /// The backward pass needs the activations of every block; attention makes no matrix of `length × length`.
+    ///
+    /// Shapes: `int32[batch, length]` → `float32[batch, nClasses]`; ids are below `vocabSize`, and 0 is padding.
+    /// Weights: those of the embedding, the positions, the blocks, and the dense layer behind them.
+    /// State: none.
+    /// Modes: dropout in `'train'` only; `'predict'` takes whole sequences, as `'eval'` does.
+    /// Errors:
+    /// - `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
+    /// - `ShapeMismatch`: there are more than `maxLen` positions.
+    ///
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// See: `ConfigurableTransformerEncoder`.
+    /// Example:
+    /// ```ts
+    /// const model = tl.models.TransformerEncoder(10, { nClasses: 2, dModel: 16, dFf: 32, nHeads: 2, nLayers: 1, mode: 'eval' });
+    /// model.init({ shape: [1, 3], dtype: 'int32' });
+    /// model([[4, 2, 7]]).shape; // → [1, 2]
+    /// ```
+    pub struct TransformerEncoderOptions for "TransformerEncoder" ("vocabSize") with (common: TransformerCommonOptions) {
+        /// Number of different tokens.
+        vocab_size "vocabSize": Dim,
+        /// Number of classes.
+        n_classes "nClasses": Dim = Dim(10),
+        /// Number of encoder blocks.
+        n_layers "nLayers": Count = Count(6),
+    }
+    check |o| check_heads("TransformerEncoder", "dModel", o.common.d_model, o.common.n_heads)
+}
+
+model! {
+    /// A decoder: a vector for every position of a sequence, made of the positions up to it.
+    ///
+    /// Nothing is shifted: position `t` of the output rests on position `t` of the input too. The backward pass needs the activations of every block.
+    ///
+    /// Shapes: `int32[batch, length]` → `float32[batch, length, dModel]`; without `vocabSize` `float32[batch, length, depth]` → the same.
+    /// Weights: those of the embedding (without `vocabSize` of a dense layer), the positions and the blocks.
+    /// State: none; in mode `'predict'` the positions so far.
+    /// Modes: dropout in `'train'` only; in `'predict'` each call continues where the last one ended.
+    /// Errors:
+    /// - `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
+    /// - `ShapeMismatch`: there are more than `maxLen` positions.
+    ///
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// See: `TransformerLM`.
+    /// Example:
+    /// ```ts
+    /// const model = tl.models.TransformerDecoder({ vocabSize: 10, dModel: 16, dFf: 32, nHeads: 2, nLayers: 1, mode: 'eval' });
+    /// model.init({ shape: [1, 3], dtype: 'int32' });
+    /// model([[4, 2, 7]]).shape; // → [1, 3, 16]
+    /// ```
+    pub struct TransformerDecoderOptions for "TransformerDecoder" () with (common: TransformerCommonOptions) {
+        /// Number of different tokens; `null`: the input is vectors, not tokens.
+        vocab_size "vocabSize": Option<Dim> = None,
+        /// Number of decoder blocks.
+        n_layers "nLayers": Count = Count(6),
+    }
+    check |o| check_heads("TransformerDecoder", "dModel", o.common.d_model, o.common.n_heads)
+}
+
+model! {
+    /// An encoder and a decoder: the logits of every token of a target, given a source and the tokens before it.
+    ///
+    /// The target is shifted to the right inside. Attention does not see padding. The backward pass needs the activations of every block.
+    ///
+    /// Shapes: `int32[batch, sourceLength]`, `int32[batch, length]` → `float32[batch, length, vocabulary]`, `int32[batch, length]`; 0 is padding, and
+    /// the second output is the target, for a loss.
+    /// Weights: those of the embeddings, the positions, the blocks, and the dense layer behind them.
+    /// State: none; in mode `'predict'` the encoded source and the positions so far.
+    /// Modes: dropout in `'train'` only; in `'predict'` the first call encodes the source, the target comes one position at a time, and `init` begins
+    /// with another source.
+    /// Errors:
+    /// - `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
+    /// - `ShapeMismatch`: there are more than `maxLen` positions.
+    ///
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
+    /// See: `Reformer`, `ConfigurableTransformer`.
+    /// Example:
+    /// ```ts
+    /// const model = tl.models.Transformer(10, { dModel: 16, dFf: 32, nHeads: 2, nEncoderLayers: 1, nDecoderLayers: 1, mode: 'eval' });
+    /// model.init([{ shape: [1, 4], dtype: 'int32' }, { shape: [1, 3], dtype: 'int32' }]);
+    /// const [logits] = model([[[4, 2, 7, 1]], [[5, 3, 6]]]);
+    /// logits.shape; // → [1, 3, 10]
+    /// ```
+    pub struct TransformerOptions for "Transformer" ("inputVocabSize") with (common: TransformerCommonOptions) {
+        /// Number of different tokens of the source.
+        input_vocab_size "inputVocabSize": Dim,
+        /// Number of different tokens of the target; `null`: those of the source, with the same embedding.
+        output_vocab_size "outputVocabSize": Option<Dim> = None,
+        /// Number of encoder blocks.
+        n_encoder_layers "nEncoderLayers": Count = Count(6),
+        /// Number of decoder blocks.
+        n_decoder_layers "nDecoderLayers": Count = Count(6),
+    }
+    check |o| check_heads("Transformer", "dModel", o.common.d_model, o.common.n_heads)
+}
