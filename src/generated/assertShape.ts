@@ -48,7 +48,7 @@ export interface AssertShapeOptions {
  * @see {@link AssertFunction}, {@link PrintShape}.
  * @example
  * ```ts
- * tl.AssertShape('...3')([[1, 2, 3]]).shape; // → [1, 3]
+ * [tl.AssertShape('...3')([[1, 2, 3]])].flat().map((y) => y.shape); // → [[1, 3]]
  * ```
  */
 export function AssertShape(spec: string, options?: AssertShapeOptions): Layer {
@@ -93,7 +93,7 @@ export interface AssertFunctionOptions {
  * ```ts
  * const layer = tl.AssertFunction('...a->...b', tl.Dense(2));
  * layer.init({ shape: [1, 3], dtype: 'float32' });
- * layer([[1, 2, 3]]).shape; // → [1, 2]
+ * [layer([[1, 2, 3]])].flat().map((y) => y.shape); // → [[1, 2]]
  * ```
  */
 export function AssertFunction(specification: string, layer: Layer, options?: AssertFunctionOptions): Layer {

@@ -364,7 +364,7 @@ export interface ConfigurableAttentionOptions {
  * const attend = tl.DotProductCausalAttention();
  * const layer = tl.ConfigurableAttention(dense(), dense(), dense(), dense(), attend, { nHeads: 2 });
  * layer.init({ shape: [1, 3, 4], dtype: 'float32' });
- * layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
+ * [layer(tl.ones([1, 3, 4]))].flat().map((y) => y.shape); // → [ [ 1, 3, 4 ] ]
  * ```
  */
 export function ConfigurableAttention(qLayer: LayerNest, kLayer: LayerNest, vLayer: LayerNest, finalLayer: LayerNest, qkvAttentionLayer: LayerNest, options?: ConfigurableAttentionOptions): Layer {

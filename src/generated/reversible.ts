@@ -241,7 +241,7 @@ registerFactory(ReversiblePrintShape, 'ReversiblePrintShape');
  * const block = () => [tl.ReversibleHalfResidual(tl.Dense(4), tl.Tanh()), tl.ReversibleSwap()];
  * const model = tl.Serial(tl.Dup(), tl.ReversibleSerial(block(), block()), tl.Concatenate());
  * model.init({ shape: [2, 4], dtype: 'float32' });
- * model(tl.ones([2, 4])).shape; // → [2, 8]
+ * [model(tl.ones([2, 4]))].flat().map((y) => y.shape); // → [[2, 8]]
  * ```
  */
 export function ReversibleSerial<const L extends readonly LayerNest[]>(...sublayers: L): SerialOf<L>;

@@ -457,7 +457,7 @@ registerFactory(EinsumDense, 'EinsumDense');
  * ```ts
  * const layer = tl.RandomLayer(tl.Relu(), tl.Tanh(), 0.5);
  * layer.init({ shape: [2], dtype: 'float32' });
- * layer([0, 1]).shape; // → [ 2 ]
+ * [layer([0, 1])].flat().map((y) => y.shape); // → [ [ 2 ] ]
  * ```
  */
 export function RandomLayer(layerA: Layer, layerB: Layer, probA: number): Layer {

@@ -40,7 +40,7 @@ options! {
     /// See: `AssertFunction`, `PrintShape`.
     /// Example:
     /// ```ts
-    /// tl.AssertShape('...3')([[1, 2, 3]]).shape; // → [1, 3]
+    /// [tl.AssertShape('...3')([[1, 2, 3]])].flat().map((y) => y.shape); // → [[1, 3]]
     /// ```
     pub struct AssertShapeOptions for "AssertShape" ("spec") {
         /// Specification of the inputs, tensors separated by commas.
@@ -73,7 +73,7 @@ options! {
     /// ```ts
     /// const layer = tl.AssertFunction('...a->...b', tl.Dense(2));
     /// layer.init({ shape: [1, 3], dtype: 'float32' });
-    /// layer([[1, 2, 3]]).shape; // → [1, 2]
+    /// [layer([[1, 2, 3]])].flat().map((y) => y.shape); // → [[1, 2]]
     /// ```
     pub struct AssertFunctionOptions for "AssertFunction" ("specification", "layer") {
         /// Specification of inputs and outputs, separated by `->`.

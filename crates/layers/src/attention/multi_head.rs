@@ -110,7 +110,7 @@ options! {
     /// const attend = tl.DotProductCausalAttention();
     /// const layer = tl.ConfigurableAttention(dense(), dense(), dense(), dense(), attend, { nHeads: 2 });
     /// layer.init({ shape: [1, 3, 4], dtype: 'float32' });
-    /// layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
+    /// [layer(tl.ones([1, 3, 4]))].flat().map((y) => y.shape); // → [ [ 1, 3, 4 ] ]
     /// ```
     pub struct ConfigurableAttentionOptions for "ConfigurableAttention" ("qLayer", "kLayer", "vLayer", "finalLayer", "qkvAttentionLayer") {
         /// Maps the input to queries.

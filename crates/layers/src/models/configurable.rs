@@ -3,9 +3,9 @@ use super::{
     groups::{ConfigurableOptions, FeedForwardOptions, LossOptions, PositionOptions, PositionStartOptions},
     makers::AttentionMaker,
     model,
-    values::{AttentionSparsity, FeedForwardSparsity, FeedForwardSparsityType},
+    values::{AttentionSparsity, FeedForwardSparsity, FeedForwardSparsityType, Layers},
 };
-use crate::{attention::check_heads, options::OptionType, Count, Dim, Error, Result};
+use crate::{attention::check_heads, options::OptionType, Dim, Error, Result};
 
 /// Refuses heads that do not divide the depth, and a list where a number of experts is wanted.
 fn check(model: &str, common: &ConfigurableOptions, feed_forward: &FeedForwardOptions) -> Result<()> {
@@ -48,7 +48,7 @@ model! {
         /// Number of different tokens.
         vocab_size "vocabSize": Dim,
         /// Number of decoder blocks.
-        n_layers "nLayers": Count = Count(6),
+        n_layers "nLayers": Layers = Layers(6),
         /// Makes the attention of a block.
         attention_type "attentionType": AttentionMaker = AttentionMaker::Named("CausalAttention"),
     }
@@ -84,7 +84,7 @@ model! {
         /// Number of classes.
         n_classes "nClasses": Dim = Dim(10),
         /// Number of encoder blocks.
-        n_layers "nLayers": Count = Count(6),
+        n_layers "nLayers": Layers = Layers(6),
         /// Makes the attention of a block, from vectors and a mask to both.
         attention_type "attentionType": AttentionMaker = AttentionMaker::Named("Attention"),
     }
@@ -122,9 +122,9 @@ model! {
         /// Number of different tokens of the target; `null`: those of the source, with the same embedding.
         output_vocab_size "outputVocabSize": Option<Dim> = None,
         /// Number of encoder blocks.
-        n_encoder_layers "nEncoderLayers": Count = Count(6),
+        n_encoder_layers "nEncoderLayers": Layers = Layers(6),
         /// Number of decoder blocks.
-        n_decoder_layers "nDecoderLayers": Count = Count(6),
+        n_decoder_layers "nDecoderLayers": Layers = Layers(6),
         /// Makes the attention of an encoder block, from vectors and a mask to both.
         encoder_attention_type "encoderAttentionType": AttentionMaker = AttentionMaker::Named("Attention"),
         /// Makes the causal attention of a decoder block.

@@ -2,7 +2,7 @@
 use super::{
     makers::LayerMaker,
     model,
-    values::{FeedForwardSparsity, FeedForwardSparsityType, PositionType, Recurrent},
+    values::{FeedForwardSparsity, FeedForwardSparsityType, Layers, PositionType, Recurrent},
 };
 use crate::{research::sparsity::SparsityType, Count, Dim, Fraction, Mode, NotNegative, Num, Rate, Shape, Wholes};
 
@@ -100,9 +100,9 @@ model! {
         /// Computes attention in chunks of this many positions, which do not see each other; 0: no chunks.
         attention_chunk_size "attentionChunkSize": Count = Count(0),
         /// How many attention layers come first in a block.
-        n_attention_layers "nAttentionLayers": Count = Count(1),
+        n_attention_layers "nAttentionLayers": Layers = Layers(1),
         /// How many feed-forward parts come after them.
-        n_feedforward_layers "nFeedforwardLayers": Count = Count(1),
+        n_feedforward_layers "nFeedforwardLayers": Layers = Layers(1),
     }
 }
 

@@ -1,4 +1,5 @@
 //! Reformers: Transformers whose memory for activations does not grow with depth.
+use super::values::Layers;
 use super::{
     groups::{
         BlockOptions, FeedForwardOptions, LossOptions, PositionOptions, PositionStartOptions, ReformerDecoderOptions,
@@ -7,10 +8,10 @@ use super::{
     model,
     values::WholeMode,
 };
-use crate::{Count, Dim, Error, Mode, Result};
+use crate::{Dim, Error, Mode, Result};
 
 /// Refuses layers that attention of several types cannot take turns in.
-fn check_turns(model: &str, layers: Count, types: AttentionMakers) -> Result<()> {
+fn check_turns(model: &str, layers: Layers, types: AttentionMakers) -> Result<()> {
     if !types.is_empty() && layers.0.is_multiple_of(types.len()) {
         return Ok(());
     }
@@ -50,7 +51,7 @@ model! {
         /// Depth of each part of the activations between blocks.
         d_model "dModel": Dim = Dim(512),
         /// Number of decoder blocks.
-        n_layers "nLayers": Count = Count(6),
+        n_layers "nLayers": Layers = Layers(6),
         /// Makes the attention of a block, such as `SelfAttention` or `LSHSelfAttention`; several take turns.
         attention_type "attentionType": AttentionMakers = AttentionMakers::Named("SelfAttention"),
         /// How the layers behave; `'predict'` computes the next positions of each call, and keeps what is past in its state.
@@ -94,7 +95,7 @@ model! {
         /// Depth of each part of the activations between blocks.
         d_model "dModel": Dim = Dim(512),
         /// Number of decoder blocks.
-        n_layers "nLayers": Count = Count(6),
+        n_layers "nLayers": Layers = Layers(6),
         /// Makes the attention of a block, such as `SelfAttention` or `LSHSelfAttention`; several take turns.
         attention_type "attentionType": AttentionMakers = AttentionMakers::Named("SelfAttention"),
         /// How the layers behave; several positions are computed as one, so there is no mode `'predict'`.
@@ -137,9 +138,9 @@ model! {
         /// Depth of each part of the activations between blocks.
         d_model "dModel": Dim = Dim(512),
         /// Number of encoder blocks.
-        n_encoder_layers "nEncoderLayers": Count = Count(6),
+        n_encoder_layers "nEncoderLayers": Layers = Layers(6),
         /// Number of decoder blocks.
-        n_decoder_layers "nDecoderLayers": Count = Count(6),
+        n_decoder_layers "nDecoderLayers": Layers = Layers(6),
         /// Number of attention heads, each `dModel / nHeads` deep, rounded down.
         n_heads "nHeads": Dim = Dim(8),
         /// Makes the attention of the encoder, which takes a mask.

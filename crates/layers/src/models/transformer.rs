@@ -1,6 +1,7 @@
 //! The Transformers of "Attention Is All You Need".
+use super::values::Layers;
 use super::{groups::TransformerCommonOptions, model};
-use crate::{attention::check_heads, Count, Dim};
+use crate::{attention::check_heads, Dim};
 
 model! {
     /// A language model of causal attention: the logits of every token, given those before it.
@@ -28,7 +29,7 @@ model! {
         /// Number of different tokens.
         vocab_size "vocabSize": Dim,
         /// Number of decoder blocks.
-        n_layers "nLayers": Count = Count(6),
+        n_layers "nLayers": Layers = Layers(6),
     }
     check |o| check_heads("TransformerLM", "dModel", o.common.d_model, o.common.n_heads)
 }
@@ -61,7 +62,7 @@ model! {
         /// Number of classes.
         n_classes "nClasses": Dim = Dim(10),
         /// Number of encoder blocks.
-        n_layers "nLayers": Count = Count(6),
+        n_layers "nLayers": Layers = Layers(6),
     }
     check |o| check_heads("TransformerEncoder", "dModel", o.common.d_model, o.common.n_heads)
 }
@@ -91,7 +92,7 @@ model! {
         /// Number of different tokens; `null`: the input is vectors, not tokens.
         vocab_size "vocabSize": Option<Dim> = None,
         /// Number of decoder blocks.
-        n_layers "nLayers": Count = Count(6),
+        n_layers "nLayers": Layers = Layers(6),
     }
     check |o| check_heads("TransformerDecoder", "dModel", o.common.d_model, o.common.n_heads)
 }
@@ -126,9 +127,9 @@ model! {
         /// Number of different tokens of the target; `null`: those of the source, with the same embedding.
         output_vocab_size "outputVocabSize": Option<Dim> = None,
         /// Number of encoder blocks.
-        n_encoder_layers "nEncoderLayers": Count = Count(6),
+        n_encoder_layers "nEncoderLayers": Layers = Layers(6),
         /// Number of decoder blocks.
-        n_decoder_layers "nDecoderLayers": Count = Count(6),
+        n_decoder_layers "nDecoderLayers": Layers = Layers(6),
     }
     check |o| check_heads("Transformer", "dModel", o.common.d_model, o.common.n_heads)
 }

@@ -16,6 +16,27 @@ pub const FILLED_TYPES: &[(&str, &str)] = &[
     ("hierarchy", "readonly (readonly [blocks: number, factor: number])[]"),
 ];
 
+/// The most layers of a kind that a model is made of: more are a mistake, and would take all memory before anything could say so.
+const MOST_LAYERS: usize = 10_000;
+
+/// A number of layers: a whole number of at least 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Layers(pub usize);
+
+impl OptionType for Layers {
+    const TS: &'static str = Count::TS;
+    const EXPECTED: &'static str = Count::EXPECTED;
+    fn parse(v: &HostValue) -> Option<Self> {
+        Count::parse(v).filter(|n| n.0 <= MOST_LAYERS).map(|n| Self(n.0))
+    }
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+    fn explain(v: &HostValue) -> Option<String> {
+        Count::parse(v).map(|n| format!("must be at most {MOST_LAYERS} layers, got {}", n.0))
+    }
+}
+
 /// A type of models' options: what its values are in TypeScript.
 pub(crate) trait Value: OptionType {
     /// The value, for the host.
@@ -31,7 +52,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(Dim, Count, Rate, Fraction, Num, NotNegative);
+numbers!(Dim, Count, Layers, Rate, Fraction, Num, NotNegative);
 
 macro_rules! lists {
     ($($t:ty),*) => {$(
@@ -136,9 +157,9 @@ impl OptionType for Recurrent {
     const EXPECTED: &'static str = "a whole number of at least 0, or a pair of layers and units";
     fn parse(v: &HostValue) -> Option<Self> {
         match v.list() {
-            Some([layers, units]) => Some(Self { layers: Count::parse(layers)?.0, units: Dim::parse(units)?.0 }),
+            Some([layers, units]) => Some(Self { layers: Layers::parse(layers)?.0, units: Dim::parse(units)?.0 }),
             Some(_) => None,
-            None => Count::parse(v).map(|n| Self { layers: n.0, ..Self::NONE }),
+            None => Layers::parse(v).map(|n| Self { layers: n.0, ..Self::NONE }),
         }
     }
     fn show(&self) -> String {
@@ -262,7 +283,7 @@ impl OptionType for Blocks {
     const EXPECTED: &'static str = "two numbers of blocks, before and after";
     fn parse(v: &HostValue) -> Option<Self> {
         match v.list()? {
-            [before, after] => Some(Self([Count::parse(before)?.0, Count::parse(after)?.0])),
+            [before, after] => Some(Self([Layers::parse(before)?.0, Layers::parse(after)?.0])),
             _ => None,
         }
     }
@@ -271,7 +292,7 @@ impl OptionType for Blocks {
     }
     fn explain(v: &HostValue) -> Option<String> {
         let items = v.list().filter(|items| items.len() == 2)?;
-        let (bad, place) = items.iter().zip(["before", "after"]).find(|(v, _)| Count::parse(v).is_none())?;
+        let (bad, place) = items.iter().zip(["before", "after"]).find(|(v, _)| Layers::parse(v).is_none())?;
         Some(format!("must be {}, got {} for the blocks {place}", Count::EXPECTED, crate::options::show(bad)))
     }
 }

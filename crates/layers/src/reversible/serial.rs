@@ -28,7 +28,7 @@ options! {
     /// const block = () => [tl.ReversibleHalfResidual(tl.Dense(4), tl.Tanh()), tl.ReversibleSwap()];
     /// const model = tl.Serial(tl.Dup(), tl.ReversibleSerial(block(), block()), tl.Concatenate());
     /// model.init({ shape: [2, 4], dtype: 'float32' });
-    /// model(tl.ones([2, 4])).shape; // → [2, 8]
+    /// [model(tl.ones([2, 4]))].flat().map((y) => y.shape); // → [[2, 8]]
     /// ```
     pub struct ReversibleSerialOptions for "ReversibleSerial" () ...("sublayers") {
         /// Reversible layers, or nested lists of them.

@@ -23,7 +23,7 @@ options! {
     /// ```ts
     /// const layer = tl.RandomLayer(tl.Relu(), tl.Tanh(), 0.5);
     /// layer.init({ shape: [2], dtype: 'float32' });
-    /// layer([0, 1]).shape; // → [ 2 ]
+    /// [layer([0, 1])].flat().map((y) => y.shape); // → [ [ 2 ] ]
     /// ```
     pub struct RandomLayerOptions for "RandomLayer" ("layerA", "layerB", "probA") {
         /// Layer applied with probability `probA`.
