@@ -356,7 +356,7 @@ test('fields are saved, and loaded in another process', (t) => {
   block.saveToFile(path, { inputSignature: f32([5, 3]) });
   const script = `
     const tl = require(${JSON.stringify(join(root, 'src/index.ts'))});
-    class Block extends tl.Layer<tl.Tensor, 1> {
+    class Block extends tl.Layer {
       first = tl.Dense(8);
       rest = [tl.Dropout({ rate: 0.5 }), tl.Relu()];
       named = { last: tl.Dense(4) };

@@ -927,7 +927,7 @@ export interface WholeSequencesOptions {
  * @example
  * ```ts
  * const layer = tl.WholeSequences(tl.Serial(tl.ShiftRight(), tl.Relu()), { refusal: 'it reads whole sequences' });
- * layer.withMode('predict')([[1, 2, 3]]); // throws InvalidOption
+ * layer.withMode('predict')([[1, 2, 3]]); // throws LayerError: [InvalidOption] …
  * ```
  */
 export function WholeSequences<L extends Layer>(layer: L, options?: WholeSequencesOptions): AsLayer<L>;

@@ -262,7 +262,8 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
 
   static {
     // They are declared in the interface: there a class may declare them anew, as what its own weights and state are.
-    Object.defineProperties(Layer.prototype, {
+    // `this`, since the name of the class is not known yet in what TypeScript makes of the block.
+    Object.defineProperties(this.prototype, {
       weights: {
         get(this: Layer) {
           return this.#running?.weights ?? decode(native.layerWeights(this.#use()), GET_WEIGHTS_FROM_CACHE);
@@ -290,7 +291,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
         configurable: true,
       },
     });
-    backwards.add(Layer.prototype.backward);
+    backwards.add(this.prototype.backward);
     isLayer = (x): x is Layer => typeof x === 'function' && #id in x;
     wrapLayer = (made, origin) => {
       const known = handles.get(made.id)?.deref();

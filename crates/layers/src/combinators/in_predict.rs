@@ -25,7 +25,7 @@ options! {
     /// Example:
     /// ```ts
     /// const layer = tl.WholeSequences(tl.Serial(tl.ShiftRight(), tl.Relu()), { refusal: 'it reads whole sequences' });
-    /// layer.withMode('predict')([[1, 2, 3]]); // throws InvalidOption
+    /// layer.withMode('predict')([[1, 2, 3]]); // throws LayerError: [InvalidOption] …
     /// ```
     pub struct WholeSequencesOptions for "WholeSequences" ("layer") {
         /// The layer.
