@@ -179,7 +179,7 @@ fn factory(item: &Item, type_name: &str, signatures: &[Signature]) -> String {
         return out;
     }
     for each in signatures {
-        let _ = write!(out, "{doc}export {};\n", signature(m, each, options));
+        let _ = writeln!(out, "{doc}export {};", signature(m, each, options));
     }
     let all = Signature { returns: open.to_string(), ..Signature::default() };
     let _ = write!(out, "export {} {{\n{body}}}\n", signature(m, &all, options));

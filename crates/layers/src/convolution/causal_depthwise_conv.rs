@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn each_position_sees_itself_and_earlier_ones() {
-        let layer = crate::registry::construct("CausalDepthwiseConv", &serde_json::json!({"kernelSize": 2})).unwrap();
+        let layer = crate::registry::construct("CausalDepthwiseConv", serde_json::json!({"kernelSize": 2})).unwrap();
         let x = Tensor::from_vec(vec![1f32, 2.0, 3.0], &[1, 3, 1]).unwrap();
         let w = Tensor::from_vec(vec![10f32, 100.0], &[2, 1]).unwrap();
         let weights = crate::load_weights(&layer, &Tree::Leaf(w)).unwrap();

@@ -295,7 +295,7 @@ fn what_cannot_be_split_is_refused() {
         "inputs are split over 2 devices along their first axis, but float32[] has no axes"
     );
     assert_eq!(call(&[3, 1], &[1, 1]).code(), "ShapeMismatch");
-    let wrong = registry::construct("Accelerate", &json!({"layer": {"$layer": 0}, "nDevices": 0}));
+    let wrong = registry::construct("Accelerate", json!({"layer": {"$layer": 0}, "nDevices": 0}));
     let references = References { layers: vec![dense(2)], ..References::default() };
     assert_eq!(wrong.expect_err("no layer").code(), "InvalidOption");
     let error = registry::construct("Accelerate", references.resolve(&json!({"layer": {"$layer": 0}, "nDevices": 0})));

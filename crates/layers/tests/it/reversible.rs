@@ -24,7 +24,7 @@ fn spec(shape: &[usize]) -> TensorSpec {
 }
 
 fn of(kind: &str) -> LayerRef {
-    registry::construct(kind, &json!({})).expect("a registered layer")
+    registry::construct(kind, json!({})).expect("a registered layer")
 }
 
 /// Outputs, gradients of the float inputs and of all weights, and new state, in `dtype`.

@@ -70,7 +70,7 @@ fn long_sequences_take_memory_in_proportion_and_little_stack() {
     let _alone = alone();
     // A stack that a recursion of 4,096 levels would overflow.
     let body = || {
-        let cell = registry::construct("LSTMCell", &json!({"nUnits": 2})).expect("a layer");
+        let cell = registry::construct("LSTMCell", json!({"nUnits": 2})).expect("a layer");
         // A Serial has no way to run a sequence at once.
         for (layer, width) in [(step(), 2), (serial(vec![cell]), 4)] {
             let layer = scanned(layer, false);

@@ -10,7 +10,7 @@ use tallow_tensor::{backward, memory, random::Key, reset_peak, testing, DType, T
 const KEY: Key = Key([1, 2]);
 
 fn of(kind: &str) -> LayerRef {
-    registry::construct(kind, &serde_json::json!({})).expect("a registered layer")
+    registry::construct(kind, serde_json::json!({})).expect("a registered layer")
 }
 
 /// The bytes of activations alive at the peak of a training step: beyond those before it and those of the gradients it gives.

@@ -316,9 +316,10 @@ impl Environment {
     pub(crate) fn exception(&self, env: &Env, failure: Failure) -> Error {
         failure.exception(|code, message, details| {
             match call_js(env, &self.error_factory, FnArgs::from((code, message, details))) {
-                // SAFETY: a value of this environment, which JavaScript just returned.
                 Ok(made) => {
-                    Error::from_unknown_without_coercion(unsafe { Unknown::from_raw_unchecked(env.raw(), made) })
+                    // SAFETY: a value of this environment, which JavaScript just returned.
+                    let made = unsafe { Unknown::from_raw_unchecked(env.raw(), made) };
+                    Error::from_unknown_without_coercion(made)
                 }
                 Err(e) => e,
             }

@@ -53,7 +53,7 @@ awaited!(
 #[test]
 fn no_optimizer_waits_that_is_there() {
     for name in AWAITED {
-        let e = construct(name, &json!({})).unwrap_err();
+        let e = construct(name, json!({})).unwrap_err();
         assert!(
             e.message().contains(&format!("no optimizer named {name}")),
             "{name} is there; hold it against Trax: {e}"
@@ -110,9 +110,9 @@ fn equals_traxs(name: &str) -> usize {
 
 #[test]
 fn unknown_optimizers_and_options_are_refused() {
-    assert!(construct("Adaam", &json!({})).unwrap_err().message().contains("no optimizer named Adaam"));
-    let e = construct("Adam", &json!({"beta1": 0.9})).unwrap_err();
+    assert!(construct("Adaam", json!({})).unwrap_err().message().contains("no optimizer named Adaam"));
+    let e = construct("Adam", json!({"beta1": 0.9})).unwrap_err();
     assert!(e.message().starts_with("Adam: unknown option `beta1`"), "{e}");
-    let e = construct("Adam", &json!({"clipGradNorm": 0})).unwrap_err();
+    let e = construct("Adam", json!({"clipGradNorm": 0})).unwrap_err();
     assert_eq!(e.message(), "Adam: `clipGradNorm` must be a number above 0, got 0");
 }

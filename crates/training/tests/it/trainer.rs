@@ -36,7 +36,7 @@ fn model(inside: Vec<LayerRef>) -> LayerRef {
 }
 
 fn trainer(model: LayerRef, n: usize) -> Trainer {
-    let adam = optimizers::construct("Adam", &json!({"learningRate": 0.01})).expect("an optimizer");
+    let adam = optimizers::construct("Adam", json!({"learningRate": 0.01})).expect("an optimizer");
     Trainer::on_devices(model, adam, n)
 }
 
