@@ -36,7 +36,8 @@ fn number(n: f64) -> String {
         _ if n == 0.0 => "0".to_string(),
         _ if n.is_infinite() => if n > 0.0 { "Infinity" } else { "-Infinity" }.to_string(),
         _ if n.is_nan() || (1e-5..1e19).contains(&n.abs()) => n.to_string(),
-        _ => format!("{n:e}"),
+        _ if n.abs() < 1.0 => format!("{n:e}"),
+        _ => format!("{n:e}").replace('e', "e+"),
     }
 }
 
