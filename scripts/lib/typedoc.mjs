@@ -7,7 +7,7 @@ const SUBJECTS = [
   ['Reference', []],
   ['Tables and lists', []],
   ['Modules', []],
-  ['Tensors', ['tensor/tensor', 'tensor/ops', 'tensor/data', 'generated/tensor', 'bridge/native']],
+  ['Tensors', ['tensor/tensor', 'tensor/ops', 'tensor/arguments', 'tensor/data', 'generated/tensor', 'bridge/native']],
   ['Gradients', ['tensor/gradients']],
   ['Random numbers', ['tensor/random']],
   ['Memory and threads', ['tensor/memory']],

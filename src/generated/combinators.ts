@@ -600,9 +600,6 @@ export interface SelectOptions {
  * **Source**: [`trax.layers.combinators`](https://github.com/google/trax/blob/master/trax/layers/combinators.py).
  *
  * @param indices - Positions from the top of the stack; negative ones count from the last of `nIn`.
- * @param options - Options by name:
- * - `nIn`: How many items the selected ones replace; by default the highest index and one. Default: `null`.
- * - `name`: Printed name; by default `Select` with the indices. Default: `null`.
  * @throws {@link LayerError} `InvalidOption`: an index is outside the `nIn` items, or `nIn` is missing and no index says how many items there are.
  * @see {@link Dup}, {@link Swap}, {@link Drop}.
  * @example

@@ -169,7 +169,10 @@ fn factory(item: &Item, type_name: &str, signatures: &[Signature]) -> String {
             options.iter().filter(|f| m.fields.iter().any(|o| o.name == f.name)).copied().collect();
         out += &interface(type_name, &m.groups, &own);
     }
-    let doc = Doc::parse(m.doc).tsdoc(&Page { params: documented(m, &options), ..item.page(&trax(item.module)) });
+    let doc_with = |options: &[&FieldMeta]| {
+        Doc::parse(m.doc).tsdoc(&Page { params: documented(m, options), ..item.page(&trax(item.module)) })
+    };
+    let (doc, doc_without_options) = (doc_with(&options), doc_with(&[]));
     let body = body(m, &call, !options.is_empty());
     let required = options.iter().any(|f| f.default.is_none());
     let options = (!options.is_empty()).then_some((type_name, required));
@@ -179,6 +182,8 @@ fn factory(item: &Item, type_name: &str, signatures: &[Signature]) -> String {
         return out;
     }
     for each in signatures {
+        // A rest parameter takes options too, and is documented with them.
+        let doc = if each.options == Options::None && m.rest.is_none() { &doc_without_options } else { &doc };
         let _ = writeln!(out, "{doc}export {};", signature(m, each, options));
     }
     let all = Signature { returns: open.to_string(), ..Signature::default() };
