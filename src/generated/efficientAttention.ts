@@ -362,7 +362,7 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
  * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
  * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
- * @see {@link SelfAttention}, which sees all positions; {@link PureLSHSelfAttention}, without projections; {@link ReformerLM}, a model of it.
+ * @see {@link SelfAttention}, which sees all positions; {@link PureLSHSelfAttention}, without projections.
  * @example
  * ```ts
  * const layer = tl.LSHSelfAttention({ nHeads: 2, dQk: 8, dV: 8, chunkLen: 16, nHashes: 2, nBuckets: 8, causal: true });
@@ -428,7 +428,7 @@ export function LSHSelfAttention(options?: LSHSelfAttentionOptions & { masked?: 
  * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
  * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
- * @see {@link SelfAttention}, which sees all positions; {@link PureLSHSelfAttention}, without projections; {@link ReformerLM}, a model of it.
+ * @see {@link SelfAttention}, which sees all positions; {@link PureLSHSelfAttention}, without projections.
  * @example
  * ```ts
  * const layer = tl.LSHSelfAttention({ nHeads: 2, dQk: 8, dV: 8, chunkLen: 16, nHashes: 2, nBuckets: 8, causal: true });

@@ -64,7 +64,7 @@ export interface TransformerCommonOptions {
   readonly ffActivation?: LayerFactory | null | undefined;
 }
 
-/** All of {@link TransformerCommonOptions}, as the layers are composed with them. */
+/** All of {@link TransformerCommonOptions}, as the layers are composed with them. @hidden */
 export interface FilledTransformerCommonOptions {
   readonly dModel: number;
   readonly dFf: number;
@@ -103,7 +103,7 @@ export interface PositionOptions {
   readonly posDAxialEmbs?: readonly number[] | null | undefined;
 }
 
-/** All of {@link PositionOptions}, as the layers are composed with them. */
+/** All of {@link PositionOptions}, as the layers are composed with them. @hidden */
 export interface FilledPositionOptions {
   readonly maxLen: number;
   readonly posType: 'sin-cos' | 'fixed-base' | 'infinite' | 'infinite-affine' | 'axial' | 'no' | '' | null;
@@ -127,7 +127,7 @@ export interface PositionStartOptions {
   readonly posMaxOffsetToAdd?: number | null | undefined;
 }
 
-/** All of {@link PositionStartOptions}, as the layers are composed with them. */
+/** All of {@link PositionStartOptions}, as the layers are composed with them. @hidden */
 export interface FilledPositionStartOptions {
   readonly posStartFromZeroProb: number;
   readonly posMaxOffsetToAdd: number;
@@ -167,7 +167,7 @@ export interface FeedForwardOptions {
   readonly ffSparsity?: number | string | readonly [nElementsInBlock: number, dLowrank: number] | readonly [nElementsInBlock: number, dLowrank: number, temperature: number, quantProb: number] | null | undefined;
 }
 
-/** All of {@link FeedForwardOptions}, as the layers are composed with them. */
+/** All of {@link FeedForwardOptions}, as the layers are composed with them. @hidden */
 export interface FilledFeedForwardOptions {
   readonly dFf: number;
   readonly dropout: number;
@@ -202,7 +202,7 @@ export interface BlockOptions {
   readonly useBfloat16?: boolean | null | undefined;
 }
 
-/** All of {@link BlockOptions}, as the layers are composed with them. */
+/** All of {@link BlockOptions}, as the layers are composed with them. @hidden */
 export interface FilledBlockOptions {
   readonly ffDropout: number | null;
   readonly centerLayernorm: boolean;
@@ -251,7 +251,7 @@ export interface ReformerDecoderOptions {
   readonly nFeedforwardLayers?: number | null | undefined;
 }
 
-/** All of {@link ReformerDecoderOptions}, as the layers are composed with them. */
+/** All of {@link ReformerDecoderOptions}, as the layers are composed with them. @hidden */
 export interface FilledReformerDecoderOptions {
   readonly dAttentionKey: number;
   readonly dAttentionValue: number;
@@ -288,7 +288,7 @@ export interface LossOptions {
   readonly lossSparsityProb?: number | null | undefined;
 }
 
-/** All of {@link LossOptions}, as the layers are composed with them. */
+/** All of {@link LossOptions}, as the layers are composed with them. @hidden */
 export interface FilledLossOptions {
   readonly lossSparsityType: 'mult' | 'lowrank' | 'einsum' | 'local' | 'local3' | 'None' | null;
   readonly lossSparsity: number;
@@ -343,7 +343,7 @@ export interface ConfigurableOptions {
   readonly attentionChunkSize?: number | null | undefined;
 }
 
-/** All of {@link ConfigurableOptions}, as the layers are composed with them. */
+/** All of {@link ConfigurableOptions}, as the layers are composed with them. @hidden */
 export interface FilledConfigurableOptions {
   readonly dModel: number;
   readonly nHeads: number;
@@ -397,7 +397,7 @@ export function TransformerLM(vocabSize: number, options?: TransformerLMOptions)
   return makeModel('TransformerLM', transformerLM, { ...namedOptions('TransformerLM', options), vocabSize }, 1, 1);
 }
 
-/** All of {@link TransformerLMOptions}, as the layers are composed with them. */
+/** All of {@link TransformerLMOptions}, as the layers are composed with them. @hidden */
 export interface FilledTransformerLMOptions extends FilledTransformerCommonOptions {
   readonly vocabSize: number;
   readonly nLayers: number;
@@ -449,7 +449,7 @@ export function TransformerEncoder(vocabSize: number, options?: TransformerEncod
   return makeModel('TransformerEncoder', transformerEncoder, { ...namedOptions('TransformerEncoder', options), vocabSize }, 1, 1);
 }
 
-/** All of {@link TransformerEncoderOptions}, as the layers are composed with them. */
+/** All of {@link TransformerEncoderOptions}, as the layers are composed with them. @hidden */
 export interface FilledTransformerEncoderOptions extends FilledTransformerCommonOptions {
   readonly vocabSize: number;
   readonly nClasses: number;
@@ -500,7 +500,7 @@ export function TransformerDecoder(options?: TransformerDecoderOptions): Layer<T
   return makeModel('TransformerDecoder', transformerDecoder, { ...namedOptions('TransformerDecoder', options) }, 1, 1);
 }
 
-/** All of {@link TransformerDecoderOptions}, as the layers are composed with them. */
+/** All of {@link TransformerDecoderOptions}, as the layers are composed with them. @hidden */
 export interface FilledTransformerDecoderOptions extends FilledTransformerCommonOptions {
   readonly vocabSize: number | null;
   readonly nLayers: number;
@@ -559,7 +559,7 @@ export function Transformer(inputVocabSize: number, options?: TransformerOptions
   return makeModel('Transformer', transformer, { ...namedOptions('Transformer', options), inputVocabSize }, 2, 2);
 }
 
-/** All of {@link TransformerOptions}, as the layers are composed with them. */
+/** All of {@link TransformerOptions}, as the layers are composed with them. @hidden */
 export interface FilledTransformerOptions extends FilledTransformerCommonOptions {
   readonly inputVocabSize: number;
   readonly outputVocabSize: number | null;
@@ -626,7 +626,7 @@ export function ReformerLM(vocabSize: number, options?: ReformerLMOptions): Laye
   return makeModel('ReformerLM', reformerLM, { ...namedOptions('ReformerLM', options), vocabSize }, 1, 1);
 }
 
-/** All of {@link ReformerLMOptions}, as the layers are composed with them. */
+/** All of {@link ReformerLMOptions}, as the layers are composed with them. @hidden */
 export interface FilledReformerLMOptions extends FilledPositionOptions, FilledPositionStartOptions, FilledFeedForwardOptions, FilledBlockOptions, FilledReformerDecoderOptions, FilledLossOptions {
   readonly vocabSize: number;
   readonly dModel: number;
@@ -702,7 +702,7 @@ export function ReformerShortenLM(vocabSize: number, options?: ReformerShortenLM
   return makeModel('ReformerShortenLM', reformerShortenLM, { ...namedOptions('ReformerShortenLM', options), vocabSize }, 1, 1);
 }
 
-/** All of {@link ReformerShortenLMOptions}, as the layers are composed with them. */
+/** All of {@link ReformerShortenLMOptions}, as the layers are composed with them. @hidden */
 export interface FilledReformerShortenLMOptions extends FilledPositionOptions, FilledPositionStartOptions, FilledFeedForwardOptions, FilledBlockOptions, FilledReformerDecoderOptions {
   readonly vocabSize: number;
   readonly shortenFactor: number;
@@ -797,7 +797,7 @@ export function Reformer(inputVocabSize: number, options?: ReformerOptions): Lay
   return makeModel('Reformer', reformer, { ...namedOptions('Reformer', options), inputVocabSize }, 2, 2);
 }
 
-/** All of {@link ReformerOptions}, as the layers are composed with them. */
+/** All of {@link ReformerOptions}, as the layers are composed with them. @hidden */
 export interface FilledReformerOptions extends FilledPositionOptions, FilledPositionStartOptions, FilledFeedForwardOptions, FilledBlockOptions {
   readonly inputVocabSize: number;
   readonly outputVocabSize: number | null;
@@ -857,7 +857,7 @@ export function ConfigurableTransformerLM(vocabSize: number, options?: Configura
   return makeModel('ConfigurableTransformerLM', configurableTransformerLM, { ...namedOptions('ConfigurableTransformerLM', options), vocabSize }, 1, 1);
 }
 
-/** All of {@link ConfigurableTransformerLMOptions}, as the layers are composed with them. */
+/** All of {@link ConfigurableTransformerLMOptions}, as the layers are composed with them. @hidden */
 export interface FilledConfigurableTransformerLMOptions extends FilledConfigurableOptions, FilledFeedForwardOptions, FilledPositionOptions, FilledPositionStartOptions, FilledLossOptions {
   readonly vocabSize: number;
   readonly nLayers: number;
@@ -915,7 +915,7 @@ export function ConfigurableTransformerEncoder(vocabSize: number, options?: Conf
   return makeModel('ConfigurableTransformerEncoder', configurableTransformerEncoder, { ...namedOptions('ConfigurableTransformerEncoder', options), vocabSize }, 1, 1);
 }
 
-/** All of {@link ConfigurableTransformerEncoderOptions}, as the layers are composed with them. */
+/** All of {@link ConfigurableTransformerEncoderOptions}, as the layers are composed with them. @hidden */
 export interface FilledConfigurableTransformerEncoderOptions extends FilledConfigurableOptions, FilledFeedForwardOptions, FilledPositionOptions {
   readonly vocabSize: number;
   readonly nClasses: number;
@@ -992,7 +992,7 @@ export function ConfigurableTransformer(inputVocabSize: number, options?: Config
   return makeModel('ConfigurableTransformer', configurableTransformer, { ...namedOptions('ConfigurableTransformer', options), inputVocabSize }, 2, 2);
 }
 
-/** All of {@link ConfigurableTransformerOptions}, as the layers are composed with them. */
+/** All of {@link ConfigurableTransformerOptions}, as the layers are composed with them. @hidden */
 export interface FilledConfigurableTransformerOptions extends FilledConfigurableOptions, FilledFeedForwardOptions, FilledPositionOptions, FilledLossOptions {
   readonly inputVocabSize: number;
   readonly outputVocabSize: number | null;
@@ -1116,7 +1116,7 @@ export function HourglassLM(vocabSize: number, options?: HourglassLMOptions): La
   return makeModel('HourglassLM', hourglassLM, { ...namedOptions('HourglassLM', options), vocabSize }, 1, 1);
 }
 
-/** All of {@link HourglassLMOptions}, as the layers are composed with them. */
+/** All of {@link HourglassLMOptions}, as the layers are composed with them. @hidden */
 export interface FilledHourglassLMOptions {
   readonly vocabSize: number;
   readonly dModel: number;
@@ -1194,7 +1194,7 @@ export function MLP(options?: MLPOptions): Layer<Tensor, 1> {
   return makeModel('MLP', mlp, { ...namedOptions('MLP', options) }, 1, 1);
 }
 
-/** All of {@link MLPOptions}, as the layers are composed with them. */
+/** All of {@link MLPOptions}, as the layers are composed with them. @hidden */
 export interface FilledMLPOptions {
   readonly layerWidths: readonly number[];
   readonly activationFn: LayerFactory;

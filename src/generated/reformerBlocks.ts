@@ -61,7 +61,7 @@ export function DecoderBlock(dModel: number, options?: DecoderBlockOptions): Lay
   return makeBlock('DecoderBlock', decoderBlock, { ...namedOptions('DecoderBlock', options), dModel });
 }
 
-/** All of {@link DecoderBlockOptions}, as the layers are composed with them. */
+/** All of {@link DecoderBlockOptions}, as the layers are composed with them. @hidden */
 export interface FilledDecoderBlockOptions extends FilledFeedForwardOptions, FilledBlockOptions, FilledReformerDecoderOptions {
   readonly dModel: number;
   readonly attentionType: AttentionType;
@@ -133,7 +133,7 @@ export function EncoderBlock(dModel: number, options?: EncoderBlockOptions): Lay
   return makeBlock('EncoderBlock', encoderBlock, { ...namedOptions('EncoderBlock', options), dModel });
 }
 
-/** All of {@link EncoderBlockOptions}, as the layers are composed with them. */
+/** All of {@link EncoderBlockOptions}, as the layers are composed with them. @hidden */
 export interface FilledEncoderBlockOptions extends FilledFeedForwardOptions, FilledBlockOptions {
   readonly dModel: number;
   readonly nHeads: number;
@@ -206,7 +206,7 @@ export function EncoderDecoderBlock(dModel: number, options?: EncoderDecoderBloc
   return makeBlock('EncoderDecoderBlock', encoderDecoderBlock, { ...namedOptions('EncoderDecoderBlock', options), dModel });
 }
 
-/** All of {@link EncoderDecoderBlockOptions}, as the layers are composed with them. */
+/** All of {@link EncoderDecoderBlockOptions}, as the layers are composed with them. @hidden */
 export interface FilledEncoderDecoderBlockOptions extends FilledFeedForwardOptions, FilledBlockOptions {
   readonly dModel: number;
   readonly nHeads: number;

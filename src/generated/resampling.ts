@@ -398,7 +398,6 @@ export function FeedForwardBlock(dModel: number, dFf: number, dropout: number, d
  * @param totalPooling - How many positions of the input of the model have become one position of the longer sequence here.
  * @param resamplingFn - Makes the layer that shortens or lengthens, of the factor, the depth and `{mode}`, such as `AveragePooling` or `LinearUpsampling`.
  * @throws {@link LayerError} those of its layers.
- * @see {@link HourglassLM}, a model of it.
  * @example
  * ```ts
  * const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);

@@ -190,7 +190,7 @@ fn in_groups(m: &Meta, name: &str) -> bool {
 
 /// The interface of options that are all there.
 fn filled(name: &str, groups: &[&str], fields: &[&FieldMeta]) -> String {
-    let mut out = format!("\n/** All of {{@link {name}}}, as the layers are composed with them. */\n");
+    let mut out = format!("\n/** All of {{@link {name}}}, as the layers are composed with them. @hidden */\n");
     let _ = write!(out, "export interface Filled{name} ");
     if !groups.is_empty() {
         let groups: Vec<String> = groups.iter().map(|g| format!("Filled{g}")).collect();

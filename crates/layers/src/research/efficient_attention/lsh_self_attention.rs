@@ -56,7 +56,7 @@ options! {
     /// - `InvalidArgument`: a piece in the middle of a sequence is too long.
     /// - `ShapeMismatch`: the shapes do not fit the weights, or each other.
     /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451.
-    /// See: `SelfAttention`, which sees all positions; `PureLSHSelfAttention`, without projections; `ReformerLM`, a model of it.
+    /// See: `SelfAttention`, which sees all positions; `PureLSHSelfAttention`, without projections.
     /// Example:
     /// ```ts
     /// const layer = tl.LSHSelfAttention({ nHeads: 2, dQk: 8, dV: 8, chunkLen: 16, nHashes: 2, nBuckets: 8, causal: true });

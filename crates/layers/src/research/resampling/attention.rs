@@ -57,7 +57,6 @@ options! {
     /// Errors:
     /// - those of its layers.
     /// Source: Trax; Nawrot et al. 2021, arXiv:2110.13711.
-    /// See: `HourglassLM`, a model of it.
     /// Example:
     /// ```ts
     /// const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
