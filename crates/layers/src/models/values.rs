@@ -33,7 +33,14 @@ impl OptionType for Layers {
         self.0.to_string()
     }
     fn explain(v: &HostValue) -> Option<String> {
-        Count::parse(v).map(|n| format!("must be at most {MOST_LAYERS} layers, got {}", n.0))
+        Self::too_many(v)
+    }
+}
+impl Layers {
+    /// Why a number is refused that would be one of layers, were it smaller.
+    fn too_many(v: &HostValue) -> Option<String> {
+        let n = Count::parse(v).filter(|n| n.0 > MOST_LAYERS)?;
+        Some(format!("must be at most {MOST_LAYERS} layers, got {}", n.0))
     }
 }
 
@@ -165,6 +172,13 @@ impl OptionType for Recurrent {
     fn show(&self) -> String {
         self.layers.to_string()
     }
+    fn explain(v: &HostValue) -> Option<String> {
+        match v.list() {
+            Some([layers, units]) => Dim::parse(units).and_then(|_| Layers::too_many(layers)),
+            Some(_) => None,
+            None => Layers::too_many(v),
+        }
+    }
 }
 impl Value for Recurrent {
     /// The pair.
@@ -293,7 +307,8 @@ impl OptionType for Blocks {
     fn explain(v: &HostValue) -> Option<String> {
         let items = v.list().filter(|items| items.len() == 2)?;
         let (bad, place) = items.iter().zip(["before", "after"]).find(|(v, _)| Layers::parse(v).is_none())?;
-        Some(format!("must be {}, got {} for the blocks {place}", Count::EXPECTED, crate::options::show(bad)))
+        let why = || format!("must be {}, got {}", Count::EXPECTED, crate::options::show(bad));
+        Some(format!("{} for the blocks {place}", Layers::too_many(bad).unwrap_or_else(why)))
     }
 }
 impl Value for Blocks {
@@ -314,10 +329,10 @@ impl Hierarchy {
     pub fn one(blocks: usize, factor: usize) -> Self {
         Self { written: format!("{blocks}@{factor}"), levels: vec![[blocks, factor]] }
     }
-    fn read(written: &str) -> Result<Self, &'static str> {
+    fn read(written: &str) -> Result<Self, String> {
         let words: Vec<&str> = written.split(' ').collect();
         if !words.iter().eq(words.iter().rev()) {
-            return Err("must read the same backwards, as '1@2 4@6 1@2'");
+            return Err("must read the same backwards, as '1@2 4@6 1@2'".into());
         }
         let number =
             |word: &str| word.bytes().all(|b| b.is_ascii_digit()).then(|| word.parse::<usize>().ok()).flatten();
@@ -326,8 +341,11 @@ impl Hierarchy {
             let form = "must hold levels of blocks and tokens, as '4@6'";
             let (blocks, tokens) = word.split_once('@').ok_or(form)?;
             let (blocks, tokens) = (number(blocks).ok_or(form)?, number(tokens).ok_or(form)?);
+            if blocks > MOST_LAYERS {
+                return Err(format!("must have at most {MOST_LAYERS} blocks in each level"));
+            }
             if tokens <= around || tokens % around != 0 {
-                return Err("must have more tokens in each level, and a multiple of those in the one around it");
+                return Err("must have more tokens in each level, and a multiple of those in the one around it".into());
             }
             let factor = tokens / around;
             around = tokens;
