@@ -171,11 +171,12 @@ export interface Layer<Out extends LayerOutputs = LayerOutputs, NIn extends numb
  * @example
  * ```ts
  * class Scale extends tl.Layer {
+ *   declare weights: tl.Tensor;
  *   override initWeightsAndState() {
  *     this.weights = tl.tensor([0.5]);
  *   }
  *   override forward(x: tl.Tensor) {
- *     return x.mul(this.weights as tl.Tensor);
+ *     return x.mul(this.weights);
  *   }
  * }
  * const layer = new Scale();

@@ -4,7 +4,6 @@
 
 pub mod framework;
 
-use base::class as host_layer;
 use framework::{agreement, custom_gradient, drawing, leaf_layer, peers, remat, stack};
 use options::windows;
 
@@ -37,11 +36,11 @@ pub use framework::apply::pure_fn;
 pub use framework::call::{call, call_beside, NewState};
 pub use framework::composite::{composite, Composite, Parts};
 pub(crate) use framework::context::Reversal;
-pub use framework::context::{Cx, InitCx, Loader, Local, Store, View};
+pub use framework::context::{Cx, InitCx, Loader, Local, View};
 pub use framework::depth::{depth, DEEPEST};
 pub use framework::error::{Error, Phase, Result};
 pub use framework::fits::check_fits;
-pub use framework::held::Read;
+pub use framework::held::{Read, Store};
 pub use framework::host::{HostFn, HostFnRef, HostValue, LayerKind, Record};
 pub use framework::host_run::{Fields, HostRun};
 pub use framework::id::LayerId;

@@ -74,8 +74,12 @@ fn call(
     state: &Tree<Tensor>,
     key: Key,
 ) -> Result<(Tree<Tensor>, Tree<Tensor>)> {
-    let key = HostValue::Tensor(Tensor::from_vec(key.0.to_vec(), &[2])?);
-    let returned = o.forward.0.call(&[HostValue::tree(x), HostValue::tree(weights), HostValue::tree(state), key])?;
+    let returned = o.forward.0.call(&[
+        HostValue::tree(x),
+        HostValue::tree(weights),
+        HostValue::tree(state),
+        HostValue::key(key)?,
+    ])?;
     let what = returned.what();
     match returned {
         HostValue::List(pair) => match <[HostValue; 2]>::try_from(pair) {

@@ -1,13 +1,11 @@
 //! The state of replicas: where they start from, and what becomes of what they come to.
-use crate::{Cx, Error, LayerId, LayerRef, ReplicaState, Result, Store, Tree};
+use crate::{framework::tree::NOTHING, Cx, Error, LayerId, LayerRef, ReplicaState, Result, Store, Tree};
 use tallow_tensor::{memory, Tensor};
 
 /// Under what the states of each device stand in the view of a state.
 const DEVICES: &str = "devices";
 /// Under what the layer's own state stands beside them.
 const SUBLAYER: &str = "sublayer";
-
-static NONE: Tree<Tensor> = Tree::EMPTY;
 
 /// Instances whose state each device keeps for itself, in order of first visit.
 fn kept_by_each(layer: &LayerRef) -> Vec<LayerId> {
@@ -123,10 +121,10 @@ pub(super) fn view(each: Tree<Tensor>, layer: Tree<Tensor>) -> Tree<Tensor> {
 /// # Errors
 /// `WeightsMismatch` for the states of another number of devices.
 pub(super) fn parts(tree: &Tree<Tensor>, n: usize) -> Result<(&Tree<Tensor>, &Tree<Tensor>)> {
-    let Tree::Dict(entries) = tree else { return Ok((&NONE, tree)) };
+    let Tree::Dict(entries) = tree else { return Ok((&NOTHING, tree)) };
     let find = |key: &str| entries.iter().find(|(k, _)| k == key).map(|(_, t)| t);
     let (Some(each), Some(layer), 2) = (find(DEVICES), find(SUBLAYER), entries.len()) else {
-        return Ok((&NONE, tree));
+        return Ok((&NOTHING, tree));
     };
     match each {
         Tree::Tuple(devices) if devices.len() == n => Ok((each, layer)),

@@ -3,11 +3,11 @@
 //! Such a layer runs its fields as a series does: they are initialized with the inputs that its `forward` gives them, have their own
 //! keys, are printed and saved below it, and go with it into other modes. What it computes with them is the host's: see
 //! [`HostRun`].
-use super::class::{key_value, spec, HostLayer};
+use super::host_layer::HostLayer;
 use crate::{
     framework::layer::{Nested, Nesting},
-    Arity, Base, Cx, Error, Fields, HostRun, HostValue, InitCx, Layer, LayerRef, Loader, Local, Rebuild, Result,
-    TensorSpec, Traits, Tree, View,
+    Arity, Base, Cx, Error, Fields, HostRun, InitCx, Layer, LayerRef, Loader, Local, Rebuild, Result, TensorSpec,
+    Traits, Tree, View,
 };
 use std::sync::Arc;
 use tallow_tensor::{no_grad, random::Key, Tensor};
@@ -27,9 +27,7 @@ impl ClassWithFields {
         if !self.owns {
             return Ok(Local::EMPTY);
         }
-        let specs = HostValue::List(inputs.iter().map(spec).collect());
-        let [weights, state] = self.class.call_in(Some(run), "init", [specs, key_value(key)?])?;
-        Ok(Local { weights: weights.into_tree()?, state: state.into_tree()? })
+        self.class.init_in(Some(run), inputs, key)
     }
     fn run(&self, run: &Arc<HostRun>, xs: &[Tensor], own: &Local, key: Key) -> Result<(Vec<Tensor>, Tree<Tensor>)> {
         let output = self.class.run_in(Some(run), xs, &own.weights, &own.state, key)?;

@@ -5,13 +5,14 @@ use crate::{
 };
 use tallow_tensor::{no_grad, DType, Tensor};
 
-pub(crate) mod class;
+mod class;
 mod class_with_fields;
+mod host_layer;
 pub(crate) mod sharding;
 
 /// The layers of this module.
 pub static LAYERS: &[Entry<LayerRef>] = &[
-    entry!("base", crate::host_layer::LayerOptions, crate::host_layer::layer),
+    entry!("base", class::LayerOptions, class::layer),
     entry!("base", PureLayerOptions, |o: PureLayerOptions| host(
         o.name,
         Arity::new(o.n_in.0, o.n_out.0),

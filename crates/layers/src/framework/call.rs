@@ -1,7 +1,10 @@
 //! A call on what the instances of a layer hold.
 use crate::{
     changed, ensure_state,
-    framework::{held::Held, instances::held_by},
+    framework::{
+        held::{Held, Read},
+        instances::{changed_from, held_by},
+    },
     held, init_signature, pure_fn, Cx, LayerRef, Result, Store, TensorSpec,
 };
 use tallow_tensor::{random::Key, Tensor};
@@ -45,8 +48,7 @@ pub fn call(layer: &LayerRef, xs: Vec<Tensor>, key: Key) -> Result<(Vec<Tensor>,
     slot.learn_inputs(&xs);
     let mut cx = Cx::over(held, state);
     let ys = cx.apply(layer, xs, key)?;
-    let mut changed = cx.into_state();
-    changed.retain(|id, tree| !held.state(*id).is_some_and(|old| old.is_same(tree)));
+    let changed = changed_from(|id| held.state(id).map(Read::Shared), cx.into_state());
     Ok((ys, NewState { held, changed }))
 }
 

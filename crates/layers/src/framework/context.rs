@@ -1,6 +1,9 @@
 //! What layers are handed: to run in, to be initialized, nested and reversed in. How these go through layers is said where that is done.
 use crate::{
-    framework::held::{Held, Read, Source},
+    framework::{
+        held::{Held, Read, Source, Store},
+        tree::NOTHING,
+    },
     peers::Peers,
     LayerId, Result, Tree,
 };
@@ -10,11 +13,6 @@ use std::{
 };
 use tallow_tensor::{random::Key, Tensor};
 
-/// Weights or state of each layer instance that has its own.
-pub type Store = HashMap<LayerId, Tree<Tensor>>;
-
-static NOTHING: Tree<Tensor> = Tree::EMPTY;
-
 /// What a forward pass runs in: weights, which it reads, and state, which it updates.
 #[derive(Debug)]
 pub struct Cx<'a> {
@@ -22,7 +20,7 @@ pub struct Cx<'a> {
     /// What state is read from where none was set.
     held: Option<&'a Held>,
     /// State of the instances that it was given or set for, as of now.
-    pub(super) set: Store,
+    set: Store,
     left: Option<&'a Store>,
     peers: Option<Arc<Peers>>,
 }

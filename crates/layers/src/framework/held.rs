@@ -1,7 +1,11 @@
 //! Weights and state read where they are: in a store that is given, or in what the instances of a layer hold.
-use crate::{framework::slot::Holdings, LayerId, Store, Tree};
+use crate::{
+    framework::{slot::Holdings, tree::NOTHING},
+    LayerId, Tree,
+};
 use rustc_hash::FxHashMap;
 use std::{
+    collections::HashMap,
     ops::Deref,
     sync::{
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -10,7 +14,8 @@ use std::{
 };
 use tallow_tensor::Tensor;
 
-static NOTHING: Tree<Tensor> = Tree::EMPTY;
+/// Weights or state of each layer instance that has its own.
+pub type Store = HashMap<LayerId, Tree<Tensor>>;
 
 /// Own weights or state of a layer, to read: lent, or shared with whoever holds them.
 #[derive(Debug)]

@@ -1,9 +1,7 @@
 //! Functions of the host language (JavaScript), as the core sees them.
-use crate::{stack::deep, HostRun, Initializer, LayerRef, Mode, Result, Tree};
+use crate::{framework::tree::NOTHING, stack::deep, HostRun, Initializer, LayerRef, Mode, Result, TensorSpec, Tree};
 use std::{fmt::Debug, sync::Arc};
-use tallow_tensor::{ops::Axes, DType, Device, Tensor};
-
-static NOTHING: Tree<Tensor> = Tree::EMPTY;
+use tallow_tensor::{ops::Axes, random::Key, DType, Device, Tensor};
 
 /// What crosses between the core and a host function.
 #[derive(Debug, Clone)]
@@ -80,6 +78,22 @@ impl HostValue {
     /// Tensors of this shape as a list of numbers.
     pub fn shape(shape: &[usize]) -> Self {
         HostValue::List(shape.iter().map(|&d| HostValue::Number(d as f64)).collect())
+    }
+    /// Tensors as a list.
+    pub fn tensors(xs: &[Tensor]) -> Self {
+        HostValue::List(xs.iter().cloned().map(HostValue::Tensor).collect())
+    }
+    /// A random key, as a uint32 tensor of two words.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn key(key: Key) -> Result<Self> {
+        Ok(HostValue::Tensor(Tensor::from_vec(key.0.to_vec(), &[2])?))
+    }
+    /// A signature, as a record of `shape` and `dtype`.
+    pub fn signature(spec: &TensorSpec) -> Self {
+        let dtype = HostValue::Text(spec.dtype.name().into());
+        HostValue::Record(vec![("shape".into(), HostValue::shape(&spec.shape)), ("dtype".into(), dtype)])
     }
     /// A tree of tensors, tuples as lists.
     pub fn tree(tree: &Tree<Tensor>) -> Self {

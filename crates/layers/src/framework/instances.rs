@@ -1,5 +1,9 @@
 //! What the instances of a layer and of everything below it hold.
-use crate::{framework::held::Held, stack::deep, LayerId, LayerRef, Store};
+use crate::{
+    framework::held::{Held, Read},
+    stack::deep,
+    LayerId, LayerRef, Store,
+};
 use parking_lot::RwLock;
 use std::collections::HashSet;
 
@@ -60,7 +64,12 @@ pub fn hold(layer: &LayerRef, weights: Option<&Store>, state: Option<&Store>) {
 }
 
 /// What of `after` is not the very same as in `before`: all that a call has to keep, since others may have changed the rest meanwhile.
-pub fn changed(before: &Store, mut after: Store) -> Store {
-    after.retain(|id, tree| !before.get(id).is_some_and(|old| old.is_same(tree)));
+pub fn changed(before: &Store, after: Store) -> Store {
+    changed_from(|id| before.get(&id).map(Read::Lent), after)
+}
+
+/// [`changed`], where `before` finds what was before.
+pub(super) fn changed_from<'a>(before: impl Fn(LayerId) -> Option<Read<'a>>, mut after: Store) -> Store {
+    after.retain(|id, tree| !before(*id).is_some_and(|old| old.is_same(tree)));
     after
 }

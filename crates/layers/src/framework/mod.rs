@@ -12,6 +12,7 @@ pub(crate) mod error;
 pub(crate) mod fits;
 pub(crate) mod held;
 pub(crate) mod host;
+pub(crate) mod host_initializer;
 pub(crate) mod host_run;
 pub(crate) mod id;
 pub(crate) mod initialize;

@@ -1,9 +1,9 @@
 //! Weights and state as Trax nests them, from stores and into them.
-use crate::{stack::deep, Error, LayerRef, Loader, Nesting, Phase, Result, Store, Tree, View};
+use crate::{
+    framework::tree::NOTHING, stack::deep, Error, LayerRef, Loader, Nesting, Phase, Result, Store, Tree, View,
+};
 use std::collections::HashSet;
 use tallow_tensor::Tensor;
-
-static NOTHING: Tree<Tensor> = Tree::EMPTY;
 
 impl View<'_> {
     /// Weights of a sublayer.

@@ -64,10 +64,6 @@ impl Slot {
     pub fn state(&self) -> Option<Tree<Tensor>> {
         self.holdings.state.lock().get().map(|t| Tree::clone(t))
     }
-    /// Whether state was set.
-    pub fn has_state(&self) -> bool {
-        self.holdings.has_state()
-    }
     /// Whether a call may change the state: there is some, or none was made yet.
     pub fn may_have_state(&self) -> bool {
         !self.holdings.state.lock().get().is_some_and(|t| t.is_empty())

@@ -87,6 +87,9 @@ impl<T> Tree<T> {
     }
 }
 
+/// Neither weights nor state, to lend where there is none.
+pub(crate) static NOTHING: Tree<Tensor> = Tree::EMPTY;
+
 impl Tree<Tensor> {
     /// Whether this is the other with its very tensors, see [`Tensor::is_same`].
     pub fn is_same(&self, other: &Self) -> bool {

@@ -38,19 +38,12 @@ fn size(value: HostValue) -> Option<usize> {
     }
 }
 
-fn describe(spec: &TensorSpec) -> HostValue {
-    HostValue::Record(vec![
-        ("shape".to_owned(), HostValue::shape(&spec.shape)),
-        ("dtype".to_owned(), HostValue::Text(spec.dtype.name().to_owned())),
-    ])
-}
-
 /// Signatures of the outputs for inputs of these signatures.
 #[napi]
 pub fn output_signature(env: Env, id: f64, inputs: Wire) -> Result<Wire> {
     run_with(&env, id, |_, layer| {
         let outputs = layers::signature(&layer, &specs(inputs.0)?)?;
-        Ok(Wire(HostValue::List(outputs.iter().map(describe).collect())))
+        Ok(Wire(HostValue::List(outputs.iter().map(HostValue::signature).collect())))
     })
 }
 
@@ -69,7 +62,7 @@ pub fn weights_and_state_signature(env: Env, id: f64, inputs: Wire) -> Result<Wi
 
 fn signature_tree(tree: &Tree<Tensor>) -> HostValue {
     layers::deep(|| match tree {
-        Tree::Leaf(t) => describe(&TensorSpec::of(t)),
+        Tree::Leaf(t) => HostValue::signature(&TensorSpec::of(t)),
         Tree::Tuple(items) => HostValue::List(items.iter().map(signature_tree).collect()),
         Tree::Dict(fields) => HostValue::Record(fields.iter().map(|(k, t)| (k.clone(), signature_tree(t))).collect()),
         Tree::Cached => HostValue::Cached,

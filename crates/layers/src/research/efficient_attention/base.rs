@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     framework::{leaf::OwnGradient, mode::HostMode},
-    host_layer::{key_value, list, spec},
     leaf, options, Abilities, Arity, BackwardCall, Call, Dim, Error, FnArg, HostFnRef, HostValue, LayerRef, Leaf,
     Local, Mode, Output, Result, StateForm, TensorSpec, Traits, Tree,
 };
@@ -160,7 +159,7 @@ impl Batched {
         let mut context = vec![
             ("weights".to_string(), HostValue::tree(w)),
             ("state".to_string(), HostValue::tree(s)),
-            ("rng".to_string(), key_value(key)?),
+            ("rng".to_string(), HostValue::key(key)?),
             ("updateState".to_string(), HostValue::Bool(update)),
         ];
         let mut method = "forwardUnbatched";
@@ -173,7 +172,7 @@ impl Batched {
             let what = format!("{method} of {} must return [output, newState], got {got}", self.name);
             Error::new("ArityMismatch", what)
         };
-        match self.drive(method, [list(inputs.xs), HostValue::Record(context)])? {
+        match self.drive(method, [HostValue::tensors(inputs.xs), HostValue::Record(context)])? {
             HostValue::List(v) => match <[HostValue; 2]>::try_from(v) {
                 Ok([HostValue::Tensor(y), s]) => Ok((y, s.into_tree()?)),
                 Ok([other, _]) => Err(wrong(&format!("{} as the output", other.what()))),
@@ -230,8 +229,9 @@ impl Leaf for Batched {
     }
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         let batch = self.batch(inputs)?;
-        let unbatched = || HostValue::List(inputs.iter().map(|x| spec(&x.with_shape(&x.shape[1..]))).collect());
-        let make = |method: &str, key: Key| self.drive(method, [unbatched(), key_value(key)?])?.into_tree();
+        let unbatched =
+            || HostValue::List(inputs.iter().map(|x| HostValue::signature(&x.with_shape(&x.shape[1..]))).collect());
+        let make = |method: &str, key: Key| self.drive(method, [unbatched(), HostValue::key(key)?])?.into_tree();
         let weights = key.try_split(self.n_heads)?.into_iter().map(|key| make("createWeightsUnbatched", key));
         let states =
             key.try_split(self.n_heads.saturating_mul(batch))?.into_iter().map(|key| make("createStateUnbatched", key));
