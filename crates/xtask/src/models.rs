@@ -1,7 +1,7 @@
 //! The factories of models: their options, the same with all of them filled in, and documentation.
 use crate::{
-    docs::{comment, escape, Doc, Head, Page, Param},
-    typescript::{interface, plain, upper_first, HEADER},
+    docs::{comment, escape, Doc, Head, Page},
+    typescript::{documented, interface, named_options, plain, upper_first, HEADER},
 };
 use std::fmt::Write as _;
 use tallow_layers::{
@@ -151,11 +151,8 @@ fn factory(f: &File, m: &Meta, options: &str) -> String {
         m.positional.iter().filter_map(|p| m.fields.iter().find(|x| x.name == *p)).collect();
     let mut out = format!("\n/** Options of {{@link {}}}. */\n", m.kind);
     out += &interface(options, &m.groups, &by_name);
-    let param =
-        |x: &&FieldMeta| Param { name: x.name.into(), doc: x.doc.split_whitespace().collect::<Vec<_>>().join(" ") };
-    let mut params: Vec<Param> = by_place.iter().map(param).collect();
-    params.push(Param { name: "options".into(), doc: "See the options type.".into() });
     out.push('\n');
+    let params = documented(m, &named_options(m));
     out += &Doc::parse(m.doc).tsdoc(&Page { params, thrown: "LayerError", trax: f.trax });
     let declared: String = by_place.iter().map(|x| format!("{}: {}, ", x.name, x.ts)).collect();
     let given: String = by_place.iter().map(|x| format!(", {}", x.name)).collect();

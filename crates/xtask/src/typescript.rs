@@ -241,7 +241,7 @@ fn signature(m: &Meta, s: &Signature, options: Option<(&str, bool)>) -> String {
 }
 
 /// The parameters of a factory, as its docs show them: the options with all their keys.
-fn documented(m: &Meta, options: &[&FieldMeta]) -> Vec<Param> {
+pub(crate) fn documented(m: &Meta, options: &[&FieldMeta]) -> Vec<Param> {
     let field = |name: &str| m.fields.iter().find(|f| f.name == name);
     let mut keys = String::new();
     for f in options {
@@ -290,7 +290,7 @@ pub(crate) fn interface(name: &str, groups: &[GroupMeta], fields: &[&FieldMeta])
 }
 
 /// The options that are given by name, not by place; those of groups behind its own.
-fn named_options(m: &Meta) -> Vec<&FieldMeta> {
+pub(crate) fn named_options(m: &Meta) -> Vec<&FieldMeta> {
     m.all().filter(|f| !m.positional.contains(&f.name) && m.rest != Some(f.name)).collect()
 }
 
