@@ -382,7 +382,16 @@ export interface TransformerLMOptions extends TransformerCommonOptions {
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
  * @param vocabSize - Number of different tokens.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `nLayers`: Number of decoder blocks. Default: `6`.
+ * - `dModel`: Depth of the activations between blocks. Default: `512`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `nHeads`: Number of attention heads; it divides `dModel`. Default: `8`.
+ * - `maxLen`: The most positions that can be encoded. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `dropoutSharedAxes`: Axes along which a dropout mask is shared; `null`: none. Default: `null`.
+ * - `mode`: How the layers behave; `'predict'` computes the next positions of each call, and keeps what is past in its state. Default: `'train'`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
  * @throws {@link LayerError} `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
  * @throws {@link LayerError} `ShapeMismatch`: there are more than `maxLen` positions.
  * @see {@link ReformerLM}, {@link ConfigurableTransformerLM}.
@@ -434,7 +443,17 @@ export interface TransformerEncoderOptions extends TransformerCommonOptions {
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
  * @param vocabSize - Number of different tokens.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `nClasses`: Number of classes. Default: `10`.
+ * - `nLayers`: Number of encoder blocks. Default: `6`.
+ * - `dModel`: Depth of the activations between blocks. Default: `512`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `nHeads`: Number of attention heads; it divides `dModel`. Default: `8`.
+ * - `maxLen`: The most positions that can be encoded. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `dropoutSharedAxes`: Axes along which a dropout mask is shared; `null`: none. Default: `null`.
+ * - `mode`: How the layers behave; `'predict'` computes the next positions of each call, and keeps what is past in its state. Default: `'train'`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
  * @throws {@link LayerError} `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
  * @throws {@link LayerError} `ShapeMismatch`: there are more than `maxLen` positions.
  * @see {@link ConfigurableTransformerEncoder}.
@@ -485,7 +504,17 @@ export interface TransformerDecoderOptions extends TransformerCommonOptions {
  *
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `vocabSize`: Number of different tokens; `null`: the input is vectors, not tokens. Default: `null`.
+ * - `nLayers`: Number of decoder blocks. Default: `6`.
+ * - `dModel`: Depth of the activations between blocks. Default: `512`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `nHeads`: Number of attention heads; it divides `dModel`. Default: `8`.
+ * - `maxLen`: The most positions that can be encoded. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `dropoutSharedAxes`: Axes along which a dropout mask is shared; `null`: none. Default: `null`.
+ * - `mode`: How the layers behave; `'predict'` computes the next positions of each call, and keeps what is past in its state. Default: `'train'`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
  * @throws {@link LayerError} `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
  * @throws {@link LayerError} `ShapeMismatch`: there are more than `maxLen` positions.
  * @see {@link TransformerLM}.
@@ -543,7 +572,18 @@ export interface TransformerOptions extends TransformerCommonOptions {
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
  *
  * @param inputVocabSize - Number of different tokens of the source.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `outputVocabSize`: Number of different tokens of the target; `null`: those of the source, with the same embedding. Default: `null`.
+ * - `nEncoderLayers`: Number of encoder blocks. Default: `6`.
+ * - `nDecoderLayers`: Number of decoder blocks. Default: `6`.
+ * - `dModel`: Depth of the activations between blocks. Default: `512`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `nHeads`: Number of attention heads; it divides `dModel`. Default: `8`.
+ * - `maxLen`: The most positions that can be encoded. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `dropoutSharedAxes`: Axes along which a dropout mask is shared; `null`: none. Default: `null`.
+ * - `mode`: How the layers behave; `'predict'` computes the next positions of each call, and keeps what is past in its state. Default: `'train'`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
  * @throws {@link LayerError} `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
  * @throws {@link LayerError} `ShapeMismatch`: there are more than `maxLen` positions.
  * @see {@link Reformer}, {@link ConfigurableTransformer}.
@@ -611,7 +651,37 @@ export interface ReformerLMOptions extends PositionOptions, PositionStartOptions
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
  *
  * @param vocabSize - Number of different tokens.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `dModel`: Depth of each part of the activations between blocks. Default: `512`.
+ * - `nLayers`: Number of decoder blocks. Default: `6`.
+ * - `attentionType`: Makes the attention of a block, such as `SelfAttention` or `LSHSelfAttention`; several take turns. Default: `SelfAttention`.
+ * - `mode`: How the layers behave; `'predict'` computes the next positions of each call, and keeps what is past in its state. Default: `'train'`.
+ * - `maxLen`: The most positions that a table can encode, and that `SelfAttention` remembers in mode `'predict'`. Default: `2048`.
+ * - `posType`: How positions are told apart: by a trainable table (`null` or `''`), by an encoding of the module `positionEncodings`, or not at all (`'no'`). Default: `null`.
+ * - `posAxialShape`: Size of the grid, for `'axial'`. Default: `null`.
+ * - `posDAxialEmbs`: Features that each axis of the grid gives, for `'axial'`; they add up to the depth. Default: `null`.
+ * - `posStartFromZeroProb`: Probability of starting at position 0 in training. Default: `1`.
+ * - `posMaxOffsetToAdd`: Random starts lie below this position. Default: `0`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `ffUseSru`: Adds to the feed-forward part what this many `SRU` layers make of its input; a pair tells their units too, which are 32 otherwise. Default: `0`.
+ * - `ffChunkSize`: Computes this many positions of the feed-forward part at once, to save memory; 0: all. Default: `0`.
+ * - `ffSparsity`: Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active. A list tells its `dLowrank` too, which is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`; a string holds such a list. Its activation is `Relu`, and it drops outputs only. 0: dense. Default: `0`.
+ * - `ffDropout`: Probability of dropping what goes into the activation of the feed-forward part; `null`: as `dropout`. Default: `null`.
+ * - `centerLayernorm`: Whether the layer normalization of blocks moves the mean to 0. Default: `true`.
+ * - `epsilon`: What layer normalization adds to the variance; `null`: what `LayerNorm` adds by itself. Default: `null`.
+ * - `useBfloat16`: Whether the dense layers of the feed-forward part, or the sparse one, have bfloat16 weights. Default: `false`.
+ * - `dAttentionKey`: Depth of queries and keys in each head. Default: `64`.
+ * - `dAttentionValue`: Depth of values in each head. Default: `64`.
+ * - `nHeads`: Number of attention heads. Default: `8`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `FastGelu`.
+ * - `attentionChunkSize`: Computes attention in chunks of this many positions, which do not see each other; 0: no chunks. Default: `0`.
+ * - `nAttentionLayers`: How many attention layers come first in a block. Default: `1`.
+ * - `nFeedforwardLayers`: How many feed-forward parts come after them. Default: `1`.
+ * - `lossSparsityType`: What stands in for the dense layer that makes the logits, as in `SparseDenseWithOptions`; it needs a `lossSparsity`. Default: `'mult'`.
+ * - `lossSparsity`: Modules that the logits are divided into by it; 0: the layer is dense. Default: `0`.
+ * - `lossDLowrank`: Size of its inner axis, for `'lowrank'`. Default: `0`.
+ * - `lossSparsityProb`: Probability that it makes the logits of a training step, and not a dense layer beside it; `null`: always. Default: `null`.
  * @throws {@link LayerError} `InvalidOption`: options do not go together, such as an `nLayers` that is no multiple of the attention types.
  * @throws {@link LayerError} those of the parts.
  * @see {@link TransformerLM}, {@link ReformerShortenLM}.
@@ -687,7 +757,35 @@ export interface ReformerShortenLMOptions extends PositionOptions, PositionStart
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
  *
  * @param vocabSize - Number of different tokens.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `shortenFactor`: How many positions become one; it divides the length. Default: `1`.
+ * - `dEmbedding`: Depth of the embedding, and of what the logits come from. Default: `256`.
+ * - `dModel`: Depth of each part of the activations between blocks. Default: `512`.
+ * - `nLayers`: Number of decoder blocks. Default: `6`.
+ * - `attentionType`: Makes the attention of a block, such as `SelfAttention` or `LSHSelfAttention`; several take turns. Default: `SelfAttention`.
+ * - `mode`: How the layers behave; several positions are computed as one, so there is no mode `'predict'`. Default: `'train'`.
+ * - `maxLen`: The most positions that a table can encode, and that `SelfAttention` remembers in mode `'predict'`. Default: `2048`.
+ * - `posType`: How positions are told apart: by a trainable table (`null` or `''`), by an encoding of the module `positionEncodings`, or not at all (`'no'`). Default: `null`.
+ * - `posAxialShape`: Size of the grid, for `'axial'`. Default: `null`.
+ * - `posDAxialEmbs`: Features that each axis of the grid gives, for `'axial'`; they add up to the depth. Default: `null`.
+ * - `posStartFromZeroProb`: Probability of starting at position 0 in training. Default: `1`.
+ * - `posMaxOffsetToAdd`: Random starts lie below this position. Default: `0`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `ffUseSru`: Adds to the feed-forward part what this many `SRU` layers make of its input; a pair tells their units too, which are 32 otherwise. Default: `0`.
+ * - `ffChunkSize`: Computes this many positions of the feed-forward part at once, to save memory; 0: all. Default: `0`.
+ * - `ffSparsity`: Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active. A list tells its `dLowrank` too, which is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`; a string holds such a list. Its activation is `Relu`, and it drops outputs only. 0: dense. Default: `0`.
+ * - `ffDropout`: Probability of dropping what goes into the activation of the feed-forward part; `null`: as `dropout`. Default: `null`.
+ * - `centerLayernorm`: Whether the layer normalization of blocks moves the mean to 0. Default: `true`.
+ * - `epsilon`: What layer normalization adds to the variance; `null`: what `LayerNorm` adds by itself. Default: `null`.
+ * - `useBfloat16`: Whether the dense layers of the feed-forward part, or the sparse one, have bfloat16 weights. Default: `false`.
+ * - `dAttentionKey`: Depth of queries and keys in each head. Default: `64`.
+ * - `dAttentionValue`: Depth of values in each head. Default: `64`.
+ * - `nHeads`: Number of attention heads. Default: `8`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `FastGelu`.
+ * - `attentionChunkSize`: Computes attention in chunks of this many positions, which do not see each other; 0: no chunks. Default: `0`.
+ * - `nAttentionLayers`: How many attention layers come first in a block. Default: `1`.
+ * - `nFeedforwardLayers`: How many feed-forward parts come after them. Default: `1`.
  * @throws {@link LayerError} `InvalidOption`: options do not go together, or the mode becomes `'predict'`.
  * @throws {@link LayerError} those of the parts.
  * @see {@link ReformerLM}, {@link HourglassLM}.
@@ -782,7 +880,31 @@ export interface ReformerOptions extends PositionOptions, PositionStartOptions, 
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
  *
  * @param inputVocabSize - Number of different tokens of the source.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `outputVocabSize`: Number of different tokens of the target; `null`: those of the source, with the same embedding. Default: `null`.
+ * - `dModel`: Depth of each part of the activations between blocks. Default: `512`.
+ * - `nEncoderLayers`: Number of encoder blocks. Default: `6`.
+ * - `nDecoderLayers`: Number of decoder blocks. Default: `6`.
+ * - `nHeads`: Number of attention heads, each `dModel / nHeads` deep, rounded down. Default: `8`.
+ * - `encoderAttentionType`: Makes the attention of the encoder, which takes a mask. Default: `SelfAttention`.
+ * - `encoderDecoderAttentionType`: Makes the attention of the decoder to the encoder's vectors, such as `AttentionQKV`. Default: `EncDecAttention`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
+ * - `mode`: How the layers behave; `'predict'` computes the target one position after another. Default: `'train'`.
+ * - `maxLen`: The most positions that a table can encode, and that `SelfAttention` remembers in mode `'predict'`. Default: `2048`.
+ * - `posType`: How positions are told apart: by a trainable table (`null` or `''`), by an encoding of the module `positionEncodings`, or not at all (`'no'`). Default: `null`.
+ * - `posAxialShape`: Size of the grid, for `'axial'`. Default: `null`.
+ * - `posDAxialEmbs`: Features that each axis of the grid gives, for `'axial'`; they add up to the depth. Default: `null`.
+ * - `posStartFromZeroProb`: Probability of starting at position 0 in training. Default: `1`.
+ * - `posMaxOffsetToAdd`: Random starts lie below this position. Default: `0`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `ffUseSru`: Adds to the feed-forward part what this many `SRU` layers make of its input; a pair tells their units too, which are 32 otherwise. Default: `0`.
+ * - `ffChunkSize`: Computes this many positions of the feed-forward part at once, to save memory; 0: all. Default: `0`.
+ * - `ffSparsity`: Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active. A list tells its `dLowrank` too, which is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`; a string holds such a list. Its activation is `Relu`, and it drops outputs only. 0: dense. Default: `0`.
+ * - `ffDropout`: Probability of dropping what goes into the activation of the feed-forward part; `null`: as `dropout`. Default: `null`.
+ * - `centerLayernorm`: Whether the layer normalization of blocks moves the mean to 0. Default: `true`.
+ * - `epsilon`: What layer normalization adds to the variance; `null`: what `LayerNorm` adds by itself. Default: `null`.
+ * - `useBfloat16`: Whether the dense layers of the feed-forward part, or the sparse one, have bfloat16 weights. Default: `false`.
  * @throws {@link LayerError} those of the parts.
  * @see {@link Transformer}, {@link ReformerLM}.
  * @example
@@ -842,7 +964,32 @@ export interface ConfigurableTransformerLMOptions extends ConfigurableOptions, F
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763) (sparsity).
  *
  * @param vocabSize - Number of different tokens.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `nLayers`: Number of decoder blocks. Default: `6`.
+ * - `attentionType`: Makes the attention of a block. Default: `CausalAttention`.
+ * - `dModel`: Depth of the activations between blocks. Default: `512`.
+ * - `nHeads`: Number of attention heads; it divides `dModel`. Default: `8`.
+ * - `dropoutSharedAxes`: Axes along which a dropout mask is shared; `null`: none. Default: `null`.
+ * - `mode`: How the layers behave; `'predict'` computes the next positions of each call, and keeps what is past in its state. Default: `'train'`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
+ * - `ffDropout`: Probability of dropping what goes into the activation of the feed-forward part; `null`: as `dropout`. Default: `0.1`.
+ * - `ffSparsityType`: What `ffSparsity` makes of the feed-forward part: a `SparseFF`, a `BlockSparseFF` or a `SwitchSparseFF`. The last two have `ffSparsity` experts. Default: `'1inN'`.
+ * - `attentionChunkSize`: Computes attention in chunks of this many positions, which do not see each other; 0: no chunks. Default: `0`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `ffUseSru`: Adds to the feed-forward part what this many `SRU` layers make of its input; a pair tells their units too, which are 32 otherwise. Default: `0`.
+ * - `ffChunkSize`: Computes this many positions of the feed-forward part at once, to save memory; 0: all. Default: `0`.
+ * - `ffSparsity`: Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active. A list tells its `dLowrank` too, which is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`; a string holds such a list. Its activation is `Relu`, and it drops outputs only. 0: dense. Default: `0`.
+ * - `maxLen`: The most positions that a table can encode, and that `SelfAttention` remembers in mode `'predict'`. Default: `2048`.
+ * - `posType`: How positions are told apart: by a trainable table (`null` or `''`), by an encoding of the module `positionEncodings`, or not at all (`'no'`). Default: `null`.
+ * - `posAxialShape`: Size of the grid, for `'axial'`. Default: `null`.
+ * - `posDAxialEmbs`: Features that each axis of the grid gives, for `'axial'`; they add up to the depth. Default: `null`.
+ * - `posStartFromZeroProb`: Probability of starting at position 0 in training. Default: `1`.
+ * - `posMaxOffsetToAdd`: Random starts lie below this position. Default: `0`.
+ * - `lossSparsityType`: What stands in for the dense layer that makes the logits, as in `SparseDenseWithOptions`; it needs a `lossSparsity`. Default: `'mult'`.
+ * - `lossSparsity`: Modules that the logits are divided into by it; 0: the layer is dense. Default: `0`.
+ * - `lossDLowrank`: Size of its inner axis, for `'lowrank'`. Default: `0`.
+ * - `lossSparsityProb`: Probability that it makes the logits of a training step, and not a dense layer beside it; `null`: always. Default: `null`.
  * @throws {@link LayerError} `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
  * @throws {@link LayerError} those of the parts.
  * @see {@link TransformerLM}.
@@ -900,7 +1047,27 @@ export interface ConfigurableTransformerEncoderOptions extends ConfigurableOptio
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763) (sparsity).
  *
  * @param vocabSize - Number of different tokens.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `nClasses`: Number of classes. Default: `10`.
+ * - `nLayers`: Number of encoder blocks. Default: `6`.
+ * - `attentionType`: Makes the attention of a block, from vectors and a mask to both. Default: `Attention`.
+ * - `dModel`: Depth of the activations between blocks. Default: `512`.
+ * - `nHeads`: Number of attention heads; it divides `dModel`. Default: `8`.
+ * - `dropoutSharedAxes`: Axes along which a dropout mask is shared; `null`: none. Default: `null`.
+ * - `mode`: How the layers behave; `'predict'` computes the next positions of each call, and keeps what is past in its state. Default: `'train'`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
+ * - `ffDropout`: Probability of dropping what goes into the activation of the feed-forward part; `null`: as `dropout`. Default: `0.1`.
+ * - `ffSparsityType`: What `ffSparsity` makes of the feed-forward part: a `SparseFF`, a `BlockSparseFF` or a `SwitchSparseFF`. The last two have `ffSparsity` experts. Default: `'1inN'`.
+ * - `attentionChunkSize`: Computes attention in chunks of this many positions, which do not see each other; 0: no chunks. Default: `0`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `ffUseSru`: Adds to the feed-forward part what this many `SRU` layers make of its input; a pair tells their units too, which are 32 otherwise. Default: `0`.
+ * - `ffChunkSize`: Computes this many positions of the feed-forward part at once, to save memory; 0: all. Default: `0`.
+ * - `ffSparsity`: Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active. A list tells its `dLowrank` too, which is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`; a string holds such a list. Its activation is `Relu`, and it drops outputs only. 0: dense. Default: `0`.
+ * - `maxLen`: The most positions that a table can encode, and that `SelfAttention` remembers in mode `'predict'`. Default: `2048`.
+ * - `posType`: How positions are told apart: by a trainable table (`null` or `''`), by an encoding of the module `positionEncodings`, or not at all (`'no'`). Default: `null`.
+ * - `posAxialShape`: Size of the grid, for `'axial'`. Default: `null`.
+ * - `posDAxialEmbs`: Features that each axis of the grid gives, for `'axial'`; they add up to the depth. Default: `null`.
  * @throws {@link LayerError} `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
  * @throws {@link LayerError} those of the parts.
  * @see {@link TransformerEncoder}.
@@ -976,7 +1143,34 @@ export interface ConfigurableTransformerOptions extends ConfigurableOptions, Fee
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763) (sparsity).
  *
  * @param inputVocabSize - Number of different tokens of the source.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `outputVocabSize`: Number of different tokens of the target; `null`: those of the source, with the same embedding. Default: `null`.
+ * - `nEncoderLayers`: Number of encoder blocks. Default: `6`.
+ * - `nDecoderLayers`: Number of decoder blocks. Default: `6`.
+ * - `encoderAttentionType`: Makes the attention of an encoder block, from vectors and a mask to both. Default: `Attention`.
+ * - `encoderDecoderAttentionType`: Makes the causal attention of a decoder block. Default: `CausalAttention`.
+ * - `encDecAttentionSparsity`: Modules of the sparse projection of queries in attention to the encoder, whose result then has no projection; a pair tells the modules of both, as `qSparsity` and `resultSparsity` of `AttentionQKV`. 0: both are dense. Default: `0`.
+ * - `dModel`: Depth of the activations between blocks. Default: `512`.
+ * - `nHeads`: Number of attention heads; it divides `dModel`. Default: `8`.
+ * - `dropoutSharedAxes`: Axes along which a dropout mask is shared; `null`: none. Default: `null`.
+ * - `mode`: How the layers behave; `'predict'` computes the next positions of each call, and keeps what is past in its state. Default: `'train'`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
+ * - `ffDropout`: Probability of dropping what goes into the activation of the feed-forward part; `null`: as `dropout`. Default: `0.1`.
+ * - `ffSparsityType`: What `ffSparsity` makes of the feed-forward part: a `SparseFF`, a `BlockSparseFF` or a `SwitchSparseFF`. The last two have `ffSparsity` experts. Default: `'1inN'`.
+ * - `attentionChunkSize`: Computes attention in chunks of this many positions, which do not see each other; 0: no chunks. Default: `0`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `ffUseSru`: Adds to the feed-forward part what this many `SRU` layers make of its input; a pair tells their units too, which are 32 otherwise. Default: `0`.
+ * - `ffChunkSize`: Computes this many positions of the feed-forward part at once, to save memory; 0: all. Default: `0`.
+ * - `ffSparsity`: Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active. A list tells its `dLowrank` too, which is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`; a string holds such a list. Its activation is `Relu`, and it drops outputs only. 0: dense. Default: `0`.
+ * - `maxLen`: The most positions that a table can encode, and that `SelfAttention` remembers in mode `'predict'`. Default: `2048`.
+ * - `posType`: How positions are told apart: by a trainable table (`null` or `''`), by an encoding of the module `positionEncodings`, or not at all (`'no'`). Default: `null`.
+ * - `posAxialShape`: Size of the grid, for `'axial'`. Default: `null`.
+ * - `posDAxialEmbs`: Features that each axis of the grid gives, for `'axial'`; they add up to the depth. Default: `null`.
+ * - `lossSparsityType`: What stands in for the dense layer that makes the logits, as in `SparseDenseWithOptions`; it needs a `lossSparsity`. Default: `'mult'`.
+ * - `lossSparsity`: Modules that the logits are divided into by it; 0: the layer is dense. Default: `0`.
+ * - `lossDLowrank`: Size of its inner axis, for `'lowrank'`. Default: `0`.
+ * - `lossSparsityProb`: Probability that it makes the logits of a training step, and not a dense layer beside it; `null`: always. Default: `null`.
  * @throws {@link LayerError} `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
  * @throws {@link LayerError} those of the parts.
  * @see {@link Transformer}.
@@ -1101,7 +1295,22 @@ export interface HourglassLMOptions {
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
  * @param vocabSize - Number of different tokens.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `dModel`: Depth of the activations between blocks; even, and a multiple of `nHeads`. Default: `512`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `vanillaLayers`: Number of blocks that see every token, before and after those that see a shorter sequence. Default: `[1, 1]`.
+ * - `hierarchy`: Blocks and how many tokens are one position to them, `'blocks@tokens'`, for each level on the way in and out: `'1@2 4@6 1@2'`. It reads the same backwards, and each level is a multiple of the one around it. Default: `'6@3'`.
+ * - `nHeads`: Number of attention heads. Default: `8`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `dropoutSharedAxes`: Axes along which a dropout mask is shared; `null`: none. Default: `null`.
+ * - `mode`: How the layers behave; several positions are computed as one, so there is no mode `'predict'`. Default: `'train'`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `FastGelu`.
+ * - `vanillaAttnType`: Makes the attention of blocks that see every token. Default: `RelativeAttentionWrapper`.
+ * - `middleAttnType`: Makes the attention of blocks that see a shorter sequence. Default: `RelativeAttentionWrapper`.
+ * - `downsamplingFn`: Makes the layers that shorten the sequence. Default: `AttentionResampling`.
+ * - `upsamplingFn`: Makes the layers that lengthen it again. Default: `AttentionResampling`.
+ * - `attentionDownsamplingFn`: Makes what `AttentionResampling` shortens with. Default: `AveragePooling`.
+ * - `attentionUpsamplingFn`: Makes what `AttentionResampling` lengthens with. Default: `LinearUpsampling`.
  * @throws {@link LayerError} `InvalidOption`: options do not go together, or the mode becomes `'predict'`.
  * @throws {@link LayerError} `ShapeMismatch`: the levels do not divide the length.
  * @see {@link ReformerShortenLM}.
@@ -1180,7 +1389,12 @@ export interface MLPOptions {
  *
  * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models).
  *
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `layerWidths`: Depths of the layers, first to last. Default: `[128, 64]`.
+ * - `activationFn`: Makes the activation between layers. Default: `Relu`.
+ * - `outActivation`: Whether an activation follows the last layer too. Default: `false`.
+ * - `flatten`: Whether all axes but the first become one, before everything else. Default: `true`.
+ * - `mode`: Changes nothing: the layers are the same in every mode. Default: `'train'`.
  * @throws {@link LayerError} those of `Dense`.
  * @see {@link Dense}.
  * @example

@@ -48,7 +48,26 @@ export interface DecoderBlockOptions extends FeedForwardOptions, BlockOptions, R
  * **Source**: [Trax](https://github.com/google/trax/blob/master/trax/models/reformer/reformer.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); Gomez et al. 2017, [arXiv:1707.04585](https://arxiv.org/abs/1707.04585).
  *
  * @param dModel - Depth of each part of the activations.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `attentionType`: Makes the attention; `SelfAttention` remembers `maxLen` positions in mode `'predict'`. Default: `SelfAttention`.
+ * - `maxLen`: How many positions there may be. Default: `2048`.
+ * - `mode`: How the layers behave. Default: `'train'`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `ffUseSru`: Adds to the feed-forward part what this many `SRU` layers make of its input; a pair tells their units too, which are 32 otherwise. Default: `0`.
+ * - `ffChunkSize`: Computes this many positions of the feed-forward part at once, to save memory; 0: all. Default: `0`.
+ * - `ffSparsity`: Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active. A list tells its `dLowrank` too, which is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`; a string holds such a list. Its activation is `Relu`, and it drops outputs only. 0: dense. Default: `0`.
+ * - `ffDropout`: Probability of dropping what goes into the activation of the feed-forward part; `null`: as `dropout`. Default: `null`.
+ * - `centerLayernorm`: Whether the layer normalization of blocks moves the mean to 0. Default: `true`.
+ * - `epsilon`: What layer normalization adds to the variance; `null`: what `LayerNorm` adds by itself. Default: `null`.
+ * - `useBfloat16`: Whether the dense layers of the feed-forward part, or the sparse one, have bfloat16 weights. Default: `false`.
+ * - `dAttentionKey`: Depth of queries and keys in each head. Default: `64`.
+ * - `dAttentionValue`: Depth of values in each head. Default: `64`.
+ * - `nHeads`: Number of attention heads. Default: `8`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `FastGelu`.
+ * - `attentionChunkSize`: Computes attention in chunks of this many positions, which do not see each other; 0: no chunks. Default: `0`.
+ * - `nAttentionLayers`: How many attention layers come first in a block. Default: `1`.
+ * - `nFeedforwardLayers`: How many feed-forward parts come after them. Default: `1`.
  * @throws {@link LayerError} those of the parts.
  * @see {@link ReversibleSerial}, {@link ReformerLM}.
  * @example
@@ -120,7 +139,22 @@ export interface EncoderBlockOptions extends FeedForwardOptions, BlockOptions {
  * **Source**: [Trax](https://github.com/google/trax/blob/master/trax/models/reformer/reformer.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); Gomez et al. 2017, [arXiv:1707.04585](https://arxiv.org/abs/1707.04585).
  *
  * @param dModel - Depth of each part of the activations.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `nHeads`: Number of attention heads, each `dModel / nHeads` deep, rounded down. Default: `8`.
+ * - `attentionType`: Makes the attention, which takes a mask. Default: `SelfAttention`.
+ * - `attentionChunkSize`: Computes attention in chunks of this many positions, which do not see each other; 0: no chunks. Default: `0`.
+ * - `useTwoSwapsPerBlock`: Whether the parts are swapped after the feed-forward part too, and not after attention only. Default: `true`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
+ * - `mode`: How the layers behave. Default: `'train'`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `ffUseSru`: Adds to the feed-forward part what this many `SRU` layers make of its input; a pair tells their units too, which are 32 otherwise. Default: `0`.
+ * - `ffChunkSize`: Computes this many positions of the feed-forward part at once, to save memory; 0: all. Default: `0`.
+ * - `ffSparsity`: Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active. A list tells its `dLowrank` too, which is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`; a string holds such a list. Its activation is `Relu`, and it drops outputs only. 0: dense. Default: `0`.
+ * - `ffDropout`: Probability of dropping what goes into the activation of the feed-forward part; `null`: as `dropout`. Default: `null`.
+ * - `centerLayernorm`: Whether the layer normalization of blocks moves the mean to 0. Default: `true`.
+ * - `epsilon`: What layer normalization adds to the variance; `null`: what `LayerNorm` adds by itself. Default: `null`.
+ * - `useBfloat16`: Whether the dense layers of the feed-forward part, or the sparse one, have bfloat16 weights. Default: `false`.
  * @throws {@link LayerError} those of the parts.
  * @see {@link ReversibleSerial}, {@link Reformer}.
  * @example
@@ -193,7 +227,21 @@ export interface EncoderDecoderBlockOptions extends FeedForwardOptions, BlockOpt
  * **Source**: [Trax](https://github.com/google/trax/blob/master/trax/models/reformer/reformer.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); Gomez et al. 2017, [arXiv:1707.04585](https://arxiv.org/abs/1707.04585).
  *
  * @param dModel - Depth of each part of the activations.
- * @param options - See the options type.
+ * @param options - Options by name:
+ * - `nHeads`: Number of attention heads, each `dModel / nHeads` deep, rounded down. Default: `8`.
+ * - `attentionType`: Makes the attention to the encoder's vectors, such as `AttentionQKV`. Default: `EncDecAttention`.
+ * - `maxLen`: How many positions there may be. Default: `2048`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
+ * - `mode`: How the layers behave. Default: `'train'`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `ffUseSru`: Adds to the feed-forward part what this many `SRU` layers make of its input; a pair tells their units too, which are 32 otherwise. Default: `0`.
+ * - `ffChunkSize`: Computes this many positions of the feed-forward part at once, to save memory; 0: all. Default: `0`.
+ * - `ffSparsity`: Replaces the feed-forward part by a `SparseFF` with blocks of this many units, of which one is active. A list tells its `dLowrank` too, which is `dFf / ffSparsity` otherwise, and a longer one its `temperature` and `quantProb`; a string holds such a list. Its activation is `Relu`, and it drops outputs only. 0: dense. Default: `0`.
+ * - `ffDropout`: Probability of dropping what goes into the activation of the feed-forward part; `null`: as `dropout`. Default: `null`.
+ * - `centerLayernorm`: Whether the layer normalization of blocks moves the mean to 0. Default: `true`.
+ * - `epsilon`: What layer normalization adds to the variance; `null`: what `LayerNorm` adds by itself. Default: `null`.
+ * - `useBfloat16`: Whether the dense layers of the feed-forward part, or the sparse one, have bfloat16 weights. Default: `false`.
  * @throws {@link LayerError} those of the parts.
  * @see {@link ReversibleSerial}, {@link Reformer}.
  * @example
