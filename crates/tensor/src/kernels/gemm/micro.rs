@@ -128,8 +128,9 @@ macro_rules! kernels {
                                 sums[i][v] = $fma(x, columns[v], sums[i][v]);
                             }
                         }
-                        a = a.add(a_inner);
-                        b = b.add(b_inner);
+                        // After the last step they point further behind the operands than `add` may.
+                        a = a.wrapping_add(a_inner);
+                        b = b.wrapping_add(b_inner);
                     }
                     let factor = $splat(factor);
                     for i in 0..R {
