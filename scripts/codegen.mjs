@@ -1,12 +1,12 @@
 import { parseArgs } from 'node:util';
-import { codegenCommand } from './lib/checks.mjs';
-import { cargoEnv } from './lib/native.mjs';
-import { cargo, needCargo, needNode } from './lib/needs.mjs';
-import { main, run } from './lib/run.mjs';
+import { codegen } from './lib/checks.mjs';
+import { stale, write } from './lib/generated.mjs';
+import { needCargo, needNode, needPackages } from './lib/needs.mjs';
+import { main } from './lib/run.mjs';
 
 const help = `npm run codegen -- [options]
 
-Writes what is derived from the layer registry: src/generated/ and docs/layers.md.
+Writes what is derived from the layer registry: src/generated/, docs/layers.md and docs/models.md.
 
   --check   write nothing; fail when something differs
   --help    this text`;
@@ -16,6 +16,19 @@ await main(async () => {
   if (values.help) return void console.log(help);
   needNode();
   await needCargo();
-  const { code } = await run(cargo, codegenCommand(values.check ? ['--check'] : []), { live: true, env: cargoEnv() });
-  return code;
+  await needPackages();
+  if (values.check) {
+    const { failed, output } = await codegen.run();
+    if (output) console.error(output);
+    return failed;
+  }
+  const { refused, files } = await stale();
+  if (refused) {
+    process.stderr.write(refused);
+    return 1;
+  }
+  for (const file of files) {
+    write(file);
+    console.log(`${file.text === null ? 'removed' : 'wrote'} ${file.path}`);
+  }
 });

@@ -1,6 +1,7 @@
 import { buffers } from './buffers.mjs';
 import { licences, unused } from './dependencies.mjs';
 import { floors } from './floors.mjs';
+import { stale } from './generated.mjs';
 import { cargoEnv } from './native.mjs';
 import { cargo, tool } from './needs.mjs';
 import { run } from './run.mjs';
@@ -34,20 +35,15 @@ export const types = node('type tests', () => [tool('typescript', 'tsc'), '-p', 
 /** Whether the reference can be written without a warning: each name documented, each link alive. */
 export const reference = node('typedoc', () => [tool('typedoc'), '--emit', 'none']);
 
-/** Whether the generated sources are what the layer registry gives. */
-export const codegen = command('codegen', cargo, () => codegenCommand(['--check']));
-
-/** The arguments of cargo that run the code generator. */
-export const codegenCommand = (args) => [
-  'run',
-  '--release',
-  '--quiet',
-  '--package',
-  'tallow-xtask',
-  '--',
-  'codegen',
-  ...args,
-];
+/** Whether the generated sources and pages are what the layer registry gives. */
+export const codegen = {
+  name: 'codegen',
+  async run() {
+    const { refused, files } = await stale();
+    const output = refused || files.map(({ path }) => `${path} is out of date; run \`npm run codegen\``).join('\n');
+    return { passed: output ? 0 : 1, failed: output ? 1 : 0, output };
+  },
+};
 
 /**
  * The Rust tests of the whole workspace, documentation examples included, in the profile whose debug assertions and checks for

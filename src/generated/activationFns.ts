@@ -31,7 +31,7 @@ import { type Tensor } from '../tensor/tensor.js';
  * ```
  */
 export function Relu(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('Relu', {  });
+  return makeLayer<Layer<Tensor, 1>>('Relu', {});
 }
 registerFactory(Relu, 'Relu');
 
@@ -191,7 +191,7 @@ registerFactory(Selu, 'Selu');
  * ```
  */
 export function Gelu(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('Gelu', {  });
+  return makeLayer<Layer<Tensor, 1>>('Gelu', {});
 }
 registerFactory(Gelu, 'Gelu');
 
@@ -213,7 +213,7 @@ registerFactory(Gelu, 'Gelu');
  * ```
  */
 export function FastGelu(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('FastGelu', {  });
+  return makeLayer<Layer<Tensor, 1>>('FastGelu', {});
 }
 registerFactory(FastGelu, 'FastGelu');
 
@@ -235,7 +235,7 @@ registerFactory(FastGelu, 'FastGelu');
  * ```
  */
 export function Sigmoid(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('Sigmoid', {  });
+  return makeLayer<Layer<Tensor, 1>>('Sigmoid', {});
 }
 registerFactory(Sigmoid, 'Sigmoid');
 
@@ -257,7 +257,7 @@ registerFactory(Sigmoid, 'Sigmoid');
  * ```
  */
 export function Tanh(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('Tanh', {  });
+  return makeLayer<Layer<Tensor, 1>>('Tanh', {});
 }
 registerFactory(Tanh, 'Tanh');
 
@@ -279,7 +279,7 @@ registerFactory(Tanh, 'Tanh');
  * ```
  */
 export function HardSigmoid(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('HardSigmoid', {  });
+  return makeLayer<Layer<Tensor, 1>>('HardSigmoid', {});
 }
 registerFactory(HardSigmoid, 'HardSigmoid');
 
@@ -301,7 +301,7 @@ registerFactory(HardSigmoid, 'HardSigmoid');
  * ```
  */
 export function HardTanh(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('HardTanh', {  });
+  return makeLayer<Layer<Tensor, 1>>('HardTanh', {});
 }
 registerFactory(HardTanh, 'HardTanh');
 
@@ -323,7 +323,7 @@ registerFactory(HardTanh, 'HardTanh');
  * ```
  */
 export function Softplus(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('Softplus', {  });
+  return makeLayer<Layer<Tensor, 1>>('Softplus', {});
 }
 registerFactory(Softplus, 'Softplus');
 
@@ -345,7 +345,7 @@ registerFactory(Softplus, 'Softplus');
  * ```
  */
 export function Exp(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('Exp', {  });
+  return makeLayer<Layer<Tensor, 1>>('Exp', {});
 }
 registerFactory(Exp, 'Exp');
 
@@ -367,7 +367,7 @@ registerFactory(Exp, 'Exp');
  * ```
  */
 export function Log(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('Log', {  });
+  return makeLayer<Layer<Tensor, 1>>('Log', {});
 }
 registerFactory(Log, 'Log');
 
@@ -389,7 +389,7 @@ registerFactory(Log, 'Log');
  * ```
  */
 export function Swish(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('Swish', {  });
+  return makeLayer<Layer<Tensor, 1>>('Swish', {});
 }
 registerFactory(Swish, 'Swish');
 
@@ -411,7 +411,7 @@ registerFactory(Swish, 'Swish');
  * ```
  */
 export function Glu(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('Glu', {  });
+  return makeLayer<Layer<Tensor, 1>>('Glu', {});
 }
 registerFactory(Glu, 'Glu');
 
@@ -437,6 +437,6 @@ registerFactory(Glu, 'Glu');
  * ```
  */
 export function ThresholdedLinearUnit(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('ThresholdedLinearUnit', {  });
+  return makeLayer<Layer<Tensor, 1>>('ThresholdedLinearUnit', {});
 }
 registerFactory(ThresholdedLinearUnit, 'ThresholdedLinearUnit');

@@ -367,8 +367,22 @@ export interface ConfigurableAttentionOptions {
  * [layer(tl.ones([1, 3, 4]))].flat().map((y) => y.shape); // → [ [ 1, 3, 4 ] ]
  * ```
  */
-export function ConfigurableAttention(qLayer: LayerNest, kLayer: LayerNest, vLayer: LayerNest, finalLayer: LayerNest, qkvAttentionLayer: LayerNest, options?: ConfigurableAttentionOptions): Layer {
-  return makeLayer('ConfigurableAttention', { ...namedOptions('ConfigurableAttention', options), qLayer, kLayer, vLayer, finalLayer, qkvAttentionLayer });
+export function ConfigurableAttention(
+  qLayer: LayerNest,
+  kLayer: LayerNest,
+  vLayer: LayerNest,
+  finalLayer: LayerNest,
+  qkvAttentionLayer: LayerNest,
+  options?: ConfigurableAttentionOptions,
+): Layer {
+  return makeLayer('ConfigurableAttention', {
+    ...namedOptions('ConfigurableAttention', options),
+    qLayer,
+    kLayer,
+    vLayer,
+    finalLayer,
+    qkvAttentionLayer,
+  });
 }
 registerFactory(ConfigurableAttention, 'ConfigurableAttention');
 
@@ -496,7 +510,9 @@ export interface DotProductCausalAttentionOptions {
  * ```
  */
 export function DotProductCausalAttention(options?: DotProductCausalAttentionOptions): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('DotProductCausalAttention', { ...namedOptions('DotProductCausalAttention', options) });
+  return makeLayer<Layer<Tensor, 3>>('DotProductCausalAttention', {
+    ...namedOptions('DotProductCausalAttention', options),
+  });
 }
 registerFactory(DotProductCausalAttention, 'DotProductCausalAttention');
 
@@ -600,7 +616,7 @@ registerFactory(PaddingMask, 'PaddingMask');
  * ```
  */
 export function EncoderDecoderMask(): Layer<Tensor, 2> {
-  return makeLayer<Layer<Tensor, 2>>('EncoderDecoderMask', {  });
+  return makeLayer<Layer<Tensor, 2>>('EncoderDecoderMask', {});
 }
 registerFactory(EncoderDecoderMask, 'EncoderDecoderMask');
 

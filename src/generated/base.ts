@@ -50,7 +50,11 @@ export interface FnOptions {
  * distance([[1, 2], [4, 0]]); // → Tensor int32[2] [3,2]
  * ```
  */
-export function Fn<F extends TensorFunction>(name: string, f: F, options?: FnOptions): Layer<OutputsOf<ReturnType<F>>, InputsOf<Parameters<F>>>;
+export function Fn<F extends TensorFunction>(
+  name: string,
+  f: F,
+  options?: FnOptions,
+): Layer<OutputsOf<ReturnType<F>>, InputsOf<Parameters<F>>>;
 export function Fn(name: string, f: TensorFunction, options?: FnOptions): Layer {
   return makeLayer('Fn', { ...namedOptions('Fn', options), name, f });
 }
@@ -73,7 +77,10 @@ registerFactory(Fn, 'Fn');
  * tl.flattenWeightsAndState(w, []); // → [[ Tensor int32[1] [1], Tensor int32[1] [2] ], []]
  * ```
  */
-export function flattenWeightsAndState(weights: TensorTree, state: TensorTree): [flatWeights: Tensor[], flatState: Tensor[]] {
+export function flattenWeightsAndState(
+  weights: TensorTree,
+  state: TensorTree,
+): [flatWeights: Tensor[], flatState: Tensor[]] {
   return callFunction<[flatWeights: Tensor[], flatState: Tensor[]]>('flattenWeightsAndState', { weights, state });
 }
 
@@ -108,8 +115,18 @@ export interface UnflattenWeightsAndStateOptions {
  * tl.unflattenWeightsAndState(flat, [], [[like, [like]], []]); // → [[ Tensor int32[1] [1], [ Tensor int32[1] [2] ] ], []]
  * ```
  */
-export function unflattenWeightsAndState(flatWeights: TensorTree, flatState: TensorTree, weightsAndStateSignature: readonly [SignatureTree, SignatureTree], options?: UnflattenWeightsAndStateOptions): [weights: Nest, state: Nest] {
-  return callFunction<[weights: Nest, state: Nest]>('unflattenWeightsAndState', { ...namedOptions('unflattenWeightsAndState', options), flatWeights, flatState, weightsAndStateSignature });
+export function unflattenWeightsAndState(
+  flatWeights: TensorTree,
+  flatState: TensorTree,
+  weightsAndStateSignature: readonly [SignatureTree, SignatureTree],
+  options?: UnflattenWeightsAndStateOptions,
+): [weights: Nest, state: Nest] {
+  return callFunction<[weights: Nest, state: Nest]>('unflattenWeightsAndState', {
+    ...namedOptions('unflattenWeightsAndState', options),
+    flatWeights,
+    flatState,
+    weightsAndStateSignature,
+  });
 }
 
 /**

@@ -9,7 +9,15 @@
  * @module
  */
 import { makeLayer, type Layer, type Mode } from '../layer/layer.js';
-import { type AsLayer, type BranchOf, type Outputs, type ParallelOf, type ResidualOf, type SelectOf, type SerialOf } from '../layer/arity.js';
+import {
+  type AsLayer,
+  type BranchOf,
+  type Outputs,
+  type ParallelOf,
+  type ResidualOf,
+  type SelectOf,
+  type SerialOf,
+} from '../layer/arity.js';
 import { type LayerOutputs } from '../layer/options.js';
 import { callFunction, registerFactory } from '../layer/construct.js';
 import { namedOptions, splitRest } from '../tensor/rest.js';
@@ -628,7 +636,10 @@ export function Select<const I extends readonly number[]>(indices: I): SelectOf<
  * tl.Select([1, 0, 1])([[1, 2], [3, 4]]); // → [Tensor int32[2] [3,4], Tensor int32[2] [1,2], Tensor int32[2] [3,4]]
  * ```
  */
-export function Select<const I extends readonly number[]>(indices: I, options: SelectOptions): Layer<Outputs<I['length']>>;
+export function Select<const I extends readonly number[]>(
+  indices: I,
+  options: SelectOptions,
+): Layer<Outputs<I['length']>>;
 export function Select(indices: readonly number[], options?: SelectOptions): Layer {
   return makeLayer('Select', { ...namedOptions('Select', options), indices });
 }
@@ -650,7 +661,7 @@ registerFactory(Select, 'Select');
  * ```
  */
 export function Drop(): Layer<[], 1> {
-  return makeLayer<Layer<[], 1>>('Drop', {  });
+  return makeLayer<Layer<[], 1>>('Drop', {});
 }
 registerFactory(Drop, 'Drop');
 
@@ -670,7 +681,7 @@ registerFactory(Drop, 'Drop');
  * ```
  */
 export function Dup(): Layer<[Tensor, Tensor], 1> {
-  return makeLayer<Layer<[Tensor, Tensor], 1>>('Dup', {  });
+  return makeLayer<Layer<[Tensor, Tensor], 1>>('Dup', {});
 }
 registerFactory(Dup, 'Dup');
 
@@ -690,7 +701,7 @@ registerFactory(Dup, 'Dup');
  * ```
  */
 export function Swap(): Layer<[Tensor, Tensor], 2> {
-  return makeLayer<Layer<[Tensor, Tensor], 2>>('Swap', {  });
+  return makeLayer<Layer<[Tensor, Tensor], 2>>('Swap', {});
 }
 registerFactory(Swap, 'Swap');
 
@@ -749,7 +760,7 @@ registerFactory(SerialWithSideOutputs, 'SerialWithSideOutputs');
  * ```
  */
 export function FlattenList(): Layer {
-  return makeLayer('FlattenList', {  });
+  return makeLayer('FlattenList', {});
 }
 registerFactory(FlattenList, 'FlattenList');
 
@@ -772,7 +783,7 @@ registerFactory(FlattenList, 'FlattenList');
  * ```
  */
 export function Add(): Layer<Tensor, 2> {
-  return makeLayer<Layer<Tensor, 2>>('Add', {  });
+  return makeLayer<Layer<Tensor, 2>>('Add', {});
 }
 registerFactory(Add, 'Add');
 
@@ -795,7 +806,7 @@ registerFactory(Add, 'Add');
  * ```
  */
 export function SubtractTop(): Layer<Tensor, 2> {
-  return makeLayer<Layer<Tensor, 2>>('SubtractTop', {  });
+  return makeLayer<Layer<Tensor, 2>>('SubtractTop', {});
 }
 registerFactory(SubtractTop, 'SubtractTop');
 
@@ -818,7 +829,7 @@ registerFactory(SubtractTop, 'SubtractTop');
  * ```
  */
 export function Multiply(): Layer<Tensor, 2> {
-  return makeLayer<Layer<Tensor, 2>>('Multiply', {  });
+  return makeLayer<Layer<Tensor, 2>>('Multiply', {});
 }
 registerFactory(Multiply, 'Multiply');
 
@@ -841,7 +852,7 @@ registerFactory(Multiply, 'Multiply');
  * ```
  */
 export function Gate(): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('Gate', {  });
+  return makeLayer<Layer<Tensor, 3>>('Gate', {});
 }
 registerFactory(Gate, 'Gate');
 
@@ -1019,7 +1030,10 @@ export interface BidirectionalOptions {
  * layer(tl.ones([2, 5, 4])).shape; // → [2, 5, 8]
  * ```
  */
-export function Bidirectional(forwardLayer: Layer<Tensor, 1>, options?: BidirectionalOptions & { mergeLayers?: false | null | undefined }): Layer<Tensor, 1>;
+export function Bidirectional(
+  forwardLayer: Layer<Tensor, 1>,
+  options?: BidirectionalOptions & { mergeLayers?: false | null | undefined },
+): Layer<Tensor, 1>;
 /**
  * Reads a sequence forward with a layer and backward with a copy of it, and merges the two.
  *

@@ -481,8 +481,16 @@ export interface LocallyConnected1dOptions {
  * layer(tl.ones([2, 5, 3])).shape; // → [2, 5, 4]
  * ```
  */
-export function LocallyConnected1d(filters: number, kernelSize: number, options?: LocallyConnected1dOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('LocallyConnected1d', { ...namedOptions('LocallyConnected1d', options), filters, kernelSize });
+export function LocallyConnected1d(
+  filters: number,
+  kernelSize: number,
+  options?: LocallyConnected1dOptions,
+): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LocallyConnected1d', {
+    ...namedOptions('LocallyConnected1d', options),
+    filters,
+    kernelSize,
+  });
 }
 registerFactory(LocallyConnected1d, 'LocallyConnected1d');
 
@@ -636,7 +644,7 @@ registerFactory(Softmax, 'Softmax');
  * ```
  */
 export function ToFloat(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('ToFloat', {  });
+  return makeLayer<Layer<Tensor, 1>>('ToFloat', {});
 }
 registerFactory(ToFloat, 'ToFloat');
 
@@ -888,7 +896,7 @@ registerFactory(ArgMax, 'ArgMax');
  * ```
  */
 export function Negate(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('Negate', {  });
+  return makeLayer<Layer<Tensor, 1>>('Negate', {});
 }
 registerFactory(Negate, 'Negate');
 
@@ -910,7 +918,7 @@ registerFactory(Negate, 'Negate');
  * ```
  */
 export function StopGradient(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('StopGradient', {  });
+  return makeLayer<Layer<Tensor, 1>>('StopGradient', {});
 }
 registerFactory(StopGradient, 'StopGradient');
 

@@ -86,7 +86,15 @@ export interface ConvTransposeOptions {
  * layer(tl.ones([1, 8, 8, 3])).shape; // → [1, 16, 16, 4]
  * ```
  */
-export function ConvTranspose(filters: number, kernelSize: readonly number[], options?: ConvTransposeOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('ConvTranspose', { ...namedOptions('ConvTranspose', options), filters, kernelSize });
+export function ConvTranspose(
+  filters: number,
+  kernelSize: readonly number[],
+  options?: ConvTransposeOptions,
+): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('ConvTranspose', {
+    ...namedOptions('ConvTranspose', options),
+    filters,
+    kernelSize,
+  });
 }
 registerFactory(ConvTranspose, 'ConvTranspose');

@@ -370,7 +370,9 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
  * layer(tl.ones([1, 64, 32])).shape; // → [ 1, 64, 32 ]
  * ```
  */
-export function LSHSelfAttention(options?: LSHSelfAttentionOptions & { masked?: false | null | undefined }): Layer<Tensor, 1>;
+export function LSHSelfAttention(
+  options?: LSHSelfAttentionOptions & { masked?: false | null | undefined },
+): Layer<Tensor, 1>;
 /**
  * Lets each position attend to those that are most like it, found by hashing, in time and memory that grow linearly with the
  * length.
@@ -518,7 +520,9 @@ export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, 
  * layer([x, x]).shape; // → [ 2, 8, 4 ]
  * ```
  */
-export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions & { masked?: false | null | undefined }): Layer<Tensor, 2>;
+export function PureLSHSelfAttention(
+  options?: PureLSHSelfAttentionOptions & { masked?: false | null | undefined },
+): Layer<Tensor, 2>;
 /**
  * Attends as `LSHSelfAttention` does, without projections, for vectors that are already split into heads.
  *
@@ -652,7 +656,9 @@ export interface MixedLSHSelfAttentionOptions extends EfficientAttentionOptions,
  * ```
  */
 export function MixedLSHSelfAttention(options?: MixedLSHSelfAttentionOptions): Layer<Tensor, number> {
-  return makeLayer<Layer<Tensor, number>>('MixedLSHSelfAttention', { ...namedOptions('MixedLSHSelfAttention', options) });
+  return makeLayer<Layer<Tensor, number>>('MixedLSHSelfAttention', {
+    ...namedOptions('MixedLSHSelfAttention', options),
+  });
 }
 registerFactory(MixedLSHSelfAttention, 'MixedLSHSelfAttention');
 
@@ -769,7 +775,9 @@ export interface PureLSHSelfAttentionWrapperOptions extends EfficientAttentionOp
  * ```
  */
 export function PureLSHSelfAttentionWrapper(options?: PureLSHSelfAttentionWrapperOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('PureLSHSelfAttentionWrapper', { ...namedOptions('PureLSHSelfAttentionWrapper', options) });
+  return makeLayer<Layer<Tensor, 1>>('PureLSHSelfAttentionWrapper', {
+    ...namedOptions('PureLSHSelfAttentionWrapper', options),
+  });
 }
 registerFactory(PureLSHSelfAttentionWrapper, 'PureLSHSelfAttentionWrapper');
 
@@ -996,7 +1004,12 @@ export function lengthNormalized(x: TensorLike, options?: LengthNormalizedOption
  * nBuckets; // → 8
  * ```
  */
-export function hashVecs(vecs: TensorLike, nBucketsIn: number | readonly number[], nHashes: number, rng: KeyLike): [buckets: Tensor, nBuckets: number] {
+export function hashVecs(
+  vecs: TensorLike,
+  nBucketsIn: number | readonly number[],
+  nHashes: number,
+  rng: KeyLike,
+): [buckets: Tensor, nBuckets: number] {
   return callFunction<[buckets: Tensor, nBuckets: number]>('hashVecs', { vecs, nBucketsIn, nHashes, rng });
 }
 
@@ -1063,7 +1076,12 @@ export interface MaskSelfAttentionOptions {
  * // → Tensor float32[2,2] [[0,-1000000000],[0,0]]
  * ```
  */
-export function maskSelfAttention(dots: TensorLike, qInfo: TensorLike, kvInfo: TensorLike, options?: MaskSelfAttentionOptions): Tensor {
+export function maskSelfAttention(
+  dots: TensorLike,
+  qInfo: TensorLike,
+  kvInfo: TensorLike,
+  options?: MaskSelfAttentionOptions,
+): Tensor {
   return callFunction('maskSelfAttention', { ...namedOptions('maskSelfAttention', options), dots, qInfo, kvInfo });
 }
 
@@ -1217,8 +1235,18 @@ export interface PermuteViaGatherOptions {
  * tl.permuteViaGather(tl.tensor([5, 6, 7]), tl.tensor([2, 0, 1]), tl.tensor([1, 2, 0])); // → Tensor int32[3] [7,5,6]
  * ```
  */
-export function permuteViaGather(val: TensorLike, permutation: TensorLike, inversePermutation: TensorLike, options?: PermuteViaGatherOptions): Tensor {
-  return callFunction('permuteViaGather', { ...namedOptions('permuteViaGather', options), val, permutation, inversePermutation });
+export function permuteViaGather(
+  val: TensorLike,
+  permutation: TensorLike,
+  inversePermutation: TensorLike,
+  options?: PermuteViaGatherOptions,
+): Tensor {
+  return callFunction('permuteViaGather', {
+    ...namedOptions('permuteViaGather', options),
+    val,
+    permutation,
+    inversePermutation,
+  });
 }
 
 /** Options of {@link permuteViaSort}. */
@@ -1248,6 +1276,11 @@ export interface PermuteViaSortOptions {
  * tl.permuteViaSort(tl.tensor([5, 6, 7]), tl.tensor([2, 0, 1]), tl.tensor([1, 2, 0])); // → Tensor int32[3] [6,7,5]
  * ```
  */
-export function permuteViaSort(val: TensorLike, keys: TensorLike, inverseKeys: TensorLike, options?: PermuteViaSortOptions): Tensor {
+export function permuteViaSort(
+  val: TensorLike,
+  keys: TensorLike,
+  inverseKeys: TensorLike,
+  options?: PermuteViaSortOptions,
+): Tensor {
   return callFunction('permuteViaSort', { ...namedOptions('permuteViaSort', options), val, keys, inverseKeys });
 }

@@ -125,7 +125,13 @@ export function RandomUniformInitializer(options?: RandomUniformInitializerOptio
  * initializer([2, 2], tl.random.key(0)); // → Tensor float32[2,2] [[1.28417,-0.533784],[0.240338,-0.378186]]
  * ```
  */
-export function ScaledInitializer(outDim: number, inDim: number, scale: number, mode: 'fan_in' | 'fan_out' | 'fan_avg', distribution: 'truncated_normal' | 'normal' | 'uniform'): KernelInitializer {
+export function ScaledInitializer(
+  outDim: number,
+  inDim: number,
+  scale: number,
+  mode: 'fan_in' | 'fan_out' | 'fan_avg',
+  distribution: 'truncated_normal' | 'normal' | 'uniform',
+): KernelInitializer {
   return makeInitializer('ScaledInitializer', { outDim, inDim, scale, mode, distribution });
 }
 

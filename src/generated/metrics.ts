@@ -89,7 +89,9 @@ export interface WeightedCategoryAccuracyOptions {
  * ```
  */
 export function WeightedCategoryAccuracy(options?: WeightedCategoryAccuracyOptions): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('WeightedCategoryAccuracy', { ...namedOptions('WeightedCategoryAccuracy', options) });
+  return makeLayer<Layer<Tensor, 3>>('WeightedCategoryAccuracy', {
+    ...namedOptions('WeightedCategoryAccuracy', options),
+  });
 }
 registerFactory(WeightedCategoryAccuracy, 'WeightedCategoryAccuracy');
 
@@ -191,7 +193,9 @@ export interface WeightedCategoryCrossEntropyOptions {
  * ```
  */
 export function WeightedCategoryCrossEntropy(options?: WeightedCategoryCrossEntropyOptions): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('WeightedCategoryCrossEntropy', { ...namedOptions('WeightedCategoryCrossEntropy', options) });
+  return makeLayer<Layer<Tensor, 3>>('WeightedCategoryCrossEntropy', {
+    ...namedOptions('WeightedCategoryCrossEntropy', options),
+  });
 }
 registerFactory(WeightedCategoryCrossEntropy, 'WeightedCategoryCrossEntropy');
 
@@ -219,7 +223,7 @@ registerFactory(WeightedCategoryCrossEntropy, 'WeightedCategoryCrossEntropy');
  * ```
  */
 export function BinaryCrossEntropy(): Layer<Tensor, 2> {
-  return makeLayer<Layer<Tensor, 2>>('BinaryCrossEntropy', {  });
+  return makeLayer<Layer<Tensor, 2>>('BinaryCrossEntropy', {});
 }
 registerFactory(BinaryCrossEntropy, 'BinaryCrossEntropy');
 
@@ -252,7 +256,7 @@ registerFactory(BinaryCrossEntropy, 'BinaryCrossEntropy');
  * ```
  */
 export function MaskedSequenceAccuracy(): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('MaskedSequenceAccuracy', {  });
+  return makeLayer<Layer<Tensor, 3>>('MaskedSequenceAccuracy', {});
 }
 registerFactory(MaskedSequenceAccuracy, 'MaskedSequenceAccuracy');
 
@@ -371,7 +375,7 @@ registerFactory(SequenceAccuracy, 'SequenceAccuracy');
  * ```
  */
 export function CrossEntropyLoss(): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('CrossEntropyLoss', {  });
+  return makeLayer<Layer<Tensor, 3>>('CrossEntropyLoss', {});
 }
 registerFactory(CrossEntropyLoss, 'CrossEntropyLoss');
 
@@ -398,7 +402,7 @@ registerFactory(CrossEntropyLoss, 'CrossEntropyLoss');
  * ```
  */
 export function CrossEntropyLossWithLogSoftmax(): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('CrossEntropyLossWithLogSoftmax', {  });
+  return makeLayer<Layer<Tensor, 3>>('CrossEntropyLossWithLogSoftmax', {});
 }
 registerFactory(CrossEntropyLossWithLogSoftmax, 'CrossEntropyLossWithLogSoftmax');
 
@@ -426,7 +430,7 @@ registerFactory(CrossEntropyLossWithLogSoftmax, 'CrossEntropyLossWithLogSoftmax'
  * ```
  */
 export function BinaryCrossEntropyLoss(): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('BinaryCrossEntropyLoss', {  });
+  return makeLayer<Layer<Tensor, 3>>('BinaryCrossEntropyLoss', {});
 }
 registerFactory(BinaryCrossEntropyLoss, 'BinaryCrossEntropyLoss');
 
@@ -452,7 +456,7 @@ registerFactory(BinaryCrossEntropyLoss, 'BinaryCrossEntropyLoss');
  * ```
  */
 export function L2Loss(): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('L2Loss', {  });
+  return makeLayer<Layer<Tensor, 3>>('L2Loss', {});
 }
 registerFactory(L2Loss, 'L2Loss');
 
@@ -478,7 +482,7 @@ registerFactory(L2Loss, 'L2Loss');
  * ```
  */
 export function SmoothL1Loss(): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('SmoothL1Loss', {  });
+  return makeLayer<Layer<Tensor, 3>>('SmoothL1Loss', {});
 }
 registerFactory(SmoothL1Loss, 'SmoothL1Loss');
 
@@ -599,7 +603,7 @@ registerFactory(WeightedFScore, 'WeightedFScore');
  * ```
  */
 export function WeightedSum(): Layer<Tensor, 2> {
-  return makeLayer<Layer<Tensor, 2>>('WeightedSum', {  });
+  return makeLayer<Layer<Tensor, 2>>('WeightedSum', {});
 }
 registerFactory(WeightedSum, 'WeightedSum');
 
@@ -627,7 +631,7 @@ registerFactory(WeightedSum, 'WeightedSum');
  * ```
  */
 export function CrossEntropySum(): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('CrossEntropySum', {  });
+  return makeLayer<Layer<Tensor, 3>>('CrossEntropySum', {});
 }
 registerFactory(CrossEntropySum, 'CrossEntropySum');
 
@@ -653,6 +657,6 @@ registerFactory(CrossEntropySum, 'CrossEntropySum');
  * ```
  */
 export function BinaryCrossEntropySum(): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('BinaryCrossEntropySum', {  });
+  return makeLayer<Layer<Tensor, 3>>('BinaryCrossEntropySum', {});
 }
 registerFactory(BinaryCrossEntropySum, 'BinaryCrossEntropySum');

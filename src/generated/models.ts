@@ -10,7 +10,11 @@ import { type ResamplingType } from '../models/hourglass.js';
 import { transformer, transformerDecoder, transformerEncoder, transformerLM } from '../models/transformer.js';
 import { reformer } from '../models/reformer.js';
 import { reformerLM, reformerShortenLM } from '../models/reformerLM.js';
-import { configurableTransformer, configurableTransformerEncoder, configurableTransformerLM } from '../models/configurableTransformer.js';
+import {
+  configurableTransformer,
+  configurableTransformerEncoder,
+  configurableTransformerLM,
+} from '../models/configurableTransformer.js';
 import { hourglassLM } from '../models/hourglass.js';
 import { mlp } from '../models/mlp.js';
 import { makeModel } from '../models/make.js';
@@ -164,7 +168,13 @@ export interface FeedForwardOptions {
    * a list. Its activation is `Relu`, and it drops outputs only. 0: dense.
    * @defaultValue `0`
    */
-  readonly ffSparsity?: number | string | readonly [nElementsInBlock: number, dLowrank: number] | readonly [nElementsInBlock: number, dLowrank: number, temperature: number, quantProb: number] | null | undefined;
+  readonly ffSparsity?:
+    | number
+    | string
+    | readonly [nElementsInBlock: number, dLowrank: number]
+    | readonly [nElementsInBlock: number, dLowrank: number, temperature: number, quantProb: number]
+    | null
+    | undefined;
 }
 
 /** All of {@link FeedForwardOptions}, as the layers are composed with them. @hidden */
@@ -173,7 +183,10 @@ export interface FilledFeedForwardOptions {
   readonly dropout: number;
   readonly ffUseSru: readonly [layers: number, units: number];
   readonly ffChunkSize: number;
-  readonly ffSparsity: number | readonly [nElementsInBlock: number, dLowrank: number] | readonly [nElementsInBlock: number, dLowrank: number, temperature: number, quantProb: number];
+  readonly ffSparsity:
+    | number
+    | readonly [nElementsInBlock: number, dLowrank: number]
+    | readonly [nElementsInBlock: number, dLowrank: number, temperature: number, quantProb: number];
 }
 
 /**
@@ -465,7 +478,13 @@ export interface TransformerEncoderOptions extends TransformerCommonOptions {
  * ```
  */
 export function TransformerEncoder(vocabSize: number, options?: TransformerEncoderOptions): Layer<Tensor, 1> {
-  return makeModel('TransformerEncoder', transformerEncoder, { ...namedOptions('TransformerEncoder', options), vocabSize }, 1, 1);
+  return makeModel(
+    'TransformerEncoder',
+    transformerEncoder,
+    { ...namedOptions('TransformerEncoder', options), vocabSize },
+    1,
+    1,
+  );
 }
 
 /** All of {@link TransformerEncoderOptions}, as the layers are composed with them. @hidden */
@@ -608,7 +627,8 @@ export interface FilledTransformerOptions extends FilledTransformerCommonOptions
 }
 
 /** Options of {@link ReformerLM}. */
-export interface ReformerLMOptions extends PositionOptions, PositionStartOptions, FeedForwardOptions, BlockOptions, ReformerDecoderOptions, LossOptions {
+export interface ReformerLMOptions
+  extends PositionOptions, PositionStartOptions, FeedForwardOptions, BlockOptions, ReformerDecoderOptions, LossOptions {
   /**
    * Depth of each part of the activations between blocks.
    * @defaultValue `512`
@@ -697,7 +717,14 @@ export function ReformerLM(vocabSize: number, options?: ReformerLMOptions): Laye
 }
 
 /** All of {@link ReformerLMOptions}, as the layers are composed with them. @hidden */
-export interface FilledReformerLMOptions extends FilledPositionOptions, FilledPositionStartOptions, FilledFeedForwardOptions, FilledBlockOptions, FilledReformerDecoderOptions, FilledLossOptions {
+export interface FilledReformerLMOptions
+  extends
+    FilledPositionOptions,
+    FilledPositionStartOptions,
+    FilledFeedForwardOptions,
+    FilledBlockOptions,
+    FilledReformerDecoderOptions,
+    FilledLossOptions {
   readonly vocabSize: number;
   readonly dModel: number;
   readonly nLayers: number;
@@ -706,7 +733,8 @@ export interface FilledReformerLMOptions extends FilledPositionOptions, FilledPo
 }
 
 /** Options of {@link ReformerShortenLM}. */
-export interface ReformerShortenLMOptions extends PositionOptions, PositionStartOptions, FeedForwardOptions, BlockOptions, ReformerDecoderOptions {
+export interface ReformerShortenLMOptions
+  extends PositionOptions, PositionStartOptions, FeedForwardOptions, BlockOptions, ReformerDecoderOptions {
   /**
    * How many positions become one; it divides the length.
    * @defaultValue `1`
@@ -797,11 +825,23 @@ export interface ReformerShortenLMOptions extends PositionOptions, PositionStart
  * ```
  */
 export function ReformerShortenLM(vocabSize: number, options?: ReformerShortenLMOptions): Layer<Tensor, 1> {
-  return makeModel('ReformerShortenLM', reformerShortenLM, { ...namedOptions('ReformerShortenLM', options), vocabSize }, 1, 1);
+  return makeModel(
+    'ReformerShortenLM',
+    reformerShortenLM,
+    { ...namedOptions('ReformerShortenLM', options), vocabSize },
+    1,
+    1,
+  );
 }
 
 /** All of {@link ReformerShortenLMOptions}, as the layers are composed with them. @hidden */
-export interface FilledReformerShortenLMOptions extends FilledPositionOptions, FilledPositionStartOptions, FilledFeedForwardOptions, FilledBlockOptions, FilledReformerDecoderOptions {
+export interface FilledReformerShortenLMOptions
+  extends
+    FilledPositionOptions,
+    FilledPositionStartOptions,
+    FilledFeedForwardOptions,
+    FilledBlockOptions,
+    FilledReformerDecoderOptions {
   readonly vocabSize: number;
   readonly shortenFactor: number;
   readonly dEmbedding: number;
@@ -920,7 +960,8 @@ export function Reformer(inputVocabSize: number, options?: ReformerOptions): Lay
 }
 
 /** All of {@link ReformerOptions}, as the layers are composed with them. @hidden */
-export interface FilledReformerOptions extends FilledPositionOptions, FilledPositionStartOptions, FilledFeedForwardOptions, FilledBlockOptions {
+export interface FilledReformerOptions
+  extends FilledPositionOptions, FilledPositionStartOptions, FilledFeedForwardOptions, FilledBlockOptions {
   readonly inputVocabSize: number;
   readonly outputVocabSize: number | null;
   readonly dModel: number;
@@ -934,7 +975,8 @@ export interface FilledReformerOptions extends FilledPositionOptions, FilledPosi
 }
 
 /** Options of {@link ConfigurableTransformerLM}. */
-export interface ConfigurableTransformerLMOptions extends ConfigurableOptions, FeedForwardOptions, PositionOptions, PositionStartOptions, LossOptions {
+export interface ConfigurableTransformerLMOptions
+  extends ConfigurableOptions, FeedForwardOptions, PositionOptions, PositionStartOptions, LossOptions {
   /**
    * Number of decoder blocks.
    * @defaultValue `6`
@@ -1000,19 +1042,35 @@ export interface ConfigurableTransformerLMOptions extends ConfigurableOptions, F
  * model([[4, 2, 7]]).shape; // → [1, 3, 10]
  * ```
  */
-export function ConfigurableTransformerLM(vocabSize: number, options?: ConfigurableTransformerLMOptions): Layer<Tensor, 1> {
-  return makeModel('ConfigurableTransformerLM', configurableTransformerLM, { ...namedOptions('ConfigurableTransformerLM', options), vocabSize }, 1, 1);
+export function ConfigurableTransformerLM(
+  vocabSize: number,
+  options?: ConfigurableTransformerLMOptions,
+): Layer<Tensor, 1> {
+  return makeModel(
+    'ConfigurableTransformerLM',
+    configurableTransformerLM,
+    { ...namedOptions('ConfigurableTransformerLM', options), vocabSize },
+    1,
+    1,
+  );
 }
 
 /** All of {@link ConfigurableTransformerLMOptions}, as the layers are composed with them. @hidden */
-export interface FilledConfigurableTransformerLMOptions extends FilledConfigurableOptions, FilledFeedForwardOptions, FilledPositionOptions, FilledPositionStartOptions, FilledLossOptions {
+export interface FilledConfigurableTransformerLMOptions
+  extends
+    FilledConfigurableOptions,
+    FilledFeedForwardOptions,
+    FilledPositionOptions,
+    FilledPositionStartOptions,
+    FilledLossOptions {
   readonly vocabSize: number;
   readonly nLayers: number;
   readonly attentionType: AttentionType;
 }
 
 /** Options of {@link ConfigurableTransformerEncoder}. */
-export interface ConfigurableTransformerEncoderOptions extends ConfigurableOptions, FeedForwardOptions, PositionOptions {
+export interface ConfigurableTransformerEncoderOptions
+  extends ConfigurableOptions, FeedForwardOptions, PositionOptions {
   /**
    * Number of classes.
    * @defaultValue `10`
@@ -1078,12 +1136,22 @@ export interface ConfigurableTransformerEncoderOptions extends ConfigurableOptio
  * model([[4, 2, 7]]).shape; // → [1, 2]
  * ```
  */
-export function ConfigurableTransformerEncoder(vocabSize: number, options?: ConfigurableTransformerEncoderOptions): Layer<Tensor, 1> {
-  return makeModel('ConfigurableTransformerEncoder', configurableTransformerEncoder, { ...namedOptions('ConfigurableTransformerEncoder', options), vocabSize }, 1, 1);
+export function ConfigurableTransformerEncoder(
+  vocabSize: number,
+  options?: ConfigurableTransformerEncoderOptions,
+): Layer<Tensor, 1> {
+  return makeModel(
+    'ConfigurableTransformerEncoder',
+    configurableTransformerEncoder,
+    { ...namedOptions('ConfigurableTransformerEncoder', options), vocabSize },
+    1,
+    1,
+  );
 }
 
 /** All of {@link ConfigurableTransformerEncoderOptions}, as the layers are composed with them. @hidden */
-export interface FilledConfigurableTransformerEncoderOptions extends FilledConfigurableOptions, FilledFeedForwardOptions, FilledPositionOptions {
+export interface FilledConfigurableTransformerEncoderOptions
+  extends FilledConfigurableOptions, FilledFeedForwardOptions, FilledPositionOptions {
   readonly vocabSize: number;
   readonly nClasses: number;
   readonly nLayers: number;
@@ -1091,7 +1159,8 @@ export interface FilledConfigurableTransformerEncoderOptions extends FilledConfi
 }
 
 /** Options of {@link ConfigurableTransformer}. */
-export interface ConfigurableTransformerOptions extends ConfigurableOptions, FeedForwardOptions, PositionOptions, LossOptions {
+export interface ConfigurableTransformerOptions
+  extends ConfigurableOptions, FeedForwardOptions, PositionOptions, LossOptions {
   /**
    * Number of different tokens of the target; `null`: those of the source, with the same embedding.
    * @defaultValue `null`
@@ -1122,7 +1191,8 @@ export interface ConfigurableTransformerOptions extends ConfigurableOptions, Fee
    * modules of both, as `qSparsity` and `resultSparsity` of `AttentionQKV`. 0: both are dense.
    * @defaultValue `0`
    */
-  readonly encDecAttentionSparsity?: number | readonly [qSparsity: number | 'noop' | null, resultSparsity: number | 'noop' | null] | null | undefined;
+  readonly encDecAttentionSparsity?:
+    number | readonly [qSparsity: number | 'noop' | null, resultSparsity: number | 'noop' | null] | null | undefined;
 }
 
 /**
@@ -1182,19 +1252,32 @@ export interface ConfigurableTransformerOptions extends ConfigurableOptions, Fee
  * logits.shape; // → [1, 3, 10]
  * ```
  */
-export function ConfigurableTransformer(inputVocabSize: number, options?: ConfigurableTransformerOptions): Layer<[Tensor, Tensor], 2> {
-  return makeModel('ConfigurableTransformer', configurableTransformer, { ...namedOptions('ConfigurableTransformer', options), inputVocabSize }, 2, 2);
+export function ConfigurableTransformer(
+  inputVocabSize: number,
+  options?: ConfigurableTransformerOptions,
+): Layer<[Tensor, Tensor], 2> {
+  return makeModel(
+    'ConfigurableTransformer',
+    configurableTransformer,
+    { ...namedOptions('ConfigurableTransformer', options), inputVocabSize },
+    2,
+    2,
+  );
 }
 
 /** All of {@link ConfigurableTransformerOptions}, as the layers are composed with them. @hidden */
-export interface FilledConfigurableTransformerOptions extends FilledConfigurableOptions, FilledFeedForwardOptions, FilledPositionOptions, FilledLossOptions {
+export interface FilledConfigurableTransformerOptions
+  extends FilledConfigurableOptions, FilledFeedForwardOptions, FilledPositionOptions, FilledLossOptions {
   readonly inputVocabSize: number;
   readonly outputVocabSize: number | null;
   readonly nEncoderLayers: number;
   readonly nDecoderLayers: number;
   readonly encoderAttentionType: AttentionType;
   readonly encoderDecoderAttentionType: AttentionType;
-  readonly encDecAttentionSparsity: readonly [qSparsity: number | 'noop' | null, resultSparsity: number | 'noop' | null];
+  readonly encDecAttentionSparsity: readonly [
+    qSparsity: number | 'noop' | null,
+    resultSparsity: number | 'noop' | null,
+  ];
 }
 
 /** Options of {@link HourglassLM}. */

@@ -86,7 +86,9 @@ export interface AxialPositionalEncodingOptions {
  * ```
  */
 export function AxialPositionalEncoding(options?: AxialPositionalEncodingOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('AxialPositionalEncoding', { ...namedOptions('AxialPositionalEncoding', options) });
+  return makeLayer<Layer<Tensor, 1>>('AxialPositionalEncoding', {
+    ...namedOptions('AxialPositionalEncoding', options),
+  });
 }
 registerFactory(AxialPositionalEncoding, 'AxialPositionalEncoding');
 
@@ -153,7 +155,9 @@ export interface SinCosPositionalEncodingOptions {
  * ```
  */
 export function SinCosPositionalEncoding(options?: SinCosPositionalEncodingOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('SinCosPositionalEncoding', { ...namedOptions('SinCosPositionalEncoding', options) });
+  return makeLayer<Layer<Tensor, 1>>('SinCosPositionalEncoding', {
+    ...namedOptions('SinCosPositionalEncoding', options),
+  });
 }
 registerFactory(SinCosPositionalEncoding, 'SinCosPositionalEncoding');
 
@@ -227,7 +231,9 @@ export interface FixedBasePositionalEncodingOptions {
  * ```
  */
 export function FixedBasePositionalEncoding(options?: FixedBasePositionalEncodingOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('FixedBasePositionalEncoding', { ...namedOptions('FixedBasePositionalEncoding', options) });
+  return makeLayer<Layer<Tensor, 1>>('FixedBasePositionalEncoding', {
+    ...namedOptions('FixedBasePositionalEncoding', options),
+  });
 }
 registerFactory(FixedBasePositionalEncoding, 'FixedBasePositionalEncoding');
 
@@ -294,7 +300,9 @@ export interface InfinitePositionalEncodingOptions {
  * ```
  */
 export function InfinitePositionalEncoding(options?: InfinitePositionalEncodingOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('InfinitePositionalEncoding', { ...namedOptions('InfinitePositionalEncoding', options) });
+  return makeLayer<Layer<Tensor, 1>>('InfinitePositionalEncoding', {
+    ...namedOptions('InfinitePositionalEncoding', options),
+  });
 }
 registerFactory(InfinitePositionalEncoding, 'InfinitePositionalEncoding');
 
@@ -335,8 +343,14 @@ export interface TimeBinPositionalEncodingOptions {
  * layer(tl.ones([1, 3, 3])); // → Tensor float32[1,3,3] [[[1,0,0],[1,0.5,0],[0.5,0,1]]]
  * ```
  */
-export function TimeBinPositionalEncoding(timeBinLength: number, options?: TimeBinPositionalEncodingOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('TimeBinPositionalEncoding', { ...namedOptions('TimeBinPositionalEncoding', options), timeBinLength });
+export function TimeBinPositionalEncoding(
+  timeBinLength: number,
+  options?: TimeBinPositionalEncodingOptions,
+): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('TimeBinPositionalEncoding', {
+    ...namedOptions('TimeBinPositionalEncoding', options),
+    timeBinLength,
+  });
 }
 registerFactory(TimeBinPositionalEncoding, 'TimeBinPositionalEncoding');
 

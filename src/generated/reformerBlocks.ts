@@ -11,7 +11,14 @@ import { makeBlock } from '../models/make.js';
 import { namedOptions } from '../tensor/rest.js';
 import { type LayerNest } from '../layer/types.js';
 import { type LayerFactory } from '../layer/types.js';
-import { type FeedForwardOptions, type FilledFeedForwardOptions, type BlockOptions, type FilledBlockOptions, type ReformerDecoderOptions, type FilledReformerDecoderOptions } from './models.js';
+import {
+  type FeedForwardOptions,
+  type FilledFeedForwardOptions,
+  type BlockOptions,
+  type FilledBlockOptions,
+  type ReformerDecoderOptions,
+  type FilledReformerDecoderOptions,
+} from './models.js';
 
 /** Options of {@link DecoderBlock}. */
 export interface DecoderBlockOptions extends FeedForwardOptions, BlockOptions, ReformerDecoderOptions {
@@ -81,7 +88,8 @@ export function DecoderBlock(dModel: number, options?: DecoderBlockOptions): Lay
 }
 
 /** All of {@link DecoderBlockOptions}, as the layers are composed with them. @hidden */
-export interface FilledDecoderBlockOptions extends FilledFeedForwardOptions, FilledBlockOptions, FilledReformerDecoderOptions {
+export interface FilledDecoderBlockOptions
+  extends FilledFeedForwardOptions, FilledBlockOptions, FilledReformerDecoderOptions {
   readonly dModel: number;
   readonly attentionType: AttentionType;
   readonly maxLen: number;
@@ -251,7 +259,10 @@ export interface EncoderDecoderBlockOptions extends FeedForwardOptions, BlockOpt
  * ```
  */
 export function EncoderDecoderBlock(dModel: number, options?: EncoderDecoderBlockOptions): LayerNest[] {
-  return makeBlock('EncoderDecoderBlock', encoderDecoderBlock, { ...namedOptions('EncoderDecoderBlock', options), dModel });
+  return makeBlock('EncoderDecoderBlock', encoderDecoderBlock, {
+    ...namedOptions('EncoderDecoderBlock', options),
+    dModel,
+  });
 }
 
 /** All of {@link EncoderDecoderBlockOptions}, as the layers are composed with them. @hidden */

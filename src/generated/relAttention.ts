@@ -89,8 +89,14 @@ export interface RelativeAttentionWrapperOptions {
  * layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
  * ```
  */
-export function RelativeAttentionWrapper(dFeature: number, options?: RelativeAttentionWrapperOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('RelativeAttentionWrapper', { ...namedOptions('RelativeAttentionWrapper', options), dFeature });
+export function RelativeAttentionWrapper(
+  dFeature: number,
+  options?: RelativeAttentionWrapperOptions,
+): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('RelativeAttentionWrapper', {
+    ...namedOptions('RelativeAttentionWrapper', options),
+    dFeature,
+  });
 }
 registerFactory(RelativeAttentionWrapper, 'RelativeAttentionWrapper');
 
@@ -151,8 +157,22 @@ export interface RelativeAttentionLayerOptions {
  * layer([x, x, x, mask]).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
  * ```
  */
-export function RelativeAttentionLayer(dFeature: number, contextBiasLayer: Layer, locationBiasLayer: Layer, totalKvPooling: number, separateCls: boolean, options?: RelativeAttentionLayerOptions): Layer<[Tensor, Tensor], 4> {
-  return makeLayer<Layer<[Tensor, Tensor], 4>>('RelativeAttentionLayer', { ...namedOptions('RelativeAttentionLayer', options), dFeature, contextBiasLayer, locationBiasLayer, totalKvPooling, separateCls });
+export function RelativeAttentionLayer(
+  dFeature: number,
+  contextBiasLayer: Layer,
+  locationBiasLayer: Layer,
+  totalKvPooling: number,
+  separateCls: boolean,
+  options?: RelativeAttentionLayerOptions,
+): Layer<[Tensor, Tensor], 4> {
+  return makeLayer<Layer<[Tensor, Tensor], 4>>('RelativeAttentionLayer', {
+    ...namedOptions('RelativeAttentionLayer', options),
+    dFeature,
+    contextBiasLayer,
+    locationBiasLayer,
+    totalKvPooling,
+    separateCls,
+  });
 }
 registerFactory(RelativeAttentionLayer, 'RelativeAttentionLayer');
 
@@ -215,8 +235,20 @@ export interface RelativeAttentionLMLayerOptions {
  * layer([x, x, x]).shape; // → [ 1, 3, 4 ]
  * ```
  */
-export function RelativeAttentionLMLayer(dFeature: number, contextBiasLayer: Layer, locationBiasLayer: Layer, totalKvPooling: number, options?: RelativeAttentionLMLayerOptions): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('RelativeAttentionLMLayer', { ...namedOptions('RelativeAttentionLMLayer', options), dFeature, contextBiasLayer, locationBiasLayer, totalKvPooling });
+export function RelativeAttentionLMLayer(
+  dFeature: number,
+  contextBiasLayer: Layer,
+  locationBiasLayer: Layer,
+  totalKvPooling: number,
+  options?: RelativeAttentionLMLayerOptions,
+): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('RelativeAttentionLMLayer', {
+    ...namedOptions('RelativeAttentionLMLayer', options),
+    dFeature,
+    contextBiasLayer,
+    locationBiasLayer,
+    totalKvPooling,
+  });
 }
 registerFactory(RelativeAttentionLMLayer, 'RelativeAttentionLMLayer');
 
@@ -276,8 +308,14 @@ export interface RelativeAttentionOptions {
  * layer(inputs).map((y) => y.shape); // → [ [ 1, 3, 4 ], [ 1, 1, 1, 3 ] ]
  * ```
  */
-export function RelativeAttention(separateCls: boolean, options?: RelativeAttentionOptions): Layer<[Tensor, Tensor], 7> {
-  return makeLayer<Layer<[Tensor, Tensor], 7>>('RelativeAttention', { ...namedOptions('RelativeAttention', options), separateCls });
+export function RelativeAttention(
+  separateCls: boolean,
+  options?: RelativeAttentionOptions,
+): Layer<[Tensor, Tensor], 7> {
+  return makeLayer<Layer<[Tensor, Tensor], 7>>('RelativeAttention', {
+    ...namedOptions('RelativeAttention', options),
+    separateCls,
+  });
 }
 registerFactory(RelativeAttention, 'RelativeAttention');
 
@@ -338,7 +376,7 @@ registerFactory(PositionalEmbeddings, 'PositionalEmbeddings');
  * ```
  */
 export function CreateAttentionMaskLayer(): Layer<[Tensor, Tensor, Tensor, Tensor], 3> {
-  return makeLayer<Layer<[Tensor, Tensor, Tensor, Tensor], 3>>('CreateAttentionMaskLayer', {  });
+  return makeLayer<Layer<[Tensor, Tensor, Tensor, Tensor], 3>>('CreateAttentionMaskLayer', {});
 }
 registerFactory(CreateAttentionMaskLayer, 'CreateAttentionMaskLayer');
 
@@ -398,8 +436,32 @@ registerFactory(ShiftRightCls, 'ShiftRightCls');
  * // → [Tensor float32[1,1,2,1] [[[[1],[1]]]], Tensor float32[1,1,2,2] [[[[0.731059,0.268941],[0.5,0.5]]]]]
  * ```
  */
-export function DotProductAttention(queries: TensorLike, keys: TensorLike, values: TensorLike, posEmb: TensorLike, contextBias: TensorLike, locationBias: TensorLike, mask: TensorLike | null, separateCls: boolean, dropout: number, mode: Mode, rng: KeyLike | null): [activations: Tensor, strengths: Tensor] {
-  return callFunction<[activations: Tensor, strengths: Tensor]>('DotProductAttention', { queries, keys, values, posEmb, contextBias, locationBias, mask, separateCls, dropout, mode, rng });
+export function DotProductAttention(
+  queries: TensorLike,
+  keys: TensorLike,
+  values: TensorLike,
+  posEmb: TensorLike,
+  contextBias: TensorLike,
+  locationBias: TensorLike,
+  mask: TensorLike | null,
+  separateCls: boolean,
+  dropout: number,
+  mode: Mode,
+  rng: KeyLike | null,
+): [activations: Tensor, strengths: Tensor] {
+  return callFunction<[activations: Tensor, strengths: Tensor]>('DotProductAttention', {
+    queries,
+    keys,
+    values,
+    posEmb,
+    contextBias,
+    locationBias,
+    mask,
+    separateCls,
+    dropout,
+    mode,
+    rng,
+  });
 }
 
 /**

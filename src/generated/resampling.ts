@@ -125,7 +125,10 @@ export interface AveragePoolingOptions extends ResamplingOptions, WeightlessResa
  * layer([[[1], [2], [3], [4]]]); // → Tensor float32[1,2,1] [[[1.5],[3.5]]]
  * ```
  */
-export function AveragePooling(shortenFactor: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], AveragePoolingOptions]): Layer<Tensor, 1> {
+export function AveragePooling(
+  shortenFactor: number,
+  ...args: ResamplingArgument[] | [...ResamplingArgument[], AveragePoolingOptions]
+): Layer<Tensor, 1> {
   const split = splitRest(args);
   return makeLayer<Layer<Tensor, 1>>('AveragePooling', { ...split.options, shortenFactor, args: split.rest });
 }
@@ -183,7 +186,11 @@ export interface LinearPoolingOptions extends ResamplingOptions {
  * layer(tl.ones([1, 4, 5])).shape; // → [ 1, 2, 3 ]
  * ```
  */
-export function LinearPooling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], LinearPoolingOptions]): Layer<Tensor, 1> {
+export function LinearPooling(
+  shortenFactor: number,
+  dModel: number,
+  ...args: ResamplingArgument[] | [...ResamplingArgument[], LinearPoolingOptions]
+): Layer<Tensor, 1> {
   const split = splitRest(args);
   return makeLayer<Layer<Tensor, 1>>('LinearPooling', { ...split.options, shortenFactor, dModel, args: split.rest });
 }
@@ -241,15 +248,18 @@ export interface LinearUpsamplingOptions extends ResamplingOptions {
  * layer(tl.ones([1, 4, 5])).shape; // → [ 1, 8, 3 ]
  * ```
  */
-export function LinearUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], LinearUpsamplingOptions]): Layer<Tensor, 1> {
+export function LinearUpsampling(
+  shortenFactor: number,
+  dModel: number,
+  ...args: ResamplingArgument[] | [...ResamplingArgument[], LinearUpsamplingOptions]
+): Layer<Tensor, 1> {
   const split = splitRest(args);
   return makeLayer<Layer<Tensor, 1>>('LinearUpsampling', { ...split.options, shortenFactor, dModel, args: split.rest });
 }
 registerFactory(LinearUpsampling, 'LinearUpsampling');
 
 /** Options of {@link NaiveUpsampling}. */
-export interface NaiveUpsamplingOptions extends ResamplingOptions, WeightlessResamplingOptions {
-}
+export interface NaiveUpsamplingOptions extends ResamplingOptions, WeightlessResamplingOptions {}
 
 /**
  * Lengthens a sequence: each position comes several times in a row.
@@ -285,15 +295,18 @@ export interface NaiveUpsamplingOptions extends ResamplingOptions, WeightlessRes
  * layer([[[1], [2]]]); // → Tensor int32[1,4,1] [[[1],[1],[2],[2]]]
  * ```
  */
-export function NaiveUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], NaiveUpsamplingOptions]): Layer<Tensor, 1> {
+export function NaiveUpsampling(
+  shortenFactor: number,
+  dModel: number,
+  ...args: ResamplingArgument[] | [...ResamplingArgument[], NaiveUpsamplingOptions]
+): Layer<Tensor, 1> {
   const split = splitRest(args);
   return makeLayer<Layer<Tensor, 1>>('NaiveUpsampling', { ...split.options, shortenFactor, dModel, args: split.rest });
 }
 registerFactory(NaiveUpsampling, 'NaiveUpsampling');
 
 /** Options of {@link NoUpsampling}. */
-export interface NoUpsamplingOptions extends ResamplingOptions, WeightlessResamplingOptions {
-}
+export interface NoUpsamplingOptions extends ResamplingOptions, WeightlessResamplingOptions {}
 
 /**
  * Lengthens a sequence and forgets it: it gives zeros, so that what is added to them stands alone.
@@ -328,7 +341,11 @@ export interface NoUpsamplingOptions extends ResamplingOptions, WeightlessResamp
  * layer([[[1], [2]]]).shape; // → [ 1, 4, 1 ]
  * ```
  */
-export function NoUpsampling(shortenFactor: number, dModel: number, ...args: ResamplingArgument[] | [...ResamplingArgument[], NoUpsamplingOptions]): Layer<Tensor, 1> {
+export function NoUpsampling(
+  shortenFactor: number,
+  dModel: number,
+  ...args: ResamplingArgument[] | [...ResamplingArgument[], NoUpsamplingOptions]
+): Layer<Tensor, 1> {
   const split = splitRest(args);
   return makeLayer<Layer<Tensor, 1>>('NoUpsampling', { ...split.options, shortenFactor, dModel, args: split.rest });
 }
@@ -361,7 +378,14 @@ registerFactory(NoUpsampling, 'NoUpsampling');
  * const block = tl.Serial(...layers);
  * ```
  */
-export function FeedForwardBlock(dModel: number, dFf: number, dropout: number, dropoutSharedAxes: readonly number[] | null, mode: Mode, activation: LayerFactory): Layer[] {
+export function FeedForwardBlock(
+  dModel: number,
+  dFf: number,
+  dropout: number,
+  dropoutSharedAxes: readonly number[] | null,
+  mode: Mode,
+  activation: LayerFactory,
+): Layer[] {
   return makeLayers('FeedForwardBlock', { dModel, dFf, dropout, dropoutSharedAxes, mode, activation });
 }
 
@@ -408,6 +432,34 @@ export function FeedForwardBlock(dModel: number, dFf: number, dropout: number, d
  * layer.outputSignature({ shape: [1, 6, 4], dtype: 'float32' }); // → { shape: [ 1, 3, 4 ], dtype: 'float32' }
  * ```
  */
-export function AttentionResampling(shortenFactor: number, dModel: number, isUpsampling: boolean, dFf: number, nHeads: number, dropout: number, dropoutSharedAxes: readonly number[] | null, mode: Mode, ffActivation: LayerFactory, contextBiasLayer: Layer, locationBiasLayer: Layer, totalPooling: number, resamplingFn: ResamplingFactory): Layer[] {
-  return makeLayers('AttentionResampling', { shortenFactor, dModel, isUpsampling, dFf, nHeads, dropout, dropoutSharedAxes, mode, ffActivation, contextBiasLayer, locationBiasLayer, totalPooling, resamplingFn });
+export function AttentionResampling(
+  shortenFactor: number,
+  dModel: number,
+  isUpsampling: boolean,
+  dFf: number,
+  nHeads: number,
+  dropout: number,
+  dropoutSharedAxes: readonly number[] | null,
+  mode: Mode,
+  ffActivation: LayerFactory,
+  contextBiasLayer: Layer,
+  locationBiasLayer: Layer,
+  totalPooling: number,
+  resamplingFn: ResamplingFactory,
+): Layer[] {
+  return makeLayers('AttentionResampling', {
+    shortenFactor,
+    dModel,
+    isUpsampling,
+    dFf,
+    nHeads,
+    dropout,
+    dropoutSharedAxes,
+    mode,
+    ffActivation,
+    contextBiasLayer,
+    locationBiasLayer,
+    totalPooling,
+    resamplingFn,
+  });
 }

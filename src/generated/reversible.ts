@@ -34,7 +34,7 @@ import { type LayerNest } from '../layer/types.js';
  * ```
  */
 export function ReversibleConcatenatePair(): Layer<[Tensor, Tensor], 2> {
-  return makeLayer<Layer<[Tensor, Tensor], 2>>('ReversibleConcatenatePair', {  });
+  return makeLayer<Layer<[Tensor, Tensor], 2>>('ReversibleConcatenatePair', {});
 }
 registerFactory(ReversibleConcatenatePair, 'ReversibleConcatenatePair');
 
@@ -94,7 +94,7 @@ registerFactory(ReversibleSelect, 'ReversibleSelect');
  * ```
  */
 export function ReversibleSwap(): Layer<[Tensor, Tensor], 2> {
-  return makeLayer<Layer<[Tensor, Tensor], 2>>('ReversibleSwap', {  });
+  return makeLayer<Layer<[Tensor, Tensor], 2>>('ReversibleSwap', {});
 }
 registerFactory(ReversibleSwap, 'ReversibleSwap');
 
@@ -126,7 +126,11 @@ export interface ReversibleReshapeOptions {
  * tl.ReversibleReshape([4], [2, 2])([1, 2, 3, 4]); // → Tensor int32[2,2] [[1,2],[3,4]]
  * ```
  */
-export function ReversibleReshape(shape1: readonly number[], shape2: readonly number[], options?: ReversibleReshapeOptions & { nIn?: false | null | undefined }): Layer<Tensor, 1>;
+export function ReversibleReshape(
+  shape1: readonly number[],
+  shape2: readonly number[],
+  options?: ReversibleReshapeOptions & { nIn?: false | null | undefined },
+): Layer<Tensor, 1>;
 /**
  * Gives the leading axes of each input another shape.
  *
@@ -146,8 +150,16 @@ export function ReversibleReshape(shape1: readonly number[], shape2: readonly nu
  * tl.ReversibleReshape([4], [2, 2])([1, 2, 3, 4]); // → Tensor int32[2,2] [[1,2],[3,4]]
  * ```
  */
-export function ReversibleReshape(shape1: readonly number[], shape2: readonly number[], options?: ReversibleReshapeOptions): Layer;
-export function ReversibleReshape(shape1: readonly number[], shape2: readonly number[], options?: ReversibleReshapeOptions): Layer {
+export function ReversibleReshape(
+  shape1: readonly number[],
+  shape2: readonly number[],
+  options?: ReversibleReshapeOptions,
+): Layer;
+export function ReversibleReshape(
+  shape1: readonly number[],
+  shape2: readonly number[],
+  options?: ReversibleReshapeOptions,
+): Layer {
   return makeLayer('ReversibleReshape', { ...namedOptions('ReversibleReshape', options), shape1, shape2 });
 }
 registerFactory(ReversibleReshape, 'ReversibleReshape');
@@ -186,7 +198,9 @@ export interface ReversiblePrintShapeOptions {
  * tl.ReversiblePrintShape({ msg: 'input' })([[1, 2, 3]]).shape; // → [1, 3]
  * ```
  */
-export function ReversiblePrintShape(options?: ReversiblePrintShapeOptions & { nIn?: false | null | undefined }): Layer<Tensor, 1>;
+export function ReversiblePrintShape(
+  options?: ReversiblePrintShapeOptions & { nIn?: false | null | undefined },
+): Layer<Tensor, 1>;
 /**
  * Prints the shapes and dtypes of its inputs and passes them on, in a reversible model.
  *
@@ -298,7 +312,9 @@ export interface ReversibleHalfResidualOptions {
  * layer([[1, 2], [10, 20]]); // → [Tensor int32[2] [-9,-18], Tensor int32[2] [10,20]]
  * ```
  */
-export function ReversibleHalfResidual(...residualLayers: LayerNest[] | [...LayerNest[], ReversibleHalfResidualOptions]): Layer {
+export function ReversibleHalfResidual(
+  ...residualLayers: LayerNest[] | [...LayerNest[], ReversibleHalfResidualOptions]
+): Layer {
   const split = splitRest(residualLayers);
   return makeLayer('ReversibleHalfResidual', { ...split.options, residualLayers: split.rest });
 }

@@ -152,7 +152,10 @@ export interface LSTMOptions {
  * layer(tl.ones([1, 5, 2])).shape; // → [ 1, 5, 3 ]
  * ```
  */
-export function LSTM(nUnits: number, options?: LSTMOptions & { returnState?: false | null | undefined; initialState?: false | null | undefined }): Layer<Tensor, 1>;
+export function LSTM(
+  nUnits: number,
+  options?: LSTMOptions & { returnState?: false | null | undefined; initialState?: false | null | undefined },
+): Layer<Tensor, 1>;
 /**
  * Runs a long short-term memory over a sequence, from a state of zeros unless one is given.
  *
@@ -402,7 +405,10 @@ export interface GeneralGRUCellOptions {
  * ```
  */
 export function GeneralGRUCell(candidateTransform: LayerFactory, options?: GeneralGRUCellOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('GeneralGRUCell', { ...namedOptions('GeneralGRUCell', options), candidateTransform });
+  return makeLayer<Layer<Tensor, 1>>('GeneralGRUCell', {
+    ...namedOptions('GeneralGRUCell', options),
+    candidateTransform,
+  });
 }
 registerFactory(GeneralGRUCell, 'GeneralGRUCell');
 
@@ -430,7 +436,7 @@ registerFactory(GeneralGRUCell, 'GeneralGRUCell');
  * ```
  */
 export function InnerSRUCell(): Layer<[Tensor, Tensor], 3> {
-  return makeLayer<Layer<[Tensor, Tensor], 3>>('InnerSRUCell', {  });
+  return makeLayer<Layer<[Tensor, Tensor], 3>>('InnerSRUCell', {});
 }
 registerFactory(InnerSRUCell, 'InnerSRUCell');
 

@@ -87,7 +87,7 @@ export interface ExpertOptions {
  * ```
  */
 export function ReversibleReshapePermute(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('ReversibleReshapePermute', {  });
+  return makeLayer<Layer<Tensor, 1>>('ReversibleReshapePermute', {});
 }
 registerFactory(ReversibleReshapePermute, 'ReversibleReshapePermute');
 
@@ -112,7 +112,7 @@ registerFactory(ReversibleReshapePermute, 'ReversibleReshapePermute');
  * ```
  */
 export function ReversibleRandomPermute(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('ReversibleRandomPermute', {  });
+  return makeLayer<Layer<Tensor, 1>>('ReversibleRandomPermute', {});
 }
 registerFactory(ReversibleRandomPermute, 'ReversibleRandomPermute');
 
@@ -159,7 +159,7 @@ registerFactory(SplitLastAxis, 'SplitLastAxis');
  * ```
  */
 export function MergeLastTwoAxes(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('MergeLastTwoAxes', {  });
+  return makeLayer<Layer<Tensor, 1>>('MergeLastTwoAxes', {});
 }
 registerFactory(MergeLastTwoAxes, 'MergeLastTwoAxes');
 
@@ -218,8 +218,16 @@ export interface LocallyConnectedDenseOptions {
  * layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
  * ```
  */
-export function LocallyConnectedDense(nModules: number, nUnits: number, options?: LocallyConnectedDenseOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('LocallyConnectedDense', { ...namedOptions('LocallyConnectedDense', options), nModules, nUnits });
+export function LocallyConnectedDense(
+  nModules: number,
+  nUnits: number,
+  options?: LocallyConnectedDenseOptions,
+): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LocallyConnectedDense', {
+    ...namedOptions('LocallyConnectedDense', options),
+    nModules,
+    nUnits,
+  });
 }
 registerFactory(LocallyConnectedDense, 'LocallyConnectedDense');
 
@@ -270,7 +278,10 @@ export interface ModularCausalAttentionOptions extends SparseCausalAttentionOpti
  * ```
  */
 export function ModularCausalAttention(dFeature: number, options?: ModularCausalAttentionOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('ModularCausalAttention', { ...namedOptions('ModularCausalAttention', options), dFeature });
+  return makeLayer<Layer<Tensor, 1>>('ModularCausalAttention', {
+    ...namedOptions('ModularCausalAttention', options),
+    dFeature,
+  });
 }
 registerFactory(ModularCausalAttention, 'ModularCausalAttention');
 
@@ -319,8 +330,18 @@ export interface LocallyConvDenseOptions {
  * layer(tl.ones([1, 5, 4])).shape; // → [ 1, 5, 6 ]
  * ```
  */
-export function LocallyConvDense(nModules: number, nUnits: number, mode: Mode, options?: LocallyConvDenseOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('LocallyConvDense', { ...namedOptions('LocallyConvDense', options), nModules, nUnits, mode });
+export function LocallyConvDense(
+  nModules: number,
+  nUnits: number,
+  mode: Mode,
+  options?: LocallyConvDenseOptions,
+): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LocallyConvDense', {
+    ...namedOptions('LocallyConvDense', options),
+    nModules,
+    nUnits,
+    mode,
+  });
 }
 registerFactory(LocallyConvDense, 'LocallyConvDense');
 
@@ -371,7 +392,10 @@ export interface ConvCausalAttentionOptions extends SparseCausalAttentionOptions
  * ```
  */
 export function ConvCausalAttention(dFeature: number, options?: ConvCausalAttentionOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('ConvCausalAttention', { ...namedOptions('ConvCausalAttention', options), dFeature });
+  return makeLayer<Layer<Tensor, 1>>('ConvCausalAttention', {
+    ...namedOptions('ConvCausalAttention', options),
+    dFeature,
+  });
 }
 registerFactory(ConvCausalAttention, 'ConvCausalAttention');
 
@@ -551,7 +575,10 @@ export interface SparseDenseWithOptionsOptions {
  * ```
  */
 export function SparseDenseWithOptions(nUnits: number, options?: SparseDenseWithOptionsOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('SparseDenseWithOptions', { ...namedOptions('SparseDenseWithOptions', options), nUnits });
+  return makeLayer<Layer<Tensor, 1>>('SparseDenseWithOptions', {
+    ...namedOptions('SparseDenseWithOptions', options),
+    nUnits,
+  });
 }
 registerFactory(SparseDenseWithOptions, 'SparseDenseWithOptions');
 
@@ -596,7 +623,10 @@ export interface LowRankCausalAttentionOptions extends SparseCausalAttentionOpti
  * ```
  */
 export function LowRankCausalAttention(dFeature: number, options?: LowRankCausalAttentionOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('LowRankCausalAttention', { ...namedOptions('LowRankCausalAttention', options), dFeature });
+  return makeLayer<Layer<Tensor, 1>>('LowRankCausalAttention', {
+    ...namedOptions('LowRankCausalAttention', options),
+    dFeature,
+  });
 }
 registerFactory(LowRankCausalAttention, 'LowRankCausalAttention');
 
@@ -645,8 +675,18 @@ export interface FactoredDenseOptions {
  * layer(tl.ones([1, 4])).shape; // → [ 1, 6 ]
  * ```
  */
-export function FactoredDense(nModules: number, dIn: number, dOut: number, options?: FactoredDenseOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('FactoredDense', { ...namedOptions('FactoredDense', options), nModules, dIn, dOut });
+export function FactoredDense(
+  nModules: number,
+  dIn: number,
+  dOut: number,
+  options?: FactoredDenseOptions,
+): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('FactoredDense', {
+    ...namedOptions('FactoredDense', options),
+    nModules,
+    dIn,
+    dOut,
+  });
 }
 registerFactory(FactoredDense, 'FactoredDense');
 
@@ -722,8 +762,14 @@ export interface MultiplicativeCausalAttentionOptions extends SparseCausalAttent
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function MultiplicativeCausalAttention(dFeature: number, options?: MultiplicativeCausalAttentionOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('MultiplicativeCausalAttention', { ...namedOptions('MultiplicativeCausalAttention', options), dFeature });
+export function MultiplicativeCausalAttention(
+  dFeature: number,
+  options?: MultiplicativeCausalAttentionOptions,
+): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MultiplicativeCausalAttention', {
+    ...namedOptions('MultiplicativeCausalAttention', options),
+    dFeature,
+  });
 }
 registerFactory(MultiplicativeCausalAttention, 'MultiplicativeCausalAttention');
 
@@ -767,8 +813,14 @@ export interface MultiplicativeModularCausalAttentionOptions extends SparseCausa
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function MultiplicativeModularCausalAttention(dFeature: number, options?: MultiplicativeModularCausalAttentionOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('MultiplicativeModularCausalAttention', { ...namedOptions('MultiplicativeModularCausalAttention', options), dFeature });
+export function MultiplicativeModularCausalAttention(
+  dFeature: number,
+  options?: MultiplicativeModularCausalAttentionOptions,
+): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MultiplicativeModularCausalAttention', {
+    ...namedOptions('MultiplicativeModularCausalAttention', options),
+    dFeature,
+  });
 }
 registerFactory(MultiplicativeModularCausalAttention, 'MultiplicativeModularCausalAttention');
 
@@ -844,8 +896,14 @@ export interface MultiplicativeConvCausalAttentionOptions extends SparseCausalAt
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function MultiplicativeConvCausalAttention(dFeature: number, options?: MultiplicativeConvCausalAttentionOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('MultiplicativeConvCausalAttention', { ...namedOptions('MultiplicativeConvCausalAttention', options), dFeature });
+export function MultiplicativeConvCausalAttention(
+  dFeature: number,
+  options?: MultiplicativeConvCausalAttentionOptions,
+): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('MultiplicativeConvCausalAttention', {
+    ...namedOptions('MultiplicativeConvCausalAttention', options),
+    dFeature,
+  });
 }
 registerFactory(MultiplicativeConvCausalAttention, 'MultiplicativeConvCausalAttention');
 

@@ -6,7 +6,16 @@
  */
 import { text } from '../bridge/found.js';
 import { dtypeCode, native } from '../bridge/native.js';
-import { axisOf, ids, MAKER, operand, optionsOf, type AxisArgument, type Operand, type TensorOptions } from '../tensor/arguments.js';
+import {
+  axisOf,
+  ids,
+  MAKER,
+  operand,
+  optionsOf,
+  type AxisArgument,
+  type Operand,
+  type TensorOptions,
+} from '../tensor/arguments.js';
 import { idOf } from '../tensor/handle.js';
 import { wrap, type Tensor } from '../tensor/tensor.js';
 
@@ -115,10 +124,17 @@ export function onesLike(x: Tensor): Tensor {
  * tl.arange(1, 2, 0.25); // → Tensor float32[4] [1,1.25,1.5,1.75]
  * ```
  */
-export function arange(start: number | bigint, stop?: number | bigint | null, step: number | bigint = 1, options: TensorOptions = {}): Tensor {
+export function arange(
+  start: number | bigint,
+  stop?: number | bigint | null,
+  step: number | bigint = 1,
+  options: TensorOptions = {},
+): Tensor {
   const [from, to] = stop === undefined || stop === null ? [0, start] : [start, stop];
   const { dtype, device } = optionsOf('arange', options, MAKER);
-  return wrap(native.arange(from, to, step, dtype === undefined ? null : dtypeCode(dtype, 'arange: dtype'), device ?? null));
+  return wrap(
+    native.arange(from, to, step, dtype === undefined ? null : dtypeCode(dtype, 'arange: dtype'), device ?? null),
+  );
 }
 
 /**

@@ -5,7 +5,23 @@
  * @module
  */
 import { dtypeCode, native, type DType } from '../bridge/native.js';
-import { axesOf, axisOf, DTYPE, isNumeric, operand, optionsOf, paddingOf, reduced, reducedOne, sliced, sorted, widthsOf, type AxisArgument, type Operand, type ReduceArgument } from '../tensor/arguments.js';
+import {
+  axesOf,
+  axisOf,
+  DTYPE,
+  isNumeric,
+  operand,
+  optionsOf,
+  paddingOf,
+  reduced,
+  reducedOne,
+  sliced,
+  sorted,
+  widthsOf,
+  type AxisArgument,
+  type Operand,
+  type ReduceArgument,
+} from '../tensor/arguments.js';
 import { Handle, idOf, make } from '../tensor/handle.js';
 import type { Tensor } from '../tensor/tensor.js';
 
@@ -42,7 +58,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   add(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.addScalar(this.id, other) : native.add(this.id, idOf(other, 'add: other')));
+    return this[make](
+      isNumeric(other) ? native.addScalar(this.id, other) : native.add(this.id, idOf(other, 'add: other')),
+    );
   }
 
   /**
@@ -68,7 +86,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   sub(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.subScalar(this.id, other) : native.sub(this.id, idOf(other, 'sub: other')));
+    return this[make](
+      isNumeric(other) ? native.subScalar(this.id, other) : native.sub(this.id, idOf(other, 'sub: other')),
+    );
   }
 
   /**
@@ -94,7 +114,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   mul(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.mulScalar(this.id, other) : native.mul(this.id, idOf(other, 'mul: other')));
+    return this[make](
+      isNumeric(other) ? native.mulScalar(this.id, other) : native.mul(this.id, idOf(other, 'mul: other')),
+    );
   }
 
   /**
@@ -119,7 +141,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   div(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.divScalar(this.id, other) : native.div(this.id, idOf(other, 'div: other')));
+    return this[make](
+      isNumeric(other) ? native.divScalar(this.id, other) : native.div(this.id, idOf(other, 'div: other')),
+    );
   }
 
   /**
@@ -146,7 +170,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   pow(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.powScalar(this.id, other) : native.pow(this.id, idOf(other, 'pow: other')));
+    return this[make](
+      isNumeric(other) ? native.powScalar(this.id, other) : native.pow(this.id, idOf(other, 'pow: other')),
+    );
   }
 
   /**
@@ -172,7 +198,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   mod(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.remScalar(this.id, other) : native.rem(this.id, idOf(other, 'mod: other')));
+    return this[make](
+      isNumeric(other) ? native.remScalar(this.id, other) : native.rem(this.id, idOf(other, 'mod: other')),
+    );
   }
 
   /**
@@ -197,7 +225,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   maximum(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.maximumScalar(this.id, other) : native.maximum(this.id, idOf(other, 'maximum: other')));
+    return this[make](
+      isNumeric(other) ? native.maximumScalar(this.id, other) : native.maximum(this.id, idOf(other, 'maximum: other')),
+    );
   }
 
   /**
@@ -222,7 +252,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   minimum(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.minimumScalar(this.id, other) : native.minimum(this.id, idOf(other, 'minimum: other')));
+    return this[make](
+      isNumeric(other) ? native.minimumScalar(this.id, other) : native.minimum(this.id, idOf(other, 'minimum: other')),
+    );
   }
 
   /**
@@ -336,7 +368,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   eq(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.eqScalar(this.id, other) : native.eq(this.id, idOf(other, 'eq: other')));
+    return this[make](
+      isNumeric(other) ? native.eqScalar(this.id, other) : native.eq(this.id, idOf(other, 'eq: other')),
+    );
   }
 
   /**
@@ -362,7 +396,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   ne(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.neScalar(this.id, other) : native.ne(this.id, idOf(other, 'ne: other')));
+    return this[make](
+      isNumeric(other) ? native.neScalar(this.id, other) : native.ne(this.id, idOf(other, 'ne: other')),
+    );
   }
 
   /**
@@ -386,7 +422,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   lt(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.ltScalar(this.id, other) : native.lt(this.id, idOf(other, 'lt: other')));
+    return this[make](
+      isNumeric(other) ? native.ltScalar(this.id, other) : native.lt(this.id, idOf(other, 'lt: other')),
+    );
   }
 
   /**
@@ -410,7 +448,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   le(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.leScalar(this.id, other) : native.le(this.id, idOf(other, 'le: other')));
+    return this[make](
+      isNumeric(other) ? native.leScalar(this.id, other) : native.le(this.id, idOf(other, 'le: other')),
+    );
   }
 
   /**
@@ -434,7 +474,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   gt(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.gtScalar(this.id, other) : native.gt(this.id, idOf(other, 'gt: other')));
+    return this[make](
+      isNumeric(other) ? native.gtScalar(this.id, other) : native.gt(this.id, idOf(other, 'gt: other')),
+    );
   }
 
   /**
@@ -458,7 +500,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   ge(other: Operand): Tensor {
-    return this[make](isNumeric(other) ? native.geScalar(this.id, other) : native.ge(this.id, idOf(other, 'ge: other')));
+    return this[make](
+      isNumeric(other) ? native.geScalar(this.id, other) : native.ge(this.id, idOf(other, 'ge: other')),
+    );
   }
 
   /**
@@ -1694,7 +1738,8 @@ export abstract class TensorMethods extends Handle {
    */
   split(parts: number | readonly number[], options: AxisArgument = 0): Tensor[] {
     const axis = axisOf('split', options) ?? 0;
-    const handles = typeof parts === 'number' ? native.split(this.id, parts, axis) : native.splitAt(this.id, parts, axis);
+    const handles =
+      typeof parts === 'number' ? native.split(this.id, parts, axis) : native.splitAt(this.id, parts, axis);
     return handles.map((id) => this[make](id));
   }
 
@@ -1717,7 +1762,10 @@ export abstract class TensorMethods extends Handle {
    * tl.tensor([1, 2]).pad([[1, 2]]); // → Tensor int32[5] [0,1,2,0,0]
    * ```
    */
-  pad(widths: readonly (readonly [number, number])[], options: number | bigint | { value?: number | bigint } = 0): Tensor {
+  pad(
+    widths: readonly (readonly [number, number])[],
+    options: number | bigint | { value?: number | bigint } = 0,
+  ): Tensor {
     return this[make](native.pad(this.id, widthsOf(widths), paddingOf(options)));
   }
 
@@ -1859,7 +1907,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   takeAlongAxis(indices: Tensor, options: AxisArgument): Tensor {
-    return this[make](native.gather(this.id, idOf(indices, 'takeAlongAxis: indices'), axisOf('takeAlongAxis', options) ?? -1));
+    return this[make](
+      native.gather(this.id, idOf(indices, 'takeAlongAxis: indices'), axisOf('takeAlongAxis', options) ?? -1),
+    );
   }
 
   /**
@@ -1920,7 +1970,14 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   scatter(indices: Tensor, updates: Tensor, options: AxisArgument = 0): Tensor {
-    return this[make](native.scatter(this.id, idOf(indices, 'scatter: indices'), idOf(updates, 'scatter: updates'), axisOf('scatter', options) ?? 0));
+    return this[make](
+      native.scatter(
+        this.id,
+        idOf(indices, 'scatter: indices'),
+        idOf(updates, 'scatter: updates'),
+        axisOf('scatter', options) ?? 0,
+      ),
+    );
   }
 
   /**
@@ -1950,7 +2007,14 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   scatterAdd(indices: Tensor, updates: Tensor, options: AxisArgument = 0): Tensor {
-    return this[make](native.scatterAdd(this.id, idOf(indices, 'scatterAdd: indices'), idOf(updates, 'scatterAdd: updates'), axisOf('scatterAdd', options) ?? 0));
+    return this[make](
+      native.scatterAdd(
+        this.id,
+        idOf(indices, 'scatterAdd: indices'),
+        idOf(updates, 'scatterAdd: updates'),
+        axisOf('scatterAdd', options) ?? 0,
+      ),
+    );
   }
 
   /**
@@ -1974,7 +2038,9 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   oneHot(n: number, options: { dtype?: DType } = {}): Tensor {
-    return this[make](native.oneHot(this.id, n, dtypeCode(optionsOf('oneHot', options, DTYPE).dtype ?? 'float32', 'oneHot: dtype')));
+    return this[make](
+      native.oneHot(this.id, n, dtypeCode(optionsOf('oneHot', options, DTYPE).dtype ?? 'float32', 'oneHot: dtype')),
+    );
   }
 
   /**

@@ -11,15 +11,15 @@ use tallow_layers::{
 };
 
 /// A file of models: the module in the registry, its name, the files whose compositions it calls, and what it makes.
-struct File {
-    module: &'static str,
+pub struct File {
+    pub module: &'static str,
     name: &'static str,
-    title: &'static str,
+    pub title: &'static str,
     compositions: &'static [(&'static str, &'static [&'static str])],
     returns: &'static str,
     make: &'static str,
     /// Trax's own file.
-    trax: &'static str,
+    pub trax: &'static str,
 }
 
 /// Models of two inputs, a source and a target, and as many outputs; all others have one of each.
@@ -38,7 +38,8 @@ pub fn faults() -> Vec<String> {
     registry::models().iter().flat_map(|t| t.iter()).flat_map(|e| of((e.meta)())).collect()
 }
 
-const FILES: &[File] = &[
+/// Models, and the blocks of them.
+pub const FILES: &[File] = &[
     File {
         module: "models",
         name: "models",
@@ -74,9 +75,14 @@ pub fn files() -> Vec<(String, String)> {
     FILES.iter().map(|f| (format!("src/generated/{}.ts", f.name), file(f))).collect()
 }
 
+/// What is declared of the models in a file.
+pub fn of(f: &File) -> Vec<Meta> {
+    let metas = registry::models().iter().flat_map(|t| t.iter());
+    metas.filter(|e| e.module == f.module).map(|e| (e.meta)()).collect()
+}
+
 fn file(f: &File) -> String {
-    let metas = || registry::models().iter().flat_map(|t| t.iter());
-    let of: Vec<Meta> = metas().filter(|e| e.module == f.module).map(|e| (e.meta)()).collect();
+    let of = of(f);
     let mut groups = Vec::new();
     for g in of.iter().flat_map(|m| &m.groups) {
         if !groups.contains(&g.name) {
@@ -117,7 +123,7 @@ fn file(f: &File) -> String {
     types("../layer/types.js", &["LayerFactory", "ResamplingFactory"], &mut out);
     if declared {
         let mut known: Vec<&str> = Vec::new();
-        let all: Vec<Meta> = metas().map(|e| (e.meta)()).collect();
+        let all: Vec<Meta> = FILES.iter().flat_map(self::of).collect();
         for g in all.iter().flat_map(|m| &m.groups) {
             if !known.contains(&g.name) {
                 known.push(g.name);
