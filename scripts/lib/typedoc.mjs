@@ -52,6 +52,7 @@ const GUIDE = [
   'saving',
   'decoding',
   'walkthrough',
+  'models',
   'long-sequences',
   'workers',
   'errors',
