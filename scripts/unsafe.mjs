@@ -12,12 +12,12 @@ that is gone or not yet written, and data races. Then it plants faults, which Mi
 It needs a nightly toolchain: rustup toolchain install nightly --component miri --component rust-src
 CONTRIBUTING.md says what is covered.`;
 
-/** Every access of the tests is followed, and the kernels for AVX2 are interpreted too. */
+/** Every access of the tests is followed, and the kernels of a processor with AVX2 are interpreted. */
 const miri = ['+nightly', 'miri', 'test', '--package', 'tallow-tensor', '--features', 'planted-faults'];
 const env = {
   // The queues of rayon turn numbers into pointers, and keep some for the end of the process.
   MIRIFLAGS: '-Zmiri-disable-isolation -Zmiri-permissive-provenance -Zmiri-ignore-leaks -Zmiri-tree-borrows',
-  RUSTFLAGS: '-Ctarget-feature=+avx2,+fma',
+  RUSTFLAGS: '-Ctarget-cpu=x86-64-v3',
 };
 
 const checks = [

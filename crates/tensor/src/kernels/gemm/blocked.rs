@@ -108,7 +108,7 @@ pub(super) unsafe fn tile(
                     }
                     Right::Strided(b) => {
                         let at = room(&mut scratch.columns, (to - from) * cols.next_multiple_of(kernels.lanes));
-                        pack(kernels, b.moved(from, col), [to - from, cols], at);
+                        pack(kernels, b.moved(from, col), [to - from, cols], kernels.lanes, at);
                         Columns { at, rows: None }
                     }
                 };

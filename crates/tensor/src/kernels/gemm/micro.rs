@@ -59,7 +59,28 @@ impl Kernels {
 
 /// The kernels for this processor, if there are any.
 pub(super) fn kernels() -> Option<&'static Kernels> {
+    #[cfg(test)]
+    if tests::ONLY_AVX2.get() {
+        return with_avx2();
+    }
     with_avx512().or_else(with_avx2)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Whether this thread's products are to be those of a processor without AVX-512.
+        pub(super) static ONLY_AVX2: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Calls `f` as on a processor without AVX-512.
+    pub(in super::super) fn with_avx2_only(f: impl FnOnce()) {
+        ONLY_AVX2.set(true);
+        f();
+        ONLY_AVX2.set(false);
+    }
 }
 
 /// The kernels for AVX-512, on a processor that has it.

@@ -42,7 +42,7 @@ impl PackedB {
             unsafe {
                 let at = from * cols.next_multiple_of(kernels.lanes) + col * (to - from);
                 let part_room = (to - from) * part.next_multiple_of(kernels.lanes);
-                pack(kernels, b.0.moved(from, col), [to - from, part], out.part(at, part_room).as_mut_ptr());
+                pack(kernels, b.0.moved(from, col), [to - from, part], kernels.lanes, out.part(at, part_room).as_mut_ptr());
             }
         })?;
         // SAFETY: the tasks wrote all of it.
@@ -56,14 +56,21 @@ struct Shared(Pointer<*const f32>);
 // SAFETY: it is only read from, and what it points to is borrowed by who made it.
 unsafe impl Sync for Shared {}
 
-/// Copies a matrix into slivers of columns; each is as wide as a kernel, the last one as few registers as it needs, filled up with 0.
+/// Copies a matrix into slivers of columns; each is as wide as a kernel, the last one as few times `pad` columns as it needs, filled up
+/// with 0. A `pad` is one register or more.
 ///
 /// # Safety
 /// The matrix is in bounds, `to` has room for all slivers, and the kernels run on this processor.
-pub(super) unsafe fn pack(kernels: &Kernels, b: Pointer<*const f32>, [inner, cols]: [usize; 2], to: *mut f32) {
+pub(super) unsafe fn pack(
+    kernels: &Kernels,
+    b: Pointer<*const f32>,
+    [inner, cols]: [usize; 2],
+    pad: usize,
+    to: *mut f32,
+) {
     for col in (0..cols).step_by(kernels.width()) {
         let used = kernels.width().min(cols - col);
-        let width = used.next_multiple_of(kernels.lanes);
+        let width = used.next_multiple_of(pad);
         // SAFETY: within the matrix, and within the room of this sliver.
         unsafe {
             let (b, to) = (b.moved(0, col), to.add(col * inner));
