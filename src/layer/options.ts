@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Signature, type TensorLike } from '../tensor/ops.js';
+import { type DType } from '../bridge/native.js';
+import { type SignatureLike, type TensorLike } from '../tensor/ops.js';
 import { type Key } from '../tensor/random.js';
 import { type Tensor } from '../tensor/tensor.js';
 import { type Tree } from '../tensor/tree.js';
@@ -54,9 +55,9 @@ export interface LayerOptions {
 }
 
 /** What is saved and loaded. */
-export interface FileOptions {
+export interface FileOptions<D extends string = DType> {
   /** Whether the state is left out. */
   readonly weightsOnly?: boolean;
   /** Signature of the inputs that the layer is initialized for. */
-  readonly inputSignature?: Signature | readonly Signature[];
+  readonly inputSignature?: SignatureLike<D> | readonly SignatureLike<D>[];
 }

@@ -6,7 +6,7 @@
 import { creationSites, type CreationSite } from '../bridge/errors.js';
 import { type Layer } from './layer.js';
 import { type LayerOutputs } from './options.js';
-import { type Signature } from '../tensor/ops.js';
+import { type SignatureLike } from '../tensor/ops.js';
 import { type Made } from './construct.js';
 import { keyWords, type Key } from '../tensor/random.js';
 import { checked } from './signature.js';
@@ -45,7 +45,9 @@ export function lent(x: unknown, what: string): unknown {
 }
 
 /** A signature for the addon, `null` for what was left out. */
-export function given(signature: Signature | readonly Signature[] | undefined): unknown {
+export function given<D extends string>(
+  signature: SignatureLike<D> | readonly SignatureLike<D>[] | undefined,
+): unknown {
   return signature === undefined ? null : checked(signature);
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Signature } from '../tensor/ops.js';
+import { type Signature, type SignatureLike } from '../tensor/ops.js';
 import { found, isKeyed, isList, isRecord, quoted } from '../bridge/found.js';
 import { dtypeCode, dtypeName } from '../bridge/native.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -32,6 +32,8 @@ function check(x: unknown): Signature {
 }
 
 /** Signatures as the addon takes them; what is none is refused. */
-export function checked(signature: Signature | readonly Signature[]): Signature | Signature[] {
+export function checked<D extends string>(
+  signature: SignatureLike<D> | readonly SignatureLike<D>[],
+): Signature | Signature[] {
   return isList(signature) ? Array.from(signature, check) : check(signature);
 }

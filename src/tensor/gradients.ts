@@ -189,11 +189,19 @@ function release<R>(traced: Traced<unknown>, result: R): R {
 }
 
 /**
- * Runs `f` and returns its outputs and the function that pulls cotangents of the outputs back to the arguments.
+ * Runs `f`, and returns its outputs and the function that pulls cotangents of the outputs back to the arguments.
  *
  * Arguments and outputs are tensors, or arrays and objects of them. The pullback takes cotangents in the structure of
- * the outputs (`null` counts as zeros) and returns one gradient per argument, `null` for leaves that are not float.
+ * the outputs (`null` counts as zeros). It returns one gradient for each argument, `null` for leaves that are not float.
  *
+ * **Formula**: `gradient[i] = Σⱼ cotangent[j] · ∂output[j] / ∂argument[i]`.
+ *
+ * @param f - A function of trees of tensors that returns a tree of tensors.
+ * @param args - Its arguments.
+ * @returns `[outputs, pullback]`.
+ * @throws `TypeError`: `f` is no function, or returns a promise or something that is no tree of tensors.
+ * @throws `RangeError`: the pullback is given another number of cotangents than there are outputs.
+ * @see {@link grad}, {@link valueAndGrad}
  * @example
  * ```ts
  * const [y, pullback] = tl.vjp((x: tl.Tensor) => x.square().sum(), tl.tensor([1.5, 2]));
@@ -242,16 +250,21 @@ export interface GradOptions<N extends Places = Places, Aux extends boolean = bo
 
 const GRAD: Names<GradOptions> = { argnums: true, hasAux: true };
 
-function scalarValue(result: unknown, hasAux: boolean): Tensor {
+/** The value that is differentiated: by what the function returned, or the first of it. */
+function valueOf(result: unknown, hasAux: boolean): Tensor {
   const value: unknown = hasAux && Array.isArray(result) ? result[0] : result;
   if (hasAux && !(Array.isArray(result) && result.length === 2)) {
     throw new TypeError('with hasAux the function must return [value, aux]');
   }
-  if (!isFloat(value) || value.rank !== 0) {
-    const got = value instanceof Tensor ? `${value.dtype}[${value.shape.join(',')}]` : found(value);
+  if (!(value instanceof Tensor)) {
+    throw new TypeError(
+      `the function must return a float tensor, it returned ${found(value)}; for more outputs use vjp()`,
+    );
+  }
+  if (!isFloat(value as unknown)) {
     throw new TensorError(
-      'ShapeMismatch',
-      `the function must return one float without axes, it returned ${got}; reduce it with sum() or mean()`,
+      'DTypeMismatch',
+      `the function must return a float tensor, it returned ${value.dtype}[${value.shape.join(',')}]`,
     );
   }
   return value;
@@ -291,7 +304,7 @@ function differentiated(
     if (at.some((p) => traced.variables[p]!.includes(null))) {
       throw new TypeError('gradients are taken with respect to float tensors only; use vjp() where some are not');
     }
-    const value = scalarValue(traced.result, hasAux);
+    const value = valueOf(traced.result, hasAux);
     const grads = pull(traced, [value], [onesLike(value)]);
     const wanted = at.map((p) => grads[p]!);
     return [release(traced, traced.result), typeof argnums === 'number' ? wanted[0]! : wanted];
@@ -300,12 +313,27 @@ function differentiated(
 }
 
 /**
- * A function that returns the value of `f` and its gradient with respect to one argument (or several, `argnums`).
+ * Makes a function that returns the value of `f` and its gradient with respect to one argument (or several, `argnums`).
  *
  * The arguments to differentiate by may be plain data, which become tensors, as a layer's inputs do; numbers are float32 then, whole ones too.
+ * The value may have any shape: the gradient is that of the sum of its elements, as in tfjs.
  *
- * @returns `(...args) => [value, gradient]`, with `hasAux` `[[value, aux], gradient]`; with a list of `argnums` a list of gradients
- * @throws `TensorError` when called, if the value of `f` is not a float without axes
+ * **Formula**: `gradient[i] = ∂(Σⱼ value[j]) / ∂argument[i]`.
+ *
+ * @param f - A function of tensors that returns one float tensor, or with `hasAux` `[value, aux]`.
+ * @param options - Options by name:
+ * - `argnums`: The place of the argument to differentiate by, or a list of places. Negative ones count from the end. Default: `0`.
+ * - `hasAux`: Whether `f` returns `[value, aux]`, of which only the value is differentiated. Default: `false`.
+ * @returns `(...args) => [value, gradient]`, with `hasAux` `[[value, aux], gradient]`; with a list of `argnums` a list of gradients.
+ * @throws `TypeError`: `f` is no function; or when called, `f` returns no tensor or a promise, or an argument to differentiate by is not float.
+ * @throws `RangeError`: `argnums` are no whole numbers; or when called, one names an argument that is not there.
+ * @throws {@link TensorError} `DTypeMismatch`: when called, `f` returns a tensor that is not float.
+ * @see {@link grad}, {@link vjp}
+ * @example
+ * ```ts
+ * const both = tl.valueAndGrad((x) => x.square().sum());
+ * both([1.5, 2]); // → [Tensor float32[] 6.25, Tensor float32[2] [3,4]]
+ * ```
  */
 export function valueAndGrad<A extends readonly Argument[] = Tensor[], const N extends Places = 0>(
   f: (...args: A) => Tensor,
@@ -321,12 +349,20 @@ export function valueAndGrad(f: (...args: never[]) => unknown, options: GradOpti
 }
 
 /**
- * A function that returns the gradient of `f`; with `hasAux` `[gradient, aux]`. See {@link valueAndGrad}.
+ * Makes a function that returns the gradient of `f`.
  *
+ * The value may have any shape: the gradient is that of the sum of its elements.
+ *
+ * **Formula**: `gradient[i] = ∂(Σⱼ value[j]) / ∂argument[i]`.
+ *
+ * @param f - A function of tensors that returns one float tensor, or with `hasAux` `[value, aux]`.
+ * @param options - Options by name, as those of {@link valueAndGrad}.
+ * @returns `(...args) => gradient`, with `hasAux` `[gradient, aux]`; with a list of `argnums` a list of gradients.
+ * @throws `TypeError`, `RangeError`, {@link TensorError}: as {@link valueAndGrad}.
+ * @see {@link valueAndGrad}, {@link vjp}
  * @example
  * ```ts
- * tl.grad((x) => x.square().sum())([1.5, 2]);
- * // → Tensor float32[2] [3,4]
+ * tl.grad((x) => x.square())([1.5, 2]); // → Tensor float32[2] [3,4]
  * ```
  */
 export function grad<A extends readonly Argument[] = Tensor[], const N extends Places = 0>(

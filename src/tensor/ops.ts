@@ -81,6 +81,13 @@ export interface Signature {
 }
 
 /**
+ * A signature as functions take it: also one whose dtype TypeScript knows as a `string` alone, as that of a literal which a variable holds.
+ * A dtype that TypeScript knows better must be one.
+ */
+export type SignatureLike<D extends string = DType> =
+  Signature | { readonly shape: readonly number[]; readonly dtype: string extends D ? D : never };
+
+/**
  * The signature of a tensor, or those of several: what a layer is initialized for.
  *
  * @example
