@@ -42,7 +42,13 @@ impl PackedB {
             unsafe {
                 let at = from * cols.next_multiple_of(kernels.lanes) + col * (to - from);
                 let part_room = (to - from) * part.next_multiple_of(kernels.lanes);
-                pack(kernels, b.0.moved(from, col), [to - from, part], kernels.lanes, out.part(at, part_room).as_mut_ptr());
+                pack(
+                    kernels,
+                    b.0.moved(from, col),
+                    [to - from, part],
+                    kernels.lanes,
+                    out.part(at, part_room).as_mut_ptr(),
+                );
             }
         })?;
         // SAFETY: the tasks wrote all of it.
