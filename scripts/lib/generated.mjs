@@ -20,6 +20,8 @@ const below = (folder) =>
         .replaceAll('\\', '/'),
     );
 
+const differs = ({ path, text }) => !existsSync(at(path)) || readFileSync(at(path), 'utf8') !== text;
+
 /** Sources in the form that Prettier gives all others; pages as they are. */
 async function formatted(path, text) {
   if (!path.endsWith('.ts')) return text;
@@ -45,7 +47,6 @@ export async function stale() {
       .map((file) => `${FOLDER}/${file}`)
       .filter((path) => !paths.includes(path))
       .map((path) => ({ path, text: null }));
-    const differs = ({ path, text }) => !existsSync(at(path)) || readFileSync(at(path), 'utf8') !== text;
     return { refused: '', files: [...made.filter(differs), ...left] };
   } finally {
     rmSync(folder, { recursive: true, force: true });
