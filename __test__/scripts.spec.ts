@@ -100,7 +100,7 @@ test('without cargo a build is one line and a failure, and installs nothing firs
   mkdirSync(join(folder, 'bin'));
   symlinkSync(process.execPath, join(folder, 'bin', 'node'));
   const env = { PATH: join(folder, 'bin'), CARGO: '' };
-  for (const script of ['build', 'start', 'test', 'lint', 'codegen']) {
+  for (const script of ['build', 'start', 'test', 'lint', 'codegen', 'watch', 'ready']) {
     const { code, output } = await run(process.execPath, [`scripts/${script}.mjs`], { cwd: folder, env });
     t.is(code, 1, script);
     t.deepEqual(

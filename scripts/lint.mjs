@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
-import { lint } from './lib/checks.mjs';
-import { cargo, needCargo, tool } from './lib/needs.mjs';
-import { dim, duration, green, main, must, red } from './lib/run.mjs';
+import { lint, mend } from './lib/checks.mjs';
+import { needCargo } from './lib/needs.mjs';
+import { report } from './lib/report.mjs';
+import { main } from './lib/run.mjs';
 
 const help = `npm run lint -- [options]
 
@@ -17,18 +18,7 @@ await main(async () => {
   await needCargo();
   // tsc needs the types that the addon's build writes, and the examples see the package as its users do.
   await build();
-  if (values.fix) {
-    await must('cargo fmt', cargo, ['fmt', '--all']);
-    await must('oxlint --fix', process.execPath, [tool('oxlint'), '--fix']);
-    await must('prettier --write', process.execPath, [tool('prettier'), '--write', '--log-level=warn', '.']);
-  }
-  let failures = 0;
-  for (const check of lint) {
-    const start = performance.now();
-    const { failed, output } = await check.run();
-    if (output) console.log(output.trimEnd());
-    console.log(`${failed > 0 ? red('✗') : green('✓')} ${check.name} ${dim(duration(performance.now() - start))}`);
-    failures += failed;
-  }
-  return failures > 0 ? 1 : 0;
+  if (values.fix) await mend();
+  const { failed } = await report(lint);
+  return failed > 0 ? 1 : 0;
 });

@@ -2,9 +2,10 @@ import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
 import { codegen, javascript, lint, reference, rust, types } from './lib/checks.mjs';
 import { needCargo } from './lib/needs.mjs';
-import { dim, duration, green, main, red, Refusal } from './lib/run.mjs';
+import { figures, report } from './lib/report.mjs';
+import { main, red, Refusal } from './lib/run.mjs';
 
-const parts = { lint, codegen: [codegen], rust: [rust], types: [types, reference], js: [javascript] };
+const parts = { lint, codegen: [codegen], rust: [rust], types: [types, reference], js: [javascript()] };
 const names = Object.keys(parts).join(', ');
 
 const help = `npm test -- [options]
@@ -27,27 +28,16 @@ function choose(only) {
 async function test(only) {
   const checks = choose(only);
   await needCargo();
-  const total = { passed: 0, failed: 0, skipped: 0 };
   try {
     await build();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     console.error(red(error.message));
-    total.failed += 1;
+    console.log(figures({ passed: 0, failed: 1 }, true));
+    return 1;
   }
-  for (const check of total.failed > 0 ? [] : checks) {
-    const start = performance.now();
-    const { passed, failed, skipped = 0, output } = await check.run();
-    const figures = `${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}`;
-    if (output) console.log(output.trimEnd());
-    console.log(
-      `${failed > 0 ? red('✗') : green('✓')} ${check.name}: ${figures} ${dim(duration(performance.now() - start))}`,
-    );
-    total.passed += passed;
-    total.failed += failed;
-    total.skipped += skipped;
-  }
-  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  const total = await report(checks);
+  console.log(figures(total, true));
   return total.failed > 0 ? 1 : 0;
 }
 

@@ -4,7 +4,7 @@ import { floors } from './floors.mjs';
 import { stale } from './generated.mjs';
 import { cargoEnv } from './native.mjs';
 import { cargo, tool } from './needs.mjs';
-import { run } from './run.mjs';
+import { must, run } from './run.mjs';
 
 /** One check: its name, and a run that resolves to how many tests passed, failed and were skipped, with the output worth showing. */
 const command = (name, program, args) => ({
@@ -28,6 +28,13 @@ export const lint = [
   node('tsc', () => [tool('typescript', 'tsc'), '--noEmit']),
   command('clippy', cargo, () => 'clippy --workspace --all-targets --release --quiet -- -D warnings'.split(' ')),
 ];
+
+/** Lets rustfmt, oxlint and Prettier mend what they can. */
+export async function mend() {
+  await must('cargo fmt', cargo, ['fmt', '--all']);
+  await must('oxlint --fix', process.execPath, [tool('oxlint'), '--fix']);
+  await must('prettier --write', process.execPath, [tool('prettier'), '--write', '--log-level=warn', '.']);
+}
 
 /** The compile-only tests of the published types. */
 export const types = node('type tests', () => [tool('typescript', 'tsc'), '-p', 'tsconfig.types.json']);
@@ -58,14 +65,14 @@ export const rust = {
   },
 };
 
-/** The TypeScript tests. */
-export const javascript = {
+/** The TypeScript tests: all, or those of the given files. */
+export const javascript = (specs = []) => ({
   name: 'ava',
   async run() {
-    const { code, output } = await run(process.execPath, [tool('ava'), '--tap']);
+    const { code, output } = await run(process.execPath, [tool('ava'), '--tap', ...specs]);
     return { ...countTap(output, code), output: code === 0 ? '' : tapFailures(output) };
   },
-};
+});
 
 /** Counts what `cargo test` printed; ignored tests are skipped. A run that failed without naming a test (it did not compile) is one failure. */
 export function countCargo(output, code) {

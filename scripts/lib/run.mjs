@@ -17,14 +17,37 @@ export function duration(milliseconds) {
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
-/** Runs a command; resolves to its exit code and what it printed. `live` also lets it through to the terminal. */
-export function run(command, args, { live = false, onLine, env } = {}) {
+/** Ends a command that leads a group, and all that it has started. */
+function end({ pid }) {
+  if (process.platform === 'win32') return void spawn('taskkill', ['/pid', String(pid), '/t', '/f']);
+  try {
+    process.kill(-pid, 'SIGTERM');
+  } catch (error) {
+    // It ended by itself.
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
+
+/**
+ * Runs a command; resolves to its exit code and what it printed. `live` also lets it through to the terminal. `signal` ends it with all that
+ * it has started: cargo with its compilers, ava with its workers.
+ *
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {{ live?: boolean, onLine?: (line: string) => void, env?: NodeJS.ProcessEnv, signal?: AbortSignal }} [options]
+ */
+export function run(command, args, { live = false, onLine, env, signal } = {}) {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) return void resolve({ code: 1, signal: 'SIGTERM', output: '' });
     const child = spawn(command, args, {
       cwd: root,
       env: { ...process.env, ...env },
-      stdio: live ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+      // Only a group of its own can be ended as a whole; such a one must not ask the terminal for input.
+      detached: signal !== undefined && process.platform !== 'win32',
+      stdio: live ? [signal ? 'ignore' : 'inherit', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
     });
+    const stop = () => end(child);
+    signal?.addEventListener('abort', stop);
     let output = '';
     for (const stream of live ? [] : [child.stdout, child.stderr]) {
       let partial = '';
@@ -39,7 +62,10 @@ export function run(command, args, { live = false, onLine, env } = {}) {
       stream.on('end', () => partial && onLine?.(partial));
     }
     child.on('error', reject);
-    child.on('close', (code, signal) => resolve({ code: code ?? 1, signal, output }));
+    child.on('close', (code, by) => {
+      signal?.removeEventListener('abort', stop);
+      resolve({ code: code ?? 1, signal: by, output });
+    });
   });
 }
 
