@@ -28,9 +28,8 @@ export {
   type TensorLike,
 } from './tensor/ops.js';
 export * from './generated/tensorFunctions.js';
+export { dispose, keep, tidy } from './layer/tidy.js';
 export {
-  dispose,
-  keep,
   memory,
   memoryLimit,
   type MemoryInfo,
@@ -38,7 +37,6 @@ export {
   resetPeakMemory,
   setMemoryLimit,
   setNumThreads,
-  tidy,
 } from './tensor/memory.js';
 export {
   type Argument,

@@ -11,7 +11,7 @@ import { AssertionError } from 'node:assert';
 import { callable, found as gotten, isRecord, list, text } from './bridge/found.js';
 import { Layer, type LayerInputs, type Mode, type NestLike } from './layer/layer.js';
 import { listOf } from './layer/parts.js';
-import { tidy } from './tensor/memory.js';
+import { tidy } from './layer/tidy.js';
 import { filledIn, shown } from './testOptions.js';
 import { arange, concat } from './generated/tensorFunctions.js';
 import { asTensor, tensor, type TensorLike } from './tensor/ops.js';

@@ -160,3 +160,8 @@ export function flag(what: string, x: unknown): boolean {
   }
   return x;
 }
+
+/** Whether `x` is a promise or behaves like one. */
+export function isThenable(x: unknown): boolean {
+  return typeof x === 'object' && x !== null && 'then' in x && typeof x.then === 'function';
+}

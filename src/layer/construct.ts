@@ -10,7 +10,8 @@ import { Nesting } from '../bridge/nesting.js';
 import { namedOptions } from '../tensor/rest.js';
 import { keyWords, type Key } from '../tensor/random.js';
 import { idOf, type Tensor, wrap } from '../tensor/tensor.js';
-import { crossing, decode, Encoder, hostFunction, layers } from './wire.js';
+import { HANDLE, type Handled } from './handle.js';
+import { crossing, decode, Encoder, hostFunction } from './wire.js';
 
 /** A layer just made in the addon. */
 export interface Made {
@@ -57,9 +58,9 @@ class Options extends Encoder {
     this.#made.push(t);
     return idOf(t);
   }
-  protected override layer(layer: object, id: number): unknown {
+  protected override layer(layer: Handled, id: number): unknown {
     this.parts.push(layer);
-    this.callsHost ||= layers.callsHost(layer);
+    this.callsHost ||= layer[HANDLE].callsHost;
     return { $layer: id };
   }
   protected override host(f: (...args: never[]) => unknown, path: string): unknown {

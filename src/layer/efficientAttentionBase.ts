@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type Run } from './classes.js';
 import { Layer, type LayerOptions, type Mode } from './layer.js';
 import { type Signature } from '../tensor/ops.js';
 import { type Key } from '../tensor/random.js';
@@ -106,7 +107,7 @@ export class EfficientAttentionBase extends Layer<Tensor> {
   }
 
   /** @internal */
-  protected override driven(method: string, args: readonly unknown[]): unknown {
+  override driven(method: string, args: readonly unknown[], run: Run): unknown {
     switch (method) {
       case 'createWeightsUnbatched':
         return this.createWeightsUnbatched(...(args as [Signature[], Key]));
@@ -121,7 +122,7 @@ export class EfficientAttentionBase extends Layer<Tensor> {
         return this.incrementalForwardUnbatched(...inputs, context);
       }
       default:
-        return undefined;
+        return super.driven(method, args, run);
     }
   }
 }

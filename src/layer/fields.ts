@@ -28,14 +28,21 @@ function itemsOf(value: unknown): [step: string, item: unknown][] {
   return isRecord(value) ? Object.entries(value).map(([key, item]) => [`.${key}`, item]) : [];
 }
 
+/** From so many items on, what stands in a field and is no layer is not looked through again. */
+const MANY = 100;
+
 /**
  * The layers in the fields of an object, and in arrays, maps and plain objects there, in the order in which the fields were set. Fields that
  * have a getter or are private are no part of this.
+ *
+ * @param data - fields with many items and without layers: what it names is passed over while it is the same value, and it is added to
  */
-export function fieldsOf<L>(object: object, isLayer: (x: unknown) => x is L): Field<L>[] {
+export function fieldsOf<L>(object: object, isLayer: (x: unknown) => x is L, data?: Map<string, unknown>): Field<L>[] {
   const found: Field<L>[] = [];
   const open = new Set<unknown>();
+  let items = 0;
   const walk = (path: string, value: unknown): void => {
+    items += 1;
     if (isLayer(value)) {
       found.push({ path, layer: value });
     } else if (typeof value === 'object' && value !== null && !open.has(value) && open.size < DEEPEST) {
@@ -46,7 +53,12 @@ export function fieldsOf<L>(object: object, isLayer: (x: unknown) => x is L): Fi
   };
   for (const key of Object.keys(object)) {
     const field = Object.getOwnPropertyDescriptor(object, key);
-    if (field !== undefined && 'value' in field) walk(key, field.value);
+    if (field === undefined || !('value' in field)) continue;
+    const value: unknown = field.value;
+    if (data?.get(key) === value && typeof value === 'object') continue;
+    const [before, layers] = [items, found.length];
+    walk(key, value);
+    if (items - before > MANY && found.length === layers) data?.set(key, value);
   }
   return found;
 }

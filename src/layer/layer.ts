@@ -4,18 +4,19 @@
  *
  * @module
  */
-import { creationSites, type CreationSite, DisposedError } from '../bridge/errors.js';
-import { hold, holding, letGo, unhold } from '../bridge/held.js';
-import { flag, isList, text } from '../bridge/found.js';
-import { isThenable } from '../tensor/memory.js';
+import { flag, text } from '../bridge/found.js';
 import { type DType, native } from '../bridge/native.js';
-import { isOpaque } from '../bridge/nesting.js';
-import { type Signature, type SignatureLike, type TensorLike, withTensors } from '../tensor/ops.js';
-import { constructLayer, constructLayers, type Made } from './construct.js';
-import { scope, scopedLayers } from '../tensor/scope.js';
-import { type Key, keyWords } from '../tensor/random.js';
+import { type Signature, type SignatureLike } from '../tensor/ops.js';
+import { keyWords, type Key } from '../tensor/random.js';
 import { type Names, optionsOf } from '../tensor/rest.js';
-import { difference, type Field, fieldsOf } from './fields.js';
+import { type Tensor } from '../tensor/tensor.js';
+import { type Tree } from '../tensor/tree.js';
+import { type OutputSignature } from './arity.js';
+import { call, callAsync, pureFn } from './calls.js';
+import { constructObject, type Run } from './classes.js';
+import { constructLayer, constructLayers, type Made } from './construct.js';
+import { load, save } from './files.js';
+import { giveHandle, HANDLE, LayerHandle } from './handle.js';
 import {
   type AsyncCallOptions,
   type CallOptions,
@@ -26,25 +27,9 @@ import {
   type Mode,
   type NestLike,
 } from './options.js';
-import { type OutputSignature } from './arity.js';
-import {
-  Adopted,
-  backwards,
-  classes,
-  drivers,
-  given,
-  lent,
-  listOf,
-  rememberSite,
-  type Running,
-  unwrap,
-  words,
-} from './parts.js';
+import { Adopted, words } from './parts.js';
 import { checked } from './signature.js';
-import { checkSignal } from './types.js';
-import { Tensor, wrap } from '../tensor/tensor.js';
-import { type Tree } from '../tensor/tree.js';
-import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, layers, scoped, type Nest } from './wire.js';
+import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, scoped, type Nest } from './wire.js';
 
 export type {
   AsyncCallOptions,
@@ -57,79 +42,16 @@ export type {
   NestLike,
 } from './options.js';
 
-const CALL: Names<CallOptions> = { weights: true, state: true, rng: true };
-const CALL_ASYNC: Names<AsyncCallOptions> = { ...CALL, signal: true };
-const PURE: Names<{ useCache?: boolean }> = { useCache: true };
 const INIT: Names<{ rng?: Key | null; useCache?: boolean }> = { rng: true, useCache: true };
-const FILE: Names<FileOptions> = { weightsOnly: true, inputSignature: true };
-
-/** Wraps a layer of the addon, of which `origin` is a copy or the whole: the handle it has, or a new one. */
-export let wrapLayer: (made: Made, origin?: Layer) => Layer;
-
-/** Calls `f` with handles of a layer's inputs; tensors made of plain data are disposed afterwards. */
-export let withInputs: <T>(layer: Layer, inputs: LayerInputs, f: (ids: number[]) => T) => T;
-/** The native id of a layer. */
-export let idOfLayer: (layer: Layer) => number;
-
-let isLayer: (x: unknown) => x is Layer;
-let invoke: <Out extends LayerOutputs>(layer: Layer<Out>, inputs: LayerInputs, options: CallOptions) => Out;
-
-let drive: (layer: Layer, method: string, args: unknown[]) => unknown;
-
-/** Calls `f`, in which the layer's `mode` is the one given. @internal */
-export let inMode: <T>(layer: Layer, mode: Mode, f: () => T) => T;
-
-/** Runs the methods of a class without holding its object. */
-function driverOf(place: { layer?: WeakRef<Layer> }): (method: string, mode: Mode, ...args: unknown[]) => unknown {
-  return (method, mode, ...args) => {
-    const layer = place.layer!.deref()!;
-    return inMode(layer, mode, () => drive(layer, method, args));
-  };
-}
 
 /** A function that calls the layer it is, with the prototype of a class. */
 // oxlint-disable-next-line no-extraneous-class -- a constructor that returns a function must belong to a class to be extended
 class Callable {
   constructor(prototype: object) {
-    const self = (inputs: LayerInputs, options: CallOptions = {}): LayerOutputs =>
-      invoke(self as Layer, inputs, options);
+    const self = (inputs: LayerInputs, options: CallOptions = {}): LayerOutputs => call(self as Layer, inputs, options);
     return Object.setPrototypeOf(self, prototype) as Callable;
   }
 }
-
-const handles = new Map<number, WeakRef<Layer>>();
-
-interface Collected {
-  id: number;
-  instances: number[];
-}
-
-/** How an object of a class is made, until its fields are known. */
-interface Unsettled {
-  readonly kind: string;
-  readonly options: object;
-}
-
-/** Objects whose fields are being looked at, outermost first. */
-const settling: Layer[] = [];
-/** How many methods of classes are running. */
-const methods = { running: 0 };
-
-/** The printed name of objects of a class: the one that it states, or its own. */
-function nameOf(made: typeof Layer): string {
-  const stated: unknown = Object.hasOwn(made, 'layerName') ? made.layerName : undefined;
-  if (stated === undefined) return made.name;
-  return text(`${made.name}.layerName`, stated);
-}
-
-const collected = new FinalizationRegistry<Collected>(({ id, instances }) => {
-  native.releaseLayer(id);
-  if (handles.get(id)?.deref() === undefined) {
-    handles.delete(id);
-  }
-  instances.forEach((instance) => creationSites.delete(instance));
-  letGo();
-});
 
 export interface Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number = number> {
   /**
@@ -203,28 +125,8 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * change: `static override readonly layerName = 'Scale'`. The option `name` of an object goes before it.
    */
   static readonly layerName: string | undefined = undefined;
-  #id = 0;
-  /** How to make it with its fields; `null` once they are known, and for layers that are no objects of a class. */
-  #unsettled: Unsettled | null = null;
-  /** The layers in its fields; `null` for layers that are no objects of a class. */
-  #fields: readonly Field<Layer>[] | null = null;
-  /** Models that it is a part of, and that fields refer to. */
-  #owners: WeakSet<Layer> | null = null;
-  readonly #collected: Collected;
-  /** Layers and functions that the addon runs when it runs this one. */
-  #parts: readonly object[];
-  readonly #origin: Layer | null;
-  /** Whether the addon calls JavaScript functions when it runs this layer. */
-  readonly #callsHost: boolean;
-  /** Whether the program used the handle by itself, and not only as a part of another layer. */
-  #used = false;
-  /** Where the layer was made; {@link creationSites} finds it. */
-  readonly #site: CreationSite;
-  #nIn = 1;
-  #hasBackward = false;
-  #running: Running | null = null;
-  /** The mode that a method of the class is running in. */
-  #runsIn: Mode | null = null;
+  /** @internal */
+  declare readonly [HANDLE]: LayerHandle;
   /** Printed name. */
   declare readonly name: string;
   /** Number of outputs. */
@@ -232,33 +134,12 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
 
   constructor(options: LayerOptions | Adopted = {}) {
     super(new.target.prototype);
-    let made: Made;
     if (options instanceof Adopted) {
-      made = options.made;
+      giveHandle(this, options.made, options.origin);
     } else {
-      const driver = driverOf({ layer: new WeakRef(this) });
-      const hasBackward = !backwards.has(new.target.prototype.backward);
-      const common = { name: nameOf(new.target), ...options, driver };
-      const { kind } = new.target;
-      const all = kind === 'Layer' ? { ...common, hasBackward } : common;
-      made = constructLayer(kind, all);
-      this.#unsettled = { kind, options: all };
+      const { made, settle } = constructObject(this, Layer.prototype, new.target, options);
+      giveHandle(this, made, null).settle = settle;
     }
-    this.#id = made.id;
-    this.#parts = made.parts;
-    this.#callsHost = made.callsHost;
-    this.#origin = options instanceof Adopted ? options.origin : null;
-    const info = native.layerInfo(this.#id);
-    this.#nIn = info.nIn;
-    this.#hasBackward = info.hasBackward;
-    for (const [key, value] of Object.entries({ name: info.name, nIn: info.nIn, nOut: info.nOut })) {
-      Object.defineProperty(this, key, { value, configurable: true });
-    }
-    handles.set(this.#id, new WeakRef(this));
-    this.#site = {};
-    this.#collected = { id: this.#id, instances: rememberSite(this.#site, info.instances) };
-    collected.register(this, this.#collected);
-    scope.frame?.layers?.add(this);
   }
 
   static {
@@ -267,154 +148,32 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     Object.defineProperties(this.prototype, {
       weights: {
         get(this: Layer) {
-          return this.#running?.weights ?? decode(native.layerWeights(this.#use()), GET_WEIGHTS_FROM_CACHE);
+          return this[HANDLE].running?.weights ?? decode(native.layerWeights(idOfLayer(this)), GET_WEIGHTS_FROM_CACHE);
         },
         set(this: Layer, weights: unknown) {
-          if (this.#running !== null) {
-            this.#running.weights = weights;
-          } else {
-            scoped(() => native.setLayerWeights(this.#use(), encode(weights, 'weights')));
-          }
+          const { running } = this[HANDLE];
+          if (running !== null) running.weights = weights;
+          else scoped(() => native.setLayerWeights(idOfLayer(this), encode(weights, 'weights')));
         },
         configurable: true,
       },
       state: {
         get(this: Layer) {
-          return this.#running?.state ?? decode(native.layerState(this.#use()), GET_STATE_FROM_CACHE);
+          return this[HANDLE].running?.state ?? decode(native.layerState(idOfLayer(this)), GET_STATE_FROM_CACHE);
         },
         set(this: Layer, state: unknown) {
-          if (this.#running !== null) {
-            this.#running.state = state;
-          } else {
-            scoped(() => native.setLayerState(this.#use(), encode(state, 'state')));
-          }
+          const { running } = this[HANDLE];
+          if (running !== null) running.state = state;
+          else scoped(() => native.setLayerState(idOfLayer(this), encode(state, 'state')));
         },
         configurable: true,
       },
     });
-    backwards.add(this.prototype.backward);
-    isLayer = (x): x is Layer => typeof x === 'function' && #id in x;
-    wrapLayer = (made, origin) => {
-      const known = handles.get(made.id)?.deref();
-      if (known !== undefined) {
-        native.releaseLayer(made.id);
-        return known;
-      }
-      const reversible = native.layerIsReversible(made.id);
-      return new (reversible ? classes.reversible! : Layer)(new Adopted(made, origin));
-    };
-    withInputs = (layer, inputs, f) => layer.#withInputs(inputs, f);
-    idOfLayer = (layer) => layer.#use();
-    layers.wrap = (id) => wrapLayer({ id, parts: [], callsHost: true });
-    layers.idOf = (x) => (isLayer(x) ? x.#live() : undefined);
-    layers.callsHost = (x) => isLayer(x) && x.#callsHost;
-    scopedLayers.isLayer = isLayer;
-    scopedLayers.mayRefer = (x) => {
-      if (isLayer(x)) return x.#callsHost;
-      return typeof x === 'function' || (typeof x === 'object' && x !== null && !(x instanceof Tensor) && isOpaque(x));
-    };
-    scopedLayers.end = (made) => Layer.#endAtRest(made.filter(isLayer).toReversed());
-    drive = (layer, method, args) => layer.#drive(method, args);
-    inMode = (layer, mode, f) => layer.#inMode(mode, f);
-    invoke = <Out extends LayerOutputs>(layer: Layer<Out>, inputs: LayerInputs, options: CallOptions): Out => {
-      const { weights, state, rng } = optionsOf(layer.name, options, CALL);
-      const id = layer.#use();
-      return layer.#called(inputs, (ids, keep) =>
-        unwrap(native.layerCall(id, ids, lent(weights, 'weights'), lent(state, 'state'), words(rng), keep).map(wrap)),
-      );
-    };
-  }
-
-  /** Disposes those of the layers, each before those it runs, that nothing else holds; gives the others. */
-  static #endAtRest(made: readonly Layer[]): Layer[] {
-    const live = made.filter((layer) => layer.#id !== 0);
-    const ended = new Set(live.length > 0 ? native.disposeLayersAtRest(live.map((layer) => layer.#id)) : []);
-    return live.filter((layer) => {
-      const stays = !ended.has(layer.#id);
-      if (!stays) layer.#end();
-      return stays;
-    });
-  }
-
-  /** The layer's id. */
-  #live(): number {
-    if (this.#id === 0) {
-      throw new DisposedError(
-        `the layer ${this.name} was used after dispose(), or after the tidy() that made it; make it again, or keep() it`,
-      );
-    }
-    if (this.#unsettled !== null) this.#settle(this.#unsettled);
-    return this.#id;
-  }
-
-  /** Makes the layers in the fields of the object its sublayers. They are set after the constructor of this class, so it is the first use that does. */
-  #settle(made: Unsettled): void {
-    const circle = settling.indexOf(this);
-    if (circle >= 0) {
-      const names = [...settling.slice(circle), this].map((layer) => layer.name);
-      throw new TypeError(`a layer cannot stand in its own fields, but here are ${names.join(' > ')}`);
-    }
-    settling.push(this);
-    try {
-      const fields = fieldsOf(this, isLayer);
-      if (fields.length > 0) this.#adopt(made, fields);
-      this.#fields = fields;
-      this.#unsettled = null;
-    } finally {
-      settling.pop();
-    }
-  }
-
-  /** Makes the layer again, with these fields. */
-  #adopt({ kind, options }: Unsettled, fields: readonly Field<Layer>[]): void {
-    if (kind !== 'Layer') {
-      throw new TypeError(`${this.name} cannot have a layer in a field, as in \`${fields[0]!.path}\`: extend tl.Layer`);
-    }
-    const owns = this.initWeightsAndState !== Layer.prototype.initWeightsAndState;
-    const made = constructLayer(kind, { ...options, owns, fields: fields.map(({ layer }) => layer) });
-    handles.delete(this.#id);
-    native.releaseLayer(this.#id);
-    this.#id = made.id;
-    this.#parts = made.parts;
-    handles.set(made.id, new WeakRef(this));
-    const { instances } = native.layerInfo(made.id);
-    instances.forEach((instance) => creationSites.set(instance, new WeakRef(this.#site)));
-    Object.assign(this.#collected, { id: made.id, instances: [...this.#collected.instances, ...instances] });
-  }
-
-  /** Refuses other layers in the fields than those that were there at the first use: they would not be trained or saved. */
-  #checkFields(): void {
-    if (this.#fields === null) return;
-    const now = (): Field<Layer>[] => fieldsOf(this, isLayer).filter(({ layer }) => this.#owners?.has(layer) !== true);
-    if (difference(this.#fields, now()) === undefined) return;
-    // A field may refer to a model that this layer is a part of.
-    for (const { layer } of now()) {
-      if (native.layerRuns(layer.#live(), this.#id)) (this.#owners ??= new WeakSet()).add(layer);
-    }
-    const changed = difference(this.#fields, now());
-    if (changed !== undefined) {
-      const what = `${this.name}: the layer in the field \`${changed}\` is another than at the first use`;
-      throw new TypeError(`${what}; set fields that are layers in the constructor, and leave them`);
-    }
-  }
-
-  /** The layer's id, for what the program does with it by itself. */
-  #use(): number {
-    // What a method does with the layers in its fields, their owner does.
-    this.#used ||= methods.running === 0;
-    return this.#live();
-  }
-
-  /** Forgets what the addon has ended. */
-  #end(): void {
-    handles.delete(this.#id);
-    this.#id = 0;
-    for (let frame = scope.frame; frame !== null; frame = frame.parent) frame.layers?.delete(this);
   }
 
   /** Whether the layer was disposed. */
   get isDisposed(): boolean {
-    return this.#id === 0;
+    return this[HANDLE].id === 0;
   }
 
   /**
@@ -424,36 +183,11 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * state are freed when no layer holds them: a copy in another mode keeps the weights.
    */
   dispose(): void {
-    if (this.#id === 0) return;
-    const below: Layer[] = [];
-    const seen = new Set<Layer>([this]);
-    for (const layer of seen) {
-      for (const part of layer.#parts) {
-        if (isLayer(part) && !part.#used && !seen.has(part)) {
-          seen.add(part);
-          below.push(part);
-        }
-      }
-    }
-    native.disposeLayer(this.#id);
-    this.#end();
-    Layer.#endAtRest(below);
+    this[HANDLE].dispose(this);
   }
   /** `dispose()`, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  /** Calls `f` with handles of the inputs, and a number that stands for the layer while a gradient to come may call its functions. */
-  #called<T>(inputs: LayerInputs, f: (ids: number[], keep: number | null) => T): T {
-    return this.#withInputs(inputs, (ids) => (this.#callsHost ? holding(this, (keep) => f(ids, keep)) : f(ids, null)));
-  }
-
-  /** Calls `f` with handles of the inputs; tensors made of plain data are disposed afterwards. */
-  #withInputs<T>(inputs: LayerInputs, f: (ids: number[]) => T): T {
-    const several = isList(inputs) && (this.#nIn !== 1 || inputs[0] instanceof Tensor);
-    const items = several ? (inputs as readonly TensorLike[]) : [inputs as TensorLike];
-    return withTensors(items, f);
   }
 
   /**
@@ -465,32 +199,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * (`Busy`).
    */
   async callAsync(inputs: LayerInputs, options: AsyncCallOptions = {}): Promise<Out> {
-    const { weights, state, rng, signal } = optionsOf(`${this.name}.callAsync`, options, CALL_ASYNC);
-    checkSignal('callAsync: signal', signal);
-    signal?.throwIfAborted();
-    const id = this.#use();
-    const cancel = signal === undefined ? null : native.newCancel();
-    const onAbort = (): void => native.cancel(cancel!);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    const keep = this.#callsHost ? hold(this) : null;
-    let outputs: Tensor[] = [];
-    try {
-      const made = await this.#withInputs(inputs, (ids) =>
-        native.layerCallAsync(id, ids, lent(weights, 'weights'), lent(state, 'state'), words(rng), cancel, keep),
-      );
-      outputs = decode(made) as Tensor[];
-      signal?.throwIfAborted();
-      return unwrap(outputs);
-    } catch (error) {
-      unhold(keep);
-      outputs.forEach((output) => output.dispose());
-      signal?.throwIfAborted();
-      throw error;
-    } finally {
-      signal?.removeEventListener('abort', onAbort);
-      if (cancel !== null) native.dropCancel(cancel);
-      letGo();
-    }
+    return callAsync<Out>(this, inputs, options);
   }
 
   /**
@@ -506,18 +215,10 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     rng: Key | null = null,
     options: { readonly useCache?: boolean } = {},
   ): [outputs: Out, newState: Nest] {
-    const { useCache = false } = optionsOf(`${this.name}.pureFn`, options, PURE);
-    flag('pureFn: useCache', useCache);
-    const id = this.#use();
-    const [ys, newState] = this.#called(inputs, (ids, keep) =>
-      native.layerPure(id, ids, encode(weights, 'weights'), encode(state, 'state'), words(rng), keep),
-    ) as [unknown, unknown];
-    const kept = decode(newState, GET_STATE_FROM_CACHE) as Nest;
-    if (useCache) {
-      this.weights = weights;
-      this.state = kept;
-    }
-    return [unwrap(decode(ys) as Tensor[]), kept];
+    return pureFn<Out>(this, [inputs, weights, state, rng], options, (given, newState) => {
+      this.weights = given;
+      this.state = newState;
+    });
   }
 
   /**
@@ -532,7 +233,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   ): [weights: Nest, state: Nest] {
     const { rng, useCache = false } = optionsOf(`${this.name}.init`, options, INIT);
     const inputs = signature === null ? null : checked(signature);
-    const made = native.layerInit(this.#use(), inputs, words(rng), flag('init: useCache', useCache));
+    const made = native.layerInit(idOfLayer(this), inputs, words(rng), flag('init: useCache', useCache));
     const [weights, state] = made as [unknown, unknown];
     return [decode(weights, GET_WEIGHTS_FROM_CACHE) as Nest, decode(state, GET_STATE_FROM_CACHE) as Nest];
   }
@@ -541,7 +242,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   outputSignature<D extends string = DType>(
     signature: SignatureLike<D> | readonly SignatureLike<D>[],
   ): OutputSignature<Out> {
-    const outputs = native.outputSignature(this.#use(), checked(signature)) as Signature[];
+    const outputs = native.outputSignature(idOfLayer(this), checked(signature)) as Signature[];
     return (outputs.length === 1 ? outputs[0] : outputs) as OutputSignature<Out>;
   }
 
@@ -549,7 +250,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   weightsAndStateSignature<D extends string = DType>(
     signature: SignatureLike<D> | readonly SignatureLike<D>[],
   ): [weights: Tree<Signature>, state: Tree<Signature>] {
-    const [weights, state] = native.weightsAndStateSignature(this.#use(), checked(signature)) as [unknown, unknown];
+    const [weights, state] = native.weightsAndStateSignature(idOfLayer(this), checked(signature)) as [unknown, unknown];
     return [
       decode(weights, GET_WEIGHTS_FROM_CACHE) as Tree<Signature>,
       decode(state, GET_STATE_FROM_CACHE) as Tree<Signature>,
@@ -558,8 +259,8 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
 
   /** The same layer in another mode: the same weights, not copied; state of its own. */
   withMode(mode: Mode): Layer<Out, NIn> {
-    const id = native.withMode(this.#use(), text('withMode: mode', mode));
-    return wrapLayer({ id, parts: [], callsHost: this.#callsHost }, this) as Layer<Out, NIn>;
+    const id = native.withMode(idOfLayer(this), text('withMode: mode', mode));
+    return wrapLayer({ id, parts: [], callsHost: this[HANDLE].callsHost }, this) as Layer<Out, NIn>;
   }
 
   /**
@@ -567,18 +268,19 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * `withMode` of whatever it stands in reaches it.
    */
   get mode(): Mode {
-    return this.#runsIn ?? (native.layerMode(this.#use()) as Mode);
+    return this[HANDLE].runsIn ?? (native.layerMode(idOfLayer(this)) as Mode);
   }
   set mode(mode: Mode) {
-    native.setLayerMode(this.#use(), text('mode', mode));
+    native.setLayerMode(idOfLayer(this), text('mode', mode));
   }
 
   /** The random key of calls that are not given one; `null` if none was set. */
   get rng(): Key | null {
-    return this.#running === null ? (native.layerKey(this.#use()) as [number, number] | null) : this.#running.rng;
+    const { running } = this[HANDLE];
+    return running === null ? (native.layerKey(idOfLayer(this)) as [number, number] | null) : running.rng;
   }
   set rng(rng: Key) {
-    native.setLayerKey(this.#use(), keyWords(rng));
+    native.setLayerKey(idOfLayer(this), keyWords(rng));
   }
 
   /**
@@ -591,13 +293,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * @throws `LayerError` (`Io`, or `NotInitialized` if there is nothing to save)
    */
   saveToFile<D extends string = DType>(path: string, options: FileOptions<D> = {}): void {
-    const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.saveToFile`, options, FILE);
-    native.saveLayer(
-      this.#use(),
-      text('saveToFile: path', path),
-      flag('saveToFile: weightsOnly', weightsOnly),
-      given(inputSignature),
-    );
+    save(this, path, options);
   }
 
   /**
@@ -617,32 +313,28 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    *   this model may have; `NotInitialized`; `WeightsMismatch` naming the tensor that is missing, has another shape, or that the model has no place for)
    */
   initFromFile<D extends string = DType>(path: string, options: FileOptions<D> = {}): [weights: Nest, state: Nest] {
-    const { weightsOnly = false, inputSignature } = optionsOf(`${this.name}.initFromFile`, options, FILE);
-    native.loadLayer(
-      this.#use(),
-      text('initFromFile: path', path),
-      flag('initFromFile: weightsOnly', weightsOnly),
-      given(inputSignature),
-    );
+    load(this, path, options);
     return [this.weights, this.state];
   }
 
   /** The layers this one runs. */
   get sublayers(): Layer[] {
-    return native.sublayers(this.#use()).map((id) => wrapLayer({ id, parts: [], callsHost: this.#callsHost }, this));
+    return native
+      .sublayers(idOfLayer(this))
+      .map((id) => wrapLayer({ id, parts: [], callsHost: this[HANDLE].callsHost }, this));
   }
 
   /** Whether the layer brings its own backward pass. */
   get hasBackward(): boolean {
-    return this.#hasBackward;
+    return this[HANDLE].hasBackward;
   }
 
   /** Computes outputs; the method that a class of its own defines. In it, `this.weights`, `this.state`, `this.rng` and `this.mode` are those of the call. */
   forward(inputs: LayerOutputs): Out | readonly Tensor[] {
-    if (this.#running !== null) {
+    if (this[HANDLE].running !== null) {
       throw new TypeError(`${this.name} does not define forward(inputs)`);
     }
-    return invoke(this, inputs, {});
+    return call<Out>(this, inputs, {});
   }
 
   /** Sets `this.weights` and `this.state` for inputs of a signature; the method that a class with weights defines. */
@@ -665,80 +357,44 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     throw new TypeError(`${this.name} has no backward of its own; use tl.vjp or tl.grad`);
   }
 
-  #inMode<T>(mode: Mode, f: () => T): T {
-    const outer = this.#runsIn;
-    this.#runsIn = mode;
-    try {
-      return f();
-    } finally {
-      this.#runsIn = outer;
-    }
-  }
-
-  #run<T>(running: Running, f: () => T): T {
-    const outer = this.#running;
-    this.#running = running;
-    methods.running += 1;
-    try {
-      const result = f();
-      if (isThenable(result)) {
-        throw new TypeError(`the methods of ${this.name} must be synchronous, but one returned a promise`);
-      }
-      return result;
-    } finally {
-      methods.running -= 1;
-      this.#running = outer;
-    }
-  }
-
-  /** Runs a method of the class for the addon. */
-  #drive(method: string, args: unknown[]): unknown {
-    this.#checkFields();
-    const own = this.driven(method, args);
-    if (own !== undefined) return own;
-    if (method === 'init') {
-      const [signatures, rng] = args as [Signature[], Key];
-      const running: Running = { weights: [], state: [], rng };
-      this.#run(running, () => this.initWeightsAndState((this.#nIn === 1 ? signatures[0] : signatures) as never));
-      return [running.weights, running.state];
-    }
-    if (method === 'forward') {
-      const [inputs, weights, state, rng] = args as [Tensor[], unknown, unknown, Key];
-      const running: Running = { weights, state, rng };
-      const outputs = this.#run(running, () => this.forward(unwrap(inputs)));
-      return [listOf(outputs as Tensor | readonly Tensor[]), running.state];
-    }
-    const driver = drivers[method];
-    if (driver !== undefined) {
-      return driver(this, args, (running, f) => this.#run(running, f));
-    }
-    const [inputs, outputs, grads, ...rest] = args as [Tensor[], Tensor[], Tensor[], Nest, Nest, Nest, Key];
-    const [weights, state, , rng] = rest;
-    return this.#run({ weights, state, rng }, () => {
-      const result = this.backward(unwrap(inputs), unwrap(outputs), unwrap(grads), ...rest);
-      const [inputGrads, weightGrads] = result;
-      return [listOf(inputGrads), weightGrads];
-    });
-  }
-
   /** What a method that only a subclass has returns to the addon; `undefined` for the methods of every layer. @internal */
-  protected driven(method: string, args: readonly unknown[]): unknown {
-    void [method, args];
+  driven(method: string, args: readonly unknown[], run: Run): unknown {
+    void [method, args, run];
     return undefined;
   }
 
   /** The layer's structure, in Trax's printed form. */
   override toString(): string {
-    return this.#id === 0 ? `${this.name} (disposed)` : native.layerText(this.#live());
+    return this.isDisposed ? `${this.name} (disposed)` : native.layerText(this[HANDLE].live(this));
   }
   /** What `console.log` prints. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
-  /** What this is a copy or a part of. @internal */
-  protected get origin(): Layer | null {
-    return this.#origin;
+}
+
+/** The number of a layer in the addon, for what the program does with it by itself. */
+export function idOfLayer(layer: Layer): number {
+  return layer[HANDLE].use(layer);
+}
+
+/** What layers of the addon are handles of that can be reversed. */
+const reversible: { made?: new (options: Adopted) => Layer } = {};
+
+/** Says what layers that can be reversed are: a class that extends {@link Layer}, and so comes after it. */
+export function setReversibleClass(made: new (options: Adopted) => Layer): void {
+  reversible.made = made;
+}
+
+/** Wraps a layer of the addon, of which `origin` is a copy or the whole: the handle it has, or a new one. */
+export function wrapLayer(made: Made, origin?: Layer): Layer {
+  const owner = LayerHandle.owner(made.id);
+  if (owner instanceof Layer) {
+    native.releaseLayer(made.id);
+    return owner;
   }
+  const Class = native.layerIsReversible(made.id) ? reversible.made! : Layer;
+  return new Class(new Adopted(made, origin));
 }
 
 /** A new layer of a registered kind, whose arity `Made` is what the registry says of that kind: a test holds it to that. */

@@ -3,8 +3,6 @@
  *
  * @module
  */
-import { creationSites, type CreationSite } from '../bridge/errors.js';
-import { type Layer } from './layer.js';
 import { type LayerOutputs } from './options.js';
 import { type SignatureLike } from '../tensor/ops.js';
 import { type Made } from './construct.js';
@@ -18,15 +16,8 @@ export class Adopted {
   constructor(
     readonly made: Made,
     /** The layer that it is a copy or a part of, which lives as long as the handle. */
-    readonly origin: Layer | null = null,
+    readonly origin: object | null = null,
   ) {}
-}
-
-/** What `forward` and `initWeightsAndState` of a class see as `this.weights` and so on, while they run. */
-export interface Running {
-  weights: unknown;
-  state: unknown;
-  rng: Key | null;
 }
 
 /** One tensor by itself, several in an array: which of the two, the type of the layer says. @internal */
@@ -55,26 +46,3 @@ export function given<D extends string>(
 export function words(rng: Key | null | undefined): [number, number] | null {
   return rng === undefined || rng === null ? null : keyWords(rng);
 }
-
-/** Notes in `site` where the program is, for those of the instances that are new; gives these. */
-export function rememberSite(site: CreationSite, instances: readonly number[]): number[] {
-  const fresh = instances.filter((instance) => !creationSites.has(instance));
-  if (fresh.length > 0) {
-    Error.captureStackTrace(site, rememberSite);
-    const ref = new WeakRef(site);
-    fresh.forEach((instance) => creationSites.set(instance, ref));
-  }
-  return fresh;
-}
-
-/** Runs further methods of classes for the addon; `run` sets what they see as `this.weights` and so on. @internal */
-export const drivers: Record<
-  string,
-  (layer: Layer, args: unknown[], run: <T>(running: Running, f: () => T) => T) => unknown
-> = {};
-
-/** What layers of the addon that have more methods than others are handles of. @internal */
-export const classes: { reversible?: new (options: Adopted) => Layer } = {};
-
-/** Methods `backward` that replace no automatic differentiation. @internal */
-export const backwards = new Set<unknown>();

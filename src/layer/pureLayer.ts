@@ -3,8 +3,10 @@
  *
  * @module
  */
-import { inMode, Layer, type LayerInputs, type Mode } from './layer.js';
+import { Layer, type LayerInputs, type Mode } from './layer.js';
+import { inMode } from './classes.js';
 import { fieldsOf } from './fields.js';
+import { isHandled } from './handle.js';
 import { Adopted } from './parts.js';
 import { constructLayer, registerFactory } from './construct.js';
 import { type Tensor } from '../tensor/tensor.js';
@@ -41,7 +43,7 @@ class Pure extends Layer {
 function forwardOf(place: Place): TensorFunction {
   return ((inputs: LayerInputs, mode: Mode) => {
     const layer = place.layer!.deref()!;
-    const [field] = fieldsOf(layer, (x): x is Layer => x instanceof Layer);
+    const [field] = fieldsOf(layer, isHandled);
     if (field !== undefined) {
       const what = `the field \`${field.path}\` of ${layer.name} is a layer, but a PureLayer has no weights`;
       throw new TypeError(`${what}: extend tl.Layer, which trains and saves the layers in its fields`);

@@ -4,14 +4,13 @@
  * @module
  */
 import { vjp } from '../tensor/gradients.js';
-import { Layer, type LayerOptions, type LayerOutputs } from './layer.js';
-import { Adopted, backwards, classes, drivers, listOf, unwrap, words } from './parts.js';
+import { type Run } from './classes.js';
+import { Layer, type LayerOptions, type LayerOutputs, setReversibleClass } from './layer.js';
+import { Adopted, listOf, unwrap, words } from './parts.js';
 import { native } from '../bridge/native.js';
 import { type Key } from '../tensor/random.js';
 import { type Tensor } from '../tensor/tensor.js';
 import { decode, encode, type Nest } from './wire.js';
-
-let idOf: (layer: ReversibleLayer) => number | null;
 
 /**
  * A layer whose inputs follow from its outputs: all layers of the module `reversible`, and classes that extend this one.
@@ -45,18 +44,19 @@ export class ReversibleLayer extends Layer {
    *
    * @param options - Options by name, see {@link LayerOptions}.
    */
-  constructor(options: LayerOptions = {}) {
-    const own = new.target.prototype.reverseAndGrad !== ReversibleLayer.prototype.reverseAndGrad;
+  constructor(options?: LayerOptions);
+  /** @internal */
+  constructor(options?: LayerOptions | Adopted);
+  constructor(options: LayerOptions | Adopted = {}) {
+    const { reverseAndGrad, backward } = new.target.prototype;
+    const own = reverseAndGrad !== ReversibleLayer.prototype.reverseAndGrad;
+    const hasBackward = backward !== ReversibleLayer.prototype.backward;
     super(
-      options instanceof Adopted ? options : ({ ...options, reversible: true, reverseAndGrad: own } as LayerOptions),
+      options instanceof Adopted
+        ? options
+        : ({ hasBackward, ...options, reversible: true, reverseAndGrad: own } as LayerOptions),
     );
     if (options instanceof Adopted) this.#native = options.made.id;
-  }
-
-  static {
-    backwards.add(ReversibleLayer.prototype.backward);
-    idOf = (layer) => layer.#native;
-    classes.reversible = ReversibleLayer as new (options: Adopted) => Layer;
   }
 
   /**
@@ -78,7 +78,7 @@ export class ReversibleLayer extends Layer {
     newState: Nest = [],
     rng: Key | null = null,
   ): Tensor | readonly Tensor[] {
-    const id = idOf(this);
+    const id = this.#native;
     if (id === null) {
       throw new TypeError(`${this.name} does not define reverse(output)`);
     }
@@ -108,7 +108,7 @@ export class ReversibleLayer extends Layer {
     newState: Nest = [],
     rng: Key | null = null,
   ): [inputs: unknown, grads: [inputGrads: unknown, weightGrads: unknown]] {
-    const id = idOf(this);
+    const id = this.#native;
     if (id !== null) {
       const call = encode([listOf<Tensor>(output), listOf<Tensor>(grad), weights, state, newState], 'reverseAndGrad');
       const [xs, of, ofWeights] = decode(native.layerReverse(id, call, words(rng))) as [Tensor[], Tensor[], Nest];
@@ -146,26 +146,24 @@ export class ReversibleLayer extends Layer {
   ): [inputGrads: unknown, weightGrads: unknown] {
     return this.reverseAndGrad(output, grad, weights, state, newState, rng)[1];
   }
+
+  /** @internal */
+  override driven(method: string, args: readonly unknown[], run: Run): unknown {
+    if (method === 'reverse') {
+      const [outputs, weights, state, newState, rng] = args as [Tensor[], Nest, Nest, Nest, Key];
+      const inputs = run({ weights, state, rng }, () => this.reverse(unwrap(outputs), weights, state, newState, rng));
+      return [listOf(inputs), null];
+    }
+    if (method === 'reverseAndGrad') {
+      const [outputs, grads, ...rest] = args as [Tensor[], Tensor[], Nest, Nest, Nest, Key];
+      const [weights, state, , rng] = rest;
+      return run({ weights, state, rng }, () => {
+        const [xs, [of, ofWeights]] = this.reverseAndGrad(unwrap(outputs), unwrap(grads), ...rest);
+        return [listOf(xs), [listOf(of), ofWeights]];
+      });
+    }
+    return super.driven(method, args, run);
+  }
 }
 
-drivers['reverse'] = (layer, args, run) => {
-  const [outputs, weights, state, newState, rng] = args as [Tensor[], Nest, Nest, Nest, Key];
-  const reverse = (): unknown => (layer as ReversibleLayer).reverse(unwrap(outputs), weights, state, newState, rng);
-  return [listOf(run({ weights, state, rng }, reverse)), null];
-};
-
-drivers['reverseAndGrad'] = (layer, args, run) => {
-  const [outputs, grads, weights, state, newState, rng] = args as [Tensor[], Tensor[], Nest, Nest, Nest, Key];
-  return run({ weights, state, rng }, () => {
-    const reversible = layer as ReversibleLayer;
-    const [xs, [of, ofWeights]] = reversible.reverseAndGrad(
-      unwrap(outputs),
-      unwrap(grads),
-      weights,
-      state,
-      newState,
-      rng,
-    );
-    return [listOf(xs), [listOf(of), ofWeights]];
-  });
-};
+setReversibleClass(ReversibleLayer);

@@ -8,15 +8,15 @@
  * @module
  */
 import { isTypedArray } from '../tensor/data.js';
-import { found, isKeyed, isList, quoted, wellFormed } from '../bridge/found.js';
+import { found, isKeyed, isList, isThenable, quoted, wellFormed } from '../bridge/found.js';
 import { numberOf, type HostFunction } from '../bridge/functions.js';
-import { isThenable } from '../tensor/memory.js';
 import { native } from '../bridge/native.js';
 import { Nesting } from '../bridge/nesting.js';
 import { tensor } from '../tensor/ops.js';
 import { scope, type Frame } from '../tensor/scope.js';
 import { idOf, Tensor, wrap } from '../tensor/tensor.js';
 import { type Tree } from '../tensor/tree.js';
+import { HANDLE, type Handled, isHandled } from './handle.js';
 
 /** Stands for the weights of a layer that occurred earlier, in Trax's nesting. */
 export const GET_WEIGHTS_FROM_CACHE: Readonly<Record<string, readonly never[]>> = Object.freeze({
@@ -33,18 +33,6 @@ export const EMPTY_STATE: readonly never[] = Object.freeze([]);
 
 /** Weights or state as Trax nests them: a tree of tensors, which the functions of `tl.tree` take. */
 export type Nest = Tree<Tensor>;
-
-/** How layers cross; `layer.ts` sets it, since layers are built on this module. */
-export const layers: {
-  idOf: (x: unknown) => number | undefined;
-  wrap: (id: number) => unknown;
-  /** Whether a layer calls JavaScript functions. */
-  callsHost: (layer: unknown) => boolean;
-} = {
-  idOf: () => undefined,
-  wrap: (id) => id,
-  callsHost: () => false,
-};
 
 function isMarker(x: object): boolean {
   return '__marker_for_cached_weights_' in x || '__marker_for_cached_state_' in x;
@@ -74,8 +62,7 @@ export class Encoder {
       case 'object':
         return x === null ? x : this.#object(x, path);
       case 'function': {
-        const id = layers.idOf(x);
-        return id === undefined ? this.host(x as (...args: never[]) => unknown, path) : this.layer(x, id);
+        return isHandled(x) ? this.layer(x, x[HANDLE].live(x)) : this.host(x as (...args: never[]) => unknown, path);
       }
       case 'undefined':
         return this.nothing(path);
@@ -123,7 +110,7 @@ export class Encoder {
     return this.give(t);
   }
   /** A layer that crosses. */
-  protected layer(_layer: object, id: number): unknown {
+  protected layer(_layer: Handled, id: number): unknown {
     return { $layer: id };
   }
   /** A function that crosses. */
@@ -192,7 +179,6 @@ export function encodeOwned(x: unknown, what: string): unknown {
 
 function decodeTag(x: object, cached: unknown): unknown {
   if ('$tensor' in x) return wrap(x.$tensor as number);
-  if ('$layer' in x) return layers.wrap(x.$layer as number);
   return '$cached' in x ? cached : x;
 }
 

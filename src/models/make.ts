@@ -6,11 +6,11 @@
 import { inModel } from '../bridge/errors.js';
 import * as factories from '../generated/index.js';
 import { type Outputs } from '../layer/arity.js';
+import { HANDLE } from '../layer/handle.js';
 import { type Layer } from '../layer/layer.js';
 import { native } from '../bridge/native.js';
 import { modelOptions } from '../layer/construct.js';
 import { type LayerNest } from '../layer/types.js';
-import { layers } from '../layer/wire.js';
 import { ofArity } from './arity.js';
 
 /** Composes what a model is made of. An error of one of its layers is told as the model's. */
@@ -32,7 +32,7 @@ export function makeModel<Options, NIn extends number, NOut extends number>(
   nOut: NOut,
 ): Layer<Outputs<NOut>, NIn> {
   const layer = ofArity(composed(model, compose, given), nIn, nOut);
-  native.nameModel(layers.idOf(layer)!, model);
+  native.nameModel(layer[HANDLE].live(layer), model);
   return layer;
 }
 

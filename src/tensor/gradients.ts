@@ -4,11 +4,10 @@
  * @module
  */
 import { TensorError } from '../bridge/errors.js';
-import { isThenable } from './memory.js';
 import { isTypedArray, type TensorData } from './data.js';
 import { Nesting } from '../bridge/nesting.js';
 import { native } from '../bridge/native.js';
-import { callable, flag, found, isList, isRecord, list } from '../bridge/found.js';
+import { callable, flag, found, isList, isRecord, isThenable, list } from '../bridge/found.js';
 import { onesLike } from '../generated/tensorFunctions.js';
 import { ids } from './arguments.js';
 import { asTensor, tensor, type TensorLike } from './ops.js';

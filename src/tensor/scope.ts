@@ -1,5 +1,5 @@
 /**
- * The stack of open `tidy()` scopes. Apart from `memory.ts`, so that `tensor.ts` can register new tensors.
+ * The stack of open `tidy()` scopes, in which tensors and layers register themselves.
  *
  * @module
  */
@@ -14,13 +14,3 @@ export interface Frame {
 
 /** The innermost open scope. */
 export const scope: { frame: Frame | null } = { frame: null };
-
-/** How scopes end the layers made in them; `layer.ts` sets it, since layers are built on this module. */
-export const scopedLayers: {
-  /** Whether `x` is a layer. */
-  isLayer: (x: unknown) => x is Disposable;
-  /** Whether `x` may refer to layers that nothing can see from outside, as functions do. */
-  mayRefer: (x: unknown) => boolean;
-  /** Disposes those of `made` that nothing else runs; gives the others. */
-  end: (made: readonly Disposable[]) => Disposable[];
-} = { isLayer: (_x): _x is Disposable => false, mayRefer: () => false, end: (made) => [...made] };

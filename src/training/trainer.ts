@@ -4,7 +4,8 @@
  * @module
  */
 import { hold, unhold } from '../bridge/held.js';
-import { idOfLayer, Layer, type LayerInputs, withInputs } from '../layer/layer.js';
+import { withInputs } from '../layer/calls.js';
+import { idOfLayer, Layer, type LayerInputs } from '../layer/layer.js';
 import { LayerError } from '../bridge/errors.js';
 import { callable, found, text } from '../bridge/found.js';
 import { native, type NativeTrainer } from '../bridge/native.js';
