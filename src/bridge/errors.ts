@@ -46,8 +46,11 @@ export class TensorError extends Error {
   /** What went wrong, in one word. */
   readonly code: ErrorCode;
   /**
+   * Makes the error.
+   *
    * @param code - What went wrong, in one word.
    * @param message - The whole sentence.
+   * @throws `TypeError`: `message` is not a string.
    */
   constructor(code: ErrorCode, message: string) {
     super(text('TensorError: message', message));
@@ -58,9 +61,30 @@ export class TensorError extends Error {
   }
 }
 
-/** A tensor or layer was used after `dispose()`, or after the `tidy()` that owned it. */
+/**
+ * The error of using a tensor or layer after `dispose()`, or after the `tidy()` that it was made in.
+ *
+ * @see {@link keep}, which takes a tensor or layer out of a `tidy()`
+ * @example
+ * ```ts
+ * const x = tl.tensor([1, 2]);
+ * x.dispose();
+ * let code: tl.ErrorCode | undefined;
+ * try {
+ *   x.add(1);
+ * } catch (error) {
+ *   if (error instanceof tl.DisposedError) code = error.code;
+ * }
+ * code; // → 'Disposed'
+ * ```
+ */
 export class DisposedError extends TensorError {
-  /** @param message - The whole sentence. */
+  /**
+   * Makes the error.
+   *
+   * @param message - The whole sentence.
+   * @throws `TypeError`: `message` is not a string.
+   */
   constructor(message: string) {
     super('Disposed', message);
   }
@@ -105,9 +129,12 @@ export class LayerError extends Error implements LayerErrorDetails {
   readonly inputs: readonly string[];
   readonly createdAt: string | undefined;
   /**
+   * Makes the error.
+   *
    * @param code - What went wrong, in one word.
    * @param message - The whole sentence.
    * @param details - The path to the layer, what it was doing, its inputs and where it was made.
+   * @throws `TypeError`: `message` is not a string, or `details` is not an object.
    */
   constructor(code: ErrorCode, message: string, details: LayerErrorDetails) {
     super(text('LayerError: message', message));

@@ -79,26 +79,91 @@ export class EfficientAttentionBase extends Layer<Tensor> {
   /** @internal */
   static override readonly kind: string = 'EfficientAttentionBase';
 
+  /**
+   * Makes the layer.
+   *
+   * @param nHeads - Number of heads.
+   * @param options - Options by name, see {@link EfficientAttentionBaseOptions}.
+   * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+   */
   constructor(nHeads: number, options: EfficientAttentionBaseOptions = {}) {
     super({ ...options, nHeads } as LayerOptions);
   }
 
-  /** Weights of one head, for inputs of these signatures (of one example: without the batch). */
+  /**
+   * Makes the weights of one head: a method that a class defines.
+   *
+   * @param inputSignature - Signatures of the inputs of one example, without the batch.
+   * @param rng - Key of the head.
+   * @returns The weights, nested as the class likes; `[]` for none.
+   * @throws `TypeError`: the class does not define it.
+   * @example
+   * ```ts
+   * class Scaled extends tl.EfficientAttentionBase {
+   *   override createWeightsUnbatched([x]: tl.Signature[]) {
+   *     return tl.ones([x!.shape.at(-1)!]);
+   *   }
+   * }
+   * const [weights] = new Scaled(3).weightsAndStateSignature({ shape: [1, 5, 2], dtype: 'float32' });
+   * weights; // → { shape: [3, 2], dtype: 'float32' }
+   * ```
+   */
   createWeightsUnbatched(inputSignature: Signature[], rng: Key): unknown {
     void [inputSignature, rng];
     throw new TypeError(`the class ${this.name} defines no createWeightsUnbatched`);
   }
-  /** State of one head of one example; none if not overridden. */
+  /**
+   * Makes the state of one head of one example; a class that does not define it has none.
+   *
+   * @param inputSignature - Signatures of the inputs of one example, without the batch.
+   * @param rng - Key of the head.
+   * @returns The state, nested as the class likes.
+   * @throws What the class throws.
+   * @example
+   * ```ts
+   * class Counting extends tl.EfficientAttentionBase {
+   *   override createWeightsUnbatched() {
+   *     return [];
+   *   }
+   *   override createStateUnbatched() {
+   *     return tl.zeros([]);
+   *   }
+   *   override forwardUnbatched(x: tl.Tensor, { state }: tl.AttentionContext): [tl.Tensor, tl.Nest] {
+   *     return [x, state instanceof tl.Tensor ? state.add(1) : state];
+   *   }
+   * }
+   * const layer = new Counting(1);
+   * layer.init({ shape: [1, 2, 1], dtype: 'float32' });
+   * layer([[[1], [2]]]);
+   * layer.state; // → Tensor float32[1] [1]
+   * ```
+   */
   createStateUnbatched(inputSignature: Signature[], rng: Key): unknown {
     void [inputSignature, rng];
     return [];
   }
-  /** Attention of one head in one example: the inputs and their context to the output and the new state. */
+  /**
+   * Computes the attention of one head in one example: a method that a class defines.
+   *
+   * @param args - The inputs without the batch, and behind them the {@link AttentionContext}.
+   * @returns `[output, new state]`.
+   * @throws `TypeError`: the class does not define it.
+   * @see {@link EfficientAttentionBase} for an example
+   */
   forwardUnbatched(...args: [...inputs: Tensor[], context: AttentionContext]): [output: Tensor, newState: unknown] {
     void args;
     throw new TypeError(`the class ${this.name} defines no forwardUnbatched`);
   }
-  /** Attention of the new positions of one head in one example, to what is remembered and to themselves. */
+  /**
+   * Computes the attention of the new positions of one head in one example, to what is remembered and to themselves.
+   *
+   * A class that is `incremental` defines it.
+   *
+   * @param args - The inputs without the batch, and behind them the {@link IncrementalAttentionContext}.
+   * @returns `[output, new state]`.
+   * @throws `TypeError`: the class does not define it.
+   * @see {@link EfficientAttentionBase} for an example of `forwardUnbatched`
+   */
   incrementalForwardUnbatched(
     ...args: [...inputs: Tensor[], context: IncrementalAttentionContext]
   ): [output: Tensor, newState: unknown] {

@@ -13,8 +13,10 @@ import { type CancelSignal, type LayerNest } from './types.js';
 /** What a layer computes on: one tensor, or an array of as many as it takes. */
 export type LayerInputs = TensorLike | readonly TensorLike[];
 /**
- * What a layer returns: a tensor if it has one output, else an array. Most factories say which of the two; where it cannot be known,
- * as for a layer from a list, `Array.isArray(y)` or `y instanceof tl.Tensor` tells them apart.
+ * What a layer returns: a tensor if it has one output, else an array.
+ *
+ * Most factories say which of the two. Where it cannot be known, as for a layer from a list, `Array.isArray(y)` or `y instanceof tl.Tensor` tells
+ * them apart.
  */
 export type LayerOutputs = Tensor | Tensor[];
 

@@ -70,6 +70,18 @@ export class ReversibleLayer extends Layer {
    * @returns The inputs: one tensor, or an array.
    * @throws `TypeError`: the class does not define it.
    * @throws {@link LayerError} `ShapeMismatch`: the outputs do not fit.
+   * @example
+   * ```ts
+   * class Negate extends tl.ReversibleLayer {
+   *   override forward(x: tl.Tensor) {
+   *     return x.neg();
+   *   }
+   *   override reverse(y: tl.Tensor) {
+   *     return y.neg();
+   *   }
+   * }
+   * new Negate().reverse(tl.tensor([1, 2])); // → Tensor int32[2] [-1,-2]
+   * ```
    */
   reverse(
     output: LayerOutputs,
@@ -99,6 +111,22 @@ export class ReversibleLayer extends Layer {
    * @param newState - State that it left.
    * @param rng - Key of the call.
    * @returns `[inputs, [gradients of the inputs, gradients of the weights]]`.
+   * @throws `TypeError`: the class does not define `reverse`.
+   * @throws {@link LayerError} `ShapeMismatch`: the outputs or their gradients do not fit.
+   * @example
+   * ```ts
+   * class Negate extends tl.ReversibleLayer {
+   *   override forward(x: tl.Tensor) {
+   *     return x.neg();
+   *   }
+   *   override reverse(y: tl.Tensor) {
+   *     return y.neg();
+   *   }
+   * }
+   * const [input, [gradient]] = new Negate().reverseAndGrad(tl.tensor([1.5]), tl.tensor([2.5]));
+   * input; // → Tensor float32[1] [-1.5]
+   * gradient; // → Tensor float32[1] [-2.5]
+   * ```
    */
   reverseAndGrad(
     output: LayerOutputs,
@@ -134,6 +162,22 @@ export class ReversibleLayer extends Layer {
    * @param newState - State that it left.
    * @param rng - Key of the call.
    * @returns `[gradients of the inputs, gradients of the weights]`.
+   * @throws `TypeError`: the class does not define `reverse`.
+   * @throws {@link LayerError} `ShapeMismatch`: the outputs or their gradients do not fit.
+   * @example
+   * ```ts
+   * class Negate extends tl.ReversibleLayer {
+   *   override forward(x: tl.Tensor) {
+   *     return x.neg();
+   *   }
+   *   override reverse(y: tl.Tensor) {
+   *     return y.neg();
+   *   }
+   * }
+   * const [x, y, grad] = [tl.tensor([-1.5]), tl.tensor([1.5]), tl.ones([1])];
+   * const [gradient] = new Negate().backward(x, y, grad, [], [], [], tl.random.key(0));
+   * gradient; // → Tensor float32[1] [-1]
+   * ```
    */
   override backward(
     _inputs: LayerOutputs,

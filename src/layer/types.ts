@@ -13,7 +13,9 @@ import { type Tensor } from '../tensor/tensor.js';
 export type LayerNest = Layer | null | readonly LayerNest[];
 /** What a random key may be given as. */
 export type KeyLike = Key;
-/** A factory that makes a layer when called without arguments, e.g. `tl.Relu`. */
+/**
+ * A factory that makes a layer when it is called without arguments, such as `tl.Relu`.
+ */
 export type LayerFactory = (...args: never[]) => Layer;
 /** Makes the layer that `AttentionResampling` resamples with, such as `AveragePooling` or `LinearUpsampling`. */
 export type ResamplingFactory = (shortenFactor: number, dModel: number, options: { readonly mode: Mode }) => Layer;
@@ -28,7 +30,11 @@ export type TensorTree = Tensor | readonly TensorTree[];
 export type SignatureTree = Signature | readonly SignatureTree[];
 /** What cancels work: the part of an `AbortSignal` that is used, so that the types need no other library's. */
 export interface CancelSignal {
-  /** Throws the reason if the work was cancelled already. */
+  /**
+   * Throws the reason if the work was cancelled already.
+   *
+   * @throws The reason.
+   */
   throwIfAborted(): void;
   /** Hears of the cancellation. */
   addEventListener(type: 'abort', listener: () => void, options?: { once?: boolean }): void;

@@ -62,7 +62,9 @@ export abstract class Handle implements Disposable {
     };
   }
 
-  /** The sizes of the axes. */
+  /**
+   * The sizes of the axes.
+   */
   get shape(): number[] {
     this.#shape ??= native.shape(this.id);
     return [...this.#shape];
@@ -79,16 +81,32 @@ export abstract class Handle implements Disposable {
   get rank(): number {
     return this.shape.length;
   }
-  /** Where the values live: `cpu`, `cuda:0`, … */
+  /**
+   * The device that holds the values, such as `cpu`.
+   */
   get device(): string {
     return native.device(this.id);
   }
-  /** Whether the values were given back. */
+  /**
+   * Whether the tensor was disposed.
+   */
   get isDisposed(): boolean {
     return this.id === 0;
   }
 
-  /** Gives the values back now. A second call does nothing; any other use throws a {@link DisposedError}. */
+  /**
+   * Frees the values now.
+   *
+   * A second call does nothing. Any other use of the tensor is a {@link DisposedError} from now on.
+   *
+   * @see {@link tidy}, which disposes all tensors that a function made
+   * @example
+   * ```ts
+   * const x = tl.tensor([1, 2]);
+   * x.dispose();
+   * x.isDisposed; // → true
+   * ```
+   */
   dispose(): void {
     if (this.id !== 0) {
       native.releaseOne(this.id);
@@ -98,32 +116,94 @@ export abstract class Handle implements Disposable {
       scope.frame?.items.delete(this);
     }
   }
-  /** `dispose()`, for `using`. */
+  /**
+   * Frees the values where a `using` declaration ends.
+   *
+   * @example
+   * ```ts
+   * const before = tl.memory().tensors;
+   * {
+   *   using x = tl.tensor([1, 2]);
+   *   x.shape; // → [2]
+   * }
+   * tl.memory().tensors - before; // → 0
+   * ```
+   */
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  /** The values in row-major order, as the typed array of the dtype (bool: bytes 0 and 1; float16 and bfloat16: their bits as 16-bit words). */
+  /**
+   * Copies the values into a typed array, in row-major order.
+   *
+   * The dtype says which: bool gives a `Uint8Array` of 0 and 1, float16 and bfloat16 give a `Uint16Array` of their bits.
+   *
+   * @returns The typed array of the dtype.
+   * @throws {@link DisposedError} The tensor was disposed.
+   * @throws `RangeError`: JavaScript has no room for as many values.
+   * @see {@link Tensor.array} for nested arrays
+   * @example
+   * ```ts
+   * tl.tensor([[1, 2], [3, 4]]).dataSync(); // → Int32Array(4) [ 1, 2, 3, 4 ]
+   * ```
+   */
   dataSync(): TypedArray {
     return read(this.id, this.dtype, this.size);
   }
-  /** The values in row-major order, as `dataSync()` gives them. */
+  /**
+   * Copies the values into a typed array, as `dataSync` does.
+   *
+   * @returns The typed array of the dtype.
+   * @throws {@link DisposedError} The tensor was disposed.
+   * @throws `RangeError`: JavaScript has no room for as many values.
+   * @example
+   * ```ts
+   * await tl.tensor([1.5, 2]).data(); // → Float32Array(2) [ 1.5, 2 ]
+   * ```
+   */
   async data(): Promise<TypedArray> {
     return this.dataSync();
   }
   /**
-   * The values as nested arrays of numbers (bool: booleans; int64 beyond 2^53 rounds).
+   * Copies the values into nested arrays, one level for each axis.
    *
-   * @throws `RangeError` for more values or axes than arrays of JavaScript have room for
+   * Values are numbers, of a bool tensor booleans. An int64 beyond 2⁵³ is rounded.
+   *
+   * @returns Nested arrays; of a tensor without axes its value.
+   * @throws {@link DisposedError} The tensor was disposed.
+   * @throws `RangeError`: JavaScript has no room for as many values or axes.
+   * @example
+   * ```ts
+   * tl.tensor([[1, 2], [3, 4]]).add(0.5).array(); // → [[1.5, 2.5], [3.5, 4.5]]
+   * ```
    */
   array(): Nested<number> {
     return nested(this.id, this.dtype, this.shape);
   }
-  /** The only value, as a number (bool: 0 or 1). */
+  /**
+   * Reads the only value of a tensor, whatever its number of axes.
+   *
+   * @returns The value as a number; of a bool tensor 0 or 1.
+   * @throws {@link TensorError} `ShapeMismatch`: the tensor has no value, or several.
+   * @throws {@link DisposedError} The tensor was disposed.
+   * @example
+   * ```ts
+   * tl.tensor([1, 2, 3]).sum().item(); // → 6
+   * ```
+   */
   item(): number {
     return native.item(this.id);
   }
-  /** `Tensor float32[2,3] [[1,2,3],[4,5,6]]`; values of large tensors are left out. */
+  /**
+   * Writes the type, the shape and, of small tensors, the values.
+   *
+   * @returns The text.
+   * @example
+   * ```ts
+   * String(tl.tensor([[1, 2, 3]])); // → 'Tensor int32[1,3] [[1,2,3]]'
+   * String(tl.zeros([1000])); // → 'Tensor float32[1000]'
+   * ```
+   */
   toString(): string {
     if (this.id === 0) {
       return 'Tensor (disposed)';
@@ -131,7 +211,9 @@ export abstract class Handle implements Disposable {
     const head = `Tensor ${this.dtype}[${this.shape.join(',')}]`;
     return this.size > 100 || this.rank > MOST_AXES ? head : `${head} ${show(this.array())}`;
   }
-  /** What `console.log` prints. */
+  /**
+   * The text that `console.log` prints: that of `toString`.
+   */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }

@@ -35,7 +35,17 @@ const CATEGORICAL: Names<CategoricalOptions> = { axis: true, shape: true };
 
 const isWord = (x: unknown): x is number => typeof x === 'number' && Number.isInteger(x) && x >= 0 && x < 2 ** 32;
 
-/** The two words of a key. */
+/**
+ * Reads the two 32-bit words of a random key.
+ *
+ * @param key - A `uint32[2]` tensor, a `Uint32Array`, or an array of two words.
+ * @returns The two words.
+ * @throws `TypeError`: `key` is none of these.
+ * @example
+ * ```ts
+ * tl.random.keyWords(tl.random.key(7)); // → [0, 7]
+ * ```
+ */
 export function keyWords(key: Key | null | undefined): [number, number] {
   const words: unknown = key instanceof Tensor && key.dtype === 'uint32' ? key.dataSync() : key;
   const [a, b]: readonly unknown[] =

@@ -12,13 +12,20 @@ export { idOf } from './handle.js';
 export let wrap: (id: number) => Tensor;
 
 /**
- * An immutable array of numbers or booleans. Operations are methods; all that make sense are differentiable
- * (see {@link vjp}, {@link grad}). The other operand may be a number; shapes broadcast as in NumPy.
+ * An immutable array of numbers or booleans with any number of axes.
  *
- * Values are freed when the tensor is collected or disposed, or when its {@link tidy} scope ends.
+ * Operations are methods, and all that have a gradient can be differentiated. The other operand may be a number. Shapes broadcast as in NumPy.
+ *
+ * The values live outside the JavaScript heap. They are freed when the tensor is collected or disposed, or when its {@link tidy} scope ends.
  *
  * @throws {@link TensorError} `OutOfMemory`: memory cannot hold the result of an operation.
  * @throws {@link DisposedError} The tensor, or one that an operation is given, was disposed.
+ * @see {@link tensor}, which makes one; {@link grad}
+ * @example
+ * ```ts
+ * const x = tl.tensor([[1, 2], [3, 4]]);
+ * x.mul(10).sum({ axis: 1 }); // → Tensor int32[2] [30,70]
+ * ```
  */
 export class Tensor extends TensorMethods implements Iterable<Tensor> {
   private constructor(id: number) {
@@ -34,7 +41,17 @@ export class Tensor extends TensorMethods implements Iterable<Tensor> {
     return new Tensor(id);
   }
 
-  /** The slices along the first axis. */
+  /**
+   * Gives the slices along the first axis, one after another.
+   *
+   * @throws `TypeError`: the tensor has no axes.
+   * @throws {@link DisposedError} The tensor was disposed.
+   * @example
+   * ```ts
+   * const [first, second] = tl.tensor([[1, 2], [3, 4]]);
+   * second; // → Tensor int32[2] [3,4]
+   * ```
+   */
   *[Symbol.iterator](): Iterator<Tensor> {
     const [length] = this.shape;
     if (length === undefined) {

@@ -6,7 +6,18 @@
 import { native } from '../bridge/native.js';
 import { withPlain } from '../layer/construct.js';
 
-/** An optimizer with its options, as {@link optimizers.Adam} makes one; the trainer keeps its slots, the tensors that it has for each weight. */
+/**
+ * An optimizer with its options, as {@link optimizers.Adam} makes one.
+ *
+ * It holds no state. A {@link Trainer} keeps the slots: the tensors that the optimizer has for each weight.
+ *
+ * @see {@link Trainer}
+ * @example
+ * ```ts
+ * const optimizer = tl.optimizers.Adam({ learningRate: 0.01 });
+ * optimizer.kind; // → 'Adam'
+ * ```
+ */
 export class Optimizer {
   /** Registered name. */
   readonly kind: string;
@@ -19,9 +30,13 @@ export class Optimizer {
     this.options = Object.freeze({ ...options });
   }
   /**
-   * Name and options, as text.
+   * Writes the name and the options that were given.
    *
    * @returns The text.
+   * @example
+   * ```ts
+   * String(tl.optimizers.Adam({ learningRate: 0.01 })); // → 'Adam({"learningRate":0.01})'
+   * ```
    */
   toString(): string {
     return `${this.kind}(${JSON.stringify(this.options)})`;

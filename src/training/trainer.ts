@@ -58,7 +58,9 @@ export interface FitOptions {
   readonly steps: number;
   /** The random key of the run; each step uses it folded in with the step's number. */
   readonly rng: Key;
-  /** Number of the first step, 0 if left out; e.g. what {@link Trainer.load} returned. */
+  /**
+   * Number of the first step, such as what {@link Trainer.load} returned; 0 if left out.
+   */
   readonly firstStep?: number | undefined;
   /** Learning rate of each step: a schedule or any function of the step; left out: the optimizer's. */
   readonly schedule?: Schedule | ((step: number) => number) | undefined;
@@ -206,7 +208,15 @@ export class Trainer {
    * @throws {@link LayerError} `Busy`: the trainer, or another one of the same weights, runs already.
    * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
    * @throws The reason of `signal`, if it stops the loop.
-   * @see {@link Trainer} for an example
+   * @example
+   * ```ts
+   * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+   * model.init([[8, 3], [8, 1], [8, 1]].map((shape) => ({ shape, dtype: 'float32' })));
+   * const trainer = new tl.Trainer(model, tl.optimizers.Adam());
+   * const batches = Array.from({ length: 10 }, () => [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]);
+   * const { steps } = await trainer.fit(batches, { steps: 20, rng: tl.random.key(0) });
+   * steps; // → 10
+   * ```
    */
   async fit(batches: AsyncIterable<Batch> | Iterable<Batch>, options: FitOptions): Promise<TrainingReport> {
     const unknown = unknownOption('Trainer.fit', options, FIT);
@@ -326,7 +336,17 @@ export class Trainer {
    * @throws {@link LayerError} `Io`: the file is missing or damaged.
    * @throws {@link LayerError} `WeightsMismatch`: a tensor is missing, has another shape, or the model has no place for it.
    * @throws {@link LayerError} `Busy`: `fit` runs.
-   * @see {@link Trainer.save} for an example
+   * @example
+   * ```ts
+   * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+   * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])];
+   * model.init(tl.signature(batch));
+   * await new tl.Trainer(model, tl.optimizers.Adam()).save('run.safetensors', 100);
+   *
+   * const again = new tl.Trainer(model, tl.optimizers.Adam());
+   * const firstStep = await again.load('run.safetensors');
+   * firstStep; // → 100
+   * ```
    */
   async load(path: string): Promise<number> {
     return (await this.#native.load(text('Trainer.load: path', path))) as number;
