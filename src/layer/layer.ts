@@ -55,9 +55,18 @@ class Callable {
 
 export interface Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number = number> {
   /**
-   * Computes outputs with the weights and state the layer holds, and keeps the new state.
+   * Computes outputs with the weights and state that the layer holds, and keeps the new state.
    *
-   * @throws `LayerError` if the inputs do not fit or the layer was not initialized
+   * @param inputs - A tensor or its data, or an array of as many as the layer takes.
+   * @param options - Options by name:
+   * - `weights`: Weights to set first, nested as `layer.weights` is.
+   * - `state`: State to set first, nested as `layer.state` is.
+   * - `rng`: Random key of this call; the layer's own if left out.
+   * @returns One tensor, or an array if the layer has several outputs.
+   * @throws {@link LayerError} `NotInitialized`: the layer has weights or state and was not initialized.
+   * @throws {@link LayerError} `ArityMismatch`: the layer takes another number of inputs.
+   * @throws {@link LayerError} `ShapeMismatch`, `DTypeMismatch`: the inputs do not fit.
+   * @throws {@link DisposedError} The layer was disposed.
    */
   (inputs: LayerInputs, options?: CallOptions): Out;
 
@@ -65,13 +74,16 @@ export interface Layer<Out extends LayerOutputs = LayerOutputs, NIn extends numb
   readonly nIn: NIn;
 
   /**
-   * The weights the layer holds, nested as Trax nests them. A class that knows how its own are nested may say so:
-   * `declare weights: tl.Tensor`.
+   * The weights that the layer holds, nested as Trax nests them.
+   *
+   * A class that knows how its own are nested may say so: `declare weights: tl.Tensor`.
    */
   get weights(): Nest;
   set weights(weights: NestLike);
 
-  /** The state the layer holds, nested as Trax nests it. */
+  /**
+   * The state that the layer holds, nested as Trax nests it.
+   */
   get state(): Nest;
   set state(state: NestLike);
 }
@@ -121,8 +133,9 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   /** What instances are to the addon. @internal */
   static readonly kind: string = 'Layer';
   /**
-   * The name of objects of a class in printed forms, errors and files, where it is not to be the name of the class, which a minifier may
-   * change: `static override readonly layerName = 'Scale'`. The option `name` of an object goes before it.
+   * The name of objects of a class in printed forms, errors and files, where it is not to be the name of the class.
+   *
+   * A minifier may change the name of the class: `static override readonly layerName = 'Scale'`. The option `name` of an object goes before it.
    */
   static readonly layerName: string | undefined = undefined;
   /** @internal */
@@ -132,6 +145,17 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   /** Number of outputs. */
   declare readonly nOut: number;
 
+  /**
+   * Makes an object of a class that extends this one.
+   *
+   * @param options - Options by name:
+   * - `nIn`: Number of inputs. Default: `1`.
+   * - `nOut`: Number of outputs. Default: `1`.
+   * - `name`: Printed name; that of the class if left out.
+   * - `mode`: How the layer behaves, which its methods see as `this.mode`. Default: `'train'`.
+   * - `sublayersToPrint`: Layers to print as its substructure.
+   * @throws {@link LayerError} `InvalidOption`: an option is unknown, of a wrong type or outside its bounds.
+   */
   constructor(options: LayerOptions | Adopted = {}) {
     super(new.target.prototype);
     if (options instanceof Adopted) {
@@ -171,21 +195,44 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     });
   }
 
-  /** Whether the layer was disposed. */
+  /**
+   * Whether the layer was disposed.
+   */
   get isDisposed(): boolean {
     return this[HANDLE].id === 0;
   }
 
   /**
-   * Gives back what the layer holds now. A second call does nothing; any other use throws a {@link DisposedError}.
+   * Frees what the layer holds now.
    *
-   * The layers that were made for it go with it, unless another layer runs them too or the program used them by themselves. Weights and
-   * state are freed when no layer holds them: a copy in another mode keeps the weights.
+   * The layers that were made for it go with it, unless another layer runs them too or the program used them by themselves. Weights and state are
+   * freed when no layer holds them: a copy in another mode keeps the weights. A second call does nothing. Any other use of the layer is a
+   * {@link DisposedError} from now on.
+   *
+   * @see {@link tidy}, which disposes all layers that a function made
+   * @example
+   * ```ts
+   * const layer = tl.Dense(2);
+   * layer.dispose();
+   * layer.isDisposed; // → true
+   * ```
    */
   dispose(): void {
     this[HANDLE].dispose(this);
   }
-  /** `dispose()`, for `using`. */
+  /**
+   * Frees what the layer holds where a `using` declaration ends.
+   *
+   * @example
+   * ```ts
+   * const before = tl.memory().layers;
+   * {
+   *   using layer = tl.Dense(2);
+   *   layer.init({ shape: [1, 3], dtype: 'float32' });
+   * }
+   * tl.memory().layers - before; // → 0
+   * ```
+   */
   [Symbol.dispose](): void {
     this.dispose();
   }
@@ -193,20 +240,52 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   /**
    * Calls the layer on the compute thread; the event loop stays free.
    *
-   * Everything happens in the order it was asked for: calls run one after another, each from the state that the one before left, and what the
+   * Everything happens in the order it was asked for. Calls run one after another, each from the state that the one before left. What the
    * program does with the layer at once (call it, read or set its weights or state, save it) first completes the calls still waiting that use
-   * the same weights or state. Beside {@link Trainer.fit} a layer is as its last finished step left it; what would change it then throws
-   * (`Busy`).
+   * the same weights or state. While {@link Trainer.fit} runs, a layer is as its last finished step left it.
+   *
+   * @param inputs - A tensor or its data, or an array of as many as the layer takes.
+   * @param options - Options by name:
+   * - `weights`: Weights to set first, nested as `layer.weights` is.
+   * - `state`: State to set first, nested as `layer.state` is.
+   * - `rng`: Random key of this call; the layer's own if left out.
+   * - `signal`: An `AbortSignal` that stops the call.
+   * @returns One tensor, or an array if the layer has several outputs.
+   * @throws {@link LayerError} `NotInitialized`, `ArityMismatch`, `ShapeMismatch`, `DTypeMismatch`: as calls of the layer.
+   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} runs, and the call would change what it trains.
+   * @throws The reason of `signal`, if it stops the call.
+   * @example
+   * ```ts
+   * const layer = tl.Dense(2);
+   * layer.init({ shape: [1, 3], dtype: 'float32' });
+   * const y = await layer.callAsync([[1, 2, 3]]);
+   * y.shape; // → [1, 2]
+   * ```
    */
   async callAsync(inputs: LayerInputs, options: AsyncCallOptions = {}): Promise<Out> {
     return callAsync<Out>(this, inputs, options);
   }
 
   /**
-   * The layer as a pure function: everything it uses is given, nothing is kept.
+   * Computes outputs as a pure function: everything it uses is given, and the layer stays as it is.
    *
-   * @param options - `useCache`: keeps the weights given and the new state in the layer after all
-   * @returns `[outputs, newState]`
+   * @param inputs - A tensor or its data, or an array of as many as the layer takes.
+   * @param weights - Weights, nested as `layer.weights` is.
+   * @param state - State, nested as `layer.state` is.
+   * @param rng - Random key; layers that need none work without it.
+   * @param options - Options by name:
+   * - `useCache`: Whether the layer keeps the weights and the new state after all. Default: `false`.
+   * @returns `[outputs, new state]`.
+   * @throws {@link LayerError} `WeightsMismatch`: weights or state are not nested as the layer's, or have other shapes.
+   * @throws {@link LayerError} `ArityMismatch`, `ShapeMismatch`, `DTypeMismatch`: the inputs do not fit.
+   * @see {@link grad}, for gradients with respect to weights
+   * @example
+   * ```ts
+   * const layer = tl.Dense(2);
+   * const [weights, state] = layer.init({ shape: [1, 3], dtype: 'float32' });
+   * const [y] = layer.pureFn([[1, 2, 3]], weights, state);
+   * y.shape; // → [1, 2]
+   * ```
    */
   pureFn(
     inputs: LayerInputs,
@@ -222,10 +301,26 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   }
 
   /**
-   * Makes weights and state for inputs of a signature, keeps and returns them. What the layer and those below it remembered of calls is gone.
+   * Makes weights and state for inputs of a signature, and keeps them.
    *
-   * @param signature - `{shape, dtype}`, or an array of such for several inputs; `null` for a layer that does not look at them, such as `Embedding`
-   * @param options - `rng`: the key (the layer's own if left out); `useCache`: gives the markers of cached values if the layer has weights already
+   * The same key makes the same weights. What the layer and those below it remembered of calls is gone.
+   *
+   * @param signature - `{ shape, dtype }`, or an array of such for several inputs; `null` for a layer that does not look at them, such as `Embedding`.
+   * @param options - Options by name:
+   * - `rng`: The random key; the layer's own if left out.
+   * - `useCache`: Whether a layer that has weights already gives the markers of cached values. Default: `false`.
+   * @returns `[weights, state]`.
+   * @throws {@link LayerError} `ShapeMismatch`, `DTypeMismatch`: inputs of that signature do not fit.
+   * @throws {@link LayerError} `ArityMismatch`: the layer takes another number of inputs.
+   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} trains the layer.
+   * @throws `TypeError`: `signature` is none.
+   * @see {@link signature}, which gives that of tensors
+   * @example
+   * ```ts
+   * const layer = tl.Dense(2);
+   * layer.init({ shape: [1, 3], dtype: 'float32' }, { rng: tl.random.key(0) });
+   * tl.tree.leaves(layer.weights).length; // → 2
+   * ```
    */
   init<D extends string = DType>(
     signature: SignatureLike<D> | readonly SignatureLike<D>[] | null,
@@ -238,7 +333,17 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     return [decode(weights, GET_WEIGHTS_FROM_CACHE) as Nest, decode(state, GET_STATE_FROM_CACHE) as Nest];
   }
 
-  /** Signatures of the outputs for inputs of a signature; needs no weights. */
+  /**
+   * Tells the signatures of the outputs for inputs of a signature; it needs no weights.
+   *
+   * @param signature - `{ shape, dtype }`, or an array of such for several inputs.
+   * @returns The signature, or an array of them if the layer has several outputs.
+   * @throws {@link LayerError} `ShapeMismatch`, `DTypeMismatch`, `ArityMismatch`: inputs of that signature do not fit.
+   * @example
+   * ```ts
+   * tl.Dense(2).outputSignature({ shape: [4, 3], dtype: 'float32' }); // → { shape: [4, 2], dtype: 'float32' }
+   * ```
+   */
   outputSignature<D extends string = DType>(
     signature: SignatureLike<D> | readonly SignatureLike<D>[],
   ): OutputSignature<Out> {
@@ -246,7 +351,18 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     return (outputs.length === 1 ? outputs[0] : outputs) as OutputSignature<Out>;
   }
 
-  /** Signatures of the weights and state for inputs of a signature. */
+  /**
+   * Tells the signatures of the weights and state for inputs of a signature, and makes neither.
+   *
+   * @param signature - `{ shape, dtype }`, or an array of such for several inputs.
+   * @returns `[weights, state]`, nested as the layer nests them.
+   * @throws {@link LayerError} `ShapeMismatch`, `DTypeMismatch`, `ArityMismatch`: inputs of that signature do not fit.
+   * @example
+   * ```ts
+   * const [weights] = tl.Dense(2).weightsAndStateSignature({ shape: [4, 3], dtype: 'float32' });
+   * weights; // → [{ shape: [3, 2], dtype: 'float32' }, { shape: [2], dtype: 'float32' }]
+   * ```
+   */
   weightsAndStateSignature<D extends string = DType>(
     signature: SignatureLike<D> | readonly SignatureLike<D>[],
   ): [weights: Tree<Signature>, state: Tree<Signature>] {
@@ -257,15 +373,29 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     ];
   }
 
-  /** The same layer in another mode: the same weights, not copied; state of its own. */
+  /**
+   * Copies the layer into another mode: the weights are shared, the state is its own.
+   *
+   * @param mode - `'train'`, `'eval'` or `'predict'`, or Trax's `'viz'`.
+   * @returns The copy.
+   * @throws {@link LayerError} `InvalidOption`: `mode` is none of these.
+   * @example
+   * ```ts
+   * const model = tl.Serial(tl.Dense(2), tl.Dropout({ rate: 0.5 }));
+   * model.init({ shape: [1, 3], dtype: 'float32' });
+   * const evaluated = model.withMode('eval');
+   * evaluated(tl.zeros([1, 3])).shape; // → [1, 2]
+   * ```
+   */
   withMode(mode: Mode): Layer<Out, NIn> {
     const id = native.withMode(idOfLayer(this), text('withMode: mode', mode));
     return wrapLayer({ id, parts: [], callsHost: this[HANDLE].callsHost }, this) as Layer<Out, NIn>;
   }
 
   /**
-   * How the layer behaves: in a method of a class, the mode it runs in. A class is made in `'train'` unless it is given another mode, and
-   * `withMode` of whatever it stands in reaches it.
+   * How the layer behaves; in a method of a class the mode that it runs in.
+   *
+   * A class is made in `'train'` unless it is given another mode, and `withMode` of whatever it stands in reaches it.
    */
   get mode(): Mode {
     return this[HANDLE].runsIn ?? (native.layerMode(idOfLayer(this)) as Mode);
@@ -284,33 +414,59 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   }
 
   /**
-   * Writes the weights and state the layer holds to a safetensors file, with checksums; `path` always holds the old or the new file, whole.
+   * Writes the weights and state that the layer holds to a safetensors file, with checksums.
    *
-   * The file's mode stays, and so does a symbolic link, whose target is replaced; other hard links to the old file keep the old content.
+   * `path` always holds the old or the new file, whole. The file's permissions stay, and so does a symbolic link, whose target is replaced. Other
+   * hard links to the old file keep the old content.
    *
-   * @param options - `weightsOnly`: leaves out the state; `inputSignature`: what the layer was initialized for, which
-   *   `initFromFile` then need not be told
-   * @throws `LayerError` (`Io`, or `NotInitialized` if there is nothing to save)
+   * @param path - Path of the file.
+   * @param options - Options by name:
+   * - `weightsOnly`: Whether the state is left out. Default: `false`.
+   * - `inputSignature`: What the layer was initialized for. `initFromFile` need not be told then.
+   * @throws {@link LayerError} `NotInitialized`: there is nothing to save.
+   * @throws {@link LayerError} `Io`: the file cannot be written.
+   * @example
+   * ```ts
+   * const layer = tl.Dense(2);
+   * layer.init({ shape: [1, 3], dtype: 'float32' });
+   * layer.saveToFile('dense.safetensors');
+   * Object.keys(tl.loadSafetensors('dense.safetensors')); // → ['weights/0', 'weights/1']
+   * ```
    */
   saveToFile<D extends string = DType>(path: string, options: FileOptions<D> = {}): void {
     save(this, path, options);
   }
 
   /**
-   * Reads weights and state from a file: one that `saveToFile` wrote, by name and shape, or a checkpoint of Trax. All or nothing.
+   * Reads weights and state from a file that `saveToFile` wrote, or from a checkpoint of Trax.
    *
-   * What a model saved, one made alike takes back whole, also state whose sizes follow from the calls it has seen. Weights of the same layers in
-   * another arrangement, as in mode `'predict'`, are matched by their order and the names of their layers.
+   * What a file holds is matched by name and shape, and all of it is taken or nothing. A model made as the saved one was takes back everything,
+   * also state whose sizes follow from the calls it has seen. Weights of the same layers in another arrangement, as in mode `'predict'`, are
+   * matched by their order and the names of their layers.
    *
-   * A checkpoint of Trax is gzip around a pickle (`model.pkl.gz`, for newer ones with `model.weights.npy.gz` beside it). Nothing in it
-   * is executed, and names other than those such checkpoints have are refused. Its flat lists are matched in the order of Trax's
-   * nested tuples, each shape and type checked. Files are told apart by their content.
+   * A checkpoint of Trax is gzip around a pickle (`model.pkl.gz`, newer ones with `model.weights.npy.gz` beside it). Nothing in it is executed, and
+   * names that such checkpoints do not have are refused. Its flat lists are matched in the order of Trax's nested tuples, and each shape and
+   * type is checked. Files are told apart by their content.
    *
-   * @param options - `weightsOnly`: leaves the state; `inputSignature`: initializes the layer first, for inputs of that signature
-   *   (if left out, and the layer was not initialized, for the one in the file)
-   * @returns `[weights, state]`
-   * @throws `LayerError` (`Io` for a file that is missing, no regular file, damaged, neither of the two, or that unpacks to more than a checkpoint of
-   *   this model may have; `NotInitialized`; `WeightsMismatch` naming the tensor that is missing, has another shape, or that the model has no place for)
+   * @param path - Path of the file.
+   * @param options - Options by name:
+   * - `weightsOnly`: Whether the state stays as it is. Default: `false`.
+   * - `inputSignature`: Initializes the layer first, for inputs of that signature; the one in the file if left out.
+   * @returns `[weights, state]`.
+   * @throws {@link LayerError} `Io`: the file is missing, no regular file, damaged, or holds more than a checkpoint of this model may.
+   * @throws {@link LayerError} `NotInitialized`: the layer was not initialized, and neither the options nor the file say for what.
+   * @throws {@link LayerError} `WeightsMismatch`: a tensor is missing, has another shape, or the model has no place for it. The error names it.
+   * @example
+   * ```ts
+   * const signature: tl.Signature = { shape: [1, 3], dtype: 'float32' };
+   * const layer = tl.Dense(2);
+   * layer.init(signature);
+   * layer.saveToFile('layer.safetensors', { inputSignature: signature });
+   *
+   * const again = tl.Dense(2);
+   * again.initFromFile('layer.safetensors');
+   * again([[1, 2, 3]]).shape; // → [1, 2]
+   * ```
    */
   initFromFile<D extends string = DType>(path: string, options: FileOptions<D> = {}): [weights: Nest, state: Nest] {
     load(this, path, options);
@@ -329,7 +485,24 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     return this[HANDLE].hasBackward;
   }
 
-  /** Computes outputs; the method that a class of its own defines. In it, `this.weights`, `this.state`, `this.rng` and `this.mode` are those of the call. */
+  /**
+   * Computes outputs: the method that a class defines.
+   *
+   * In it `this.weights`, `this.state`, `this.rng` and `this.mode` are those of the call.
+   *
+   * @param inputs - One tensor, or an array if there are several inputs.
+   * @returns One tensor, or an array if there are several outputs.
+   * @throws `TypeError`: the class does not define it.
+   * @example
+   * ```ts
+   * class Twice extends tl.Layer<tl.Tensor> {
+   *   override forward(x: tl.Tensor) {
+   *     return x.mul(2);
+   *   }
+   * }
+   * new Twice()([1, 2]); // → Tensor int32[2] [2,4]
+   * ```
+   */
   forward(inputs: LayerOutputs): Out | readonly Tensor[] {
     if (this[HANDLE].running !== null) {
       throw new TypeError(`${this.name} does not define forward(inputs)`);
@@ -337,13 +510,58 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     return call<Out>(this, inputs, {});
   }
 
-  /** Sets `this.weights` and `this.state` for inputs of a signature; the method that a class with weights defines. */
+  /**
+   * Sets `this.weights` and `this.state` for inputs of a signature: the method that a class with weights or state of its own defines.
+   *
+   * `this.rng` is the key to draw them with.
+   *
+   * @param _signature - Signature of the input, or an array if there are several inputs.
+   * @throws What the class throws.
+   * @example
+   * ```ts
+   * class Bias extends tl.Layer<tl.Tensor> {
+   *   declare weights: tl.Tensor;
+   *   override initWeightsAndState({ shape }: tl.Signature) {
+   *     this.weights = tl.random.normal(this.rng!, [shape.at(-1)!]);
+   *   }
+   *   override forward(x: tl.Tensor) {
+   *     return x.add(this.weights);
+   *   }
+   * }
+   * const layer = new Bias();
+   * layer.init({ shape: [8, 3], dtype: 'float32' });
+   * layer.weights.shape; // → [3]
+   * ```
+   */
   initWeightsAndState(_signature: Signature | Signature[]): void {}
 
   /**
-   * Gradients of the inputs and the weights; defining it replaces automatic differentiation.
+   * Computes gradients of the inputs and the weights: a class that defines it replaces automatic differentiation.
    *
-   * @returns `[gradients of the inputs, gradients of the weights]`
+   * @param _inputs - Inputs of the call: one tensor, or an array.
+   * @param _output - Its outputs: one tensor, or an array.
+   * @param _grad - Gradients of the outputs.
+   * @param _weights - Weights of the call.
+   * @param _state - State that the call began with.
+   * @param _newState - State that it left.
+   * @param _rng - Key of the call.
+   * @returns `[gradients of the inputs, gradients of the weights]`.
+   * @throws `TypeError`: the class does not define it.
+   * @see {@link vjp}, which differentiates without it
+   * @example
+   * ```ts
+   * // The sign, with the gradient of the identity.
+   * class Sign extends tl.Layer<tl.Tensor> {
+   *   override forward(x: tl.Tensor) {
+   *     return x.sign();
+   *   }
+   *   override backward(_x: tl.Tensor, _y: tl.Tensor, grad: tl.Tensor): [tl.Tensor, tl.Nest] {
+   *     return [grad, []];
+   *   }
+   * }
+   * const sign = new Sign();
+   * tl.grad((x) => sign(x).sum())([0.5, -2]); // → Tensor float32[2] [1,1]
+   * ```
    */
   backward(
     _inputs: LayerOutputs,
@@ -363,11 +581,21 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     return undefined;
   }
 
-  /** The layer's structure, in Trax's printed form. */
+  /**
+   * Writes the structure of the layer, in Trax's printed form.
+   *
+   * @returns The text.
+   * @example
+   * ```ts
+   * String(tl.Serial(tl.Dense(2), tl.LayerNorm())); // → 'Serial[\n  Dense_2\n  LayerNorm\n]'
+   * ```
+   */
   override toString(): string {
     return this.isDisposed ? `${this.name} (disposed)` : native.layerText(this[HANDLE].live(this));
   }
-  /** What `console.log` prints. */
+  /**
+   * The text that `console.log` prints: that of `toString`.
+   */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }

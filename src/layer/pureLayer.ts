@@ -75,7 +75,25 @@ function forwardOf(place: Place): TensorFunction {
  * ```
  */
 export interface PureLayer extends Layer {
-  /** Computes outputs from the inputs alone. */
+  /**
+   * Computes outputs from the inputs alone: the method that a class may define.
+   *
+   * @param inputs - One tensor, or an array if there are several inputs.
+   * @returns One tensor, or an array if there are several outputs.
+   * @throws What the function throws that the layer was made of.
+   * @example
+   * ```ts
+   * class Triple extends tl.PureLayer {
+   *   constructor() {
+   *     super((x: tl.Tensor) => x);
+   *   }
+   *   override forward(x: tl.Tensor) {
+   *     return x.mul(3);
+   *   }
+   * }
+   * new Triple()([1, 2]); // → Tensor int32[2] [3,6]
+   * ```
+   */
   forward(inputs: never): Tensor | readonly Tensor[];
 }
 
