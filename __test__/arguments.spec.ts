@@ -2,8 +2,8 @@
 import test from 'ava';
 import * as tl from '../src/index.js';
 import { one } from './support/values.js';
+import { tensorOf, tensorsOf, wrong } from './support/types.js';
 
-const wrong = (x: unknown): never => x as never;
 const half = '\ud83d';
 
 /** Calls with a wrong argument: what they say, after the name of the error. */
@@ -206,7 +206,7 @@ const mistakes: Readonly<Record<string, readonly [call: () => unknown, says: str
 
 for (const [what, [call, says]] of Object.entries(mistakes)) {
   test(`a wrong argument: ${what}`, (t) => {
-    const error = t.throws(call) as Error;
+    const error = t.throws(call);
     t.is(`${error.name}: ${error.message}`, says);
   });
 }
@@ -316,16 +316,16 @@ const known: Readonly<Record<string, readonly [call: (options: never) => unknown
 
 for (const [what, [call, names]] of Object.entries(known)) {
   test(`options that are not known: ${what}`, (t) => {
-    t.throws(() => call({ dtypes: 1 } as never), {
+    t.throws(() => call(wrong({ dtypes: 1 })), {
       instanceOf: TypeError,
       message: `${what}: unknown option \`dtypes\`: it takes ${names}`,
     });
-    t.throws(() => call('int32' as never), {
+    t.throws(() => call(wrong('int32')), {
       instanceOf: TypeError,
       message: `${what}: options are given by name, as in {name: value}; got a string`,
     });
-    t.throws(() => call(true as never), { instanceOf: TypeError });
-    t.notThrows(() => (what.includes('File') ? undefined : call({} as never)));
+    t.throws(() => call(wrong(true)), { instanceOf: TypeError });
+    t.notThrows(() => (what.includes('File') ? undefined : call(wrong({}))));
   });
 }
 
@@ -386,7 +386,7 @@ test('numbers as weights take the type of what they replace', (t) => {
     [7, 8],
   ];
   t.deepEqual(
-    (dense.weights as tl.Tensor[]).map((w) => [w.dtype, w.array()]),
+    tensorsOf(dense.weights).map((w) => [w.dtype, w.array()]),
     [
       [
         'float32',
@@ -474,7 +474,7 @@ test('numbers as weights take the type of what they replace', (t) => {
     [0.5, 1],
   ];
   t.deepEqual(
-    (norm.weights as tl.Tensor[]).map((w) => [w.dtype, w.array()]),
+    tensorsOf(norm.weights).map((w) => [w.dtype, w.array()]),
     [
       ['float32', [2, 3]],
       ['float32', [0.5, 1]],
@@ -489,7 +489,7 @@ test('numbers as weights take the type of what they replace', (t) => {
       this.state = 5;
     }
     override forward(x: tl.Tensor): tl.Tensor {
-      return x.matmul(this.weights as tl.Tensor).add(this.state as tl.Tensor);
+      return x.matmul(tensorOf(this.weights)).add(tensorOf(this.state));
     }
   }
   const own = new Own();
@@ -508,12 +508,12 @@ test('numbers as slots of an optimizer', (t) => {
   ]);
   const trainer = new tl.Trainer(model, tl.optimizers.Adam());
   trainer.oneStep([[[1, 2]], [[1]], [[1]]], [0, 1]);
-  trainer.slots = [
+  trainer.slots = wrong([
     [
       [[1], [2]],
       [[3], [4.5]],
     ],
-  ] as never;
+  ]);
   t.deepEqual(
     trainer.slots.map((slots) => slots.map((s) => [s.dtype, s.array()])),
     [
@@ -523,7 +523,7 @@ test('numbers as slots of an optimizer', (t) => {
       ],
     ],
   );
-  t.throws(() => (trainer.slots = 5 as never), {
+  t.throws(() => (trainer.slots = wrong(5)), {
     instanceOf: TypeError,
     message: /slots must be an array with an array of tensors/,
   });

@@ -200,7 +200,11 @@ test('a rival without a package for this machine is left out', (t) => {
     missing: new Map([['jax', 'ERROR: no jax here']]),
   };
   for (const turn of ['made', 'found again'])
-    t.deepEqual(pythonIn(join(folder, 'environment'), base, (line) => said.push(line)) as unknown, made, turn);
+    t.deepEqual(
+      pythonIn(join(folder, 'environment'), base, (line) => said.push(line)),
+      made,
+      turn,
+    );
   t.is(said.length, 1);
 });
 
@@ -251,7 +255,7 @@ serve(build)`;
 });
 
 test('the chart has a row a case and names every implementation', async (t) => {
-  const svg = await drawChart([own, rival] as Result[]);
+  const svg = await drawChart([own, rival]);
   t.regex(svg, /^<svg/);
   for (const text of ['gemm small, 1 thread', 'tallow', 'rival']) t.true(svg.includes(text), text);
 });
@@ -263,7 +267,7 @@ test('npm run bench measures one case, prints it, writes results and a chart', a
   const unset = ['ANCHORS', 'RS', 'JS', 'TORCH_PY', 'JAX_PY', 'TRAX_PY'].map((name) => [`BENCH_${name}`, '']);
   // An environment that an earlier `npm run bench` made here is not to be found.
   const python = { BENCH_PYTHON: join(out, 'python'), BENCH_PYTHON_ENV: join(out, 'environment') };
-  const env = { ...(Object.fromEntries(unset) as Record<string, string>), ...python };
+  const env = { ...Object.fromEntries(unset), ...python };
   const { code, output } = await run(process.execPath, ['--import=tsx', 'bench/main.ts', ...flags], { env });
   t.is(code, 0, output);
   const why = `${join(out, 'python')}: there is no such program`;
@@ -292,7 +296,7 @@ test('an unknown suite, case or flag is one line and a failure', async (t) => {
 });
 
 test('the cases are those that the suites know', (t) => {
-  const cases = JSON.parse(readFileSync(join(root, 'bench', 'cases.json'), 'utf8')) as Record<string, object>;
+  const cases = JSON.parse(readFileSync(join(root, 'bench', 'cases.json'), 'utf8'));
   t.deepEqual(Object.keys(cases), [
     'gemm',
     'train_lm',

@@ -7,6 +7,7 @@ import test, { type ExecutionContext } from 'ava';
 import * as tl from '../src/index.js';
 import { SafeTensors } from './support/safetensors.js';
 import { close, f32, values, one } from './support/values.js';
+import { instanceOf, tensorsOf, treesOf } from './support/types.js';
 
 const folder = join(__dirname, 'checkpoints');
 const file = (name: string): string => join(folder, name);
@@ -42,19 +43,14 @@ test('a language model that Trax trained answers what it answered there', (t) =>
   const reference = new SafeTensors(file('transformerlm_copy.safetensors'));
   const model = language();
   const [weights] = model.initFromFile(file('transformerlm_copy.pkl.gz'));
-  t.is(tl.tree.leaves(weights as tl.Tree<tl.Tensor>).length, 38);
+  t.is(tl.tree.leaves(weights).length, 38);
   // What the file calls so are the model's outputs as they are, not normalized.
-  close(
-    t,
-    one(model(reference.tensor('inputs').cast('int32'))),
-    reference.tensor('log_probs').array() as tl.Nested,
-    1e-4,
-  );
+  close(t, one(model(reference.tensor('inputs').cast('int32'))), reference.tensor('log_probs').array(), 1e-4);
 });
 
 test('the state comes with the weights, or stays', (t) => {
   const model = language({ mode: 'train', dropout: 0.5 });
-  const rates = (): unknown[] => tl.tree.leaves(model.state as tl.Tree<tl.Tensor>).map((s) => s.item());
+  const rates = (): unknown[] => tl.tree.leaves(model.state).map((s) => s.item());
   model.initFromFile(file('transformerlm_copy.pkl.gz'), { weightsOnly: true });
   t.deepEqual(new Set(rates()), new Set([0.5]));
   const before = values(model.weights);
@@ -70,7 +66,7 @@ test('what saveToFile of Trax wrote, with arrays of JAX and bfloat16', (t) => {
   close(t, mean, [[-0.0032887, -0.0005519, -0.00290419]]);
   close(t, variance, [[1.0035018, 0.99939954, 1.0012304]]);
   t.deepEqual([count.item(), rate.item()], [1, Math.fround(0.1)]);
-  const kernel = (layer.weights as tl.Tensor[][])[3]![0]!;
+  const kernel = tensorsOf(treesOf(layer.weights)[3]!)[0]!;
   t.deepEqual([kernel.dtype, kernel.shape], ['bfloat16', [3, 2]]);
   const fresh = body();
   t.throws(() => fresh.initFromFile(file('weights_only.pkl.gz')), { code: 'NotInitialized' });
@@ -78,7 +74,7 @@ test('what saveToFile of Trax wrote, with arrays of JAX and bfloat16', (t) => {
     code: 'WeightsMismatch',
     message: /no state/,
   });
-  t.deepEqual(tl.tree.leaves(fresh.weights as tl.Tree<tl.Tensor>), [], 'an attempt that fails leaves nothing');
+  t.deepEqual(tl.tree.leaves(fresh.weights), [], 'an attempt that fails leaves nothing');
   fresh.initFromFile(file('weights_only.pkl.gz'), { inputSignature: f32([4, 2]), weightsOnly: true });
   t.deepEqual(values(fresh.weights), values(layer.weights));
 });
@@ -91,7 +87,7 @@ test('a checkpoint of a training loop, whose weights lie beside it', (t) => {
     tl.Dense(2),
   );
   layer.initFromFile(file('loop.pkl.gz'));
-  t.is((layer.weights as tl.Tensor[][])[0]![0]!.dtype, 'bfloat16');
+  t.is(tensorsOf(treesOf(layer.weights)[0]!)[0]!.dtype, 'bfloat16');
   const x = tl.arange(8).reshape([4, 2]).cast('float32').div(4);
   close(
     t,
@@ -116,7 +112,7 @@ test('a checkpoint of another model is refused, with the layer that it does not 
   const refused = (options: tl.models.TransformerLMOptions, message: RegExp): void => {
     const model = language(options);
     t.throws(() => model.initFromFile(path), { instanceOf: tl.LayerError, code: 'WeightsMismatch', message });
-    t.deepEqual(tl.tree.leaves(model.weights as tl.Tree<tl.Tensor>), []);
+    t.deepEqual(tl.tree.leaves(model.weights), []);
   };
   refused(
     { dFf: 96 },
@@ -154,7 +150,7 @@ test('a damaged checkpoint is an error wherever the damage is, and nothing in it
         body().initFromFile(path);
         outcomes.add('read');
       } catch (error) {
-        outcomes.add((error as tl.LayerError).code);
+        outcomes.add(instanceOf(tl.LayerError, error).code);
       }
     }
   }

@@ -4,9 +4,10 @@ import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import * as tl from '../src/index.js';
 import { f32, values, one } from './support/values.js';
+import { tensorOf } from './support/types.js';
 
 setFlagsFromString('--expose-gc');
-const gc = runInNewContext('gc') as () => void;
+const gc = runInNewContext('gc');
 
 /** Collects what can be collected, until `done`. */
 async function collect(done: () => boolean = () => false): Promise<void> {
@@ -21,7 +22,7 @@ class Scale extends tl.Layer {
     this.weights = tl.full(signature.shape.slice(-1), 3, { dtype: 'float32' });
   }
   override forward(x: tl.Tensor): tl.Tensor {
-    return x.mul(this.weights as tl.Tensor);
+    return x.mul(tensorOf(this.weights));
   }
 }
 

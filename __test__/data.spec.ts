@@ -4,8 +4,8 @@ import test from 'ava';
 import * as tl from '../src/index.js';
 import { values } from './support/values.js';
 import { run } from './support/process.js';
+import { tensorOf, wrong } from './support/types.js';
 
-const wrong = (x: unknown): never => x as never;
 const read = (t: tl.Tensor): [dtype: string, shape: number[], values: unknown] => [t.dtype, t.shape, t.array()];
 
 const of = (x: tl.TensorData, dtype?: tl.DType): unknown =>
@@ -112,7 +112,7 @@ test('values of another realm are as good as our own', (t) => {
     words: new Uint16Array([0x3c00]), rows: [new Float32Array([1]), new Float32Array([2])], nested: [[1, 2]], key: new Uint32Array([3, 4]), pair: [3, 4],
     signature: { shape: [2, 3], dtype: 'float32' }, options: { axis: 0, keepdims: true }, biasless: { useBias: false }, dtype: { dtype: 'int32' },
     object: (a, b) => ({ a, list: [b] }), map: (a) => new Map([['a', a]]), set: (a) => new Set([a]),
-  })`) as Record<string, never>;
+  })`);
   const dtypes = ['float32', 'float64', 'int32', 'uint32', 'uint8', 'uint8', 'int32', 'int32', 'int64', 'int64'];
   const typed: tl.TypedArray[] = other['typed']!;
   t.deepEqual(
@@ -128,8 +128,8 @@ test('values of another realm are as good as our own', (t) => {
   t.is(tl.zeros([1], other['dtype']!).dtype, 'int32');
   const dense = tl.Dense(2, other['biasless']!);
   dense.init(other['signature']!);
-  t.deepEqual((dense.weights as tl.Tensor).shape, [3, 2]);
-  t.deepEqual((dense.outputSignature(other['signature']!) as tl.Signature).shape, [2, 2]);
+  t.deepEqual(tensorOf(dense.weights).shape, [3, 2]);
+  t.deepEqual(dense.outputSignature(other['signature']!).shape, [2, 2]);
   const object: (a: unknown, b: unknown) => never = other['object']!;
   t.deepEqual(tl.tree.leaves(object(1, 2)), [1, 2]);
   const gradient = tl.grad((x: { a: tl.Tensor; list: tl.Tensor[] }) => x.a.mul(x.list[0]!).sum())(
@@ -137,7 +137,7 @@ test('values of another realm are as good as our own', (t) => {
   );
   t.deepEqual(values(gradient), { a: [3.5], list: [[2.5]] });
   dense.weights = vm.runInNewContext('[1, 2, 3].map((i) => new Float32Array([i, 0.5]))');
-  t.deepEqual((dense.weights as tl.Tensor).array(), [
+  t.deepEqual(tensorOf(dense.weights).array(), [
     [1, 0.5],
     [2, 0.5],
     [3, 0.5],
@@ -258,7 +258,7 @@ test('arrays that are all holes are not walked to their end', (t) => {
     key: (x) => tl.random.bits(x),
   };
   for (const [where, take] of Object.entries(takes)) {
-    const error = t.throws(() => take(holes as never), undefined, where) as Error;
+    const error = t.throws(() => take(wrong(holes)), undefined, where);
     t.true(error instanceof TypeError || error instanceof RangeError, `${where}: ${error.stack}`);
   }
   t.notThrows(() => tl.tidy(() => holes));
@@ -306,19 +306,19 @@ test('data without end is an error wherever data is taken', async (t) => {
     'outputs of vjp': (x) => tl.vjp((y: tl.Tensor) => [x, y][0]!, tl.ones([1])),
     'cotangents of vjp': (x) => tl.vjp((y: tl.Tensor) => [y, y], tl.ones([1]))[1](x),
     slots: (x) => (trainer.slots = x),
-    'what a function returns': (x) => tl.Fn('F', (y: tl.Tensor) => [x, y][0] as never)(tl.ones([1])),
+    'what a function returns': (x) => tl.Fn('F', (y: tl.Tensor) => wrong([x, y][0]))(tl.ones([1])),
   };
   for (const [what, x] of Object.entries(endless())) {
     for (const [where, take] of Object.entries(takes)) {
       // Its end is found by counting, which takes a while.
       if (what === 'wide' && !['flatten', 'weights', 'signature'].includes(where)) continue;
-      const error = t.throws(() => take(x as never), undefined, `${where} of ${what}`) as Error;
+      const error = t.throws(() => take(wrong(x)), undefined, `${where} of ${what}`);
       t.true(error instanceof TypeError || error instanceof RangeError, `${where} of ${what}: ${error.stack}`);
       t.notRegex(error.message, /call stack|recursion|circular|Internal|defect/i, `${where} of ${what}`);
     }
     if (what !== 'wide') {
       await t.throwsAsync(
-        trainer.fit([x as never], { steps: 1, rng: [0, 1] }),
+        trainer.fit([wrong(x)], { steps: 1, rng: [0, 1] }),
         { message: /^(?!.*call stack)/s },
         `fit of ${what}`,
       );

@@ -115,7 +115,7 @@ test('batches: windows of the text, the same for the same key', (t) => {
   const ids = Int32Array.from({ length: 50 }, (_, i) => i);
   const first = (key: tl.Key): number[][] => {
     const iterator = batches(ids, 4, 7, key);
-    return [0, 1].map(() => Array.from(iterator.next().value![0]!.dataSync() as Int32Array));
+    return [0, 1].map(() => Array.from(iterator.next().value![0]!.dataSync()));
   };
   const [a, b] = [first(tl.random.key(1)), first(tl.random.key(1))];
   t.deepEqual(a, b);
@@ -233,7 +233,7 @@ const short: Setting = {
 test('duplication: the second half says the first again, and only there anything counts', (t) => {
   const [inputs, targets, weights] = duplicates(short, tl.random.key(1))
     .next()
-    .value!.map((x: tl.Tensor) => x.array() as number[][]) as number[][][];
+    .value!.map((x: tl.Tensor) => x.array()) as number[][][];
   t.deepEqual(inputs, targets);
   for (const row of inputs!) {
     t.deepEqual(row.slice(0, 8), row.slice(8));
@@ -290,7 +290,7 @@ test('hf-reformer: a Reformer of transformers, local and LSH, answers what it an
 
 test('hf-reformer: the configuration tells the epsilon of layer normalization, the activation, and chunks of any length', (t) => {
   const [from, folder] = [join(__dirname, 'support'), mkdtempSync(join(tmpdir(), 'hf-reformer-'))];
-  const config = JSON.parse(readFileSync(join(from, 'hf-reformer-tiny', 'config.json'), 'utf8')) as object;
+  const config = JSON.parse(readFileSync(join(from, 'hf-reformer-tiny', 'config.json'), 'utf8'));
   // The sequence fits a chunk, and so it sees itself as a whole in each round of hashing.
   const other = { layer_norm_eps: 0.02, hidden_act: 'gelu_new', lsh_attn_chunk_length: 100, num_hashes: 3 };
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, ...other }));

@@ -22,6 +22,7 @@ import test from 'ava';
 import * as tl from '../src/index.js';
 import { run } from './support/process.js';
 import { f32, values } from './support/values.js';
+import { instanceOf } from './support/types.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tallow-file-safety-'));
 test.after.always(() => rmSync(folder, { recursive: true }));
@@ -90,8 +91,10 @@ test('a bit that flips anywhere in a file is noticed, and so is a file cut off',
     for (let at = 0; at < whole.length; at += path === plain ? 1 : 3) {
       writeFileSync(damaged, whole.subarray(0, at));
       t.is(
-        ((await t.throwsAsync(async () => read(damaged), undefined, `${path}: cut off at ${at}`)) as tl.LayerError)
-          .code,
+        instanceOf(
+          tl.LayerError,
+          await t.throwsAsync(async () => read(damaged), undefined, `${path}: cut off at ${at}`),
+        ).code,
         'Io',
       );
       for (const bit of path === plain ? [0, 1, 2, 3, 4, 5, 6, 7] : [(at * 5) % 8, (at * 3 + 1) % 8]) {
@@ -100,7 +103,7 @@ test('a bit that flips anywhere in a file is noticed, and so is a file cut off',
           whole.map((b, i) => (i === at ? b ^ (1 << bit) : b)),
         );
         const error = await t.throwsAsync(async () => read(damaged), undefined, `${path}: bit ${bit} of byte ${at}`);
-        t.is((error as tl.LayerError).code, 'Io');
+        t.is(instanceOf(tl.LayerError, error).code, 'Io');
       }
     }
   }
@@ -114,10 +117,7 @@ test('files without checksums load, and others read those with them', (t) => {
   t.deepEqual(tl.loadSafetensors(path)['w']!.array(), [1.5, -2]);
   tl.saveSafetensors({ w: [1, 2] }, path);
   const bytes = readFileSync(path);
-  const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString()) as Record<
-    string,
-    Record<string, string>
-  >;
+  const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString());
   t.deepEqual(Object.keys(header).toSorted(), ['__metadata__', 'w']);
   t.true(Object.values(header['__metadata__']!).every((text) => typeof text === 'string'));
 });
@@ -190,7 +190,7 @@ test('headers that lie are refused before anything is made', (t) => {
   );
   const fresh = tl.Dense(3);
   t.throws(() => fresh.initFromFile(one([2 ** 40], [0, 16]), { inputSignature: f32([1, 2]) }), { code: 'Io' });
-  t.deepEqual(tl.tree.leaves(fresh.weights as tl.Tree<tl.Tensor>), []);
+  t.deepEqual(tl.tree.leaves(fresh.weights), []);
 });
 
 test('a small checkpoint that unpacks to more than its model holds is refused', (t) => {

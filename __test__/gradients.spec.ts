@@ -1,8 +1,10 @@
 import test from 'ava';
 import * as tl from '../src/index.js';
 import { values } from './support/values.js';
+import { tensorOf, tensorsOf, wrong } from './support/types.js';
 
-const f64 = (x: tl.Tensor | tl.Nested): tl.Tensor => tl.tensor(x as tl.Nested, null, { dtype: 'float64' });
+const f64 = (x: tl.Tensor | tl.Nested): tl.Tensor =>
+  x instanceof tl.Tensor ? x.cast('float64') : tl.tensor(x, null, { dtype: 'float64' });
 
 const mixed = (x: tl.Tensor, w: tl.Tensor): tl.Tensor =>
   x
@@ -17,7 +19,7 @@ const pair = (p: { a: tl.Tensor; b: tl.Tensor[] }, n: tl.Tensor): tl.Tensor[] =>
 const withAux = (x: tl.Tensor, y: tl.Tensor): [tl.Tensor, { kept: tl.Tensor }] => [x.mul(y).sum(), { kept: x.add(y) }];
 
 test('grad of a polynomial', (t) => {
-  const slope = tl.grad((x: tl.Tensor) => x.pow(3).sub(x.mul(2)).sum())(f64([1, -2])) as tl.Tensor;
+  const slope = tl.grad((x: tl.Tensor) => x.pow(3).sub(x.mul(2)).sum())(f64([1, -2]));
   t.deepEqual(slope.array(), [1, 10]);
   t.is(slope.dtype, 'float64');
 });
@@ -31,10 +33,7 @@ test('gradients match central differences through broadcasting, matmul and softm
     [0.5, -1.5, 0.2],
     [0.9, 0.1, -0.4],
   ];
-  const [value, [dx, dw]] = tl.valueAndGrad(mixed, { argnums: [0, 1] })(f64(x), f64(w)) as [
-    tl.Tensor,
-    [tl.Tensor, tl.Tensor],
-  ];
+  const [value, [dx, dw]] = tl.valueAndGrad(mixed, { argnums: [0, 1] })(f64(x), f64(w));
   const at = (xs: number[][], ws: number[][]): number => mixed(f64(xs), f64(ws)).item();
   t.is(value.item(), at(x, w));
   const check = (analytic: tl.Tensor, matrix: number[][], value: (m: number[][]) => number): void => {
@@ -52,9 +51,9 @@ test('gradients match central differences through broadcasting, matmul and softm
 });
 
 test('vjp of nested arguments and outputs; integers get null', (t) => {
-  const [outputs, pullback] = tl.vjp(pair as never, { a: tl.tensor([2.5]), b: [tl.tensor([4.5])] }, tl.tensor([3]));
+  const [outputs, pullback] = tl.vjp(pair, { a: tl.tensor([2.5]), b: [tl.tensor([4.5])] }, tl.tensor([3]));
   t.deepEqual(
-    (outputs as tl.Tensor[]).map((y) => y.array()),
+    tensorsOf(outputs).map((y) => y.array()),
     [[11.25], [5.5]],
   );
   const [dp, dn] = pullback([
@@ -106,36 +105,30 @@ test('a value of any shape is differentiated as the sum of its elements', (t) =>
 });
 
 test('hasAux, negative argnums', (t) => {
-  const [[value, aux], g] = tl.valueAndGrad(withAux, { argnums: -1, hasAux: true })(f64([2]), f64([5])) as [
-    [tl.Tensor, { kept: tl.Tensor }],
-    tl.Tensor,
-  ];
+  const [[value, aux], g] = tl.valueAndGrad(withAux, { argnums: -1, hasAux: true })(f64([2]), f64([5]));
   t.is(value.item(), 10);
   t.deepEqual(aux.kept.array(), [7]);
   t.deepEqual(g.array(), [2]);
 });
 
 test('stopGradient cuts; what nothing depends on gets zeros', (t) => {
-  const g = tl.grad((x: tl.Tensor) => x.stopGradient().mul(x).sum())(f64([3])) as tl.Tensor;
+  const g = tl.grad((x: tl.Tensor) => x.stopGradient().mul(x).sum())(f64([3]));
   t.deepEqual(g.array(), [3]);
-  const zero = tl.grad((_x: tl.Tensor) => tl.tensor(1.5))(f64([3])) as tl.Tensor;
+  const zero = tl.grad((_x: tl.Tensor) => tl.tensor(1.5))(f64([3]));
   t.deepEqual(zero.array(), [0]);
 });
 
 test('outputs handed out are constants, so a kept loss holds no graph', (t) => {
   const before = tl.memory().bytes;
-  const loss = tl.tidy(
-    () => (tl.valueAndGrad((x: tl.Tensor) => x.exp().sum())(tl.zeros([1 << 16])) as [tl.Tensor, tl.Tensor])[0],
-  );
+  const loss = tl.tidy(() => tl.valueAndGrad((x: tl.Tensor) => x.exp().sum())(tl.zeros([1 << 16]))[0]);
   t.true(tl.memory().bytes - before < 1024);
   t.is(loss.item(), 65536);
 });
 
 test('a gradient inside a differentiated function: the value passes, the gradient is refused', (t) => {
   const c = f64([2]);
-  const inner = (w: tl.Tensor): [tl.Tensor, tl.Tensor] =>
-    tl.valueAndGrad((x: tl.Tensor) => x.mul(w).square().sum())(c) as [tl.Tensor, tl.Tensor];
-  const g = tl.grad((w: tl.Tensor) => inner(w)[0])(f64([3])) as tl.Tensor;
+  const inner = (w: tl.Tensor): [tl.Tensor, tl.Tensor] => tl.valueAndGrad((x: tl.Tensor) => x.mul(w).square().sum())(c);
+  const g = tl.grad((w: tl.Tensor) => inner(w)[0])(f64([3]));
   t.deepEqual(g.array(), [24]);
   t.throws(() => tl.grad((w: tl.Tensor) => inner(w)[1].sum())(f64([3])), {
     code: 'Autodiff',
@@ -147,11 +140,11 @@ test('what cannot be differentiated is refused in plain words', (t) => {
   t.throws(() => tl.grad((x: tl.Tensor) => x.gt(1))(f64([1, 2])), { code: 'DTypeMismatch', message: /bool\[2\]/ });
   t.throws(() => tl.grad((x: tl.Tensor) => x.sum())(tl.tensor([1])), { instanceOf: TypeError, message: /float/ });
   t.throws(() => tl.grad((x: tl.Tensor) => x.sum(), { argnums: 1 })(f64([1])), { instanceOf: RangeError });
-  t.throws(() => tl.grad((async (x: tl.Tensor) => x) as never)(f64([1])), {
+  t.throws(() => tl.grad(wrong(async (x: tl.Tensor) => x))(f64([1])), {
     instanceOf: TypeError,
     message: /promise/,
   });
-  t.throws(() => tl.grad(3 as never), { instanceOf: TypeError });
+  t.throws(() => tl.grad(wrong(3)), { instanceOf: TypeError });
   const mine = new Error('mine');
   const thrown = t.throws(() =>
     tl.grad((_x: tl.Tensor): tl.Tensor => {
@@ -189,13 +182,13 @@ class Twice extends tl.Layer {
     this.weights = tl.tensor([1.5, -0.5, 2, 0.25]);
   }
   override forward(x: tl.Tensor): tl.Tensor[] {
-    const y = x.mul(this.weights as tl.Tensor);
+    const y = x.mul(tensorOf(this.weights));
     return [y.mul(2), y.mul(3)];
   }
   override backward(x: tl.Tensor, _outputs: tl.LayerOutputs, grads: tl.LayerOutputs, w: tl.Nest): [tl.Tensor, tl.Nest] {
-    const [a, b] = grads as tl.Tensor[];
+    const [a, b] = grads;
     const g = a!.mul(2).add(b!.mul(3));
-    return [g.mul(w as tl.Tensor), g.mul(x).sum(0)];
+    return [g.mul(tensorOf(w)), g.mul(x).sum(0)];
   }
 }
 
@@ -261,23 +254,16 @@ test('outputs of a layer that nothing depends on have cotangents of zeros', (t) 
       rng: key(5),
     });
     const run = (xs: tl.Tensor[], ws: tl.Nest): tl.Tensor[] =>
-      layer.pureFn(
-        (xs.length === 1 ? xs[0] : xs) as never,
-        ws as never,
-        state as never,
-        key(6),
-      )[0] as unknown as tl.Tensor[];
-    const [ys, pullback] = tl.vjp(run as never, inputs as never, weights as never) as unknown as [
+      tensorsOf(layer.pureFn(wrong(xs.length === 1 ? xs[0] : xs), ws, state, key(6))[0]);
+    const [ys, pullback] = tl.vjp(run, inputs, weights) as [
       tl.Tensor[],
       (cts: (tl.Tensor | null)[]) => tl.Tree<tl.Tensor>[],
     ];
     const cts = ys.map((y, i) => normal(key(20 + i), y.shape));
     for (let used = 1; used < 2 ** ys.length - 1; used++) {
       const is = (i: number): boolean => ((used >> i) & 1) === 1;
-      const got = tl.tree.leaves(pullback(cts.map((ct, i) => (is(i) ? ct : null))) as never) as unknown as tl.Tensor[];
-      const want = tl.tree.leaves(
-        pullback(cts.map((ct, i) => (is(i) ? ct : tl.zerosLike(ct)))) as never,
-      ) as unknown as tl.Tensor[];
+      const got = tensorsOf(tl.tree.leaves(pullback(cts.map((ct, i) => (is(i) ? ct : null)))));
+      const want = tensorsOf(tl.tree.leaves(pullback(cts.map((ct, i) => (is(i) ? ct : tl.zerosLike(ct))))));
       t.is(got.length, want.length);
       got.forEach((g, i) => {
         const off = g.sub(want[i]!).abs().max().item();
@@ -289,7 +275,7 @@ test('outputs of a layer that nothing depends on have cotangents of zeros', (t) 
 
 test('a step of a model that drops outputs has the gradient of what is left', (t) => {
   const w = f64([[1, 2, 3, 4, 5, 6]]);
-  const g = tl.grad((v: tl.Tensor) => v.exp().split([2, 3], -1)[1]!.sum())(w) as tl.Tensor;
+  const g = tl.grad((v: tl.Tensor) => v.exp().split([2, 3], -1)[1]!.sum())(w);
   t.deepEqual(
     (g.array() as number[][])[0]!.map((v) => Math.round(v * 1e4) / 1e4),
     [0, 0, 20.0855, 0, 0, 0],

@@ -8,6 +8,7 @@ import vm from 'node:vm';
 import test from 'ava';
 import * as tl from '../src/index.js';
 import { one } from './support/values.js';
+import { tensorOf, wrong } from './support/types.js';
 
 /** A generator of numbers below `n` from a seed (xorshift), so that a failure can be repeated. */
 function dice(seed: number): (n: number) => number {
@@ -228,7 +229,7 @@ async function attack(
     for (let i = 0; i < places; i++) args[roll(length)] = pool[roll(pool.length)];
     let result: unknown;
     try {
-      result = f(...(Array.from(args) as never[]));
+      result = f(...Array.from(args, wrong));
     } catch (error) {
       judge(failures, what, args, error);
       continue;
@@ -282,9 +283,9 @@ const GOOD: Readonly<Record<string, readonly unknown[]>> = {
 function* functions(of: object, path: string): Generator<[name: string, f: Callee]> {
   for (const [name, value] of Object.entries(of)) {
     if (LEFT_OUT.has(name)) continue;
-    if (typeof value === 'function') yield [path === '' ? name : `${path}.${name}`, value as Callee];
+    if (typeof value === 'function') yield [path === '' ? name : `${path}.${name}`, value];
     else if (typeof value === 'object' && value !== null && path === '' && !(value instanceof tl.Tensor))
-      yield* functions(value as object, name);
+      yield* functions(value, name);
   }
 }
 
@@ -295,7 +296,7 @@ test.serial('functions and factories', async (t) => {
   const failures: Failures = [];
   const roll = dice(20_261_129);
   for (const [name, f] of functions(tl, '')) {
-    const call: Callee = isClass(f) ? (...args) => Reflect.construct(f, args) as unknown : f;
+    const call: Callee = isClass(f) ? (...args) => Reflect.construct(f, args) : f;
     await attack(failures, name, call, goodFor(name), roll, 40);
   }
   t.deepEqual(failures, []);
@@ -326,14 +327,7 @@ test.serial('methods of tensors', async (t) => {
     ]) {
       const method = (x as unknown as Record<string, unknown>)[name];
       if (typeof method !== 'function') continue;
-      await attack(
-        failures,
-        `Tensor.${name}`,
-        (...args) => Reflect.apply(method, x, args) as unknown,
-        [x, 0],
-        roll,
-        60,
-      );
+      await attack(failures, `Tensor.${name}`, (...args) => Reflect.apply(method, x, args), [x, 0], roll, 60);
     }
   }
   t.deepEqual(failures, []);
@@ -369,7 +363,7 @@ test.serial('layers that were made', async (t) => {
   const signature = { shape: [1, 2], dtype: 'float32' };
   for (const layer of [...fresh(), tl.Dense(3)]) {
     const x = tl.ones([1, 2]);
-    await attack(failures, `${layer.name}()`, layer as unknown as Callee, [x, {}], roll, 150);
+    await attack(failures, `${layer.name}()`, layer as Callee, [x, {}], roll, 150);
     await attack(
       failures,
       `${layer.name}.callAsync`,
@@ -448,7 +442,7 @@ test.serial('trainers, optimizers and functions that are called back', async (t)
   await attack(
     failures,
     'new Trainer',
-    (...args) => Reflect.construct(tl.Trainer, args) as unknown,
+    (...args) => Reflect.construct(tl.Trainer, args),
     [model, tl.optimizers.Adam(), {}],
     roll,
     200,
@@ -456,7 +450,7 @@ test.serial('trainers, optimizers and functions that are called back', async (t)
   await attack(
     failures,
     'oneStep',
-    (...args) => Reflect.apply(trainer.oneStep, trainer, args) as unknown,
+    (...args) => Reflect.apply(trainer.oneStep, trainer, args),
     [batch(), [0, 1], {}],
     roll,
     200,
@@ -470,7 +464,7 @@ test.serial('trainers, optimizers and functions that are called back', async (t)
     100,
   );
   for (const option of ['steps', 'rng', 'firstStep', 'schedule', 'signal', 'onProgress', 'reportEveryMs'] as const) {
-    const fit: Callee = (value) => trainer.fit([batch()] as never, { steps: 1, rng: [0, 1], [option]: value } as never);
+    const fit: Callee = (value) => trainer.fit(wrong([batch()]), { steps: 1, rng: [0, 1], [option]: value });
     await attack(failures, `fit ${option}`, fit, [], roll, 40);
   }
   await attack(failures, 'load', (...args) => Reflect.apply(trainer.load, trainer, args), ['/nonexistent'], roll, 60);
@@ -502,7 +496,7 @@ test.serial('trainers, optimizers and functions that are called back', async (t)
   await attack(
     failures,
     'a result of an initializer',
-    (value) => tl.Dense(2, { kernelInitializer: (...args: unknown[]) => [value, args][0]! as never }).init(one),
+    (value) => tl.Dense(2, { kernelInitializer: (...args: unknown[]) => wrong([value, args][0]!) }).init(one),
     [],
     roll,
     150,
@@ -515,7 +509,7 @@ test.serial('trainers, optimizers and functions that are called back', async (t)
       this.weights = this.held;
     }
     override forward(x: tl.Tensor): tl.Tensor {
-      return x.add(this.weights as tl.Tensor);
+      return x.add(tensorOf(this.weights));
     }
   }
   const held: Callee = (value) => {
@@ -531,7 +525,7 @@ test.serial('trainers, optimizers and functions that are called back', async (t)
 function optionsKnownTo(f: Callee): string[] {
   for (let before = 0; before < 5; before++) {
     try {
-      f(...([...Array.from({ length: before }, () => 2), { unheardOf: 1 }] as never[]));
+      f(...[...Array.from({ length: before }, () => 2), { unheardOf: 1 }].map(wrong));
     } catch (error) {
       const listed = /unknown option `unheardOf`: it takes (.*)/.exec((error as Error).message)?.[1];
       if (listed !== undefined) return [...listed.matchAll(/`(\w+)`/g)].map((match) => match[1]!);
@@ -549,7 +543,7 @@ test.serial('options of every layer', async (t) => {
     const known = optionsKnownTo(f);
     seen += known.length;
     for (const key of known) {
-      const call: Callee = (value) => f(...([2, 2].slice(0, roll(3)) as never[]), { [key]: value } as never);
+      const call: Callee = (value) => f(...[2, 2].slice(0, roll(3)).map(wrong), wrong({ [key]: value }));
       await attack(failures, `${name} with ${key}`, call, [], roll, 6);
     }
   }

@@ -3,6 +3,7 @@ import test from 'ava';
 import * as tl from '../src/index.js';
 import { one } from './support/values.js';
 import { makeLayer } from '../src/layer/layer.js';
+import { tensorOf, treesOf, wrong } from './support/types.js';
 
 /** Multiplies by a weight and counts its calls in its state. */
 class Scale extends tl.Layer {
@@ -11,8 +12,8 @@ class Scale extends tl.Layer {
     this.state = tl.tensor(0);
   }
   override forward(x: tl.Tensor): tl.Tensor {
-    this.state = (this.state as tl.Tensor).add(1);
-    return x.mul(this.weights as tl.Tensor);
+    this.state = tensorOf(this.state).add(1);
+    return x.mul(tensorOf(this.weights));
   }
 }
 
@@ -24,11 +25,11 @@ test('a class of its own: init, call, weights and state', (t) => {
   t.is(layer.name, 'Scale');
   t.deepEqual([layer.nIn, layer.nOut, layer.hasBackward], [1, 1, false]);
   const [weights, state] = layer.init(signature);
-  t.deepEqual((weights as tl.Tensor).array(), [2, 2]);
-  t.is((state as tl.Tensor).item(), 0);
+  t.deepEqual(tensorOf(weights).array(), [2, 2]);
+  t.is(tensorOf(state).item(), 0);
   t.deepEqual(one(layer(x())).array(), [[3, -2]]);
   t.deepEqual(one(layer([[1, 2]])).array(), [[2, 4]]);
-  t.is((layer.state as tl.Tensor).item(), 2);
+  t.is(tensorOf(layer.state).item(), 2);
   layer.weights = tl.tensor([1.5, 10]);
   t.deepEqual(one(layer(x())).array(), [[2.25, -10]]);
   t.is(inspect(layer), 'Scale');
@@ -38,7 +39,7 @@ test('pureFn keeps nothing', (t) => {
   const layer = new Scale();
   const [y, state] = layer.pureFn(x(), tl.tensor([3.5, 1]), tl.tensor(41), tl.random.key(0));
   t.deepEqual(one(y).array(), [[5.25, -1]]);
-  t.is((state as tl.Tensor).item(), 42);
+  t.is(tensorOf(state).item(), 42);
   t.deepEqual(layer.state, []);
 });
 
@@ -48,10 +49,7 @@ test('gradients pass through a layer to its inputs and weights', (t) => {
     one(layer.pureFn(input, w, tl.tensor(0))[0])
       .square()
       .sum();
-  const [dx, dw] = tl.grad(f, { argnums: [0, 1] })(x(), tl.tensor([3, 2], null, { dtype: 'float32' })) as [
-    tl.Tensor,
-    tl.Tensor,
-  ];
+  const [dx, dw] = tl.grad(f, { argnums: [0, 1] })(x(), tl.tensor([3, 2], null, { dtype: 'float32' }));
   t.deepEqual(dx.array(), [[27, -8]]);
   t.deepEqual(dw.array(), [13.5, 4]);
 });
@@ -67,7 +65,7 @@ test('a backward of its own replaces automatic differentiation', (t) => {
   }
   const layer = new Straight();
   t.true(layer.hasBackward);
-  const g = tl.grad((input: tl.Tensor) => one(layer.pureFn(input, [], [])[0]).sum())(x()) as tl.Tensor;
+  const g = tl.grad((input: tl.Tensor) => one(layer.pureFn(input, [], [])[0]).sum())(x());
   t.deepEqual(g.array(), [[7, 7]]);
 });
 
@@ -77,7 +75,7 @@ test('what a callback throws comes out as the same object; a promise is refused;
   class Moody extends tl.Layer {
     override forward(input: tl.Tensor): tl.Tensor {
       if (mode === 'throw') throw mine;
-      if (mode === 'promise') return Promise.resolve(input) as never;
+      if (mode === 'promise') return wrong(Promise.resolve(input));
       if (mode === 'string') throw 'text';
       return input.neg();
     }
@@ -179,7 +177,7 @@ test('errors name the layer, where it was made, and the inputs', (t) => {
 
 test('unknown kinds and options are refused in the words of the caller', (t) => {
   t.throws(() => makeLayer('Nonesuch', {}), { instanceOf: tl.LayerError, code: 'InvalidOption' });
-  t.throws(() => new tl.Layer({ nInn: 2 } as never), { code: 'InvalidOption', message: /nInn/ });
+  t.throws(() => new tl.Layer(wrong({ nInn: 2 })), { code: 'InvalidOption', message: /nInn/ });
 });
 
 test('sublayers are the same handles; a layer keeps its functions alive', (t) => {
@@ -190,7 +188,7 @@ test('sublayers are the same handles; a layer keeps its functions alive', (t) =>
   t.is(outer.sublayers[0], inner);
   outer.init(signature);
   t.deepEqual(one(outer(x())).array(), [[4, -1]]);
-  t.deepEqual((outer.weights as unknown as tl.Tensor[])[0]!.array(), [2, 2]);
+  t.deepEqual(tensorOf(treesOf(outer.weights)[0]).array(), [2, 2]);
   t.deepEqual(outer.outputSignature(signature), signature);
 });
 
@@ -205,7 +203,7 @@ test('pureFn keeps nothing, unless asked to', (t) => {
   t.deepEqual(layer.pureFn(x, weights, [])[0].array(), [[4, 6]]);
   t.deepEqual(layer.weights, []);
   t.deepEqual(layer.pureFn(x, weights, [], null, { useCache: true })[0].array(), [[4, 6]]);
-  t.deepEqual((layer.weights as tl.Tensor).array(), [
+  t.deepEqual(tensorOf(layer.weights).array(), [
     [1, 2],
     [3, 4],
   ]);

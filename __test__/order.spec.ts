@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import * as tl from '../src/index.js';
 import { f32, floats, one, values } from './support/values.js';
+import { tensorOf, wrong } from './support/types.js';
 
 /** Returns the sum of all inputs so far, times a weight. */
 class Total extends tl.Layer {
@@ -15,8 +16,8 @@ class Total extends tl.Layer {
   }
   override forward(x: tl.Tensor): tl.Tensor {
     this.calls += 1;
-    this.state = (this.state as tl.Tensor).add(x.sum());
-    return (this.state as tl.Tensor).mul(this.weights as tl.Tensor);
+    this.state = tensorOf(this.state).add(x.sum());
+    return this.state.mul(tensorOf(this.weights));
   }
 }
 
@@ -70,7 +71,7 @@ test('a call at once comes after those that wait', async (t) => {
 test('state and weights are read and set in turn', async (t) => {
   const layer = total();
   const first = layer.callAsync(of(4));
-  t.is((layer.state as tl.Tensor).item(), 4);
+  t.is(tensorOf(layer.state).item(), 4);
   layer.state = floats(10).reshape([]);
   const second = layer.callAsync(of(1));
   layer.weights = floats(100).reshape([]);
@@ -92,7 +93,7 @@ test('weights and state given with a call are set when its turn comes', async (t
     instanceOf: tl.LayerError,
     code: 'WeightsMismatch',
   });
-  t.is((layer.weights as tl.Tensor).item(), 10);
+  t.is(tensorOf(layer.weights).item(), 10);
 });
 
 test('layers that share an instance share its turn', async (t) => {
@@ -112,7 +113,7 @@ test('layers that share nothing do not wait for each other', async (t) => {
   const [waiting, other] = [total(), total()];
   const call = waiting.callAsync(of(1));
   t.is(one(other(of(2))).item(), 2);
-  t.is((other.state as tl.Tensor).item(), 2);
+  t.is(tensorOf(other.state).item(), 2);
   t.is(waiting.calls, 0, 'its turn is when the event loop turns');
   t.is(one(await call).item(), 1);
 });
@@ -150,7 +151,7 @@ test('what a call does within itself waits for nothing', async (t) => {
   const outer = tl.Fn('Outer', (x: tl.Tensor) => inner(x));
   const calls = [inner.callAsync(of(1)), outer.callAsync(of(2)), inner.callAsync(of(4))];
   const found = await all(calls);
-  t.is((inner.state as tl.Tensor).item(), 7);
+  t.is(tensorOf(inner.state).item(), 7);
   t.is(found[0], 1);
   const nested = tl.Serial(
     outer,
@@ -225,7 +226,7 @@ test.serial('outputs that nobody takes are given back', async (t) => {
 
 test.serial('a function that fails after it made its results gives them back', (t) => {
   const before = tl.memory().tensors;
-  const layer = tl.Fn('Half', (x: tl.Tensor) => [x.mul(2), { odd: () => {} }] as never, { nOut: 2 });
+  const layer = tl.Fn('Half', (x: tl.Tensor) => wrong([x.mul(2), { odd: () => {} }]), { nOut: 2 });
   for (let i = 0; i < 3; i++) t.throws(() => layer(1.5), { instanceOf: TypeError });
   const gone = tl.Fn('Gone', (x: tl.Tensor) => {
     const y = x.mul(2);

@@ -1,5 +1,6 @@
 import test from 'ava';
 import * as tl from '../src/index.js';
+import { wrong } from './support/types.js';
 
 const { random } = tl;
 
@@ -19,7 +20,7 @@ test('a key may be a tensor, a Uint32Array or two numbers', (t) => {
   t.deepEqual(random.bits(words, [3]).array(), expected);
   t.deepEqual(random.bits([words[0]!, words[1]!], [3]).array(), expected);
   t.throws(() => random.bits(tl.tensor([1, 2]), [3]), { instanceOf: TypeError, message: /uint32/ });
-  t.throws(() => random.bits([1] as never, [3]), { instanceOf: TypeError });
+  t.throws(() => random.bits(wrong([1]), [3]), { instanceOf: TypeError });
 });
 
 test('draws: the same key gives the same values, within their range and dtype', (t) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import * as tl from '../src/index.js';
 import { f32, values } from './support/values.js';
+import { tensorsOf } from './support/types.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tallow-state-files-'));
 test.after.always(() => rmSync(folder, { recursive: true }));
@@ -18,7 +19,7 @@ class Last extends tl.Layer {
     this.state = { 'a/b': tl.zeros([1]), last: [] };
   }
   override forward(x: tl.Tensor): tl.Tensor {
-    const { 'a/b': n } = this.state as unknown as Record<string, tl.Tensor>;
+    const { 'a/b': n } = this.state as Record<string, tl.Tensor>;
     this.state = { 'a/b': n!.add(1), last: [x, [x.sum()]], zero: [] };
     return x;
   }
@@ -30,7 +31,7 @@ class Range extends tl.Layer {
     this.state = [tl.full([], Number.POSITIVE_INFINITY), tl.full([], Number.NEGATIVE_INFINITY)];
   }
   override forward(x: tl.Tensor): tl.Tensor {
-    const [low, high] = this.state as [tl.Tensor, tl.Tensor];
+    const [low, high] = tensorsOf(this.state, 2);
     this.state = [low.minimum(x.min()), high.maximum(x.max())];
     return x;
   }
@@ -267,7 +268,7 @@ for (const [name, kind] of Object.entries(kinds)) {
 }
 
 /** The weights of a layer, in Trax's order. */
-const leaves = (layer: tl.Layer): unknown => tl.tree.leaves(layer.weights as tl.Tree<tl.Tensor>).map((w) => w.array());
+const leaves = (layer: tl.Layer): unknown => tl.tree.leaves(layer.weights).map((w) => w.array());
 const ids = (...shape: number[]): tl.Signature => ({ shape, dtype: 'int32' });
 
 /** Layers behind an encoder, which is kept in predict mode. */
@@ -294,11 +295,7 @@ test('files of an older version, which say nothing of the structure of state, lo
     tl.saveSafetensors(tl.loadSafetensors(path), path);
     const loaded = started(kind);
     loaded.initFromFile(path);
-    t.deepEqual(
-      tl.tree.leaves(loaded.state as tl.Tree<tl.Tensor>).map(values),
-      tl.tree.leaves(saved.state as tl.Tree<tl.Tensor>).map(values),
-      name,
-    );
+    t.deepEqual(tl.tree.leaves(loaded.state).map(values), tl.tree.leaves(saved.state).map(values), name);
     t.deepEqual(call(loaded, kind.calls.at(-1)!, 5, kind.dtype), call(saved, kind.calls.at(-1)!, 5, kind.dtype), name);
   }
 });

@@ -3,6 +3,7 @@ import { AssertionError } from 'node:assert';
 import test from 'ava';
 import * as tl from '../src/index.js';
 import { one } from './support/values.js';
+import { wrong } from './support/types.js';
 
 const {
   MockTransformerLM,
@@ -145,7 +146,7 @@ test('testEvalEqualsPredict: sequences that are too short, axes that are not the
   });
   t.throws(checked({ initTokens: 0 }), { instanceOf: RangeError });
   t.throws(checked({ seqAxis: 2 }), { instanceOf: RangeError, message: /there is no axis 2 of input 0/u });
-  t.throws(checked({ initToken: 2 } as never), { instanceOf: TypeError, message: /unknown option `initToken`/u });
+  t.throws(checked(wrong({ initToken: 2 })), { instanceOf: TypeError, message: /unknown option `initToken`/u });
   t.throws(() => testEvalEqualsPredict(tl.ones([1, 6, 2]), other), {
     instanceOf: AssertionError,
     message: /have 2 and 4 weights/u,
@@ -261,17 +262,21 @@ test('MockTransformerLM: what is no token is refused', (t) => {
 });
 
 const refusals: readonly [f: () => unknown, message: string][] = [
-  [() => testEvalIsDeterministic(ids, 3 as never), 'testEvalIsDeterministic: modelFn must be a function, got 3'],
+  [() => testEvalIsDeterministic(ids, wrong(3)), 'testEvalIsDeterministic: modelFn must be a function, got 3'],
   [
-    () => testEvalIsDeterministic(ids, unshifted, { message: 1 as never }),
+    () => testEvalIsDeterministic(ids, unshifted, { message: wrong(1) }),
     'testEvalIsDeterministic: message must be a string, got 1',
   ],
   [
-    () => testEvalEqualsPredict(ids, (() => 'model') as never),
+    () =>
+      testEvalEqualsPredict(
+        ids,
+        wrong(() => 'model'),
+      ),
     'testEvalEqualsPredict: modelFn must make a layer, got the string "model"',
   ],
   [
-    () => testEvalEqualsPredict(ids, unshifted, { seqTensor: 'length' as never }),
+    () => testEvalEqualsPredict(ids, unshifted, { seqTensor: wrong('length') }),
     'testEvalEqualsPredict: seqTensor must be a whole number, got the string "length"',
   ],
   [
@@ -279,20 +284,20 @@ const refusals: readonly [f: () => unknown, message: string][] = [
     'testEvalEqualsPredict: seqAxis must be a whole number, got 0.5',
   ],
   [
-    () => testEvalEqualsPredictConfigs(ids, unshifted, null as never),
+    () => testEvalEqualsPredictConfigs(ids, unshifted, wrong(null)),
     'testEvalEqualsPredictConfigs: configs must be an array, got null',
   ],
   [
-    () => testEvalEqualsPredictDiscrete({} as never),
+    () => testEvalEqualsPredictDiscrete(wrong({})),
     'testEvalEqualsPredictDiscrete: modelFn must be a function, got an empty object',
   ],
-  [() => MockTransformerLM(1 as never, 'predict', 4), 'MockTransformerLM: sequenceFn must be a function, got 1'],
+  [() => MockTransformerLM(wrong(1), 'predict', 4), 'MockTransformerLM: sequenceFn must be a function, got 1'],
   [
-    () => MockTransformerLM(next, 'predicts' as never, 4),
+    () => MockTransformerLM(next, wrong('predicts'), 4),
     `MockTransformerLM: mode must be 'train', 'eval', 'predict' or 'viz', got the string "predicts"`,
   ],
   [
-    () => mock((() => [1]) as never)([[1]]),
+    () => mock(wrong(() => [1]))([[1]]),
     'MockTransformerLM: the function must give a number or a tensor of one, got an array',
   ],
 ];

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import * as tl from '../src/index.js';
 import { f32, floats, values } from './support/values.js';
+import { tensorsOf, treesOf } from './support/types.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tallow-trainer-files-'));
 test.after.always(() => rmSync(folder, { recursive: true }));
@@ -161,7 +162,7 @@ class Seen extends tl.Layer {
     this.state = [tl.zeros([])];
   }
   override forward(x: tl.Tensor): tl.Tensor {
-    const [seen] = this.state as [tl.Tensor];
+    const [seen] = tensorsOf(this.state, 1);
     this.state = [seen.add(x.mean())];
     return x.add(seen.mul(0.1));
   }
@@ -219,8 +220,8 @@ for (const nDevices of [1, 2]) {
     const before = [values(layer.weights), values(trainer.slots)];
     const bytes = readFileSync(path);
     // Zero inputs leave only the bias, which one step of Adam has moved: it is put back.
-    const [dense, head, none] = layer.weights as [tl.Tensor[], tl.Tensor, []];
-    layer.weights = [[dense[0]!, tl.zeros([4])], head, none];
+    const [dense, ...others] = treesOf(layer.weights, 3);
+    layer.weights = [[tensorsOf(dense)[0]!, tl.zeros([4])], ...others];
     const zeroed = values(layer.weights);
     const wrong = {
       code: 'NotFinite',
@@ -281,7 +282,7 @@ test('a loss, a weight, a state or a learning rate that is not finite stops a st
   t.deepEqual(values(side.state), started);
 
   const kernel = tl.full([3, 5], Number.NaN);
-  layer.weights = [[kernel, (weights as tl.Tensor[][])[0]![1]!], ...(weights as tl.Nest[]).slice(1)];
+  layer.weights = [[kernel, (weights as tl.Tensor[][])[0]![1]!], ...treesOf(weights).slice(1)];
   t.throws(() => trainer.oneStep(batch(1), rng, { step: 1 }), {
     code: 'NotFinite',
     message: /as weights\/0\.Dense_5\/0 is NaN/,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import * as tl from '../src/index.js';
 import { f32, values, one } from './support/values.js';
+import { instanceOf, wrong } from './support/types.js';
 
 const [depth, rows] = [8, 16];
 
@@ -163,7 +164,7 @@ test('options of the trainer are checked', async (t) => {
   const trainer = new tl.Trainer(model(), adam());
   await t.throwsAsync(trainer.fit(batches(1), { steps: -1, rng }), refused('steps'));
   await t.throwsAsync(trainer.fit(batches(1), { steps: 1, rng, firstStep: 0.5 }), refused('firstStep'));
-  await t.throwsAsync(trainer.fit(batches(1), { steps: 1, rng, firststep: 2 } as never), refused('firststep'));
+  await t.throwsAsync(trainer.fit(batches(1), wrong({ steps: 1, rng, firststep: 2 })), refused('firststep'));
   t.throws(() => trainer.oneStep(batch(0), rng, { step: -1 }), refused('step'));
   await t.throwsAsync(trainer.save(join(tmpdir(), 'unwritten'), -1), refused('step'));
 });
@@ -324,6 +325,6 @@ test('an outputDir that cannot be made is an error before the first step', async
   const before = values(layer.weights);
   const trainer = new tl.Trainer(layer, adam());
   const error = await t.throwsAsync(trainer.fit(batches(3), { steps: 3, rng, outputDir: join(folder, 'file', 'run') }));
-  t.is((error as tl.LayerError).code, 'Io');
+  t.is(instanceOf(tl.LayerError, error).code, 'Io');
   t.deepEqual(values(layer.weights), before);
 });

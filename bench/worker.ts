@@ -96,7 +96,7 @@ export class Worker {
       // Whatever else a library prints is not a message.
       if (!line.startsWith('{')) return;
       try {
-        this.#messages.push(JSON.parse(line) as Message);
+        this.#messages.push(JSON.parse(line));
       } catch {
         return;
       }

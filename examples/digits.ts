@@ -21,9 +21,7 @@ function readDigits(): { train: Digits; test: Digits } {
   const train: Digits = { images: [], labels: [] };
   const test: Digits = { images: [], labels: [] };
   for (let label = 0; label < 10; label++) {
-    const { data } = JSON.parse(readFileSync(require.resolve(`mnist/src/digits/${label}.json`), 'utf8')) as {
-      data: number[];
-    };
+    const { data } = JSON.parse(readFileSync(require.resolve(`mnist/src/digits/${label}.json`), 'utf8'));
     const count = Math.floor(data.length / SIZE);
     for (let i = 0; i < count; i++) {
       const part = i % 5 === 4 ? test : train;

@@ -88,7 +88,7 @@ function almostEqual(check: string, what: string, got: Tensor, wanted: Tensor): 
 /** The inputs of a model as a list of tensors. */
 function inputsOf(inp: LayerInputs, several: boolean): Tensor[] {
   const isList = Array.isArray(inp) && (several || inp.some((x) => x instanceof Tensor));
-  return Array.from(isList ? (inp as readonly TensorLike[]) : [inp as TensorLike], asTensor);
+  return Array.from(isList ? inp : [inp as TensorLike], asTensor);
 }
 
 /** The model that a function makes. */

@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
 import { close, f32, values, one } from '../support/values.js';
+import { tensorOf, tensorsOf, wrong } from '../support/types.js';
 
 const key: tl.Key = [0, 7];
 
@@ -29,7 +30,7 @@ test('Accelerate computes what the layer computes, in values and gradients, for 
       const [y, pullback] = tl.vjp(
         (x: tl.Tensor, w: tl.Tree<tl.Tensor>) => one(f.pureFn(x, w, state, key)[0]).square(),
         x,
-        weights as tl.Tree<tl.Tensor>,
+        weights,
       );
       return tl.tree.leaves(pullback(tl.onesLike(y)) as tl.Tree<tl.Tensor>);
     };
@@ -81,7 +82,7 @@ test('layers that call JavaScript work in it, called at once and not', async (t)
   same(t, await fast.callAsync(x), one(plain(x)));
   const [, pullback] = tl.vjp((v) => fast(v), x);
   const [, expected] = tl.vjp((v) => plain(v), x);
-  same(t, pullback(tl.ones([3, 2]))[0] as tl.Tensor, expected(tl.ones([3, 2]))[0] as tl.Tensor);
+  same(t, tensorOf(pullback(tl.ones([3, 2]))[0]), tensorOf(expected(tl.ones([3, 2]))[0]));
 });
 
 test('a pullback can be called twice', (t) => {
@@ -99,10 +100,10 @@ test('what is learned is averaged over devices', (t) => {
   const x = tl.random.normal([0, 4], [6, 3]);
   const [weights, state] = fast.init(tl.signature(x), { rng: key });
   const [, whole] = fast.pureFn(x, weights, state, key);
-  const halves = [0, 3].map(
-    (from) => layer.pureFn(x.slice([from, 0], [from + 3, 3]), weights, state, key)[1] as tl.Tensor[],
+  const halves = [0, 3].map((from) =>
+    tensorsOf(layer.pureFn(x.slice([from, 0], [from + 3, 3]), weights, state, key)[1]),
   );
-  for (const i of [0, 1]) same(t, (whole as tl.Tensor[])[i]!, halves[0]![i]!.add(halves[1]![i]!).mul(0.5));
+  for (const i of [0, 1]) same(t, tensorsOf(whole)[i]!, halves[0]![i]!.add(halves[1]![i]!).mul(0.5));
 });
 
 test('what cannot be split is refused', (t) => {
@@ -158,7 +159,7 @@ test('jitForward runs a forward function for each device', (t) => {
   const [weights, state] = layer.init(tl.signature(x), { rng: key });
   const forward = (x: tl.Tensor, w: tl.Nest, s: tl.Nest, rng: tl.Tensor): [tl.Tensor, tl.Nest] =>
     layer.pureFn(x, w, s, rng);
-  const replicated = tl.forNDevices(weights as never, 2) as tl.Nest;
+  const replicated = tl.forNDevices(wrong(weights), 2);
   const [y] = tl.jitForward(forward, 2, { doMean: false })(x, replicated, state, key);
   same(t, one(y), layer(x));
   same(t, one(tl.jitForward(forward, 2)(x, replicated, state, key)[0]), layer(x).mean({ axis: 0 }));
@@ -166,9 +167,16 @@ test('jitForward runs a forward function for each device', (t) => {
   t.throws(() => tl.jitForward(forward, 2)(x, weights, state, key), {
     message: /weights of shape \[3\] have no slice for each of 2 devices/,
   });
-  t.throws(() => tl.jitForward((() => 3) as never, 1)(x, weights, state, key), {
-    message: /must return \[outputs, new state\]/,
-  });
+  t.throws(
+    () =>
+      tl.jitForward(
+        wrong(() => 3),
+        1,
+      )(x, weights, state, key),
+    {
+      message: /must return \[outputs, new state\]/,
+    },
+  );
 });
 
 /** What devices draw in step below `path`, which leads from a device's key to the layer's. */

@@ -24,9 +24,7 @@ for (const [name, layer, f] of activations) {
     close(t, one(layer(x)), inputs.map(f), 2e-6);
     // 0 is where some of them have a corner.
     const smooth = inputs.filter((v) => v !== 0);
-    const g = tl.grad((v: tl.Tensor) => one(layer.pureFn(v, [], [])[0]).sum())(
-      tl.tensor(Float32Array.from(smooth)),
-    ) as tl.Tensor;
+    const g = tl.grad((v: tl.Tensor) => one(layer.pureFn(v, [], [])[0]).sum())(tl.tensor(Float32Array.from(smooth)));
     close(
       t,
       g,
@@ -39,7 +37,7 @@ for (const [name, layer, f] of activations) {
 test('activations have no weights and keep shape and type', (t) => {
   const x = tl.ones([2, 3, 1]);
   for (const [, layer] of activations) {
-    t.deepEqual(tl.tree.leaves(layer.init(tl.signature(x)) as tl.Tree<unknown>), []);
+    t.deepEqual(tl.tree.leaves(layer.init(tl.signature(x))), []);
     t.deepEqual(layer.outputSignature(tl.signature(x)), tl.signature(x));
   }
 });

@@ -18,7 +18,7 @@ test('Attention returns activations and the mask, with weights nested as in Trax
   t.deepEqual([layer.nIn, layer.nOut], [2, 2]);
   t.deepEqual(layer.outputSignature([f32([1, 4, 8]), mask]), [f32([1, 4, 8]), mask]);
   const [weights] = layer.init([f32([1, 4, 8]), mask], { rng: key });
-  const shapes = tl.tree.leaves(weights as tl.Tree<tl.Tensor>).map((w) => w.shape);
+  const shapes = tl.tree.leaves(weights).map((w) => w.shape);
   t.deepEqual(
     shapes,
     [0, 1, 2, 3].flatMap(() => [[8, 8], [8]]),

@@ -5,6 +5,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
 import { f32, values, one } from '../support/values.js';
+import { tensorOf, tensorsOf, treesOf, wrong } from '../support/types.js';
 
 const key: tl.Key = [0, 7];
 
@@ -14,14 +15,15 @@ class Mix extends tl.Layer {
     super({ nIn: 2, nOut: 2, name: 'Mixed' });
   }
   override initWeightsAndState(signatures: tl.Signature & tl.Signature[]): void {
-    const [first] = signatures as tl.Signature[];
+    const [first] = signatures;
     this.weights = [tl.full(first!.shape, 2, { dtype: 'float32' }), [tl.ones([])]];
     this.state = tl.tensor(0);
   }
   override forward(inputs: tl.LayerOutputs): tl.Tensor[] {
-    const [x, y] = inputs as tl.Tensor[];
-    const [w, [b]] = this.weights as unknown as [tl.Tensor, [tl.Tensor]];
-    this.state = (this.state as tl.Tensor).add(1);
+    const [x, y] = inputs;
+    const [first, rest] = treesOf(this.weights, 2);
+    const [w, [b]] = [tensorOf(first), tensorsOf(rest, 1)];
+    this.state = tensorOf(this.state).add(1);
     return [x!.mul(w), y!.add(b)];
   }
   override backward(
@@ -30,9 +32,10 @@ class Mix extends tl.Layer {
     grads: tl.LayerOutputs,
     weights: tl.Nest,
   ): [tl.Tensor[], tl.Nest] {
-    const [x] = inputs as tl.Tensor[];
-    const [gx, gy] = grads as tl.Tensor[];
-    const [w] = weights as [tl.Tensor];
+    const [x] = inputs;
+    const [gx, gy] = grads;
+    const [first] = treesOf(weights, 2);
+    const w = tensorOf(first);
     // The gradient of y is doubled, to be told from what differentiation gives.
     return [
       [gx!.mul(w), gy!.mul(2)],
@@ -81,15 +84,15 @@ test('a class with nested weights, state and several inputs', (t) => {
       [1.5, 2],
     ],
   );
-  t.is((layer.state as tl.Tensor).item(), 1);
+  t.is(tensorOf(layer.state).item(), 1);
 });
 
 test('a backward of its own is what vjp takes, for inputs and weights, alone and inside of others', (t) => {
   const inner = new Mix();
   const layer = tl.Serial(inner, tl.Add());
   const [weights, state] = layer.init([f32([2]), f32([2])], { rng: key });
-  const f = (x: tl.Tensor, y: tl.Tensor, w: tl.Tensor): tl.Tensor => one(layer.pureFn([x, y], w, state)[0]);
-  const [, pullback] = tl.vjp(f, tl.tensor([1.5, 3]), tl.tensor([0.5, 1]), weights as tl.Tensor);
+  const f = (x: tl.Tensor, y: tl.Tensor, w: tl.Nest): tl.Tensor => one(layer.pureFn([x, y], w, state)[0]);
+  const [, pullback] = tl.vjp(f, tl.tensor([1.5, 3]), tl.tensor([0.5, 1]), weights);
   const found = pullback(tl.tensor([1, 10], null, { dtype: 'float32' }));
   t.deepEqual(found.map(values), [
     [2, 20],
@@ -104,7 +107,7 @@ test('a class is trained like any other layer', (t) => {
       this.weights = tl.ones([1]);
     }
     override forward(x: tl.Tensor): tl.Tensor {
-      return x.mul(this.weights as tl.Tensor);
+      return x.mul(tensorOf(this.weights));
     }
   }
   const scale = new Scale();
@@ -115,7 +118,7 @@ test('a class is trained like any other layer', (t) => {
   for (let step = 0; step < 150; step++) {
     trainer.oneStep([x, x.mul(3), tl.ones([4])], [0, step], { step });
   }
-  const [learnt] = (scale.weights as tl.Tensor).array() as number[];
+  const [learnt] = tensorOf(scale.weights).array() as number[];
   t.true(Math.abs(learnt! - 3) < 0.05, `learnt ${learnt}`);
 });
 
@@ -169,7 +172,7 @@ test('PureLayer is a class too: with new, and to extend', (t) => {
   t.false(tl.Dense(2) instanceof tl.PureLayer);
   t.deepEqual([String(shift), shift.by, shift.hasBackward], ['Shift', 2, false]);
   t.deepEqual(one(tl.Serial(shift, new Shift(3))([1.5])).array(), [6.5]);
-  t.deepEqual((shift.forward(tl.tensor([1.5]) as never) as tl.Tensor).array(), [3.5]);
+  t.deepEqual(tensorOf(shift.forward(wrong(tl.tensor([1.5])))).array(), [3.5]);
   class Overridden extends tl.PureLayer {
     constructor() {
       super((x: tl.Tensor) => x, { nIn: 2 });
@@ -180,7 +183,7 @@ test('PureLayer is a class too: with new, and to extend', (t) => {
   }
   t.deepEqual(one(tl.Serial(new Overridden())([[3.5], [1]])).array(), [2.5]);
   t.is(tl.base.PureLayer, tl.PureLayer);
-  t.throws(() => tl.PureLayer(3 as never), { instanceOf: tl.LayerError, message: /forwardFn/ });
+  t.throws(() => tl.PureLayer(wrong(3)), { instanceOf: tl.LayerError, message: /forwardFn/ });
 });
 
 test('a class may print sublayers', (t) => {
@@ -274,8 +277,8 @@ test('weights and state that do not fit are refused when they are set', (t) => {
   });
   t.deepEqual(error?.path, ['Serial', 'Serial', 'BatchNorm']);
   t.deepEqual(values(layer.weights), before);
-  layer.weights = [[tl.ones([3, 4]), tl.zeros([4])], (layer.weights as tl.Nest[])[1]!];
-  t.deepEqual(values((layer.weights as tl.Nest[])[0]!), [
+  layer.weights = [[tl.ones([3, 4]), tl.zeros([4])], layer.weights[1]!];
+  t.deepEqual(values(layer.weights[0]!), [
     [
       [1, 1, 1, 1],
       [1, 1, 1, 1],

@@ -7,6 +7,7 @@ import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
 import { root } from '../support/process.js';
 import { f32, values } from '../support/values.js';
+import { tensorOf, tensorsOf, treesOf, wrong } from '../support/types.js';
 
 const key = tl.random.key(3);
 const x = tl.random.normal(tl.random.key(4), [5, 3]);
@@ -18,7 +19,7 @@ class Block extends tl.Layer<tl.Tensor, 1> {
   readonly rest = [tl.Dropout({ rate: 0.5 }), tl.Relu()];
   readonly named = { last: tl.Dense(4) };
   override forward(input: tl.Tensor): tl.Tensor {
-    const inner = this.rest.reduce((y, layer) => layer(y), this.first(input) as tl.Tensor);
+    const inner = this.rest.reduce((y, layer) => layer(y), this.first(input));
     return this.named.last(inner);
   }
 }
@@ -52,7 +53,9 @@ async function trained(layer: tl.Layer): Promise<unknown> {
 
 /** The gradient of the sum of squares of what a layer makes of `x`. */
 const gradientOf = (layer: tl.Layer): unknown =>
-  (tl.valueAndGrad((y: tl.Tensor) => (layer(y) as tl.Tensor).square().sum())(x)[1] as tl.Tensor).array();
+  tl
+    .valueAndGrad((y: tl.Tensor) => tensorOf(layer(y)).square().sum())(x)[1]
+    .array();
 
 test('training changes the weights of fields exactly as those of a series', async (t) => {
   const [block, fresh] = [new Block(), new Block()];
@@ -65,29 +68,32 @@ test('gradients flow through fields, in pureFn, valueAndGrad and remat', (t) => 
   const [block, serial] = [new Block().withMode('eval'), series().withMode('eval')];
   const [weights, state] = block.init(f32([5, 3]), { rng: key });
   serial.init(f32([5, 3]), { rng: key });
-  const loss = (layer: tl.Layer, s: tl.Nest) => (w: tl.Tensor) =>
-    (layer.pureFn(x, w, s, key)[0] as tl.Tensor).square().sum();
-  const of = (layer: tl.Layer, s: tl.Nest): unknown => values(tl.grad(loss(layer, s))(weights as tl.Tensor) as tl.Nest);
+  const loss = (layer: tl.Layer, s: tl.Nest) => (w: tl.Nest) =>
+    tensorOf(layer.pureFn(x, w, s, key)[0])
+      .square()
+      .sum();
+  const of = (layer: tl.Layer, s: tl.Nest): unknown => values(tl.grad(loss(layer, s))(weights));
   t.deepEqual(of(block, state), of(serial, serial.state));
   t.deepEqual(gradientOf(block), gradientOf(serial));
   // Central differences.
-  const w = block.sublayers[0]!.weights as tl.Tensor[];
+  const w = tensorsOf(block.sublayers[0]!.weights);
   const moved = (by: number): number => {
-    const [first, ...others] = weights as [tl.Tensor[], ...tl.Nest[]];
+    const [own, ...others] = treesOf(weights);
+    const first = tensorsOf(own, 2);
     const shift = tl.tensor([[by, ...Array.from({ length: 7 }, () => 0)]]).cast('float32');
     const changed = [[first[0]!.add(tl.concat([shift, tl.zeros([2, 8])], 0)), first[1]!], ...others];
-    return loss(block, state)(changed as never).item();
+    return loss(block, state)(wrong(changed)).item();
   };
-  const slope = (tl.grad(loss(block, state))(weights as tl.Tensor) as unknown as tl.Tensor[][])[0]![0]!
-    .slice([0, 0], [1, 1])
-    .item();
+  const slope = (tl.grad(loss(block, state))(weights) as unknown as tl.Tensor[][])[0]![0]!.slice([0, 0], [1, 1]).item();
   t.true(Math.abs((moved(1e-2) - moved(-1e-2)) / 2e-2 - slope) < 1e-2 * Math.max(1, Math.abs(slope)), `${slope}`);
   t.deepEqual(w[0]!.shape, [3, 8]);
   const scanned = (layer: tl.Layer): unknown => {
     const model = tl.Scan(tl.Serial(layer, tl.Dense(3)), { axis: 0, nCarry: 0, remat: true });
     model.init(f32([2, 5, 3]), { rng: key });
     const two = tl.stack([x, x.mul(2)], 0);
-    return (tl.grad((y: tl.Tensor) => (model(y) as tl.Tensor).square().sum())(two) as tl.Tensor).array();
+    return tl
+      .grad((y: tl.Tensor) => tensorOf(model(y)).square().sum())(two)
+      .array();
   };
   t.deepEqual(scanned(new Block().withMode('eval')), scanned(series().withMode('eval')));
 });
@@ -105,7 +111,7 @@ test('one instance in two fields is shared', (t) => {
   layer.init(f32([5, 3]), { rng: key });
   serial.init(f32([5, 3]), { rng: key });
   t.deepEqual(values(layer.weights), values(serial.weights));
-  t.deepEqual((layer.weights as tl.Nest[])[1], tl.GET_WEIGHTS_FROM_CACHE);
+  t.deepEqual(treesOf(layer.weights)[1], tl.GET_WEIGHTS_FROM_CACHE);
   t.deepEqual(layer(x).array(), serial(x).array());
   t.deepEqual(gradientOf(layer), gradientOf(serial));
 });
@@ -118,23 +124,23 @@ test('weights of a class come before those of its fields, and are what its metho
       this.state = tl.tensor(0);
     }
     override forward(tokens: tl.Tensor): tl.Tensor {
-      this.state = (this.state as tl.Tensor).add(1);
-      const vectors = this.embed(tokens).mul(this.weights as tl.Tensor) as tl.Tensor;
+      this.state = tensorOf(this.state).add(1);
+      const vectors = this.embed(tokens).mul(tensorOf(this.weights));
       // The same table the other way, as the call has it.
-      return vectors.matmul((this.embed.weights as tl.Tensor).transpose());
+      return vectors.matmul(tensorOf(this.embed.weights).transpose());
     }
   }
   const layer = new Tied();
   layer.init({ shape: [1, 2], dtype: 'int32' }, { rng: key });
-  const [own, table] = layer.weights as [tl.Tensor, tl.Tensor];
+  const [own, table] = tensorsOf(layer.weights, 2);
   t.deepEqual([own.array(), table.shape], [[2], [7, 3]]);
   t.deepEqual(layer([[1, 2]]).shape, [1, 2, 7]);
-  t.is((layer.state as [tl.Tensor])[0].item(), 1);
-  t.is((layer.withMode('eval').state as [tl.Tensor])[0].item(), 0);
-  const loss = (w: tl.Nest): tl.Tensor => (layer.pureFn([[1, 2]], w, layer.state, key)[0] as tl.Tensor).sum();
+  t.is(tensorOf(treesOf(layer.state)[0]).item(), 1);
+  t.is(tensorOf(treesOf(layer.withMode('eval').state)[0]).item(), 0);
+  const loss = (w: tl.Nest): tl.Tensor => layer.pureFn([[1, 2]], w, layer.state, key)[0].sum();
   const changed = [own, tl.ones([7, 3])];
-  t.is(loss(changed as never).item(), 2 * 7 * 3 * 2);
-  const [, ofTable] = tl.grad(loss as never)(changed as never) as unknown as [tl.Tensor, tl.Tensor];
+  t.is(loss(changed).item(), 2 * 7 * 3 * 2);
+  const [, ofTable] = tensorsOf(tl.grad(loss)(wrong(changed)), 2);
   // Tokens 1 and 2 are read, and all rows are multiplied with.
   t.deepEqual(ofTable.sum({ axis: 1 }).array(), [12, 54, 54, 12, 12, 12, 12]);
 });
@@ -188,9 +194,11 @@ test('layers made of fields in forward, layers in functions and nested classes r
   t.deepEqual((await outer.callAsync(x)).array(), serial(x).array());
   const gradient = (of: tl.Layer): unknown =>
     values(
-      tl.grad((w: tl.Tensor) => (of.pureFn(x, w, of.state, key)[0] as tl.Tensor).square().sum())(
-        weights as tl.Tensor,
-      ) as tl.Nest,
+      tl.grad((w: tl.Nest) =>
+        tensorOf(of.pureFn(x, w, of.state, key)[0])
+          .square()
+          .sum(),
+      )(weights),
     );
   t.deepEqual(gradient(outer), gradient(serial));
 });
@@ -330,7 +338,7 @@ test('a field that forward does not reach is initialized in initWeightsAndState'
   two.init(f32([5, 3]), { rng: key });
   two.useB = true;
   t.deepEqual(two(x).shape, [5, 3]);
-  t.deepEqual((two.weights as tl.Nest[]).length, 3);
+  t.deepEqual(treesOf(two.weights).length, 3);
 });
 
 test('dispose gives the fields back with the class', (t) => {
@@ -385,7 +393,7 @@ test('a class may state its name, which is that in files; loading says what to d
       this.weights = tl.tensor([1.5]);
     }
     override forward(input: tl.Tensor): tl.Tensor {
-      return input.mul(this.weights as tl.Tensor);
+      return input.mul(tensorOf(this.weights));
     }
   }
   // As a minifier leaves a class.
@@ -404,7 +412,7 @@ test('a class may state its name, which is that in files; loading says what to d
       /weights\/1\.a, but weights\/1\.Scale: the layer a of the model is Scale in the file.*`static layerName = 'Scale'`.*option `name`/,
   });
   class Bad extends Scale {
-    static override readonly layerName = 5 as never;
+    static override readonly layerName = wrong(5);
   }
   t.throws(() => new Bad(), { instanceOf: TypeError, message: /layerName/ });
 });

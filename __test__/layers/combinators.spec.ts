@@ -1,6 +1,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { f32, floats, values, one, several } from '../support/values.js';
+import { tensorOf, tensorsOf, treesOf } from '../support/types.js';
 
 const key: tl.Key = [0, 7];
 const add = (n: number): tl.Layer => tl.Fn(`Add${n}`, (x: tl.Tensor) => x.add(n));
@@ -93,8 +94,8 @@ test('a shared layer has one set of weights, and a marker where it occurs again'
   const shared = tl.Dense(2, { useBias: false });
   const model = tl.Serial(shared, shared);
   const [weights, state] = model.init(f32([1, 2]), { rng: key });
-  t.is((weights as tl.Nest[])[1], tl.GET_WEIGHTS_FROM_CACHE);
-  t.is((state as tl.Nest[])[1], tl.GET_STATE_FROM_CACHE);
+  t.is(treesOf(weights)[1], tl.GET_WEIGHTS_FROM_CACHE);
+  t.is(treesOf(state)[1], tl.GET_STATE_FROM_CACHE);
   model.weights = [
     tl.tensor([
       [2, 0],
@@ -122,7 +123,7 @@ test('the gradient of a shared layer is the sum over its uses', (t) => {
         [[], tl.GET_STATE_FROM_CACHE],
       )[0]
       .sum();
-  const gradient = tl.grad(f)(tl.tensor([[3.0]], null, { dtype: 'float32' })) as tl.Tensor;
+  const gradient = tl.grad(f)(tl.tensor([[3.0]], null, { dtype: 'float32' }));
   t.deepEqual(gradient.array(), [[30]]);
 });
 
@@ -137,7 +138,7 @@ test('a shared layer is trained in both its uses at once', (t) => {
     (_, step) => trainer.oneStep([x, x.mul(4), tl.ones([4, 2])], [0, step], { step })[0],
   );
   t.true(losses.at(-1)! < losses[0]! * 0.01, `from ${losses[0]} to ${losses.at(-1)}`);
-  const w = shared.weights as tl.Tensor;
+  const w = tensorOf(shared.weights);
   const square = w.matmul(w).array() as number[][];
   t.true(
     Math.abs(square[0]![0]! - 4) < 0.4 && Math.abs(square[1]![1]! - 4) < 0.4,
@@ -149,7 +150,7 @@ test('useCache gives the markers to a layer that has weights already', (t) => {
   const layer = tl.Dense(2);
   const [first] = layer.init(f32([1, 2]), { rng: key, useCache: true });
   t.deepEqual(
-    (first as tl.Tensor[]).map((w) => w.shape),
+    tensorsOf(first).map((w) => w.shape),
     [[2, 2], [2]],
   );
   t.deepEqual(layer.init(f32([1, 2]), { rng: [0, 8], useCache: true }), [
@@ -185,8 +186,8 @@ class Counting extends tl.Layer {
     this.state = tl.tensor(0);
   }
   override forward(x: tl.Tensor): tl.Tensor {
-    this.state = (this.state as tl.Tensor).add(1);
-    return x.mul(this.weights as tl.Tensor);
+    this.state = tensorOf(this.state).add(1);
+    return x.mul(tensorOf(this.weights));
   }
 }
 
@@ -198,9 +199,9 @@ test('only the branch of Cond that ran has gradients and new state; what it does
   );
   const [weights, state] = layer.init([f32([1]), f32([2])]);
   const run = (decision: number): unknown[] => {
-    const f = (y: tl.Tensor, w: tl.Tensor): tl.Tensor[] =>
+    const f = (y: tl.Tensor, w: tl.Nest): tl.Tensor[] =>
       several(layer.pureFn([floats([decision]), y, tl.tensor([9])], w, state)[0]);
-    const [outputs, pullback] = tl.vjp(f, floats([1.5, 1]), weights as tl.Tensor);
+    const [outputs, pullback] = tl.vjp(f, floats([1.5, 1]), weights);
     const counted = layer.pureFn([floats([decision]), tl.zeros([2]), tl.tensor([9])], weights, state)[1];
     return [outputs, pullback([tl.ones([2]), null]), counted].map(values);
   };

@@ -1,6 +1,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { close, f32, values } from '../support/values.js';
+import { tensorOf, tensorsOf } from '../support/types.js';
 
 const key: tl.Key = [0, 7];
 
@@ -8,21 +9,21 @@ test('Conv: shapes by padding and strides, weights as Trax nests them', (t) => {
   const layer = tl.Conv(8, [3, 3], { padding: 'SAME', strides: [2, 1] });
   const [weights] = layer.init(f32([2, 9, 7, 4]), { rng: key });
   t.deepEqual(
-    (weights as tl.Tensor[]).map((w) => w.shape),
+    tensorsOf(weights).map((w) => w.shape),
     [[3, 3, 4, 8], [8]],
   );
   t.deepEqual(layer(tl.ones([2, 9, 7, 4])).shape, [2, 5, 7, 8]);
   const [kernel] = tl.Conv(8, [3, 3], { useBias: false }).init(f32([1, 5, 5, 2]), { rng: key });
-  t.deepEqual((kernel as tl.Tensor).shape, [3, 3, 2, 8]);
+  t.deepEqual(tensorOf(kernel).shape, [3, 3, 2, 8]);
   t.is(layer.name, 'Conv');
 });
 
 test('AtariConvInit makes kernels within 1 / √(height · width · channels)', (t) => {
   const layer = tl.Conv(16, [3, 2], { kernelInitializer: tl.AtariConvInit });
   const [weights] = layer.init(f32([1, 5, 5, 4]), { rng: key });
-  const [kernel] = weights as tl.Tensor[];
+  const [kernel] = tensorsOf(weights);
   const limit = 1 / Math.sqrt(3 * 2 * 4);
-  const largest = kernel!.abs().max().item() as number;
+  const largest = kernel!.abs().max().item();
   t.true(largest <= limit && largest > 0.9 * limit, `${largest} of ${limit}`);
 });
 
@@ -98,16 +99,16 @@ test('gradients flow to input and kernel', (t) => {
   const layer = tl.Conv(2, [2, 2]);
   const x = tl.ones([1, 3, 3, 1]);
   const [weights, state] = layer.init(tl.signature(x), { rng: key });
-  const [w, b] = weights as tl.Tensor[];
+  const [w, b] = tensorsOf(weights);
   const [, pullback] = tl.vjp(
-    (x: tl.Tensor, w: tl.Tensor, b: tl.Tensor) => layer.pureFn(x, [w, b], state)[0] as tl.Tensor,
+    (x: tl.Tensor, w: tl.Tensor, b: tl.Tensor) => layer.pureFn(x, [w, b], state)[0],
     x,
     w!,
     b!,
   );
-  const [dx, dw, db] = pullback(tl.ones([1, 2, 2, 2])) as tl.Tensor[];
+  const [dx, dw, db] = pullback(tl.ones([1, 2, 2, 2]));
   t.deepEqual(dx!.shape, [1, 3, 3, 1]);
-  close(t, dw!, tl.full([2, 2, 1, 2], 4).array() as number[], 1e-6);
+  close(t, dw!, tl.full([2, 2, 1, 2], 4).array(), 1e-6);
   close(t, db!, [4, 4], 1e-6);
 });
 

@@ -1,6 +1,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { close, f32, values, one } from '../support/values.js';
+import { tensorOf, tensorsOf } from '../support/types.js';
 
 const key: tl.Key = [0, 7];
 const draw = (rng: tl.Key): unknown => values(tl.Dense(3).init(f32([1, 4]), { rng })[0]);
@@ -11,7 +12,7 @@ test('Dense: signature, weights as Trax nests them, the affine map', (t) => {
   t.deepEqual(layer.outputSignature(f32([5, 3])), f32([5, 2]));
   const [weights, state] = layer.init(f32([5, 3]), { rng: key });
   t.deepEqual(
-    (weights as tl.Tensor[]).map((w) => w.shape),
+    tensorsOf(weights).map((w) => w.shape),
     [[3, 2], [2]],
   );
   t.deepEqual(state, []);
@@ -43,7 +44,7 @@ test('a JavaScript initializer, and a registered one called by hand', (t) => {
   });
   const [w] = layer.init(f32([1, 3]), { rng: key });
   t.deepEqual(seen, [[3, 2]]);
-  t.deepEqual((w as tl.Tensor).array(), [
+  t.deepEqual(tensorOf(w).array(), [
     [3, 3],
     [3, 3],
     [3, 3],
@@ -69,7 +70,7 @@ test('Embedding looks ids up and sums gradients of ids that repeat', (t) => {
     [2, 3],
     [6, 7],
   ]);
-  const gradient = tl.grad((w: tl.Tensor) => layer.pureFn(ids, w, [])[0].sum())(table) as tl.Tensor;
+  const gradient = tl.grad((w: tl.Tensor) => layer.pureFn(ids, w, [])[0].sum())(table);
   t.deepEqual(gradient.array(), [
     [0, 0],
     [1, 1],

@@ -1,6 +1,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { close, f32, one } from '../support/values.js';
+import { tensorOf, tensorsOf, treesOf, wrong } from '../support/types.js';
 
 const key: tl.Key = [0, 7];
 
@@ -55,7 +56,7 @@ test('LSH attention takes any length, hashes anew in each call, and learns', (t)
   const layer = tl.LSHSelfAttention({ dQk: 4, dV: 4, chunkLen: 4, nHashes: 2, nBuckets: 4, causal: true });
   const [weights, state] = layer.init(f32([2, 8, 6]), { rng: key });
   t.deepEqual(
-    (weights as tl.Tensor[]).map((w) => w.shape),
+    tensorsOf(weights).map((w) => w.shape),
     [
       [2, 6, 4],
       [2, 6, 4],
@@ -63,21 +64,21 @@ test('LSH attention takes any length, hashes anew in each call, and learns', (t)
     ],
   );
   t.deepEqual(
-    (state as tl.Tensor[]).map((s) => [s.shape, s.dtype]),
+    tensorsOf(state).map((s) => [s.shape, s.dtype]),
     [
       [[4, 16], 'int32'],
       [[4, 2], 'uint32'],
     ],
   );
-  const [first] = layer.state as tl.Tensor[];
+  const [first] = tensorsOf(layer.state);
   for (const length of [8, 13, 3]) {
     t.deepEqual(layer(tl.random.normal(key, [2, length, 6])).shape, [2, length, 6]);
-    t.deepEqual((layer.state as tl.Tensor[])[0]!.shape, [4, 2 * length]);
+    t.deepEqual(tensorsOf(layer.state)[0]!.shape, [4, 2 * length]);
   }
   t.deepEqual(first!.shape, [4, 16]);
   const x = tl.random.normal(key, [2, 8, 6]);
-  const loss = (w: tl.Nest) => (layer.pureFn(x, w, state)[0] as tl.Tensor).square().sum();
-  const gradients = tl.grad(loss as never)(weights as never) as unknown as tl.Tensor[];
+  const loss = (w: tl.Nest) => layer.pureFn(x, w, state)[0].square().sum();
+  const gradients = tensorsOf(tl.grad(loss)(wrong(weights)));
   t.true(gradients.every((g) => Number.isFinite(g.sum().item()) && g.abs().max().item() > 0));
 });
 
@@ -179,8 +180,9 @@ test('a wrapper hands on what it is given, null too, and names what is wrong its
   const remembered = (options: tl.LSHOptions): number | undefined => {
     const layer = tl.PureLSHSelfAttentionWrapper({ ...sizes, ...options });
     layer.init(f32([2, 1, 4]), { rng: key });
-    const [, [qk]] = layer.sublayers[1]!.state as [tl.Tensor, tl.Tensor[]];
-    return qk!.shape[1];
+    const [, inner] = treesOf(layer.sublayers[1]!.state);
+    const [qk] = treesOf(inner!);
+    return tensorOf(qk).shape[1];
   };
   t.is(remembered({}), 2048);
   t.is(remembered({ predictMemLen: 10, predictDropLen: 5 }), 10);
@@ -212,9 +214,9 @@ class Bilinear extends tl.EfficientAttentionBase {
     return tl.tensor(0);
   }
   override forwardUnbatched(x: tl.Tensor, { weights, state, updateState }: tl.AttentionContext): [tl.Tensor, unknown] {
-    const [w] = weights as tl.Tensor[];
+    const [w] = tensorsOf(weights);
     const strengths = x.matmul(w!).matmul(x.transpose()).softmax();
-    return [strengths.matmul(x), updateState ? (state as tl.Tensor).add(1) : state];
+    return [strengths.matmul(x), updateState ? tensorOf(state).add(1) : state];
   }
 }
 
@@ -237,23 +239,21 @@ test('a class of attention is written for one head of one example', (t) => {
   t.deepEqual([layer.name, layer.hasBackward, layer.nIn], ['Bilinear', true, 1]);
   const [weights, state] = layer.init(f32([2, 5, 4]), { rng: key });
   t.deepEqual(
-    (weights as tl.Tensor[]).map((w) => w.shape),
+    tensorsOf(weights).map((w) => w.shape),
     [[3, 4, 4]],
   );
-  t.deepEqual((state as unknown as tl.Tensor).shape, [6]);
+  t.deepEqual(tensorOf(state).shape, [6]);
   const x = tl.random.normal(key, [2, 5, 4]);
   const y = layer(x);
-  t.deepEqual((layer.state as unknown as tl.Tensor).array(), [1, 1, 1, 1, 1, 1]);
-  const [w] = weights as tl.Tensor[];
+  t.deepEqual(tensorOf(layer.state).array(), [1, 1, 1, 1, 1, 1]);
+  const [w] = tensorsOf(weights);
   t.true(largest(one(y), bilinear(x, w!)) < 1e-5);
   // Its gradient, computed head by head, is that of all at once; so is that of what was recorded.
   const wanted = tl.grad((x: tl.Tensor, w: tl.Tensor) => bilinear(x, w).square().sum(), { argnums: [0, 1] })(x, w!);
   for (const one of [layer, new Bilinear(3, { useReferenceCode: true })]) {
-    const loss = (x: tl.Tensor, w: tl.Tensor): tl.Tensor => (one.pureFn(x, [w], state)[0] as tl.Tensor).square().sum();
+    const loss = (x: tl.Tensor, w: tl.Tensor): tl.Tensor => one.pureFn(x, [w], state)[0].square().sum();
     const got = tl.grad(loss, { argnums: [0, 1] })(x, w!);
-    t.true(
-      [0, 1].every((i) => largest((got as unknown as tl.Tensor[])[i]!, (wanted as unknown as tl.Tensor[])[i]!) < 1e-4),
-    );
+    t.true([0, 1].every((i) => largest(tensorsOf(got)[i]!, tensorsOf(wanted)[i]!) < 1e-4));
   }
   t.false(new Bilinear(3, { useReferenceCode: true }).hasBackward);
   t.throws(() => new tl.EfficientAttentionBase(2).init(f32([1, 2, 3])), {
@@ -289,10 +289,10 @@ test('LSH attention weighs values by 1 in all, whatever a position sees', (t) =>
         const rest = masked ? [valid] : [];
         const layer = tl.PureLSHSelfAttention({ ...sight, causal, masked, mode: 'eval' });
         layer.init(tl.signature([qk, ones, ...rest]), { rng: key });
-        t.true(off(layer([qk, ones, ...rest]) as tl.Tensor, 1) < 2e-6, what);
+        t.true(off(layer([qk, ones, ...rest]), 1) < 2e-6, what);
         // The result rests on no query then, and each value gets what it is weighed by.
-        const sum = (q: tl.Tensor, v: tl.Tensor): tl.Tensor => (layer([q, v, ...rest]) as tl.Tensor).sum();
-        const [toQueries, toValues] = tl.grad(sum, { argnums: [0, 1] })(qk, ones) as unknown as [tl.Tensor, tl.Tensor];
+        const sum = (q: tl.Tensor, v: tl.Tensor): tl.Tensor => layer([q, v, ...rest]).sum();
+        const [toQueries, toValues] = tensorsOf(tl.grad(sum, { argnums: [0, 1] })(qk, ones), 2);
         t.true(off(toQueries, 0) < 2e-5, what);
         t.true(Math.abs(toValues.sum().item() / ones.size - 1) < 1e-5, what);
       }
@@ -326,20 +326,20 @@ test('so do the layers around it, and in prediction', (t) => {
     const inputs = masked ? [x, valid] : [x];
     for (const layer of layers) {
       layer.init(tl.signature(inputs), { rng: key });
-      layer.weights = passing(layer.weights as tl.Tensor[]);
-      t.true(off(layer(masked ? inputs : x) as tl.Tensor, 1) < 1e-5, `${layer}, masked: ${masked}`);
+      layer.weights = passing(tensorsOf(layer.weights));
+      t.true(off(layer(masked ? inputs : x), 1) < 1e-5, `${layer}, masked: ${masked}`);
     }
   }
   for (const sight of sights) {
     const layer = tl.LSHSelfAttention({ ...sizes, ...sight, causal: true, mode: 'predict' });
     layer.init(f32([2, 11, 6]), { rng: key });
-    layer.weights = passing(layer.weights as tl.Tensor[]);
+    layer.weights = passing(tensorsOf(layer.weights));
     t.true(off(stepByStep(layer, x), 1) < 1e-5, JSON.stringify(sight));
   }
   const mixed = tl.MixedLSHSelfAttention({ nHeads: 2, causal: true, stdLength: 4, ...sights[4], mode: 'eval' });
   const [qk, ones] = [tl.random.normal(key, [4, 11, 5]), tl.ones([4, 11, 3])];
   mixed.init(tl.signature([qk, ones]), { rng: key });
-  t.true(off(mixed([qk, ones]) as tl.Tensor, 1) < 2e-6);
+  t.true(off(mixed([qk, ones]), 1) < 2e-6);
   const [attended] = tl.attend(tl.random.normal(key, [12, 4]), {
     v: tl.ones([12, 3]),
     qChunkLen: 12,

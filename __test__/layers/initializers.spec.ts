@@ -1,6 +1,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { close, f32 } from '../support/values.js';
+import { tensorOf, wrong } from '../support/types.js';
 
 const key: tl.Key = [0, 7];
 
@@ -48,15 +49,15 @@ test('a registered initializer given to a layer does what it does when called', 
   const initializer = tl.RandomUniformInitializer({ lim: 0.5 });
   const layer = tl.Weights(initializer, { shape: [3, 2] });
   const [w] = layer.init([], { rng: key });
-  t.deepEqual((w as tl.Tensor).array(), initializer([3, 2], key).array());
+  t.deepEqual(tensorOf(w).array(), initializer([3, 2], key).array());
 });
 
 test('wrong options are refused where they are written', (t) => {
-  t.throws(() => tl.RandomNormalInitializer({ stdev: 1 } as never), {
+  t.throws(() => tl.RandomNormalInitializer(wrong({ stdev: 1 })), {
     code: 'InvalidOption',
     message: /did you mean `stddev`/,
   });
-  t.throws(() => tl.ScaledInitializer(-1, -2, 1, 'fan_none' as never, 'normal'), { code: 'InvalidOption' });
+  t.throws(() => tl.ScaledInitializer(-1, -2, 1, wrong('fan_none'), 'normal'), { code: 'InvalidOption' });
 });
 
 test('what a JavaScript initializer throws, or a wrong shape it returns, comes out', (t) => {

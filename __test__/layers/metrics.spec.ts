@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
 import { close, one } from '../support/values.js';
+import { instanceOf } from '../support/types.js';
 
 const scores = (): tl.Tensor =>
   tl.tensor([
@@ -36,7 +37,7 @@ test('squared errors weighed', (t) => {
 
 test('the gradient of cross-entropy is the softmax less the target', (t) => {
   const loss = tl.CategoryCrossEntropy();
-  const g = tl.grad((s: tl.Tensor) => loss.pureFn([s, targets()], [], [])[0])(scores()) as tl.Tensor;
+  const g = tl.grad((s: tl.Tensor) => loss.pureFn([s, targets()], [], [])[0])(scores());
   const expected = scores().softmax().sub(tl.oneHot(targets(), 3)).div(3);
   close(t, g, expected.array(), 1e-6);
 });
@@ -83,7 +84,7 @@ function measure([make, weighted]: Metric, target: tl.Tensor, weight: tl.Tensor 
   const metric = make();
   const inputs = (x: tl.Tensor): tl.Tensor[] => (weighted ? [x, target, weight] : [x, target]);
   metric.init(tl.signature(inputs(logits)), { rng: [0, 1] });
-  const gradient = tl.grad((x: tl.Tensor) => one(metric(inputs(x))))(logits) as tl.Tensor;
+  const gradient = tl.grad((x: tl.Tensor) => one(metric(inputs(x))))(logits);
   return [one(metric(inputs(logits))).item(), gradient.array()];
 }
 
@@ -95,8 +96,7 @@ function refusal(
   target: tl.Tensor,
   weight?: tl.Tensor,
 ): [string, string] {
-  const error = t.throws(() => measure(metric, target, weight), { instanceOf: tl.LayerError }, name) as
-    tl.LayerError | undefined;
+  const error = t.throws(() => measure(metric, target, weight), { instanceOf: tl.LayerError }, name);
   return [error?.code ?? '', error?.message ?? ''];
 }
 
@@ -233,8 +233,8 @@ test('items of an ignored label do not count', (t) => {
       tl.CategoryCrossEntropy({ labelSmoothing }),
     ];
     close(t, own([logits, target]), plain([...kept]).item());
-    const [g] = [tl.grad((x: tl.Tensor) => own([x, target]))(logits) as tl.Tensor];
-    const wanted = tl.grad((x: tl.Tensor) => plain([x, kept[1]]))(kept[0]) as tl.Tensor;
+    const [g] = [tl.grad((x: tl.Tensor) => own([x, target]))(logits)];
+    const wanted = tl.grad((x: tl.Tensor) => plain([x, kept[1]]))(kept[0]);
     close(t, g.take(tl.tensor([0, 2, 4]), { axis: 0 }), wanted.array());
     t.is(
       g
@@ -279,7 +279,7 @@ test('binary metrics: targets of one shape with what predicts them, from 0 to 1'
     t.true(Math.abs(tl.BinaryCrossEntropy()(inputs).item() - wanted) < 1e-6);
   }
   const code = (make: () => tl.Layer, ...inputs: tl.Tensor[]): string | undefined =>
-    (t.throws(() => make()(inputs), { instanceOf: tl.LayerError }) as tl.LayerError | undefined)?.code;
+    t.throws(() => make()(inputs), { instanceOf: tl.LayerError })?.code;
   for (const shape of [[], [1], [1, 3], [3, 3], [2]])
     t.is(code(tl.BinaryCrossEntropy, x, tl.zeros(shape)), 'ShapeMismatch', `${shape}`);
   const q = x.sigmoid();
@@ -316,7 +316,7 @@ function attempt(f: () => tl.Signature): tl.Signature | string {
   try {
     return f();
   } catch (error) {
-    return (error as tl.LayerError).code;
+    return instanceOf(tl.LayerError, error).code;
   }
 }
 
@@ -340,8 +340,8 @@ test('what a metric declares of inputs it also takes, and what it takes it decla
             const inputs = [tl.ones(x), tl.zeros(y).cast(dtype), ...(weighted ? [tl.ones(w).cast(dtype)] : [])];
             tl.tidy(() => {
               const layer = make();
-              const declared = attempt(() => layer.outputSignature(tl.signature(inputs)) as tl.Signature);
-              const given = attempt(() => tl.signature(layer(inputs)) as tl.Signature);
+              const declared = attempt(() => layer.outputSignature(tl.signature(inputs)));
+              const given = attempt(() => tl.signature(layer(inputs)));
               taken += typeof given === 'object' ? 1 : 0;
               const what = `${name} of ${JSON.stringify([x, y, w, dtype])}: ${JSON.stringify([declared, given])}`;
               if (typeof declared === 'string' || typeof given === 'string') t.is(typeof declared, typeof given, what);

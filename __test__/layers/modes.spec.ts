@@ -2,6 +2,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { f32, values, one } from '../support/values.js';
+import { instanceOf, tensorOf, wrong } from '../support/types.js';
 
 const key = tl.random.key(5);
 const far = (a: tl.Tensor, b: tl.Tensor): number => a.sub(b).abs().max().item();
@@ -58,7 +59,7 @@ test('a class learns the mode it runs in, wherever it stands', (t) => {
     for (const make of [() => new Told(), () => new ToldPure()]) {
       const model = build(make());
       model.init(tl.signature(zero), { rng: key });
-      const gets = (layer: tl.Layer): number => (layer(zero) as tl.Tensor).slice([0, 0, 0], [1, 1, 1]).item();
+      const gets = (layer: tl.Layer): number => tensorOf(layer(zero)).slice([0, 0, 0], [1, 1, 1]).item();
       t.is(gets(model), 10, name);
       t.is(gets(model.withMode('eval')), 11, name);
       t.is(gets(model.withMode('predict')), 12, name);
@@ -77,8 +78,8 @@ test('a reversible class learns it, also on the way back', (t) => {
     const layer = stack.withMode(mode);
     const loss = (x: tl.Tensor): tl.Tensor => one(tl.Serial(layer, tl.Multiply())([x, x])).sum();
     const [value, gradient] = tl.valueAndGrad(loss)(tl.full([1], 3, { dtype: 'float32' }));
-    t.is((value as tl.Tensor).item(), (3 + added) * 3);
-    t.deepEqual((gradient as tl.Tensor).array(), [6 + added]);
+    t.is(value.item(), (3 + added) * 3);
+    t.deepEqual(gradient.array(), [6 + added]);
   }
 });
 
@@ -93,30 +94,35 @@ test('the mode of a class is an option, can be set, and is that of the copy', (t
   );
   const layer = new Told();
   layer.mode = 'viz';
-  t.is((layer(zero) as tl.Tensor).max().item(), 13);
+  t.is(tensorOf(layer(zero)).max().item(), 13);
   t.is(layer.withMode('eval').mode, 'eval');
   t.is(layer.mode, 'viz');
   t.is(tl.Serial(tl.Relu(), new Told({ mode: 'eval' })).mode, 'eval');
   t.is(tl.Dropout({ rate: 0.5, mode: 'eval' }).mode, 'eval');
   t.is(tl.Dropout({ rate: 0.5 }).withMode('predict').mode, 'predict');
-  t.throws(() => (layer.mode = 'test' as tl.Mode), { code: 'InvalidOption', message: /'test'|"test"/ });
+  t.throws(() => (layer.mode = wrong('test')), { code: 'InvalidOption', message: /'test'|"test"/ });
 });
 
 test('one object runs in two modes at once, each call in its own', (t) => {
   const shared = new Told();
   const model = tl.Serial(tl.Cache(shared, { mode: 'train' }), shared);
   model.init(tl.signature(zero), { rng: key });
-  t.is((model(zero) as tl.Tensor).max().item(), 20);
+  t.is(tensorOf(model(zero)).max().item(), 20);
   // Below Cache a copy in predict mode computes once, in eval mode.
-  t.is((model.withMode('predict')(zero) as tl.Tensor).max().item(), 11 + 12);
-  t.is((model(zero) as tl.Tensor).max().item(), 20);
+  t.is(tensorOf(model.withMode('predict')(zero)).max().item(), 11 + 12);
+  t.is(tensorOf(model(zero)).max().item(), 20);
 });
 
 test('init tells a class its mode, and callAsync too', async (t) => {
   const layer = new Told({ mode: 'eval' });
   layer.init(f32([1]));
   t.deepEqual(values(layer.weights), [1]);
-  t.is(((await tl.Serial(layer).callAsync(zero)) as tl.Tensor).max().item(), 11);
+  t.is(
+    tensorOf(await tl.Serial(layer).callAsync(zero))
+      .max()
+      .item(),
+    11,
+  );
 });
 
 test('Bidirectional refuses a layer that goes on from call to call', (t) => {
@@ -181,7 +187,7 @@ test('the state of a copy in predict mode is there before its first call', (t) =
     if (known) model.init(tl.signature(x), { rng: key });
     const fresh = known ? model : tl.Serial(model.sublayers);
     const read = fresh.withMode('predict');
-    const shapes = tl.tree.leaves(read.state as tl.Tree<tl.Tensor>).filter((s) => s instanceof tl.Tensor);
+    const shapes = tl.tree.leaves(read.state).filter((s) => s instanceof tl.Tensor);
     t.deepEqual(
       shapes.map((s) => s.shape),
       known ? [[], [2, 6, 4], [2, 6, 4], []] : [],
@@ -237,7 +243,7 @@ test('layers that do not look at their input are initialized without a signature
   t.deepEqual(values(weights), values(embedding.weights));
   const model = tl.Serial(tl.Embedding(4, 3), tl.Relu(), tl.Dense(2));
   model.init(null, { rng: key });
-  t.deepEqual((model([[1, 2]]) as tl.Tensor).shape, [1, 2, 2]);
+  t.deepEqual(model([[1, 2]]).shape, [1, 2, 2]);
   t.notThrows(() => tl.Relu().init(null));
   tl.Weights(tl.RandomNormalInitializer(), { shape: [2, 3] }).init(null);
   for (const layer of [
@@ -260,7 +266,7 @@ const gives = (f: () => unknown): string => {
   try {
     return JSON.stringify(f());
   } catch (error) {
-    return (error as tl.LayerError).code;
+    return instanceOf(tl.LayerError, error).code;
   }
 };
 
@@ -277,14 +283,11 @@ test('what a tree declares, its call gives; or both refuse', (t) => {
     const x = tl.tensor([true, false]);
     t.is(
       gives(() => layer.outputSignature(truth)),
-      gives(() => tl.signature(layer(x) as tl.Tensor)),
+      gives(() => tl.signature(layer(x))),
       `${layer}`,
     );
   }
-  t.deepEqual(
-    tl.HardSigmoid().outputSignature(truth),
-    tl.signature(tl.HardSigmoid()(tl.tensor([true, false])) as tl.Tensor),
-  );
+  t.deepEqual(tl.HardSigmoid().outputSignature(truth), tl.signature(tl.HardSigmoid()(tl.tensor([true, false]))));
 });
 
 test('a first piece of several positions sees what it would see in a whole sequence', (t) => {

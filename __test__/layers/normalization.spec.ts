@@ -1,6 +1,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { close, f32, floats, values } from '../support/values.js';
+import { tensorsOf } from '../support/types.js';
 
 const key: tl.Key = [0, 7];
 
@@ -26,10 +27,10 @@ test('LayerNorm: scale, then bias; each row has mean 0 and variance 1', (t) => {
 test('BatchNorm learns averages in training and uses them in evaluation', (t) => {
   const layer = tl.BatchNorm({ axis: [0], momentum: 0 });
   const [, state] = layer.init(f32([4, 1]), { rng: key });
-  t.is((state as tl.Tensor[]).length, 3);
+  t.is(tensorsOf(state).length, 3);
   const y = layer(floats([[1], [1], [5], [5]]));
   close(t, y, [[-1], [-1], [1], [1]], 1e-4);
-  const [mean, variance, batches] = layer.state as unknown as tl.Tensor[];
+  const [mean, variance, batches] = tensorsOf(layer.state);
   close(t, mean!.reshape([1]), [3], 1e-5);
   close(t, variance!.reshape([1]), [4], 1e-4);
   t.is(batches!.item(), 1);
@@ -42,7 +43,7 @@ test('BatchNorm learns averages in training and uses them in evaluation', (t) =>
 test('FilterResponseNorm keeps the shape and has no state', (t) => {
   const layer = tl.FilterResponseNorm();
   const [weights, state] = layer.init(f32([2, 3, 4]), { rng: key });
-  t.is(tl.tree.leaves(weights as tl.Tree<unknown>).length, 2);
+  t.is(tl.tree.leaves(weights).length, 2);
   t.deepEqual(state, []);
   t.deepEqual(layer(tl.random.normal(key, [2, 3, 4])).shape, [2, 3, 4]);
 });
@@ -55,7 +56,7 @@ test('gradients of a normalization do not depend on the scale of its input', (t)
       .pureFn(x, weights, state)[0]
       .mul(tl.tensor([1, 2, -1]))
       .sum();
-  const g = tl.grad(f)(tl.tensor([[1, 2, 4.5]])) as tl.Tensor;
+  const g = tl.grad(f)(tl.tensor([[1, 2, 4.5]]));
   close(t, g.mul(tl.tensor([[1, 2, 4.5]])).sum(), 0, 1e-5);
   close(t, g.sum(), 0, 1e-5);
 });

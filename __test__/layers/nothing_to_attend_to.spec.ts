@@ -122,7 +122,7 @@ for (const [name, [make, inputs]] of Object.entries(layers)) {
           const layer = make(mode);
           layer.init(tl.signature(xs), { rng: [0, 1] });
           const all = xs.map((x, i) => floats[i] ?? x);
-          const y = layer(all.length === 1 ? all[0]! : all, { rng: [0, 2] }) as tl.Tensor | tl.Tensor[];
+          const y = layer(all.length === 1 ? all[0]! : all, { rng: [0, 2] });
           return Array.isArray(y) ? y[0]! : y;
         };
         if (length === 0 && convolved.has(name)) {
@@ -136,7 +136,7 @@ for (const [name, [make, inputs]] of Object.entries(layers)) {
         if (mode === 'predict') continue;
         const gradients = [
           tl.grad((...v: tl.Tensor[]) => run(...v).sum(), { argnums: floats.map((_, i) => i) })(...floats),
-        ].flat() as tl.Tensor[];
+        ].flat();
         t.deepEqual(
           gradients.map((g) => g.shape),
           floats.map((x) => x.shape),
@@ -182,15 +182,11 @@ test('heads of no depth are refused or give nothing', (t) => {
     const lsh = tl.PureLSHSelfAttention({ chunkLen: 2, nBuckets: 2, causal: true, mode: 'eval' });
     attempt(
       `PureLSHSelfAttention of depths ${dQk}, ${dV}`,
-      () => (lsh.init(tl.signature(xs), { rng: [0, 1] }), lsh(xs) as tl.Tensor),
+      () => (lsh.init(tl.signature(xs), { rng: [0, 1] }), lsh(xs)),
       [2, 5, dV],
     );
     const exact = tl.DotProductCausalAttention({ mode: 'eval' });
-    attempt(`DotProductCausalAttention of depths ${dQk}, ${dV}`, () => exact([xs[0]!, xs[0]!, xs[1]!]) as tl.Tensor, [
-      2,
-      5,
-      dV,
-    ]);
+    attempt(`DotProductCausalAttention of depths ${dQk}, ${dV}`, () => exact([xs[0]!, xs[0]!, xs[1]!]), [2, 5, dV]);
   }
   for (const layer of [
     tl.LSHSelfAttention({ nHeads: 2, dQk: 4, dV: 4, chunkLen: 4, nBuckets: 2 }),

@@ -135,12 +135,12 @@ test('TimeBinPositionalEncoding replaces the last three features', (t) => {
 test('threefry2x32Prf and threefry2x32Prange', (t) => {
   const zero: tl.Key = [0, 0];
   // The published test vector of the function.
-  const words = tl.threefry2x32Prf(zero, tl.zeros([1, 2], { dtype: 'uint32' })) as tl.Tensor;
+  const words = tl.threefry2x32Prf(zero, tl.zeros([1, 2], { dtype: 'uint32' }));
   t.deepEqual(words.array(), [[0x6b200159, 0x99ba4efe]]);
-  const keys = tl.threefry2x32Prange(zero, { lo: 0, hi: 3 }) as tl.Tensor;
+  const keys = tl.threefry2x32Prange(zero, { lo: 0, hi: 3 });
   t.deepEqual([keys.shape, keys.dtype], [[3, 2], 'uint32']);
   t.deepEqual(keys.slice([0], [1]).array(), words.array());
-  const late = tl.threefry2x32Prange(zero, { lo: 2, hi: 3 }) as tl.Tensor;
+  const late = tl.threefry2x32Prange(zero, { lo: 2, hi: 3 });
   t.deepEqual(late.array(), keys.slice([2], [3]).array());
   t.throws(() => tl.threefry2x32Prf(zero, tl.zeros([2])), { code: 'DTypeMismatch' });
 });

@@ -2,6 +2,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { one } from '../support/values.js';
+import { layersOf, wrong } from '../support/types.js';
 
 const key = tl.random.key(1);
 
@@ -105,7 +106,7 @@ test('attention finds the distances written out by hand', (t) => {
 });
 
 test('getRelAttInputs gives two layers that can be shared, and a list goes into a Serial', (t) => {
-  const [context, location] = tl.getRelAttInputs(6, 3) as [tl.Layer, tl.Layer];
+  const [context, location] = layersOf(tl.getRelAttInputs(6, 3), 2);
   t.deepEqual(
     [context, location].map((layer) => [layer.name, layer.nIn, layer.nOut]),
     [
@@ -140,7 +141,7 @@ test('getRelAttInputs gives two layers that can be shared, and a list goes into 
 });
 
 test('a resampling function of the program is given factor, depth and mode', (t) => {
-  const [context, location] = tl.getRelAttInputs(4, 1) as [tl.Layer, tl.Layer];
+  const [context, location] = layersOf(tl.getRelAttInputs(4, 1), 2);
   const given: unknown[] = [];
   const own = (...args: unknown[]): tl.Layer => {
     given.push(args);
@@ -151,7 +152,7 @@ test('a resampling function of the program is given factor, depth and mode', (t)
   const model = make(own);
   model.init({ shape: [1, 6, 4], dtype: 'float32' });
   t.deepEqual([given, one(model(tl.ones([1, 6, 4]))).shape], [[[3, 4, { mode: 'eval' }]], [1, 2, 4]]);
-  t.throws(() => make(() => 3 as never), {
+  t.throws(() => make(() => wrong(3)), {
     code: 'InvalidOption',
     message: /a layer factory must return a layer, got a number/u,
   });
@@ -192,7 +193,7 @@ test('ways of resampling take what others use, and refuse what none does', (t) =
       ],
     ],
   );
-  t.throws(() => tl.LinearPooling(2, 2, { droput: 0.1 } as never), {
+  t.throws(() => tl.LinearPooling(2, 2, wrong({ droput: 0.1 })), {
     code: 'InvalidOption',
     message: /unknown option `droput`: .*did you mean `dropout`/u,
   });

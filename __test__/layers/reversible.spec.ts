@@ -1,6 +1,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { f32, values, one, several } from '../support/values.js';
+import { instanceOf, tensorOf, tensorsOf, treesOf } from '../support/types.js';
 
 const key: tl.Key = [0, 7];
 const pair = [f32([2, 5, 8]), f32([2, 5, 8])];
@@ -38,10 +39,7 @@ function peak(make: (stack: tl.Layer[]) => tl.Layer, depth: number): number {
   return tl.tidy(() => {
     const before = tl.memory().bytes;
     tl.resetPeakMemory();
-    const [ys, pullback] = tl.vjp(
-      (a: tl.Tensor) => layer.pureFn([a, x], weights, state, key)[0] as readonly tl.Tensor[],
-      x,
-    );
+    const [ys, pullback] = tl.vjp((a: tl.Tensor) => layer.pureFn([a, x], weights, state, key)[0], x);
     pullback(ys);
     return tl.memory().peakBytes - before;
   });
@@ -69,7 +67,7 @@ test('gradients of a reversible stack are those of a loss written out', (t) => {
     tl.ReversibleSwap(),
     tl.ReversibleHalfResidual(dense, tl.Tanh()),
   );
-  const [w, b] = dense.weights as [tl.Tensor, tl.Tensor];
+  const [w, b] = tensorsOf(dense.weights, 2);
   const state = stack.init(pair, { rng: key })[1];
   const nested = [[[[w, b]]], [], [[tl.GET_WEIGHTS_FROM_CACHE, []]]];
   const byLayers = (x: tl.Tensor, y: tl.Tensor, w: tl.Tensor, b: tl.Tensor): tl.Tensor => {
@@ -77,7 +75,7 @@ test('gradients of a reversible stack are those of a loss written out', (t) => {
     return squared(several(stack.pureFn([x, y], nested, state, key)[0]));
   };
   const argnums = [0, 1, 2, 3];
-  const [got, want] = [byLayers, byHand].map((f) => tl.grad(f, { argnums })(...inputs(), w, b) as tl.Tensor[]);
+  const [got, want] = [byLayers, byHand].map((f) => tl.grad(f, { argnums })(...inputs(), w, b));
   got!.forEach((g, i) =>
     t.true(g.sub(want![i]!).abs().max().item() < 1e-4 * want![i]!.abs().max().item(), `argument ${i}`),
   );
@@ -132,12 +130,12 @@ class Rotate extends tl.ReversibleLayer {
     this.weights = tl.full([1], 2, { dtype: 'float32' });
   }
   override forward([x, y]: tl.Tensor[]): tl.Tensor[] {
-    const w = this.weights as tl.Tensor;
+    const w = tensorOf(this.weights);
     return [y!.neg().mul(w), x!.mul(w)];
   }
   override reverse([x, y]: tl.Tensor[]): tl.Tensor[] {
     this.reversed += 1;
-    const w = this.weights as tl.Tensor;
+    const w = tensorOf(this.weights);
     return [y!.div(w), x!.neg().div(w)];
   }
 }
@@ -149,10 +147,10 @@ class RotateAtOnce extends Rotate {
     grad: tl.LayerOutputs,
     weights: tl.Nest,
   ): [tl.Tensor[], [tl.Tensor[], tl.Tensor]] {
-    const inputs = this.reverse(output as tl.Tensor[]);
-    const [x, y] = inputs as [tl.Tensor, tl.Tensor];
-    const [a, b] = grad as tl.Tensor[];
-    const w = weights as tl.Tensor;
+    const inputs = this.reverse(tensorsOf(output));
+    const [x, y] = tensorsOf(inputs, 2);
+    const [a, b] = grad;
+    const w = tensorOf(weights);
     return [inputs, [[b!.mul(w), a!.neg().mul(w)], b!.mul(x).sum().sub(a!.mul(y).sum()).reshape([1])]];
   }
 }
@@ -166,13 +164,13 @@ for (const Class of [Rotate, RotateAtOnce]) {
     const [x, y] = inputs();
     t.deepEqual(values(rotate([x, y])), values(plain([x, y])));
     const loss = (x: tl.Tensor, y: tl.Tensor, w: tl.Tensor): tl.Tensor => {
-      const [, dense, last] = weights as [tl.Nest, tl.Nest, tl.Nest];
-      const ys = stack.pureFn([x, y], [w, dense, last] as tl.Nest, state, key)[0] as readonly tl.Tensor[];
+      const [, dense, last] = treesOf(weights, 3);
+      const ys = tensorsOf(stack.pureFn([x, y], [w, dense, last], state, key)[0]);
       return ys[0]!.mul(ys[1]!).sum();
     };
     const w = tl.full([1], 2, { dtype: 'float32' });
     const before = rotate.reversed;
-    const grads = tl.grad(loss, { argnums: [0, 1, 2] })(x, y, w) as tl.Tensor[];
+    const grads = tl.grad(loss, { argnums: [0, 1, 2] })(x, y, w);
     t.is(rotate.reversed, before + 1);
     const step = 1e-2;
     const slope = (loss(x, y, w.add(step)).item() - loss(x, y, w.sub(step)).item()) / (2 * step);
@@ -189,14 +187,14 @@ for (const Class of [Rotate, RotateAtOnce]) {
 }
 
 test('built-in reversible layers reverse, and are ReversibleLayers', (t) => {
-  const stack = tl.ReversibleSerial(layers(3)) as tl.ReversibleLayer;
+  const stack = instanceOf(tl.ReversibleLayer, tl.ReversibleSerial(layers(3)));
   t.true(stack instanceof tl.ReversibleLayer);
   t.true(stack.sublayers.every((layer) => layer instanceof tl.ReversibleLayer));
   t.false(tl.Dense(3) instanceof tl.ReversibleLayer);
   t.is(tl.reversible.ReversibleLayer, tl.ReversibleLayer);
   const [weights, state] = stack.init(pair, { rng: key });
   const [outputs, newState] = stack.pureFn(inputs(), weights, state, key);
-  const back = stack.reverse(outputs, weights, state, newState, key) as tl.Tensor[];
+  const back = tensorsOf(stack.reverse(outputs, weights, state, newState, key));
   back.forEach((x, i) => t.true(x.sub(inputs()[i]!).abs().max().item() < 1e-5));
   const [xs, [grads]] = stack.reverseAndGrad(outputs, outputs, weights, state, newState, key) as [
     tl.Tensor[],

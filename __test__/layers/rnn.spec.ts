@@ -12,7 +12,7 @@ test('LSTM: names, shapes, weights as Trax nests them', (t) => {
   t.deepEqual([layer.nIn, layer.nOut], [1, 1]);
   const [weights] = layer.init(f32([2, 4, 3]), { rng: key });
   t.deepEqual(
-    tl.tree.leaves(weights).map((w) => (w as tl.Tensor).shape),
+    tl.tree.leaves(weights).map((w) => w.shape),
     [[8, 20], [20]],
   );
   t.deepEqual(layer(normal(2, 4, 3)).shape, [2, 4, 5]);
@@ -56,15 +56,11 @@ for (const [name, make] of [
   test(`${name}: gradients reach inputs and weights`, (t) => {
     const layer = make(3);
     const [weights, state] = layer.init(f32([2, 4, 2]), { rng: key });
-    const loss = (x: tl.Tensor, w: tl.Tree<tl.Tensor>): tl.Tensor =>
-      (layer.pureFn(x, w as tl.Nest, state)[0] as tl.Tensor).square().sum();
-    const [gx, gw] = tl.grad(loss, { argnums: [0, 1] })(normal(2, 4, 2), weights as tl.Tree<tl.Tensor>) as [
-      tl.Tensor,
-      tl.Tree<tl.Tensor>,
-    ];
+    const loss = (x: tl.Tensor, w: tl.Tree<tl.Tensor>): tl.Tensor => layer.pureFn(x, w, state)[0].square().sum();
+    const [gx, gw] = tl.grad(loss, { argnums: [0, 1] })(normal(2, 4, 2), weights);
     t.deepEqual(gx.shape, [2, 4, 2]);
     t.true(gx.abs().sum().item() > 0);
-    t.true(tl.tree.leaves(gw).every((g) => (g as tl.Tensor).abs().sum().item() > 0));
+    t.true(tl.tree.leaves(gw).every((g) => g.abs().sum().item() > 0));
   });
 }
 
@@ -81,7 +77,7 @@ test('ConvGRUCell keeps the shape of its state, with kernels of any size', (t) =
   const cell = tl.ConvGRUCell(3, { kernelSize: [1, 3], mode: 'eval' });
   const [weights] = cell.init(f32([2, 4, 5, 3]), { rng: key });
   t.deepEqual(
-    tl.tree.leaves(weights).map((w) => (w as tl.Tensor).shape),
+    tl.tree.leaves(weights).map((w) => w.shape),
     [[1, 3, 3, 3], [3], [1, 3, 3, 3], [3], [1, 3, 3, 3], [3]],
   );
   t.deepEqual(cell(normal(2, 4, 5, 3)).shape, [2, 4, 5, 3]);

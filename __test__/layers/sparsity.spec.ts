@@ -1,6 +1,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { close, f32, values, one } from '../support/values.js';
+import { tensorsOf, wrong } from '../support/types.js';
 
 const key: tl.Key = [0, 7];
 
@@ -36,10 +37,10 @@ test('SparseDenseWithOptions stands in for Dense by each type', (t) => {
   t.throws(() => tl.SparseDenseWithOptions(6, { sparsityType: 'mult', sparsity: 4 }), {
     message: /`nUnits` must be a multiple of `sparsity`, got 6 and 4/,
   });
-  t.throws(() => tl.SparseDenseWithOptions(6, { sparsityType: 'odd' as never }), {
+  t.throws(() => tl.SparseDenseWithOptions(6, { sparsityType: wrong('odd') }), {
     message: /`sparsityType` must be 'mult', .*, got "odd"/,
   });
-  t.throws(() => tl.SparseDenseWithOptions(6, { sparse: 2 } as never), {
+  t.throws(() => tl.SparseDenseWithOptions(6, wrong({ sparse: 2 })), {
     message: /unknown option `sparse`.*did you mean/,
   });
 });
@@ -101,11 +102,10 @@ test('sparse causal attention sees nothing later, and predicts step by step what
 });
 
 test('FavorAttention comes near to softmax attention with many features', (t) => {
-  const [q, k, v] = [1, 2, 3].map((seed) => tl.random.normal(tl.random.key(seed), [2, 6, 4]).mul(0.4)) as [
-    tl.Tensor,
-    tl.Tensor,
-    tl.Tensor,
-  ];
+  const [q, k, v] = tensorsOf(
+    [1, 2, 3].map((seed) => tl.random.normal(tl.random.key(seed), [2, 6, 4]).mul(0.4)),
+    3,
+  );
   const softmax = q
     .matmul(k.transpose([0, 2, 1]))
     .div(2)
@@ -119,7 +119,7 @@ test('FavorAttention comes near to softmax attention with many features', (t) =>
       normalizeData: true,
       epsilon: 0,
     });
-    const [y] = layer([q, k, v, tl.ones([2, 1, 1, 6])]) as readonly tl.Tensor[];
+    const [y] = layer([q, k, v, tl.ones([2, 1, 1, 6])]);
     return y!.sub(softmax).abs().max().item();
   };
   t.true(far(4096) < 0.05, `${far(4096)}`);
@@ -132,7 +132,7 @@ test('Favor: scaleByNorm is yes or no, also as the number that the reference wri
   const favor = (scaleByNorm: boolean | 0 | 1): unknown => {
     const layer = tl.Favor(4, { nRandomFeatures: 3, useApproximateSoftmax: true, scaleByNorm });
     layer.init(tl.signature([x, mask]), { rng: tl.random.key(0) });
-    return (layer([x, mask]) as tl.Tensor[])[0]!.array();
+    return layer([x, mask])[0]!.array();
   };
   t.deepEqual(favor(1), favor(true));
   t.deepEqual(favor(0), favor(false));
@@ -145,38 +145,34 @@ test('FavorAttention: masked keys are not seen, and where all are the result is 
   for (const useApproximateSoftmax of [false, true]) {
     const layer = tl.FavorAttention({ dFeature: 4, useApproximateSoftmax });
     const attend = (x: tl.Tensor): tl.Tensor =>
-      (
-        layer([
-          x,
-          x,
-          x,
-          tl.tensor([
-            [1, 1, 0],
-            [0, 0, 0],
-          ]),
-        ]) as readonly tl.Tensor[]
-      )[0]!;
+      layer([
+        x,
+        x,
+        x,
+        tl.tensor([
+          [1, 1, 0],
+          [0, 0, 0],
+        ]),
+      ])[0]!;
     const y = attend(x);
     t.deepEqual(y.slice([1, 0, 0], [2, 3, 4]).array(), tl.zeros([1, 3, 4]).array());
     close(
       t,
       y.slice([0, 0, 0], [1, 2, 4]),
       values(
-        (
-          layer([
-            x,
-            x,
-            x,
-            tl.tensor([
-              [1, 1, 0],
-              [1, 1, 0],
-            ]),
-          ]) as readonly tl.Tensor[]
-        )[0]!.slice([0, 0, 0], [1, 2, 4]),
+        layer([
+          x,
+          x,
+          x,
+          tl.tensor([
+            [1, 1, 0],
+            [1, 1, 0],
+          ]),
+        ])[0]!.slice([0, 0, 0], [1, 2, 4]),
       ) as number[],
       0,
     );
-    const grads = tl.grad((x: tl.Tensor) => attend(x).sum())(x) as tl.Tensor;
+    const grads = tl.grad((x: tl.Tensor) => attend(x).sum())(x);
     t.true(Number.isFinite(grads.sum().item()));
   }
   t.throws(() => tl.FavorAttention({ nHeads: 2 })([x, x, x, tl.ones([2, 3])]), { message: /does not mask the keys/ });
@@ -218,5 +214,5 @@ test('AttentionQKV takes sparse projections', (t) => {
   const layer = tl.AttentionQKV(8, { nHeads: 2, qSparsity: 2, resultSparsity: 4, mode: 'eval' });
   const inputs = [x, x, x, tl.ones([1, 1, 1, 4])];
   layer.init(tl.signature(inputs), { rng: key });
-  t.deepEqual((layer(inputs) as tl.Tensor[])[0]!.shape, [1, 4, 8]);
+  t.deepEqual(layer(inputs)[0]!.shape, [1, 4, 8]);
 });

@@ -2,6 +2,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { one } from '../support/values.js';
+import { tensorOf, wrong } from '../support/types.js';
 
 const { testEvalEqualsPredictConfigs, testEvalEqualsPredictDiscrete } = tl.testUtils;
 const sizes = { dModel: 8, dFf: 16, nHeads: 2, maxLen: 16, dropout: 0.2, ffDropout: 0.3 };
@@ -122,7 +123,7 @@ test('attention is given what it is made with', (t) => {
 function rates(options: tl.models.ConfigurableTransformerLMOptions): number[] {
   const model = lm({ nLayers: 1, ...options });
   model.init({ shape: [1, 2], dtype: 'int32' });
-  return tl.tree.leaves<unknown>(model.state).map((s) => Number((s as tl.Tensor).item().toFixed(3)));
+  return tl.tree.leaves<unknown>(model.state).map((s) => Number(tensorOf(s).item().toFixed(3)));
 }
 
 test('the feed-forward part drops by its own rate, or by that of all where it is null', (t) => {
@@ -172,9 +173,9 @@ test('options that do not fit are refused', (t) => {
     tl.LayerError,
     /RelativeAttentionWrapper: `contextBiasLayer` is required/u,
   );
-  for (const wrong of [[2], [2, 2, 2], '2']) {
+  for (const sparsity of [[2], [2, 2, 2], '2']) {
     const message = /`encDecAttentionSparsity` must be a number or a pair/u;
-    t.throws(() => tl.models.ConfigurableTransformer(8, { encDecAttentionSparsity: wrong as never }), {
+    t.throws(() => tl.models.ConfigurableTransformer(8, { encDecAttentionSparsity: wrong(sparsity) }), {
       instanceOf: tl.LayerError,
       message,
     });

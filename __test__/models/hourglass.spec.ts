@@ -2,6 +2,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { one } from '../support/values.js';
+import { tensorOf, wrong } from '../support/types.js';
 
 const sizes = { dModel: 8, dFf: 8, nHeads: 2 };
 const key = tl.random.key(5);
@@ -93,7 +94,7 @@ test('what sees the shorter sequence is told how short it is', (t) => {
 test('all relative attention has the same biases', (t) => {
   const model = made({ hierarchy: '2@2', mode: 'eval' });
   model.init({ shape: [1, 4], dtype: 'int32' }, { rng: key });
-  const shapes = tl.tree.leaves<unknown>(model.weights).map((w) => (w as tl.Tensor).shape.join());
+  const shapes = tl.tree.leaves<unknown>(model.weights).map((w) => tensorOf(w).shape.join());
   t.is(shapes.filter((shape) => shape === '1,2,1,4').length, 2);
   t.is(`${model}`.match(/RelativeAttention_in7/gu)?.length, 6);
 });
@@ -124,7 +125,7 @@ test('hierarchies that are none are refused', (t) => {
 });
 
 test('options that do not fit are refused', (t) => {
-  t.throws(() => made({ mode: 'predict' as never }), {
+  t.throws(() => made({ mode: wrong('predict') }), {
     instanceOf: tl.LayerError,
     message: /`mode` cannot be 'predict'/u,
   });
@@ -133,13 +134,13 @@ test('options that do not fit are refused', (t) => {
     message: /`vanillaLayers` must be a whole number of at least 0, got -1/u,
   });
   for (const hierarchy of [3, ['1@2']]) {
-    t.throws(() => made({ hierarchy: hierarchy as never }), {
+    t.throws(() => made({ hierarchy: wrong(hierarchy) }), {
       instanceOf: tl.LayerError,
       message: /`hierarchy` must be a string, got/u,
     });
   }
   for (const vanillaLayers of [1, [1], [1, 1, 1]]) {
-    t.throws(() => made({ vanillaLayers: vanillaLayers as never }), {
+    t.throws(() => made({ vanillaLayers: wrong(vanillaLayers) }), {
       instanceOf: tl.LayerError,
       message: /`vanillaLayers` must be two numbers of blocks/u,
     });
@@ -148,7 +149,7 @@ test('options that do not fit are refused', (t) => {
     instanceOf: tl.LayerError,
     message: /`dModel` must be even and a multiple of `nHeads`, got 8 for 3 heads/u,
   });
-  t.throws(() => made({ levels: 2 } as never), { instanceOf: tl.LayerError, message: /unknown option `levels`/u });
+  t.throws(() => made(wrong({ levels: 2 })), { instanceOf: tl.LayerError, message: /unknown option `levels`/u });
   for (const length of [7, 5, 2]) {
     const model = made({ hierarchy: '1@3' });
     t.throws(

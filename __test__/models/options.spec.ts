@@ -1,6 +1,7 @@
 /** Options of models: declared, checked and refused as those of layers are. */
 import test from 'ava';
 import * as tl from '../../src/index.js';
+import { tensorOf, wrong } from '../support/types.js';
 
 const sizes = { dModel: 8, dFf: 16, nHeads: 2 };
 const small = { ...sizes, nLayers: 1, mode: 'eval' } as const;
@@ -21,8 +22,8 @@ const words = ({ message }: Error): string =>
   message.replace(/TransformerLM|Dense/gu, 'X').replace(/`\w+`(, `\w+`)*/gu, '`y`');
 
 test('a misspelt option of a model fails in the words of one of a layer', (t) => {
-  const model = refusal(() => tl.models.TransformerLM(10, { dmodel: 8 } as never));
-  const layer = refusal(() => tl.Dense(4, { useBais: true } as never));
+  const model = refusal(() => tl.models.TransformerLM(10, wrong({ dmodel: 8 })));
+  const layer = refusal(() => tl.Dense(4, wrong({ useBais: true })));
   t.is(words(model), words(layer));
   t.deepEqual([model.code, layer.code], ['InvalidOption', 'InvalidOption']);
   t.true(
@@ -34,7 +35,7 @@ test('a misspelt option of a model fails in the words of one of a layer', (t) =>
 /** Rates of the dropout layers of a language model. */
 const rates = (model: tl.Layer): number[] => {
   model.init({ shape: [1, 2], dtype: 'int32' });
-  return tl.tree.leaves<unknown>(model.state).map((s) => (s as tl.Tensor).item());
+  return tl.tree.leaves<unknown>(model.state).map((s) => tensorOf(s).item());
 };
 
 test('null is the default, and what is left out is the same', (t) => {
@@ -95,11 +96,11 @@ test('functions are handed on as they are, and nothing else is taken for one', (
   };
   t.regex(`${tl.models.ReformerLM(10, { ...small, ffActivation, attentionType })}`, /Gelu/);
   t.deepEqual(made, [attentionType, ffActivation]);
-  t.throws(() => tl.models.MLP({ activationFn: tl.Relu() as never }), {
+  t.throws(() => tl.models.MLP({ activationFn: wrong(tl.Relu()) }), {
     code: 'InvalidOption',
     message: '[InvalidOption] MLP: `activationFn` must be a layer factory, such as tl.Relu, got a layer',
   });
-  t.throws(() => tl.models.ReformerLM(10, { ...small, attentionType: [tl.SelfAttention, 'SelfAttention'] as never }), {
+  t.throws(() => tl.models.ReformerLM(10, { ...small, attentionType: wrong([tl.SelfAttention, 'SelfAttention']) }), {
     code: 'InvalidOption',
     message:
       /^\[InvalidOption\] ReformerLM: `attentionType` must be a function that makes attention.*got \[.*"SelfAttention"\]$/,
@@ -124,7 +125,7 @@ test('an error in a model begins with the model, while it runs and while it is m
 test('blocks of Reformers are declared as models are', (t) => {
   const { DecoderBlock, EncoderBlock, EncoderDecoderBlock } = tl.models.reformer;
   for (const block of [DecoderBlock, EncoderBlock, EncoderDecoderBlock]) {
-    t.throws(() => block(8, { nHead: 2 } as never), {
+    t.throws(() => block(8, wrong({ nHead: 2 })), {
       code: 'InvalidOption',
       message: new RegExp(
         `^\\[InvalidOption\\] ${block.name}: unknown option \`nHead\`: .*did you mean \`nHeads\`\\?$`,
@@ -149,7 +150,7 @@ test('WholeSequences takes whole sequences in predict mode, or refuses', (t) => 
   const refusing = tl.WholeSequences(inner, { refusal: 'it reads whole sequences' });
   t.deepEqual(refusing.withMode('eval')(x).array(), [[0, 1, 2]]);
   t.throws(() => refusing.withMode('predict')(x), { code: 'InvalidOption', message: /it reads whole sequences/ });
-  t.throws(() => tl.WholeSequences(5 as never), {
+  t.throws(() => tl.WholeSequences(wrong(5)), {
     code: 'InvalidOption',
     message: /WholeSequences: `layer` must be a layer, got 5/,
   });

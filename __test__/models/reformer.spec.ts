@@ -2,6 +2,7 @@
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { one } from '../support/values.js';
+import { tensorOf, tensorsOf, wrong } from '../support/types.js';
 
 const sizes = { dModel: 8, dFf: 16, nHeads: 2, maxLen: 16 };
 const key = tl.random.key(3);
@@ -153,12 +154,11 @@ test('ReformerLM: chunks, recurrent layers, several layers in a block, no mean, 
     const what = JSON.stringify(options);
     t.deepEqual(changes.slice(0, 5), [0, 0, 0, 0, 0], what);
     t.true(changes[5]! > 1e-3, what);
-    const [grads] = tl.vjp(
-      (w: tl.Tensor) => model.pureFn(ids, w, model.state, key)[0] as tl.Tensor,
-      model.weights as tl.Tensor,
-    )[1](tl.ones([2, 8, 13])) as [tl.Tree<tl.Tensor>];
+    const [grads] = tl.vjp((w: tl.Nest) => model.pureFn(ids, w, model.state, key)[0], model.weights)[1](
+      tl.ones([2, 8, 13]),
+    );
     t.true(
-      tl.tree.leaves(grads).every((g) => Number.isFinite(g.cast('float32').sum().item())),
+      tl.tree.leaves(grads).every((g) => Number.isFinite(tensorOf(g).cast('float32').sum().item())),
       what,
     );
   }
@@ -275,15 +275,15 @@ test('options that do not fit are refused by name', (t) => {
   );
   refused({ lossSparsityType: 'lowrank', lossSparsity: 1 }, { code: 'InvalidOption', message: /`dLowrank`/ });
   refused({ attentionChunkSize: 0.5 }, { instanceOf: tl.LayerError, message: /`attentionChunkSize`/ });
-  t.throws(() => tl.models.ReformerLM(13, 5 as never), {
+  t.throws(() => tl.models.ReformerLM(13, wrong(5)), {
     instanceOf: TypeError,
     message: /ReformerLM: options are given by name/,
   });
-  t.throws(() => tl.models.ReformerShortenLM(13, { lossSparsity: 2 } as never), {
+  t.throws(() => tl.models.ReformerShortenLM(13, wrong({ lossSparsity: 2 })), {
     instanceOf: tl.LayerError,
     message: /unknown option `lossSparsity`/,
   });
-  t.throws(() => tl.models.ReformerShortenLM(13, { mode: 'predict' as never }), {
+  t.throws(() => tl.models.ReformerShortenLM(13, { mode: wrong('predict') }), {
     instanceOf: tl.LayerError,
     message: /'predict'/,
   });
@@ -298,11 +298,11 @@ test('options that do not fit are refused by name', (t) => {
     instanceOf: tl.LayerError,
     message: /`nEncoderLayers`/,
   });
-  t.throws(() => tl.models.MLP({ layerWidth: [3] } as never), {
+  t.throws(() => tl.models.MLP(wrong({ layerWidth: [3] })), {
     instanceOf: tl.LayerError,
     message: /MLP: unknown option `layerWidth`/,
   });
-  t.notThrows(() => tl.models.ReformerLM(13, { nLayers: undefined } as never));
+  t.notThrows(() => tl.models.ReformerLM(13, { nLayers: undefined }));
 });
 
 test('ReformerShortenLM: a position rests on those before it only, whatever the factor', (t) => {
@@ -348,8 +348,7 @@ function translator(options: tl.models.ReformerOptions = {}): tl.Layer {
   return model;
 }
 
-const logits = (model: tl.Layer, from: tl.Tensor, to: tl.Tensor): tl.Tensor =>
-  (model([from, to]) as readonly tl.Tensor[])[0]!;
+const logits = (model: tl.Layer, from: tl.Tensor, to: tl.Tensor): tl.Tensor => tensorsOf(model([from, to]))[0]!;
 
 test('Reformer: it reads the source without its padding, and of the target what comes before a position', (t) => {
   const attentions = [
@@ -357,9 +356,9 @@ test('Reformer: it reads the source without its padding, and of the target what 
     { encoderDecoderAttentionType: tl.AttentionQKV, encoderAttentionType: tl.Attention },
     { encoderAttentionType: tl.LSHSelfAttention },
   ];
-  for (const options of attentions as tl.models.ReformerOptions[]) {
+  for (const options of attentions) {
     const model = translator(options);
-    const [y, target] = model([source, ids]) as readonly tl.Tensor[];
+    const [y, target] = model([source, ids]);
     t.deepEqual([y!.shape, target!.array()], [[2, 8, 13], ids.array()]);
     const longer = tl.concat([source, tl.zeros([2, 2], { dtype: 'int32' })], 1);
     if (options.encoderAttentionType !== tl.LSHSelfAttention) t.true(far(logits(model, longer, ids), y!) < 1e-4);
@@ -379,8 +378,7 @@ test('Reformer: it reads the source without its padding, and of the target what 
 });
 
 /** How many arrays of weights a layer has. */
-const count = (model: tl.Layer): number =>
-  tl.tree.leaves(model.weights as tl.Tree<unknown>).filter((w) => w instanceof tl.Tensor).length;
+const count = (model: tl.Layer): number => tl.tree.leaves(model.weights).filter((w) => w instanceof tl.Tensor).length;
 
 test('Reformer: an embedding for the target of its own, or the same', (t) => {
   t.is(logits(translator({ outputVocabSize: 20 }), source, ids).shape.at(-1), 20);
@@ -388,7 +386,7 @@ test('Reformer: an embedding for the target of its own, or the same', (t) => {
 });
 
 test('Reformer: step by step it predicts what it predicts at once, and encodes the source once', (t) => {
-  const attentions = [{}, { encoderDecoderAttentionType: tl.AttentionQKV }] as tl.models.ReformerOptions[];
+  const attentions = [{}, { encoderDecoderAttentionType: tl.AttentionQKV }];
   for (const options of attentions) {
     const model = translator(options);
     const predict = tl.models.Reformer(13, {
@@ -450,7 +448,7 @@ test('epsilon goes to every layer normalization: by default it is that of LayerN
     const run = (given: Given): tl.Tensor => {
       const model = make(given);
       model.init(tl.signature(inputs as never), { rng: key });
-      return [model(inputs as never, { rng: key }) as unknown].flat()[0] as tl.Tensor;
+      return tensorOf([model(inputs, { rng: key })].flat()[0]);
     };
     const wanted = run({});
     t.is(far(run({ epsilon: null }), wanted), 0, name);

@@ -1,12 +1,13 @@
 /** Reversible models beside the same layers run plainly: the same gradients, in memory that does not grow with depth. */
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
+import { tensorOf, treesOf } from '../support/types.js';
 
 const sizes = { dModel: 8, dFf: 16, nHeads: 2, maxLen: 32, nLayers: 3, dAttentionKey: 4, dAttentionValue: 4 };
 const key = tl.random.key(3);
 const ids = tl.random.randint(tl.random.key(5), [2, 16], 1, 13);
 
-const of = (nest: tl.Nest, i: number): tl.Nest => (nest as tl.Nest[])[i]!;
+const of = (nest: tl.Nest, i: number): tl.Nest => treesOf(nest)[i]!;
 
 /** A half residual that keeps what automatic differentiation wants: the same layers, keys, weights and state. */
 class Plain extends tl.Layer {
@@ -27,7 +28,7 @@ class Plain extends tl.Layer {
         of(this.state, i),
         keys.slice([i, 0], [i + 1, 2]).reshape([2]),
       );
-      stack = [...([out].flat() as tl.Tensor[]), ...stack.slice(layer.nIn)];
+      stack = [...[out].flat(), ...stack.slice(layer.nIn)];
       return state;
     });
     return [accumulator!.add(stack[0]!), ...context];
@@ -50,12 +51,9 @@ function pulled(
   weights: tl.Nest,
   state: tl.Nest,
 ): { y: tl.Tensor; grads: tl.Tensor[] } {
-  const [y, pullback] = tl.vjp(
-    (w: tl.Tensor) => [model.pureFn(inputs, w, state, key)[0]].flat()[0] as tl.Tensor,
-    weights as tl.Tensor,
-  );
-  const [grads] = pullback(tl.random.normal(tl.random.key(8), y.shape)) as [tl.Tree<tl.Tensor>];
-  return { y, grads: tl.tree.leaves(grads) };
+  const [y, pullback] = tl.vjp((w: tl.Nest) => tensorOf([model.pureFn(inputs, w, state, key)[0]].flat()[0]), weights);
+  const [grads] = pullback(tl.random.normal(tl.random.key(8), y.shape));
+  return { y, grads: tl.tree.leaves(grads).map(tensorOf) };
 }
 
 const norm = (x: tl.Tensor): number => Math.sqrt(x.square().sum().item());
@@ -132,14 +130,11 @@ function peak(made: (nLayers: number) => tl.Layer, nLayers: number): number {
   const model = made(nLayers);
   const x = tl.random.randint(key, [2, 128], 1, 13);
   const [weights, state] = model.init(tl.signature(x), { rng: key });
-  const ofWeights = tl.tree.leaves(weights as tl.Tree<tl.Tensor>).reduce((sum, w) => sum + 4 * w.size, 0);
+  const ofWeights = tl.tree.leaves(weights).reduce((sum, w) => sum + 4 * w.size, 0);
   return tl.tidy(() => {
     const before = tl.memory().bytes;
     tl.resetPeakMemory();
-    const [y, pullback] = tl.vjp(
-      (w: tl.Tensor) => model.pureFn(x, w, state, key)[0] as tl.Tensor,
-      weights as tl.Tensor,
-    );
+    const [y, pullback] = tl.vjp((w: tl.Nest) => model.pureFn(x, w, state, key)[0], weights);
     pullback(y);
     return tl.memory().peakBytes - before - ofWeights;
   });

@@ -105,7 +105,7 @@ test('Transformer: step by step it predicts what it predicts at once, and encode
   t.is(next, leaves.length);
   let read = source;
   const steps = stepwise((x) => {
-    const [y] = predict([read, x]) as readonly tl.Tensor[];
+    const [y] = predict([read, x]);
     read = tl.zerosLike(source);
     return y!;
   }, shifted(ids));
@@ -132,10 +132,9 @@ test('Transformer: a copy in predict mode is the model made in it', (t) => {
         [source, targets].map((x) => tl.signature(x)),
         { rng: key },
       );
-      const [atOnce] = model([source, targets]) as readonly tl.Tensor[];
+      const [atOnce] = model([source, targets]);
       const predict = model.withMode('predict');
-      const steps = (): tl.Tensor =>
-        stepwise((x) => (predict([source, x]) as readonly tl.Tensor[])[0]!, shifted(targets));
+      const steps = (): tl.Tensor => stepwise((x) => predict([source, x])[0]!, shifted(targets));
       t.true(far(steps(), atOnce!) < 1e-4, mode);
       const made = tl.models.Transformer(13, {
         ...sizes,
@@ -146,7 +145,7 @@ test('Transformer: a copy in predict mode is the model made in it', (t) => {
       });
       t.is(`${predict}`, `${made}`);
       t.is(`${predict.withMode(mode)}`, `${model}`);
-      t.deepEqual((predict.withMode('eval')([source, targets]) as readonly tl.Tensor[])[0]!.array(), atOnce!.array());
+      t.deepEqual(predict.withMode('eval')([source, targets])[0]!.array(), atOnce!.array());
     }
   }
 });
@@ -156,10 +155,10 @@ test('Transformer in predict mode, initialized again, reads the new source', (t)
   const [one, two] = [tl.full([1, 3], 2, { dtype: 'int32' }), tl.tensor([[7, 1, 9]])];
   const begin = (source: tl.Tensor): tl.Tensor => {
     model.init(
-      [source, [[0]]].map((x) => tl.signature(x as tl.Tensor)),
+      [source, [[0]]].map((x) => tl.signature(x)),
       { rng: key },
     );
-    const step = (): tl.Tensor => (model([source, [[0]]]) as readonly tl.Tensor[])[0]!;
+    const step = (): tl.Tensor => model([source, [[0]]])[0]!;
     return tl.concat([step(), step()], 1);
   };
   const [a, b] = [begin(one), begin(two)];

@@ -141,11 +141,7 @@ function closeNumber(what: string, got: number, want: number, tolerance: GivenTo
 }
 
 function flat(names: Names | undefined): (string | null)[] {
-  return Array.isArray(names)
-    ? (names as readonly Names[]).flatMap(flat)
-    : names === undefined
-      ? []
-      : [names as string | null];
+  return Array.isArray(names) ? names.flatMap(flat) : names === undefined ? [] : [names as string | null];
 }
 
 function isTensor(x: unknown): x is tl.Tensor {
@@ -153,14 +149,14 @@ function isTensor(x: unknown): x is tl.Tensor {
 }
 
 function tensorsIn(tree: unknown): tl.Tensor[] {
-  return tl.tree.leaves(tree as tl.Tree<unknown>).filter(isTensor);
+  return tl.tree.leaves(tree).filter(isTensor);
 }
 
 /** The same nesting with other tensors. */
 function refilled(tree: tl.Nest, values: readonly tl.Tensor[]): tl.Nest {
   equal('number of arrays', tensorsIn(tree).length, values.length);
   let next = 0;
-  return tl.tree.map((leaf: unknown) => (isTensor(leaf) ? values[next++] : leaf), tree as tl.Tree<unknown>) as tl.Nest;
+  return tl.tree.map((leaf: unknown) => (isTensor(leaf) ? values[next++] : leaf), tree) as tl.Nest;
 }
 
 /** Structure with shapes and dtypes, as the cases write it. */
@@ -174,7 +170,7 @@ function described(x: unknown): unknown {
 }
 
 function list<T>(x: T | readonly T[]): readonly T[] {
-  return Array.isArray(x) ? (x as readonly T[]) : [x as T];
+  return Array.isArray(x) ? x : [x as T];
 }
 
 type Operand = tl.Tensor | number;
@@ -274,7 +270,7 @@ class Evaluator {
   }
 
   evaluate(expr: Json): unknown {
-    if (Array.isArray(expr)) return (expr as readonly Json[]).map((e) => this.evaluate(e));
+    if (Array.isArray(expr)) return expr.map((e) => this.evaluate(e));
     if (typeof expr !== 'object' || expr === null) return expr;
     const map = expr as { readonly [key: string]: Json };
     const field = (name: string): string => map[name] as string;
@@ -283,11 +279,8 @@ class Evaluator {
     if ('lambda' in map) return lambda(map);
     if ('thunk' in map) return () => this.evaluate(map['thunk']!);
     const args = (map['args'] as readonly Json[] | undefined)?.map((arg) => this.evaluate(arg)) ?? [];
-    const options = Object.entries((map['options'] ?? {}) as { readonly [key: string]: Json }).map(([key, value]) => [
-      key,
-      this.evaluate(value),
-    ]);
-    const given: object[] = options.length > 0 ? [Object.fromEntries(options) as object] : [];
+    const options = Object.entries(map['options'] ?? {}).map(([key, value]) => [key, this.evaluate(value)]);
+    const given: object[] = options.length > 0 ? [Object.fromEntries(options)] : [];
     if ('ref' in map) {
       const factory = named(field('ref'));
       if (given.length === 0) return factory;
@@ -404,7 +397,7 @@ function compare(e: Evaluator, what: string, got: unknown, want: Json): void {
     const items = got as unknown[];
     if (!Array.isArray(got) || got.length !== want.length)
       return different(`${what} is ${String(got)}, Trax gives ${want.length} values`);
-    (want as readonly Json[]).forEach((w, i) => compare(e, `${what}[${i}]`, items[i], w));
+    want.forEach((w, i) => compare(e, `${what}[${i}]`, items[i], w));
     return;
   }
   const { tensor, value } = want as { tensor?: string; value?: number | boolean | string | null };
@@ -446,7 +439,7 @@ function checkError(e: Evaluator): void {
       error instanceof TypeError ||
       error instanceof RangeError;
     if (error instanceof Missing || !isPlain) throw error;
-    equal('the message is empty', (error as Error).message === '', false);
+    equal('the message is empty', error.message === '', false);
     return;
   }
   throw new Accepted('Trax raises an error, this does not');

@@ -13,7 +13,7 @@ export function floats(data: tl.TensorData): tl.Tensor {
 
 /** The values of nested tensors, nested in the same way. */
 export function values(nest: unknown): unknown {
-  return tl.tree.map((leaf: unknown) => (leaf instanceof tl.Tensor ? leaf.array() : leaf), nest as tl.Tree<unknown>);
+  return tl.tree.map((leaf: unknown) => (leaf instanceof tl.Tensor ? leaf.array() : leaf), nest);
 }
 
 /** Asserts that a tensor holds these values, but for float32 rounding. */

@@ -29,7 +29,7 @@ const PURE: Names<{ useCache?: boolean }> = { useCache: true };
 /** Calls `f` with handles of a layer's inputs; tensors made of plain data are disposed afterwards. */
 export function withInputs<T>(layer: Handled, inputs: LayerInputs, f: (ids: number[]) => T): T {
   const several = isList(inputs) && (layer[HANDLE].nIn !== 1 || inputs[0] instanceof Tensor);
-  const items = several ? (inputs as readonly TensorLike[]) : [inputs as TensorLike];
+  const items = several ? inputs : [inputs as TensorLike];
   return withTensors(items, f);
 }
 

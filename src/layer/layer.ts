@@ -49,7 +49,7 @@ const INIT: Names<{ rng?: Key | null; useCache?: boolean }> = { rng: true, useCa
 class Callable {
   constructor(prototype: object) {
     const self = (inputs: LayerInputs, options: CallOptions = {}): LayerOutputs => call(self as Layer, inputs, options);
-    return Object.setPrototypeOf(self, prototype) as Callable;
+    return Object.setPrototypeOf(self, prototype);
   }
 }
 
@@ -407,7 +407,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   /** The random key of calls that are not given one; `null` if none was set. */
   get rng(): Key | null {
     const { running } = this[HANDLE];
-    return running === null ? (native.layerKey(idOfLayer(this)) as [number, number] | null) : running.rng;
+    return running === null ? native.layerKey(idOfLayer(this)) : running.rng;
   }
   set rng(rng: Key) {
     native.setLayerKey(idOfLayer(this), keyWords(rng));

@@ -27,7 +27,7 @@ export function unwrap<Out extends LayerOutputs = LayerOutputs>(outputs: Tensor[
 
 /** Inverse of {@link unwrap}. @internal */
 export function listOf<T>(x: T | readonly T[]): readonly T[] {
-  return Array.isArray(x) ? (x as readonly T[]) : [x as T];
+  return Array.isArray(x) ? x : [x as T];
 }
 
 /** A value lent to the addon, `null` for what was left out; `what` names it where it cannot cross. */

@@ -41,7 +41,7 @@ class Pure extends Layer {
 
 /** Runs the `forward` of a class without holding its object. */
 function forwardOf(place: Place): TensorFunction {
-  return ((inputs: LayerInputs, mode: Mode) => {
+  return (inputs: LayerInputs, mode: Mode) => {
     const layer = place.layer!.deref()!;
     const [field] = fieldsOf(layer, isHandled);
     if (field !== undefined) {
@@ -49,7 +49,7 @@ function forwardOf(place: Place): TensorFunction {
       throw new TypeError(`${what}: extend tl.Layer, which trains and saves the layers in its fields`);
     }
     return inMode(layer, mode, () => layer.forward(inputs as never));
-  }) as TensorFunction;
+  };
 }
 
 /**

@@ -144,10 +144,7 @@ export class ReversibleLayer extends Layer {
     }
     const inputs = this.reverse(output, weights, state, newState, rng) as LayerOutputs;
     const call = (x: LayerOutputs, w: Nest): LayerOutputs => this.pureFn(x, w, state, rng)[0];
-    const [, pullback] = vjp(call as never, inputs as never, weights as never) as [
-      unknown,
-      (grad: unknown) => [unknown, unknown],
-    ];
+    const [, pullback] = vjp(call, inputs, weights);
     return [inputs, pullback(grad)];
   }
 

@@ -173,7 +173,7 @@ function pull(
 
 /** The outputs for the caller: constants, unless a differentiation outside of this one needs them. */
 function release<R>(traced: Traced<unknown>, result: R): R {
-  const [leaves, structure] = flattenNamed<unknown>('what the function returned', result as Tree<unknown>);
+  const [leaves, structure] = flattenNamed<unknown>('what the function returned', result);
   const wrt = ids(
     'variables',
     traced.variables.flat().filter((v) => v !== null),
@@ -218,9 +218,7 @@ export function vjp(f: (...args: never[]) => Tree<Tensor>, ...args: readonly unk
   ids('what the function returned', outputs);
   const pullback = (cotangents: Tree<TensorLike | null>): Tree<Tensor | null>[] => {
     const single = structure.kind === 'leaf' && !isTensorOrNull(cotangents);
-    const given = single
-      ? [asTensor(cotangents as TensorLike)]
-      : flattenNamed('cotangents', cotangents as Tree<TensorLike | null>)[0];
+    const given = single ? [asTensor(cotangents as TensorLike)] : flattenNamed('cotangents', cotangents)[0];
     if (given.length !== outputs.length) {
       throw new RangeError(`there are ${outputs.length} outputs, got ${given.length} cotangents`);
     }

@@ -247,7 +247,7 @@ function nested(id: number, dtype: DType, shape: readonly number[]): Nested<numb
 
 function show(x: Nested): string {
   if (Array.isArray(x)) {
-    return `[${(x as readonly Nested[]).map(show).join(',')}]`;
+    return `[${x.map(show).join(',')}]`;
   }
   return typeof x === 'number' && !Number.isInteger(x) ? String(Number(x.toPrecision(6))) : String(x);
 }
