@@ -183,15 +183,19 @@ function layerError(code: ErrorCode, message: string, details: ErrorDetails): Er
   return new LayerError(code, `[${code}] ${where}${message}${given}${made}`, { path, phase, inputs, createdAt });
 }
 
-/** An error of a layer that a model is made of, as the model's; others as they are. */
-export function inModel(model: string, error: unknown): unknown {
-  if (!(error instanceof LayerError)) return error;
+/** An error of a layer, as it is below these layers, outermost first; others as they are. */
+export function inLayers(error: unknown, outer: readonly string[]): unknown {
+  // What a class of the program's own says stays its own.
+  if (!(error instanceof LayerError) || Object.getPrototypeOf(error) !== LayerError.prototype) return error;
   const { code, phase, inputs, createdAt } = error;
   const head = `[${code}] `;
   const rest = error.message.startsWith(head) ? error.message.slice(head.length) : error.message;
-  const path = [model, ...error.path];
-  const where = error.path.length === 0 ? `${model} (${phase}): ` : `${model} > `;
-  return new LayerError(code, `${head}${where}${rest}`, { path, phase, inputs, createdAt });
+  const path = [...outer, ...error.path];
+  const names = outer.map((name) => name || '(unnamed)').join(' > ');
+  const where = error.path.length === 0 ? `${names} (${phase}): ` : `${names} > `;
+  const placed = new LayerError(code, `${head}${where}${rest}`, { path, phase, inputs, createdAt });
+  if (error.stack !== undefined) placed.stack = error.stack.replace(error.message, () => placed.message);
+  return placed;
 }
 
 function plainError(code: string, message: string): Error {

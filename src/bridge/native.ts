@@ -4,11 +4,11 @@
  * @module
  */
 import native = require('../../binding.cjs');
-import { makeError } from './errors.js';
+import { inLayers, makeError } from './errors.js';
 import { callNumbered } from './functions.js';
 import { found } from './found.js';
 
-native.connect(makeError, () => {}, callNumbered);
+native.connect(makeError, () => {}, callNumbered, inLayers);
 
 const names = native.dtypeNames();
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { inModel } from '../bridge/errors.js';
+import { inLayers } from '../bridge/errors.js';
 import * as factories from '../generated/index.js';
 import { type Outputs } from '../layer/arity.js';
 import { HANDLE } from '../layer/handle.js';
@@ -19,7 +19,7 @@ function composed<Options, Made>(model: string, compose: (options: Options) => M
   try {
     return compose(options);
   } catch (error) {
-    throw inModel(model, error);
+    throw inLayers(error, [model]);
   }
 }
 

@@ -1,7 +1,7 @@
 //! The start of an environment, and calls of its functions on their own thread.
 use super::{
     call::call_js,
-    environment::{self, find, Connection, Dispatch, ErrorFactory},
+    environment::{self, find, Connection, Dispatch, ErrorFactory, ErrorPlacer},
     error::HostException,
     host::{ended, Within},
     wire::{Arguments, Owned},
@@ -12,17 +12,18 @@ use tallow_layers::HostValue;
 use tallow_tensor::{Error as TensorError, ErrorKind};
 
 /// Called once by `native.ts`: starts this environment's tables. `make_error` builds the exceptions to throw; `idle` does nothing; `call`
-/// calls a function by the number that JavaScript gave it.
+/// calls a function by the number that JavaScript gave it; `place_error` tells an error that a function threw which layers were running it.
 #[napi(
-    ts_args_type = "makeError: (code: string, message: string, details: ErrorDetails | null) => Error, idle: () => void, call?: (number: number, args: unknown[]) => unknown"
+    ts_args_type = "makeError: (code: string, message: string, details: ErrorDetails | null) => Error, idle: () => void, call?: (number: number, args: unknown[]) => unknown, placeError?: (thrown: unknown, path: string[]) => unknown"
 )]
 pub fn connect(
     env: Env,
     make_error: ErrorFactory,
     idle: Function<(), Unknown<'static>>,
     call: Option<Dispatch>,
+    place_error: Option<ErrorPlacer>,
 ) -> Result<()> {
-    environment::connect(&env, Connection { make_error, idle: &idle, dispatch: call, call: call_here })
+    environment::connect(&env, Connection { make_error, place_error, idle: &idle, dispatch: call, call: call_here })
 }
 
 fn call_here(env: &Env, number: f64, arguments: Vec<HostValue>, within: Within) -> tallow_tensor::Result<HostValue> {

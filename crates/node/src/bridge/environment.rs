@@ -24,6 +24,8 @@ const REPORT_BYTES: i64 = 64 << 10;
 
 /// Makes the JavaScript error for a code, a message, and where it happened.
 pub(crate) type ErrorFactory = FunctionRef<FnArgs<(&'static str, String, Option<ErrorDetails>)>, Unknown<'static>>;
+/// Adds the names of the layers around, outermost first, to the path of an error that JavaScript threw; gives anything else as it is.
+pub(crate) type ErrorPlacer = FunctionRef<FnArgs<(Error, Vec<String>)>, Unknown<'static>>;
 /// Calls a JavaScript function by its number.
 pub(crate) type Dispatch = FunctionRef<FnArgs<(f64, Unknown<'static>)>, Unknown<'static>>;
 /// A table by id.
@@ -47,6 +49,7 @@ pub(crate) struct Environment {
     /// The first identity that the last construction may have given.
     pub(crate) made_from: Cell<LayerId>,
     error_factory: ErrorFactory,
+    error_placer: Option<ErrorPlacer>,
     /// Calls of classes whose methods are running, the innermost last; `None` where something else was begun within one.
     runs: RefCell<Vec<Option<Arc<HostRun>>>>,
     /// Calls a JavaScript function by its number.
@@ -88,6 +91,8 @@ thread_local! {
 pub(crate) struct Connection<'a> {
     /// Builds the exceptions to throw.
     pub make_error: ErrorFactory,
+    /// Tells errors that JavaScript threw which layers they came through.
+    pub place_error: Option<ErrorPlacer>,
     /// Any function, for the mailbox of the JavaScript thread.
     pub idle: &'a Function<'a, (), Unknown<'static>>,
     /// Calls a function by the number that JavaScript gave it.
@@ -115,6 +120,7 @@ pub(crate) fn connect(env: &Env, with: Connection) -> Result<()> {
         read_levels: Cell::new(0),
         made_from: Cell::new(LayerId(u64::MAX)),
         error_factory: with.make_error,
+        error_placer: with.place_error,
         runs: RefCell::default(),
         dispatch: with.dispatch,
         released: Arc::default(),
@@ -314,16 +320,21 @@ impl Environment {
 
     /// The exception of `failure`, as an error that JavaScript gets verbatim when a promise is rejected with it.
     pub(crate) fn exception(&self, env: &Env, failure: Failure) -> Error {
-        failure.exception(|code, message, details| {
-            match call_js(env, &self.error_factory, FnArgs::from((code, message, details))) {
-                Ok(made) => {
-                    // SAFETY: a value of this environment, which JavaScript just returned.
-                    let made = unsafe { Unknown::from_raw_unchecked(env.raw(), made) };
-                    Error::from_unknown_without_coercion(made)
-                }
-                Err(e) => e,
+        let error = |made: Result<_>| match made {
+            Ok(made) => {
+                // SAFETY: a value of this environment, which JavaScript just returned.
+                let made = unsafe { Unknown::from_raw_unchecked(env.raw(), made) };
+                Error::from_unknown_without_coercion(made)
             }
-        })
+            Err(e) => e,
+        };
+        failure.exception(
+            |code, message, details| error(call_js(env, &self.error_factory, FnArgs::from((code, message, details)))),
+            |thrown, path| match &self.error_placer {
+                Some(placer) => error(call_js(env, placer, FnArgs::from((thrown, path)))),
+                None => thrown,
+            },
+        )
     }
 
     /// Makes `failure` the pending exception.

@@ -44,17 +44,23 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// The exception: what JavaScript threw comes out as it is, all else as `make` makes it of a code, a message and details.
-    pub(crate) fn exception(self, make: impl FnOnce(&'static str, String, Option<ErrorDetails>) -> Error) -> Error {
+    /// The exception: what JavaScript threw comes out as `below` makes it of that and the names of the layers around, all else as `make`
+    /// makes it of a code, a message and details.
+    pub(crate) fn exception(
+        self,
+        make: impl FnOnce(&'static str, String, Option<ErrorDetails>) -> Error,
+        below: impl FnOnce(Error, Vec<String>) -> Error,
+    ) -> Error {
         match self {
             Failure::Js(e) => e,
             Failure::Layer(e) => match e.cause().and_then(|cause| cause.source_as::<HostException>()) {
-                Some(host) => host.to_js(),
+                Some(host) if e.path().is_empty() => host.to_js(),
+                Some(host) => below(host.to_js(), e.path().to_vec()),
                 None => make(e.code(), e.message().to_owned(), Some(ErrorDetails::of(&e))),
             },
             Failure::Tensor(e) => match (e.source_as::<HostException>(), e.source_as::<tallow_layers::Error>()) {
                 (Some(host), _) => host.to_js(),
-                (None, Some(layer)) => Failure::Layer(layer.clone()).exception(make),
+                (None, Some(layer)) => Failure::Layer(layer.clone()).exception(make, below),
                 (None, None) => make(e.kind().name(), e.message().to_owned(), None),
             },
             Failure::Disposed => {
