@@ -32,8 +32,8 @@ function uncloneable(): never {
 /** Names the method that makes a tensor of a new handle. A symbol, as nobody else may call it. */
 export const make: unique symbol = Symbol('make');
 
-/** The native id of a tensor; `what` names it where it is none. */
-export let idOf: (x: Handle, what?: string) => number;
+/** Names the method that gives the native id of a tensor. */
+const identify: unique symbol = Symbol('identify');
 
 /** What {@link Tensor} builds on; never used by itself. */
 export abstract class Handle implements Disposable {
@@ -53,13 +53,12 @@ export abstract class Handle implements Disposable {
     scope.frame?.items.add(this);
   }
 
-  static {
-    idOf = (x, what = 'x') => {
-      if (!(x instanceof Handle)) {
-        throw new TypeError(`${what} must be a Tensor, got ${found(x)}; tl.tensor(data) makes one`);
-      }
-      return x.id;
-    };
+  /** The native id of a tensor, for {@link idOf}. @internal */
+  static [identify](x: unknown, what: string): number {
+    if (!(x instanceof Handle)) {
+      throw new TypeError(`${what} must be a Tensor, got ${found(x)}; tl.tensor(data) makes one`);
+    }
+    return x.id;
   }
 
   /**
@@ -217,6 +216,11 @@ export abstract class Handle implements Disposable {
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return this.toString();
   }
+}
+
+/** The native id of a tensor; `what` names it where it is none. */
+export function idOf(x: Handle, what = 'x'): number {
+  return Handle[identify](x, what);
 }
 
 /** Elements from which on it is worth asking whether there is memory for them. */

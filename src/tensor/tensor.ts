@@ -8,9 +8,6 @@ import { make } from './handle.js';
 
 export { idOf } from './handle.js';
 
-/** Wraps a native id. */
-export let wrap: (id: number) => Tensor;
-
 /**
  * An immutable array of numbers or booleans with any number of axes.
  *
@@ -32,8 +29,9 @@ export class Tensor extends TensorMethods implements Iterable<Tensor> {
     super(id);
   }
 
-  static {
-    wrap = (id) => new Tensor(id);
+  /** The tensor of a new handle, for {@link wrap}. @internal */
+  static [make](id: number): Tensor {
+    return new Tensor(id);
   }
 
   /** The tensor of a new handle. @internal */
@@ -61,4 +59,9 @@ export class Tensor extends TensorMethods implements Iterable<Tensor> {
       yield this.index(i);
     }
   }
+}
+
+/** Wraps a native id. */
+export function wrap(id: number): Tensor {
+  return Tensor[make](id);
 }
