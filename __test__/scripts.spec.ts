@@ -41,6 +41,12 @@ test('npm test refuses an unknown part', async (t) => {
   t.deepEqual(lines(output), ['--only takes lint, codegen, rust, types, js; `everything` is none of them']);
 });
 
+test('npm run test:unsafe refuses the name of no check', async (t) => {
+  const { code, output } = await run(process.execPath, ['scripts/unsafe.mjs', '--only', 'thraeds']);
+  t.is(code, 1);
+  t.regex(output, /^no check has `thraeds` in its name; they are: Miri, threads: the team and its loops; /);
+});
+
 test('a buffer of any size comes through its door, or is said to be short', async (t) => {
   const bad = [
     'let mut out = vec![T::default(); rows * cols];',
