@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import * as tl from '../src/index.js';
-import { Accepted, checkCase, Different, Missing, readModule, type Case, type Module } from './support/golden.js';
+import { Accepted, type Case, Different, Missing, type Module, readModule } from './support/golden/case.js';
+import { checkCase } from './support/golden/check.js';
 import { root } from './support/process.js';
 
 /** Where the cases of each module lie. */

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import test from 'ava';
 import * as tl from '../../src/index.js';
-import { checkCase, Different, readCases } from '../support/golden.js';
+import { Different, readCases } from '../support/golden/case.js';
+import { checkCase } from '../support/golden/check.js';
 import { root } from '../support/process.js';
 import { wrong } from '../support/types.js';
 
