@@ -3,12 +3,15 @@
 //! Work is always cut at the same places, whatever the number of threads, so results have the same bits on 1, 2 or 4 of them.
 //! A loop that is worth several threads stops between two of its pieces when the work is cancelled; it is then an error, so that
 //! nobody takes what it left unwritten for a result.
+mod open;
 mod team;
+mod under_way;
 
 use crate::{cancel, memory, Error, Result};
 pub(crate) use piece::Piece;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use team::{Body, Team};
+use team::Team;
+use under_way::Body;
 
 /// The most threads that kernels may be given.
 const MOST: usize = 1024;
@@ -52,13 +55,13 @@ fn each(n: usize, work: usize, f: &Body<'_>) -> Result<()> {
     if work < 2 * GRAIN {
         (0..n).try_for_each(f)
     } else {
-        current().run(n, team::token(), f)
+        current().run(n, under_way::token(), f)
     }
 }
 
 /// An error if the work that this thread does should stop, also where it helps another one: for long work that is not a loop.
 pub(crate) fn check() -> Result<()> {
-    team::token().map_or(Ok(()), |token| token.check())
+    under_way::token().map_or(Ok(()), |token| token.check())
 }
 
 mod piece {

@@ -1,0 +1,106 @@
+//! A loop that several threads work on: what is left of it, and who is in it.
+use crate::{
+    cancel::{self, Token},
+    Error, Result,
+};
+use std::{
+    any::Any,
+    cell::Cell,
+    ops::Range,
+    panic::{catch_unwind, AssertUnwindSafe},
+    ptr,
+    sync::{
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        Mutex, MutexGuard, PoisonError,
+    },
+    thread::Thread,
+};
+
+/// What a loop does for each index.
+pub(super) type Body<'a> = dyn Fn(usize) -> Result<()> + Sync + 'a;
+
+/// Why a loop stopped before its end: the first panic or error.
+pub(super) enum Stopped {
+    Panic(Box<dyn Any + Send>),
+    Error(Error),
+}
+
+/// A loop under way, on the stack of the thread that started it.
+pub(super) struct Loop {
+    /// The body; borrowed by who started the loop for as long as the loop lives.
+    pub(super) body: *const Body<'static>,
+    /// What stops the loop between two indices.
+    pub(super) token: Option<Token>,
+    pub(super) len: usize,
+    /// The first index that nobody has taken.
+    pub(super) next: AtomicUsize,
+    /// Shares to cut what is left into, so that all threads end at about the same time.
+    pub(super) shares: usize,
+    /// Threads that joined and have not left.
+    pub(super) helpers: AtomicUsize,
+    /// Why it stopped early, if it did.
+    pub(super) stopped: Mutex<Option<Stopped>>,
+    /// Who started it.
+    pub(super) owner: Thread,
+    /// The loop in whose body it was started, or null.
+    pub(super) above: *const Loop,
+}
+
+thread_local!(
+    /// The loop whose body runs on this thread.
+    pub(super) static INSIDE: Cell<*const Loop> = const { Cell::new(ptr::null()) }
+);
+
+/// What stops the work that this thread does: its own token, or that of the loop in whose body it is.
+pub(super) fn token() -> Option<Token> {
+    // SAFETY: this thread is in the body of that loop, so whoever started it keeps it.
+    cancel::current().or_else(|| unsafe { INSIDE.get().as_ref() }.and_then(|inside| inside.token.clone()))
+}
+
+/// `body(i)` for these indices, while neither it fails nor `token` is cancelled.
+pub(super) fn in_turn(mut range: Range<usize>, token: Option<&Token>, body: &Body<'_>) -> Result<()> {
+    range.try_for_each(|i| {
+        token.map_or(Ok(()), Token::check)?;
+        body(i)
+    })
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Loop {
+    /// Calls the body for indices that nobody else has taken, until none is left.
+    pub(super) fn work(&self) {
+        let outside = INSIDE.replace(self);
+        // SAFETY: the body lives as long as the loop.
+        let body = unsafe { &*self.body };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            while let Some(range) = self.take() {
+                in_turn(range, self.token.as_ref(), body)?;
+            }
+            Ok(())
+        }));
+        INSIDE.set(outside);
+        let stopped = match result {
+            Ok(Ok(())) => return,
+            Ok(Err(e)) => Stopped::Error(e),
+            Err(panic) => Stopped::Panic(panic),
+        };
+        self.next.store(self.len, Relaxed);
+        lock(&self.stopped).get_or_insert(stopped);
+    }
+
+    /// Takes some indices: many at first, one by one at the end.
+    fn take(&self) -> Option<Range<usize>> {
+        let mut from = self.next.load(Relaxed);
+        while from < self.len {
+            let to = from + ((self.len - from) / self.shares).max(1);
+            match self.next.compare_exchange_weak(from, to, Relaxed, Relaxed) {
+                Ok(_) => return Some(from..to),
+                Err(now) => from = now,
+            }
+        }
+        None
+    }
+}
