@@ -26,10 +26,10 @@ pub use fit::{fit, fit_with, Batches, Between, FitOptions, FitReport, LoopOption
 pub use layer_file::{init_from_file, save_to_file};
 pub use names::named_leaves;
 pub use npy_list::{np_from_file, np_to_file};
-pub use progress::Progress;
+pub use progress::{Progress, StepReport};
 pub use safetensors_file::{
     read as read_safetensors, read_named as read_named_safetensors, write as write_safetensors,
     Contents as SafetensorsContents,
 };
 pub use tallow_layers::{Error, Result};
-pub use trainer::{StepReport, Trainer, TrainerOptions};
+pub use trainer::{Trainer, TrainerOptions};

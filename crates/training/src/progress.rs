@@ -1,5 +1,15 @@
-//! What a loop reports on its way.
-use crate::StepReport;
+//! What a step measures, and what a loop reports on its way.
+
+/// What a step measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// The loss before the update.
+    pub loss: f64,
+    /// L2 norm of all gradients, before clipping.
+    pub gradients_l2: f64,
+    /// L2 norm of all weights, before the update.
+    pub weights_l2: f64,
+}
 
 /// What a loop reports on its way.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@ use crate::{
     finite,
     names::{named, named_leaves, paths},
     optimizers::{OptimizerRef, Update},
+    progress::StepReport,
 };
 use std::collections::HashMap;
 use tallow_layers::{
@@ -17,17 +18,6 @@ use tallow_tensor::{
     random::Key,
     Tensor,
 };
-
-/// What a step measured.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepReport {
-    /// The loss before the update.
-    pub loss: f64,
-    /// L2 norm of all gradients, before clipping.
-    pub gradients_l2: f64,
-    /// L2 norm of all weights, before the update.
-    pub weights_l2: f64,
-}
 
 options! {
     /// A trainer.
