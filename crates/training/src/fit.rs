@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
-use tallow_layers::{options, Count, KeyArg, Num};
+use tallow_layers::{options, Count, KeyArg, NotNegative};
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -18,7 +18,7 @@ options! {
         /// Number of the step.
         step "step": Count = Count(0),
         /// Learning rate; `null`: the optimizer's.
-        learning_rate "learningRate": Option<Num> = None,
+        learning_rate "learningRate": Option<NotNegative> = None,
     }
 }
 
@@ -34,7 +34,7 @@ options! {
         /// Learning rate of each step; `null`: the optimizer's.
         schedule "schedule": Option<ScheduleArg> = None,
         /// Least milliseconds between two progress reports.
-        report_every_ms "reportEveryMs": Num = Num(0.0),
+        report_every_ms "reportEveryMs": NotNegative = NotNegative(0.0),
         /// Folder to write an event file for TensorBoard into, at each report.
         output_dir "outputDir": Option<String> = None,
     }

@@ -3,7 +3,7 @@ use std::{fmt::Debug, sync::Arc};
 use tallow_layers::{
     options,
     options::{Meta, OptionType},
-    Count, Error, HostFnRef, HostValue, Num, Positive, Result,
+    Count, Error, HostFnRef, HostValue, NotNegative, Positive, Result,
 };
 
 /// A learning rate for each step.
@@ -24,12 +24,14 @@ pub struct HostSchedule(pub HostFnRef);
 
 impl Schedule for HostSchedule {
     fn rate(&self, step: u64) -> Result<f64> {
+        let refused = |what: &str, got: String| {
+            Error::option(format!("a learning-rate schedule must return {what}, at step {step} it returned {got}"))
+        };
         match self.0.call(&[HostValue::Number(step as f64)])? {
-            HostValue::Number(rate) if rate.is_finite() => Ok(rate),
-            other => Err(Error::option(format!(
-                "a learning-rate schedule must return a finite number, at step {step} it returned {}",
-                if let HostValue::Number(n) = other { n.to_string() } else { other.what().to_string() }
-            ))),
+            HostValue::Number(rate) if rate.is_finite() && rate >= 0.0 => Ok(rate),
+            HostValue::Number(rate) if rate.is_finite() => Err(refused("a number of at least 0", rate.to_string())),
+            HostValue::Number(rate) => Err(refused("a finite number", rate.to_string())),
+            other => Err(refused("a finite number", other.what().to_string())),
         }
     }
 }
@@ -66,7 +68,7 @@ options! {
     /// ```
     pub struct ConstantOptions for "constant" ("value") {
         /// Learning rate.
-        value "value": Num,
+        value "value": NotNegative,
     }
 }
 options! {
@@ -86,7 +88,7 @@ options! {
         /// Steps of the rise.
         n_warmup_steps "nWarmupSteps": Count,
         /// Rate afterwards.
-        max_value "maxValue": Num,
+        max_value "maxValue": NotNegative,
     }
 }
 options! {
@@ -106,7 +108,7 @@ options! {
         /// Steps of the rise.
         n_warmup_steps "nWarmupSteps": Count,
         /// Highest rate.
-        max_value "maxValue": Num,
+        max_value "maxValue": NotNegative,
     }
 }
 options! {
@@ -140,21 +142,21 @@ options! {
         /// Names of the factors, separated by `*`.
         factors "factors": String = "constant * linear_warmup * rsqrt_decay".to_string(),
         /// Value of `constant`.
-        constant "constant": Num = Num(0.1),
+        constant "constant": NotNegative = NotNegative(0.1),
         /// Steps of the warm-up.
         warmup_steps "warmupSteps": Count = Count(400),
         /// Factor of each decay.
-        decay_factor "decayFactor": Num = Num(0.5),
+        decay_factor "decayFactor": NotNegative = NotNegative(0.5),
         /// Steps between decays.
         steps_per_decay "stepsPerDecay": Positive = Positive(20000.0),
         /// Steps of one cosine cycle.
         steps_per_cycle "stepsPerCycle": Positive = Positive(100_000.0),
         /// Second value of `two_constants`.
-        second_constant "secondConstant": Num = Num(0.01),
+        second_constant "secondConstant": NotNegative = NotNegative(0.01),
         /// Step at which it begins.
         second_constant_step "secondConstantStep": Count = Count(10000),
         /// Lowest rate.
-        minimum "minimum": Num = Num(0.0),
+        minimum "minimum": NotNegative = NotNegative(0.0),
     }
 }
 

@@ -1,9 +1,12 @@
 //! The domains options take their values from; each words its own refusal.
-use crate::{options::OptionType, HostValue, Mode};
+use crate::{
+    options::{show, OptionType},
+    HostValue, Mode,
+};
 use tallow_tensor::DType;
 
 macro_rules! domain {
-    ($(#[doc = $doc:literal])* $name:ident($inner:ty), $ts:literal, $expected:literal, $parse:expr, $show:expr) => {
+    ($(#[doc = $doc:literal])* $name:ident($inner:ty), $ts:literal, $expected:literal, $parse:expr, $show:expr $(, $explain:expr)?) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq)]
         pub struct $name(pub $inner);
@@ -18,6 +21,10 @@ macro_rules! domain {
                 let show: fn($inner) -> String = $show;
                 show(self.0)
             }
+            $(fn explain(v: &HostValue) -> Option<String> {
+                let explain: fn(&HostValue) -> Option<String> = $explain;
+                explain(v)
+            })?
         }
     };
 }
@@ -26,6 +33,11 @@ macro_rules! domain {
 pub(super) fn whole(v: &HostValue) -> Option<i64> {
     const ABOVE: f64 = 9_223_372_036_854_775_808.0;
     v.number().filter(|f| f.fract() == 0.0 && (-ABOVE..ABOVE).contains(f)).map(|f| f as i64)
+}
+
+/// What is wrong with a number that is not finite, whatever else it must be.
+fn not_finite(v: &HostValue) -> Option<String> {
+    v.number().filter(|f| !f.is_finite()).map(|_| format!("must be {}, got {}", Num::EXPECTED, show(v)))
 }
 
 domain!(
@@ -48,7 +60,7 @@ domain!(
     |v| whole(v).map(|n| n as isize), |n| n.to_string()
 );
 domain!(
-    /// The probability of dropping: at least 0 and below 1.
+    /// A rate, such as the probability of dropping: at least 0 and below 1.
     Rate(f64), "number", "at least 0 and below 1", |v| v.number().filter(|f| (0.0..1.0).contains(f)), |f| f.to_string()
 );
 domain!(
@@ -61,7 +73,8 @@ domain!(
 );
 domain!(
     /// A number of at least 0.
-    NotNegative(f64), "number", "a number of at least 0", |v| v.number().filter(|f| f.is_finite() && *f >= 0.0), |f| f.to_string()
+    NotNegative(f64), "number", "a number of at least 0", |v| v.number().filter(|f| f.is_finite() && *f >= 0.0),
+    |f| f.to_string(), not_finite
 );
 domain!(
     /// A number above 0.

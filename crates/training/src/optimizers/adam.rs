@@ -1,6 +1,6 @@
 //! Adam, with Trax's decoupled weight decay. Source: Kingma & Ba, arXiv:1412.6980.
 use super::optimizer::{Optimizer, Update};
-use tallow_layers::{options, Num, Positive, Result};
+use tallow_layers::{options, Fraction, NotNegative, Positive, Rate, Result};
 use tallow_tensor::{
     ops::{adam_update, AdamStep},
     Tensor,
@@ -29,15 +29,15 @@ options! {
     /// ```
     pub struct AdamOptions for "Adam" () {
         /// Learning rate of steps that state none.
-        learning_rate "learningRate": Num = Num(0.0001),
+        learning_rate "learningRate": NotNegative = NotNegative(0.0001),
         /// Fraction of each weight taken off at every step.
-        weight_decay_rate "weightDecayRate": Num = Num(1e-5),
+        weight_decay_rate "weightDecayRate": Fraction = Fraction(1e-5),
         /// Decay rate of the running mean.
-        b1 "b1": Num = Num(0.9),
+        b1 "b1": Rate = Rate(0.9),
         /// Decay rate of the running mean square.
-        b2 "b2": Num = Num(0.999),
+        b2 "b2": Rate = Rate(0.999),
         /// Keeps the divisor away from zero.
-        eps "eps": Num = Num(1e-5),
+        eps "eps": NotNegative = NotNegative(1e-5),
         /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
         clip_grad_norm "clipGradNorm": Option<Positive> = None,
     }

@@ -29,6 +29,27 @@ fn close(got: &Tensor, want: &Tensor, what: &str) {
 const AWAITED: [&str; 5] = ["SGD", "Momentum", "RMSProp", "Adafactor", "SM3"];
 
 #[test]
+fn options_of_no_sense_are_refused_by_name() {
+    let refused = [
+        ("learningRate", json!(-1), "a number of at least 0, got -1"),
+        ("weightDecayRate", json!(-0.5), "from 0 to 1, got -0.5"),
+        ("weightDecayRate", json!(2), "from 0 to 1, got 2"),
+        ("b1", json!(1), "at least 0 and below 1, got 1"),
+        ("b2", json!(-0.1), "at least 0 and below 1, got -0.1"),
+        ("eps", json!(-1e-3), "a number of at least 0, got -0.001"),
+        ("clipGradNorm", json!(0), "a number above 0, got 0"),
+    ];
+    for (option, value, says) in refused {
+        let mut options = serde_json::Map::new();
+        options.insert(option.to_owned(), value);
+        let e = construct("Adam", Value::Object(options)).expect_err(option);
+        assert_eq!((e.code(), e.message()), ("InvalidOption", &*format!("Adam: `{option}` must be {says}")));
+    }
+    let edge = json!({"learningRate": 0, "weightDecayRate": 1, "b1": 0, "b2": 0, "eps": 0});
+    assert!(construct("Adam", edge).is_ok());
+}
+
+#[test]
 fn adam_equals_traxs() {
     assert_eq!(equals_traxs("Adam"), 4);
 }

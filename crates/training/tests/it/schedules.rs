@@ -41,3 +41,21 @@ fn wrong_options_are_refused_in_words() {
     );
     assert!(message("sawtooth", json!({})).contains("no schedule named sawtooth"));
 }
+
+#[test]
+fn rates_below_zero_are_refused_by_name() {
+    let refused = [
+        ("constant", "value", json!({"value": -0.1})),
+        ("warmup", "maxValue", json!({"nWarmupSteps": 1, "maxValue": -0.1})),
+        ("warmupAndRsqrtDecay", "maxValue", json!({"nWarmupSteps": 1, "maxValue": -0.1})),
+        ("multifactor", "constant", json!({"constant": -0.1})),
+        ("multifactor", "secondConstant", json!({"secondConstant": -0.1})),
+        ("multifactor", "decayFactor", json!({"decayFactor": -0.1})),
+        ("multifactor", "minimum", json!({"minimum": -0.1})),
+    ];
+    for (kind, option, options) in refused {
+        let e = schedules::construct(kind, &options).expect_err(kind);
+        assert_eq!(e.code(), "InvalidOption");
+        assert_eq!(e.message(), format!("{kind}: `{option}` must be a number of at least 0, got -0.1"));
+    }
+}
