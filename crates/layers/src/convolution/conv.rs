@@ -162,12 +162,17 @@ impl Leaf for Convolution {
 /// # Errors
 /// `InvalidOption` for lists that have not one entry for each spatial axis.
 pub fn conv(o: ConvOptions) -> Result<LayerRef> {
-    let (kind, layout) = ("Conv", o.dimension_numbers);
+    conv_as("Conv", o)
+}
+
+/// [`conv`] that a caller asked for as `kind`, which refuses options by this name. It prints as `Conv`, as in Trax.
+fn conv_as(kind: &str, o: ConvOptions) -> Result<LayerRef> {
+    let layout = o.dimension_numbers;
     let size = kernel_size(kind, o.kernel_size, &layout)?;
     check_padding(kind, &o.padding, layout.rank())?;
     let strides = per_axis(kind, "strides", o.strides, layout.rank())?;
     Ok(leaf(Convolution(Kernel {
-        kind,
+        kind: "Conv",
         filters: o.filters.0,
         size,
         kernel_initializer: kernel_initializer(o.kernel_initializer, &layout),
@@ -183,16 +188,19 @@ pub fn conv(o: ConvOptions) -> Result<LayerRef> {
 /// # Errors
 /// `InvalidOption` for padding of more than one pair.
 pub fn conv_1d(o: Conv1dOptions) -> Result<LayerRef> {
-    conv(ConvOptions {
-        filters: o.filters,
-        kernel_size: Sizes(vec![o.kernel_size.0]),
-        strides: Some(Sizes(vec![o.stride.0])),
-        padding: o.padding,
-        dimension_numbers: DimensionNumbers::one(),
-        kernel_initializer: o.kernel_initializer,
-        bias_initializer: o.bias_initializer,
-        use_bias: o.use_bias,
-    })
+    conv_as(
+        "Conv1d",
+        ConvOptions {
+            filters: o.filters,
+            kernel_size: Sizes(vec![o.kernel_size.0]),
+            strides: Some(Sizes(vec![o.stride.0])),
+            padding: o.padding,
+            dimension_numbers: DimensionNumbers::one(),
+            kernel_initializer: o.kernel_initializer,
+            bias_initializer: o.bias_initializer,
+            use_bias: o.use_bias,
+        },
+    )
 }
 
 /// See [`CausalConvOptions`].

@@ -119,7 +119,7 @@ fn inputs_that_do_not_fit_are_refused_in_the_callers_words() {
         "[ShapeMismatch] LocallyConnected1d_2_1 (forward): input ends in [5, 3], weights were made for [4, 3] · inputs float32[2,5,3]"
     );
     assert_eq!(
-        refusal("MaxPool", json!({}), &[1, 1, 4, 2], &[1, 1, 4, 2]),
+        refusal("MaxPool", json!({}), &[1, 4, 4, 2], &[1, 1, 4, 2]),
         "[ShapeMismatch] MaxPool(2,2) (forward): MaxPool: a window of [2, 2] does not fit in [1, 4]; use padding 'SAME' or a smaller window · inputs float32[1,1,4,2]"
     );
     assert_eq!(
@@ -209,4 +209,13 @@ fn batch_statistics_do_not_depend_on_where_the_batch_axes_stand() {
     let first = run(json!([0, 2, 3]), &x);
     let last = run(json!([0, 1, 2]), &x.transpose(Some(&[0, 2, 3, 1])).unwrap());
     assert_close(&first, &last.transpose(Some(&[0, 3, 1, 2])).unwrap(), DType::F32);
+}
+
+#[test]
+fn an_option_is_refused_in_the_name_of_the_layer_that_was_asked_for() {
+    let pairs = json!([[1, 1], [1, 1]]);
+    assert_eq!(
+        build_error("Conv1d", json!({"filters": 1, "kernelSize": 2, "padding": pairs})),
+        "Conv1d: `padding` must have 1 entry, one for each spatial axis, got 2: [[1, 1], [1, 1]]"
+    );
 }
