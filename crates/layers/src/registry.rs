@@ -2,9 +2,12 @@
 use crate::{
     framework::host::LayerKind,
     options::{Entry, OptionType},
-    Error, Factory, HostValue, Initializer, LayerRef, Mode, Result,
+    Error, HostValue, Initializer, LayerRef, Mode, Result,
 };
-use std::{collections::HashMap, sync::OnceLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 static LAYERS: &[&[Entry<LayerRef>]] = &[
     crate::acceleration::LAYERS,
@@ -123,14 +126,8 @@ fn layer_kind(kind: &str, options: HostValue) -> LayerKind {
         HostValue::Record(options) => options,
         _ => Vec::new(),
     };
-    LayerKind { kind: kind.to_string(), options, make }
-}
-
-impl Factory {
-    /// A registered kind with some options given.
-    pub fn kind(kind: &str, options: impl Into<HostValue>) -> Self {
-        Factory::Kind(layer_kind(kind, options.into()))
-    }
+    let name = kind.to_string();
+    LayerKind { kind: kind.to_string(), options, make: Arc::new(move |options| make(&name, options)) }
 }
 
 /// A new initializer of a registered kind.

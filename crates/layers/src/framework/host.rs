@@ -1,6 +1,9 @@
 //! Functions of the host language (JavaScript), as the core sees them.
 use crate::{framework::tree::NOTHING, stack::deep, HostRun, Initializer, LayerRef, Mode, Result, TensorSpec, Tree};
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    fmt::{self, Debug},
+    sync::Arc,
+};
 use tallow_tensor::{ops::Axes, random::Key, DType, Device, Tensor};
 
 /// What crosses between the core and a host function.
@@ -36,14 +39,23 @@ pub enum HostValue {
 pub type Record = Vec<(String, HostValue)>;
 
 /// A kind of layer with some of its options given: it makes layers when it is called.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LayerKind {
     /// Its name.
     pub kind: String,
     /// The options given.
     pub options: Record,
-    /// Makes a layer of the kind and all options.
-    pub make: fn(&str, &HostValue) -> Result<LayerRef>,
+    /// Makes a layer of all options.
+    pub make: MakeLayer,
+}
+
+/// What makes a layer of its options.
+pub type MakeLayer = Arc<dyn Fn(&HostValue) -> Result<LayerRef> + Send + Sync>;
+
+impl Debug for LayerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerKind").field("kind", &self.kind).field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 /// A function of the host language. Tensor operations inside it extend the same autodiff graph.

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     framework::host::LayerKind, Error, HostFnRef, HostValue, Initializer, LayerNest, LayerRef, Result, TensorSpec, Tree,
 };
+use std::sync::Arc;
 use tallow_tensor::{random::Key, DType, Tensor};
 
 /// A layer.
@@ -197,6 +198,10 @@ pub enum Factory {
     Host(HostFnRef),
 }
 impl Factory {
+    /// What Rust code makes of the options it is handed, under the name of the layer's kind.
+    pub fn of(kind: &str, make: impl Fn(&HostValue) -> Result<LayerRef> + Send + Sync + 'static) -> Self {
+        Factory::Kind(LayerKind { kind: kind.to_string(), options: Vec::new(), make: Arc::new(make) })
+    }
     /// Makes a layer.
     ///
     /// # Errors
@@ -217,11 +222,11 @@ impl Factory {
     /// Those of the factory; `InvalidOption` if a host function returns no layer.
     pub fn make_of(&self, by_place: &[(&str, HostValue)], extra: &[(&str, HostValue)]) -> Result<LayerRef> {
         match self {
-            Factory::Kind(LayerKind { kind, options, make }) => {
+            Factory::Kind(LayerKind { options, make, .. }) => {
                 let added = || by_place.iter().chain(extra);
                 let kept = options.iter().filter(|(name, _)| added().all(|(other, _)| other != name)).cloned();
                 let added = added().map(|(name, v)| ((*name).to_string(), v.clone()));
-                make(kind, &HostValue::Record(kept.chain(added).collect()))
+                make(&HostValue::Record(kept.chain(added).collect()))
             }
             Factory::Host(f) => {
                 let mut args: Vec<HostValue> = by_place.iter().map(|(_, v)| v.clone()).collect();

@@ -1,13 +1,15 @@
 //! Gated recurrent units of any transformation.
 use crate::{
+    activation_fns::{sigmoid, tanh, SigmoidOptions, TanhOptions},
     combinators::{branch, dup, gate, multiply, serial},
+    convolution::{conv, ConvOptions},
     core::dropout,
     framework::pure::pure_layer,
     options,
-    windows::Sizes,
-    Dim, Factory, LayerNest, LayerRef, Mode, Num, Rate, Record, Result, TensorSpec,
+    windows::{PaddingArg, Sizes},
+    Dim, Factory, LayerNest, LayerRef, Mode, Num, Rate, Result, TensorSpec,
 };
-use serde_json::json;
+use tallow_tensor::ops::Padding;
 
 options! {
     /// Makes one step of a gated recurrent unit whose transformations are layers of yours.
@@ -35,9 +37,9 @@ options! {
         /// Makes `m`; by default the state itself.
         memory_transform_fn "memoryTransformFn": Option<Factory> = None,
         /// Makes the nonlinearity of the gates.
-        gate_nonlinearity "gateNonlinearity": Factory = Factory::kind("Sigmoid", Record::new()),
+        gate_nonlinearity "gateNonlinearity": Factory = sigmoids(),
         /// Makes the nonlinearity of the candidate.
-        candidate_nonlinearity "candidateNonlinearity": Factory = Factory::kind("Tanh", Record::new()),
+        candidate_nonlinearity "candidateNonlinearity": Factory = tanhs(),
         /// Probability with which a value of the candidate is dropped.
         dropout_rate_c "dropoutRateC": Rate = Rate(0.1),
         /// Added before the nonlinearity of the gates; positive to start with much memory.
@@ -106,16 +108,20 @@ options! {
 /// # Errors
 /// Those of the convolutions.
 pub fn conv_gru_cell(o: ConvGruOptions) -> Result<LayerRef> {
-    let conv = json!({"filters": o.n_units.0, "kernelSize": o.kernel_size.0, "padding": "SAME"});
-    general_gru_cell(GeneralGruOptions {
-        candidate_transform: Factory::kind("Conv", conv),
-        memory_transform_fn: None,
-        gate_nonlinearity: Factory::kind("Sigmoid", Record::new()),
-        candidate_nonlinearity: Factory::kind("Tanh", Record::new()),
-        dropout_rate_c: Rate(0.1),
-        sigmoid_bias: Num(0.5),
-        mode: o.mode,
-    })
+    let transform = Factory::of("Conv", move |_| {
+        conv(ConvOptions { padding: PaddingArg(Padding::Same), ..ConvOptions::new(o.n_units, o.kernel_size.clone()) })
+    });
+    general_gru_cell(GeneralGruOptions { mode: o.mode, ..GeneralGruOptions::new(transform) })
+}
+
+/// Makes layers of the logistic function.
+fn sigmoids() -> Factory {
+    Factory::of("Sigmoid", |given| SigmoidOptions::parse(given).and_then(|_| sigmoid()))
+}
+
+/// Makes layers of the hyperbolic tangent.
+fn tanhs() -> Factory {
+    Factory::of("Tanh", |given| TanhOptions::parse(given).and_then(|_| tanh()))
 }
 
 /// Trax prints the name of the parameter, not its value.
