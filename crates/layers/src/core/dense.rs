@@ -1,5 +1,6 @@
 //! The fully connected layer.
 use crate::{
+    framework::shapes::last_axis,
     initializers::{glorot_uniform, random_normal},
     leaf,
     leaf_layer::leaf_named,
@@ -59,8 +60,8 @@ pub fn dense(n_units: usize) -> LayerRef {
     dense_of(DenseOptions::new(Dim(n_units)))
 }
 
-fn last_axis(shape: &[usize]) -> Result<usize> {
-    shape.last().copied().ok_or_else(|| Error::shape("the input is a 0-d tensor, but Dense needs a last axis to map"))
+fn mapped(shape: &[usize]) -> Result<usize> {
+    last_axis(shape, "Dense needs a last axis to map")
 }
 
 impl Leaf for Dense {
@@ -68,7 +69,7 @@ impl Leaf for Dense {
         format!("Dense_{}", self.0.n_units.0)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        last_axis(&inputs[0].shape)?;
+        mapped(&inputs[0].shape)?;
         let mut shape = inputs[0].shape.clone();
         if let Some(last) = shape.last_mut() {
             *last = self.0.n_units.0;
@@ -80,14 +81,14 @@ impl Leaf for Dense {
         let o = &self.0;
         let (kw, kb) = key.split_pair();
         let narrow = |t: Tensor| if o.use_bfloat16 { t.cast(DType::BF16) } else { Ok(t) };
-        let w = narrow(o.kernel_initializer.make(&[last_axis(&inputs[0].shape)?, o.n_units.0], kw)?)?;
+        let w = narrow(o.kernel_initializer.make(&[mapped(&inputs[0].shape)?, o.n_units.0], kw)?)?;
         let b = o.use_bias.then(|| o.bias_initializer.make(&[o.n_units.0], kb)).transpose()?;
         Ok(Local::weights(Tree::with_bias(w, b.map(narrow).transpose()?)))
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
         let (w, b) = call.w.kernel_and_bias(self.0.use_bias)?;
-        let (n, units) = (last_axis(x.shape())?, self.0.n_units.0);
+        let (n, units) = (mapped(x.shape())?, self.0.n_units.0);
         let bias_fits = b.is_none_or(|b| b.shape() == [units]);
         if w.rank() != 2 || w.shape()[1] != units || !bias_fits {
             return Err(match b {

@@ -30,3 +30,11 @@ impl TensorSpec {
         Err(Error::shape(format!("{self} has no axis {axis}")))
     }
 }
+
+/// The size of the last axis.
+///
+/// # Errors
+/// `ShapeMismatch` if there is none, saying what the layer `needs` it for.
+pub(crate) fn last_axis(shape: &[usize], needs: &str) -> Result<usize> {
+    shape.last().copied().ok_or_else(|| Error::shape(format!("the input is a 0-d tensor, but {needs}")))
+}

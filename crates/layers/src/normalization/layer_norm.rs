@@ -1,5 +1,8 @@
 //! Layer normalization.
-use crate::{leaf, options, Call, Error, LayerRef, Leaf, Local, NotNegative, Output, Result, TensorSpec, Tree};
+use crate::{
+    framework::shapes::last_axis, leaf, options, Call, Error, LayerRef, Leaf, Local, NotNegative, Output, Result,
+    TensorSpec, Tree,
+};
 use tallow_tensor::{ops, random::Key, DType, Device, Tensor};
 
 options! {
@@ -45,11 +48,11 @@ pub fn layer_norm() -> LayerRef {
     layer_norm_of(LayerNormOptions::new())
 }
 
-fn last_axis(s: &TensorSpec) -> Result<usize> {
+fn normalized(s: &TensorSpec) -> Result<usize> {
     if !s.dtype.is_float() {
         return Err(Error::dtype(format!("LayerNorm takes floats, got {}", s.dtype)));
     }
-    s.shape.last().copied().ok_or_else(|| Error::shape("the input is a 0-d tensor, but LayerNorm needs a last axis"))
+    last_axis(&s.shape, "LayerNorm needs a last axis")
 }
 
 impl Leaf for LayerNorm {
@@ -57,18 +60,18 @@ impl Leaf for LayerNorm {
         "LayerNorm".into()
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        last_axis(&inputs[0])?;
+        normalized(&inputs[0])?;
         Ok(inputs.to_vec())
     }
     fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
-        let (n, dtype): (usize, DType) = (last_axis(&inputs[0])?, inputs[0].dtype);
+        let (n, dtype): (usize, DType) = (normalized(&inputs[0])?, inputs[0].dtype);
         let scale = Tensor::ones(&[n], dtype, &Device::Cpu)?;
         Ok(Local::weights(Tree::tuple([scale, Tensor::zeros(&[n], dtype, &Device::Cpu)?])))
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
         let [scale, bias] = call.w.many()?;
-        let n = last_axis(&TensorSpec::of(x))?;
+        let n = normalized(&TensorSpec::of(x))?;
         if scale.shape() != [n] {
             let made = scale.shape().first().copied().unwrap_or(0);
             return Err(Error::made_for("last axis is", n, made));
