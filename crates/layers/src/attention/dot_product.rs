@@ -186,6 +186,10 @@ impl Leaf for PureAttention {
         let (q, v) = (&inputs[0], &inputs[2]);
         heads::head_size(q.shape[2], self.0.n_heads.0)?;
         heads::head_size(v.shape[2], self.0.n_heads.0)?;
+        let (mask, strengths) = (&inputs[3].shape, [q.shape[0], self.0.n_heads.0, q.shape[1], inputs[1].shape[1]]);
+        if ![1, q.shape[1]].contains(&mask[2]) {
+            return Err(Error::shape(format!("a mask of shape {mask:?} does not broadcast to {strengths:?}")));
+        }
         let y = TensorSpec::new([q.shape[0], q.shape[1], v.shape[2]], output_dtype(q));
         Ok(vec![y, inputs[3].clone()])
     }

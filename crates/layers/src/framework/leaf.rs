@@ -103,12 +103,13 @@ pub trait Leaf: Debug + Clone + Send + Sync + 'static {
     /// # Errors
     /// Inputs the layer does not take.
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>>;
-    /// Weights and state for inputs of these signatures.
+    /// Weights and state for inputs of these signatures; by default none, for inputs that [`Leaf::signature`] takes.
     ///
     /// # Errors
     /// Inputs the layer does not take.
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
-        let _ = (inputs, key);
+        let _ = key;
+        self.signature(inputs)?;
         Ok(Local::EMPTY)
     }
     /// Outputs and new state.

@@ -1,5 +1,5 @@
 //! Layers of two functions, without weights, state or randomness.
-use crate::{leaf, Arity, Call, LayerRef, Leaf, Output, Result, TensorSpec, Traits};
+use crate::{leaf, Arity, Call, Error, LayerRef, Leaf, Output, Result, TensorSpec, Traits};
 use std::{fmt, sync::Arc};
 use tallow_tensor::{no_grad, DType, Device, Tensor};
 
@@ -33,7 +33,12 @@ impl Leaf for Pure {
         (self.signature)(inputs)
     }
     fn forward(&self, call: Call) -> Result<Output> {
-        Ok((self.forward)(call.xs)?.into())
+        // What the layer does not take it refuses in one sentence, whoever asks; what an operation says of it comes after that.
+        let refused = |e: Error| {
+            let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
+            (self.signature)(&specs).err().unwrap_or(e)
+        };
+        Ok((self.forward)(call.xs).map_err(refused)?.into())
     }
     fn traits(&self) -> Traits {
         Traits { open: self.open, ..Traits::LEAF }

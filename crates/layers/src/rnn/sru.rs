@@ -11,6 +11,7 @@ use crate::{
     framework::{
         leaf::WholeSequence,
         pure::{elementwise_signature, pure_layer, result_dtype},
+        shapes::last_axis,
     },
     initializers::glorot_uniform,
     leaf, options, stack_signature, Abilities, Arity, Base, Call, Composite, Cx, Dim, Error, InitCx, LayerArg,
@@ -120,7 +121,13 @@ impl Leaf for InnerSruCell {
         Ok(vec![y.clone(), y])
     }
     fn forward(&self, call: Call) -> Result<Output> {
-        let y = call.xs[1].mul(&call.xs[2])?.add(&call.xs[0])?;
+        let sum = call.xs[1].mul(&call.xs[2]).and_then(|y| y.add(&call.xs[0]));
+        // Refuses in the words of the signature, which is not asked where all is well: a step is short.
+        let refused = |e| {
+            let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
+            self.signature(&specs).err().unwrap_or_else(|| Error::from(e))
+        };
+        let y = sum.map_err(refused)?;
         Ok(vec![y.clone(), y].into())
     }
     fn abilities(&self) -> Abilities<'_> {
@@ -219,8 +226,8 @@ impl FinalSruGate {
     }
 }
 
-fn last_axis(s: &TensorSpec) -> Result<usize> {
-    s.shape.last().copied().ok_or_else(|| Error::shape(format!("{s} has no last axis")))
+fn units(shape: &[usize]) -> Result<usize> {
+    last_axis(shape, "FinalSRUGate needs a last axis")
 }
 
 impl Leaf for FinalSruGate {
@@ -232,7 +239,7 @@ impl Leaf for FinalSruGate {
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let mut x = inputs[2].clone();
-        let (depth, units) = (last_axis(&x)?, last_axis(&inputs[0])?);
+        let (depth, units) = (units(&x.shape)?, units(&inputs[0].shape)?);
         if Self::projects(depth, units) {
             *x.shape.last_mut().unwrap_or(&mut 0) = units;
             x.dtype = x.dtype.promote(DType::F32);
@@ -240,7 +247,7 @@ impl Leaf for FinalSruGate {
         Ok(vec![inputs[0].broadcast(&inputs[1])?.broadcast(&x)?])
     }
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
-        let (depth, units) = (last_axis(&inputs[2])?, last_axis(&inputs[0])?);
+        let (depth, units) = (units(&inputs[2].shape)?, units(&inputs[0].shape)?);
         Ok(if Self::projects(depth, units) {
             Local::weights(Tree::Leaf(glorot_uniform().make(&[depth, units], key)?))
         } else {
@@ -249,7 +256,7 @@ impl Leaf for FinalSruGate {
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let [c, r] = [&call.xs[0], &call.xs[1]];
-        let x = Self::highway(&call.xs[2], last_axis(&TensorSpec::of(c))?, call.w)?;
+        let x = Self::highway(&call.xs[2], units(c.shape())?, call.w)?;
         Ok(c.mul(r)?.add(&x.mul(&r.rsub_scalar(1.0)?)?.mul_scalar(3f64.sqrt())?)?.into())
     }
 }

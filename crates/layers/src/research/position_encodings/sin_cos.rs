@@ -86,7 +86,8 @@ impl Leaf for SinCos {
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         positioned(&inputs[0])
     }
-    fn init(&self, _inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+    fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
+        self.signature(inputs)?;
         Ok(match self.0.mode {
             Mode::Predict => Local::state(at_position(0)),
             _ => Local::EMPTY,

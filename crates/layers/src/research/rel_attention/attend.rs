@@ -134,20 +134,19 @@ impl Heads<'_> {
                 funnel.rows()
             )));
         }
-        fits("the context bias", self.context_bias, self.q.shape())?;
-        fits("the location bias", self.location_bias, self.q.shape())?;
+        fits("the context bias", self.context_bias.shape(), self.q.shape())?;
+        fits("the location bias", self.location_bias.shape(), self.q.shape())?;
         if let Some(mask) = self.mask {
-            fits("the mask", mask, &[b, n, queries, keys])?;
+            fits("the mask", mask.shape(), &[b, n, queries, keys])?;
         }
         Ok(funnel)
     }
 }
 
-fn fits(what: &str, x: &Tensor, shape: &[usize]) -> Result<()> {
-    let skipped = x.rank().saturating_sub(shape.len());
-    let pairs = x.shape().iter().rev().zip(shape.iter().rev());
+fn fits(what: &str, got: &[usize], shape: &[usize]) -> Result<()> {
+    let skipped = got.len().saturating_sub(shape.len());
+    let pairs = got.iter().rev().zip(shape.iter().rev());
     if skipped > 0 || pairs.clone().any(|(&a, &b)| a != b && a != 1) {
-        let got = x.shape();
         return Err(Error::shape(format!("relative attention: {what} {got:?} does not broadcast to {shape:?}")));
     }
     Ok(())
@@ -235,6 +234,10 @@ impl Leaf for RelativeAttention {
         if inputs[2].shape != [rows, d] {
             return Err(Error::shape(format!("expected positions of shape [{rows}, {d}], got {}", inputs[2])));
         }
+        let n = self.0.n_heads.0;
+        fits("the context bias", &inputs[1].shape, &[b, n, queries, d / n])?;
+        fits("the location bias", &inputs[0].shape, &[b, n, queries, d / n])?;
+        fits("the mask", &inputs[6].shape, &[b, n, queries, keys])?;
         let wide = inputs[..6].iter().any(|x| x.dtype == DType::F64);
         let dtype = if wide { DType::F64 } else { DType::F32 };
         Ok(vec![TensorSpec::new([b, queries, v], dtype), inputs[6].clone()])

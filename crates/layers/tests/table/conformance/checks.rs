@@ -32,6 +32,7 @@ pub fn case(case: &Case) -> Vec<String> {
     check("key", no_grad(|| subject.key(case.random)));
     check("trees", no_grad(|| subject.trees()));
     check("copies", no_grad(|| subject.copies(case)));
+    check("refusals", no_grad(|| Ok(subject.refusals())));
     if case.no_gradient_check.is_none() {
         check("gradients", subject.gradients());
     }
@@ -114,6 +115,41 @@ impl Subject {
         let declared = signature(&self.layer, &specs(&self.inputs))?;
         let real = specs(&self.call(CALL_KEY)?.0);
         Ok((declared != real).then(|| format!("declares {declared:?}, returns {real:?}")))
+    }
+    /// A layer that holds nothing refuses the same inputs in `init` and in a call, with one code and one sentence.
+    fn refusals(&self) -> Option<String> {
+        let holds = self.weights.values().chain(self.state.values()).any(|tree| !tree.leaves().is_empty());
+        if holds || self.layer.calls_host() || !self.layer.sublayers().is_empty() {
+            return None;
+        }
+        let refusal = |e: tallow_layers::Error| (e.code(), e.message().to_owned());
+        self.other_inputs().into_iter().find_map(|specs| {
+            let zeros = specs.iter().map(|s| s.zeros().expect("few zeros")).collect();
+            let in_init = init(&self.layer, &specs, INIT_KEY).err().map(refusal);
+            let called = pure_fn(&self.layer, zeros, &self.weights, self.state.clone(), CALL_KEY);
+            let in_call = called.err().map(refusal);
+            let differ = || format!("{specs:?}: init says {in_init:?}, a call says {in_call:?}");
+            (in_init != in_call).then(differ)
+        })
+    }
+    /// Signatures of which a layer may not take all: of fewer and of more axes, and of other sizes along each.
+    fn other_inputs(&self) -> Vec<Vec<TensorSpec>> {
+        let specs = specs(&self.inputs);
+        let all = |f: &dyn Fn(&[usize]) -> Vec<usize>| specs.iter().map(|s| s.with_shape(f(&s.shape))).collect();
+        let mut out: Vec<Vec<TensorSpec>> = vec![
+            all(&|_| vec![]),
+            all(&|_| vec![3]),
+            all(&|shape| [&[2], shape].concat()),
+            all(&|shape| [shape, &[2]].concat()),
+        ];
+        for (i, spec) in specs.iter().enumerate() {
+            for axis in 0..spec.rank() {
+                let mut other = specs.clone();
+                other[i].shape[axis] += 1;
+                out.push(other);
+            }
+        }
+        out
     }
     fn purity(&self) -> Result<Option<String>> {
         let again = init(&self.layer, &specs(&self.inputs), INIT_KEY)?;
