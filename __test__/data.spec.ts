@@ -223,7 +223,7 @@ test('what is no data is refused for what it is', (t) => {
     [Symbol('s'), /got a symbol/],
     [() => 1, /got a function/],
     [[tl.tensor([1])], /got a Tensor/],
-    [new Uint16Array(1), /bits of halves/],
+    [new Uint16Array(1), /bits of float16 or bfloat16/],
     [shrinking, /different lengths: 3 and 1/],
     [throwing, /^mine$/],
     [revoked.proxy, /cannot be read/],

@@ -1,5 +1,6 @@
 /** The reference in order: names by subject, layers by module, the guide beside them. A plugin of typedoc. */
 import { Application, Comment, CommentTag, Converter, ReflectionKind } from 'typedoc';
+import { undocumented } from './documented.mjs';
 
 /** Subjects in their order, each with the sources that its names come from. */
 const SUBJECTS = [
@@ -125,5 +126,12 @@ export function load(app) {
         app.logger.warn(`${child.name} has no subject: say in scripts/lib/typedoc.mjs where ${file} belongs`);
       else categorize(child, title);
     }
+  });
+  app.converter.on(Converter.EVENT_RESOLVE_END, ({ project }) => {
+    const isWritten = (reflection) => {
+      const path = project.getSymbolIdFromReflection(reflection)?.packagePath ?? '';
+      return path.startsWith('src/') && !path.startsWith('src/generated/');
+    };
+    for (const fault of undocumented(project, isWritten)) app.logger.warn(fault);
   });
 }

@@ -207,14 +207,15 @@ export type SelectOf<Indices extends readonly number[], NIn = null> = Layer<
 export type AsLayer<L extends Layer> = L extends Layer<infer Out, infer N> ? Layer<Out, N> : Layer;
 
 /**
- * Whether a layer takes and gives so many tensors; where it does, its type says so from there on.
+ * Tells whether a layer takes and gives so many tensors; where it does, its type says so from there on.
  *
  * Most factories make layers of a type that says it. What is made of a list of layers, or loaded, is of the plain type `Layer`, whose
  * outputs may be one tensor or several.
  *
- * @param layer - the layer
- * @param nIn - how many inputs
- * @param nOut - how many outputs
+ * @param layer - The layer.
+ * @param nIn - Number of inputs.
+ * @param nOut - Number of outputs.
+ * @returns Whether it has as many.
  * @example
  * ```ts
  * const model: tl.Layer = tl.Serial([tl.Dense(4), tl.Relu()]);

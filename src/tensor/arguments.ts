@@ -19,7 +19,7 @@ export type AxisArgument =
       /** The axis; `null` as if left out. */
       readonly axis?: number | null;
     };
-/** Axes to reduce over, and whether they stay with size 1. Without `axis`: all of them. */
+/** Axes to reduce over, all if left out, and whether they stay with size 1. */
 export type ReduceArgument = number | readonly number[] | ReduceOptions;
 /** Axes to reduce over, and whether they stay with size 1. */
 export interface ReduceOptions {

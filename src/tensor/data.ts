@@ -41,7 +41,7 @@ export interface Flat {
   shape: number[];
 }
 
-/** The dtypes that elements of typed arrays become. Words of 16 bits are missing: they are halves of either kind, which must be said. */
+/** The dtypes that elements of typed arrays become. Words of 16 bits are missing: they may be float16 or bfloat16, which must be said. */
 const DTYPES: ReadonlyMap<string, DType> = new Map([
   ['Float32Array', 'float32'],
   ['Float64Array', 'float64'],
@@ -126,7 +126,7 @@ export function flattenTyped(values: TypedArray | HalfArray, dtype: DType | unde
   const shape = [values.length];
   if (kind === 'Uint16Array') {
     if (dtype !== 'float16' && dtype !== 'bfloat16') {
-      throw new TypeError("a Uint16Array holds the bits of halves: give dtype 'float16' or 'bfloat16'");
+      throw new TypeError("a Uint16Array holds the bits of float16 or bfloat16: give dtype 'float16' or 'bfloat16'");
     }
     return { values, dtype, shape };
   }

@@ -81,21 +81,32 @@ export interface Signature {
 }
 
 /**
- * A signature as functions take it: also one whose dtype TypeScript knows as a `string` alone, as that of a literal which a variable holds.
- * A dtype that TypeScript knows better must be one.
+ * A signature as functions take it.
+ *
+ * TypeScript may know the dtype as a `string` alone, as it does where a variable holds a literal. A dtype that it knows better must be one.
  */
 export type SignatureLike<D extends string = DType> =
-  Signature | { readonly shape: readonly number[]; readonly dtype: string extends D ? D : never };
+  | Signature
+  | {
+      /** The sizes of the axes. */
+      readonly shape: readonly number[];
+      /** The type of the elements. */
+      readonly dtype: string extends D ? D : never;
+    };
 
 /**
- * The signature of a tensor, or those of several: what a layer is initialized for.
+ * Tells the signature of a tensor, or those of several: what a layer is initialized for.
  *
+ * @param x - A tensor, the data of one, or an array of tensors.
+ * @returns `{ shape, dtype }`, or an array of such.
+ * @throws `TypeError`, `RangeError`: as {@link tensor}, for data that is none.
  * @example
  * ```ts
  * tl.signature(tl.zeros([2, 3])); // → { shape: [ 2, 3 ], dtype: 'float32' }
  * ```
  */
 export function signature(x: TensorLike): Signature;
+/** The signatures of several tensors. */
 export function signature(x: readonly Tensor[]): Signature[];
 export function signature(x: TensorLike | readonly Tensor[]): Signature | Signature[] {
   if (isList(x) && x[0] instanceof Tensor && x.every((item) => item instanceof Tensor)) {

@@ -121,6 +121,7 @@ export function foldIn(key: Key, data: number): Tensor {
  * @param key - Random key.
  * @param shape - Sizes of the axes; none if left out.
  * @returns Words, `uint32[...shape]`.
+ * @throws `TypeError`: `key` is not a random key.
  * @example
  * ```ts
  * tl.random.bits(tl.random.key(0), [2]).dtype; // → 'uint32'
@@ -207,6 +208,7 @@ export function truncatedNormal(
  * @param p - The probability; 0.5 if left out.
  * @param shape - Sizes of the axes; none if left out.
  * @returns Booleans, `bool[...shape]`.
+ * @throws `TypeError`: `key` is not a random key.
  * @example
  * ```ts
  * tl.random.bernoulli(tl.random.key(0), 0.5, [4]); // → Tensor bool[4] [false,true,false,true]
@@ -226,6 +228,7 @@ export function bernoulli(key: Key, p: number = 0.5, shape: readonly number[] = 
  * @param options - Options by name:
  * - `dtype`: An integer type. Default: `'int32'`.
  * @returns Whole numbers of shape `[...shape]`.
+ * @throws `TypeError`: `key` is not a random key.
  * @example
  * ```ts
  * tl.random.randint(tl.random.key(0), [4], 0, 10); // → Tensor int32[4] [8,1,7,0]
@@ -249,6 +252,7 @@ export function randint(
  * @param options - Options by name:
  * - `axis`: Axis whose slices are put into another order. Default: `0`.
  * @returns The same in random order: a tensor of the shape of `x`, or `int32[x]`.
+ * @throws `TypeError`: `key` is not a random key.
  * @example
  * ```ts
  * tl.random.permutation(tl.random.key(0), 5); // → Tensor int32[5] [1,0,4,3,2]
@@ -273,6 +277,7 @@ export function permutation(key: Key, x: number | Tensor, options: { axis?: numb
  * - `axis`: Axis of the categories. Default: `-1`.
  * - `shape`: Shape of the result; `null` is that of `logits` without the axis. Default: `null`.
  * @returns Numbers of categories, int32.
+ * @throws `TypeError`: `key` is not a random key.
  * @example
  * ```ts
  * const logits = tl.tensor([[0, 5], [5, 0]], [2, 2], { dtype: 'float32' });
