@@ -43,3 +43,67 @@ test('after an error the next result is right', (t) => {
   }
   t.deepEqual(x.add(1).array(), [2, 3]);
 });
+
+/** A call that throws each code. `Internal` is a defect, and of a call that was aborted the reason is thrown. */
+const thrown: Readonly<Record<Exclude<tl.ErrorCode, 'Internal' | 'Aborted'>, () => unknown>> = {
+  ShapeMismatch: () => tl.ones([2]).add(tl.ones([3])),
+  DTypeMismatch: () => tl.random.uniform([0, 1], [2], { dtype: 'int32' }),
+  InvalidArgument: () => tl.ones([2]).expandDims(0.5),
+  IndexOutOfRange: () => tl.ones([2]).take(tl.tensor([2])),
+  Autodiff: () =>
+    tl.grad((x: tl.Tensor) =>
+      tl
+        .grad((y: tl.Tensor) => y.mul(y).sum())(x)
+        .sum(),
+    )(tl.ones([2])),
+  Device: () => tl.zeros([1], { device: 'cuda:0' }),
+  OutOfMemory: () => tl.zeros([1e12]),
+  Io: () => tl.Dense(2).initFromFile('no such file.safetensors'),
+  Disposed: () => {
+    const x = tl.ones([2]);
+    x.dispose();
+    return x.add(1);
+  },
+  Busy: async () => {
+    const trainer = training();
+    const loop = trainer.fit(
+      Array.from({ length: 50 }, () => batch()),
+      { steps: 50, rng: [0, 1] },
+    );
+    try {
+      trainer.oneStep(batch(), [0, 1]);
+    } finally {
+      await loop;
+    }
+  },
+  NotInitialized: () => tl.Dense(2)(tl.ones([1, 3])),
+  InvalidOption: () => tl.Dense(-1),
+  ArityMismatch: () => tl.Add()(tl.ones([2])),
+  WeightsMismatch: () => {
+    const layer = tl.Dense(2);
+    layer.init({ shape: [1, 3], dtype: 'float32' });
+    layer.weights = [tl.ones([5, 5]), tl.ones([2])];
+  },
+  NotFinite: () => {
+    const trainer = training();
+    return trainer.oneStep(batch(Number.NaN), [0, 1]);
+  },
+};
+
+const batch = (value = 1): tl.Tensor[] => [
+  tl.full([8, 3], value, { dtype: 'float32' }),
+  tl.ones([8, 1]),
+  tl.ones([8, 1]),
+];
+
+function training(): tl.Trainer {
+  const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+  model.init(tl.signature(batch()));
+  return new tl.Trainer(model, tl.optimizers.Adam());
+}
+
+for (const [code, make] of Object.entries(thrown)) {
+  test(`an error with the code ${code}`, async (t) => {
+    await t.throwsAsync(async () => make(), { code });
+  });
+}

@@ -60,3 +60,22 @@ test('slices in random order, and categories by their logits', (t) => {
   t.is(drawn.eq(1).cast('int32').sum().item(), 0);
   t.true(Math.abs(drawn.eq(2).cast('float32').mean().item() - Math.exp(1.5) / (1 + Math.exp(1.5))) < 0.04);
 });
+
+test('numbers of no sense are refused by name', (t) => {
+  const key = [0, 1] as const;
+  const refused = (make: () => tl.Tensor, message: RegExp): void => {
+    t.throws(make, { instanceOf: RangeError, code: 'InvalidArgument', message });
+  };
+  refused(() => random.bernoulli(key, 2), /^bernoulli: p must be a probability, from 0 to 1, got 2$/);
+  refused(() => random.bernoulli(key, Number.NaN), /p must be/);
+  refused(
+    () => random.uniform(key, [2], { minval: 3, maxval: 2 }),
+    /^uniform: minval and maxval must be .*got 3 and 2$/,
+  );
+  refused(() => random.uniform(key, [2], { maxval: Infinity }), /finite in float32/);
+  refused(
+    () => random.truncatedNormal(key, 1, -1, [2]),
+    /^truncatedNormal: lower must be below upper, .*got 1 and -1$/,
+  );
+  refused(() => random.truncatedNormal(key, Number.NaN, 1, [2]), /neither may be NaN/);
+});

@@ -5,27 +5,10 @@
  */
 import { dirname } from 'node:path';
 import { type ErrorDetails } from '../../binding.cjs';
+import type { ErrorCode } from '../generated/errorCode.js';
 import { found, text } from './found.js';
 
-/** What went wrong, in one word. */
-export type ErrorCode =
-  | 'ShapeMismatch'
-  | 'DTypeMismatch'
-  | 'InvalidArgument'
-  | 'IndexOutOfRange'
-  | 'Autodiff'
-  | 'Device'
-  | 'OutOfMemory'
-  | 'Io'
-  | 'Aborted'
-  | 'Disposed'
-  | 'Busy'
-  | 'NotInitialized'
-  | 'InvalidOption'
-  | 'ArityMismatch'
-  | 'WeightsMismatch'
-  | 'NotFinite'
-  | 'Internal';
+export type { ErrorCode };
 
 /**
  * An error of a tensor operation: shapes or types that do not fit, an index out of range, no memory, a missing device.

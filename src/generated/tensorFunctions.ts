@@ -5,13 +5,12 @@
  * @module
  */
 import { text } from '../bridge/found.js';
-import { dtypeCode, native } from '../bridge/native.js';
+import { native } from '../bridge/native.js';
 import {
   axisOf,
   ids,
-  MAKER,
   operand,
-  optionsOf,
+  placed,
   type AxisArgument,
   type Operand,
   type TensorOptions,
@@ -34,9 +33,7 @@ import { wrap, type Tensor } from '../tensor/tensor.js';
  * ```
  */
 export function full(shape: readonly number[], value: number | bigint, options: TensorOptions = {}): Tensor {
-  const natural = typeof value === 'bigint' ? 'int64' : Number.isInteger(value) ? 'int32' : 'float32';
-  const { dtype = natural, device } = optionsOf('full', options, MAKER);
-  return wrap(native.full(shape, value, dtypeCode(dtype, 'full: dtype'), device ?? null, 'full'));
+  return wrap(native.full(shape, value, ...placed('full', options)));
 }
 
 /**
@@ -52,8 +49,7 @@ export function full(shape: readonly number[], value: number | bigint, options: 
  * ```
  */
 export function zeros(shape: readonly number[], options: TensorOptions = {}): Tensor {
-  const { dtype = 'float32', device } = optionsOf('zeros', options, MAKER);
-  return wrap(native.full(shape, 0, dtypeCode(dtype, 'zeros: dtype'), device ?? null, 'zeros'));
+  return wrap(native.zeros(shape, ...placed('zeros', options)));
 }
 
 /**
@@ -69,8 +65,7 @@ export function zeros(shape: readonly number[], options: TensorOptions = {}): Te
  * ```
  */
 export function ones(shape: readonly number[], options: TensorOptions = {}): Tensor {
-  const { dtype = 'float32', device } = optionsOf('ones', options, MAKER);
-  return wrap(native.full(shape, 1, dtypeCode(dtype, 'ones: dtype'), device ?? null, 'ones'));
+  return wrap(native.ones(shape, ...placed('ones', options)));
 }
 
 /**
@@ -84,8 +79,7 @@ export function ones(shape: readonly number[], options: TensorOptions = {}): Ten
  * ```
  */
 export function zerosLike(x: Tensor): Tensor {
-  idOf(x, 'zerosLike: x');
-  return full(x.shape, 0, { dtype: x.dtype, device: x.device });
+  return wrap(native.zerosLike(idOf(x, 'zerosLike: x')));
 }
 
 /**
@@ -99,8 +93,7 @@ export function zerosLike(x: Tensor): Tensor {
  * ```
  */
 export function onesLike(x: Tensor): Tensor {
-  idOf(x, 'onesLike: x');
-  return full(x.shape, 1, { dtype: x.dtype, device: x.device });
+  return wrap(native.onesLike(idOf(x, 'onesLike: x')));
 }
 
 /**
@@ -127,14 +120,10 @@ export function onesLike(x: Tensor): Tensor {
 export function arange(
   start: number | bigint,
   stop?: number | bigint | null,
-  step: number | bigint = 1,
+  step?: number | bigint | null,
   options: TensorOptions = {},
 ): Tensor {
-  const [from, to] = stop === undefined || stop === null ? [0, start] : [start, stop];
-  const { dtype, device } = optionsOf('arange', options, MAKER);
-  return wrap(
-    native.arange(from, to, step, dtype === undefined ? null : dtypeCode(dtype, 'arange: dtype'), device ?? null),
-  );
+  return wrap(native.arange(start, stop ?? null, step ?? null, ...placed('arange', options)));
 }
 
 /**
@@ -155,8 +144,7 @@ export function arange(
  * ```
  */
 export function eye(n: number, m: number = n, options: TensorOptions = {}): Tensor {
-  const { dtype = 'float32', device } = optionsOf('eye', options, MAKER);
-  return wrap(native.eye(n, m, dtypeCode(dtype, 'eye: dtype'), device ?? null));
+  return wrap(native.eye(n, m, ...placed('eye', options)));
 }
 
 /**

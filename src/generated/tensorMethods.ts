@@ -30,11 +30,6 @@ export abstract class TensorMethods extends Handle {
   /** The tensor of a new handle. @internal */
   protected abstract [make](id: number): Tensor;
 
-  #flat(f: (x: Tensor) => Tensor): Tensor {
-    using flat = this.reshape([-1]);
-    return f(flat);
-  }
-
   /**
    * Adds `other` to this tensor, element by element.
    *
@@ -1462,8 +1457,7 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   cumsum(options?: AxisArgument): Tensor {
-    const axis = axisOf('cumsum', options);
-    return axis === null ? this.#flat((x) => x.cumsum(0)) : this[make](native.cumsum(this.id, axis));
+    return this[make](native.cumsum(this.id, axisOf('cumsum', options)));
   }
 
   /**
@@ -1805,10 +1799,7 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   roll(shift: number, options?: AxisArgument): Tensor {
-    const axis = axisOf('roll', options);
-    return axis === null
-      ? this.#flat((x) => x.roll(shift, 0)).reshape(this.shape)
-      : this[make](native.roll(this.id, shift, axis));
+    return this[make](native.roll(this.id, shift, axisOf('roll', options)));
   }
 
   /**
@@ -1876,10 +1867,7 @@ export abstract class TensorMethods extends Handle {
    * ```
    */
   take(indices: Tensor, options?: AxisArgument): Tensor {
-    const axis = axisOf('take', options);
-    return axis === null
-      ? this.#flat((x) => x.take(indices, 0))
-      : this[make](native.take(this.id, idOf(indices, 'take: indices'), axis));
+    return this[make](native.take(this.id, idOf(indices, 'take: indices'), axisOf('take', options)));
   }
 
   /**

@@ -4,7 +4,7 @@
  * @module
  */
 import { isList, list } from '../bridge/found.js';
-import { type DType } from '../bridge/native.js';
+import { type DType, dtypeCode } from '../bridge/native.js';
 import { MOST_AXES } from './data.js';
 import { type Handle, idOf } from './handle.js';
 import { type Names, optionsOf } from './rest.js';
@@ -55,6 +55,12 @@ const SORT: Names<SortOptions> = { axis: true, descending: true };
 export const MAKER: Names<TensorOptions> = { dtype: true, device: true };
 /** The options of what makes a tensor beside another. */
 export const DTYPE: Names<{ dtype?: DType }> = { dtype: true };
+
+/** Dtype and device of what `what` makes; `null` where they are left out. */
+export function placed(what: string, options: TensorOptions): [dtype: number | null, device: string | null] {
+  const { dtype, device } = optionsOf(what, options, MAKER);
+  return [dtype === undefined ? null : dtypeCode(dtype, `${what}: dtype`), device ?? null];
+}
 
 /** Whether `x` is a number or a bigint. */
 export function isNumeric(x: unknown): x is number | bigint {

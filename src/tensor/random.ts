@@ -142,6 +142,7 @@ export function bits(key: Key, shape: readonly number[] = []): Tensor {
  * - `maxval`: Bound above the values, which none of them reaches. Default: `1`.
  * @returns Floats of shape `[...shape]`.
  * @throws {@link TensorError} `DTypeMismatch`: `dtype` is not a float.
+ * @throws `RangeError`: `minval` is above `maxval`, or a bound or the width between them is NaN or not finite in `dtype`.
  * @example
  * ```ts
  * tl.random.uniform(tl.random.key(0), [3]); // → Tensor float32[3] [0.965321,0.314682,0.63303]
@@ -185,6 +186,7 @@ export function normal(key: Key, shape: readonly number[] = [], options: { dtype
  * - `dtype`: A float type. Default: `'float32'`.
  * @returns Floats of shape `[...shape]`.
  * @throws {@link TensorError} `DTypeMismatch`: `dtype` is not a float.
+ * @throws `RangeError`: `lower` is not below `upper`, or one of them is NaN.
  * @example
  * ```ts
  * tl.random.truncatedNormal(tl.random.key(0), -1, 1, [3]); // → Tensor float32[3] [0.906521,-0.322637,0.22965]
@@ -209,6 +211,7 @@ export function truncatedNormal(
  * @param shape - Sizes of the axes; none if left out.
  * @returns Booleans, `bool[...shape]`.
  * @throws `TypeError`: `key` is not a random key.
+ * @throws `RangeError`: `p` is not from 0 to 1.
  * @example
  * ```ts
  * tl.random.bernoulli(tl.random.key(0), 0.5, [4]); // → Tensor bool[4] [false,true,false,true]
@@ -224,7 +227,7 @@ export function bernoulli(key: Key, p: number = 0.5, shape: readonly number[] = 
  * @param key - Random key.
  * @param shape - Sizes of the axes.
  * @param minval - Least value.
- * @param maxval - Bound above the values, which none of them reaches.
+ * @param maxval - Bound above the values, which none of them reaches; where it is not above `minval`, all values are `minval`, as in JAX.
  * @param options - Options by name:
  * - `dtype`: An integer type. Default: `'int32'`.
  * @returns Whole numbers of shape `[...shape]`.

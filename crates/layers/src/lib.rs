@@ -69,3 +69,4 @@ pub use options::domains::{
 };
 pub use options::values::{key_of, Factory, FnArg, KeyArg, LayerArg, LayerList, SignaturePair, TensorArg, TensorNest};
 pub use options::windows::{PaddingArg, Sizes};
+pub use tallow_tensor::ErrorKind;

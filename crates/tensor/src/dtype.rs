@@ -7,9 +7,10 @@ use half::{bf16, f16};
 use std::fmt;
 
 /// Element type of a tensor. Booleans are stored as bytes 0 and 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DType {
-    /// 32-bit float.
+    /// 32-bit float; what tensors are of by default.
+    #[default]
     F32,
     /// 64-bit float.
     F64,

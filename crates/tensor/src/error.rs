@@ -1,50 +1,74 @@
 //! The one error type of the crate.
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-/// What kind of mistake an [`Error`] reports; its name is the code users see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
-    /// Shapes do not fit together or do not fit the operation.
+/// Declares [`ErrorKind`]: each kind is written once, with what a user reads about it.
+macro_rules! error_kinds {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        /// What kind of mistake an [`Error`] reports, or one of a layer or of the addon; its name is the code that users see.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorKind {
+            $($(#[doc = $doc])+ $name,)*
+            /// Code of the host (a JavaScript callback) failed. What it threw comes out instead, so no user sees this one.
+            Host,
+        }
+
+        impl ErrorKind {
+            /// All kinds that users see.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code that users see.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                    Self::Host => "Host",
+                }
+            }
+            /// What the code means, in a sentence.
+            pub fn doc(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)*
+                    Self::Host => "Code of the host failed.",
+                }
+            }
+        }
+    };
+}
+
+error_kinds! {
+    /// Shapes do not fit together, or do not fit the operation.
     ShapeMismatch,
-    /// An element type the operation does not take.
+    /// The operation or layer does not take this type of elements.
     DTypeMismatch,
-    /// An axis, size, or other argument outside its domain.
+    /// An axis, a size or another argument is outside its domain.
     InvalidArgument,
-    /// An index or id outside its range.
+    /// An index or id is outside its range.
     IndexOutOfRange,
-    /// A gradient that cannot be had (second derivative, freed graph, …).
+    /// A gradient cannot be had, such as a second derivative.
     Autodiff,
-    /// A device that is missing, or tensors on different devices.
+    /// A device is missing, or tensors are on different devices.
     Device,
-    /// Memory that cannot be had, over the memory limit or more than the system has; or a thread that it does not start.
+    /// Memory cannot be had: more is asked for than the limit or the system allows, or the system starts no more threads.
     OutOfMemory,
-    /// Reading or writing a file failed.
+    /// A file cannot be read or written, or is damaged.
     Io,
     /// The work was cancelled.
     Aborted,
-    /// Code of the host (a JavaScript callback) failed.
-    Host,
+    /// A tensor or layer was used after it was disposed.
+    Disposed,
+    /// A training loop works with what would be changed.
+    Busy,
+    /// A layer has no weights yet.
+    NotInitialized,
+    /// An option is unknown, has a wrong type, or is outside its bounds.
+    InvalidOption,
+    /// The number of inputs or outputs is not that of the layer.
+    ArityMismatch,
+    /// Weights or state do not have the structure or the shapes that the layer has.
+    WeightsMismatch,
+    /// A number is NaN or infinite where training needs finite ones.
+    NotFinite,
     /// A defect of this library or of candle.
     Internal,
-}
-
-impl ErrorKind {
-    /// The code that users see.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ShapeMismatch => "ShapeMismatch",
-            Self::DTypeMismatch => "DTypeMismatch",
-            Self::InvalidArgument => "InvalidArgument",
-            Self::IndexOutOfRange => "IndexOutOfRange",
-            Self::Autodiff => "Autodiff",
-            Self::Device => "Device",
-            Self::OutOfMemory => "OutOfMemory",
-            Self::Io => "Io",
-            Self::Aborted => "Aborted",
-            Self::Host => "Host",
-            Self::Internal => "Internal",
-        }
-    }
 }
 
 /// An error with a kind, one sentence, and optionally the error that caused it.
@@ -120,5 +144,25 @@ impl StdError for Error {
 impl From<candle_core::Error> for Error {
     fn from(e: candle_core::Error) -> Self {
         Self::internal(format!("the tensor backend failed: {e}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ErrorKind;
+
+    #[test]
+    fn each_code_has_its_name_and_one_sentence() {
+        let names: std::collections::HashSet<_> = ErrorKind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), ErrorKind::ALL.len());
+        assert!(names.contains("NotFinite") && names.contains("Busy") && !names.contains("Host"));
+        for kind in ErrorKind::ALL {
+            assert_eq!(format!("{kind:?}"), kind.name());
+            assert!(
+                kind.doc().ends_with('.') && !kind.doc().contains("  ") && !kind.doc().contains('\n'),
+                "{}",
+                kind.doc()
+            );
+        }
     }
 }

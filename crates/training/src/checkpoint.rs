@@ -14,7 +14,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
 };
-use tallow_layers::{hold, LayerRef};
+use tallow_layers::{hold, ErrorKind, LayerRef};
 use tallow_tensor::Tensor;
 
 /// Named tensors of everything that is stored beside weights and state, e.g. optimizer slots.
@@ -48,7 +48,7 @@ pub(crate) fn save(
     let (weights, state) = tallow_layers::held(layer);
     if weights.is_empty() && state.is_empty() {
         let what = format!("{} has no weights or state to save; call init(signature) first", layer.base().name);
-        return Err(Error::new("NotInitialized", what));
+        return Err(Error::new(ErrorKind::NotInitialized, what));
     }
     let mut tensors = named_leaves("weights", layer, &weights);
     if !weights_only {

@@ -5,12 +5,12 @@ use crate::{
     Error, Result,
 };
 use std::collections::HashMap;
-use tallow_layers::{LayerRef, Store};
+use tallow_layers::{ErrorKind, LayerRef, Store};
 use tallow_tensor::{ops::global_norm, Tensor};
 
 /// The error for a step that is not made.
 pub(crate) fn refused(what: &str) -> Error {
-    Error::new("NotFinite", format!("{what}; weights, state and slots are as before this step"))
+    Error::new(ErrorKind::NotFinite, format!("{what}; weights, state and slots are as before this step"))
 }
 
 /// The first number of a tensor of floats that is `bad`, of those that are not finite.

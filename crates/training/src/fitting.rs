@@ -9,7 +9,7 @@ use crate::{
     Error, Result,
 };
 use std::collections::{HashMap, HashSet};
-use tallow_layers::{LayerId, LayerRef, StateForm, Store, TensorSpec, Tree};
+use tallow_layers::{ErrorKind, LayerId, LayerRef, StateForm, Store, TensorSpec, Tree};
 use tallow_tensor::Tensor;
 
 /// Trees of places in a file, for each instance.
@@ -30,7 +30,7 @@ pub(crate) struct Loaded {
 }
 
 fn mismatch(what: impl Into<String>) -> Error {
-    Error::new("WeightsMismatch", what)
+    Error::new(ErrorKind::WeightsMismatch, what)
 }
 
 /// How one says that one wants the state left out.
@@ -45,7 +45,7 @@ impl Plan {
     pub(crate) fn new(reader: &Reader, layer: &LayerRef, weights: &Store, state: Option<&Store>) -> Result<Self> {
         if weights.is_empty() {
             let what = format!("{} has no weights to load into; call init(signature) first", layer.base().name);
-            return Err(Error::new("NotInitialized", what));
+            return Err(Error::new(ErrorKind::NotInitialized, what));
         }
         let file = File { reader, places: reader.names().enumerate().map(|(i, name)| (name, i)).collect() };
         let instances = paths(layer);
@@ -73,7 +73,7 @@ impl Plan {
                 rest.insert(name, reader.tensor(i)?);
             }
         }
-        let lost = || Error::new("Internal", "a tensor that was planned for was not read");
+        let lost = || Error::new(ErrorKind::Internal, "a tensor that was planned for was not read");
         let store = |places: Places| {
             let tree = |(id, tree): (LayerId, Tree<usize>)| {
                 Ok((id, tree.try_map(&mut |i| read.get(i).cloned().ok_or_else(lost))?))

@@ -9,7 +9,8 @@ use crate::{
 use serde_json::json;
 use std::{collections::HashMap, io::Read, path::Path};
 use tallow_layers::{
-    files::open_regular, held, hold, init, view_state, view_weights, LayerRef, StateForm, Store, TensorSpec, Tree,
+    files::open_regular, held, hold, init, view_state, view_weights, ErrorKind, LayerRef, StateForm, Store, TensorSpec,
+    Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 
@@ -77,7 +78,7 @@ pub fn init_from_file(
             None if weights_only => state,
             None => {
                 let what = "the file has no state, only weights; load it with `weightsOnly: true`";
-                return Err(Error::new("WeightsMismatch", what));
+                return Err(Error::new(ErrorKind::WeightsMismatch, what));
             }
         };
         Loaded { weights, state: Some(state) }
@@ -101,7 +102,7 @@ fn elements(store: &Store) -> u64 {
 
 fn uninitialized(layer: &LayerRef) -> Error {
     let what = format!("{} has no weights to load into; call init(signature) first", layer.base().name);
-    Error::new("NotInitialized", what)
+    Error::new(ErrorKind::NotInitialized, what)
 }
 
 /// A store with its leaves replaced, in the order of Trax's nested tuples.
@@ -130,7 +131,7 @@ fn in_order(
         }
         numbered.insert(id, numbers);
     }
-    let wrong = |what: String| Error::new("WeightsMismatch", what);
+    let wrong = |what: String| Error::new(ErrorKind::WeightsMismatch, what);
     let view = view(layer, &numbered);
     let (order, count) = (view.leaves(), new.len());
     let mut found: HashMap<usize, Tensor> = HashMap::new();
@@ -156,7 +157,7 @@ fn in_order(
     }
     let replaced = |id, tree: &Tree<Tensor>| {
         let tree = tree.try_map(&mut |number: &Tensor| {
-            let missing = || Error::new("Internal", "a leaf is missing in the view of its layer");
+            let missing = || Error::new(ErrorKind::Internal, "a leaf is missing in the view of its layer");
             found.get(&(number.item()? as usize)).cloned().ok_or_else(missing)
         })?;
         Ok((id, tree))

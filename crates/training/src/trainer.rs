@@ -7,8 +7,8 @@ use crate::{
 };
 use std::collections::HashMap;
 use tallow_layers::{
-    acceleration::accelerate, for_each_instance, held, hold, options, pure_fn, Dim, Error, LayerId, LayerRef, Result,
-    Store, Tree,
+    acceleration::accelerate, for_each_instance, held, hold, options, pure_fn, Dim, Error, ErrorKind, LayerId,
+    LayerRef, Result, Store, Tree,
 };
 use tallow_tensor::{
     backward,
@@ -110,7 +110,7 @@ impl Trainer {
         let places = places(&self.model_with_loss, &weights);
         if places.len() != slots.len() {
             let what = format!("the model has {} weights, but slots for {} were given", places.len(), slots.len());
-            return Err(Error::new("WeightsMismatch", what));
+            return Err(Error::new(ErrorKind::WeightsMismatch, what));
         }
         let mut new = Slots::new();
         for ((id, i), given) in places.into_iter().zip(slots) {
@@ -119,7 +119,7 @@ impl Trainer {
             let unlike = |(a, b): (&Tensor, &Tensor)| a.shape() != b.shape() || !b.dtype().is_float();
             if made.len() != given.len() || made.iter().zip(&given).any(unlike) {
                 let what = format!("slots {given:?} do not fit a weight of shape {:?}", weight.shape());
-                return Err(Error::new("WeightsMismatch", what));
+                return Err(Error::new(ErrorKind::WeightsMismatch, what));
             }
             let list = new.entry(id).or_default();
             list.resize(list.len().max(i + 1), Vec::new());
@@ -156,14 +156,17 @@ impl Trainer {
         let learning_rate = learning_rate.unwrap_or_else(|| self.optimizer.learning_rate());
         if !learning_rate.is_finite() {
             let what = format!("the learning rate of step {step} must be a finite number, got {learning_rate}");
-            return Err(Error::new("InvalidArgument", what));
+            return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         let model = self.running.clone();
         self.check_shares(&batch)?;
         let (weights, state) = held(&model);
         let places = places(&model, &weights);
         if places.is_empty() {
-            return Err(Error::new("NotInitialized", "the model has no weights to train; call init(signature) first"));
+            return Err(Error::new(
+                ErrorKind::NotInitialized,
+                "the model has no weights to train; call init(signature) first",
+            ));
         }
         let mut tracked: Store = weights.clone();
         let mut variables: Vec<Tensor> = Vec::with_capacity(places.len());
@@ -265,7 +268,7 @@ impl Trainer {
             let tree = new.entry(id).or_insert_with(|| weights[&id].clone());
             let (Some(leaf), Some(slots)) = (nth_leaf(tree, i), self.slots.get_mut(&id).and_then(|l| l.get_mut(i)))
             else {
-                return Err(Error::new("Internal", "the weights changed during a step"));
+                return Err(Error::new(ErrorKind::Internal, "the weights changed during a step"));
             };
             let (weight, new_slots) = self.optimizer.update(leaf.clone(), &gradient, std::mem::take(slots), update)?;
             *leaf = weight;

@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
 };
-use tallow_layers::{files::io_error, held, hold, Store, Tree};
+use tallow_layers::{files::io_error, held, hold, ErrorKind, Store, Tree};
 use tallow_tensor::Tensor;
 
 /// How the names of slots begin.
@@ -46,7 +46,7 @@ impl Trainer {
                 "{name} is NaN, and a checkpoint of it is of no use: {} is left as it was; `saveToFile` of the layer saves it all the same",
                 path.display()
             );
-            return Err(Error::new("NotFinite", what));
+            return Err(Error::new(ErrorKind::NotFinite, what));
         }
         drop(all);
         save_layer(path, self.model_with_loss(), extra, metadata)

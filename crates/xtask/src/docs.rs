@@ -13,6 +13,7 @@
 //! ```
 //! A head opens a block where it begins a line; the block ends before the next head.
 use std::fmt::Write as _;
+use tallow_layers::ErrorKind;
 
 /// The heads of blocks, in the order in which they stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,27 +58,6 @@ const TRIVIAL: &[(Head, &str, &str)] = &[
     (Head::Weights, "none.", "no weights"),
     (Head::State, "none.", "no state"),
     (Head::Modes, "the same in all.", "the same in every mode"),
-];
-
-/// What an error is called, as thrown.
-const CODES: &[&str] = &[
-    "ShapeMismatch",
-    "DTypeMismatch",
-    "InvalidArgument",
-    "IndexOutOfRange",
-    "Autodiff",
-    "Device",
-    "OutOfMemory",
-    "Io",
-    "Aborted",
-    "Disposed",
-    "Busy",
-    "NotInitialized",
-    "InvalidOption",
-    "ArityMismatch",
-    "WeightsMismatch",
-    "NotFinite",
-    "Internal",
 ];
 
 /// A doc comment by its parts.
@@ -176,7 +156,7 @@ impl Doc {
         }
         for item in self.errors() {
             let code = item.strip_prefix('`').and_then(|i| i.split_once("`: ")).map(|i| i.0);
-            if code.map_or(!item.starts_with("those "), |c| !CODES.contains(&c)) {
+            if code.map_or(!item.starts_with("those "), |c| !ErrorKind::ALL.iter().any(|kind| kind.name() == c)) {
                 out.push(format!("an error must be `Code`: cause, or \"those of …\", got: {item}"));
             }
         }

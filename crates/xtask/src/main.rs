@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     let mut files = typescript::files(&items);
     files.extend(of_tensors);
     files.extend(models::files());
+    files.push(("src/generated/errorCode.ts".into(), typescript::error_codes()));
     files.push(("docs/layers.md".into(), index::layers(&items)));
     files.push(("docs/models.md".into(), index::models()));
     for (name, text) in files {

@@ -1,5 +1,5 @@
 //! The state of replicas: where they start from, and what becomes of what they come to.
-use crate::{framework::tree::NOTHING, Cx, Error, LayerId, LayerRef, ReplicaState, Result, Store, Tree};
+use crate::{framework::tree::NOTHING, Cx, Error, ErrorKind, LayerId, LayerRef, ReplicaState, Result, Store, Tree};
 use tallow_tensor::{memory, Tensor};
 
 /// Under what the states of each device stand in the view of a state.
@@ -130,7 +130,7 @@ pub(super) fn parts(tree: &Tree<Tensor>, n: usize) -> Result<(&Tree<Tensor>, &Tr
         Tree::Tuple(devices) if devices.len() == n => Ok((each, layer)),
         other => {
             let what = format!("the state is that of other devices than the {n} of Accelerate: {}", other.describe());
-            Err(Error::new("WeightsMismatch", what))
+            Err(Error::new(ErrorKind::WeightsMismatch, what))
         }
     }
 }

@@ -2,8 +2,8 @@
 //! Source: Vaswani et al., Attention Is All You Need, arXiv:1706.03762.
 use super::heads;
 use crate::{
-    assert_shape::check_inputs, leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Local, Mode, Output, Rate,
-    Result, TensorSpec, Traits, Tree,
+    assert_shape::check_inputs, leaf, options, Arity, Call, Dim, Error, ErrorKind, LayerRef, Leaf, Local, Mode, Output,
+    Rate, Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{
     ops::{attention, AttentionOptions},
@@ -194,7 +194,7 @@ impl Leaf for PureAttention {
         Ok(vec![y, inputs[3].clone()])
     }
     fn forward(&self, call: Call) -> Result<Output> {
-        let [q, k, v, mask] = call.xs else { return Err(Error::new("ArityMismatch", "takes 4 inputs")) };
+        let [q, k, v, mask] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 4 inputs")) };
         self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let o = &self.0;
         let split = |x: &Tensor| heads::split(x, o.n_heads.0);
@@ -232,7 +232,7 @@ impl Leaf for DotProductAttention {
         Ok(vec![TensorSpec::new(shape, output_dtype(&inputs[0]))])
     }
     fn forward(&self, call: Call) -> Result<Output> {
-        let [q, k, v, mask] = call.xs else { return Err(Error::new("ArityMismatch", "takes 4 inputs")) };
+        let [q, k, v, mask] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 4 inputs")) };
         self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let how = Strengths { dropout: self.0.dropout, mode: self.0.mode, key: call.key };
         let (y, state) = how.attend(q, k, v, Mask::Given(mask))?;
@@ -253,7 +253,7 @@ impl DotProductCausalAttention {
             return Ok(());
         }
         let text = format!("predict reached position {positions}, but maxInferenceLength is {room}");
-        Err(Error::new("InvalidArgument", text))
+        Err(Error::new(ErrorKind::InvalidArgument, text))
     }
     /// Appends keys and values to the state; returns the state and what the new queries may see.
     fn append(&self, xs: &[Tensor], s: &Tree<Tensor>) -> Result<(Tree<Tensor>, Tensor, Tensor, Tensor)> {
@@ -310,7 +310,7 @@ impl Leaf for DotProductCausalAttention {
     fn forward(&self, call: Call) -> Result<Output> {
         self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let how = Strengths { dropout: self.0.dropout, mode: self.0.mode, key: call.key };
-        let [q, k, v] = call.xs else { return Err(Error::new("ArityMismatch", "takes 3 inputs")) };
+        let [q, k, v] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 3 inputs")) };
         if self.0.mode == Mode::Predict {
             let (state, k, v, mask) = self.append(call.xs, call.s)?;
             let (y, _) = how.attend(q, &k, &v, Mask::Given(&mask))?;

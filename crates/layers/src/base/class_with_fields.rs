@@ -6,8 +6,8 @@
 use super::host_layer::HostLayer;
 use crate::{
     framework::layer::{Nested, Nesting},
-    Arity, Base, Cx, Error, Fields, HostRun, InitCx, Layer, LayerRef, Loader, Local, Rebuild, Result, TensorSpec,
-    Traits, Tree, View,
+    Arity, Base, Cx, Error, ErrorKind, Fields, HostRun, InitCx, Layer, LayerRef, Loader, Local, Rebuild, Result,
+    TensorSpec, Traits, Tree, View,
 };
 use std::sync::Arc;
 use tallow_tensor::{no_grad, random::Key, Tensor};
@@ -34,7 +34,7 @@ impl ClassWithFields {
         let state = output.state.unwrap_or(Tree::EMPTY);
         if !self.owns && !state.is_empty() {
             let what = "sets this.state, so it must define initWeightsAndState, which says what it starts from";
-            return Err(Error::new("InvalidArgument", format!("{} {what}", self.base.name)));
+            return Err(Error::new(ErrorKind::InvalidArgument, format!("{} {what}", self.base.name)));
         }
         Ok((output.ys, state))
     }

@@ -14,8 +14,8 @@ use crate::{
         leaf::{OwnGradient, Reverse},
         mode::HostMode,
     },
-    Abilities, Arity, BackwardCall, Call, Error, Gradients, HostFnRef, HostRun, HostValue, Leaf, Local, Mode, Output,
-    Result, ReverseCall, StateForm, TensorSpec, Traits, Tree,
+    Abilities, Arity, BackwardCall, Call, Error, ErrorKind, Gradients, HostFnRef, HostRun, HostValue, Leaf, Local,
+    Mode, Output, Result, ReverseCall, StateForm, TensorSpec, Traits, Tree,
 };
 use std::sync::Arc;
 use tallow_tensor::{no_grad, random::Key, Tensor};
@@ -72,10 +72,13 @@ impl HostLayer {
             return Ok(xs);
         }
         let (n, name, n_in) = (xs.len(), &self.name, self.arity.n_in);
-        Err(Error::new("ArityMismatch", format!("{method} of {name} returned {n} tensors, but nIn is {n_in}")))
+        Err(Error::new(ErrorKind::ArityMismatch, format!("{method} of {name} returned {n} tensors, but nIn is {n_in}")))
     }
     fn no_pair(&self, method: &str, got: &str) -> Error {
-        Error::new("Internal", format!("the driver of {} must return a pair from {method}, got {got}", self.name))
+        Error::new(
+            ErrorKind::Internal,
+            format!("the driver of {} must return a pair from {method}, got {got}", self.name),
+        )
     }
     fn run(&self, xs: &[Tensor], w: &Tree<Tensor>, s: &Tree<Tensor>, key: Key) -> Result<Output> {
         self.run_in(None, xs, w, s, key)
@@ -101,7 +104,7 @@ impl HostLayer {
         if ys.len() != self.arity.n_out {
             let (n, name) = (ys.len(), &self.name);
             let what = format!("forward of {name} returned {n} tensors, but nOut is {}", self.arity.n_out);
-            return Err(Error::new("ArityMismatch", what));
+            return Err(Error::new(ErrorKind::ArityMismatch, what));
         }
         Ok(Output { ys, state: Some(s.into_tree()?) })
     }

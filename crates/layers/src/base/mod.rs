@@ -1,7 +1,8 @@
 //! Layers made of functions: [`pure_layer`] for the core's own, `Fn` and `PureLayer` for the host's.
 use crate::{
-    entry, framework::mode::HostMode, leaf, options, options::Entry, Abilities, Arity, Call, Count, Error, FnArg,
-    HostFnRef, HostValue, LayerRef, Leaf, Mode, Output, Result, SignaturePair, TensorNest, TensorSpec, Traits, Tree,
+    entry, framework::mode::HostMode, leaf, options, options::Entry, Abilities, Arity, Call, Count, Error, ErrorKind,
+    FnArg, HostFnRef, HostValue, LayerRef, Leaf, Mode, Output, Result, SignaturePair, TensorNest, TensorSpec, Traits,
+    Tree,
 };
 use tallow_tensor::{no_grad, DType, Tensor};
 
@@ -178,7 +179,7 @@ pub static FUNCTIONS: &[Entry<HostValue>] = &[
 ];
 
 fn unflatten(what: &str, flat: &Tree<Tensor>, signature: &Tree<TensorSpec>) -> Result<HostValue> {
-    let wrong = |text: String| Error::new("WeightsMismatch", format!("unflattenWeightsAndState: {text}"));
+    let wrong = |text: String| Error::new(ErrorKind::WeightsMismatch, format!("unflattenWeightsAndState: {text}"));
     let leaves = flat.leaves();
     let expected = signature.leaves();
     if leaves.len() != expected.len() {
@@ -287,7 +288,7 @@ fn check_outputs(n_out: usize, ys: &[Tensor]) -> Result<()> {
     }
     let s = if ys.len() == 1 { "" } else { "s" };
     Err(Error::new(
-        "ArityMismatch",
+        ErrorKind::ArityMismatch,
         format!("the function returned {} tensor{s}, but the layer was made with nOut {n_out}", ys.len()),
     ))
 }

@@ -1,6 +1,6 @@
 //! A layer for batches, applied to any number of leading axes.
 use super::around::around;
-use crate::{options, Composite, Count, Cx, Error, InitCx, LayerArg, LayerRef, Parts, Result, TensorSpec};
+use crate::{options, Composite, Count, Cx, Error, ErrorKind, InitCx, LayerArg, LayerRef, Parts, Result, TensorSpec};
 use tallow_tensor::{random::Key, Tensor};
 
 options! {
@@ -74,7 +74,7 @@ fn parted(inner: &LayerRef, leading: &[usize], shape: &[usize]) -> Result<Vec<us
 }
 
 fn no_inputs() -> Error {
-    Error::new("ArityMismatch", "there is no input to take leading axes from")
+    Error::new(ErrorKind::ArityMismatch, "there is no input to take leading axes from")
 }
 
 impl Composite for BatchLeadingAxes {

@@ -4,7 +4,7 @@ use crate::{
     initializers::{glorot_uniform, random_normal},
     leaf,
     leaf_layer::leaf_named,
-    options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+    options, Call, Dim, Error, ErrorKind, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 
@@ -149,7 +149,7 @@ impl Leaf for LocallyConnected1d {
                 None => part,
             });
         }
-        let y = sum.ok_or_else(|| Error::new("Internal", "a window covers at least one position"))?;
+        let y = sum.ok_or_else(|| Error::new(ErrorKind::Internal, "a window covers at least one position"))?;
         Ok(match b {
             Some(b) => y.add(b)?,
             None => y,

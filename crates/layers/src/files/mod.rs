@@ -1,5 +1,5 @@
 //! Opening files that are read.
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use std::{
     fmt::Display,
     fs::{self, File, Metadata},
@@ -11,7 +11,7 @@ pub mod npy;
 
 /// The error for a file that something cannot be done with.
 pub fn io_error(what: &str, path: &Path, why: &dyn Display) -> Error {
-    Error::new("Io", format!("cannot {what} {}: {why}", path.display()))
+    Error::new(ErrorKind::Io, format!("cannot {what} {}: {why}", path.display()))
 }
 
 /// What a path leads to, if it is no regular file.

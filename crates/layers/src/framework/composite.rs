@@ -4,7 +4,7 @@ use crate::{
         context::Reversal,
         layer::{Nesting, Reversible},
     },
-    Arity, Base, Cx, InitCx, Layer, LayerId, LayerRef, Mode, Rebuild, Result, TensorSpec, Traits,
+    Arity, Base, Cx, ErrorKind, InitCx, Layer, LayerId, LayerRef, Mode, Rebuild, Result, TensorSpec, Traits,
 };
 use std::{fmt::Debug, sync::Arc};
 use tallow_tensor::{random::Key, Tensor};
@@ -147,7 +147,7 @@ impl<C: Composite> Layer for CompositeLayer<C> {
 
 impl<C: Composite> CompositeLayer<C> {
     fn reversal(&self) -> Result<&dyn ReverseParts> {
-        self.how.reversal().ok_or_else(|| crate::Error::new("Internal", "this layer is not reversible"))
+        self.how.reversal().ok_or_else(|| crate::Error::new(ErrorKind::Internal, "this layer is not reversible"))
     }
 }
 

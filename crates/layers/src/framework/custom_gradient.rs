@@ -1,5 +1,5 @@
 //! Leaves that bring their own backward pass.
-use crate::{BackwardCall, Call, Error, Leaf, Output, Result, Tree};
+use crate::{BackwardCall, Call, Error, ErrorKind, Leaf, Output, Result, Tree};
 use tallow_tensor::{custom_vjp, random::Key, Tensor};
 
 struct Residuals {
@@ -45,7 +45,7 @@ pub(crate) fn forward<L: Leaf>(
                 .collect::<tallow_tensor::Result<Vec<_>>>()?;
             let call = Call { xs: &r.xs, w: &r.w, s: &r.s, key };
             let own = held.abilities().gradient;
-            let own = own.ok_or_else(|| Error::new("Internal", "this layer has no backward of its own"))?;
+            let own = own.ok_or_else(|| Error::new(ErrorKind::Internal, "this layer has no backward of its own"))?;
             let (dxs, dw) =
                 own.backward(BackwardCall { call, ys: &r.ys, new_state: &r.new_s, cotangents: &cotangents })?;
             check(&dxs, &r.xs, &dw, &r.w)?;

@@ -37,7 +37,7 @@ pub struct Error(Box<Inner>);
 
 #[derive(Debug, Clone)]
 struct Inner {
-    code: &'static str,
+    kind: ErrorKind,
     message: String,
     path: Vec<String>,
     innermost: Option<LayerId>,
@@ -48,9 +48,9 @@ struct Inner {
 
 impl Error {
     /// A new error without a path; [`crate::Cx::apply`] adds the path.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
-            code,
+            kind,
             message: message.into(),
             path: Vec::new(),
             innermost: None,
@@ -61,11 +61,11 @@ impl Error {
     }
     /// An option or argument outside its domain.
     pub fn option(message: impl Into<String>) -> Self {
-        Self::new("InvalidOption", message)
+        Self::new(ErrorKind::InvalidOption, message)
     }
     /// Shapes that do not fit.
     pub fn shape(message: impl Into<String>) -> Self {
-        Self::new("ShapeMismatch", message)
+        Self::new(ErrorKind::ShapeMismatch, message)
     }
     /// An input of another size than the layer's weights have: `what` is `got`, the weights' is `made`.
     pub fn made_for(what: &str, got: impl fmt::Debug, made: impl fmt::Debug) -> Self {
@@ -83,19 +83,22 @@ impl Error {
         let wanted = list(expected.iter().map(|s| format!("{s:?}")).collect());
         let given = list(got.iter().map(|t| format!("{:?}", t.shape())).collect());
         let plural = if expected.len() == 1 { "the weight must have shape" } else { "weights must have shapes" };
-        Self::new("WeightsMismatch", format!("{plural} {wanted}, got {given}"))
+        Self::new(ErrorKind::WeightsMismatch, format!("{plural} {wanted}, got {given}"))
     }
     /// A dtype that does not fit.
     pub fn dtype(message: impl Into<String>) -> Self {
-        Self::new("DTypeMismatch", message)
+        Self::new(ErrorKind::DTypeMismatch, message)
     }
-    /// Adds a layer as the new outermost frame; the first frame added also records the phase and inputs.
+    /// Adds a layer as the new outermost frame. The first frame also records the phase and inputs; a frame of an initialization or of a
+    /// gradient around it says that the layers were asked or run for that.
     #[must_use]
     pub fn within(mut self, name: &str, id: LayerId, phase: Phase, inputs: impl FnOnce() -> Vec<TensorSpec>) -> Self {
         if self.0.path.is_empty() {
             self.0.innermost = Some(id);
             self.0.phase = phase;
             self.0.inputs = inputs();
+        } else if self.0.phase == Phase::Forward {
+            self.0.phase = phase;
         }
         self.below(name)
     }
@@ -117,9 +120,13 @@ impl Error {
         self.0.path.drain(..names.min(self.0.path.len()));
         self
     }
-    /// The code: an [`ErrorKind`] name, or `NotInitialized`, `InvalidOption`, `ArityMismatch`, `WeightsMismatch`.
+    /// The kind of mistake.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+    /// The code: the name of the kind.
     pub fn code(&self) -> &'static str {
-        self.0.code
+        self.0.kind.name()
     }
     /// The sentence without path and inputs.
     pub fn message(&self) -> &str {
@@ -152,7 +159,7 @@ impl fmt::Display for Error {
         if self.0.path.is_empty() {
             return f.write_str(&self.0.message);
         }
-        write!(f, "[{}] {} ({}): {}", self.0.code, self.0.path.join(" > "), self.0.phase.name(), self.0.message)?;
+        write!(f, "[{}] {} ({}): {}", self.code(), self.0.path.join(" > "), self.0.phase.name(), self.0.message)?;
         if !self.0.inputs.is_empty() {
             let inputs: Vec<_> = self.0.inputs.iter().map(ToString::to_string).collect();
             write!(f, " · inputs {}", inputs.join(", "))?;
@@ -173,7 +180,7 @@ impl From<tallow_tensor::Error> for Error {
         if let Some(inner) = e.source_as::<Error>() {
             return inner.clone();
         }
-        let mut out = Error::new(e.kind().name(), e.message());
+        let mut out = Error::new(e.kind(), e.message());
         out.0.cause = Some(e);
         out
     }

@@ -1,5 +1,5 @@
 //! Whether new weights or state fit those that a layer holds.
-use crate::{Error, LayerId, LayerRef, Phase, Result, StateForm, Store, TensorSpec, Tree};
+use crate::{Error, ErrorKind, LayerId, LayerRef, Phase, Result, StateForm, Store, TensorSpec, Tree};
 use std::collections::HashSet;
 use tallow_tensor::Tensor;
 
@@ -38,7 +38,7 @@ fn same(place: &str, new: &Tree<Tensor>, held: &Tree<Tensor>, alike: Alike) -> R
     }
     let wrong = || {
         let (new, held) = (new.describe(), held.describe());
-        Error::new("WeightsMismatch", format!("{place} cannot become {new}: the layer holds {held}"))
+        Error::new(ErrorKind::WeightsMismatch, format!("{place} cannot become {new}: the layer holds {held}"))
     };
     match (new, held) {
         (Tree::Leaf(a), Tree::Leaf(b)) => {

@@ -4,8 +4,8 @@
 //! the method is part of. The host finds that call here: its weights and state, the keys of its layers, and, in a copy of the class
 //! in another mode, the copies of its layers.
 use crate::{
-    drawing::without_drawing, for_each_instance, framework::nesting, peers::Peers, signature, Cx, Error, InitCx,
-    LayerId, LayerRef, Result, Store, TensorSpec, Tree,
+    drawing::without_drawing, for_each_instance, framework::nesting, peers::Peers, signature, Cx, Error, ErrorKind,
+    InitCx, LayerId, LayerRef, Result, Store, TensorSpec, Tree,
 };
 use parking_lot::Mutex;
 use std::{
@@ -222,7 +222,7 @@ impl HostRun {
             Doing::Forward(_) => {
                 let what =
                     format!("{} is initialized while {} runs; initialize it before", layer.base().name, self.name);
-                return Err(Error::new("InvalidArgument", what));
+                return Err(Error::new(ErrorKind::InvalidArgument, what));
             }
             Doing::Signature(called) => {
                 called.lock().entry(layer.base().id).or_insert_with(|| specs.to_vec());
@@ -271,7 +271,7 @@ impl HostRun {
         let id = layer.base().id;
         let missing = || {
             let (name, class) = (&layer.base().name, &self.name);
-            Error::new("NotInitialized", format!("{class} reads what {name} holds before it first calls {name}; call it before, or initialize it in initWeightsAndState"))
+            Error::new(ErrorKind::NotInitialized, format!("{class} reads what {name} holds before it first calls {name}; call it before, or initialize it in initWeightsAndState"))
         };
         match &self.doing {
             Doing::Init(init) => match &init.lock().cx {
@@ -290,6 +290,6 @@ impl HostRun {
     /// Refuses to set what a layer holds while a method runs.
     pub fn refuse(&self, what: &str, layer: &LayerRef) -> Error {
         let (name, class) = (&layer.base().name, &self.name);
-        Error::new("InvalidArgument", format!("{what} of {name} cannot be set while {class} runs, which takes them from its own call; set them before or after"))
+        Error::new(ErrorKind::InvalidArgument, format!("{what} of {name} cannot be set while {class} runs, which takes them from its own call; set them before or after"))
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     framework::signature::{remembering, taken},
     signature,
     stack::deep,
-    Error, InitCx, LayerRef, Phase, Result, Store, TensorSpec, Tree,
+    Error, ErrorKind, InitCx, LayerRef, Phase, Result, Store, TensorSpec, Tree,
 };
 use std::sync::Arc;
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};
@@ -109,7 +109,7 @@ pub fn init_without_inputs(layer: &LayerRef, key: Key) -> Result<(Store, Store)>
 
 fn needs_inputs(layer: &LayerRef) -> Error {
     let what = "weights or state depend on the inputs; call init(signature) with their {shape, dtype}";
-    Error::new("InvalidArgument", format!("{}: {what}", layer.base().name))
+    Error::new(ErrorKind::InvalidArgument, format!("{}: {what}", layer.base().name))
 }
 
 /// Whether two stores hold tensors of the same shapes, and the same values where there are few.

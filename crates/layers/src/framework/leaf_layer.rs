@@ -2,7 +2,7 @@
 use crate::{
     custom_gradient,
     framework::{context::Reversal, layer::Reversible, leaf::Reverse, mode::HostMode},
-    Arity, Base, Call, Cx, InitCx, Layer, LayerNest, LayerRef, Leaf, Rebuild, Result, ReverseCall, Sequence,
+    Arity, Base, Call, Cx, ErrorKind, InitCx, Layer, LayerNest, LayerRef, Leaf, Rebuild, Result, ReverseCall, Sequence,
     TensorSpec, Traits,
 };
 use std::sync::Arc;
@@ -101,7 +101,10 @@ impl<L: Leaf> Layer for LeafLayer<L> {
 
 impl<L: Leaf> LeafLayer<L> {
     fn reversal(&self) -> Result<&dyn Reverse> {
-        self.leaf.abilities().reversal.ok_or_else(|| crate::Error::new("Internal", "this layer is not reversible"))
+        self.leaf
+            .abilities()
+            .reversal
+            .ok_or_else(|| crate::Error::new(ErrorKind::Internal, "this layer is not reversible"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Weights and state as Trax nests them, from stores and into them.
 use crate::{
-    framework::tree::NOTHING, stack::deep, Error, LayerRef, Loader, Nesting, Phase, Result, Store, Tree, View,
+    framework::tree::NOTHING, stack::deep, Error, ErrorKind, LayerRef, Loader, Nesting, Phase, Result, Store, Tree,
+    View,
 };
 use std::collections::HashSet;
 use tallow_tensor::Tensor;
@@ -60,7 +61,7 @@ impl Loader {
             Nesting::NoWeights if tree.is_empty() => Ok(()),
             Nesting::NoWeights => {
                 let name = &l.base().name;
-                Err(Error::new("WeightsMismatch", format!("{name} has no weights, got {}", tree.describe())))
+                Err(Error::new(ErrorKind::WeightsMismatch, format!("{name} has no weights, got {}", tree.describe())))
             }
             Nesting::Own(nested) => nested.load_weights(tree, s),
             _ => s.plain(l, tree, Self::weights_of),
@@ -117,7 +118,7 @@ impl Loader {
             Tree::Tuple(v) if v.is_empty() => Ok([&NOTHING, &NOTHING]),
             Tree::Tuple(v) if v.len() == 2 => Ok([&v[0], &v[1]]),
             other => Err(Error::new(
-                "WeightsMismatch",
+                ErrorKind::WeightsMismatch,
                 format!("the state of {} is a pair, but got {}", base.name, other.describe()),
             )),
         }
@@ -139,7 +140,7 @@ impl Loader {
                 subs.iter().zip(v).try_for_each(|(layer, tree)| load(self, layer, tree))
             }
             other => Err(Error::new(
-                "WeightsMismatch",
+                ErrorKind::WeightsMismatch,
                 format!("{} has {} sublayers, but got {}", base.name, subs.len(), other.describe()),
             )),
         }

@@ -1,5 +1,5 @@
 //! Trees of several layers as one flat list.
-use crate::{framework::held::Read, Error, LayerId, Result, Store, Tree};
+use crate::{framework::held::Read, Error, ErrorKind, LayerId, Result, Store, Tree};
 use tallow_tensor::Tensor;
 
 /// Trees of several layers, taken apart into their leaves and put together again.
@@ -28,7 +28,7 @@ impl Pack {
     /// `Internal` if there are too few.
     pub(crate) fn store(&self, leaves: &[Tensor]) -> Result<Store> {
         let mut next = leaves.iter();
-        let missing = || Error::new("Internal", "fewer leaves than the tree they came from");
+        let missing = || Error::new(ErrorKind::Internal, "fewer leaves than the tree they came from");
         let mut fill = |tree: &Tree<()>| tree.try_map(&mut |()| next.next().cloned().ok_or_else(missing));
         self.0.iter().map(|(id, tree)| Ok((*id, fill(tree)?))).collect()
     }

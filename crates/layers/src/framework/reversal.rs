@@ -6,7 +6,7 @@ use crate::{
     },
     peers::Peers,
     stack::deep,
-    Cx, Error, LayerId, LayerRef, Phase, Result, Store, TensorSpec, Tree,
+    Cx, Error, ErrorKind, LayerId, LayerRef, Phase, Result, Store, TensorSpec, Tree,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -50,7 +50,7 @@ impl<'a> Reversal<'a> {
             let passage = match &mut self.passages {
                 Passages::Whole(passage) => passage,
                 Passages::Each(rest) => {
-                    let missing = || Error::new("Internal", "more calls are reversed than were made");
+                    let missing = || Error::new(ErrorKind::Internal, "more calls are reversed than were made");
                     let (last, before) = rest.split_last().ok_or_else(missing)?;
                     *rest = before;
                     last

@@ -1,5 +1,5 @@
 //! Signatures of outputs: shapes and types without values.
-use crate::{agreement, stack::deep, Error, LayerId, LayerRef, Phase, Result, TensorSpec};
+use crate::{agreement, stack::deep, Error, ErrorKind, LayerId, LayerRef, Phase, Result, TensorSpec};
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 /// How many of `got` inputs a layer takes: all, or as many as it wants if it leaves others be.
@@ -15,7 +15,7 @@ pub(super) fn check_count(verb: &str, what: &str, expected: usize, got: usize) -
         return Ok(());
     }
     let s = if expected == 1 { "" } else { "s" };
-    Err(Error::new("ArityMismatch", format!("the layer {verb} {expected} {what}{s}, got {got}")))
+    Err(Error::new(ErrorKind::ArityMismatch, format!("the layer {verb} {expected} {what}{s}, got {got}")))
 }
 
 /// Signatures after layers in series have run on a stack.

@@ -1,5 +1,5 @@
 //! Nested tuples of tensors, as Trax shapes weights, state and signatures.
-use crate::{stack::deep, Error, Result};
+use crate::{stack::deep, Error, ErrorKind, Result};
 use smallvec::SmallVec;
 use tallow_tensor::Tensor;
 
@@ -148,9 +148,9 @@ impl Tree<Tensor> {
     /// The error for a structure that is not `expected`.
     pub fn wrong(&self, expected: &str) -> Error {
         if self.is_empty() {
-            Error::new("NotInitialized", "the layer has no weights or state yet; call init(signature) first")
+            Error::new(ErrorKind::NotInitialized, "the layer has no weights or state yet; call init(signature) first")
         } else {
-            Error::new("WeightsMismatch", format!("expected {expected}, got {}", self.describe()))
+            Error::new(ErrorKind::WeightsMismatch, format!("expected {expected}, got {}", self.describe()))
         }
     }
     /// Structure with shapes, for messages: `(float32[2,3], ())`.

@@ -1,6 +1,6 @@
 //! Initializers whose spread follows from the shape of the weight.
 use super::{Initialize, Initializer};
-use crate::{choice, options, Axis, Error, Num, Positive, Result};
+use crate::{choice, options, Axis, Error, ErrorKind, Num, Positive, Result};
 use std::sync::Arc;
 use tallow_tensor::{
     random::{self, Key},
@@ -262,7 +262,7 @@ fn fans(shape: &[usize], out_dim: isize, in_dim: isize) -> Result<(f64, f64)> {
                 let i = if dim < 0 { dim + shape.len() as isize } else { dim };
                 usize::try_from(i).ok().and_then(|i| shape.get(i)).map(|&n| n as f64).ok_or_else(|| {
                     Error::new(
-                        "InvalidArgument",
+                        ErrorKind::InvalidArgument,
                         format!("initializer: a weight of shape {shape:?} has no axis {name} = {dim}"),
                     )
                 })

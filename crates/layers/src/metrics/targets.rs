@@ -1,5 +1,5 @@
 //! The forms of targets and weights: what losses and metrics take, and what they refuse.
-use crate::{Error, Result, TensorSpec};
+use crate::{Error, ErrorKind, Result, TensorSpec};
 use tallow_tensor::{Axes, DType, Tensor};
 
 /// What outputs `[..., N]` tell of: items `[...]`, each of one of N categories.
@@ -111,8 +111,8 @@ impl Labels {
             }
             let n = items.categories;
             let wrong = format!("target {v} is none of the {n} categories, the whole numbers from 0 to {}", n - 1);
-            let code = if v.fract() == 0.0 { "IndexOutOfRange" } else { "InvalidArgument" };
-            Err(Error::new(code, wrong + left_out.way_out))
+            let kind = if v.fract() == 0.0 { ErrorKind::IndexOutOfRange } else { ErrorKind::InvalidArgument };
+            Err(Error::new(kind, wrong + left_out.way_out))
         })?;
         let counted = match left_out.label {
             None => None,
@@ -153,7 +153,7 @@ pub(super) fn check_whole(targets: &Tensor, weights: &Tensor) -> Result<()> {
         if v.fract() == 0.0 {
             return Ok(());
         }
-        Err(Error::new("InvalidArgument", format!("target {v} is no category: categories are whole numbers")))
+        Err(Error::new(ErrorKind::InvalidArgument, format!("target {v} is no category: categories are whole numbers")))
     })
 }
 
@@ -174,6 +174,9 @@ pub(super) fn check_shares(targets: &Tensor, weights: Option<&Tensor>) -> Result
         if (0.0..=1.0).contains(&v) {
             return Ok(());
         }
-        Err(Error::new("InvalidArgument", format!("a binary target must be 0, 1 or a share between them, got {v}")))
+        Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!("a binary target must be 0, 1 or a share between them, got {v}"),
+        ))
     })
 }

@@ -4,8 +4,8 @@ use crate::{
     combinators::{flat, serial},
     composite,
     framework::{composite::ReverseParts, pure::elementwise_signature},
-    options, Arity, Base, Composite, Cx, Error, InitCx, LayerArg, LayerList, LayerRef, Parts, Result, TensorSpec,
-    Traits,
+    options, Arity, Base, Composite, Cx, Error, ErrorKind, InitCx, LayerArg, LayerList, LayerRef, Parts, Result,
+    TensorSpec, Traits,
 };
 use tallow_tensor::{random::Key, Tensor};
 
@@ -77,7 +77,7 @@ fn residual(parts: &Parts, cx: &mut Cx, context: Vec<Tensor>, key: Key) -> Resul
 }
 
 fn nothing() -> Error {
-    Error::new("ArityMismatch", "the residual layers leave nothing")
+    Error::new(ErrorKind::ArityMismatch, "the residual layers leave nothing")
 }
 
 /// Refuses a residual that the accumulator could not be rid of again.
@@ -134,7 +134,7 @@ impl ReverseParts for HalfResidual {
         key: Key,
     ) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>)> {
         let mut ys = ys.into_iter();
-        let sum = ys.next().ok_or_else(|| Error::new("ArityMismatch", "there is no output to reverse"))?;
+        let sum = ys.next().ok_or_else(|| Error::new(ErrorKind::ArityMismatch, "there is no output to reverse"))?;
         let context: Vec<Tensor> = ys.collect();
         let (accumulator, grads) = r.differentiate(
             &context,

@@ -1,7 +1,7 @@
 //! What cells have in common.
 use crate::{
     combinators::{scan, ScanOptions},
-    Axis, Count, Error, LayerArg, LayerRef, Mode, Result, TensorSpec,
+    Axis, Count, Error, ErrorKind, LayerArg, LayerRef, Mode, Result, TensorSpec,
 };
 use tallow_tensor::Tensor;
 
@@ -52,7 +52,7 @@ pub(super) fn check_weights(weights: &[&Tensor], wanted: &[&[usize]]) -> Result<
         let (made, have) = (got[0][0], wanted[0][0]);
         return Err(Error::shape(format!("input and state have {have} values in a row, weights were made for {made}")));
     }
-    Err(Error::new("WeightsMismatch", format!("weights must have shapes {wanted:?}, got {got:?}")))
+    Err(Error::new(ErrorKind::WeightsMismatch, format!("weights must have shapes {wanted:?}, got {got:?}")))
 }
 
 /// Whether a sequence can be run at once: `x: [batch, steps, …]` and `state: [batch, …]`, floats of the type the state keeps.

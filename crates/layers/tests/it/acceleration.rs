@@ -132,7 +132,7 @@ impl Meeting {
         let (here, timeout) =
             self.came.wait_timeout_while(here, Duration::from_secs(60), |h| h.len() < self.n).expect("no panic");
         if timeout.timed_out() {
-            return Err(Error::new("Internal", format!("only {} threads came", here.len())));
+            return Err(Error::new(ErrorKind::Internal, format!("only {} threads came", here.len())));
         }
         Ok(())
     }

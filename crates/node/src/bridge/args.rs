@@ -109,22 +109,6 @@ impl fmt::Display for Place {
     }
 }
 
-/// A name that JavaScript gives for messages; read only where there is one.
-pub struct Name(sys::napi_env, sys::napi_value);
-
-impl FromNapiValue for Name {
-    unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
-        Ok(Self(env, value))
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // SAFETY: an argument of the call that is running, in its environment. Tested by `a wrong argument: zeros` in arguments.spec.ts.
-        f.write_str(&unsafe { String::from_napi_value(self.0, self.1) }.unwrap_or_default())
-    }
-}
-
 /// The most characters of a string that a message shows.
 const SHOWN: usize = 40;
 

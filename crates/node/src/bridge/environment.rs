@@ -8,10 +8,9 @@ use super::{
     order::Order,
 };
 use napi::{bindgen_prelude::*, Env};
+use rustc_hash::FxHashMap;
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
     panic::{catch_unwind, AssertUnwindSafe},
     rc::Rc,
     sync::{Arc, Mutex, Once, PoisonError},
@@ -29,14 +28,14 @@ pub(crate) type ErrorPlacer = FunctionRef<FnArgs<(Error, Vec<String>)>, Unknown<
 /// Calls a JavaScript function by its number.
 pub(crate) type Dispatch = FunctionRef<FnArgs<(f64, Unknown<'static>)>, Unknown<'static>>;
 /// A table by id.
-type Table<T> = RefCell<HashMap<u64, T, BuildHasherDefault<IdHasher>>>;
+type Table<T> = RefCell<FxHashMap<u64, T>>;
 
 /// The addon's state of one JavaScript environment.
 pub(crate) struct Environment {
     tensors: Table<Tensor>,
     /// Layers with the number of handles each has; a layer met again gets the handle it has.
     layers: Table<(LayerRef, usize)>,
-    layer_ids: RefCell<HashMap<usize, u64>>,
+    layer_ids: RefCell<FxHashMap<usize, u64>>,
     cancels: Table<Token>,
     /// Ids are never used twice, so a stale handle can only be refused, never mistaken for another tensor.
     next_id: Cell<u64>,
@@ -62,24 +61,6 @@ pub(crate) struct Environment {
     closing: Token,
     /// This environment's thread, as other threads see it.
     pub(crate) js_thread: Arc<JsThread>,
-}
-
-/// Spreads consecutive ids over the table.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for &b in bytes {
-            self.write_u64(self.0 ^ u64::from(b));
-        }
-    }
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
 }
 
 thread_local! {
@@ -369,22 +350,5 @@ pub(crate) struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.released.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::IdHasher;
-    use std::{collections::HashSet, hash::Hasher};
-
-    #[test]
-    fn consecutive_ids_hash_apart() {
-        let hash = |id| {
-            let mut h = IdHasher::default();
-            h.write_u64(id);
-            h.finish()
-        };
-        let tags: HashSet<u64> = (1..=1000).map(|id| hash(id) >> 57).collect();
-        assert_eq!(tags.len(), 128, "the table tells entries apart by the top seven bits");
     }
 }

@@ -63,14 +63,18 @@ impl Failure {
                 (None, Some(layer)) => Failure::Layer(layer.clone()).exception(make, below),
                 (None, None) => make(e.kind().name(), e.message().to_owned(), None),
             },
-            Failure::Disposed => {
-                make("Disposed", "a tensor was used after dispose(), or after the tidy() that made it".to_owned(), None)
-            }
-            Failure::DisposedLayer => {
-                make("Disposed", "a layer was used after dispose(), or after the tidy() that made it".to_owned(), None)
-            }
+            Failure::Disposed => make(
+                ErrorKind::Disposed.name(),
+                "a tensor was used after dispose(), or after the tidy() that made it".to_owned(),
+                None,
+            ),
+            Failure::DisposedLayer => make(
+                ErrorKind::Disposed.name(),
+                "a layer was used after dispose(), or after the tidy() that made it".to_owned(),
+                None,
+            ),
             Failure::Type(message) => make("TypeError", message, None),
-            Failure::Internal(message) => make("Internal", message, None),
+            Failure::Internal(message) => make(ErrorKind::Internal.name(), message, None),
         }
     }
     /// The failure that a caught panic stands for.

@@ -17,7 +17,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
     },
 };
-use tallow_layers::{for_each_instance, LayerRef, Store};
+use tallow_layers::{for_each_instance, ErrorKind, LayerRef, Store};
 
 /// Where weights and state lie that are read and that may change ([`tallow_layers::layer::Slot::places`]).
 #[derive(Debug, Default, Clone)]
@@ -205,7 +205,7 @@ impl Beside {
         let what = format!(
             "{what}, but a training loop runs on the same weights or state, and one would overwrite the other; await the loop first, or call layer.withMode('eval')"
         );
-        Err(tallow_layers::Error::new("Busy", what).into())
+        Err(tallow_layers::Error::new(ErrorKind::Busy, what).into())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tensor operations, one export each: handles in, a new handle out. What they do and refuse is written at `Tensor`'s methods.
 use crate::{
     bridge::{
-        args::{scalar, Arg, AxisSet, Handle, Int, Ints, Name, Numeric, Place, Shape, Size, TypeCode},
+        args::{scalar, Arg, AxisSet, Handle, Int, Ints, Numeric, Place, Shape, Size, TypeCode},
         environment::run,
         error::Outcome,
     },
@@ -37,6 +37,11 @@ fn make(
         let device = device.map_or(Ok(Device::Cpu), |name| parse_device(&name))?;
         Ok(e.insert(env, op(&device)?))
     })
+}
+
+/// The dtype given under this name, or the one that tensors have by default.
+fn of_type(dtype: Arg<Option<TypeCode>>, name: &str) -> Outcome<DType> {
+    Ok(dtype.named(name)?.map_or_else(DType::default, |t| t.0))
 }
 
 /// Exports of operations on a tensor and plain arguments.
@@ -98,7 +103,7 @@ unary! {
     all(axis: AxisSet => axis.0, keepdims: bool => keepdims);
     argmax(axis: Option<Int> => axis.map(|a| a.0), keepdims: bool => keepdims);
     argmin(axis: Option<Int> => axis.map(|a| a.0), keepdims: bool => keepdims);
-    cumsum(axis: Int => axis.0);
+    zeros_like(); ones_like();
     softmax(axis: Int => axis.0);
     log_softmax(axis: Int => axis.0);
     reshape_infer(shape: Ints => &shape.0);
@@ -109,7 +114,6 @@ unary! {
     broadcast_to(shape: Shape => &shape.0);
     index(axis: Int => axis.0, i: Int => i.0);
     flip(axis: AxisSet => axis.0);
-    roll(shift: Int => shift.0, axis: Int => axis.0);
     tile(repeats: Shape => &repeats.0);
     repeat(n: Size => n.0, axis: Int => axis.0);
     slice(starts: Ints => &starts.0, ends: Ints => &ends.0, steps: Ints => &steps.0);
@@ -122,7 +126,6 @@ binary! {
     add(); sub(); mul(); div(); rem(); pow(); maximum(); minimum(); eq(); ne(); lt(); le(); gt(); ge();
     logical_and(); logical_or(); logical_xor(); matmul();
     gather(axis: Int => axis.0);
-    take(axis: Int => axis.0);
 }
 
 with_scalar! {
@@ -136,18 +139,34 @@ pub fn variance(env: Env, x: f64, axis: Arg<AxisSet>, keepdims: Arg<bool>) -> Re
     on_one(&env, x, |x| Ok(x.var(axis.named("variance: axis")?.0, keepdims.named("variance: keepdims")?)?))
 }
 
-/// `Tensor::transpose`; `null` reverses the axes. Negative axes count from the end.
+/// `Tensor::cumsum_over`; `null` is no axis, here and in the next two.
+#[napi]
+pub fn cumsum(env: Env, x: Handle, axis: Arg<Option<Int>>) -> Result<f64> {
+    on_one(&env, x.0, |x| Ok(x.cumsum_over(axis.named("cumsum: axis")?.map(|a| a.0)).map_err(of("cumsum"))?))
+}
+
+/// `Tensor::roll_over`.
+#[napi]
+pub fn roll(env: Env, x: Handle, shift: Arg<Int>, axis: Arg<Option<Int>>) -> Result<f64> {
+    on_one(&env, x.0, |x| {
+        let (shift, axis) = (shift.named("roll: shift")?.0, axis.named("roll: axis")?.map(|a| a.0));
+        Ok(x.roll_over(shift, axis).map_err(of("roll"))?)
+    })
+}
+
+/// `Tensor::take_over`.
+#[napi]
+pub fn take(env: Env, x: Handle, indices: f64, axis: Arg<Option<Int>>) -> Result<f64> {
+    run(&env, |e| {
+        let axis = axis.named("take: axis")?.map(|a| a.0);
+        Ok(e.insert(&env, e.tensor(x.0)?.take_over(&e.tensor(indices)?, axis).map_err(of("take"))?))
+    })
+}
+
+/// `Tensor::transpose_axes`; `null` reverses the axes.
 #[napi]
 pub fn transpose(env: Env, x: f64, perm: Arg<Option<Ints>>) -> Result<f64> {
-    on_one(&env, x, |x| match perm.named("transpose: perm")? {
-        None => Ok(x.transpose(None)?),
-        Some(Ints(axes)) => {
-            let wrap = |a: isize| if a < 0 { a.wrapping_add_unsigned(x.rank()) } else { a };
-            // What stays negative is out of range, and is refused as such.
-            let perm: Vec<usize> = axes.into_iter().map(|a| usize::try_from(wrap(a)).unwrap_or(usize::MAX)).collect();
-            Ok(x.transpose(Some(&perm))?)
-        }
-    })
+    on_one(&env, x, |x| Ok(x.transpose_axes(perm.named("transpose: perm")?.as_ref().map(|p| &p.0[..]))?))
 }
 
 /// `Tensor::pad`; `widths` alternates before and after.
@@ -210,13 +229,10 @@ pub fn where_(
     run(&env, |e| {
         let (a, b) = (a.named("where: a")?, b.named("where: b")?);
         let handle = |x: Numeric| e.tensor(Scalar::from(x).to_f64());
-        // Two numbers meet as they would at a bool: whole ones int32, with a BigInt int64, others float32.
         let like = match (a_is_number, b_is_number) {
             (false, _) => handle(a)?,
             (true, false) => handle(b)?,
-            (true, true) if [a, b].iter().any(|x| matches!(x, Numeric::BigInt(_))) => Tensor::scalar(0i64),
-            (true, true) if [a, b].iter().all(|&x| Scalar::from(x).to_f64().fract() == 0.0) => Tensor::scalar(0i32),
-            (true, true) => Tensor::scalar(0f32),
+            (true, true) => Tensor::zeros(&[], Scalar::natural(&[a.into(), b.into()]), &Device::Cpu)?,
         };
         let operand = |x: Numeric, is_number: bool| -> Outcome<Tensor> {
             Ok(if is_number { scalar(&like, x)?.beside("where", &like)? } else { handle(x)? })
@@ -279,45 +295,67 @@ pub fn einsum(env: Env, spec: String, ids: Vec<f64>) -> Result<f64> {
     combine(&env, &ids, |xs| Ok(Tensor::einsum(&spec, &xs.iter().collect::<Vec<_>>())?))
 }
 
-/// `Tensor::full`; `what` is the function that a wrong shape is reported by.
+/// `Tensor::full`.
 #[napi]
 pub fn full(
     env: Env,
     shape: Arg<Shape>,
     value: Arg<Numeric>,
-    dtype: Arg<TypeCode>,
+    dtype: Arg<Option<TypeCode>>,
     device: Arg<Option<String>>,
-    what: Name,
 ) -> Result<f64> {
-    make(&env, &what, device, |d| {
-        let shape = shape.named(format_args!("{what}: shape"))?;
-        Ok(Tensor::full(&shape.0, value.named("full: value")?, dtype.named("full: dtype")?.0, d)?)
+    make(&env, "full", device, |d| {
+        let (shape, value) = (shape.named("full: shape")?, Scalar::from(value.named("full: value")?));
+        let dtype = dtype.named("full: dtype")?.map_or_else(|| Scalar::natural(&[value]), |t| t.0);
+        Ok(Tensor::full(&shape.0, value, dtype, d)?)
     })
 }
 
-/// `Tensor::arange`.
+/// `Tensor::zeros`.
+#[napi]
+pub fn zeros(env: Env, shape: Arg<Shape>, dtype: Arg<Option<TypeCode>>, device: Arg<Option<String>>) -> Result<f64> {
+    make(&env, "zeros", device, |d| {
+        Ok(Tensor::zeros(&shape.named("zeros: shape")?.0, of_type(dtype, "zeros: dtype")?, d)?)
+    })
+}
+
+/// `Tensor::ones`.
+#[napi]
+pub fn ones(env: Env, shape: Arg<Shape>, dtype: Arg<Option<TypeCode>>, device: Arg<Option<String>>) -> Result<f64> {
+    make(&env, "ones", device, |d| Ok(Tensor::ones(&shape.named("ones: shape")?.0, of_type(dtype, "ones: dtype")?, d)?))
+}
+
+/// `Tensor::arange_of`.
 #[napi]
 pub fn arange(
     env: Env,
     start: Arg<Numeric>,
-    stop: Arg<Numeric>,
-    step: Arg<Numeric>,
+    stop: Arg<Option<Numeric>>,
+    step: Arg<Option<Numeric>>,
     dtype: Arg<Option<TypeCode>>,
     device: Arg<Option<String>>,
 ) -> Result<f64> {
     make(&env, "arange", device, |d| {
-        let (start, stop) = (start.named("arange: start")?, stop.named("arange: stop")?);
-        let (step, dtype) = (step.named("arange: step")?, dtype.named("arange: dtype")?.map(|t| t.0));
-        let given = [start, stop, step].iter().any(|x| matches!(x, Numeric::BigInt(_))).then_some(DType::I64);
-        Ok(Tensor::arange(start, stop, step, dtype.or(given), d)?)
+        let stop = stop.named("arange: stop")?.map(Scalar::from);
+        // The only number is where the range stops, and is named so.
+        let name = if stop.is_some() { "arange: start" } else { "arange: stop" };
+        let start = start.named(name)?.into();
+        let (step, dtype) = (step.named("arange: step")?.map(Scalar::from), dtype.named("arange: dtype")?.map(|t| t.0));
+        Ok(Tensor::arange_of(start, stop, step, dtype, d)?)
     })
 }
 
 /// `Tensor::eye`.
 #[napi]
-pub fn eye(env: Env, n: Arg<Size>, m: Arg<Size>, dtype: Arg<TypeCode>, device: Arg<Option<String>>) -> Result<f64> {
+pub fn eye(
+    env: Env,
+    n: Arg<Size>,
+    m: Arg<Size>,
+    dtype: Arg<Option<TypeCode>>,
+    device: Arg<Option<String>>,
+) -> Result<f64> {
     make(&env, "eye", device, |d| {
-        Ok(Tensor::eye(n.named("eye: n")?.0, m.named("eye: m")?.0, dtype.named("eye: dtype")?.0, d)?)
+        Ok(Tensor::eye(n.named("eye: n")?.0, m.named("eye: m")?.0, of_type(dtype, "eye: dtype")?, d)?)
     })
 }
 

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
     time::Duration,
 };
+use tallow_layers::ErrorKind;
 use tallow_tensor::cancel;
 use tallow_training::Trainer;
 
@@ -22,7 +23,7 @@ pub(crate) fn lock(trainer: &Mutex<Trainer>) -> Outcome<MutexGuard<'_, Trainer>>
 
 pub(crate) fn busy() -> Failure {
     let what = "this trainer is busy with a loop that has not ended; await it first";
-    tallow_layers::Error::new("Busy", what).into()
+    tallow_layers::Error::new(ErrorKind::Busy, what).into()
 }
 
 /// A file that was asked for.

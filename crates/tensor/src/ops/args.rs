@@ -46,6 +46,16 @@ impl Scalar {
             (_, d) => d,
         }
     }
+    /// The dtype of a tensor made of such numbers alone: int64 if one is of an integer type, int32 if all are whole, else float32.
+    pub fn natural(numbers: &[Self]) -> DType {
+        if numbers.iter().any(|x| matches!(x, Scalar::Int(_))) {
+            DType::I64
+        } else if numbers.iter().all(|x| x.whole().is_some()) {
+            DType::I32
+        } else {
+            DType::F32
+        }
+    }
     /// The value as a whole number, if it is one; what is beyond 128 bits stops there.
     pub(crate) fn whole(self) -> Option<i128> {
         match self {

@@ -120,6 +120,23 @@ impl Tensor {
             made(values, &[n], dtype, device)
         })
     }
+    /// [`Tensor::arange`] as it is called in NumPy: a number alone is where the range stops, which then begins at 0; the step is 1 unless
+    /// it is given. Without a dtype it has that of [`Scalar::natural`].
+    ///
+    /// # Errors
+    /// Those of [`Tensor::arange`].
+    pub fn arange_of(
+        start: Scalar,
+        stop: Option<Scalar>,
+        step: Option<Scalar>,
+        dtype: Option<DType>,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let natural = [Some(start), stop, step].into_iter().flatten().collect::<Vec<_>>(); // few
+        let dtype = dtype.unwrap_or_else(|| Scalar::natural(&natural));
+        let (start, stop) = stop.map_or((Scalar::Int(0), start), |stop| (start, stop));
+        Self::arange(start, stop, step.unwrap_or(Scalar::Int(1)), Some(dtype), device)
+    }
     /// Makes a mask that is true on and below a diagonal: the lower triangle.
     ///
     /// Formula: `y[i, j] = j <= i + k`

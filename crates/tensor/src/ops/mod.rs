@@ -14,6 +14,7 @@ mod depthwise;
 mod dropout;
 mod einsum;
 mod embedding;
+mod flat;
 mod fold;
 pub(crate) mod general;
 mod index;

@@ -113,6 +113,15 @@ impl Tensor {
         let value = self.view(self.raw().permute(axes)?);
         Ok(record(value, &[self], move |ct, _| Ok(smallvec![Some(ct.transpose(Some(&inverse))?)])))
     }
+    /// [`Tensor::transpose`] where a negative axis counts from the end.
+    ///
+    /// # Errors
+    /// Those of [`Tensor::transpose`].
+    pub fn transpose_axes(&self, axes: Option<&[isize]>) -> Result<Tensor> {
+        let Some(axes) = axes else { return self.transpose(None) };
+        let at = |&axis: &isize| resolve_axis("transpose", axis, self.rank());
+        self.transpose(Some(&axes.iter().map(at).collect::<Result<Vec<_>>>()?))
+    }
     /// Exchanges two axes.
     ///
     /// Nothing is copied.

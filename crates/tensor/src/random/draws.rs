@@ -20,13 +20,23 @@ pub fn bits(key: Key, shape: &[usize]) -> Result<Tensor> {
 /// The mantissa is random, so float32 has 2^23 levels (float64 2^52, float16 2^10, bfloat16 2^7).
 ///
 /// # Errors
-/// `DTypeMismatch` for a dtype that is not a float.
+/// `DTypeMismatch` for a dtype that is not a float, `InvalidArgument` unless `min <= max` and both, and the width between them, are
+/// finite in that dtype.
 pub fn uniform(key: Key, shape: &[usize], dtype: DType, min: f64, max: f64) -> Result<Tensor> {
     // XLA rounds the bounds to float16 but not to bfloat16, whose casts it elides.
     let (lo, hi) = match dtype {
         DType::F16 => (nearest(dtype, min), nearest(dtype, max)),
         _ => (min as f32, max as f32),
     };
+    let finite = match dtype {
+        DType::F64 => (max - min).is_finite(),
+        _ => [nearest(dtype, min), nearest(dtype, max), nearest(dtype, max - min)].iter().all(|x| x.is_finite()),
+    };
+    if dtype.is_float() && !(min <= max && finite) {
+        return Err(Error::argument(format!(
+            "uniform: minval and maxval must be finite in {dtype} with minval <= maxval, and so must maxval - minval, got {min} and {max}"
+        )));
+    }
     floats(key, "random.uniform", shape, dtype, Bounds::new(dtype, lo, hi, max - min, min), |_| (), |_| ())
 }
 
@@ -58,8 +68,13 @@ pub fn normal(key: Key, shape: &[usize], dtype: DType) -> Result<Tensor> {
 /// Normal values conditioned on lying inside the open interval (`lower`, `upper`), by inversion.
 ///
 /// # Errors
-/// `DTypeMismatch` for a dtype that is not a float.
+/// `DTypeMismatch` for a dtype that is not a float, `InvalidArgument` unless `lower < upper`; a bound may be infinite.
 pub fn truncated_normal(key: Key, lower: f64, upper: f64, shape: &[usize], dtype: DType) -> Result<Tensor> {
+    if dtype.is_float() && !(lower < upper) {
+        return Err(Error::argument(format!(
+            "truncatedNormal: lower must be below upper, and neither may be NaN, got {lower} and {upper}"
+        )));
+    }
     let root = sqrt_2(dtype);
     let (l, u) = (nearest(dtype, lower), nearest(dtype, upper));
     let bound = |x: f32| rounded(dtype, libm::erff(rounded(dtype, x / root)));
@@ -116,7 +131,13 @@ pub fn gumbel(key: Key, shape: &[usize], dtype: DType) -> Result<Tensor> {
 }
 
 /// Booleans that are true with probability `p`: u < p, with `p` and the uniform u in float32.
+///
+/// # Errors
+/// `InvalidArgument` unless `p` is from 0 to 1.
 pub fn bernoulli(key: Key, p: f64, shape: &[usize]) -> Result<Tensor> {
+    if !(0.0..=1.0).contains(&p) {
+        return Err(Error::argument(format!("bernoulli: p must be a probability, from 0 to 1, got {p}")));
+    }
     let threshold = bernoulli_threshold(p);
     let mask = draw(shape, |out: &mut [u8]| stream::generate(key, out, 1, |words, out| below(words, threshold, out)))?;
     Ok(mask.with_dtype_tag(DType::Bool))

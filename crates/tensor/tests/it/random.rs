@@ -243,3 +243,32 @@ fn wrong_arguments_are_errors() {
     assert_eq!(permute(key, &logits, 2).unwrap_err().kind(), ErrorKind::InvalidArgument);
     assert_eq!(permutation(key, 1 << 40).unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
+
+#[test]
+fn numbers_of_no_sense_are_refused_by_name() {
+    let key = Key::new(0);
+    let refused = |result: tallow_tensor::Result<Tensor>, words: &str| {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.message().contains(words), "{error}");
+    };
+    for p in [2.0, -0.1, f64::NAN, f64::INFINITY] {
+        refused(bernoulli(key, p, &[2]), &format!("bernoulli: p must be a probability, from 0 to 1, got {p}"));
+    }
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    for (min, max) in [(1.0, 0.0), (nan, 1.0), (0.0, nan), (0.0, inf), (-inf, 0.0)] {
+        for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
+            refused(uniform(key, &[2], dtype, min, max), &format!("got {min} and {max}"));
+        }
+    }
+    refused(uniform(key, &[2], DType::F32, 0.0, 1e39), "finite in float32");
+    refused(uniform(key, &[2], DType::F32, -3e38, 3e38), "maxval - minval");
+    refused(uniform(key, &[2], DType::F16, 0.0, 1e5), "finite in float16");
+    assert_eq!(uniform(key, &[2], DType::F32, 0.5, 0.5).unwrap().to_f64_vec().unwrap(), [0.5, 0.5]);
+    assert!(uniform(key, &[2], DType::F64, 0.0, 1e39).is_ok());
+    for (lower, upper) in [(1.0, -1.0), (1.0, 1.0), (nan, 1.0), (0.0, nan)] {
+        refused(truncated_normal(key, lower, upper, &[2], DType::F32), &format!("got {lower} and {upper}"));
+    }
+    let half = truncated_normal(key, 0.0, inf, &[100], DType::F32).unwrap().to_f64_vec().unwrap();
+    assert!(half.iter().all(|&x| x > 0.0));
+}

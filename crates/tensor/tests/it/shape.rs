@@ -1,9 +1,9 @@
 //! Shapes, slices and joins held against index arithmetic written out, on every dtype, on both paths.
 use tallow_tensor::{
     backward, force_general_path,
-    ops::Axes,
+    ops::{Axes, Scalar},
     testing::{assert_close, assert_same_bits, check_gradients, on_threads, random},
-    DType, ErrorKind, Result, Tensor,
+    DType, Device, ErrorKind, Result, Tensor,
 };
 
 /// 0, 1, 2 … of `shape`; 0 and 1 for bool.
@@ -326,4 +326,36 @@ fn bits_do_not_depend_on_threads() {
     for (a, b) in first.unwrap().iter().zip(&general) {
         assert_same_bits(b, a);
     }
+}
+
+#[test]
+fn what_is_left_out_is_as_in_numpy() {
+    let x = count(&[2, 3], DType::I32);
+    let values = |made: Result<Tensor>| {
+        let made = made.unwrap();
+        (made.shape().to_vec(), made.dtype(), made.to_f64_vec().unwrap())
+    };
+    let ints = |shape: &[usize], v: &[f64]| (shape.to_vec(), DType::I32, v.to_vec());
+    assert_eq!(values(x.cumsum_over(None)), ints(&[6], &[0., 1., 3., 6., 10., 15.]));
+    assert_eq!(values(x.cumsum_over(Some(-1))), ints(&[2, 3], &[0., 1., 3., 3., 7., 12.]));
+    assert_eq!(values(x.roll_over(1, None)), ints(&[2, 3], &[5., 0., 1., 2., 3., 4.]));
+    assert_eq!(values(x.roll_over(1, Some(1))), ints(&[2, 3], &[2., 0., 1., 5., 3., 4.]));
+    let at = Tensor::from_vec(vec![5i32, 0], &[2]).unwrap();
+    assert_eq!(values(x.take_over(&at, None)), ints(&[2], &[5., 0.]));
+    assert_eq!(x.take_over(&at, Some(1)).unwrap_err().kind(), ErrorKind::IndexOutOfRange);
+    assert_eq!(values(x.transpose_axes(Some(&[-1, 0]))), ints(&[3, 2], &[0., 3., 1., 4., 2., 5.]));
+    let wrong = x.transpose_axes(Some(&[-3, 0])).unwrap_err();
+    assert_eq!(
+        (wrong.kind(), wrong.message()),
+        (ErrorKind::InvalidArgument, "transpose: axis -3 is out of range for 2 axes")
+    );
+
+    let range = |start: f64, stop: Option<f64>, step: Option<f64>| {
+        Tensor::arange_of(start.into(), stop.map(Scalar::from), step.map(Scalar::from), None, &Device::Cpu)
+    };
+    assert_eq!(values(range(3.0, None, None)), ints(&[3], &[0., 1., 2.]));
+    assert_eq!(values(range(1.0, Some(6.0), Some(2.0))), ints(&[3], &[1., 3., 5.]));
+    assert_eq!(values(range(1.0, Some(2.0), Some(0.5))), (vec![2], DType::F32, vec![1.0, 1.5]));
+    let of_integers = Tensor::arange_of(Scalar::Int(2), None, None, None, &Device::Cpu);
+    assert_eq!(values(of_integers), (vec![2], DType::I64, vec![0.0, 1.0]));
 }

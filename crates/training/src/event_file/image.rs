@@ -2,6 +2,7 @@
 use super::Value;
 use crate::{Error, Result};
 use png::{BitDepth, ColorType, Encoder};
+use tallow_layers::ErrorKind;
 use tallow_tensor::Tensor;
 
 /// A tensor as an image: `[height, width]` or `[height, width, channels]` with 1, 3 or 4 channels; `[width]` is one row.
@@ -41,7 +42,7 @@ pub(super) fn of(tag: &str, t: &Tensor) -> Result<Value> {
         w.write_image_data(&pixels)?;
         w.finish()
     });
-    written.map_err(|e| Error::new("Io", format!("{tag} cannot be written as a PNG: {e}")))?;
+    written.map_err(|e| Error::new(ErrorKind::Io, format!("{tag} cannot be written as a PNG: {e}")))?;
     Ok(Value::Image { height, width, channels: channels as u32, png })
 }
 

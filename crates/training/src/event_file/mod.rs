@@ -21,7 +21,7 @@ use std::{
 };
 use tallow_layers::{
     files::{io_error, open_regular},
-    LayerRef,
+    ErrorKind, LayerRef,
 };
 
 /// An event file that is being written.
@@ -106,7 +106,8 @@ pub fn read(path: &Path) -> Result<Vec<Recorded>> {
     let (mut file, _) = open_regular(path)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|e| io_error("read", path, &e))?;
-    let damaged = |what: String| Error::new("Io", format!("{} is no valid event file: {what}", path.display()));
+    let damaged =
+        |what: String| Error::new(ErrorKind::Io, format!("{} is no valid event file: {what}", path.display()));
     let records = record::split(&bytes).map_err(damaged)?;
     let mut out = Vec::new();
     for record in records {

@@ -1,6 +1,6 @@
 //! Adam, with Trax's decoupled weight decay. Source: Kingma & Ba, arXiv:1412.6980.
 use super::optimizer::{Optimizer, Update};
-use tallow_layers::{options, Fraction, NotNegative, Positive, Rate, Result};
+use tallow_layers::{options, ErrorKind, Fraction, NotNegative, Positive, Rate, Result};
 use tallow_tensor::{
     ops::{adam_update, AdamStep},
     Tensor,
@@ -61,7 +61,10 @@ impl Optimizer for Adam {
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let o = &self.0;
         let [m, v]: [Tensor; 2] = slots.try_into().map_err(|s: Vec<Tensor>| {
-            tallow_layers::Error::new("WeightsMismatch", format!("Adam keeps 2 slots a weight, got {}", s.len()))
+            tallow_layers::Error::new(
+                ErrorKind::WeightsMismatch,
+                format!("Adam keeps 2 slots a weight, got {}", s.len()),
+            )
         })?;
         let step = AdamStep {
             lr: u.learning_rate,

@@ -15,7 +15,7 @@ use std::{
 use tallow_layers::{
     elements,
     files::{io_error, open_regular},
-    TensorSpec,
+    ErrorKind, TensorSpec,
 };
 use tallow_tensor::{memory, DType, Element, Tensor};
 
@@ -139,7 +139,7 @@ impl Reader {
 }
 
 fn invalid(path: &Path, why: &dyn std::fmt::Display) -> Error {
-    Error::new("Io", format!("{} is no valid safetensors file: {why}", path.display()))
+    Error::new(ErrorKind::Io, format!("{} is no valid safetensors file: {why}", path.display()))
 }
 
 /// Reads, and adds up what was read.

@@ -19,25 +19,15 @@ pub const FUNCTIONS: &[Function] = &[
                 "`{ dtype, device }`; by default int32 for a whole number, int64 for a bigint, else float32, on the CPU.",
             ),
         ])
-        .body(
-            "const natural = typeof value === 'bigint' ? 'int64' : Number.isInteger(value) ? 'int32' : 'float32';\n\
-             const { dtype = natural, device } = optionsOf('full', options, MAKER);\n\
-             return wrap(native.full(shape, value, dtypeCode(dtype, 'full: dtype'), device ?? null, 'full'));",
-        ),
-    function("zeros", "tl.zeros([2, 3]); // → Tensor float32[2,3] [[0,0,0],[0,0,0]]").takes(&[SIZES, MADE]).body(
-        "const { dtype = 'float32', device } = optionsOf('zeros', options, MAKER);\n\
-         return wrap(native.full(shape, 0, dtypeCode(dtype, 'zeros: dtype'), device ?? null, 'zeros'));",
-    ),
-    function("ones", "tl.ones([3], { dtype: 'int32' }); // → Tensor int32[3] [1,1,1]").takes(&[SIZES, MADE]).body(
-        "const { dtype = 'float32', device } = optionsOf('ones', options, MAKER);\n\
-         return wrap(native.full(shape, 1, dtypeCode(dtype, 'ones: dtype'), device ?? null, 'ones'));",
-    ),
-    function("zerosLike", "tl.zerosLike(tl.tensor([1, 2])); // → Tensor int32[2] [0,0]").takes(&[LIKE]).body(
-        "idOf(x, 'zerosLike: x');\nreturn full(x.shape, 0, { dtype: x.dtype, device: x.device });",
-    ),
-    function("onesLike", "tl.onesLike(tl.tensor([0.5, 2])); // → Tensor float32[2] [1,1]").takes(&[LIKE]).body(
-        "idOf(x, 'onesLike: x');\nreturn full(x.shape, 1, { dtype: x.dtype, device: x.device });",
-    ),
+        .body("return wrap(native.full(shape, value, ...placed('full', options)));"),
+    function("zeros", "tl.zeros([2, 3]); // → Tensor float32[2,3] [[0,0,0],[0,0,0]]")
+        .takes(&[SIZES, MADE])
+        .body("return wrap(native.zeros(shape, ...placed('zeros', options)));"),
+    function("ones", "tl.ones([3], { dtype: 'int32' }); // → Tensor int32[3] [1,1,1]")
+        .takes(&[SIZES, MADE])
+        .body("return wrap(native.ones(shape, ...placed('ones', options)));"),
+    function("zerosLike", "tl.zerosLike(tl.tensor([1, 2])); // → Tensor int32[2] [0,0]").takes(&[LIKE]),
+    function("onesLike", "tl.onesLike(tl.tensor([0.5, 2])); // → Tensor float32[2] [1,1]").takes(&[LIKE]),
     function(
         "arange",
         "tl.arange(4); // → Tensor int32[4] [0,1,2,3]\ntl.arange(1, 2, 0.25); // → Tensor float32[4] [1,1.25,1.5,1.75]",
@@ -45,14 +35,12 @@ pub const FUNCTIONS: &[Function] = &[
     .takes(&[
         NUMBER.named("start", "The first number; where it is the only one, the range goes from 0 to before it."),
         Kind { ts: "?: number | bigint | null", call: "" }.named("stop", "Where to stop, just before."),
-        Kind { ts: ": number | bigint = 1", call: "" }.named("step", "From each number to the next, 1 by default."),
+        Kind { ts: "?: number | bigint | null", call: "" }.named("step", "From each number to the next, 1 by default."),
         OPTIONS.named("options", "`{ dtype, device }` of the tensor."),
     ])
     .note("A bigint among the three gives int64.")
     .body(
-        "const [from, to] = stop === undefined || stop === null ? [0, start] : [start, stop];\n\
-         const { dtype, device } = optionsOf('arange', options, MAKER);\n\
-         return wrap(native.arange(from, to, step, dtype === undefined ? null : dtypeCode(dtype, 'arange: dtype'), device ?? null));",
+        "return wrap(native.arange(start, stop ?? null, step ?? null, ...placed('arange', options)));",
     ),
     function("eye", "tl.eye(2); // → Tensor float32[2,2] [[1,0],[0,1]]")
         .takes(&[
@@ -60,10 +48,7 @@ pub const FUNCTIONS: &[Function] = &[
             Kind { ts: ": number = n", call: "" }.named("m", "How many columns; as many as rows by default."),
             MADE,
         ])
-        .body(
-            "const { dtype = 'float32', device } = optionsOf('eye', options, MAKER);\n\
-             return wrap(native.eye(n, m, dtypeCode(dtype, 'eye: dtype'), device ?? null));",
-        ),
+        .body("return wrap(native.eye(n, m, ...placed('eye', options)));"),
     function("tri", "tl.tri(2); // → Tensor bool[2,2] [[true,false],[true,true]]")
         .rust("tril_mask")
         .takes(&[

@@ -148,7 +148,7 @@ pub const FAMILIES: &[(&str, &[Function])] = &[
             function("argmin", "tl.tensor([[3, 1], [2, 5]]).argmin(); // → Tensor int32[] 1").takes(&[OVER_ONE]),
             function("cumsum", "tl.tensor([1, 2, 3]).cumsum(); // → Tensor int32[3] [1,3,6]")
                 .takes(&[ALONG])
-                .body("const axis = axisOf('cumsum', options);\nreturn axis === null ? this.#flat((x) => x.cumsum(0)) : this[make](native.cumsum(this.id, axis));"),
+                .call("axisOf('cumsum', options)"),
             function("softmax", "tl.tensor([0.5, 0.5]).softmax(); // → Tensor float32[2] [0.5,0.5]").takes(&[ALONG_LAST]),
             function("logSoftmax", "tl.tensor([0.5, 0.5]).logSoftmax(); // → Tensor float32[2] [-0.693147,-0.693147]")
                 .takes(&[ALONG_LAST]),
@@ -205,7 +205,7 @@ pub const FAMILIES: &[(&str, &[Function])] = &[
                 .takes(&[AXES.named("options", "One axis, several, or `{ axis }`; all axes by default.")]),
             function("roll", "tl.tensor([1, 2, 3, 4]).roll(1); // → Tensor int32[4] [4,1,2,3]")
                 .takes(&[WHOLE.named("shift", "How far; a negative number shifts towards the start."), ALONG])
-                .body("const axis = axisOf('roll', options);\nreturn axis === null\n  ? this.#flat((x) => x.roll(shift, 0)).reshape(this.shape)\n  : this[make](native.roll(this.id, shift, axis));"),
+                .call("shift, axisOf('roll', options)"),
             function("tile", "tl.tensor([1, 2]).tile([2]); // → Tensor int32[4] [1,2,1,2]")
                 .takes(&[WHOLES.named("repeats", "How often along each axis.")]),
             function("repeat", "tl.tensor([1, 2]).repeat(2); // → Tensor int32[4] [1,1,2,2]")
@@ -217,7 +217,7 @@ pub const FAMILIES: &[(&str, &[Function])] = &[
         &[
             function("take", "tl.tensor([[1, 2], [3, 4]]).take(tl.tensor([1, 1]), 0); // → Tensor int32[2,2] [[3,4],[3,4]]")
                 .takes(&[INDICES, ALONG])
-                .body("const axis = axisOf('take', options);\nreturn axis === null\n  ? this.#flat((x) => x.take(indices, 0))\n  : this[make](native.take(this.id, idOf(indices, 'take: indices'), axis));"),
+                .call("idOf(indices, 'take: indices'), axisOf('take', options)"),
             function("takeAlongAxis", "tl.tensor([[1, 2], [3, 4]]).takeAlongAxis(tl.tensor([[1], [0]]), 1); // → Tensor int32[2,1] [[2],[3]]")
                 .rust("gather")
                 .native("gather")

@@ -29,6 +29,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "operand",
             "optionsOf",
             "paddingOf",
+            "placed",
             "reduced",
             "reducedOne",
             "sliced",
@@ -53,8 +54,7 @@ pub fn files(root: &Path, faults: &mut Vec<String>) -> Result<Vec<(String, Strin
     let mut body = String::from(
         "\n/** The operations of a {@link Tensor}, which has them as its methods. */\n\
          export abstract class TensorMethods extends Handle {\n  \
-         /** The tensor of a new handle. @internal */\n  protected abstract [make](id: number): Tensor;\n\n  \
-         #flat(f: (x: Tensor) => Tensor): Tensor {\n    using flat = this.reshape([-1]);\n    return f(flat);\n  }\n",
+         /** The tensor of a new handle. @internal */\n  protected abstract [make](id: number): Tensor;\n",
     );
     for (family, methods) in methods::FAMILIES {
         for f in *methods {

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     framework::{leaf::OwnGradient, mode::HostMode},
-    leaf, options, Abilities, Arity, BackwardCall, Call, Dim, Error, FnArg, HostFnRef, HostValue, LayerRef, Leaf,
-    Local, Mode, Output, Result, StateForm, TensorSpec, Traits, Tree,
+    leaf, options, Abilities, Arity, BackwardCall, Call, Dim, Error, ErrorKind, FnArg, HostFnRef, HostValue, LayerRef,
+    Leaf, Local, Mode, Output, Result, StateForm, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{backward, memory, random::Key, recording, Tensor};
 
@@ -121,7 +121,7 @@ fn stacked(trees: &[Tree<Tensor>]) -> Result<Tree<Tensor>> {
     let Some(first) = trees.first() else { return Ok(Tree::EMPTY) };
     let columns: Vec<Vec<Tensor>> = trees.iter().map(|t| t.leaves_in_place().into_iter().cloned().collect()).collect();
     if columns.iter().any(|c| c.len() != columns[0].len()) {
-        return Err(Error::new("WeightsMismatch", "heads have different structures of weights or state"));
+        return Err(Error::new(ErrorKind::WeightsMismatch, "heads have different structures of weights or state"));
     }
     let mut at = 0;
     first.try_map(&mut |_| {
@@ -170,7 +170,7 @@ impl Batched {
         }
         let wrong = |got: &str| {
             let what = format!("{method} of {} must return [output, newState], got {got}", self.name);
-            Error::new("ArityMismatch", what)
+            Error::new(ErrorKind::ArityMismatch, what)
         };
         match self.drive(method, [HostValue::tensors(inputs.xs), HostValue::Record(context)])? {
             HostValue::List(v) => match <[HostValue; 2]>::try_from(v) {
@@ -288,7 +288,7 @@ impl OwnGradient for Batched {
                 let (end, seen, own) = window.read(b.new_state, xs.len())?;
                 if end < new {
                     let why = format!("{} has no gradient for more positions than it remembers", self.name);
-                    return Err(Error::new("Autodiff", why));
+                    return Err(Error::new(ErrorKind::Autodiff, why));
                 }
                 (seen, own, Some((end - new, new)))
             }

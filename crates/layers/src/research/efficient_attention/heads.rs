@@ -1,5 +1,5 @@
 //! Projections of all heads at once, from weights that stand head by head.
-use crate::{initializers::random_uniform, Error, Result, TensorSpec, Tree};
+use crate::{initializers::random_uniform, Error, ErrorKind, Result, TensorSpec, Tree};
 use tallow_tensor::{memory, ops::dense, random::Key, DType, Device, Tensor};
 
 /// Which projections there are.
@@ -87,13 +87,13 @@ impl Heads {
             if t.rank() != 3 || t.shape()[0] != self.n_heads || t.shape()[2] != want {
                 let n = self.n_heads;
                 let what = format!("weights must have shape [{n}, d_model, {want}], got {:?}", t.shape());
-                return Err(Error::new("WeightsMismatch", what));
+                return Err(Error::new(ErrorKind::WeightsMismatch, what));
             }
         }
         if w.o.rank() != 3 || w.o.shape()[..2] != [self.n_heads, self.d_v] {
             let (n, d) = (self.n_heads, self.d_v);
             let what = format!("weights must have shape [{n}, {d}, d_model], got {:?}", w.o.shape());
-            return Err(Error::new("WeightsMismatch", what));
+            return Err(Error::new(ErrorKind::WeightsMismatch, what));
         }
         Ok(w)
     }

@@ -5,7 +5,7 @@ use super::{
     memory::{self, Window},
     shared::{EfficientAttentionOptions, LSHOptions},
 };
-use crate::{Error, Mode, Result, Tree};
+use crate::{Error, ErrorKind, Mode, Result, Tree};
 use tallow_tensor::{
     memory::collect,
     ops::{chunked_attention, chunked_attention_joint, ChunkedAttentionOptions},
@@ -42,7 +42,7 @@ impl Vectors<'_> {
 /// Keys of all heads of all examples, as the state has them: uint32 `[rows, 2]`.
 fn keys_of(t: &Tensor) -> Result<Vec<Key>> {
     if t.rank() != 2 || t.shape()[1] != 2 || t.dtype() != DType::U32 {
-        return Err(Error::new("WeightsMismatch", format!("expected keys as uint32[rows, 2], got {t:?}")));
+        return Err(Error::new(ErrorKind::WeightsMismatch, format!("expected keys as uint32[rows, 2], got {t:?}")));
     }
     Ok(t.to_vec::<u32>()?.chunks_exact(2).map(|k| Key([k[0], k[1]])).collect())
 }

@@ -1,5 +1,5 @@
 //! What predict mode remembers of earlier inputs: a window that forgets its oldest part when it is full.
-use crate::{Call, Dim, Error, Local, Mode, Output, Result, TensorSpec, Tree};
+use crate::{Call, Dim, Error, ErrorKind, Local, Mode, Output, Result, TensorSpec, Tree};
 use tallow_tensor::Tensor;
 
 /// Sizes of the window.
@@ -164,7 +164,7 @@ impl Window {
         }
         if end != 0 {
             return Err(Error::new(
-                "InvalidArgument",
+                ErrorKind::InvalidArgument,
                 format!(
                     "predict got {new} positions after the first {end}: more than predictDropLen ({}) go in the first call only",
                     self.drop

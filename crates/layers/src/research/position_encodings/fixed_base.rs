@@ -1,8 +1,8 @@
 //! Positions by their digits.
 use super::positions::{at_position, next_position, positioned};
 use crate::{
-    initializers::random_uniform, leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Mode, Output,
-    Result, Shape, TensorSpec, Traits, Tree,
+    initializers::random_uniform, leaf, options, Call, Dim, Error, ErrorKind, Initializer, LayerRef, Leaf, Local, Mode,
+    Output, Result, Shape, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{
     memory,
@@ -115,7 +115,7 @@ impl FixedBase {
                 None => part,
             });
         }
-        sum.ok_or_else(|| Error::new("Internal", "no base"))
+        sum.ok_or_else(|| Error::new(ErrorKind::Internal, "no base"))
     }
 }
 

@@ -2,8 +2,8 @@
 use super::funnel::Funnel;
 use crate::{
     attention::{head_size, merge, split},
-    leaf, options, Arity, Call, Dim, Error, HostValue, KeyArg, LayerRef, Leaf, Mode, Output, Rate, Result, TensorArg,
-    TensorSpec, Tree,
+    leaf, options, Arity, Call, Dim, Error, ErrorKind, HostValue, KeyArg, LayerRef, Leaf, Mode, Output, Rate, Result,
+    TensorArg, TensorSpec, Tree,
 };
 use tallow_tensor::{ops, random::Key, DType, Tensor};
 
@@ -245,7 +245,7 @@ impl Leaf for RelativeAttention {
     fn forward(&self, call: Call) -> Result<Output> {
         self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let [location_bias, context_bias, positions, q, k, v, mask] = call.xs else {
-            return Err(Error::new("ArityMismatch", "takes 7 inputs"));
+            return Err(Error::new(ErrorKind::ArityMismatch, "takes 7 inputs"));
         };
         let (o, n) = (&self.0, self.0.n_heads.0);
         let by_head = positions.reshape(&[positions.shape()[0], n, head_size(positions.shape()[1], n)?])?;

@@ -5,7 +5,7 @@ use crate::{
     core::listed_weights,
     framework::pure::pure_layer,
     initializers::{glorot_uniform, random_normal},
-    options, Dim, Error, LayerRef, Result, TensorSpec,
+    options, Dim, Error, ErrorKind, LayerRef, Result, TensorSpec,
 };
 
 options! {
@@ -51,7 +51,7 @@ pub fn einsum_dense(o: EinsumDenseOptions) -> Result<LayerRef> {
 /// `(kernel [o, d], x [..., d])` to `[..., o]`: the product of `x` with each row of the kernel.
 fn times_rows() -> LayerRef {
     let signature = |s: &[TensorSpec]| {
-        let [kernel, x] = s else { return Err(Error::new("ArityMismatch", "takes 2 inputs")) };
+        let [kernel, x] = s else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 2 inputs")) };
         match (&kernel.shape[..], &x.shape[..]) {
             ([o, d], [rest @ .., e]) if d == e => {
                 Ok(vec![TensorSpec::new([rest, &[*o]].concat(), x.dtype.promote(kernel.dtype))])

@@ -6,7 +6,7 @@ use crate::{
     core::listed_weights,
     framework::pure::pure_layer,
     initializers::{glorot_uniform, random_normal},
-    options, Dim, Error, LayerRef, Result, TensorSpec,
+    options, Dim, Error, ErrorKind, LayerRef, Result, TensorSpec,
 };
 use tallow_tensor::Tensor;
 
@@ -71,7 +71,7 @@ pub fn factored_dense(o: FactoredDenseOptions) -> Result<LayerRef> {
 /// `(projection [d, m], gating [n, d], x [..., d])` to `[..., n, m]`: `x` times each gating vector, projected.
 fn gate_and_project() -> LayerRef {
     let signature = |s: &[TensorSpec]| {
-        let [projection, gating, x] = s else { return Err(Error::new("ArityMismatch", "takes 3 inputs")) };
+        let [projection, gating, x] = s else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 3 inputs")) };
         match (&projection.shape[..], &gating.shape[..], &x.shape[..]) {
             ([d, m], [n, e], [rest @ .., f]) if d == e && e == f => {
                 let dtype = x.dtype.promote(gating.dtype).promote(projection.dtype);
@@ -83,7 +83,7 @@ fn gate_and_project() -> LayerRef {
     };
     pure_layer("_GateAndProject", 3, 1, signature, move |xs| {
         let y = signature(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
-        let [projection, gating, x] = xs else { return Err(Error::new("ArityMismatch", "takes 3 inputs")) };
+        let [projection, gating, x] = xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 3 inputs")) };
         Ok(vec![gated(x, gating, projection)?.cast(y[0].dtype)?])
     })
 }

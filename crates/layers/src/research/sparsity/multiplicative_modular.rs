@@ -6,7 +6,7 @@ use crate::{
     core::listed_weights,
     framework::pure::pure_layer,
     initializers::{glorot_uniform, random_normal},
-    options, Dim, Error, LayerRef, Result, TensorSpec,
+    options, Dim, Error, ErrorKind, LayerRef, Result, TensorSpec,
 };
 use tallow_tensor::Tensor;
 
@@ -66,7 +66,9 @@ pub fn multiplicative_modular_sparse_dense(o: MultiplicativeModularSparseDenseOp
 /// `(matrices [n, m, o], projection [d, m], gating [n, d], x [..., d])` to `[..., n, o]`.
 fn gate_project_and_map() -> LayerRef {
     let signature = |s: &[TensorSpec]| {
-        let [matrices, projection, gating, x] = s else { return Err(Error::new("ArityMismatch", "takes 4 inputs")) };
+        let [matrices, projection, gating, x] = s else {
+            return Err(Error::new(ErrorKind::ArityMismatch, "takes 4 inputs"));
+        };
         match (&matrices.shape[..], &projection.shape[..], &gating.shape[..], &x.shape[..]) {
             ([n, m, o], [d, m2], [n2, d2], [rest @ .., e]) if m == m2 && n == n2 && d == d2 && d == e => {
                 let dtype = [projection, gating, x].iter().fold(matrices.dtype, |t, s| t.promote(s.dtype));
@@ -78,7 +80,9 @@ fn gate_project_and_map() -> LayerRef {
     };
     pure_layer("SparseDenseEinsum", 4, 1, signature, move |xs| {
         signature(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
-        let [matrices, projection, gating, x] = xs else { return Err(Error::new("ArityMismatch", "takes 4 inputs")) };
+        let [matrices, projection, gating, x] = xs else {
+            return Err(Error::new(ErrorKind::ArityMismatch, "takes 4 inputs"));
+        };
         Ok(vec![Tensor::einsum("...nm,nmo->...no", &[&gated(x, gating, projection)?, matrices])?])
     })
 }

@@ -1,8 +1,8 @@
 //! Attention to all positions that a mask shows.
 use super::{dtype_of, features::Features, rectified, with_ones, without_ones};
 use crate::{
-    attention::head_size, leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Mode, NotNegative, Output, Result,
-    TensorSpec,
+    attention::head_size, leaf, options, Arity, Call, Dim, Error, ErrorKind, LayerRef, Leaf, Mode, NotNegative, Output,
+    Result, TensorSpec,
 };
 
 options! {
@@ -80,7 +80,7 @@ impl Leaf for FavorAttention {
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         crate::assert_shape::check_inputs("nqd,nld,nlv->nqv", &inputs[..3])?;
-        let [q, k, v, mask] = inputs else { return Err(Error::new("ArityMismatch", "takes 4 inputs")) };
+        let [q, k, v, mask] = inputs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 4 inputs")) };
         let (n, heads) = (k.shape[0], self.o.n_heads.0);
         if !n.is_multiple_of(heads) || mask.shape.iter().product::<usize>() != n / heads * k.shape[1] {
             return Err(Error::shape(format!("{mask} does not mask the keys {k} of {heads} heads")));
@@ -93,7 +93,7 @@ impl Leaf for FavorAttention {
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let specs = self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
-        let [q, k, v, mask] = call.xs else { return Err(Error::new("ArityMismatch", "takes 4 inputs")) };
+        let [q, k, v, mask] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 4 inputs")) };
         let (dtype, heads) = (specs[0].dtype, self.o.n_heads.0);
         let (q, k, v) = (q.cast(dtype)?, k.cast(dtype)?, v.cast(dtype)?);
         let (n, length) = (k.shape()[0], k.shape()[1]);

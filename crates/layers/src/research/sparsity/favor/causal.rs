@@ -1,8 +1,8 @@
 //! Attention to the positions up to each.
 use super::{dtype_of, rectified, with_ones, without_ones};
 use crate::{
-    assert_shape::check_inputs, leaf, options, Arity, Call, Error, LayerRef, Leaf, Local, Mode, NotNegative, Output,
-    Result, TensorSpec, Traits, Tree,
+    assert_shape::check_inputs, leaf, options, Arity, Call, Error, ErrorKind, LayerRef, Leaf, Local, Mode, NotNegative,
+    Output, Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{random::Key, Axes, DType, Tensor};
 
@@ -103,7 +103,7 @@ impl Leaf for CausalFavorAttention {
     fn forward(&self, call: Call) -> Result<Output> {
         let specs: Vec<TensorSpec> = call.xs.iter().map(TensorSpec::of).collect();
         let dtype = self.signature(&specs)?[0].dtype;
-        let [q, k, v] = call.xs else { return Err(Error::new("ArityMismatch", "takes 3 inputs")) };
+        let [q, k, v] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 3 inputs")) };
         let features = |x: &Tensor| rectified(&x.cast(dtype)?, self.0.numerical_stabilizer);
         let before = if self.0.mode == Mode::Predict {
             let (mut before, wanted) = (call.s.one()?.clone(), Self::sums(&specs));
