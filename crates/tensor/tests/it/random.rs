@@ -191,10 +191,9 @@ fn moments_and_ranges() {
         assert!(normal(key, &[n], d).unwrap().to_f64_vec().unwrap().iter().all(|x| x.is_finite()), "{d}");
         assert!(gumbel(key, &[n], d).unwrap().to_f64_vec().unwrap().iter().all(|x| x.is_finite()), "{d}");
     }
-    for p in [-1.0, 0.0, 0.25, 1.0, 2.0, f64::NAN] {
+    for p in [0.0, 0.25, 1.0] {
         let share = bernoulli(key, p, &[n]).unwrap().to_f64_vec().unwrap().iter().sum::<f64>() / n as f64;
-        let want = if p.is_nan() { 0.0 } else { p.clamp(0.0, 1.0) };
-        assert!((share - want).abs() < 0.01 && (want.fract() != 0.0 || share == want), "{p}: {share}");
+        assert!((share - p).abs() < 0.01 && (p.fract() != 0.0 || share == p), "{p}: {share}");
     }
     let wide = uniform(key, &[n], DType::F32, 0.0, 1.0).unwrap().to_vec::<f32>().unwrap();
     let mask = bernoulli(key, 0.3, &[n]).unwrap().to_vec::<u8>().unwrap();
@@ -252,7 +251,7 @@ fn numbers_of_no_sense_are_refused_by_name() {
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.message().contains(words), "{error}");
     };
-    for p in [2.0, -0.1, f64::NAN, f64::INFINITY] {
+    for p in [2.0, -1.0, -0.1, f64::NAN, f64::INFINITY] {
         refused(bernoulli(key, p, &[2]), &format!("bernoulli: p must be a probability, from 0 to 1, got {p}"));
     }
     let (nan, inf) = (f64::NAN, f64::INFINITY);
