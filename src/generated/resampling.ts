@@ -81,6 +81,22 @@ export interface WeightlessResamplingOptions {
   readonly mode?: Mode | null | undefined;
 }
 
+/**
+ * What ways of resampling by a `Dense` take.
+ */
+export interface LinearResamplingOptions {
+  /**
+   * Probability of dropping a value that the `Dense` gives.
+   * @defaultValue `0`
+   */
+  readonly dropout?: number | null | undefined;
+  /**
+   * Whether to drop (`'train'`) or not (all others).
+   * @defaultValue `'train'`
+   */
+  readonly mode?: Mode | null | undefined;
+}
+
 /** Options of {@link AveragePooling}. */
 export interface AveragePoolingOptions extends ResamplingOptions, WeightlessResamplingOptions {
   /**
@@ -135,18 +151,7 @@ export function AveragePooling(
 registerFactory(AveragePooling, 'AveragePooling');
 
 /** Options of {@link LinearPooling}. */
-export interface LinearPoolingOptions extends ResamplingOptions {
-  /**
-   * Probability of dropping a value of the result.
-   * @defaultValue `0`
-   */
-  readonly dropout?: number | null | undefined;
-  /**
-   * Whether to drop (`'train'`) or not (all others).
-   * @defaultValue `'train'`
-   */
-  readonly mode?: Mode | null | undefined;
-}
+export interface LinearPoolingOptions extends LinearResamplingOptions, ResamplingOptions {}
 
 /**
  * Shortens a sequence: a `Dense` maps each group of positions, joined.
@@ -166,7 +171,7 @@ export interface LinearPoolingOptions extends ResamplingOptions {
  * @param shortenFactor - How many positions become one.
  * @param dModel - Depth of the result.
  * @param args - Further arguments; they change nothing. Options may stand behind them:
- * - `dropout`: Probability of dropping a value of the result. Default: `0`.
+ * - `dropout`: Probability of dropping a value that the `Dense` gives. Default: `0`.
  * - `mode`: Whether to drop (`'train'`) or not (all others). Default: `'train'`.
  * - `isUpsampling`: Changes nothing. Default: `null`.
  * - `dFf`: Changes nothing. Default: `null`.
@@ -197,18 +202,7 @@ export function LinearPooling(
 registerFactory(LinearPooling, 'LinearPooling');
 
 /** Options of {@link LinearUpsampling}. */
-export interface LinearUpsamplingOptions extends ResamplingOptions {
-  /**
-   * Probability of dropping a value before it is a position's.
-   * @defaultValue `0`
-   */
-  readonly dropout?: number | null | undefined;
-  /**
-   * Whether to drop (`'train'`) or not (all others).
-   * @defaultValue `'train'`
-   */
-  readonly mode?: Mode | null | undefined;
-}
+export interface LinearUpsamplingOptions extends LinearResamplingOptions, ResamplingOptions {}
 
 /**
  * Lengthens a sequence: a `Dense` makes several positions of each.
@@ -228,7 +222,7 @@ export interface LinearUpsamplingOptions extends ResamplingOptions {
  * @param shortenFactor - How many positions each becomes.
  * @param dModel - Depth of the result.
  * @param args - Further arguments; they change nothing. Options may stand behind them:
- * - `dropout`: Probability of dropping a value before it is a position's. Default: `0`.
+ * - `dropout`: Probability of dropping a value that the `Dense` gives. Default: `0`.
  * - `mode`: Whether to drop (`'train'`) or not (all others). Default: `'train'`.
  * - `isUpsampling`: Changes nothing. Default: `null`.
  * - `dFf`: Changes nothing. Default: `null`.

@@ -15,6 +15,16 @@ use tallow_tensor::{
 };
 
 options! {
+    /// What ways of resampling by a `Dense` take.
+    pub group LinearResamplingOptions {
+        /// Probability of dropping a value that the `Dense` gives.
+        dropout "dropout": Rate = Rate(0.0),
+        /// Whether to drop (`'train'`) or not (all others).
+        mode "mode": Mode = Mode::Train,
+    }
+}
+
+options! {
     /// Shortens a sequence: each group of positions becomes its mean.
     ///
     /// Further arguments and options change nothing; ways of resampling are all called alike. Positions that do not fill a group fall
@@ -65,17 +75,14 @@ options! {
     /// layer.init({ shape: [1, 4, 5], dtype: 'float32' });
     /// layer(tl.ones([1, 4, 5])).shape; // → [ 1, 2, 3 ]
     /// ```
-    pub struct LinearPoolingOptions for "LinearPooling" ("shortenFactor", "dModel") ...("args") with (unused: ResamplingOptions) {
+    pub struct LinearPoolingOptions for "LinearPooling" ("shortenFactor", "dModel") ...("args")
+        with (linear: LinearResamplingOptions, unused: ResamplingOptions) {
         /// How many positions become one.
         shorten_factor "shortenFactor": Dim,
         /// Depth of the result.
         d_model "dModel": Dim,
         /// Further arguments; they change nothing.
         args "args": FurtherArguments = FurtherArguments,
-        /// Probability of dropping a value of the result.
-        dropout "dropout": Rate = Rate(0.0),
-        /// Whether to drop (`'train'`) or not (all others).
-        mode "mode": Mode = Mode::Train,
     }
 }
 
@@ -98,17 +105,14 @@ options! {
     /// layer.init({ shape: [1, 4, 5], dtype: 'float32' });
     /// layer(tl.ones([1, 4, 5])).shape; // → [ 1, 8, 3 ]
     /// ```
-    pub struct LinearUpsamplingOptions for "LinearUpsampling" ("shortenFactor", "dModel") ...("args") with (unused: ResamplingOptions) {
+    pub struct LinearUpsamplingOptions for "LinearUpsampling" ("shortenFactor", "dModel") ...("args")
+        with (linear: LinearResamplingOptions, unused: ResamplingOptions) {
         /// How many positions each becomes.
         shorten_factor "shortenFactor": Dim,
         /// Depth of the result.
         d_model "dModel": Dim,
         /// Further arguments; they change nothing.
         args "args": FurtherArguments = FurtherArguments,
-        /// Probability of dropping a value before it is a position's.
-        dropout "dropout": Rate = Rate(0.0),
-        /// Whether to drop (`'train'`) or not (all others).
-        mode "mode": Mode = Mode::Train,
     }
 }
 
@@ -201,7 +205,7 @@ pub(super) fn linear_pooling(o: &LinearPoolingOptions) -> Result<LayerRef> {
         }
         Ok(vec![*batch, length / factor, element_count(&[element_count(rest)?, factor])?])
     });
-    Ok(serial(vec![shorten, dense(o.d_model.0), dropout(o.dropout.0, o.mode)]))
+    Ok(serial(vec![shorten, dense(o.d_model.0), dropout(o.linear.dropout.0, o.linear.mode)]))
 }
 
 /// The size of the length when each position becomes `factor` of them.
@@ -224,7 +228,7 @@ pub(super) fn linear_upsampling(o: &LinearUpsamplingOptions) -> Result<LayerRef>
         }
         Ok(vec![*batch, longer(x, factor)?, element_count(&[element_count(rest)?, features / factor])?])
     });
-    Ok(serial(vec![dense(element_count(&[factor, o.d_model.0])?), dropout(o.dropout.0, o.mode), prolong]))
+    Ok(serial(vec![dense(element_count(&[factor, o.d_model.0])?), dropout(o.linear.dropout.0, o.linear.mode), prolong]))
 }
 
 /// See [`NaiveUpsamplingOptions`].
