@@ -6,6 +6,7 @@ use super::{
 use crate::{element_count, kernels::vecmath::ln_f32, memory, DType, Element, Error, Result, Tensor};
 use half::{bf16, f16};
 use multiversion::multiversion;
+use std::cmp::Ordering;
 
 /// Uniform 32-bit words, as `jax.random.bits`.
 ///
@@ -70,7 +71,7 @@ pub fn normal(key: Key, shape: &[usize], dtype: DType) -> Result<Tensor> {
 /// # Errors
 /// `DTypeMismatch` for a dtype that is not a float, `InvalidArgument` unless `lower < upper`; a bound may be infinite.
 pub fn truncated_normal(key: Key, lower: f64, upper: f64, shape: &[usize], dtype: DType) -> Result<Tensor> {
-    if dtype.is_float() && !(lower < upper) {
+    if dtype.is_float() && lower.partial_cmp(&upper) != Some(Ordering::Less) {
         return Err(Error::argument(format!(
             "truncatedNormal: lower must be below upper, and neither may be NaN, got {lower} and {upper}"
         )));
