@@ -3,7 +3,7 @@
 use std::{sync::Mutex, time::Instant};
 use tallow_tensor::{
     backward,
-    ops::{adam_update, bias_activation, cross_entropy, dropout, embedding, layer_norm, Activation, AdamStep},
+    ops::{adam_update, bias_activation, cross_entropy, dropout, embedding, layer_norm, Activation, AdamStep, Clip},
     random::{uniform, Key},
     threads, DType, Result, Tensor,
 };
@@ -143,15 +143,7 @@ fn main() -> Result<()> {
             state.push((values(&[1 << 20])?, zeros()?, zeros()?));
         }
         let g = values(&[1 << 20])?;
-        let step = AdamStep {
-            lr: 1e-4,
-            b1: 0.9,
-            b2: 0.999,
-            eps: 1e-5,
-            weight_decay_rate: 1e-5,
-            step: 10,
-            gradient_scale: 1.0,
-        };
+        let step = AdamStep { lr: 1e-4, b1: 0.9, b2: 0.999, eps: 1e-5, weight_decay_rate: 1e-5, step: 10 };
         show(
             "adam 10x1M",
             (28 * 10) << 20,
@@ -159,7 +151,7 @@ fn main() -> Result<()> {
             best(|| {
                 for slot in &mut state {
                     let (p, m, v) = std::mem::replace(slot, (g.clone(), g.clone(), g.clone()));
-                    *slot = adam_update(p, &g, m, v, &step).unwrap();
+                    *slot = adam_update(p, &g, m, v, Clip::NONE, &step).unwrap();
                 }
             }),
         );

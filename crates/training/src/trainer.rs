@@ -14,7 +14,7 @@ use tallow_tensor::{
     backward,
     cancel::shielded,
     memory,
-    ops::{clip_factor, global_norm},
+    ops::{clip_factor, global_norm, Clip},
     random::Key,
     Tensor,
 };
@@ -210,8 +210,11 @@ impl Trainer {
         finite::check_state(&model, &state, &new_state, step)?;
         drop(state);
         before_update(self)?;
-        let gradient_scale = self.optimizer.clip_grad_norm().map_or(1.0, |max| clip_factor(gradients_l2, max));
-        let update = Update { step, learning_rate, gradient_scale };
+        let clip = Clip {
+            scale: self.optimizer.clip_grad_norm().map_or(1.0, |max| clip_factor(gradients_l2, max)),
+            limit: self.optimizer.clip_grad_value().unwrap_or(f64::INFINITY),
+        };
+        let update = Update { step, learning_rate, clip };
         self.make_missing_slots(&places, &weights)?;
         // Once slots are written nothing may fail or stop: there must be room for all new weights, and who cancels waits.
         let bytes = |t: &Tensor| t.size() * if t.dtype().size() < 4 { HALF_UPDATE } else { t.dtype().size() };

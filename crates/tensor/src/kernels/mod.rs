@@ -1,6 +1,5 @@
 //! CPU kernels on slices and candle storages. No autodiff here.
 pub(crate) mod activation;
-pub(crate) mod adam;
 pub(crate) mod attention;
 pub(crate) mod batch_norm;
 pub(crate) mod concat;
@@ -18,6 +17,7 @@ pub(crate) mod layer_norm;
 pub(crate) mod lsh;
 pub(crate) mod map;
 pub(crate) mod number;
+pub(crate) mod optimizer;
 pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod real;

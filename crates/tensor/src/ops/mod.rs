@@ -1,7 +1,6 @@
 //! The operations, one file per family. Each is a method of [`crate::Tensor`] and records its gradient rule.
 
 mod activation;
-mod adam;
 pub(crate) mod args;
 mod arithmetic;
 mod attention;
@@ -24,6 +23,7 @@ mod lsh_attention;
 mod make;
 mod matmul;
 mod norm;
+mod optimizer;
 mod pool;
 mod recurrent;
 mod reduce;
@@ -36,7 +36,6 @@ mod unary;
 mod unary_rules;
 mod window;
 pub use activation::{bias_activation, Activation};
-pub use adam::{adam_update, clip_by_global_norm, clip_factor, global_norm, AdamStep};
 pub use args::{Axes, Scalar};
 pub use attention::{attention, penalized_attention, AttentionOptions, PenalizedAttentionOptions};
 pub use batch_norm::{batch_norm, BatchNormed};
@@ -48,6 +47,11 @@ pub use loss::cross_entropy;
 pub use lsh_attention::{chunked_attention, chunked_attention_joint, hash_buckets, ChunkedAttentionOptions};
 pub use matmul::dense;
 pub use norm::{layer_norm, rms_norm};
+pub use optimizer::{
+    adafactor_slots, adafactor_update, adam_update, clip_by_global_norm, clip_factor, global_norm, lion_update,
+    momentum_update, orthogonalize, rms_prop_update, sgd_update, sm3_update, AdafactorStep, AdamStep, Clip, LionStep,
+    MomentumStep, RmsPropStep, SgdStep, Sm3Moments, Sm3Step,
+};
 pub use pool::{pool, Pooling};
 pub use recurrent::{gru, gru_cell, linear_recurrence, lstm, lstm_cell, sru, GruWeights};
 pub use window::{Padding, Windows};

@@ -2,13 +2,12 @@
 use crate::common::FLOATS;
 use tallow_tensor::{
     force_general_path,
-    ops::{adam_update, clip_by_global_norm, clip_factor, global_norm, AdamStep},
+    ops::{adam_update, clip_by_global_norm, clip_factor, global_norm, AdamStep, Clip},
     testing::{assert_close, assert_same_bits, on_threads, random},
     DType, ErrorKind, Tensor,
 };
 
-const STEP: AdamStep =
-    AdamStep { lr: 0.01, b1: 0.9, b2: 0.999, eps: 1e-5, weight_decay_rate: 1e-3, step: 0, gradient_scale: 1.0 };
+const STEP: AdamStep = AdamStep { lr: 0.01, b1: 0.9, b2: 0.999, eps: 1e-5, weight_decay_rate: 1e-3, step: 0 };
 
 const TRAX: [[f64; 3]; 3] = [
     [0.800001323223114, -1.7999712228775024, 2.79994797706604],
@@ -25,12 +24,12 @@ fn start(n: usize, dtype: DType) -> [Tensor; 4] {
 }
 
 /// The rule written out in float64.
-fn naive([p, g, m, v]: &[Tensor; 4], s: &AdamStep) -> [Tensor; 3] {
+fn naive([p, g, m, v]: &[Tensor; 4], scale: f64, s: &AdamStep) -> [Tensor; 3] {
     let [p, g, m, v] = [p, g, m, v].map(|t| t.to_f64_vec().unwrap());
     let t = s.step as i32 + 1;
     let mut out: [Vec<f64>; 3] = Default::default();
     for i in 0..p.len() {
-        let g = g[i] * s.gradient_scale;
+        let g = g[i] * scale;
         let m = (1.0 - s.b1) * g + s.b1 * m[i];
         let v = (1.0 - s.b2) * g * g + s.b2 * v[i];
         let (mhat, vhat) = (m / (1.0 - s.b1.powi(t)), v / (1.0 - s.b2.powi(t)));
@@ -45,13 +44,14 @@ fn naive([p, g, m, v]: &[Tensor; 4], s: &AdamStep) -> [Tensor; 3] {
 fn one_step_is_the_rule_on_both_paths_in_every_dtype() {
     for dtype in FLOATS {
         for step in [0, 1, 1000] {
-            let s = AdamStep { step, gradient_scale: 0.5, ..STEP };
+            let s = AdamStep { step, ..STEP };
+            let half = Clip { scale: 0.5, ..Clip::NONE };
             let start = start(50, dtype);
-            let expected = naive(&start, &s);
+            let expected = naive(&start, 0.5, &s);
             let [p, g, m, v] = start.clone();
-            let fast = adam_update(p, &g, m, v, &s).unwrap();
+            let fast = adam_update(p, &g, m, v, half, &s).unwrap();
             let [p, g, m, v] = start;
-            let general = force_general_path(|| adam_update(p, &g, m, v, &s)).unwrap();
+            let general = force_general_path(|| adam_update(p, &g, m, v, half, &s)).unwrap();
             for (new, _path) in [(fast, "kernel"), (general, "general")] {
                 assert_eq!(new.0.dtype(), dtype);
                 let wide = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
@@ -74,7 +74,7 @@ fn float32_steps_have_the_numbers_of_trax() {
     let (mut p, mut m, mut v) = (make(&[1., -2., 3.]), make(&[0.; 3]), make(&[0.; 3]));
     for step in 0..2 {
         let s = AdamStep { lr: 0.1, weight_decay_rate: 1e-5, step, ..STEP };
-        (p, m, v) = adam_update(p, &g, m, v, &s).unwrap();
+        (p, m, v) = adam_update(p, &g, m, v, Clip::NONE, &s).unwrap();
     }
     let expected = TRAX.map(|row| Tensor::from_vec(row.to_vec(), &[3]).unwrap());
     for (actual, expected) in [p, m, v].iter().zip(&expected) {
@@ -89,7 +89,7 @@ fn storage_is_reused_unless_someone_else_holds_it() {
     let [p, g, m, v] = start(100, DType::F32);
     let ids = [p.storage_id(), m.storage_id(), v.storage_id()];
     let (held, before) = (m.clone(), m.to_f64_vec().unwrap());
-    let (p, m, v) = adam_update(p, &g, m, v, &STEP).unwrap();
+    let (p, m, v) = adam_update(p, &g, m, v, Clip::NONE, &STEP).unwrap();
     assert_eq!((p.storage_id(), v.storage_id()), (ids[0], ids[2]));
     assert_ne!(m.storage_id(), ids[1]);
     assert_eq!(held.to_f64_vec().unwrap(), before);
@@ -102,10 +102,10 @@ fn weights_that_someone_holds_stay_and_the_new_ones_have_the_same_bits() {
         // Several tasks, the last one short.
         let fresh = || start(40_001, dtype);
         let [p, g, m, v] = fresh();
-        let over = adam_update(p, &g, m, v, &STEP).unwrap();
+        let over = adam_update(p, &g, m, v, Clip::NONE, &STEP).unwrap();
         let [p, g, m, v] = fresh();
         let held = p.clone();
-        let beside = adam_update(p, &g, m, v, &STEP).unwrap();
+        let beside = adam_update(p, &g, m, v, Clip::NONE, &STEP).unwrap();
         assert_same_bits(&held, &fresh()[0]);
         assert_same_bits(&beside.0, &over.0);
         assert_same_bits(&beside.1, &over.1);
@@ -118,7 +118,7 @@ fn same_bits_on_any_threads() {
     let run = || {
         let [p, g, m, v] = start(70_001, DType::F32);
         let norm = global_norm(&[p.clone(), g.clone()]).unwrap();
-        (adam_update(p, &g, m, v, &STEP).unwrap().0, norm)
+        (adam_update(p, &g, m, v, Clip::NONE, &STEP).unwrap().0, norm)
     };
     let (one, norm) = on_threads(1, run);
     for n in [2, 4] {
@@ -153,9 +153,15 @@ fn refusals() {
     let [p, g, m, v] = start(4, DType::F32);
     let kind = |r: tallow_tensor::Result<(Tensor, Tensor, Tensor)>| r.unwrap_err().kind();
     let short = start(3, DType::F32);
-    assert_eq!(kind(adam_update(p.clone(), &short[1], m.clone(), v.clone(), &STEP)), ErrorKind::ShapeMismatch);
-    assert_eq!(kind(adam_update(p.clone(), &g, short[2].clone(), v.clone(), &STEP)), ErrorKind::ShapeMismatch);
+    assert_eq!(
+        kind(adam_update(p.clone(), &short[1], m.clone(), v.clone(), Clip::NONE, &STEP)),
+        ErrorKind::ShapeMismatch
+    );
+    assert_eq!(
+        kind(adam_update(p.clone(), &g, short[2].clone(), v.clone(), Clip::NONE, &STEP)),
+        ErrorKind::ShapeMismatch
+    );
     let whole = p.cast(DType::I32).unwrap();
-    assert_eq!(kind(adam_update(whole, &g, m, v, &STEP)), ErrorKind::DTypeMismatch);
+    assert_eq!(kind(adam_update(whole, &g, m, v, Clip::NONE, &STEP)), ErrorKind::DTypeMismatch);
     assert!(global_norm(&[p.cast(DType::I32).unwrap()]).is_err());
 }

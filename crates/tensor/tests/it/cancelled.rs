@@ -2,7 +2,9 @@
 use tallow_tensor::{
     backward,
     cancel::{running, shielded, Token},
-    ops::{self, adam_update, global_norm, AdamStep, AttentionOptions, ChunkedAttentionOptions, GruWeights, Windows},
+    ops::{
+        self, adam_update, global_norm, AdamStep, AttentionOptions, ChunkedAttentionOptions, Clip, GruWeights, Windows,
+    },
     random::{self, Key},
     testing::on_threads,
     DType, Device, ErrorKind, Result, Tensor,
@@ -103,17 +105,18 @@ fn operations_stop_when_their_work_is_cancelled() {
 
 #[test]
 fn an_optimizer_updates_all_weights_or_none() {
-    let step = AdamStep { lr: 0.1, b1: 0.9, b2: 0.99, eps: 1e-5, weight_decay_rate: 0.0, step: 3, gradient_scale: 1.0 };
+    let step = AdamStep { lr: 0.1, b1: 0.9, b2: 0.99, eps: 1e-5, weight_decay_rate: 0.0, step: 3 };
     let (p, g, m) = (draw(&[N]), draw(&[N]).square().expect("squares"), draw(&[N]));
     let v = m.square().expect("squares");
-    let update = || adam_update(p.clone(), &g, m.clone(), v.clone(), &step);
+    let update = || adam_update(p.clone(), &g, m.clone(), v.clone(), Clip::NONE, &step);
     let whole = update().expect("an update");
     let token = Token::default();
     token.cancel();
     // Its own copies of moments that others hold are made first, and they may be refused.
     let own = || Ok::<_, tallow_tensor::Error>((m.add_scalar(0.0)?, v.add_scalar(0.0)?));
     let (m, v) = own().expect("copies");
-    let updated = running(&token, || adam_update(p.clone(), &g, m, v, &step)).expect("an update is not stopped");
+    let updated =
+        running(&token, || adam_update(p.clone(), &g, m, v, Clip::NONE, &step)).expect("an update is not stopped");
     for (a, b) in [(&whole.0, &updated.0), (&whole.1, &updated.1), (&whole.2, &updated.2)] {
         assert!(a.to_vec::<f32>().unwrap() == b.to_vec::<f32>().unwrap());
     }

@@ -1,6 +1,6 @@
 //! Adam, with Trax's decoupled weight decay. Source: Kingma & Ba, arXiv:1412.6980.
-use super::optimizer::{Optimizer, Update};
-use tallow_layers::{options, ErrorKind, Fraction, NotNegative, Positive, Rate, Result};
+use super::optimizer::{slots_of, zeros, Optimizer, Update};
+use tallow_layers::{options, Fraction, NotNegative, Positive, Rate, Result};
 use tallow_tensor::{
     ops::{adam_update, AdamStep},
     Tensor,
@@ -15,7 +15,9 @@ options! {
     /// Formula: at step `t = 0, 1, …`, with the gradient `g`, `m = b1 · m + (1 - b1) · g` and `v = b2 · v + (1 - b2) · g²`. Then
     /// `w = (1 - weightDecayRate) · w - learningRate · (m / (1 - b1^(t+1))) / (√(v / (1 - b2^(t+1))) + eps)`.
     /// State: `[m, v]` for each weight, both of its shape. They start as zeros.
-    /// Errors: none.
+    /// Errors:
+    /// - `InvalidOption`: an option is unknown or outside its bounds.
+    ///
     /// Source: Trax; Kingma & Ba 2015, arXiv:1412.6980.
     /// See: `Trainer`.
     /// Example:
@@ -37,9 +39,11 @@ options! {
         /// Decay rate of the running mean square.
         b2 "b2": Rate = Rate(0.999),
         /// Keeps the divisor away from zero.
-        eps "eps": NotNegative = NotNegative(1e-5),
+        eps "eps": Positive = Positive(1e-5),
         /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
         clip_grad_norm "clipGradNorm": Option<Positive> = None,
+        /// Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
+        clip_grad_value "clipGradValue": Option<Positive> = None,
     }
 }
 
@@ -49,8 +53,7 @@ pub struct Adam(pub AdamOptions);
 
 impl Optimizer for Adam {
     fn init(&self, weight: &Tensor) -> Result<Vec<Tensor>> {
-        let zeros = || Tensor::zeros(weight.shape(), weight.dtype(), weight.device());
-        Ok(vec![zeros()?, zeros()?])
+        Ok(vec![zeros(weight)?, zeros(weight)?])
     }
     fn update(
         &self,
@@ -60,12 +63,7 @@ impl Optimizer for Adam {
         u: &Update,
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let o = &self.0;
-        let [m, v]: [Tensor; 2] = slots.try_into().map_err(|s: Vec<Tensor>| {
-            tallow_layers::Error::new(
-                ErrorKind::WeightsMismatch,
-                format!("Adam keeps 2 slots a weight, got {}", s.len()),
-            )
-        })?;
+        let [m, v] = slots_of("Adam", slots)?;
         let step = AdamStep {
             lr: u.learning_rate,
             b1: o.b1.0,
@@ -73,9 +71,8 @@ impl Optimizer for Adam {
             eps: o.eps.0,
             weight_decay_rate: o.weight_decay_rate.0,
             step: u.step,
-            gradient_scale: u.gradient_scale,
         };
-        let (w, m, v) = adam_update(weight, gradient, m, v, &step)?;
+        let (w, m, v) = adam_update(weight, gradient, m, v, u.clip, &step)?;
         Ok((w, vec![m, v]))
     }
     fn learning_rate(&self) -> f64 {
@@ -83,5 +80,8 @@ impl Optimizer for Adam {
     }
     fn clip_grad_norm(&self) -> Option<f64> {
         self.0.clip_grad_norm.map(|p| p.0)
+    }
+    fn clip_grad_value(&self) -> Option<f64> {
+        self.0.clip_grad_value.map(|p| p.0)
     }
 }

@@ -1,9 +1,25 @@
 //! Optimizers: what a gradient does to a weight.
+mod adafactor;
 mod adam;
+mod adamw;
+mod lion;
+mod momentum;
+mod muon;
 mod optimizer;
+mod rms_prop;
+mod sgd;
+mod sm3;
 
+pub use adafactor::{Adafactor, AdafactorOptions};
 pub use adam::{Adam, AdamOptions};
+pub use adamw::{AdamW, AdamWOptions};
+pub use lion::{Lion, LionOptions};
+pub use momentum::{Momentum, MomentumOptions};
+pub use muon::{AdjustLr, Muon, MuonOptions};
 pub use optimizer::{Optimizer, OptimizerRef, Update};
+pub use rms_prop::{RMSProp, RMSPropOptions};
+pub use sgd::{SGDOptions, SGD};
+pub use sm3::{MomentumType, SM3Options, SM3};
 
 use std::sync::Arc;
 use tallow_layers::{options::Meta, HostValue, Result};
@@ -17,9 +33,24 @@ pub struct Entry {
     pub build: fn(&HostValue) -> Result<OptimizerRef>,
 }
 
-/// All optimizers.
-pub const OPTIMIZERS: &[Entry] =
-    &[Entry { meta: AdamOptions::meta, build: |v| Ok(Arc::new(Adam(AdamOptions::parse(v)?))) }];
+macro_rules! entries {
+    ($($kind:ident: $options:ident),* $(,)?) => {
+        &[$(Entry { meta: $options::meta, build: |v| Ok(Arc::new($kind($options::parse(v)?))) }),*]
+    };
+}
+
+/// All optimizers: Trax's first, then those of others.
+pub const OPTIMIZERS: &[Entry] = entries![
+    SGD: SGDOptions,
+    Momentum: MomentumOptions,
+    RMSProp: RMSPropOptions,
+    Adam: AdamOptions,
+    Adafactor: AdafactorOptions,
+    SM3: SM3Options,
+    AdamW: AdamWOptions,
+    Lion: LionOptions,
+    Muon: MuonOptions,
+];
 
 /// A new optimizer of a registered kind.
 ///

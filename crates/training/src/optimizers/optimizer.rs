@@ -1,7 +1,7 @@
 //! What an optimizer is.
 use std::{fmt::Debug, sync::Arc};
-use tallow_layers::Result;
-use tallow_tensor::Tensor;
+use tallow_layers::{Error, ErrorKind, Result};
+use tallow_tensor::{ops::Clip, Tensor};
 
 /// What an update of one weight is computed from.
 #[derive(Debug, Clone, Copy)]
@@ -10,8 +10,8 @@ pub struct Update {
     pub step: u64,
     /// Learning rate of this step.
     pub learning_rate: f64,
-    /// What gradients are multiplied by first (clipping).
-    pub gradient_scale: f64,
+    /// What is done to gradients first.
+    pub clip: Clip,
 }
 
 /// An optimizer: slots for each weight, and the update of a weight and its slots.
@@ -36,6 +36,20 @@ pub trait Optimizer: Debug + Send + Sync {
     fn learning_rate(&self) -> f64;
     /// Largest L2 norm of the whole gradient; `None`: no clipping.
     fn clip_grad_norm(&self) -> Option<f64>;
+    /// Largest size of each element of the gradient; `None`: no clipping.
+    fn clip_grad_value(&self) -> Option<f64>;
+}
+
+/// Zeros of a weight's shape.
+pub(super) fn zeros(weight: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::zeros(weight.shape(), weight.dtype(), weight.device())?)
+}
+
+/// The slots of one weight, of which the optimizer keeps `N`.
+pub(super) fn slots_of<const N: usize>(optimizer: &str, slots: Vec<Tensor>) -> Result<[Tensor; N]> {
+    slots.try_into().map_err(|s: Vec<Tensor>| {
+        Error::new(ErrorKind::WeightsMismatch, format!("{optimizer} keeps {N} slots a weight, got {}", s.len()))
+    })
 }
 
 /// A shared optimizer.
