@@ -21,6 +21,7 @@ mod loss;
 mod lsh_attention;
 mod matmul;
 mod norm;
+mod optimizers;
 mod penalized_attention;
 mod pool;
 mod powers_and_circles;

@@ -104,7 +104,8 @@ pub fn adafactor_update(
                 l2: 0.0,
                 nesterov: false,
             };
-            let (new, m) = momentum_update(p, &y, untracked(m).cast(wide)?, clip, &descent)?;
+            let m = untracked(m).cast(wide)?;
+            let (new, m) = momentum_update(p, &y, m, clip, &descent)?;
             slots.push(m.cast(kept)?);
             new
         }

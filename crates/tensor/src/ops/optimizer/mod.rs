@@ -120,7 +120,9 @@ fn updated<const N: usize, U: Update<N>>(
         let p = untracked(p);
         let mut own = Vec::with_capacity(N);
         for slot in slots {
-            own.push(writable::<W>(untracked(slot).cast(wide)?)?);
+            // A statement of its own: its end drops the handle that the cast leaves over.
+            let slot = untracked(slot).cast(wide)?;
+            own.push(writable::<W>(slot)?);
         }
         let g_values = g.values::<W>()?;
         let rule = Clipped { scale: W::of(clip.scale), limit: W::of(clip.limit), rule: step.rule::<W>() };
