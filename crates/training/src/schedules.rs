@@ -1,4 +1,9 @@
 //! Learning-rate schedules: functions from the step's number to the learning rate. Source: Trax's `lr_schedules`.
+mod decays;
+
+pub use decays::{Anneal, CosineDecayRestartsOptions, LinearDecayOptions, OneCycleOptions};
+
+use decays::{CosineDecayRestarts, LinearDecay, OneCycle};
 use std::{fmt::Debug, sync::Arc};
 use tallow_layers::{
     options,
@@ -284,6 +289,12 @@ pub const SCHEDULES: &[Entry] = &[
         },
     },
     Entry { meta: MultifactorOptions::meta, build: |v| Ok(Arc::new(Multifactor::new(MultifactorOptions::parse(v)?)?)) },
+    Entry { meta: LinearDecayOptions::meta, build: |v| Ok(Arc::new(LinearDecay(LinearDecayOptions::parse(v)?))) },
+    Entry {
+        meta: CosineDecayRestartsOptions::meta,
+        build: |v| Ok(Arc::new(CosineDecayRestarts::new(CosineDecayRestartsOptions::parse(v)?)?)),
+    },
+    Entry { meta: OneCycleOptions::meta, build: |v| Ok(Arc::new(OneCycle(OneCycleOptions::parse(v)?))) },
 ];
 
 /// A new schedule of a registered kind.
