@@ -218,7 +218,9 @@ impl Trainer {
         self.make_missing_slots(&places, &weights)?;
         // Once slots are written nothing may fail or stop: there must be room for all new weights, and who cancels waits.
         let bytes = |t: &Tensor| t.size() * if t.dtype().size() < 4 { HALF_UPDATE } else { t.dtype().size() };
-        memory::admit(places.iter().map(|&(id, i)| bytes(weights[&id].leaves()[i])).sum::<usize>(), 1)?;
+        let new: usize = places.iter().map(|&(id, i)| bytes(weights[&id].leaves()[i])).sum();
+        let scratch = places.iter().map(|&(id, i)| self.optimizer.scratch(weights[&id].leaves()[i])).max();
+        memory::admit(new.saturating_add(scratch.unwrap_or(0)), 1)?;
         let new_weights = shielded(|| self.updated(&weights, &places, gradients, &update))?;
         hold(&model, Some(&new_weights), Some(&new_state));
         Ok(StepReport { loss: loss_value, gradients_l2, weights_l2 })

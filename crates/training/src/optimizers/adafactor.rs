@@ -1,5 +1,5 @@
 //! Adafactor.
-use super::optimizer::{Optimizer, Update};
+use super::optimizer::{wide_bytes, Optimizer, Update};
 use tallow_layers::{options, Count, Fraction, NotNegative, Positive, Result};
 use tallow_tensor::{
     ops::{adafactor_slots, adafactor_update, AdafactorStep},
@@ -108,6 +108,10 @@ impl Optimizer for Adafactor {
             step: u.step,
         };
         Ok(adafactor_update(weight, gradient, slots, u.clip, &step)?)
+    }
+    fn scratch(&self, weight: &Tensor) -> usize {
+        // The clipped gradient, the step, and a momentum that is widened.
+        wide_bytes(weight, 3)
     }
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0

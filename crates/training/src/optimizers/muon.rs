@@ -1,5 +1,5 @@
 //! Muon: steps that are orthogonal matrices.
-use super::optimizer::{slots_of, zeros, Optimizer, Update};
+use super::optimizer::{slots_of, wide_bytes, zeros, Optimizer, Update};
 use tallow_layers::{choice, options, Dim, NotNegative, Positive, Rate, Result};
 use tallow_tensor::{
     ops::{adam_update, orthogonalize, sgd_update, AdamStep, Clip, SgdStep},
@@ -133,6 +133,10 @@ impl Optimizer for Muon {
         let step = SgdStep { lr: lr * factor, weight_decay_rate: lr * o.weight_decay.0, l2: 0.0 };
         let x = x.reshape(weight.shape())?;
         Ok((sgd_update(weight, &x, Clip::NONE, &step)?, vec![m]))
+    }
+    fn scratch(&self, weight: &Tensor) -> usize {
+        // The mean, what is made orthogonal, and what an iteration makes; a square is no larger than its matrix.
+        wide_bytes(weight, 8)
     }
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0

@@ -32,12 +32,21 @@ pub trait Optimizer: Debug + Send + Sync {
         slots: Vec<Tensor>,
         u: &Update,
     ) -> Result<(Tensor, Vec<Tensor>)>;
+    /// Bytes that an update takes for a while, beside the new weight.
+    fn scratch(&self, _weight: &Tensor) -> usize {
+        0
+    }
     /// Learning rate when a step states none.
     fn learning_rate(&self) -> f64;
     /// Largest L2 norm of the whole gradient; `None`: no clipping.
     fn clip_grad_norm(&self) -> Option<f64>;
     /// Largest size of each element of the gradient; `None`: no clipping.
     fn clip_grad_value(&self) -> Option<f64>;
+}
+
+/// Bytes of so many tensors of a weight's shape, in the type it is computed in.
+pub(super) fn wide_bytes(weight: &Tensor, tensors: usize) -> usize {
+    weight.size().saturating_mul(weight.dtype().size().max(4)).saturating_mul(tensors)
 }
 
 /// Zeros of a weight's shape.

@@ -1,5 +1,5 @@
 //! SM3.
-use super::optimizer::{zeros, Optimizer, Update};
+use super::optimizer::{wide_bytes, zeros, Optimizer, Update};
 use tallow_layers::{choice, options, Fraction, NotNegative, Positive, Rate, Result};
 use tallow_tensor::{
     ops::{sm3_update, MomentumStep, Sm3Moments, Sm3Step},
@@ -124,6 +124,10 @@ impl Optimizer for SM3 {
         };
         let (w, new) = sm3_update(weight, gradient, moments, u.clip, &step)?;
         Ok((w, new.momentum.into_iter().chain(new.bounds).chain(new.sums).collect()))
+    }
+    fn scratch(&self, weight: &Tensor) -> usize {
+        // The clipped gradient, and two steps where moments are averaged.
+        wide_bytes(weight, 3)
     }
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0
