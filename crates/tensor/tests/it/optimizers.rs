@@ -77,9 +77,10 @@ fn each_rule_is_its_formula_on_both_paths_in_every_dtype() {
             let [p, g, m] = start(50, dtype);
             let values = [&p, &g, &m].map(|t| t.to_f64_vec().unwrap());
             let (mut new, mut slot) = (vec![], vec![]);
-            for i in 0..50 {
-                let g = (values[1][i] * CLIP.scale).clamp(-CLIP.limit, CLIP.limit);
-                let (p, m) = (rule.one)(values[0][i], g, values[2][i]);
+            let [ps, gs, ms] = &values;
+            for ((&p, g), &m) in ps.iter().zip(gs).zip(ms) {
+                let g = (g * CLIP.scale).clamp(-CLIP.limit, CLIP.limit);
+                let (p, m) = (rule.one)(p, g, m);
                 new.push(p);
                 slot.push(m);
             }

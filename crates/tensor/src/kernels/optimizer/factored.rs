@@ -43,16 +43,16 @@ pub(crate) fn square_means<A: Real + Float<Wide = A>>(
         tasks
     })?;
     for_tasks(tasks, g.len(), |(part, means, sums)| square_rows::<A>(part, means, sums, scale))?;
-    let mut col_means: Vec<A> = memory::zeros(matrices * cols)?;
-    let n = A::of(rows as f64);
-    for (means, partials) in col_means.chunks_exact_mut(cols).zip(partials.chunks_exact(count * cols)) {
+    let mut sums: Vec<A> = memory::zeros(matrices * cols)?;
+    for (sums, partials) in sums.chunks_exact_mut(cols).zip(partials.chunks_exact(count * cols)) {
         for partial in partials.chunks_exact(cols) {
-            for (mean, &p) in means.iter_mut().zip(partial) {
-                *mean += p;
+            for (sum, &p) in sums.iter_mut().zip(partial) {
+                *sum += p;
             }
         }
-        means.iter_mut().for_each(|mean| *mean = *mean / n);
     }
+    let n = A::of(rows as f64);
+    let col_means = memory::collect(sums.into_iter().map(|sum| sum / n))?;
     Ok((row_means, col_means))
 }
 
