@@ -2,7 +2,7 @@
 /**
  * Learning-rate schedules.
  *
- * `constant`, `warmup`, `warmupAndRsqrtDecay`, `multifactor`.
+ * `constant`, `warmup`, `warmupAndRsqrtDecay`, `multifactor`, `linearDecay`, `cosineDecayRestarts`, `oneCycle`.
  *
  * Source: [`trax.supervised.lr_schedules`](https://github.com/google/trax/blob/master/trax/supervised/lr_schedules.py).
  *
@@ -159,4 +159,151 @@ export interface MultifactorOptions {
  */
 export function multifactor(options?: MultifactorOptions): Schedule {
   return makeSchedule('multifactor', { ...namedOptions('multifactor', options) });
+}
+
+/** Options of {@link linearDecay}. */
+export interface LinearDecayOptions {
+  /**
+   * Rate afterwards.
+   * @defaultValue `0`
+   */
+  readonly endValue?: number | null | undefined;
+  /**
+   * Steps of the rise.
+   * @defaultValue `0`
+   */
+  readonly nWarmupSteps?: number | null | undefined;
+}
+
+/**
+ * Lowers the learning rate in a straight line, after a rise if there is one, then keeps it constant.
+ *
+ * **Formula**: with `w = nWarmupSteps` and `p = min(1, (t - w) / nDecaySteps)`,
+ * `rate(t) = maxValue · t / w` before step `w`, and `rate(t) = maxValue + (endValue - maxValue) · p` from it on.
+ *
+ * **Source**: the schedule of BERT, Devlin et al. 2019, [arXiv:1810.04805](https://arxiv.org/abs/1810.04805).
+ *
+ * @param maxValue - Highest rate.
+ * @param nDecaySteps - Steps of the fall.
+ * @param options - Options by name:
+ * - `endValue`: Rate afterwards. Default: `0`.
+ * - `nWarmupSteps`: Steps of the rise. Default: `0`.
+ * @throws {@link LayerError} `InvalidOption`: an option is outside its bounds.
+ * @see {@link warmup}, {@link cosineDecayRestarts}.
+ * @example
+ * ```ts
+ * const schedule = tl.lrSchedules.linearDecay(0.5, 100, { nWarmupSteps: 10 });
+ * schedule(5); // → 0.25
+ * schedule(60); // → 0.25
+ * schedule(1000); // → 0
+ * ```
+ */
+export function linearDecay(maxValue: number, nDecaySteps: number, options?: LinearDecayOptions): Schedule {
+  return makeSchedule('linearDecay', { ...namedOptions('linearDecay', options), maxValue, nDecaySteps });
+}
+
+/** Options of {@link cosineDecayRestarts}. */
+export interface CosineDecayRestartsOptions {
+  /**
+   * Factor of the length of each period over the one before; at least 1.
+   * @defaultValue `2`
+   */
+  readonly tMul?: number | null | undefined;
+  /**
+   * Factor of the height of each period over the one before.
+   * @defaultValue `1`
+   */
+  readonly mMul?: number | null | undefined;
+  /**
+   * Lowest rate, as a part of `maxValue`.
+   * @defaultValue `0`
+   */
+  readonly alpha?: number | null | undefined;
+}
+
+/**
+ * Lowers the learning rate by half a cosine, and begins anew from the top, each time for longer.
+ *
+ * **Formula**: in period `i = 0, 1, …` of `nDecaySteps · tMul^i` steps, of which the part `p` has passed,
+ * `rate(t) = maxValue · ((1 - alpha) · mMul^i · ½ · (1 + cos(π · p)) + alpha)`.
+ *
+ * **Source**: Loshchilov & Hutter 2017, [arXiv:1608.03983](https://arxiv.org/abs/1608.03983); options as in Keras' `CosineDecayRestarts`.
+ *
+ * @param maxValue - Highest rate.
+ * @param nDecaySteps - Steps of the first period.
+ * @param options - Options by name:
+ * - `tMul`: Factor of the length of each period over the one before; at least 1. Default: `2`.
+ * - `mMul`: Factor of the height of each period over the one before. Default: `1`.
+ * - `alpha`: Lowest rate, as a part of `maxValue`. Default: `0`.
+ * @throws {@link LayerError} `InvalidOption`: an option is outside its bounds, or `tMul` is below 1.
+ * @see {@link oneCycle}, {@link multifactor}.
+ * @example
+ * ```ts
+ * const schedule = tl.lrSchedules.cosineDecayRestarts(0.5, 100);
+ * schedule(50); // → 0.25
+ * schedule(100); // → 0.5
+ * ```
+ */
+export function cosineDecayRestarts(
+  maxValue: number,
+  nDecaySteps: number,
+  options?: CosineDecayRestartsOptions,
+): Schedule {
+  return makeSchedule('cosineDecayRestarts', {
+    ...namedOptions('cosineDecayRestarts', options),
+    maxValue,
+    nDecaySteps,
+  });
+}
+
+/** Options of {@link oneCycle}. */
+export interface OneCycleOptions {
+  /**
+   * The part of the steps in which the rate rises.
+   * @defaultValue `0.3`
+   */
+  readonly pctStart?: number | null | undefined;
+  /**
+   * The highest rate over the first.
+   * @defaultValue `25`
+   */
+  readonly divFactor?: number | null | undefined;
+  /**
+   * The first rate over the last.
+   * @defaultValue `10000`
+   */
+  readonly finalDivFactor?: number | null | undefined;
+  /**
+   * How the rate goes from one value to another.
+   * @defaultValue `'cos'`
+   */
+  readonly annealStrategy?: 'cos' | 'linear' | null | undefined;
+}
+
+/**
+ * Raises the learning rate to its highest value, then lowers it to far below where it began.
+ *
+ * **Formula**: with `a = maxValue / divFactor`, the rate goes from `a` to `maxValue` up to step `pctStart · nSteps - 1`, and to
+ * `a / finalDivFactor` up to step `nSteps - 1`, where it stays. It goes from `x` to `y` as
+ * `y + (x - y) · ½ · (1 + cos(π · p))` with the part `p` of the way, or in a straight line.
+ *
+ * **Source**: Smith & Topin 2017, [arXiv:1708.07120](https://arxiv.org/abs/1708.07120); options as in PyTorch's `OneCycleLR`.
+ *
+ * @param maxValue - Highest rate.
+ * @param nSteps - Steps of the cycle.
+ * @param options - Options by name:
+ * - `pctStart`: The part of the steps in which the rate rises. Default: `0.3`.
+ * - `divFactor`: The highest rate over the first. Default: `25`.
+ * - `finalDivFactor`: The first rate over the last. Default: `10000`.
+ * - `annealStrategy`: How the rate goes from one value to another. Default: `'cos'`.
+ * @throws {@link LayerError} `InvalidOption`: an option is outside its bounds.
+ * @see {@link cosineDecayRestarts}, {@link linearDecay}.
+ * @example
+ * ```ts
+ * const schedule = tl.lrSchedules.oneCycle(0.5, 101, { pctStart: 0.5, annealStrategy: 'linear', divFactor: 5 });
+ * schedule(0); // → 0.1
+ * ```
+ */
+export function oneCycle(maxValue: number, nSteps: number, options?: OneCycleOptions): Schedule {
+  return makeSchedule('oneCycle', { ...namedOptions('oneCycle', options), maxValue, nSteps });
 }

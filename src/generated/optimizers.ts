@@ -2,7 +2,7 @@
 /**
  * Optimizers.
  *
- * `Adam`.
+ * `SGD`, `Momentum`, `RMSProp`, `Adam`, `Adafactor`, `SM3`, `AdamW`, `Lion`, `Muon`.
  *
  * Source: [`trax.optimizers`](https://github.com/google/trax/blob/master/trax/optimizers).
  *
@@ -10,6 +10,181 @@
  */
 import { namedOptions } from '../tensor/rest.js';
 import { makeOptimizer, type Optimizer } from '../training/optimizers.js';
+
+/** Options of {@link SGD}. */
+export interface SGDOptions {
+  /**
+   * Learning rate of steps that state none.
+   * @defaultValue `0.01`
+   */
+  readonly learningRate?: number | null | undefined;
+  /**
+   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradNorm?: number | null | undefined;
+  /**
+   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradValue?: number | null | undefined;
+}
+
+/**
+ * Moves each weight down its gradient.
+ *
+ * **Formula**: `w = w - learningRate · g`, with the gradient `g`.
+ *
+ * No state.
+ *
+ * **Source**: [`trax.optimizers`](https://github.com/google/trax/blob/master/trax/optimizers).
+ *
+ * @param options - Options by name:
+ * - `learningRate`: Learning rate of steps that state none. Default: `0.01`.
+ * - `clipGradNorm`: Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit. Default: `null`.
+ * - `clipGradValue`: Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+ * @see {@link Momentum}, {@link Trainer}.
+ * @example
+ * ```ts
+ * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]; // inputs, targets, weights of the items
+ * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+ * model.init(tl.signature(batch));
+ * const trainer = new tl.Trainer(model, tl.optimizers.SGD({ learningRate: 0.1 }));
+ * for (let step = 0; step < 100; step++) trainer.oneStep(batch, tl.random.key(0), { step });
+ * trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
+ * ```
+ */
+export function SGD(options?: SGDOptions): Optimizer {
+  return makeOptimizer('SGD', { ...namedOptions('SGD', options) });
+}
+
+/** Options of {@link Momentum}. */
+export interface MomentumOptions {
+  /**
+   * Learning rate of steps that state none.
+   * @defaultValue `0.01`
+   */
+  readonly learningRate?: number | null | undefined;
+  /**
+   * What stays of the velocity at each step.
+   * @defaultValue `0.9`
+   */
+  readonly mass?: number | null | undefined;
+  /**
+   * Fraction of each weight taken off at every step.
+   * @defaultValue `0.00001`
+   */
+  readonly weightDecayRate?: number | null | undefined;
+  /**
+   * Whether the gradient is added to what the velocity becomes next.
+   * @defaultValue `true`
+   */
+  readonly nesterov?: boolean | null | undefined;
+  /**
+   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradNorm?: number | null | undefined;
+  /**
+   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradValue?: number | null | undefined;
+}
+
+/**
+ * Moves each weight by a running sum of its gradients, the velocity.
+ *
+ * **Formula**: with the gradient `g`, `v = mass · v + g`. Then `w = (1 - weightDecayRate) · w - learningRate · d`, where `d` is
+ * `mass · v + g` if `nesterov`, else `v`.
+ *
+ * **State**: `[v]` for each weight, of its shape. It starts as zeros.
+ *
+ * **Source**: [`trax.optimizers`](https://github.com/google/trax/blob/master/trax/optimizers); Sutskever et al. 2013, proceedings.mlr.press/v28/sutskever13.
+ *
+ * @param options - Options by name:
+ * - `learningRate`: Learning rate of steps that state none. Default: `0.01`.
+ * - `mass`: What stays of the velocity at each step. Default: `0.9`.
+ * - `weightDecayRate`: Fraction of each weight taken off at every step. Default: `0.00001`.
+ * - `nesterov`: Whether the gradient is added to what the velocity becomes next. Default: `true`.
+ * - `clipGradNorm`: Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit. Default: `null`.
+ * - `clipGradValue`: Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+ * @see {@link SGD}, {@link Trainer}.
+ * @example
+ * ```ts
+ * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]; // inputs, targets, weights of the items
+ * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+ * model.init(tl.signature(batch));
+ * const trainer = new tl.Trainer(model, tl.optimizers.Momentum({ learningRate: 0.02 }));
+ * for (let step = 0; step < 200; step++) trainer.oneStep(batch, tl.random.key(0), { step });
+ * trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
+ * ```
+ */
+export function Momentum(options?: MomentumOptions): Optimizer {
+  return makeOptimizer('Momentum', { ...namedOptions('Momentum', options) });
+}
+
+/** Options of {@link RMSProp}. */
+export interface RMSPropOptions {
+  /**
+   * Learning rate of steps that state none.
+   * @defaultValue `0.001`
+   */
+  readonly learningRate?: number | null | undefined;
+  /**
+   * Decay rate of the running mean square.
+   * @defaultValue `0.9`
+   */
+  readonly gamma?: number | null | undefined;
+  /**
+   * Keeps the divisor away from zero.
+   * @defaultValue `0.00000001`
+   */
+  readonly eps?: number | null | undefined;
+  /**
+   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradNorm?: number | null | undefined;
+  /**
+   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradValue?: number | null | undefined;
+}
+
+/**
+ * Moves each weight by its gradient over the root of the gradient's running mean square.
+ *
+ * **Formula**: with the gradient `g`, `v = gamma · v + (1 - gamma) · g²` and `w = w - learningRate · g / (√v + eps)`.
+ *
+ * **State**: `[v]` for each weight, of its shape. It starts as ones.
+ *
+ * **Source**: [`trax.optimizers`](https://github.com/google/trax/blob/master/trax/optimizers); Tieleman & Hinton 2012.
+ *
+ * @param options - Options by name:
+ * - `learningRate`: Learning rate of steps that state none. Default: `0.001`.
+ * - `gamma`: Decay rate of the running mean square. Default: `0.9`.
+ * - `eps`: Keeps the divisor away from zero. Default: `0.00000001`.
+ * - `clipGradNorm`: Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit. Default: `null`.
+ * - `clipGradValue`: Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+ * @see {@link Adam}, {@link Trainer}.
+ * @example
+ * ```ts
+ * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]; // inputs, targets, weights of the items
+ * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+ * model.init(tl.signature(batch));
+ * const trainer = new tl.Trainer(model, tl.optimizers.RMSProp({ learningRate: 0.01 }));
+ * for (let step = 0; step < 400; step++) trainer.oneStep(batch, tl.random.key(0), { step });
+ * trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
+ * ```
+ */
+export function RMSProp(options?: RMSPropOptions): Optimizer {
+  return makeOptimizer('RMSProp', { ...namedOptions('RMSProp', options) });
+}
 
 /** Options of {@link Adam}. */
 export interface AdamOptions {
@@ -43,6 +218,11 @@ export interface AdamOptions {
    * @defaultValue `null`
    */
   readonly clipGradNorm?: number | null | undefined;
+  /**
+   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradValue?: number | null | undefined;
 }
 
 /**
@@ -65,6 +245,8 @@ export interface AdamOptions {
  * - `b2`: Decay rate of the running mean square. Default: `0.999`.
  * - `eps`: Keeps the divisor away from zero. Default: `0.00001`.
  * - `clipGradNorm`: Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit. Default: `null`.
+ * - `clipGradValue`: Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
  * @see {@link Trainer}.
  * @example
  * ```ts
@@ -78,4 +260,458 @@ export interface AdamOptions {
  */
 export function Adam(options?: AdamOptions): Optimizer {
   return makeOptimizer('Adam', { ...namedOptions('Adam', options) });
+}
+
+/** Options of {@link Adafactor}. */
+export interface AdafactorOptions {
+  /**
+   * Learning rate of steps that state none.
+   * @defaultValue `0.05`
+   */
+  readonly learningRate?: number | null | undefined;
+  /**
+   * Whether weights of two axes or more keep one mean square for each row and one for each column, in place of one for each weight.
+   * @defaultValue `true`
+   */
+  readonly factored?: boolean | null | undefined;
+  /**
+   * Whether the learning rate is a factor of the root mean square of the weights; else it is the size of a step.
+   * @defaultValue `true`
+   */
+  readonly multiplyByParameterScale?: boolean | null | undefined;
+  /**
+   * Whether `clippingThreshold` counts.
+   * @defaultValue `true`
+   */
+  readonly doClipping?: boolean | null | undefined;
+  /**
+   * Whether steps are averaged, with `beta1`.
+   * @defaultValue `false`
+   */
+  readonly doMomentum?: boolean | null | undefined;
+  /**
+   * Whether the average is kept in bfloat16, which halves its memory.
+   * @defaultValue `false`
+   */
+  readonly momentumInBfloat16?: boolean | null | undefined;
+  /**
+   * Decay rate of the average of steps.
+   * @defaultValue `0`
+   */
+  readonly beta1?: number | null | undefined;
+  /**
+   * Exponent of the decay of mean squares: at step `t` it is `1 - (t + 1)^-decayRate`.
+   * @defaultValue `0.8`
+   */
+  readonly decayRate?: number | null | undefined;
+  /**
+   * Largest root mean square of a step over the learning rate: a longer step is scaled down.
+   * @defaultValue `1`
+   */
+  readonly clippingThreshold?: number | null | undefined;
+  /**
+   * Fraction of each weight taken off at every step.
+   * @defaultValue `0.00001`
+   */
+  readonly weightDecayRate?: number | null | undefined;
+  /**
+   * Steps in which the weight decay falls to 0; 0 keeps it.
+   * @defaultValue `0`
+   */
+  readonly weightDecayNSteps?: number | null | undefined;
+  /**
+   * Added to mean squares.
+   * @defaultValue `0.0000000000000001`
+   */
+  readonly epsilon1?: number | null | undefined;
+  /**
+   * Least root mean square that weights are taken to have.
+   * @defaultValue `0.001`
+   */
+  readonly epsilon2?: number | null | undefined;
+  /**
+   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradNorm?: number | null | undefined;
+  /**
+   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradValue?: number | null | undefined;
+}
+
+/**
+ * Moves each weight by its gradient over the root of a mean square that is kept for rows and columns alone.
+ *
+ * A matrix of `n` by `m` weights needs `n + m` numbers of state, where Adam needs `2 · n · m`.
+ *
+ * **Formula**: at step `t = 0, 1, …`, with the gradient `g` and `d = 1 - (t + 1)^-decayRate`,
+ * `r = d · r + (1 - d) · mean(g², columns)` and `c = d · c + (1 - d) · mean(g², rows)`. With
+ * `y = g · √(mean(r) / (r + epsilon1)) / √(c + epsilon1)` and `s = learningRate · max(rms(w), epsilon2)`,
+ * `w = (1 - weightDecayRate) · w - s · y / max(1, rms(y) / clippingThreshold)`.
+ *
+ * **State**: `[r, c]` for each weight of two axes or more, else `[v]`; then the average of steps, if `doMomentum`.
+ * They start as zeros.
+ *
+ * **Source**: [`trax.optimizers`](https://github.com/google/trax/blob/master/trax/optimizers); Shazeer & Stern 2018, [arXiv:1804.04235](https://arxiv.org/abs/1804.04235).
+ *
+ * @param options - Options by name:
+ * - `learningRate`: Learning rate of steps that state none. Default: `0.05`.
+ * - `factored`: Whether weights of two axes or more keep one mean square for each row and one for each column, in place of one for each weight. Default: `true`.
+ * - `multiplyByParameterScale`: Whether the learning rate is a factor of the root mean square of the weights; else it is the size of a step. Default: `true`.
+ * - `doClipping`: Whether `clippingThreshold` counts. Default: `true`.
+ * - `doMomentum`: Whether steps are averaged, with `beta1`. Default: `false`.
+ * - `momentumInBfloat16`: Whether the average is kept in bfloat16, which halves its memory. Default: `false`.
+ * - `beta1`: Decay rate of the average of steps. Default: `0`.
+ * - `decayRate`: Exponent of the decay of mean squares: at step `t` it is `1 - (t + 1)^-decayRate`. Default: `0.8`.
+ * - `clippingThreshold`: Largest root mean square of a step over the learning rate: a longer step is scaled down. Default: `1`.
+ * - `weightDecayRate`: Fraction of each weight taken off at every step. Default: `0.00001`.
+ * - `weightDecayNSteps`: Steps in which the weight decay falls to 0; 0 keeps it. Default: `0`.
+ * - `epsilon1`: Added to mean squares. Default: `0.0000000000000001`.
+ * - `epsilon2`: Least root mean square that weights are taken to have. Default: `0.001`.
+ * - `clipGradNorm`: Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit. Default: `null`.
+ * - `clipGradValue`: Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+ * @see {@link SM3}, {@link Trainer}.
+ * @example
+ * ```ts
+ * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]; // inputs, targets, weights of the items
+ * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+ * model.init(tl.signature(batch));
+ * const trainer = new tl.Trainer(model, tl.optimizers.Adafactor());
+ * for (let step = 0; step < 200; step++) trainer.oneStep(batch, tl.random.key(0), { step });
+ * trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
+ * ```
+ */
+export function Adafactor(options?: AdafactorOptions): Optimizer {
+  return makeOptimizer('Adafactor', { ...namedOptions('Adafactor', options) });
+}
+
+/** Options of {@link SM3}. */
+export interface SM3Options {
+  /**
+   * Learning rate of steps that state none.
+   * @defaultValue `0.01`
+   */
+  readonly learningRate?: number | null | undefined;
+  /**
+   * Decay rate of the momentum; 0 keeps none.
+   * @defaultValue `0.9`
+   */
+  readonly momentum?: number | null | undefined;
+  /**
+   * Decay rate of second moments; 1 adds them up from the first step on, as AdaGrad does.
+   * @defaultValue `1`
+   */
+  readonly secondMomentAveraging?: number | null | undefined;
+  /**
+   * The part of each weight that is added to its step.
+   * @defaultValue `0`
+   */
+  readonly weightDecay?: number | null | undefined;
+  /**
+   * How steps are put together: their running mean, their running sum, or that sum with Nesterov's correction.
+   * @defaultValue `'EMA'`
+   */
+  readonly momentumType?: 'EMA' | 'HEAVY_BALL' | 'NESTEROV' | null | undefined;
+  /**
+   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradNorm?: number | null | undefined;
+  /**
+   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradValue?: number | null | undefined;
+}
+
+/**
+ * Moves each weight by its gradient over the root of a second moment that is bounded by what is kept for its row and its column.
+ *
+ * A matrix of `n` by `m` weights needs `n + m` numbers of state beside the momentum, where Adam needs `2 · n · m`.
+ *
+ * **Formula**: with the gradient `g`, `a = min(r, c) + g²` for each weight of bounds `r` and `c`. Then `r` and `c` become the largest `a`
+ * of each row and column. With `y = g / √a + weightDecay · w`, `m = momentum · m + (1 - momentum) · y` and
+ * `w = w - learningRate · m`. With `secondMomentAveraging` `b` below 1, `a = b · min(r, c) + (1 - b) · g²`, and the step is as long as
+ * without.
+ *
+ * **State**: the momentum, of the weight's shape; then a bound for each place of each axis; with averaging, a second such list.
+ * They start as zeros.
+ *
+ * **Source**: [`trax.optimizers`](https://github.com/google/trax/blob/master/trax/optimizers); Anil et al. 2019, [arXiv:1901.11150](https://arxiv.org/abs/1901.11150).
+ *
+ * @param options - Options by name:
+ * - `learningRate`: Learning rate of steps that state none. Default: `0.01`.
+ * - `momentum`: Decay rate of the momentum; 0 keeps none. Default: `0.9`.
+ * - `secondMomentAveraging`: Decay rate of second moments; 1 adds them up from the first step on, as AdaGrad does. Default: `1`.
+ * - `weightDecay`: The part of each weight that is added to its step. Default: `0`.
+ * - `momentumType`: How steps are put together: their running mean, their running sum, or that sum with Nesterov's correction. Default: `'EMA'`.
+ * - `clipGradNorm`: Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit. Default: `null`.
+ * - `clipGradValue`: Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+ * @see {@link Adafactor}, {@link Trainer}.
+ * @example
+ * ```ts
+ * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]; // inputs, targets, weights of the items
+ * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+ * model.init(tl.signature(batch));
+ * const trainer = new tl.Trainer(model, tl.optimizers.SM3({ learningRate: 0.2 }));
+ * for (let step = 0; step < 400; step++) trainer.oneStep(batch, tl.random.key(0), { step });
+ * trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
+ * ```
+ */
+export function SM3(options?: SM3Options): Optimizer {
+  return makeOptimizer('SM3', { ...namedOptions('SM3', options) });
+}
+
+/** Options of {@link AdamW}. */
+export interface AdamWOptions {
+  /**
+   * Learning rate of steps that state none.
+   * @defaultValue `0.001`
+   */
+  readonly learningRate?: number | null | undefined;
+  /**
+   * Fraction of each weight taken off at every step, times the learning rate.
+   * @defaultValue `0.01`
+   */
+  readonly weightDecay?: number | null | undefined;
+  /**
+   * Decay rate of the running mean.
+   * @defaultValue `0.9`
+   */
+  readonly b1?: number | null | undefined;
+  /**
+   * Decay rate of the running mean square.
+   * @defaultValue `0.999`
+   */
+  readonly b2?: number | null | undefined;
+  /**
+   * Keeps the divisor away from zero.
+   * @defaultValue `0.00000001`
+   */
+  readonly eps?: number | null | undefined;
+  /**
+   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradNorm?: number | null | undefined;
+  /**
+   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradValue?: number | null | undefined;
+}
+
+/**
+ * Moves each weight as Adam does, with a weight decay that follows the learning rate.
+ *
+ * The options and their defaults are those of PyTorch's `AdamW`. Trax's `Adam` takes its decay whatever the learning rate.
+ *
+ * **Formula**: at step `t = 0, 1, …`, with the gradient `g`, `m = b1 · m + (1 - b1) · g` and `v = b2 · v + (1 - b2) · g²`. Then
+ * `w = (1 - learningRate · weightDecay) · w - learningRate · (m / (1 - b1^(t+1))) / (√(v / (1 - b2^(t+1))) + eps)`.
+ *
+ * **State**: `[m, v]` for each weight, both of its shape. They start as zeros.
+ *
+ * **Source**: Loshchilov & Hutter 2019, [arXiv:1711.05101](https://arxiv.org/abs/1711.05101).
+ *
+ * @param options - Options by name:
+ * - `learningRate`: Learning rate of steps that state none. Default: `0.001`.
+ * - `weightDecay`: Fraction of each weight taken off at every step, times the learning rate. Default: `0.01`.
+ * - `b1`: Decay rate of the running mean. Default: `0.9`.
+ * - `b2`: Decay rate of the running mean square. Default: `0.999`.
+ * - `eps`: Keeps the divisor away from zero. Default: `0.00000001`.
+ * - `clipGradNorm`: Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit. Default: `null`.
+ * - `clipGradValue`: Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+ * @see {@link Adam}, {@link Trainer}.
+ * @example
+ * ```ts
+ * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]; // inputs, targets, weights of the items
+ * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+ * model.init(tl.signature(batch));
+ * const trainer = new tl.Trainer(model, tl.optimizers.AdamW({ learningRate: 0.02 }));
+ * for (let step = 0; step < 200; step++) trainer.oneStep(batch, tl.random.key(0), { step });
+ * trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
+ * ```
+ */
+export function AdamW(options?: AdamWOptions): Optimizer {
+  return makeOptimizer('AdamW', { ...namedOptions('AdamW', options) });
+}
+
+/** Options of {@link Lion}. */
+export interface LionOptions {
+  /**
+   * Learning rate of steps that state none.
+   * @defaultValue `0.0001`
+   */
+  readonly learningRate?: number | null | undefined;
+  /**
+   * Fraction of each weight taken off at every step, times the learning rate.
+   * @defaultValue `0`
+   */
+  readonly weightDecay?: number | null | undefined;
+  /**
+   * Weight of the running mean in what is followed.
+   * @defaultValue `0.9`
+   */
+  readonly b1?: number | null | undefined;
+  /**
+   * Decay rate of the running mean.
+   * @defaultValue `0.99`
+   */
+  readonly b2?: number | null | undefined;
+  /**
+   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradNorm?: number | null | undefined;
+  /**
+   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradValue?: number | null | undefined;
+}
+
+/**
+ * Moves each weight by the learning rate, against the sign of its gradient's running mean.
+ *
+ * **Formula**: with the gradient `g`,
+ * `w = (1 - learningRate · weightDecay) · w - learningRate · sign(b1 · m + (1 - b1) · g)`. Then `m = b2 · m + (1 - b2) · g`.
+ *
+ * **State**: `[m]` for each weight, of its shape. It starts as zeros.
+ *
+ * **Source**: Chen et al. 2023, [arXiv:2302.06675](https://arxiv.org/abs/2302.06675).
+ *
+ * @param options - Options by name:
+ * - `learningRate`: Learning rate of steps that state none. Default: `0.0001`.
+ * - `weightDecay`: Fraction of each weight taken off at every step, times the learning rate. Default: `0`.
+ * - `b1`: Weight of the running mean in what is followed. Default: `0.9`.
+ * - `b2`: Decay rate of the running mean. Default: `0.99`.
+ * - `clipGradNorm`: Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit. Default: `null`.
+ * - `clipGradValue`: Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+ * @see {@link AdamW}, {@link Trainer}.
+ * @example
+ * ```ts
+ * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]; // inputs, targets, weights of the items
+ * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+ * model.init(tl.signature(batch));
+ * const trainer = new tl.Trainer(model, tl.optimizers.Lion({ learningRate: 0.005 }));
+ * for (let step = 0; step < 400; step++) trainer.oneStep(batch, tl.random.key(0), { step });
+ * trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
+ * ```
+ */
+export function Lion(options?: LionOptions): Optimizer {
+  return makeOptimizer('Lion', { ...namedOptions('Lion', options) });
+}
+
+/** Options of {@link Muon}. */
+export interface MuonOptions {
+  /**
+   * Learning rate of steps that state none.
+   * @defaultValue `0.001`
+   */
+  readonly learningRate?: number | null | undefined;
+  /**
+   * Fraction of each weight taken off at every step, times the learning rate.
+   * @defaultValue `0.1`
+   */
+  readonly weightDecay?: number | null | undefined;
+  /**
+   * Decay rate of the running mean.
+   * @defaultValue `0.95`
+   */
+  readonly momentum?: number | null | undefined;
+  /**
+   * Whether the gradient is added to what the mean becomes next.
+   * @defaultValue `true`
+   */
+  readonly nesterov?: boolean | null | undefined;
+  /**
+   * Newton–Schulz iterations at each step.
+   * @defaultValue `5`
+   */
+  readonly nsSteps?: number | null | undefined;
+  /**
+   * Least norm that a step is divided by.
+   * @defaultValue `0.0000001`
+   */
+  readonly eps?: number | null | undefined;
+  /**
+   * How a step grows with the shape: `original` by `√max(1, rows / columns)`, `match_rms_adamw` by `0.2 · √max(rows, columns)`.
+   * @defaultValue `'original'`
+   */
+  readonly adjustLrFn?: 'original' | 'match_rms_adamw' | null | undefined;
+  /**
+   * Learning rate of weights that are no matrices, over that of the matrices.
+   * @defaultValue `1`
+   */
+  readonly adamwRate?: number | null | undefined;
+  /**
+   * Decay rates of their running mean.
+   * @defaultValue `0.9`
+   */
+  readonly b1?: number | null | undefined;
+  /**
+   * Decay rates of their running mean square.
+   * @defaultValue `0.95`
+   */
+  readonly b2?: number | null | undefined;
+  /**
+   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradNorm?: number | null | undefined;
+  /**
+   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
+   * @defaultValue `null`
+   */
+  readonly clipGradValue?: number | null | undefined;
+}
+
+/**
+ * Moves each matrix by the orthogonal matrix nearest to its gradient's running mean.
+ *
+ * Weights of more than two axes are matrices of their last one. Those of fewer are moved as `AdamW` moves them. So should embeddings and
+ * the last layer be: name them in a group of their own.
+ *
+ * **Formula**: with the gradient `g`, `m = momentum · m + (1 - momentum) · g`, and `d = momentum · m + (1 - momentum) · g` if
+ * `nesterov`, else `m`. `x = d / max(‖d‖, eps)`, then `nsSteps` times
+ * `x = 3.4445 · x - 4.7750 · (x · xᵀ) · x + 2.0315 · (x · xᵀ)² · x`. Last
+ * `w = (1 - learningRate · weightDecay) · w - learningRate · s · x`, with the factor `s` of `adjustLrFn`.
+ *
+ * **State**: `[m]` for each matrix, `[m, v]` for other weights. They start as zeros.
+ *
+ * **Source**: Jordan et al. 2024, github.com/KellerJordan/Muon; options as in PyTorch's `Muon`.
+ *
+ * @param options - Options by name:
+ * - `learningRate`: Learning rate of steps that state none. Default: `0.001`.
+ * - `weightDecay`: Fraction of each weight taken off at every step, times the learning rate. Default: `0.1`.
+ * - `momentum`: Decay rate of the running mean. Default: `0.95`.
+ * - `nesterov`: Whether the gradient is added to what the mean becomes next. Default: `true`.
+ * - `nsSteps`: Newton–Schulz iterations at each step. Default: `5`.
+ * - `eps`: Least norm that a step is divided by. Default: `0.0000001`.
+ * - `adjustLrFn`: How a step grows with the shape: `original` by `√max(1, rows / columns)`, `match_rms_adamw` by `0.2 · √max(rows, columns)`. Default: `'original'`.
+ * - `adamwRate`: Learning rate of weights that are no matrices, over that of the matrices. Default: `1`.
+ * - `b1`: Decay rates of their running mean. Default: `0.9`.
+ * - `b2`: Decay rates of their running mean square. Default: `0.95`.
+ * - `clipGradNorm`: Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit. Default: `null`.
+ * - `clipGradValue`: Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+ * @see {@link AdamW}, {@link Trainer}.
+ * @example
+ * ```ts
+ * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]; // inputs, targets, weights of the items
+ * const model = tl.Serial(tl.Dense(1), tl.L2Loss());
+ * model.init(tl.signature(batch));
+ * const trainer = new tl.Trainer(model, tl.optimizers.Muon({ learningRate: 0.01 }));
+ * for (let step = 0; step < 400; step++) trainer.oneStep(batch, tl.random.key(0), { step });
+ * trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
+ * ```
+ */
+export function Muon(options?: MuonOptions): Optimizer {
+  return makeOptimizer('Muon', { ...namedOptions('Muon', options) });
 }
