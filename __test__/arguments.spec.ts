@@ -23,7 +23,7 @@ const mistakes: Readonly<Record<string, readonly [call: () => unknown, says: str
   ],
   eye: [() => tl.eye(Number.NaN), 'RangeError: eye: n must be a whole number of at least 0, got NaN'],
   tri: [() => tl.tri(2, 2, wrong('0')), 'TypeError: tri: k must be a whole number, got the string "0"'],
-  arange: [() => tl.arange(wrong([5])), 'TypeError: arange: start must be a number or a BigInt, got an array'],
+  arange: [() => tl.arange(wrong([5])), 'TypeError: arange: stop must be a number or a BigInt, got an array'],
   'the place': [() => tl.zeros([1], { device: wrong(7) }), 'TypeError: zeros: device must be a string, got 7'],
   dtype: [
     () => tl.zeros([1], { dtype: wrong(half) }),
