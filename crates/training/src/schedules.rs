@@ -1,24 +1,17 @@
 //! Learning-rate schedules: functions from the step's number to the learning rate. Source: Trax's `lr_schedules`.
 mod decays;
+mod schedule;
 
 pub use decays::{Anneal, CosineDecayRestartsOptions, LinearDecayOptions, OneCycleOptions};
+pub use schedule::Schedule;
 
 use decays::{CosineDecayRestarts, LinearDecay, OneCycle};
-use std::{fmt::Debug, sync::Arc};
+use std::sync::Arc;
 use tallow_layers::{
     options,
     options::{Meta, OptionType},
     Count, Error, HostFnRef, HostValue, NotNegative, Positive, Result,
 };
-
-/// A learning rate for each step.
-pub trait Schedule: Debug + Send + Sync {
-    /// The rate at a step.
-    ///
-    /// # Errors
-    /// Those of a host function.
-    fn rate(&self, step: u64) -> Result<f64>;
-}
 
 /// A shared schedule.
 pub type ScheduleRef = Arc<dyn Schedule>;

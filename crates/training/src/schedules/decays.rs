@@ -1,5 +1,5 @@
 //! Schedules that Trax has not: decay in a straight line, cosine with restarts, one cycle.
-use super::Schedule;
+use super::schedule::Schedule;
 use std::f64::consts::PI;
 use tallow_layers::{choice, options, Count, Dim, Error, Fraction, NotNegative, Positive, Result};
 

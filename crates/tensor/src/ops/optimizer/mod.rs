@@ -118,7 +118,7 @@ fn updated<const N: usize, U: Update<N>>(
     for_float!(p.dtype(), U::NAME, T => {
         type W = <T as Element>::Acc;
         let p = untracked(p);
-        let mut own = Vec::with_capacity(N);
+        let mut own = Vec::with_capacity(N); // few: the slots of a weight
         for slot in slots {
             // A statement of its own: its end drops the handle that the cast leaves over.
             let slot = untracked(slot).cast(wide)?;

@@ -36,7 +36,7 @@ pub(super) fn each_mut<T: Element, const N: usize, R>(
     }
     open(
         tensors,
-        Vec::with_capacity(N),
+        Vec::with_capacity(N), // few: the slots of a weight
         Box::new(|slices| match slices.try_into() {
             Ok(slices) => Ok(f(slices)),
             Err(_) => Err(Error::internal("as many slots as the rule keeps")),
