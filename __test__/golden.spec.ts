@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import * as tl from '../src/index.js';
 import { Accepted, type Case, Different, Missing, type Module, readModule } from './support/golden/case.js';
 import { checkCase } from './support/golden/check.js';
 import { root } from './support/process.js';
@@ -50,17 +49,6 @@ const mended = JSON.parse(readFileSync(join(root, 'crates', 'layers', 'tests', '
   Record<string, Mended>
 >;
 
-/** Optimizers that are not there yet. A case that needs one of them is skipped, and counted as skipped; no other name may be missing. */
-const awaited: readonly string[] = ['SGD', 'Momentum', 'RMSProp', 'Adafactor', 'SM3'].map(
-  (name) => `optimizers.${name}`,
-);
-
-/** The optimizer that a case waits for, if it does. */
-function waitsFor(it: Case): string | undefined {
-  const names = JSON.stringify([it.expr, it.optimizer]);
-  return awaited.find((name) => names.includes(`"${name}"`));
-}
-
 /** What came of a case: nothing, if it does as Trax does. */
 function difference(error: unknown): string | undefined {
   if (error === undefined) return undefined;
@@ -88,24 +76,12 @@ for (const [crate, name] of modules) {
   const module = readModule(crate, name);
   for (const it of module.cases) {
     const title = `${name}/${it.id}`;
-    const wanted = waitsFor(it);
-    if (wanted !== undefined) {
-      test.skip(`${title} waits for ${wanted}`, (t) => t.notThrows(() => checkCase(module, it)));
-      continue;
-    }
     const line = mended[title];
     test(line === undefined ? title : `${title} is mended: ${line.why}`, (t) => {
       t.notThrows(() => hold(module, it, line));
     });
   }
 }
-
-test('no optimizer waits that is there', (t) => {
-  t.deepEqual(
-    awaited.filter((name) => name.slice('optimizers.'.length) in tl.optimizers),
-    [],
-  );
-});
 
 const line = (differs: string): Mended => ({ why: 'a reason', differs });
 

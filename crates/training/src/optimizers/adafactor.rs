@@ -27,8 +27,8 @@ options! {
     /// const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]; // inputs, targets, weights of the items
     /// const model = tl.Serial(tl.Dense(1), tl.L2Loss());
     /// model.init(tl.signature(batch));
-    /// const trainer = new tl.Trainer(model, tl.optimizers.Adafactor());
-    /// for (let step = 0; step < 200; step++) trainer.oneStep(batch, tl.random.key(0), { step });
+    /// const trainer = new tl.Trainer(model, tl.optimizers.Adafactor({ learningRate: 0.01 }));
+    /// for (let step = 0; step < 400; step++) trainer.oneStep(batch, tl.random.key(0), { step });
     /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
     /// ```
     pub struct AdafactorOptions for "Adafactor" () {
