@@ -88,7 +88,7 @@ test.serial('methods of tensors', async (t) => {
       tl.tensor([0.5, 2]),
       disposedTensor,
     ]) {
-      const method = (x as unknown as Record<string, unknown>)[name];
+      const method: unknown = Reflect.get(x, name);
       if (typeof method !== 'function') continue;
       await attack(failures, `Tensor.${name}`, (...args) => Reflect.apply(method, x, args), [x, 0], roll, 60);
     }

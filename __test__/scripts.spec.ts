@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { besideTheDoor, buffers } from '../scripts/lib/buffers.mjs';
+import { casts, castsIn } from '../scripts/lib/casts.mjs';
 import { circles, floors, imports, wrongImports } from '../scripts/lib/floors.mjs';
 import { countCargo, countTap } from '../scripts/lib/checks.mjs';
 import { licenceFault, unusedCrates } from '../scripts/lib/dependencies.mjs';
@@ -70,6 +71,15 @@ test('a buffer of any size comes through its door, or is said to be short', asyn
   );
   t.deepEqual(besideTheDoor([...good, '#[cfg(test)]', ...bad].join('\n')), []);
   t.deepEqual(await buffers.run(), { passed: 1, failed: 0, output: '' });
+});
+
+test('casts of the types of the package are found, and there are none', async (t) => {
+  // With another word for the one that is looked for, as this file is looked through, too.
+  const text = ['const y = layer(x) @ tl.Tensor;', 'f(1 @ never);', "const k = ['a'] @ const;", '// @ never'].join(
+    '\n',
+  );
+  t.deepEqual(castsIn(text.replaceAll('@', 'as')), [1, 2]);
+  t.deepEqual(await casts.run(), { passed: 1, failed: 0, output: '' });
 });
 
 test('imports run down the floors, and in no circle', async (t) => {

@@ -282,7 +282,8 @@ test('a loss, a weight, a state or a learning rate that is not finite stops a st
   t.deepEqual(values(side.state), started);
 
   const kernel = tl.full([3, 5], Number.NaN);
-  layer.weights = [[kernel, (weights as tl.Tensor[][])[0]![1]!], ...treesOf(weights).slice(1)];
+  const [dense, ...others] = treesOf(weights);
+  layer.weights = [[kernel, tensorsOf(dense)[1]!], ...others];
   t.throws(() => trainer.oneStep(batch(1), rng, { step: 1 }), {
     code: 'NotFinite',
     message: /as weights\/0\.Dense_5\/0 is NaN/,

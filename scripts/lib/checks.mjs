@@ -1,4 +1,5 @@
 import { buffers } from './buffers.mjs';
+import { casts } from './casts.mjs';
 import { licences, unused } from './dependencies.mjs';
 import { floors } from './floors.mjs';
 import { stale } from './generated.mjs';
@@ -19,6 +20,7 @@ const node = (name, args) => command(name, process.execPath, args);
 /** What `npm run lint` runs, the quick ones first. */
 export const lint = [
   buffers,
+  casts,
   floors,
   unused,
   licences,

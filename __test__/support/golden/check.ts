@@ -23,6 +23,7 @@ import {
   list,
 } from './compare.js';
 import { Evaluator } from './evaluate.js';
+import { instanceOf, tensorsOf, wrong } from '../types.js';
 
 function checkLayer(e: Evaluator): void {
   const it = e.it;
@@ -72,16 +73,16 @@ function checkLayer(e: Evaluator): void {
     if (step.grad?.reconstructed !== undefined) {
       const grads = flat(step.grad.cotangents).map((name) => (name === null ? null : e.array(name)));
       const [outputs, cotangents] = ys.length === 1 ? [ys[0], grads[0]] : [ys, grads];
-      const [back] = (layer as tl.ReversibleLayer).reverseAndGrad(
-        outputs as never,
-        cotangents as never,
+      const [back] = instanceOf(tl.ReversibleLayer, layer).reverseAndGrad(
+        wrong(outputs),
+        wrong(cotangents),
         weights,
         state,
         newState,
         step.key,
       );
       e.arrays(step.grad.reconstructed).forEach((want, k) =>
-        close(`${at} input ${k} from outputs`, list<tl.Tensor>(back as tl.Tensor)[k], want, it.tol),
+        close(`${at} input ${k} from outputs`, list(back)[k], want, it.tol),
       );
     }
     if (step.grad) checkGradients(e, layer, { inputs, weights, state, key: step.key }, step.grad, at);
@@ -97,15 +98,15 @@ interface Call {
 }
 
 function checkGradients(e: Evaluator, layer: tl.Layer, call: Call, grad: Gradients, at: string): void {
-  const f = (xs: tl.Tensor[], w: tl.Tensor): tl.Tensor[] => [
+  const f = (xs: tl.Tensor[], w: tl.Nest): tl.Tensor[] => [
     ...list<tl.Tensor>(layer.pureFn(xs, w, call.state, call.key)[0]),
   ];
-  const [, pullback] = tl.vjp(f, call.inputs, call.weights as tl.Tensor);
+  const [, pullback] = tl.vjp(f, call.inputs, call.weights);
   const found = pullback(flat(grad.cotangents).map((name) => (name === null ? null : e.array(name))));
   (['inputs', 'weights'] as const).forEach((what, i) => {
     const leaves = tl.tree.leaves<tl.Tensor | null>(found[i]!);
     if (what === 'weights' && e.it.brief) {
-      checkSums(`${at} gradient of weights`, leaves as tl.Tensor[], grad.weightsChecksums, e.it.gradTol);
+      checkSums(`${at} gradient of weights`, tensorsOf(leaves), grad.weightsChecksums, e.it.gradTol);
       return checkSome(`${at} gradient of weight`, e, leaves, grad.someWeights, e.it.gradTol);
     }
     const names = flat(grad[what]);
@@ -181,7 +182,7 @@ class GivenGradients extends tl.Layer {
     this.weights = this.first.map((w) => w.add(0));
   }
   override forward(gradients: tl.LayerOutputs): tl.Tensor {
-    return (this.weights as tl.Tensor[])
+    return tensorsOf(this.weights)
       .map((w, i) => w.mul(list<tl.Tensor>(gradients)[i]!).sum())
       .reduce((a, b) => a.add(b));
   }

@@ -2,6 +2,7 @@
 import * as tl from '../../../src/index.js';
 import { type Case, type Json, Missing, type Module, type Names } from './case.js';
 import { different, flat } from './compare.js';
+import { tensorOf } from '../types.js';
 
 type Operand = tl.Tensor | number;
 
@@ -14,7 +15,7 @@ const binary: Record<string, (a: tl.Tensor, b: Operand) => tl.Tensor> = {
   minimum: (a, b) => a.minimum(b),
   less: (a, b) => a.lt(b),
   greater: (a, b) => a.gt(b),
-  matmul: (a, b) => a.matmul(b as tl.Tensor),
+  matmul: (a, b) => a.matmul(tensorOf(b)),
   sum: (a, axis) => a.sum(axis as number),
   mean: (a, axis) => a.mean(axis as number),
   max: (a, axis) => a.max(axis as number),
@@ -49,8 +50,8 @@ function body(expr: Json, scope: ReadonlyMap<string, tl.Tensor>): Operand {
   if (typeof expr === 'string') return scope.get(expr)!;
   const [op, ...args] = expr as [string, ...Json[]];
   const [a, b] = args.map((arg) => body(arg, scope)) as [Operand, Operand?];
-  if (b === undefined) return unary[op]!(a as tl.Tensor);
-  return typeof a === 'number' ? reversed[op]!(b as tl.Tensor, a) : binary[op]!(a, b);
+  if (b === undefined) return unary[op]!(tensorOf(a));
+  return typeof a === 'number' ? reversed[op]!(tensorOf(b), a) : binary[op]!(a, b);
 }
 
 /** A JavaScript function of as many parameters as the lambda names. */
@@ -59,9 +60,7 @@ function lambda(expr: { readonly [key: string]: Json }): (...xs: tl.Tensor[]) =>
   const run = (...xs: tl.Tensor[]): tl.Tensor | tl.Tensor[] => {
     const scope = new Map(names.map((name, i) => [name, xs[i]!]));
     const bodies = expr['bodies'] as readonly Json[] | undefined;
-    return bodies === undefined
-      ? (body(expr['body']!, scope) as tl.Tensor)
-      : bodies.map((b) => body(b, scope) as tl.Tensor);
+    return bodies === undefined ? tensorOf(body(expr['body']!, scope)) : bodies.map((b) => tensorOf(body(b, scope)));
   };
   return Object.defineProperty(run, 'length', { value: names.length });
 }
