@@ -121,7 +121,7 @@ const mistakes: Readonly<Record<string, Mistake>> = {
   'an optimizer option of another library': {
     ...option,
     make: () => tl.optimizers.Adam(wrong({ lr: 0.1 })),
-    says: 'Adam: unknown option `lr`: it takes `learningRate`, `weightDecayRate`, `b1`, `b2`, `eps`, `clipGradNorm`',
+    says: 'Adam: unknown option `lr`: it takes `learningRate`, `weightDecayRate`, `b1`, `b2`, `eps`, `clipGradNorm`, `clipGradValue`',
   },
   'a mode misspelt': {
     ...option,

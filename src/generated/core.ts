@@ -409,7 +409,7 @@ export interface RandomUniformOptions {
  * - `shape`: Shape of the tensor. Default: `[]`.
  * - `dtype`: Type of the values; a float. Default: `'float32'`.
  * - `sync`: Whether the devices of `Accelerate` or a trainer draw the same values. Their key is then the sum of all keys, word by word, modulo 2³². Layers that a layer written in JavaScript calls itself do not know of other devices. Default: `false`.
- * @throws {@link LayerError} `InvalidOption`: `dtype` is not a float.
+ * @throws {@link LayerError} `InvalidOption`: `dtype` is not a float, or `minVal` is above `maxVal`.
  * @see {@link Weights}.
  * @example
  * ```ts

@@ -124,14 +124,14 @@ export function paddingOf(options: number | bigint | PadOptions): number | bigin
   return isNumeric(options) ? options : (optionsOf('pad', options, PAD).value ?? 0);
 }
 
-/** How many elements `pad` puts before and after each axis, one after the other. */
-export function widthsOf(widths: readonly (readonly [number, number])[]): number[] {
+/** How many elements `pad` puts before and after each axis. */
+export function widthsOf(widths: readonly (readonly [number, number])[]): [before: number, after: number][] {
   return Array.from(list('pad: widths', widths), (pair, i) => {
     if (list(`pad: widths[${i}]`, pair).length !== 2) {
       throw new TypeError(`pad: widths[${i}] must be [before, after], got ${pair.length} numbers`);
     }
     return [pair[0], pair[1]];
-  }).flat();
+  });
 }
 
 /** What `slice` is given; an end of an axis, `null`, as a place beyond it. */

@@ -10,7 +10,7 @@ options! {
     /// State: none.
     /// Modes: the same in all. Each call draws with its own key.
     /// Errors:
-    /// - `InvalidOption`: `dtype` is not a float.
+    /// - `InvalidOption`: `dtype` is not a float, or `minVal` is above `maxVal`.
     ///
     /// Source: Trax.
     /// See: `Weights`.
@@ -40,6 +40,10 @@ struct RandomUniform(RandomUniformOptions);
 pub(super) fn build(o: RandomUniformOptions) -> Result<LayerRef> {
     if !o.dtype.is_float() {
         return Err(Error::option(format!("RandomUniform: `dtype` must be a float type, got '{}'", o.dtype)));
+    }
+    if o.min_val.0 > o.max_val.0 {
+        let (min, max) = (o.min_val.0, o.max_val.0);
+        return Err(Error::option(format!("RandomUniform: `minVal` must be at most `maxVal`, got {min} and {max}")));
     }
     Ok(leaf(RandomUniform(o)))
 }

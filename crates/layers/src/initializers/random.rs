@@ -1,6 +1,6 @@
 //! Plain normal and uniform initializers.
 use super::{Initialize, Initializer};
-use crate::{options, Error, KeyArg, Num, Result, Shape};
+use crate::{options, Error, KeyArg, NotNegative, Num, Result, Shape};
 use std::sync::Arc;
 use tallow_tensor::{
     random::{self, Key},
@@ -43,7 +43,7 @@ options! {
     /// ```
     pub struct RandomUniformOptions for "RandomUniformInitializer" () {
         /// Half the width of the interval.
-        lim "lim": Num = Num(1.0),
+        lim "lim": NotNegative = NotNegative(1.0),
     }
 }
 

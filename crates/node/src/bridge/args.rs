@@ -29,6 +29,8 @@ pub enum Numeric {
 pub struct Ints(pub Vec<isize>);
 /// The sizes of axes.
 pub struct Shape(pub Vec<usize>);
+/// For each axis, how many elements come before it and after it.
+pub struct Pairs(pub Vec<(usize, usize)>);
 /// `null` for all axes, one axis, or several.
 pub struct AxisSet(pub Axes);
 /// An index into [`DType::ALL`], which `native.ts` looks up by name.
@@ -184,6 +186,13 @@ fn size(env: sys::napi_env, value: sys::napi_value) -> Read<usize> {
     usize::try_from(x).map_err(|_| Refusal::Domain(x.to_string()))
 }
 
+fn pair(env: sys::napi_env, value: sys::napi_value) -> Read<(usize, usize)> {
+    match each(env, value, size)?[..] {
+        [before, after] => Ok((before, after)),
+        ref other => Err(Refusal::Type(format!("{} numbers", other.len()))),
+    }
+}
+
 /// JavaScript's largest exact whole number.
 const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
 
@@ -257,6 +266,7 @@ argument!(Int, "a whole number", |env, value| whole(env, value).map(Int));
 argument!(Size, "a whole number of at least 0", |env, value| size(env, value).map(Size));
 argument!(Ints, "an array of whole numbers", |env, value| each(env, value, whole).map(Ints));
 argument!(Shape, "an array of whole numbers of at least 0", |env, value| each(env, value, size).map(Shape));
+argument!(Pairs, "an array of pairs of whole numbers of at least 0", |env, value| each(env, value, pair).map(Pairs));
 argument!(AxisSet, "an axis (a whole number), an array of axes, or null", |env, value| {
     if is_nothing(env, value) {
         return Ok(AxisSet(Axes::All));

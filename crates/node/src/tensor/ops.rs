@@ -1,7 +1,7 @@
 //! Tensor operations, one export each: handles in, a new handle out. What they do and refuse is written at `Tensor`'s methods.
 use crate::{
     bridge::{
-        args::{scalar, Arg, AxisSet, Handle, Int, Ints, Numeric, Place, Shape, Size, TypeCode},
+        args::{scalar, Arg, AxisSet, Handle, Int, Ints, Numeric, Pairs, Place, Shape, Size, TypeCode},
         environment::run,
         error::Outcome,
     },
@@ -169,13 +169,12 @@ pub fn transpose(env: Env, x: f64, perm: Arg<Option<Ints>>) -> Result<f64> {
     on_one(&env, x, |x| Ok(x.transpose_axes(perm.named("transpose: perm")?.as_ref().map(|p| &p.0[..]))?))
 }
 
-/// `Tensor::pad`; `widths` alternates before and after.
+/// `Tensor::pad`.
 #[napi]
-pub fn pad(env: Env, x: f64, widths: Arg<Shape>, value: Arg<Numeric>) -> Result<f64> {
+pub fn pad(env: Env, x: f64, widths: Arg<Pairs>, value: Arg<Numeric>) -> Result<f64> {
     on_one(&env, x, |x| {
         let widths = widths.named("pad: widths")?;
-        let pairs: Vec<(usize, usize)> = widths.0.chunks_exact(2).map(|p| (p[0], p[1])).collect();
-        Ok(x.pad(&pairs, value.named("pad: value")?)?)
+        Ok(x.pad(&widths.0, value.named("pad: value")?)?)
     })
 }
 
