@@ -1,0 +1,6 @@
+/**
+ * Training: trainers, loops around them, what happens on the way, and their files.
+ *
+ * @module
+ */
+export { Trainer, type TrainerOptions } from './trainer.js';
