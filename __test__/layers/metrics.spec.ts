@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
-import { close, one } from '../support/values.js';
+import { close, floats, one } from '../support/values.js';
 import { instanceOf } from '../support/types.js';
 
 const scores = (): tl.Tensor =>
@@ -33,6 +33,146 @@ test('squared errors weighed', (t) => {
   const [x, y, w] = [tl.tensor([1.5, 2, 3]), tl.tensor([1, 2, 5]), tl.tensor([2, 1, 1])];
   close(t, tl.L2Loss()([x, y, w]), (2 * 0.25 + 4) / 4);
   close(t, tl.SmoothL1Loss()([x, y, w]), (2 * 0.125 + 1.5) / 4);
+});
+
+test('errors without weights are means over all elements, and nothing broadcasts', (t) => {
+  const [x, y] = [tl.tensor([1.5, 2, 3]), tl.tensor([1, 2, 5])];
+  close(t, tl.MeanSquaredError()([x, y]), 4.25 / 3);
+  close(t, tl.MeanAbsoluteError()([x, y]), 2.5 / 3);
+  const gradient = (loss: tl.Layer): tl.Tensor => tl.grad((v: tl.Tensor) => one(loss([v, y])))(x);
+  close(t, gradient(tl.MeanSquaredError()), [1 / 3, 0, -4 / 3]);
+  close(t, gradient(tl.MeanAbsoluteError()), [1 / 3, 0, -1 / 3]);
+  for (const loss of [tl.MeanSquaredError(), tl.MeanAbsoluteError()]) {
+    const error = t.throws(() => loss([x.reshape([3, 1]), y]), { instanceOf: tl.LayerError });
+    t.is(error.code, 'ShapeMismatch');
+    t.regex(error.message, /targets must have shape \[3, 1\], that of the model's output, got \[3\]/);
+  }
+});
+
+test('counts and shares of each category are those of scikit-learn', (t) => {
+  // sklearn.metrics 1.9.1: confusion_matrix, precision_score, recall_score, fbeta_score (beta=2); average=None, zero_division=0.
+  const predicted = tl.tensor([0, 2, 1, 1, 0, 2, 2, 1, 0, 1]);
+  const actual = tl.tensor([0, 2, 2, 1, 1, 2, 0, 1, 0, 2]);
+  const weight = tl.tensor([1, 2, 0.5, 1, 3, 0, 1, 2, 1, 0.25]);
+  const activations = tl.oneHot(predicted, 4).cast('float32');
+  const plain = [activations, actual];
+  close(t, tl.ConfusionMatrix()(plain), [
+    [2, 0, 1, 0],
+    [1, 2, 0, 0],
+    [0, 2, 2, 0],
+    [0, 0, 0, 0],
+  ]);
+  close(t, tl.Precision()(plain), [2 / 3, 0.5, 2 / 3, 0]);
+  close(t, tl.Recall()(plain), [2 / 3, 2 / 3, 0.5, 0]);
+  close(t, tl.FScore({ beta: 2 })(plain), [0.6666666666666666, 0.625, 0.5263157894736842, 0]);
+  const [weighted, byWeight] = [[...plain, weight], { weighted: true }];
+  close(t, one(tl.ConfusionMatrix(byWeight)(weighted)), [
+    [2, 0, 1, 0],
+    [3, 3, 0, 0],
+    [0, 0.75, 2, 0],
+    [0, 0, 0, 0],
+  ]);
+  close(t, one(tl.Precision(byWeight)(weighted)), [0.4, 0.8, 0.6666666666666666, 0]);
+  close(t, one(tl.Recall(byWeight)(weighted)), [0.6666666666666666, 0.5, 0.7272727272727273, 0]);
+  close(
+    t,
+    one(tl.FScore({ beta: 2, ...byWeight })(weighted)),
+    [0.5882352941176471, 0.5405405405405406, 0.7142857142857143, 0],
+  );
+  // Nothing is left of a batch in which no item counts: zeros, not NaN.
+  close(t, tl.Recall({ ignoreLabel: 1 })([activations, tl.ones([10]).cast('int32')]), [0, 0, 0, 0]);
+  close(t, one(tl.Precision(byWeight)([...plain, tl.zeros([10])])), [0, 0, 0, 0]);
+});
+
+test('accuracy among the k best is that of scikit-learn', (t) => {
+  const best = tl.tensor([
+    [0.5, 0.2, 0.2, 0.1],
+    [0.3, 0.4, 0.2, 0.05],
+    [0.2, 0.4, 0.3, 0.15],
+    [0.7, 0.2, 0.15, 0.05],
+    [0.1, 0.25, 0.3, 0.6],
+  ]);
+  const [target, weight] = [tl.tensor([0, 1, 2, 2, 1]), tl.tensor([1, 2, 3, 4, 5])];
+  // sklearn.metrics.top_k_accuracy_score 1.9.1
+  const wanted = [
+    [1, 0.4, 0.2],
+    [2, 0.6, 0.4],
+    [3, 1, 1],
+  ] as const;
+  for (const [k, mean, weighted] of wanted) {
+    close(t, tl.TopKAccuracy(k)([best, target]), mean);
+    close(t, one(tl.TopKAccuracy(k, { weighted: true })([best, target, weight])), weighted);
+  }
+  // Equal activations: the first is larger, as for `CategoryAccuracy`.
+  const equal = [tl.zeros([4, 4]), tl.tensor([0, 1, 2, 3])];
+  for (const k of [1, 2, 3, 4]) close(t, tl.TopKAccuracy(k)(equal), k / 4);
+  close(t, tl.CategoryAccuracy()(equal), 1 / 4);
+  // A model of NaN is right in nothing.
+  close(t, tl.TopKAccuracy(4)([tl.full([4, 4], NaN), tl.tensor([0, 1, 2, 3])]), 0);
+  close(t, tl.TopKAccuracy(1)([tl.tensor([[NaN, 1]]), tl.tensor([1])]), 0);
+  const error = t.throws(() => tl.TopKAccuracy(5)(equal), { instanceOf: tl.LayerError });
+  t.is(error.code, 'ShapeMismatch');
+  t.regex(error.message, /`k` is 5, but there are 4 categories/);
+});
+
+test('perplexity and bits per byte are those of the mean cross-entropy', (t) => {
+  const [a, b, c] = entropies as [number, number, number];
+  close(t, tl.Perplexity()([scores(), targets()]), Math.exp((a + b + c) / 3), 1e-6);
+  close(t, one(tl.Perplexity({ weighted: true })([scores(), targets(), weights()])), Math.exp((a + b + c / 2) / 2.5));
+  // The second token is a special one of no bytes; the third is ignored by its label.
+  close(t, tl.BitsPerByte()([scores(), targets(), tl.tensor([3, 0, 2])]), (a + c) / Math.LN2 / 5, 1e-6);
+  close(t, tl.BitsPerByte({ ignoreLabel: 2 })([scores(), targets(), tl.tensor([3, 1, 2])]), (a + b) / Math.LN2 / 4);
+  for (const wrong of [-1, NaN, Infinity]) {
+    const error = t.throws(() => tl.BitsPerByte()([scores(), targets(), floats([1, wrong, 1])]), {
+      instanceOf: tl.LayerError,
+    });
+    t.is(error.code, 'InvalidArgument');
+    t.regex(error.message, /the bytes of a token must be a number of at least 0, got \S+; give 0 to leave a token out/);
+  }
+});
+
+test('a masked mean leaves out what is masked: its values, its gradients, NaN', (t) => {
+  const x = tl.tensor([
+    [
+      [1, 2],
+      [3, 6],
+      [NaN, Infinity],
+    ],
+    [
+      [NaN, 1],
+      [2, 3],
+      [4, 5],
+    ],
+    [
+      [1, 1],
+      [1, 1],
+      [1, 1],
+    ],
+  ]);
+  const mask = tl.tensor([
+    [true, true, false],
+    [false, false, true],
+    [false, false, false],
+  ]);
+  const wanted = [
+    [2, 4],
+    [4, 5],
+    [0, 0],
+  ];
+  for (const m of [mask, mask.cast('int32'), mask.cast('float32')]) close(t, tl.MaskedMean()([x, m]), wanted);
+  const gradient = tl.grad((v: tl.Tensor) => tl.MaskedMean()([v, mask]).sum())(x);
+  close(t, gradient.sum({ axis: 2 }), [
+    [1, 1, 0],
+    [0, 0, 2],
+    [0, 0, 0],
+  ]);
+  close(t, tl.MaskedMean()([tl.tensor([1, 2, 6]), tl.tensor([1, 1, 2])]), 15 / 4);
+  const error = t.throws(() => tl.MaskedMean()([x, tl.ones([2])]), { instanceOf: tl.LayerError });
+  t.is(error.code, 'ShapeMismatch');
+  t.regex(
+    error.message,
+    /the mask must have one number for each position.*got input float32\[3,3,2\] and mask float32\[2\]/,
+  );
 });
 
 test('the gradient of cross-entropy is the softmax less the target', (t) => {
@@ -76,6 +216,17 @@ const ofCategories: Readonly<Record<string, Metric>> = {
   CrossEntropySum: [tl.CrossEntropySum, true],
   MacroAveragedFScore: [tl.MacroAveragedFScore, false],
   WeightedFScore: [tl.WeightedFScore, false],
+  TopKAccuracy: [() => tl.TopKAccuracy(2), false],
+  'TopKAccuracy, weighted': [() => tl.TopKAccuracy(2, { weighted: true }), true],
+  Perplexity: [tl.Perplexity, false],
+  'Perplexity, weighted': [() => tl.Perplexity({ weighted: true }), true],
+  BitsPerByte: [tl.BitsPerByte, true],
+  ConfusionMatrix: [() => tl.Serial(tl.ConfusionMatrix(), tl.Max({ axis: null })), false],
+  'ConfusionMatrix, weighted': [() => tl.Serial(tl.ConfusionMatrix({ weighted: true }), tl.Max({ axis: null })), true],
+  Precision: [() => tl.Serial(tl.Precision(), tl.Mean()), false],
+  'Precision, weighted': [() => tl.Serial(tl.Precision({ weighted: true }), tl.Mean()), true],
+  'Recall, weighted': [() => tl.Serial(tl.Recall({ weighted: true }), tl.Mean()), true],
+  'FScore, weighted': [() => tl.Serial(tl.FScore({ weighted: true }), tl.Mean()), true],
 };
 
 /** The value of a metric of five items of four categories, and the gradient of the scores. */
@@ -203,7 +354,16 @@ test('weights broadcast to the items, and to nothing larger', (t) => {
 });
 
 test('weights that sum to zero make NaN of a mean', (t) => {
-  for (const make of [tl.WeightedCategoryAccuracy, tl.WeightedCategoryCrossEntropy, tl.Accuracy, tl.CrossEntropyLoss]) {
+  const means: readonly (() => tl.Layer)[] = [
+    tl.WeightedCategoryAccuracy,
+    tl.WeightedCategoryCrossEntropy,
+    tl.Accuracy,
+    tl.CrossEntropyLoss,
+    tl.BitsPerByte,
+    () => tl.TopKAccuracy(1, { weighted: true }),
+    () => tl.Perplexity({ weighted: true }),
+  ];
+  for (const make of means) {
     t.is(measure([make, true], tl.tensor(labels), tl.zeros([5]))[0], NaN);
   }
 });
@@ -328,6 +488,9 @@ test('what a metric declares of inputs it also takes, and what it takes it decla
     BinaryCrossEntropyLoss: [tl.BinaryCrossEntropyLoss, true],
     BinaryCrossEntropySum: [tl.BinaryCrossEntropySum, true],
     L2Loss: [tl.L2Loss, true],
+    MeanSquaredError: [tl.MeanSquaredError, false],
+    MeanAbsoluteError: [tl.MeanAbsoluteError, false],
+    MaskedMean: [tl.MaskedMean, false],
     SmoothL1Loss: [tl.SmoothL1Loss, true],
     WeightedSum: [tl.WeightedSum, false],
   } as const;

@@ -2,7 +2,7 @@
 /**
  * Core layers: dense layers, embeddings, dropout, reductions over axes.
  *
- * `Dense`, `Embedding`, `Dropout`, `Weights`, `PrintShape`, `SummaryImage`, `SummaryScalar`, `RandomUniform`, `LocallyConnected1d`, `Flatten`, `LogSoftmax`, `LogSumExp`, `Softmax`, `ToFloat`, `Mean`, `Min`, `Max`, `Sum`, `ThresholdToBinary`, `ArgMax`, `Negate`, `StopGradient`, `oneHot`, `logSoftmax`, `logsoftmaxSample`, `logGaussianPdf`, `logGaussianDiagPdf`, `multigaussianLoss`.
+ * `Dense`, `Embedding`, `Dropout`, `Weights`, `PrintShape`, `SummaryImage`, `SummaryScalar`, `RandomUniform`, `LocallyConnected1d`, `Flatten`, `LogSoftmax`, `LogSumExp`, `Softmax`, `ToFloat`, `Mean`, `MaskedMean`, `Min`, `Max`, `Sum`, `ThresholdToBinary`, `ArgMax`, `Negate`, `StopGradient`, `oneHot`, `logSoftmax`, `logsoftmaxSample`, `logGaussianPdf`, `logGaussianDiagPdf`, `multigaussianLoss`.
  *
  * Source: [`trax.layers.core`](https://github.com/google/trax/blob/master/trax/layers/core.py).
  *
@@ -686,6 +686,36 @@ export function Mean(options?: MeanOptions): Layer<Tensor, 1> {
   return makeLayer<Layer<Tensor, 1>>('Mean', { ...namedOptions('Mean', options) });
 }
 registerFactory(Mean, 'Mean');
+
+/**
+ * Computes the mean over the positions that a mask does not leave out: the vector of a sequence with padding.
+ *
+ * Positions whose mask is 0 or `false` do not count, whatever stands there, also NaN; they get gradients of 0. Where no position counts,
+ * the mean is 0. A mask of other numbers weighs the positions.
+ *
+ * **Formula**: `Σ mask · x / Σ mask` along the last axis of the mask; 0 where the mask is 0 throughout.
+ *
+ * **Shapes**: `[..., length, depth]`, mask `[..., length]` → `[..., depth]`. There may be any axes behind that of the positions, also none.
+ * Integers become float32.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: Reimers and Gurevych 2019, [arXiv:1908.10084](https://arxiv.org/abs/1908.10084).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the mask is a 0-d tensor, or does not have the sizes of the first axes of the input.
+ * @see {@link Mean}, {@link PaddingMask}.
+ * @example
+ * ```ts
+ * const layer = tl.MaskedMean();
+ * const [x, mask] = [tl.tensor([[[1, 2], [3, 6], [9, 9]]]), tl.tensor([[true, true, false]])];
+ * layer.init(tl.signature([x, mask]));
+ * layer([x, mask]); // → Tensor float32[1,2] [[2,4]]
+ * ```
+ */
+export function MaskedMean(): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('MaskedMean', {});
+}
+registerFactory(MaskedMean, 'MaskedMean');
 
 /** Options of {@link Min}. */
 export interface MinOptions {

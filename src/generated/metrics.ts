@@ -2,7 +2,7 @@
 /**
  * Losses and metrics.
  *
- * `CategoryAccuracy`, `WeightedCategoryAccuracy`, `CategoryCrossEntropy`, `WeightedCategoryCrossEntropy`, `BinaryCrossEntropy`, `MaskedSequenceAccuracy`, `Accuracy`, `SequenceAccuracy`, `CrossEntropyLoss`, `CrossEntropyLossWithLogSoftmax`, `BinaryCrossEntropyLoss`, `L2Loss`, `SmoothL1Loss`, `MacroAveragedFScore`, `WeightedFScore`, `WeightedSum`, `CrossEntropySum`, `BinaryCrossEntropySum`.
+ * `CategoryAccuracy`, `WeightedCategoryAccuracy`, `CategoryCrossEntropy`, `WeightedCategoryCrossEntropy`, `BinaryCrossEntropy`, `MaskedSequenceAccuracy`, `Accuracy`, `SequenceAccuracy`, `CrossEntropyLoss`, `CrossEntropyLossWithLogSoftmax`, `BinaryCrossEntropyLoss`, `L2Loss`, `SmoothL1Loss`, `MacroAveragedFScore`, `WeightedFScore`, `WeightedSum`, `CrossEntropySum`, `BinaryCrossEntropySum`, `MeanSquaredError`, `MeanAbsoluteError`, `TopKAccuracy`, `Perplexity`, `BitsPerByte`, `ConfusionMatrix`, `Precision`, `Recall`, `FScore`.
  *
  * Source: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
  *
@@ -12,6 +12,22 @@ import { makeLayer, type Layer } from '../layer/layer.js';
 import { registerFactory } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
 import { type Tensor } from '../tensor/tensor.js';
+
+/**
+ * Which items count, and how much.
+ */
+export interface ItemOptions {
+  /**
+   * Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count.
+   * @defaultValue `false`
+   */
+  readonly weighted?: boolean | null | undefined;
+  /**
+   * Target of items that do not count, whatever they weigh; `null`: all count.
+   * @defaultValue `null`
+   */
+  readonly ignoreLabel?: number | null | undefined;
+}
 
 /** Options of {@link CategoryAccuracy}. */
 export interface CategoryAccuracyOptions {
@@ -660,3 +676,531 @@ export function BinaryCrossEntropySum(): Layer<Tensor, 3> {
   return makeLayer<Layer<Tensor, 3>>('BinaryCrossEntropySum', {});
 }
 registerFactory(BinaryCrossEntropySum, 'BinaryCrossEntropySum');
+
+/**
+ * Computes the mean squared error.
+ *
+ * Targets of another shape are refused, also where they would broadcast: a column beside a row would be a matrix.
+ *
+ * **Formula**: the mean of `(y - t)²` over all elements. NaN for no elements.
+ *
+ * **Shapes**: outputs `[...]`, targets `[...]`, both of one shape → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: scikit-learn's `mean_squared_error`.
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes differ.
+ * @see {@link L2Loss}, with weights; {@link MeanAbsoluteError}.
+ * @example
+ * ```ts
+ * const layer = tl.MeanSquaredError();
+ * const [y, target] = [tl.tensor([1.5, 2]), tl.tensor([1, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 2.125
+ * ```
+ */
+export function MeanSquaredError(): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('MeanSquaredError', {});
+}
+registerFactory(MeanSquaredError, 'MeanSquaredError');
+
+/**
+ * Computes the mean absolute error.
+ *
+ * Targets of another shape are refused, also where they would broadcast: a column beside a row would be a matrix.
+ *
+ * **Formula**: the mean of `|y - t|` over all elements. NaN for no elements.
+ *
+ * **Shapes**: outputs `[...]`, targets `[...]`, both of one shape → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: 0 where output and target are equal.
+ *
+ * **Source**: scikit-learn's `mean_absolute_error`.
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes differ.
+ * @see {@link MeanSquaredError}, {@link SmoothL1Loss}.
+ * @example
+ * ```ts
+ * const layer = tl.MeanAbsoluteError();
+ * const [y, target] = [tl.tensor([1.5, 2]), tl.tensor([1, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 1.25
+ * ```
+ */
+export function MeanAbsoluteError(): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('MeanAbsoluteError', {});
+}
+registerFactory(MeanAbsoluteError, 'MeanAbsoluteError');
+
+/** Options of {@link TopKAccuracy}. */
+export interface TopKAccuracyOptions extends ItemOptions {}
+
+/**
+ * Tells how often the target is among the `k` categories of the largest activations, on average.
+ *
+ * Of equal activations the first counts as larger, as in `CategoryAccuracy`, which this is for `k` = 1. NaN counts as larger than
+ * any number, and a target whose activation is NaN as wrong.
+ *
+ * **Formula**: `Σ w · [rank(target) < k] / Σ w`, where the rank is the number of larger activations. NaN for no items, or weights that
+ * sum to zero.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: that of the mean by the weights; none of the activations.
+ *
+ * **Source**: scikit-learn's `top_k_accuracy_score`.
+ *
+ * @param k - How many of the largest activations count.
+ * @param options - Options by name:
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, the weights do not broadcast to it, or `k` is above `N`.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target that counts is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target that counts is not a whole number.
+ * @see {@link CategoryAccuracy}.
+ * @example
+ * ```ts
+ * const layer = tl.TopKAccuracy(2);
+ * const [y, target] = [tl.tensor([[0.5, 2, 1], [3, 0.5, 1]]), tl.tensor([2, 1])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 0.5
+ * ```
+ */
+export function TopKAccuracy(
+  k: number,
+  options?: TopKAccuracyOptions & { weighted?: false | null | undefined },
+): Layer<Tensor, 2>;
+/**
+ * Tells how often the target is among the `k` categories of the largest activations, on average.
+ *
+ * Of equal activations the first counts as larger, as in `CategoryAccuracy`, which this is for `k` = 1. NaN counts as larger than
+ * any number, and a target whose activation is NaN as wrong.
+ *
+ * **Formula**: `Σ w · [rank(target) < k] / Σ w`, where the rank is the number of larger activations. NaN for no items, or weights that
+ * sum to zero.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: that of the mean by the weights; none of the activations.
+ *
+ * **Source**: scikit-learn's `top_k_accuracy_score`.
+ *
+ * @param k - How many of the largest activations count.
+ * @param options - Options by name:
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, the weights do not broadcast to it, or `k` is above `N`.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target that counts is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target that counts is not a whole number.
+ * @see {@link CategoryAccuracy}.
+ * @example
+ * ```ts
+ * const layer = tl.TopKAccuracy(2);
+ * const [y, target] = [tl.tensor([[0.5, 2, 1], [3, 0.5, 1]]), tl.tensor([2, 1])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 0.5
+ * ```
+ */
+export function TopKAccuracy(k: number, options?: TopKAccuracyOptions): Layer;
+export function TopKAccuracy(k: number, options?: TopKAccuracyOptions): Layer {
+  return makeLayer('TopKAccuracy', { ...namedOptions('TopKAccuracy', options), k });
+}
+registerFactory(TopKAccuracy, 'TopKAccuracy');
+
+/** Options of {@link Perplexity}. */
+export interface PerplexityOptions extends ItemOptions {}
+
+/**
+ * Computes the perplexity of target categories under the model: as good as guessing among so many.
+ *
+ * **Formula**: `exp(Σ w · c / Σ w)`, with the cross-entropy `c = -logSoftmax(activations)[target]` of each item, in nats. NaN for no
+ * items, or weights that sum to zero; infinite where the mean is beyond what an exponential can be.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: Jelinek et al. 1977.
+ *
+ * @param options - Options by name:
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target that counts is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target that counts is not a whole number.
+ * @see {@link CategoryCrossEntropy}, its logarithm; {@link BitsPerByte}, which does not depend on how text is cut into tokens.
+ * @example
+ * ```ts
+ * const layer = tl.Perplexity();
+ * const [y, target] = [tl.zeros([2, 5]), tl.tensor([1, 4])]; // all of five alike
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 5
+ * ```
+ */
+export function Perplexity(options?: PerplexityOptions & { weighted?: false | null | undefined }): Layer<Tensor, 2>;
+/**
+ * Computes the perplexity of target categories under the model: as good as guessing among so many.
+ *
+ * **Formula**: `exp(Σ w · c / Σ w)`, with the cross-entropy `c = -logSoftmax(activations)[target]` of each item, in nats. NaN for no
+ * items, or weights that sum to zero; infinite where the mean is beyond what an exponential can be.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: Jelinek et al. 1977.
+ *
+ * @param options - Options by name:
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target that counts is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target that counts is not a whole number.
+ * @see {@link CategoryCrossEntropy}, its logarithm; {@link BitsPerByte}, which does not depend on how text is cut into tokens.
+ * @example
+ * ```ts
+ * const layer = tl.Perplexity();
+ * const [y, target] = [tl.zeros([2, 5]), tl.tensor([1, 4])]; // all of five alike
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[] 5
+ * ```
+ */
+export function Perplexity(options?: PerplexityOptions): Layer;
+export function Perplexity(options?: PerplexityOptions): Layer {
+  return makeLayer('Perplexity', { ...namedOptions('Perplexity', options) });
+}
+registerFactory(Perplexity, 'Perplexity');
+
+/** Options of {@link BitsPerByte}. */
+export interface BitsPerByteOptions {
+  /**
+   * Target of tokens that do not count, however many bytes they stand for; `null`: all count.
+   * @defaultValue `null`
+   */
+  readonly ignoreLabel?: number | null | undefined;
+}
+
+/**
+ * Computes how many bits the model needs for a byte of text: comparable between models that cut text into other tokens.
+ *
+ * The third input says how many bytes of text each target token stands for. A token of 0 bytes, such as padding or a special token,
+ * does not count.
+ *
+ * **Formula**: `Σ c / (ln 2 · Σ bytes)` over the tokens of at least one byte, with the cross-entropy `c = -logSoftmax(activations)[target]`
+ * of each token, in nats. NaN where no token has bytes.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, bytes that broadcast to the targets → `float32[]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: Gao et al. 2020, [arXiv:2101.00027](https://arxiv.org/abs/2101.00027).
+ *
+ * @param options - Options by name:
+ * - `ignoreLabel`: Target of tokens that do not count, however many bytes they stand for; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or the bytes do not broadcast to it.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target that counts is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target that counts is not a whole number, or a number of bytes is below 0 or not finite.
+ * @see {@link Perplexity}.
+ * @example
+ * ```ts
+ * const layer = tl.BitsPerByte();
+ * const [y, target, bytes] = [tl.zeros([3, 256]), tl.tensor([7, 0, 200]), tl.tensor([4, 0, 4])];
+ * layer.init(tl.signature([y, target, bytes]));
+ * layer([y, target, bytes]); // → Tensor float32[] 2
+ * ```
+ */
+export function BitsPerByte(options?: BitsPerByteOptions): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('BitsPerByte', { ...namedOptions('BitsPerByte', options) });
+}
+registerFactory(BitsPerByte, 'BitsPerByte');
+
+/** Options of {@link ConfusionMatrix}. */
+export interface ConfusionMatrixOptions extends ItemOptions {}
+
+/**
+ * Counts how often each category was taken for each other.
+ *
+ * **Formula**: `c[i, j] = Σ w` over the items whose target is `i` and whose largest activation, of equal ones the first, stands at `j`.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[N, N]`: a row for each target, a column for each prediction.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: scikit-learn's `confusion_matrix`.
+ *
+ * @param options - Options by name:
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target that counts is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target that counts is not a whole number.
+ * @throws {@link LayerError} `OutOfMemory`: memory cannot hold `N` times `N` numbers.
+ * @see {@link Precision}, {@link Recall}, {@link FScore}.
+ * @example
+ * ```ts
+ * const layer = tl.ConfusionMatrix();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[2,2] [[1,1],[0,1]]
+ * ```
+ */
+export function ConfusionMatrix(
+  options?: ConfusionMatrixOptions & { weighted?: false | null | undefined },
+): Layer<Tensor, 2>;
+/**
+ * Counts how often each category was taken for each other.
+ *
+ * **Formula**: `c[i, j] = Σ w` over the items whose target is `i` and whose largest activation, of equal ones the first, stands at `j`.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[N, N]`: a row for each target, a column for each prediction.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: scikit-learn's `confusion_matrix`.
+ *
+ * @param options - Options by name:
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target that counts is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target that counts is not a whole number.
+ * @throws {@link LayerError} `OutOfMemory`: memory cannot hold `N` times `N` numbers.
+ * @see {@link Precision}, {@link Recall}, {@link FScore}.
+ * @example
+ * ```ts
+ * const layer = tl.ConfusionMatrix();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[2,2] [[1,1],[0,1]]
+ * ```
+ */
+export function ConfusionMatrix(options?: ConfusionMatrixOptions): Layer;
+export function ConfusionMatrix(options?: ConfusionMatrixOptions): Layer {
+  return makeLayer('ConfusionMatrix', { ...namedOptions('ConfusionMatrix', options) });
+}
+registerFactory(ConfusionMatrix, 'ConfusionMatrix');
+
+/** Options of {@link Precision}. */
+export interface PrecisionOptions extends ItemOptions {}
+
+/**
+ * Tells for each category which share of the items predicted to be of it is of it.
+ *
+ * **Formula**: `Σ w · [prediction = c and target = c] / Σ w · [prediction = c]` for each category `c`; 0 where that is 0/0, as for a
+ * category that is never predicted.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[N]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: scikit-learn's `precision_score` with `average=None`.
+ *
+ * @param options - Options by name:
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} those of `Recall`.
+ * @see {@link Recall}, {@link FScore}, {@link ConfusionMatrix}.
+ * @example
+ * ```ts
+ * const layer = tl.Precision();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[2] [1,0.5]
+ * ```
+ */
+export function Precision(options?: PrecisionOptions & { weighted?: false | null | undefined }): Layer<Tensor, 2>;
+/**
+ * Tells for each category which share of the items predicted to be of it is of it.
+ *
+ * **Formula**: `Σ w · [prediction = c and target = c] / Σ w · [prediction = c]` for each category `c`; 0 where that is 0/0, as for a
+ * category that is never predicted.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[N]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: scikit-learn's `precision_score` with `average=None`.
+ *
+ * @param options - Options by name:
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} those of `Recall`.
+ * @see {@link Recall}, {@link FScore}, {@link ConfusionMatrix}.
+ * @example
+ * ```ts
+ * const layer = tl.Precision();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[2] [1,0.5]
+ * ```
+ */
+export function Precision(options?: PrecisionOptions): Layer;
+export function Precision(options?: PrecisionOptions): Layer {
+  return makeLayer('Precision', { ...namedOptions('Precision', options) });
+}
+registerFactory(Precision, 'Precision');
+
+/** Options of {@link Recall}. */
+export interface RecallOptions extends ItemOptions {}
+
+/**
+ * Tells for each category which share of the items of it is predicted to be of it.
+ *
+ * **Formula**: `Σ w · [prediction = c and target = c] / Σ w · [target = c]` for each category `c`; 0 where that is 0/0, as for a
+ * category that never occurs.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[N]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: scikit-learn's `recall_score` with `average=None`.
+ *
+ * @param options - Options by name:
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target that counts is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target that counts is not a whole number.
+ * @see {@link Precision}, {@link FScore}, {@link ConfusionMatrix}.
+ * @example
+ * ```ts
+ * const layer = tl.Recall();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[2] [0.5,1]
+ * ```
+ */
+export function Recall(options?: RecallOptions & { weighted?: false | null | undefined }): Layer<Tensor, 2>;
+/**
+ * Tells for each category which share of the items of it is predicted to be of it.
+ *
+ * **Formula**: `Σ w · [prediction = c and target = c] / Σ w · [target = c]` for each category `c`; 0 where that is 0/0, as for a
+ * category that never occurs.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[N]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: scikit-learn's `recall_score` with `average=None`.
+ *
+ * @param options - Options by name:
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} `ShapeMismatch`: the targets have another shape than the predictions, or the weights do not broadcast to it.
+ * @throws {@link LayerError} `IndexOutOfRange`: a target that counts is not below `N`.
+ * @throws {@link LayerError} `InvalidArgument`: a target that counts is not a whole number.
+ * @see {@link Precision}, {@link FScore}, {@link ConfusionMatrix}.
+ * @example
+ * ```ts
+ * const layer = tl.Recall();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[2] [0.5,1]
+ * ```
+ */
+export function Recall(options?: RecallOptions): Layer;
+export function Recall(options?: RecallOptions): Layer {
+  return makeLayer('Recall', { ...namedOptions('Recall', options) });
+}
+registerFactory(Recall, 'Recall');
+
+/** Options of {@link FScore}. */
+export interface FScoreOptions extends ItemOptions {
+  /**
+   * How many times as much recall matters as precision.
+   * @defaultValue `1`
+   */
+  readonly beta?: number | null | undefined;
+}
+
+/**
+ * Computes the F-score of each category: a mean of its precision and recall.
+ *
+ * **Formula**: `(1 + beta²) · p · r / (beta² · p + r)` for each category, with its precision `p` and recall `r`; 0 where that is 0/0.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[N]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: scikit-learn's `fbeta_score` with `average=None`.
+ *
+ * @param options - Options by name:
+ * - `beta`: How many times as much recall matters as precision. Default: `1`.
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} those of `Recall`.
+ * @see {@link Precision}, {@link Recall}; {@link MacroAveragedFScore} and {@link WeightedFScore}, which average over categories.
+ * @example
+ * ```ts
+ * const layer = tl.FScore();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[2] [0.666667,0.666667]
+ * ```
+ */
+export function FScore(options?: FScoreOptions & { weighted?: false | null | undefined }): Layer<Tensor, 2>;
+/**
+ * Computes the F-score of each category: a mean of its precision and recall.
+ *
+ * **Formula**: `(1 + beta²) · p · r / (beta² · p + r)` for each category, with its precision `p` and recall `r`; 0 where that is 0/0.
+ *
+ * **Shapes**: activations `[..., N]`, targets `[...]` or `[..., 1]`, with `weighted` weights that broadcast to the targets →
+ * `float32[N]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Gradient**: none.
+ *
+ * **Source**: scikit-learn's `fbeta_score` with `average=None`.
+ *
+ * @param options - Options by name:
+ * - `beta`: How many times as much recall matters as precision. Default: `1`.
+ * - `weighted`: Whether a third input gives the weights of items. They broadcast to the targets; an item of weight 0 does not count. Default: `false`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} those of `Recall`.
+ * @see {@link Precision}, {@link Recall}; {@link MacroAveragedFScore} and {@link WeightedFScore}, which average over categories.
+ * @example
+ * ```ts
+ * const layer = tl.FScore();
+ * const [y, target] = [tl.tensor([[0.5, 2], [3, 0.5], [0.5, 1]]), tl.tensor([1, 0, 0])];
+ * layer.init(tl.signature([y, target]));
+ * layer([y, target]); // → Tensor float32[2] [0.666667,0.666667]
+ * ```
+ */
+export function FScore(options?: FScoreOptions): Layer;
+export function FScore(options?: FScoreOptions): Layer {
+  return makeLayer('FScore', { ...namedOptions('FScore', options) });
+}
+registerFactory(FScore, 'FScore');

@@ -42,6 +42,9 @@ const OTHER: &[(&[&str], Declared)] = &[
             "CategoryCrossEntropy",
             "EncoderDecoderMask",
             "MacroAveragedFScore",
+            "MaskedMean",
+            "MeanAbsoluteError",
+            "MeanSquaredError",
             "Multiply",
             "PositionalEmbeddings",
             "SubtractTop",
@@ -59,6 +62,7 @@ const OTHER: &[(&[&str], Declared)] = &[
             "Accuracy",
             "BinaryCrossEntropyLoss",
             "BinaryCrossEntropySum",
+            "BitsPerByte",
             "CausalFavorAttention",
             "CrossEntropyLoss",
             "CrossEntropyLossWithLogSoftmax",
@@ -87,6 +91,10 @@ const OTHER: &[(&[&str], Declared)] = &[
     (&["Split"], Declared::Unless(&["nItems"], Arity::new(1, 2))),
     (&["LSHSelfAttention", "SelfAttention"], Declared::Unless(&["masked"], Arity::ONE)),
     (&["PureLSHSelfAttention"], Declared::Unless(&["masked"], Arity::new(2, 1))),
+    (
+        &["ConfusionMatrix", "FScore", "Perplexity", "Precision", "Recall", "TopKAccuracy"],
+        Declared::Unless(&["weighted"], Arity::new(2, 1)),
+    ),
     (&["EncDecAttention", "MixedLSHSelfAttention"], Declared::Gives(1)),
     (
         &[

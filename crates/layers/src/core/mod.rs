@@ -5,6 +5,7 @@ mod embedding;
 mod functions;
 mod gaussian;
 mod locally_connected;
+mod masked_mean;
 mod python;
 mod random_uniform;
 mod reductions;
@@ -25,6 +26,7 @@ pub use gaussian::{
 };
 pub(crate) use locally_connected::locally_connected_1d_named;
 pub use locally_connected::{locally_connected_1d, LocallyConnected1dOptions, Padding1d};
+pub use masked_mean::MaskedMeanOptions;
 pub(crate) use python::python_tuple;
 pub use random_uniform::{random_uniform, RandomUniformOptions};
 pub use reductions::{
@@ -62,6 +64,7 @@ pub const LAYERS: &[Entry<LayerRef>] = &[
     entry!("core", SoftmaxOptions, |o: SoftmaxOptions| Ok(softmax(o.axis))),
     entry!("core", ToFloatOptions, |_| Ok(to_float())),
     entry!("core", MeanOptions, |o: MeanOptions| { Ok(reduction("Mean", o.axis, o.keepdims, |t, a, k| t.mean(a, k))) }),
+    entry!("core", MaskedMeanOptions, |_| Ok(masked_mean::masked_mean())),
     entry!(
         "core",
         MinOptions,

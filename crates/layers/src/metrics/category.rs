@@ -224,7 +224,7 @@ pub(super) fn hits(activations: &Tensor, labels: &Labels) -> Result<Tensor> {
 }
 
 /// What a metric without weights leaves out: items of one label.
-fn label_left_out(ignore_label: Option<i64>) -> LeftOut<'static> {
+pub(super) fn label_left_out(ignore_label: Option<i64>) -> LeftOut<'static> {
     LeftOut { label: ignore_label, weights: None, way_out: BY_LABEL }
 }
 
@@ -245,7 +245,7 @@ pub fn category_accuracy(ignore_label: Option<i64>) -> LayerRef {
 }
 
 /// One weight for each item, and the labels of those that count.
-fn weighed(xs: &[Tensor], ignore_label: Option<i64>) -> Result<(Labels, Tensor)> {
+pub(super) fn weighed(xs: &[Tensor], ignore_label: Option<i64>) -> Result<(Labels, Tensor)> {
     let items = Items::of(xs[0].shape())?;
     let weights = weights_of(&xs[2], items.shape)?;
     let left_out = LeftOut { label: ignore_label, weights: Some(&weights), way_out: BY_WEIGHT };
@@ -267,14 +267,14 @@ pub fn weighted_category_accuracy(ignore_label: Option<i64>) -> LayerRef {
 }
 
 /// The cross-entropy of each item, 0 for those of a label that is left out.
-fn item_losses(activations: &Tensor, labels: &Labels, smoothing: f64, cutoff: f64) -> Result<Tensor> {
+pub(super) fn item_losses(activations: &Tensor, labels: &Labels, smoothing: f64, cutoff: f64) -> Result<Tensor> {
     let x = activations.cast(activations.dtype().to_float())?;
     let losses = labels.counted(&ops::cross_entropy(&x, &labels.places, smoothing)?)?;
     Ok(if cutoff > 0.0 { losses.maximum_scalar(cutoff)?.add_scalar(-cutoff)? } else { losses })
 }
 
-/// The type of such losses: those of halves are float32.
-fn loss_dtype(activations: DType) -> DType {
+/// The type of such losses: those of float16 and bfloat16 are float32.
+pub(super) fn loss_dtype(activations: DType) -> DType {
     if activations == DType::F64 {
         DType::F64
     } else {

@@ -4,8 +4,12 @@ mod binary;
 mod category;
 mod common;
 mod f_score;
+mod items;
+mod language;
+mod per_category;
 mod regression;
 mod targets;
+mod top_k;
 
 pub use accuracy::{
     accuracy, masked_sequence_accuracy, sequence_accuracy, AccuracyOptions, MaskedSequenceAccuracyOptions,
@@ -20,7 +24,11 @@ pub use category::{
     WeightedCategoryCrossEntropyOptions, WeightedSumOptions,
 };
 pub use f_score::{MacroAveragedFScoreOptions, WeightedFScoreOptions};
-pub use regression::{L2LossOptions, SmoothL1LossOptions};
+pub use items::ItemOptions;
+pub use language::{BitsPerByteOptions, PerplexityOptions};
+pub use per_category::{ConfusionMatrixOptions, FScoreOptions, PrecisionOptions, RecallOptions};
+pub use regression::{L2LossOptions, MeanAbsoluteErrorOptions, MeanSquaredErrorOptions, SmoothL1LossOptions};
+pub use top_k::TopKAccuracyOptions;
 
 use crate::{entry, options::Entry, LayerRef};
 use f_score::f_score;
@@ -58,4 +66,15 @@ pub const LAYERS: &[Entry<LayerRef>] = &[
     entry!("metrics", WeightedSumOptions, |_| Ok(weighted_sum())),
     entry!("metrics", CrossEntropySumOptions, |_| Ok(cross_entropy_sum())),
     entry!("metrics", BinaryCrossEntropySumOptions, |_| Ok(binary::sum())),
+    entry!("metrics", MeanSquaredErrorOptions, |_| Ok(regression::mean_squared_error())),
+    entry!("metrics", MeanAbsoluteErrorOptions, |_| Ok(regression::mean_absolute_error())),
+    entry!("metrics", TopKAccuracyOptions, |o| Ok(top_k::top_k_accuracy(o))),
+    entry!("metrics", PerplexityOptions, |o: PerplexityOptions| Ok(language::perplexity(o.items))),
+    entry!("metrics", BitsPerByteOptions, |o: BitsPerByteOptions| {
+        Ok(language::bits_per_byte(o.ignore_label.map(|n| n.0)))
+    }),
+    entry!("metrics", ConfusionMatrixOptions, |o: ConfusionMatrixOptions| Ok(per_category::confusion_matrix(o.items))),
+    entry!("metrics", PrecisionOptions, |o: PrecisionOptions| Ok(per_category::precision(o.items))),
+    entry!("metrics", RecallOptions, |o: RecallOptions| Ok(per_category::recall(o.items))),
+    entry!("metrics", FScoreOptions, |o| Ok(per_category::f_score(o))),
 ];

@@ -1,5 +1,5 @@
 //! Cases of the module `core`.
-use super::case::{bools, case, f32, ints, Case};
+use super::case::{bools, case, f32, ints, positive, Case};
 use serde_json::{json, Value};
 use tallow_tensor::DType;
 
@@ -24,6 +24,9 @@ pub fn cases() -> Vec<Case> {
         case("Dropout", json!({"rate": 0.5}), [ints([5, 5], 9)]).random(),
         case("Dropout", json!({"rate": 0.4, "mode": "eval"}), [f32([6, 7])]),
         case("Dropout", json!({}), [f32([6])]),
+        case("MaskedMean", json!({}), [f32([2, 4, 3]), bools([2, 4])]),
+        case("MaskedMean", json!({}), [f32([3, 5]), ints([3, 5], 2)]),
+        case("MaskedMean", json!({}), [ints([4, 2, 2], 9), positive([4])]),
         case("Weights", json!({"initializer": normal(), "shape": [2, 3]}), []),
         case("Weights", json!({"initializer": normal(), "useBfloat16": true}), []),
         case("PrintShape", json!({}), [f32([2, 5])]),

@@ -3,6 +3,8 @@ use super::case::{case, f32, ints, new, positive, Case};
 use serde_json::json;
 use tallow_tensor::Tensor;
 
+const COUNTS: &str = "counts are constants to autodiff, also as functions of the weights";
+
 fn probabilities<const N: usize>(shape: [usize; N]) -> Tensor {
     f32(shape).sigmoid().expect("floats")
 }
@@ -55,5 +57,28 @@ pub fn cases() -> Vec<Case> {
         case("CrossEntropySum", json!({}), [f32([2, 3, 4]), ints([2, 3], 4), positive([2, 3])]),
         case("BinaryCrossEntropySum", json!({}), [probabilities([7]), probabilities([7]), positive([3])]),
         case("BinaryCrossEntropySum", json!({}), [probabilities([4, 2]), ints([4, 2], 2), positive([2, 2])]),
+        case("MeanSquaredError", json!({}), [f32([3, 4]), positive([3, 4])]),
+        case("MeanSquaredError", json!({}), [ints([5], 4), f32([5])]),
+        case("MeanAbsoluteError", json!({}), [f32([11]), positive([11])]),
+        case("TopKAccuracy", json!({"k": 2}), [f32([2, 4, 3]), ints([2, 4], 3)]),
+        case("TopKAccuracy", json!({"k": 1, "ignoreLabel": 1}), [f32([6, 3]), ints([6, 1], 3)]),
+        case("TopKAccuracy", json!({"k": 3, "weighted": true}), [f32([6, 5]), ints([6], 5), positive([6])]),
+        case("Perplexity", json!({}), [f32([2, 3, 4]), ints([2, 3], 4)]),
+        case("Perplexity", json!({"ignoreLabel": 2}), [f32([2, 3, 4]), ints([2, 3], 4)]),
+        case("Perplexity", json!({"weighted": true, "ignoreLabel": 0}), [f32([6, 5]), ints([6], 5), positive([6])]),
+        case("BitsPerByte", json!({}), [f32([2, 3, 4]), ints([2, 3], 4), positive([2, 3])]),
+        case("BitsPerByte", json!({"ignoreLabel": 1}), [f32([6, 5]), ints([6], 5), ints([6], 4)]),
+        case("ConfusionMatrix", json!({}), [f32([12, 3]), ints([12], 3)]),
+        case("ConfusionMatrix", json!({"weighted": true}), [f32([2, 3, 4]), ints([2, 3], 4), positive([3])])
+            .no_gradient_check(COUNTS),
+        case("Precision", json!({}), [f32([12, 3]), ints([12], 3)]),
+        case("Precision", json!({"weighted": true}), [f32([12, 3]), ints([12], 3), positive([12])])
+            .no_gradient_check(COUNTS),
+        case("Recall", json!({"ignoreLabel": 0}), [f32([4, 3, 3]), ints([4, 3], 3)]),
+        case("Recall", json!({"weighted": true}), [f32([12, 3]), ints([12, 1], 3), positive([1])])
+            .no_gradient_check(COUNTS),
+        case("FScore", json!({"beta": 2.0}), [f32([12, 3]), ints([12], 3)]),
+        case("FScore", json!({"weighted": true}), [f32([12, 3]), ints([12], 3), positive([12])])
+            .no_gradient_check(COUNTS),
     ]
 }
