@@ -24,7 +24,7 @@ pub use checkpoint::{load_layer, save_layer, Checkpoint};
 pub use event_file::{read as read_events, EventFile, Recorded, Value};
 pub use fit::{fit, fit_with, Batches, Between, FitOptions, FitReport, LoopOptions, SaveOptions, StepOptions};
 pub use layer_file::{init_from_file, save_to_file};
-pub use names::named_leaves;
+pub use names::{matching, named_leaves};
 pub use npy_list::{np_from_file, np_to_file};
 pub use progress::{Progress, StepReport};
 pub use safetensors_file::{

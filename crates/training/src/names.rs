@@ -1,8 +1,9 @@
 //! Names of tensors in files, and the trees of state that stand beside them.
-use crate::{safetensors_file::Reader, Result};
+use crate::{safetensors_file::Reader, Error, Result};
+use fast_glob::{glob_match, validate};
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use tallow_layers::{LayerId, LayerRef, Store, Tree};
+use tallow_layers::{options::edits, LayerId, LayerRef, Store, Tree};
 use tallow_tensor::Tensor;
 
 /// The key of the metadata that holds the trees of the state.
@@ -79,4 +80,86 @@ pub(crate) fn state_trees(reader: &Reader) -> Result<Option<HashMap<String, Tree
     let trees: Option<BTreeMap<String, Value>> = serde_json::from_str(text).ok();
     let trees = trees.and_then(|t| t.iter().map(|(path, tree)| Some((path.clone(), from_bare(tree)?))).collect());
     trees.map(Some).ok_or_else(|| reader.damaged(&"the structure of its state is damaged"))
+}
+
+/// How many names are shown where one was probably meant.
+const NEAREST: usize = 3;
+
+/// The names that are most like `wanted`, the nearest first.
+pub(crate) fn nearest<'a>(wanted: &str, names: &[&'a str]) -> Vec<&'a str> {
+    // An innermost part that is the same counts for more than how long the way to it is.
+    let last = |name: &str| name.rsplit('/').find(|p| p.contains('.')).unwrap_or(name).to_string();
+    let mut near: Vec<_> = names.iter().map(|n| (edits(&last(wanted), &last(n)) + edits(wanted, n), *n)).collect();
+    near.sort_unstable();
+    near.into_iter().take(NEAREST).map(|(_, name)| name).collect()
+}
+
+/// Whether each of `names` matches one of `patterns`, which are globs: `*` stands for anything within a part of a name, `**` for any
+/// number of parts, `?` for a character, `{a,b}` for either, `[ab]` for one of these; `!` in front turns it round. `what` names the option they are of.
+///
+/// # Errors
+/// `InvalidOption` for no patterns, for one that is no glob, and for one that matches none of the names; it tells the nearest.
+pub fn matching(what: &str, patterns: &[String], names: &[&str]) -> Result<Vec<bool>> {
+    if patterns.is_empty() {
+        return Err(Error::option(format!("{what} must be at least one pattern of names of weights, got none")));
+    }
+    let mut used = vec![false; patterns.len()];
+    let mut matched = vec![false; names.len()];
+    for (pattern, used) in patterns.iter().zip(&mut used) {
+        validate(pattern).map_err(|e| Error::option(format!("{what}: '{pattern}' is no pattern: {e}")))?;
+        for (name, matched) in names.iter().zip(&mut matched) {
+            let matches = glob_match(pattern, name);
+            *matched |= matches;
+            *used |= matches;
+        }
+    }
+    match used.iter().position(|used| !used) {
+        None => Ok(matched),
+        Some(i) => {
+            let near = nearest(&patterns[i], names);
+            let near = match near.is_empty() {
+                true => "there are no weights".to_string(),
+                false => format!("the nearest are {}", near.join(", ")),
+            };
+            let hint = "`*` stops at `/`, `**` does not";
+            Err(Error::option(format!("{what}: no weight matches the pattern '{}'; {near} ({hint})", patterns[i])))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 4] =
+        ["0.Serial/0.Embedding_9_4/0", "0.Serial/1.Dense_8/0", "0.Serial/1.Dense_8/1", "1.Dense_2/0"];
+
+    fn matched(patterns: &[&str]) -> Vec<bool> {
+        let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+        matching("Trainer: `groups`", &patterns, &NAMES).unwrap()
+    }
+
+    #[test]
+    fn a_star_stays_within_a_part_and_two_do_not() {
+        assert_eq!(matched(&["0.Serial/**"]), [true, true, true, false]);
+        assert_eq!(matched(&["**/*Dense*/0"]), [false, true, false, true]);
+        assert_eq!(matched(&["*Dense*/0"]), [false, false, false, true]);
+        assert_eq!(matched(&["0.Serial/1.Dense_8/{0,1}", "1.Dense_?/0"]), [false, true, true, true]);
+        assert_eq!(matched(&["**"]), [true; 4]);
+    }
+
+    #[test]
+    fn a_pattern_without_a_match_is_refused_with_the_nearest_names() {
+        let refused = |patterns: &[&str]| {
+            let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+            let e = matching("Trainer: `groups`", &patterns, &NAMES).unwrap_err();
+            assert_eq!(e.code(), "InvalidOption");
+            e.message().to_string()
+        };
+        let message = refused(&["**", "0.Serial/1.Dense_9/0"]);
+        let near = "no weight matches the pattern '0.Serial/1.Dense_9/0'; the nearest are 0.Serial/1.Dense_8/0, ";
+        assert!(message.contains(near), "{message}");
+        assert!(refused(&[]).contains("at least one pattern"));
+        assert!(refused(&["a[b"]).contains("'a[b' is no pattern"), "{}", refused(&["a[b"]));
+    }
 }
