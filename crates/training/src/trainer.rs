@@ -37,6 +37,8 @@ pub struct Trainer {
     optimizer: OptimizerRef,
     /// Slots of each weight, in the order of the weights' leaves.
     slots: Slots,
+    /// Updates made since this was made.
+    updates: u64,
 }
 
 /// Slots of each weight of each instance.
@@ -71,7 +73,11 @@ impl Trainer {
     pub fn on_devices(model_with_loss: LayerRef, optimizer: OptimizerRef, n_devices: usize) -> Self {
         let running =
             if n_devices > 1 { accelerate(model_with_loss.clone(), n_devices) } else { model_with_loss.clone() };
-        Self { model_with_loss, running, n_devices: n_devices.max(1), optimizer, slots: HashMap::new() }
+        Self { model_with_loss, running, n_devices: n_devices.max(1), optimizer, slots: HashMap::new(), updates: 0 }
+    }
+    /// How many updates were made since the trainer was made.
+    pub fn updates(&self) -> u64 {
+        self.updates
     }
     /// The model with its loss.
     pub fn model_with_loss(&self) -> &LayerRef {
@@ -223,6 +229,7 @@ impl Trainer {
         memory::admit(new.saturating_add(scratch.unwrap_or(0)), 1)?;
         let new_weights = shielded(|| self.updated(&weights, &places, gradients, &update))?;
         hold(&model, Some(&new_weights), Some(&new_state));
+        self.updates += 1;
         Ok(StepReport { loss: loss_value, gradients_l2, weights_l2 })
     }
     /// The names of weights, as checkpoints have them.

@@ -27,7 +27,7 @@ pub use mlp::MLPOptions;
 pub use reformer::{ReformerLMOptions, ReformerOptions, ReformerShortenLMOptions};
 pub use transformer::{TransformerDecoderOptions, TransformerEncoderOptions, TransformerLMOptions, TransformerOptions};
 pub use values::{
-    AttentionSparsity, Blocks, FeedForwardSparsity, FeedForwardSparsityType, Hierarchy, PositionType, Recurrent,
+    AttentionSparsity, Blocks, FeedForwardSparsity, FeedForwardSparsityType, Hierarchy, PositionType, Recurrent, Value,
     WholeMode, FILLED_TYPES,
 };
 

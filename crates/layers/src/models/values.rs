@@ -1,7 +1,7 @@
 //! Domains that only options of models have, and what values of all domains are to the composition.
 use crate::{
     choice, options::OptionType, research::sparsity::SparsityType, Count, Dim, Fraction, HostValue, Mode, NotNegative,
-    Num, Rate, Shape, Wholes,
+    Num, Positive, Rate, Shape, Wholes,
 };
 
 /// Options whose values are simpler for the composition than what may be given: their names and TypeScript types.
@@ -45,7 +45,7 @@ impl Layers {
 }
 
 /// A type of models' options: what its values are in TypeScript.
-pub(crate) trait Value: OptionType {
+pub trait Value: OptionType {
     /// The value, for the host.
     fn value(&self) -> HostValue;
 }
@@ -59,7 +59,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(Dim, Count, Layers, Rate, Fraction, Num, NotNegative);
+numbers!(Dim, Count, Layers, Rate, Fraction, Num, NotNegative, Positive);
 
 macro_rules! lists {
     ($($t:ty),*) => {$(
@@ -83,6 +83,12 @@ macro_rules! texts {
     )*};
 }
 texts!(Mode, WholeMode, PositionType, FeedForwardSparsityType, SparsityType);
+
+impl Value for String {
+    fn value(&self) -> HostValue {
+        HostValue::Text(self.clone())
+    }
+}
 
 impl Value for bool {
     fn value(&self) -> HostValue {

@@ -25,10 +25,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tallow_layers::{HostValue, LayerRef, Tree};
-use tallow_tensor::Tensor;
+use tallow_tensor::{cancel, Tensor};
 use tallow_training::{
-    fit_with, optimizers, schedules, Between, LoopOptions, Progress, SaveOptions, StepOptions, StepReport, Trainer,
-    TrainerOptions,
+    fit_with, loop_options, optimizers, schedules, Between, LoopOptions, Progress, SaveOptions, StepOptions,
+    StepReport, Trainer, TrainerOptions,
 };
 
 fn measured(report: &StepReport) -> [(&'static str, HostValue); 3] {
@@ -70,6 +70,15 @@ pub fn check_optimizer(env: Env, kind: String, options: Wire) -> Result<()> {
     })
 }
 
+/// All options of a task, a loop or a callback, checked, with those filled in that were left out.
+#[napi]
+pub fn loop_options_of(env: Env, kind: String, options: Wire) -> Result<Wire> {
+    run(&env, |_| {
+        let all = loop_options(&kind, &options.0)?;
+        Ok(Wire(HostValue::Record(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())))
+    })
+}
+
 /// The learning rate of a registered schedule at a step.
 #[napi]
 pub fn schedule_rate(env: Env, kind: String, options: Wire, step: Arg<Size>) -> Result<f64> {
@@ -104,6 +113,8 @@ impl Between for Teller {
     fn pause(&mut self, trainer: &Trainer, next: u64, update: bool) -> tallow_layers::Result<()> {
         if update {
             self.desk.wait()?;
+            // What JavaScript does about the last step may be to stop the loop there.
+            cancel::check()?;
         }
         self.desk.serve(trainer, Some(next));
         Ok(())
@@ -183,6 +194,12 @@ impl NativeTrainer {
                 ])))
             })
         })
+    }
+
+    /// How many updates it has made.
+    #[napi]
+    pub fn updates(&self, env: Env) -> Result<f64> {
+        run(&env, |_| Ok(lock(&self.inner)?.updates() as f64))
     }
 
     /// Slots of each weight, in the order of the weights.
