@@ -11,13 +11,10 @@
 import { namedOptions } from '../tensor/rest.js';
 import { makeOptimizer, type Optimizer } from '../training/optimizers.js';
 
-/** Options of {@link SGD}. */
-export interface SGDOptions {
-  /**
-   * Learning rate of steps that state none.
-   * @defaultValue `0.01`
-   */
-  readonly learningRate?: number | null | undefined;
+/**
+ * How an optimizer clips gradients first.
+ */
+export interface ClippingOptions {
   /**
    * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
    * @defaultValue `null`
@@ -28,6 +25,15 @@ export interface SGDOptions {
    * @defaultValue `null`
    */
   readonly clipGradValue?: number | null | undefined;
+}
+
+/** Options of {@link SGD}. */
+export interface SGDOptions extends ClippingOptions {
+  /**
+   * Learning rate of steps that state none.
+   * @defaultValue `0.01`
+   */
+  readonly learningRate?: number | null | undefined;
 }
 
 /**
@@ -60,7 +66,7 @@ export function SGD(options?: SGDOptions): Optimizer {
 }
 
 /** Options of {@link Momentum}. */
-export interface MomentumOptions {
+export interface MomentumOptions extends ClippingOptions {
   /**
    * Learning rate of steps that state none.
    * @defaultValue `0.01`
@@ -81,16 +87,6 @@ export interface MomentumOptions {
    * @defaultValue `true`
    */
   readonly nesterov?: boolean | null | undefined;
-  /**
-   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradNorm?: number | null | undefined;
-  /**
-   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradValue?: number | null | undefined;
 }
 
 /**
@@ -127,7 +123,7 @@ export function Momentum(options?: MomentumOptions): Optimizer {
 }
 
 /** Options of {@link RMSProp}. */
-export interface RMSPropOptions {
+export interface RMSPropOptions extends ClippingOptions {
   /**
    * Learning rate of steps that state none.
    * @defaultValue `0.001`
@@ -143,16 +139,6 @@ export interface RMSPropOptions {
    * @defaultValue `0.00000001`
    */
   readonly eps?: number | null | undefined;
-  /**
-   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradNorm?: number | null | undefined;
-  /**
-   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradValue?: number | null | undefined;
 }
 
 /**
@@ -187,7 +173,7 @@ export function RMSProp(options?: RMSPropOptions): Optimizer {
 }
 
 /** Options of {@link Adam}. */
-export interface AdamOptions {
+export interface AdamOptions extends ClippingOptions {
   /**
    * Learning rate of steps that state none.
    * @defaultValue `0.0001`
@@ -213,16 +199,6 @@ export interface AdamOptions {
    * @defaultValue `0.00001`
    */
   readonly eps?: number | null | undefined;
-  /**
-   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradNorm?: number | null | undefined;
-  /**
-   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradValue?: number | null | undefined;
 }
 
 /**
@@ -263,7 +239,7 @@ export function Adam(options?: AdamOptions): Optimizer {
 }
 
 /** Options of {@link Adafactor}. */
-export interface AdafactorOptions {
+export interface AdafactorOptions extends ClippingOptions {
   /**
    * Learning rate of steps that state none.
    * @defaultValue `0.05`
@@ -329,16 +305,6 @@ export interface AdafactorOptions {
    * @defaultValue `0.001`
    */
   readonly epsilon2?: number | null | undefined;
-  /**
-   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradNorm?: number | null | undefined;
-  /**
-   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradValue?: number | null | undefined;
 }
 
 /**
@@ -389,7 +355,7 @@ export function Adafactor(options?: AdafactorOptions): Optimizer {
 }
 
 /** Options of {@link SM3}. */
-export interface SM3Options {
+export interface SM3Options extends ClippingOptions {
   /**
    * Learning rate of steps that state none.
    * @defaultValue `0.01`
@@ -415,16 +381,6 @@ export interface SM3Options {
    * @defaultValue `'EMA'`
    */
   readonly momentumType?: 'EMA' | 'HEAVY_BALL' | 'NESTEROV' | null | undefined;
-  /**
-   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradNorm?: number | null | undefined;
-  /**
-   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradValue?: number | null | undefined;
 }
 
 /**
@@ -467,7 +423,7 @@ export function SM3(options?: SM3Options): Optimizer {
 }
 
 /** Options of {@link AdamW}. */
-export interface AdamWOptions {
+export interface AdamWOptions extends ClippingOptions {
   /**
    * Learning rate of steps that state none.
    * @defaultValue `0.001`
@@ -493,16 +449,6 @@ export interface AdamWOptions {
    * @defaultValue `0.00000001`
    */
   readonly eps?: number | null | undefined;
-  /**
-   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradNorm?: number | null | undefined;
-  /**
-   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradValue?: number | null | undefined;
 }
 
 /**
@@ -542,7 +488,7 @@ export function AdamW(options?: AdamWOptions): Optimizer {
 }
 
 /** Options of {@link Lion}. */
-export interface LionOptions {
+export interface LionOptions extends ClippingOptions {
   /**
    * Learning rate of steps that state none.
    * @defaultValue `0.0001`
@@ -563,16 +509,6 @@ export interface LionOptions {
    * @defaultValue `0.99`
    */
   readonly b2?: number | null | undefined;
-  /**
-   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradNorm?: number | null | undefined;
-  /**
-   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradValue?: number | null | undefined;
 }
 
 /**
@@ -609,7 +545,7 @@ export function Lion(options?: LionOptions): Optimizer {
 }
 
 /** Options of {@link Muon}. */
-export interface MuonOptions {
+export interface MuonOptions extends ClippingOptions {
   /**
    * Learning rate of steps that state none.
    * @defaultValue `0.001`
@@ -660,16 +596,6 @@ export interface MuonOptions {
    * @defaultValue `0.95`
    */
   readonly b2?: number | null | undefined;
-  /**
-   * Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradNorm?: number | null | undefined;
-  /**
-   * Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-   * @defaultValue `null`
-   */
-  readonly clipGradValue?: number | null | undefined;
 }
 
 /**

@@ -10,14 +10,7 @@ use tallow_layers::{
     acceleration::accelerate, for_each_instance, held, hold, options, pure_fn, Dim, Error, ErrorKind, LayerId,
     LayerRef, Result, Store, Tree,
 };
-use tallow_tensor::{
-    backward,
-    cancel::shielded,
-    memory,
-    ops::{clip_factor, global_norm, Clip},
-    random::Key,
-    Tensor,
-};
+use tallow_tensor::{backward, cancel::shielded, memory, ops::global_norm, random::Key, Tensor};
 
 options! {
     /// A trainer.
@@ -216,10 +209,7 @@ impl Trainer {
         finite::check_state(&model, &state, &new_state, step)?;
         drop(state);
         before_update(self)?;
-        let clip = Clip {
-            scale: self.optimizer.clip_grad_norm().map_or(1.0, |max| clip_factor(gradients_l2, max)),
-            limit: self.optimizer.clip_grad_value().unwrap_or(f64::INFINITY),
-        };
+        let clip = self.optimizer.clipping().clip(gradients_l2);
         let update = Update { step, learning_rate, clip };
         self.make_missing_slots(&places, &weights)?;
         // Once slots are written nothing may fail or stop: there must be room for all new weights, and who cancels waits.

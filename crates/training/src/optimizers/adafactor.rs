@@ -1,5 +1,8 @@
 //! Adafactor.
-use super::optimizer::{wide_bytes, Optimizer, Update};
+use super::{
+    clipping::ClippingOptions,
+    optimizer::{wide_bytes, Optimizer, Update},
+};
 use tallow_layers::{options, Count, Fraction, NotNegative, Positive, Result};
 use tallow_tensor::{
     ops::{adafactor_slots, adafactor_update, AdafactorStep},
@@ -31,7 +34,7 @@ options! {
     /// for (let step = 0; step < 400; step++) trainer.oneStep(batch, tl.random.key(0), { step });
     /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
     /// ```
-    pub struct AdafactorOptions for "Adafactor" () {
+    pub struct AdafactorOptions for "Adafactor" () with (clipping: ClippingOptions) {
         /// Learning rate of steps that state none.
         learning_rate "learningRate": NotNegative = NotNegative(0.05),
         /// Whether weights of two axes or more keep one mean square for each row and one for each column, in place of one for each weight.
@@ -58,10 +61,6 @@ options! {
         epsilon1 "epsilon1": Positive = Positive(1e-16),
         /// Least root mean square that weights are taken to have.
         epsilon2 "epsilon2": NotNegative = NotNegative(1e-3),
-        /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-        clip_grad_norm "clipGradNorm": Option<Positive> = None,
-        /// Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-        clip_grad_value "clipGradValue": Option<Positive> = None,
     }
 }
 
@@ -116,10 +115,7 @@ impl Optimizer for Adafactor {
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0
     }
-    fn clip_grad_norm(&self) -> Option<f64> {
-        self.0.clip_grad_norm.map(|p| p.0)
-    }
-    fn clip_grad_value(&self) -> Option<f64> {
-        self.0.clip_grad_value.map(|p| p.0)
+    fn clipping(&self) -> &ClippingOptions {
+        &self.0.clipping
     }
 }

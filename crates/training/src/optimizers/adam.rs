@@ -1,5 +1,8 @@
 //! Adam, with Trax's decoupled weight decay. Source: Kingma & Ba, arXiv:1412.6980.
-use super::optimizer::{slots_of, zeros, Optimizer, Update};
+use super::{
+    clipping::ClippingOptions,
+    optimizer::{slots_of, zeros, Optimizer, Update},
+};
 use tallow_layers::{options, Fraction, NotNegative, Positive, Rate, Result};
 use tallow_tensor::{
     ops::{adam_update, AdamStep},
@@ -29,7 +32,7 @@ options! {
     /// for (let step = 0; step < 200; step++) trainer.oneStep(batch, tl.random.key(0), { step });
     /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
     /// ```
-    pub struct AdamOptions for "Adam" () {
+    pub struct AdamOptions for "Adam" () with (clipping: ClippingOptions) {
         /// Learning rate of steps that state none.
         learning_rate "learningRate": NotNegative = NotNegative(0.0001),
         /// Fraction of each weight taken off at every step.
@@ -40,10 +43,33 @@ options! {
         b2 "b2": Rate = Rate(0.999),
         /// Keeps the divisor away from zero.
         eps "eps": Positive = Positive(1e-5),
-        /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-        clip_grad_norm "clipGradNorm": Option<Positive> = None,
-        /// Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-        clip_grad_value "clipGradValue": Option<Positive> = None,
+    }
+}
+
+/// Adam's rule. Other optimizers decay weights in other ways.
+pub(super) struct AdamRule {
+    pub(super) b1: Rate,
+    pub(super) b2: Rate,
+    pub(super) eps: f64,
+    /// The fraction of each weight that is taken off at this step.
+    pub(super) weight_decay_rate: f64,
+}
+
+impl AdamRule {
+    /// The new weight and slots; `optimizer` is named in errors.
+    pub(super) fn update(
+        &self,
+        optimizer: &str,
+        weight: Tensor,
+        gradient: &Tensor,
+        slots: Vec<Tensor>,
+        u: &Update,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let [m, v] = slots_of(optimizer, slots)?;
+        let Self { b1: Rate(b1), b2: Rate(b2), eps, weight_decay_rate } = *self;
+        let step = AdamStep { lr: u.learning_rate, b1, b2, eps, weight_decay_rate, step: u.step };
+        let (w, m, v) = adam_update(weight, gradient, m, v, u.clip, &step)?;
+        Ok((w, vec![m, v]))
     }
 }
 
@@ -63,25 +89,13 @@ impl Optimizer for Adam {
         u: &Update,
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let o = &self.0;
-        let [m, v] = slots_of("Adam", slots)?;
-        let step = AdamStep {
-            lr: u.learning_rate,
-            b1: o.b1.0,
-            b2: o.b2.0,
-            eps: o.eps.0,
-            weight_decay_rate: o.weight_decay_rate.0,
-            step: u.step,
-        };
-        let (w, m, v) = adam_update(weight, gradient, m, v, u.clip, &step)?;
-        Ok((w, vec![m, v]))
+        let rule = AdamRule { b1: o.b1, b2: o.b2, eps: o.eps.0, weight_decay_rate: o.weight_decay_rate.0 };
+        rule.update("Adam", weight, gradient, slots, u)
     }
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0
     }
-    fn clip_grad_norm(&self) -> Option<f64> {
-        self.0.clip_grad_norm.map(|p| p.0)
-    }
-    fn clip_grad_value(&self) -> Option<f64> {
-        self.0.clip_grad_value.map(|p| p.0)
+    fn clipping(&self) -> &ClippingOptions {
+        &self.0.clipping
     }
 }

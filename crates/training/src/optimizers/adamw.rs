@@ -1,10 +1,11 @@
 //! AdamW: Adam whose weight decay follows the learning rate.
-use super::optimizer::{slots_of, zeros, Optimizer, Update};
-use tallow_layers::{options, NotNegative, Positive, Rate, Result};
-use tallow_tensor::{
-    ops::{adam_update, AdamStep},
-    Tensor,
+use super::{
+    adam::AdamRule,
+    clipping::ClippingOptions,
+    optimizer::{zeros, Optimizer, Update},
 };
+use tallow_layers::{options, NotNegative, Positive, Rate, Result};
+use tallow_tensor::Tensor;
 
 options! {
     /// Moves each weight as Adam does, with a weight decay that follows the learning rate.
@@ -28,7 +29,7 @@ options! {
     /// for (let step = 0; step < 200; step++) trainer.oneStep(batch, tl.random.key(0), { step });
     /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
     /// ```
-    pub struct AdamWOptions for "AdamW" () {
+    pub struct AdamWOptions for "AdamW" () with (clipping: ClippingOptions) {
         /// Learning rate of steps that state none.
         learning_rate "learningRate": NotNegative = NotNegative(0.001),
         /// Fraction of each weight taken off at every step, times the learning rate.
@@ -39,10 +40,6 @@ options! {
         b2 "b2": Rate = Rate(0.999),
         /// Keeps the divisor away from zero.
         eps "eps": Positive = Positive(1e-8),
-        /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-        clip_grad_norm "clipGradNorm": Option<Positive> = None,
-        /// Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-        clip_grad_value "clipGradValue": Option<Positive> = None,
     }
 }
 
@@ -62,26 +59,14 @@ impl Optimizer for AdamW {
         u: &Update,
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let o = &self.0;
-        let [m, v] = slots_of("AdamW", slots)?;
-        let lr = u.learning_rate;
-        let step = AdamStep {
-            lr,
-            b1: o.b1.0,
-            b2: o.b2.0,
-            eps: o.eps.0,
-            weight_decay_rate: lr * o.weight_decay.0,
-            step: u.step,
-        };
-        let (w, m, v) = adam_update(weight, gradient, m, v, u.clip, &step)?;
-        Ok((w, vec![m, v]))
+        let weight_decay_rate = u.learning_rate * o.weight_decay.0;
+        let rule = AdamRule { b1: o.b1, b2: o.b2, eps: o.eps.0, weight_decay_rate };
+        rule.update("AdamW", weight, gradient, slots, u)
     }
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0
     }
-    fn clip_grad_norm(&self) -> Option<f64> {
-        self.0.clip_grad_norm.map(|p| p.0)
-    }
-    fn clip_grad_value(&self) -> Option<f64> {
-        self.0.clip_grad_value.map(|p| p.0)
+    fn clipping(&self) -> &ClippingOptions {
+        &self.0.clipping
     }
 }

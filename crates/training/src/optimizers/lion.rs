@@ -1,6 +1,9 @@
 //! Lion.
-use super::optimizer::{slots_of, zeros, Optimizer, Update};
-use tallow_layers::{options, Fraction, NotNegative, Positive, Result};
+use super::{
+    clipping::ClippingOptions,
+    optimizer::{slots_of, zeros, Optimizer, Update},
+};
+use tallow_layers::{options, Fraction, NotNegative, Result};
 use tallow_tensor::{
     ops::{lion_update, LionStep},
     Tensor,
@@ -26,7 +29,7 @@ options! {
     /// for (let step = 0; step < 400; step++) trainer.oneStep(batch, tl.random.key(0), { step });
     /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
     /// ```
-    pub struct LionOptions for "Lion" () {
+    pub struct LionOptions for "Lion" () with (clipping: ClippingOptions) {
         /// Learning rate of steps that state none.
         learning_rate "learningRate": NotNegative = NotNegative(0.0001),
         /// Fraction of each weight taken off at every step, times the learning rate.
@@ -35,10 +38,6 @@ options! {
         b1 "b1": Fraction = Fraction(0.9),
         /// Decay rate of the running mean.
         b2 "b2": Fraction = Fraction(0.99),
-        /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-        clip_grad_norm "clipGradNorm": Option<Positive> = None,
-        /// Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-        clip_grad_value "clipGradValue": Option<Positive> = None,
     }
 }
 
@@ -67,10 +66,7 @@ impl Optimizer for Lion {
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0
     }
-    fn clip_grad_norm(&self) -> Option<f64> {
-        self.0.clip_grad_norm.map(|p| p.0)
-    }
-    fn clip_grad_value(&self) -> Option<f64> {
-        self.0.clip_grad_value.map(|p| p.0)
+    fn clipping(&self) -> &ClippingOptions {
+        &self.0.clipping
     }
 }

@@ -2,6 +2,7 @@
 mod adafactor;
 mod adam;
 mod adamw;
+mod clipping;
 mod lion;
 mod momentum;
 mod muon;
@@ -13,6 +14,7 @@ mod sm3;
 pub use adafactor::{Adafactor, AdafactorOptions};
 pub use adam::{Adam, AdamOptions};
 pub use adamw::{AdamW, AdamWOptions};
+pub use clipping::ClippingOptions;
 pub use lion::{Lion, LionOptions};
 pub use momentum::{Momentum, MomentumOptions};
 pub use muon::{AdjustLr, Muon, MuonOptions};

@@ -1,6 +1,9 @@
 //! Gradient descent with momentum.
-use super::optimizer::{slots_of, zeros, Optimizer, Update};
-use tallow_layers::{options, Fraction, NotNegative, Positive, Result};
+use super::{
+    clipping::ClippingOptions,
+    optimizer::{slots_of, zeros, Optimizer, Update},
+};
+use tallow_layers::{options, Fraction, NotNegative, Result};
 use tallow_tensor::{
     ops::{momentum_update, MomentumStep},
     Tensor,
@@ -26,7 +29,7 @@ options! {
     /// for (let step = 0; step < 200; step++) trainer.oneStep(batch, tl.random.key(0), { step });
     /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
     /// ```
-    pub struct MomentumOptions for "Momentum" () {
+    pub struct MomentumOptions for "Momentum" () with (clipping: ClippingOptions) {
         /// Learning rate of steps that state none.
         learning_rate "learningRate": NotNegative = NotNegative(0.01),
         /// What stays of the velocity at each step.
@@ -35,10 +38,6 @@ options! {
         weight_decay_rate "weightDecayRate": Fraction = Fraction(1e-5),
         /// Whether the gradient is added to what the velocity becomes next.
         nesterov "nesterov": bool = true,
-        /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-        clip_grad_norm "clipGradNorm": Option<Positive> = None,
-        /// Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-        clip_grad_value "clipGradValue": Option<Positive> = None,
     }
 }
 
@@ -73,10 +72,7 @@ impl Optimizer for Momentum {
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0
     }
-    fn clip_grad_norm(&self) -> Option<f64> {
-        self.0.clip_grad_norm.map(|p| p.0)
-    }
-    fn clip_grad_value(&self) -> Option<f64> {
-        self.0.clip_grad_value.map(|p| p.0)
+    fn clipping(&self) -> &ClippingOptions {
+        &self.0.clipping
     }
 }

@@ -1,8 +1,12 @@
 //! Muon: steps that are orthogonal matrices.
-use super::optimizer::{slots_of, wide_bytes, zeros, Optimizer, Update};
+use super::{
+    adam::AdamRule,
+    clipping::ClippingOptions,
+    optimizer::{slots_of, wide_bytes, zeros, Optimizer, Update},
+};
 use tallow_layers::{choice, options, Dim, NotNegative, Positive, Rate, Result};
 use tallow_tensor::{
-    ops::{adam_update, orthogonalize, sgd_update, AdamStep, Clip, SgdStep},
+    ops::{orthogonalize, sgd_update, Clip, SgdStep},
     Tensor,
 };
 
@@ -44,7 +48,7 @@ options! {
     /// for (let step = 0; step < 400; step++) trainer.oneStep(batch, tl.random.key(0), { step });
     /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
     /// ```
-    pub struct MuonOptions for "Muon" () {
+    pub struct MuonOptions for "Muon" () with (clipping: ClippingOptions) {
         /// Learning rate of steps that state none.
         learning_rate "learningRate": NotNegative = NotNegative(0.001),
         /// Fraction of each weight taken off at every step, times the learning rate.
@@ -65,10 +69,6 @@ options! {
         b1 "b1": Rate = Rate(0.9),
         /// Decay rates of their running mean square.
         b2 "b2": Rate = Rate(0.95),
-        /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-        clip_grad_norm "clipGradNorm": Option<Positive> = None,
-        /// Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-        clip_grad_value "clipGradValue": Option<Positive> = None,
     }
 }
 
@@ -108,18 +108,9 @@ impl Optimizer for Muon {
         let o = &self.0;
         let lr = u.learning_rate;
         if weight.rank() < 2 {
-            let [m, v] = slots_of("Muon", slots)?;
-            let lr = lr * o.adamw_rate.0;
-            let step = AdamStep {
-                lr,
-                b1: o.b1.0,
-                b2: o.b2.0,
-                eps: 1e-8,
-                weight_decay_rate: lr * o.weight_decay.0,
-                step: u.step,
-            };
-            let (w, m, v) = adam_update(weight, gradient, m, v, u.clip, &step)?;
-            return Ok((w, vec![m, v]));
+            let learning_rate = lr * o.adamw_rate.0;
+            let rule = AdamRule { b1: o.b1, b2: o.b2, eps: 1e-8, weight_decay_rate: learning_rate * o.weight_decay.0 };
+            return rule.update("Muon", weight, gradient, slots, &Update { learning_rate, ..*u });
         }
         let [m] = slots_of("Muon", slots)?;
         let (rows, cols) = matrix(weight.shape());
@@ -141,10 +132,7 @@ impl Optimizer for Muon {
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0
     }
-    fn clip_grad_norm(&self) -> Option<f64> {
-        self.0.clip_grad_norm.map(|p| p.0)
-    }
-    fn clip_grad_value(&self) -> Option<f64> {
-        self.0.clip_grad_value.map(|p| p.0)
+    fn clipping(&self) -> &ClippingOptions {
+        &self.0.clipping
     }
 }

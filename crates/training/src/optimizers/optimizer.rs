@@ -1,4 +1,5 @@
 //! What an optimizer is.
+use super::clipping::ClippingOptions;
 use std::{fmt::Debug, sync::Arc};
 use tallow_layers::{Error, ErrorKind, Result};
 use tallow_tensor::{ops::Clip, Tensor};
@@ -38,10 +39,8 @@ pub trait Optimizer: Debug + Send + Sync {
     }
     /// Learning rate when a step states none.
     fn learning_rate(&self) -> f64;
-    /// Largest L2 norm of the whole gradient; `None`: no clipping.
-    fn clip_grad_norm(&self) -> Option<f64>;
-    /// Largest size of each element of the gradient; `None`: no clipping.
-    fn clip_grad_value(&self) -> Option<f64>;
+    /// How gradients are clipped first.
+    fn clipping(&self) -> &ClippingOptions;
 }
 
 /// Bytes of so many tensors of a weight's shape, in the type it is computed in.

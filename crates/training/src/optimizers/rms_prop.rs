@@ -1,5 +1,8 @@
 //! RMSProp.
-use super::optimizer::{slots_of, Optimizer, Update};
+use super::{
+    clipping::ClippingOptions,
+    optimizer::{slots_of, Optimizer, Update},
+};
 use tallow_layers::{options, Fraction, NotNegative, Positive, Result};
 use tallow_tensor::{
     ops::{rms_prop_update, RmsPropStep},
@@ -25,17 +28,13 @@ options! {
     /// for (let step = 0; step < 400; step++) trainer.oneStep(batch, tl.random.key(0), { step });
     /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
     /// ```
-    pub struct RMSPropOptions for "RMSProp" () {
+    pub struct RMSPropOptions for "RMSProp" () with (clipping: ClippingOptions) {
         /// Learning rate of steps that state none.
         learning_rate "learningRate": NotNegative = NotNegative(0.001),
         /// Decay rate of the running mean square.
         gamma "gamma": Fraction = Fraction(0.9),
         /// Keeps the divisor away from zero.
         eps "eps": Positive = Positive(1e-8),
-        /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-        clip_grad_norm "clipGradNorm": Option<Positive> = None,
-        /// Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-        clip_grad_value "clipGradValue": Option<Positive> = None,
     }
 }
 
@@ -63,10 +62,7 @@ impl Optimizer for RMSProp {
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0
     }
-    fn clip_grad_norm(&self) -> Option<f64> {
-        self.0.clip_grad_norm.map(|p| p.0)
-    }
-    fn clip_grad_value(&self) -> Option<f64> {
-        self.0.clip_grad_value.map(|p| p.0)
+    fn clipping(&self) -> &ClippingOptions {
+        &self.0.clipping
     }
 }

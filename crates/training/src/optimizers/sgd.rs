@@ -1,6 +1,9 @@
 //! Gradient descent.
-use super::optimizer::{slots_of, Optimizer, Update};
-use tallow_layers::{options, NotNegative, Positive, Result};
+use super::{
+    clipping::ClippingOptions,
+    optimizer::{slots_of, Optimizer, Update},
+};
+use tallow_layers::{options, NotNegative, Result};
 use tallow_tensor::{
     ops::{sgd_update, SgdStep},
     Tensor,
@@ -25,13 +28,9 @@ options! {
     /// for (let step = 0; step < 100; step++) trainer.oneStep(batch, tl.random.key(0), { step });
     /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
     /// ```
-    pub struct SGDOptions for "SGD" () {
+    pub struct SGDOptions for "SGD" () with (clipping: ClippingOptions) {
         /// Learning rate of steps that state none.
         learning_rate "learningRate": NotNegative = NotNegative(0.01),
-        /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-        clip_grad_norm "clipGradNorm": Option<Positive> = None,
-        /// Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-        clip_grad_value "clipGradValue": Option<Positive> = None,
     }
 }
 
@@ -57,10 +56,7 @@ impl Optimizer for SGD {
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0
     }
-    fn clip_grad_norm(&self) -> Option<f64> {
-        self.0.clip_grad_norm.map(|p| p.0)
-    }
-    fn clip_grad_value(&self) -> Option<f64> {
-        self.0.clip_grad_value.map(|p| p.0)
+    fn clipping(&self) -> &ClippingOptions {
+        &self.0.clipping
     }
 }

@@ -1,6 +1,9 @@
 //! SM3.
-use super::optimizer::{wide_bytes, zeros, Optimizer, Update};
-use tallow_layers::{choice, options, Fraction, NotNegative, Positive, Rate, Result};
+use super::{
+    clipping::ClippingOptions,
+    optimizer::{wide_bytes, zeros, Optimizer, Update},
+};
+use tallow_layers::{choice, options, Fraction, NotNegative, Rate, Result};
 use tallow_tensor::{
     ops::{sm3_update, MomentumStep, Sm3Moments, Sm3Step},
     Tensor,
@@ -43,7 +46,7 @@ options! {
     /// for (let step = 0; step < 400; step++) trainer.oneStep(batch, tl.random.key(0), { step });
     /// trainer.oneStep(batch, tl.random.key(0))[0] < 0.001; // → true
     /// ```
-    pub struct SM3Options for "SM3" () {
+    pub struct SM3Options for "SM3" () with (clipping: ClippingOptions) {
         /// Learning rate of steps that state none.
         learning_rate "learningRate": NotNegative = NotNegative(0.01),
         /// Decay rate of the momentum; 0 keeps none.
@@ -54,10 +57,6 @@ options! {
         weight_decay "weightDecay": NotNegative = NotNegative(0.0),
         /// How steps are put together: their running mean, their running sum, or that sum with Nesterov's correction.
         momentum_type "momentumType": MomentumType = MomentumType::Ema,
-        /// Largest L2 norm of the whole gradient: a longer one is scaled down. `null` is no limit.
-        clip_grad_norm "clipGradNorm": Option<Positive> = None,
-        /// Largest size of each element of the gradient, after `clipGradNorm`: larger ones are cut to it. `null` is no limit.
-        clip_grad_value "clipGradValue": Option<Positive> = None,
     }
 }
 
@@ -132,10 +131,7 @@ impl Optimizer for SM3 {
     fn learning_rate(&self) -> f64 {
         self.0.learning_rate.0
     }
-    fn clip_grad_norm(&self) -> Option<f64> {
-        self.0.clip_grad_norm.map(|p| p.0)
-    }
-    fn clip_grad_value(&self) -> Option<f64> {
-        self.0.clip_grad_value.map(|p| p.0)
+    fn clipping(&self) -> &ClippingOptions {
+        &self.0.clipping
     }
 }

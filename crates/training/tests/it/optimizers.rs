@@ -1,10 +1,7 @@
 //! Optimizers against Trax's own updates, slots and norms.
 use safetensors::SafeTensors;
 use serde_json::{json, Value};
-use tallow_tensor::{
-    ops::{clip_factor, global_norm, Clip},
-    Tensor,
-};
+use tallow_tensor::{ops::global_norm, Tensor};
 use tallow_training::optimizers::{construct, Update};
 
 const DATA: &[u8] = include_bytes!("../golden/optimizers.safetensors");
@@ -102,10 +99,7 @@ fn equals_traxs(name: &str) -> usize {
             let update = Update {
                 step: step["step"].as_u64().unwrap(),
                 learning_rate: optimizer.learning_rate(),
-                clip: Clip {
-                    scale: optimizer.clip_grad_norm().map_or(1.0, |max| clip_factor(norm, max)),
-                    ..Clip::NONE
-                },
+                clip: optimizer.clipping().clip(norm),
             };
             for ((w, s), g) in weights.iter_mut().zip(&mut slots).zip(&gradients) {
                 (*w, *s) = optimizer.update(w.clone(), g, s.clone(), &update).unwrap();
