@@ -4,3 +4,4 @@
  * @module
  */
 export { Trainer, type TrainerOptions } from './trainer.js';
+export { type CheckpointInfo, checkpointInfo, type TensorInfo, verifyCheckpoint } from './checkpoints.js';

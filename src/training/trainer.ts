@@ -11,6 +11,7 @@ import { callable, found, text } from '../bridge/found.js';
 import { native, type NativeTrainer } from '../bridge/native.js';
 import { withPlain } from '../layer/construct.js';
 import { type Names, unknownOption } from '../tensor/rest.js';
+import { jsonOf } from './notes.js';
 import { Optimizer } from './optimizers.js';
 import { keyWords, type Key } from '../tensor/random.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -309,7 +310,10 @@ export class Trainer {
    *
    * @param path - Path of the file.
    * @param step - Number of the next step, which {@link Trainer.load} returns. Left out it is 0, or while `fit` runs the number of its next step.
+   * @param notes - What else a run needs to go on, as an object that JSON holds: keys, where the data stands, a history. `checkpointInfo` of
+   * `tl.training` gives it back.
    * @returns When the file is there.
+   * @throws `TypeError`: JSON cannot hold the notes.
    * @throws {@link LayerError} `NotFinite`: weights, state or slots are NaN; the error names the tensor and the old file stays.
    * @throws {@link LayerError} `Io`: the file cannot be written.
    * @example
@@ -323,9 +327,10 @@ export class Trainer {
    * await trainer.load('trainer.safetensors'); // → 1
    * ```
    */
-  async save(path: string, step?: number): Promise<void> {
+  async save(path: string, step?: number, notes?: object): Promise<void> {
     const file = text('Trainer.save: path', path);
-    await withPlain('Trainer.save', { step }, (value) => this.#native.save(file, value));
+    const json = notes === undefined ? null : jsonOf('Trainer.save: notes', notes);
+    await withPlain('Trainer.save', { step }, (value) => this.#native.save(file, value, json));
   }
 
   /**

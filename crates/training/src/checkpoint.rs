@@ -17,6 +17,11 @@ use std::{
 use tallow_layers::{hold, ErrorKind, LayerRef};
 use tallow_tensor::Tensor;
 
+/// The key of the metadata that holds the number of the next step.
+pub(crate) const STEP: &str = "step";
+/// The key of the metadata that holds notes, as JSON.
+pub(crate) const NOTES: &str = "notes";
+
 /// Named tensors of everything that is stored beside weights and state, e.g. optimizer slots.
 pub type Extra = Vec<(String, Tensor)>;
 

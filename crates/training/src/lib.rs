@@ -3,6 +3,7 @@
 //! Knows layers only through [`tallow_layers::Layer`]; knows nothing of the host language.
 mod budget;
 mod checkpoint;
+mod checkpoint_info;
 mod event_file;
 mod finite;
 mod fit;
@@ -22,6 +23,7 @@ pub mod optimizers;
 pub mod schedules;
 
 pub use checkpoint::{load_layer, save_layer, Checkpoint};
+pub use checkpoint_info::{checkpoint_info, verify_checkpoint, CheckpointInfo};
 pub use event_file::{read as read_events, EventFile, Recorded, Value};
 pub use fit::{fit, fit_with, Batches, Between, FitOptions, FitReport, LoopOptions, SaveOptions, StepOptions};
 pub use layer_file::{init_from_file, save_to_file};
@@ -31,7 +33,7 @@ pub use npy_list::{np_from_file, np_to_file};
 pub use progress::{Progress, StepReport};
 pub use safetensors_file::{
     read as read_safetensors, read_named as read_named_safetensors, write as write_safetensors,
-    Contents as SafetensorsContents,
+    Contents as SafetensorsContents, TensorInfo,
 };
 pub use tallow_layers::{Error, Result};
 pub use trainer::{Trainer, TrainerOptions};

@@ -1,6 +1,7 @@
 //! Checkpoints of a trainer: weights, state, the optimizer's slots and the step.
 use crate::{
-    checkpoint::{loaded, save_layer},
+    checkpoint::{loaded, save_layer, NOTES, STEP},
+    checkpoint_info::is_record,
     finite,
     names::{bare, from_bare, named, named_leaves},
     Error, Result, Trainer,
@@ -17,21 +18,25 @@ use tallow_tensor::Tensor;
 const SLOTS: &str = "slots";
 /// How the names of the states of several devices begin, and the key of the metadata that holds their structure.
 const DEVICES: &str = "devices";
-/// The key of the metadata that holds the number of the next step.
-const STEP: &str = "step";
 
 impl Trainer {
-    /// Writes weights, state, slots and the number of the next step to a safetensors file.
+    /// Writes weights, state, slots and the number of the next step to a safetensors file, and `notes`, a JSON object that
+    /// [`crate::checkpoint_info`] gives back: keys, where the data stands, a history.
     ///
     /// # Errors
-    /// `Io`, with the old file untouched; `NotInitialized` for a model that holds nothing; `NotFinite` naming the first tensor that holds NaN:
+    /// `InvalidArgument` for notes that are no JSON object; `Io`, with the old file untouched; `NotInitialized` for a model that holds nothing; `NotFinite` naming the first tensor that holds NaN:
     /// a broken run must not replace a good checkpoint.
-    pub fn save(&self, path: &Path, step: u64) -> Result<()> {
+    pub fn save(&self, path: &Path, step: u64, notes: Option<&str>) -> Result<()> {
+        if notes.is_some_and(|n| !is_record(n)) {
+            let what = "Trainer.save: notes must be an object in JSON";
+            return Err(Error::new(ErrorKind::InvalidArgument, what));
+        }
         let slots = self.slots().into_iter().enumerate();
         let mut extra: Vec<(String, Tensor)> = slots
             .flat_map(|(i, s)| s.into_iter().enumerate().map(move |(j, t)| (format!("{SLOTS}/{i:05}/{j}"), t)))
             .collect();
         let mut metadata = BTreeMap::from([(STEP.to_string(), step.to_string())]);
+        metadata.extend(notes.map(|n| (NOTES.to_string(), n.to_string())));
         if let Some(devices) = self.states_of_devices() {
             let names = named(&devices, DEVICES);
             extra.extend(names.leaves().into_iter().cloned().zip(devices.leaves().into_iter().cloned()));

@@ -31,6 +31,8 @@ pub(crate) struct Save {
     pub(crate) path: String,
     /// The number of the next step, if one was given.
     pub(crate) step: Option<u64>,
+    /// Notes that go with it, as JSON.
+    pub(crate) notes: Option<String>,
     pub(crate) done: Box<dyn FnOnce(Outcome<()>) + Send>,
 }
 
@@ -100,7 +102,7 @@ impl Desk {
             let ahead = next.zip(heard).map_or(0, |(next, heard)| next.saturating_sub(heard));
             let step = save.step.map(|given| given + ahead).or(next).or(heard).unwrap_or(0);
             // The file is whole, whether or not the loop is stopped meanwhile.
-            let saved = cancel::shielded(|| trainer.save(Path::new(&save.path), step));
+            let saved = cancel::shielded(|| trainer.save(Path::new(&save.path), step, save.notes.as_deref()));
             (save.done)(saved.map_err(Failure::from));
         }
     }

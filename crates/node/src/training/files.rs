@@ -2,8 +2,9 @@
 use crate::{
     bridge::{
         args::{Arg, Size},
+        compute::promised,
         environment::run,
-        error::Outcome,
+        error::{Failure, Outcome},
         order::Access,
         wire::Wire,
     },
@@ -11,7 +12,14 @@ use crate::{
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
-use std::path::Path;
+use std::{
+    panic::{catch_unwind, AssertUnwindSafe},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+use tallow_layers::HostValue;
+use tallow_training::CheckpointInfo;
 
 /// Writes the weights, and unless `weights_only` the state, that a layer holds, with the signature it was initialized for, if given.
 #[napi]
@@ -56,4 +64,61 @@ pub fn np_from_file(env: Env, path: String, level: Arg<Size>) -> Result<Vec<f64>
         let level = level_of("npFromFile", level)?;
         Ok(e.insert_all(&env, tallow_training::np_from_file(Path::new(&path), level)?))
     })
+}
+
+/// Reads a file on a thread of its own, as nothing is computed: a training loop goes on beside it.
+fn beside<'env, T: Send + 'static>(
+    env: &'env Env,
+    work: impl FnOnce() -> tallow_layers::Result<T> + Send + 'static,
+    finish: impl FnOnce(T) -> HostValue + Send + 'static,
+) -> Outcome<Object<'env>> {
+    let (settle, promise) = promised(env, |_, _, value| Ok(Wire(finish(value))))?;
+    let job = move || {
+        let worked = catch_unwind(AssertUnwindSafe(work));
+        settle(worked.map_err(Failure::from_panic).and_then(|done| Ok(done?)));
+    };
+    // A promise that was made must be settled, also where no thread can be started.
+    let job = Arc::new(Mutex::new(Some(job)));
+    let run = |job: &Mutex<Option<_>>| {
+        let taken = job.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(job) = taken {
+            let job: Box<dyn FnOnce() + Send> = Box::new(job);
+            job();
+        }
+    };
+    let own = job.clone();
+    if thread::Builder::new().name("tallow-files".to_owned()).spawn(move || run(&own)).is_err() {
+        run(&job);
+    }
+    Ok(promise)
+}
+
+fn described(info: CheckpointInfo) -> HostValue {
+    let tensor = |t: tallow_training::TensorInfo| {
+        HostValue::from([
+            ("name", HostValue::Text(t.name)),
+            ("shape", HostValue::List(t.shape.into_iter().map(|n| HostValue::Number(n as f64)).collect())),
+            ("dtype", HostValue::Text(t.dtype)),
+            ("bytes", HostValue::Number(t.bytes as f64)),
+        ])
+    };
+    HostValue::from([
+        ("step", info.step.map_or(HostValue::Null, |s| HostValue::Number(s as f64))),
+        ("notes", info.notes.map_or(HostValue::Null, HostValue::Text)),
+        ("tensors", HostValue::List(info.tensors.into_iter().map(tensor).collect())),
+    ])
+}
+
+/// What the header of a checkpoint says; its notes as JSON.
+#[napi(
+    ts_return_type = "Promise<{ step: number | null, notes: string | null, tensors: { name: string, shape: number[], dtype: string, bytes: number }[] }>"
+)]
+pub fn checkpoint_info(env: &Env, path: String) -> Result<Object<'_>> {
+    run(env, |_| beside(env, move || tallow_training::checkpoint_info(Path::new(&path)), described))
+}
+
+/// Reads a checkpoint to its end, and checks every checksum.
+#[napi(ts_return_type = "Promise<unknown>")]
+pub fn verify_checkpoint(env: &Env, path: String) -> Result<Object<'_>> {
+    run(env, |_| beside(env, move || tallow_training::verify_checkpoint(Path::new(&path)), |()| HostValue::Null))
 }

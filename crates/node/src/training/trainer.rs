@@ -229,18 +229,24 @@ impl NativeTrainer {
         })
     }
 
-    /// Writes weights, state, slots and the step on the compute thread; while a loop runs, between two of its steps.
+    /// Writes weights, state, slots, the step and notes (JSON) on the compute thread; while a loop runs, between two of its steps.
     #[napi(ts_return_type = "Promise<unknown>")]
-    pub fn save<'env>(&self, env: &'env Env, path: String, options: Wire) -> Result<Object<'env>> {
+    pub fn save<'env>(
+        &self,
+        env: &'env Env,
+        path: String,
+        options: Wire,
+        notes: Option<String>,
+    ) -> Result<Object<'env>> {
         run(env, |e| {
             let step = SaveOptions::parse(&options.0)?.step.map(|s| s.0 as u64);
             if self.desk.is_open() {
                 let (done, promise) = promised(env, |_, _, ()| Ok(Wire(HostValue::Null)))?;
-                if let Some(late) = self.desk.ask(Save { path, step, done: Box::new(done) }) {
+                if let Some(late) = self.desk.ask(Save { path, step, notes, done: Box::new(done) }) {
                     // The loop has ended since.
                     let trainer = self.inner.clone();
                     let work = move || {
-                        (late.done)(save(&trainer, &late.path, step));
+                        (late.done)(save(&trainer, &late.path, step, late.notes));
                         Ok(())
                     };
                     let asked = Asked { access: Access::read(&self.model), endless: false, cancel: None };
@@ -250,7 +256,7 @@ impl NativeTrainer {
             }
             let trainer = self.inner.clone();
             let asked = Asked { access: Access::read(&self.model), endless: false, cancel: None };
-            submit(env, e, asked, move || save(&trainer, &path, step), |_, _, ()| Ok(Wire(HostValue::Null)))
+            submit(env, e, asked, move || save(&trainer, &path, step, notes), |_, _, ()| Ok(Wire(HostValue::Null)))
         })
     }
 
@@ -269,6 +275,6 @@ impl NativeTrainer {
     }
 }
 
-fn save(trainer: &Mutex<Trainer>, path: &str, step: Option<u64>) -> Outcome<()> {
-    Ok(lock(trainer)?.save(Path::new(path), step.unwrap_or(0))?)
+fn save(trainer: &Mutex<Trainer>, path: &str, step: Option<u64>, notes: Option<String>) -> Outcome<()> {
+    Ok(lock(trainer)?.save(Path::new(path), step.unwrap_or(0), notes.as_deref())?)
 }

@@ -4,7 +4,7 @@ mod header;
 mod reader;
 mod sums;
 
-pub use contents::Contents;
+pub use contents::{Contents, TensorInfo};
 pub(crate) use reader::Reader;
 
 use crate::{whole_file, Error, Result};
@@ -32,6 +32,11 @@ fn kind(d: DType) -> &'static str {
         DType::U8 => "U8",
         DType::Bool => "BOOL",
     }
+}
+
+/// The type of which this is the format's name.
+fn dtype_named(name: &str) -> Option<DType> {
+    DType::ALL.into_iter().find(|d| kind(*d) == name)
 }
 
 /// Writes named tensors and text metadata to `path`, with checksums of all of it. Equal content gives equal bytes.

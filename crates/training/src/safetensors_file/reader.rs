@@ -1,6 +1,6 @@
 //! Reading a safetensors file: the header first, then the tensors that are wanted, one after another.
 use super::{
-    contents::{Contents, OURS},
+    contents::{Contents, TensorInfo, OURS},
     header::{Entry, Header, MAX_HEADER},
     sums,
 };
@@ -9,7 +9,7 @@ use std::{
     cell::Cell,
     collections::BTreeMap,
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 use tallow_layers::{
@@ -21,6 +21,9 @@ use tallow_tensor::{memory, DType, Element, Tensor};
 
 /// Bytes of the number in front of the header.
 const LENGTH: u64 = 8;
+/// Bytes that are read together where nothing is made of them.
+const PIECE: usize = 1 << 16;
+const WRONG_SUM: &str = "it is damaged: the checksum of its bytes is wrong";
 
 /// A file whose header was read and checked.
 #[derive(Debug)]
@@ -105,9 +108,42 @@ impl Reader {
         let mut from = Summed { from: (&mut self.file).take(end - begin), sum: 0 };
         let tensor = read(kind, &spec, &mut from).map_err(|e| fail(&e))?;
         match &self.sums {
-            Some(sums) if sums[i] != from.sum => Err(fail(&"it is damaged: the checksum of its bytes is wrong")),
+            Some(sums) if sums[i] != from.sum => Err(fail(&WRONG_SUM)),
             _ => Ok(tensor),
         }
+    }
+    /// Reads everything, and checks every checksum. Only a piece of a tensor is in memory.
+    ///
+    /// # Errors
+    /// `Io` naming the path and the tensor; `Io` for a file without checksums.
+    pub(crate) fn verify(&mut self) -> Result<()> {
+        let Some(sums) = &self.sums else {
+            let why = "it has no checksums, so it cannot be told whether it is as it was written; files that are saved here have them";
+            return Err(io_error("verify", &self.path, &why));
+        };
+        for (Entry { name, begin, end, .. }, sum) in self.entries.iter().zip(sums) {
+            let fail = |why: &dyn std::fmt::Display| io_error(&format!("read tensor {name} of"), &self.path, why);
+            self.file.seek(SeekFrom::Start(self.start + begin)).map_err(|e| fail(&e))?;
+            let mut from = Summed { from: (&mut self.file).take(end - begin), sum: 0 };
+            let read = std::io::copy(&mut BufReader::with_capacity(PIECE, &mut from), &mut std::io::sink());
+            if read.map_err(|e| fail(&e))? != end - begin {
+                return Err(fail(&"it ends early"));
+            }
+            if from.sum != *sum {
+                return Err(fail(&WRONG_SUM));
+            }
+        }
+        Ok(())
+    }
+    /// What the header says of the tensors.
+    pub(crate) fn infos(&self) -> Vec<TensorInfo> {
+        let info = |e: &Entry| TensorInfo {
+            name: e.name.clone(),
+            shape: e.shape.clone(),
+            dtype: super::dtype_named(&e.kind).map_or(e.kind.clone(), |d| d.name().to_string()),
+            bytes: e.end - e.begin,
+        };
+        self.entries.iter().map(info).collect()
     }
     /// All tensors, sorted by name.
     ///
