@@ -7,6 +7,7 @@
 
 mod allocator;
 mod bridge;
+mod data;
 mod layer;
 mod tensor;
 mod training;

@@ -37,3 +37,4 @@ pub use safetensors_file::{
 };
 pub use tallow_layers::{Error, Result};
 pub use trainer::{Trainer, TrainerOptions};
+pub use whole_file::write as write_whole_file;

@@ -19,7 +19,7 @@ const MAX_LINKS: usize = 40;
 ///
 /// # Errors
 /// `Io` naming the path, and those of `fill`; the old file is then untouched. What is no regular file is never replaced.
-pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let fail = |why: &dyn std::fmt::Display| io_error("write", path, why);
     let target = followed(path).map_err(|e| fail(&e))?;
     let old = match fs::symlink_metadata(&target) {

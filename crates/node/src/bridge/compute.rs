@@ -13,7 +13,7 @@ use std::{
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         mpsc::{channel, Sender},
-        Mutex, OnceLock, PoisonError,
+        Mutex, PoisonError,
     },
     thread,
 };
@@ -24,21 +24,38 @@ const STACK_BYTES: usize = 64 << 20;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-fn queue() -> Outcome<Sender<Job>> {
-    static QUEUE: OnceLock<Mutex<Option<Sender<Job>>>> = OnceLock::new();
-    let mut queue = QUEUE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(sender) = &*queue {
-        return Ok(sender.clone());
+/// A thread of the process that does one job after another; it starts with the first.
+struct Lane {
+    name: &'static str,
+    queue: Mutex<Option<Sender<Job>>>,
+}
+
+/// Where layers are run and trained.
+static COMPUTE: Lane = Lane { name: "tallow-compute", queue: Mutex::new(None) };
+/// Where text is encoded, so that it need not wait for a training loop.
+static TEXT: Lane = Lane { name: "tallow-text", queue: Mutex::new(None) };
+
+impl Lane {
+    fn sender(&self) -> Outcome<Sender<Job>> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = &*queue {
+            return Ok(sender.clone());
+        }
+        let (sender, jobs) = channel::<Job>();
+        thread::Builder::new()
+            .name(self.name.to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || jobs.into_iter().for_each(|job| job()))
+            .map_err(|e| {
+                let what = format!("the thread for asynchronous work cannot be started: {e}");
+                TensorError::new(ErrorKind::OutOfMemory, what)
+            })?;
+        Ok(queue.insert(sender).clone())
     }
-    let (sender, jobs) = channel::<Job>();
-    thread::Builder::new()
-        .name("tallow-compute".to_owned())
-        .stack_size(STACK_BYTES)
-        .spawn(move || jobs.into_iter().for_each(|job| job()))
-        .map_err(|e| {
-            TensorError::new(ErrorKind::OutOfMemory, format!("the thread for asynchronous work cannot be started: {e}"))
-        })?;
-    Ok(queue.insert(sender).clone())
+}
+
+fn ended<T>(_: T) -> Failure {
+    Failure::Internal("the thread for asynchronous work has ended".to_owned())
 }
 
 type Resolver = Box<dyn FnOnce(Env) -> Result<Wire>>;
@@ -63,7 +80,7 @@ pub(crate) fn submit<'env, T: Send + 'static>(
     finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
 ) -> Outcome<Object<'env>> {
     // First of all, as a promise that is made must be settled.
-    let queue = queue()?;
+    let queue = COMPUTE.sender()?;
     let cancel = environment.cancel_of(asked.cancel);
     let stopped = cancel.clone();
     // Nobody takes what a job made that is stopped after its work was done: it must not become handles.
@@ -81,8 +98,20 @@ pub(crate) fn submit<'env, T: Send + 'static>(
         Box::new(move || settled(result))
     });
     let job = environment.order.push(asked.access, asked.endless, work);
-    let sent = queue.send(Box::new(move || job.run_in_turn()));
-    sent.map_err(|_| Failure::Internal("the compute thread has ended".to_owned()))?;
+    queue.send(Box::new(move || job.run_in_turn())).map_err(ended)?;
+    Ok(promise)
+}
+
+/// Runs `work`, which has to do with no layer, beside the compute thread; then `finish` as [`submit`] does.
+pub(crate) fn submit_text<'env, T: Send + 'static>(
+    env: &'env Env,
+    work: impl FnOnce() -> Outcome<T> + Send + 'static,
+    finish: impl FnOnce(&Env, &Environment, T) -> Outcome<Wire> + Send + 'static,
+) -> Outcome<Object<'env>> {
+    let queue = TEXT.sender()?;
+    let (settled, promise) = promised(env, finish)?;
+    let job = move || settled(catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|p| Err(Failure::from_panic(p))));
+    queue.send(Box::new(job)).map_err(ended)?;
     Ok(promise)
 }
 

@@ -1,0 +1,3 @@
+//! Data: the options of the steps of a pipeline, encoders of text.
+mod encoder;
+mod steps;
