@@ -52,6 +52,7 @@ export * as random from './tensor/random.js';
 export { type Tree, type TreeStructure } from './tensor/tree.js';
 export * as tree from './tensor/tree.js';
 export * as models from './models/index.js';
+export * as data from './data/index.js';
 export {
   type AsyncCallOptions,
   type CallOptions,
