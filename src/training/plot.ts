@@ -1,0 +1,147 @@
+/**
+ * The history of a training as a picture.
+ *
+ * @module
+ */
+import { writeFile } from 'node:fs/promises';
+import type * as Vega from 'vega';
+import { LayerError } from '../bridge/errors.js';
+import { text } from '../bridge/found.js';
+
+/** What can be drawn: the values of metrics by step, as a {@link training.History} has them. */
+export interface Plottable {
+  /** Modes that have values, as `'train'`. */
+  readonly modes: readonly string[];
+  /** The metrics of a mode. */
+  metricsForMode(mode: string): readonly string[];
+  /** The values of a metric. */
+  get(mode: string, metric: string): readonly { readonly step: number; readonly value: number }[];
+}
+
+const INK = '#3d3a36';
+const FAINT = '#8d877e';
+const FONT = 'Helvetica, Arial, sans-serif';
+const COLOURS = ['#b5482a', '#3f6c8f', '#7a9a4e', '#8a6aa3', '#c79a3a', '#5f9ea0'];
+
+/** A picture of one metric: a line for each mode. */
+function panel(metric: string, values: readonly object[]): object {
+  const axis = {
+    labelFont: FONT,
+    titleFont: FONT,
+    titleFontWeight: 'normal',
+    labelColor: FAINT,
+    titleColor: FAINT,
+    gridColor: '#efeae1',
+    domainColor: '#d8d1c5',
+    tickColor: '#d8d1c5',
+  };
+  return {
+    type: 'group',
+    title: { text: metric, anchor: 'start', font: FONT, fontSize: 14, color: INK, offset: 8 },
+    encode: { enter: { width: { value: 480 }, height: { value: 200 } } },
+    signals: [
+      { name: 'width', value: 480 },
+      { name: 'height', value: 200 },
+    ],
+    data: [{ name: 'values', values }],
+    scales: [
+      { name: 'x', type: 'linear', domain: { data: 'values', field: 'step' }, range: 'width', zero: false },
+      {
+        name: 'y',
+        type: 'linear',
+        domain: { data: 'values', field: 'value' },
+        range: 'height',
+        nice: true,
+        zero: false,
+      },
+    ],
+    axes: [
+      { ...axis, orient: 'bottom', scale: 'x', title: 'step', tickCount: 6 },
+      { ...axis, orient: 'left', scale: 'y', grid: true, tickCount: 5 },
+    ],
+    marks: [
+      {
+        type: 'group',
+        from: { facet: { name: 'series', data: 'values', groupby: 'mode' } },
+        marks: [
+          {
+            type: 'line',
+            from: { data: 'series' },
+            encode: {
+              enter: {
+                x: { scale: 'x', field: 'step' },
+                y: { scale: 'y', field: 'value' },
+                stroke: { scale: 'mode', field: 'mode' },
+                strokeWidth: { value: 2 },
+              },
+            },
+          },
+        ],
+      },
+    ],
+  };
+}
+
+function spec(history: Plottable): Vega.Spec {
+  const modes = [...history.modes];
+  const metrics = [...new Set(modes.flatMap((mode) => history.metricsForMode(mode)))];
+  const valuesOf = (metric: string): object[] =>
+    modes.flatMap((mode) =>
+      // What is not finite has no place on an axis.
+      history
+        .get(mode, metric)
+        .filter(({ value }) => Number.isFinite(value))
+        .map(({ step, value }) => ({ mode, step, value })),
+    );
+  return {
+    padding: 12,
+    background: '#fffdf9',
+    layout: { columns: 1, padding: 24, bounds: 'full' },
+    scales: [{ name: 'mode', type: 'ordinal', domain: modes, range: COLOURS }],
+    legends: [{ stroke: 'mode', symbolType: 'stroke', labelFont: FONT, labelColor: INK, orient: 'right' }],
+    marks: metrics.map((metric) => panel(metric, valuesOf(metric))),
+  } as Vega.Spec;
+}
+
+/** The library that draws, which is only there if the program has it. */
+async function vega(): Promise<typeof Vega> {
+  try {
+    return await import('vega');
+  } catch (cause) {
+    const missing = cause instanceof Error && 'code' in cause && String(cause.code).includes('MODULE_NOT_FOUND');
+    if (!missing) throw cause;
+    const message = '[Io] plotHistory: it draws by the package vega, which is not installed: npm install vega';
+    const error = new LayerError('Io', message, { path: [], phase: 'build', inputs: [], createdAt: undefined });
+    error.cause = cause;
+    throw error;
+  }
+}
+
+/**
+ * Draws the values of all metrics by step, a line for each mode, and writes them as an SVG.
+ *
+ * It needs the package `vega`, which is not installed with this one.
+ *
+ * @param history - What to draw: a {@link training.History}, or anything of its form.
+ * @param file - Path of the file.
+ * @returns When it is written.
+ * @throws {@link LayerError} `Io`: the package `vega` is not installed.
+ * @throws `TypeError`: `file` is not a string.
+ * @throws `Error`: the file cannot be written; it is the error of `node:fs`.
+ * @example
+ * ```ts
+ * const losses = [2.5, 1.2, 0.8].map((value, step) => ({ step, value }));
+ * const history = { modes: ['train'], metricsForMode: () => ['metrics/loss'], get: () => losses };
+ * await tl.training.plotHistory(history, 'loss.svg');
+ * ```
+ */
+export async function plotHistory(history: Plottable, file: string): Promise<void> {
+  const path = text('plotHistory: file', file);
+  const { parse, View } = await vega();
+  const view = new View(parse(spec(history)), { renderer: 'none' });
+  try {
+    await writeFile(path, `${await view.toSVG()}\n`);
+  } finally {
+    view.finalize();
+  }
+}
