@@ -26,11 +26,15 @@ const CALL: Names<CallOptions> = { weights: true, state: true, rng: true };
 const CALL_ASYNC: Names<AsyncCallOptions> = { ...CALL, signal: true };
 const PURE: Names<{ useCache?: boolean }> = { useCache: true };
 
+/** The inputs of a layer, one by one. */
+export function itemsOf(layer: Handled, inputs: LayerInputs): readonly TensorLike[] {
+  const several = isList(inputs) && (layer[HANDLE].nIn !== 1 || inputs[0] instanceof Tensor);
+  return several ? inputs : [inputs as TensorLike];
+}
+
 /** Calls `f` with handles of a layer's inputs; tensors made of plain data are disposed afterwards. */
 export function withInputs<T>(layer: Handled, inputs: LayerInputs, f: (ids: number[]) => T): T {
-  const several = isList(inputs) && (layer[HANDLE].nIn !== 1 || inputs[0] instanceof Tensor);
-  const items = several ? inputs : [inputs as TensorLike];
-  return withTensors(items, f);
+  return withTensors(itemsOf(layer, inputs), f);
 }
 
 /** {@link withInputs}, with a number that stands for the layer while a gradient to come may call its functions. */

@@ -294,6 +294,11 @@ export class Trainer {
     native.closeBatches(queue);
   }
 
+  /** How many updates of the weights this object has made. */
+  get updates(): number {
+    return this.#native.updates();
+  }
+
   /** The optimizer's slots of each weight, in the order of the weights; empty before the first step. */
   get slots(): Tensor[][] {
     return decode(this.#native.slots()) as Tensor[][];

@@ -1,0 +1,670 @@
+/**
+ * The training loop: steps, evaluations, checkpoints, and what a program does on the way.
+ *
+ * @module
+ */
+import { found, isThenable, text } from '../bridge/found.js';
+import { Serial } from '../generated/combinators.js';
+import { Layer } from '../layer/layer.js';
+import { tidy } from '../layer/tidy.js';
+import { type CancelSignal, checkSignal } from '../layer/types.js';
+import { foldIn, keyWords, split } from '../tensor/random.js';
+import { type Signature } from '../tensor/ops.js';
+import { type Names, optionsOf } from '../tensor/rest.js';
+import { BatchSource } from './batches.js';
+import { type Callback, type CallbackAnswer, type RunReport, type StepEvent } from './callback.js';
+import { Evaluator, hasWeights, initBehind, signaturesOf } from './evaluator.js';
+import { History, type HistoryEntry } from './history.js';
+import { checkpointPath, exists, makeFolder, read, write } from './loopFiles.js';
+import { type LoopOptions, type Plan, planOf } from './plan.js';
+import { filled, refusal } from './refusal.js';
+import { type EvalTask, type TrainTask } from './task.js';
+import { type Batch, Trainer, type TrainingProgress } from './trainer.js';
+
+/** Options of {@link training.Loop.run}. */
+export interface RunOptions {
+  /** Stops the run, also within a step; the promise is rejected with its reason, and finished steps stay. */
+  readonly signal?: CancelSignal | undefined;
+}
+
+const RUN: Names<RunOptions> = { signal: true };
+/** The most steps of one call of `fit`: what it gathers for each step must not grow without bounds. */
+const STRETCH = 1000;
+/** Batches that a fit holds beside those of the step it computes: two that wait, and one on its way. */
+const WAITING = 3;
+/** Milliseconds between two looks at how far a fit is, where no callback looks at each step. */
+const LOOK_MS = 50;
+
+/** What a task is trained with. */
+interface Running {
+  readonly trainer: Trainer;
+  readonly task: TrainTask;
+  readonly source: BatchSource;
+}
+
+/** Everything that needs a first batch. */
+interface Prepared {
+  readonly running: readonly Running[];
+  readonly evaluators: readonly Evaluator[];
+  readonly evalSources: readonly BatchSource[];
+}
+
+/** The number of steps done before a run, and when it began. */
+interface RunStart {
+  readonly first: number;
+  readonly began: number;
+}
+
+/** What was heard of a call of `fit`. */
+interface Heard {
+  readonly onProgress: (progress: TrainingProgress) => void;
+  readonly steps: () => number;
+  readonly items: () => number;
+  readonly answers: () => Promise<(void | 'stop')[]>;
+}
+
+/** Sums since the last evaluation. */
+interface Tally {
+  loss: number;
+  steps: number;
+  seconds: number;
+}
+
+type KeyWords = [number, number];
+
+/**
+ * Trains a model on tasks, evaluates it, writes checkpoints and goes on from them: Trax's loop.
+ *
+ * Steps count from 1, and `step` is the number of steps done. Behind a step the loop evaluates, then writes checkpoints, where `evalAt` and
+ * `checkpointAt` say so. With an `outputDir` that holds a checkpoint, a loop made in the same way goes on from it with the same bits as if it had
+ * never stopped: weights, slots, state, random key, history, and the position in all data.
+ *
+ * Steps are computed on the compute thread; the event loop stays free.
+ *
+ * @see {@link training.TrainTask}, {@link training.EvalTask}, {@link training.Callback}
+ * @example
+ * ```ts
+ * const batch = (seed: number): tl.Tensor[] => {
+ *   const x = tl.random.normal(tl.random.key(seed), [16, 4]);
+ *   return [x, x.sum({ axis: 1, keepdims: true }), tl.ones([16, 1])];
+ * };
+ * function* batches() {
+ *   for (let seed = 1; ; seed += 1) yield batch(seed);
+ * }
+ * const train = new tl.training.TrainTask(batches(), tl.L2Loss(), tl.optimizers.Adam({ learningRate: 0.05 }));
+ * const evaluate = new tl.training.EvalTask([batch(0)], tl.L2Loss());
+ * const loop = new tl.training.Loop(tl.Serial(tl.Dense(1)), train, { evalTasks: evaluate, randomSeed: 0 });
+ * await loop.run(200);
+ * loop.history.get('eval', 'metrics/L2Loss').map(({ step }) => step); // → [1, 100, 200]
+ * ```
+ */
+export class Loop {
+  /** The model that is trained. */
+  readonly model: Layer;
+  /** The layer that is evaluated. */
+  readonly evalModel: Layer;
+  readonly #plan: Plan;
+  readonly #sharesWeights: boolean;
+  readonly #listeners: readonly Callback[];
+  #rng: KeyWords;
+  #stepKey: KeyWords;
+  #step = 0;
+  #history = new History();
+  #ready: Promise<Prepared> | undefined;
+  #isRunning = false;
+  #isStopped = false;
+  /** Whether a callback made the loop wait for it behind a step. */
+  #isStepwise = false;
+  /** What stops the steps that are computed. */
+  #stretch: AbortController | undefined;
+  #items = 0;
+  #requests: (() => Promise<void>)[] = [];
+  #tally: Tally = { loss: 0, steps: 0, seconds: 0 };
+  #last: TrainingProgress | undefined;
+
+  /**
+   * Makes a loop; nothing is computed before {@link training.Loop.prepare} or {@link training.Loop.run}.
+   *
+   * A model that has no weights yet is initialized then, for the first batch.
+   *
+   * @param model - The model: a layer from the first tensors of a batch to what losses and metrics take.
+   * @param tasks - A task, or an array of tasks that share the model's weights.
+   * @param options - Options by name, beside those of {@link Trainer}:
+   * - `randomSeed`, `rng`: Seed, or random key, of the loop; one of them must be given.
+   * - `evalModel`: Layer to evaluate, which gets the model's weights and state; a copy of the model in mode `'eval'` if left out.
+   * - `evalTasks`: A task to evaluate, or an array of tasks.
+   * - `outputDir`: Folder of checkpoints; none are written if it is left out.
+   * - `checkpointAt`, `permanentCheckpointAt`, `evalAt`: Tell of a step whether that happens behind it.
+   * - `checkpointLowMetric`, `checkpointHighMetric`: Metric whose best value is saved apart.
+   * - `whichTask`: Tells the number of the task of a step; one after another if left out.
+   * - `callbacks`: What is called on the way.
+   * - `fastDevRun`: Whether a run is one step and one batch of each evaluation, without files. Default: `false`.
+   * - `overfitBatches`: Number of batches to take again and again; all if left out.
+   * @throws `TypeError`: an argument is of another type.
+   * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds, no task or no key is given, or two metrics have one name.
+   */
+  constructor(model: Layer, tasks: TrainTask | readonly TrainTask[], options: LoopOptions) {
+    if (!(model instanceof Layer)) throw new TypeError(`Loop: model must be a layer, got ${found(model)}`);
+    this.#plan = planOf(tasks, options);
+    this.model = model;
+    this.#sharesWeights = options.evalModel == null;
+    this.evalModel = options.evalModel ?? model.withMode('eval');
+    this.#listeners = this.#plan.callbacks.filter(({ onStep }) => onStep !== undefined);
+    this.#rng = this.#plan.rng;
+    this.#stepKey = this.#plan.rng;
+  }
+
+  /** Number of steps done. */
+  get step(): number {
+    return this.#step;
+  }
+  /** What was measured. */
+  get history(): History {
+    return this.#history;
+  }
+  /** The tasks. */
+  get tasks(): readonly TrainTask[] {
+    return this.#plan.tasks;
+  }
+  /** The tasks to evaluate. */
+  get evalTasks(): readonly EvalTask[] {
+    return this.#plan.evalTasks;
+  }
+  /** Folder of checkpoints; `null` if none are written. */
+  get outputDir(): string | null {
+    return this.#plan.outputDir;
+  }
+  /** Whether a run is one step without files. */
+  get fastDevRun(): boolean {
+    return this.#plan.fastDevRun;
+  }
+
+  /**
+   * Makes everything ready: takes a first batch, initializes the model, and goes to the newest checkpoint in `outputDir`.
+   *
+   * {@link training.Loop.run} does it by itself.
+   *
+   * @returns One trainer for each task, once all is ready.
+   * @throws {@link LayerError} `Io`: the folder cannot be made, or a checkpoint in it is damaged.
+   * @throws {@link LayerError} `WeightsMismatch`: the checkpoint is of another model.
+   * @throws {@link LayerError} `InvalidArgument`: a task gives no batch.
+   * @example
+   * ```ts
+   * const task = new tl.training.TrainTask([[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]], tl.L2Loss(), tl.optimizers.SGD());
+   * const loop = new tl.training.Loop(tl.Dense(1), task, { randomSeed: 0 });
+   * await loop.prepare();
+   * tl.tree.leaves(loop.model.weights).length; // → 2
+   * ```
+   */
+  async prepare(): Promise<readonly Trainer[]> {
+    return (await this.#prepared()).running.map(({ trainer }) => trainer);
+  }
+
+  /**
+   * Trains for a number of steps.
+   *
+   * A run that ended, also with an error, can be followed by another, which goes on where it ended.
+   *
+   * @param nSteps - Steps to do; 1 if left out.
+   * @param options - Options by name:
+   * - `signal`: An `AbortSignal` that stops the run, also within a step.
+   * @returns How the run ended.
+   * @throws {@link LayerError} `NotFinite`: the loss, a gradient or a weight is not finite; steps before it stay.
+   * @throws {@link LayerError} `Busy`: a run has not ended.
+   * @throws {@link LayerError} `Io`: a checkpoint cannot be written; the one before it stays.
+   * @throws What data, callbacks and functions of the program throw, or the reason of `signal`.
+   * @example
+   * ```ts
+   * const task = new tl.training.TrainTask([[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]], tl.L2Loss(), tl.optimizers.SGD());
+   * const loop = new tl.training.Loop(tl.Dense(1), task, { randomSeed: 0 });
+   * const { steps } = await loop.run(10);
+   * steps; // → 10
+   * ```
+   */
+  async run(nSteps: number = 1, options: RunOptions = {}): Promise<RunReport> {
+    const { signal } = optionsOf('Loop.run', options, RUN);
+    checkSignal('Loop.run: signal', signal);
+    const asked = filled<{ nSteps: number }>('Loop.run', { nSteps });
+    this.#refuseBusy('run', this.#isRunning);
+    this.#isRunning = true;
+    this.#isStopped = false;
+    try {
+      await this.#prepared();
+      return await this.#run(this.fastDevRun ? 1 : asked.nSteps, signal);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  /**
+   * Ends the run behind the last step that is done; a step that is computed is given up, and its batch is used by the next run.
+   *
+   * @example
+   * ```ts
+   * const task = new tl.training.TrainTask([[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]], tl.L2Loss(), tl.optimizers.SGD());
+   * const stopper: tl.training.Callback = { onStep: (loop, { step }) => (step === 3 ? loop.stop() : undefined) };
+   * const loop = new tl.training.Loop(tl.Dense(1), task, { randomSeed: 0, callbacks: [stopper] });
+   * await loop.run(10);
+   * loop.step; // → 3
+   * ```
+   */
+  stop(): void {
+    this.#isStopped = true;
+    this.#stretch?.abort();
+  }
+
+  /**
+   * Evaluates all tasks, and adds what came out to the history.
+   *
+   * @param options - Options by name:
+   * - `signal`: An `AbortSignal` that stops it.
+   * @returns Value of each metric, by name; with several tasks behind `exportPrefix`, or the number of the task, and a slash.
+   * @throws {@link LayerError} `Busy`: a step is computed.
+   * @throws {@link LayerError} `ShapeMismatch`: a metric does not give one number.
+   * @throws {@link LayerError} `InvalidArgument`: a task gives no batch.
+   * @throws The reason of `signal`, if it stops the evaluation.
+   * @example
+   * ```ts
+   * const batches = [[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]];
+   * const task = new tl.training.TrainTask(batches, tl.L2Loss(), tl.optimizers.SGD());
+   * const evalTasks = new tl.training.EvalTask(batches, tl.L2Loss(), { metricNames: ['loss'] });
+   * const loop = new tl.training.Loop(tl.Dense(1), task, { evalTasks, randomSeed: 0 });
+   * Object.keys(await loop.runEvals()); // → ['loss']
+   * ```
+   */
+  async runEvals(options: RunOptions = {}): Promise<Record<string, number>> {
+    const { signal } = optionsOf('Loop.runEvals', options, RUN);
+    checkSignal('Loop.runEvals: signal', signal);
+    const { evaluators } = await this.#prepared();
+    this.#refuseBusy('runEvals', this.#stretch !== undefined);
+    tidy(() => {
+      if (!this.#sharesWeights) this.evalModel.weights = this.model.weights;
+      this.evalModel.state = this.model.state;
+    });
+    const metrics: Record<string, number> = {};
+    for (const evaluator of evaluators) {
+      for (const [name, value] of await evaluator.run(() => this.newRng(), signal)) metrics[name] = value;
+    }
+    for (const [name, value] of Object.entries(metrics))
+      this.#history.append('eval', `metrics/${name}`, this.#step, value);
+    return metrics;
+  }
+
+  /**
+   * Makes a random key that the loop makes only once.
+   *
+   * Checkpoints hold where the sequence of keys is.
+   *
+   * @returns The key.
+   * @example
+   * ```ts
+   * const task = new tl.training.TrainTask([[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]], tl.L2Loss(), tl.optimizers.SGD());
+   * const loop = new tl.training.Loop(tl.Dense(1), task, { rng: [0, 7] });
+   * const [a, b] = [loop.newRng(), loop.newRng()];
+   * tl.random.keyWords(a).join() === tl.random.keyWords(b).join(); // → false
+   * ```
+   */
+  newRng(): KeyWords {
+    const [rest, made] = tidy(() => {
+      const [first, second] = split(this.#rng);
+      return [keyWords(first), keyWords(second)] as const;
+    });
+    this.#rng = rest;
+    return made;
+  }
+
+  /**
+   * Tells the random key of a step: that of all steps, with the step's number folded in.
+   *
+   * @param step - Number of the step, from 1.
+   * @returns The key.
+   * @throws `RangeError`: `step` is not a whole number.
+   * @example
+   * ```ts
+   * const task = new tl.training.TrainTask([[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]], tl.L2Loss(), tl.optimizers.SGD());
+   * const loop = new tl.training.Loop(tl.Dense(1), task, { randomSeed: 0 });
+   * await loop.prepare();
+   * loop.rngOfStep(1).length; // → 2
+   * ```
+   */
+  rngOfStep(step: number): KeyWords {
+    return tidy(() => keyWords(foldIn(this.#stepKey, step)));
+  }
+
+  /**
+   * Gives the batches that training takes next; it takes them still.
+   *
+   * @param count - How many.
+   * @param task - Number of the task; 0 if left out.
+   * @returns The batches. Their tensors are the program's to dispose.
+   * @throws {@link LayerError} `InvalidArgument`: there is no such task, or it gives no batch.
+   * @example
+   * ```ts
+   * const task = new tl.training.TrainTask([[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]], tl.L2Loss(), tl.optimizers.SGD());
+   * const loop = new tl.training.Loop(tl.Dense(1), task, { randomSeed: 0 });
+   * (await loop.peekBatches(2)).length; // → 2
+   * ```
+   */
+  async peekBatches(count: number, task: number = 0): Promise<Batch[]> {
+    const source = (await this.#prepared()).running[task]?.source;
+    if (source === undefined) throw refusal('InvalidArgument', `Loop.peekBatches: there is no task ${found(task)}`);
+    return source.peek(count);
+  }
+
+  /**
+   * Writes a checkpoint: weights, state, slots of all tasks, step, random key, history, and the position in all data.
+   *
+   * The folder always holds the old or the new checkpoint, whole. While a step is computed, the step is given up for it, and computed again afterwards.
+   *
+   * @param name - Name of the file in `outputDir`, without its ending; `'model'`, which a new loop goes on from, if left out.
+   * @returns Path of the file.
+   * @throws {@link LayerError} `InvalidOption`: the loop has no `outputDir`.
+   * @throws {@link LayerError} `Io`: the file cannot be written; the old one stays.
+   * @throws {@link LayerError} `NotFinite`: a tensor is NaN.
+   * @example
+   * ```ts
+   * const task = new tl.training.TrainTask([[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]], tl.L2Loss(), tl.optimizers.SGD());
+   * const loop = new tl.training.Loop(tl.Dense(1), task, { outputDir: 'runs/line', randomSeed: 0 });
+   * await loop.run(3);
+   * await loop.saveCheckpoint('mine'); // → 'runs/line/mine.safetensors'
+   * ```
+   */
+  async saveCheckpoint(name: string = 'model'): Promise<string> {
+    text('Loop.saveCheckpoint: name', name);
+    if (this.outputDir === null) {
+      const why = this.fastDevRun ? 'with `fastDevRun` none is written' : 'give the loop an `outputDir`';
+      throw refusal('InvalidOption', `Loop.saveCheckpoint: there is no folder for checkpoints: ${why}`);
+    }
+    const path = checkpointPath(this.outputDir, name);
+    const { running, evalSources } = await this.#prepared();
+    if (this.#stretch !== undefined) {
+      this.#stretch.abort();
+      await new Promise<void>((resolve, reject) => {
+        this.#requests.push(() => this.saveCheckpoint(name).then(() => resolve(), reject));
+      });
+      return path;
+    }
+    const step = this.#step;
+    const trainers = running.map(({ trainer }) => trainer);
+    const data = running.map(({ source }) => source.position());
+    const evalData = evalSources.map((source) => source.position());
+    const keys = { rng: this.#rng, stepKey: this.#stepKey };
+    await write(path, trainers, { step, ...keys, history: this.#history, data, evalData });
+    await this.#tell((callback) => callback.onCheckpoint?.(this, { step, name, path }));
+    return path;
+  }
+
+  /**
+   * Goes to a checkpoint of a loop that was made in the same way.
+   *
+   * @param path - Path of the file.
+   * @throws {@link LayerError} `Io`: the file is missing, damaged or not of a loop with as many tasks.
+   * @throws {@link LayerError} `WeightsMismatch`: it is of another model.
+   * @throws {@link LayerError} `Busy`: a step is computed.
+   * @example
+   * ```ts
+   * const task = new tl.training.TrainTask([[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]], tl.L2Loss(), tl.optimizers.SGD());
+   * const loop = new tl.training.Loop(tl.Dense(1), task, { outputDir: 'runs/back', randomSeed: 0 });
+   * await loop.run(3);
+   * const path = await loop.saveCheckpoint('three');
+   * await loop.run(3);
+   * await loop.loadCheckpoint(path);
+   * loop.step; // → 3
+   * ```
+   */
+  async loadCheckpoint(path: string): Promise<void> {
+    text('Loop.loadCheckpoint: path', path);
+    const prepared = await this.#prepared();
+    this.#refuseBusy('loadCheckpoint', this.#stretch !== undefined);
+    await this.#load(path, prepared);
+  }
+
+  /** Lets go of the iterators of all tasks; what they gave and was not used is lost. */
+  async close(): Promise<void> {
+    if (this.#ready === undefined) return;
+    const { running, evalSources } = await this.#ready;
+    this.#refuseBusy('close', this.#isRunning);
+    for (const source of [...running.map(({ source }) => source), ...evalSources]) await source.close();
+  }
+
+  #refuseBusy(method: string, isBusy: boolean): void {
+    if (isBusy) throw refusal('Busy', `Loop.${method}: the loop runs; await the run first, or stop it`);
+  }
+
+  #prepared(): Promise<Prepared> {
+    this.#ready ??= this.#prepare().catch((error: unknown) => {
+      this.#ready = undefined;
+      throw error;
+    });
+    return this.#ready;
+  }
+
+  async #prepare(): Promise<Prepared> {
+    const { tasks, evalTasks, overfitBatches, outputDir, fastDevRun, trainer: options } = this.#plan;
+    this.#rng = this.#plan.rng;
+    const [initKey, evalKey] = [this.newRng(), this.newRng()];
+    this.#stepKey = this.newRng();
+    if (outputDir !== null) await makeFolder(outputDir);
+    const running: Running[] = [];
+    let batchSignature: readonly Signature[] = [];
+    for (const [index, task] of tasks.entries()) {
+      const source = new BatchSource(`TrainTask ${index}: labeledData`, task.labeledData, overfitBatches);
+      const withLoss = Serial(this.model, task.lossLayer);
+      const [batch] = await source.peek(1);
+      const signatures = signaturesOf(withLoss, batch!);
+      if (index === 0) batchSignature = signatures;
+      if (!hasWeights(this.model)) withLoss.init(signatures, { rng: initKey });
+      else if (!hasWeights(task.lossLayer)) initBehind(this.model, task.lossLayer, signatures, evalKey);
+      running.push({ task, source, trainer: new Trainer(withLoss, task.optimizer, options) });
+    }
+    if (!hasWeights(this.evalModel)) this.evalModel.init(batchSignature.slice(0, this.evalModel.nIn), { rng: evalKey });
+    const evalSources = evalTasks.map((task, i) => new BatchSource(`EvalTask ${i}: labeledData`, task.labeledData));
+    const prefixes = prefixesOf(evalTasks);
+    const evaluators = evalTasks.map((task, i) => {
+      const nBatches = fastDevRun ? 1 : task.nEvalBatches;
+      return new Evaluator(task, this.evalModel, evalSources[i]!, prefixes[i]!, nBatches);
+    });
+    const prepared = { running, evaluators, evalSources };
+    const newest = outputDir === null ? null : checkpointPath(outputDir, 'model');
+    if (newest !== null && (await exists(newest))) await this.#load(newest, prepared);
+    return prepared;
+  }
+
+  async #load(path: string, { running, evalSources }: Prepared): Promise<void> {
+    const memory = await read(
+      path,
+      running.map(({ trainer }) => trainer),
+      evalSources.length,
+    );
+    for (const [i, position] of memory.data.entries()) await running[i]!.source.restore(position);
+    for (const [i, position] of memory.evalData.entries()) await evalSources[i]!.restore(position);
+    this.#step = memory.step;
+    this.#history = memory.history;
+    this.#rng = [...memory.rng];
+    this.#stepKey = [...memory.stepKey];
+    this.#tally = { loss: 0, steps: 0, seconds: 0 };
+    this.#last = undefined;
+  }
+
+  async #run(nSteps: number, signal: CancelSignal | undefined): Promise<RunReport> {
+    const [first, began] = [this.#step, performance.now()];
+    const report = (): RunReport => ({
+      steps: this.#step - first,
+      seconds: (performance.now() - began) / 1000,
+      stopped: this.#isStopped,
+    });
+    let task: number | null = null;
+    const run = async (): Promise<void> => {
+      await this.#tell((callback) => callback.onStart?.(this));
+      while (this.#step < first + nSteps && !this.#isStopped) {
+        signal?.throwIfAborted();
+        task = this.#plan.whichTask(this.#step + 1);
+        const done = await this.#fit(task, this.#reach(task, first + nSteps), signal, { first, began });
+        task = null;
+        await this.#serve();
+        if (done > 0) await this.#behindStep(signal);
+      }
+    };
+    try {
+      await run();
+    } catch (error) {
+      await this.#serve();
+      for (const callback of this.#plan.callbacks) await callback.onError?.(this, { error, step: this.#step, task });
+      throw error;
+    } finally {
+      for (const callback of this.#plan.callbacks) await callback.onEnd?.(this, report());
+    }
+    return report();
+  }
+
+  /** How many steps the task is trained for before something else is to be done. */
+  #reach(task: number, end: number): number {
+    const { checkpointAt, permanentCheckpointAt, evalAt, whichTask } = this.#plan;
+    if (this.#isStepwise) return 1;
+    for (let steps = 1; ; steps += 1) {
+      const step = this.#step + steps;
+      if (step >= end || steps >= STRETCH || checkpointAt(step) || permanentCheckpointAt(step) || evalAt(step))
+        return steps;
+      if (whichTask(step + 1) !== task) return steps;
+    }
+  }
+
+  /** Does so many steps of a task, or fewer where something stops it. @returns the steps done */
+  async #fit(index: number, steps: number, signal: CancelSignal | undefined, run: RunStart): Promise<number> {
+    const { task, trainer, source } = (await this.#prepared()).running[index]!;
+    const perStep = 1;
+    const batches = source.take(steps * perStep, WAITING + perStep);
+    const [before, updates, cancel] = [this.#step, trainer.updates, new AbortController()];
+    const abort = (): void => cancel.abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#stretch = cancel;
+    const heard = this.#listen(index, cancel, run);
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      const report = await trainer.fit(batches, {
+        steps,
+        firstStep: before + 1,
+        rng: this.#stepKey,
+        schedule: task.lrSchedule ?? undefined,
+        signal: cancel.signal,
+        onProgress: heard.onProgress,
+        reportEveryMs: this.#listeners.length > 0 ? 0 : LOOK_MS,
+      });
+      for (const loss of report.losses) this.#tally.loss += loss;
+      this.#tally.steps += report.steps;
+      this.#tally.seconds += report.seconds;
+    } catch (error) {
+      failure = { error };
+    }
+    const done = trainer.updates - updates;
+    // Steps are told through a queue of their own, which may be behind.
+    for (let turn = 0; turn < 1000 && heard.steps() < done && this.#listeners.length > 0; turn += 1) await nextTurn();
+    this.#stretch = undefined;
+    this.#step = before + done;
+    this.#items += heard.items();
+    batches.settle(done * perStep);
+    signal?.removeEventListener('abort', abort);
+    const answers = await heard.answers();
+    signal?.throwIfAborted();
+    if (failure !== undefined && !cancel.signal.aborted) throw failure.error;
+    if (answers.includes('stop')) this.stop();
+    return done;
+  }
+
+  /** What listens to a call of `fit`. */
+  #listen(task: number, cancel: AbortController, { first, began }: RunStart): Heard {
+    const answers: Promise<void | 'stop'>[] = [];
+    let [steps, items] = [0, 0];
+    const onProgress = (progress: TrainingProgress): void => {
+      this.#step = progress.step;
+      this.#last = progress;
+      steps += 1;
+      items = progress.items;
+      const event: StepEvent = {
+        ...progress,
+        task,
+        done: progress.step - first,
+        seconds: (performance.now() - began) / 1000,
+        items: this.#items + progress.items,
+      };
+      for (const listener of this.#listeners) {
+        try {
+          const answer = listener.onStep?.(this, event);
+          if (answer === 'stop') this.stop();
+          if (!isThenable(answer)) continue;
+          answers.push(Promise.resolve(answer));
+          this.#isStepwise = true;
+        } catch (error) {
+          answers.push(Promise.reject(error));
+        }
+        cancel.abort();
+      }
+    };
+    return { onProgress, steps: () => steps, items: () => items, answers: () => Promise.all(answers) };
+  }
+
+  /** Evaluations and checkpoints behind a step. */
+  async #behindStep(signal: CancelSignal | undefined): Promise<void> {
+    const { checkpointAt, permanentCheckpointAt, evalAt, best } = this.#plan;
+    const step = this.#step;
+    const isCheckpoint = checkpointAt(step);
+    try {
+      if (evalAt(step)) {
+        this.#recordTraining();
+        const metrics = await this.runEvals(signal === undefined ? {} : { signal });
+        await this.#tell((callback) => callback.onEval?.(this, { step, metrics }));
+      }
+    } finally {
+      // What was learnt is written even if it cannot be measured.
+      if (this.outputDir !== null) {
+        if (isCheckpoint) await this.saveCheckpoint('model');
+        if (permanentCheckpointAt(step)) await this.saveCheckpoint(`model_${step}`);
+      }
+    }
+    for (const { metric, mode, name } of this.outputDir !== null && isCheckpoint ? best : []) {
+      if (isBest(this.#history.get('eval', `metrics/${metric}`), mode, step)) await this.saveCheckpoint(name);
+    }
+  }
+
+  #recordTraining(): void {
+    const { loss, steps, seconds } = this.#tally;
+    const [task, last] = [this.#plan.whichTask(this.#step), this.#last];
+    const add = (name: string, value: number): void => this.#history.append('train', name, this.#step, value);
+    if (steps > 0) {
+      add(`metrics/${prefixesOf(this.tasks)[task]}${this.tasks[task]!.lossName}`, loss / steps);
+      add('training/steps per second', steps / seconds);
+    }
+    if (last !== undefined) {
+      add('training/learning_rate', last.learningRate);
+      add('training/gradients_l2', last.gradientsL2);
+      add('training/weights_l2', last.weightsL2);
+    }
+    this.#tally = { loss: 0, steps: 0, seconds: 0 };
+  }
+
+  /** Does what was asked for while a step was computed. */
+  async #serve(): Promise<void> {
+    const requests = this.#requests;
+    this.#requests = [];
+    for (const request of requests) await request();
+  }
+
+  /** Calls all callbacks, one after another. */
+  async #tell(call: (callback: Callback) => CallbackAnswer): Promise<void> {
+    for (const callback of this.#plan.callbacks) if ((await call(callback)) === 'stop') this.stop();
+  }
+}
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+/** Whether the last value, measured at the step, is the best of all. */
+function isBest(entries: readonly HistoryEntry[], mode: 'min' | 'max', step: number): boolean {
+  const last = entries.at(-1);
+  if (last?.step !== step) return false;
+  return entries.every(({ value }) => !(mode === 'min' ? value < last.value : value > last.value));
+}
+
+/** What stands before the names of each task's metrics. */
+function prefixesOf(tasks: readonly { readonly exportPrefix: string | null }[]): string[] {
+  return tasks.map(({ exportPrefix }, i) => (tasks.length > 1 ? `${exportPrefix ?? i}/` : ''));
+}
