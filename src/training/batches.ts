@@ -31,9 +31,10 @@ function isResumable(data: object): data is Resumable {
 const tensorsIn = (batch: Batch): Tensor[] =>
   (isList(batch) ? batch : [batch]).filter((x: unknown): x is Tensor => x instanceof Tensor);
 
+const handle = (x: TensorLike): TensorLike => (x instanceof Tensor ? x.reshape(x.shape) : x);
+
 /** The same batch with handles of its own, for whoever disposes what it was given. */
 function lent(batch: Batch): Batch {
-  const handle = (x: TensorLike): TensorLike => (x instanceof Tensor ? x.reshape(x.shape) : x);
   return isList(batch) ? batch.map(handle) : handle(batch);
 }
 
@@ -108,23 +109,23 @@ export class BatchSource {
     });
   }
 
-  /** Where the source is: before the first batch that was not used. `used` more were used since the last were taken. */
-  position(used = 0): Position {
-    const counted = this.#used + used;
-    return this.#state === undefined ? { used: counted } : { state: this.#state, used: counted };
+  /** Where the source is: before the first batch that was not used. */
+  position(): Position {
+    this.#mark();
+    return this.#state === undefined ? { used: this.#used } : { state: this.#state, used: this.#used };
   }
 
   /** Goes to a position that another source of the same data told. */
   async restore({ state, used }: Position): Promise<void> {
-    await this.close();
-    this.#isLent = false;
-    this.#state = undefined;
-    this.#used = 0;
-    if (state !== undefined && isResumable(this.#data)) {
-      await this.#data.restore(state);
-      this.#state = state;
+    const isTold = state !== undefined && isResumable(this.#data);
+    if (isTold || this.#state !== undefined || used < this.#used) {
+      if (!isTold) this.#checkRestarts();
+      await this.close();
+      this.#state = isTold ? state : undefined;
+      this.#used = 0;
     }
-    for (let i = 0; i < used; i += 1) {
+    if (isTold && isResumable(this.#data)) await this.#data.restore(state);
+    for (let i = this.#used; i < used; i += 1) {
       while (this.#ahead.length === 0) await this.#fill();
       this.#dispose(this.#ahead.shift()!);
     }
@@ -151,6 +152,16 @@ export class BatchSource {
     if (!isKnown || this.#only !== null || !isResumable(this.#data)) return;
     this.#state = this.#data.state();
     this.#used = 0;
+  }
+
+  /** Refuses to go back where data runs only once. */
+  #checkRestarts(): void {
+    const data: unknown = this.#data;
+    const isOnce = typeof data === 'object' && data !== null && 'next' in data;
+    if (isOnce && this.#only === null) {
+      const way = 'make the loop anew, or give a pipeline of tl.data, which can go back';
+      throw refusal('InvalidArgument', `${this.#what} runs forward only, and the checkpoint lies before it: ${way}`);
+    }
   }
 
   /** Reads one batch more, for all who wait for one. */

@@ -31,16 +31,27 @@ export function initBehind(model: Layer, layer: Layer, batch: readonly Signature
   layer.init([...outputs, ...batch.slice(model.nIn)].slice(0, layer.nIn), { rng });
 }
 
+const double = (xs: number[] | undefined): Tensor => tensor(xs ?? [], null, { dtype: 'float64' });
+
 /** Measures a model on a task. */
 export class Evaluator {
   readonly #task: EvalTask;
   readonly #model: Layer;
   readonly #source: BatchSource;
   readonly #nBatches: number;
+  readonly #initKey: Key;
   #withMetrics: Layer | undefined;
   readonly names: readonly string[];
 
-  constructor(task: EvalTask, model: Layer, source: BatchSource, prefix: string, nBatches: number) {
+  /** @param initKey - for metrics that have weights */
+  constructor(
+    task: EvalTask,
+    model: Layer,
+    source: BatchSource,
+    initKey: Key,
+    { prefix, nBatches }: { readonly prefix: string; readonly nBatches: number },
+  ) {
+    this.#initKey = initKey;
     this.#task = task;
     this.#model = model;
     this.#source = source;
@@ -60,7 +71,6 @@ export class Evaluator {
       };
       await this.#source.next((batch) => this.#measure(batch, newRng, signal, tell));
     }
-    const double = (xs: number[] | undefined): Tensor => tensor(xs ?? [], null, { dtype: 'float64' });
     return this.names.map((name, i) => {
       const mean = tidy(() => {
         const weight = double(weights[i]);
@@ -76,7 +86,7 @@ export class Evaluator {
     signal: CancelSignal | undefined,
     tell: (metric: number, value: number, weight: number) => void,
   ): Promise<void> {
-    const withMetrics = (this.#withMetrics ??= this.#make(batch, newRng));
+    const withMetrics = (this.#withMetrics ??= this.#make(batch));
     const inputs = itemsOf(withMetrics, batch).slice(0, withMetrics.nIn);
     const rng = newRng();
     const outputs = listOf(await withMetrics.callAsync(inputs, signal === undefined ? { rng } : { rng, signal }));
@@ -105,10 +115,10 @@ export class Evaluator {
     });
   }
 
-  #make(batch: Batch, newRng: () => Key): Layer {
+  #make(batch: Batch): Layer {
     const metrics = Branch(...this.#task.metrics);
     const whole = Serial(this.#model, metrics);
-    if (!hasWeights(metrics)) initBehind(this.#model, metrics, signaturesOf(whole, batch), newRng());
+    if (!hasWeights(metrics)) initBehind(this.#model, metrics, signaturesOf(whole, batch), this.#initKey);
     return whole;
   }
 }

@@ -14,10 +14,18 @@ export interface HistoryEntry {
   readonly value: number;
 }
 
-/** A {@link training.History} as JSON: by mode and metric, pairs of step and value. What is not finite is written as text. */
+/**
+ * A {@link training.History} as plain data: by mode and metric, pairs of step and value.
+ *
+ * What is not finite is written as text.
+ */
 export type HistoryData = Readonly<
   Record<string, Readonly<Record<string, readonly (readonly [step: number, value: number | string])[]>>>
 >;
+
+const plain = (value: number): number | string => (Number.isFinite(value) ? value : `${value}`);
+const pairs = (entries: readonly HistoryEntry[]): [number, number | string][] =>
+  entries.map(({ step, value }) => [step, plain(value)]);
 
 /**
  * The values of metrics by step, as Trax's history keeps them.
@@ -134,9 +142,6 @@ export class History {
    * ```
    */
   toJSON(): HistoryData {
-    const plain = (value: number): number | string => (Number.isFinite(value) ? value : `${value}`);
-    const pairs = (entries: readonly HistoryEntry[]): [number, number | string][] =>
-      entries.map(({ step, value }) => [step, plain(value)]);
     return Object.fromEntries(
       [...this.#values].map(([mode, metrics]) => [
         mode,

@@ -3,23 +3,22 @@
  *
  * @module
  */
-import { found, isThenable, text } from '../bridge/found.js';
-import { Serial } from '../generated/combinators.js';
+import { found, text } from '../bridge/found.js';
 import { Layer } from '../layer/layer.js';
 import { tidy } from '../layer/tidy.js';
 import { type CancelSignal, checkSignal } from '../layer/types.js';
 import { foldIn, keyWords, split } from '../tensor/random.js';
-import { type Signature } from '../tensor/ops.js';
 import { type Names, optionsOf } from '../tensor/rest.js';
-import { BatchSource } from './batches.js';
-import { type Callback, type CallbackAnswer, type RunReport, type StepEvent } from './callback.js';
-import { Evaluator, hasWeights, initBehind, signaturesOf } from './evaluator.js';
-import { History, type HistoryEntry } from './history.js';
+import { isBest } from './best.js';
+import { type Callback, type CallbackAnswer, type RunReport } from './callback.js';
+import { History } from './history.js';
 import { checkpointPath, exists, makeFolder, read, write } from './loopFiles.js';
-import { type LoopOptions, type Plan, planOf } from './plan.js';
-import { filled, refusal } from './refusal.js';
+import { type LoopOptions, type Plan, planOf, prefixesOf } from './plan.js';
+import { prepare, type Prepared } from './prepare.js';
+import { filled, isLeftOut, refusal } from './refusal.js';
+import { type RunStart, Stretch } from './stretch.js';
 import { type EvalTask, type TrainTask } from './task.js';
-import { type Batch, Trainer, type TrainingProgress } from './trainer.js';
+import { type Batch, type Trainer, type TrainingProgress } from './trainer.js';
 
 /** Options of {@link training.Loop.run}. */
 export interface RunOptions {
@@ -30,50 +29,18 @@ export interface RunOptions {
 const RUN: Names<RunOptions> = { signal: true };
 /** The most steps of one call of `fit`: what it gathers for each step must not grow without bounds. */
 const STRETCH = 1000;
-/** Batches that a fit holds beside those of the step it computes: two that wait, and one on its way. */
-const WAITING = 3;
-/** Milliseconds between two looks at how far a fit is, where no callback looks at each step. */
-const LOOK_MS = 50;
-
-/** What a task is trained with. */
-interface Running {
-  readonly trainer: Trainer;
-  readonly task: TrainTask;
-  readonly source: BatchSource;
-}
-
-/** Everything that needs a first batch. */
-interface Prepared {
-  readonly running: readonly Running[];
-  readonly evaluators: readonly Evaluator[];
-  readonly evalSources: readonly BatchSource[];
-}
-
-/** The number of steps done before a run, and when it began. */
-interface RunStart {
-  readonly first: number;
-  readonly began: number;
-}
-
-/** What was heard of a call of `fit`. */
-interface Heard {
-  readonly onProgress: (progress: TrainingProgress) => void;
-  readonly steps: () => number;
-  readonly items: () => number;
-  readonly answers: () => Promise<(void | 'stop')[]>;
-}
 
 /** Sums since the last evaluation. */
-interface Tally {
-  loss: number;
-  steps: number;
-  seconds: number;
+export interface Tally {
+  readonly loss: number;
+  readonly steps: number;
+  readonly seconds: number;
 }
 
-type KeyWords = [number, number];
+const NOTHING: Tally = { loss: 0, steps: 0, seconds: 0 };
 
 /**
- * Trains a model on tasks, evaluates it, writes checkpoints and goes on from them: Trax's loop.
+ * Trains a model on tasks, evaluates it, writes checkpoints and goes on from them, as Trax's loop does.
  *
  * Steps count from 1, and `step` is the number of steps done. Behind a step the loop evaluates, then writes checkpoints, where `evalAt` and
  * `checkpointAt` say so. With an `outputDir` that holds a checkpoint, a loop made in the same way goes on from it with the same bits as if it had
@@ -106,8 +73,8 @@ export class Loop {
   readonly #plan: Plan;
   readonly #sharesWeights: boolean;
   readonly #listeners: readonly Callback[];
-  #rng: KeyWords;
-  #stepKey: KeyWords;
+  #rng: [number, number];
+  #stepKey: [number, number];
   #step = 0;
   #history = new History();
   #ready: Promise<Prepared> | undefined;
@@ -116,10 +83,9 @@ export class Loop {
   /** Whether a callback made the loop wait for it behind a step. */
   #isStepwise = false;
   /** What stops the steps that are computed. */
-  #stretch: AbortController | undefined;
-  #items = 0;
+  #stretch: Stretch | undefined;
   #requests: (() => Promise<void>)[] = [];
-  #tally: Tally = { loss: 0, steps: 0, seconds: 0 };
+  #tally = NOTHING;
   #last: TrainingProgress | undefined;
 
   /**
@@ -147,7 +113,7 @@ export class Loop {
     if (!(model instanceof Layer)) throw new TypeError(`Loop: model must be a layer, got ${found(model)}`);
     this.#plan = planOf(tasks, options);
     this.model = model;
-    this.#sharesWeights = options.evalModel == null;
+    this.#sharesWeights = isLeftOut(options.evalModel);
     this.evalModel = options.evalModel ?? model.withMode('eval');
     this.#listeners = this.#plan.callbacks.filter(({ onStep }) => onStep !== undefined);
     this.#rng = this.#plan.rng;
@@ -250,7 +216,7 @@ export class Loop {
    */
   stop(): void {
     this.#isStopped = true;
-    this.#stretch?.abort();
+    this.#stretch?.interrupt();
   }
 
   /**
@@ -304,7 +270,7 @@ export class Loop {
    * tl.random.keyWords(a).join() === tl.random.keyWords(b).join(); // → false
    * ```
    */
-  newRng(): KeyWords {
+  newRng(): [number, number] {
     const [rest, made] = tidy(() => {
       const [first, second] = split(this.#rng);
       return [keyWords(first), keyWords(second)] as const;
@@ -327,7 +293,7 @@ export class Loop {
    * loop.rngOfStep(1).length; // → 2
    * ```
    */
-  rngOfStep(step: number): KeyWords {
+  rngOfStep(step: number): [number, number] {
     return tidy(() => keyWords(foldIn(this.#stepKey, step)));
   }
 
@@ -378,7 +344,7 @@ export class Loop {
     const path = checkpointPath(this.outputDir, name);
     const { running, evalSources } = await this.#prepared();
     if (this.#stretch !== undefined) {
-      this.#stretch.abort();
+      this.#stretch.interrupt();
       await new Promise<void>((resolve, reject) => {
         this.#requests.push(() => this.saveCheckpoint(name).then(() => resolve(), reject));
       });
@@ -389,7 +355,7 @@ export class Loop {
     const data = running.map(({ source }) => source.position());
     const evalData = evalSources.map((source) => source.position());
     const keys = { rng: this.#rng, stepKey: this.#stepKey };
-    await write(path, trainers, { step, ...keys, history: this.#history, data, evalData });
+    await write(path, trainers, { step, ...keys, tally: this.#tally, history: this.#history, data, evalData });
     await this.#tell((callback) => callback.onCheckpoint?.(this, { step, name, path }));
     return path;
   }
@@ -419,7 +385,21 @@ export class Loop {
     await this.#load(path, prepared);
   }
 
-  /** Lets go of the iterators of all tasks; what they gave and was not used is lost. */
+  /**
+   * Lets go of the iterators of all tasks.
+   *
+   * Batches that they gave and that were not used are lost.
+   *
+   * @throws {@link LayerError} `Busy`: the loop runs.
+   * @throws What an iterator throws when it is told to end.
+   * @example
+   * ```ts
+   * const task = new tl.training.TrainTask([[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]], tl.L2Loss(), tl.optimizers.SGD());
+   * const loop = new tl.training.Loop(tl.Dense(1), task, { randomSeed: 0 });
+   * await loop.run(2);
+   * await loop.close();
+   * ```
+   */
   async close(): Promise<void> {
     if (this.#ready === undefined) return;
     const { running, evalSources } = await this.#ready;
@@ -440,31 +420,12 @@ export class Loop {
   }
 
   async #prepare(): Promise<Prepared> {
-    const { tasks, evalTasks, overfitBatches, outputDir, fastDevRun, trainer: options } = this.#plan;
+    const { outputDir } = this.#plan;
     this.#rng = this.#plan.rng;
-    const [initKey, evalKey] = [this.newRng(), this.newRng()];
+    const [forModel, forOthers] = [this.newRng(), this.newRng()];
     this.#stepKey = this.newRng();
     if (outputDir !== null) await makeFolder(outputDir);
-    const running: Running[] = [];
-    let batchSignature: readonly Signature[] = [];
-    for (const [index, task] of tasks.entries()) {
-      const source = new BatchSource(`TrainTask ${index}: labeledData`, task.labeledData, overfitBatches);
-      const withLoss = Serial(this.model, task.lossLayer);
-      const [batch] = await source.peek(1);
-      const signatures = signaturesOf(withLoss, batch!);
-      if (index === 0) batchSignature = signatures;
-      if (!hasWeights(this.model)) withLoss.init(signatures, { rng: initKey });
-      else if (!hasWeights(task.lossLayer)) initBehind(this.model, task.lossLayer, signatures, evalKey);
-      running.push({ task, source, trainer: new Trainer(withLoss, task.optimizer, options) });
-    }
-    if (!hasWeights(this.evalModel)) this.evalModel.init(batchSignature.slice(0, this.evalModel.nIn), { rng: evalKey });
-    const evalSources = evalTasks.map((task, i) => new BatchSource(`EvalTask ${i}: labeledData`, task.labeledData));
-    const prefixes = prefixesOf(evalTasks);
-    const evaluators = evalTasks.map((task, i) => {
-      const nBatches = fastDevRun ? 1 : task.nEvalBatches;
-      return new Evaluator(task, this.evalModel, evalSources[i]!, prefixes[i]!, nBatches);
-    });
-    const prepared = { running, evaluators, evalSources };
+    const prepared = await prepare(this.#plan, this.model, this.evalModel, [forModel, forOthers]);
     const newest = outputDir === null ? null : checkpointPath(outputDir, 'model');
     if (newest !== null && (await exists(newest))) await this.#load(newest, prepared);
     return prepared;
@@ -482,7 +443,7 @@ export class Loop {
     this.#history = memory.history;
     this.#rng = [...memory.rng];
     this.#stepKey = [...memory.stepKey];
-    this.#tally = { loss: 0, steps: 0, seconds: 0 };
+    this.#tally = memory.tally;
     this.#last = undefined;
   }
 
@@ -494,15 +455,16 @@ export class Loop {
       stopped: this.#isStopped,
     });
     let task: number | null = null;
+    let items = 0;
     const run = async (): Promise<void> => {
       await this.#tell((callback) => callback.onStart?.(this));
       while (this.#step < first + nSteps && !this.#isStopped) {
         signal?.throwIfAborted();
         task = this.#plan.whichTask(this.#step + 1);
-        const done = await this.#fit(task, this.#reach(task, first + nSteps), signal, { first, began });
+        const stretch = await this.#fit(task, this.#reach(task, first + nSteps), signal, { first, began, items });
+        items += stretch.items;
         task = null;
-        await this.#serve();
-        if (done > 0) await this.#behindStep(signal);
+        if (stretch.done > 0) await this.#behindStep(signal);
       }
     };
     try {
@@ -530,77 +492,31 @@ export class Loop {
   }
 
   /** Does so many steps of a task, or fewer where something stops it. @returns the steps done */
-  async #fit(index: number, steps: number, signal: CancelSignal | undefined, run: RunStart): Promise<number> {
-    const { task, trainer, source } = (await this.#prepared()).running[index]!;
+  async #fit(index: number, steps: number, signal: CancelSignal | undefined, start: RunStart): Promise<Stretch> {
+    const { running } = await this.#prepared();
+    const before = this.#step;
+    const stretch = new Stretch(this, this.#listeners, start);
+    this.#stretch = stretch;
     const perStep = 1;
-    const batches = source.take(steps * perStep, WAITING + perStep);
-    const [before, updates, cancel] = [this.#step, trainer.updates, new AbortController()];
-    const abort = (): void => cancel.abort();
-    signal?.addEventListener('abort', abort, { once: true });
-    this.#stretch = cancel;
-    const heard = this.#listen(index, cancel, run);
-    let failure: { readonly error: unknown } | undefined;
-    try {
-      const report = await trainer.fit(batches, {
-        steps,
-        firstStep: before + 1,
-        rng: this.#stepKey,
-        schedule: task.lrSchedule ?? undefined,
-        signal: cancel.signal,
-        onProgress: heard.onProgress,
-        reportEveryMs: this.#listeners.length > 0 ? 0 : LOOK_MS,
-      });
-      for (const loss of report.losses) this.#tally.loss += loss;
-      this.#tally.steps += report.steps;
-      this.#tally.seconds += report.seconds;
-    } catch (error) {
-      failure = { error };
-    }
-    const done = trainer.updates - updates;
-    // Steps are told through a queue of their own, which may be behind.
-    for (let turn = 0; turn < 1000 && heard.steps() < done && this.#listeners.length > 0; turn += 1) await nextTurn();
+    await stretch.run(
+      running[index]!,
+      { index, steps, perStep, rng: this.#stepKey },
+      signal,
+      (step) => (this.#step = step),
+    );
     this.#stretch = undefined;
-    this.#step = before + done;
-    this.#items += heard.items();
-    batches.settle(done * perStep);
-    signal?.removeEventListener('abort', abort);
-    const answers = await heard.answers();
-    signal?.throwIfAborted();
-    if (failure !== undefined && !cancel.signal.aborted) throw failure.error;
-    if (answers.includes('stop')) this.stop();
-    return done;
-  }
-
-  /** What listens to a call of `fit`. */
-  #listen(task: number, cancel: AbortController, { first, began }: RunStart): Heard {
-    const answers: Promise<void | 'stop'>[] = [];
-    let [steps, items] = [0, 0];
-    const onProgress = (progress: TrainingProgress): void => {
-      this.#step = progress.step;
-      this.#last = progress;
-      steps += 1;
-      items = progress.items;
-      const event: StepEvent = {
-        ...progress,
-        task,
-        done: progress.step - first,
-        seconds: (performance.now() - began) / 1000,
-        items: this.#items + progress.items,
-      };
-      for (const listener of this.#listeners) {
-        try {
-          const answer = listener.onStep?.(this, event);
-          if (answer === 'stop') this.stop();
-          if (!isThenable(answer)) continue;
-          answers.push(Promise.resolve(answer));
-          this.#isStepwise = true;
-        } catch (error) {
-          answers.push(Promise.reject(error));
-        }
-        cancel.abort();
-      }
+    this.#step = before + stretch.done;
+    this.#last = stretch.last ?? this.#last;
+    this.#tally = {
+      loss: stretch.losses.reduce((sum, loss) => sum + loss, this.#tally.loss),
+      steps: this.#tally.steps + stretch.losses.length,
+      seconds: this.#tally.seconds + stretch.seconds,
     };
-    return { onProgress, steps: () => steps, items: () => items, answers: () => Promise.all(answers) };
+    this.#isStepwise ||= stretch.isAwaited;
+    await this.#serve();
+    if ((await stretch.answers()).includes('stop')) this.stop();
+    signal?.throwIfAborted();
+    return stretch;
   }
 
   /** Evaluations and checkpoints behind a step. */
@@ -622,7 +538,7 @@ export class Loop {
       }
     }
     for (const { metric, mode, name } of this.outputDir !== null && isCheckpoint ? best : []) {
-      if (isBest(this.#history.get('eval', `metrics/${metric}`), mode, step)) await this.saveCheckpoint(name);
+      if (isBest(this.#history, metric, mode, step)) await this.saveCheckpoint(name);
     }
   }
 
@@ -639,7 +555,7 @@ export class Loop {
       add('training/gradients_l2', last.gradientsL2);
       add('training/weights_l2', last.weightsL2);
     }
-    this.#tally = { loss: 0, steps: 0, seconds: 0 };
+    this.#tally = NOTHING;
   }
 
   /** Does what was asked for while a step was computed. */
@@ -653,18 +569,4 @@ export class Loop {
   async #tell(call: (callback: Callback) => CallbackAnswer): Promise<void> {
     for (const callback of this.#plan.callbacks) if ((await call(callback)) === 'stop') this.stop();
   }
-}
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
-
-/** Whether the last value, measured at the step, is the best of all. */
-function isBest(entries: readonly HistoryEntry[], mode: 'min' | 'max', step: number): boolean {
-  const last = entries.at(-1);
-  if (last?.step !== step) return false;
-  return entries.every(({ value }) => !(mode === 'min' ? value < last.value : value > last.value));
-}
-
-/** What stands before the names of each task's metrics. */
-function prefixesOf(tasks: readonly { readonly exportPrefix: string | null }[]): string[] {
-  return tasks.map(({ exportPrefix }, i) => (tasks.length > 1 ? `${exportPrefix ?? i}/` : ''));
 }

@@ -10,6 +10,7 @@ import { type Position } from './batches.js';
 import { checkpointInfo } from './checkpoints.js';
 import { History } from './history.js';
 import { refusal } from './refusal.js';
+import { type Tally } from './loop.js';
 import { type Trainer } from './trainer.js';
 
 type Words = readonly [number, number];
@@ -22,6 +23,8 @@ export interface Memory {
   readonly rng: Words;
   readonly stepKey: Words;
   readonly history: History;
+  /** Sums since the last evaluation. */
+  readonly tally: Tally;
   /** Where the data of the tasks is, and that of the tasks to evaluate. */
   readonly data: readonly Position[];
   readonly evalData: readonly Position[];
@@ -60,12 +63,13 @@ function unusable(path: string, error: unknown): Error {
 /** Writes a checkpoint. The file of the first trainer is the last that is written: until then the old checkpoint holds. */
 export async function write(path: string, trainers: readonly Trainer[], memory: Memory): Promise<void> {
   const [first, ...others] = trainers as readonly [Trainer, ...Trainer[]];
-  const { step, rng, stepKey, history, data, evalData } = memory;
+  const { history, ...rest } = memory;
+  const { step } = memory;
   const begin = basename(path, ENDING);
   const names = others.map((_, i) => `${begin}.${step}.task${i + 1}${ENDING}`);
   const folder = dirname(path);
   for (const [i, trainer] of others.entries()) await trainer.save(join(folder, names[i]!), step + 1);
-  const loop = { step, rng, stepKey, history: history.toJSON(), data, evalData, tasks: names };
+  const loop = { ...rest, history: history.toJSON(), tasks: names };
   await first.save(path, step + 1, { loop });
   if (others.length === 0) return;
   for (const name of await readdir(folder)) {
@@ -78,6 +82,8 @@ const isWords = (x: unknown): x is Words => isList(x) && x.length === 2 && x.eve
 const isPosition = (x: unknown): x is Position => isRecord(x) && Number.isInteger(x['used']);
 const arePositions = (x: unknown, count: number): x is readonly Position[] =>
   isList(x) && x.length === count && x.every(isPosition);
+const isTally = (x: unknown): x is Tally =>
+  isRecord(x) && ['loss', 'steps', 'seconds'].every((name) => typeof x[name] === 'number');
 const isText = (x: unknown): x is string => typeof x === 'string' && basename(x) === x;
 
 /** Reads a checkpoint: weights, state and slots into the trainers, and the rest. All or nothing. */
@@ -86,8 +92,15 @@ export async function read(path: string, trainers: readonly Trainer[], nEvalTask
   const loop = notes?.['loop'];
   const wrong = (what: string): Error => refusal('Io', `Loop: ${path} cannot be taken up: ${what}`);
   if (!isRecord(loop)) throw wrong('it was not written by a loop; Trainer.load reads it');
-  const { step, rng, stepKey, history, data, evalData, tasks } = loop;
-  if (!Number.isInteger(step) || !isWords(rng) || !isWords(stepKey) || !isRecord(history) || !isList(tasks)) {
+  const { step, rng, stepKey, history, tally, data, evalData, tasks } = loop;
+  if (
+    !Number.isInteger(step) ||
+    !isWords(rng) ||
+    !isWords(stepKey) ||
+    !isRecord(history) ||
+    !isTally(tally) ||
+    !isList(tasks)
+  ) {
     throw wrong('its notes are not those of a loop');
   }
   const count = tasks.length + 1;
@@ -103,6 +116,7 @@ export async function read(path: string, trainers: readonly Trainer[], nEvalTask
     step: Number(step),
     rng,
     stepKey,
+    tally,
     history: new History(history as ConstructorParameters<typeof History>[0]),
     data,
     // Other evaluations than before begin with their data.

@@ -3,19 +3,19 @@
  *
  * @module
  */
-import { callable, flag, found, list } from '../bridge/found.js';
+import { callable, flag, found, list, quoted } from '../bridge/found.js';
 import { Layer } from '../layer/layer.js';
 import { key, keyWords, type Key } from '../tensor/random.js';
 import { type Names, unknownOption } from '../tensor/rest.js';
 import { type Callback } from './callback.js';
-import { filled, refusal } from './refusal.js';
+import { filled, isLeftOut, refusal } from './refusal.js';
 import { EvalTask, tasksOf, TrainTask } from './task.js';
 import { type TrainerOptions } from './trainer.js';
 
 /** Tells of a step whether something happens behind it; steps count from 1. */
 export type StepPredicate = (step: number) => boolean;
 
-/** Options of {@link training.Loop}. Those of {@link Trainer} are among them. */
+/** Options of {@link training.Loop}, with those of {@link Trainer}. */
 export interface LoopOptions extends TrainerOptions {
   /** Seed of the random key of the loop; one of `randomSeed` and `rng` must be given. */
   readonly randomSeed?: number | null | undefined;
@@ -73,7 +73,7 @@ const everyNth =
 
 /** A predicate of the program, held to its word. */
 function predicate(name: string, given: StepPredicate | null | undefined, otherwise: StepPredicate): StepPredicate {
-  if (given == null) return otherwise;
+  if (isLeftOut(given)) return otherwise;
   callable(`Loop: ${name}`, given);
   return (step) => flag(`Loop: what ${name}(${step}) returns`, given(step));
 }
@@ -97,12 +97,12 @@ export interface Plan {
 }
 
 function keyOf(rng: Key | null | undefined, randomSeed: number | null | undefined): [number, number] {
-  if ((rng == null) === (randomSeed == null)) {
-    const given = rng == null ? 'neither' : 'both';
+  if (isLeftOut(rng) === isLeftOut(randomSeed)) {
+    const given = isLeftOut(rng) ? 'neither' : 'both';
     const what = 'give `randomSeed`, a whole number, or `rng`, a random key';
     throw refusal('InvalidOption', `Loop: ${what}, got ${given}`);
   }
-  if (rng != null) return keyWords(rng);
+  if (!isLeftOut(rng)) return keyWords(rng);
   const made = key(randomSeed!);
   try {
     return keyWords(made);
@@ -120,7 +120,7 @@ export function planOf(given: TrainTask | readonly TrainTask[], options: LoopOpt
   const { randomSeed, rng, evalModel, evalTasks, callbacks, whichTask, ...others } = options;
   const { checkpointAt, permanentCheckpointAt, evalAt, ...plain } = others;
   const { outputDir, checkpointLowMetric, checkpointHighMetric, fastDevRun, overfitBatches, ...trainer } = plain;
-  if (evalModel != null && !(evalModel instanceof Layer)) {
+  if (!isLeftOut(evalModel) && !(evalModel instanceof Layer)) {
     throw new TypeError(`Loop: evalModel must be a layer, got ${found(evalModel)}`);
   }
   const all = filled<{
@@ -135,13 +135,14 @@ export function planOf(given: TrainTask | readonly TrainTask[], options: LoopOpt
     { metric: all.checkpointLowMetric, mode: 'min', name: `lowest_${all.checkpointLowMetric}` },
     { metric: all.checkpointHighMetric, mode: 'max', name: `highest_${all.checkpointHighMetric}` },
   ] as const;
-  const chosen =
-    whichTask == null ? (step: number): number => step % tasks.length : callable('Loop: whichTask', whichTask);
+  const chosen = isLeftOut(whichTask)
+    ? (step: number): number => step % tasks.length
+    : callable('Loop: whichTask', whichTask);
   const regularly = everyNth(first.nStepsPerCheckpoint);
   return {
     tasks,
-    evalTasks: evalTasks == null ? [] : tasksOf('Loop: evalTasks', EvalTask, evalTasks),
-    callbacks: callbacks == null ? [] : list('Loop: callbacks', callbacks).map(callbackOf),
+    evalTasks: isLeftOut(evalTasks) ? [] : checkNames(tasksOf('Loop: evalTasks', EvalTask, evalTasks)),
+    callbacks: isLeftOut(callbacks) ? [] : list('Loop: callbacks', callbacks).map(callbackOf),
     rng: keyOf(rng, randomSeed),
     outputDir: all.fastDevRun ? null : all.outputDir,
     fastDevRun: all.fastDevRun,
@@ -162,6 +163,21 @@ export function planOf(given: TrainTask | readonly TrainTask[], options: LoopOpt
       throw refusal('InvalidArgument', `Loop: whichTask(${step}) must return ${want}; it returned ${found(index)}`);
     },
   };
+}
+
+/** What stands before the names of each task's metrics. */
+export function prefixesOf(tasks: readonly { readonly exportPrefix: string | null }[]): string[] {
+  return tasks.map(({ exportPrefix }, i) => (tasks.length > 1 ? `${exportPrefix ?? i}/` : ''));
+}
+
+/** Refuses metrics of which two have one name. */
+function checkNames(tasks: readonly EvalTask[]): readonly EvalTask[] {
+  const prefixes = prefixesOf(tasks);
+  const names = tasks.flatMap(({ metricNames }, i) => metricNames.map((name) => `${prefixes[i]}${name}`));
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return tasks;
+  const way = 'give `metricNames`, or an `exportPrefix` to each task';
+  throw refusal('InvalidOption', `Loop: two metrics of \`evalTasks\` are named ${quoted(twice)}; ${way}`);
 }
 
 const HOOKS: Names<Callback> = {

@@ -19,6 +19,9 @@ export function refusal(code: ErrorCode, message: string, cause?: unknown): Laye
   return error;
 }
 
+/** Whether an option is left out. */
+export const isLeftOut = (x: unknown): x is null | undefined => x === null || x === undefined;
+
 /** All options of a task, a loop or a callback: those given, checked, and defaults for those that are left out. */
 export function filled<Options>(kind: string, given: object): Options {
   return withPlain(kind, given, (value) => native.loopOptionsOf(kind, value)) as Options;

@@ -9,7 +9,7 @@ import { listOf } from '../layer/parts.js';
 import { namedOptions } from '../tensor/rest.js';
 import { type LabeledData } from './batches.js';
 import { Optimizer } from './optimizers.js';
-import { filled, refusal } from './refusal.js';
+import { filled, isLeftOut, refusal } from './refusal.js';
 import { type Schedule } from './schedules.js';
 
 /** Options of {@link training.TrainTask}. */
@@ -114,7 +114,7 @@ export class TrainTask {
     this.labeledData = labeledData;
     this.lossLayer = lossLayer;
     this.optimizer = optimizer;
-    this.lrSchedule = lrSchedule == null ? null : callable('TrainTask: lrSchedule', lrSchedule);
+    this.lrSchedule = isLeftOut(lrSchedule) ? null : callable('TrainTask: lrSchedule', lrSchedule);
     this.nStepsPerCheckpoint = all.nStepsPerCheckpoint;
     this.nStepsPerPermanentCheckpoint = all.nStepsPerPermanentCheckpoint;
     this.lossName = all.lossName ?? lossLayer.name;
@@ -170,7 +170,7 @@ export class EvalTask {
     }
     const { metricNames, ...rest } = namedOptions('EvalTask', options) ?? {};
     const all = filled<{ nEvalBatches: number; exportPrefix: string | null }>('EvalTask', rest);
-    const names = metricNames == null ? layers.map(({ name }) => name) : list('EvalTask: metricNames', metricNames);
+    const names = isLeftOut(metricNames) ? layers.map(({ name }) => name) : list('EvalTask: metricNames', metricNames);
     if (names.length !== layers.length) {
       const given = `${names.length} names for ${layers.length} metrics`;
       throw refusal('InvalidOption', `EvalTask: \`metricNames\` must be one for each metric, got ${given}`);
