@@ -57,12 +57,16 @@ export {
   type AsyncCallOptions,
   type CallOptions,
   type FileOptions,
+  type InitFromFileOptions,
   Layer,
   type LayerInputs,
   type LayerOptions,
   type LayerOutputs,
+  type LoadMismatch,
+  type LoadReport,
   type NestLike,
   type Mode,
+  type SaveToFileOptions,
 } from './layer/layer.js';
 export { hasArity, type Outputs } from './layer/arity.js';
 export { type KernelInitializer } from './layer/construct.js';

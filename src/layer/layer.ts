@@ -20,12 +20,14 @@ import { giveHandle, HANDLE, LayerHandle } from './handle.js';
 import {
   type AsyncCallOptions,
   type CallOptions,
-  type FileOptions,
+  type InitFromFileOptions,
   type LayerInputs,
   type LayerOptions,
   type LayerOutputs,
+  type LoadReport,
   type Mode,
   type NestLike,
+  type SaveToFileOptions,
 } from './options.js';
 import { Adopted, words } from './parts.js';
 import { checked } from './signature.js';
@@ -35,11 +37,15 @@ export type {
   AsyncCallOptions,
   CallOptions,
   FileOptions,
+  InitFromFileOptions,
   LayerInputs,
   LayerOptions,
   LayerOutputs,
+  LoadMismatch,
+  LoadReport,
   Mode,
   NestLike,
+  SaveToFileOptions,
 } from './options.js';
 
 const INIT: Names<{ rng?: Key | null; useCache?: boolean }> = { rng: true, useCache: true };
@@ -423,7 +429,10 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * @param options - Options by name:
    * - `weightsOnly`: Whether the state is left out. Default: `false`.
    * - `inputSignature`: What the layer was initialized for. `initFromFile` need not be told then.
+   * - `weights`: Patterns of the names of the weights to save, without the state: `'0.Serial/**'` for those of one part of the model. `*` stands for
+   *   anything within a part of a name, `**` for any number of parts. Left out, all of both is saved.
    * @throws {@link LayerError} `NotInitialized`: there is nothing to save.
+   * @throws {@link LayerError} `InvalidOption`: a pattern matches no weight. The error names the nearest.
    * @throws {@link LayerError} `Io`: the file cannot be written.
    * @example
    * ```ts
@@ -433,7 +442,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * Object.keys(tl.loadSafetensors('dense.safetensors')); // → ['weights/0', 'weights/1']
    * ```
    */
-  saveToFile<D extends string = DType>(path: string, options: FileOptions<D> = {}): void {
+  saveToFile<D extends string = DType>(path: string, options: SaveToFileOptions<D> = {}): void {
     save(this, path, options);
   }
 
@@ -442,7 +451,11 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    *
    * What a file holds is matched by name and shape, and all of it is taken or nothing. A model made as the saved one was takes back everything,
    * also state whose sizes follow from the calls it has seen. Weights of the same layers in another arrangement, as in mode `'predict'`, are
-   * matched by their order and the names of their layers.
+   * matched by their order and the names of their layers. A file of a model with its loss, as a trainer writes it, is read by the model alone, too.
+   *
+   * For fine-tuning `strict: false` takes what fits, leaves the rest of the layer as it is, and tells which is which. `prefix` and `into` move a part:
+   * a file of a whole model gives its encoder, or an encoder's file goes into a model. Paths are positions and names of layers, as they stand
+   * in the names of tensors.
    *
    * A checkpoint of Trax is gzip around a pickle (`model.pkl.gz`, newer ones with `model.weights.npy.gz` beside it). Nothing in it is executed, and
    * names that such checkpoints do not have are refused. Its flat lists are matched in the order of Trax's nested tuples, and each shape and
@@ -452,10 +465,14 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * @param options - Options by name:
    * - `weightsOnly`: Whether the state stays as it is. Default: `false`.
    * - `inputSignature`: Initializes the layer first, for inputs of that signature; the one in the file if left out.
-   * @returns `[weights, state]`.
+   * - `strict`: Whether all of the file must fit all of the layer. Default: `true`.
+   * - `prefix`: Path of the layer in the file that is read, `'0.Serial/2.Dense_128'`.
+   * - `into`: Path of the layer within this one that is read into.
+   * @returns `[weights, state]`; with `strict: false` what was taken and what not.
    * @throws {@link LayerError} `Io`: the file is missing, no regular file, damaged, or holds more than a checkpoint of this model may.
    * @throws {@link LayerError} `NotInitialized`: the layer was not initialized, and neither the options nor the file say for what.
-   * @throws {@link LayerError} `WeightsMismatch`: a tensor is missing, has another shape, or the model has no place for it. The error names it.
+   * @throws {@link LayerError} `WeightsMismatch`: tensors are missing, have another shape, or the model has no place for them. The error names them.
+   * @throws {@link LayerError} `InvalidOption`: `prefix` or `into` leads to no layer. The error names the nearest.
    * @example
    * ```ts
    * const signature: tl.Signature = { shape: [1, 3], dtype: 'float32' };
@@ -468,9 +485,20 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * again([[1, 2, 3]]).shape; // → [1, 2]
    * ```
    */
-  initFromFile<D extends string = DType>(path: string, options: FileOptions<D> = {}): [weights: Nest, state: Nest] {
-    load(this, path, options);
-    return [this.weights, this.state];
+  initFromFile<D extends string = DType>(
+    path: string,
+    options: InitFromFileOptions<D> & { readonly strict: false },
+  ): LoadReport;
+  initFromFile<D extends string = DType>(
+    path: string,
+    options?: InitFromFileOptions<D> & { readonly strict?: true },
+  ): [weights: Nest, state: Nest];
+  initFromFile<D extends string = DType>(
+    path: string,
+    options: InitFromFileOptions<D> = {},
+  ): LoadReport | [weights: Nest, state: Nest] {
+    const report = load(this, path, options);
+    return options.strict === false ? report : [this.weights, this.state];
   }
 
   /** The layers this one runs. */

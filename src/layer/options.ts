@@ -63,3 +63,41 @@ export interface FileOptions<D extends string = DType> {
   /** Signature of the inputs that the layer is initialized for. */
   readonly inputSignature?: SignatureLike<D> | readonly SignatureLike<D>[];
 }
+
+/** What is saved. */
+export interface SaveToFileOptions<D extends string = DType> extends FileOptions<D> {
+  /** Patterns of the names of the weights that are saved, without the state; all of both if left out. */
+  readonly weights?: string | readonly string[] | undefined;
+}
+
+/** What is loaded, and where it goes. */
+export interface InitFromFileOptions<D extends string = DType> extends FileOptions<D> {
+  /** Whether all of the file must fit all of the layer. */
+  readonly strict?: boolean | undefined;
+  /** Path of the layer in the file that is read, such as `0.Serial/2.Dense_128`. */
+  readonly prefix?: string | undefined;
+  /** Path of the layer within this one that is read into. */
+  readonly into?: string | undefined;
+}
+
+/** What a file with `strict: false` gave, by names of tensors. The state of a layer is taken whole, or not at all. */
+export interface LoadReport {
+  /** The tensors of the layer that were read. */
+  readonly taken: string[];
+  /** The tensors of the layer that the file has not. They stay as they are. */
+  readonly missing: string[];
+  /** The tensors of the file that the layer has not, by their names there. */
+  readonly unused: string[];
+  /** The tensors that are of another shape or type in the file. They stay as they are. */
+  readonly mismatched: LoadMismatch[];
+}
+
+/** A tensor that is not the same in a file and in a layer. */
+export interface LoadMismatch {
+  /** Its name in the layer. */
+  readonly name: string;
+  /** What the file has. */
+  readonly file: { readonly shape: number[]; readonly dtype: string };
+  /** What the layer has. */
+  readonly model: { readonly shape: number[]; readonly dtype: string };
+}

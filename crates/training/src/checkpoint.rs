@@ -4,8 +4,8 @@
 //! in the layer's own tree: `weights/0.Serial/2.Dense_128/1`. What the tree of a state looks like stands in the metadata, since it may
 //! follow from the calls a layer has seen. Loading goes by name and shape ([`crate::fitting`]).
 use crate::{
-    fitting::{Loaded, Plan},
-    names::{bare, named_leaves, paths, STATE},
+    fitting::{Loaded, Plan, WHOLE},
+    names::{bare, matching, named_leaves, paths, without_kind, STATE},
     safetensors_file::{self, Reader},
     Error, Result,
 };
@@ -39,14 +39,28 @@ pub struct Checkpoint {
 /// # Errors
 /// `Io`, with the old file untouched; `NotInitialized` for a layer that holds nothing.
 pub fn save_layer(path: &Path, layer: &LayerRef, extra: Extra, metadata: BTreeMap<String, String>) -> Result<()> {
-    save(path, layer, false, extra, metadata)
+    save(path, layer, Part::All, extra, metadata)
 }
 
-/// As [`save_layer`], without the state if `weights_only`.
+/// What of a layer is saved.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part<'a> {
+    /// Weights and state.
+    All,
+    /// The weights.
+    Weights,
+    /// The weights of which a pattern matches the name, see [`matching`].
+    Matching(&'a [String]),
+}
+
+/// As [`save_layer`], only a part of the layer.
+///
+/// # Errors
+/// Those of [`save_layer`], and of [`matching`].
 pub(crate) fn save(
     path: &Path,
     layer: &LayerRef,
-    weights_only: bool,
+    part: Part<'_>,
     extra: Extra,
     mut metadata: BTreeMap<String, String>,
 ) -> Result<()> {
@@ -56,7 +70,12 @@ pub(crate) fn save(
         return Err(Error::new(ErrorKind::NotInitialized, what));
     }
     let mut tensors = named_leaves("weights", layer, &weights);
-    if !weights_only {
+    if let Part::Matching(patterns) = part {
+        let names: Vec<&str> = tensors.iter().map(|(name, _)| without_kind(name)).collect();
+        let mut matched = matching("saveToFile: `weights`", patterns, &names)?.into_iter();
+        tensors.retain(|_| matched.next() == Some(true));
+    }
+    if let Part::All = part {
         tensors.extend(named_leaves(STATE, layer, &state));
         let trees = paths(layer).into_iter().filter_map(|(layer, path)| {
             let tree = state.get(&layer.base().id).filter(|t| !t.is_empty())?;
@@ -72,8 +91,8 @@ pub(crate) fn save(
 /// Loads weights and state into an initialized layer, by name and shape. All or nothing.
 ///
 /// # Errors
-/// `Io` for an unreadable file; `NotInitialized` for a layer that holds nothing; `WeightsMismatch` naming the first tensor
-/// that is missing, has another shape, or is in the file but not in the model.
+/// `Io` for an unreadable file; `NotInitialized` for a layer that holds nothing; `WeightsMismatch` naming the tensors
+/// that are missing, have another shape, or are in the file but not in the model.
 pub fn load_layer(path: &Path, layer: &LayerRef) -> Result<Checkpoint> {
     let (loaded, file) = loaded(path, layer)?;
     hold(layer, Some(&loaded.weights), loaded.state.as_ref());
@@ -84,7 +103,7 @@ pub fn load_layer(path: &Path, layer: &LayerRef) -> Result<Checkpoint> {
 pub(crate) fn loaded(path: &Path, layer: &LayerRef) -> Result<(Loaded, Checkpoint)> {
     let (weights, state) = tallow_layers::held(layer);
     let mut reader = Reader::open(path)?;
-    let plan = Plan::new(&reader, layer, &weights, Some(&state))?;
-    let (loaded, extra) = plan.read(&mut reader, true)?;
+    let plan = Plan::new(&reader, layer, &weights, Some(&state), WHOLE)?;
+    let (loaded, extra, _) = plan.read(&mut reader, true)?;
     Ok((loaded, Checkpoint { extra, metadata: reader.metadata }))
 }

@@ -1,31 +1,54 @@
 //! Files that a layer is saved to and initialized from: our own, and Trax's.
 use crate::{
-    checkpoint::save,
-    fitting::{Loaded, Plan},
-    names::{named, paths},
+    checkpoint::{save, Part},
+    fitting::{LoadReport, Loaded, Plan, Wanted},
+    names::{named, nearest, paths},
     safetensors_file::Reader,
     trax_file, Error, Result,
 };
 use serde_json::json;
 use std::{collections::HashMap, io::Read, path::Path};
 use tallow_layers::{
-    files::open_regular, held, hold, init, view_state, view_weights, ErrorKind, LayerRef, StateForm, Store, TensorSpec,
-    Tree,
+    files::open_regular, held, hold, init, options, view_state, view_weights, ErrorKind, LayerRef, StateForm, Store,
+    TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 
 /// The key of the metadata that holds what the layer was initialized for.
 const SIGNATURE: &str = "inputSignature";
 
+options! {
+    /// How a file is read into a layer.
+    pub struct LoadOptions for "initFromFile" () {
+        /// Whether all of the file must fit all of the layer; else what fits is taken, and the rest of the layer stays.
+        strict "strict": bool = true,
+        /// Path of the layer in the file that is read, of positions and names: `0.Serial/2.Dense_128`.
+        prefix "prefix": Option<String> = None,
+        /// Path of the layer within this one that is read into.
+        into "into": Option<String> = None,
+    }
+}
+
 /// Saves the weights, and unless `weights_only` the state, that `layer` and everything below it hold, and the signature of the
-/// inputs they are for, as safetensors.
+/// inputs they are for, as safetensors; with patterns, only the weights that these match.
 ///
 /// # Errors
-/// `Io`, with the old file untouched; `NotInitialized` for a layer that holds nothing.
-pub fn save_to_file(path: &Path, layer: &LayerRef, weights_only: bool, signature: Option<&[TensorSpec]>) -> Result<()> {
+/// `Io`, with the old file untouched; `NotInitialized` for a layer that holds nothing; those of [`crate::matching`].
+pub fn save_to_file(
+    path: &Path,
+    layer: &LayerRef,
+    weights_only: bool,
+    patterns: Option<&[String]>,
+    signature: Option<&[TensorSpec]>,
+) -> Result<()> {
     let of = |s: &TensorSpec| (s.shape.clone(), s.dtype.name());
     let signature = signature.map(|s| json!(s.iter().map(of).collect::<Vec<_>>()).to_string());
-    save(path, layer, weights_only, Vec::new(), signature.map(|s| (SIGNATURE.to_string(), s)).into_iter().collect())
+    let part = match patterns {
+        Some(patterns) => Part::Matching(patterns),
+        None if weights_only => Part::Weights,
+        None => Part::All,
+    };
+    save(path, layer, part, Vec::new(), signature.map(|s| (SIGNATURE.to_string(), s)).into_iter().collect())
 }
 
 /// The signature that our own files have in their metadata, if any.
@@ -45,54 +68,103 @@ fn signature_in(file: &Reader) -> Result<Option<Vec<TensorSpec>>> {
 ///
 /// # Errors
 /// `Io` for a file that is missing, no regular file, truncated, corrupt, of neither kind, or that refers to anything a checkpoint does not;
-/// `NotInitialized` for a layer that holds nothing where there is no signature; `WeightsMismatch` naming the first tensor that
-/// is missing, has another shape or type, or is in the file but not in the model.
+/// `NotInitialized` for a layer that holds nothing where there is no signature; `InvalidOption` for a path that leads to no layer, or names
+/// asked for of a file that has none; unless `options` say otherwise `WeightsMismatch` naming the tensors that are missing, have another shape
+/// or type, or are in the file but not in the model.
 pub fn init_from_file(
     path: &Path,
     layer: &LayerRef,
     weights_only: bool,
     signature: Option<&[TensorSpec]>,
     key: Key,
-) -> Result<()> {
+    options: &LoadOptions,
+) -> Result<LoadReport> {
     let (mut file, _) = open_regular(path)?;
     let mut start = [0; 2];
     let of_trax = file.read_exact(&mut start).is_ok() && trax_file::is_gzip(&start);
     drop(file);
+    let way = options.into.as_deref();
+    let target = way.map_or(Ok(layer.clone()), |way| part_at(layer, way))?;
     let (now, now_state) = held(layer);
-    let bare = now.is_empty() && signature.is_none();
+    // What a file says of its layer's inputs is not what the layers around it take.
+    let bare = now.is_empty() && signature.is_none() && way.is_none();
     let ready = |of_file: Option<Vec<TensorSpec>>| match signature.or(of_file.as_deref().filter(|_| bare)) {
         Some(signature) => init(layer, signature, key),
         None => Ok((now, now_state)),
     };
-    let loaded = if of_trax {
+    let part = |store: Store| part_of(store, &target, layer);
+    let (loaded, around, report) = if of_trax {
+        if !options.strict || options.prefix.is_some() {
+            let what = "initFromFile: checkpoints of Trax have no names, only an order, so `strict: false` and `prefix` cannot be told by them; \
+                        load all of it into a model of the same layers, and save that";
+            return Err(Error::option(what));
+        }
         let in_file = if bare { trax_file::signature(path)? } else { None };
         // Checkpoints of a training loop may name a whole batch.
         let (weights, state) = ready(in_file.map(|s| s.into_iter().take(layer.arity().n_in).collect()))?;
+        let ((weights, weights_around), (state, state_around)) = (part(weights), part(state));
         if weights.is_empty() {
-            return Err(uninitialized(layer));
+            return Err(uninitialized(&target));
         }
         let file = trax_file::read(path, !weights_only, elements(&weights), elements(&state))?;
-        let weights = in_order("weights", layer, weights, view_weights, file.weights)?;
+        let weights = in_order("weights", &target, weights, view_weights, file.weights)?;
         let state = match file.state {
-            Some(new) => in_order("state", layer, state, view_state, new)?,
+            Some(new) => in_order("state", &target, state, view_state, new)?,
             None if weights_only => state,
             None => {
                 let what = "the file has no state, only weights; load it with `weightsOnly: true`";
                 return Err(Error::new(ErrorKind::WeightsMismatch, what));
             }
         };
-        Loaded { weights, state: Some(state) }
+        (Loaded { weights, state: Some(state) }, (weights_around, state_around), LoadReport::default())
     } else {
         let mut file = Reader::open(path)?;
         let (weights, state) = ready(signature_in(&file)?)?;
-        let plan = Plan::new(&file, layer, &weights, Some(&state).filter(|_| !weights_only))?;
+        let ((weights, weights_around), (state, state_around)) = (part(weights), part(state));
+        let prefix = options.prefix.as_deref().map(|p| p.trim_matches('/'));
+        let wanted = Wanted { strict: options.strict, prefix };
+        let plan = Plan::new(&file, &target, &weights, Some(&state).filter(|_| !weights_only), wanted)?;
         // Weights that were only just made are in nobody's way while the others are read.
         drop(weights);
-        let (loaded, _) = plan.read(&mut file, false)?;
-        Loaded { state: loaded.state.or(Some(state)), ..loaded }
+        let (loaded, _, report) = plan.read(&mut file, false)?;
+        let loaded = Loaded { state: loaded.state.or(Some(state)), ..loaded };
+        (loaded, (weights_around, state_around), report)
     };
-    hold(layer, Some(&loaded.weights), loaded.state.as_ref());
-    Ok(())
+    hold(layer, Some(&around.0), Some(&around.1));
+    hold(&target, Some(&loaded.weights), loaded.state.as_ref());
+    Ok(way.map_or(report.clone(), |way| report.within(way.trim_matches('/'))))
+}
+
+/// The layer within another that a path leads to.
+///
+/// # Errors
+/// `InvalidOption` with the nearest paths.
+fn part_at(layer: &LayerRef, way: &str) -> Result<LayerRef> {
+    let all = paths(layer);
+    let wanted = way.trim_matches('/');
+    match all.iter().find(|(_, path)| path.trim_matches('/') == wanted) {
+        Some((part, _)) => Ok(part.clone()),
+        None => {
+            let known: Vec<&str> =
+                all.iter().map(|(_, path)| path.trim_matches('/')).filter(|p| !p.is_empty()).collect();
+            let near = nearest(wanted, &known).join(", ");
+            let near = if near.is_empty() { "it has no sublayers".into() } else { format!("the nearest are {near}") };
+            let what = format!(
+                "initFromFile: `into` must be the path of a layer in {}, and '{way}' is none; {near}",
+                layer.base().name
+            );
+            Err(Error::option(what))
+        }
+    }
+}
+
+/// What of a store belongs to `part`, and what to the layers around it.
+fn part_of(mut store: Store, part: &LayerRef, layer: &LayerRef) -> (Store, Store) {
+    if part.base().id == layer.base().id {
+        return (store, Store::new());
+    }
+    let own = paths(part).into_iter().filter_map(|(l, _)| store.remove_entry(&l.base().id)).collect();
+    (own, store)
 }
 
 /// The number of elements in a store.

@@ -50,6 +50,11 @@ pub fn named_leaves(kind: &str, layer: &LayerRef, store: &Store) -> Vec<(String,
     out
 }
 
+/// A name in a file without its kind, as [`matching`] takes it.
+pub(crate) fn without_kind(name: &str) -> &str {
+    name.split_once('/').map_or("", |(_, rest)| rest)
+}
+
 /// A tree without its leaves, as JSON: a leaf is `0`, a tuple a list, a dictionary `{"dict": [[key, tree], …]}`.
 pub(crate) fn bare(tree: &Tree<Tensor>) -> Value {
     match tree {

@@ -18,30 +18,69 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
-use tallow_layers::HostValue;
-use tallow_training::CheckpointInfo;
+use tallow_layers::{HostValue, TensorSpec};
+use tallow_training::{CheckpointInfo, LoadOptions, LoadReport, Mismatch, TensorInfo};
 
-/// Writes the weights, and unless `weights_only` the state, that a layer holds, with the signature it was initialized for, if given.
+/// Writes the weights, and unless `weights_only` the state, that a layer holds, with the signature it was initialized for, if given;
+/// with patterns, only the weights that these match.
 #[napi]
-pub fn save_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
+pub fn save_layer(
+    env: Env,
+    id: f64,
+    path: String,
+    weights_only: bool,
+    signature: Option<Wire>,
+    patterns: Option<Vec<String>>,
+) -> Result<()> {
     run_with(&env, id, |e, layer| {
         let signature = signature.map(|s| specs(s.0)).transpose()?;
         e.order.done_before(&env, || Access::read(&layer));
-        Ok(tallow_training::save_to_file(Path::new(&path), &layer, weights_only, signature.as_deref())?)
+        let (path, patterns) = (Path::new(&path), patterns.as_deref());
+        Ok(tallow_training::save_to_file(path, &layer, weights_only, patterns, signature.as_deref())?)
     })
 }
 
 /// Reads weights, and unless `weights_only` state, into a layer. It is initialized first for the signature, if one is given, or
-/// else for the file's if it was not yet.
-#[napi]
-pub fn load_layer(env: Env, id: f64, path: String, weights_only: bool, signature: Option<Wire>) -> Result<()> {
+/// else for the file's if it was not yet. What was taken, and what did not fit.
+#[napi(
+    ts_return_type = "{ taken: string[], missing: string[], unused: string[], mismatched: { name: string, file: { shape: number[], dtype: string }, model: { shape: number[], dtype: string } }[] }"
+)]
+pub fn load_layer(
+    env: Env,
+    id: f64,
+    path: String,
+    weights_only: bool,
+    signature: Option<Wire>,
+    options: Wire,
+) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
         let signature = signature.map(|s| specs(s.0)).transpose()?;
-        let key = held_key(&layer);
+        let options = LoadOptions::parse(&options.0)?;
+        let (path, key) = (Path::new(&path), held_key(&layer));
         let load =
-            || Ok(tallow_training::init_from_file(Path::new(&path), &layer, weights_only, signature.as_deref(), key)?);
-        change(&env, e, "weights are loaded", Access::set(&layer), load)
+            || Ok(tallow_training::init_from_file(path, &layer, weights_only, signature.as_deref(), key, &options)?);
+        Ok(Wire(reported(change(&env, e, "weights are loaded", Access::set(&layer), load)?)))
     })
+}
+
+fn reported(report: LoadReport) -> HostValue {
+    let texts = |names: Vec<String>| HostValue::List(names.into_iter().map(HostValue::Text).collect());
+    let spec = |s: TensorSpec| {
+        HostValue::from([("shape", sizes(&s.shape)), ("dtype", HostValue::Text(s.dtype.name().into()))])
+    };
+    let mismatched = |m: Mismatch| {
+        HostValue::from([("name", HostValue::Text(m.name)), ("file", spec(m.file)), ("model", spec(m.model))])
+    };
+    HostValue::from([
+        ("taken", texts(report.taken)),
+        ("missing", texts(report.missing)),
+        ("unused", texts(report.unused)),
+        ("mismatched", HostValue::List(report.mismatched.into_iter().map(mismatched).collect())),
+    ])
+}
+
+fn sizes(shape: &[usize]) -> HostValue {
+    HostValue::List(shape.iter().map(|n| HostValue::Number(*n as f64)).collect())
 }
 
 fn level_of(what: &str, level: Arg<Size>) -> Outcome<u32> {
@@ -94,10 +133,10 @@ fn beside<'env, T: Send + 'static>(
 }
 
 fn described(info: CheckpointInfo) -> HostValue {
-    let tensor = |t: tallow_training::TensorInfo| {
+    let tensor = |t: TensorInfo| {
         HostValue::from([
             ("name", HostValue::Text(t.name)),
-            ("shape", HostValue::List(t.shape.into_iter().map(|n| HostValue::Number(n as f64)).collect())),
+            ("shape", sizes(&t.shape)),
             ("dtype", HostValue::Text(t.dtype)),
             ("bytes", HostValue::Number(t.bytes as f64)),
         ])
