@@ -14,6 +14,7 @@ pub(crate) mod gather;
 pub(crate) mod gemm;
 pub(crate) mod inplace;
 pub(crate) mod layer_norm;
+pub(crate) mod linear_cross_entropy;
 pub(crate) mod lsh;
 pub(crate) mod map;
 pub(crate) mod number;

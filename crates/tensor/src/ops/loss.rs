@@ -56,7 +56,7 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
 }
 
 /// Targets as positions; those outside `0..cols` become [`NO_CATEGORY`].
-fn categories(targets: &Tensor, cols: usize) -> Result<Vec<usize>> {
+pub(super) fn categories(targets: &Tensor, cols: usize) -> Result<Vec<usize>> {
     for_any!(targets.dtype(), T => {
         let place = |v: &T| usize::try_from(candle_core::WithDType::to_f64(*v) as i64).ok().filter(|&t| t < cols);
         memory::collect(targets.values::<T>()?.iter().map(|v| place(v).unwrap_or(NO_CATEGORY)))

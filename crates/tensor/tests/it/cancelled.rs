@@ -64,6 +64,11 @@ fn every_operation() {
     stops("layer_norm", || ops::layer_norm(&square, None, None, 1e-6));
     stops("batch_norm", || ops::batch_norm(&square, None, None, 1e-6));
     stops("cross_entropy", || ops::cross_entropy(&square, &ids.narrow(0, 0, 512)?, 0.1));
+    let scale = row.detach();
+    stops("linear_cross_entropy", || {
+        let places = ids.narrow(0, 0, 512)?;
+        ops::linear_cross_entropy(&square, &rows, None, &places, &scale, ops::LinearCrossEntropyOptions::default())
+    });
     stops("dropout", || ops::dropout(&x, 0.3, KEY, &[N]));
     let (image, kernel, windows) = (draw(&[8, 64, 64, 8]), draw(&[3, 3, 8, 16]), Windows::default());
     stops("conv", || ops::conv(&image, &kernel, None, &windows));

@@ -5,9 +5,9 @@ use tallow_tensor::{
     backward, force_general_path,
     ops::{
         attention, batch_norm, bias_activation, causal_depthwise_conv, chunked_attention, conv, cross_entropy, dense,
-        dropout, embedding, global_norm, gru, hash_buckets, layer_norm, linear_recurrence, lstm, penalized_attention,
-        pool, rms_norm, sru, Activation, AttentionOptions, ChunkedAttentionOptions, GruWeights, Padding,
-        PenalizedAttentionOptions, Pooling, Windows,
+        dropout, embedding, global_norm, gru, hash_buckets, layer_norm, linear_cross_entropy, linear_recurrence, lstm,
+        penalized_attention, pool, rms_norm, sru, Activation, AttentionOptions, ChunkedAttentionOptions, GruWeights,
+        LinearCrossEntropyOptions, Padding, PenalizedAttentionOptions, Pooling, Windows,
     },
     random::Key,
     Axes, DType, Device, ErrorKind, Result, Tensor,
@@ -144,6 +144,15 @@ pub const OPS: &[(&str, Op)] = &[
     ("embedding", |x| one(embedding(&Tensor::zeros(&[4, 3], DType::F32, &Device::Cpu)?.variable(), &no_ids(x)?))),
     ("embedding of no vocabulary", |x| one(embedding(&zeros(x, &[0, 3])?, &no_ids(x)?))),
     ("cross_entropy", |x| one(cross_entropy(x, &no_ids(x)?.sum(-1, false)?, 0.1))),
+    ("linear_cross_entropy", |x| {
+        let (targets, scale) = (no_ids(x)?.sum(-1, false)?, x.sum(-1, false)?);
+        let o = LinearCrossEntropyOptions { label_smoothing: 0.1, cutoff: 0.0 };
+        all([
+            linear_cross_entropy(x, &zeros(x, &[last(x), 3])?, None, &targets, &scale, o),
+            linear_cross_entropy(x, &zeros(x, &[last(x), 3])?, Some(&zeros(x, &[3])?), &targets, &scale, o),
+            linear_cross_entropy(x, &zeros(x, &[3, last(x)])?.transpose(None)?, None, &targets, &scale, o),
+        ])
+    }),
     ("global_norm", |x| global_norm(std::slice::from_ref(x)).map(|n| vec![Tensor::scalar(n)])),
     ("conv", |x| {
         all([

@@ -17,6 +17,7 @@ mod embedding;
 mod empty;
 mod halves;
 mod index;
+mod linear_cross_entropy;
 mod loss;
 mod lsh_attention;
 mod matmul;

@@ -3,6 +3,7 @@
 mod attention;
 mod fused;
 mod limits;
+mod linear_cross_entropy;
 mod lsh;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
