@@ -54,6 +54,7 @@ pub use framework::leaf::{Abilities, BackwardCall, Call, Gradients, Leaf, Output
 pub use framework::leaf_layer::leaf;
 pub use framework::mode::Mode;
 pub use framework::nesting::{load_state, load_weights, view_state, view_weights};
+pub use framework::precision::computing_in;
 pub use framework::print::print;
 pub use framework::rebuild::{deep_copy, with_mode};
 pub use framework::remat::Recompute;

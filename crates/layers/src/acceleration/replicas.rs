@@ -3,6 +3,7 @@ use super::split::Split;
 use crate::{
     framework::held::{Read, Source},
     framework::pack::Pack,
+    framework::precision,
     peers::Peers,
     Cx, LayerId, LayerRef, Result, Store,
 };
@@ -69,8 +70,9 @@ impl Job {
     fn forward(&self, values: &[Tensor], record: bool) -> Result<Vec<Replica>> {
         let shares = self.split.inputs(&values[..self.n_inputs])?;
         // A thread may begin this in the middle of another replica: whether to record must not come from there.
+        let dtype = precision::compute_dtype();
         let one = |i: usize| {
-            let run = || self.run(i, self.values(i, &shares[i], values, record));
+            let run = || precision::computing_in(dtype, || self.run(i, self.values(i, &shares[i], values, record)));
             if record {
                 recording(run)
             } else {
@@ -102,9 +104,10 @@ impl Job {
             of_state = rest;
             seeds.extend(replica.new_state.iter().zip(own).filter_map(|(s, ct)| Some((s.clone(), ct.clone()?))));
         }
+        let dtype = precision::compute_dtype();
         let one = |i: usize| {
             let wanted: Vec<Tensor> = replicas[i].values.iter().filter(|t| t.is_tracked()).cloned().collect();
-            backward(&seeds[i], &wanted, retain)
+            precision::computing_in(dtype, || backward(&seeds[i], &wanted, retain))
         };
         let found: Vec<Vec<Tensor>> = side_by_side(self.n(), one).into_iter().collect::<tallow_tensor::Result<_>>()?;
         let mut parts: Vec<Vec<Tensor>> = vec![Vec::new(); self.tracked.len()];

@@ -1,7 +1,7 @@
 //! Leaves as layers.
 use crate::{
     custom_gradient,
-    framework::{context::Reversal, layer::Reversible, leaf::Reverse, mode::HostMode},
+    framework::{context::Reversal, layer::Reversible, leaf::Reverse, mode::HostMode, precision},
     Arity, Base, Call, Cx, ErrorKind, InitCx, Layer, LayerNest, LayerRef, Leaf, Rebuild, Result, ReverseCall, Sequence,
     TensorSpec, Traits,
 };
@@ -53,10 +53,16 @@ impl<L: Leaf> Layer for LeafLayer<L> {
         cx.set(self.base.id, self.leaf.init(inputs, key)?);
         Ok(())
     }
-    fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+    fn forward(&self, cx: &mut Cx, mut xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         let w = cx.weights(self.base.id);
-        let key = if self.leaf.traits().draws_in_step { cx.common_key(key) } else { key };
         let abilities = self.leaf.abilities();
+        let narrow = match abilities.sequence {
+            // What is carried from step to step keeps its type.
+            Some(_) => None,
+            None => precision::narrow(self.leaf.traits(), &mut xs, &w)?,
+        };
+        let w = narrow.as_ref().unwrap_or(&w);
+        let key = if self.leaf.traits().draws_in_step { cx.common_key(key) } else { key };
         let left = cx.left(self.base.id);
         let run = |call: Call| match (abilities.repeat, left) {
             (Some(leaf), Some(left)) => leaf.repeat(call, left),
@@ -64,12 +70,13 @@ impl<L: Leaf> Layer for LeafLayer<L> {
         };
         let s = cx.state(self.base.id);
         let out = if abilities.gradient.is_some() && tallow_tensor::is_recording() {
-            custom_gradient::forward(&self.leaf, run, &xs, &w, &s, key)?
+            custom_gradient::forward(&self.leaf, run, &xs, w, &s, key)?
         } else {
-            run(Call { xs: &xs, w: &w, s: &s, key })?
+            run(Call { xs: &xs, w, s: &s, key })?
         };
         drop(s);
         if let Some(s) = out.state {
+            let s = if narrow.is_some() { precision::as_wide_as(s, &cx.state(self.base.id))? } else { s };
             cx.set_state(self.base.id, s);
         }
         Ok(out.ys)

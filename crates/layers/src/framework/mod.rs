@@ -25,6 +25,7 @@ pub(crate) mod mode;
 pub(crate) mod nesting;
 pub(crate) mod pack;
 pub(crate) mod peers;
+pub(crate) mod precision;
 pub(crate) mod print;
 pub mod pure;
 pub(crate) mod rebuild;

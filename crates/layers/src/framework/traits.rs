@@ -45,6 +45,9 @@ pub struct Traits {
     pub draws_in_step: bool,
     /// Whether a call goes on where the one before ended, as in mode `'predict'`.
     pub goes_on: bool,
+    /// Whether it computes in float32 where layers with matrices of weights compute in a narrower type: where errors would add up
+    /// along a sequence, or the result would be narrower than what it is added to.
+    pub keeps_float32: bool,
 }
 
 impl Traits {
@@ -59,6 +62,7 @@ impl Traits {
         is_driven: false,
         draws_in_step: false,
         goes_on: false,
+        keeps_float32: false,
     };
     /// Of a layer whose state is learned: averaged over replicas, of one shape, and kept from mode to mode.
     pub const LEARNED: Traits =

@@ -177,6 +177,6 @@ impl Leaf for Infinite {
         Some(&mut self.o.mode)
     }
     fn traits(&self) -> Traits {
-        Traits { goes_on: self.o.mode == Mode::Predict, ..Traits::LEAF }
+        Traits { goes_on: self.o.mode == Mode::Predict, keeps_float32: true, ..Traits::LEAF }
     }
 }

@@ -114,6 +114,6 @@ impl Leaf for SinCos {
         Some(&mut self.0.mode)
     }
     fn traits(&self) -> Traits {
-        Traits { goes_on: self.0.mode == Mode::Predict, ..Traits::LEAF }
+        Traits { goes_on: self.0.mode == Mode::Predict, keeps_float32: true, ..Traits::LEAF }
     }
 }
