@@ -273,3 +273,41 @@ test('threads that cannot be had are fewer threads, or an error', async (t) => {
   });
   t.deepEqual(fewer, { code: 0, output: 'true 160000\n' });
 });
+
+/** The most bytes of tensors that a training step of a small GPT with the vocabulary of GPT-2 holds at once. */
+function peakOfStep(head: 'plain' | 'fused' | 'tied'): number {
+  const [vocabSize, dModel] = [50_257, 48];
+  const embedding = tl.Embedding(vocabSize, dModel);
+  const decoder = tl.models.TransformerDecoder({ dModel, dFf: 192, nHeads: 3, nLayers: 3, maxLen: 128, dropout: 0 });
+  const loss = {
+    plain: () => tl.Serial(tl.Dense(vocabSize), tl.WeightedCategoryCrossEntropy()),
+    fused: () => tl.WeightedLinearCrossEntropy(vocabSize),
+    tied: () => tl.WeightedLinearCrossEntropy(vocabSize, { embedding, useBias: false }),
+  }[head]();
+  const model = tl.Serial(tl.ShiftRight(), embedding, decoder, loss);
+  return tl.tidy(() => {
+    const ids = tl.random.randint(tl.random.key(1), [8, 128], 1, vocabSize);
+    const batch = [ids, ids, tl.ones([8, 128])];
+    model.init(tl.signature(batch), { rng: tl.random.key(0) });
+    const trainer = new tl.Trainer(model, tl.optimizers.Adam({ learningRate: 1e-3 }));
+    trainer.oneStep(batch, [0, 0], { step: 0 });
+    const before = tl.memory().bytes;
+    tl.resetPeakMemory();
+    trainer.oneStep(batch, [0, 1], { step: 1 });
+    const { peakBytes } = tl.memory();
+    return peakBytes - before + weightsAndSlots(trainer);
+  });
+}
+
+/** Bytes of what a trainer holds between steps. */
+const weightsAndSlots = (trainer: tl.Trainer): number =>
+  tl.tree.leaves([trainer.modelWithLoss.weights, trainer.slots]).reduce((sum, x) => sum + 4 * (x as tl.Tensor).size, 0);
+
+test.serial('the logits of a large vocabulary are most of a step, and a fused loss does without them', (t) => {
+  const mib = 2 ** 20;
+  const [plain, fused, tied] = [peakOfStep('plain'), peakOfStep('fused'), peakOfStep('tied')];
+  // A third of what the layers apart took when this was measured first.
+  t.true(fused <= (634 / 3) * mib, `${fused / mib} MiB fused, ${plain / mib} MiB apart`);
+  t.true(plain >= 3 * fused, `${fused / mib} MiB fused, ${plain / mib} MiB apart`);
+  t.true(tied <= fused, `${tied / mib} MiB tied`);
+});

@@ -24,6 +24,24 @@ test('cross-entropy: mean, weighted mean and sum', (t) => {
   close(t, tl.CrossEntropyLossWithLogSoftmax()([scores(), targets(), weights()]), (a + b + c / 2) / 2.5, 1e-6);
 });
 
+test('a loss with its output layer in it is the loss behind a Dense layer', (t) => {
+  const x = tl.random.normal(tl.random.key(5), [2, 3, 8]);
+  const [target, w] = [tl.tensor([[1, 0, 4], [2, 2, 3]]), tl.tensor([[1, 0, 2], [0.5, 1, 1]])]; // prettier-ignore
+  const [dense, apart] = [tl.Dense(5), tl.WeightedCategoryCrossEntropy({ labelSmoothing: 0.1 })];
+  const plain = tl.Serial(dense, apart);
+  const fused = tl.WeightedLinearCrossEntropy(5, { labelSmoothing: 0.1 });
+  plain.init(tl.signature([x, target, w]), { rng: tl.random.key(1) });
+  fused.init(tl.signature([x, target, w]), { rng: tl.random.key(2) });
+  fused.weights = dense.weights;
+  close(t, fused([x, target, w]), plain([x, target, w]).item(), 1e-6);
+  const unweighted = tl.LinearCrossEntropy(5, { labelSmoothing: 0.1 });
+  unweighted.init(tl.signature([x, target]));
+  unweighted.weights = dense.weights;
+  const ones = tl.onesLike(w);
+  close(t, unweighted([x, target]), plain([x, target, ones]).item(), 1e-6);
+  t.is(`${fused}`, 'WeightedLinearCrossEntropy_5');
+});
+
 test('accuracy: mean and weighted mean', (t) => {
   close(t, tl.CategoryAccuracy()([scores(), targets()]), 2 / 3);
   close(t, tl.WeightedCategoryAccuracy()([scores(), targets(), weights()]), 2 / 2.5);

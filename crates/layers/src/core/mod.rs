@@ -11,6 +11,7 @@ mod random_uniform;
 mod reductions;
 mod shaping;
 mod summary;
+mod tied;
 mod weights;
 
 pub(crate) use dense::dense_named;
@@ -39,6 +40,8 @@ pub use shaping::{
     PrintShapeOptions, StopGradientOptions, ThresholdToBinaryOptions, ToFloatOptions,
 };
 pub use summary::{SummaryImageOptions, SummaryScalarOptions};
+pub(crate) use tied::Tied;
+pub use tied::{tied_dense, TiedDenseOptions};
 pub(crate) use weights::listed_weights;
 pub use weights::{weights, WeightsOptions};
 
@@ -49,6 +52,7 @@ use reductions::{extreme, reduction};
 pub const LAYERS: &[Entry<LayerRef>] = &[
     entry!("core", DenseOptions, |o| Ok(dense_of(o))),
     entry!("core", EmbeddingOptions, |o| Ok(embedding_of(o))),
+    entry!("core", TiedDenseOptions, tied_dense),
     entry!("core", DropoutOptions, |o: DropoutOptions| {
         Ok(dropout_over(o.rate.0, o.shared_axes.map(|a| a.0).unwrap_or_default(), o.mode))
     }),

@@ -246,10 +246,19 @@ pub fn category_accuracy(ignore_label: Option<i64>) -> LayerRef {
 
 /// One weight for each item, and the labels of those that count.
 pub(super) fn weighed(xs: &[Tensor], ignore_label: Option<i64>) -> Result<(Labels, Tensor)> {
-    let items = Items::of(xs[0].shape())?;
-    let weights = weights_of(&xs[2], items.shape)?;
+    weighed_items(&xs[1], &xs[2], Items::of(xs[0].shape())?, ignore_label)
+}
+
+/// [`weighed`] of items whose outputs are not there.
+pub(super) fn weighed_items(
+    targets: &Tensor,
+    weights: &Tensor,
+    items: Items,
+    ignore_label: Option<i64>,
+) -> Result<(Labels, Tensor)> {
+    let weights = weights_of(weights, items.shape)?;
     let left_out = LeftOut { label: ignore_label, weights: Some(&weights), way_out: BY_WEIGHT };
-    let labels = Labels::read(&xs[1], items, left_out)?;
+    let labels = Labels::read(targets, items, left_out)?;
     let weights = labels.counted(&weights)?;
     Ok((labels, weights))
 }

@@ -6,6 +6,7 @@ mod common;
 mod f_score;
 mod items;
 mod language;
+mod linear_cross_entropy;
 mod per_category;
 mod regression;
 mod targets;
@@ -26,6 +27,10 @@ pub use category::{
 pub use f_score::{MacroAveragedFScoreOptions, WeightedFScoreOptions};
 pub use items::ItemOptions;
 pub use language::{BitsPerByteOptions, PerplexityOptions};
+pub use linear_cross_entropy::{
+    linear_cross_entropy, weighted_linear_cross_entropy, LinearCrossEntropyHeadOptions, LinearCrossEntropyOptions,
+    WeightedLinearCrossEntropyOptions,
+};
 pub use per_category::{ConfusionMatrixOptions, FScoreOptions, PrecisionOptions, RecallOptions};
 pub use regression::{L2LossOptions, MeanAbsoluteErrorOptions, MeanSquaredErrorOptions, SmoothL1LossOptions};
 pub use top_k::TopKAccuracyOptions;
@@ -48,6 +53,8 @@ pub const LAYERS: &[Entry<LayerRef>] = &[
         let (smoothing, ignored) = (o.label_smoothing.map_or(0.0, |f| f.0), o.ignore_label.map(|n| n.0));
         Ok(weighted_category_cross_entropy(smoothing, o.cutoff.0, ignored))
     }),
+    entry!("metrics", LinearCrossEntropyOptions, linear_cross_entropy),
+    entry!("metrics", WeightedLinearCrossEntropyOptions, weighted_linear_cross_entropy),
     entry!("metrics", BinaryCrossEntropyOptions, |_| Ok(binary::binary_cross_entropy())),
     entry!("metrics", MaskedSequenceAccuracyOptions, |_| Ok(masked_sequence_accuracy())),
     entry!("metrics", AccuracyOptions, |o: AccuracyOptions| Ok(accuracy(o.classifier.0))),

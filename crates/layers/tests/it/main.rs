@@ -9,6 +9,8 @@ mod deep_layers;
 mod random_trees;
 mod recurrent;
 mod reversible;
+mod segments;
 mod sparse_ff;
 #[path = "../support/mod.rs"]
 mod support;
+mod tied;

@@ -1,5 +1,5 @@
 //! Cases of the module `core`.
-use super::case::{bools, case, f32, ints, positive, Case};
+use super::case::{bools, case, f32, ints, new, positive, Case};
 use serde_json::{json, Value};
 use tallow_tensor::DType;
 
@@ -9,6 +9,7 @@ fn initializer(kind: &str, options: Value) -> Value {
 
 /// The cases.
 pub fn cases() -> Vec<Case> {
+    let embedding = |options| new("Embedding", options);
     let normal = || initializer("RandomNormalInitializer", json!({"stddev": 1.0}));
     vec![
         case("Dense", json!({"nUnits": 4}), [f32([2, 3, 5])]),
@@ -19,6 +20,17 @@ pub fn cases() -> Vec<Case> {
         case("Embedding", json!({"vocabSize": 11, "dFeature": 4}), [ints([2, 5], 11)]),
         case("Embedding", json!({"vocabSize": 5, "dFeature": 3, "useBfloat16": true}), [ints([4], 5)])
             .no_gradient_check("its result is float32 whatever its weights are"),
+        case("TiedDense", json!({"embedding": embedding(json!({"vocabSize": 7, "dFeature": 4}))}), [f32([2, 3, 4])]),
+        case(
+            "TiedDense",
+            json!({"embedding": embedding(json!({"vocabSize": 3, "dFeature": 2})), "useBias": true}),
+            [f32([2])],
+        ),
+        case(
+            "TiedDense",
+            json!({"embedding": embedding(json!({"vocabSize": 3, "dFeature": 2, "useBfloat16": true}))}),
+            [f32([5, 2])],
+        ),
         case("Dropout", json!({"rate": 0.4}), [f32([6, 7])]).random(),
         case("Dropout", json!({"rate": 0.4, "sharedAxes": [-2]}), [f32([2, 9, 30])]).random(),
         case("Dropout", json!({"rate": 0.5}), [ints([5, 5], 9)]).random(),

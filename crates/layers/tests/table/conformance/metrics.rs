@@ -12,6 +12,7 @@ fn probabilities<const N: usize>(shape: [usize; N]) -> Tensor {
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let threshold = || new("ThresholdToBinary", json!({}));
+    let embedding = || new("Embedding", json!({"vocabSize": 7, "dFeature": 3}));
     vec![
         case("CategoryAccuracy", json!({}), [f32([2, 4, 3]), ints([2, 4], 3)]),
         case("WeightedCategoryAccuracy", json!({}), [f32([6, 5]), ints([6], 5), positive([6])]),
@@ -32,6 +33,24 @@ pub fn cases() -> Vec<Case> {
             "WeightedCategoryCrossEntropy",
             json!({"labelSmoothing": 0.1, "ignoreLabel": 3}),
             [f32([2, 4, 5]), ints([2, 4], 5), positive([4])],
+        ),
+        case("LinearCrossEntropy", json!({"vocabSize": 5}), [f32([6, 3]), ints([6], 5)]),
+        case(
+            "LinearCrossEntropy",
+            json!({"vocabSize": 90, "useBias": false, "labelSmoothing": 0.2, "ignoreLabel": 3}),
+            [f32([2, 3, 4]), ints([2, 3, 1], 90)],
+        ),
+        case("LinearCrossEntropy", json!({"vocabSize": 7, "embedding": embedding()}), [f32([4, 3]), ints([4], 7)]),
+        case("WeightedLinearCrossEntropy", json!({"vocabSize": 5}), [f32([6, 3]), ints([6], 5), positive([6])]),
+        case(
+            "WeightedLinearCrossEntropy",
+            json!({"vocabSize": 70, "labelSmoothing": 0.1, "cutoff": 1.2}),
+            [f32([2, 4, 3]), ints([2, 4], 70), positive([2, 1])],
+        ),
+        case(
+            "WeightedLinearCrossEntropy",
+            json!({"vocabSize": 7, "embedding": embedding(), "useBias": false, "ignoreLabel": 2}),
+            [f32([4, 3]), ints([4], 7), positive([])],
         ),
         case("BinaryCrossEntropy", json!({}), [f32([7]), ints([7], 2)]),
         case("BinaryCrossEntropy", json!({}), [f32([2, 3]), probabilities([2, 3])]),
