@@ -31,10 +31,16 @@ const transformer = (tl, p, options) =>
     ...options,
   });
 
-const trainLm = (tl, p) => trainStep(tl, p, transformer(tl, p, { maxLen: p.length, mode: 'train' }));
+/** With `fused` the output layer is a part of the loss, so that the logits never exist at once. */
+function trainLm(tl, p) {
+  if (!p.fused) return trainStep(tl, p, transformer(tl, p, { maxLen: p.length, mode: 'train' }));
+  const { vocab: vocabSize, d_model: dModel, d_ff: dFf, layers: nLayers, heads: nHeads, length: maxLen } = p;
+  const decoder = tl.models.TransformerDecoder({ vocabSize, dModel, dFf, nLayers, nHeads, maxLen, dropout: 0 });
+  return trainStep(tl, p, tl.Serial(tl.ShiftRight(), decoder), tl.WeightedLinearCrossEntropy(vocabSize));
+}
 
-function trainStep(tl, p, languageModel) {
-  const model = tl.Serial(languageModel, tl.WeightedCategoryCrossEntropy());
+function trainStep(tl, p, languageModel, loss = tl.WeightedCategoryCrossEntropy()) {
+  const model = tl.Serial(languageModel, loss);
   const ids = tokens(tl, [p.batch, p.length], p.vocab);
   const batch = [ids, ids, tl.ones([p.batch, p.length])];
   model.init(tl.signature(batch), { rng: tl.random.key(0) });
