@@ -39,7 +39,7 @@ test('a loss with its output layer in it is the loss behind a Dense layer', (t) 
   unweighted.weights = dense.weights;
   const ones = tl.onesLike(w);
   close(t, unweighted([x, target]), plain([x, target, ones]).item(), 1e-6);
-  t.is(`${fused}`, 'WeightedLinearCrossEntropy_5');
+  t.is(`${fused}`, 'WeightedLinearCrossEntropy_5_in3');
 });
 
 test('accuracy: mean and weighted mean', (t) => {

@@ -194,3 +194,29 @@ test('MLP: widths, the last activation, inputs of any rank', (t) => {
     'Serial[\n  Dense_5\n  Serial[\n    Relu\n  ]\n]',
   );
 });
+
+test('packed sequences get the logits that each gets alone', (t) => {
+  const options = { ...sizes, nLayers: 2, mode: 'eval' } as const;
+  const [packed, plain] = [tl.models.PackedTransformerLM(13, options), tl.models.TransformerLM(13, options)];
+  const segments = tl.tensor([
+    [1, 1, 1, 2, 2, 2, 2],
+    [5, 5, 7, 7, 7, 0, 0],
+  ]);
+  packed.init(tl.signature([ids, segments]), { rng: key });
+  const weights = packed.weights as readonly tl.Nest[];
+  t.deepEqual(tl.tree.leaves(weights.at(-1)!), []);
+  plain.init(tl.signature(ids), { rng: key });
+  plain.weights = weights.slice(0, -1);
+  const together = packed([ids, segments]);
+  for (const [row, from, to] of [
+    [0, 0, 3],
+    [0, 3, 7],
+    [1, 0, 2],
+    [1, 2, 5],
+    [1, 5, 7],
+  ] as const) {
+    // prettier-ignore
+    const part = (x: tl.Tensor) => x.slice([row, from], [row + 1, to]);
+    t.true(far(plain(part(ids)), part(together)) < 1e-5, `row ${row} from ${from}`);
+  }
+});

@@ -2,7 +2,7 @@
 /**
  * Attention: multi-head attention, causal and not, masks and positional encoding.
  *
- * `Attention`, `AttentionQKV`, `PureAttention`, `DotProductAttention`, `SplitIntoHeads`, `MergeHeads`, `ConfigurableAttention`, `CausalAttention`, `DotProductCausalAttention`, `ShiftRight`, `PaddingMask`, `EncoderDecoderMask`, `PositionalEncoding`.
+ * `Attention`, `AttentionQKV`, `PureAttention`, `DotProductAttention`, `SplitIntoHeads`, `MergeHeads`, `ConfigurableAttention`, `CausalAttention`, `DotProductCausalAttention`, `ShiftRight`, `PaddingMask`, `SegmentMask`, `EncoderDecoderMask`, `PositionalEncoding`.
  *
  * Source: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py).
  *
@@ -38,8 +38,8 @@ export interface AttentionOptions {
  *
  * Three `Dense` make queries, keys and values of the input, `PureAttention` attends, and a fourth `Dense` maps the result.
  *
- * **Shapes**: `[batch, length, dFeature]`, mask `[batch, 1, 1, length]` → `[batch, length, dFeature]` and the mask. The mask is not
- * zero where there is content.
+ * **Shapes**: `[batch, length, dFeature]`, mask `[batch, 1, x, length]` → `[batch, length, dFeature]` and the mask, whose `x` is 1 or
+ * `length`. The mask is not zero where there is content.
  *
  * **Weights**: those of the four `Dense`, each of `dFeature` units, nested as the layers are.
  *
@@ -56,7 +56,7 @@ export interface AttentionOptions {
  * - `mode`: How the layer behaves. Default: `'train'`.
  * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other.
- * @see {@link CausalAttention}, where no position sees a later one; {@link AttentionQKV}, for three sources; {@link PaddingMask}, for the mask.
+ * @see {@link CausalAttention}, where no position sees a later one; {@link AttentionQKV}, for three sources; {@link PaddingMask} and {@link SegmentMask}, for the mask.
  * @example
  * ```ts
  * const layer = tl.Attention(8, { nHeads: 2 });
@@ -354,7 +354,7 @@ export interface ConfigurableAttentionOptions {
  * @param kLayer - Maps the input to keys.
  * @param vLayer - Maps the input to values.
  * @param finalLayer - Maps the joined heads to the output.
- * @param qkvAttentionLayer - Attends for each head: three inputs, one output.
+ * @param qkvAttentionLayer - Attends for each head: three inputs, one output; or four and two, where segments go through it.
  * @param options - Options by name:
  * - `nHeads`: Number of heads. Default: `1`.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other, or `nHeads` does not divide the width of the queries.
@@ -409,6 +409,11 @@ export interface CausalAttentionOptions {
    */
   readonly useDconv?: boolean | null | undefined;
   /**
+   * Whether a further input tells the segment of each position, outside of which it sees nothing.
+   * @defaultValue `false`
+   */
+  readonly useSegments?: boolean | null | undefined;
+  /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
@@ -421,7 +426,11 @@ export interface CausalAttentionOptions {
  * Three `Dense` make queries, keys and values of the input, `DotProductCausalAttention` attends for each head, and a fourth
  * `Dense` maps the result.
  *
- * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+ * With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees another
+ * sequence.
+ *
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
  *
  * **Weights**: those of the four `Dense`, each of `dFeature` units; with `useDconv` those of three `CausalDepthwiseConv` too.
  *
@@ -438,10 +447,12 @@ export interface CausalAttentionOptions {
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
  * - `useDconv`: Whether queries, keys and values go through a depthwise convolution after their projection. Default: `false`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`, or `useDconv` and `useSegments` are both given.
  * @throws {@link LayerError} `InvalidArgument`: predict mode runs past `maxInferenceLength`.
- * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @see {@link Attention}; {@link LSHSelfAttention}, for long sequences.
  * @example
  * ```ts
@@ -450,8 +461,54 @@ export interface CausalAttentionOptions {
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function CausalAttention(dFeature: number, options?: CausalAttentionOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('CausalAttention', { ...namedOptions('CausalAttention', options), dFeature });
+export function CausalAttention(
+  dFeature: number,
+  options?: CausalAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 1>;
+/**
+ * Lets each position of a sequence take from those before it, and from itself, what it needs: multi-head causal self-attention.
+ *
+ * Three `Dense` make queries, keys and values of the input, `DotProductCausalAttention` attends for each head, and a fourth
+ * `Dense` maps the result.
+ *
+ * With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees another
+ * sequence.
+ *
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
+ *
+ * **Weights**: those of the four `Dense`, each of `dFeature` units; with `useDconv` those of three `CausalDepthwiseConv` too.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention` and, with `useDconv`, of the convolutions.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only, and goes on behind those
+ * that it has seen.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
+ *
+ * @param dFeature - Width of the vectors.
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useDconv`: Whether queries, keys and values go through a depthwise convolution after their projection. Default: `false`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`, or `useDconv` and `useSegments` are both given.
+ * @throws {@link LayerError} `InvalidArgument`: predict mode runs past `maxInferenceLength`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @see {@link Attention}; {@link LSHSelfAttention}, for long sequences.
+ * @example
+ * ```ts
+ * const layer = tl.CausalAttention(8, { nHeads: 2 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
+ */
+export function CausalAttention(dFeature: number, options?: CausalAttentionOptions): Layer;
+export function CausalAttention(dFeature: number, options?: CausalAttentionOptions): Layer {
+  return makeLayer('CausalAttention', { ...namedOptions('CausalAttention', options), dFeature });
 }
 registerFactory(CausalAttention, 'CausalAttention');
 
@@ -468,6 +525,11 @@ export interface DotProductCausalAttentionOptions {
    */
   readonly maxInferenceLength?: number | null | undefined;
   /**
+   * Whether a further input tells the segment of each position, outside of which it sees nothing.
+   * @defaultValue `false`
+   */
+  readonly useSegments?: boolean | null | undefined;
+  /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
@@ -477,15 +539,18 @@ export interface DotProductCausalAttentionOptions {
 /**
  * Attends so that no position sees a later one, with vectors that are already split into heads.
  *
+ * With `useSegments` a position sees those of its own segment only: several sequences can stand one behind the other.
+ *
  * **Formula**: `y[t] = softmax(Q[t] · K[0..t]ᵀ / √d) · V[0..t]`.
  *
  * **Shapes**: queries and keys `[batch, length, d]`, values `[batch, length, depth]` → `[batch, length, depth]`. Heads are part of the
- * batch.
+ * batch. With `useSegments` also segment ids `int32[sequences, length]`, which are an output too; the heads of a sequence are adjacent.
  *
  * No weights.
  *
  * **State**: none. In mode `'predict'` it is `[keys, values, index]`, with `keys: [batch, maxInferenceLength, d]` and
- * `values: [batch, maxInferenceLength, depth]`; each call appends its keys and values. In mode `'viz'` it is the attention
+ * `values: [batch, maxInferenceLength, depth]`; each call appends its keys and values. With `useSegments` it is
+ * `[keys, values, segments, index]`. In mode `'viz'` it is the attention
  * strengths of the last call.
  *
  * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only, and goes on behind those
@@ -496,6 +561,7 @@ export interface DotProductCausalAttentionOptions {
  * @param options - Options by name:
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * @throws {@link LayerError} `InvalidArgument`: predict mode runs past `maxInferenceLength`. Trax overwrites the last positions in silence.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other.
@@ -509,10 +575,51 @@ export interface DotProductCausalAttentionOptions {
  * layer([x, x, x]); // → Tensor float32[1,2,2] [[[1.5,0],[0.495358,0.669762]]]
  * ```
  */
-export function DotProductCausalAttention(options?: DotProductCausalAttentionOptions): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('DotProductCausalAttention', {
-    ...namedOptions('DotProductCausalAttention', options),
-  });
+export function DotProductCausalAttention(
+  options?: DotProductCausalAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 3>;
+/**
+ * Attends so that no position sees a later one, with vectors that are already split into heads.
+ *
+ * With `useSegments` a position sees those of its own segment only: several sequences can stand one behind the other.
+ *
+ * **Formula**: `y[t] = softmax(Q[t] · K[0..t]ᵀ / √d) · V[0..t]`.
+ *
+ * **Shapes**: queries and keys `[batch, length, d]`, values `[batch, length, depth]` → `[batch, length, depth]`. Heads are part of the
+ * batch. With `useSegments` also segment ids `int32[sequences, length]`, which are an output too; the heads of a sequence are adjacent.
+ *
+ * No weights.
+ *
+ * **State**: none. In mode `'predict'` it is `[keys, values, index]`, with `keys: [batch, maxInferenceLength, d]` and
+ * `values: [batch, maxInferenceLength, depth]`; each call appends its keys and values. With `useSegments` it is
+ * `[keys, values, segments, index]`. In mode `'viz'` it is the attention
+ * strengths of the last call.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only, and goes on behind those
+ * that it has seen.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
+ *
+ * @param options - Options by name:
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `InvalidArgument`: predict mode runs past `maxInferenceLength`. Trax overwrites the last positions in silence.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other.
+ * @throws {@link LayerError} `DTypeMismatch`: queries, keys and values are all integers or bool.
+ * @see {@link CausalAttention}, which has the projections and the heads.
+ * @example
+ * ```ts
+ * const layer = tl.DotProductCausalAttention();
+ * const x = tl.tensor([[[1.5, 0], [0, 1]]]);
+ * layer.init(tl.signature([x, x, x]));
+ * layer([x, x, x]); // → Tensor float32[1,2,2] [[[1.5,0],[0.495358,0.669762]]]
+ * ```
+ */
+export function DotProductCausalAttention(options?: DotProductCausalAttentionOptions): Layer;
+export function DotProductCausalAttention(options?: DotProductCausalAttentionOptions): Layer {
+  return makeLayer('DotProductCausalAttention', { ...namedOptions('DotProductCausalAttention', options) });
 }
 registerFactory(DotProductCausalAttention, 'DotProductCausalAttention');
 
@@ -524,6 +631,11 @@ export interface ShiftRightOptions {
    */
   readonly nPositions?: number | null | undefined;
   /**
+   * Whether a further input tells the segment of each position, which is shifted by itself.
+   * @defaultValue `false`
+   */
+  readonly useSegments?: boolean | null | undefined;
+  /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
@@ -534,7 +646,11 @@ export interface ShiftRightOptions {
  * Shifts a sequence to the right, so that a position is predicted from those before it: zeros come in at the start, and the end
  * falls off.
  *
- * **Shapes**: `[batch, length, ...]` → `[batch, length, ...]`, the same.
+ * With `useSegments` several sequences can stand one behind the other, and each is shifted by itself: zeros stand at the start of every
+ * segment.
+ *
+ * **Shapes**: `[batch, length, ...]` → `[batch, length, ...]`, the same. With `useSegments` also segment ids `int32[batch, length]`, which
+ * are an output too.
  *
  * No weights, no state.
  *
@@ -544,8 +660,10 @@ export interface ShiftRightOptions {
  *
  * @param options - Options by name:
  * - `nPositions`: How many positions to shift by. Default: `1`.
+ * - `useSegments`: Whether a further input tells the segment of each position, which is shifted by itself. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch`: the input has less than two axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has less than two axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example
  * ```ts
  * const layer = tl.ShiftRight();
@@ -553,8 +671,39 @@ export interface ShiftRightOptions {
  * layer([[5, 6, 7, 8]]); // → Tensor int32[1,4] [[0,5,6,7]]
  * ```
  */
-export function ShiftRight(options?: ShiftRightOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('ShiftRight', { ...namedOptions('ShiftRight', options) });
+export function ShiftRight(options?: ShiftRightOptions & { useSegments?: false | null | undefined }): Layer<Tensor, 1>;
+/**
+ * Shifts a sequence to the right, so that a position is predicted from those before it: zeros come in at the start, and the end
+ * falls off.
+ *
+ * With `useSegments` several sequences can stand one behind the other, and each is shifted by itself: zeros stand at the start of every
+ * segment.
+ *
+ * **Shapes**: `[batch, length, ...]` → `[batch, length, ...]`, the same. With `useSegments` also segment ids `int32[batch, length]`, which
+ * are an output too.
+ *
+ * No weights, no state.
+ *
+ * **Modes**: shifts in all but `'predict'`, where it passes the input on, since that already is the position before.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py).
+ *
+ * @param options - Options by name:
+ * - `nPositions`: How many positions to shift by. Default: `1`.
+ * - `useSegments`: Whether a further input tells the segment of each position, which is shifted by itself. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input has less than two axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @example
+ * ```ts
+ * const layer = tl.ShiftRight();
+ * layer.init({ shape: [1, 4], dtype: 'int32' });
+ * layer([[5, 6, 7, 8]]); // → Tensor int32[1,4] [[0,5,6,7]]
+ * ```
+ */
+export function ShiftRight(options?: ShiftRightOptions): Layer;
+export function ShiftRight(options?: ShiftRightOptions): Layer {
+  return makeLayer('ShiftRight', { ...namedOptions('ShiftRight', options) });
 }
 registerFactory(ShiftRight, 'ShiftRight');
 
@@ -593,6 +742,35 @@ export function PaddingMask(options?: PaddingMaskOptions): Layer<Tensor, 1> {
   return makeLayer<Layer<Tensor, 1>>('PaddingMask', { ...namedOptions('PaddingMask', options) });
 }
 registerFactory(PaddingMask, 'PaddingMask');
+
+/**
+ * Makes the mask of attention within the segments of packed sequences: each position may see those of its own segment.
+ *
+ * A row of packed sequences has an id for each position, the same within a sequence. For causal attention there is the option
+ * `useSegments`, which needs no mask.
+ *
+ * **Formula**: `mask[b, 0, i, j] = ids[b, i] == ids[b, j]`.
+ *
+ * **Shapes**: `int32[batch, length]` → `bool[batch, 1, length, length]`.
+ *
+ * No weights, no state; the same in every mode.
+ *
+ * **Source**: Raffel et al. 2019, [arXiv:1910.10683](https://arxiv.org/abs/1910.10683).
+ *
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have two axes.
+ * @throws {@link LayerError} `DTypeMismatch`: the ids are floats or booleans.
+ * @see {@link Attention}, {@link AttentionQKV}, {@link PaddingMask}, {@link CausalAttention}.
+ * @example
+ * ```ts
+ * const layer = tl.SegmentMask();
+ * layer.init({ shape: [1, 3], dtype: 'int32' });
+ * layer([[7, 7, 8]]); // → Tensor bool[1,1,3,3] [[[[true,true,false],[true,true,false],[false,false,true]]]]
+ * ```
+ */
+export function SegmentMask(): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SegmentMask', {});
+}
+registerFactory(SegmentMask, 'SegmentMask');
 
 /**
  * Makes the mask of encoder-decoder attention: each position of the decoder may see each position of the encoder that is not
@@ -658,6 +836,11 @@ export interface PositionalEncodingOptions {
    */
   readonly dFeature?: number | null | undefined;
   /**
+   * Whether a further input tells the segment of each position, with which positions begin again.
+   * @defaultValue `false`
+   */
+  readonly useSegments?: boolean | null | undefined;
+  /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
@@ -667,14 +850,17 @@ export interface PositionalEncodingOptions {
 /**
  * Adds a trainable vector to each position, which at first holds sines and cosines of growing wavelengths.
  *
+ * With `useSegments` several sequences can stand one behind the other, and positions begin again with every segment.
+ *
  * **Formula**: `y[b, t] = x[b, t] + w[t]`. At first `w[t, 2i] = sin(t / 10000^(2i/d))` and `w[t, 2i + 1] = cos(t / 10000^(2i/d))`.
  *
- * **Shapes**: `[batch, length, d]` → `[batch, length, d]`.
+ * **Shapes**: `[batch, length, d]` → `[batch, length, d]`. With `useSegments` also segment ids `int32[batch, length]`, which are an output
+ * too.
  *
  * **Weights**: `w: [maxLen, d]`; with `dFeature` it is `[w, projection]`, with `w: [maxLen, dFeature]` and
  * `projection: [dFeature, d]`.
  *
- * **State**: none; in mode `'predict'` the index of the next position.
+ * **State**: none; in mode `'predict'` the index of the next position, with `useSegments` that and the last id of each sequence.
  *
  * **Modes**: drops positions and starts at random ones in `'train'` only. In `'predict'` it goes on at the stored index.
  *
@@ -688,8 +874,10 @@ export interface PositionalEncodingOptions {
  * - `startFromZeroProb`: Probability of starting at position 0 in training; 1 always does. Default: `1`.
  * - `maxOffsetToAdd`: Random starts lie below this position. Default: `0`.
  * - `dFeature`: Width of the position vectors, projected to the input's width; null: the input's width, without projection. Default: `null`.
+ * - `useSegments`: Whether a further input tells the segment of each position, with which positions begin again. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch`: the sequence is longer than `maxLen`, or predict mode runs past it.
+ * @throws {@link LayerError} `ShapeMismatch`: the sequence, or a segment, is longer than `maxLen`, or predict mode runs past it.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example
  * ```ts
  * const layer = tl.PositionalEncoding({ maxLen: 16 });
@@ -697,7 +885,49 @@ export interface PositionalEncodingOptions {
  * layer(tl.zeros([1, 2, 4])); // → Tensor float32[1,2,4] [[[0,1,0,1],[0.841471,0.540302,0.00999983,0.99995]]]
  * ```
  */
-export function PositionalEncoding(options?: PositionalEncodingOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('PositionalEncoding', { ...namedOptions('PositionalEncoding', options) });
+export function PositionalEncoding(
+  options?: PositionalEncodingOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 1>;
+/**
+ * Adds a trainable vector to each position, which at first holds sines and cosines of growing wavelengths.
+ *
+ * With `useSegments` several sequences can stand one behind the other, and positions begin again with every segment.
+ *
+ * **Formula**: `y[b, t] = x[b, t] + w[t]`. At first `w[t, 2i] = sin(t / 10000^(2i/d))` and `w[t, 2i + 1] = cos(t / 10000^(2i/d))`.
+ *
+ * **Shapes**: `[batch, length, d]` → `[batch, length, d]`. With `useSegments` also segment ids `int32[batch, length]`, which are an output
+ * too.
+ *
+ * **Weights**: `w: [maxLen, d]`; with `dFeature` it is `[w, projection]`, with `w: [maxLen, dFeature]` and
+ * `projection: [dFeature, d]`.
+ *
+ * **State**: none; in mode `'predict'` the index of the next position, with `useSegments` that and the last id of each sequence.
+ *
+ * **Modes**: drops positions and starts at random ones in `'train'` only. In `'predict'` it goes on at the stored index.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
+ *
+ * @param options - Options by name:
+ * - `maxLen`: Longest sequence. Default: `2048`.
+ * - `dropout`: Probability of adding no position. Default: `0`.
+ * - `dropoutBroadcastDims`: Axes that share one dropout draw. Default: `[-2]`.
+ * - `useBfloat16`: Whether weights start as bfloat16. Default: `false`.
+ * - `startFromZeroProb`: Probability of starting at position 0 in training; 1 always does. Default: `1`.
+ * - `maxOffsetToAdd`: Random starts lie below this position. Default: `0`.
+ * - `dFeature`: Width of the position vectors, projected to the input's width; null: the input's width, without projection. Default: `null`.
+ * - `useSegments`: Whether a further input tells the segment of each position, with which positions begin again. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `ShapeMismatch`: the sequence, or a segment, is longer than `maxLen`, or predict mode runs past it.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @example
+ * ```ts
+ * const layer = tl.PositionalEncoding({ maxLen: 16 });
+ * layer.init({ shape: [1, 2, 4], dtype: 'float32' });
+ * layer(tl.zeros([1, 2, 4])); // → Tensor float32[1,2,4] [[[0,1,0,1],[0.841471,0.540302,0.00999983,0.99995]]]
+ * ```
+ */
+export function PositionalEncoding(options?: PositionalEncodingOptions): Layer;
+export function PositionalEncoding(options?: PositionalEncodingOptions): Layer {
+  return makeLayer('PositionalEncoding', { ...namedOptions('PositionalEncoding', options) });
 }
 registerFactory(PositionalEncoding, 'PositionalEncoding');

@@ -2,7 +2,7 @@
 /**
  * Core layers: dense layers, embeddings, dropout, reductions over axes.
  *
- * `Dense`, `Embedding`, `Dropout`, `Weights`, `PrintShape`, `SummaryImage`, `SummaryScalar`, `RandomUniform`, `LocallyConnected1d`, `Flatten`, `LogSoftmax`, `LogSumExp`, `Softmax`, `ToFloat`, `Mean`, `MaskedMean`, `Min`, `Max`, `Sum`, `ThresholdToBinary`, `ArgMax`, `Negate`, `StopGradient`, `oneHot`, `logSoftmax`, `logsoftmaxSample`, `logGaussianPdf`, `logGaussianDiagPdf`, `multigaussianLoss`.
+ * `Dense`, `Embedding`, `TiedDense`, `Dropout`, `Weights`, `PrintShape`, `SummaryImage`, `SummaryScalar`, `RandomUniform`, `LocallyConnected1d`, `Flatten`, `LogSoftmax`, `LogSumExp`, `Softmax`, `ToFloat`, `Mean`, `MaskedMean`, `Min`, `Max`, `Sum`, `ThresholdToBinary`, `ArgMax`, `Negate`, `StopGradient`, `oneHot`, `logSoftmax`, `logsoftmaxSample`, `logGaussianPdf`, `logGaussianDiagPdf`, `multigaussianLoss`.
  *
  * Source: [`trax.layers.core`](https://github.com/google/trax/blob/master/trax/layers/core.py).
  *
@@ -120,6 +120,57 @@ export function Embedding(vocabSize: number, dFeature: number, options?: Embeddi
   return makeLayer<Layer<Tensor, 1>>('Embedding', { ...namedOptions('Embedding', options), vocabSize, dFeature });
 }
 registerFactory(Embedding, 'Embedding');
+
+/** Options of {@link TiedDense}. */
+export interface TiedDenseOptions {
+  /**
+   * Whether to add `b`.
+   * @defaultValue `false`
+   */
+  readonly useBias?: boolean | null | undefined;
+  /**
+   * Makes `b`, of shape `[vocabSize]`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  readonly biasInitializer?: KernelInitializer | null | undefined;
+}
+
+/**
+ * Multiplies by the transposed weights of an embedding: an output layer that is tied to the input layer.
+ *
+ * It refers to the embedding, which has one set of weights and gets the gradients of both uses. Give it the very layer that stands in
+ * the model; both train it, and files hold it once.
+ *
+ * **Formula**: `y = x · wᵀ + b`, with `w` the embedding's.
+ *
+ * **Shapes**: `[..., dFeature]` → `[..., vocabSize]`, both the embedding's.
+ *
+ * **Weights**: `[w]`, or `[w, b]` with `useBias`; where the embedding stands before it, its place holds the marker of a layer that
+ * occurred earlier. `b: [vocabSize]`.
+ *
+ * No state; the same in every mode.
+ *
+ * **Source**: Press & Wolf 2016, [arXiv:1608.05859](https://arxiv.org/abs/1608.05859).
+ *
+ * @param embedding - Embedding whose weights are used.
+ * @param options - Options by name:
+ * - `useBias`: Whether to add `b`. Default: `false`.
+ * - `biasInitializer`: Makes `b`, of shape `[vocabSize]`. Default: `tl.RandomNormalInitializer({stddev: 0.000001})`.
+ * @throws {@link LayerError} `InvalidOption`: the layer has no weights like those of an `Embedding`.
+ * @throws {@link LayerError} `ShapeMismatch`: the last axis of the input is not `dFeature`.
+ * @see {@link Embedding}, {@link Dense}, {@link LinearCrossEntropy}.
+ * @example
+ * ```ts
+ * const embedding = tl.Embedding(1000, 16);
+ * const layer = tl.Serial(embedding, tl.Dense(16), tl.TiedDense(embedding));
+ * layer.init({ shape: [1, 3], dtype: 'int32' });
+ * layer([[7, 42, 7]]).shape; // → [1, 3, 1000]
+ * ```
+ */
+export function TiedDense(embedding: Layer, options?: TiedDenseOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('TiedDense', { ...namedOptions('TiedDense', options), embedding });
+}
+registerFactory(TiedDense, 'TiedDense');
 
 /** Options of {@link Dropout}. */
 export interface DropoutOptions {

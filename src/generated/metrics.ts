@@ -2,16 +2,52 @@
 /**
  * Losses and metrics.
  *
- * `CategoryAccuracy`, `WeightedCategoryAccuracy`, `CategoryCrossEntropy`, `WeightedCategoryCrossEntropy`, `BinaryCrossEntropy`, `MaskedSequenceAccuracy`, `Accuracy`, `SequenceAccuracy`, `CrossEntropyLoss`, `CrossEntropyLossWithLogSoftmax`, `BinaryCrossEntropyLoss`, `L2Loss`, `SmoothL1Loss`, `MacroAveragedFScore`, `WeightedFScore`, `WeightedSum`, `CrossEntropySum`, `BinaryCrossEntropySum`, `MeanSquaredError`, `MeanAbsoluteError`, `TopKAccuracy`, `Perplexity`, `BitsPerByte`, `ConfusionMatrix`, `Precision`, `Recall`, `FScore`.
+ * `CategoryAccuracy`, `WeightedCategoryAccuracy`, `CategoryCrossEntropy`, `WeightedCategoryCrossEntropy`, `LinearCrossEntropy`, `WeightedLinearCrossEntropy`, `BinaryCrossEntropy`, `MaskedSequenceAccuracy`, `Accuracy`, `SequenceAccuracy`, `CrossEntropyLoss`, `CrossEntropyLossWithLogSoftmax`, `BinaryCrossEntropyLoss`, `L2Loss`, `SmoothL1Loss`, `MacroAveragedFScore`, `WeightedFScore`, `WeightedSum`, `CrossEntropySum`, `BinaryCrossEntropySum`, `MeanSquaredError`, `MeanAbsoluteError`, `TopKAccuracy`, `Perplexity`, `BitsPerByte`, `ConfusionMatrix`, `Precision`, `Recall`, `FScore`.
  *
  * Source: [`trax.layers.metrics`](https://github.com/google/trax/blob/master/trax/layers/metrics.py).
  *
  * @module
  */
 import { makeLayer, type Layer } from '../layer/layer.js';
-import { registerFactory } from '../layer/construct.js';
+import { registerFactory, type KernelInitializer } from '../layer/construct.js';
 import { namedOptions } from '../tensor/rest.js';
 import { type Tensor } from '../tensor/tensor.js';
+
+/**
+ * Options that both losses with a linear layer in them share.
+ */
+export interface LinearCrossEntropyHeadOptions {
+  /**
+   * Embedding whose weights are used, transposed, in place of own ones, as in `TiedDense`.
+   * @defaultValue `null`
+   */
+  readonly embedding?: Layer | null | undefined;
+  /**
+   * Whether to add `b`.
+   * @defaultValue `true`
+   */
+  readonly useBias?: boolean | null | undefined;
+  /**
+   * Makes `w`, of shape `[d, vocabSize]`.
+   * @defaultValue `tl.GlorotUniformInitializer()`
+   */
+  readonly kernelInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Makes `b`, of shape `[vocabSize]`.
+   * @defaultValue `tl.RandomNormalInitializer({stddev: 0.000001})`
+   */
+  readonly biasInitializer?: KernelInitializer | null | undefined;
+  /**
+   * Share of probability spread evenly over all categories, from 0 to 1; `null`: none.
+   * @defaultValue `null`
+   */
+  readonly labelSmoothing?: number | null | undefined;
+  /**
+   * Target of items that do not count, whatever they weigh; `null`: all count.
+   * @defaultValue `null`
+   */
+  readonly ignoreLabel?: number | null | undefined;
+}
 
 /**
  * Which items count, and how much.
@@ -214,6 +250,115 @@ export function WeightedCategoryCrossEntropy(options?: WeightedCategoryCrossEntr
   });
 }
 registerFactory(WeightedCategoryCrossEntropy, 'WeightedCategoryCrossEntropy');
+
+/** Options of {@link LinearCrossEntropy}. */
+export interface LinearCrossEntropyOptions extends LinearCrossEntropyHeadOptions {}
+
+/**
+ * Maps activations to categories and computes the cross-entropy with the targets: a `Dense` and a `CategoryCrossEntropy` in one.
+ *
+ * The outputs for all categories never exist at once, which is most of the memory of a language model with a large vocabulary:
+ * they are computed for a few rows at a time, together with the gradients. For predictions put a `Dense` of the same weights in its
+ * place.
+ *
+ * **Formula**: the mean of `-Σ p · logSoftmax(x · w + b)`, with `p = (1 - labelSmoothing) · oneHot(target) + labelSmoothing / vocabSize`.
+ * NaN for no items.
+ *
+ * **Shapes**: activations `[..., d]`, targets `[...]` or `[..., 1]` → `float32[]`. `init` fixes `d`.
+ *
+ * **Weights**: those of a `Dense` of `vocabSize` units; with `embedding` those of `TiedDense`.
+ *
+ * No state; the same in every mode.
+ *
+ * **Source**: Wijmans et al. 2024, [arXiv:2411.09009](https://arxiv.org/abs/2411.09009); Hsu et al. 2024, [arXiv:2410.10989](https://arxiv.org/abs/2410.10989).
+ *
+ * @param vocabSize - Number of categories.
+ * @param options - Options by name:
+ * - `embedding`: Embedding whose weights are used, transposed, in place of own ones, as in `TiedDense`. Default: `null`.
+ * - `useBias`: Whether to add `b`. Default: `true`.
+ * - `kernelInitializer`: Makes `w`, of shape `[d, vocabSize]`. Default: `tl.GlorotUniformInitializer()`.
+ * - `biasInitializer`: Makes `b`, of shape `[vocabSize]`. Default: `tl.RandomNormalInitializer({stddev: 0.000001})`.
+ * - `labelSmoothing`: Share of probability spread evenly over all categories, from 0 to 1; `null`: none. Default: `null`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} those of `Dense`.
+ * @throws {@link LayerError} those of `CategoryCrossEntropy`.
+ * @throws {@link LayerError} `InvalidOption`: `embedding` has not `vocabSize` vectors, or no weights like those of an `Embedding`.
+ * @see {@link WeightedLinearCrossEntropy}, {@link Dense}, {@link CategoryCrossEntropy}.
+ * @example
+ * ```ts
+ * const layer = tl.LinearCrossEntropy(1000);
+ * const [x, target] = [tl.zeros([2, 8]), tl.tensor([7, 42])];
+ * layer.init(tl.signature([x, target]));
+ * layer([x, target]); // → Tensor float32[] 6.90776
+ * ```
+ */
+export function LinearCrossEntropy(vocabSize: number, options?: LinearCrossEntropyOptions): Layer<Tensor, 2> {
+  return makeLayer<Layer<Tensor, 2>>('LinearCrossEntropy', {
+    ...namedOptions('LinearCrossEntropy', options),
+    vocabSize,
+  });
+}
+registerFactory(LinearCrossEntropy, 'LinearCrossEntropy');
+
+/** Options of {@link WeightedLinearCrossEntropy}. */
+export interface WeightedLinearCrossEntropyOptions extends LinearCrossEntropyHeadOptions {
+  /**
+   * Loss of an item, in nats, below which it counts as 0; what is above is reduced by as much.
+   * @defaultValue `0`
+   */
+  readonly cutoff?: number | null | undefined;
+}
+
+/**
+ * Maps activations to categories and computes the cross-entropy with the targets, on average by weights: a `Dense` and a
+ * `WeightedCategoryCrossEntropy` in one.
+ *
+ * The outputs for all categories never exist at once, which is most of the memory of a language model with a large vocabulary:
+ * they are computed for a few rows at a time, together with the gradients. An item of weight 0 counts nothing, whatever its outputs are.
+ *
+ * **Formula**: `Σ w · max(c - cutoff, 0) / Σ w`, with `c` the loss that `LinearCrossEntropy` has of each item. NaN for weights that sum
+ * to zero.
+ *
+ * **Shapes**: activations `[..., d]`, targets `[...]` or `[..., 1]`, weights that broadcast to the targets → `float32[]`. `init`
+ * fixes `d`.
+ *
+ * **Weights**: those of a `Dense` of `vocabSize` units; with `embedding` those of `TiedDense`.
+ *
+ * No state; the same in every mode.
+ *
+ * **Source**: Wijmans et al. 2024, [arXiv:2411.09009](https://arxiv.org/abs/2411.09009); Hsu et al. 2024, [arXiv:2410.10989](https://arxiv.org/abs/2410.10989).
+ *
+ * @param vocabSize - Number of categories.
+ * @param options - Options by name:
+ * - `cutoff`: Loss of an item, in nats, below which it counts as 0; what is above is reduced by as much. Default: `0`.
+ * - `embedding`: Embedding whose weights are used, transposed, in place of own ones, as in `TiedDense`. Default: `null`.
+ * - `useBias`: Whether to add `b`. Default: `true`.
+ * - `kernelInitializer`: Makes `w`, of shape `[d, vocabSize]`. Default: `tl.GlorotUniformInitializer()`.
+ * - `biasInitializer`: Makes `b`, of shape `[vocabSize]`. Default: `tl.RandomNormalInitializer({stddev: 0.000001})`.
+ * - `labelSmoothing`: Share of probability spread evenly over all categories, from 0 to 1; `null`: none. Default: `null`.
+ * - `ignoreLabel`: Target of items that do not count, whatever they weigh; `null`: all count. Default: `null`.
+ * @throws {@link LayerError} those of `Dense`.
+ * @throws {@link LayerError} those of `WeightedCategoryCrossEntropy`.
+ * @throws {@link LayerError} `InvalidOption`: `embedding` has not `vocabSize` vectors, or no weights like those of an `Embedding`.
+ * @see {@link LinearCrossEntropy}, {@link WeightedCategoryCrossEntropy}.
+ * @example
+ * ```ts
+ * const layer = tl.WeightedLinearCrossEntropy(1000);
+ * const [x, target, w] = [tl.zeros([2, 8]), tl.tensor([7, 42]), tl.tensor([1, 0])];
+ * layer.init(tl.signature([x, target, w]));
+ * layer([x, target, w]); // → Tensor float32[] 6.90776
+ * ```
+ */
+export function WeightedLinearCrossEntropy(
+  vocabSize: number,
+  options?: WeightedLinearCrossEntropyOptions,
+): Layer<Tensor, 3> {
+  return makeLayer<Layer<Tensor, 3>>('WeightedLinearCrossEntropy', {
+    ...namedOptions('WeightedLinearCrossEntropy', options),
+    vocabSize,
+  });
+}
+registerFactory(WeightedLinearCrossEntropy, 'WeightedLinearCrossEntropy');
 
 /**
  * Computes the cross-entropy of binary targets from activations, on average over the batch.

@@ -7,7 +7,13 @@
 import { type Layer, type Mode } from '../layer/layer.js';
 import { type AttentionType } from '../models/blocks.js';
 import { type ResamplingType } from '../models/hourglass.js';
-import { transformer, transformerDecoder, transformerEncoder, transformerLM } from '../models/transformer.js';
+import {
+  packedTransformerLM,
+  transformer,
+  transformerDecoder,
+  transformerEncoder,
+  transformerLM,
+} from '../models/transformer.js';
 import { reformer } from '../models/reformer.js';
 import { reformerLM, reformerShortenLM } from '../models/reformerLM.js';
 import {
@@ -421,6 +427,70 @@ export function TransformerLM(vocabSize: number, options?: TransformerLMOptions)
 
 /** All of {@link TransformerLMOptions}, as the layers are composed with them. @hidden */
 export interface FilledTransformerLMOptions extends FilledTransformerCommonOptions {
+  readonly vocabSize: number;
+  readonly nLayers: number;
+}
+
+/** Options of {@link PackedTransformerLM}. */
+export interface PackedTransformerLMOptions extends TransformerCommonOptions {
+  /**
+   * Number of decoder blocks.
+   * @defaultValue `6`
+   */
+  readonly nLayers?: number | null | undefined;
+}
+
+/**
+ * A language model as `TransformerLM`, for several sequences one behind the other in each row: packed sequences.
+ *
+ * The second input has an id for each token, the same within a sequence. Attention, positions and the shift respect them: each sequence
+ * gets the logits that it would get alone.
+ *
+ * **Shapes**: `int32[batch, length]`, ids `int32[batch, length]` → `float32[batch, length, vocabSize]`.
+ *
+ * **Weights**: those of a `TransformerLM`, and an empty entry behind them.
+ *
+ * **State**: none; in mode `'predict'` the positions so far, and their ids.
+ *
+ * **Modes**: dropout in `'train'` only; in `'predict'` each call continues where the last one ended.
+ *
+ * **Source**: [Trax](https://github.com/google/trax/tree/master/trax/models); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762); for packed sequences Raffel et al. 2019, [arXiv:1910.10683](https://arxiv.org/abs/1910.10683).
+ *
+ * @param vocabSize - Number of different tokens.
+ * @param options - Options by name:
+ * - `nLayers`: Number of decoder blocks. Default: `6`.
+ * - `dModel`: Depth of the activations between blocks. Default: `512`.
+ * - `dFf`: Depth inside the feed-forward part of a block. Default: `2048`.
+ * - `nHeads`: Number of attention heads; it divides `dModel`. Default: `8`.
+ * - `maxLen`: The most positions that can be encoded. Default: `2048`.
+ * - `dropout`: Probability of dropping an activation, in training. Default: `0.1`.
+ * - `dropoutSharedAxes`: Axes along which a dropout mask is shared; `null`: none. Default: `null`.
+ * - `mode`: How the layers behave; `'predict'` computes the next positions of each call, and keeps what is past in its state. Default: `'train'`.
+ * - `ffActivation`: Makes the activation of the feed-forward part. Default: `Relu`.
+ * @throws {@link LayerError} `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
+ * @throws {@link LayerError} `ShapeMismatch`: a sequence has more than `maxLen` positions, or the ids are not one for each token.
+ * @see {@link TransformerLM}.
+ * @example
+ * ```ts
+ * const options = { dModel: 16, dFf: 32, nHeads: 2, nLayers: 1, mode: 'eval' } as const;
+ * const packed = tl.models.PackedTransformerLM(10, options);
+ * const [tokens, ids] = [tl.tensor([[4, 2, 7, 5, 3]]), tl.tensor([[1, 1, 1, 2, 2]])];
+ * packed.init(tl.signature([tokens, ids]));
+ * packed([tokens, ids]).shape; // → [1, 5, 10]
+ * ```
+ */
+export function PackedTransformerLM(vocabSize: number, options?: PackedTransformerLMOptions): Layer<Tensor, 2> {
+  return makeModel(
+    'PackedTransformerLM',
+    packedTransformerLM,
+    { ...namedOptions('PackedTransformerLM', options), vocabSize },
+    2,
+    1,
+  );
+}
+
+/** All of {@link PackedTransformerLMOptions}, as the layers are composed with them. @hidden */
+export interface FilledPackedTransformerLMOptions extends FilledTransformerCommonOptions {
   readonly vocabSize: number;
   readonly nLayers: number;
 }

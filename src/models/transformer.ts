@@ -25,6 +25,7 @@ import {
   WholeSequences,
 } from '../generated/index.js';
 import {
+  type FilledPackedTransformerLMOptions,
   type FilledTransformerCommonOptions,
   type FilledTransformerDecoderOptions,
   type FilledTransformerEncoderOptions,
@@ -60,10 +61,24 @@ class Parts {
     return [this.around(Attention(dModel, { nHeads, dropout, mode })), this.feedForward()];
   }
 
-  /** From vectors to vectors. */
-  decoderBlock(): LayerNest {
+  /** From vectors to vectors; with segments from `(vectors, segments)` to the same. */
+  decoderBlock(useSegments = false): LayerNest {
     const { dModel, nHeads, dropout, mode } = this.options;
-    return [this.around(CausalAttention(dModel, { nHeads, dropout, mode })), this.feedForward()];
+    return [this.around(CausalAttention(dModel, { nHeads, dropout, mode, useSegments })), this.feedForward()];
+  }
+
+  /** From tokens, behind which segments may stand, to logits, and to the segments where there are some. */
+  languageModel(vocabSize: number, nLayers: number, useSegments: boolean): LayerNest[] {
+    const { dModel, maxLen, mode } = this.options;
+    return [
+      ShiftRight({ mode, useSegments }),
+      Embedding(vocabSize, dModel),
+      this.drop(),
+      PositionalEncoding({ maxLen, mode, useSegments }),
+      several(nLayers, () => this.decoderBlock(useSegments)),
+      LayerNorm(),
+      Dense(vocabSize),
+    ];
   }
 
   /** From `(vectors, mask, the encoder's vectors)` to the same. */
@@ -110,17 +125,12 @@ export function transformerDecoder(all: FilledTransformerDecoderOptions): Layer 
 
 /** The layers of a `TransformerLM`. */
 export function transformerLM(all: FilledTransformerLMOptions): Layer {
-  const { vocabSize, nLayers, dModel, maxLen, mode } = all;
-  const parts = new Parts(all);
-  return Serial(
-    ShiftRight({ mode }),
-    Embedding(vocabSize, dModel),
-    parts.drop(),
-    PositionalEncoding({ maxLen, mode }),
-    several(nLayers, () => parts.decoderBlock()),
-    LayerNorm(),
-    Dense(vocabSize),
-  );
+  return Serial(...new Parts(all).languageModel(all.vocabSize, all.nLayers, false));
+}
+
+/** The layers of a `PackedTransformerLM`. */
+export function packedTransformerLM(all: FilledPackedTransformerLMOptions): Layer {
+  return Serial(...new Parts(all).languageModel(all.vocabSize, all.nLayers, true), Select([0], { nIn: 2 }));
 }
 
 /** The layers of a `Transformer`. */

@@ -22,8 +22,11 @@ pub struct File {
     pub trax: &'static str,
 }
 
-/// Models of two inputs, a source and a target, and as many outputs; all others have one of each.
+/// Models of two inputs, a source and a target, and as many outputs.
 const OF_PAIRS: &[&str] = &["Transformer", "Reformer", "ConfigurableTransformer"];
+
+/// Models of two inputs, tokens and ids of their sequences, and one output; all others have one of each.
+const OF_PACKED: &[&str] = &["PackedTransformerLM"];
 
 /// The blocks that docs of models must have.
 const BLOCKS: &[Head] =
@@ -45,7 +48,10 @@ pub const FILES: &[File] = &[
         name: "models",
         title: "Models of several layers.",
         compositions: &[
-            ("transformer", &["transformer", "transformerDecoder", "transformerEncoder", "transformerLM"]),
+            (
+                "transformer",
+                &["packedTransformerLM", "transformer", "transformerDecoder", "transformerEncoder", "transformerLM"],
+            ),
             ("reformer", &["reformer"]),
             ("reformerLM", &["reformerLM", "reformerShortenLM"]),
             (
@@ -164,6 +170,7 @@ fn factory(f: &File, m: &Meta, options: &str) -> String {
     let given: String = by_place.iter().map(|x| format!(", {}", x.name)).collect();
     let (returns, arity) = match f.returns {
         "Layer" if OF_PAIRS.contains(&m.kind) => ("Layer<[Tensor, Tensor], 2>", ", 2, 2"),
+        "Layer" if OF_PACKED.contains(&m.kind) => ("Layer<Tensor, 2>", ", 2, 1"),
         "Layer" => ("Layer<Tensor, 1>", ", 1, 1"),
         returns => (returns, ""),
     };

@@ -1,6 +1,9 @@
 //! Scaled dot-product attention: `softmax(Q·Kᵀ / √d)·V`, masked, causal, or step by step.
 //! Source: Vaswani et al., Attention Is All You Need, arXiv:1706.03762.
-use super::heads;
+use super::{
+    heads,
+    segments::{check_segments, same_segment},
+};
 use crate::{
     assert_shape::check_inputs, leaf, options, Arity, Call, Dim, Error, ErrorKind, LayerRef, Leaf, Local, Mode, Output,
     Rate, Result, TensorSpec, Traits, Tree,
@@ -81,12 +84,15 @@ options! {
 options! {
     /// Attends so that no position sees a later one, with vectors that are already split into heads.
     ///
+    /// With `useSegments` a position sees those of its own segment only: several sequences can stand one behind the other.
+    ///
     /// Formula: `y[t] = softmax(Q[t] · K[0..t]ᵀ / √d) · V[0..t]`.
     /// Shapes: queries and keys `[batch, length, d]`, values `[batch, length, depth]` → `[batch, length, depth]`. Heads are part of the
-    /// batch.
+    /// batch. With `useSegments` also segment ids `int32[sequences, length]`, which are an output too; the heads of a sequence are adjacent.
     /// Weights: none.
     /// State: none. In mode `'predict'` it is `[keys, values, index]`, with `keys: [batch, maxInferenceLength, d]` and
-    /// `values: [batch, maxInferenceLength, depth]`; each call appends its keys and values. In mode `'viz'` it is the attention
+    /// `values: [batch, maxInferenceLength, depth]`; each call appends its keys and values. With `useSegments` it is
+    /// `[keys, values, segments, index]`. In mode `'viz'` it is the attention
     /// strengths of the last call.
     /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only, and goes on behind those
     /// that it has seen.
@@ -108,14 +114,24 @@ options! {
         dropout "dropout": Rate = Rate(0.0),
         /// Positions that predict mode has room for.
         max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// Whether a further input tells the segment of each position, outside of which it sees nothing.
+        use_segments "useSegments": bool = false,
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
     }
 }
 
-enum Mask<'a> {
-    Causal,
-    Given(&'a Tensor),
+/// What queries may see: keys up to their own, keys that a mask allows, or those that both allow.
+#[derive(Clone, Copy)]
+struct Mask<'a> {
+    is_causal: bool,
+    given: Option<&'a Tensor>,
+}
+
+impl<'a> Mask<'a> {
+    fn given(mask: &'a Tensor) -> Self {
+        Self { is_causal: false, given: Some(mask) }
+    }
 }
 
 struct Strengths {
@@ -131,10 +147,7 @@ impl Strengths {
         let scale = 1.0 / (d as f64).sqrt();
         let viz = if self.mode == Mode::Viz { Some(Tree::Leaf(strengths(q, k, scale, &mask)?)) } else { None };
         let dropout = (self.mode == Mode::Train && self.dropout.0 > 0.0).then_some((self.dropout.0, self.key));
-        let (causal, mask) = match mask {
-            Mask::Causal => (true, None),
-            Mask::Given(m) => (false, Some(m.cast(DType::Bool)?)),
-        };
+        let (causal, mask) = (mask.is_causal, mask.given.map(|m| m.cast(DType::Bool)).transpose()?);
         let y = attention(q, k, v, &AttentionOptions { scale, causal, mask, mask_value: MASKED, dropout })?;
         // Trax gives float32 whatever came in; float64 stays.
         let y = if y.dtype() == DType::F64 { y } else { y.cast(DType::F32)? };
@@ -145,9 +158,11 @@ impl Strengths {
 /// The whole matrix of attention strengths, for looking at.
 fn strengths(q: &Tensor, k: &Tensor, scale: f64, mask: &Mask) -> Result<Tensor> {
     let dots = q.detach().matmul(&k.detach().swap_axes(-1, -2)?)?.mul_scalar(scale)?;
-    let mask = match mask {
-        Mask::Causal => Tensor::tril_mask(q.shape()[q.rank() - 2], k.shape()[k.rank() - 2], 0, q.device())?,
-        Mask::Given(m) => m.cast(DType::Bool)?,
+    let past = || Tensor::tril_mask(q.shape()[q.rank() - 2], k.shape()[k.rank() - 2], 0, q.device());
+    let mask = match (mask.is_causal, mask.given) {
+        (true, Some(m)) => past()?.logical_and(&m.cast(DType::Bool)?)?,
+        (false, Some(m)) => m.cast(DType::Bool)?,
+        (_, None) => past()?,
     };
     let masked = Tensor::full(&[], MASKED, dots.dtype(), dots.device())?;
     Ok(Tensor::where_(&mask, &dots, &masked)?.softmax(-1)?.cast(DType::F32)?)
@@ -199,7 +214,7 @@ impl Leaf for PureAttention {
         let o = &self.0;
         let split = |x: &Tensor| heads::split(x, o.n_heads.0);
         let how = Strengths { dropout: o.dropout, mode: o.mode, key: call.key };
-        let (y, state) = how.attend(&split(q)?, &split(k)?, &split(v)?, Mask::Given(mask))?;
+        let (y, state) = how.attend(&split(q)?, &split(k)?, &split(v)?, Mask::given(mask))?;
         Ok(Output { ys: vec![heads::merge(&y)?, mask.clone()], state })
     }
     fn mode(&mut self) -> Option<&mut Mode> {
@@ -235,7 +250,7 @@ impl Leaf for DotProductAttention {
         let [q, k, v, mask] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 4 inputs")) };
         self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let how = Strengths { dropout: self.0.dropout, mode: self.0.mode, key: call.key };
-        let (y, state) = how.attend(q, k, v, Mask::Given(mask))?;
+        let (y, state) = how.attend(q, k, v, Mask::given(mask))?;
         Ok(Output { ys: vec![y], state })
     }
     fn mode(&mut self) -> Option<&mut Mode> {
@@ -255,33 +270,72 @@ impl DotProductCausalAttention {
         let text = format!("predict reached position {positions}, but maxInferenceLength is {room}");
         Err(Error::new(ErrorKind::InvalidArgument, text))
     }
-    /// Appends keys and values to the state; returns the state and what the new queries may see.
-    fn append(&self, xs: &[Tensor], s: &Tree<Tensor>) -> Result<(Tree<Tensor>, Tensor, Tensor, Tensor)> {
-        let [keys, values, index] = s.many::<3>()?;
-        let (start, length) = (index.item()? as usize, xs[1].shape()[1]);
-        let room = keys.shape()[1];
-        self.check_room(start + length)?;
-        let (mut keys, mut values) = (keys.clone(), values.clone());
-        let (batch, held) = (xs[1].shape()[0], keys.shape()[0]);
-        if batch != held {
-            if start > 0 {
-                return Err(Error::other_batch(batch, held));
-            }
-            // Nothing is remembered yet, so that any number of sequences can begin.
-            let room_for =
-                |x: &Tensor, old: &Tensor| Tensor::zeros(&[batch, room, x.shape()[2]], old.dtype(), old.device());
-            (keys, values) = (room_for(&xs[1], &keys)?, room_for(&xs[2], &values)?);
-        }
-        let put = |buffer: &Tensor, new: &Tensor| -> Result<(Tensor, Tensor)> {
-            let seen = Tensor::concat(&[buffer.narrow(1, 0, start)?, new.cast(buffer.dtype())?], 1)?;
-            let rest = buffer.narrow(1, start + length, room - start - length)?;
-            Ok((Tensor::concat(&[seen.clone(), rest], 1)?, seen))
+    /// Appends keys, values and segments to the state; returns the state, what the new queries may see, and which of it.
+    fn append(&self, xs: &[Tensor], s: &Tree<Tensor>) -> Result<Past> {
+        let (buffers, index) = if self.0.use_segments {
+            let [keys, values, segments, index] = s.many::<4>()?;
+            (vec![keys, values, segments], index)
+        } else {
+            let [keys, values, index] = s.many::<3>()?;
+            (vec![keys, values], index)
         };
-        let ((keys, k), (values, v)) = (put(&keys, &xs[1])?, put(&values, &xs[2])?);
-        let index = Tensor::scalar((start + length) as i32);
-        let mask = Tensor::tril_mask(length, start + length, start as isize, &Device::Cpu)?;
-        Ok((Tree::tuple([keys.detach(), values.detach(), index]), k, v, mask))
+        let (start, length) = (index.item()? as usize, xs[1].shape()[1]);
+        let room = buffers[0].shape()[1];
+        self.check_room(start + length)?;
+        let mut state = Vec::with_capacity(buffers.len() + 1);
+        let mut seen = Vec::with_capacity(buffers.len());
+        for (buffer, new) in buffers.into_iter().zip(&xs[1..]) {
+            let (batch, held) = (new.shape()[0], buffer.shape()[0]);
+            let mut buffer = buffer.clone();
+            if batch != held {
+                if start > 0 {
+                    return Err(Error::other_batch(batch, held));
+                }
+                // Nothing is remembered yet, so that any number of sequences can begin.
+                buffer = Tensor::zeros(&room_for(new.shape(), room), buffer.dtype(), buffer.device())?;
+            }
+            let past = Tensor::concat(&[buffer.narrow(1, 0, start)?, new.cast(buffer.dtype())?], 1)?;
+            let rest = buffer.narrow(1, start + length, room - start - length)?;
+            state.push(Tensor::concat(&[past.clone(), rest], 1)?.detach());
+            seen.push(past);
+        }
+        state.push(Tensor::scalar((start + length) as i32));
+        let mut mask = Tensor::tril_mask(length, start + length, start as isize, &Device::Cpu)?;
+        if let [_, _, segments] = &seen[..] {
+            mask = mask.logical_and(&same_segment(&xs[3], segments)?)?;
+        }
+        seen.truncate(2);
+        Ok(Past { state: Tree::tuple(state), keys_and_values: seen, mask })
     }
+    /// Attends with the heads of each sequence apart, if there are segments: those of a sequence are the same for all its heads.
+    fn attend(&self, how: &Strengths, q: &Tensor, [k, v]: [&Tensor; 2], mask: Mask) -> Result<Output> {
+        let sequences = match mask.given {
+            Some(mask) if self.0.use_segments => mask.shape()[0],
+            _ => return how.attend(q, k, v, mask).map(|(y, state)| Output { ys: vec![y], state }),
+        };
+        let apart = |x: &Tensor| match *x.shape() {
+            [n, length, d] => Ok(x.reshape(&[sequences, n / sequences.max(1), length, d])?),
+            _ => Err(Error::shape("attention takes three axes")),
+        };
+        let (y, strengths) = how.attend(&apart(q)?, &apart(k)?, &apart(v)?, mask)?;
+        let (length, keys) = (q.shape()[1], k.shape()[1]);
+        let state = strengths.map(|s| s.try_map(&mut |t| t.reshape(&[q.shape()[0], length, keys]))).transpose()?;
+        Ok(Output { ys: vec![y.reshape(&[q.shape()[0], length, v.shape()[2]])?], state })
+    }
+}
+
+/// What a call in predict mode goes on with.
+struct Past {
+    state: Tree<Tensor>,
+    keys_and_values: Vec<Tensor>,
+    mask: Tensor,
+}
+
+/// A shape with room for so many positions along axis 1.
+fn room_for(shape: &[usize], room: usize) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    shape[1] = room;
+    shape
 }
 
 impl Leaf for DotProductCausalAttention {
@@ -289,35 +343,53 @@ impl Leaf for DotProductCausalAttention {
         "DotProductCausalAttention".into()
     }
     fn arity(&self) -> Arity {
-        Arity::new(3, 1)
+        let segments = usize::from(self.0.use_segments);
+        Arity::new(3 + segments, 1 + segments)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        check_inputs("bld,bld,blv->blv", inputs)?;
+        check_inputs("bld,bld,blv->blv", &inputs[..3])?;
         check_floats(inputs)?;
         if self.traits().goes_on {
             self.check_room(inputs[1].shape[1])?;
         }
-        Ok(vec![TensorSpec::new(inputs[2].shape.clone(), output_dtype(&inputs[0]))])
+        let mut outputs = vec![TensorSpec::new(inputs[2].shape.clone(), output_dtype(&inputs[0]))];
+        if let Some(segments) = inputs.get(3) {
+            check_segments(segments, inputs[0].shape[1])?;
+            let (sequences, batch) = (segments.shape[0], inputs[0].shape[0]);
+            if batch != sequences && (sequences == 0 || batch % sequences != 0) {
+                return Err(Error::shape(format!(
+                    "the segments are of {sequences} sequences, of which {batch} matrices of queries cannot be the heads"
+                )));
+            }
+            outputs.push(segments.clone());
+        }
+        Ok(outputs)
     }
     fn init(&self, inputs: &[TensorSpec], _key: Key) -> Result<Local> {
         self.signature(inputs)?;
         if self.0.mode != Mode::Predict {
             return Ok(Local::EMPTY);
         }
-        let buffer = |x: &TensorSpec| x.with_shape([x.shape[0], self.0.max_inference_length.0, x.shape[2]]).zeros();
-        Ok(Local::state(Tree::tuple([buffer(&inputs[1])?, buffer(&inputs[2])?, Tensor::scalar(0i32)])))
+        let buffer = |x: &TensorSpec| x.with_shape(room_for(&x.shape, self.0.max_inference_length.0)).zeros();
+        let mut state = inputs[1..].iter().map(buffer).collect::<tallow_tensor::Result<Vec<_>>>()?;
+        state.push(Tensor::scalar(0i32));
+        Ok(Local::state(Tree::tuple(state)))
     }
     fn forward(&self, call: Call) -> Result<Output> {
         self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let how = Strengths { dropout: self.0.dropout, mode: self.0.mode, key: call.key };
-        let [q, k, v] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 3 inputs")) };
-        if self.0.mode == Mode::Predict {
-            let (state, k, v, mask) = self.append(call.xs, call.s)?;
-            let (y, _) = how.attend(q, &k, &v, Mask::Given(&mask))?;
-            return Ok(Output { ys: vec![y], state: Some(state) });
-        }
-        let (y, state) = how.attend(q, k, v, Mask::Causal)?;
-        Ok(Output { ys: vec![y], state })
+        let [q, k, v, rest @ ..] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 3 inputs")) };
+        let mut out = if self.0.mode == Mode::Predict {
+            let past = self.append(call.xs, call.s)?;
+            let [k, v] = &past.keys_and_values[..] else { return Err(Error::new(ErrorKind::Internal, "no keys")) };
+            let out = self.attend(&how, q, [k, v], Mask::given(&past.mask))?;
+            Output { state: Some(past.state), ..out }
+        } else {
+            let given = rest.first().map(|segments| same_segment(segments, segments)).transpose()?;
+            self.attend(&how, q, [k, v], Mask { is_causal: true, given: given.as_ref() })?
+        };
+        out.ys.extend(rest.iter().cloned());
+        Ok(out)
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.0.mode)

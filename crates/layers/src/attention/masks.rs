@@ -1,4 +1,5 @@
 //! Masks and shifts that attention models put around their attention.
+use super::segments::{check_segments, same_segment};
 use crate::{
     assert_shape::assert_function, leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Mode, Output, Result,
     TensorSpec, Traits, Whole,
@@ -9,12 +10,17 @@ options! {
     /// Shifts a sequence to the right, so that a position is predicted from those before it: zeros come in at the start, and the end
     /// falls off.
     ///
-    /// Shapes: `[batch, length, ...]` → `[batch, length, ...]`, the same.
+    /// With `useSegments` several sequences can stand one behind the other, and each is shifted by itself: zeros stand at the start of every
+    /// segment.
+    ///
+    /// Shapes: `[batch, length, ...]` → `[batch, length, ...]`, the same. With `useSegments` also segment ids `int32[batch, length]`, which
+    /// are an output too.
     /// Weights: none.
     /// State: none.
     /// Modes: shifts in all but `'predict'`, where it passes the input on, since that already is the position before.
     /// Errors:
-    /// - `ShapeMismatch`: the input has less than two axes.
+    /// - `ShapeMismatch`: the input has less than two axes, or the segments are not one for each position.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax.
     /// Example:
     /// ```ts
@@ -25,6 +31,8 @@ options! {
     pub struct ShiftRightOptions for "ShiftRight" () {
         /// How many positions to shift by.
         n_positions "nPositions": Dim = Dim(1),
+        /// Whether a further input tells the segment of each position, which is shifted by itself.
+        use_segments "useSegments": bool = false,
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
     }
@@ -52,6 +60,31 @@ options! {
         /// The id that stands for padding.
         pad "pad": Whole = Whole(0),
     }
+}
+
+options! {
+    /// Makes the mask of attention within the segments of packed sequences: each position may see those of its own segment.
+    ///
+    /// A row of packed sequences has an id for each position, the same within a sequence. For causal attention there is the option
+    /// `useSegments`, which needs no mask.
+    ///
+    /// Formula: `mask[b, 0, i, j] = ids[b, i] == ids[b, j]`.
+    /// Shapes: `int32[batch, length]` → `bool[batch, 1, length, length]`.
+    /// Weights: none.
+    /// State: none.
+    /// Modes: the same in all.
+    /// Errors:
+    /// - `ShapeMismatch`: the input does not have two axes.
+    /// - `DTypeMismatch`: the ids are floats or booleans.
+    /// Source: Raffel et al. 2019, arXiv:1910.10683.
+    /// See: `Attention`, `AttentionQKV`, `PaddingMask`, `CausalAttention`.
+    /// Example:
+    /// ```ts
+    /// const layer = tl.SegmentMask();
+    /// layer.init({ shape: [1, 3], dtype: 'int32' });
+    /// layer([[7, 7, 8]]); // → Tensor bool[1,1,3,3] [[[[true,true,false],[true,true,false],[false,false,true]]]]
+    /// ```
+    pub struct SegmentMaskOptions for "SegmentMask" () {}
 }
 
 options! {
@@ -84,6 +117,10 @@ impl Leaf for ShiftRight {
     fn name(&self) -> String {
         format!("ShiftRight({})", self.0.n_positions.0)
     }
+    fn arity(&self) -> Arity {
+        let n = 1 + usize::from(self.0.use_segments);
+        Arity::new(n, n)
+    }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         if inputs[0].rank() < 2 {
             return Err(Error::shape(format!(
@@ -91,20 +128,34 @@ impl Leaf for ShiftRight {
                 inputs[0].shape
             )));
         }
+        if let Some(segments) = inputs.get(1) {
+            check_segments(segments, inputs[0].shape[1])?;
+            if segments.shape[0] != inputs[0].shape[0] {
+                return Err(Error::shape(format!("segments {segments} are not those of {}", inputs[0])));
+            }
+        }
         Ok(inputs.to_vec())
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
-        self.signature(&[TensorSpec::of(x)])?;
+        self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         if self.0.mode == Mode::Predict {
-            return Ok(x.clone().into());
+            return Ok(call.xs.to_vec().into());
         }
         let length = x.shape()[1];
         let n = self.0.n_positions.0.min(length);
-        let mut shape = x.shape().to_vec();
-        shape[1] = n;
-        let zeros = Tensor::zeros(&shape, x.dtype(), x.device())?;
-        Ok(Tensor::concat(&[zeros, x.narrow(1, 0, length - n)?], 1)?.into())
+        let shifted = |x: &Tensor| -> Result<Tensor> {
+            let mut shape = x.shape().to_vec();
+            shape[1] = n;
+            let zeros = Tensor::zeros(&shape, x.dtype(), x.device())?;
+            Ok(Tensor::concat(&[zeros, x.narrow(1, 0, length - n)?], 1)?)
+        };
+        let Some(segments) = call.xs.get(1) else { return Ok(shifted(x)?.into()) };
+        let mut shape = segments.shape().to_vec();
+        shape.resize(x.rank(), 1);
+        let same = shifted(segments)?.eq(segments)?.reshape(&shape)?;
+        let zero = Tensor::zeros(&[], x.dtype(), x.device())?;
+        Ok(vec![Tensor::where_(&same, &shifted(x)?, &zero)?, segments.clone()].into())
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.0.mode)
@@ -130,6 +181,26 @@ impl Leaf for PaddingMask {
     fn forward(&self, call: Call) -> Result<Output> {
         let spec = self.signature(&[TensorSpec::of(&call.xs[0])])?;
         Ok(call.xs[0].ne_scalar(self.0.pad.0)?.reshape(&spec[0].shape)?.into())
+    }
+}
+
+#[derive(Debug, Clone)]
+struct SegmentMask;
+
+impl Leaf for SegmentMask {
+    fn name(&self) -> String {
+        "SegmentMask".into()
+    }
+    fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
+        let &[b, l] = &inputs[0].shape[..] else {
+            return Err(Error::shape(format!("expected shape (batch, length), got {:?}", inputs[0].shape)));
+        };
+        check_segments(&inputs[0], l)?;
+        Ok(vec![TensorSpec::new([b, 1, l, l], DType::Bool)])
+    }
+    fn forward(&self, call: Call) -> Result<Output> {
+        self.signature(&[TensorSpec::of(&call.xs[0])])?;
+        Ok(same_segment(&call.xs[0], &call.xs[0])?.into())
     }
 }
 
@@ -168,7 +239,8 @@ impl Leaf for EncoderDecoderMask {
 /// # Errors
 /// None.
 pub fn shift_right(o: ShiftRightOptions) -> Result<LayerRef> {
-    assert_function("...d->...d", leaf(ShiftRight(o)))
+    let spec = if o.use_segments { "...,bl->...,bl" } else { "...d->...d" };
+    assert_function(spec, leaf(ShiftRight(o)))
 }
 
 /// See [`PaddingMaskOptions`].
@@ -177,6 +249,14 @@ pub fn shift_right(o: ShiftRightOptions) -> Result<LayerRef> {
 /// None.
 pub fn padding_mask(o: PaddingMaskOptions) -> Result<LayerRef> {
     assert_function("bs->b11l", leaf(PaddingMask(o)))
+}
+
+/// See [`SegmentMaskOptions`].
+///
+/// # Errors
+/// None.
+pub fn segment_mask(_: SegmentMaskOptions) -> Result<LayerRef> {
+    Ok(leaf(SegmentMask))
 }
 
 /// See [`EncoderDecoderMaskOptions`].

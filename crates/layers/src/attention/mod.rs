@@ -4,13 +4,14 @@ mod heads;
 mod masks;
 mod multi_head;
 mod positional_encoding;
+mod segments;
 
 use crate::{entry, options::Entry, LayerRef};
 pub(crate) use dot_product::{dot_product_attention, dot_product_causal_attention};
 pub use dot_product::{DotProductAttentionOptions, DotProductCausalAttentionOptions, PureAttentionOptions};
 pub(crate) use heads::{check_heads, head_size, merge, merge_heads, split, split_into_heads};
 pub use heads::{MergeHeadsOptions, SplitIntoHeadsOptions};
-pub use masks::{EncoderDecoderMaskOptions, PaddingMaskOptions, ShiftRightOptions};
+pub use masks::{EncoderDecoderMaskOptions, PaddingMaskOptions, SegmentMaskOptions, ShiftRightOptions};
 pub(crate) use multi_head::configurable_attention;
 pub use multi_head::{
     AttentionOptions, AttentionQKVOptions, CausalAttentionOptions, ConfigurableAttentionOptions, Sparsity,
@@ -30,6 +31,7 @@ pub const LAYERS: &[Entry<LayerRef>] = &[
     entry!("attention", DotProductCausalAttentionOptions, dot_product::dot_product_causal_attention),
     entry!("attention", ShiftRightOptions, masks::shift_right),
     entry!("attention", PaddingMaskOptions, masks::padding_mask),
+    entry!("attention", SegmentMaskOptions, masks::segment_mask),
     entry!("attention", EncoderDecoderMaskOptions, masks::encoder_decoder_mask),
     entry!("attention", PositionalEncodingOptions, positional_encoding::positional_encoding),
 ];

@@ -21,8 +21,8 @@ options! {
     ///
     /// Three `Dense` make queries, keys and values of the input, `PureAttention` attends, and a fourth `Dense` maps the result.
     ///
-    /// Shapes: `[batch, length, dFeature]`, mask `[batch, 1, 1, length]` → `[batch, length, dFeature]` and the mask. The mask is not
-    /// zero where there is content.
+    /// Shapes: `[batch, length, dFeature]`, mask `[batch, 1, x, length]` → `[batch, length, dFeature]` and the mask, whose `x` is 1 or
+    /// `length`. The mask is not zero where there is content.
     /// Weights: those of the four `Dense`, each of `dFeature` units, nested as the layers are.
     /// State: none; in mode `'viz'` the attention strengths of the last call.
     /// Modes: drops attention strengths in `'train'` only.
@@ -30,7 +30,7 @@ options! {
     /// - `InvalidOption`: `nHeads` does not divide `dFeature`.
     /// - `ShapeMismatch`: the shapes do not fit each other.
     /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
-    /// See: `CausalAttention`, where no position sees a later one; `AttentionQKV`, for three sources; `PaddingMask`, for the mask.
+    /// See: `CausalAttention`, where no position sees a later one; `AttentionQKV`, for three sources; `PaddingMask` and `SegmentMask`, for the mask.
     /// Example:
     /// ```ts
     /// const layer = tl.Attention(8, { nHeads: 2 });
@@ -121,7 +121,7 @@ options! {
         v_layer "vLayer": LayerNest,
         /// Maps the joined heads to the output.
         final_layer "finalLayer": LayerNest,
-        /// Attends for each head: three inputs, one output.
+        /// Attends for each head: three inputs, one output; or four and two, where segments go through it.
         qkv_attention_layer "qkvAttentionLayer": LayerNest,
         /// Number of heads.
         n_heads "nHeads": Dim = Dim(1),
@@ -134,15 +134,20 @@ options! {
     /// Three `Dense` make queries, keys and values of the input, `DotProductCausalAttention` attends for each head, and a fourth
     /// `Dense` maps the result.
     ///
-    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees another
+    /// sequence.
+    ///
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+    /// which are an output too.
     /// Weights: those of the four `Dense`, each of `dFeature` units; with `useDconv` those of three `CausalDepthwiseConv` too.
     /// State: none; in mode `'predict'` that of `DotProductCausalAttention` and, with `useDconv`, of the convolutions.
     /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only, and goes on behind those
     /// that it has seen.
     /// Errors:
-    /// - `InvalidOption`: `nHeads` does not divide `dFeature`.
+    /// - `InvalidOption`: `nHeads` does not divide `dFeature`, or `useDconv` and `useSegments` are both given.
     /// - `InvalidArgument`: predict mode runs past `maxInferenceLength`.
-    /// - `ShapeMismatch`: the input does not have three axes.
+    /// - `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
     /// See: `Attention`; `LSHSelfAttention`, for long sequences.
     /// Example:
@@ -162,10 +167,15 @@ options! {
         max_inference_length "maxInferenceLength": Dim = Dim(2048),
         /// Whether queries, keys and values go through a depthwise convolution after their projection.
         use_dconv "useDconv": bool = false,
+        /// Whether a further input tells the segment of each position, outside of which it sees nothing.
+        use_segments "useSegments": bool = false,
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
     }
 }
+
+/// The shapes of attention that takes segments, and passes them on.
+const SEGMENTED: &str = "bld,bl->bld,bl";
 
 /// How a projection is thinned out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,7 +216,7 @@ pub fn attention(o: AttentionOptions) -> Result<LayerRef> {
         ..AttentionQKVOptions::new(o.d_feature)
     })?;
     let layer = combinators::serial(vec![combinators::select(&[0, 0, 0], None)?, qkv]);
-    assert_function("bld,b11l->bld,b11l", layer)
+    assert_function("bld,b1xl->bld,b1xl", layer)
 }
 
 /// See [`AttentionQKVOptions`].
@@ -271,6 +281,10 @@ pub fn configurable_attention(o: ConfigurableAttentionOptions) -> Result<LayerRe
 /// `InvalidOption` when `dFeature` is no multiple of `nHeads`.
 pub fn causal_attention(o: CausalAttentionOptions) -> Result<LayerRef> {
     check_heads("CausalAttention", "dFeature", o.d_feature, o.n_heads)?;
+    if o.use_dconv && o.use_segments {
+        let what = "CausalAttention: `useDconv` and `useSegments` do not go together, as a convolution mixes segments";
+        return Err(Error::option(what));
+    }
     let project = || -> Result<LayerNest> {
         let layer = dense(o.d_feature.0);
         let layer = if o.use_dconv {
@@ -289,6 +303,7 @@ pub fn causal_attention(o: CausalAttentionOptions) -> Result<LayerRef> {
     let attend = dot_product_causal_attention(DotProductCausalAttentionOptions {
         dropout: o.dropout,
         max_inference_length: o.max_inference_length,
+        use_segments: o.use_segments,
         mode: o.mode,
     })?;
     let layer = configurable_attention(ConfigurableAttentionOptions {
@@ -299,5 +314,5 @@ pub fn causal_attention(o: CausalAttentionOptions) -> Result<LayerRef> {
         qkv_attention_layer: LayerNest::One(attend),
         n_heads: o.n_heads,
     })?;
-    assert_function("bld->bld", layer)
+    assert_function(if o.use_segments { SEGMENTED } else { "bld->bld" }, layer)
 }

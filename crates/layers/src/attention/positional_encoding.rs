@@ -1,7 +1,8 @@
 //! Trainable positions that start as sines and cosines.
+use super::segments::{check_segments, places_in_segments};
 use crate::{
-    core::mask_shape, initializers::glorot_uniform, initializers::Initializer, leaf, options, Call, Count, Dim, Error,
-    LayerRef, Leaf, Local, Mode, Num, Output, Rate, Result, TensorSpec, Traits, Tree, Wholes,
+    core::mask_shape, initializers::glorot_uniform, initializers::Initializer, leaf, options, Arity, Call, Count, Dim,
+    Error, LayerRef, Leaf, Local, Mode, Num, Output, Rate, Result, TensorSpec, Traits, Tree, Wholes,
 };
 use tallow_tensor::{
     memory, ops,
@@ -12,14 +13,18 @@ use tallow_tensor::{
 options! {
     /// Adds a trainable vector to each position, which at first holds sines and cosines of growing wavelengths.
     ///
+    /// With `useSegments` several sequences can stand one behind the other, and positions begin again with every segment.
+    ///
     /// Formula: `y[b, t] = x[b, t] + w[t]`. At first `w[t, 2i] = sin(t / 10000^(2i/d))` and `w[t, 2i + 1] = cos(t / 10000^(2i/d))`.
-    /// Shapes: `[batch, length, d]` → `[batch, length, d]`.
+    /// Shapes: `[batch, length, d]` → `[batch, length, d]`. With `useSegments` also segment ids `int32[batch, length]`, which are an output
+    /// too.
     /// Weights: `w: [maxLen, d]`; with `dFeature` it is `[w, projection]`, with `w: [maxLen, dFeature]` and
     /// `projection: [dFeature, d]`.
-    /// State: none; in mode `'predict'` the index of the next position.
+    /// State: none; in mode `'predict'` the index of the next position, with `useSegments` that and the last id of each sequence.
     /// Modes: drops positions and starts at random ones in `'train'` only. In `'predict'` it goes on at the stored index.
     /// Errors:
-    /// - `ShapeMismatch`: the sequence is longer than `maxLen`, or predict mode runs past it.
+    /// - `ShapeMismatch`: the sequence, or a segment, is longer than `maxLen`, or predict mode runs past it.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
     /// Example:
     /// ```ts
@@ -42,6 +47,8 @@ options! {
         max_offset_to_add "maxOffsetToAdd": Count = Count(0),
         /// Width of the position vectors, projected to the input's width; null: the input's width, without projection.
         d_feature "dFeature": Option<Dim> = None,
+        /// Whether a further input tells the segment of each position, with which positions begin again.
+        use_segments "useSegments": bool = false,
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
     }
@@ -72,6 +79,32 @@ impl PositionalEncoding {
         }
         Ok(table.narrow(1, start, length)?)
     }
+    fn dropped(&self, positions: Tensor, key: Key) -> Result<Tensor> {
+        if self.o.mode != Mode::Train || self.o.dropout.0 == 0.0 {
+            return Ok(positions);
+        }
+        let mask = mask_shape("dropoutBroadcastDims", positions.shape(), &self.o.dropout_broadcast_dims.0)?;
+        Ok(ops::dropout(&positions, self.o.dropout.0, key, &mask)?)
+    }
+    /// Positions that begin again with every segment.
+    fn in_segments(&self, call: &Call, x: &Tensor, segments: &Tensor, table: &Tensor) -> Result<Output> {
+        let &[batch, length] = segments.shape() else { return Err(Error::shape("segments have two axes")) };
+        let predict = self.o.mode == Mode::Predict;
+        let before = if predict { Some(before_of(call.s, batch)?) } else { None };
+        let mut places = places_in_segments(segments, before.as_deref())?;
+        let most = places.iter().max().map_or(0, |&m| m as usize + 1);
+        let room = table.shape()[1];
+        if most > room {
+            return Err(Error::shape(format!("positions up to {most} are needed, but maxLen is {room}")));
+        }
+        let state = if predict && length > 0 { Some(after(segments, &places)?) } else { None };
+        let start = self.random_start(call.key, most, room)? as i32;
+        places.iter_mut().for_each(|p| *p += start);
+        let places = Tensor::from_vec(places, &[batch, length])?.to_device(x.device())?;
+        let width = table.shape()[2];
+        let positions = self.dropped(ops::embedding(&table.reshape(&[room, width])?, &places)?, call.key)?;
+        Ok(Output { ys: vec![x.add(&positions)?, segments.clone()], state })
+    }
     fn random_start(&self, key: Key, length: usize, room: usize) -> Result<usize> {
         let o = &self.o;
         if o.mode != Mode::Train || o.start_from_zero_prob.0 >= 1.0 || o.max_offset_to_add.0 == 0 {
@@ -89,10 +122,19 @@ impl Leaf for PositionalEncoding {
     fn name(&self) -> String {
         "PositionalEncoding".into()
     }
+    fn arity(&self) -> Arity {
+        let n = 1 + usize::from(self.o.use_segments);
+        Arity::new(n, n)
+    }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         let x = &inputs[0];
         width(x)?;
-        if x.shape[1] > self.o.max_len.0 {
+        if let Some(segments) = inputs.get(1) {
+            check_segments(segments, x.shape[1])?;
+            if segments.shape[0] != x.shape[0] {
+                return Err(Error::shape(format!("segments {segments} are not those of {x}")));
+            }
+        } else if x.shape[1] > self.o.max_len.0 {
             return Err(Error::shape(format!(
                 "the sequence has {} positions, but maxLen is {}",
                 x.shape[1], self.o.max_len.0
@@ -103,10 +145,14 @@ impl Leaf for PositionalEncoding {
             mask_shape("dropoutBroadcastDims", &positions, &self.o.dropout_broadcast_dims.0)?;
         }
         let weights = if self.o.use_bfloat16 && self.projection.is_none() { DType::BF16 } else { DType::F32 };
-        Ok(vec![TensorSpec::new(x.shape.clone(), x.dtype.promote(weights))])
+        let y = TensorSpec::new(x.shape.clone(), x.dtype.promote(weights));
+        Ok([vec![y], inputs[1..].to_vec()].concat())
     }
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         // Weights depend on `maxLen` alone: a longer sequence is refused by the call.
+        if self.o.use_segments {
+            self.signature(inputs)?;
+        }
         let width = width(&inputs[0])?;
         let d = self.projection.as_ref().map_or(width, |p| p.0);
         let mut w = tallow_tensor::Tensor::from_vec(sinusoids(self.o.max_len.0, d)?, &[self.o.max_len.0, d])?;
@@ -117,33 +163,62 @@ impl Leaf for PositionalEncoding {
             Some((d, init)) => Tree::tuple([w, init.make(&[*d, width], key)?]),
             None => Tree::Leaf(w),
         };
-        let state = if self.o.mode == Mode::Predict { Tree::Leaf(Tensor::scalar(0i32)) } else { Tree::EMPTY };
+        let state = match self.o.mode {
+            Mode::Predict if self.o.use_segments => nothing_before()?,
+            Mode::Predict => Tree::Leaf(Tensor::scalar(0i32)),
+            _ => Tree::EMPTY,
+        };
         Ok(Local { weights, state })
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
-        self.signature(&[TensorSpec::of(x)])?;
+        self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let table = self.table(call.w)?;
         let length = x.shape()[1];
+        if let Some(segments) = call.xs.get(1) {
+            return self.in_segments(&call, x, segments, &table);
+        }
         if self.o.mode == Mode::Predict {
             let start = call.s.one()?.item()? as usize;
             let y = x.add(&Self::slice(&table, start, length)?)?;
             return Ok(Output { ys: vec![y], state: Some(Tree::Leaf(Tensor::scalar((start + length) as i32))) });
         }
         let start = self.random_start(call.key, length, table.shape()[1])?;
-        let mut positions = Self::slice(&table, start, length)?;
-        if self.o.mode == Mode::Train && self.o.dropout.0 > 0.0 {
-            let mask = mask_shape("dropoutBroadcastDims", positions.shape(), &self.o.dropout_broadcast_dims.0)?;
-            positions = ops::dropout(&positions, self.o.dropout.0, call.key, &mask)?;
-        }
+        let positions = self.dropped(Self::slice(&table, start, length)?, call.key)?;
         Ok(x.add(&positions)?.into())
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.o.mode)
     }
     fn traits(&self) -> Traits {
-        Traits { goes_on: self.o.mode == Mode::Predict, ..Traits::LEAF }
+        Traits { goes_on: self.o.mode == Mode::Predict, keeps_float32: true, ..Traits::LEAF }
     }
+}
+
+/// The state of a layer with segments that has seen no position: no sequences.
+fn nothing_before() -> Result<Tree<Tensor>> {
+    let none = Tensor::from_vec(Vec::<i32>::new(), &[0])?;
+    Ok(Tree::tuple([none.clone(), none]))
+}
+
+/// For each sequence the last segment's id and how many positions of it were seen.
+fn before_of(state: &Tree<Tensor>, batch: usize) -> Result<Vec<(f64, i32)>> {
+    let [next, last] = state.many::<2>()?;
+    let held = next.size();
+    if held > 0 && held != batch {
+        return Err(Error::other_batch(batch, held));
+    }
+    let counts = next.to_f64_vec()?.into_iter().map(|n| n as i32);
+    Ok(last.to_f64_vec()?.into_iter().zip(counts).collect())
+}
+
+/// The state behind these positions.
+fn after(segments: &Tensor, places: &[i32]) -> Result<Tree<Tensor>> {
+    let length = segments.shape()[1];
+    let next: Vec<i32> = memory::collect(places.chunks_exact(length).map(|row| row[length - 1] + 1))?;
+    let batch = [next.len()];
+    let last = segments.narrow(1, length - 1, 1)?.reshape(&batch)?.contiguous()?.detach();
+    Ok(Tree::tuple([Tensor::from_vec(next, &batch)?, last]))
 }
 
 fn width(x: &TensorSpec) -> Result<usize> {

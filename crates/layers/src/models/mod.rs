@@ -25,7 +25,10 @@ pub use hourglass::HourglassLMOptions;
 pub use makers::{AttentionMaker, AttentionMakers, LayerMaker, ResamplingMaker, WayOfResampling};
 pub use mlp::MLPOptions;
 pub use reformer::{ReformerLMOptions, ReformerOptions, ReformerShortenLMOptions};
-pub use transformer::{TransformerDecoderOptions, TransformerEncoderOptions, TransformerLMOptions, TransformerOptions};
+pub use transformer::{
+    PackedTransformerLMOptions, TransformerDecoderOptions, TransformerEncoderOptions, TransformerLMOptions,
+    TransformerOptions,
+};
 pub use values::{
     AttentionSparsity, Blocks, FeedForwardSparsity, FeedForwardSparsityType, Hierarchy, PositionType, Recurrent, Value,
     WholeMode, FILLED_TYPES,
@@ -40,6 +43,7 @@ pub type Filled = Vec<(&'static str, HostValue)>;
 /// The options of models and of the blocks that they are made of.
 pub const MODELS: &[Entry<Filled>] = &[
     entry!("models", TransformerLMOptions, filled),
+    entry!("models", PackedTransformerLMOptions, filled),
     entry!("models", TransformerEncoderOptions, filled),
     entry!("models", TransformerDecoderOptions, filled),
     entry!("models", TransformerOptions, filled),

@@ -35,6 +35,39 @@ model! {
 }
 
 model! {
+    /// A language model as `TransformerLM`, for several sequences one behind the other in each row: packed sequences.
+    ///
+    /// The second input has an id for each token, the same within a sequence. Attention, positions and the shift respect them: each sequence
+    /// gets the logits that it would get alone.
+    ///
+    /// Shapes: `int32[batch, length]`, ids `int32[batch, length]` → `float32[batch, length, vocabSize]`.
+    /// Weights: those of a `TransformerLM`, and an empty entry behind them.
+    /// State: none; in mode `'predict'` the positions so far, and their ids.
+    /// Modes: dropout in `'train'` only; in `'predict'` each call continues where the last one ended.
+    /// Errors:
+    /// - `InvalidOption`: options do not go together, such as a `dModel` that `nHeads` does not divide.
+    /// - `ShapeMismatch`: a sequence has more than `maxLen` positions, or the ids are not one for each token.
+    ///
+    /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762; for packed sequences Raffel et al. 2019, arXiv:1910.10683.
+    /// See: `TransformerLM`.
+    /// Example:
+    /// ```ts
+    /// const options = { dModel: 16, dFf: 32, nHeads: 2, nLayers: 1, mode: 'eval' } as const;
+    /// const packed = tl.models.PackedTransformerLM(10, options);
+    /// const [tokens, ids] = [tl.tensor([[4, 2, 7, 5, 3]]), tl.tensor([[1, 1, 1, 2, 2]])];
+    /// packed.init(tl.signature([tokens, ids]));
+    /// packed([tokens, ids]).shape; // → [1, 5, 10]
+    /// ```
+    pub struct PackedTransformerLMOptions for "PackedTransformerLM" ("vocabSize") with (common: TransformerCommonOptions) {
+        /// Number of different tokens.
+        vocab_size "vocabSize": Dim,
+        /// Number of decoder blocks.
+        n_layers "nLayers": Layers = Layers(6),
+    }
+    check |o| check_heads("PackedTransformerLM", "dModel", o.common.d_model, o.common.n_heads)
+}
+
+model! {
     /// A classifier of sequences of tokens: the logits of the classes.
     ///
     /// Blocks of attention to all tokens that are no padding give a vector for each token, and the logits come from the mean of these vectors.

@@ -35,6 +35,7 @@ impl SparseCausalAttentionOptions {
             dropout: self.dropout,
             max_inference_length: self.max_inference_length,
             mode: self.mode,
+            ..DotProductCausalAttentionOptions::new()
         })
     }
 }

@@ -12,6 +12,11 @@ fn mask<const N: usize>(shape: [usize; N]) -> Tensor {
     ints(shape, 2)
 }
 
+/// Segments of two sequences of five positions.
+fn segments() -> Tensor {
+    Tensor::from_vec(vec![1i32, 1, 2, 2, 2, 3, 3, 3, 4, 0], &[2, 5]).expect("ten ids")
+}
+
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let sources = || [f32([2, 3, 6]), f32([2, 5, 6]), f32([2, 5, 6]), mask([2, 1, 1, 5])];
@@ -44,14 +49,30 @@ pub fn cases() -> Vec<Case> {
         case("CausalAttention", json!({"dFeature": 4, "dropout": 0.25}), [f32([1, 5, 4])]).random(),
         case("DotProductCausalAttention", json!({"maxInferenceLength": 5}), causal()).steps_along(1),
         case("DotProductCausalAttention", json!({"dropout": 0.3}), causal()).random(),
+        case("DotProductCausalAttention", json!({"useSegments": true}), causal().into_iter().chain([segments()]))
+            .steps_along(1),
+        case("CausalAttention", json!({"dFeature": 6, "nHeads": 2, "useSegments": true}), [f32([2, 5, 6]), segments()])
+            .steps_along(1),
         case("ShiftRight", json!({}), [f32([2, 4, 3])]),
         case("ShiftRight", json!({"nPositions": 6}), [ints([2, 4], 9)]),
+        case("ShiftRight", json!({"useSegments": true}), [f32([2, 5, 3]), segments()]),
+        case("ShiftRight", json!({"useSegments": true, "nPositions": 2}), [ints([2, 5], 9), segments()]),
         case("PaddingMask", json!({}), [ints([2, 5], 3)]),
         case("PaddingMask", json!({"pad": -1}), [ints([1, 5], 3)]),
+        case("SegmentMask", json!({}), [segments()]),
+        case("Attention", json!({"dFeature": 4, "nHeads": 2}), [f32([2, 5, 4]), mask([2, 1, 5, 5])]),
         case("EncoderDecoderMask", json!({}), [f32([2, 3, 4]), mask([2, 1, 1, 5])]),
         case("PositionalEncoding", json!({"maxLen": 9}), [f32([2, 5, 6])]).steps_along(1),
         case("PositionalEncoding", json!({"maxLen": 9, "dropout": 0.5}), [f32([2, 5, 7])]).random(),
         case("PositionalEncoding", json!({"maxLen": 9, "dFeature": 4}), [f32([1, 5, 6])]),
+        case("PositionalEncoding", json!({"maxLen": 3, "useSegments": true}), [f32([2, 5, 6]), segments()])
+            .steps_along(1),
+        case(
+            "PositionalEncoding",
+            json!({"maxLen": 9, "dFeature": 4, "dropout": 0.5, "useSegments": true}),
+            [f32([2, 5, 6]), segments()],
+        )
+        .random(),
         case(
             "PositionalEncoding",
             json!({"maxLen": 40, "startFromZeroProb": 0.0, "maxOffsetToAdd": 30}),
