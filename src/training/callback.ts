@@ -10,6 +10,12 @@ import { type TrainingProgress } from './trainer.js';
 // oxlint-disable-next-line typescript/no-invalid-void-type -- most callbacks return nothing
 export type CallbackAnswer = void | 'stop' | Promise<void | 'stop'>;
 
+/** A run that begins. */
+export interface RunEvent {
+  /** Steps to do. */
+  readonly steps: number;
+}
+
 /** A step just done, as {@link training.Callback.onStep} is told of it: `done`, `seconds` and `items` count from where the run began. */
 export interface StepEvent extends TrainingProgress {
   /** Number of the task. */
@@ -61,7 +67,7 @@ export interface FailureEvent {
  */
 export interface Callback {
   /** The run begins. */
-  onStart?(loop: Loop): CallbackAnswer;
+  onStart?(loop: Loop, run: RunEvent): CallbackAnswer;
   /**
    * A step was done.
    *

@@ -4,6 +4,7 @@
  * @module
  */
 import { found, isList, isRecord, text } from '../bridge/found.js';
+import { plotHistory } from './plot.js';
 import { refusal } from './refusal.js';
 
 /** A value of a metric at a step. */
@@ -128,6 +129,24 @@ export class History {
    */
   metricsForMode(mode: string): string[] {
     return [...(this.#values.get(text('History.metricsForMode: mode', mode))?.keys() ?? [])];
+  }
+
+  /**
+   * Draws all values by step as an SVG, as {@link training.plotHistory} does.
+   *
+   * @param file - Path of the file.
+   * @returns When it is written.
+   * @throws {@link LayerError} `Io`: the package `vega` is not installed.
+   * @throws `TypeError`: `file` is not a string.
+   * @example
+   * ```ts
+   * const history = new tl.training.History();
+   * [3, 2, 1.5].forEach((loss, i) => history.append('train', 'metrics/loss', i + 1, loss));
+   * await history.plot('history.svg');
+   * ```
+   */
+  async plot(file: string): Promise<void> {
+    await plotHistory(this, file);
   }
 
   /**

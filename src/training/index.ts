@@ -9,10 +9,21 @@ export {
   type CheckpointEvent,
   type EvalEvent,
   type FailureEvent,
+  type RunEvent,
   type RunReport,
   type StepEvent,
 } from './callback.js';
 export { type LabeledData } from './batches.js';
+export { BestCheckpoint, type BestCheckpointOptions } from './callbacks/bestCheckpoint.js';
+export { CsvLog } from './callbacks/csvLog.js';
+export { EarlyStopping, type EarlyStoppingOptions } from './callbacks/earlyStopping.js';
+export { JsonlLog } from './callbacks/jsonlLog.js';
+export { LastCheckpoints, type LastCheckpointsOptions } from './callbacks/lastCheckpoints.js';
+export { LearningRateFinder, type LearningRateFinderOptions } from './callbacks/learningRateFinder.js';
+export { Progress, type ProgressOptions } from './callbacks/progress.js';
+export { StopAt, type StopAtOptions } from './callbacks/stopAt.js';
+export { Throughput } from './callbacks/throughput.js';
+export { type Objective } from './best.js';
 export { History, type HistoryData, type HistoryEntry } from './history.js';
 export { Loop, type RunOptions } from './loop.js';
 export { type LoopOptions, type StepPredicate } from './plan.js';

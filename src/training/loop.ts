@@ -457,7 +457,7 @@ export class Loop {
     let task: number | null = null;
     let items = 0;
     const run = async (): Promise<void> => {
-      await this.#tell((callback) => callback.onStart?.(this));
+      await this.#tell((callback) => callback.onStart?.(this, { steps: nSteps }));
       while (this.#step < first + nSteps && !this.#isStopped) {
         signal?.throwIfAborted();
         task = this.#plan.whichTask(this.#step + 1);

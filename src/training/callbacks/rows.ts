@@ -1,0 +1,60 @@
+import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { found } from '../../bridge/found.js';
+import { type Loop } from '../loop.js';
+import { refusal } from '../refusal.js';
+
+/** What the history has of a step, by mode and metric: `train/metrics/loss`. */
+export function measured(loop: Loop, step: number): [name: string, value: number][] {
+  const { history } = loop;
+  return history.modes.flatMap((mode) =>
+    history.metricsForMode(mode).flatMap((metric): [string, number][] => {
+      const last = history.get(mode, metric).at(-1);
+      return last?.step === step ? [[`${mode}/${metric}`, last.value]] : [];
+    }),
+  );
+}
+
+/** A text file to which whole lines are added. */
+export class Rows {
+  readonly #what: string;
+  readonly #path: string;
+
+  constructor(what: string, path: string) {
+    this.#what = what;
+    this.#path = path;
+  }
+
+  /** Leaves those lines in the file that are whole and that `keep` wants. @returns them */
+  async open(keep: (line: string) => boolean): Promise<string[]> {
+    return this.#try(async () => {
+      await mkdir(dirname(this.#path), { recursive: true });
+      const content = await readFile(this.#path, 'utf8').catch((error: unknown) => {
+        if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+        throw error;
+      });
+      // Behind the last line break is what a process was killed in.
+      const lines = content.split('\n').slice(0, -1).filter(keep);
+      const text = lines.map((line) => `${line}\n`).join('');
+      if (text !== content) {
+        await writeFile(`${this.#path}.new`, text);
+        await rename(`${this.#path}.new`, this.#path);
+      }
+      return lines;
+    });
+  }
+
+  /** Adds a line. */
+  async add(line: string): Promise<void> {
+    await this.#try(() => appendFile(this.#path, `${line}\n`));
+  }
+
+  async #try<T>(f: () => Promise<T>): Promise<T> {
+    try {
+      return await f();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : found(error);
+      throw refusal('Io', `${this.#what}: ${this.#path} cannot be written: ${why}`, error);
+    }
+  }
+}
