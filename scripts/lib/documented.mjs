@@ -47,8 +47,12 @@ function faultsOf(reflection, name) {
   ].filter(Boolean);
 }
 
-/** Whether a member comes from a public class, which has its docs. Bases that are not public have none of their own. */
-const isElsewhere = ({ inheritedFrom }) => inheritedFrom?.reflection !== undefined;
+/**
+ * Whether a member comes from a public class, or is what a public interface asks for: these have its docs. Bases that are not public
+ * have none of their own.
+ */
+const isElsewhere = ({ inheritedFrom, implementationOf }) =>
+  inheritedFrom?.reflection !== undefined || implementationOf?.reflection !== undefined;
 
 /** What is wrong with the docs of all public names, a line each. `isWritten` tells whether a reflection is in a source written by hand. */
 export function undocumented(project, isWritten) {

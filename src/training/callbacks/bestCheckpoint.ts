@@ -42,7 +42,6 @@ export class BestCheckpoint implements Callback {
     this.#options = filled('BestCheckpoint', options);
   }
 
-  /** Writes the checkpoint where the value is the best. @internal */
   async onEval(loop: Loop, { step, metrics }: EvalEvent): Promise<void> {
     const { metric, mode, name } = this.#options;
     checkMetric('BestCheckpoint', metric, metrics);

@@ -38,14 +38,12 @@ export class CsvLog implements Callback {
     this.#rows = new Rows('CsvLog', this.#path);
   }
 
-  /** Leaves rows of steps that are done. @internal */
   async onStart(loop: Loop): Promise<void> {
     if (loop.fastDevRun) return;
     const isKept = (line: string): boolean => line.startsWith('step') || Number.parseInt(line, 10) <= loop.step;
     [this.#head] = await this.#rows.open(isKept);
   }
 
-  /** Adds a row. @internal */
   async onEval(loop: Loop, { step }: EvalEvent): Promise<void> {
     if (loop.fastDevRun) return;
     const values = measured(loop, step);

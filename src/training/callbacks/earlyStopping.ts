@@ -47,7 +47,6 @@ export class EarlyStopping implements Callback {
     this.#options = filled('EarlyStopping', options);
   }
 
-  /** Looks whether the run is to stop. @internal */
   onEval(loop: Loop, { step, metrics }: EvalEvent): 'stop' | undefined {
     const { metric, patience, minDelta, mode } = this.#options;
     checkMetric('EarlyStopping', metric, metrics);

@@ -31,7 +31,6 @@ export class JsonlLog implements Callback {
     this.#rows = new Rows('JsonlLog', text('JsonlLog: path', path));
   }
 
-  /** Leaves lines of steps that are done. @internal */
   async onStart(loop: Loop): Promise<void> {
     if (loop.fastDevRun) return;
     await this.#rows.open((line) => {
@@ -44,7 +43,6 @@ export class JsonlLog implements Callback {
     });
   }
 
-  /** Adds a line. @internal */
   async onEval(loop: Loop, { step }: EvalEvent): Promise<void> {
     if (loop.fastDevRun) return;
     await this.#rows.add(JSON.stringify({ step, ...Object.fromEntries(measured(loop, step)) }));

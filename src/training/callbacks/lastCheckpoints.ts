@@ -39,13 +39,11 @@ export class LastCheckpoints implements Callback {
     this.#options = filled('LastCheckpoints', options);
   }
 
-  /** Writes one every so many steps. @internal */
   onStep(loop: Loop, { step }: StepEvent): Promise<void> | undefined {
     const { nSteps } = this.#options;
     return nSteps !== null && step % nSteps === 0 ? this.#keep(loop, step) : undefined;
   }
 
-  /** Writes one beside the loop's own. @internal */
   async onCheckpoint(loop: Loop, { step, name }: CheckpointEvent): Promise<void> {
     if (this.#options.nSteps === null && name === 'model') await this.#keep(loop, step);
   }

@@ -55,7 +55,6 @@ export class LearningRateFinder implements Callback {
     this.#options = filled('LearningRateFinder', options);
   }
 
-  /** Does the sweep. @internal */
   async onStart(loop: Loop): Promise<void> {
     const { minRate, maxRate, nSteps, diverged } = this.#options;
     const [trainer] = await loop.prepare();

@@ -41,13 +41,11 @@ export class Progress implements Callback {
     this.#options = stream === undefined ? {} : { stream };
   }
 
-  /** Begins to show. @internal */
   onStart(_loop: Loop, { steps }: RunEvent): void {
     this.#shown = -Infinity;
     this.#bar = steps > 0 ? new ProgressBar(steps, this.#options) : undefined;
   }
 
-  /** Shows a step. @internal */
   onStep(_loop: Loop, { done, loss, items, seconds }: StepEvent): void {
     const now = performance.now();
     if (done !== this.#bar?.total && now - this.#shown < this.#everyMs) return;
@@ -56,7 +54,6 @@ export class Progress implements Callback {
     this.#bar?.update(done, `loss ${loss.toPrecision(4)} · ${speed} items/s`);
   }
 
-  /** Stops showing. @internal */
   onEnd(): void {
     this.#bar?.stop();
   }

@@ -51,12 +51,10 @@ export class StopAt implements Callback {
     this.#date = date ?? null;
   }
 
-  /** Looks at the clock. @internal */
   onStart(): void {
     this.#began = performance.now();
   }
 
-  /** Looks whether it is time. @internal */
   onStep(_loop: Loop): 'stop' | undefined {
     if (this.#date !== null) return Date.now() >= this.#date.getTime() ? 'stop' : undefined;
     return (performance.now() - this.#began) / 1000 >= this.#seconds! ? 'stop' : undefined;

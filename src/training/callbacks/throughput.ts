@@ -30,12 +30,10 @@ export class Throughput implements Callback {
     return this.#items / this.#seconds;
   }
 
-  /** Begins anew. @internal */
   onStart(): void {
     [this.#steps, this.#items, this.#seconds, this.#last] = [0, 0, 0, undefined];
   }
 
-  /** Counts a step. @internal */
   onStep(_loop: Loop, step: StepEvent): void {
     // Of the first step, and of the first behind something else, it is not known how long it took.
     if (this.#last !== undefined) {
@@ -46,13 +44,11 @@ export class Throughput implements Callback {
     this.#last = step;
   }
 
-  /** Adds what it measured to the history. @internal */
   onEval(loop: Loop, { step }: EvalEvent): void {
     this.#last = undefined;
     if (this.#steps > 0) loop.history.append('train', 'training/items per second', step, this.itemsPerSecond);
   }
 
-  /** Leaves out the time of the checkpoint. @internal */
   onCheckpoint(): void {
     this.#last = undefined;
   }
