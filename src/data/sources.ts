@@ -221,7 +221,9 @@ export function fromIterable<T>(source: Source<T> | (() => Source<T> | Promise<S
 }
 
 function iteratorOf<T>(source: Source<T>): Iterator<T> | AsyncIterator<T> {
-  return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  // A string is none to ask whether something is in it.
+  const object: Source<T> = Object(source);
+  return Symbol.asyncIterator in object ? object[Symbol.asyncIterator]() : object[Symbol.iterator]();
 }
 
 function isIterable(x: unknown): x is object {

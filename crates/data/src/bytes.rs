@@ -86,12 +86,21 @@ struct ByteStream {
 impl Stream for ByteStream {
     fn push(&mut self, id: u32) -> Result<String> {
         self.waiting.extend(self.encoder.byte(id));
-        let whole = match std::str::from_utf8(&self.waiting) {
-            Ok(_) => self.waiting.len(),
-            // What may still become a character; anything else never will.
-            Err(e) if e.error_len().is_none() => e.valid_up_to(),
-            Err(e) => e.valid_up_to() + e.error_len().unwrap_or(0),
-        };
+        let mut whole = 0;
+        loop {
+            match std::str::from_utf8(&self.waiting[whole..]) {
+                Ok(rest) => {
+                    whole += rest.len();
+                    break;
+                }
+                Err(e) => {
+                    whole += e.valid_up_to();
+                    // What may still become a character waits; anything else never will.
+                    let Some(wrong) = e.error_len() else { break };
+                    whole += wrong;
+                }
+            }
+        }
         let text = String::from_utf8_lossy(&self.waiting[..whole]).into_owned();
         self.waiting.drain(..whole);
         Ok(text)
