@@ -367,14 +367,14 @@ test('a generator that runs already is read once', async (t) => {
 
 test('what never ends lets the event loop turn, and what is empty is not repeated for ever', async (t) => {
   t.regex((await failure(t, fromArray([]).repeat())).message, /has no elements/);
-  let going = true;
+  const going = { on: true };
   const never = fromIterable(function* () {
-    while (going) yield 1;
+    while (going.on) yield 1;
   }).filter((x) => x !== 1);
   const waits = never.toArray();
   await new Promise((resolve) => setTimeout(resolve, 20));
   t.is(await Promise.race([waits, Promise.resolve('still waiting')]), 'still waiting');
-  going = false;
+  going.on = false;
   t.deepEqual(await waits, []);
 });
 
@@ -391,6 +391,10 @@ test('a state of another pipeline, or of a longer source, is refused', async (t)
   for await (const _ of batches) break;
   const shorter = fromArray([1]).shuffle({ rng, bufferSize: 3 }).restore(batches.state());
   t.regex((await failure(t, shorter)).message, /it is another one, or shorter/);
+  t.throws(() => numbers.shuffle({ rng, bufferSize: 3 }).restore(batches.state()).map(String), {
+    code: 'InvalidOption',
+    message: /add the steps first, then restore/,
+  });
   for (const odd of [null, 5, 'state', [], {}]) {
     t.throws(() => numbers.restore(wrong(odd)), { instanceOf: tl.data.DataError, code: 'InvalidOption' });
   }

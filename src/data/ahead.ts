@@ -112,8 +112,7 @@ class Ahead<T> implements Cursor<T> {
 }
 
 /** Elements made ahead. */
-export function prefetched<T>(before: Plan<T>, size: number): Plan<T> {
-  const step = 'Dataset.prefetch';
+export function prefetched<T>(before: Plan<T>, size: number, step: string = 'Dataset.prefetch'): Plan<T> {
   return {
     step,
     open: async (from, epochs) => new Ahead(step, await openAt(step, before, from, epochs), size),

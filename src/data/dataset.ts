@@ -74,9 +74,9 @@ export type DatasetState = State;
  * @example
  * ```ts
  * const dataset = tl.data.fromArray([3, 1, 2]).map((x) => 10 * x).filter((x) => x > 10);
- * for await (const x of dataset) console.log(x);
- * // → 30
- * // → 20
+ * let sum = 0;
+ * for await (const x of dataset) sum += x;
+ * sum; // → 50
  * ```
  */
 export class Dataset<T> implements AsyncIterable<T> {
@@ -88,9 +88,21 @@ export class Dataset<T> implements AsyncIterable<T> {
     this.#plan = plan;
   }
 
+  /** The plan that a step goes on with. A place to go on from would be lost in it. */
+  get #before(): Plan<T> {
+    if (this.#from === undefined) return this.#plan;
+    const message = 'a dataset that goes on from a state takes no further steps: add the steps first, then restore';
+    throw refused('Dataset.restore', undefined, 'InvalidOption', message);
+  }
+
   /** The dataset of a plan. @internal */
   static of<T>(plan: Plan<T>): Dataset<T> {
     return new Dataset(plan);
+  }
+
+  /** The plan of a dataset. @internal */
+  static planOf<T>(dataset: Dataset<T>): Plan<T> {
+    return dataset.#plan;
   }
 
   /**
@@ -135,7 +147,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    * Lets the next iteration go on from a state: with the elements that would have come, had it never stopped.
    *
    * @param state - What {@link Dataset.state} gave, of a dataset of the same steps.
-   * @returns The dataset.
+   * @returns The dataset. It takes no further steps until it is read: they come before `restore`.
    * @throws {@link DataError} `InvalidOption`: `state` is none; while it is read: it is of other steps, or the source is shorter now.
    * @example
    * ```ts
@@ -173,7 +185,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    * ```
    */
   map<U>(f: (element: T, index: number) => U | Promise<U>): Dataset<U> {
-    return new Dataset(mapped(this.#plan, callable('Dataset.map: f', f)));
+    return new Dataset(mapped(this.#before, callable('Dataset.map: f', f)));
   }
 
   /**
@@ -188,7 +200,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    * ```
    */
   filter(f: (element: T, index: number) => boolean | Promise<boolean>): Dataset<T> {
-    return new Dataset(filtered(this.#plan, callable('Dataset.filter: f', f)));
+    return new Dataset(filtered(this.#before, callable('Dataset.filter: f', f)));
   }
 
   /**
@@ -204,7 +216,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    */
   take(count: number): Dataset<T> {
     const o = stepOptions<{ count: number }>('Dataset.take', { count });
-    return new Dataset(taken(this.#plan, o.count));
+    return new Dataset(taken(this.#before, o.count));
   }
 
   /**
@@ -220,7 +232,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    */
   skip(count: number): Dataset<T> {
     const o = stepOptions<{ count: number }>('Dataset.skip', { count });
-    return new Dataset(skipped(this.#plan, o.count));
+    return new Dataset(skipped(this.#before, o.count));
   }
 
   /**
@@ -239,7 +251,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    */
   repeat(count?: number): Dataset<T> {
     const o = stepOptions<{ count: number | null }>('Dataset.repeat', { count });
-    return new Dataset(repeated(this.#plan, o.count));
+    return new Dataset(repeated(this.#before, o.count));
   }
 
   /**
@@ -263,7 +275,7 @@ export class Dataset<T> implements AsyncIterable<T> {
     const step = 'Dataset.shuffle';
     const { rng, ...rest }: Partial<ShuffleOptions> = namedOptions(step, options) ?? {};
     const o = stepOptions<ShuffleOptions>(step, { ...rest, rng: keyWords(rng) });
-    return new Dataset(shuffled(this.#plan, o.rng, o.bufferSize));
+    return new Dataset(shuffled(this.#before, o.rng, o.bufferSize));
   }
 
   /**
@@ -289,7 +301,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    */
   batch(size: number, options: BatchOptions = {}): Dataset<Batched<T>> {
     const step = 'Dataset.batch';
-    return new Dataset(batched(this.#plan, stepOptions<BatchPlan>(step, { ...namedOptions(step, options), size })));
+    return new Dataset(batched(this.#before, stepOptions<BatchPlan>(step, { ...namedOptions(step, options), size })));
   }
 
   /**
@@ -313,9 +325,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    * ```ts
    * const words = tl.data.fromArray([[1, 2], [1, 2, 3, 4, 5, 6], [7], [3, 4]]);
    * const batches = words.bucketByLength({ boundaries: [4], batchSizes: [2, 1], length: (word) => word.length });
-   * for await (const batch of batches) console.log(batch.shape);
-   * // → [ 1, 6 ]
-   * // → [ 2, 4 ]
+   * await batches.map((batch) => batch.shape).toArray(); // → [ [ 1, 6 ], [ 2, 4 ] ]
    * ```
    */
   bucketByLength(options: BucketOptions<T>): Dataset<Batched<T>> {
@@ -323,7 +333,7 @@ export class Dataset<T> implements AsyncIterable<T> {
     const { length, ...rest }: Partial<BucketOptions<T>> = namedOptions(step, options) ?? {};
     const f = callable<((element: T) => number) | undefined>(`${step}: length`, length);
     const o = stepOptions<Omit<BucketPlan<T>, 'length'>>(step, rest);
-    return new Dataset(bucketed(this.#plan, { ...o, length: (element) => f!(element) }));
+    return new Dataset(bucketed(this.#before, { ...o, length: (element) => f!(element) }));
   }
 
   /**
@@ -348,7 +358,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    * ```
    */
   pack(this: Dataset<Tokens>, options: PackOptions): Dataset<Packed> {
-    return new Dataset(packed(this.#plan, stepOptions<PackPlan>('Dataset.pack', options)));
+    return new Dataset(packed(this.#before, stepOptions<PackPlan>('Dataset.pack', options)));
   }
 
   /**
@@ -365,7 +375,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    */
   prefetch(size: number): Dataset<T> {
     const o = stepOptions<{ size: number }>('Dataset.prefetch', { size });
-    return new Dataset(prefetched(this.#plan, o.size));
+    return new Dataset(prefetched(this.#before, o.size));
   }
 
   /**

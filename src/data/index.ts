@@ -26,7 +26,9 @@ export {
   type TextDecoding,
   trainBytePair,
 } from './encoder.js';
+export { inWorker, type WorkerOptions } from './inWorker.js';
 export { type Packed, type Tokens } from './pack.js';
+export { segmentMask } from './segmentMask.js';
 export { fromArray, fromIterable, fromTensors, type Source } from './sources.js';
 export { type Batched, type Scalar } from './stack.js';
 export { csv, type CsvOptions, parquet, type ParquetOptions } from './tables.js';

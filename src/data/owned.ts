@@ -1,17 +1,22 @@
 /**
- * Tensors that a pipeline made itself, and may free where it has used them; those of the program are never touched.
+ * Tensors and arrays that a pipeline made itself, and may free where it has used them; those of the program are never touched.
  *
  * @module
  */
 import { isKeyed, isList } from '../bridge/found.js';
 import { Tensor } from '../tensor/tensor.js';
 
-const made = new WeakSet<Tensor>();
+const made = new WeakSet<object>();
 
-/** Says that the pipeline made a tensor. */
-export function own(x: Tensor): Tensor {
+/** Says that the pipeline made a tensor or an array. */
+export function own<T extends object>(x: T): T {
   made.add(x);
   return x;
+}
+
+/** Whether the pipeline made a tensor or an array. */
+export function isOwn(x: object): boolean {
+  return made.has(x);
 }
 
 /** Frees the tensors in elements that the pipeline made. */

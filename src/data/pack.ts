@@ -9,6 +9,7 @@ import { Tensor } from '../tensor/tensor.js';
 import { END, type Plan, Saved } from './cursor.js';
 import { thrownAt } from './errors.js';
 import { Kept } from './kept.js';
+import { own } from './owned.js';
 
 /** Rows that hold several sequences each. Places behind the last one are 0 in all three. */
 export interface Packed {
@@ -57,9 +58,9 @@ interface Row {
 
 function laidOut({ pieces }: Row, length: number): Packed {
   const out = {
-    tokens: new Int32Array(length),
-    segments: new Int32Array(length),
-    positions: new Int32Array(length),
+    tokens: own(new Int32Array(length)),
+    segments: own(new Int32Array(length)),
+    positions: own(new Int32Array(length)),
   };
   let at = 0;
   pieces.forEach(({ tokens }, i) => {

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { found, isKeyed, isList } from '../bridge/found.js';
+import { found, isKeyed, isList, typedKind } from '../bridge/found.js';
 import { dtypeName, native, type DType } from '../bridge/native.js';
 import { stack as stackTensors } from '../generated/tensorFunctions.js';
 import {
   allocate,
+  bytesOf,
   flattenNested,
   flattenTyped,
   type HalfArray,
@@ -65,7 +66,7 @@ function marked(x: unknown, outermost: boolean): Tree<Leaf> {
 
 /** One value as it is stored. */
 interface Stored {
-  readonly values: ArrayLike<number | bigint>;
+  readonly values: TypedArray | HalfArray;
   readonly dtype: DType;
   readonly shape: readonly number[];
   /** Whether it came as plain numbers, whose type is not said. */
@@ -133,8 +134,13 @@ function filling(array: TypedArray, dtype: DType, pad: number): void {
   if (!holds) throw new RangeError(`\`pad\` ${pad} does not fit ${dtype}`);
 }
 
-function set(into: TypedArray, values: ArrayLike<number | bigint>, from: number, to: number, length: number): void {
-  // Both are typed arrays of one type.
+function set(into: TypedArray, values: TypedArray | HalfArray, from: number, to: number, length: number): void {
+  if (typedKind(into) === typedKind(values)) {
+    const size = into.BYTES_PER_ELEMENT;
+    bytesOf(into).set(bytesOf(values).subarray(from * size, (from + length) * size), to * size);
+    return;
+  }
+  // Whole numbers among fractions.
   for (let i = 0; i < length; i += 1) into[to + i] = values[from + i]!;
 }
 

@@ -71,7 +71,8 @@ class Rows implements Cursor<unknown> {
       }
     } catch (error) {
       this.#ended = true;
-      throw thrownAt(`${this.step} ${this.path}`, this.#index, error, 'Io');
+      // The parser is ahead of the rows that were given; its message tells the line.
+      throw thrownAt(`${this.step} ${this.path}`, undefined, error, 'Io');
     }
     this.#ended = true;
     return END;
