@@ -7,6 +7,9 @@ import { bestHead, draw as drawBuckets, seen } from '../examples/buckets.js';
 import { run as readDigits } from '../examples/digits.js';
 import { run as duplicate } from '../examples/duplication.js';
 import { batches as duplicates, makeModel as makeDuplicator, type Setting } from '../examples/duplication/task.js';
+import { counted, run as trainBigram } from '../examples/makemore/bigram.js';
+import { run as trainMlp } from '../examples/makemore/mlp.js';
+import { run as trainWaveNet } from '../examples/makemore/wavenet.js';
 import { batches } from '../examples/moby-dick/batches.js';
 import { splitMobyDick, splitText, Vocabulary } from '../examples/moby-dick/book.js';
 import { drawCurve, movingAverage, spread } from '../examples/moby-dick/chart.js';
@@ -16,6 +19,7 @@ import { NGram } from '../examples/moby-dick/ngram.js';
 import { parseOptions } from '../examples/moby-dick/options.js';
 import { clock } from '../examples/moby-dick/progress.js';
 import { draw, sample } from '../examples/moby-dick/sample.js';
+import { run as trainGpt } from '../examples/nano-gpt.js';
 import { check as checkReformer } from '../examples/hf-reformer.js';
 import { run as trainLstm } from '../examples/recurrent.js';
 import * as tl from '../src/index.js';
@@ -217,6 +221,30 @@ test('recurrent: the LSTM predicts better than pairs of characters, and writes o
 test('digits: the convolutional net reads at least 97 of 100 held-out digits', async (t) => {
   const { accuracy } = await readDigits();
   t.true(accuracy >= 0.97, `${accuracy}`);
+});
+
+test('makemore: a table of logits learns what counting pairs gives', async (t) => {
+  const { loss, counts, names } = await trainBigram(400);
+  t.true(Math.abs(loss - counts) < 0.03, `${loss} and ${counts}`);
+  t.is(counts, counted());
+  t.is(names.length, 10);
+  t.true(names.every((name) => /^[a-z]{0,20}$/.test(name)));
+});
+
+test('makemore: the multilayer perceptron and the WaveNet predict better than pairs', async (t) => {
+  for (const run of [trainMlp, trainWaveNet]) {
+    const { loss, names } = await run(400);
+    t.true(loss < counted() - 0.05, `${loss}`);
+    t.is(names.length, 10);
+  }
+});
+
+test('nano-gpt: it learns, and writes as much as it is asked for', async (t) => {
+  const { bits, sample } = await trainGpt({ width: 32, layers: 2, heads: 2, length: 32, batch: 8, steps: 500 });
+  const [before, after] = bits as [number, number];
+  t.true(after < 3.8 && after < before - 2, `${before} to ${after}`);
+  t.is(sample.length, 32);
+  t.true(sample.startsWith('The '));
 });
 
 const short: Setting = {
