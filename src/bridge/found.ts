@@ -165,3 +165,9 @@ export function flag(what: string, x: unknown): boolean {
 export function isThenable(x: unknown): boolean {
   return typeof x === 'object' && x !== null && 'then' in x && typeof x.then === 'function';
 }
+
+/** Whether `x` can be iterated, at once or step by step. */
+export function isIterable(x: unknown): x is object {
+  const object = typeof x === 'object' && x !== null;
+  return typeof x === 'string' || (object && (Symbol.asyncIterator in x || Symbol.iterator in x));
+}

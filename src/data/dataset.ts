@@ -340,8 +340,9 @@ export class Dataset<T> implements AsyncIterable<T> {
    * Puts several sequences into one row, so that hardly anything is filled up.
    *
    * A sequence goes into the first open row that has room for it. A row that is full, or that must make room, is given. Beside the tokens it has the
-   * number of the sequence that each is of, for the mask of an attention, and its place there.
+   * number of the sequence that each is of, for {@link segmentMask}, and its place there.
    *
+   * @param this - A dataset of lists of whole numbers.
    * @param options - Options by name:
    * - `length`: How long a row is.
    * - `buffer`: How many rows are open at a time. Default: `16`.

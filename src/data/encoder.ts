@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { found, isList, list, text } from '../bridge/found.js';
+import { found, isIterable, isList, list, text } from '../bridge/found.js';
 import { native } from '../bridge/native.js';
 import { isTypedArray } from '../tensor/data.js';
 import { Tensor, wrap } from '../tensor/tensor.js';
@@ -298,6 +298,7 @@ export async function trainBytePair(
   texts: Iterable<string> | AsyncIterable<string>,
   options: BytePairOptions,
 ): Promise<Encoder> {
+  if (!isIterable(texts)) throw new TypeError(`trainBytePair: texts must be an iterable, got ${found(texts)}`);
   const all: string[] = [];
   for await (const x of texts) all.push(text(`trainBytePair: text number ${all.length}`, x));
   const made = native.newEncoder();

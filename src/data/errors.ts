@@ -4,7 +4,7 @@
  * @module
  */
 import { type ErrorCode } from '../bridge/errors.js';
-import { text } from '../bridge/found.js';
+import { found, text } from '../bridge/found.js';
 
 /** What went wrong on the way of data: a code of tallow, or `Thrown` for what a function or source of the program threw. */
 export type DataErrorCode = ErrorCode | 'Thrown';
@@ -48,10 +48,10 @@ export class DataError extends Error implements DataErrorDetails {
    * @param code - What went wrong, in one word.
    * @param message - The sentence, without the step.
    * @param details - The step, the number of the element, and what was thrown.
-   * @throws `TypeError`: `message` is not a string.
+   * @throws `TypeError`: `message` is not a string, or `details` is not an object.
    */
   constructor(code: DataErrorCode, message: string, details: DataErrorDetails) {
-    const { step, element, cause } = details;
+    const { step, element, cause } = checked(details);
     const where = element === undefined ? step : `${step}, element ${element}`;
     super(`[${code}] ${where}: ${text('DataError: message', message)}`, cause === undefined ? {} : { cause });
     this.code = code;
@@ -65,6 +65,13 @@ export class DataError extends Error implements DataErrorDetails {
   static {
     this.prototype.name = 'DataError';
   }
+}
+
+function checked(details: DataErrorDetails): DataErrorDetails {
+  if (typeof details !== 'object' || details === null) {
+    throw new TypeError(`DataError: details must be an object of what is known, got ${found(details)}`);
+  }
+  return details;
 }
 
 /** What a function or source of the program threw, with the place; an error that has one already stays as it is. */

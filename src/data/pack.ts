@@ -11,7 +11,7 @@ import { thrownAt } from './errors.js';
 import { Kept } from './kept.js';
 import { own } from './owned.js';
 
-/** Rows that hold several sequences each. Places behind the last one are 0 in all three. */
+/** A row that holds several sequences; places behind the last one are 0 in all three arrays. */
 export interface Packed {
   /** The tokens, one sequence behind another. */
   readonly tokens: Int32Array;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { found, isList, isThenable } from '../bridge/found.js';
+import { found, isIterable, isList, isThenable } from '../bridge/found.js';
 import { isTypedArray, type TypedArray } from '../tensor/data.js';
 import { Tensor } from '../tensor/tensor.js';
 import { flattenNamed, type Tree, unflatten } from '../tensor/tree.js';
@@ -224,11 +224,4 @@ function iteratorOf<T>(source: Source<T>): Iterator<T> | AsyncIterator<T> {
   // A string is none to ask whether something is in it.
   const object: Source<T> = Object(source);
   return Symbol.asyncIterator in object ? object[Symbol.asyncIterator]() : object[Symbol.iterator]();
-}
-
-function isIterable(x: unknown): x is object {
-  return (
-    (typeof x === 'object' && x !== null && (Symbol.asyncIterator in x || Symbol.iterator in x)) ||
-    typeof x === 'string'
-  );
 }
