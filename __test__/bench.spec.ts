@@ -45,6 +45,7 @@ test('every elementwise case runs', async (t) => {
     { kind: 'xent', rows: 2, cols: 4 },
     { kind: 'gelu', n: 4 },
     { kind: 'gelu_fb', n: 4 },
+    { kind: 'adam', tensors: 3, rows: 2, cols: 4 },
     { kind: 'embgrad', vocab: 8, d: 4, ids: 3 },
     { kind: 'dropout', n: 8, rate: 0.5 },
   ];

@@ -42,16 +42,19 @@ function trainLm(tl, p) {
 function trainStep(tl, p, languageModel, loss = tl.WeightedCategoryCrossEntropy()) {
   const model = tl.Serial(languageModel, loss);
   const ids = tokens(tl, [p.batch, p.length], p.vocab);
-  const batch = [ids, ids, tl.ones([p.batch, p.length])];
+  return [steps(tl, model, [ids, ids, tl.ones([p.batch, p.length])]), { tokens: p.batch * p.length }];
+}
+
+/** One step of Adam after the other on the same batch. */
+function steps(tl, model, batch) {
   model.init(tl.signature(batch), { rng: tl.random.key(0) });
   const trainer = new tl.Trainer(model, tl.optimizers.Adam({ learningRate: 1e-3 }));
   let step = 0;
-  const repeat = () => {
+  return () => {
     const [loss] = trainer.oneStep(batch, [0, step], { step });
     step += 1;
     return loss;
   };
-  return [repeat, { tokens: p.batch * p.length }];
 }
 
 /** Attention of heads of a depth of their own, as Reformer's cases have it. */
@@ -139,6 +142,16 @@ function elementwise(tl, p) {
     case 'gelu_fb': {
       const gelu = tl.Gelu();
       return forwardBackward(tl, (x) => gelu(x), normal(p.n));
+    }
+    case 'adam': {
+      // A whole step: the sums, their gradients and the norms are a part of the time.
+      const [initializer, shape] = [tl.RandomNormalInitializer({ stddev: 1 }), [p.rows, p.cols]];
+      const sums = Array.from({ length: p.tensors }, () => [tl.Weights(initializer, { shape }), tl.Sum()]);
+      const model = tl.Serial(
+        sums,
+        sums.slice(1).map(() => tl.Add()),
+      );
+      return [steps(tl, model, []), {}];
     }
     case 'embgrad': {
       const ids = tl.random.randint(tl.random.key(1), [p.ids], 0, p.vocab);
