@@ -289,7 +289,7 @@ export interface LinearCrossEntropyOptions extends LinearCrossEntropyHeadOptions
  * const layer = tl.LinearCrossEntropy(1000);
  * const [x, target] = [tl.zeros([2, 8]), tl.tensor([7, 42])];
  * layer.init(tl.signature([x, target]));
- * layer([x, target]); // → Tensor float32[] 6.90776
+ * layer([x, target]); // → Tensor float32[] 6.9078
  * ```
  */
 export function LinearCrossEntropy(vocabSize: number, options?: LinearCrossEntropyOptions): Layer<Tensor, 2> {
@@ -346,7 +346,7 @@ export interface WeightedLinearCrossEntropyOptions extends LinearCrossEntropyHea
  * const layer = tl.WeightedLinearCrossEntropy(1000);
  * const [x, target, w] = [tl.zeros([2, 8]), tl.tensor([7, 42]), tl.tensor([1, 0])];
  * layer.init(tl.signature([x, target, w]));
- * layer([x, target, w]); // → Tensor float32[] 6.90776
+ * layer([x, target, w]); // → Tensor float32[] 6.9078
  * ```
  */
 export function WeightedLinearCrossEntropy(
