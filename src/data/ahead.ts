@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Cursor, END, passOver, type Plan, Saved, type State } from './cursor.js';
+import { type Cursor, END, passOver, type Plan, Saved, type State, weightOf } from './cursor.js';
 import { disposeOwned } from './owned.js';
 
 /** A place: where the source stood, and how many elements were passed over since. */
@@ -36,6 +36,8 @@ export async function openAt<T>(
 class Ahead<T> implements Cursor<T> {
   readonly #ready: { readonly element: T; readonly place: Place }[] = [];
   #last: Place | undefined;
+  /** After how many elements the source is asked for its state. */
+  #every = 0;
   #underway: Place | undefined;
   #running = false;
   #done: Promise<void> = Promise.resolve();
@@ -79,8 +81,13 @@ class Ahead<T> implements Cursor<T> {
   /** The place before the element that is read next. */
   #next(): Place {
     const last = this.#last;
-    const near = last !== undefined && last.skip + 1 < this.size;
-    this.#last = near ? { from: last.from, skip: last.skip + 1 } : { from: this.before.state(), skip: 0 };
+    if (last !== undefined && last.skip + 1 < this.#every) {
+      this.#last = { from: last.from, skip: last.skip + 1 };
+    } else {
+      const from = this.before.state();
+      this.#every = Math.max(this.size, weightOf(from));
+      this.#last = { from, skip: 0 };
+    }
     return this.#last;
   }
   async next(): Promise<T | typeof END> {

@@ -9,7 +9,7 @@ import { type TypedArray } from '../tensor/data.js';
 import { tensor } from '../tensor/ops.js';
 import { Tensor } from '../tensor/tensor.js';
 import { flattenNamed, type Tree, type TreeStructure, unflatten } from '../tensor/tree.js';
-import { disposeOwned, isOwn, own } from './owned.js';
+import { disposeOwned, own } from './owned.js';
 
 /** A tensor on its way. */
 interface Values {
@@ -34,17 +34,11 @@ export function sent(element: unknown): [Crossed, ArrayBuffer[]] {
       ? flattenNamed<unknown>('an element', element as Tree<unknown>)
       : [[element], { kind: 'leaf' as const }];
   const moved: ArrayBuffer[] = [];
-  const move = (x: ArrayBufferView): void => {
-    if (x.buffer instanceof ArrayBuffer && x.byteLength === x.buffer.byteLength) moved.push(x.buffer);
-  };
   const parts = leaves.map((leaf): Part => {
-    if (leaf instanceof Tensor) {
-      const values = leaf.dataSync();
-      move(values);
-      return { tensor: { values, shape: leaf.shape, dtype: leaf.dtype } };
-    }
-    if (ArrayBuffer.isView(leaf) && isOwn(leaf)) move(leaf);
-    return { other: leaf };
+    if (!(leaf instanceof Tensor)) return { other: leaf };
+    const values = leaf.dataSync();
+    if (values.buffer instanceof ArrayBuffer) moved.push(values.buffer);
+    return { tensor: { values, shape: leaf.shape, dtype: leaf.dtype } };
   });
   disposeOwned(element);
   return [{ parts, structure }, moved];

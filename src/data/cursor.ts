@@ -38,6 +38,14 @@ export interface Plan<T> {
   open(from: State | undefined, epochs: readonly number[]): Promise<Cursor<T>>;
 }
 
+/** How many positions a state holds: to ask for a large one often would cost more than to make a few elements once more. */
+export function weightOf(state: State): number {
+  return Object.values(state).reduce<number>((sum, value) => {
+    if (isList(value)) return sum + value.reduce<number>((n, item) => n + (isList(item) ? item.length : 1), 0);
+    return isState(value) ? sum + weightOf(value) : sum;
+  }, 0);
+}
+
 /** A state that came from outside, read by the step that it should be of. */
 export class Saved {
   readonly #step: string;

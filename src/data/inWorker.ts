@@ -94,8 +94,8 @@ class Remote implements Cursor<unknown> {
 /**
  * Reads a dataset that a module makes, on a thread of its own: reading, encoding and packing take no time of the event loop.
  *
- * The module's default export is a function that gives the dataset; it is called in the thread. Tensors and rows of {@link Dataset.pack} cross without
- * a copy, all else as `postMessage` copies it.
+ * The module's default export is a function that gives the dataset; it is called in the thread. The values of
+ * tensors are moved and not copied, all else is copied as `postMessage` does.
  *
  * @param module - Path of the module, or its URL, as `new URL('./data.mjs', import.meta.url)`.
  * @param options - Options by name:

@@ -1,22 +1,17 @@
 /**
- * Tensors and arrays that a pipeline made itself, and may free where it has used them; those of the program are never touched.
+ * Tensors that a pipeline made itself, and may free where it has used them; those of the program are never touched.
  *
  * @module
  */
 import { isKeyed, isList } from '../bridge/found.js';
 import { Tensor } from '../tensor/tensor.js';
 
-const made = new WeakSet<object>();
+const made = new WeakSet<Tensor>();
 
-/** Says that the pipeline made a tensor or an array. */
-export function own<T extends object>(x: T): T {
+/** Says that the pipeline made a tensor. */
+export function own(x: Tensor): Tensor {
   made.add(x);
   return x;
-}
-
-/** Whether the pipeline made a tensor or an array. */
-export function isOwn(x: object): boolean {
-  return made.has(x);
 }
 
 /** Frees the tensors in elements that the pipeline made. */

@@ -9,7 +9,6 @@ import { Tensor } from '../tensor/tensor.js';
 import { END, type Plan, Saved } from './cursor.js';
 import { thrownAt } from './errors.js';
 import { Kept } from './kept.js';
-import { own } from './owned.js';
 
 /** A row that holds several sequences; places behind the last one are 0 in all three arrays. */
 export interface Packed {
@@ -58,9 +57,9 @@ interface Row {
 
 function laidOut({ pieces }: Row, length: number): Packed {
   const out = {
-    tokens: own(new Int32Array(length)),
-    segments: own(new Int32Array(length)),
-    positions: own(new Int32Array(length)),
+    tokens: new Int32Array(length),
+    segments: new Int32Array(length),
+    positions: new Int32Array(length),
   };
   let at = 0;
   pieces.forEach(({ tokens }, i) => {

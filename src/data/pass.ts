@@ -4,9 +4,9 @@
  * @module
  */
 import { found } from '../bridge/found.js';
-import { type Cursor, END, type State } from './cursor.js';
+import { type Cursor, END, type State, weightOf } from './cursor.js';
 
-/** After how many elements the place is remembered, and how many may count as not given. */
+/** After how many elements at least the place is remembered, and how many may count as not given. */
 const EVERY = 64;
 
 /** Iterates over the elements of a cursor, and knows where it is, also while the next one is on its way. */
@@ -22,6 +22,8 @@ export class Pass<T> implements AsyncIterableIterator<T, undefined> {
   #ended = false;
   /** Where the cursor was before the element of a number; the last ones. */
   #marks: { readonly given: number; readonly state: State }[] = [];
+  /** Before which element the next one comes. */
+  #markAt = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(open: () => Promise<Cursor<T>>, from: State | null) {
@@ -47,8 +49,10 @@ export class Pass<T> implements AsyncIterableIterator<T, undefined> {
       this.#underway = true;
       try {
         this.#cursor ??= await this.#open();
-        if (this.#given % EVERY === 0) {
-          this.#marks = [...this.#marks.slice(-1), { given: this.#given, state: this.#cursor.state() }];
+        if (this.#given >= this.#markAt) {
+          const state = this.#cursor.state();
+          this.#marks = [...this.#marks.slice(-1), { given: this.#given, state }];
+          this.#markAt = this.#given + Math.max(EVERY, weightOf(state));
         }
         const value = await this.#cursor.next();
         if (value !== END) {
