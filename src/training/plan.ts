@@ -63,7 +63,15 @@ const LOOP: Names<Omit<LoopOptions, keyof TrainerOptions>> = {
   fastDevRun: true,
   overfitBatches: true,
 };
-const TRAINER: Names<TrainerOptions> = { nDevices: true };
+/** Options that go on to the trainers, which know what they are. */
+const TRAINER = {
+  nDevices: true,
+  groups: true,
+  accumulate: true,
+  averageDecay: true,
+  policy: true,
+  lossScale: true,
+} as const;
 
 /** Whether it is step 1 or a multiple of a number of steps; never for `null`. */
 const everyNth =
