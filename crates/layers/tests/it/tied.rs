@@ -117,16 +117,16 @@ fn gradients_of_both_uses_add_up_and_the_weights_are_held_once() {
         (d.base().id, weights[&d.base().id].clone()),
         (last.base().id, Tree::Leaf(w.transpose(None).unwrap())),
     ]);
-    let (y, both) = run(&model, &[x.clone()], &weights, &e);
-    let (y_apart, of_first) = run(&apart, &[x.clone()], &same, &first);
-    let of_last = run(&apart, &[x.clone()], &same, &last).1[0].transpose(None).unwrap();
+    let (y, both) = run(&model, std::slice::from_ref(&x), &weights, &e);
+    let (y_apart, of_first) = run(&apart, std::slice::from_ref(&x), &same, &first);
+    let of_last = run(&apart, std::slice::from_ref(&x), &same, &last).1[0].transpose(None).unwrap();
     assert_close(&y, &y_apart, DType::F32);
     assert_close(&both[0], &of_first[0].add(&of_last).unwrap(), DType::F32);
     // In another mode, in replicas, and as a copy.
     let predict = with_mode(&model, Mode::Predict);
     let again = pure_fn(&predict, vec![x.clone()], &weights, Store::new(), KEY).unwrap().0.remove(0);
     assert_same_bits(&again, &y);
-    let (y_shared, shared) = run(&accelerate(model.clone(), 2), &[x.clone()], &weights, &e);
+    let (y_shared, shared) = run(&accelerate(model.clone(), 2), std::slice::from_ref(&x), &weights, &e);
     assert_close(&y_shared, &y, DType::F32);
     assert_close(&shared[0], &both[0], DType::F32);
     let copy = deep_copy(&model);

@@ -242,7 +242,7 @@ fn loss_and_slope<T: Float<Wide = T> + Real + Multiply>(
     if p.cutoff > 0.0 {
         let above = loss - T::of(p.cutoff);
         // At the edge the slope is half of both sides', as that of a maximum.
-        of_loss = of_loss * T::of(if above > T::default() { 1.0 } else { 0.5 * f64::from(above == T::default()) });
+        of_loss *= T::of(if above > T::default() { 1.0 } else { 0.5 * f64::from(above == T::default()) });
         loss = if above < T::default() { T::default() } else { above };
     }
     if p.scale[row] == T::default() {
@@ -402,7 +402,7 @@ fn slopes_of_tile<T: Float<Wide = T> + Real>(
             *v = *v * factor - even;
         }
         if let Some(v) = target.checked_sub(first).and_then(|at| row.get_mut(at)) {
-            *v = *v - slope.of_loss * T::of(hot);
+            *v -= slope.of_loss * T::of(hot);
         }
     }
 }
