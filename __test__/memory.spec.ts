@@ -301,7 +301,7 @@ function peakOfStep(head: 'plain' | 'fused' | 'tied'): number {
 
 /** Bytes of what a trainer holds between steps. */
 const weightsAndSlots = (trainer: tl.Trainer): number =>
-  tl.tree.leaves([trainer.modelWithLoss.weights, trainer.slots]).reduce((sum, x) => sum + 4 * (x as tl.Tensor).size, 0);
+  tl.tree.leaves([trainer.modelWithLoss.weights, trainer.slots]).reduce((sum, x) => sum + 4 * x.size, 0);
 
 test.serial('the logits of a large vocabulary are most of a step, and a fused loss does without them', (t) => {
   const mib = 2 ** 20;

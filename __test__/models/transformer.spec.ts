@@ -1,6 +1,7 @@
 /** The Transformers and MLP, beyond what Trax's numbers tell. */
 import test from 'ava';
 import * as tl from '../../src/index.js';
+import { treesOf } from '../support/types.js';
 import { several } from '../support/values.js';
 
 const sizes = { dModel: 8, dFf: 16, nHeads: 2, maxLen: 16 };
@@ -203,7 +204,7 @@ test('packed sequences get the logits that each gets alone', (t) => {
     [5, 5, 7, 7, 7, 0, 0],
   ]);
   packed.init(tl.signature([ids, segments]), { rng: key });
-  const weights = packed.weights as readonly tl.Nest[];
+  const weights = treesOf(packed.weights);
   t.deepEqual(tl.tree.leaves(weights.at(-1)!), []);
   plain.init(tl.signature(ids), { rng: key });
   plain.weights = weights.slice(0, -1);
