@@ -9,6 +9,7 @@ import { run as duplicate } from '../examples/duplication.js';
 import { batches as duplicates, makeModel as makeDuplicator, type Setting } from '../examples/duplication/task.js';
 import { counted, run as trainBigram } from '../examples/makemore/bigram.js';
 import { run as trainMlp } from '../examples/makemore/mlp.js';
+import { CHARACTERS, examplesOf, readNames } from '../examples/makemore/names.js';
 import { run as trainWaveNet } from '../examples/makemore/wavenet.js';
 import { batches } from '../examples/moby-dick/batches.js';
 import { splitMobyDick, splitText, Vocabulary } from '../examples/moby-dick/book.js';
@@ -223,28 +224,69 @@ test('digits: the convolutional net reads at least 97 of 100 held-out digits', a
   t.true(accuracy >= 0.97, `${accuracy}`);
 });
 
+const [seed, silent] = [1, (): void => {}];
+
+test('makemore: names are split into three parts by the seed, and each character is asked for once', async (t) => {
+  const names = await readNames(seed);
+  const all = [...names.train, ...names.validation, ...names.test];
+  t.deepEqual([names.train.length, names.validation.length, names.test.length], [6722, 840, 841]);
+  t.is(new Set(all).size, 8403);
+  t.deepEqual(await readNames(seed), names);
+  t.notDeepEqual((await readNames(2)).train, names.train);
+  const asked = examplesOf(['ada'], 2).map(
+    ([context, next]) => `${CHARACTERS.decode(context)} ${CHARACTERS.decode([next])}`,
+  );
+  t.deepEqual(asked, ['.. a', '.a d', 'ad a', 'da .']);
+});
+
 test('makemore: a table of logits learns what counting pairs gives', async (t) => {
-  const { loss, counts, names } = await trainBigram(400);
+  const { test: loss, counts, names } = await trainBigram({ steps: 400, seed }, silent);
   t.true(Math.abs(loss - counts) < 0.03, `${loss} and ${counts}`);
-  t.is(counts, counted());
+  t.is(counts, await counted(seed));
   t.is(names.length, 10);
   t.true(names.every((name) => /^[a-z]{0,20}$/.test(name)));
 });
 
 test('makemore: the multilayer perceptron and the WaveNet predict better than pairs', async (t) => {
   for (const run of [trainMlp, trainWaveNet]) {
-    const { loss, names } = await run(400);
-    t.true(loss < counted() - 0.05, `${loss}`);
+    const { test: loss, names, history } = await run({ steps: 400, seed }, silent);
+    t.true(loss < (await counted(seed)) - 0.05, `${loss}`);
     t.is(names.length, 10);
+    const validation = history.get('eval', 'metrics/validation');
+    t.true(validation[0]!.value > 3 && validation.at(-1)!.value < 2.4, JSON.stringify(validation));
   }
+});
+
+test('makemore: the same seed gives the same bits and names', async (t) => {
+  const lines: string[] = [];
+  const runs = [0, 1].map(() => trainMlp({ steps: 40, seed }, (line) => lines.push(line)));
+  const [a, b] = (await Promise.all(runs)).map(({ history, ...rest }) => [
+    rest,
+    history.get('eval', 'metrics/validation'),
+  ]);
+  t.deepEqual(a, b);
+  t.is(lines[0], 'MLP: 12097 weights, 40 steps of 64 from 47217 characters of 6722 names');
+  t.regex(lines.join('\n'), /\n {2}test {9}\d\.\d{3}\n/);
 });
 
 test('nano-gpt: it learns, and writes as much as it is asked for', async (t) => {
   const { bits, sample } = await trainGpt({ width: 32, layers: 2, heads: 2, length: 32, batch: 8, steps: 500 });
-  const [before, after] = bits as [number, number];
+  const [before, after] = [bits[0]!, bits.at(-1)!];
   t.true(after < 3.8 && after < before - 2, `${before} to ${after}`);
   t.is(sample.length, 32);
   t.true(sample.startsWith('The '));
+});
+
+test('nano-gpt: goes on from its checkpoint', async (t) => {
+  const outputDir = mkdtempSync(join(tmpdir(), 'nano-gpt-'));
+  t.teardown(() => rmSync(outputDir, { recursive: true, force: true }));
+  const tiny = { width: 16, layers: 1, heads: 2, length: 16, batch: 4, steps: 20 };
+  const first = await trainGpt(tiny, { outputDir });
+  // All steps are done, so that the second run measures and writes by the weights of the file.
+  const steps: number[] = [];
+  const again = await trainGpt(tiny, { outputDir, callbacks: [{ onStep: (loop) => void steps.push(loop.step) }] });
+  t.deepEqual(again, first);
+  t.deepEqual(steps, []);
 });
 
 const short: Setting = {

@@ -8,6 +8,7 @@
  * take many hours, so say how many by `--steps`.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { whole } from './support/options.js';
 import { type Attention, evaluate, type Setting, train } from './duplication/task.js';
 
 export const SMALL: Setting = {
@@ -86,14 +87,8 @@ export async function run(
   return rows;
 }
 
-function whole(text: string): number {
-  if (!/^\d{1,9}$/.test(text) || Number(text) === 0)
-    throw new InvalidArgumentError('It must be a whole number of at least 1.');
-  return Number(text);
-}
-
 function sixteenfold(text: string): number {
-  const n = whole(text);
+  const n = whole(1)(text);
   // Chunks are an eighth, and even, as the halves of the sequence are.
   if (n % 16 !== 0) throw new InvalidArgumentError('It must be a multiple of 16.');
   return n;
@@ -105,8 +100,8 @@ if (require.main === module) {
     .option('--table', 'also train with full attention, 2 rounds of hashing, and 1')
     .option('--length <n>', `symbols in a sequence, a multiple of 16 (default: ${SMALL.length})`, sixteenfold)
     .addOption(new Option('--long', 'the length and the layer of the paper; slow').conflicts('length'))
-    .option('--steps <n>', `training steps (default: ${SMALL.steps}, long ${LONG.steps})`, whole)
-    .option('--seed <n>', 'decides weights and sequences', whole, 1)
+    .option('--steps <n>', `training steps (default: ${SMALL.steps}, long ${LONG.steps})`, whole(1))
+    .option('--seed <n>', 'decides weights and sequences', whole(1), 1)
     .parse();
   const { table, long, length, steps, seed } = program.opts<{
     table?: true;

