@@ -2,4 +2,5 @@
 mod optimizers;
 mod safetensors_file;
 mod schedules;
+mod torch_optimizers;
 mod trainer;
