@@ -497,7 +497,7 @@ export class Loop {
     const before = this.#step;
     const stretch = new Stretch(this, this.#listeners, start);
     this.#stretch = stretch;
-    const perStep = 1;
+    const perStep = this.#plan.batchesPerStep;
     await stretch.run(
       running[index]!,
       { index, steps, perStep, rng: this.#stepKey },

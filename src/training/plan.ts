@@ -98,6 +98,8 @@ export interface Plan {
   /** Metrics whose best value is saved apart. */
   readonly best: readonly { readonly metric: string; readonly mode: 'min' | 'max'; readonly name: string }[];
   readonly trainer: TrainerOptions;
+  /** Batches of a step. */
+  readonly batchesPerStep: number;
   readonly checkpointAt: StepPredicate;
   readonly permanentCheckpointAt: StepPredicate;
   readonly evalAt: StepPredicate;
@@ -157,6 +159,7 @@ export function planOf(given: TrainTask | readonly TrainTask[], options: LoopOpt
     overfitBatches: all.overfitBatches,
     best: best.flatMap(({ metric, ...rest }) => (metric === null ? [] : [{ metric, ...rest }])),
     trainer,
+    batchesPerStep: 'accumulate' in trainer && typeof trainer.accumulate === 'number' ? trainer.accumulate : 1,
     checkpointAt: predicate('checkpointAt', checkpointAt, regularly),
     permanentCheckpointAt: predicate(
       'permanentCheckpointAt',
