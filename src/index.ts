@@ -104,6 +104,7 @@ export {
   type TrainerOptions,
   type TrainingProgress,
   type TrainingReport,
+  type WeightGroup,
 } from './training/trainer.js';
 export {
   type CancelSignal,

@@ -52,6 +52,7 @@ const GUIDE = [
   'your-own-layer',
   'training',
   'data',
+  'fine-tuning',
   'saving',
   'decoding',
   'walkthrough',

@@ -10,6 +10,7 @@ import { type TensorLike, withTensors } from '../tensor/ops.js';
 import { type Key } from '../tensor/random.js';
 import { type Names, optionsOf } from '../tensor/rest.js';
 import { Tensor, wrap } from '../tensor/tensor.js';
+import { withCancel } from './cancel.js';
 import { HANDLE, type Handled } from './handle.js';
 import {
   type AsyncCallOptions,
@@ -19,7 +20,6 @@ import {
   type NestLike,
 } from './options.js';
 import { lent, unwrap, words } from './parts.js';
-import { checkSignal } from './types.js';
 import { decode, encode, GET_STATE_FROM_CACHE, type Nest } from './wire.js';
 
 const CALL: Names<CallOptions> = { weights: true, state: true, rng: true };
@@ -60,31 +60,26 @@ export async function callAsync<Out extends LayerOutputs>(
   options: AsyncCallOptions,
 ): Promise<Out> {
   const { weights, state, rng, signal } = optionsOf(`${layer.name}.callAsync`, options, CALL_ASYNC);
-  checkSignal('callAsync: signal', signal);
-  signal?.throwIfAborted();
-  const id = layer[HANDLE].use(layer);
-  const cancel = signal === undefined ? null : native.newCancel();
-  const onAbort = (): void => native.cancel(cancel!);
-  signal?.addEventListener('abort', onAbort, { once: true });
-  const keep = layer[HANDLE].callsHost ? hold(layer) : null;
-  let outputs: Tensor[] = [];
-  try {
-    const made = await withInputs(layer, inputs, (ids) =>
-      native.layerCallAsync(id, ids, lent(weights, 'weights'), lent(state, 'state'), words(rng), cancel, keep),
-    );
-    outputs = decode(made) as Tensor[];
-    signal?.throwIfAborted();
-    return unwrap<Out>(outputs);
-  } catch (error) {
-    unhold(keep);
-    outputs.forEach((output) => output.dispose());
-    signal?.throwIfAborted();
-    throw error;
-  } finally {
-    signal?.removeEventListener('abort', onAbort);
-    if (cancel !== null) native.dropCancel(cancel);
-    letGo();
-  }
+  return withCancel('callAsync: signal', signal, async (cancel) => {
+    const id = layer[HANDLE].use(layer);
+    const keep = layer[HANDLE].callsHost ? hold(layer) : null;
+    let outputs: Tensor[] = [];
+    try {
+      const made = await withInputs(layer, inputs, (ids) =>
+        native.layerCallAsync(id, ids, lent(weights, 'weights'), lent(state, 'state'), words(rng), cancel, keep),
+      );
+      outputs = decode(made) as Tensor[];
+      signal?.throwIfAborted();
+      return unwrap<Out>(outputs);
+    } catch (error) {
+      unhold(keep);
+      outputs.forEach((output) => output.dispose());
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      letGo();
+    }
+  });
 }
 
 /** Calls a layer as a pure function; with `useCache` it keeps what it was given and the new state, which `keep` does. */

@@ -202,6 +202,23 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   }
 
   /**
+   * The names of the layer's weights, as files have them behind `weights/`: where each stands, layer by layer. They are those that a
+   * {@link Trainer} of the layer trains, in its order; weights that are no floats have none, and a layer that was not initialized has none yet.
+   *
+   * A weight of a layer that occurs twice has one name, that of the first place.
+   *
+   * @example
+   * ```ts
+   * const model = tl.Serial(tl.Embedding(9, 4), tl.Dense(2));
+   * model.init({ shape: [1, 3], dtype: 'int32' });
+   * model.weightNames; // → [ '0.Embedding_9_4', '1.Dense_2/0', '1.Dense_2/1' ]
+   * ```
+   */
+  get weightNames(): readonly string[] {
+    return native.layerWeightNames(idOfLayer(this));
+  }
+
+  /**
    * Whether the layer was disposed.
    */
   get isDisposed(): boolean {

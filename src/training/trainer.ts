@@ -5,6 +5,7 @@
  */
 import { hold, unhold } from '../bridge/held.js';
 import { withInputs } from '../layer/calls.js';
+import { withCancel } from '../layer/cancel.js';
 import { idOfLayer, Layer, type LayerInputs } from '../layer/layer.js';
 import { LayerError } from '../bridge/errors.js';
 import { callable, found, text } from '../bridge/found.js';
@@ -14,10 +15,10 @@ import { type Names, unknownOption } from '../tensor/rest.js';
 import { jsonOf } from './notes.js';
 import { Optimizer } from './optimizers.js';
 import { keyWords, type Key } from '../tensor/random.js';
-import { Tensor } from '../tensor/tensor.js';
+import { Tensor, wrap } from '../tensor/tensor.js';
 import { decode, encode } from '../layer/wire.js';
 import { scheduleOf, type Schedule } from './schedules.js';
-import { type CancelSignal, checkSignal } from '../layer/types.js';
+import { type CancelSignal } from '../layer/types.js';
 
 /** What a training step measured. */
 export interface StepStats {
@@ -82,6 +83,22 @@ export interface FitOptions {
   readonly outputDir?: string | null | undefined;
 }
 
+/** Weights that a {@link Trainer} trains in a way of their own, or not at all. */
+export interface WeightGroup {
+  /**
+   * Patterns of the names of its weights, which `weightNames` of the model lists. `*` stands for anything within a part of a name, `**` for any
+   * number of parts, `?` for a character, `{a,b}` for either.
+   */
+  readonly weights: string | readonly string[];
+  /** Freezes them: no gradients are computed for them, the optimizer keeps no slots, and they do not change by one bit. */
+  readonly frozen?: true | undefined;
+  /**
+   * An optimizer of their own, with its own learning rate, weight decay and clipping. Schedules and `learningRate` are of the
+   * trainer's optimizer; this one's rate changes in proportion.
+   */
+  readonly optimizer?: Optimizer | undefined;
+}
+
 /** Options of {@link Trainer}. */
 export interface TrainerOptions {
   /**
@@ -89,6 +106,18 @@ export interface TrainerOptions {
    * each batch must be a multiple of their number. The loss is the mean over the devices' losses.
    */
   readonly nDevices?: number | null | undefined;
+  /** Weights that are trained in a way of their own, or frozen. The first group whose patterns match a weight's name has it. */
+  readonly groups?: readonly WeightGroup[] | null | undefined;
+  /**
+   * Batches of a step, 1 if left out: the step is made with the mean of their gradients, and state goes on from batch to batch. Batch `i` draws
+   * with the key of the step folded in with `i`. Where the batches end within a step, it is made with those that there are.
+   */
+  readonly accumulate?: number | null | undefined;
+  /**
+   * Keeps an exponential moving average of each weight: `average = averageDecay · average + (1 - averageDecay) · weight` after
+   * each step. {@link Trainer.withAverages} uses them. Left out or `null`: none are kept.
+   */
+  readonly averageDecay?: number | null | undefined;
 }
 
 const FIT: Names<FitOptions> = {
@@ -137,8 +166,12 @@ export class Trainer {
    * @param optimizer - What {@link optimizers.Adam} makes.
    * @param options - Options by name:
    * - `nDevices`: Devices that share each batch. Default: `1`.
+   * - `groups`: Weights that are trained in a way of their own, or frozen. Default: none.
+   * - `accumulate`: Batches of a step. Default: `1`.
+   * - `averageDecay`: What stays of the averages of the weights at each step. Default: no averages.
    * @throws `TypeError`: `modelWithLoss` is not a layer, or `optimizer` not an optimizer.
-   * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
+   * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds, a pattern matches no weight, or all are frozen.
+   * @throws {@link LayerError} `NotInitialized`: there are `groups`, and the model has no weights yet.
    */
   constructor(modelWithLoss: Layer, optimizer: Optimizer, options: TrainerOptions = {}) {
     if (!(modelWithLoss instanceof Layer)) {
@@ -169,7 +202,8 @@ export class Trainer {
    * - `learningRate`: The learning rate; the optimizer's if left out.
    * @returns `[loss, stats]`.
    * @throws {@link LayerError} `NotFinite`: the loss, a gradient or new state is NaN or infinite, or a weight is NaN. The error names it.
-   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} runs.
+   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} runs, or the layers hold the averages.
+   * @throws {@link LayerError} `InvalidArgument`: a step of the trainer takes several batches.
    * @example
    * ```ts
    * const batch = [tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])];
@@ -206,7 +240,7 @@ export class Trainer {
    * - `outputDir`: Folder for an event file for TensorBoard.
    * @returns How the loop ended: its steps, seconds and losses.
    * @throws {@link LayerError} `NotFinite`: as {@link Trainer.oneStep}; finished steps stay.
-   * @throws {@link LayerError} `Busy`: the trainer, or another one of the same weights, runs already.
+   * @throws {@link LayerError} `Busy`: the layers hold the averages of the trainer, see {@link Trainer.withAverages}.
    * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
    * @throws The reason of `signal`, if it stops the loop.
    * @example
@@ -230,51 +264,46 @@ export class Trainer {
       });
     }
     const { signal, onProgress, rng, schedule, ...rest }: Partial<FitOptions> = options ?? {};
-    checkSignal('Trainer.fit: signal', signal);
     if (onProgress !== undefined) callable('Trainer.fit: onProgress', onProgress);
-    signal?.throwIfAborted();
-    const key = keyWords(rng);
-    const { value: rate, holder } = scheduleOf(schedule);
-    const queue = native.newBatchQueue();
-    const cancel = signal === undefined ? null : native.newCancel();
-    const onAbort = (): void => native.cancel(cancel!);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    let failure: { readonly error: unknown } | undefined;
-    const fail = (error: unknown): void => {
-      failure ??= { error };
-      native.closeBatches(queue);
-    };
-    // The addon calls the function by number, and calls it while this waits.
-    const held = holder === null ? null : hold(holder);
-    try {
-      const told =
-        onProgress === undefined
-          ? null
-          : (progress: TrainingProgress): void => {
-              try {
-                onProgress(progress);
-              } catch (error) {
-                fail(error);
-              }
-            };
-      const loop = withPlain('Trainer.fit', rest, (value) =>
-        this.#native.fit(queue, { ...value, rng: key, schedule: rate }, cancel, told),
-      );
-      const pump = this.#pump(batches, queue).catch(fail);
-      const report = await loop;
-      await pump;
-      if (failure !== undefined) throw failure.error;
-      signal?.throwIfAborted();
-      return report;
-    } catch (error) {
-      if (failure !== undefined) throw failure.error;
-      signal?.throwIfAborted();
-      throw error;
-    } finally {
-      unhold(held);
-      signal?.removeEventListener('abort', onAbort);
-      if (cancel !== null) native.dropCancel(cancel);
-    }
+    return withCancel('Trainer.fit: signal', signal, async (cancel) => {
+      const key = keyWords(rng);
+      const { value: rate, holder } = scheduleOf(schedule);
+      const queue = native.newBatchQueue();
+      let failure: { readonly error: unknown } | undefined;
+      const fail = (error: unknown): void => {
+        failure ??= { error };
+        native.closeBatches(queue);
+      };
+      // The addon calls the function by number, and calls it while this waits.
+      const held = holder === null ? null : hold(holder);
+      try {
+        const told =
+          onProgress === undefined
+            ? null
+            : (progress: TrainingProgress): void => {
+                try {
+                  onProgress(progress);
+                } catch (error) {
+                  fail(error);
+                }
+              };
+        const loop = withPlain('Trainer.fit', rest, (value) =>
+          this.#native.fit(queue, { ...value, rng: key, schedule: rate }, cancel, told),
+        );
+        const pump = this.#pump(batches, queue).catch(fail);
+        const report = await loop;
+        await pump;
+        if (failure !== undefined) throw failure.error;
+        signal?.throwIfAborted();
+        return report;
+      } catch (error) {
+        if (failure !== undefined) throw failure.error;
+        signal?.throwIfAborted();
+        throw error;
+      } finally {
+        unhold(held);
+      }
+    });
   }
 
   async #pump(
@@ -299,7 +328,7 @@ export class Trainer {
     return this.#native.updates();
   }
 
-  /** The optimizer's slots of each weight, in the order of the weights; empty before the first step. */
+  /** The optimizer's slots of each weight, in the order of `modelWithLoss.weightNames`, none where it is frozen; empty before the first step. */
   get slots(): Tensor[][] {
     return decode(this.#native.slots()) as Tensor[][];
   }
@@ -308,7 +337,45 @@ export class Trainer {
   }
 
   /**
-   * Writes weights, state, slots and the number of the next step to a safetensors file, on the compute thread.
+   * The averages of the weights, in the order of `modelWithLoss.weightNames`; empty without `averageDecay`. Before the first step, and where they are
+   * frozen, they are the weights.
+   */
+  get averages(): Tensor[] {
+    return this.#native.averages().map(wrap);
+  }
+
+  /**
+   * Lets the layers hold the averages in place of the weights while a function runs: to evaluate or to save them.
+   *
+   * Until it ends, nothing can be trained, saved or loaded by this trainer.
+   *
+   * @param use - The function; what it returns is awaited.
+   * @returns What it returns.
+   * @throws {@link LayerError} `InvalidOption`: the trainer has no `averageDecay`.
+   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} runs, or the layers hold the averages already.
+   * @example
+   * ```ts
+   * const model = tl.Dense(1);
+   * const modelWithLoss = tl.Serial(model, tl.Fn('Loss', (y: tl.Tensor) => y.square().mean()));
+   * modelWithLoss.init({ shape: [2, 3], dtype: 'float32' });
+   * const trainer = new tl.Trainer(modelWithLoss, tl.optimizers.SGD({ learningRate: 0.1 }), { averageDecay: 0.9 });
+   * trainer.oneStep(tl.ones([2, 3]), tl.random.key(0));
+   * const y = await trainer.withAverages(() => model(tl.ones([2, 3])));
+   * y.shape; // → [2, 1]
+   * ```
+   */
+  async withAverages<T>(use: () => T | Promise<T>): Promise<T> {
+    callable('Trainer.withAverages: use', use);
+    this.#native.lendAverages(true);
+    try {
+      return await use();
+    } finally {
+      this.#native.lendAverages(false);
+    }
+  }
+
+  /**
+   * Writes weights, state, slots, averages and the number of the next step to a safetensors file, on the compute thread.
    *
    * `path` always holds a whole file. While {@link Trainer.fit} runs, the loop writes it between two steps: called in `onProgress`, those after the step it is
    * told of. Called later, the loop may be a step ahead, and a `step` that was given counts on by as much.
@@ -342,6 +409,9 @@ export class Trainer {
    * Reads what {@link Trainer.save} wrote, by name and shape; all or nothing.
    *
    * @param path - Path of the file.
+   * @param options - Options by name:
+   * - `strict`: Whether the file must have the slots of all weights that are trained, and of no others. `false` takes those that fit, as where other
+   *   weights are frozen now; the others begin anew. Default: `true`.
    * @returns The number of the next step.
    * @throws {@link LayerError} `Io`: the file is missing or damaged.
    * @throws {@link LayerError} `WeightsMismatch`: a tensor is missing, has another shape, or the model has no place for it.
@@ -358,8 +428,9 @@ export class Trainer {
    * firstStep; // → 100
    * ```
    */
-  async load(path: string): Promise<number> {
-    return (await this.#native.load(text('Trainer.load: path', path))) as number;
+  async load(path: string, options: { readonly strict?: boolean } = {}): Promise<number> {
+    const file = text('Trainer.load: path', path);
+    return withPlain('Trainer.load', options, (value) => this.#native.load(file, value) as Promise<number>);
   }
 }
 

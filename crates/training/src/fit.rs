@@ -55,6 +55,14 @@ impl LoopOptions {
 }
 
 options! {
+    /// A checkpoint of a trainer that is read.
+    pub struct TrainerLoadOptions for "Trainer.load" () {
+        /// Whether the file must have the slots of all weights that are trained, and of no others.
+        strict "strict": bool = true,
+    }
+}
+
+options! {
     /// A checkpoint of a trainer.
     pub struct SaveOptions for "Trainer.save" () {
         /// Number of the next step, which `Trainer.load` returns; without it 0, or within a loop that of the loop.
@@ -139,7 +147,7 @@ pub struct FitReport {
     pub seconds: f64,
 }
 
-/// Trains until `steps` are done or the batches end. Weights of every finished step are kept, also where the job is cancelled
+/// Trains until `steps` are done or the batches end; a step takes as many batches as the trainer says. Weights of every finished step are kept, also where the job is cancelled
 /// ([`tallow_tensor::cancel`]).
 ///
 /// # Errors
@@ -171,19 +179,28 @@ pub fn fit_with(
     let mut items = 0;
     while out.steps < o.steps {
         let step = o.first_step + out.steps;
-        let Some(batch) = batches.next_with(&mut || between.pause(trainer, step, false))? else { break };
-        items += batch.first().map_or(0, |t| t.size() as u64);
-        let rate = o.schedule.as_ref().map(|s| s.rate(step)).transpose()?;
+        let key = o.key.fold_in(step as u32);
+        let mut gathered = None;
+        let mut rate = 0.0;
+        for i in 0..trainer.accumulate() {
+            let Some(batch) = batches.next_with(&mut || between.pause(trainer, step, false))? else { break };
+            items += batch.first().map_or(0, |t| t.size() as u64);
+            if i == 0 {
+                rate = trainer.rate(step, o.schedule.as_ref().map(|s| s.rate(step)).transpose()?)?;
+            }
+            gathered = Some(trainer.gather(batch, key, step, gathered)?);
+        }
+        // The last step is made with the batches that there are.
+        let Some(gathered) = gathered else { break };
         let mut pause = |trainer: &Trainer| between.pause(trainer, step, true);
-        let report = trainer.step_with(batch, o.key.fold_in(step as u32), step, rate, &mut pause)?;
+        let report = trainer.finish(gathered, step, rate, &mut pause)?;
         out.steps += 1;
         out.losses.push(report.loss);
         let last = out.steps == o.steps;
         if last || out.steps == 1 || reported.elapsed() >= o.report_every {
             reported = Instant::now();
-            let learning_rate = rate.unwrap_or_else(|| trainer.optimizer().learning_rate());
             let seconds = start.elapsed().as_secs_f64();
-            let now = Progress { step, done: out.steps, report, learning_rate, seconds, items };
+            let now = Progress { step, done: out.steps, report, learning_rate: rate, seconds, items };
             if let Some(events) = &mut events {
                 events.report(&now, trainer.model_with_loss())?;
             }

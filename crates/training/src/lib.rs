@@ -1,6 +1,7 @@
 //! Training: optimizers, learning-rate schedules, the training step and loop, checkpoints.
 //!
 //! Knows layers only through [`tallow_layers::Layer`]; knows nothing of the host language.
+mod averages;
 mod budget;
 mod checkpoint;
 mod checkpoint_info;
@@ -8,7 +9,9 @@ mod event_file;
 mod finite;
 mod fit;
 mod fitting;
+mod groups;
 mod layer_file;
+mod lending;
 mod loop_options;
 mod names;
 mod npy_list;
@@ -25,11 +28,14 @@ pub mod schedules;
 pub use checkpoint::{load_layer, save_layer, Checkpoint};
 pub use checkpoint_info::{checkpoint_info, verify_checkpoint, CheckpointInfo};
 pub use event_file::{read as read_events, EventFile, Recorded, Value};
-pub use fit::{fit, fit_with, Batches, Between, FitOptions, FitReport, LoopOptions, SaveOptions, StepOptions};
+pub use fit::{
+    fit, fit_with, Batches, Between, FitOptions, FitReport, LoopOptions, SaveOptions, StepOptions, TrainerLoadOptions,
+};
 pub use fitting::{LoadReport, Mismatch};
+pub use groups::{WeightGroup, WeightGroups};
 pub use layer_file::{init_from_file, save_to_file, LoadOptions};
 pub use loop_options::loop_options;
-pub use names::{matching, named_leaves};
+pub use names::{matching, named_leaves, weight_names};
 pub use npy_list::{np_from_file, np_to_file};
 pub use progress::{Progress, StepReport};
 pub use safetensors_file::{

@@ -55,6 +55,18 @@ pub(crate) fn without_kind(name: &str) -> &str {
     name.split_once('/').map_or("", |(_, rest)| rest)
 }
 
+/// The float weights of `layer` in a store with their names, which are those in files without the leading kind. A trainer's weights are these, in
+/// this order.
+pub(crate) fn float_weights(layer: &LayerRef, weights: &Store) -> Vec<(String, Tensor)> {
+    let all = named_leaves("weights", layer, weights).into_iter().filter(|(_, t)| t.dtype().is_float());
+    all.map(|(name, t)| (without_kind(&name).to_owned(), t)).collect()
+}
+
+/// The names of the float weights that a layer holds, as checkpoints have them without the leading `weights/`.
+pub fn weight_names(layer: &LayerRef) -> Vec<String> {
+    float_weights(layer, &tallow_layers::held(layer).0).into_iter().map(|(name, _)| name).collect()
+}
+
 /// A tree without its leaves, as JSON: a leaf is `0`, a tuple a list, a dictionary `{"dict": [[key, tree], …]}`.
 pub(crate) fn bare(tree: &Tree<Tensor>) -> Value {
     match tree {

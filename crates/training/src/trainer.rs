@@ -1,14 +1,15 @@
 //! One training step: forward, backward, optimizer.
 use crate::{
+    averages::{move_averages, Averages},
     finite,
-    names::{named, named_leaves, paths},
-    optimizers::{OptimizerRef, Update},
+    groups::{at, at_mut, Place, Plan, WeightGroup, WeightGroups},
+    names::{float_weights, named_leaves},
+    optimizers::{wide, OptimizerRef, Update},
     progress::StepReport,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 use tallow_layers::{
-    acceleration::accelerate, for_each_instance, held, hold, options, pure_fn, Dim, Error, ErrorKind, LayerId,
-    LayerRef, Result, Store, Tree,
+    acceleration::accelerate, held, hold, options, pure_fn, Dim, Error, ErrorKind, LayerRef, Rate, Result, Store,
 };
 use tallow_tensor::{backward, cancel::shielded, memory, ops::global_norm, random::Key, Tensor};
 
@@ -17,6 +18,12 @@ options! {
     pub struct TrainerOptions for "Trainer" () {
         /// Number of devices that share each batch; without it, all there are: one, on the CPU.
         n_devices "nDevices": Option<Dim> = None,
+        /// Weights that are trained in a way of their own, or not at all; the first group whose patterns match a weight's name has it.
+        groups "groups": WeightGroups = WeightGroups(Vec::new()),
+        /// Batches of a step: it is made with the mean of their gradients.
+        accumulate "accumulate": Dim = Dim(1),
+        /// What stays of the averages of the weights at each step; `null`: no averages are kept.
+        average_decay "averageDecay": Option<Rate> = None,
     }
 }
 
@@ -28,28 +35,37 @@ pub struct Trainer {
     pub(crate) running: LayerRef,
     pub(crate) n_devices: usize,
     optimizer: OptimizerRef,
-    /// Slots of each weight, in the order of the weights' leaves.
+    pub(crate) groups: Vec<WeightGroup>,
+    /// What is trained by what, for the weights that the model last held.
+    pub(crate) plan: Plan,
+    accumulate: usize,
+    pub(crate) average_decay: Option<f64>,
+    pub(crate) averages: Averages,
+    /// The weights, while the layers hold the averages in place of them.
+    pub(crate) lent: Option<Store>,
     slots: Slots,
     /// Updates made since this was made.
     updates: u64,
 }
 
-/// Slots of each weight of each instance.
-pub(crate) type Slots = HashMap<LayerId, Vec<Vec<Tensor>>>;
+/// Slots of each trained weight.
+pub(crate) type Slots = HashMap<Place, Vec<Tensor>>;
 /// Bytes that the update of a half takes: the new half, its gradient in float32, and moments that may still be halves.
 const HALF_UPDATE: usize = 2 + 4 + 2 * 4;
 
-/// Where the float weights of a model are: instance and leaf, in the order of first visit.
-fn places(model: &LayerRef, weights: &Store) -> Vec<(LayerId, usize)> {
-    let mut out = Vec::new();
-    for_each_instance(model, &mut |l| {
-        let id = l.base().id;
-        if let Some(tree) = weights.get(&id) {
-            let leaves = tree.leaves();
-            out.extend((0..leaves.len()).filter(|&i| leaves[i].dtype().is_float()).map(|i| (id, i)));
-        }
-    });
-    out
+/// What the batches of one step came to so far.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    /// The weights that the step starts from.
+    weights: Store,
+    /// The state before the first batch, and after the last one.
+    state: Store,
+    new_state: Store,
+    /// The sum of the trained weights' gradients.
+    gradients: Vec<Tensor>,
+    /// The sum of the losses.
+    loss: f64,
+    batches: u64,
 }
 
 impl Trainer {
@@ -66,11 +82,34 @@ impl Trainer {
     pub fn on_devices(model_with_loss: LayerRef, optimizer: OptimizerRef, n_devices: usize) -> Self {
         let running =
             if n_devices > 1 { accelerate(model_with_loss.clone(), n_devices) } else { model_with_loss.clone() };
-        Self { model_with_loss, running, n_devices: n_devices.max(1), optimizer, slots: HashMap::new(), updates: 0 }
+        Self {
+            model_with_loss,
+            running,
+            n_devices: n_devices.max(1),
+            optimizer,
+            groups: Vec::new(),
+            plan: Plan::default(),
+            accumulate: 1,
+            average_decay: None,
+            averages: HashMap::new(),
+            lent: None,
+            slots: HashMap::new(),
+            updates: 0,
+        }
     }
-    /// How many updates were made since the trainer was made.
-    pub fn updates(&self) -> u64 {
-        self.updates
+    /// As [`Trainer::new`], with options.
+    ///
+    /// # Errors
+    /// `InvalidOption` for a pattern of a group that matches no weight, or if all weights are frozen; `NotInitialized` for groups of a model
+    /// without weights.
+    pub fn with_options(model_with_loss: LayerRef, optimizer: OptimizerRef, o: TrainerOptions) -> Result<Self> {
+        let mut trainer = Self::on_devices(model_with_loss, optimizer, o.n_devices.map_or(1, |n| n.0));
+        trainer.groups = o.groups.0;
+        trainer.accumulate = o.accumulate.0;
+        trainer.average_decay = o.average_decay.map(|d| d.0);
+        let weights = held(&trainer.model_with_loss).0;
+        trainer.plan = trainer.planned(&weights)?;
+        Ok(trainer)
     }
     /// The model with its loss.
     pub fn model_with_loss(&self) -> &LayerRef {
@@ -80,51 +119,66 @@ impl Trainer {
     pub fn optimizer(&self) -> &OptimizerRef {
         &self.optimizer
     }
-    /// Slots of each weight, in the order of the weights; empty before the first step.
-    pub fn slots(&self) -> Vec<Vec<Tensor>> {
-        let (weights, _) = held(&self.model_with_loss);
-        places(&self.model_with_loss, &weights)
-            .into_iter()
-            .filter_map(|(id, i)| self.slots.get(&id).and_then(|s| s.get(i)).cloned())
-            .collect()
+    /// Batches of a step.
+    pub fn accumulate(&self) -> usize {
+        self.accumulate
+    }
+    /// Updates made since this trainer was made: each changes weights, state and slots together.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+    /// What is trained by what where the model holds `weights`.
+    pub(crate) fn planned(&self, weights: &Store) -> Result<Plan> {
+        Plan::new(&self.model_with_loss, weights, &self.groups)
+    }
+    /// Slots of each weight, in the order of the model's float weights, none where it is frozen; empty before the first step.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::with_options`], if the model holds other weights by now.
+    pub fn slots(&self) -> Result<Vec<Vec<Tensor>>> {
+        if self.slots.is_empty() {
+            return Ok(Vec::new());
+        }
+        let plan = self.planned(&held(&self.model_with_loss).0)?;
+        Ok(plan.places.iter().map(|place| self.slots.get(place).cloned().unwrap_or_default()).collect())
     }
     /// Sets the slots, given as [`Trainer::slots`] gives them.
     ///
     /// # Errors
     /// `WeightsMismatch` if their number or shapes are not those of the weights.
     pub fn set_slots(&mut self, slots: Vec<Vec<Tensor>>) -> Result<()> {
-        let new = self.fitting(slots)?;
-        self.put_slots(new);
+        let weights = held(&self.model_with_loss).0;
+        let plan = self.planned(&weights)?;
+        if plan.places.len() != slots.len() {
+            let what = format!("the model has {} weights, but slots for {} were given", plan.places.len(), slots.len());
+            return Err(Error::new(ErrorKind::WeightsMismatch, what));
+        }
+        let mut new = Slots::new();
+        for (i, given) in slots.into_iter().enumerate() {
+            if self.takes(&plan, i, at(&weights, plan.places[i])?, &given)? {
+                new.insert(plan.places[i], given);
+            }
+        }
+        self.slots = new;
         Ok(())
     }
     pub(crate) fn put_slots(&mut self, slots: Slots) {
         self.slots = slots;
     }
-    /// Slots as [`Trainer::slots`] gives them, by the weights they are for.
+    /// Whether there are slots of weight number `i`, which those given fit.
     ///
     /// # Errors
-    /// Those of [`Trainer::set_slots`].
-    pub(crate) fn fitting(&self, slots: Vec<Vec<Tensor>>) -> Result<Slots> {
-        let (weights, _) = held(&self.model_with_loss);
-        let places = places(&self.model_with_loss, &weights);
-        if places.len() != slots.len() {
-            let what = format!("the model has {} weights, but slots for {} were given", places.len(), slots.len());
-            return Err(Error::new(ErrorKind::WeightsMismatch, what));
+    /// `WeightsMismatch` if their number or shapes are not those that its optimizer makes.
+    pub(crate) fn takes(&self, plan: &Plan, i: usize, weight: &Tensor, given: &[Tensor]) -> Result<bool> {
+        let optimizer = plan.optimizer(i, &self.groups, &self.optimizer);
+        let made = optimizer.map(|o| o.init(weight)).transpose()?.unwrap_or_default();
+        let unlike = |(a, b): (&Tensor, &Tensor)| a.shape() != b.shape() || !b.dtype().is_float();
+        if made.len() != given.len() || made.iter().zip(given).any(unlike) {
+            let what = format!("slots {given:?} do not fit a weight of shape {:?}", weight.shape());
+            let why = if optimizer.is_none() { ", which is frozen and has none" } else { "" };
+            return Err(Error::new(ErrorKind::WeightsMismatch, format!("{what}{why}")));
         }
-        let mut new = Slots::new();
-        for ((id, i), given) in places.into_iter().zip(slots) {
-            let weight = weights[&id].leaves()[i];
-            let made = self.optimizer.init(weight)?;
-            let unlike = |(a, b): (&Tensor, &Tensor)| a.shape() != b.shape() || !b.dtype().is_float();
-            if made.len() != given.len() || made.iter().zip(&given).any(unlike) {
-                let what = format!("slots {given:?} do not fit a weight of shape {:?}", weight.shape());
-                return Err(Error::new(ErrorKind::WeightsMismatch, what));
-            }
-            let list = new.entry(id).or_default();
-            list.resize(list.len().max(i + 1), Vec::new());
-            list[i] = given;
-        }
-        Ok(new)
+        Ok(optimizer.is_some())
     }
     /// One step on a batch: updates the weights and state the model's layers hold, and the slots.
     ///
@@ -132,8 +186,8 @@ impl Trainer {
     ///
     /// # Errors
     /// `NotInitialized` for a model without weights; `ShapeMismatch` for a batch that the devices do not divide; `InvalidArgument` for a
-    /// learning rate that is not finite; `NotFinite` when the loss, a gradient or what the state becomes is NaN or infinite, or a weight is
-    /// NaN, naming it; the layers' own errors.
+    /// learning rate that is not finite, or if a step takes several batches; `NotFinite` when the loss, a gradient or what the state becomes is
+    /// NaN or infinite, or a weight is NaN, naming it; `Busy` while averages stand for the weights; the layers' own errors.
     pub fn one_step(
         &mut self,
         batch: Vec<Tensor>,
@@ -141,41 +195,62 @@ impl Trainer {
         step: u64,
         learning_rate: Option<f64>,
     ) -> Result<StepReport> {
-        self.step_with(batch, key, step, learning_rate, &mut |_| Ok(()))
+        if self.accumulate > 1 {
+            let n = self.accumulate;
+            let what =
+                format!("Trainer.oneStep takes one batch, but a step of this trainer takes `accumulate` {n}; call fit");
+            return Err(Error::new(ErrorKind::InvalidArgument, what));
+        }
+        let rate = self.rate(step, learning_rate)?;
+        let gathered = self.gather(batch, key, step, None)?;
+        self.finish(gathered, step, rate, &mut |_| Ok(()))
     }
-    /// As [`Trainer::one_step`]; calls `before_update` when everything is computed and nothing is changed yet.
-    pub(crate) fn step_with(
+    /// The learning rate of a step; `None`: the optimizer's.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for one that is not finite, or that groups cannot follow.
+    pub(crate) fn rate(&self, step: u64, learning_rate: Option<f64>) -> Result<f64> {
+        let main = self.optimizer.learning_rate();
+        let rate = learning_rate.unwrap_or(main);
+        let refused = |what: String| Err(Error::new(ErrorKind::InvalidArgument, what));
+        if !rate.is_finite() {
+            return refused(format!("the learning rate of step {step} must be a finite number, got {rate}"));
+        }
+        if main == 0.0 && rate != 0.0 && self.groups.iter().any(|g| g.optimizer.is_some()) {
+            return refused(format!(
+                "the learning rate of step {step} is {rate}, and those of groups change as that of the trainer's optimizer does, but that is 0; \
+                 give that optimizer a `learningRate` above 0"
+            ));
+        }
+        Ok(rate)
+    }
+    /// The loss and gradients of a batch of step `step`, added to those of the batches before it. Changes nothing that the layers hold.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::one_step`] but for its number of batches.
+    pub(crate) fn gather(
         &mut self,
         batch: Vec<Tensor>,
         key: Key,
         step: u64,
-        learning_rate: Option<f64>,
-        before_update: &mut dyn FnMut(&Self) -> Result<()>,
-    ) -> Result<StepReport> {
-        let learning_rate = learning_rate.unwrap_or_else(|| self.optimizer.learning_rate());
-        if !learning_rate.is_finite() {
-            let what = format!("the learning rate of step {step} must be a finite number, got {learning_rate}");
-            return Err(Error::new(ErrorKind::InvalidArgument, what));
-        }
-        let model = self.running.clone();
+        before: Option<Gathered>,
+    ) -> Result<Gathered> {
+        self.check_own_weights()?;
         self.check_shares(&batch)?;
-        let (weights, state) = held(&model);
-        let places = places(&model, &weights);
-        if places.is_empty() {
-            return Err(Error::new(
-                ErrorKind::NotInitialized,
-                "the model has no weights to train; call init(signature) first",
-            ));
+        let model = self.running.clone();
+        let mut out = match before {
+            Some(gathered) => gathered,
+            None => self.nothing_gathered()?,
+        };
+        let mut tracked: Store = out.weights.clone();
+        let mut variables: Vec<Tensor> = Vec::with_capacity(self.plan.trained.len());
+        for place in self.plan.trained_places() {
+            let weight = at_mut(&mut tracked, place)?;
+            *weight = weight.variable();
+            variables.push(weight.clone());
         }
-        let mut tracked: Store = weights.clone();
-        let mut variables: Vec<Tensor> = Vec::with_capacity(places.len());
-        for tree in tracked.values_mut() {
-            *tree = tree.map(&mut |t: &Tensor| if t.dtype().is_float() { t.variable() } else { t.clone() });
-        }
-        for &(id, i) in &places {
-            variables.push(tracked[&id].leaves()[i].clone());
-        }
-        let (outputs, new_state) = pure_fn(&model, batch, &tracked, state.clone(), key)?;
+        let key = if self.accumulate > 1 { key.fold_in(out.batches as u32) } else { key };
+        let (outputs, new_state) = pure_fn(&model, batch, &tracked, out.new_state, key)?;
         let loss = match &outputs[..] {
             [loss] if self.n_devices == 1 && loss.size() == 1 => loss.clone(),
             [losses] if self.n_devices > 1 && losses.size() == self.n_devices => losses.mean(None, false)?,
@@ -187,7 +262,7 @@ impl Trainer {
         };
         let loss_value = loss.item()?;
         if !loss_value.is_finite() {
-            let cause = finite::first_nan(&named_leaves("weights", &self.model_with_loss, &weights))?;
+            let cause = finite::first_nan(&named_leaves("weights", &self.model_with_loss, &out.weights))?;
             let cause = cause.map_or_else(String::new, |name| format!(", as {name} is NaN"));
             return Err(finite::refused(&format!("the loss is {loss_value} at step {step}{cause}")));
         }
@@ -195,44 +270,94 @@ impl Trainer {
         drop(outputs);
         let gradients = backward(&[(loss, ones)], &variables, false)?;
         drop((variables, tracked));
+        out.gradients = if out.batches == 0 {
+            gradients
+        } else {
+            // In the order of the batches, so that the sum is the same however they come.
+            let both = std::mem::take(&mut out.gradients).into_iter().zip(gradients);
+            both.map(|(sum, g)| Ok(sum.add(&g)?)).collect::<Result<_>>()?
+        };
+        out.new_state = new_state;
+        out.loss += loss_value;
+        out.batches += 1;
+        Ok(out)
+    }
+    /// What a step starts from.
+    fn nothing_gathered(&mut self) -> Result<Gathered> {
+        let (weights, state) = held(&self.running);
+        if !self.plan.holds(&self.model_with_loss, &weights) {
+            self.plan = self.planned(&weights)?;
+        }
+        if self.plan.places.is_empty() {
+            return Err(Error::new(
+                ErrorKind::NotInitialized,
+                "the model has no weights to train; call init(signature) first",
+            ));
+        }
+        let new_state = state.clone();
+        Ok(Gathered { weights, state, new_state, gradients: Vec::new(), loss: 0.0, batches: 0 })
+    }
+    /// Makes the step that was gathered. Calls `before_update` when everything is computed and nothing is changed yet.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::one_step`], and of `before_update`.
+    pub(crate) fn finish(
+        &mut self,
+        gathered: Gathered,
+        step: u64,
+        learning_rate: f64,
+        before_update: &mut dyn FnMut(&Self) -> Result<()>,
+    ) -> Result<StepReport> {
+        let Gathered { weights, state, new_state, mut gradients, loss, batches } = gathered;
+        let loss = loss / batches as f64;
+        if batches > 1 {
+            for g in &mut gradients {
+                *g = g.div_scalar(batches as f64)?;
+            }
+        }
         let gradients_l2 = global_norm(&gradients)?;
         if !gradients_l2.is_finite() {
-            finite::check_gradients(&self.names(&places, &weights), &gradients, loss_value, step)?;
+            finite::check_gradients(&self.trained_names(&weights), &gradients, loss, step)?;
         }
-        let flat: Vec<Tensor> = places.iter().map(|&(id, i)| weights[&id].leaves()[i].clone()).collect();
-        let weights_l2 = global_norm(&flat)?;
+        let flat = self.plan.places.iter().map(|&place| Ok(at(&weights, place)?.clone()));
+        let weights_l2 = global_norm(&flat.collect::<Result<Vec<_>>>()?)?;
         if weights_l2.is_nan() {
             let name = finite::first_nan(&named_leaves("weights", &self.model_with_loss, &weights))?;
             return Err(finite::refused(&format!("{} is NaN at step {step}", name.unwrap_or("a weight".into()))));
         }
-        drop(flat);
-        finite::check_state(&model, &state, &new_state, step)?;
+        finite::check_state(&self.running, &state, &new_state, step)?;
         drop(state);
         before_update(self)?;
-        let clip = self.optimizer.clipping().clip(gradients_l2);
-        let update = Update { step, learning_rate, clip };
-        self.make_missing_slots(&places, &weights)?;
-        // Once slots are written nothing may fail or stop: there must be room for all new weights, and who cancels waits.
-        let bytes = |t: &Tensor| t.size() * if t.dtype().size() < 4 { HALF_UPDATE } else { t.dtype().size() };
-        let new: usize = places.iter().map(|&(id, i)| bytes(weights[&id].leaves()[i])).sum();
-        let scratch = places.iter().map(|&(id, i)| self.optimizer.scratch(weights[&id].leaves()[i])).max();
-        memory::admit(new.saturating_add(scratch.unwrap_or(0)), 1)?;
-        let new_weights = shielded(|| self.updated(&weights, &places, gradients, &update))?;
+        self.make_missing_slots(&weights)?;
+        self.check_room(&weights)?;
+        let model = self.running.clone();
+        // Once slots are written nothing may fail or stop: there is room for all that is new, and who cancels waits.
+        let new_weights = shielded(|| {
+            let new = self.updated(&weights, gradients, step, learning_rate, gradients_l2)?;
+            if let Some(decay) = self.average_decay {
+                move_averages(&mut self.averages, self.plan.trained_places(), decay, [&weights, &new])?;
+            }
+            Ok::<_, Error>(new)
+        })?;
         hold(&model, Some(&new_weights), Some(&new_state));
         self.updates += 1;
-        Ok(StepReport { loss: loss_value, gradients_l2, weights_l2 })
+        Ok(StepReport { loss, gradients_l2, weights_l2 })
     }
-    /// The names of weights, as checkpoints have them.
-    fn names(&self, places: &[(LayerId, usize)], weights: &Store) -> Vec<String> {
-        let trees: HashMap<LayerId, Vec<String>> = paths(&self.model_with_loss)
-            .into_iter()
-            .filter_map(|(layer, path)| {
-                let id = layer.base().id;
-                let names = named(weights.get(&id)?, &format!("weights{path}"));
-                Some((id, names.leaves().into_iter().cloned().collect()))
-            })
-            .collect();
-        places.iter().map(|(id, i)| trees.get(id).and_then(|n| n.get(*i)).cloned().unwrap_or_default()).collect()
+    /// The names of the trained weights, as files have them.
+    fn trained_names(&self, weights: &Store) -> Vec<String> {
+        let names = float_weights(&self.model_with_loss, weights);
+        self.plan.trained.iter().filter_map(|&i| names.get(i)).map(|(name, _)| format!("weights/{name}")).collect()
+    }
+    /// Refuses what must not see averages in place of weights.
+    ///
+    /// # Errors
+    /// `Busy` while the layers hold the averages.
+    pub(crate) fn check_own_weights(&self) -> Result<()> {
+        if self.lent.is_none() {
+            return Ok(());
+        }
+        let what = "the layers hold the averages of this trainer in place of its weights; wait for the end of withAverages first";
+        Err(Error::new(ErrorKind::Busy, what))
     }
     /// Padding would count in the loss.
     fn check_shares(&self, batch: &[Tensor]) -> Result<()> {
@@ -245,59 +370,62 @@ impl Trainer {
             None => Ok(()),
         }
     }
-    fn make_missing_slots(&mut self, places: &[(LayerId, usize)], weights: &Store) -> Result<()> {
-        for &(id, i) in places {
-            let list = self.slots.entry(id).or_default();
-            if list.len() <= i {
-                list.resize(i + 1, Vec::new());
-            }
-            if list[i].is_empty() {
-                list[i] = self.optimizer.init(weights[&id].leaves()[i])?;
+    fn optimizer_of(&self, i: usize) -> Result<&OptimizerRef> {
+        let found = self.plan.optimizer(i, &self.groups, &self.optimizer);
+        found.ok_or_else(|| Error::new(ErrorKind::Internal, "a frozen weight has no optimizer"))
+    }
+    fn make_missing_slots(&mut self, weights: &Store) -> Result<()> {
+        for &i in &self.plan.trained {
+            let place = self.plan.places[i];
+            if !self.slots.contains_key(&place) {
+                let made = self.optimizer_of(i)?.init(at(weights, place)?)?;
+                self.slots.insert(place, made);
             }
         }
         Ok(())
+    }
+    /// Refuses a step that there is no memory for.
+    fn check_room(&self, weights: &Store) -> Result<()> {
+        let (mut new, mut scratch) = (0_usize, 0);
+        for &i in &self.plan.trained {
+            let weight = at(weights, self.plan.places[i])?;
+            let (own, average) = (weight.dtype().size(), wide(weight.dtype()).size());
+            let each = if own < 4 { HALF_UPDATE } else { own } + self.average_decay.map_or(0, |_| average);
+            new = new.saturating_add(weight.size().saturating_mul(each));
+            scratch = scratch.max(self.optimizer_of(i)?.scratch(weight));
+        }
+        Ok(memory::admit(new.saturating_add(scratch), 1)?)
     }
     /// The new weights. The old ones stay as they are: the layers, and whoever else holds them, may be reading.
     fn updated(
         &mut self,
         weights: &Store,
-        places: &[(LayerId, usize)],
         gradients: Vec<Tensor>,
-        update: &Update,
+        step: u64,
+        learning_rate: f64,
+        gradients_l2: f64,
     ) -> Result<Store> {
         let mut new = Store::new();
-        for (&(id, i), gradient) in places.iter().zip(gradients) {
-            let tree = new.entry(id).or_insert_with(|| weights[&id].clone());
-            let (Some(leaf), Some(slots)) = (nth_leaf(tree, i), self.slots.get_mut(&id).and_then(|l| l.get_mut(i)))
-            else {
-                return Err(Error::new(ErrorKind::Internal, "the weights changed during a step"));
+        let main = self.optimizer.learning_rate();
+        for (&i, gradient) in self.plan.trained.iter().zip(gradients) {
+            let place = self.plan.places[i];
+            let optimizer = self.optimizer_of(i)?.clone();
+            // One schedule moves all: the rates of groups keep their proportion to the trainer's.
+            let own = optimizer.learning_rate();
+            let own = if learning_rate == main { own } else { own * (learning_rate / main) };
+            let by_main = Arc::ptr_eq(&optimizer, &self.optimizer);
+            let update = Update {
+                step,
+                learning_rate: if by_main { learning_rate } else { own },
+                clip: optimizer.clipping().clip(gradients_l2),
             };
-            let (weight, new_slots) = self.optimizer.update(leaf.clone(), &gradient, std::mem::take(slots), update)?;
+            new.entry(place.0).or_insert_with(|| weights[&place.0].clone());
+            let leaf = at_mut(&mut new, place)?;
+            let slots = self.slots.remove(&place).unwrap_or_default();
+            let (weight, new_slots) = optimizer.update(leaf.clone(), &gradient, slots, &update)?;
             *leaf = weight;
-            *slots = new_slots;
+            self.slots.insert(place, new_slots);
         }
         Ok(new)
     }
-}
-
-fn nth_leaf(tree: &mut Tree<Tensor>, n: usize) -> Option<&mut Tensor> {
-    fn walk<'a>(tree: &'a mut Tree<Tensor>, n: &mut usize) -> Option<&'a mut Tensor> {
-        match tree {
-            Tree::Leaf(t) => {
-                if *n == 0 {
-                    return Some(t);
-                }
-                *n -= 1;
-                None
-            }
-            Tree::Tuple(v) => v.iter_mut().find_map(|t| walk(t, n)),
-            Tree::Dict(v) => {
-                let mut sorted: Vec<_> = v.iter_mut().collect();
-                sorted.sort_by(|a, b| a.0.cmp(&b.0));
-                sorted.into_iter().find_map(|(_, t)| walk(t, n))
-            }
-            Tree::Cached => None,
-        }
-    }
-    walk(tree, &mut { n })
 }

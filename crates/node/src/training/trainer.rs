@@ -12,7 +12,7 @@ use crate::{
         order::Access,
         wire::Wire,
     },
-    layer::change,
+    layer::{change, run_with},
 };
 use napi::{
     bindgen_prelude::*,
@@ -27,8 +27,8 @@ use std::{
 use tallow_layers::{HostValue, LayerRef, Tree};
 use tallow_tensor::{cancel, Tensor};
 use tallow_training::{
-    fit_with, loop_options, optimizers, schedules, Between, LoopOptions, Progress, SaveOptions, StepOptions,
-    StepReport, Trainer, TrainerOptions,
+    fit_with, loop_options, optimizers, schedules, weight_names, Between, LoopOptions, Progress, SaveOptions,
+    StepOptions, StepReport, Trainer, TrainerLoadOptions, TrainerOptions,
 };
 
 fn measured(report: &StepReport) -> [(&'static str, HostValue); 3] {
@@ -54,10 +54,19 @@ pub fn new_trainer(
 ) -> Result<NativeTrainer> {
     run(&env, |e| {
         let optimizer = optimizers::construct(&optimizer, optimizer_options.0)?;
-        let n_devices = TrainerOptions::parse(&options.0)?.n_devices.map_or(1, |n| n.0);
+        let options = TrainerOptions::parse(&options.0)?;
         let model = e.layer(model)?;
-        let trainer = Trainer::on_devices(model.clone(), optimizer, n_devices);
+        let trainer = Trainer::with_options(model.clone(), optimizer, options)?;
         Ok(NativeTrainer { inner: Arc::new(Mutex::new(trainer)), model, desk: Arc::default() })
+    })
+}
+
+/// The names of the float weights that a layer holds: those of a trainer of it, in this order.
+#[napi]
+pub fn layer_weight_names(env: Env, id: f64) -> Result<Vec<String>> {
+    run_with(&env, id, |e, layer| {
+        e.order.done_before(&env, || Access::read_weights(&layer));
+        Ok(weight_names(&layer))
     })
 }
 
@@ -206,7 +215,7 @@ impl NativeTrainer {
     #[napi]
     pub fn slots(&self, env: Env) -> Result<Wire> {
         run(&env, |_| {
-            let slots = lock(&self.inner)?.slots();
+            let slots = lock(&self.inner)?.slots()?;
             let list = |s: Vec<Tensor>| HostValue::List(s.into_iter().map(HostValue::Tensor).collect());
             Ok(Wire(HostValue::List(slots.into_iter().map(list).collect())))
         })
@@ -217,7 +226,7 @@ impl NativeTrainer {
     pub fn set_slots(&self, env: Env, slots: Wire) -> Result<()> {
         run(&env, |_| {
             let mut trainer = lock(&self.inner)?;
-            let held = Tree::Tuple(trainer.slots().into_iter().map(Tree::tuple).collect());
+            let held = Tree::Tuple(trainer.slots()?.into_iter().map(Tree::tuple).collect());
             let wrong = || Failure::Type("slots must be an array with an array of tensors for each weight".to_owned());
             let Tree::Tuple(of_weights) = slots.0.into_tree_like(&held)? else { return Err(wrong()) };
             let slots = of_weights.into_iter().map(|s| match s {
@@ -260,15 +269,42 @@ impl NativeTrainer {
         })
     }
 
+    /// The averages of the weights, in the order of the weights.
+    #[napi]
+    pub fn averages(&self, env: Env) -> Result<Vec<f64>> {
+        run(&env, |e| {
+            let averages = lock(&self.inner)?.averages()?;
+            Ok(e.insert_all(&env, averages))
+        })
+    }
+
+    /// Lets the layers hold the averages in place of the weights, or the weights again.
+    #[napi]
+    pub fn lend_averages(&self, env: Env, lent: bool) -> Result<()> {
+        run(&env, |e| {
+            let swap = || {
+                let mut trainer = lock(&self.inner)?;
+                if lent {
+                    trainer.lend_averages()?;
+                } else {
+                    trainer.return_weights();
+                }
+                Ok(())
+            };
+            change(&env, e, "averages take the place of weights", Access::set_weights(&self.model), swap)
+        })
+    }
+
     /// Reads what `save` wrote, on the compute thread; the step.
     #[napi(ts_return_type = "Promise<unknown>")]
-    pub fn load<'env>(&self, env: &'env Env, path: String) -> Result<Object<'env>> {
+    pub fn load<'env>(&self, env: &'env Env, path: String, options: Wire) -> Result<Object<'env>> {
         run(env, |e| {
+            let strict = TrainerLoadOptions::parse(&options.0)?.strict;
             if self.desk.is_open() {
                 return Err(busy());
             }
             let trainer = self.inner.clone();
-            let work = move || Ok(lock(&trainer)?.load(Path::new(&path))? as f64);
+            let work = move || Ok(lock(&trainer)?.load(Path::new(&path), strict)? as f64);
             let asked = Asked { access: Access::set(&self.model), endless: false, cancel: None };
             submit(env, e, asked, work, |_, _, step| Ok(Wire(HostValue::Number(step))))
         })

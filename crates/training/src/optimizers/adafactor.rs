@@ -1,7 +1,7 @@
 //! Adafactor.
 use super::{
     clipping::ClippingOptions,
-    optimizer::{wide_bytes, Optimizer, Update},
+    optimizer::{wide, wide_bytes, Optimizer, Update},
 };
 use tallow_layers::{options, Count, Fraction, NotNegative, Positive, Result};
 use tallow_tensor::{
@@ -71,7 +71,7 @@ pub struct Adafactor(pub AdafactorOptions);
 impl Optimizer for Adafactor {
     fn init(&self, weight: &Tensor) -> Result<Vec<Tensor>> {
         let o = &self.0;
-        let wide = if weight.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let wide = wide(weight.dtype());
         let mut slots = adafactor_slots(weight.shape(), o.factored)
             .iter()
             .map(|shape| Tensor::zeros(shape, wide, weight.device()))

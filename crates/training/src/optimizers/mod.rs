@@ -18,6 +18,7 @@ pub use clipping::ClippingOptions;
 pub use lion::{Lion, LionOptions};
 pub use momentum::{Momentum, MomentumOptions};
 pub use muon::{AdjustLr, Muon, MuonOptions};
+pub(crate) use optimizer::wide;
 pub use optimizer::{Optimizer, OptimizerRef, Update};
 pub use rms_prop::{RMSProp, RMSPropOptions};
 pub use sgd::{SGDOptions, SGD};

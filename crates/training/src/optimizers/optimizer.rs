@@ -2,7 +2,7 @@
 use super::clipping::ClippingOptions;
 use std::{fmt::Debug, sync::Arc};
 use tallow_layers::{Error, ErrorKind, Result};
-use tallow_tensor::{ops::Clip, Tensor};
+use tallow_tensor::{ops::Clip, DType, Tensor};
 
 /// What an update of one weight is computed from.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,15 @@ pub trait Optimizer: Debug + Send + Sync {
     fn learning_rate(&self) -> f64;
     /// How gradients are clipped first.
     fn clipping(&self) -> &ClippingOptions;
+}
+
+/// The type that weights of `dtype` are computed in.
+pub(crate) fn wide(dtype: DType) -> DType {
+    if dtype == DType::F64 {
+        dtype
+    } else {
+        DType::F32
+    }
 }
 
 /// Bytes of so many tensors of a weight's shape, in the type it is computed in.

@@ -1,4 +1,5 @@
 //! The tests of the crate, one module for each subject.
+mod groups;
 mod optimizers;
 mod safetensors_file;
 mod schedules;
