@@ -14,7 +14,7 @@ import { bitsPerCharacter, verdict } from './evaluate.js';
 import { enlargeEmbedding, makeModel } from './models.js';
 import { NGram } from './ngram.js';
 import { type Options, parseOptions } from './options.js';
-import { clock, Progress } from './progress.js';
+import { clock, short } from './progress.js';
 import { sample } from './sample.js';
 
 const BITS = 1 / Math.LN2;
@@ -72,7 +72,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   const trainer = new tl.Trainer(modelWithLoss, tl.optimizers.Adam());
   const checkpoint = join(out, 'model.safetensors');
   const training: number[] = [];
-  const progress = new Progress(steps);
+  const progress = new tl.training.ProgressBar(steps);
   let seconds = 0;
   try {
     await trainer.fit(batches(train, batch, length, batchKey!), {
@@ -83,7 +83,8 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
       onProgress: (report) => {
         training.push(report.loss * BITS);
         seconds = report.seconds;
-        progress.update({ done: report.done, bits: mean(training.slice(-20)), tokens: report.items, seconds });
+        const loss = mean(training.slice(-20)).toFixed(2);
+        progress.update(report.done, `loss ${loss} bits · ${short(report.items / seconds)} tokens/s`);
       },
     });
   } catch (error) {
