@@ -93,6 +93,7 @@ export { loadSafetensors, type LoadSafetensorsOptions, saveSafetensors } from '.
 export * as reversible from './reversible.js';
 export * as testUtils from './testUtils.js';
 export { ReversibleLayer } from './layer/reversibleLayer.js';
+export * from './seeing/index.js';
 export * as training from './training/index.js';
 export { Optimizer } from './training/optimizers.js';
 export { type Schedule } from './training/schedules.js';

@@ -145,7 +145,10 @@ test('perplexity and bits per byte are those of the mean cross-entropy', (t) => 
       instanceOf: tl.LayerError,
     });
     t.is(error.code, 'InvalidArgument');
-    t.regex(error.message, /the bytes of a token must be a number of at least 0, got \S+; give 0 to leave a token out/);
+    t.regex(
+      error.message,
+      /the bytes of a target must be a number of at least 0, got \S+; give 0 to leave a target out/,
+    );
   }
 });
 

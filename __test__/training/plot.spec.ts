@@ -38,3 +38,11 @@ test('a file that cannot be written is an error', async (t) => {
   // @ts-expect-error a path is wanted
   await t.throwsAsync(tl.training.plotHistory(history, 5), { instanceOf: TypeError });
 });
+
+test('a history draws itself', async (t) => {
+  const file = join(mkdtempSync(join(tmpdir(), 'tallow-plot-')), 'history.svg');
+  const own = new tl.training.History();
+  for (const [step, loss] of [3, 2, 1].entries()) own.append('train', 'metrics/loss', step, loss);
+  await own.plot(file);
+  t.regex(readFileSync(file, 'utf8'), /class="mark-line[^<]*<path d="M0,0L\d+,100L480,200"/);
+});

@@ -32,3 +32,4 @@ export { Trainer, type TrainerOptions } from './trainer.js';
 export { type CheckpointInfo, checkpointInfo, type TensorInfo, verifyCheckpoint } from './checkpoints.js';
 export { plotHistory, type Plottable } from './plot.js';
 export { ProgressBar, type ProgressBarOptions, type ProgressStream } from './progressBar.js';
+export { SummaryWriter } from './summaryWriter.js';

@@ -5,8 +5,8 @@
  */
 import { writeFile } from 'node:fs/promises';
 import type * as Vega from 'vega';
-import { LayerError } from '../bridge/errors.js';
 import { text } from '../bridge/found.js';
+import { refusal } from './refusal.js';
 
 /** What can be drawn: the values of metrics by step, as a {@link training.History} has them. */
 export interface Plottable {
@@ -110,10 +110,7 @@ async function vega(): Promise<typeof Vega> {
   } catch (cause) {
     const missing = cause instanceof Error && 'code' in cause && String(cause.code).includes('MODULE_NOT_FOUND');
     if (!missing) throw cause;
-    const message = '[Io] plotHistory: it draws by the package vega, which is not installed: npm install vega';
-    const error = new LayerError('Io', message, { path: [], phase: 'build', inputs: [], createdAt: undefined });
-    error.cause = cause;
-    throw error;
+    throw refusal('Io', 'plotHistory: it draws by the package vega, which is not installed: npm install vega', cause);
   }
 }
 

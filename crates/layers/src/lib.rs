@@ -45,15 +45,17 @@ pub use framework::host::{HostFn, HostFnRef, HostValue, LayerKind, Record};
 pub use framework::host_run::{Fields, HostRun};
 pub use framework::id::LayerId;
 pub use framework::initialize::{
-    ensure_state, init, init_signature, init_without_inputs, state_to_start_from, without_unmade,
+    ensure_state, init, init_signature, init_without_inputs, list, state_to_start_from, without_unmade,
 };
 pub use framework::instances::{changed, for_each_instance, held, hold};
 pub use framework::layer;
 pub use framework::layer::{Arity, Base, Layer, LayerNest, LayerRef, Nesting, Rebuild};
 pub use framework::leaf::{Abilities, BackwardCall, Call, Gradients, Leaf, Output, ReverseCall, Sequence};
 pub use framework::leaf_layer::leaf;
+pub use framework::listing::Listed;
 pub use framework::mode::Mode;
 pub use framework::nesting::{load_state, load_weights, view_state, view_weights};
+pub use framework::observe::{observer, observing, set_observer, Observer};
 pub use framework::precision::computing_in;
 pub use framework::print::print;
 pub use framework::rebuild::{deep_copy, with_mode};

@@ -9,6 +9,7 @@ mod allocator;
 mod bridge;
 mod data;
 mod layer;
+mod seeing;
 mod tensor;
 mod training;
 

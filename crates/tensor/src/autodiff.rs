@@ -1,7 +1,9 @@
 //! Reverse-mode differentiation: nodes recorded by operations, walked backwards without recursion.
 pub(crate) use crate::tensor::Grads;
+pub use crate::watch::{set_watch, Watch};
 use crate::{
     tensor::{Cotangents, Node, NodeRef, Rule, Vjp},
+    watch::{watcher, Watched},
     Error, Result, Tensor,
 };
 use smallvec::{smallvec, SmallVec};
@@ -19,6 +21,11 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 thread_local!(static NO_GRAD: Cell<usize> = const { Cell::new(0) });
 thread_local!(static RETAINING: Cell<bool> = const { Cell::new(false) });
 thread_local!(static KEPT: RefCell<Option<Arc<dyn Any + Send + Sync>>> = const { RefCell::new(None) });
+
+/// The number that the next node gets: what is recorded from now on has this number or a greater one.
+pub fn next_node() -> u64 {
+    NEXT_ID.load(Relaxed)
+}
 
 /// While it lives, operations of this thread are not recorded.
 pub struct NoGrad(());
@@ -218,6 +225,7 @@ impl Drop for Retaining {
 pub fn backward(seeds: &[(Tensor, Tensor)], wrt: &[Tensor], retain: bool) -> Result<Vec<Tensor>> {
     let _guard = NoGrad::new();
     let _retaining = Retaining::new(retain);
+    let watch = watcher();
     // Cotangents that have arrived, by node; the heap yields the newest node first.
     let mut pending: HashMap<u64, (Arc<Node>, Cotangents)> = HashMap::new();
     let mut order: BinaryHeap<u64> = BinaryHeap::new();
@@ -270,6 +278,7 @@ pub fn backward(seeds: &[(Tensor, Tensor)], wrt: &[Tensor], retain: bool) -> Res
                     foreign.push(NodeRef { node: node.clone(), index: 0 });
                     continue;
                 }
+                let _watched = watch.as_deref().map(|watch| Watched::begin(watch, id));
                 let need: SmallVec<[bool; 8]> = node.inputs.iter().map(Option::is_some).collect();
                 let freed = || Error::autodiff("this graph was already used by a backward pass that freed it");
                 let grads = {

@@ -6,9 +6,11 @@ mod device_path;
 mod dtype;
 mod error;
 mod general_path;
+pub mod gradient_check;
 mod raw;
 mod rounding;
 mod tensor;
+mod watch;
 
 pub mod autodiff;
 pub mod cancel;

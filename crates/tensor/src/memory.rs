@@ -65,6 +65,17 @@ pub fn reset_peak() {
     PEAK.store(LIVE.load(Relaxed), Relaxed);
 }
 
+/// Starts a measurement of the peak within the one under way. [`end_inner_peak`] takes the number that this gives.
+#[must_use]
+pub fn begin_inner_peak() -> usize {
+    PEAK.swap(LIVE.load(Relaxed), Relaxed)
+}
+
+/// Ends a measurement that [`begin_inner_peak`] began, and gives its peak; the one around it goes on as if there had been none within.
+pub fn end_inner_peak(outer: usize) -> usize {
+    PEAK.fetch_max(outer, Relaxed)
+}
+
 /// The most bytes that tensors and the buffers of operations may take: what [`set_memory_limit`] said, else the machine's memory,
 /// or less where the process is limited to less.
 pub fn memory_limit() -> usize {

@@ -1,5 +1,10 @@
 //! Helpers for tests of every crate: reproducible values, closeness by dtype, gradient checks. They panic, as assertions do.
-use crate::{backward, element_count, no_grad, threads, DType, Result, Tensor};
+use crate::{
+    element_count,
+    gradient_check::{compare, position, Plan},
+    random::Key,
+    threads, DType, Result, Tensor,
+};
 use std::sync::{Mutex, PoisonError};
 
 /// How far apart two values may be: `|a - b| <= absolute + relative * |b|`.
@@ -122,51 +127,24 @@ pub fn gradient_error(
     f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>>,
     inputs: &[Tensor],
 ) -> std::result::Result<(), String> {
-    const STEP: f64 = 1e-5;
     if let Some(t) = inputs.iter().find(|t| t.dtype() != DType::F64) {
         return Err(format!("gradient checks need float64 inputs, got {t:?}"));
     }
-    let text = |e: crate::Error| e.to_string();
-    let variables: Vec<Tensor> = inputs.iter().map(Tensor::variable).collect();
-    let outputs = f(&variables).map_err(text)?;
-    let seeds: Vec<(Tensor, Tensor)> = outputs
-        .iter()
-        .enumerate()
-        .filter(|(_, y)| y.dtype().is_float())
-        .map(|(i, y)| (y.clone(), random(y.shape(), 1000 + i as u64)))
-        .collect();
-    let analytic = backward(&seeds, &variables, false).map_err(text)?;
-    let directions: Vec<Vec<f64>> = seeds.iter().map(|(_, p)| floats(p)).collect();
-    let project = |xs: &[Tensor]| -> std::result::Result<f64, String> {
-        let ys = no_grad(|| f(xs)).map_err(text)?;
-        let floats_of = ys.iter().filter(|y| y.dtype().is_float());
-        Ok(floats_of.zip(&directions).map(|(y, d)| floats(y).iter().zip(d).map(|(a, b)| a * b).sum::<f64>()).sum())
-    };
-    let mut moved: Vec<Tensor> = inputs.to_vec();
-    for (k, input) in inputs.iter().enumerate() {
-        let gradient = floats(&analytic[k]);
-        let mut values = floats(input);
-        for i in 0..values.len() {
-            let at = values[i];
-            let mut sides = [0.0; 2];
-            for (side, sign) in sides.iter_mut().zip([1.0, -1.0]) {
-                values[i] = at + sign * STEP;
-                moved[k] = Tensor::from_vec(values.clone(), input.shape()).map_err(text)?;
-                *side = project(&moved)?;
-            }
-            values[i] = at;
-            let numeric = (sides[0] - sides[1]) / (2.0 * STEP);
-            if !(numeric.is_finite() && close(gradient[i], numeric, GRADIENT_TOLERANCE)) {
-                let place = position(i, input.shape());
-                return Err(format!(
-                    "the gradient of input {k} at {place:?} is {:e}, central differences say {numeric:e}",
-                    gradient[i]
-                ));
-            }
+    let plan = Plan { step: 1e-5, coordinates: usize::MAX, key: Key::new(1000) };
+    let mut wrong = None;
+    let compared = compare(f, inputs, plan, |c| {
+        let right = c.numeric.is_finite() && close(c.analytic, c.numeric, GRADIENT_TOLERANCE);
+        if !right {
+            let place = c.place.unwrap_or_default();
+            wrong = Some(format!(
+                "the gradient of input {} at {place:?} is {:e}, central differences say {:e}",
+                c.input, c.analytic, c.numeric
+            ));
         }
-        moved[k] = input.clone();
-    }
-    Ok(())
+        right
+    });
+    compared.map_err(|e| e.to_string())?;
+    wrong.map_or(Ok(()), Err)
 }
 
 fn floats(t: &Tensor) -> Vec<f64> {
@@ -179,15 +157,6 @@ fn close(actual: f64, expected: f64, t: Tolerance) -> bool {
         || (actual.is_finite()
             && expected.is_finite()
             && (actual - expected).abs() <= t.absolute + t.relative * expected.abs())
-}
-
-fn position(mut i: usize, shape: &[usize]) -> Vec<usize> {
-    let mut out = vec![0; shape.len()];
-    for (p, &d) in out.iter_mut().zip(shape).rev() {
-        *p = i % d;
-        i /= d;
-    }
-    out
 }
 
 /// Runs `f` on so many threads, and leaves the process with as many as it had. One caller at a time: the number is the process's,

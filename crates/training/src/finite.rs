@@ -14,7 +14,7 @@ pub(crate) fn refused(what: &str) -> Error {
 }
 
 /// The first number of a tensor of floats that is `bad`, of those that are not finite.
-fn first(t: &Tensor, bad: fn(f64) -> bool) -> Result<Option<f64>> {
+pub(crate) fn first(t: &Tensor, bad: fn(f64) -> bool) -> Result<Option<f64>> {
     // The norm is one quick pass, and tells nearly always.
     if !t.dtype().is_float() || global_norm(std::slice::from_ref(t))?.is_finite() {
         return Ok(None);
@@ -22,7 +22,8 @@ fn first(t: &Tensor, bad: fn(f64) -> bool) -> Result<Option<f64>> {
     Ok(t.detach().to_f64_vec()?.into_iter().find(|v| bad(*v)))
 }
 
-fn not_finite(v: f64) -> bool {
+/// Whether a number is NaN or infinite.
+pub(crate) fn not_finite(v: f64) -> bool {
     !v.is_finite()
 }
 

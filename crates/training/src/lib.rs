@@ -24,10 +24,11 @@ mod whole_file;
 
 pub mod optimizers;
 pub mod schedules;
+pub mod seeing;
 
 pub use checkpoint::{load_layer, save_layer, Checkpoint};
 pub use checkpoint_info::{checkpoint_info, verify_checkpoint, CheckpointInfo};
-pub use event_file::{read as read_events, EventFile, Recorded, Value};
+pub use event_file::{read as read_events, EventFile, Histogram, Recorded, Value};
 pub use fit::{
     fit, fit_with, Batches, Between, FitOptions, FitReport, LoopOptions, SaveOptions, StepOptions, TrainerLoadOptions,
 };

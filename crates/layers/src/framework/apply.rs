@@ -3,6 +3,7 @@ use crate::{
     framework::{
         context::{Passage, Reversal},
         layer::Reversible,
+        observe,
         pack::Pack,
         reversal::instances,
         signature::{check_count, taken},
@@ -39,6 +40,7 @@ impl Cx<'_> {
         // For an error's text. Nearly no call has one, so nothing is allocated for it.
         let seen: SmallVec<[(SmallVec<[usize; 6]>, DType); 2]> =
             xs.iter().map(|x| (x.shape().into(), x.dtype())).collect();
+        let told = observe::Run::begin(self, layer, &xs);
         let run = |cx: &mut Self| {
             tallow_tensor::cancel::check()?;
             let rest = xs.split_off(taken(layer, xs.len())?);
@@ -47,7 +49,11 @@ impl Cx<'_> {
             ys.extend(rest);
             Ok(ys)
         };
-        deep(|| run(self)).map_err(|e| {
+        let ys = deep(|| run(self));
+        if let Some(told) = told {
+            told.end(&ys);
+        }
+        ys.map_err(|e| {
             let specs = || seen.into_iter().map(|(shape, dtype)| TensorSpec::new(shape.into_vec(), dtype)).collect();
             layer.base().within(e, Phase::Forward, specs)
         })

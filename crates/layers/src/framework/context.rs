@@ -2,6 +2,7 @@
 use crate::{
     framework::{
         held::{Held, Read, Source, Store},
+        listing::Listing,
         tree::NOTHING,
     },
     peers::Peers,
@@ -132,6 +133,8 @@ impl Local {
 pub struct InitCx {
     pub(super) keys: HashMap<LayerId, Key>,
     pub(super) done: HashSet<(LayerId, usize)>,
+    /// Where it notes what it meets, if someone wants to know.
+    pub(super) listing: Option<Listing>,
     /// Weights made so far.
     pub weights: Store,
     /// State made so far.

@@ -1,7 +1,10 @@
 //! Making weights and state.
 use crate::{
     for_each_instance,
-    framework::signature::{remembering, taken},
+    framework::{
+        listing::{Listed, Listing},
+        signature::{remembering, taken},
+    },
     signature,
     stack::deep,
     Error, ErrorKind, InitCx, LayerRef, Phase, Result, Store, TensorSpec, Tree,
@@ -26,9 +29,32 @@ impl InitCx {
     /// The layer's own error with this layer added to its path.
     pub fn init(&mut self, layer: &LayerRef, inputs: &[TensorSpec]) -> Result<()> {
         let id = layer.base().id;
-        if !self.done.insert((id, Arc::as_ptr(layer).cast::<()>() as usize)) {
-            return Ok(());
+        let first = self.done.insert((id, Arc::as_ptr(layer).cast::<()>() as usize));
+        if self.listing.is_none() {
+            return if first { self.init_here(layer, inputs) } else { Ok(()) };
         }
+        let met = || Listed {
+            id,
+            name: layer.base().name.clone(),
+            sublayers: layer.sublayers().iter().map(|l| l.base().id).collect(),
+            depth: 0,
+            first,
+            inputs: inputs[..layer.arity().n_in.min(inputs.len())].to_vec(),
+            outputs: Vec::new(),
+            height: 0,
+        };
+        let row = self.listing.as_mut().map(|listing| listing.enter(met()));
+        if first {
+            self.init_here(layer, inputs)?;
+        }
+        let outputs = signature(layer, inputs)?;
+        if let (Some(listing), Some(row)) = (&mut self.listing, row) {
+            listing.leave(row, outputs);
+        }
+        Ok(())
+    }
+    fn init_here(&mut self, layer: &LayerRef, inputs: &[TensorSpec]) -> Result<()> {
+        let id = layer.base().id;
         let key = self.keys.get(&id).copied().unwrap_or(Key::new(0));
         taken(layer, inputs.len())
             .and_then(|n| deep(|| layer.init(self, &inputs[..n], key)))
@@ -49,7 +75,10 @@ impl InitCx {
         let mut stack = inputs.to_vec();
         for layer in layers {
             let rest = stack.split_off(layer.arity().n_in.min(stack.len()));
+            let below = rest.len();
+            self.listing.iter_mut().for_each(|listing| listing.below += below);
             self.init(layer, &stack)?;
+            self.listing.iter_mut().for_each(|listing| listing.below -= below);
             stack = signature(layer, &stack)?;
             stack.extend(rest);
         }
@@ -62,10 +91,15 @@ impl InitCx {
 /// # Errors
 /// Inputs a layer does not take, with its path.
 pub fn init(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
-    let mut cx = InitCx::default();
+    let cx = init_in(InitCx::default(), layer, inputs, key)?;
+    Ok((cx.weights, cx.state))
+}
+
+/// [`init`] in a context.
+fn init_in(mut cx: InitCx, layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<InitCx> {
     cx.deal(layer, key);
     remembering(|| cx.init(layer, inputs))?;
-    Ok((cx.weights, cx.state))
+    Ok(cx)
 }
 
 /// Weights and state as [`init`] would make them, but with zeros for what initializers draw: their structure, without the work.
@@ -74,6 +108,17 @@ pub fn init(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store,
 /// Inputs a layer does not take, with its path.
 pub fn init_signature(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
     crate::drawing::without_drawing(|| init(layer, inputs, key))
+}
+
+/// The layers that `layer` is made of, in the order in which they are initialized and with what they are initialized for, and the structure
+/// of their weights and state. Nothing is drawn, and weights take no memory.
+///
+/// # Errors
+/// Inputs a layer does not take, with its path.
+pub fn list(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<(Vec<Listed>, Store, Store)> {
+    let cx = InitCx { listing: Some(Listing::default()), ..InitCx::default() };
+    let cx = no_grad(|| crate::drawing::without_drawing(|| init_in(cx, layer, inputs, Key::new(0))))?;
+    Ok((cx.listing.unwrap_or_default().rows, cx.weights, cx.state))
 }
 
 /// Makes weights and state of a layer that does not look at its inputs, such as an embedding: they come out the same for inputs of any shape.

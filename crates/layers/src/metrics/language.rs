@@ -102,7 +102,7 @@ fn check_bytes(bytes: &Tensor) -> Result<()> {
         None => Ok(()),
         Some(n) => {
             let why =
-                format!("the bytes of a token must be a number of at least 0, got {n}; give 0 to leave a token out");
+                format!("the bytes of a target must be a number of at least 0, got {n}; give 0 to leave a target out");
             Err(Error::new(ErrorKind::InvalidArgument, why))
         }
     }

@@ -17,6 +17,7 @@ use std::{
     },
     thread,
 };
+use tallow_layers::{observer, observing};
 use tallow_tensor::{cancel::running, Error as TensorError, ErrorKind};
 
 /// Deep networks recurse.
@@ -83,6 +84,8 @@ pub(crate) fn submit<'env, T: Send + 'static>(
     let queue = COMPUTE.sender()?;
     let cancel = environment.cancel_of(asked.cancel);
     let stopped = cancel.clone();
+    // What hears of this thread hears of the jobs that it asks for.
+    let observer = observer();
     // Nobody takes what a job made that is stopped after its work was done: it must not become handles.
     let (settled, promise) = promised(env, move |env, environment, value| {
         stopped.check()?;
@@ -90,7 +93,7 @@ pub(crate) fn submit<'env, T: Send + 'static>(
     })?;
     let work = Box::new(move || -> Settle {
         let result = cancel.check().map_err(Failure::from).and_then(|()| {
-            let worked = catch_unwind(AssertUnwindSafe(|| running(&cancel, work)));
+            let worked = catch_unwind(AssertUnwindSafe(|| running(&cancel, || observing(observer, work))));
             let value = worked.unwrap_or_else(|panic| Err(Failure::from_panic(panic)))?;
             cancel.check()?;
             Ok(value)

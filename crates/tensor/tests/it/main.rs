@@ -37,4 +37,5 @@ mod sort;
 mod storage;
 mod testing;
 mod unary;
+mod watch;
 mod whole_numbers;

@@ -5,6 +5,7 @@ mod fused;
 mod limits;
 mod linear_cross_entropy;
 mod lsh;
+mod peaks;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

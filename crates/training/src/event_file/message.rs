@@ -1,6 +1,5 @@
-//! The messages of event files: the few fields of TensorFlow's `Event`, `Summary` and `Image` that are needed, as protocol buffers.
-//!
-//! A field is its number and kind as one varint, then a varint, four or eight bytes, or a length and bytes.
+//! The messages of event files: the few fields of TensorFlow's `Event` and `Summary` that are needed, as protocol buffers.
+use prost::{DecodeError, Message};
 
 /// What a step is said to have come to.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +17,36 @@ pub enum Value {
         /// The file.
         png: Vec<u8>,
     },
+    /// How many values lie where.
+    Histogram(Histogram),
+    /// Text, in Markdown.
+    Text(String),
+}
+
+/// How many values lie where.
+#[derive(Clone, PartialEq, Message)]
+pub struct Histogram {
+    /// The least value.
+    #[prost(double, tag = "1")]
+    pub min: f64,
+    /// The greatest value.
+    #[prost(double, tag = "2")]
+    pub max: f64,
+    /// How many values there are.
+    #[prost(double, tag = "3")]
+    pub num: f64,
+    /// Their sum.
+    #[prost(double, tag = "4")]
+    pub sum: f64,
+    /// The sum of their squares.
+    #[prost(double, tag = "5")]
+    pub sum_squares: f64,
+    /// The upper end of each bucket.
+    #[prost(double, repeated, tag = "6")]
+    pub bucket_limit: Vec<f64>,
+    /// How many values each bucket holds.
+    #[prost(double, repeated, tag = "7")]
+    pub bucket: Vec<f64>,
 }
 
 /// A value that was read.
@@ -39,153 +68,152 @@ pub(super) struct Event {
     pub(super) values: Vec<(String, Value)>,
 }
 
-const VARINT: u64 = 0;
-const EIGHT_BYTES: u64 = 1;
-const BYTES: u64 = 2;
-const FOUR_BYTES: u64 = 5;
+/// `Event`.
+#[derive(Message)]
+struct EventMessage {
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<SummaryMessage>,
+}
 
-fn varint(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
+/// `Summary`.
+#[derive(Message)]
+struct SummaryMessage {
+    #[prost(message, repeated, tag = "1")]
+    value: Vec<Entry>,
+}
+
+/// `Summary.Value`.
+#[derive(Message)]
+struct Entry {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+    #[prost(message, optional, tag = "4")]
+    image: Option<ImageMessage>,
+    #[prost(message, optional, tag = "5")]
+    histo: Option<Histogram>,
+    #[prost(message, optional, tag = "8")]
+    tensor: Option<StringTensor>,
+    #[prost(message, optional, tag = "9")]
+    metadata: Option<Metadata>,
+}
+
+/// `Summary.Image`.
+#[derive(Message)]
+struct ImageMessage {
+    #[prost(int32, tag = "1")]
+    height: i32,
+    #[prost(int32, tag = "2")]
+    width: i32,
+    #[prost(int32, tag = "3")]
+    colorspace: i32,
+    #[prost(bytes = "vec", tag = "4")]
+    encoded_image_string: Vec<u8>,
+}
+
+/// `TensorProto` of strings.
+#[derive(Message)]
+struct StringTensor {
+    #[prost(int32, tag = "1")]
+    dtype: i32,
+    #[prost(message, optional, tag = "2")]
+    shape: Option<Shape>,
+    #[prost(bytes = "vec", repeated, tag = "8")]
+    string_val: Vec<Vec<u8>>,
+}
+
+/// The number of strings among the types of elements.
+const DT_STRING: i32 = 7;
+
+/// `TensorShapeProto`.
+#[derive(Message)]
+struct Shape {
+    #[prost(message, repeated, tag = "2")]
+    dim: Vec<Size>,
+}
+
+/// `TensorShapeProto.Dim`.
+#[derive(Message)]
+struct Size {
+    #[prost(int64, tag = "1")]
+    size: i64,
+}
+
+/// `SummaryMetadata`.
+#[derive(Message)]
+struct Metadata {
+    #[prost(message, optional, tag = "1")]
+    plugin_data: Option<Plugin>,
+}
+
+/// `SummaryMetadata.PluginData`.
+#[derive(Message)]
+struct Plugin {
+    #[prost(string, tag = "1")]
+    plugin_name: String,
+}
+
+impl Entry {
+    fn of(tag: &str, value: &Value) -> Self {
+        let mut entry = Self { tag: tag.to_owned(), ..Self::default() };
+        match value {
+            Value::Scalar(x) => entry.simple_value = Some(*x),
+            Value::Image { height, width, channels, png } => {
+                let [height, width, colorspace] = [height, width, channels].map(|n| *n as i32);
+                entry.image = Some(ImageMessage { height, width, colorspace, encoded_image_string: png.clone() });
+            }
+            Value::Histogram(histogram) => entry.histo = Some(histogram.clone()),
+            Value::Text(text) => {
+                let shape = Some(Shape { dim: vec![Size { size: 1 }] });
+                let string_val = vec![text.clone().into_bytes()];
+                entry.tensor = Some(StringTensor { dtype: DT_STRING, shape, string_val });
+                entry.metadata = Some(Metadata { plugin_data: Some(Plugin { plugin_name: "text".to_owned() }) });
+            }
+        }
+        entry
     }
-    out.push(n as u8);
-}
-
-fn number(out: &mut Vec<u8>, field: u64, n: u64) {
-    varint(out, field << 3 | VARINT);
-    varint(out, n);
-}
-
-fn bytes(out: &mut Vec<u8>, field: u64, data: &[u8]) {
-    varint(out, field << 3 | BYTES);
-    varint(out, data.len() as u64);
-    out.extend_from_slice(data);
+    fn value(self) -> Option<Value> {
+        let text = |t: StringTensor| Some(Value::Text(String::from_utf8_lossy(t.string_val.first()?).into_owned()));
+        let image = |i: ImageMessage| {
+            let [height, width, channels] = [i.height, i.width, i.colorspace].map(|n| u32::try_from(n).unwrap_or(0));
+            Value::Image { height, width, channels, png: i.encoded_image_string }
+        };
+        let number = self.simple_value.map(Value::Scalar);
+        number.or(self.image.map(image)).or(self.histo.map(Value::Histogram)).or(self.tensor.and_then(text))
+    }
 }
 
 impl Event {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        varint(&mut out, 1 << 3 | EIGHT_BYTES);
-        out.extend_from_slice(&self.time.to_le_bytes());
-        number(&mut out, 2, self.step);
-        if self.values.is_empty() {
-            bytes(&mut out, 3, b"brain.Event:2");
-            return out;
-        }
-        let mut summary = Vec::new();
-        for (tag, value) in &self.values {
-            bytes(&mut summary, 1, &entry(tag, value));
-        }
-        bytes(&mut out, 5, &summary);
-        out
+        let value: Vec<Entry> = self.values.iter().map(|(tag, value)| Entry::of(tag, value)).collect();
+        let begins = value.is_empty();
+        let message = EventMessage {
+            wall_time: self.time,
+            step: self.step as i64,
+            file_version: begins.then(|| "brain.Event:2".to_owned()),
+            summary: (!begins).then_some(SummaryMessage { value }),
+        };
+        message.encode_to_vec()
     }
-}
-
-fn entry(tag: &str, value: &Value) -> Vec<u8> {
-    let mut out = Vec::new();
-    bytes(&mut out, 1, tag.as_bytes());
-    match value {
-        Value::Scalar(x) => {
-            varint(&mut out, 2 << 3 | FOUR_BYTES);
-            out.extend_from_slice(&x.to_le_bytes());
-        }
-        Value::Image { height, width, channels, png } => {
-            let mut image = Vec::new();
-            number(&mut image, 1, u64::from(*height));
-            number(&mut image, 2, u64::from(*width));
-            number(&mut image, 3, u64::from(*channels));
-            bytes(&mut image, 4, png);
-            bytes(&mut out, 4, &image);
-        }
-    }
-    out
 }
 
 /// The values of one record.
 pub(super) fn decode(event: &[u8]) -> Result<Vec<Recorded>, String> {
-    let (mut step, mut values) = (0, Vec::new());
-    for (field, content) in fields(event)? {
-        match (field, content) {
-            (2, Field::Number(n)) => step = n,
-            (5, Field::Bytes(summary)) => {
-                for (_, content) in fields(summary)?.into_iter().filter(|(field, _)| *field == 1) {
-                    if let Field::Bytes(entry) = content {
-                        values.extend(read_entry(entry)?);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(values.into_iter().map(|(tag, value)| Recorded { step, tag, value }).collect())
-}
-
-fn read_entry(entry: &[u8]) -> Result<Option<(String, Value)>, String> {
-    let (mut tag, mut value) = (String::new(), None);
-    for (field, content) in fields(entry)? {
-        match (field, content) {
-            (1, Field::Bytes(name)) => tag = String::from_utf8_lossy(name).into_owned(),
-            (2, Field::Number(bits)) => value = Some(Value::Scalar(f32::from_bits(bits as u32))),
-            (4, Field::Bytes(image)) => {
-                let (mut sizes, mut png) = ([0; 3], Vec::new());
-                for (field, content) in fields(image)? {
-                    match (field, content) {
-                        (1..=3, Field::Number(n)) => sizes[field as usize - 1] = n as u32,
-                        (4, Field::Bytes(data)) => png = data.to_vec(),
-                        _ => {}
-                    }
-                }
-                let [height, width, channels] = sizes;
-                value = Some(Value::Image { height, width, channels, png });
-            }
-            _ => {}
-        }
-    }
-    Ok(value.map(|v| (tag, v)))
-}
-
-enum Field<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-/// Numbers and contents of all fields of a message.
-fn fields(mut message: &[u8]) -> Result<Vec<(u64, Field<'_>)>, String> {
-    fn take<'a>(message: &mut &'a [u8], n: u64) -> Result<&'a [u8], String> {
-        let cut = || "a message ends within a field".to_string();
-        let (taken, rest) = message.split_at_checked(usize::try_from(n).map_err(|_| cut())?).ok_or_else(cut)?;
-        *message = rest;
-        Ok(taken)
-    }
-    fn read_varint(message: &mut &[u8]) -> Result<u64, String> {
-        let mut n = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = take(message, 1)?[0];
-            n |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(n);
-            }
-        }
-        Err("a number is too long".into())
-    }
-    let little_endian = |b: &[u8]| b.iter().rev().fold(0u64, |n, &b| n << 8 | u64::from(b));
-    let mut out = Vec::new();
-    while !message.is_empty() {
-        let key = read_varint(&mut message)?;
-        let content = match key & 7 {
-            VARINT => Field::Number(read_varint(&mut message)?),
-            EIGHT_BYTES => Field::Number(little_endian(take(&mut message, 8)?)),
-            BYTES => {
-                let n = read_varint(&mut message)?;
-                Field::Bytes(take(&mut message, n)?)
-            }
-            FOUR_BYTES => Field::Number(little_endian(take(&mut message, 4)?)),
-            other => return Err(format!("there is no field of kind {other}")),
-        };
-        out.push((key >> 3, content));
-    }
-    Ok(out)
+    let event = EventMessage::decode(event).map_err(|e: DecodeError| e.to_string())?;
+    let step = u64::try_from(event.step).map_err(|_| format!("step {} is below 0", event.step))?;
+    let entries = event.summary.map(|summary| summary.value).unwrap_or_default();
+    let recorded = |entry: Entry| {
+        let tag = entry.tag.clone();
+        Some(Recorded { step, tag, value: entry.value()? })
+    };
+    Ok(entries.into_iter().filter_map(recorded).collect())
 }
 
 #[cfg(test)]
@@ -207,8 +235,23 @@ mod tests {
     #[test]
     fn values_come_back() {
         let image = Value::Image { height: 2, width: 300, channels: 3, png: vec![1, 2, 3] };
-        let event =
-            Event { time: 0.0, step: 7, values: vec![("a".into(), Value::Scalar(-3.5)), ("b/c".into(), image)] };
+        let histogram = Value::Histogram(Histogram {
+            min: -1.0,
+            max: 3.0,
+            num: 3.0,
+            sum: 2.0,
+            sum_squares: 10.0,
+            bucket_limit: vec![1.0, 3.0],
+            bucket: vec![2.0, 1.0],
+        });
+        let values = vec![
+            ("a".into(), Value::Scalar(-3.5)),
+            ("zero".into(), Value::Scalar(0.0)),
+            ("b/c".into(), image),
+            ("h".into(), histogram),
+            ("t".into(), Value::Text("**bold** ä".into())),
+        ];
+        let event = Event { time: 0.0, step: 7, values };
         let bytes = event.encode();
         let back = decode(&bytes).expect("it was just written");
         let tags: Vec<_> = back.iter().map(|r| (r.step, r.tag.clone(), r.value.clone())).collect();

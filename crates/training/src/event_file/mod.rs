@@ -2,12 +2,13 @@
 //!
 //! A file is a sequence of records ([`record`]), each a protocol buffer message ([`message`]). It only ever grows, and what a
 //! report wrote is on its way to the disk when the report ends.
+mod histogram;
 mod image;
 mod message;
 mod record;
 mod summaries;
 
-pub use message::{Recorded, Value};
+pub use message::{Histogram, Recorded, Value};
 pub(crate) use summaries::PREFIX as SUMMARIES;
 
 use crate::{progress::Progress, Error, Result};
@@ -23,6 +24,7 @@ use tallow_layers::{
     files::{io_error, open_regular},
     ErrorKind, LayerRef,
 };
+use tallow_tensor::Tensor;
 
 /// An event file that is being written.
 #[derive(Debug)]
@@ -36,6 +38,23 @@ pub struct EventFile {
 /// Seconds since 1970.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
+
+impl Value {
+    /// A tensor as an image: `[height, width]`, or `[height, width, channels]` with 1, 3 or 4 channels.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` naming the tag for any other shape.
+    pub fn image(tag: &str, t: &Tensor) -> Result<Self> {
+        image::of(tag, t)
+    }
+    /// How the values of a tensor are distributed.
+    ///
+    /// # Errors
+    /// `ShapeMismatch` naming the tag for a tensor without values, `NotFinite` for values that are not finite.
+    pub fn histogram(tag: &str, t: &Tensor) -> Result<Self> {
+        histogram::of(tag, t)
+    }
 }
 
 impl EventFile {

@@ -119,7 +119,7 @@ fn a_loop_writes_what_it_measured_and_the_summaries_of_layers() {
     let scalars = |tag: &str| {
         let value = |r: &&Recorded| match r.value {
             Value::Scalar(v) => (r.step, f64::from(v)),
-            Value::Image { .. } => panic!("{tag} is an image"),
+            ref other => panic!("{tag} is no number: {other:?}"),
         };
         of(tag).iter().map(value).collect::<Vec<_>>()
     };
