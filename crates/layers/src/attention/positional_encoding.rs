@@ -2,7 +2,7 @@
 use super::segments::{check_segments, places_in_segments};
 use crate::{
     core::mask_shape, initializers::glorot_uniform, initializers::Initializer, leaf, options, Arity, Call, Count, Dim,
-    Error, LayerRef, Leaf, Local, Mode, Num, Output, Rate, Result, TensorSpec, Traits, Tree, Wholes,
+    Error, ErrorKind, LayerRef, Leaf, Local, Mode, Num, Output, Rate, Result, TensorSpec, Traits, Tree, Wholes,
 };
 use tallow_tensor::{
     memory, ops,
@@ -23,7 +23,8 @@ options! {
     /// State: none; in mode `'predict'` the index of the next position, with `useSegments` that and the last id of each sequence.
     /// Modes: drops positions and starts at random ones in `'train'` only. In `'predict'` it goes on at the stored index.
     /// Errors:
-    /// - `ShapeMismatch`: the sequence, or a segment, is longer than `maxLen`, or predict mode runs past it.
+    /// - `ShapeMismatch`: the sequence is longer than `maxLen`, or predict mode runs past it.
+    /// - `InvalidArgument`: a segment is longer than `maxLen`.
     /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
     /// Example:
@@ -95,7 +96,8 @@ impl PositionalEncoding {
         let most = places.iter().max().map_or(0, |&m| m as usize + 1);
         let room = table.shape()[1];
         if most > room {
-            return Err(Error::shape(format!("positions up to {most} are needed, but maxLen is {room}")));
+            let what = format!("a segment of {most} positions does not fit `maxLen` {room}");
+            return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         let state = if predict && length > 0 { Some(after(segments, &places)?) } else { None };
         let start = self.random_start(call.key, most, room)? as i32;

@@ -159,7 +159,7 @@ impl Loss {
         };
         let sum = weights.sum(Axes::All, false)?;
         let o = ops::LinearCrossEntropyOptions { label_smoothing: self.smoothing, cutoff: self.cutoff };
-        let mean = ops::linear_cross_entropy(&xs[0], w, b, &labels.places, &weights.div(&sum)?, o)?;
+        let mean = ops::linear_cross_entropy(&xs[0].cast(dtype)?, w, b, &labels.places, &weights.div(&sum)?, o)?;
         // The mean of no items is 0 / 0.
         let mean = if labels.places.size() == 0 { mean.div(&sum)? } else { mean };
         Ok(mean.cast(out[0].dtype)?)

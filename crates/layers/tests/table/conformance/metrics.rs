@@ -35,6 +35,7 @@ pub fn cases() -> Vec<Case> {
             [f32([2, 4, 5]), ints([2, 4], 5), positive([4])],
         ),
         case("LinearCrossEntropy", json!({"vocabSize": 5}), [f32([6, 3]), ints([6], 5)]),
+        case("LinearCrossEntropy", json!({"vocabSize": 5}), [ints([6, 3], 4), ints([6], 5)]),
         case(
             "LinearCrossEntropy",
             json!({"vocabSize": 90, "useBias": false, "labelSmoothing": 0.2, "ignoreLabel": 3}),
