@@ -226,7 +226,10 @@ export class Trainer {
   }
 
   /**
-   * Runs the training loop on the compute thread; the event loop stays free.
+   * Runs the training loop on a thread of its own; the event loop stays free.
+   *
+   * Between two steps it lets other work compute: a `callAsync` beside it waits for one step at most, and loops of several workers take turns.
+   * A second loop on the same weights begins when this one has ended.
    *
    * @param batches - An iterable or async iterable of batches. Two are read ahead. The tensors of a batch are disposed once they are used.
    * @param options - Options by name:

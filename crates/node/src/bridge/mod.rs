@@ -9,4 +9,5 @@ mod handles;
 pub(crate) mod host;
 pub(crate) mod log;
 pub(crate) mod order;
+pub(crate) mod turn;
 pub(crate) mod wire;

@@ -3,10 +3,12 @@
 //! Jobs wait for the compute thread. What JavaScript does at once with a layer (call it, read or set its weights or state) comes after the
 //! jobs it asked for before, so these are done first: those that wait here and now, on the JavaScript thread; one that runs is waited
 //! for, while JavaScript does what it asks. Only jobs that touch the same weights or state matter. A training loop is not waited for:
-//! beside it a layer is as after the last finished step, and what would change it is refused.
+//! beside it a layer is as after the last finished step, and what would change it is refused. Calls on the compute thread run between two of
+//! its steps; other jobs that would change what it trains, and a second loop, wait for its end.
 use super::{
     error::Outcome,
     host::{is_serving, serving, Inbox},
+    turn::in_turn,
 };
 use napi::Env;
 use std::{
@@ -84,16 +86,28 @@ impl Access {
     }
 }
 
-/// What a job does; gives what settles its promise.
-type Work = Box<dyn FnOnce() -> Settle + Send>;
+/// What a job does, beside which loops if any; gives what settles its promise.
+type Work = Box<dyn FnOnce(Option<Beside>) -> Settle + Send>;
 /// Settles the promise of a job, which by then is done: who awaited it must not find it running.
 pub(crate) type Settle = Box<dyn FnOnce() + Send>;
+
+/// How a job goes with training loops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It is a training loop, which is not waited for.
+    Endless,
+    /// It runs between two steps of a loop, and itself refuses to change what the loop does.
+    Beside,
+    /// It waits for the end of loops whose weights or state it would change.
+    Apart,
+}
 
 /// A job that was asked for.
 pub(crate) struct Pending {
     access: Access,
-    /// Whether it is a training loop, which is not waited for.
-    endless: bool,
+    way: Way,
+    /// Training loops, and jobs behind such, that were asked for before it and touch what it does.
+    behind: Vec<Arc<Pending>>,
     /// Taken by whoever runs it.
     work: Mutex<Option<Work>>,
     done: AtomicBool,
@@ -111,21 +125,40 @@ impl Pending {
     fn is_running(&self) -> bool {
         !self.is_done() && self.work().is_none()
     }
+    /// Whether it is a training loop.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.way == Way::Endless
+    }
+    /// Those before it that are not done.
+    fn before(&self) -> impl Iterator<Item = &Arc<Pending>> {
+        self.behind.iter().filter(|p| !p.is_done())
+    }
+    /// Whether something before it must end first.
+    pub(crate) fn must_wait(&self) -> bool {
+        let changes = |p: &Pending| {
+            !self.access.changes.is_disjoint(&p.access.reads) || !self.access.changes.is_disjoint(&p.access.changes)
+        };
+        self.way != Way::Beside && self.before().any(|p| changes(p))
+    }
     /// Runs it, unless it was taken.
     fn run(&self) {
         let work = self.work().take();
         self.finish(work);
     }
-    /// Runs it on the compute thread, when no job before it runs on the JavaScript thread.
+    /// Runs it when it is its turn to compute, and no job before it runs on the JavaScript thread. Until then JavaScript may take it.
     pub(crate) fn run_in_turn(&self) {
-        let turn = lock(&self.turn);
-        let work = self.work().take();
-        drop(turn);
-        self.finish(work);
+        in_turn(|| {
+            let turn = lock(&self.turn);
+            let work = self.work().take();
+            drop(turn);
+            self.finish(work);
+        });
     }
     fn finish(&self, work: Option<Work>) {
         if let Some(work) = work {
-            let settle = work();
+            let mut beside: Option<Access> = None;
+            self.before().for_each(|p| beside.get_or_insert_default().add(&p.access));
+            let settle = work(beside.map(Beside));
             self.done.store(true, SeqCst);
             self.inbox.ring();
             settle();
@@ -152,19 +185,22 @@ impl Order {
         Self { pending: RefCell::default(), inbox, turn: Arc::default() }
     }
     /// A new job, behind all others.
-    pub(crate) fn push(&self, access: Access, endless: bool, work: Work) -> Arc<Pending> {
+    pub(crate) fn push(&self, access: Access, way: Way, work: Work) -> Arc<Pending> {
         let job = Arc::new(Pending {
+            behind: loops_among(&self.waiting(), &access),
             access,
-            endless,
+            way,
             work: Mutex::new(Some(work)),
             done: AtomicBool::new(false),
             turn: self.turn.clone(),
             inbox: self.inbox.clone(),
         });
-        let mut pending = self.pending.borrow_mut();
-        pending.retain(|p| !p.is_done());
-        pending.push(job.clone());
+        self.pending.borrow_mut().push(job.clone());
         job
+    }
+    /// Whether all jobs are done.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting().is_empty()
     }
     /// The jobs that are not done.
     fn waiting(&self) -> Vec<Arc<Pending>> {
@@ -209,12 +245,27 @@ impl Beside {
     }
 }
 
+/// The training loops, and the jobs behind such, that `access` may not change places with.
+fn loops_among(waiting: &[Arc<Pending>], access: &Access) -> Vec<Arc<Pending>> {
+    let mut beside: Option<Access> = None;
+    let mut out = Vec::new();
+    for job in waiting {
+        if job.is_endless() || beside.as_ref().is_some_and(|b| b.conflicts(&job.access)) {
+            beside.get_or_insert_default().add(&job.access);
+            if access.conflicts(&job.access) {
+                out.push(job.clone());
+            }
+        }
+    }
+    out
+}
+
 /// The jobs that must come before `access`, in their order, and the places of those that would have to but are endless or behind such.
 fn choose(waiting: &[Arc<Pending>], access: &Access) -> (Vec<Arc<Pending>>, Option<Access>) {
     let mut beside: Option<Access> = None;
     let mut free = Vec::new();
     for job in waiting {
-        if job.endless || beside.as_ref().is_some_and(|b| b.conflicts(&job.access)) {
+        if job.is_endless() || beside.as_ref().is_some_and(|b| b.conflicts(&job.access)) {
             beside.get_or_insert_default().add(&job.access);
         } else {
             free.push(job);
@@ -240,9 +291,13 @@ mod tests {
         Access { reads: reads.iter().copied().collect(), changes: changes.iter().copied().collect() }
     }
     fn job(reads: &[usize], changes: &[usize], endless: bool) -> Arc<Pending> {
+        behind(Vec::new(), reads, changes, if endless { Way::Endless } else { Way::Beside })
+    }
+    fn behind(behind: Vec<Arc<Pending>>, reads: &[usize], changes: &[usize], way: Way) -> Arc<Pending> {
         Arc::new(Pending {
             access: access(reads, changes),
-            endless,
+            way,
+            behind,
             work: Mutex::default(),
             done: AtomicBool::new(false),
             turn: Arc::default(),
@@ -260,7 +315,7 @@ mod tests {
         let settled = Arc::new(Mutex::new(None));
         let (job, seen) = (job(&[], &[1], true), settled.clone());
         let this = job.clone();
-        *job.work() = Some(Box::new(move || Box::new(move || *lock(&seen) = Some(this.is_done()))));
+        *job.work() = Some(Box::new(move |_| Box::new(move || *lock(&seen) = Some(this.is_done()))));
         job.run();
         assert_eq!(*lock(&settled), Some(true));
     }
@@ -285,5 +340,31 @@ mod tests {
         assert_eq!(chosen(&jobs, &access(&[1], &[])), (vec![0], true));
         assert_eq!(chosen(&jobs, &access(&[3], &[])), (vec![], true), "a job behind the loop");
         assert_eq!(chosen(&jobs, &access(&[7], &[])), (vec![3], false));
+    }
+
+    #[test]
+    fn beside_a_loop_calls_run_and_what_would_change_its_weights_waits_for_its_end() {
+        let jobs = [job(&[], &[1, 2], true), job(&[7], &[], false), job(&[1], &[3], false)];
+        let behind_of = |reads: &[usize], changes: &[usize], way| {
+            behind(loops_among(&jobs, &access(reads, changes)), reads, changes, way)
+        };
+        let call = behind_of(&[1], &[4], Way::Beside);
+        assert_eq!((call.behind.len(), call.must_wait()), (1, false));
+        let seen = Arc::new(Mutex::new(None));
+        let told = seen.clone();
+        *call.work() = Some(Box::new(move |beside| {
+            let refused = |a: &Access| beside.as_ref().map(|b| b.refuse("a test", a).is_err());
+            *lock(&told) = Some((refused(&access(&[], &[4])), refused(&access(&[], &[2]))));
+            Box::new(|| ())
+        }));
+        call.run_in_turn();
+        assert_eq!(*lock(&seen), Some((Some(false), Some(true))));
+        assert!(!behind_of(&[1, 2], &[], Way::Apart).must_wait(), "what only reads");
+        assert!(!behind_of(&[], &[7], Way::Apart).must_wait(), "what has nothing in common with the loop");
+        let load = behind_of(&[], &[1], Way::Apart);
+        let second = behind_of(&[], &[1], Way::Endless);
+        assert!(load.must_wait() && second.must_wait());
+        jobs.iter().for_each(|p| p.done.store(true, SeqCst));
+        assert!(!load.must_wait() && !second.must_wait());
     }
 }

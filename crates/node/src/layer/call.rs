@@ -8,7 +8,7 @@ use crate::bridge::{
     compute::{submit, Asked},
     environment::Environment,
     error::Outcome,
-    order::{Access, Beside},
+    order::{Access, Beside, Way},
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env};
@@ -107,10 +107,10 @@ pub fn layer_call_async<'env>(
     run_with(env, id, |e, layer| {
         let call = Call::new(e, layer, &inputs, [weights, state], key)?;
         let kept = keep.map(|number| e.guard(number));
-        let asked = Asked { access: call.access(), endless: false, cancel };
-        let work = move || {
+        let asked = Asked { access: call.access(), way: Way::Beside, cancel };
+        let work = move |beside: Option<Beside>| {
             let room = call.layer.clone();
-            let run = || call.run(None);
+            let run = || call.run(beside.as_ref());
             layers::with_room(layers::depth(&room), || match kept {
                 Some(kept) => keeping(kept, run),
                 None => run(),

@@ -1,5 +1,8 @@
 //! Saving a trainer beside its loop: the loop itself writes the file, between two steps.
-use crate::bridge::error::{Failure, Outcome};
+use crate::bridge::{
+    error::{Failure, Outcome},
+    turn::apart,
+};
 use std::{
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
@@ -87,12 +90,17 @@ impl Desk {
     }
     /// Waits until JavaScript has heard of the last step: what it saves then is that step.
     pub(crate) fn wait(&self) -> tallow_layers::Result<()> {
-        let mut state = self.state();
-        while state.telling {
-            cancel::check()?;
-            state = self.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+        if !self.state().telling {
+            return Ok(());
         }
-        Ok(())
+        apart(|| {
+            let mut state = self.state();
+            while state.telling {
+                cancel::check()?;
+                state = self.changed.wait_timeout(state, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            Ok(())
+        })
     }
     /// Writes the files that were asked for. `next` is the number of the next step, if a loop is running.
     pub(crate) fn serve(&self, trainer: &Trainer, next: Option<u64>) {

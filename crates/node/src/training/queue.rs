@@ -1,6 +1,6 @@
 //! The queue that a training loop takes its batches from.
 use super::desk::PATIENCE;
-use crate::bridge::environment::run;
+use crate::bridge::{environment::run, turn::apart};
 use napi::{bindgen_prelude::*, Env, JsDeferred};
 use napi_derive::napi;
 use std::{
@@ -126,13 +126,14 @@ pub fn close_batches(env: Env, queue: &BatchQueue) -> Result<()> {
 pub(crate) struct Closing(Arc<Shared>);
 impl Batches for Closing {
     fn next(&mut self) -> tallow_layers::Result<Option<Vec<Tensor>>> {
-        self.0.next(&mut || Ok(()))
+        self.next_with(&mut || Ok(()))
     }
     fn next_with(
         &mut self,
         idle: &mut dyn FnMut() -> tallow_layers::Result<()>,
     ) -> tallow_layers::Result<Option<Vec<Tensor>>> {
-        self.0.next(idle)
+        // A loop that waits for a batch does not compute, and this is where it is between two steps.
+        apart(|| self.0.next(idle))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         compute::{promised, submit, Asked},
         environment::run,
         error::{Failure, Outcome},
-        order::Access,
+        order::{Access, Way},
         wire::Wire,
     },
     layer::{change, run_with},
@@ -188,13 +188,13 @@ impl NativeTrainer {
             let (trainer, mut closing) = (self.inner.clone(), Closing::new(queue));
             let open = Open::new(&self.desk, &self.inner);
             let mut teller = Teller { desk: self.desk.clone(), progress };
-            let work = move || {
+            let work = move |_| {
                 // The last to go.
                 let _open = open;
                 let mut trainer = lock(&trainer)?;
                 Ok(fit_with(&mut trainer, &mut closing, &options, &mut teller)?)
             };
-            let asked = Asked { access: Access::set(&self.model), endless: true, cancel };
+            let asked = Asked { access: Access::set(&self.model), way: Way::Endless, cancel };
             submit(env, e, asked, work, |_, _, report| {
                 Ok(Wire(HostValue::from([
                     ("steps", HostValue::Number(report.steps as f64)),
@@ -254,18 +254,18 @@ impl NativeTrainer {
                 if let Some(late) = self.desk.ask(Save { path, step, notes, done: Box::new(done) }) {
                     // The loop has ended since.
                     let trainer = self.inner.clone();
-                    let work = move || {
+                    let work = move |_| {
                         (late.done)(save(&trainer, &late.path, step, late.notes));
                         Ok(())
                     };
-                    let asked = Asked { access: Access::read(&self.model), endless: false, cancel: None };
+                    let asked = Asked { access: Access::read(&self.model), way: Way::Apart, cancel: None };
                     submit(env, e, asked, work, |_, _, ()| Ok(Wire(HostValue::Null)))?;
                 }
                 return Ok(promise);
             }
             let trainer = self.inner.clone();
-            let asked = Asked { access: Access::read(&self.model), endless: false, cancel: None };
-            submit(env, e, asked, move || save(&trainer, &path, step, notes), |_, _, ()| Ok(Wire(HostValue::Null)))
+            let asked = Asked { access: Access::read(&self.model), way: Way::Apart, cancel: None };
+            submit(env, e, asked, move |_| save(&trainer, &path, step, notes), |_, _, ()| Ok(Wire(HostValue::Null)))
         })
     }
 
@@ -304,8 +304,8 @@ impl NativeTrainer {
                 return Err(busy());
             }
             let trainer = self.inner.clone();
-            let work = move || Ok(lock(&trainer)?.load(Path::new(&path), strict)? as f64);
-            let asked = Asked { access: Access::set(&self.model), endless: false, cancel: None };
+            let work = move |_| Ok(lock(&trainer)?.load(Path::new(&path), strict)? as f64);
+            let asked = Asked { access: Access::set(&self.model), way: Way::Apart, cancel: None };
             submit(env, e, asked, work, |_, _, step| Ok(Wire(HostValue::Number(step))))
         })
     }
