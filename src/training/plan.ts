@@ -64,14 +64,14 @@ const LOOP: Names<Omit<LoopOptions, keyof TrainerOptions>> = {
   overfitBatches: true,
 };
 /** Options that go on to the trainers, which know what they are. */
-const TRAINER = {
+const TRAINER: Names<TrainerOptions> = {
   nDevices: true,
   groups: true,
   accumulate: true,
   averageDecay: true,
   policy: true,
   lossScale: true,
-} as const;
+};
 
 /** Whether it is step 1 or a multiple of a number of steps; never for `null`. */
 const everyNth =

@@ -118,6 +118,16 @@ export interface TrainerOptions {
    * each step. {@link Trainer.withAverages} uses them. Left out or `null`: none are kept.
    */
   readonly averageDecay?: number | null | undefined;
+  /**
+   * What layers with matrices of weights compute in: `'float32'`, also if left out, or `'bfloat16'`. Weights, slots, state, norms, probabilities
+   * and losses are float32 in any case; so are recurrent layers and positions. On the CPU it saves memory, not time.
+   */
+  readonly policy?: 'float32' | 'bfloat16' | null | undefined;
+  /**
+   * What the loss is multiplied by before gradients are computed, which are divided by it: 1 if left out. `'dynamic'` begins with 32768, halves
+   * where gradients overflow, in a step that is left out, and doubles after 2000 steps that went well.
+   */
+  readonly lossScale?: number | 'dynamic' | null | undefined;
 }
 
 const FIT: Names<FitOptions> = {
@@ -169,6 +179,8 @@ export class Trainer {
    * - `groups`: Weights that are trained in a way of their own, or frozen. Default: none.
    * - `accumulate`: Batches of a step. Default: `1`.
    * - `averageDecay`: What stays of the averages of the weights at each step. Default: no averages.
+   * - `policy`: What layers with matrices of weights compute in. Default: `'float32'`.
+   * - `lossScale`: What the loss is multiplied by before gradients are computed. Default: `1`.
    * @throws `TypeError`: `modelWithLoss` is not a layer, or `optimizer` not an optimizer.
    * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds, a pattern matches no weight, or all are frozen.
    * @throws {@link LayerError} `NotInitialized`: there are `groups`, and the model has no weights yet.

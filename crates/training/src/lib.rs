@@ -15,6 +15,7 @@ mod lending;
 mod loop_options;
 mod names;
 mod npy_list;
+mod policy;
 mod progress;
 mod safetensors_file;
 mod trainer;
@@ -38,6 +39,7 @@ pub use layer_file::{init_from_file, save_to_file, LoadOptions};
 pub use loop_options::loop_options;
 pub use names::{matching, named_leaves, weight_names};
 pub use npy_list::{np_from_file, np_to_file};
+pub use policy::{LossScale, Policy};
 pub use progress::{Progress, StepReport};
 pub use safetensors_file::{
     read as read_safetensors, read_named as read_named_safetensors, write as write_safetensors,

@@ -5,11 +5,13 @@ use crate::{
     groups::{at, at_mut, Place, Plan, WeightGroup, WeightGroups},
     names::{float_weights, named_leaves},
     optimizers::{wide, OptimizerRef, Update},
+    policy::{LossScale, Policy, Scale},
     progress::StepReport,
 };
 use std::{collections::HashMap, sync::Arc};
 use tallow_layers::{
-    acceleration::accelerate, held, hold, options, pure_fn, Dim, Error, ErrorKind, LayerRef, Rate, Result, Store,
+    acceleration::accelerate, computing_in, held, hold, options, pure_fn, Dim, Error, ErrorKind, LayerRef, Rate,
+    Result, Store,
 };
 use tallow_tensor::{backward, cancel::shielded, memory, ops::global_norm, random::Key, Tensor};
 
@@ -24,6 +26,10 @@ options! {
         accumulate "accumulate": Dim = Dim(1),
         /// What stays of the averages of the weights at each step; `null`: no averages are kept.
         average_decay "averageDecay": Option<Rate> = None,
+        /// What layers with matrices of weights compute in. Weights, slots, state and losses are float32 in any case.
+        policy "policy": Policy = Policy::Float32,
+        /// What the loss is multiplied by before gradients are computed, which are divided by it; `'dynamic'`: as much as they allow.
+        loss_scale "lossScale": LossScale = LossScale::Fixed(1.0),
     }
 }
 
@@ -44,6 +50,8 @@ pub struct Trainer {
     /// The weights, while the layers hold the averages in place of them.
     pub(crate) lent: Option<Store>,
     slots: Slots,
+    policy: Policy,
+    scale: Scale,
     /// Updates made since this was made.
     updates: u64,
 }
@@ -94,6 +102,8 @@ impl Trainer {
             averages: HashMap::new(),
             lent: None,
             slots: HashMap::new(),
+            policy: Policy::Float32,
+            scale: LossScale::Fixed(1.0).into(),
             updates: 0,
         }
     }
@@ -107,6 +117,7 @@ impl Trainer {
         trainer.groups = o.groups.0;
         trainer.accumulate = o.accumulate.0;
         trainer.average_decay = o.average_decay.map(|d| d.0);
+        (trainer.policy, trainer.scale) = (o.policy, o.loss_scale.into());
         let weights = held(&trainer.model_with_loss).0;
         trainer.plan = trainer.planned(&weights)?;
         Ok(trainer)
@@ -250,7 +261,8 @@ impl Trainer {
             variables.push(weight.clone());
         }
         let key = if self.accumulate > 1 { key.fold_in(out.batches as u32) } else { key };
-        let (outputs, new_state) = pure_fn(&model, batch, &tracked, out.new_state, key)?;
+        let dtype = self.policy.compute_dtype();
+        let (outputs, new_state) = computing_in(dtype, || pure_fn(&model, batch, &tracked, out.new_state, key))?;
         let loss = match &outputs[..] {
             [loss] if self.n_devices == 1 && loss.size() == 1 => loss.clone(),
             [losses] if self.n_devices > 1 && losses.size() == self.n_devices => losses.mean(None, false)?,
@@ -266,9 +278,10 @@ impl Trainer {
             let cause = cause.map_or_else(String::new, |name| format!(", as {name} is NaN"));
             return Err(finite::refused(&format!("the loss is {loss_value} at step {step}{cause}")));
         }
-        let ones = Tensor::ones(loss.shape(), loss.dtype(), loss.device())?;
+        let seed = self.scale.seed(&loss)?;
         drop(outputs);
-        let gradients = backward(&[(loss, ones)], &variables, false)?;
+        let gradients = computing_in(dtype, || backward(&[(loss, seed)], &variables, false))?;
+        let gradients = self.scale.unscaled(gradients)?;
         drop((variables, tracked));
         out.gradients = if out.batches == 0 {
             gradients
@@ -316,7 +329,8 @@ impl Trainer {
             }
         }
         let gradients_l2 = global_norm(&gradients)?;
-        if !gradients_l2.is_finite() {
+        let left_out = !gradients_l2.is_finite() && self.scale.overflowed();
+        if !gradients_l2.is_finite() && !left_out {
             finite::check_gradients(&self.trained_names(&weights), &gradients, loss, step)?;
         }
         let flat = self.plan.places.iter().map(|&place| Ok(at(&weights, place)?.clone()));
@@ -324,6 +338,9 @@ impl Trainer {
         if weights_l2.is_nan() {
             let name = finite::first_nan(&named_leaves("weights", &self.model_with_loss, &weights))?;
             return Err(finite::refused(&format!("{} is NaN at step {step}", name.unwrap_or("a weight".into()))));
+        }
+        if left_out {
+            return Ok(StepReport { loss, gradients_l2, weights_l2 });
         }
         finite::check_state(&self.running, &state, &new_state, step)?;
         drop(state);
@@ -341,6 +358,7 @@ impl Trainer {
         })?;
         hold(&model, Some(&new_weights), Some(&new_state));
         self.updates += 1;
+        self.scale.went_well();
         Ok(StepReport { loss, gradients_l2, weights_l2 })
     }
     /// The names of the trained weights, as files have them.

@@ -1,0 +1,98 @@
+/** Trainings in bfloat16: their weights, losses and gradients stay float32. */
+import test from 'ava';
+import * as tl from '../src/index.js';
+import { wrong } from './support/types.js';
+
+const STEPS = 100;
+const vocabSize = 12;
+
+/** Sequences in which each token follows from the one before it. */
+const ids = tl.tensor(
+  Array.from({ length: 4 }, (_, i) => Array.from({ length: 16 }, (_, t) => 1 + ((i + 3 * t) % 11))),
+);
+const inputs = tl.random.normal(tl.random.key(2), [16, 6]);
+const outputs = inputs.square().sum({ axis: 1, keepdims: true });
+
+const options = { dModel: 16, dFf: 32, nHeads: 2, nLayers: 2, maxLen: 16, dropout: 0 };
+const languageLoss = () => tl.CategoryCrossEntropy();
+const models: Record<string, () => [tl.Layer, tl.Tensor[]]> = {
+  MLP: () => [tl.Serial(tl.Dense(32), tl.Relu(), tl.Dense(1), tl.MeanSquaredError()), [inputs, outputs]],
+  LSTM: () => [
+    tl.Serial(
+      tl.ShiftRight(),
+      tl.Embedding(vocabSize, 16),
+      tl.Dense(16),
+      tl.LSTM(16),
+      tl.Dense(vocabSize),
+      languageLoss(),
+    ),
+    [ids, ids],
+  ],
+  TransformerLM: () => [tl.Serial(tl.models.TransformerLM(vocabSize, options), languageLoss()), [ids, ids]],
+  ReformerLM: () => [
+    tl.Serial(tl.models.ReformerLM(vocabSize, { ...options, attentionType: tl.SelfAttention }), languageLoss()),
+    [ids, ids],
+  ],
+  'a loss with its output layer': () => [
+    tl.Serial(
+      tl.ShiftRight(),
+      tl.models.TransformerDecoder({ ...options, vocabSize }),
+      tl.LinearCrossEntropy(vocabSize),
+    ),
+    [ids, ids],
+  ],
+};
+
+type Policy = Pick<tl.TrainerOptions, 'policy' | 'lossScale'>;
+
+function train(name: string, policy: Policy): { trainer: tl.Trainer; losses: number[] } {
+  const [model, batch] = models[name]!();
+  model.init(tl.signature(batch), { rng: tl.random.key(1) });
+  const trainer = new tl.Trainer(model, tl.optimizers.Adam({ learningRate: 1e-2 }), policy);
+  const losses = Array.from({ length: STEPS }, (_, step) => trainer.oneStep(batch, [0, step], { step })[0]);
+  return { trainer, losses };
+}
+
+const last = (losses: number[]): number => losses.slice(-5).reduce((sum, loss) => sum + loss, 0) / 5;
+
+for (const name of Object.keys(models)) {
+  test(`${name} trains in bfloat16 as in float32`, (t) => {
+    const [plain, narrow] = [train(name, {}), train(name, { policy: 'bfloat16', lossScale: 'dynamic' })];
+    const first = plain.losses[0]!;
+    t.true(last(plain.losses) < first / 2, `${first} to ${last(plain.losses)}`);
+    t.not(narrow.losses[0], first);
+    t.true(Math.abs(narrow.losses[0]! - first) < 0.02 * first, `${narrow.losses[0]} and ${first}`);
+    // Of the way down, a few per cent may be lost.
+    t.true(
+      Math.abs(last(narrow.losses) - last(plain.losses)) < 0.03 * first,
+      `${last(narrow.losses)}, ${last(plain.losses)}`,
+    );
+    const leaves = tl.tree.leaves([narrow.trainer.modelWithLoss.weights, narrow.trainer.slots]);
+    t.true(leaves.length > 0 && leaves.every((x) => x.dtype === 'float32'));
+  });
+}
+
+test('a power of two as the scale of the loss changes no bit', (t) => {
+  const [plain, scaled] = [train('MLP', {}), train('MLP', { lossScale: 1024 })];
+  t.deepEqual(scaled.losses, plain.losses);
+});
+
+test('state that is learned stays float32', (t) => {
+  const model = tl.Serial(tl.Dense(8), tl.BatchNorm(), tl.Relu(), tl.Dense(1), tl.MeanSquaredError());
+  model.init(tl.signature([inputs, outputs]), { rng: tl.random.key(1) });
+  const before = tl.tree.leaves(model.state).map((x) => x.dtype);
+  const trainer = new tl.Trainer(model, tl.optimizers.Adam(), { policy: 'bfloat16' });
+  trainer.oneStep([inputs, outputs], [0, 1]);
+  t.deepEqual(
+    tl.tree.leaves(model.state).map((x) => x.dtype),
+    before,
+  );
+});
+
+test('nonsense is refused', (t) => {
+  const model = tl.Serial(tl.Dense(1), tl.MeanSquaredError());
+  model.init(tl.signature([inputs, outputs]));
+  const make = (o: object) => () => new tl.Trainer(model, tl.optimizers.Adam(), wrong(o));
+  t.throws(make({ policy: 'float16' }), { message: /`policy` must be 'float32' or 'bfloat16', got "float16"/ });
+  t.throws(make({ lossScale: 0 }), { message: /`lossScale` must be a number above 0, or 'dynamic', got 0/ });
+});
