@@ -17,6 +17,7 @@ const LEFT_OUT = new Set([
   'save',
   'npToFile',
   'saveSafetensors',
+  'saveNpz',
   'constructor',
 ]);
 

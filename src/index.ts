@@ -89,6 +89,8 @@ export {
   type EfficientAttentionBaseOptions,
   type IncrementalAttentionContext,
 } from './layer/efficientAttentionBase.js';
+export { type NamedTensors } from './tensor/named.js';
+export { loadNpz, saveNpz } from './tensor/npz.js';
 export { loadSafetensors, type LoadSafetensorsOptions, saveSafetensors } from './tensor/safetensors.js';
 export * as reversible from './reversible.js';
 export * as testUtils from './testUtils.js';

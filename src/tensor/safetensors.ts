@@ -4,10 +4,10 @@
  * @module
  */
 import { native } from '../bridge/native.js';
-import { found, isKeyed, list, text } from '../bridge/found.js';
-import { type TensorLike, withTensors } from './ops.js';
+import { list, text } from '../bridge/found.js';
+import { byName, type NamedTensors, withNamed } from './named.js';
 import { type Names, optionsOf } from './rest.js';
-import { Tensor, wrap } from './tensor.js';
+import { type Tensor } from './tensor.js';
 
 /** Options of {@link loadSafetensors}. */
 export interface LoadSafetensorsOptions {
@@ -43,8 +43,7 @@ export function loadSafetensors(path: string, options: LoadSafetensorsOptions = 
     wanted === undefined
       ? null
       : list('loadSafetensors: names', wanted).map((name) => text('loadSafetensors: names', name));
-  const tensors = native.loadSafetensors(text('loadSafetensors: path', path), named);
-  return Object.fromEntries(tensors.map(({ name, tensor }) => [name, wrap(tensor)]));
+  return byName(native.loadSafetensors(text('loadSafetensors: path', path), named));
 }
 
 /**
@@ -64,16 +63,6 @@ export function loadSafetensors(path: string, options: LoadSafetensorsOptions = 
  * Object.keys(tl.loadSafetensors('tensors.safetensors')); // → ['w']
  * ```
  */
-export function saveSafetensors(tensors: { readonly [name: string]: TensorLike }, path: string): void {
-  if (!isKeyed(tensors) || tensors instanceof Tensor) {
-    throw new TypeError(`saveSafetensors: tensors must be an object of tensors by name, got ${found(tensors)}`);
-  }
-  text('saveSafetensors: path', path);
-  const names = Object.keys(tensors).map((name) => text('saveSafetensors: a name', name));
-  withTensors(Object.values(tensors), (ids) =>
-    native.saveSafetensors(
-      ids.map((tensor, i) => ({ name: names[i]!, tensor })),
-      path,
-    ),
-  );
+export function saveSafetensors(tensors: NamedTensors, path: string): void {
+  withNamed('saveSafetensors', tensors, (named) => native.saveSafetensors(named, text('saveSafetensors: path', path)));
 }

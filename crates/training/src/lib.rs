@@ -15,6 +15,7 @@ mod lending;
 mod loop_options;
 mod names;
 mod npy_list;
+mod npz;
 mod policy;
 mod progress;
 mod safetensors_file;
@@ -39,6 +40,7 @@ pub use layer_file::{init_from_file, save_to_file, LoadOptions};
 pub use loop_options::loop_options;
 pub use names::{matching, named_leaves, weight_names};
 pub use npy_list::{np_from_file, np_to_file};
+pub use npz::{load_npz, save_npz};
 pub use policy::{LossScale, Policy};
 pub use progress::{Progress, StepReport};
 pub use safetensors_file::{

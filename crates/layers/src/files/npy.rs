@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
 };
 use std::{
-    cell::Cell,
+    cell::RefCell,
     io::{BufReader, Read},
     path::Path,
 };
@@ -61,6 +61,14 @@ pub fn next_array(r: &mut impl Read, at_most: u64, width: Width) -> std::result:
         return Err(format!("an array of shape {:?} is more than the file can hold", header.shape));
     }
     header.tensor(r, width)
+}
+
+/// The array that a file of `length` bytes is.
+///
+/// # Errors
+/// In words, when it is no array, or one of another length. Nothing larger than the file is made.
+pub fn whole_array(r: &mut impl Read, length: u64, width: Width) -> std::result::Result<Tensor, String> {
+    Header::of_file(r, length)?.tensor(r, width)
 }
 
 /// The array of which `bytes` are the elements, `held` bytes in all: `code` is NumPy's for their type, such as `<f4`.
@@ -185,19 +193,19 @@ impl Header {
             ('u', 2) if width == Width::Trax => self.made(r, |b| half::bf16::from_bits(u16::from_le_bytes(b))),
             ('V', 2) => self.made(r, |b| half::bf16::from_bits(u16::from_le_bytes(b))),
             ('i', 4) => self.made(r, i32::from_le_bytes),
-            ('i', 8) if narrow => {
-                let too_large = Cell::new(None);
-                let made = self.made(r, |b| {
-                    let wide = i64::from_le_bytes(b);
-                    let value = i32::try_from(wide);
-                    if value.is_err() && too_large.get().is_none() {
-                        too_large.set(Some(wide));
-                    }
-                    value.unwrap_or_default()
-                })?;
-                too_large.get().map_or(Ok(made), |v| Err(format!("{v} does not fit in int32")))
-            }
+            ('i', 8) if narrow => self.made_if(r, "int32", |b| {
+                let wide = i64::from_le_bytes(b);
+                i32::try_from(wide).map_err(|_| wide.to_string())
+            }),
             ('i', 8) => self.made(r, i64::from_le_bytes),
+            // As in other files, types that tensors lack become the narrowest that holds their values.
+            ('i', 1) if !narrow => self.made(r, |[b]: [u8; 1]| i32::from(b as i8)),
+            ('i', 2) if !narrow => self.made(r, |b| i32::from(i16::from_le_bytes(b))),
+            ('u', 2) if !narrow => self.made(r, |b| i32::from(u16::from_le_bytes(b))),
+            ('u', 8) if !narrow => self.made_if(r, "int64", |b| {
+                let wide = u64::from_le_bytes(b);
+                i64::try_from(wide).map_err(|_| wide.to_string())
+            }),
             ('u', 4) => self.made(r, u32::from_le_bytes),
             ('u', 1) => self.made(r, |[b]: [u8; 1]| b),
             ('b', 1) => {
@@ -206,6 +214,22 @@ impl Header {
             }
             (kind, size) => Err(format!("numbers of type '{kind}{size}' cannot be read")),
         }
+    }
+    /// As [`Header::made`], of elements that may not fit in the type `what`; the first that does not is refused.
+    fn made_if<const N: usize, T: Element + Default>(
+        &self,
+        r: &mut impl Read,
+        what: &str,
+        convert: impl Fn([u8; N]) -> std::result::Result<T, String>,
+    ) -> std::result::Result<Tensor, String> {
+        let first = RefCell::new(None);
+        let made = self.made(r, |b| {
+            convert(b).unwrap_or_else(|v| {
+                first.borrow_mut().get_or_insert(v);
+                T::default()
+            })
+        })?;
+        first.into_inner().map_or(Ok(made), |v| Err(format!("{v} does not fit in {what}")))
     }
     /// The array, each element made of its little-endian bytes.
     fn made<const N: usize, T: Element>(

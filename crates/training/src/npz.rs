@@ -1,0 +1,125 @@
+//! Arrays by name in one file, as NumPy's `savez` writes them: a zip archive of `.npy` files (`.npz`).
+use crate::{whole_file, Result};
+use flate2::{bufread::DeflateDecoder, CrcReader};
+use std::{
+    fs::File,
+    io::{BufReader, BufWriter, Read, Write},
+    path::Path,
+};
+use tallow_layers::{
+    elements,
+    files::{io_error, open_regular},
+    npy::{header_of, whole_array, Width},
+};
+use tallow_tensor::{memory, DType, Tensor};
+use zip::{write::SimpleFileOptions, CompressionMethod, ZipArchive, ZipWriter};
+
+/// How the name of an array's file ends.
+const ENDING: &str = ".npy";
+/// Most arrays in a file. What they make of memory beside their numbers is bounded by this.
+const MAX_ARRAYS: usize = 100_000;
+/// What deflate can make of one byte at most; an entry that claims more lies.
+const MOST_FROM_A_BYTE: u64 = 1032;
+
+/// Writes arrays to `path` under their names, not compressed. Equal arrays give equal bytes; `path` always holds the old or the new
+/// content, whole. bfloat16 is written as NumPy's `V2`.
+///
+/// # Errors
+/// `Io` naming the path, with the old file untouched.
+pub fn save_npz(path: &Path, arrays: &[(String, Tensor)]) -> Result<()> {
+    let fail = |why: &dyn std::fmt::Display| io_error("write", path, why);
+    if arrays.len() > MAX_ARRAYS {
+        return Err(fail(&format!("{} arrays are more than {MAX_ARRAYS}", arrays.len())));
+    }
+    whole_file::write(path, |file| {
+        let mut out = ZipWriter::new(BufWriter::new(file));
+        for (name, t) in arrays {
+            let header = header_of(t.dtype(), t.shape()).map_err(|e| fail(&e))?;
+            let bytes = header.len() as u64 + (t.size() * t.dtype().size()) as u64;
+            let options = SimpleFileOptions::default()
+                .compression_method(CompressionMethod::Stored)
+                .large_file(bytes >= u64::from(u32::MAX));
+            out.start_file(format!("{name}{ENDING}"), options).map_err(|e| fail(&format!("array {name}: {e}")))?;
+            out.write_all(&header).map_err(|e| fail(&e))?;
+            elements::write(t, &mut |piece| out.write_all(piece).map_err(|e| fail(&e)))?;
+        }
+        out.finish().map_err(|e| fail(&e))?.flush().map_err(|e| fail(&e))
+    })
+}
+
+/// What the directory of an archive says of an array.
+struct Entry {
+    name: String,
+    deflated: bool,
+    size: u64,
+    sum: u32,
+}
+
+/// The arrays of a file that [`save_npz`] or NumPy wrote, compressed or not, in the order they stand in.
+///
+/// # Errors
+/// `Io` naming the path, for a file that is missing, no such archive, truncated or corrupt, or has a name twice or anything but arrays of
+/// numbers; all but wrong numbers before anything is made. `OutOfMemory` for arrays that memory cannot hold together.
+pub fn load_npz(path: &Path) -> Result<Vec<(String, Tensor)>> {
+    let fail = |why: &dyn std::fmt::Display| io_error("read", path, why);
+    let (file, _) = open_regular(path)?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| fail(&format!("it is no zip archive: {e}")))?;
+    let entries = entries(&mut archive).map_err(|e| fail(&e))?;
+    let bytes = entries.iter().fold(0, |sum: u64, e| sum.saturating_add(e.size));
+    memory::admit_tensor(&[usize::try_from(bytes).unwrap_or(usize::MAX)], DType::U8)?;
+    let mut out = Vec::with_capacity(entries.len()); // few: at most MAX_ARRAYS
+    for (i, entry) in entries.into_iter().enumerate() {
+        let array = array(&mut archive, i, &entry).map_err(|e| fail(&format!("array {}: {e}", entry.name)))?;
+        out.push((entry.name, array));
+    }
+    Ok(out)
+}
+
+/// The entries of an archive, which hold no more than they can.
+fn entries(archive: &mut ZipArchive<BufReader<File>>) -> std::result::Result<Vec<Entry>, String> {
+    if archive.len() > MAX_ARRAYS {
+        return Err(format!("it holds more than {MAX_ARRAYS} arrays"));
+    }
+    if archive.has_duplicate_names() {
+        return Err("it has two arrays of one name".into());
+    }
+    if archive.has_overlapping_entries().map_err(|e| e.to_string())? {
+        return Err("it is damaged: its arrays overlap".into());
+    }
+    let count = archive.len();
+    let entry = |i| {
+        let file = archive.by_index_raw(i).map_err(|e| e.to_string())?;
+        let full = file.name().map_err(|e| e.to_string())?.into_owned();
+        let name = full
+            .strip_suffix(ENDING)
+            .ok_or_else(|| format!("{full} in it is no array: its name does not end in {ENDING}"))?;
+        let (size, packed) = (file.size(), file.compressed_size());
+        let (deflated, most) = match file.compression() {
+            CompressionMethod::Stored => (false, packed),
+            CompressionMethod::DEFLATE => (true, packed.saturating_mul(MOST_FROM_A_BYTE)),
+            other => return Err(format!("array {name} is compressed by {other}, and only deflate can be read")),
+        };
+        if file.encrypted() {
+            return Err(format!("array {name} is encrypted"));
+        }
+        if size > most {
+            return Err(format!("array {name}: {packed} bytes cannot unpack to {size}"));
+        }
+        Ok(Entry { name: name.to_string(), deflated, size, sum: file.crc32() })
+    };
+    (0..count).map(entry).collect()
+}
+
+fn array(archive: &mut ZipArchive<BufReader<File>>, i: usize, entry: &Entry) -> std::result::Result<Tensor, String> {
+    let packed = BufReader::new(archive.by_index_raw(i).map_err(|e| e.to_string())?);
+    let unpacked: Box<dyn Read> = if entry.deflated { Box::new(DeflateDecoder::new(packed)) } else { Box::new(packed) };
+    let mut from = CrcReader::new(unpacked);
+    let array = whole_array(&mut from, entry.size, Width::Kept)?;
+    if from.read(&mut [0]).map_err(|e| e.to_string())? > 0 {
+        return Err(format!("it is damaged: it unpacks to more than {} bytes", entry.size));
+    }
+    if from.crc().sum() != entry.sum {
+        return Err("it is damaged: its checksum is wrong".into());
+    }
+    Ok(array)
+}
