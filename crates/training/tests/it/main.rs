@@ -1,5 +1,7 @@
 //! The tests of the crate, one module for each subject.
+mod damage;
 mod groups;
+mod npz;
 mod optimizers;
 mod safetensors_file;
 mod schedules;

@@ -23,7 +23,7 @@ fn batch(i: u32, rows: usize) -> Vec<Tensor> {
     vec![x, y, Tensor::ones(&[rows, 1], DType::F32, &Device::Cpu).expect("ones")]
 }
 
-fn model(inside: Vec<LayerRef>) -> LayerRef {
+pub(crate) fn model(inside: Vec<LayerRef>) -> LayerRef {
     let body: Vec<LayerRef> =
         [dense(16), made("Tanh", json!({}))].into_iter().chain(inside).chain([dense(1)]).collect();
     let pass = || serial(Vec::new());
@@ -35,7 +35,7 @@ fn model(inside: Vec<LayerRef>) -> LayerRef {
     model
 }
 
-fn trainer(model: LayerRef, n: usize) -> Trainer {
+pub(crate) fn trainer(model: LayerRef, n: usize) -> Trainer {
     let adam = optimizers::construct("Adam", json!({"learningRate": 0.01})).expect("an optimizer");
     Trainer::on_devices(model, adam, n)
 }
