@@ -5,5 +5,6 @@ mod npz;
 mod optimizers;
 mod safetensors_file;
 mod schedules;
+mod seeing;
 mod torch_optimizers;
 mod trainer;
