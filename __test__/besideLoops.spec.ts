@@ -53,7 +53,7 @@ function training(
   return { steps: () => steps, started, stop };
 }
 
-test('a call beside a loop waits for two steps at most, of the same model or of another', async (t) => {
+test('a call beside a loop waits for the step that is being made, of the same model or of another', async (t) => {
   const body = tl.Serial(tl.Dense(64), tl.Tanh(), tl.Dropout({ rate: 0.5 }), tl.Dense(1));
   const model = initialized(tl.Serial(body, loss()));
   const evaluating = body.withMode('eval');
@@ -64,9 +64,13 @@ test('a call beside a loop waits for two steps at most, of the same model or of 
   for (let i = 0; i < 20; i += 1) {
     const before = loop.steps();
     // oxlint-disable-next-line no-await-in-loop -- one after another is what is tested
-    const [y, z] = await Promise.all([evaluating.callAsync(x), other.callAsync(x)]);
-    const waited = loop.steps() - before;
-    t.true(waited <= 2, `${waited} steps`);
+    const y = await evaluating.callAsync(x);
+    // Of the three the first was done before and is heard of late, and the last was done while the answer was on its way.
+    t.true(loop.steps() - before <= 3, `${loop.steps() - before} steps`);
+    const between = loop.steps();
+    // oxlint-disable-next-line no-await-in-loop
+    const z = await other.callAsync(x);
+    t.true(loop.steps() - between <= 3, `${loop.steps() - between} steps`);
     t.deepEqual(one(z).shape, [2, 2]);
     // A step may have been made that JavaScript has not heard of yet.
     while (!seen.has(String(values(y))) && loop.steps() < before + 10) {

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { f32 } from '../support/values.js';
+import { tensorOf } from '../support/types.js';
 
 test('a model is summed up before it is initialized, shared layers once', (t) => {
   const shared = tl.Dense(3);
@@ -53,7 +54,7 @@ test('state, whole numbers and classes of JavaScript count too', (t) => {
   class Block extends tl.Layer<tl.Tensor> {
     readonly inner = [tl.Dense(4), tl.BatchNorm({ axis: 0 })];
     override forward(x: tl.Tensor): tl.Tensor {
-      return this.inner.reduce<tl.Tensor>((y, layer) => layer(y) as tl.Tensor, x);
+      return this.inner.reduce((y, layer) => tensorOf(layer(y)), x);
     }
   }
   const seen = tl.summary(tl.Serial(new Block(), tl.Softmax()), f32([2, 3]));

@@ -89,10 +89,15 @@ export function digest({ trainer }: Run): string {
   return createHash('sha256').update(all).digest('hex');
 }
 
+const isPlace = (x: unknown): x is tl.data.DatasetState => typeof x === 'object' && x !== null && !Array.isArray(x);
+const isKey = (x: unknown): x is readonly [number, number] =>
+  Array.isArray(x) && x.length === 2 && x.every((word) => typeof word === 'number');
+
 /** Goes on from a file to the end of a run. */
 export async function resume(kind: string, path: string): Promise<string> {
   const { notes } = await tl.training.checkpointInfo(path);
-  const { data, rng } = notes as unknown as { data: tl.data.DatasetState; rng: tl.Key };
+  const { data, rng } = notes ?? {};
+  if (!isPlace(data) || !isKey(rng)) throw new TypeError(`${path} has no notes of a run`);
   const run = { ...begin(kind, data), rng };
   const from = await run.trainer.load(path);
   await go(run, from, STEPS);

@@ -9,7 +9,15 @@ const CRATE = 'tallow-node';
 const types = at('target', 'napi-types');
 
 /** What the addon is made of. */
-const sources = ['crates/tensor', 'crates/layers', 'crates/training', 'crates/data', 'crates/node', 'Cargo.toml', 'Cargo.lock'];
+const sources = [
+  'crates/tensor',
+  'crates/layers',
+  'crates/training',
+  'crates/data',
+  'crates/node',
+  'Cargo.toml',
+  'Cargo.lock',
+];
 const addonFingerprint = () =>
   fingerprint(sources, readJson('package-lock.json').packages['node_modules/@napi-rs/cli'].version);
 

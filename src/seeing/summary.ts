@@ -115,13 +115,16 @@ export class Summary {
  * @see {@link profile}, which tells of time and memory
  * @example
  * ```ts
- * const model = tl.Serial(tl.Dense(64), tl.Relu(), tl.Dense(10));
+ * const model = tl.Serial(tl.Dense(64), tl.Softmax(), tl.Dense(10));
  * console.log(`${tl.summary(model, { shape: [8, 784], dtype: 'float32' })}`);
- * // → layer                   output  stack  weights   bytes
- * //   ──────────────────────────────────────────────────────
- * //   Serial           float32[8,10]      1   50,890  204 kB
- * //     Dense_64       float32[8,64]      1   50,240  201 kB
- * //   …
+ * // → layer                 output  stack  weights   bytes
+ * //   ────────────────────────────────────────────────────
+ * //   Serial         float32[8,10]      1   50,890  204 kB
+ * //     Dense_64     float32[8,64]      1   50,240  201 kB
+ * //     Softmax      float32[8,64]      1        0     0 B
+ * //     Dense_10     float32[8,10]      1      650  2.6 kB
+ * //   ────────────────────────────────────────────────────
+ * //   total       50,890 trainable          50,890  204 kB
  * ```
  */
 export function summary<D extends string>(

@@ -49,7 +49,7 @@ pub struct Words(pub Key);
 pub struct Handle(pub f64);
 
 /// Why a value is not of the type that an argument has.
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// It has another type: what was found.
     Type(String),
     /// It is outside the domain: what was found.
@@ -60,7 +60,7 @@ pub(crate) enum Refusal {
 type Read<T> = std::result::Result<T, Refusal>;
 
 /// A type that an argument can have.
-pub(crate) trait Argument: Sized {
+pub trait Argument: Sized {
     /// What is expected, after "must be".
     const EXPECTED: &'static str;
     /// The value; called only from `from_napi_value`, whose caller vouches for `env` and `value`.

@@ -5,6 +5,7 @@
 //! a layer of the same name with the same shape. State takes the form it was saved in, as far as the layer's state depends on what it
 //! was called on ([`tallow_layers::StateForm`]).
 mod parts;
+mod place;
 mod report;
 mod view;
 
@@ -19,19 +20,10 @@ use crate::{
 use std::collections::{BTreeSet, HashMap, HashSet};
 use tallow_layers::{ErrorKind, LayerId, LayerRef, Store, Tree};
 use tallow_tensor::Tensor;
-use view::View;
-
-/// Where a tensor comes from.
-#[derive(Debug, Clone)]
-enum Place {
-    /// A place in the file.
-    File(usize),
-    /// The layer holds it, and keeps it.
-    Held(Tensor),
-}
-
-/// Trees of places, for each instance.
-type Places = HashMap<LayerId, Tree<Place>>;
+use {
+    place::{Place, Places},
+    view::View,
+};
 
 /// Which tensor of a file goes where.
 #[derive(Debug)]

@@ -1,9 +1,8 @@
 //! A file as a layer sees it: its tensors by the names that the layer has for them.
 use super::{
-    is_of,
     parts::{innermost, part, parts, Part},
-    report::{LoadReport, Mismatch},
-    Place, Places,
+    place::{Place, Places},
+    report::{is_of, LoadReport, Mismatch},
 };
 use crate::{
     names::{named, state_trees},
