@@ -55,7 +55,7 @@ const mistakes: Readonly<Record<string, Mistake>> = {
     path: ['Serial', ''],
     phase: 'init',
     inputs: ['float32[4]', 'bool[1,1,1,1]'],
-    says: "tensors: expected shapes 'bld,b11l', got [4], [1, 1, 1, 1]",
+    says: "tensors: expected shapes 'bld,b1xl', got [4], [1, 1, 1, 1]",
   },
   'floats where ids are needed': {
     make: () => made(tl.Embedding(10, 4), ids)(tl.tensor([1.5, 2])),

@@ -65,8 +65,11 @@ const known: Readonly<Record<string, readonly [call: (options: never) => unknown
   Dropout: [(o) => tl.Dropout()(tl.ones([1]), o), '`weights`, `state`, `rng`'],
   'Dropout.init': [(o) => tl.Dropout().init({ shape: [1], dtype: 'float32' }, o), '`rng`, `useCache`'],
   'Dropout.pureFn': [(o) => tl.Dropout().pureFn([1], [], [], null, o), '`useCache`'],
-  'Dropout.saveToFile': [(o) => tl.Dropout().saveToFile('x', o), '`weightsOnly`, `inputSignature`'],
-  'Dropout.initFromFile': [(o) => tl.Dropout().initFromFile('x', o), '`weightsOnly`, `inputSignature`'],
+  'Dropout.saveToFile': [(o) => tl.Dropout().saveToFile('x', o), '`weightsOnly`, `inputSignature`, `weights`'],
+  'Dropout.initFromFile': [
+    (o) => tl.Dropout().initFromFile('x', o),
+    '`weightsOnly`, `inputSignature`, `strict`, `prefix`, `into`',
+  ],
 };
 
 for (const [what, [call, names]] of Object.entries(known)) {

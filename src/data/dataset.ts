@@ -115,7 +115,7 @@ export class Dataset<T> implements AsyncIterable<T> {
    * await elements.next(); // → { value: 'a', done: false }
    * ```
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
+  [Symbol.asyncIterator](): AsyncIterator<T, undefined> & AsyncIterable<T> {
     const from = this.#from;
     this.#from = undefined;
     this.#pass = new Pass(() => openAt('Dataset', this.#plan, from, []), from ?? null);

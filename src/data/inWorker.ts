@@ -118,10 +118,11 @@ class Remote implements Cursor<unknown> {
  * await tl.data.inWorker(resolve('numbers.cjs'), { argument: 10 }).toArray(); // → [ 10, 20, 30 ]
  * ```
  */
-export function inWorker(module: string | URL, options: WorkerOptions = {}): Dataset<unknown> {
+export function inWorker(module: string | { readonly href: string }, options: WorkerOptions = {}): Dataset<unknown> {
   const { argument, ...rest } = namedOptions(STEP, options) ?? {};
   const { ahead } = stepOptions<{ ahead: number }>(STEP, rest);
-  const url = module instanceof URL ? module.href : pathToFileURL(text('inWorker: module', module)).href;
+  const href = typeof module === 'object' ? module?.href : undefined;
+  const url = typeof href === 'string' ? href : pathToFileURL(text('inWorker: module', module)).href;
   const plan: Plan<unknown> = {
     step: STEP,
     async open(from, epochs) {

@@ -10,7 +10,7 @@ import { type Cursor, END, type State, weightOf } from './cursor.js';
 const EVERY = 64;
 
 /** Iterates over the elements of a cursor, and knows where it is, also while the next one is on its way. */
-export class Pass<T> implements AsyncIterableIterator<T, undefined> {
+export class Pass<T> implements AsyncIterator<T, undefined>, AsyncIterable<T> {
   /** The state before anything is read. */
   static readonly start = { step: 'Dataset', skip: 0, from: null } as const;
 

@@ -5,7 +5,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import type * as Vega from 'vega';
-import { text } from '../bridge/found.js';
+import { found, isList, text } from '../bridge/found.js';
 import { refusal } from './refusal.js';
 
 /** What can be drawn: the values of metrics by step, as a {@link training.History} has them. */
@@ -82,6 +82,11 @@ function panel(metric: string, values: readonly object[]): object {
   };
 }
 
+/** Whether a value has what is drawn of a history. */
+function isPlottable(x: Partial<Plottable> | null | undefined): boolean {
+  return isList(x?.modes) && typeof x.metricsForMode === 'function' && typeof x.get === 'function';
+}
+
 function spec(history: Plottable): Vega.Spec {
   const modes = [...history.modes];
   const metrics = [...new Set(modes.flatMap((mode) => history.metricsForMode(mode)))];
@@ -123,7 +128,7 @@ async function vega(): Promise<typeof Vega> {
  * @param file - Path of the file.
  * @returns When it is written.
  * @throws {@link LayerError} `Io`: the package `vega` is not installed.
- * @throws `TypeError`: `file` is not a string.
+ * @throws `TypeError`: `history` has no modes, metrics and values, or `file` is not a string.
  * @throws `Error`: the file cannot be written; it is the error of `node:fs`.
  * @example
  * ```ts
@@ -133,6 +138,9 @@ async function vega(): Promise<typeof Vega> {
  * ```
  */
 export async function plotHistory(history: Plottable, file: string): Promise<void> {
+  if (!isPlottable(history)) {
+    throw new TypeError(`plotHistory: history must be a history, as a Loop has one; got ${found(history)}`);
+  }
   const path = text('plotHistory: file', file);
   const { parse, View } = await vega();
   const view = new View(parse(spec(history)), { renderer: 'none' });

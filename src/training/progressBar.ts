@@ -8,7 +8,9 @@ import { found } from '../bridge/found.js';
 import { type Names, optionsOf } from '../tensor/rest.js';
 
 /** What a {@link training.ProgressBar} writes to. */
-export interface ProgressStream extends NodeJS.WritableStream {
+export interface ProgressStream {
+  /** Writes a text. */
+  write(text: string): unknown;
   /** Whether it is a terminal. */
   readonly isTTY?: boolean | undefined;
 }
@@ -20,6 +22,9 @@ export interface ProgressBarOptions {
 }
 
 const OPTIONS: Names<ProgressBarOptions> = { stream: true };
+
+/** Whether a bar can be drawn on a stream, as only one of Node that is a terminal takes what moves the cursor. */
+const isTerminal = (stream: ProgressStream): stream is NodeJS.WriteStream => stream.isTTY === true;
 
 /** `95` seconds as "1:35". */
 function clock(seconds: number): string {
@@ -61,7 +66,7 @@ export class ProgressBar implements Disposable {
     }
     this.total = total;
     this.#stream = stream;
-    if (stream.isTTY !== true) return;
+    if (!isTerminal(stream)) return;
     this.#bar = new SingleBar({
       format: '{bar} step {value}/{total}{text} · {left} left',
       barCompleteChar: '━',

@@ -233,9 +233,13 @@ impl Order {
 pub(crate) struct Beside(Access);
 
 impl Beside {
-    /// Refuses a change.
+    /// Whether it stands in the way of a change.
+    fn refuses(&self, change: &Access) -> bool {
+        self.0.conflicts(change)
+    }
+    /// Refuses a change that it stands in the way of.
     pub(crate) fn refuse(&self, what: &str, change: &Access) -> Outcome<()> {
-        if !self.0.conflicts(change) {
+        if !self.refuses(change) {
             return Ok(());
         }
         let what = format!(
@@ -353,7 +357,7 @@ mod tests {
         let seen = Arc::new(Mutex::new(None));
         let told = seen.clone();
         *call.work() = Some(Box::new(move |beside| {
-            let refused = |a: &Access| beside.as_ref().map(|b| b.refuse("a test", a).is_err());
+            let refused = |a: &Access| beside.as_ref().map(|b| b.refuses(a));
             *lock(&told) = Some((refused(&access(&[], &[4])), refused(&access(&[], &[2]))));
             Box::new(|| ())
         }));
