@@ -31,6 +31,9 @@ function isResumable(data: object): data is Resumable {
 const tensorsIn = (batch: Batch): Tensor[] =>
   (isList(batch) ? batch : [batch]).filter((x: unknown): x is Tensor => x instanceof Tensor);
 
+/** Disposes the tensors of a batch. */
+export const disposeBatch = (batch: Batch): void => tensorsIn(batch).forEach((x) => x.dispose());
+
 const handle = (x: TensorLike): TensorLike => (x instanceof Tensor ? x.reshape(x.shape) : x);
 
 /** The same batch with handles of its own, for whoever disposes what it was given. */
@@ -82,7 +85,7 @@ export class BatchSource {
         try {
           return await f(batch);
         } finally {
-          tensorsIn(batch).forEach((x) => x.dispose());
+          disposeBatch(batch);
         }
       }
       return undefined;
@@ -91,13 +94,18 @@ export class BatchSource {
     }
   }
 
-  /** As many batches as given. `settle` must be called when it is known how many were used. */
-  take(count: number, mostUnused = 1): Taken {
+  /**
+   * As many batches as given. `settle` must be called when it is known how many were used.
+   *
+   * @param perStep - how many are used together: data that fails must not leave a step with fewer
+   */
+  take(count: number, mostUnused = 1, perStep = 1): Taken {
     this.#mark();
     this.#isLent = true;
     return new Taken(count, mostUnused, {
-      next: async (isOver) => {
-        while (this.#ahead.length === 0 && !isOver()) await this.#fill();
+      next: async (i, isOver) => {
+        const together = perStep - (i % perStep);
+        while (this.#ahead.length < together && !isOver()) await this.#fill();
         return isOver() ? undefined : this.#ahead.shift();
       },
       giveBack: (unused, used) => {
@@ -143,7 +151,7 @@ export class BatchSource {
   }
 
   #dispose(batch: Batch): void {
-    if (!this.#keeps) tensorsIn(batch).forEach((x) => x.dispose());
+    if (!this.#keeps) disposeBatch(batch);
   }
 
   /** Asks the data for its state, where all that it gave is used. */
@@ -210,7 +218,7 @@ export class BatchSource {
 
 /** What {@link Taken} asks of its source. */
 interface Giver {
-  next(isOver: () => boolean): Promise<Batch | undefined>;
+  next(index: number, isOver: () => boolean): Promise<Batch | undefined>;
   giveBack(unused: readonly Batch[], used: number): void;
   dispose(batch: Batch): void;
 }
@@ -233,7 +241,7 @@ export class Taken implements AsyncIterable<Batch> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     for (let i = 0; i < this.#count; i += 1) {
-      const batch = await this.#giver.next(() => this.#isOver);
+      const batch = await this.#giver.next(i, () => this.#isOver);
       if (batch === undefined) return;
       this.#lent.push(batch);
       if (this.#lent.length > this.#mostUnused) {

@@ -11,6 +11,7 @@ import { foldIn, keyWords, split } from '../tensor/random.js';
 import { type Names, optionsOf } from '../tensor/rest.js';
 import { isBest } from './best.js';
 import { type Callback, type CallbackAnswer, type RunReport } from './callback.js';
+import { type Evaluator } from './evaluator.js';
 import { History } from './history.js';
 import { checkpointPath, exists, makeFolder, read, write } from './loopFiles.js';
 import { type LoopOptions, type Plan, planOf, prefixesOf } from './plan.js';
@@ -140,6 +141,10 @@ export class Loop {
   get outputDir(): string | null {
     return this.#plan.outputDir;
   }
+  /** Batches of a step: `accumulate`, 1 if it is left out. */
+  get batchesPerStep(): number {
+    return this.#plan.batchesPerStep;
+  }
   /** Whether a run is one step without files. */
   get fastDevRun(): boolean {
     return this.#plan.fastDevRun;
@@ -222,10 +227,13 @@ export class Loop {
   /**
    * Evaluates all tasks, and adds what came out to the history.
    *
+   * With `averageDecay` each is evaluated with the averages of the weights that the task at its index keeps, or the first task where there is none at its
+   * index. The model holds them until that evaluation ends, and then the trained weights again, bit for bit.
+   *
    * @param options - Options by name:
    * - `signal`: An `AbortSignal` that stops it.
    * @returns Value of each metric, by name; with several tasks behind `exportPrefix`, or the number of the task, and a slash.
-   * @throws {@link LayerError} `Busy`: a step is computed.
+   * @throws {@link LayerError} `Busy`: a step is computed, or averages of the weights are in use.
    * @throws {@link LayerError} `ShapeMismatch`: a metric does not give one number.
    * @throws {@link LayerError} `InvalidArgument`: a task gives no batch.
    * @throws The reason of `signal`, if it stops the evaluation.
@@ -241,15 +249,22 @@ export class Loop {
   async runEvals(options: RunOptions = {}): Promise<Record<string, number>> {
     const { signal } = optionsOf('Loop.runEvals', options, RUN);
     checkSignal('Loop.runEvals: signal', signal);
-    const { evaluators } = await this.#prepared();
+    const { evaluators, running } = await this.#prepared();
     this.#refuseBusy('runEvals', this.#stretch !== undefined);
     tidy(() => {
-      if (!this.#sharesWeights) this.evalModel.weights = this.model.weights;
       this.evalModel.state = this.model.state;
     });
     const metrics: Record<string, number> = {};
-    for (const evaluator of evaluators) {
-      for (const [name, value] of await evaluator.run(() => this.newRng(), signal)) metrics[name] = value;
+    for (const [i, evaluator] of evaluators.entries()) {
+      const evaluate = (): ReturnType<Evaluator['run']> => {
+        tidy(() => {
+          if (!this.#sharesWeights) this.evalModel.weights = this.model.weights;
+        });
+        return evaluator.run(() => this.newRng(), signal);
+      };
+      const { trainer } = running[i] ?? running[0]!;
+      const results = await (this.#plan.hasAverages ? trainer.withAverages(evaluate) : evaluate());
+      for (const [name, value] of results) metrics[name] = value;
     }
     for (const [name, value] of Object.entries(metrics))
       this.#history.append('eval', `metrics/${name}`, this.#step, value);

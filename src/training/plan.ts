@@ -100,6 +100,8 @@ export interface Plan {
   readonly trainer: TrainerOptions;
   /** Batches of a step. */
   readonly batchesPerStep: number;
+  /** Whether averages of the weights are kept. */
+  readonly hasAverages: boolean;
   readonly checkpointAt: StepPredicate;
   readonly permanentCheckpointAt: StepPredicate;
   readonly evalAt: StepPredicate;
@@ -160,6 +162,7 @@ export function planOf(given: TrainTask | readonly TrainTask[], options: LoopOpt
     best: best.flatMap(({ metric, ...rest }) => (metric === null ? [] : [{ metric, ...rest }])),
     trainer,
     batchesPerStep: 'accumulate' in trainer && typeof trainer.accumulate === 'number' ? trainer.accumulate : 1,
+    hasAverages: !isLeftOut(options.averageDecay),
     checkpointAt: predicate('checkpointAt', checkpointAt, regularly),
     permanentCheckpointAt: predicate(
       'permanentCheckpointAt',

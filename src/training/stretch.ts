@@ -80,7 +80,7 @@ export class Stretch {
   ): Promise<void> {
     const { index, steps, perStep, rng } = asked;
     const before = this.#loop.step;
-    const batches = source.take(steps * perStep, WAITING + perStep);
+    const batches = source.take(steps * perStep, WAITING + perStep, perStep);
     const updates = trainer.updates;
     const abort = (): void => this.interrupt();
     signal?.addEventListener('abort', abort, { once: true });
