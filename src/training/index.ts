@@ -20,8 +20,10 @@ export { EarlyStopping, type EarlyStoppingOptions } from './callbacks/earlyStopp
 export { JsonlLog } from './callbacks/jsonlLog.js';
 export { LastCheckpoints, type LastCheckpointsOptions } from './callbacks/lastCheckpoints.js';
 export { LearningRateFinder, type LearningRateFinderOptions } from './callbacks/learningRateFinder.js';
+export { NanGuard } from './callbacks/nanGuard.js';
 export { Progress, type ProgressOptions } from './callbacks/progress.js';
 export { StopAt, type StopAtOptions } from './callbacks/stopAt.js';
+export { TensorBoard } from './callbacks/tensorBoard.js';
 export { Throughput } from './callbacks/throughput.js';
 export { type Objective } from './best.js';
 export { History, type HistoryData, type HistoryEntry } from './history.js';

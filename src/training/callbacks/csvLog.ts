@@ -2,7 +2,7 @@ import { text } from '../../bridge/found.js';
 import { type Callback, type EvalEvent } from '../callback.js';
 import { type Loop } from '../loop.js';
 import { refusal } from '../refusal.js';
-import { measured, Rows } from './rows.js';
+import { measuredByName, Rows } from './rows.js';
 
 /** A name as a field of CSV. */
 const field = (name: string): string => (/[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name);
@@ -46,7 +46,7 @@ export class CsvLog implements Callback {
 
   async onEval(loop: Loop, { step }: EvalEvent): Promise<void> {
     if (loop.fastDevRun) return;
-    const values = measured(loop, step);
+    const values = measuredByName(loop, step);
     const head = ['step', ...values.map(([name]) => field(name))].join(',');
     if (this.#head === undefined) await this.#rows.add(head);
     this.#head ??= head;

@@ -1,7 +1,7 @@
 import { isRecord, text } from '../../bridge/found.js';
 import { type Callback, type EvalEvent } from '../callback.js';
 import { type Loop } from '../loop.js';
-import { measured, Rows } from './rows.js';
+import { measuredByName, Rows } from './rows.js';
 
 /**
  * Writes a line of JSON for each evaluation: the step, and all values that the history has of it.
@@ -45,6 +45,6 @@ export class JsonlLog implements Callback {
 
   async onEval(loop: Loop, { step }: EvalEvent): Promise<void> {
     if (loop.fastDevRun) return;
-    await this.#rows.add(JSON.stringify({ step, ...Object.fromEntries(measured(loop, step)) }));
+    await this.#rows.add(JSON.stringify({ step, ...Object.fromEntries(measuredByName(loop, step)) }));
   }
 }

@@ -4,16 +4,20 @@ import { found } from '../../bridge/found.js';
 import { type Loop } from '../loop.js';
 import { refusal } from '../refusal.js';
 
-/** What the history has of a step, by mode and metric: `train/metrics/loss`. */
-export function measured(loop: Loop, step: number): [name: string, value: number][] {
+/** What the history has of a step: mode and metric, as `train` and `metrics/loss`, and its value. */
+export function measured(loop: Loop, step: number): [mode: string, metric: string, value: number][] {
   const { history } = loop;
   return history.modes.flatMap((mode) =>
-    history.metricsForMode(mode).flatMap((metric): [string, number][] => {
+    history.metricsForMode(mode).flatMap((metric): [string, string, number][] => {
       const last = history.get(mode, metric).at(-1);
-      return last?.step === step ? [[`${mode}/${metric}`, last.value]] : [];
+      return last?.step === step ? [[mode, metric, last.value]] : [];
     }),
   );
 }
+
+/** The same, by names such as `train/metrics/loss`. */
+export const measuredByName = (loop: Loop, step: number): [name: string, value: number][] =>
+  measured(loop, step).map(([mode, metric, value]) => [`${mode}/${metric}`, value]);
 
 /** A text file to which whole lines are added. */
 export class Rows {
