@@ -35,8 +35,11 @@ test('every mended case exists', (t) => {
   );
 });
 
-test('every model has a case', (t) => {
-  const tested = new Set(module.cases.map(modelOf));
+/** Models that Trax has not; `transformer.spec.ts` holds them against those of Trax. */
+const OURS = ['PackedTransformerLM'];
+
+test('every model of Trax has a case', (t) => {
+  const tested = new Set([...module.cases.map(modelOf), ...OURS]);
   const models = Object.entries(tl.models).filter(([, value]) => typeof value === 'function');
   t.deepEqual(
     models.map(([name]) => name).filter((name) => !tested.has(name)),

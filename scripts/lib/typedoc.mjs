@@ -38,7 +38,7 @@ const SUBJECTS = [
   ['Data', ['data/']],
   ['Models', ['models/', 'generated/models', 'generated/reformerBlocks']],
   ['Trees of tensors', ['tensor/tree']],
-  ['Files of tensors', ['tensor/safetensors', 'tensor/npy', 'layer/files']],
+  ['Files of tensors', ['tensor/safetensors', 'tensor/npy', 'tensor/npz', 'tensor/named', 'layer/files']],
   ['Checks for tests', ['testUtils']],
   ['Other names', ['index']],
   ['Options, by name', []],

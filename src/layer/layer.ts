@@ -202,10 +202,10 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   }
 
   /**
-   * The names of the layer's weights, as files have them behind `weights/`: where each stands, layer by layer. They are those that a
-   * {@link Trainer} of the layer trains, in its order; weights that are no floats have none, and a layer that was not initialized has none yet.
+   * The names of the layer's weights, as files have them behind `weights/`.
    *
-   * A weight of a layer that occurs twice has one name, that of the first place.
+   * A name tells where a weight stands, layer by layer. They are those that a {@link Trainer} of the layer trains, in its order; weights that are
+   * no floats have none, and a layer that was not initialized has none yet. A weight of a layer that occurs twice has one name, that of the first place.
    *
    * @example
    * ```ts

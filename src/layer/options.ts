@@ -80,7 +80,11 @@ export interface InitFromFileOptions<D extends string = DType> extends FileOptio
   readonly into?: string | undefined;
 }
 
-/** What a file with `strict: false` gave, by names of tensors. The state of a layer is taken whole, or not at all. */
+/**
+ * What a file with `strict: false` gave, by names of tensors.
+ *
+ * The state of a layer is taken whole, or not at all.
+ */
 export interface LoadReport {
   /** The tensors of the layer that were read. */
   readonly taken: string[];

@@ -52,7 +52,11 @@ const shown = ({ dtype, shape }: Signature): string => `${dtype}[${shape.join(',
 export class Summary {
   /** @internal */
   constructor(
-    /** A row for each use of a layer, in the order in which they run; the first is the model. The layers in one that is shared stand once. */
+    /**
+     * A row for each use of a layer, in the order in which they run.
+     *
+     * The first is the model. The layers in one that is shared stand once.
+     */
     readonly rows: readonly SummaryRow[],
   ) {}
 

@@ -284,9 +284,16 @@ export class Trainer {
       const key = keyWords(rng);
       const { value: rate, holder } = scheduleOf(schedule);
       const queue = native.newBatchQueue();
+      // What `onProgress` threw ends the loop behind the step it was told of. What the data threw comes behind the batches that it gave before, so
+      // that an error in one of these goes first.
       let failure: { readonly error: unknown } | undefined;
+      let dataFailure: { readonly error: unknown } | undefined;
       const fail = (error: unknown): void => {
         failure ??= { error };
+        native.closeBatches(queue);
+      };
+      const failData = (error: unknown): void => {
+        dataFailure ??= { error };
         native.closeBatches(queue);
       };
       // The addon calls the function by number, and calls it while this waits.
@@ -305,9 +312,10 @@ export class Trainer {
         const loop = withPlain('Trainer.fit', rest, (value) =>
           this.#native.fit(queue, { ...value, rng: key, schedule: rate }, cancel, told),
         );
-        const pump = this.#pump(batches, queue).catch(fail);
+        const pump = this.#pump(batches, queue).catch(failData);
         const report = await loop;
         await pump;
+        failure ??= dataFailure;
         if (failure !== undefined) throw failure.error;
         signal?.throwIfAborted();
         return report;
