@@ -67,6 +67,7 @@ export {
   type NestLike,
   type Mode,
   type SaveToFileOptions,
+  type TensorForm,
 } from './layer/layer.js';
 export { hasArity, type Outputs } from './layer/arity.js';
 export { type KernelInitializer } from './layer/construct.js';

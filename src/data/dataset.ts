@@ -8,7 +8,7 @@ import { type Key, keyWords } from '../tensor/random.js';
 import { namedOptions } from '../tensor/rest.js';
 import { openAt, prefetched } from './ahead.js';
 import { batched, type BatchPlan, bucketed, type BucketPlan } from './batch.js';
-import { BREATH, breath, isState, type Plan, type State } from './cursor.js';
+import { BREATH, breath, isState, type Json, type Plan, type State } from './cursor.js';
 import { refused } from './errors.js';
 import { stepOptions } from './options.js';
 import { packed, type Packed, type PackPlan, type Tokens } from './pack.js';
@@ -60,7 +60,7 @@ export interface PackOptions {
 }
 
 /** Where a dataset is: plain values, which JSON holds. */
-export type DatasetState = State;
+export type DatasetState = { readonly [key: string]: Json };
 
 /**
  * Elements from a source, and the steps that they go through: read with `for await`, or handed to {@link Trainer.fit}.

@@ -30,6 +30,6 @@ export { inWorker, type WorkerOptions } from './inWorker.js';
 export { type Packed, type Tokens } from './pack.js';
 export { segmentMask } from './segmentMask.js';
 export { fromArray, fromIterable, fromTensors, type Source } from './sources.js';
-export { type Batched, type Scalar } from './stack.js';
+export { type Batched, type Scalar, type Stackable, type StackedField } from './stack.js';
 export { csv, type CsvOptions, parquet, type ParquetOptions } from './tables.js';
 export { jsonl, textFile, type TextFileOptions } from './textFile.js';

@@ -24,17 +24,17 @@ import { disposeOwned, own } from './owned.js';
 export type Scalar = number | boolean | bigint;
 
 /** What is stacked as one: a number, a list of such, a typed array, a tensor. */
-type Value = Scalar | TypedArray | HalfArray | Tensor | readonly Scalar[];
+export type Stackable = Scalar | TypedArray | HalfArray | Tensor | readonly Scalar[];
 
 /** A field of a record of elements that are stacked: lists are arrays of numbers there. */
-type StackedField<T> = T extends Value | readonly unknown[]
+export type StackedField<T> = T extends Stackable | readonly unknown[]
   ? Tensor
   : T extends object
     ? { [Name in keyof T]: StackedField<T[Name]> }
     : never;
 
 /** What elements of a type become when they are stacked: a tensor for each number or array, in the same tuples and records. */
-export type Batched<T> = T extends Value
+export type Batched<T> = T extends Stackable
   ? Tensor
   : T extends readonly unknown[]
     ? { -readonly [Item in keyof T]: Tensor }

@@ -46,6 +46,7 @@ export type {
   Mode,
   NestLike,
   SaveToFileOptions,
+  TensorForm,
 } from './options.js';
 
 const INIT: Names<{ rng?: Key | null; useCache?: boolean }> = { rng: true, useCache: true };

@@ -96,12 +96,20 @@ export interface LoadReport {
   readonly mismatched: LoadMismatch[];
 }
 
+/** Of what form a tensor is. */
+export interface TensorForm {
+  /** Sizes of the axes. */
+  readonly shape: number[];
+  /** Type of the elements. */
+  readonly dtype: string;
+}
+
 /** A tensor that is not the same in a file and in a layer. */
 export interface LoadMismatch {
   /** Its name in the layer. */
   readonly name: string;
   /** What the file has. */
-  readonly file: { readonly shape: number[]; readonly dtype: string };
+  readonly file: TensorForm;
   /** What the layer has. */
-  readonly model: { readonly shape: number[]; readonly dtype: string };
+  readonly model: TensorForm;
 }

@@ -6,6 +6,7 @@
 import { writeFile } from 'node:fs/promises';
 import type * as Vega from 'vega';
 import { found, isList, text } from '../bridge/found.js';
+import { type HistoryEntry } from './history.js';
 import { refusal } from './refusal.js';
 
 /** What can be drawn: the values of metrics by step, as a {@link training.History} has them. */
@@ -15,7 +16,7 @@ export interface Plottable {
   /** The metrics of a mode. */
   metricsForMode(mode: string): readonly string[];
   /** The values of a metric. */
-  get(mode: string, metric: string): readonly { readonly step: number; readonly value: number }[];
+  get(mode: string, metric: string): readonly HistoryEntry[];
 }
 
 const INK = '#3d3a36';

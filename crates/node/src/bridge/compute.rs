@@ -86,7 +86,7 @@ fn compute(messages: Receiver<Message>, told: &Sender<Message>) {
         waiting.retain(|job| {
             let waits = job.must_wait();
             // Where there can be no other thread, a loop runs here.
-            if !waits && !(job.is_endless() && begins(job, told)) {
+            if !(waits || job.is_endless() && begins(job, told)) {
                 job.run_in_turn();
             }
             waits

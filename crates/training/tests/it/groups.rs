@@ -21,7 +21,7 @@ fn batch(i: u32, rows: usize) -> Vec<Tensor> {
 }
 
 fn model_of(width: usize) -> LayerRef {
-    let made = |kind: &str| registry::construct(kind, &json!({})).expect("a layer");
+    let made = |kind: &str| registry::construct(kind, json!({})).expect("a layer");
     let model = serial(vec![dense(width), made("Tanh"), dense(1), made("L2Loss")]);
     let specs: Vec<TensorSpec> = batch(0, 12).iter().map(TensorSpec::of).collect();
     let (w, s) = init(&model, &specs, Key([0, 1])).expect("init");

@@ -79,6 +79,8 @@ fn profiled(f: impl FnOnce()) -> (Arc<Profile>, Vec<ProfileRow>) {
 fn learn(model: &LayerRef, x: &Tensor) -> Vec<Tensor> {
     let (weights, state) = tallow_layers::held(model);
     let mut variables = vec![x.variable()];
+    let mut weights: Vec<_> = weights.into_iter().collect();
+    weights.sort_by_key(|(id, _)| *id);
     let marked = weights.iter().map(|(id, tree)| {
         let tree = tree.map(&mut |t| {
             let v = t.variable();
@@ -195,7 +197,7 @@ fn right_gradients_pass_and_wrong_ones_are_named() {
     let model = serial(&[&dense(40), &layer("Tanh", json!({})), &dense(3), &layer("LogSoftmax", json!({}))]);
     ready(&model, &[f32s(&[5, 7])]);
     let x = tallow_tensor::testing::random(&[5, 7], 3).cast(DType::F32).expect("floats");
-    let report = check_layer(&model, &[x.clone()], &options(json!({}))).expect("a report");
+    let report = check_layer(&model, std::slice::from_ref(&x), &options(json!({}))).expect("a report");
     assert!(report.ok && report.max_error < 1e-6 && report.precision == DType::F64, "{report:?}");
     // Two biases in full (16 of 40, then 3), the rest 16 each; and a direction where an input is larger.
     assert_eq!(report.compared, 17 + 17 + 17 + 17 + 3);
@@ -226,7 +228,7 @@ fn right_gradients_pass_and_wrong_ones_are_named() {
     let ids = layer("Embedding", json!({"vocabSize": 5, "dFeature": 2}));
     ready(&ids, &[TensorSpec::new([3], DType::I32)]);
     let x = Tensor::from_vec(vec![1i32, 4, 0], &[3]).expect("a tensor");
-    let report = check_layer(&ids, &[x.clone()], &options(json!({"coordinates": 100}))).expect("a report");
+    let report = check_layer(&ids, std::slice::from_ref(&x), &options(json!({"coordinates": 100}))).expect("a report");
     assert!(report.ok && report.compared == 10 && report.worst.path.starts_with("weights"), "{report:?}");
     let e = check_layer(&layer("Relu", json!({})), &[x], &options(json!({}))).expect_err("no floats");
     assert_eq!(e.code(), "InvalidArgument");
