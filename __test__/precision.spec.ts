@@ -78,7 +78,7 @@ test('a power of two as the scale of the loss changes no bit', (t) => {
 });
 
 test('state that is learned stays float32', (t) => {
-  const model = tl.Serial(tl.Dense(8), tl.BatchNorm({ axis: [0] }), tl.Relu(), tl.Dense(1), tl.MeanSquaredError());
+  const model = tl.Serial(tl.BatchNorm({ axis: [0] }), tl.Dense(8), tl.Relu(), tl.Dense(1), tl.MeanSquaredError());
   model.init(tl.signature([inputs, outputs]), { rng: tl.random.key(1) });
   const before = tl.tree.leaves(model.state).map((x) => x.dtype);
   const trainer = new tl.Trainer(model, tl.optimizers.Adam(), { policy: 'bfloat16' });

@@ -357,14 +357,16 @@ export class Loop {
       throw refusal('InvalidOption', `Loop.saveCheckpoint: there is no folder for checkpoints: ${why}`);
     }
     const path = checkpointPath(this.outputDir, name);
-    const { running, evalSources } = await this.#prepared();
-    if (this.#stretch !== undefined) {
-      this.#stretch.interrupt();
+    // A callback that saves ends the stretch before it returns, so that what is saved is the very step it was told of.
+    const prepared = this.#stretch === undefined ? await this.#prepared() : undefined;
+    if (prepared === undefined || this.#stretch !== undefined) {
+      this.#stretch?.interrupt();
       await new Promise<void>((resolve, reject) => {
         this.#requests.push(() => this.saveCheckpoint(name).then(() => resolve(), reject));
       });
       return path;
     }
+    const { running, evalSources } = prepared;
     const step = this.#step;
     const trainers = running.map(({ trainer }) => trainer);
     const data = running.map(({ source }) => source.position());
