@@ -8,7 +8,7 @@ import { withInputs } from '../layer/calls.js';
 import { withCancel } from '../layer/cancel.js';
 import { idOfLayer, Layer, type LayerInputs } from '../layer/layer.js';
 import { LayerError } from '../bridge/errors.js';
-import { callable, found, text } from '../bridge/found.js';
+import { callable, found, isIterable, text } from '../bridge/found.js';
 import { native, type NativeTrainer } from '../bridge/native.js';
 import { withPlain } from '../layer/construct.js';
 import { type Names, unknownOption } from '../tensor/rest.js';
@@ -334,7 +334,8 @@ export class Trainer {
     batches: AsyncIterable<Batch> | Iterable<Batch>,
     queue: ReturnType<typeof native.newBatchQueue>,
   ): Promise<void> {
-    if (!isIterable(batches)) {
+    // A string is iterable, but not of batches.
+    if (typeof batches === 'string' || !isIterable(batches)) {
       throw new TypeError(`Trainer.fit: batches must be an (async) iterable of batches, got ${found(batches)}`);
     }
     for await (const batch of batches) {
@@ -456,8 +457,4 @@ export class Trainer {
     const file = text('Trainer.load: path', path);
     return withPlain('Trainer.load', options, (value) => this.#native.load(file, value) as Promise<number>);
   }
-}
-
-function isIterable(x: object | null | undefined): boolean {
-  return typeof x === 'object' && x !== null && (Symbol.asyncIterator in x || Symbol.iterator in x);
 }
