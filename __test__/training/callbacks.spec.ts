@@ -160,6 +160,31 @@ test('Progress writes a line at every tenth where there is no terminal', async (
   t.throws(() => new tl.training.Progress({ everyMs: -1 }), { code: 'InvalidOption' });
 });
 
+test('progress shows the metrics of the last evaluation', async (t) => {
+  let text = '';
+  const stream = { write: (line: string) => void (text += line) };
+  const evalTasks = new tl.training.EvalTask([batch(1)], [tl.L2Loss(), tl.SmoothL1Loss()], { metricNames: ['a', 'b'] });
+  const loop = loopOf({
+    evalTasks,
+    evalAt: (step) => step === 4 || step === 8,
+    callbacks: [new tl.training.Progress({ stream, everyMs: 0 })],
+  });
+  await loop.run(10);
+  const at = (metric: string, i: number): string =>
+    loop.history.get('eval', `metrics/${metric}`)[i]!.value.toPrecision(4);
+  const lines = text.trimEnd().split('\n');
+  t.is(lines.length, 10);
+  t.false(lines[3]!.includes('eval'));
+  for (const [line, i] of [
+    [4, 0],
+    [7, 0],
+    [8, 1],
+    [9, 1],
+  ] as const) {
+    t.true(lines[line]!.includes(` · eval a ${at('a', i)} · eval b ${at('b', i)} · `), lines[line]);
+  }
+});
+
 test('callbacks are called in order, and are told what happened', async (t) => {
   const outputDir = await folder(t);
   const heard: unknown[] = [];

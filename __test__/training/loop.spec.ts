@@ -200,3 +200,54 @@ test('overfitBatches takes the same batches again and again', async (t) => {
   t.not(a, b);
   t.deepEqual(losses, [a, b, a, b, a]);
 });
+
+test('a run up to a step does what is missing of it, also behind a checkpoint', async (t) => {
+  const outputDir = await folder(t);
+  const loop = loopOf({ outputDir });
+  await loop.run(3);
+  const heard: number[] = [];
+  const again = loopOf({ outputDir, callbacks: [{ onStart: (_, { steps }) => void heard.push(steps) }] });
+  // The checkpoint is of step 1.
+  t.like(await again.run({ until: 6 }), { steps: 5, stopped: false });
+  t.is(again.step, 6);
+  t.like(await again.run({ until: 6 }), { steps: 0 });
+  t.like(await again.run({ until: 2 }), { steps: 0 });
+  t.is(again.step, 6);
+  t.deepEqual(heard, [5, 0, 0]);
+  const plain = loopOf();
+  await plain.run(6);
+  t.deepEqual(values(again.model.weights), values(plain.model.weights));
+});
+
+test('a test set is evaluated beside the run, which goes on as if it had not been', async (t) => {
+  const evalTasks = (): tl.training.EvalTask =>
+    new tl.training.EvalTask([batch(100), batch(101)], tl.L2Loss(), { metricNames: ['loss'] });
+  const held = new tl.training.EvalTask([batch(200), batch(201)], [tl.L2Loss(), tl.SmoothL1Loss()], {
+    nEvalBatches: 2,
+    metricNames: ['loss', 'smooth'],
+  });
+  const loop = loopOf({ evalTasks: evalTasks() });
+  await loop.run(5);
+  const before = JSON.stringify(loop.history);
+  const measured = await loop.evaluate(held);
+  t.deepEqual(await loop.evaluate(held), measured);
+  t.is(JSON.stringify(loop.history), before);
+  const measure = (loss: tl.Layer): number =>
+    [200, 201]
+      .map((seed) => {
+        const [y] = [tl.Serial(loop.model, loss).withMode('eval')(batch(seed))].flat();
+        return y!.item();
+      })
+      .reduce((a, b) => a + b) / 2;
+  t.deepEqual(Object.keys(measured), ['loss', 'smooth']);
+  t.true(Math.abs(measured['loss']! - measure(tl.L2Loss())) < 1e-6);
+  t.true(Math.abs(measured['smooth']! - measure(tl.SmoothL1Loss())) < 1e-6);
+  await loop.run(5);
+
+  const plain = loopOf({ evalTasks: evalTasks() });
+  await plain.run(10);
+  t.deepEqual(values(loop.model.weights), values(plain.model.weights));
+  const losses = (of: tl.training.Loop): unknown => of.history.get('eval', 'metrics/loss');
+  t.deepEqual(losses(loop), losses(plain));
+  t.deepEqual(loop.newRng(), plain.newRng());
+});

@@ -213,6 +213,17 @@ test('a loop does one thing at a time', async (t) => {
   await running;
   await t.throwsAsync(loop.run(-1), { code: 'InvalidOption', message: /Loop.run: `nSteps`/ });
   await t.throwsAsync(loop.run(1, wrong({ sinal: 1 })), { instanceOf: TypeError, message: /unknown option `sinal`/ });
+  await t.throwsAsync(loop.run({ until: 1.5 }), { code: 'InvalidOption', message: /Loop.run: `until`/ });
+  await t.throwsAsync(loop.run(wrong({ unitl: 5 })), { code: 'InvalidOption', message: /unknown option `unitl`/ });
+  const neither = { code: 'InvalidOption', message: /give a number of steps or `\{ until \}`, got / };
+  for (const steps of [null, {}, { nSteps: 1, until: 2 }]) await t.throwsAsync(loop.run(wrong(steps)), neither);
+  await t.throwsAsync(loop.run(wrong('5')), { code: 'InvalidOption', message: /Loop.run: `nSteps`/ });
+  await t.throwsAsync(loop.evaluate(wrong([])), {
+    instanceOf: TypeError,
+    message: /task must be an EvalTask, got an array/,
+  });
+  const nothing = new tl.training.EvalTask([], tl.L2Loss());
+  await t.throwsAsync(loop.evaluate(nothing), { code: 'InvalidArgument', message: /Loop.evaluate.* gave no batch/ });
   t.like(await loop.run(0), { steps: 0 });
   await t.throwsAsync(loop.saveCheckpoint('a'), { code: 'InvalidOption', message: /give the loop an `outputDir`/ });
 });

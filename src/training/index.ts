@@ -12,8 +12,8 @@ export {
   type RunEvent,
   type RunReport,
   type StepEvent,
-} from './callback.js';
-export { type LabeledData } from './batches.js';
+} from './loop/callback.js';
+export { type LabeledData } from './loop/batches.js';
 export { BestCheckpoint, type BestCheckpointOptions } from './callbacks/bestCheckpoint.js';
 export { CsvLog } from './callbacks/csvLog.js';
 export { EarlyStopping, type EarlyStoppingOptions } from './callbacks/earlyStopping.js';
@@ -25,11 +25,11 @@ export { Progress, type ProgressOptions } from './callbacks/progress.js';
 export { StopAt, type StopAtOptions } from './callbacks/stopAt.js';
 export { TensorBoard } from './callbacks/tensorBoard.js';
 export { Throughput } from './callbacks/throughput.js';
-export { type Objective } from './best.js';
+export { type Objective } from './loop/best.js';
 export { History, type HistoryData, type HistoryEntry } from './history.js';
-export { Loop, type RunOptions } from './loop.js';
-export { type LoopOptions, type StepPredicate } from './plan.js';
-export { EvalTask, type EvalTaskOptions, TrainTask, type TrainTaskOptions } from './task.js';
+export { Loop, type RunOptions, type RunUntil } from './loop/loop.js';
+export { type LoopOptions, type StepPredicate } from './loop/plan.js';
+export { EvalTask, type EvalTaskOptions, TrainTask, type TrainTaskOptions } from './loop/task.js';
 export { Trainer, type TrainerOptions } from './trainer.js';
 export { type CheckpointInfo, checkpointInfo, type TensorInfo, verifyCheckpoint } from './checkpoints.js';
 export { plotHistory, type Plottable } from './plot.js';

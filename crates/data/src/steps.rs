@@ -110,6 +110,15 @@ options! {
     }
 }
 options! {
+    /// Elements that follow one another, as one.
+    pub struct WindowOptions for "Dataset.window" () {
+        /// How many elements a window has.
+        length "length": Dim,
+        /// How far the next window begins behind the one before; `length` if left out.
+        stride "stride": Option<Dim> = None,
+    }
+}
+options! {
     /// Elements made ahead.
     pub struct PrefetchOptions for "Dataset.prefetch" () {
         /// How many.
@@ -186,6 +195,10 @@ pub fn step_options(step: &str, v: &HostValue) -> Result<HostValue> {
         "Dataset.pack" => {
             let o = PackOptions::parse(v)?;
             [("length", o.length.0.into()), ("buffer", o.buffer.0.into()), ("split", o.split.into())].into()
+        }
+        "Dataset.window" => {
+            let o = WindowOptions::parse(v)?;
+            [("length", o.length.0.into()), ("stride", o.stride.unwrap_or(o.length).0.into())].into()
         }
         "Dataset.prefetch" => [("size", PrefetchOptions::parse(v)?.size.0.into())].into(),
         other => {

@@ -86,7 +86,9 @@ filled_options! {
     /// A run of a loop.
     pub struct RunOptions for "Loop.run" {
         /// Steps to do.
-        n_steps "nSteps": Count,
+        n_steps "nSteps": Option<Count> = None,
+        /// Number of steps that are done when it ends.
+        until "until": Option<Count> = None,
     }
 }
 filled_options! {

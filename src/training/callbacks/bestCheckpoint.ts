@@ -1,6 +1,6 @@
-import { isBest, type Objective } from '../best.js';
-import { type Callback, type EvalEvent } from '../callback.js';
-import { type Loop } from '../loop.js';
+import { isBest, type Objective } from '../loop/best.js';
+import { type Callback, type EvalEvent } from '../loop/callback.js';
+import { type Loop } from '../loop/loop.js';
 import { type Filled, filled } from '../refusal.js';
 import { checkMetric } from './metric.js';
 

@@ -1,6 +1,6 @@
 import { isRecord, text } from '../../bridge/found.js';
-import { type Callback, type EvalEvent } from '../callback.js';
-import { type Loop } from '../loop.js';
+import { type Callback, type EvalEvent } from '../loop/callback.js';
+import { type Loop } from '../loop/loop.js';
 import { measuredByName, Rows } from './rows.js';
 
 /**

@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Callback, type CheckpointEvent, type StepEvent } from '../callback.js';
-import { type Loop } from '../loop.js';
+import { type Callback, type CheckpointEvent, type StepEvent } from '../loop/callback.js';
+import { type Loop } from '../loop/loop.js';
 import { filled } from '../refusal.js';
 
 /** Options of {@link training.LastCheckpoints}. */

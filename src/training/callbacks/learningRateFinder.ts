@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LayerError } from '../../bridge/errors.js';
-import { type Callback } from '../callback.js';
-import { type Loop } from '../loop.js';
+import { type Callback } from '../loop/callback.js';
+import { type Loop } from '../loop/loop.js';
 import { type Filled, filled } from '../refusal.js';
 
 /** Options of {@link training.LearningRateFinder}. */

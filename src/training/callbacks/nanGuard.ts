@@ -1,9 +1,9 @@
 import { LayerError } from '../../bridge/errors.js';
 import { firstNotFinite } from '../../seeing/notFinite.js';
 import { foldIn, type Key, keyWords } from '../../tensor/random.js';
-import { disposeBatch } from '../batches.js';
-import { type Callback, type FailureEvent } from '../callback.js';
-import { type Loop } from '../loop.js';
+import { disposeBatch } from '../loop/batches.js';
+import { type Callback, type FailureEvent } from '../loop/callback.js';
+import { type Loop } from '../loop/loop.js';
 import { refusal } from '../refusal.js';
 
 /**

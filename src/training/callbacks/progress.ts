@@ -1,6 +1,6 @@
 import { namedOptions } from '../../tensor/rest.js';
-import { type Callback, type RunEvent, type StepEvent } from '../callback.js';
-import { type Loop } from '../loop.js';
+import { type Callback, type EvalEvent, type RunEvent, type StepEvent } from '../loop/callback.js';
+import { type Loop } from '../loop/loop.js';
 import { ProgressBar, type ProgressBarOptions } from '../progressBar.js';
 import { filled } from '../refusal.js';
 
@@ -10,8 +10,14 @@ export interface ProgressOptions extends ProgressBarOptions {
   readonly everyMs?: number | undefined;
 }
 
+/** Metrics as a text that stands beside the loss. */
+const shown = (metrics: Readonly<Record<string, number>>): string =>
+  Object.entries(metrics)
+    .map(([name, value]) => ` · eval ${name} ${value.toPrecision(4)}`)
+    .join('');
+
 /**
- * Shows how far a run is, with the loss: a bar in a terminal, elsewhere a line at every tenth.
+ * Shows how far a run is, with the loss and the metrics of the last evaluation: a bar in a terminal, elsewhere a line at every tenth.
  *
  * @see {@link training.ProgressBar}
  * @example
@@ -26,6 +32,7 @@ export class Progress implements Callback {
   readonly #options: ProgressBarOptions;
   #bar: ProgressBar | undefined;
   #shown = 0;
+  #metrics = '';
 
   /**
    * Makes the callback.
@@ -42,7 +49,7 @@ export class Progress implements Callback {
   }
 
   onStart(_loop: Loop, { steps }: RunEvent): void {
-    this.#shown = -Infinity;
+    [this.#shown, this.#metrics] = [-Infinity, ''];
     this.#bar = steps > 0 ? new ProgressBar(steps, this.#options) : undefined;
   }
 
@@ -51,7 +58,11 @@ export class Progress implements Callback {
     if (done !== this.#bar?.total && now - this.#shown < this.#everyMs) return;
     this.#shown = now;
     const speed = Math.round(items / seconds).toLocaleString('en-US');
-    this.#bar?.update(done, `loss ${loss.toPrecision(4)} · ${speed} items/s`);
+    this.#bar?.update(done, `loss ${loss.toPrecision(4)}${this.#metrics} · ${speed} items/s`);
+  }
+
+  onEval(_loop: Loop, { metrics }: EvalEvent): void {
+    this.#metrics = shown(metrics);
   }
 
   onEnd(): void {

@@ -1,7 +1,7 @@
 import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { found } from '../../bridge/found.js';
-import { type Loop } from '../loop.js';
+import { type Loop } from '../loop/loop.js';
 import { refusal } from '../refusal.js';
 
 /** What the history has of a step: mode and metric, as `train` and `metrics/loss`, and its value. */

@@ -1,7 +1,7 @@
 import { found } from '../../bridge/found.js';
 import { namedOptions } from '../../tensor/rest.js';
-import { type Callback } from '../callback.js';
-import { type Loop } from '../loop.js';
+import { type Callback } from '../loop/callback.js';
+import { type Loop } from '../loop/loop.js';
 import { filled, isLeftOut, refusal } from '../refusal.js';
 
 /** Options of {@link training.StopAt}, of which one is given. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { text } from '../../bridge/found.js';
-import { type Callback, type EvalEvent } from '../callback.js';
-import { type Loop } from '../loop.js';
+import { type Callback, type EvalEvent } from '../loop/callback.js';
+import { type Loop } from '../loop/loop.js';
 import { isLeftOut, refusal } from '../refusal.js';
 import { SummaryWriter } from '../summaryWriter.js';
 import { measured } from './rows.js';

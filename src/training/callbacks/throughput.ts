@@ -1,5 +1,5 @@
-import { type Callback, type EvalEvent, type StepEvent } from '../callback.js';
-import { type Loop } from '../loop.js';
+import { type Callback, type EvalEvent, type StepEvent } from '../loop/callback.js';
+import { type Loop } from '../loop/loop.js';
 
 /**
  * Measures how fast a run is; evaluations and checkpoints do not count.

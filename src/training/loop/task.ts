@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { callable, found, isList, list, text } from '../bridge/found.js';
-import { Layer } from '../layer/layer.js';
-import { listOf } from '../layer/parts.js';
-import { namedOptions } from '../tensor/rest.js';
+import { callable, found, isList, list, text } from '../../bridge/found.js';
+import { Layer } from '../../layer/layer.js';
+import { listOf } from '../../layer/parts.js';
+import { namedOptions } from '../../tensor/rest.js';
 import { type LabeledData } from './batches.js';
-import { Optimizer } from './optimizers.js';
-import { filled, isLeftOut, refusal } from './refusal.js';
-import { type Schedule } from './schedules.js';
+import { Optimizer } from '../optimizers.js';
+import { filled, isLeftOut, refusal } from '../refusal.js';
+import { type Schedule } from '../schedules.js';
 
 /** Options of {@link training.TrainTask}. */
 export interface TrainTaskOptions {

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { isThenable } from '../bridge/found.js';
-import { type CancelSignal } from '../layer/types.js';
-import { type Key } from '../tensor/random.js';
+import { isThenable } from '../../bridge/found.js';
+import { type CancelSignal } from '../../layer/types.js';
+import { type Key } from '../../tensor/random.js';
 import { type BatchSource } from './batches.js';
 import { type Callback } from './callback.js';
 import { type Loop } from './loop.js';
 import { type TrainTask } from './task.js';
-import { type Trainer, type TrainingProgress } from './trainer.js';
+import { type Trainer, type TrainingProgress } from '../trainer.js';
 
 /** What a task is trained with. */
 export interface Running {

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { isList } from '../bridge/found.js';
-import { type TensorLike } from '../tensor/ops.js';
-import { Tensor } from '../tensor/tensor.js';
-import { refusal } from './refusal.js';
-import { type Batch } from './trainer.js';
+import { isList } from '../../bridge/found.js';
+import { type TensorLike } from '../../tensor/ops.js';
+import { Tensor } from '../../tensor/tensor.js';
+import { refusal } from '../refusal.js';
+import { type Batch } from '../trainer.js';
 
 /** Batches of a task. */
 export type LabeledData = AsyncIterable<Batch> | Iterable<Batch>;

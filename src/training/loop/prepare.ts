@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { Serial } from '../generated/combinators.js';
-import { type Layer } from '../layer/layer.js';
-import { type Signature } from '../tensor/ops.js';
-import { type Key } from '../tensor/random.js';
+import { Serial } from '../../generated/combinators.js';
+import { type Layer } from '../../layer/layer.js';
+import { type Signature } from '../../tensor/ops.js';
+import { type Key } from '../../tensor/random.js';
 import { BatchSource } from './batches.js';
 import { Evaluator, hasWeights, initBehind, signaturesOf } from './evaluator.js';
 import { type Plan, prefixesOf } from './plan.js';
 import { type Running } from './stretch.js';
-import { Trainer } from './trainer.js';
+import { Trainer } from '../trainer.js';
 
 /** Everything that needs a first batch. */
 export interface Prepared {

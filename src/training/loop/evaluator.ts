@@ -3,20 +3,20 @@
  *
  * @module
  */
-import { Branch, Serial } from '../generated/combinators.js';
-import { itemsOf } from '../layer/calls.js';
-import { type Layer } from '../layer/layer.js';
-import { listOf } from '../layer/parts.js';
-import { tidy } from '../layer/tidy.js';
-import { type CancelSignal } from '../layer/types.js';
-import { asTensor, type Signature, signature, tensor, type TensorLike } from '../tensor/ops.js';
-import { type Key } from '../tensor/random.js';
-import { type Tensor } from '../tensor/tensor.js';
-import { leaves } from '../tensor/tree.js';
+import { Branch, Serial } from '../../generated/combinators.js';
+import { itemsOf } from '../../layer/calls.js';
+import { type Layer } from '../../layer/layer.js';
+import { listOf } from '../../layer/parts.js';
+import { tidy } from '../../layer/tidy.js';
+import { type CancelSignal } from '../../layer/types.js';
+import { asTensor, type Signature, signature, tensor, type TensorLike } from '../../tensor/ops.js';
+import { type Key } from '../../tensor/random.js';
+import { type Tensor } from '../../tensor/tensor.js';
+import { leaves } from '../../tensor/tree.js';
 import { type BatchSource } from './batches.js';
-import { refusal } from './refusal.js';
+import { refusal } from '../refusal.js';
 import { type EvalTask } from './task.js';
-import { type Batch } from './trainer.js';
+import { type Batch } from '../trainer.js';
 
 /** Whether a layer holds weights. */
 export const hasWeights = (layer: Layer): boolean => tidy(() => leaves(layer.weights).length > 0);

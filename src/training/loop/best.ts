@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type History } from './history.js';
+import { type History } from '../history.js';
 
 /** Which values of a metric are better: lower ones, as of a loss, or higher ones, as of an accuracy. */
 export type Objective = 'min' | 'max';

@@ -3,23 +3,19 @@
  *
  * @module
  */
-import { found, text } from '../bridge/found.js';
-import { Layer } from '../layer/layer.js';
-import { tidy } from '../layer/tidy.js';
-import { type CancelSignal, checkSignal } from '../layer/types.js';
-import { foldIn, keyWords, split } from '../tensor/random.js';
-import { type Names, optionsOf } from '../tensor/rest.js';
-import { isBest } from './best.js';
-import { type Callback, type CallbackAnswer, type RunReport } from './callback.js';
-import { type Evaluator } from './evaluator.js';
-import { History } from './history.js';
-import { checkpointPath, exists, makeFolder, read, write } from './loopFiles.js';
-import { type LoopOptions, type Plan, planOf, prefixesOf } from './plan.js';
-import { prepare, type Prepared } from './prepare.js';
-import { filled, isLeftOut, refusal } from './refusal.js';
-import { type RunStart, Stretch } from './stretch.js';
-import { type EvalTask, type TrainTask } from './task.js';
-import { type Batch, type Trainer, type TrainingProgress } from './trainer.js';
+import { found, isRecord, text } from '../../bridge/found.js';
+import { Layer } from '../../layer/layer.js';
+import { tidy } from '../../layer/tidy.js';
+import { type CancelSignal, checkSignal } from '../../layer/types.js';
+import { foldIn, keyWords } from '../../tensor/random.js';
+import { type Names, optionsOf } from '../../tensor/rest.js';
+import { type History } from '../history.js';
+import { filled, isLeftOut, refusal } from '../refusal.js';
+import { type Batch, type Trainer } from '../trainer.js';
+import { type RunReport } from './callback.js';
+import { Engine } from './engine.js';
+import { type LoopOptions, type Plan, planOf } from './plan.js';
+import { EvalTask, type TrainTask } from './task.js';
 
 /** Options of {@link training.Loop.run}. */
 export interface RunOptions {
@@ -27,18 +23,13 @@ export interface RunOptions {
   readonly signal?: CancelSignal | undefined;
 }
 
-const RUN: Names<RunOptions> = { signal: true };
-/** The most steps of one call of `fit`: what it gathers for each step must not grow without bounds. */
-const STRETCH = 1000;
-
-/** Sums since the last evaluation. */
-export interface Tally {
-  readonly loss: number;
-  readonly steps: number;
-  readonly seconds: number;
+/** How far {@link training.Loop.run} goes. */
+export interface RunUntil {
+  /** Number of steps that are done when the run ends, those of earlier runs and of the checkpoint counted. */
+  readonly until: number;
 }
 
-const NOTHING: Tally = { loss: 0, steps: 0, seconds: 0 };
+const RUN: Names<RunOptions> = { signal: true };
 
 /**
  * Trains a model on tasks, evaluates it, writes checkpoints and goes on from them, as Trax's loop does.
@@ -72,22 +63,7 @@ export class Loop {
   /** The layer that is evaluated. */
   readonly evalModel: Layer;
   readonly #plan: Plan;
-  readonly #sharesWeights: boolean;
-  readonly #listeners: readonly Callback[];
-  #rng: [number, number];
-  #stepKey: [number, number];
-  #step = 0;
-  #history = new History();
-  #ready: Promise<Prepared> | undefined;
-  #isRunning = false;
-  #isStopped = false;
-  /** Whether a callback made the loop wait for it behind a step. */
-  #isStepwise = false;
-  /** What stops the steps that are computed. */
-  #stretch: Stretch | undefined;
-  #requests: (() => Promise<void>)[] = [];
-  #tally = NOTHING;
-  #last: TrainingProgress | undefined;
+  readonly #engine: Engine;
 
   /**
    * Makes a loop; nothing is computed before {@link training.Loop.prepare} or {@link training.Loop.run}.
@@ -114,20 +90,17 @@ export class Loop {
     if (!(model instanceof Layer)) throw new TypeError(`Loop: model must be a layer, got ${found(model)}`);
     this.#plan = planOf(tasks, options);
     this.model = model;
-    this.#sharesWeights = isLeftOut(options.evalModel);
     this.evalModel = options.evalModel ?? model.withMode('eval');
-    this.#listeners = this.#plan.callbacks.filter(({ onStep }) => onStep !== undefined);
-    this.#rng = this.#plan.rng;
-    this.#stepKey = this.#plan.rng;
+    this.#engine = new Engine(this, this.#plan, isLeftOut(options.evalModel));
   }
 
   /** Number of steps done. */
   get step(): number {
-    return this.#step;
+    return this.#engine.step;
   }
   /** What was measured. */
   get history(): History {
-    return this.#history;
+    return this.#engine.history;
   }
   /** The tasks. */
   get tasks(): readonly TrainTask[] {
@@ -168,18 +141,19 @@ export class Loop {
    * ```
    */
   async prepare(): Promise<readonly Trainer[]> {
-    return (await this.#prepared()).running.map(({ trainer }) => trainer);
+    return (await this.#engine.prepared()).running.map(({ trainer }) => trainer);
   }
 
   /**
-   * Trains for a number of steps.
+   * Trains for a number of steps, or up to one.
    *
    * A run that ended, also with an error, can be followed by another, which goes on where it ended.
    *
-   * @param nSteps - Steps to do; 1 if left out.
+   * @param steps - Steps to do; 1 if left out. `{ until: n }` does what is missing of `n` steps, those before this run and of the checkpoint counted.
    * @param options - Options by name:
    * - `signal`: An `AbortSignal` that stops the run, also within a step.
    * @returns How the run ended.
+   * @throws {@link LayerError} `InvalidOption`: `steps` is neither a whole number of at least 0 nor `{ until }` with one.
    * @throws {@link LayerError} `NotFinite`: the loss, a gradient or a weight is not finite; steps before it stay.
    * @throws {@link LayerError} `Busy`: a run has not ended.
    * @throws {@link LayerError} `Io`: a checkpoint cannot be written; the one before it stays.
@@ -188,23 +162,23 @@ export class Loop {
    * ```ts
    * const task = new tl.training.TrainTask([[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]], tl.L2Loss(), tl.optimizers.SGD());
    * const loop = new tl.training.Loop(tl.Dense(1), task, { randomSeed: 0 });
-   * const { steps } = await loop.run(10);
-   * steps; // → 10
+   * await loop.run(10);
+   * const { steps } = await loop.run({ until: 25 });
+   * steps; // → 15
    * ```
    */
-  async run(nSteps: number = 1, options: RunOptions = {}): Promise<RunReport> {
+  async run(steps: number | RunUntil = 1, options: RunOptions = {}): Promise<RunReport> {
     const { signal } = optionsOf('Loop.run', options, RUN);
     checkSignal('Loop.run: signal', signal);
-    const asked = filled<{ nSteps: number }>('Loop.run', { nSteps });
-    this.#refuseBusy('run', this.#isRunning);
-    this.#isRunning = true;
-    this.#isStopped = false;
-    try {
-      await this.#prepared();
-      return await this.#run(this.fastDevRun ? 1 : asked.nSteps, signal);
-    } finally {
-      this.#isRunning = false;
+    const asked = filled<{ nSteps: number | null; until: number | null }>(
+      'Loop.run',
+      isRecord(steps) ? steps : { nSteps: steps },
+    );
+    const { nSteps, until } = asked;
+    if ((nSteps === null) === (until === null)) {
+      throw refusal('InvalidOption', `Loop.run: give a number of steps or \`{ until }\`, got ${found(steps)}`);
     }
+    return this.#engine.run((done) => until ?? done + nSteps!, signal);
   }
 
   /**
@@ -220,8 +194,7 @@ export class Loop {
    * ```
    */
   stop(): void {
-    this.#isStopped = true;
-    this.#stretch?.interrupt();
+    this.#engine.stop();
   }
 
   /**
@@ -249,26 +222,39 @@ export class Loop {
   async runEvals(options: RunOptions = {}): Promise<Record<string, number>> {
     const { signal } = optionsOf('Loop.runEvals', options, RUN);
     checkSignal('Loop.runEvals: signal', signal);
-    const { evaluators, running } = await this.#prepared();
-    this.#refuseBusy('runEvals', this.#stretch !== undefined);
-    tidy(() => {
-      this.evalModel.state = this.model.state;
-    });
-    const metrics: Record<string, number> = {};
-    for (const [i, evaluator] of evaluators.entries()) {
-      const evaluate = (): ReturnType<Evaluator['run']> => {
-        tidy(() => {
-          if (!this.#sharesWeights) this.evalModel.weights = this.model.weights;
-        });
-        return evaluator.run(() => this.newRng(), signal);
-      };
-      const { trainer } = running[i] ?? running[0]!;
-      const results = await (this.#plan.hasAverages ? trainer.withAverages(evaluate) : evaluate());
-      for (const [name, value] of results) metrics[name] = value;
-    }
-    for (const [name, value] of Object.entries(metrics))
-      this.#history.append('eval', `metrics/${name}`, this.#step, value);
-    return metrics;
+    return this.#engine.runEvals(signal);
+  }
+
+  /**
+   * Evaluates a task that is none of the loop's, such as a test set.
+   *
+   * It takes the batches from their beginning, and adds nothing to the history: the loop goes on as if nothing had been evaluated. With `averageDecay` it
+   * is evaluated with the averages of the weights that the first task keeps.
+   *
+   * @param task - What to evaluate.
+   * @param options - Options by name:
+   * - `signal`: An `AbortSignal` that stops it.
+   * @returns Value of each metric, by name.
+   * @throws `TypeError`: `task` is not an {@link training.EvalTask}.
+   * @throws {@link LayerError} `Busy`: a step is computed, or averages of the weights are in use.
+   * @throws {@link LayerError} `ShapeMismatch`: a metric does not give one number.
+   * @throws {@link LayerError} `InvalidArgument`: the task gives no batch.
+   * @throws The reason of `signal`, if it stops the evaluation.
+   * @example
+   * ```ts
+   * const batches = [[tl.ones([8, 3]), tl.ones([8, 1]), tl.ones([8, 1])]];
+   * const train = new tl.training.TrainTask(batches, tl.L2Loss(), tl.optimizers.SGD());
+   * const loop = new tl.training.Loop(tl.Dense(1), train, { randomSeed: 0 });
+   * await loop.run(10);
+   * const test = new tl.training.EvalTask(batches, tl.L2Loss(), { metricNames: ['loss'] });
+   * Object.keys(await loop.evaluate(test)); // → ['loss']
+   * ```
+   */
+  async evaluate(task: EvalTask, options: RunOptions = {}): Promise<Record<string, number>> {
+    const { signal } = optionsOf('Loop.evaluate', options, RUN);
+    checkSignal('Loop.evaluate: signal', signal);
+    if (!(task instanceof EvalTask)) throw new TypeError(`Loop.evaluate: task must be an EvalTask, got ${found(task)}`);
+    return this.#engine.evaluate(task, signal);
   }
 
   /**
@@ -286,12 +272,7 @@ export class Loop {
    * ```
    */
   newRng(): [number, number] {
-    const [rest, made] = tidy(() => {
-      const [first, second] = split(this.#rng);
-      return [keyWords(first), keyWords(second)] as const;
-    });
-    this.#rng = rest;
-    return made;
+    return this.#engine.keys.next();
   }
 
   /**
@@ -309,7 +290,7 @@ export class Loop {
    * ```
    */
   rngOfStep(step: number): [number, number] {
-    return tidy(() => keyWords(foldIn(this.#stepKey, step)));
+    return tidy(() => keyWords(foldIn(this.#engine.stepKey, step)));
   }
 
   /**
@@ -327,7 +308,7 @@ export class Loop {
    * ```
    */
   async peekBatches(count: number, task: number = 0): Promise<Batch[]> {
-    const source = (await this.#prepared()).running[task]?.source;
+    const source = (await this.#engine.prepared()).running[task]?.source;
     if (source === undefined) throw refusal('InvalidArgument', `Loop.peekBatches: there is no task ${found(task)}`);
     return source.peek(count);
   }
@@ -356,25 +337,7 @@ export class Loop {
       const why = this.fastDevRun ? 'with `fastDevRun` none is written' : 'give the loop an `outputDir`';
       throw refusal('InvalidOption', `Loop.saveCheckpoint: there is no folder for checkpoints: ${why}`);
     }
-    const path = checkpointPath(this.outputDir, name);
-    // A callback that saves ends the stretch before it returns, so that what is saved is the very step it was told of.
-    const prepared = this.#stretch === undefined ? await this.#prepared() : undefined;
-    if (prepared === undefined || this.#stretch !== undefined) {
-      this.#stretch?.interrupt();
-      await new Promise<void>((resolve, reject) => {
-        this.#requests.push(() => this.saveCheckpoint(name).then(() => resolve(), reject));
-      });
-      return path;
-    }
-    const { running, evalSources } = prepared;
-    const step = this.#step;
-    const trainers = running.map(({ trainer }) => trainer);
-    const data = running.map(({ source }) => source.position());
-    const evalData = evalSources.map((source) => source.position());
-    const keys = { rng: this.#rng, stepKey: this.#stepKey };
-    await write(path, trainers, { step, ...keys, tally: this.#tally, history: this.#history, data, evalData });
-    await this.#tell((callback) => callback.onCheckpoint?.(this, { step, name, path }));
-    return path;
+    return this.#engine.saveCheckpoint(this.outputDir, name);
   }
 
   /**
@@ -397,9 +360,7 @@ export class Loop {
    */
   async loadCheckpoint(path: string): Promise<void> {
     text('Loop.loadCheckpoint: path', path);
-    const prepared = await this.#prepared();
-    this.#refuseBusy('loadCheckpoint', this.#stretch !== undefined);
-    await this.#load(path, prepared);
+    await this.#engine.loadCheckpoint(path);
   }
 
   /**
@@ -418,172 +379,6 @@ export class Loop {
    * ```
    */
   async close(): Promise<void> {
-    if (this.#ready === undefined) return;
-    const { running, evalSources } = await this.#ready;
-    this.#refuseBusy('close', this.#isRunning);
-    for (const source of [...running.map(({ source }) => source), ...evalSources]) await source.close();
-  }
-
-  #refuseBusy(method: string, isBusy: boolean): void {
-    if (isBusy) throw refusal('Busy', `Loop.${method}: the loop runs; await the run first, or stop it`);
-  }
-
-  #prepared(): Promise<Prepared> {
-    this.#ready ??= this.#prepare().catch((error: unknown) => {
-      this.#ready = undefined;
-      throw error;
-    });
-    return this.#ready;
-  }
-
-  async #prepare(): Promise<Prepared> {
-    const { outputDir } = this.#plan;
-    this.#rng = this.#plan.rng;
-    const [forModel, forOthers] = [this.newRng(), this.newRng()];
-    this.#stepKey = this.newRng();
-    if (outputDir !== null) await makeFolder(outputDir);
-    const prepared = await prepare(this.#plan, this.model, this.evalModel, [forModel, forOthers]);
-    const newest = outputDir === null ? null : checkpointPath(outputDir, 'model');
-    if (newest !== null && (await exists(newest))) await this.#load(newest, prepared);
-    return prepared;
-  }
-
-  async #load(path: string, { running, evalSources }: Prepared): Promise<void> {
-    const memory = await read(
-      path,
-      running.map(({ trainer }) => trainer),
-      evalSources.length,
-    );
-    for (const [i, position] of memory.data.entries()) await running[i]!.source.restore(position);
-    for (const [i, position] of memory.evalData.entries()) await evalSources[i]!.restore(position);
-    this.#step = memory.step;
-    this.#history = memory.history;
-    this.#rng = [...memory.rng];
-    this.#stepKey = [...memory.stepKey];
-    this.#tally = memory.tally;
-    this.#last = undefined;
-  }
-
-  async #run(nSteps: number, signal: CancelSignal | undefined): Promise<RunReport> {
-    const [first, began] = [this.#step, performance.now()];
-    const report = (): RunReport => ({
-      steps: this.#step - first,
-      seconds: (performance.now() - began) / 1000,
-      stopped: this.#isStopped,
-    });
-    let task: number | null = null;
-    let items = 0;
-    const run = async (): Promise<void> => {
-      await this.#tell((callback) => callback.onStart?.(this, { steps: nSteps }));
-      while (this.#step < first + nSteps && !this.#isStopped) {
-        signal?.throwIfAborted();
-        task = this.#plan.whichTask(this.#step + 1);
-        const stretch = await this.#fit(task, this.#reach(task, first + nSteps), signal, { first, began, items });
-        items += stretch.items;
-        task = null;
-        if (stretch.done > 0) await this.#behindStep(signal);
-      }
-    };
-    try {
-      await run();
-    } catch (error) {
-      await this.#serve();
-      for (const callback of this.#plan.callbacks) await callback.onError?.(this, { error, step: this.#step, task });
-      throw error;
-    } finally {
-      for (const callback of this.#plan.callbacks) await callback.onEnd?.(this, report());
-    }
-    return report();
-  }
-
-  /** How many steps the task is trained for before something else is to be done. */
-  #reach(task: number, end: number): number {
-    const { checkpointAt, permanentCheckpointAt, evalAt, whichTask } = this.#plan;
-    if (this.#isStepwise) return 1;
-    for (let steps = 1; ; steps += 1) {
-      const step = this.#step + steps;
-      if (step >= end || steps >= STRETCH || checkpointAt(step) || permanentCheckpointAt(step) || evalAt(step))
-        return steps;
-      if (whichTask(step + 1) !== task) return steps;
-    }
-  }
-
-  /** Does so many steps of a task, or fewer where something stops it. @returns the steps done */
-  async #fit(index: number, steps: number, signal: CancelSignal | undefined, start: RunStart): Promise<Stretch> {
-    const { running } = await this.#prepared();
-    const before = this.#step;
-    const stretch = new Stretch(this, this.#listeners, start);
-    this.#stretch = stretch;
-    const perStep = this.#plan.batchesPerStep;
-    await stretch.run(
-      running[index]!,
-      { index, steps, perStep, rng: this.#stepKey },
-      signal,
-      (step) => (this.#step = step),
-    );
-    this.#stretch = undefined;
-    this.#step = before + stretch.done;
-    this.#last = stretch.last ?? this.#last;
-    this.#tally = {
-      loss: stretch.losses.reduce((sum, loss) => sum + loss, this.#tally.loss),
-      steps: this.#tally.steps + stretch.losses.length,
-      seconds: this.#tally.seconds + stretch.seconds,
-    };
-    this.#isStepwise ||= stretch.isAwaited;
-    await this.#serve();
-    if ((await stretch.answers()).includes('stop')) this.stop();
-    signal?.throwIfAborted();
-    return stretch;
-  }
-
-  /** Evaluations and checkpoints behind a step. */
-  async #behindStep(signal: CancelSignal | undefined): Promise<void> {
-    const { checkpointAt, permanentCheckpointAt, evalAt, best } = this.#plan;
-    const step = this.#step;
-    const isCheckpoint = checkpointAt(step);
-    try {
-      if (evalAt(step)) {
-        this.#recordTraining();
-        const metrics = await this.runEvals(signal === undefined ? {} : { signal });
-        await this.#tell((callback) => callback.onEval?.(this, { step, metrics }));
-      }
-    } finally {
-      // What was learnt is written even if it cannot be measured.
-      if (this.outputDir !== null) {
-        if (isCheckpoint) await this.saveCheckpoint('model');
-        if (permanentCheckpointAt(step)) await this.saveCheckpoint(`model_${step}`);
-      }
-    }
-    for (const { metric, mode, name } of this.outputDir !== null && isCheckpoint ? best : []) {
-      if (isBest(this.#history, metric, mode, step)) await this.saveCheckpoint(name);
-    }
-  }
-
-  #recordTraining(): void {
-    const { loss, steps, seconds } = this.#tally;
-    const [task, last] = [this.#plan.whichTask(this.#step), this.#last];
-    const add = (name: string, value: number): void => this.#history.append('train', name, this.#step, value);
-    if (steps > 0) {
-      add(`metrics/${prefixesOf(this.tasks)[task]}${this.tasks[task]!.lossName}`, loss / steps);
-      add('training/steps per second', steps / seconds);
-    }
-    if (last !== undefined) {
-      add('training/learning_rate', last.learningRate);
-      add('training/gradients_l2', last.gradientsL2);
-      add('training/weights_l2', last.weightsL2);
-    }
-    this.#tally = NOTHING;
-  }
-
-  /** Does what was asked for while a step was computed. */
-  async #serve(): Promise<void> {
-    const requests = this.#requests;
-    this.#requests = [];
-    for (const request of requests) await request();
-  }
-
-  /** Calls all callbacks, one after another. */
-  async #tell(call: (callback: Callback) => CallbackAnswer): Promise<void> {
-    for (const callback of this.#plan.callbacks) if ((await call(callback)) === 'stop') this.stop();
+    await this.#engine.close();
   }
 }

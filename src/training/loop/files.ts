@@ -5,13 +5,13 @@
  */
 import { access, mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { found, isList, isRecord } from '../bridge/found.js';
+import { found, isList, isRecord } from '../../bridge/found.js';
 import { type Position } from './batches.js';
-import { checkpointInfo } from './checkpoints.js';
-import { History } from './history.js';
-import { refusal } from './refusal.js';
-import { type Tally } from './loop.js';
-import { type Trainer } from './trainer.js';
+import { checkpointInfo } from '../checkpoints.js';
+import { History } from '../history.js';
+import { refusal } from '../refusal.js';
+import { type Sums } from './tally.js';
+import { type Trainer } from '../trainer.js';
 
 type Words = readonly [number, number];
 
@@ -24,7 +24,7 @@ export interface Memory {
   readonly stepKey: Words;
   readonly history: History;
   /** Sums since the last evaluation. */
-  readonly tally: Tally;
+  readonly tally: Sums;
   /** Where the data of the tasks is, and that of the tasks to evaluate. */
   readonly data: readonly Position[];
   readonly evalData: readonly Position[];
@@ -82,7 +82,7 @@ const isWords = (x: unknown): x is Words => isList(x) && x.length === 2 && x.eve
 const isPosition = (x: unknown): x is Position => isRecord(x) && Number.isInteger(x['used']);
 const arePositions = (x: unknown, count: number): x is readonly Position[] =>
   isList(x) && x.length === count && x.every(isPosition);
-const isTally = (x: unknown): x is Tally =>
+const isTally = (x: unknown): x is Sums =>
   isRecord(x) && ['loss', 'steps', 'seconds'].every((name) => typeof x[name] === 'number');
 const isText = (x: unknown): x is string => typeof x === 'string' && basename(x) === x;
 

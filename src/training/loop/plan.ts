@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { callable, flag, found, list, quoted } from '../bridge/found.js';
-import { Layer } from '../layer/layer.js';
-import { key, keyWords, type Key } from '../tensor/random.js';
-import { type Names, unknownOption } from '../tensor/rest.js';
+import { callable, flag, found, list, quoted } from '../../bridge/found.js';
+import { Layer } from '../../layer/layer.js';
+import { key, keyWords, type Key } from '../../tensor/random.js';
+import { type Names, unknownOption } from '../../tensor/rest.js';
 import { type Callback } from './callback.js';
-import { filled, isLeftOut, refusal } from './refusal.js';
+import { filled, isLeftOut, refusal } from '../refusal.js';
 import { EvalTask, tasksOf, TrainTask } from './task.js';
-import { type TrainerOptions } from './trainer.js';
+import { type TrainerOptions } from '../trainer.js';
 
 /** Tells of a step whether something happens behind it; steps count from 1. */
 export type StepPredicate = (step: number) => boolean;

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Loop } from './loop.js';
-import { type TrainingProgress } from './trainer.js';
+import { type TrainingProgress } from '../trainer.js';
 
 /** What a callback answers: `'stop'` ends the run behind the step just done. */
 // oxlint-disable-next-line typescript/no-invalid-void-type -- most callbacks return nothing
