@@ -185,6 +185,28 @@ test('progress shows the metrics of the last evaluation', async (t) => {
   }
 });
 
+test('a callback that wants few steps is told of the first and the last of each stretch, and all losses count', async (t) => {
+  const evalAt = (step: number): boolean => step === 5 || step === 12;
+  const run = async (callbacks: tl.training.Callback[]): Promise<unknown> => {
+    const loop = loopOf({ callbacks, evalAt, checkpointAt: () => false });
+    await loop.run(12);
+    return loop.history.get('train', 'metrics/L2Loss');
+  };
+  const [few, each]: number[][] = [[], []];
+  const rare = { everyMs: 1e6, onStep: (_: tl.training.Loop, { step }: tl.training.StepEvent) => void few!.push(step) };
+  const losses = await run([rare]);
+  t.deepEqual(few, [1, 5, 6, 12]);
+  few!.length = 0;
+  t.deepEqual(await run([rare, { onStep: (_, { step }) => void each!.push(step) }]), losses);
+  t.deepEqual(each, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+  t.deepEqual(few, [1, 5, 6, 12]);
+  t.deepEqual(await run([]), losses);
+  for (const everyMs of [-1, Number.NaN, '5']) {
+    const make = (): unknown => loopOf({ callbacks: [wrong({ everyMs, onStep: () => {} })] });
+    t.throws(make, { instanceOf: TypeError, message: /everyMs of a callback must be a number of at least 0, got / });
+  }
+});
+
 test('callbacks are called in order, and are told what happened', async (t) => {
   const outputDir = await folder(t);
   const heard: unknown[] = [];

@@ -28,7 +28,8 @@ const shown = (metrics: Readonly<Record<string, number>>): string =>
  * ```
  */
 export class Progress implements Callback {
-  readonly #everyMs: number;
+  /** Least milliseconds between two times that it shows something. */
+  readonly everyMs: number;
   readonly #options: ProgressBarOptions;
   #bar: ProgressBar | undefined;
   #shown = 0;
@@ -44,7 +45,7 @@ export class Progress implements Callback {
    */
   constructor(options: ProgressOptions = {}) {
     const { stream, ...rest } = namedOptions('Progress', options) ?? {};
-    this.#everyMs = filled<{ everyMs: number }>('Progress', rest).everyMs;
+    this.everyMs = filled<{ everyMs: number }>('Progress', rest).everyMs;
     this.#options = stream === undefined ? {} : { stream };
   }
 
@@ -55,7 +56,7 @@ export class Progress implements Callback {
 
   onStep(_loop: Loop, { done, loss, items, seconds }: StepEvent): void {
     const now = performance.now();
-    if (done !== this.#bar?.total && now - this.#shown < this.#everyMs) return;
+    if (done !== this.#bar?.total && now - this.#shown < this.everyMs) return;
     this.#shown = now;
     const speed = Math.round(items / seconds).toLocaleString('en-US');
     this.#bar?.update(done, `loss ${loss.toPrecision(4)}${this.#metrics} · ${speed} items/s`);

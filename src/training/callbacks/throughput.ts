@@ -16,6 +16,8 @@ import { type Loop } from '../loop/loop.js';
  * ```
  */
 export class Throughput implements Callback {
+  /** Least milliseconds between two looks at how far the run is. */
+  readonly everyMs = 100;
   #steps = 0;
   #items = 0;
   #seconds = 0;
@@ -37,7 +39,7 @@ export class Throughput implements Callback {
   onStep(_loop: Loop, step: StepEvent): void {
     // Of the first step, and of the first behind something else, it is not known how long it took.
     if (this.#last !== undefined) {
-      this.#steps += 1;
+      this.#steps += step.done - this.#last.done;
       this.#items += step.items - this.#last.items;
       this.#seconds += step.seconds - this.#last.seconds;
     }

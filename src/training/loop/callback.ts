@@ -66,10 +66,15 @@ export interface FailureEvent {
  * The loop waits for what they return. One that throws ends the run with its error; the steps that were done stay.
  */
 export interface Callback {
+  /**
+   * Least milliseconds between two steps that `onStep` is told of; left out, it is told of each. Of the first and the last step between two evaluations or
+   * checkpoints it is told in any case. Steps that no callback is told of cost nothing.
+   */
+  readonly everyMs?: number | undefined;
   /** The run begins. */
   onStart?(loop: Loop, run: RunEvent): CallbackAnswer;
   /**
-   * A step was done.
+   * A step was done: each of them, or some of them with `everyMs`.
    *
    * Weights stay as they are until this returns, and the gradients of the next step are computed meanwhile. If it returns a promise, the loop does
    * one step at a time from then on.

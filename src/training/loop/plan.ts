@@ -194,7 +194,7 @@ function checkNames(tasks: readonly EvalTask[]): readonly EvalTask[] {
   throw refusal('InvalidOption', `Loop: two metrics of \`evalTasks\` are named ${quoted(twice)}; ${way}`);
 }
 
-const HOOKS: Names<Callback> = {
+const HOOKS: Names<Omit<Callback, 'everyMs'>> = {
   onStart: true,
   onStep: true,
   onEval: true,
@@ -205,9 +205,13 @@ const HOOKS: Names<Callback> = {
 
 /** A callback, which has at least one of the functions that a loop calls. */
 function callbackOf(given: Callback): Callback {
-  const names = Object.keys(HOOKS) as (keyof Callback)[];
+  const names = Object.keys(HOOKS) as (keyof typeof HOOKS)[];
   if (typeof given !== 'object' || given === null || names.every((name) => given[name] === undefined)) {
     throw new TypeError(`Loop: a callback must be an object with any of ${names.join(', ')}; got ${found(given)}`);
+  }
+  const { everyMs } = given;
+  if (everyMs !== undefined && !(typeof everyMs === 'number' && everyMs >= 0)) {
+    throw new TypeError(`Loop: everyMs of a callback must be a number of at least 0, got ${found(everyMs)}`);
   }
   for (const name of names) if (given[name] !== undefined) callable(`Loop: ${name} of a callback`, given[name]);
   return given;

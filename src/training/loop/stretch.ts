@@ -28,7 +28,7 @@ export interface RunStart {
 
 /** Batches that a fit holds beside those of the step it computes: two that wait, and one on its way. */
 const WAITING = 3;
-/** Milliseconds between two looks at how far a fit is, where no callback looks at each step. */
+/** Milliseconds between two looks at how far a fit is, where no callback looks more often. */
 const LOOK_MS = 50;
 /** Turns of the event loop to wait for what was sent before `fit` ended. */
 const TURNS = 1000;
@@ -40,9 +40,14 @@ export class Stretch {
   readonly #cancel = new AbortController();
   readonly #loop: Loop;
   readonly #listeners: readonly Callback[];
+  /** Least milliseconds between two steps that are told; 0: all of them are. */
+  readonly #everyMs: number;
   readonly #answers: Promise<unknown>[] = [];
   readonly #start: RunStart;
   #failure: { readonly error: unknown } | undefined;
+  /** When each listener was told of a step last. */
+  readonly #toldAt: number[] = [];
+  #end = 0;
   /** Steps told. */
   #told = 0;
   /** Steps done. */
@@ -58,6 +63,7 @@ export class Stretch {
   constructor(loop: Loop, listeners: readonly Callback[], start: RunStart) {
     this.#loop = loop;
     this.#listeners = listeners;
+    this.#everyMs = Math.min(LOOK_MS, ...listeners.map(({ everyMs }) => everyMs ?? 0));
     this.#start = start;
   }
 
@@ -80,9 +86,12 @@ export class Stretch {
   ): Promise<void> {
     const { index, steps, perStep, rng } = asked;
     const before = this.#loop.step;
+    this.#end = before + steps;
     const batches = source.take(steps * perStep, WAITING + perStep, perStep);
     const updates = trainer.updates;
     const abort = (): void => this.interrupt();
+    /** Whether all was heard that is yet to be told. */
+    let isHeard = (): boolean => this.#everyMs > 0 || this.#told >= this.done;
     signal?.addEventListener('abort', abort, { once: true });
     try {
       const report = await trainer.fit(batches, {
@@ -91,21 +100,22 @@ export class Stretch {
         rng,
         schedule: task.lrSchedule ?? undefined,
         signal: this.#cancel.signal,
-        reportEveryMs: this.#listeners.length > 0 ? 0 : LOOK_MS,
+        reportEveryMs: this.#everyMs,
         onProgress: (progress) => {
           told(progress.step);
           this.#hear(index, progress);
         },
       });
       this.seconds = report.seconds;
-      if (this.#listeners.length === 0) this.losses.push(...report.losses);
+      if (this.#everyMs > 0) this.losses.push(...report.losses);
+      // The last step is told in any case.
+      isHeard = () => this.done === 0 || this.last?.step === before + this.done;
     } catch (error) {
       // That it was interrupted is no failure of its own.
       if (!this.#cancel.signal.aborted) this.#failure ??= { error };
     }
     this.done = trainer.updates - updates;
-    for (let turn = 0; turn < TURNS && this.#told < this.done && this.#listeners.length > 0; turn += 1)
-      await nextTurn();
+    for (let turn = 0; turn < TURNS && !isHeard(); turn += 1) await nextTurn();
     signal?.removeEventListener('abort', abort);
     batches.settle(this.done * perStep);
   }
@@ -122,16 +132,20 @@ export class Stretch {
     this.#told += 1;
     this.last = progress;
     this.items = progress.items;
+    if (this.#everyMs === 0) this.losses.push(progress.loss);
     if (this.#listeners.length === 0) return;
-    this.losses.push(progress.loss);
+    const now = performance.now();
     const event = {
       ...progress,
       task,
       done: progress.step - first,
-      seconds: (performance.now() - began) / 1000,
+      seconds: (now - began) / 1000,
       items: items + progress.items,
     };
-    for (const listener of this.#listeners) {
+    for (const [i, listener] of this.#listeners.entries()) {
+      const since = now - (this.#toldAt[i] ?? -Infinity);
+      if (since < (listener.everyMs ?? 0) && progress.step !== this.#end) continue;
+      this.#toldAt[i] = now;
       try {
         const answer = listener.onStep?.(this.#loop, event);
         if (answer === 'stop') this.#loop.stop();
