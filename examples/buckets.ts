@@ -153,7 +153,7 @@ export async function draw(hashed: Hashed): Promise<string> {
 }
 
 async function main(path = join('runs', 'buckets.svg')): Promise<void> {
-  const { model } = await train(SMALL, 4, { seed: 1 });
+  const model = await train(SMALL, 4, { seed: 1, callbacks: [new tl.training.Progress()] });
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, await draw(await bestHead(SMALL, model.weights)));
   console.log(path);

