@@ -12,13 +12,12 @@ import { run as trainMlp } from '../examples/makemore/mlp.js';
 import { CHARACTERS, examplesOf, readNames } from '../examples/makemore/names.js';
 import { run as trainWaveNet } from '../examples/makemore/wavenet.js';
 import { batches } from '../examples/moby-dick/batches.js';
-import { splitMobyDick, splitText, Vocabulary } from '../examples/moby-dick/book.js';
-import { drawCurve, movingAverage, spread } from '../examples/moby-dick/chart.js';
+import { splitMobyDick, splitText } from '../examples/moby-dick/book.js';
+import { curveOf } from '../examples/moby-dick/chart.js';
 import { bitsPerCharacter, verdict, windows } from '../examples/moby-dick/evaluate.js';
 import { buckets, grid, makeModel } from '../examples/moby-dick/models.js';
 import { NGram } from '../examples/moby-dick/ngram.js';
 import { parseOptions } from '../examples/moby-dick/options.js';
-import { clock } from '../examples/moby-dick/progress.js';
 import { draw, sample } from '../examples/moby-dick/sample.js';
 import { run as trainGpt } from '../examples/nano-gpt.js';
 import { check as checkReformer } from '../examples/hf-reformer.js';
@@ -42,13 +41,6 @@ test('book: a text of the user gives its end', (t) => {
   t.is(train, 'a'.repeat(90));
   t.is(heldOut, 'b'.repeat(10));
   t.is(splitText('x'.repeat(2_000_000)).heldOut.length, 100_000);
-});
-
-test('vocabulary: there and back; what is not in it is 0', (t) => {
-  const vocabulary = new Vocabulary('hello 🐋');
-  t.is(vocabulary.size, 7);
-  t.is(vocabulary.decode(vocabulary.encode('hole 🐋')), 'hole 🐋');
-  t.deepEqual([...vocabulary.encode('?')], [0]);
 });
 
 test('n-grams: Witten-Bell smoothing, computed by hand', (t) => {
@@ -193,23 +185,23 @@ test('Reformer: two buckets a chunk; it samples step by step', async (t) => {
 });
 
 test('chart: an SVG with curve and scores', async (t) => {
-  const svg = await drawCurve({
-    title: 'A <title>',
-    subtitle: 'b',
-    training: [5, 4, 3.5, 3],
-    own: { name: 'Reformer', bits: 3.25 },
-    rivals: [{ name: 'Unigram', bits: 4.4 }],
-  });
+  const folder = mkdtempSync(join(tmpdir(), 'chart-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const losses = [5, 4, 3.5, 3].map((bits, i) => ({ step: i + 1, value: bits * Math.LN2 }));
+  const curve = curveOf('A <title>: bits per character', losses, [
+    { name: 'Unigram', bits: 4.4 },
+    { name: 'Reformer', bits: 3.25 },
+  ]);
+  t.deepEqual(curve.modes, ['Training', 'Unigram 4.40', 'Reformer 3.25']);
+  const values = (mode: string): number[] => curve.get(mode, 'A <title>: bits per character').map(({ value }) => value);
+  t.true(values('Training').every((bits, i) => near(bits, [5, 4, 3.5, 3][i]!)));
+  t.deepEqual(values('Reformer 3.25'), [3.25, 3.25, 3.25, 3.25]);
+  await curve.plot(join(folder, 'loss.svg'));
+  const svg = readFileSync(join(folder, 'loss.svg'), 'utf8');
   t.true(svg.startsWith('<svg'));
   for (const text of ['A &lt;title&gt;', 'Unigram 4.40', 'Reformer 3.25', 'bits per character'])
     t.true(svg.includes(text), text);
   t.false(svg.includes('NaN'));
-});
-
-test('moving average, labels apart, clock', (t) => {
-  t.deepEqual(movingAverage([2, 4, 6, 14], 1), [3, 4, 8, 10]);
-  t.deepEqual(spread([3, 1, 1.2], 0.5), [3, 1, 1.5]);
-  t.deepEqual([0, 59.6, 95, -1].map(clock), ['0:00', '1:00', '1:35', '0:00']);
 });
 
 test('recurrent: the LSTM predicts better than pairs of characters, and writes on', async (t) => {

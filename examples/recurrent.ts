@@ -4,7 +4,7 @@
  */
 import * as tl from 'tallow';
 import { batches } from './moby-dick/batches.js';
-import { splitMobyDick, Vocabulary } from './moby-dick/book.js';
+import { splitMobyDick } from './moby-dick/book.js';
 import { bitsPerCharacter } from './moby-dick/evaluate.js';
 import { NGram } from './moby-dick/ngram.js';
 import { write } from './support/write.js';
@@ -30,9 +30,10 @@ export interface Result {
  */
 export async function run(steps = 400, callbacks: readonly tl.training.Callback[] = []): Promise<Result> {
   const text = splitMobyDick();
-  const vocabulary = new Vocabulary(text.train);
-  const [train, heldOut] = [vocabulary.encode(text.train), vocabulary.encode(text.heldOut).subarray(0, SCORED)];
-  const reader = tl.Serial(tl.Embedding(vocabulary.size, 32), tl.LSTM(128), tl.Dense(vocabulary.size));
+  // 0 stands before the first character.
+  const characters = tl.data.characterEncoder(text.train + text.heldOut, { reserved: 1 });
+  const [train, heldOut] = [characters.encode(text.train), characters.encode(text.heldOut).subarray(0, SCORED)];
+  const reader = tl.Serial(tl.Embedding(characters.vocabSize, 32), tl.LSTM(128), tl.Dense(characters.vocabSize));
   const model = tl.Serial(tl.ShiftRight(), reader);
 
   const task = new tl.training.TrainTask(
@@ -44,12 +45,12 @@ export async function run(steps = 400, callbacks: readonly tl.training.Callback[
   await new tl.training.Loop(model, task, { callbacks, randomSeed: 1 }).run(steps);
 
   const bits = {
-    bigram: new NGram(2, vocabulary.size, train).bits(heldOut),
+    bigram: new NGram(2, characters.vocabSize, train).bits(heldOut),
     lstm: await bitsPerCharacter(model, heldOut, LENGTH),
   };
   // The model shifts its inputs itself, so its reader is given what comes before the next character.
-  const written = write(reader, vocabulary.encode('The whale '), 60, (logits) => logits.argmax(-1));
-  return { bits, sample: vocabulary.decode(written) };
+  const written = write(reader, characters.encode('The whale '), 60, (logits) => logits.argmax(-1));
+  return { bits, sample: characters.decode(written) };
 }
 
 if (require.main === module) {

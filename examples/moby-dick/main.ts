@@ -8,128 +8,106 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tl from 'tallow';
 import { batches } from './batches.js';
-import { readText, splitMobyDick, splitText, Vocabulary } from './book.js';
-import { drawCurve } from './chart.js';
+import { readText, splitMobyDick, splitText } from './book.js';
+import { curveOf } from './chart.js';
 import { bitsPerCharacter, verdict } from './evaluate.js';
 import { enlargeEmbedding, makeModel } from './models.js';
 import { NGram } from './ngram.js';
 import { type Options, parseOptions } from './options.js';
-import { clock, short } from './progress.js';
 import { sample } from './sample.js';
 
-const BITS = 1 / Math.LN2;
 /** Exit code of a program that Ctrl-C ended. */
 const INTERRUPTED = 130;
 
-const number = (n: number): string => n.toLocaleString('en-US');
+const number = (n: number): string => Math.round(n).toLocaleString('en-US');
 /** Lines of at most 100 characters, broken at spaces, set in by two. */
 const paragraph = (text: string): string =>
   text
     .replace(/(.{1,98})(?:[ \n]|$)/g, '$1\n')
     .trimEnd()
     .replace(/^/gm, '  ');
-const mean = (xs: readonly number[]): number => xs.reduce((sum, x) => sum + x, 0) / xs.length;
+
+/** Shows how far training is, with the mean loss of the last steps. */
+function progress(steps: number): tl.training.Callback {
+  const bar = new tl.training.ProgressBar(steps);
+  let mean: number | undefined;
+  return {
+    onStep(_, { done, loss, items, seconds }) {
+      mean = mean === undefined ? loss : 0.95 * mean + 0.05 * loss;
+      bar.update(done, `loss ${(mean / Math.LN2).toFixed(2)} bits · ${number(items / seconds)} tokens/s`);
+    },
+    onEnd: () => bar.stop(),
+  };
+}
 
 async function run(options: Options, signal: AbortSignal): Promise<void> {
   const { steps, length, batch, learningRate, seed, out } = options;
-  const modelName = options.model === 'reformer' ? 'Reformer' : 'Transformer';
   const begin = performance.now();
   mkdirSync(out, { recursive: true });
 
   const name = options.text ?? 'Moby-Dick';
   const split = options.text === undefined ? splitMobyDick() : splitText(readText(options.text));
-  const vocabulary = new Vocabulary(split.train);
-  const train = vocabulary.encode(split.train);
-  const heldOut = vocabulary.encode(split.heldOut);
+  // 0 stands before the first character.
+  const characters = tl.data.characterEncoder(split.train + split.heldOut, { reserved: 1 });
+  const [train, heldOut] = [characters.encode(split.train), characters.encode(split.heldOut)];
   console.log(
     `${name}: ${number(train.length)} characters to learn from, ${number(heldOut.length)} held out (${split.description})`,
   );
 
   const rivals = ['Unigram', 'Bigram', 'Trigram'].map((rival, i) => ({
     name: rival,
-    bits: new NGram(i + 1, vocabulary.size, train).bits(heldOut),
+    bits: new NGram(i + 1, characters.vocabSize, train).bits(heldOut),
   }));
 
-  const [initKey, batchKey, stepKey, sampleKey] = tl.random.split(tl.random.key(seed), 4).array() as [number, number][];
-  const model = makeModel(vocabulary.size, options);
-  const modelWithLoss = tl.Serial(model, tl.CategoryCrossEntropy());
-  const signature: tl.Signature = { shape: [batch, length], dtype: 'int32' };
-  modelWithLoss.init([signature, signature], { rng: initKey! });
+  const [batchKey, loopKey, sampleKey] = tl.random.split(tl.random.key(seed), 3).array() as [number, number][];
+  const model = makeModel(characters.vocabSize, options);
+  const text = batches(train, batch, length, batchKey!);
+  const task = new tl.training.TrainTask(text, tl.CategoryCrossEntropy(), tl.optimizers.Adam(), {
+    lrSchedule: tl.lrSchedules.oneCycle(learningRate, steps, { pctStart: 0.1 }),
+    // The history has the mean loss of as many steps.
+    nStepsPerCheckpoint: Math.ceil(steps / 100),
+  });
+  const loop = new tl.training.Loop(model, task, { callbacks: [progress(steps)], rng: loopKey! });
+  await loop.prepare();
   if (options.model === 'reformer') enlargeEmbedding(model, options.dModel);
-  const weights = tl.tree.leaves(model.weights).reduce((sum, w) => sum + w.size, 0);
+  const signature: tl.Signature = { shape: [batch, length], dtype: 'int32' };
+  const { weights } = tl.summary(model, signature);
   console.log(
     `Training: ${number(weights)} weights, ${number(steps)} steps of ${batch} × ${length} characters; Ctrl-C stops and saves`,
   );
 
-  const warmupSteps = Math.max(1, Math.round(steps / 10));
-  const schedule = tl.lrSchedules.multifactor({
-    factors: 'constant * linear_warmup * cosine_decay',
-    constant: learningRate,
-    warmupSteps,
-    // One more than is left, as the cosine begins anew at its end.
-    stepsPerCycle: steps - warmupSteps + 1,
+  const [checkpoint, alphabet] = [join(out, 'model.safetensors'), join(out, 'characters.json')];
+  characters.save(alphabet);
+  const { seconds } = await loop.run(steps, { signal }).finally(() => {
+    model.saveToFile(checkpoint, { inputSignature: signature });
   });
-  const trainer = new tl.Trainer(modelWithLoss, tl.optimizers.Adam());
-  const checkpoint = join(out, 'model.safetensors');
-  const training: number[] = [];
-  const progress = new tl.training.ProgressBar(steps);
-  let seconds = 0;
-  try {
-    await trainer.fit(batches(train, batch, length, batchKey!), {
-      steps,
-      rng: stepKey!,
-      schedule,
-      signal,
-      onProgress: (report) => {
-        training.push(report.loss * BITS);
-        seconds = report.seconds;
-        const loss = mean(training.slice(-20)).toFixed(2);
-        progress.update(report.done, `loss ${loss} bits · ${short(report.items / seconds)} tokens/s`);
-      },
-    });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  } finally {
-    progress.stop();
-  }
-  await trainer.save(checkpoint, training.length);
-  signal.throwIfAborted();
   console.log(
-    `Trained in ${clock(seconds)}, ${number(Math.round((steps * batch * length) / seconds))} characters a second`,
+    `Trained in ${seconds.toFixed(0)} seconds, ${number((steps * batch * length) / seconds)} characters a second`,
   );
 
-  const bits = await bitsPerCharacter(model, heldOut, length, signal);
+  const own = {
+    name: options.model === 'reformer' ? 'Reformer' : 'Transformer',
+    bits: await bitsPerCharacter(model, heldOut, length, signal),
+  };
+  const scores = [...rivals, own];
   console.log(`\nBits per character on the held-out text (${split.description}):`);
-  const own = { name: modelName, bits };
-  for (const row of [...rivals, own]) console.log(`  ${row.name.padEnd(12)} ${row.bits.toFixed(3)}`);
+  for (const row of scores) console.log(`  ${row.name.padEnd(12)} ${row.bits.toFixed(3)}`);
   console.log(verdict(own, rivals));
 
   const written = performance.now();
   const ids = await sample(model, { count: 300, length, temperature: 0.7, key: sampleKey!, signal });
-  const text = vocabulary.decode(ids);
+  const sampled = characters.decode(ids);
   const perSecond = (1000 * ids.length) / (performance.now() - written);
-  console.log(`\nA sample, written at ${number(Math.round(perSecond))} characters a second:\n\n${paragraph(text)}\n`);
+  console.log(`\nA sample, written at ${number(perSecond)} characters a second:\n\n${paragraph(sampled)}\n`);
 
   const picture = join(out, 'loss.svg');
-  writeFileSync(
-    picture,
-    await drawCurve({
-      title: `${name}, character by character`,
-      subtitle: 'The loss of each training step; dashed: scores on the held-out text',
-      training,
-      own,
-      rivals,
-    }),
-  );
+  const losses = loop.history.get('train', `metrics/${task.lossName}`);
+  await curveOf(`${name}: bits per character`, losses, scores).plot(picture);
   const results = join(out, 'results.json');
-  const scores = Object.fromEntries([...rivals, own].map((row) => [row.name.toLowerCase(), row.bits]));
-  writeFileSync(
-    results,
-    `${JSON.stringify({ options, bitsPerCharacter: scores, sample: text, characters: vocabulary.characters.join('') }, null, 2)}\n`,
-  );
-  console.log(
-    `Weights      ${checkpoint}\nLoss curve   ${picture}\nAll results  ${results}\nDone in ${clock((performance.now() - begin) / 1000)}`,
-  );
+  const bitsPer = Object.fromEntries(scores.map((row) => [row.name.toLowerCase(), row.bits]));
+  writeFileSync(results, `${JSON.stringify({ options, bitsPerCharacter: bitsPer, sample: sampled }, null, 2)}\n`);
+  console.log(`Weights      ${checkpoint}\nCharacters   ${alphabet}\nLoss curve   ${picture}\nAll results  ${results}`);
+  console.log(`Done in ${number((performance.now() - begin) / 1000)} seconds`);
 }
 
 async function main(): Promise<void> {
