@@ -186,9 +186,8 @@ test('progress shows the metrics of the last evaluation', async (t) => {
 });
 
 test('a callback that wants few steps is told of the first and the last of each stretch, and all losses count', async (t) => {
-  const evalAt = (step: number): boolean => step === 5 || step === 12;
   const run = async (callbacks: tl.training.Callback[]): Promise<unknown> => {
-    const loop = loopOf({ callbacks, evalAt, checkpointAt: () => false });
+    const loop = loopOf({ callbacks, evalAt: (step) => step === 5 || step === 12, checkpointAt: () => false });
     await loop.run(12);
     return loop.history.get('train', 'metrics/L2Loss');
   };

@@ -219,9 +219,10 @@ test('a run up to a step does what is missing of it, also behind a checkpoint', 
   t.deepEqual(values(again.model.weights), values(plain.model.weights));
 });
 
+const evalTasks = (): tl.training.EvalTask =>
+  new tl.training.EvalTask([batch(100), batch(101)], tl.L2Loss(), { metricNames: ['loss'] });
+
 test('a test set is evaluated beside the run, which goes on as if it had not been', async (t) => {
-  const evalTasks = (): tl.training.EvalTask =>
-    new tl.training.EvalTask([batch(100), batch(101)], tl.L2Loss(), { metricNames: ['loss'] });
   const held = new tl.training.EvalTask([batch(200), batch(201)], [tl.L2Loss(), tl.SmoothL1Loss()], {
     nEvalBatches: 2,
     metricNames: ['loss', 'smooth'],
@@ -247,7 +248,7 @@ test('a test set is evaluated beside the run, which goes on as if it had not bee
   const plain = loopOf({ evalTasks: evalTasks() });
   await plain.run(10);
   t.deepEqual(values(loop.model.weights), values(plain.model.weights));
-  const losses = (of: tl.training.Loop): unknown => of.history.get('eval', 'metrics/loss');
-  t.deepEqual(losses(loop), losses(plain));
+  const [losses, plainLosses] = [loop, plain].map(({ history }) => history.get('eval', 'metrics/loss'));
+  t.deepEqual(losses, plainLosses);
   t.deepEqual(loop.newRng(), plain.newRng());
 });
