@@ -34,6 +34,12 @@ function pipeline(seed: number): tl.data.Dataset<unknown> {
     (d) => d.repeat(1 + draw(3)),
     (d) => d.shuffle({ rng: tl.random.key(draw(100)), bufferSize: 1 + draw(30) }),
     (d) => d.prefetch(1 + draw(5)),
+    (d) => d.flatMap((x, i) => Array.from({ length: (x + i) % 4 }, (_, j) => x + j)),
+    (d) =>
+      d.flatMap(async function* (x) {
+        for (let j = x % 3; j > 0; j -= 1) yield await Promise.resolve(x + j);
+      }),
+    (d) => d.window(1 + draw(6), 1 + draw(8)).map((xs) => xs.reduce((a, b) => (3 * a + b) % 997)),
   ];
   const ends: ((d: Numbers) => tl.data.Dataset<unknown>)[] = [
     (d) => d,

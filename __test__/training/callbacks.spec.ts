@@ -185,21 +185,23 @@ test('progress shows the metrics of the last evaluation', async (t) => {
   }
 });
 
+/** The losses that a run of 12 steps with these callbacks remembers. */
+async function lossesWith(callbacks: tl.training.Callback[]): Promise<unknown> {
+  const loop = loopOf({ callbacks, evalAt: (step) => step === 5 || step === 12, checkpointAt: () => false });
+  await loop.run(12);
+  return loop.history.get('train', 'metrics/L2Loss');
+}
+
 test('a callback that wants few steps is told of the first and the last of each stretch, and all losses count', async (t) => {
-  const run = async (callbacks: tl.training.Callback[]): Promise<unknown> => {
-    const loop = loopOf({ callbacks, evalAt: (step) => step === 5 || step === 12, checkpointAt: () => false });
-    await loop.run(12);
-    return loop.history.get('train', 'metrics/L2Loss');
-  };
   const [few, each]: number[][] = [[], []];
   const rare = { everyMs: 1e6, onStep: (_: tl.training.Loop, { step }: tl.training.StepEvent) => void few!.push(step) };
-  const losses = await run([rare]);
+  const losses = await lossesWith([rare]);
   t.deepEqual(few, [1, 5, 6, 12]);
   few!.length = 0;
-  t.deepEqual(await run([rare, { onStep: (_, { step }) => void each!.push(step) }]), losses);
+  t.deepEqual(await lossesWith([rare, { onStep: (_, { step }) => void each!.push(step) }]), losses);
   t.deepEqual(each, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
   t.deepEqual(few, [1, 5, 6, 12]);
-  t.deepEqual(await run([]), losses);
+  t.deepEqual(await lossesWith([]), losses);
   for (const everyMs of [-1, Number.NaN, '5']) {
     const make = (): unknown => loopOf({ callbacks: [wrong({ everyMs, onStep: () => {} })] });
     t.throws(make, { instanceOf: TypeError, message: /everyMs of a callback must be a number of at least 0, got / });

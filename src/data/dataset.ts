@@ -10,12 +10,14 @@ import { openAt, prefetched } from './ahead.js';
 import { batched, type BatchPlan, bucketed, type BucketPlan } from './batch.js';
 import { BREATH, breath, isState, type Json, type Plan, type State } from './cursor.js';
 import { refused } from './errors.js';
+import { flatMapped, type Several } from './flatMap.js';
 import { stepOptions } from './options.js';
 import { packed, type Packed, type PackPlan, type Tokens } from './pack.js';
 import { Pass } from './pass.js';
 import { shuffled } from './shuffle.js';
 import { type Batched } from './stack.js';
 import { filtered, mapped, repeated, skipped, taken } from './steps.js';
+import { windowed, type WindowPlan } from './window.js';
 
 /** Options of {@link Dataset.shuffle}. */
 export interface ShuffleOptions {
@@ -189,6 +191,22 @@ export class Dataset<T> implements AsyncIterable<T> {
   }
 
   /**
+   * Makes several elements of each, or none.
+   *
+   * @param f - Function of an element and its number, which gives an array, or another iterable or async iterable, or the promise of one.
+   * @returns A dataset of all that it gives, in order.
+   * @throws `TypeError`: `f` is not a function.
+   * @throws {@link DataError} `InvalidArgument`, while it is read: `f` gives nothing that can be iterated over.
+   * @example
+   * ```ts
+   * await tl.data.fromArray(['a b', 'c']).flatMap((line) => line.split(' ')).toArray(); // → [ 'a', 'b', 'c' ]
+   * ```
+   */
+  flatMap<U>(f: (element: T, index: number) => Several<U> | Promise<Several<U>>): Dataset<U> {
+    return new Dataset(flatMapped(this.#before, callable('Dataset.flatMap: f', f)));
+  }
+
+  /**
    * Leaves out elements.
    *
    * @param f - Function of an element and its number, which says whether it stays.
@@ -334,6 +352,25 @@ export class Dataset<T> implements AsyncIterable<T> {
     const f = callable<((element: T) => number) | undefined>(`${step}: length`, length);
     const o = stepOptions<Omit<BucketPlan<T>, 'length'>>(step, rest);
     return new Dataset(bucketed(this.#before, { ...o, length: (element) => f!(element) }));
+  }
+
+  /**
+   * Puts elements that follow one another into lists of one length, as the windows of a long text.
+   *
+   * What is left at the end and fills no window is left out.
+   *
+   * @param length - How many elements a window has.
+   * @param stride - How far each window begins behind the one before: windows overlap where it is below `length`. `length` if left out.
+   * @returns A dataset of lists.
+   * @throws {@link LayerError} `InvalidOption`: `length` or `stride` is not a whole number of at least 1.
+   * @example
+   * ```ts
+   * const tokens = tl.data.fromArray([[1, 2], [3, 4, 5, 6]]).flatMap((line) => line);
+   * await tokens.window(3, 2).toArray(); // → [ [ 1, 2, 3 ], [ 3, 4, 5 ] ]
+   * ```
+   */
+  window(length: number, stride?: number): Dataset<T[]> {
+    return new Dataset(windowed(this.#before, stepOptions<WindowPlan>('Dataset.window', { length, stride })));
   }
 
   /**

@@ -14,13 +14,21 @@ export function own(x: Tensor): Tensor {
   return x;
 }
 
+/** Calls a function with each tensor in elements. */
+function eachTensor(x: unknown, f: (x: Tensor) => void, depth = 0): void {
+  if (x instanceof Tensor) f(x);
+  else if (depth < 4 && isList(x)) x.forEach((item) => eachTensor(item, f, depth + 1));
+  else if (depth < 4 && isKeyed(x)) Object.values(x).forEach((item) => eachTensor(item, f, depth + 1));
+}
+
+/** Leaves the tensors in elements to the garbage collector, as they are used more than once. */
+export function disown(x: unknown): void {
+  eachTensor(x, (tensor) => void made.delete(tensor));
+}
+
 /** Frees the tensors in elements that the pipeline made. */
-export function disposeOwned(x: unknown, depth = 0): void {
-  if (x instanceof Tensor) {
-    if (made.has(x)) x.dispose();
-  } else if (depth < 4 && isList(x)) {
-    x.forEach((item) => disposeOwned(item, depth + 1));
-  } else if (depth < 4 && isKeyed(x)) {
-    Object.values(x).forEach((item) => disposeOwned(item, depth + 1));
-  }
+export function disposeOwned(x: unknown): void {
+  eachTensor(x, (tensor) => {
+    if (made.has(tensor)) tensor.dispose();
+  });
 }
