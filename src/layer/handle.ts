@@ -205,3 +205,8 @@ export function giveHandle(owner: Handled, made: Made, origin: object | null): L
   Object.defineProperty(owner, HANDLE, { value: handle });
   return handle;
 }
+
+/** The number of a layer in the addon, for what the program does with it by itself. */
+export function idOfLayer(layer: Handled): number {
+  return layer[HANDLE].use(layer);
+}

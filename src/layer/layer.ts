@@ -14,9 +14,10 @@ import { type Tree } from '../tensor/tree.js';
 import { type OutputSignature } from './arity.js';
 import { call, callAsync, pureFn } from './calls.js';
 import { constructObject, type Run } from './classes.js';
-import { constructLayer, constructLayers, type Made } from './construct.js';
 import { load, save } from './files.js';
-import { giveHandle, HANDLE, LayerHandle } from './handle.js';
+import { giveHandle, HANDLE, idOfLayer, type LayerHandle } from './handle.js';
+import { defineHeld } from './held.js';
+import { setLayerClass, wrapLayer } from './make.js';
 import {
   type AsyncCallOptions,
   type CallOptions,
@@ -31,7 +32,7 @@ import {
 } from './options.js';
 import { Adopted, words } from './parts.js';
 import { checked } from './signature.js';
-import { decode, encode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, scoped, type Nest } from './wire.js';
+import { decode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, type Nest } from './wire.js';
 
 export type {
   AsyncCallOptions,
@@ -48,6 +49,8 @@ export type {
   SaveToFileOptions,
   TensorForm,
 } from './options.js';
+export { idOfLayer } from './handle.js';
+export { makeLayer, makeLayers, wrapLayer } from './make.js';
 
 const INIT: Names<{ rng?: Key | null; useCache?: boolean }> = { rng: true, useCache: true };
 
@@ -176,30 +179,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   static {
     // They are declared in the interface: there a class may declare them anew, as what its own weights and state are.
     // `this`, since the name of the class is not known yet in what TypeScript makes of the block.
-    Object.defineProperties(this.prototype, {
-      weights: {
-        get(this: Layer) {
-          return this[HANDLE].running?.weights ?? decode(native.layerWeights(idOfLayer(this)), GET_WEIGHTS_FROM_CACHE);
-        },
-        set(this: Layer, weights: unknown) {
-          const { running } = this[HANDLE];
-          if (running !== null) running.weights = weights;
-          else scoped(() => native.setLayerWeights(idOfLayer(this), encode(weights, 'weights')));
-        },
-        configurable: true,
-      },
-      state: {
-        get(this: Layer) {
-          return this[HANDLE].running?.state ?? decode(native.layerState(idOfLayer(this)), GET_STATE_FROM_CACHE);
-        },
-        set(this: Layer, state: unknown) {
-          const { running } = this[HANDLE];
-          if (running !== null) running.state = state;
-          else scoped(() => native.setLayerState(idOfLayer(this), encode(state, 'state')));
-        },
-        configurable: true,
-      },
-    });
+    defineHeld(this.prototype);
   }
 
   /**
@@ -647,36 +627,4 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   }
 }
 
-/** The number of a layer in the addon, for what the program does with it by itself. */
-export function idOfLayer(layer: Layer): number {
-  return layer[HANDLE].use(layer);
-}
-
-/** What layers of the addon are handles of that can be reversed. */
-const reversible: { made?: new (options: Adopted) => Layer } = {};
-
-/** Says what layers that can be reversed are: a class that extends {@link Layer}, and so comes after it. */
-export function setReversibleClass(made: new (options: Adopted) => Layer): void {
-  reversible.made = made;
-}
-
-/** Wraps a layer of the addon, of which `origin` is a copy or the whole: the handle it has, or a new one. */
-export function wrapLayer(made: Made, origin?: Layer): Layer {
-  const owner = LayerHandle.owner(made.id);
-  if (owner instanceof Layer) {
-    native.releaseLayer(made.id);
-    return owner;
-  }
-  const Class = native.layerIsReversible(made.id) ? reversible.made! : Layer;
-  return new Class(new Adopted(made, origin));
-}
-
-/** A new layer of a registered kind, whose arity `Made` is what the registry says of that kind: a test holds it to that. */
-export function makeLayer<Made extends Layer = Layer>(kind: string, options: object): Made {
-  return wrapLayer(constructLayer(kind, options)) as Made;
-}
-
-/** The layers that a registered function makes. */
-export function makeLayers(name: string, options: object): Layer[] {
-  return constructLayers(name, options).map((made) => wrapLayer(made));
-}
+setLayerClass(Layer);

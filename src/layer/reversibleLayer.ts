@@ -5,7 +5,8 @@
  */
 import { vjp } from '../tensor/gradients.js';
 import { type Run } from './classes.js';
-import { Layer, type LayerOptions, type LayerOutputs, setReversibleClass } from './layer.js';
+import { Layer, type LayerOptions, type LayerOutputs } from './layer.js';
+import { setReversibleClass } from './make.js';
 import { Adopted, listOf, unwrap, words } from './parts.js';
 import { native } from '../bridge/native.js';
 import { type Key } from '../tensor/random.js';
