@@ -110,7 +110,8 @@ export interface TrainerOptions {
   readonly groups?: readonly WeightGroup[] | null | undefined;
   /**
    * Batches of a step, 1 if left out: the step is made with the mean of their gradients, and state goes on from batch to batch. Batch `i` draws
-   * with the key of the step folded in with `i`. Where the batches end within a step, it is made with those that there are.
+   * with the key of the step folded in with `i`. Where the batches end within a step, it is made with the mean of those that there are; where an error ends
+   * them, it is not made.
    */
   readonly accumulate?: number | null | undefined;
   /**
@@ -246,7 +247,7 @@ export class Trainer {
    *
    * @param batches - An iterable or async iterable of batches. Two are read ahead. The tensors of a batch are disposed once they are used.
    * @param options - Options by name:
-   * - `steps`: Steps to run; the loop also ends when the batches do.
+   * - `steps`: Steps to run; the loop also ends when the batches do. An error in them ends it behind the last whole step.
    * - `rng`: The random key of the run. Each step uses it with its number folded in.
    * - `firstStep`: Number of the first step. Default: `0`.
    * - `schedule`: Learning rate of each step; the optimizer's if left out.
@@ -291,11 +292,11 @@ export class Trainer {
       let dataFailure: { readonly error: unknown } | undefined;
       const fail = (error: unknown): void => {
         failure ??= { error };
-        native.closeBatches(queue);
+        native.closeBatches(queue, true);
       };
       const failData = (error: unknown): void => {
         dataFailure ??= { error };
-        native.closeBatches(queue);
+        native.closeBatches(queue, true);
       };
       // The addon calls the function by number, and calls it while this waits.
       const held = holder === null ? null : hold(holder);
@@ -345,7 +346,7 @@ export class Trainer {
       }
       if (!room && !(await native.batchRoom(queue))) break;
     }
-    native.closeBatches(queue);
+    native.closeBatches(queue, false);
   }
 
   /** How many updates of the weights this object has made. */

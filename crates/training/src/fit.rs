@@ -85,6 +85,10 @@ pub trait Batches {
         let _ = idle;
         self.next()
     }
+    /// Whether there are no more batches since their source failed, which is told elsewhere: those of a step that it left incomplete are not used.
+    fn failed(&self) -> bool {
+        false
+    }
 }
 
 /// What happens between two steps of a loop.
@@ -183,14 +187,19 @@ pub fn fit_with(
         let mut gathered = None;
         let mut rate = 0.0;
         for i in 0..trainer.accumulate() {
-            let Some(batch) = batches.next_with(&mut || between.pause(trainer, step, false))? else { break };
+            let Some(batch) = batches.next_with(&mut || between.pause(trainer, step, false))? else {
+                if batches.failed() {
+                    gathered = None;
+                }
+                break;
+            };
             items += batch.first().map_or(0, |t| t.size() as u64);
             if i == 0 {
                 rate = trainer.rate(step, o.schedule.as_ref().map(|s| s.rate(step)).transpose()?)?;
             }
             gathered = Some(trainer.gather(batch, key, step, gathered)?);
         }
-        // The last step is made with the batches that there are.
+        // The last step is made with the batches that there are, if they ended as they should.
         let Some(gathered) = gathered else { break };
         let mut pause = |trainer: &Trainer| between.pause(trainer, step, true);
         let report = trainer.finish(gathered, step, rate, &mut pause)?;

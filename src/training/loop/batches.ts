@@ -94,18 +94,13 @@ export class BatchSource {
     }
   }
 
-  /**
-   * As many batches as given. `settle` must be called when it is known how many were used.
-   *
-   * @param perStep - how many are used together: data that fails must not leave a step with fewer
-   */
-  take(count: number, mostUnused = 1, perStep = 1): Taken {
+  /** As many batches as given. `settle` must be called when it is known how many were used. */
+  take(count: number, mostUnused = 1): Taken {
     this.#mark();
     this.#isLent = true;
     return new Taken(count, mostUnused, {
-      next: async (i, isOver) => {
-        const together = perStep - (i % perStep);
-        while (this.#ahead.length < together && !isOver()) await this.#fill();
+      next: async (isOver) => {
+        while (this.#ahead.length === 0 && !isOver()) await this.#fill();
         return isOver() ? undefined : this.#ahead.shift();
       },
       giveBack: (unused, used) => {
@@ -218,7 +213,7 @@ export class BatchSource {
 
 /** What {@link Taken} asks of its source. */
 interface Giver {
-  next(index: number, isOver: () => boolean): Promise<Batch | undefined>;
+  next(isOver: () => boolean): Promise<Batch | undefined>;
   giveBack(unused: readonly Batch[], used: number): void;
   dispose(batch: Batch): void;
 }
@@ -241,7 +236,7 @@ export class Taken implements AsyncIterable<Batch> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     for (let i = 0; i < this.#count; i += 1) {
-      const batch = await this.#giver.next(i, () => this.#isOver);
+      const batch = await this.#giver.next(() => this.#isOver);
       if (batch === undefined) return;
       this.#lent.push(batch);
       if (this.#lent.length > this.#mostUnused) {

@@ -87,7 +87,7 @@ export class Stretch {
     const { index, steps, perStep, rng } = asked;
     const before = this.#loop.step;
     this.#end = before + steps;
-    const batches = source.take(steps * perStep, WAITING + perStep, perStep);
+    const batches = source.take(steps * perStep, WAITING + perStep);
     const updates = trainer.updates;
     const abort = (): void => this.interrupt();
     /** Whether all was heard that is yet to be told. */

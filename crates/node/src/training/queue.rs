@@ -29,6 +29,8 @@ struct Shared {
 struct QueueState {
     batches: VecDeque<Vec<Tensor>>,
     closed: bool,
+    /// Whether it was closed since the source of the batches failed.
+    failed: bool,
     /// Whether the loop has ended, so that nobody takes batches any more.
     ended: bool,
     waiting: Option<Room>,
@@ -40,10 +42,11 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    fn close(&self) {
+    fn close(&self, failed: bool) {
         let waiting = {
             let mut state = self.state();
             state.closed = true;
+            state.failed |= failed;
             state.waiting.take()
         };
         self.changed.notify_all();
@@ -113,11 +116,11 @@ pub fn batch_room<'env>(env: &'env Env, queue: &BatchQueue) -> Result<Object<'en
     })
 }
 
-/// Says that there are no more batches.
+/// Says that there are no more batches; if their source `failed`, they make no step of fewer than it takes.
 #[napi]
-pub fn close_batches(env: Env, queue: &BatchQueue) -> Result<()> {
+pub fn close_batches(env: Env, queue: &BatchQueue, failed: bool) -> Result<()> {
     run(&env, |_| {
-        queue.shared.close();
+        queue.shared.close(failed);
         Ok(())
     })
 }
@@ -135,6 +138,9 @@ impl Batches for Closing {
         // A loop that waits for a batch does not compute, and this is where it is between two steps.
         apart(|| self.0.next(idle))
     }
+    fn failed(&self) -> bool {
+        self.0.state().failed
+    }
 }
 
 impl Closing {
@@ -145,7 +151,7 @@ impl Closing {
 }
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.close(false);
         let rest = {
             let mut state = self.0.state();
             state.ended = true;
