@@ -21,6 +21,10 @@ const models: Record<string, () => [tl.Layer, tl.Tensor[]]> = {
     tl.Serial(
       tl.ShiftRight(),
       tl.Embedding(vocabSize, 16),
+  'a network with BatchNorm': () => [
+    tl.Serial(tl.Dense(32), tl.BatchNorm({ axis: 0 }), tl.Relu(), tl.Dense(1), tl.MeanSquaredError()),
+    [inputs, outputs],
+  ],
       tl.Dense(16),
       tl.LSTM(16),
       tl.Dense(vocabSize),

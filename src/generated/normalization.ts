@@ -54,7 +54,7 @@ export interface BatchNormOptions {
  * Running
  * averages are `r ← momentum · r + (1 - momentum) · statistic`.
  *
- * **Shapes**: `[...]` → `[...]`, the same, as is the type: float32 or float64.
+ * **Shapes**: `[...]` → `[...]`, the same, as is the type: any of floats. float16 and bfloat16 are computed in float32.
  *
  * **Weights**: `[beta, gamma]`, both of the shape of the axes that are not in `axis`. They start as zeros and ones. `[]` stands for what
  * `center` or `scale`
@@ -74,7 +74,7 @@ export interface BatchNormOptions {
  * - `momentum`: Weight of the old value in running averages. Default: `0.999`.
  * - `mode`: Whether to use the batch's own statistics (`'train'`) or the recorded ones. Default: `'train'`.
  * @throws {@link LayerError} `InvalidArgument`: the input does not have an axis of `axis`.
- * @throws {@link LayerError} `DTypeMismatch`: the input is not float32 or float64.
+ * @throws {@link LayerError} `DTypeMismatch`: the input is integers or booleans.
  * @throws {@link LayerError} `ShapeMismatch`: the input has other features than at `init`, or a batch to train on is empty.
  * @see {@link LayerNorm}, {@link FilterResponseNorm}.
  * @example

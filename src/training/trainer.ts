@@ -122,7 +122,7 @@ export interface TrainerOptions {
   /**
    * What layers with matrices of weights compute in: `'float32'`, also if left out, or `'bfloat16'`. Weights, slots, state, norms, probabilities
    * and losses are float32 in any case; so are recurrent layers and positions. On the CPU it saves memory,
-   * not time. `BatchNorm` takes no bfloat16: it is refused behind a layer that gives some.
+   * not time.
    */
   readonly policy?: 'float32' | 'bfloat16' | null | undefined;
   /**

@@ -11,7 +11,7 @@ options! {
     /// Formula: `y = gamma · (x - mean) / √(var + epsilon) + beta`, with statistics over `axis`; the variance is that of the population.
     /// Running
     /// averages are `r ← momentum · r + (1 - momentum) · statistic`.
-    /// Shapes: `[...]` → `[...]`, the same, as is the type: float32 or float64.
+    /// Shapes: `[...]` → `[...]`, the same, as is the type: any of floats. float16 and bfloat16 are computed in float32.
     /// Weights: `[beta, gamma]`, both of the shape of the axes that are not in `axis`. They start as zeros and ones. `[]` stands for what
     /// `center` or `scale`
     /// leave out.
@@ -19,7 +19,7 @@ options! {
     /// Modes: `'train'` uses the statistics of the batch and records them. All others use the recorded ones.
     /// Errors:
     /// - `InvalidArgument`: the input does not have an axis of `axis`.
-    /// - `DTypeMismatch`: the input is not float32 or float64.
+    /// - `DTypeMismatch`: the input is integers or booleans.
     /// - `ShapeMismatch`: the input has other features than at `init`, or a batch to train on is empty.
     ///
     /// Source: Trax; Ioffe & Szegedy 2015, arXiv:1502.03167.
@@ -80,9 +80,8 @@ impl Leaf for BatchNorm {
             return Err(self.nothing(&inputs[0].shape));
         }
         let d = inputs[0].dtype;
-        // Weights are float32, so a narrower input would come out wider than it went in.
-        if d != DType::F32 && d != DType::F64 {
-            return Err(Error::dtype(format!("BatchNorm takes float32 or float64, got {d}")));
+        if !d.is_float() {
+            return Err(Error::dtype(format!("BatchNorm takes floats, got {d}; cast the input to float32")));
         }
         Ok(inputs.to_vec())
     }
@@ -128,17 +127,19 @@ impl Leaf for BatchNorm {
             ]);
             return Ok(Output { ys: vec![layout.back(&out.y)?], state: Some(state) });
         }
-        let sigma = running_var.add_scalar(self.0.epsilon.0)?.sqrt()?.cast(x.dtype())?;
+        // Weights and state are float32; what is narrower is computed as they are, and comes out as it went in.
+        let wide = if x.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let sigma = running_var.add_scalar(self.0.epsilon.0)?.sqrt()?.cast(wide)?;
         let factor = match gamma {
             Some(gamma) => gamma.reshape(&layout.sides)?.div(&sigma)?,
             None => sigma.recip()?,
         };
-        let y = x.sub(&running_mean.cast(x.dtype())?)?.mul(&factor)?;
-        Ok(match beta {
+        let y = x.cast(wide)?.sub(&running_mean.cast(wide)?)?.mul(&factor)?;
+        let y = match beta {
             Some(beta) => y.add(&beta.reshape(&layout.sides)?)?,
             None => y,
-        }
-        .into())
+        };
+        Ok(y.cast(x.dtype())?.into())
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.0.mode)

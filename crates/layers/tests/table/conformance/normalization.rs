@@ -14,6 +14,8 @@ pub fn cases() -> Vec<Case> {
         case("BatchNorm", json!({"axis": [0, 2, 3], "epsilon": 0.1}), [f32([1, 3, 2, 5])]),
         case("BatchNorm", json!({"axis": [0, 1], "epsilon": 0.1}), [f32([5, 3]).reshape(&[1, 5, 3]).expect("as many")]),
         case("BatchNorm", json!({"mode": "eval"}), [f32([0, 3, 2, 4])]),
+        case("BatchNorm", json!({"axis": [0, 1]}), [f32([4, 3, 2]).cast(DType::BF16).expect("floats")]),
+        case("BatchNorm", json!({"axis": [0], "mode": "eval"}), [f32([4, 3]).cast(DType::F16).expect("floats")]),
         case("LayerNorm", json!({}), [f32([2, 3, 5])]),
         case("LayerNorm", json!({}), [f32([0, 5])]),
         case("LayerNorm", json!({"center": false, "epsilon": 0.1}), [f32([7])]),
