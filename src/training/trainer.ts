@@ -401,7 +401,7 @@ export class Trainer {
   }
 
   /**
-   * Writes weights, state, slots, averages and the number of the next step to a safetensors file, on the compute thread.
+   * Writes weights, state, slots, averages, a dynamic scale of the loss and the number of the next step to a safetensors file, on the compute thread.
    *
    * `path` always holds a whole file. While {@link Trainer.fit} runs, the loop writes it between two steps: called in `onProgress`, those after the step it is
    * told of. Called later, the loop may be a step ahead, and a `step` that was given counts on by as much.

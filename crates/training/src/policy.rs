@@ -1,4 +1,5 @@
 //! What a step computes in, and how losses are scaled so that small gradients are not lost on the way.
+use serde_json::json;
 use tallow_layers::{options::OptionType, HostValue, Result};
 use tallow_tensor::{DType, Tensor};
 
@@ -105,6 +106,19 @@ impl Scale {
         (self.scale, self.good) = (self.scale / 2.0, 0);
         true
     }
+    /// As text for a file, if the next step does not begin with what the options say: the scale, and the steps since its last change.
+    pub(crate) fn saved(&self) -> Option<String> {
+        self.is_dynamic.then(|| json!([self.scale, self.good]).to_string())
+    }
+    /// What [`Scale::saved`] wrote; `None` for what it does not write.
+    pub(crate) fn restored(text: &str) -> Option<Self> {
+        let (scale, good): (f64, u32) = serde_json::from_str(text).ok()?;
+        ((1.0..=MOST).contains(&scale) && good < PATIENCE).then_some(Self { scale, is_dynamic: true, good })
+    }
+    /// Whether it follows the gradients.
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.is_dynamic
+    }
     /// Notes that a step was made.
     pub(crate) fn went_well(&mut self) {
         self.good += 1;
@@ -136,6 +150,22 @@ mod tests {
         assert!(!fixed.overflowed());
         (0..2 * PATIENCE).for_each(|_| fixed.went_well());
         assert_eq!(fixed.scale, 8.0);
+    }
+
+    #[test]
+    fn a_dynamic_scale_goes_on_from_its_text() {
+        let mut scale = Scale::from(LossScale::Dynamic);
+        assert!(scale.overflowed() && scale.overflowed());
+        (0..PATIENCE - 1).for_each(|_| scale.went_well());
+        let text = scale.saved().expect("it is dynamic");
+        let mut again = Scale::restored(&text).expect("it was saved");
+        assert_eq!((again.scale, again.good, again.is_dynamic), (FIRST / 4.0, PATIENCE - 1, true));
+        again.went_well();
+        assert_eq!((again.scale, again.good), (FIRST / 2.0, 0));
+        assert_eq!(Scale::from(LossScale::Fixed(8.0)).saved(), None);
+        for damaged in ["", "8", "[0.5,1]", "[1e300,1]", "[null,1]", "[8,-1]", "[8,2000]", "[8,1,1]"] {
+            assert!(Scale::restored(damaged).is_none(), "{damaged}");
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct Trainer {
     pub(crate) lent: Option<Store>,
     slots: Slots,
     policy: Policy,
-    scale: Scale,
+    pub(crate) scale: Scale,
     /// Updates made since this was made.
     updates: u64,
 }

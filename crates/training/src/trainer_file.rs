@@ -6,6 +6,7 @@ use crate::{
     groups::Plan,
     names::{bare, float_weights, from_bare, named, named_leaves, weight_names},
     optimizers::wide,
+    policy::{LossScale, Scale},
     trainer::Slots,
     Error, Result, Trainer,
 };
@@ -23,6 +24,8 @@ const SLOTS: &str = "slots";
 const BY_NAME: &str = "by name";
 /// How the names of averages of weights begin.
 const AVERAGES: &str = "averages";
+/// The key of the metadata that holds where a dynamic scale of the loss is.
+const LOSS_SCALE: &str = "lossScale";
 /// How the names of the states of several devices begin, and the key of the metadata that holds their structure.
 const DEVICES: &str = "devices";
 
@@ -50,6 +53,7 @@ impl Trainer {
         let by_name = (SLOTS.to_string(), BY_NAME.to_string());
         let mut metadata = BTreeMap::from([(STEP.to_string(), step.to_string()), by_name]);
         metadata.extend(notes.map(|n| (NOTES.to_string(), n.to_string())));
+        metadata.extend(self.scale.saved().map(|scale| (LOSS_SCALE.to_string(), scale)));
         if let Some(devices) = self.states_of_devices() {
             let names = named(&devices, DEVICES);
             extra.extend(names.leaves().into_iter().cloned().zip(devices.leaves().into_iter().cloned()));
@@ -70,7 +74,7 @@ impl Trainer {
         save_layer(path, self.model_with_loss(), extra, metadata)
     }
     /// Reads what [`Trainer::save`] wrote, by name and shape; the number of the next step. All or nothing: a file without slots or without states of
-    /// so many devices leaves none of those that were there, and one without averages lets them begin anew.
+    /// so many devices leaves none of those that were there, and one without averages or without a dynamic scale of the loss lets these begin anew.
     ///
     /// Not `strict`: slots that are missing begin anew, and those that do not fit are left out, as where other weights were frozen.
     ///
@@ -113,7 +117,15 @@ impl Trainer {
             }
             None => Tree::EMPTY,
         };
+        let scale = match file.metadata.get(LOSS_SCALE) {
+            Some(text) => Scale::restored(text).ok_or_else(|| damaged(&format!("{text} is no scale of losses")))?,
+            None => LossScale::Dynamic.into(),
+        };
         hold(self.model_with_loss(), Some(&layers.weights), layers.state.as_ref());
+        // A scale that is fixed is the trainer's own.
+        if self.scale.is_dynamic() {
+            self.scale = scale;
+        }
         self.put_slots(slots);
         self.averages = averages;
         self.plan = plan;
