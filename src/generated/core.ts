@@ -2,7 +2,7 @@
 /**
  * Core layers: dense layers, embeddings, dropout, reductions over axes.
  *
- * `Dense`, `Embedding`, `TiedDense`, `Dropout`, `Weights`, `PrintShape`, `SummaryImage`, `SummaryScalar`, `RandomUniform`, `LocallyConnected1d`, `Flatten`, `LogSoftmax`, `LogSumExp`, `Softmax`, `ToFloat`, `Mean`, `MaskedMean`, `Min`, `Max`, `Sum`, `ThresholdToBinary`, `ArgMax`, `Negate`, `StopGradient`, `oneHot`, `logSoftmax`, `logsoftmaxSample`, `logGaussianPdf`, `logGaussianDiagPdf`, `multigaussianLoss`.
+ * `Dense`, `LoRA`, `Embedding`, `TiedDense`, `Dropout`, `Weights`, `PrintShape`, `SummaryImage`, `SummaryScalar`, `RandomUniform`, `LocallyConnected1d`, `Flatten`, `LogSoftmax`, `LogSumExp`, `Softmax`, `ToFloat`, `Mean`, `MaskedMean`, `Min`, `Max`, `Sum`, `ThresholdToBinary`, `ArgMax`, `Negate`, `StopGradient`, `oneHot`, `logSoftmax`, `logsoftmaxSample`, `logGaussianPdf`, `logGaussianDiagPdf`, `multigaussianLoss`.
  *
  * Source: [`trax.layers.core`](https://github.com/google/trax/blob/master/trax/layers/core.py).
  *
@@ -15,6 +15,27 @@ import { callFunction, registerFactory, type KernelInitializer } from '../layer/
 import { namedOptions } from '../tensor/rest.js';
 import { type Tensor } from '../tensor/tensor.js';
 import { type KeyLike, type TensorFunction } from '../layer/types.js';
+
+/**
+ * What LoRA adds to a layer.
+ */
+export interface LoRAAdapterOptions {
+  /**
+   * Columns of `a` and rows of `b`; at most the smaller of `m` and `n`.
+   * @defaultValue `8`
+   */
+  readonly rank?: number | null | undefined;
+  /**
+   * What is added is scaled by `alpha / rank`.
+   * @defaultValue `8`
+   */
+  readonly alpha?: number | null | undefined;
+  /**
+   * Probability with which a value that `a` sees is dropped.
+   * @defaultValue `0`
+   */
+  readonly dropout?: number | null | undefined;
+}
 
 /** Options of {@link Dense}. */
 export interface DenseOptions {
@@ -73,6 +94,54 @@ export function Dense(nUnits: number, options?: DenseOptions): Layer<Tensor, 1> 
   return makeLayer<Layer<Tensor, 1>>('Dense', { ...namedOptions('Dense', options), nUnits });
 }
 registerFactory(Dense, 'Dense');
+
+/** Options of {@link LoRA}. */
+export interface LoRAOptions extends LoRAAdapterOptions {
+  /**
+   * Whether to drop (`'train'`) or not (all others).
+   * @defaultValue `'train'`
+   */
+  readonly mode?: Mode | null | undefined;
+}
+
+/**
+ * Adds a product of two thin matrices to what a fully connected layer computes, so that few weights adapt it to a task.
+ *
+ * It begins as the layer itself, since `b` begins with zeros. `a` and `b` are trained alone where a group of the `Trainer` freezes all other
+ * weights. `withLora` of `tl.training` puts it around layers of a model.
+ *
+ * **Formula**: `y = layer(x) + (alpha / rank) · (dropout(x) · a) · b`.
+ *
+ * **Shapes**: those of the layer, `[..., m]` → `[..., n]`.
+ *
+ * **Weights**: `[weights of the layer, [], a, b]`, with `a: [m, rank]` and `b: [rank, n]`. `a` is drawn with a standard deviation of `1 / rank`.
+ *
+ * No state.
+ *
+ * **Modes**: drops in `'train'`; else the same in all.
+ *
+ * **Source**: Hu et al. 2021, [arXiv:2106.09685](https://arxiv.org/abs/2106.09685).
+ *
+ * @param layer - The `Dense` layer that is adapted.
+ * @param options - Options by name:
+ * - `mode`: Whether to drop (`'train'`) or not (all others). Default: `'train'`.
+ * - `rank`: Columns of `a` and rows of `b`; at most the smaller of `m` and `n`. Default: `8`.
+ * - `alpha`: What is added is scaled by `alpha / rank`. Default: `8`.
+ * - `dropout`: Probability with which a value that `a` sees is dropped. Default: `0`.
+ * @throws {@link LayerError} `InvalidOption`: the layer is not a `Dense`, or `rank` is larger than `m` or `n`.
+ * @throws {@link LayerError} those of `Dense`.
+ * @see {@link Dense}.
+ * @example
+ * ```ts
+ * const layer = tl.LoRA(tl.Dense(4), { rank: 2 });
+ * layer.init({ shape: [2, 3], dtype: 'float32' });
+ * layer.weightNames; // → [ '0.Dense_4/0', '0.Dense_4/1', '2.LoRADown', '3.LoRAUp' ]
+ * ```
+ */
+export function LoRA(layer: Layer, options?: LoRAOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('LoRA', { ...namedOptions('LoRA', options), layer });
+}
+registerFactory(LoRA, 'LoRA');
 
 /** Options of {@link Embedding}. */
 export interface EmbeddingOptions {

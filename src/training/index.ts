@@ -28,6 +28,7 @@ export { Throughput } from './callbacks/throughput.js';
 export { type Objective } from './loop/best.js';
 export { History, type HistoryData, type HistoryEntry } from './history.js';
 export { Loop, type RunOptions, type RunUntil } from './loop/loop.js';
+export { loadLora, mergeLora, saveLora, withLora, type WithLoraOptions } from './lora.js';
 export { type LoopOptions, type StepPredicate } from './loop/plan.js';
 export { EvalTask, type EvalTaskOptions, TrainTask, type TrainTaskOptions } from './loop/task.js';
 export { Trainer, type TrainerOptions } from './trainer.js';

@@ -58,7 +58,7 @@ pub use framework::nesting::{load_state, load_weights, view_state, view_weights}
 pub use framework::observe::{observer, observing, set_observer, Observer};
 pub use framework::precision::computing_in;
 pub use framework::print::print;
-pub use framework::rebuild::{deep_copy, with_mode};
+pub use framework::rebuild::{deep_copy, with_mode, with_replaced};
 pub use framework::remat::Recompute;
 pub use framework::signature::{signature, stack_signature};
 pub use framework::slot::Slot;

@@ -88,8 +88,7 @@ impl Layer for ClassWithFields {
     fn rebuild(&self, r: &mut Rebuild) -> LayerRef {
         let class = r.mode.map_or_else(|| self.class.clone(), |mode| self.class.in_mode(mode));
         let layers = r.layers(&self.fields.layers);
-        let deep = r.deep;
-        let fields = self.fields.copied(layers, |id| if deep { r.copy_of(id) } else { id });
+        let fields = self.fields.copied(layers, |id| r.identity(id));
         Arc::new(Self { base: self.base.rebuilt(r), class, fields, owns: self.owns })
     }
     fn traits(&self) -> Traits {

@@ -4,7 +4,7 @@ use crate::{
     initializers::{glorot_uniform, random_normal},
     leaf,
     leaf_layer::leaf_named,
-    options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+    options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{ops, random::Key, DType, Tensor};
 
@@ -100,5 +100,8 @@ impl Leaf for Dense {
             return Err(Error::made_for("last axis is", n, w.shape()[0]));
         }
         Ok(ops::dense(x, w, b)?.into())
+    }
+    fn traits(&self) -> Traits {
+        Traits { is_dense: true, ..Traits::LEAF }
     }
 }

@@ -5,6 +5,7 @@ mod embedding;
 mod functions;
 mod gaussian;
 mod locally_connected;
+mod lora;
 mod masked_mean;
 mod python;
 mod random_uniform;
@@ -27,6 +28,7 @@ pub use gaussian::{
 };
 pub(crate) use locally_connected::locally_connected_1d_named;
 pub use locally_connected::{locally_connected_1d, LocallyConnected1dOptions, Padding1d};
+pub use lora::{dense_layers, lora, merge_lora, with_lora, LoRAAdapterOptions, LoRAOptions};
 pub use masked_mean::MaskedMeanOptions;
 pub(crate) use python::python_tuple;
 pub use random_uniform::{random_uniform, RandomUniformOptions};
@@ -51,6 +53,7 @@ use reductions::{extreme, reduction};
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[
     entry!("core", DenseOptions, |o| Ok(dense_of(o))),
+    entry!("core", LoRAOptions, lora),
     entry!("core", EmbeddingOptions, |o| Ok(embedding_of(o))),
     entry!("core", TiedDenseOptions, tied_dense),
     entry!("core", DropoutOptions, |o: DropoutOptions| {

@@ -35,8 +35,10 @@ impl Fields {
     /// Copies of these: `layers`, each under the identity that `renamed` gives, or the same.
     pub fn copied(&self, layers: Vec<LayerRef>, mut renamed: impl FnMut(LayerId) -> LayerId) -> Arc<Self> {
         let known = |id: &LayerId| *self.renamed.iter().find(|(_, now)| *now == id).map_or(id, |(known, _)| known);
+        // What another stands in place of is within that one, and the object does not mean it.
+        let is_meant = |id: &&LayerId| !self.renamed.contains_key(id);
         let changed = |id: &LayerId| Some((known(id), renamed(*id))).filter(|(known, now)| known != now);
-        let renamed = self.below.keys().filter_map(changed).collect();
+        let renamed = self.below.keys().filter(is_meant).filter_map(changed).collect();
         Self::of(layers, renamed, true)
     }
     fn of(layers: Vec<LayerRef>, renamed: HashMap<LayerId, LayerId>, copied: bool) -> Arc<Self> {

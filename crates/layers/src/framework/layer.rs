@@ -321,7 +321,8 @@ pub(crate) fn print_layers(nest: &LayerNest) -> Vec<&LayerRef> {
     }
 }
 
-/// How a layer is being rebuilt: in another mode with the same identities (`with_mode`), or as a deep copy with new ones.
+/// How a layer is being rebuilt: in another mode with the same identities (`with_mode`), as a deep copy with new ones, or with other layers in
+/// place of some below it.
 /// An instance met again gives the same new instance, so sharing survives.
 #[derive(Debug, Default)]
 pub struct Rebuild {
@@ -332,4 +333,6 @@ pub struct Rebuild {
     // By address, as one identity may stand in a tree in two modes; the tree keeps its layers where they are.
     pub(super) done: HashMap<(usize, Option<Mode>), LayerRef>,
     pub(super) copies: HashMap<LayerId, LayerId>,
+    /// What stands in the new layer in place of some instances of the old one.
+    pub(super) replaced: HashMap<LayerId, LayerRef>,
 }

@@ -1,6 +1,6 @@
-//! Layers built anew: in another mode, or as deep copies.
+//! Layers built anew: in another mode, as deep copies, or with other layers in place of some below them.
 use crate::{stack::deep, LayerId, LayerNest, LayerRef, Mode, Rebuild};
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 impl Rebuild {
     /// The new instance of `layer`.
@@ -9,7 +9,13 @@ impl Rebuild {
         if let Some(l) = self.done.get(&key) {
             return l.clone();
         }
-        let new = deep(|| layer.rebuild(self));
+        let new = match self.replaced.get(&layer.base().id) {
+            Some(new) => match self.mode.or(layer.base().mode()) {
+                Some(mode) => with_mode(new, mode),
+                None => new.clone(),
+            },
+            None => deep(|| layer.rebuild(self)),
+        };
         self.done.insert(key, new.clone());
         new
     }
@@ -32,6 +38,14 @@ impl Rebuild {
     pub fn layers(&mut self, layers: &[LayerRef]) -> Vec<LayerRef> {
         layers.iter().map(|l| self.layer(l)).collect()
     }
+    /// The identity of what stands in the place of a layer.
+    pub(crate) fn identity(&mut self, id: LayerId) -> LayerId {
+        match self.replaced.get(&id) {
+            Some(new) => new.base().id,
+            None if self.deep => self.copy_of(id),
+            None => id,
+        }
+    }
     /// The identity of the deep copy of a layer.
     pub(crate) fn copy_of(&mut self, id: LayerId) -> LayerId {
         *self.copies.entry(id).or_insert_with(LayerId::fresh)
@@ -46,4 +60,9 @@ pub fn with_mode(layer: &LayerRef, mode: Mode) -> LayerRef {
 /// A copy with new identities, starting from the same weights and state if there are any, sharing inside it as in the original.
 pub fn deep_copy(layer: &LayerRef) -> LayerRef {
     Rebuild { deep: true, ..Rebuild::default() }.layer(layer)
+}
+
+/// The same layer with others in place of some instances below it; all else keeps its identity and shares its weights.
+pub fn with_replaced(layer: &LayerRef, replaced: HashMap<LayerId, LayerRef>) -> LayerRef {
+    Rebuild { replaced, ..Rebuild::default() }.layer(layer)
 }

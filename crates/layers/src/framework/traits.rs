@@ -48,6 +48,8 @@ pub struct Traits {
     /// Whether it computes in float32 where layers with matrices of weights compute in a narrower type: where errors would add up
     /// along a sequence, or the result would be narrower than what it is added to.
     pub keeps_float32: bool,
+    /// Whether it multiplies the last axis by a matrix, the first of its weights, and adds nothing but a bias: what LoRA adapts.
+    pub is_dense: bool,
 }
 
 impl Traits {
@@ -63,6 +65,7 @@ impl Traits {
         draws_in_step: false,
         goes_on: false,
         keeps_float32: false,
+        is_dense: false,
     };
     /// Of a layer whose state is learned: averaged over replicas, of one shape, and kept from mode to mode.
     pub const LEARNED: Traits =

@@ -1,5 +1,6 @@
 //! Training: trainers, the queue of batches, files of trainers and layers.
 mod desk;
 mod files;
+mod lora;
 mod queue;
 mod trainer;

@@ -10,6 +10,7 @@ fn initializer(kind: &str, options: Value) -> Value {
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let embedding = |options| new("Embedding", options);
+    let dense = || new("Dense", json!({"nUnits": 3}));
     let normal = || initializer("RandomNormalInitializer", json!({"stddev": 1.0}));
     vec![
         case("Dense", json!({"nUnits": 4}), [f32([2, 3, 5])]),
@@ -31,6 +32,9 @@ pub fn cases() -> Vec<Case> {
             json!({"embedding": embedding(json!({"vocabSize": 3, "dFeature": 2, "useBfloat16": true}))}),
             [f32([5, 2])],
         ),
+        case("LoRA", json!({"layer": dense(), "rank": 2, "alpha": 4.0}), [f32([2, 4, 5])]).steps_along(1),
+        case("LoRA", json!({"layer": dense(), "rank": 3, "dropout": 0.4}), [f32([6, 5])]),
+        case("LoRA", json!({"layer": dense(), "rank": 1, "dropout": 0.4, "mode": "eval"}), [ints([3, 2], 5)]),
         case("Dropout", json!({"rate": 0.4}), [f32([6, 7])]).random(),
         case("Dropout", json!({"rate": 0.4, "sharedAxes": [-2]}), [f32([2, 9, 30])]).random(),
         case("Dropout", json!({"rate": 0.5}), [ints([5, 5], 9)]).random(),
