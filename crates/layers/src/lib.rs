@@ -45,16 +45,17 @@ pub use framework::host::{HostFn, HostFnRef, HostValue, LayerKind, Record};
 pub use framework::host_run::{Fields, HostRun};
 pub use framework::id::LayerId;
 pub use framework::initialize::{
-    ensure_state, init, init_signature, init_without_inputs, list, state_to_start_from, without_unmade,
+    ensure_state, init, init_signature, init_state, init_without_inputs, list, shares_weights, state_to_start_from,
+    without_unmade,
 };
 pub use framework::instances::{changed, for_each_instance, held, hold};
 pub use framework::layer;
 pub use framework::layer::{Arity, Base, Layer, LayerNest, LayerRef, Nesting, Rebuild};
-pub use framework::leaf::{Abilities, BackwardCall, Call, Gradients, Leaf, Output, ReverseCall, Sequence};
+pub use framework::leaf::{Abilities, BackwardCall, Call, Gradients, Leaf, Output, ReverseCall, Sequence, Together};
 pub use framework::leaf_layer::leaf;
 pub use framework::listing::Listed;
 pub use framework::mode::Mode;
-pub use framework::nesting::{load_state, load_weights, view_state, view_weights};
+pub use framework::nesting::{load_state, load_weights, shown, view_state, view_weights};
 pub use framework::observe::{observer, observing, set_observer, Observer};
 pub use framework::precision::computing_in;
 pub use framework::print::print;
@@ -64,6 +65,7 @@ pub use framework::signature::{signature, stack_signature};
 pub use framework::slot::Slot;
 pub use framework::spec::TensorSpec;
 pub use framework::stack::{deep, with_room};
+pub use framework::streams::{Stream, Streams};
 pub use framework::traits::{ReplicaState, StateForm, Traits};
 pub use framework::tree::Tree;
 pub use initializers::Initializer;

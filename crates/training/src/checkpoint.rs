@@ -65,6 +65,7 @@ pub(crate) fn save(
     mut metadata: BTreeMap<String, String>,
 ) -> Result<()> {
     let (weights, state) = tallow_layers::held(layer);
+    let state = tallow_layers::shown(state)?;
     if weights.is_empty() && state.is_empty() {
         let what = format!("{} has no weights or state to save; call init(signature) first", layer.base().name);
         return Err(Error::new(ErrorKind::NotInitialized, what));
@@ -102,6 +103,7 @@ pub fn load_layer(path: &Path, layer: &LayerRef) -> Result<Checkpoint> {
 /// What [`load_layer`] would put into a layer, and the rest of the file.
 pub(crate) fn loaded(path: &Path, layer: &LayerRef) -> Result<(Loaded, Checkpoint)> {
     let (weights, state) = tallow_layers::held(layer);
+    let state = tallow_layers::shown(state)?;
     let mut reader = Reader::open(path)?;
     let plan = Plan::new(&reader, layer, &weights, Some(&state), WHOLE)?;
     let (loaded, extra, _) = plan.read(&mut reader, true)?;

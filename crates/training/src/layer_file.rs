@@ -9,8 +9,8 @@ use crate::{
 use serde_json::json;
 use std::{collections::HashMap, io::Read, path::Path};
 use tallow_layers::{
-    files::open_regular, held, hold, init, options, view_state, view_weights, ErrorKind, LayerRef, StateForm, Store,
-    TensorSpec, Tree,
+    files::open_regular, held, hold, init, options, shown, view_state, view_weights, ErrorKind, LayerRef, StateForm,
+    Store, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 
@@ -89,8 +89,8 @@ pub fn init_from_file(
     // What a file says of its layer's inputs is not what the layers around it take.
     let bare = now.is_empty() && signature.is_none() && way.is_none();
     let ready = |of_file: Option<Vec<TensorSpec>>| match signature.or(of_file.as_deref().filter(|_| bare)) {
-        Some(signature) => init(layer, signature, key),
-        None => Ok((now, now_state)),
+        Some(signature) => init(layer, signature, key).and_then(|(weights, state)| Ok((weights, shown(state)?))),
+        None => Ok((now, shown(now_state)?)),
     };
     let part = |store: Store| part_of(store, &target, layer);
     let (loaded, around, report) = if of_trax {
@@ -107,7 +107,8 @@ pub fn init_from_file(
             return Err(uninitialized(&target));
         }
         let file = trax_file::read(path, !weights_only, elements(&weights), elements(&state))?;
-        let weights = in_order("weights", &target, weights, view_weights, file.weights)?;
+        let weights =
+            in_order("weights", &target, weights, |layer, store| Ok(view_weights(layer, store)), file.weights)?;
         let state = match file.state {
             Some(new) => in_order("state", &target, state, view_state, new)?,
             None if weights_only => state,
@@ -182,7 +183,7 @@ fn in_order(
     kind: &str,
     layer: &LayerRef,
     store: Store,
-    view: fn(&LayerRef, &Store) -> Tree<Tensor>,
+    view: fn(&LayerRef, &Store) -> Result<Tree<Tensor>>,
     new: Vec<Tensor>,
 ) -> Result<Store> {
     // A view does not say whose its leaves are, so numbers stand in for them.
@@ -204,7 +205,7 @@ fn in_order(
         numbered.insert(id, numbers);
     }
     let wrong = |what: String| Error::new(ErrorKind::WeightsMismatch, what);
-    let view = view(layer, &numbered);
+    let view = view(layer, &numbered)?;
     let (order, count) = (view.leaves(), new.len());
     let mut found: HashMap<usize, Tensor> = HashMap::new();
     for (place, tensor) in order.iter().zip(new) {

@@ -35,6 +35,8 @@ pub(crate) fn named<T>(tree: &Tree<T>, prefix: &str) -> Tree<String> {
             Tree::Dict(v.iter().map(|(k, t)| (k.clone(), named(t, &format!("{prefix}/{}", escaped(k))))).collect())
         }
         Tree::Cached => Tree::Cached,
+        // Files are written of what is shown, where neither stands.
+        Tree::Past(_) | Tree::Rows(_) => Tree::EMPTY,
     }
 }
 
@@ -71,6 +73,7 @@ pub fn weight_names(layer: &LayerRef) -> Vec<String> {
 pub(crate) fn bare(tree: &Tree<Tensor>) -> Value {
     match tree {
         Tree::Leaf(_) | Tree::Cached => json!(0),
+        Tree::Past(_) | Tree::Rows(_) => json!([]),
         Tree::Tuple(v) => v.iter().map(bare).collect(),
         Tree::Dict(v) => json!({ "dict": v.iter().map(|(k, t)| json!([k, bare(t)])).collect::<Vec<_>>() }),
     }

@@ -129,7 +129,8 @@ impl Layer for Accelerate {
         cx.init(self.sublayer(), &Split::of(inputs, self.n)?.specs(inputs))
     }
     fn forward(&self, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-        if self.n == 1 {
+        // Streams are as many as there are, which devices could not share evenly.
+        if self.n == 1 || cx.streams().is_some() {
             return cx.apply(self.sublayer(), xs, key);
         }
         let specs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();

@@ -5,11 +5,12 @@ use super::{
     segments::{check_segments, same_segment},
 };
 use crate::{
-    assert_shape::check_inputs, leaf, options, Arity, Call, Dim, Error, ErrorKind, LayerRef, Leaf, Local, Mode, Output,
-    Rate, Result, TensorSpec, Traits, Tree,
+    assert_shape::check_inputs, framework::rows, leaf, options, Abilities, Arity, Call, Dim, Error, ErrorKind,
+    LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec, Together, Traits, Tree,
 };
 use tallow_tensor::{
-    ops::{attention, AttentionOptions},
+    memory,
+    ops::{attend, attention, AttentionOptions, Past},
     random::Key,
     DType, Device, Tensor,
 };
@@ -143,8 +144,7 @@ struct Strengths {
 impl Strengths {
     /// Activations, and in viz mode the attention strengths.
     fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, mask: Mask) -> Result<(Tensor, Option<Tree<Tensor>>)> {
-        let d = q.shape().last().copied().unwrap_or(1).max(1);
-        let scale = 1.0 / (d as f64).sqrt();
+        let scale = scale_of(q);
         let viz = if self.mode == Mode::Viz { Some(Tree::Leaf(strengths(q, k, scale, &mask)?)) } else { None };
         let dropout = (self.mode == Mode::Train && self.dropout.0 > 0.0).then_some((self.dropout.0, self.key));
         let (causal, mask) = (mask.is_causal, mask.given.map(|m| m.cast(DType::Bool)).transpose()?);
@@ -270,16 +270,45 @@ impl DotProductCausalAttention {
         let text = format!("predict reached position {positions}, but maxInferenceLength is {room}");
         Err(Error::new(ErrorKind::InvalidArgument, text))
     }
-    /// Appends keys, values and segments to the state; returns the state, what the new queries may see, and which of it.
-    fn append(&self, xs: &[Tensor], s: &Tree<Tensor>) -> Result<Past> {
-        let (buffers, index) = if self.0.use_segments {
-            let [keys, values, segments, index] = s.many::<4>()?;
-            (vec![keys, values, segments], index)
-        } else {
-            let [keys, values, index] = s.many::<3>()?;
-            (vec![keys, values], index)
+    /// What was read, of the state that a call brings: as a call left it, or as Trax has it.
+    fn past(&self, s: &Tree<Tensor>, [k, v]: [&Tensor; 2]) -> Result<Past> {
+        let past = match s {
+            Tree::Past(past) => past.clone(),
+            _ => {
+                let [keys, values, index] = s.many::<3>()?;
+                Past::of(keys, values, places_read(index)?, self.0.max_inference_length.0)?
+            }
         };
-        let (start, length) = (index.item()? as usize, xs[1].shape()[1]);
+        let rows = k.shape()[0];
+        if past.rows() == rows {
+            return Ok(past);
+        }
+        if !past.is_empty() {
+            return Err(Error::other_batch(rows, past.rows()));
+        }
+        // Nothing is remembered yet, so that any number of sequences can begin.
+        let dtypes = past.specs().map(|(_, dtype)| dtype);
+        Ok(Past::new([rows, k.shape()[2], v.shape()[2]], dtypes, self.0.max_inference_length.0))
+    }
+    /// Reads the next positions of sequences whose states these are, and attends to all up to each.
+    fn go_on(&self, [q, k, v]: [&Tensor; 3], states: &[Tree<Tensor>]) -> Result<(Tensor, Vec<Tree<Tensor>>)> {
+        let mut pasts = memory::room(states.len())?;
+        for (i, state) in states.iter().enumerate() {
+            let [k, v] = [rows::of_stream(k, i, states.len())?, rows::of_stream(v, i, states.len())?];
+            let past = self.past(state, [&k, &v])?;
+            self.check_room(past.len() + k.shape()[1])?;
+            pasts.push(past.append(&k.detach(), &v.detach())?);
+        }
+        let y = attend(q, k, v, &pasts, scale_of(q))?;
+        // Trax gives float32 whatever came in; float64 stays.
+        let y = if y.dtype() == DType::F64 { y } else { y.cast(DType::F32)? };
+        Ok((y, pasts.into_iter().map(Tree::Past).collect()))
+    }
+    /// Appends keys, values and segments to the state; returns the state, what the new queries may see, and which of it.
+    fn append_in_segments(&self, xs: &[Tensor], s: &Tree<Tensor>) -> Result<InSegments> {
+        let [keys, values, segments, index] = s.many::<4>()?;
+        let buffers = [keys, values, segments];
+        let (start, length) = (places_read(index)?, xs[1].shape()[1]);
         let room = buffers[0].shape()[1];
         self.check_room(start + length)?;
         let mut state = Vec::with_capacity(buffers.len() + 1);
@@ -300,12 +329,10 @@ impl DotProductCausalAttention {
             seen.push(past);
         }
         state.push(Tensor::scalar((start + length) as i32));
-        let mut mask = Tensor::tril_mask(length, start + length, start as isize, &Device::Cpu)?;
-        if let [_, _, segments] = &seen[..] {
-            mask = mask.logical_and(&same_segment(&xs[3], segments)?)?;
-        }
+        let mask = Tensor::tril_mask(length, start + length, start as isize, &Device::Cpu)?;
+        let mask = mask.logical_and(&same_segment(&xs[3], &seen[2])?)?;
         seen.truncate(2);
-        Ok(Past { state: Tree::tuple(state), keys_and_values: seen, mask })
+        Ok(InSegments { state: Tree::tuple(state), keys_and_values: seen, mask })
     }
     /// Attends with the heads of each sequence apart, if there are segments: those of a sequence are the same for all its heads.
     fn attend(&self, how: &Strengths, q: &Tensor, [k, v]: [&Tensor; 2], mask: Mask) -> Result<Output> {
@@ -324,11 +351,26 @@ impl DotProductCausalAttention {
     }
 }
 
-/// What a call in predict mode goes on with.
-struct Past {
+/// What a call in predict mode with segments goes on with.
+struct InSegments {
     state: Tree<Tensor>,
     keys_and_values: Vec<Tensor>,
     mask: Tensor,
+}
+
+/// The factor of products of queries and keys.
+fn scale_of(q: &Tensor) -> f64 {
+    1.0 / (q.shape().last().copied().unwrap_or(1).max(1) as f64).sqrt()
+}
+
+/// How many positions the state says were read.
+fn places_read(index: &Tensor) -> Result<usize> {
+    let read = index.item()?;
+    if read >= 0.0 && read.fract() == 0.0 {
+        return Ok(read as usize);
+    }
+    let what = format!("the state says that {read} positions were read; it must be a whole number from 0");
+    Err(Error::new(ErrorKind::InvalidArgument, what))
 }
 
 /// A shape with room for so many positions along axis 1.
@@ -370,7 +412,12 @@ impl Leaf for DotProductCausalAttention {
         if self.0.mode != Mode::Predict {
             return Ok(Local::EMPTY);
         }
-        let buffer = |x: &TensorSpec| x.with_shape(room_for(&x.shape, self.0.max_inference_length.0)).zeros();
+        let room = self.0.max_inference_length.0;
+        if let [q, k, v] = inputs {
+            let sizes = [q.shape[0], k.shape[2], v.shape[2]];
+            return Ok(Local::state(Tree::Past(Past::new(sizes, [k.dtype, v.dtype], room))));
+        }
+        let buffer = |x: &TensorSpec| x.with_shape(room_for(&x.shape, room)).zeros();
         let mut state = inputs[1..].iter().map(buffer).collect::<tallow_tensor::Result<Vec<_>>>()?;
         state.push(Tensor::scalar(0i32));
         Ok(Local::state(Tree::tuple(state)))
@@ -379,8 +426,12 @@ impl Leaf for DotProductCausalAttention {
         self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let how = Strengths { dropout: self.0.dropout, mode: self.0.mode, key: call.key };
         let [q, k, v, rest @ ..] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 3 inputs")) };
+        if self.0.mode == Mode::Predict && rest.is_empty() {
+            let (y, state) = self.go_on([q, k, v], std::slice::from_ref(call.s))?;
+            return Ok(Output { ys: vec![y], state: state.into_iter().next() });
+        }
         let mut out = if self.0.mode == Mode::Predict {
-            let past = self.append(call.xs, call.s)?;
+            let past = self.append_in_segments(call.xs, call.s)?;
             let [k, v] = &past.keys_and_values[..] else { return Err(Error::new(ErrorKind::Internal, "no keys")) };
             let out = self.attend(&how, q, [k, v], Mask::given(&past.mask))?;
             Output { state: Some(past.state), ..out }
@@ -396,6 +447,18 @@ impl Leaf for DotProductCausalAttention {
     }
     fn traits(&self) -> Traits {
         Traits { goes_on: self.0.mode == Mode::Predict, ..Traits::LEAF }
+    }
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { together: if self.0.use_segments { None } else { Some(self) }, ..Abilities::default() }
+    }
+}
+
+impl Together for DotProductCausalAttention {
+    fn together(&self, call: Call, states: &[Tree<Tensor>]) -> Result<(Vec<Tensor>, Vec<Tree<Tensor>>)> {
+        self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let [q, k, v] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 3 inputs")) };
+        let (y, states) = self.go_on([q, k, v], states)?;
+        Ok((vec![y], states))
     }
 }
 

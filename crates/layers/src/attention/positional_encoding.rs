@@ -1,8 +1,9 @@
 //! Trainable positions that start as sines and cosines.
 use super::segments::{check_segments, places_in_segments};
 use crate::{
-    core::mask_shape, initializers::glorot_uniform, initializers::Initializer, leaf, options, Arity, Call, Count, Dim,
-    Error, ErrorKind, LayerRef, Leaf, Local, Mode, Num, Output, Rate, Result, TensorSpec, Traits, Tree, Wholes,
+    core::mask_shape, framework::rows, initializers::glorot_uniform, initializers::Initializer, leaf, options,
+    Abilities, Arity, Call, Count, Dim, Error, ErrorKind, LayerRef, Leaf, Local, Mode, Num, Output, Rate, Result,
+    TensorSpec, Together, Traits, Tree, Wholes,
 };
 use tallow_tensor::{
     memory, ops,
@@ -107,6 +108,41 @@ impl PositionalEncoding {
         let positions = self.dropped(ops::embedding(&table.reshape(&[room, width])?, &places)?, call.key)?;
         Ok(Output { ys: vec![x.add(&positions)?, segments.clone()], state })
     }
+    /// Adds the next positions of sequences whose states these are.
+    fn go_on(&self, x: &Tensor, w: &Tree<Tensor>, states: &[Tree<Tensor>]) -> Result<(Tensor, Vec<Tree<Tensor>>)> {
+        let (length, n) = (x.shape()[1], states.len());
+        let (table, projection) = match self.projection {
+            Some(_) => {
+                let [positions, projection] = w.many::<2>()?;
+                (positions.clone(), Some(projection))
+            }
+            None => (w.one()?.clone(), None),
+        };
+        // Trax's checkpoints have a leading axis of 1.
+        let table = if table.rank() == 2 { table.expand_dims(0)? } else { table };
+        let mut starts: Vec<usize> = memory::room(n)?;
+        for state in states {
+            starts.push(state.one()?.item()? as usize);
+        }
+        let mut positions: Vec<Tensor> = memory::room(n)?;
+        for &start in &starts {
+            positions.push(Self::slice(&table, start, length)?);
+        }
+        let mut positions =
+            rows::joined(if starts.iter().all(|s| *s == starts[0]) { &positions[..1] } else { &positions })?;
+        if let Some(projection) = projection {
+            positions = positions.matmul(projection)?;
+        }
+        let each = rows::per_stream(x, n)?;
+        let y = if positions.shape()[0] == 1 || each == 1 {
+            x.add(&positions)?
+        } else {
+            let apart = x.reshape(&[n, each, length, x.shape()[2]])?.add(&positions.expand_dims(1)?)?;
+            apart.reshape(x.shape())?
+        };
+        let after = |start: &usize| Tree::Leaf(Tensor::scalar((start + length) as i32));
+        Ok((y, starts.iter().map(after).collect()))
+    }
     fn random_start(&self, key: Key, length: usize, room: usize) -> Result<usize> {
         let o = &self.o;
         if o.mode != Mode::Train || o.start_from_zero_prob.0 >= 1.0 || o.max_offset_to_add.0 == 0 {
@@ -175,15 +211,14 @@ impl Leaf for PositionalEncoding {
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
         self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        if self.o.mode == Mode::Predict && !self.o.use_segments {
+            let (y, state) = self.go_on(x, call.w, std::slice::from_ref(call.s))?;
+            return Ok(Output { ys: vec![y], state: state.into_iter().next() });
+        }
         let table = self.table(call.w)?;
         let length = x.shape()[1];
         if let Some(segments) = call.xs.get(1) {
             return self.in_segments(&call, x, segments, &table);
-        }
-        if self.o.mode == Mode::Predict {
-            let start = call.s.one()?.item()? as usize;
-            let y = x.add(&Self::slice(&table, start, length)?)?;
-            return Ok(Output { ys: vec![y], state: Some(Tree::Leaf(Tensor::scalar((start + length) as i32))) });
         }
         let start = self.random_start(call.key, length, table.shape()[1])?;
         let positions = self.dropped(Self::slice(&table, start, length)?, call.key)?;
@@ -194,6 +229,17 @@ impl Leaf for PositionalEncoding {
     }
     fn traits(&self) -> Traits {
         Traits { goes_on: self.o.mode == Mode::Predict, keeps_float32: true, ..Traits::LEAF }
+    }
+    fn abilities(&self) -> Abilities<'_> {
+        Abilities { together: if self.o.use_segments { None } else { Some(self) }, ..Abilities::default() }
+    }
+}
+
+impl Together for PositionalEncoding {
+    fn together(&self, call: Call, states: &[Tree<Tensor>]) -> Result<(Vec<Tensor>, Vec<Tree<Tensor>>)> {
+        self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+        let (y, states) = self.go_on(&call.xs[0], call.w, states)?;
+        Ok((vec![y], states))
     }
 }
 

@@ -92,7 +92,7 @@ impl Layer for ClassWithFields {
         Arc::new(Self { base: self.base.rebuilt(r), class, fields, owns: self.owns })
     }
     fn traits(&self) -> Traits {
-        Traits { calls_host: true, is_driven: true, ..Traits::COMPOSITE }
+        Traits { calls_host: true, is_driven: true, alone: true, ..Traits::COMPOSITE }
     }
     fn nesting(&self) -> Nesting<'_> {
         Nesting::Own(self)

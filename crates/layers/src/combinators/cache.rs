@@ -4,8 +4,8 @@ use super::{
     in_predict::{in_predict, InPredict},
 };
 use crate::{
-    agreement, options, Base, Composite, Cx, Error, InitCx, LayerArg, LayerRef, Mode, Nesting, Parts, Rebuild, Result,
-    TensorSpec, Tree,
+    agreement, framework::rows, options, Base, Composite, Cx, Error, InitCx, LayerArg, LayerRef, Mode, Nesting, Parts,
+    Rebuild, Result, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, Tensor};
 
@@ -73,6 +73,9 @@ impl Composite for Cache {
         cx.init(&parts.layers[0], inputs)
     }
     fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
+        if let Some(n) = cx.streams() {
+            return self.of_streams(parts, cx, n, &xs, key);
+        }
         let kept = cx.state(parts.id());
         if !kept.is_empty() {
             self.check_batch(&xs, &kept)?;
@@ -100,6 +103,30 @@ impl Composite for Cache {
 }
 
 impl Cache {
+    /// The results of streams: computed for those that have none yet.
+    fn of_streams(&self, parts: &Parts, cx: &mut Cx, n: usize, xs: &[Tensor], key: Key) -> Result<Vec<Tensor>> {
+        let mut kept = rows::states(cx, parts.id(), n);
+        for (i, kept) in kept.iter_mut().enumerate().filter(|(_, kept)| kept.is_empty()) {
+            let (ys, _) = rows::run_one(cx, &parts.layers[0], (i, n), xs, key)?;
+            *kept = Tree::tuple(ys);
+        }
+        let outputs = parts.arity.n_out;
+        let mut ys = Vec::with_capacity(outputs); // few
+        for at in 0..outputs {
+            let each: Vec<Tensor> =
+                kept.iter().filter_map(|kept| kept.leaves().get(at).map(|t| (*t).clone())).collect();
+            if let Some(other) = each.iter().find(|t| t.shape()[1..] != each[0].shape()[1..]) {
+                return Err(Error::shape(format!(
+                    "results of shapes {:?} and {:?} cannot stand in one batch; pad the sources of the streams to one length, or call the streams apart",
+                    each[0].shape(),
+                    other.shape()
+                )));
+            }
+            ys.push(rows::joined(&each)?);
+        }
+        cx.set_state(parts.id(), Tree::Rows(kept));
+        Ok(ys)
+    }
     /// Refuses sequences that are not those of the result, as far as their number tells.
     fn check_batch(&self, xs: &[Tensor], kept: &Tree<Tensor>) -> Result<()> {
         let of = |t: &Tensor| t.shape().first().copied();

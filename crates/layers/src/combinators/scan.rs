@@ -1,8 +1,8 @@
 //! A layer applied step by step along an axis.
 use super::around::around;
 use crate::{
-    options, remat::Recompute, Axis, Composite, Count, Cx, Error, InitCx, LayerArg, LayerRef, Mode, Nesting, Parts,
-    Result, TensorSpec, Traits, Tree,
+    framework::rows, options, remat::Recompute, Axis, Composite, Count, Cx, Error, InitCx, LayerArg, LayerId, LayerRef,
+    Mode, Nesting, Parts, Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{memory, random::Key, Tensor};
 
@@ -107,6 +107,40 @@ impl Scan {
         let ys = ys.iter().map(|y| Ok(y.move_axis(1, self.axis)?)).chain(last.into_iter().map(Ok));
         ys.collect::<Result<_>>().map(Some)
     }
+    /// What streams carry into a call: each what it kept, or what comes where it kept nothing yet.
+    fn carried_by_streams(&self, kept: &[Tree<Tensor>], sliced: &[Tensor], first: &[Tensor]) -> Result<Vec<Tensor>> {
+        let n = kept.len();
+        for x in sliced {
+            if TensorSpec::of(x).axis(self.axis)? == 0 && n > 1 {
+                let what =
+                    format!("the first axis of {:?} is that of the steps; streams need one in front of it", x.shape());
+                return Err(Error::shape(what));
+            }
+        }
+        let mut columns = vec![Vec::with_capacity(n); first.len()]; // few
+        for (i, kept) in kept.iter().enumerate() {
+            let first = first.iter().map(|x| rows::of_stream(x, i, n)).collect::<Result<Vec<_>>>()?;
+            let kept: Vec<Tensor> = kept.leaves().into_iter().cloned().collect();
+            check_kept(&first, &kept)?;
+            let carried = if kept.is_empty() { first } else { kept };
+            columns.iter_mut().zip(carried).for_each(|(column, x)| column.push(x));
+        }
+        columns.iter().map(|column| rows::joined(column)).collect()
+    }
+    /// Keeps what is carried for the call after this one.
+    fn keep(&self, cx: &mut Cx, own: LayerId, carry: &[Tensor]) -> Result<()> {
+        let state = match cx.streams() {
+            _ if !self.keeps_carry() => Tree::EMPTY,
+            None => Tree::tuple(carry.iter().cloned()),
+            Some(n) => {
+                let of =
+                    |i| Ok(Tree::tuple(carry.iter().map(|x| rows::of_stream(x, i, n)).collect::<Result<Vec<_>>>()?));
+                Tree::Rows((0..n).map(of).collect::<Result<_>>()?)
+            }
+        };
+        cx.set_state(own, state);
+        Ok(())
+    }
     fn stacked(&self, s: &TensorSpec, n: usize) -> Result<TensorSpec> {
         let mut shape = s.shape.clone();
         shape.push(n);
@@ -147,7 +181,10 @@ impl Composite for Scan {
         let (sliced, first) = xs.split_at(self.n_sliced);
         let mut carry = first.to_vec();
         let keeps = self.keeps_carry();
-        if keeps {
+        let streams = cx.streams().filter(|_| keeps);
+        if let Some(n) = streams {
+            carry = self.carried_by_streams(&rows::states(cx, own, n), sliced, first)?;
+        } else if keeps {
             let kept = cx.state(own);
             if !kept.is_empty() {
                 carry = kept.leaves().into_iter().cloned().collect();
@@ -157,8 +194,7 @@ impl Composite for Scan {
             }
         }
         if let Some(ys) = self.at_once(inner, cx, sliced, &carry, n)? {
-            let state = if keeps { Tree::tuple(ys[self.n_stacked..].iter().cloned()) } else { Tree::EMPTY };
-            cx.set_state(own, state);
+            self.keep(cx, own, &ys[self.n_stacked..])?;
             return Ok(ys);
         }
         let k = self.n_stacked;
@@ -183,8 +219,7 @@ impl Composite for Scan {
         } else {
             columns.iter().map(|column| Ok(Tensor::stack(column, self.axis)?)).collect::<Result<Vec<_>>>()?
         };
-        let state = if keeps { Tree::tuple(carry.iter().cloned()) } else { Tree::EMPTY };
-        cx.set_state(own, state);
+        self.keep(cx, own, &carry)?;
         ys.append(&mut carry);
         Ok(ys)
     }

@@ -63,8 +63,7 @@ impl Holding {
     }
     /// Holds `tree`; gives what it held before.
     pub(crate) fn set(&mut self, tree: Option<Arc<Tree<Tensor>>>) -> Option<Arc<Tree<Tensor>>> {
-        let of = |t: &Tensor| (t.size() * t.dtype().size()) as i64;
-        self.charge(tree.as_ref().map_or(0, |tree| tree.leaves_in_place().into_iter().map(of).sum()));
+        self.charge(tree.as_ref().map_or(0, |tree| tree.bytes() as i64));
         std::mem::replace(&mut self.tree, tree)
     }
     fn charge(&mut self, bytes: i64) {

@@ -6,6 +6,7 @@ use crate::{
         observe,
         pack::Pack,
         reversal::instances,
+        rows,
         signature::{check_count, taken},
     },
     peers::Peers,
@@ -24,6 +25,9 @@ impl Cx<'_> {
     /// `ArityMismatch`, `Aborted`, or the layer's own error with this layer added to its path.
     pub fn apply(&mut self, layer: &LayerRef, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
         self.apply_as(layer, xs, |cx, xs| {
+            if let Some(n) = cx.streams().filter(|_| rows::runs_alone(cx, layer)) {
+                return rows::one_by_one(cx, layer, n, xs, key);
+            }
             if tallow_tensor::is_recording() && layer.reversible().is_some() {
                 return cut(layer, cx, xs, key);
             }

@@ -24,6 +24,7 @@ pub struct Cx<'a> {
     set: Store,
     left: Option<&'a Store>,
     peers: Option<Arc<Peers>>,
+    streams: Option<usize>,
 }
 
 impl<'a> Cx<'a> {
@@ -37,11 +38,19 @@ impl<'a> Cx<'a> {
     }
     /// A context over the weights of another one.
     pub(crate) fn from_source(weights: Source<'a>, state: Store) -> Self {
-        Self { weights, held: None, set: state, left: None, peers: None }
+        Self { weights, held: None, set: state, left: None, peers: None, streams: None }
     }
     /// A context that repeats a run: `state` is what that began with, `left` what it left.
     pub fn repeating(weights: &'a Store, state: Store, left: &'a Store) -> Self {
         Self { left: Some(left), ..Self::new(weights, state) }
+    }
+    /// For the rows of so many streams, which each have a state of their own.
+    pub(crate) fn with_streams(self, n: usize) -> Self {
+        Self { streams: Some(n), ..self }
+    }
+    /// How many streams the rows of a call belong to, if any; see [`crate::streams`].
+    pub(crate) fn streams(&self) -> Option<usize> {
+        self.streams
     }
     /// As one of replicas, or none.
     pub(crate) fn among(self, peers: Option<Arc<Peers>>) -> Self {

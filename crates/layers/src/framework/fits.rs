@@ -1,7 +1,6 @@
 //! Whether new weights or state fit those that a layer holds.
 use crate::{Error, ErrorKind, LayerId, LayerRef, Phase, Result, StateForm, Store, TensorSpec, Tree};
 use std::collections::HashSet;
-use tallow_tensor::Tensor;
 
 /// Refuses weights or state (`what`) whose structure or shapes are not those that `layer` and everything below it hold.
 /// Instances that hold nothing yet take anything, and so do those that hold, or are given, `()`. State may differ in what a layer
@@ -18,8 +17,8 @@ pub fn check_fits(what: &str, layer: &LayerRef, new: &Store, held: &Store) -> Re
         let own = match stores.map(|s| s.get(&id)) {
             [Some(new), Some(held)] => match (what, layer.state_form()) {
                 ("state", StateForm::Open) => Ok(()),
-                ("state", StateForm::Sized) => same(what, new, held, |a, b| a.rank() == b.rank()),
-                _ => same(what, new, held, |a, b| a.shape == b.shape),
+                ("state", StateForm::Sized) => same(what, &new.specs(), &held.specs(), |a, b| a.rank() == b.rank()),
+                _ => same(what, &new.specs(), &held.specs(), |a, b| a.shape == b.shape),
             },
             _ => Ok(()),
         };
@@ -31,19 +30,18 @@ pub fn check_fits(what: &str, layer: &LayerRef, new: &Store, held: &Store) -> Re
 
 type Alike = fn(&TensorSpec, &TensorSpec) -> bool;
 
-fn same(place: &str, new: &Tree<Tensor>, held: &Tree<Tensor>, alike: Alike) -> Result<()> {
+fn same(place: &str, new: &Tree<TensorSpec>, held: &Tree<TensorSpec>, alike: Alike) -> Result<()> {
     // What holds nothing may be named otherwise, as a mark of what a layer did last.
     if new.is_empty() || held.is_empty() || new.leaves().is_empty() && held.leaves().is_empty() {
         return Ok(());
     }
     let wrong = || {
-        let (new, held) = (new.describe(), held.describe());
+        let (new, held) = (new.text(), held.text());
         Error::new(ErrorKind::WeightsMismatch, format!("{place} cannot become {new}: the layer holds {held}"))
     };
     match (new, held) {
         (Tree::Leaf(a), Tree::Leaf(b)) => {
-            let (a, b) = (TensorSpec::of(a), TensorSpec::of(b));
-            let fits = alike(&a, &b) && a.dtype.is_float() == b.dtype.is_float();
+            let fits = alike(a, b) && a.dtype.is_float() == b.dtype.is_float();
             fits.then_some(()).ok_or_else(wrong)
         }
         (Tree::Tuple(a), Tree::Tuple(b)) if a.len() == b.len() => {

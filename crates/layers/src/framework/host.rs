@@ -114,6 +114,8 @@ impl HostValue {
             Tree::Tuple(v) => HostValue::List(v.iter().map(Self::tree).collect()),
             Tree::Dict(v) => HostValue::Record(v.iter().map(|(k, t)| (k.clone(), Self::tree(t))).collect()),
             Tree::Cached => HostValue::Cached,
+            // A host is given what `view_state` shows, and states of its own classes: neither has these in it.
+            Tree::Past(_) | Tree::Rows(_) => HostValue::Null,
         })
     }
     /// This value as a tree of tensors; `null` is `()`, numbers are what `tl.tensor` makes of them.

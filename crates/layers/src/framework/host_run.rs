@@ -265,11 +265,11 @@ impl HostRun {
     /// `NotInitialized` for a layer that has none yet.
     pub fn state(&self, layer: &LayerRef) -> Result<Tree<Tensor>> {
         match &self.doing {
-            Doing::Forward(f) => Ok(nesting::view_state(layer, &f.progress.lock().state)),
-            _ => self.made(layer, |cx| nesting::view_state(layer, &cx.state)),
+            Doing::Forward(f) => nesting::view_state(layer, &f.progress.lock().state),
+            _ => self.made(layer, |cx| nesting::view_state(layer, &cx.state))?,
         }
     }
-    fn made(&self, layer: &LayerRef, view: impl FnOnce(&InitCx) -> Tree<Tensor>) -> Result<Tree<Tensor>> {
+    fn made<T>(&self, layer: &LayerRef, view: impl FnOnce(&InitCx) -> T) -> Result<T> {
         let id = layer.base().id;
         let missing = || {
             let (name, class) = (&layer.base().name, &self.name);

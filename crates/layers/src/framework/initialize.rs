@@ -7,7 +7,7 @@ use crate::{
     },
     signature,
     stack::deep,
-    Error, ErrorKind, InitCx, LayerRef, Phase, Result, Store, TensorSpec, Tree,
+    Error, ErrorKind, InitCx, LayerRef, Mode, Phase, Result, Store, TensorSpec, Tree,
 };
 use std::sync::Arc;
 use tallow_tensor::{no_grad, random::Key, DType, Tensor};
@@ -108,6 +108,24 @@ fn init_in(mut cx: InitCx, layer: &LayerRef, inputs: &[TensorSpec], key: Key) ->
 /// Inputs a layer does not take, with its path.
 pub fn init_signature(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
     crate::drawing::without_drawing(|| init(layer, inputs, key))
+}
+
+/// Whether the layer is a copy in mode `'predict'` that shares weights which are there: to initialize it is to begin new sequences.
+pub fn shares_weights(layer: &LayerRef) -> bool {
+    let mut all = layer.mode() == Some(Mode::Predict) && layer.base().slot.is_copy();
+    for_each_instance(layer, &mut |l| all &= !l.sublayers().is_empty() || l.base().slot.has_weights());
+    all
+}
+
+/// The weights that a layer holds, and the state that it begins with for inputs of these signatures.
+///
+/// # Errors
+/// Inputs a layer does not take, with its path; `WeightsMismatch` for inputs that the weights were not made for.
+pub fn init_state(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
+    let (wanted, state) = init_signature(layer, inputs, key)?;
+    let weights = crate::held(layer).0;
+    crate::check_fits("weights", layer, &wanted, &weights)?;
+    Ok((weights, state))
 }
 
 /// The layers that `layer` is made of, in the order in which they are initialized and with what they are initialized for, and the structure

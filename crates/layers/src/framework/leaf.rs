@@ -144,6 +144,8 @@ pub struct Abilities<'a> {
     pub sequence: Option<&'a dyn WholeSequence>,
     /// The host language may set its mode.
     pub host_mode: Option<&'a HostMode>,
+    /// It computes streams at different positions at once.
+    pub together: Option<&'a dyn Together>,
 }
 
 /// A leaf whose gradients are its own, in place of automatic differentiation.
@@ -189,4 +191,13 @@ pub trait WholeSequence: Debug {
     /// # Errors
     /// Those of the computation; what does not fit is `None`.
     fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>>;
+}
+
+/// A leaf that goes on, and computes streams at different positions at once.
+pub trait Together: Debug {
+    /// Outputs and new states of streams whose states these are, in the order of their rows. The call has no state of its own.
+    ///
+    /// # Errors
+    /// Those of [`Leaf::forward`].
+    fn together(&self, call: Call, states: &[Tree<Tensor>]) -> Result<(Vec<Tensor>, Vec<Tree<Tensor>>)>;
 }

@@ -1,9 +1,9 @@
 //! Leaves as layers.
 use crate::{
     custom_gradient,
-    framework::{context::Reversal, layer::Reversible, leaf::Reverse, mode::HostMode, precision},
+    framework::{context::Reversal, layer::Reversible, leaf::Reverse, mode::HostMode, precision, rows, tree::NOTHING},
     Arity, Base, Call, Cx, ErrorKind, InitCx, Layer, LayerNest, LayerRef, Leaf, Rebuild, Result, ReverseCall, Sequence,
-    TensorSpec, Traits,
+    TensorSpec, Traits, Tree,
 };
 use std::sync::Arc;
 use tallow_tensor::{random::Key, Tensor};
@@ -68,6 +68,12 @@ impl<L: Leaf> Layer for LeafLayer<L> {
             (Some(leaf), Some(left)) => leaf.repeat(call, left),
             _ => self.leaf.forward(call),
         };
+        if let (Some(leaf), Some(n), true) = (abilities.together, cx.streams(), self.leaf.traits().goes_on) {
+            let states = rows::states(cx, self.base.id, n);
+            let (ys, states) = leaf.together(Call { xs: &xs, w, s: &NOTHING, key }, &states)?;
+            cx.set_state(self.base.id, Tree::Rows(states));
+            return Ok(ys);
+        }
         let s = cx.state(self.base.id);
         let out = if abilities.gradient.is_some() && tallow_tensor::is_recording() {
             custom_gradient::forward(&self.leaf, run, &xs, w, &s, key)?
@@ -90,7 +96,9 @@ impl<L: Leaf> Layer for LeafLayer<L> {
     }
     fn traits(&self) -> Traits {
         let traits = self.leaf.traits();
-        Traits { own_backward: traits.own_backward || self.leaf.abilities().gradient.is_some(), ..traits }
+        let abilities = self.leaf.abilities();
+        let own_backward = traits.own_backward || abilities.gradient.is_some();
+        Traits { own_backward, alone: traits.alone || traits.goes_on && abilities.together.is_none(), ..traits }
     }
     fn reversible(&self) -> Option<&dyn Reversible> {
         self.leaf.abilities().reversal.map(|_| self as &dyn Reversible)

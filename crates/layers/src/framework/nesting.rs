@@ -47,8 +47,19 @@ pub fn view_weights(layer: &LayerRef, store: &Store) -> Tree<Tensor> {
 }
 
 /// State as Trax nests it.
-pub fn view_state(layer: &LayerRef, store: &Store) -> Tree<Tensor> {
-    View { store, seen: HashSet::new() }.state_of(layer)
+///
+/// # Errors
+/// `OutOfMemory`: what attention has read is shown in its full size.
+pub fn view_state(layer: &LayerRef, store: &Store) -> Result<Tree<Tensor>> {
+    View { store, seen: HashSet::new() }.state_of(layer).shown()
+}
+
+/// State of each instance with tensors alone, as Trax has it ([`Tree::shown`]).
+///
+/// # Errors
+/// `OutOfMemory`: what attention has read is shown in its full size.
+pub fn shown(state: Store) -> Result<Store> {
+    state.into_iter().map(|(id, tree)| Ok((id, tree.shown()?))).collect()
 }
 
 impl Loader {

@@ -43,6 +43,8 @@ pub struct Slot {
     pub(super) holdings: Holdings,
     inputs: Arc<Mutex<Option<Vec<TensorSpec>>>>,
     key: Mutex<Option<Key>>,
+    /// Whether it is that of a copy in another mode, which has its weights from another.
+    is_copy: bool,
 }
 
 impl Slot {
@@ -53,6 +55,10 @@ impl Slot {
     /// Whether weights were set.
     pub fn has_weights(&self) -> bool {
         self.holdings.weights.lock().get().is_some()
+    }
+    /// Whether it shares its weights with the layer that this one is a copy of, in another mode.
+    pub(crate) fn is_copy(&self) -> bool {
+        self.is_copy
     }
     /// Sets the weights.
     pub fn set_weights(&self, w: Tree<Tensor>) {
@@ -102,10 +108,10 @@ impl Slot {
         if !state {
             holdings.state = Arc::default();
         }
-        Self { holdings, inputs: self.inputs.clone(), key: Mutex::new(self.key()) }
+        Self { holdings, inputs: self.inputs.clone(), key: Mutex::new(self.key()), is_copy: true }
     }
     pub(super) fn copied(&self) -> Self {
         let inputs = Arc::new(Mutex::new(self.inputs()));
-        Self { holdings: self.holdings.copied(), inputs, key: Mutex::new(self.key()) }
+        Self { holdings: self.holdings.copied(), inputs, key: Mutex::new(self.key()), is_copy: false }
     }
 }

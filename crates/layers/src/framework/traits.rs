@@ -45,6 +45,8 @@ pub struct Traits {
     pub draws_in_step: bool,
     /// Whether a call goes on where the one before ended, as in mode `'predict'`.
     pub goes_on: bool,
+    /// Whether streams at different positions run in it one after the other ([`crate::streams`]); a leaf that goes on says so by what it can.
+    pub alone: bool,
     /// Whether it computes in float32 where layers with matrices of weights compute in a narrower type: where errors would add up
     /// along a sequence, or the result would be narrower than what it is added to.
     pub keeps_float32: bool,
@@ -64,6 +66,7 @@ impl Traits {
         is_driven: false,
         draws_in_step: false,
         goes_on: false,
+        alone: false,
         keeps_float32: false,
         is_dense: false,
     };

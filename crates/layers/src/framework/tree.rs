@@ -1,7 +1,7 @@
 //! Nested tuples of tensors, as Trax shapes weights, state and signatures.
-use crate::{stack::deep, Error, ErrorKind, Result};
+use crate::{stack::deep, Error, ErrorKind, Result, TensorSpec};
 use smallvec::SmallVec;
-use tallow_tensor::Tensor;
+use tallow_tensor::{ops::Past, DType, Tensor};
 
 /// A nested structure of tuples (and, rarely, dictionaries) with `T` at its leaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,10 @@ pub enum Tree<T> {
     Dict(Vec<(String, Tree<T>)>),
     /// The marker of a layer that occurred earlier: its values stand there (Trax's `GET_WEIGHTS_FROM_CACHE`).
     Cached,
+    /// What attention has read; where Trax's nesting is asked for, it is the tuple `(keys, values, index)` ([`Tree::shown`]).
+    Past(Past),
+    /// The state of each of several streams; see [`crate::streams`].
+    Rows(Vec<Tree<T>>),
 }
 
 impl<T> Tree<T> {
@@ -36,13 +40,13 @@ impl<T> Tree<T> {
     fn visit<'a>(&'a self, f: &mut impl FnMut(&'a T)) {
         deep(|| match self {
             Tree::Leaf(t) => f(t),
-            Tree::Tuple(v) => v.iter().for_each(|t| t.visit(f)),
+            Tree::Tuple(v) | Tree::Rows(v) => v.iter().for_each(|t| t.visit(f)),
             Tree::Dict(v) => {
                 let mut sorted: Vec<_> = v.iter().collect();
                 sorted.sort_by(|a, b| a.0.cmp(&b.0));
                 sorted.into_iter().for_each(|(_, t)| t.visit(f));
             }
-            Tree::Cached => {}
+            Tree::Cached | Tree::Past(_) => {}
         })
     }
     /// The leaves in the order they stand in, the one [`Tree::try_map`] goes by.
@@ -50,9 +54,9 @@ impl<T> Tree<T> {
         fn walk<'a, T>(tree: &'a Tree<T>, out: &mut Vec<&'a T>) {
             deep(|| match tree {
                 Tree::Leaf(t) => out.push(t),
-                Tree::Tuple(v) => v.iter().for_each(|t| walk(t, out)),
+                Tree::Tuple(v) | Tree::Rows(v) => v.iter().for_each(|t| walk(t, out)),
                 Tree::Dict(v) => v.iter().for_each(|(_, t)| walk(t, out)),
-                Tree::Cached => {}
+                Tree::Cached | Tree::Past(_) => {}
             })
         }
         let mut out = Vec::new();
@@ -75,6 +79,8 @@ impl<T> Tree<T> {
                     v.iter().map(|(k, t)| Ok((k.clone(), t.try_map(f)?))).collect::<std::result::Result<_, E>>()?,
                 ),
                 Tree::Cached => Tree::Cached,
+                Tree::Past(past) => Tree::Past(past.clone()),
+                Tree::Rows(v) => Tree::Rows(v.iter().map(|t| t.try_map(f)).collect::<std::result::Result<_, E>>()?),
             })
         })
     }
@@ -95,13 +101,55 @@ impl Tree<Tensor> {
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Tree::Leaf(a), Tree::Leaf(b)) => a.is_same(b),
-            (Tree::Tuple(a), Tree::Tuple(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b)),
+            (Tree::Tuple(a), Tree::Tuple(b)) | (Tree::Rows(a), Tree::Rows(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b))
+            }
             (Tree::Dict(a), Tree::Dict(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|((k, a), (l, b))| k == l && a.is_same(b))
             }
             (Tree::Cached, Tree::Cached) => true,
+            (Tree::Past(a), Tree::Past(b)) => a == b,
             _ => false,
         }
+    }
+    /// The tree with tensors alone, as Trax has it: what attention has read stands in it in full.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn shown(self) -> Result<Self> {
+        deep(|| {
+            Ok(match self {
+                Tree::Past(past) => Self::tuple(past.tensors()?),
+                Tree::Tuple(v) => Tree::Tuple(v.into_iter().map(Self::shown).collect::<Result<_>>()?),
+                Tree::Rows(v) => Tree::Rows(v.into_iter().map(Self::shown).collect::<Result<_>>()?),
+                Tree::Dict(v) => Tree::Dict(v.into_iter().map(|(k, t)| Ok((k, t.shown()?))).collect::<Result<_>>()?),
+                tree => tree,
+            })
+        })
+    }
+    /// Bytes of the tensors in it, and of what attention has read.
+    pub(crate) fn bytes(&self) -> usize {
+        deep(|| match self {
+            Tree::Leaf(t) => t.size() * t.dtype().size(),
+            Tree::Tuple(v) | Tree::Rows(v) => v.iter().map(Self::bytes).sum(),
+            Tree::Dict(v) => v.iter().map(|(_, t)| t.bytes()).sum(),
+            Tree::Past(past) => past.bytes(),
+            Tree::Cached => 0,
+        })
+    }
+    /// Its structure with signatures at the leaves, as [`Tree::shown`] would be.
+    pub(crate) fn specs(&self) -> Tree<TensorSpec> {
+        deep(|| match self {
+            Tree::Leaf(t) => Tree::Leaf(TensorSpec::of(t)),
+            Tree::Tuple(v) => Tree::Tuple(v.iter().map(Self::specs).collect()),
+            Tree::Rows(v) => Tree::Rows(v.iter().map(Self::specs).collect()),
+            Tree::Dict(v) => Tree::Dict(v.iter().map(|(k, t)| (k.clone(), t.specs())).collect()),
+            Tree::Past(past) => {
+                let [keys, values] = past.specs().map(|(shape, dtype)| TensorSpec::new(shape, dtype));
+                Tree::tuple([keys, values, TensorSpec::new([], DType::I32)])
+            }
+            Tree::Cached => Tree::Cached,
+        })
     }
     /// Exactly one tensor: the tree itself is a leaf.
     ///
@@ -155,16 +203,23 @@ impl Tree<Tensor> {
     }
     /// Structure with shapes, for messages: `(float32[2,3], ())`.
     pub fn describe(&self) -> String {
+        self.specs().text()
+    }
+}
+
+impl Tree<TensorSpec> {
+    /// Structure with shapes, for messages: `(float32[2,3], ())`.
+    pub(crate) fn text(&self) -> String {
+        let listed = |v: &[Self]| v.iter().map(Self::text).collect::<Vec<_>>().join(", ");
         deep(|| match self {
-            Tree::Leaf(t) => crate::TensorSpec::of(t).to_string(),
-            Tree::Tuple(v) => format!("({})", v.iter().map(Tree::describe).collect::<Vec<_>>().join(", ")),
+            Tree::Leaf(spec) => spec.to_string(),
+            Tree::Tuple(v) => format!("({})", listed(v)),
+            Tree::Rows(v) => format!("streams of ({})", listed(v)),
             Tree::Dict(v) => {
-                format!(
-                    "{{{}}}",
-                    v.iter().map(|(k, t)| format!("{k}: {}", t.describe())).collect::<Vec<_>>().join(", ")
-                )
+                format!("{{{}}}", v.iter().map(|(k, t)| format!("{k}: {}", t.text())).collect::<Vec<_>>().join(", "))
             }
             Tree::Cached => "cached".into(),
+            Tree::Past(past) => format!("{past:?}"),
         })
     }
 }

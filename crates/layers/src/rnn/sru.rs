@@ -316,6 +316,10 @@ impl Sru {
         let n = self.units;
         let Ok(x_highway) = FinalSruGate::highway(x, n, &gate) else { return Ok(None) };
         let id = Self::scan(parts).base().id;
+        if cx.streams().is_some() {
+            // What each stream carries is the scan's.
+            return Ok(None);
+        }
         let kept = if self.mode == Mode::Predict { Tree::clone(&cx.state(id)) } else { Tree::EMPTY };
         let state = match kept.leaves()[..] {
             [] => Tensor::zeros(&[x.shape()[0], n], state_dtype(x.dtype().promote(w.dtype())), x.device())?,

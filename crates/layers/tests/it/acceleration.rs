@@ -168,7 +168,10 @@ fn learned_state_is_averaged() {
         close(got[i], &a[i].add(&b[i]).and_then(|t| t.mul_scalar(0.5)).expect("a mean"));
     }
     assert_eq!(got[2].item().expect("the number of batches"), 1.0, "counts are not added");
-    assert!(matches!(view_state(&fast, &state), Tree::Tuple(_)), "one state for all devices");
+    assert!(
+        matches!(view_state(&fast, &state).expect("room for the state"), Tree::Tuple(_)),
+        "one state for all devices"
+    );
 }
 
 #[test]
@@ -183,7 +186,7 @@ fn sequence_state_stays_with_its_device() {
         let steps = (0..3).map(|i| {
             let (ys, new) = pure_fn(layer, vec![step(i)], &w, s.clone(), KEY).expect("a step");
             // The way through the view must keep all that the next step needs.
-            s = load_state(layer, &view_state(layer, &new)).expect("its own state");
+            s = load_state(layer, &view_state(layer, &new).expect("room for the state")).expect("its own state");
             ys[0].clone()
         });
         steps.collect::<Vec<_>>()
@@ -202,7 +205,8 @@ fn the_state_of_other_devices_is_refused() {
     let (w, s) = init(&fast, &[TensorSpec::of(&x)], KEY).expect("init");
     let (_, s) = pure_fn(&fast, vec![x], &w, s, KEY).expect("a call");
     let other = accelerate(fast.sublayers()[0].clone(), 3);
-    let error = load_state(&other, &view_state(&fast, &s)).expect_err("two devices' state for three");
+    let error = load_state(&other, &view_state(&fast, &s).expect("room for the state"))
+        .expect_err("two devices' state for three");
     assert_eq!(error.code(), "WeightsMismatch");
 }
 

@@ -125,7 +125,9 @@ fn recomputation_carries_state_and_its_gradient() {
         let ones = ys[0].ones_like().expect("ones");
         let g = backward(&[(ys[0].clone(), ones)], std::slice::from_ref(&x), false).expect("gradients");
         assert_eq!(g[0].to_f64_vec().expect("values"), [3.0, 3.0, 3.0, 3.0, 0.0, 0.0], "remat {remat}");
-        let Tree::Tuple(parts) = view_state(&layer, &new) else { panic!("the state of a scan is a pair") };
+        let Tree::Tuple(parts) = view_state(&layer, &new).expect("room for the state") else {
+            panic!("the state of a scan is a pair")
+        };
         let last = x.narrow(0, 2, 1).and_then(|t| t.reshape(&[2])).expect("the last slice");
         testing::assert_same_bits(&parts[0].one().expect("a tensor").detach(), &last.detach());
     }

@@ -198,14 +198,14 @@ fn batch_norm_in_eval_uses_what_training_recorded() {
     let x = f32s([50, 2]).mul_scalar(3.0).unwrap().add_scalar(5.0).unwrap();
     let (w, s) = init(&train, &[spec([50, 2])], KEY).unwrap();
     let (ys, s) = pure_fn(&train, vec![x.clone()], &w, s, KEY).unwrap();
-    let tree = view_state(&train, &s);
+    let tree = view_state(&train, &s).expect("room for the state");
     let [_, _, batches] = tree.many().unwrap();
     assert_eq!(batches.item().unwrap(), 1.0);
     // With momentum 0 the record is the batch itself, so eval gives what training gave.
     let eval = with_mode(&train, Mode::Eval);
     let (zs, after) = pure_fn(&eval, vec![x], &w, s, KEY).unwrap();
     assert_close(&zs[0], &ys[0], DType::F32);
-    assert_eq!(view_state(&eval, &after).leaves()[2].item().unwrap(), 1.0);
+    assert_eq!(view_state(&eval, &after).expect("room for the state").leaves()[2].item().unwrap(), 1.0);
 }
 
 #[test]

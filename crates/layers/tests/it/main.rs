@@ -11,6 +11,7 @@ mod recurrent;
 mod reversible;
 mod segments;
 mod sparse_ff;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod tied;

@@ -41,7 +41,13 @@ fn nan_unless(t: &Tensor, keep: &Tensor) -> Tensor {
 
 /// The unit chosen of each block in the last call.
 fn chosen(layer: &LayerRef, state: &Store) -> Tensor {
-    view_state(layer, state).leaves().into_iter().find(|t| t.dtype() == DType::I32).expect("a choice").clone()
+    view_state(layer, state)
+        .expect("room for the state")
+        .leaves()
+        .into_iter()
+        .find(|t| t.dtype() == DType::I32)
+        .expect("a choice")
+        .clone()
 }
 
 #[test]
@@ -104,7 +110,7 @@ fn a_repeated_call_goes_by_the_units_of_the_first() {
         let (weights, state) = init(&block, &xs.each_ref().map(TensorSpec::of), KEY).expect("init");
         let (ys, after) = pure_fn(&block, xs.to_vec(), &weights, state.clone(), KEY).expect("call");
         // As if the first run had chosen unit 2 of each block.
-        let other = view_state(&block, &after).map(&mut |t| match t.dtype() {
+        let other = view_state(&block, &after).expect("room for the state").map(&mut |t| match t.dtype() {
             DType::I32 => Tensor::full(t.shape(), 2, DType::I32, t.device()).expect("a shape"),
             _ => t.clone(),
         });

@@ -136,7 +136,7 @@ pub fn layer_pure(
     run_with(&env, id, |e, layer| {
         let inputs = e.tensors(&inputs)?;
         let weights = layers::load_weights(&layer, &weights.0.into_tree_like(&held_weights(&layer))?)?;
-        let mut state = layers::load_state(&layer, &state.0.into_tree_like(&held_state(&layer))?)?;
+        let mut state = layers::load_state(&layer, &state.0.into_tree_like(&held_state(&layer)?)?)?;
         let key = key.map_or_else(|| held_key(&layer), |words| words.0);
         if layer.goes_on() {
             let unmade = layers::without_unmade(&layer, state.clone());
@@ -146,7 +146,7 @@ pub fn layer_pure(
         }
         let call = || layers::pure_fn(&layer, inputs, &weights, state, key);
         let (ys, state) = keeping_for(e, keep, call)?;
-        let state = HostValue::tree(&layers::view_state(&layer, &state));
+        let state = HostValue::tree(&layers::view_state(&layer, &state)?);
         Ok(Wire(HostValue::List(vec![HostValue::List(ys.into_iter().map(HostValue::Tensor).collect()), state])))
     })
 }

@@ -55,7 +55,7 @@ pub fn weights_and_state_signature(env: Env, id: f64, inputs: Wire) -> Result<Wi
         let signatures = |tree: Tree<Tensor>| signature_tree(&tree);
         Ok(Wire(HostValue::List(vec![
             signatures(layers::view_weights(&layer, &weights)),
-            signatures(layers::view_state(&layer, &state)),
+            signatures(layers::view_state(&layer, &state)?),
         ])))
     })
 }
@@ -66,5 +66,7 @@ fn signature_tree(tree: &Tree<Tensor>) -> HostValue {
         Tree::Tuple(items) => HostValue::List(items.iter().map(signature_tree).collect()),
         Tree::Dict(fields) => HostValue::Record(fields.iter().map(|(k, t)| (k.clone(), signature_tree(t))).collect()),
         Tree::Cached => HostValue::Cached,
+        // A view shows both as tensors.
+        Tree::Past(_) | Tree::Rows(_) => HostValue::Null,
     })
 }

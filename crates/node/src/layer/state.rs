@@ -12,12 +12,12 @@ use napi_derive::napi;
 use tallow_layers::{self as layers, HostValue, LayerRef, Store, Tree};
 use tallow_tensor::{random::Key, Tensor};
 
-fn pair(layer: &LayerRef, weights: &Store, state: &Store) -> HostValue {
+fn pair(layer: &LayerRef, weights: &Store, state: &Store) -> Outcome<HostValue> {
     let weights = layers::view_weights(layer, weights);
-    HostValue::List(vec![HostValue::tree(&weights), HostValue::tree(&layers::view_state(layer, state))])
+    Ok(HostValue::List(vec![HostValue::tree(&weights), HostValue::tree(&layers::view_state(layer, state)?)]))
 }
 
-/// Makes weights and state, keeps them in the layer, and returns them. Without inputs, of a layer that does not look at them.
+/// Makes weights and state, keeps them in the layer, and returns them; a copy in mode `'predict'` keeps the weights that it shares. Without inputs, of a layer that does not look at them.
 #[napi]
 pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Words>, use_cache: bool) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
@@ -36,7 +36,11 @@ pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Words>, use_cache
             HostValue::Null => (layers::init_without_inputs(&layer, key)?, None),
             given => {
                 let signatures = specs(given)?;
-                (layers::init(&layer, &signatures, key)?, Some(signatures))
+                let made = match layers::shares_weights(&layer) {
+                    true => layers::init_state(&layer, &signatures, key)?,
+                    false => layers::init(&layer, &signatures, key)?,
+                };
+                (made, Some(signatures))
             }
         };
         beside.map_or(Ok(()), |b| b.refuse("init sets weights and state", &access))?;
@@ -45,7 +49,7 @@ pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Words>, use_cache
         }
         let (weights, state) = made;
         layers::hold(&layer, Some(&weights), Some(&state));
-        Ok(Wire(pair(&layer, &weights, &state)))
+        Ok(Wire(pair(&layer, &weights, &state)?))
     })
 }
 
@@ -57,8 +61,8 @@ pub(crate) fn held_weights(layer: &LayerRef) -> Tree<Tensor> {
     layers::view_weights(layer, &layers::held(layer).0)
 }
 
-pub(crate) fn held_state(layer: &LayerRef) -> Tree<Tensor> {
-    layers::view_state(layer, &layers::held(layer).1)
+pub(crate) fn held_state(layer: &LayerRef) -> Outcome<Tree<Tensor>> {
+    Ok(layers::view_state(layer, &layers::held(layer).1)?)
 }
 
 /// The weights that a layer holds.
@@ -83,7 +87,7 @@ pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
         e.order.done_before(&env, || Access::read_state(&layer));
         // What a copy starts with is known before its first call, unless a class cannot be asked yet.
         let state = layers::state_to_start_from(&layer).unwrap_or_else(|_| layers::held(&layer).1);
-        Ok(Wire(HostValue::tree(&layers::view_state(&layer, &state))))
+        Ok(Wire(HostValue::tree(&layers::view_state(&layer, &state)?)))
     })
 }
 
@@ -95,7 +99,7 @@ pub(crate) fn set_weights(layer: &LayerRef, weights: HostValue) -> Outcome<()> {
 }
 
 pub(crate) fn set_state(layer: &LayerRef, state: HostValue) -> Outcome<()> {
-    let new = layers::load_state(layer, &state.into_tree_like(&held_state(layer))?)?;
+    let new = layers::load_state(layer, &state.into_tree_like(&held_state(layer)?)?)?;
     let new = layers::without_unmade(layer, new);
     layers::check_fits("state", layer, &new, &layers::held(layer).1)?;
     layers::hold(layer, None, Some(&new));

@@ -6,6 +6,7 @@ pub(crate) mod concat;
 pub(crate) mod conv;
 pub(crate) mod copy;
 pub(crate) mod cross_entropy;
+pub(crate) mod decode;
 pub(crate) mod depthwise;
 pub(crate) mod dropout;
 pub(crate) mod embedding;

@@ -37,6 +37,6 @@ fn collect<'a>(tree: &'a Tree<Tensor>, found: &mut Vec<(&'a str, &'a Tensor)>) {
                 }
             }
         }
-        Tree::Leaf(_) | Tree::Cached => {}
+        _ => {}
     }
 }

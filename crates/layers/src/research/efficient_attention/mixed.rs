@@ -13,7 +13,7 @@ use crate::{
     framework::pure::pure_layer,
     options,
     options::Given,
-    Base, Composite, Count, Cx, Dim, Error, InitCx, LayerRef, Nesting, Parts, Rate, Result, TensorSpec, Tree,
+    Base, Composite, Count, Cx, Dim, Error, InitCx, LayerRef, Nesting, Parts, Rate, Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{random::Key, Tensor};
 
@@ -126,7 +126,10 @@ impl Mixed {
 fn begun(parts: &Parts, cx: &Cx) -> Option<usize> {
     // Of both the state tells how many positions there were: first in the memory of the one, last in that of the other.
     let first = |t: &Tree<Tensor>| t.leaves().first().and_then(|t| t.item().ok());
-    let last = |t: &Tree<Tensor>| t.leaves().last().and_then(|t| t.item().ok());
+    let last = |t: &Tree<Tensor>| match t {
+        Tree::Past(past) => Some(past.len() as f64),
+        t => t.leaves().last().and_then(|t| t.item().ok()),
+    };
     let exact = &parts.layers[1].sublayers()[1];
     let remembers = |layer: &LayerRef, n: Option<f64>| layer.goes_on() && n.is_some_and(|n| n > 0.0);
     if remembers(&parts.layers[0], first(&cx.state(parts.layers[0].base().id))) {
@@ -150,6 +153,10 @@ impl Composite for Mixed {
         let key = cx.split(key, 2)[chosen];
         let ys = cx.apply(&parts.layers[chosen], xs, key)?;
         Ok(ys.into_iter().map(|y| y.cast(dtype)).collect::<tallow_tensor::Result<_>>()?)
+    }
+    fn traits(&self) -> Traits {
+        // Which layer a stream goes on with hangs on the stream.
+        Traits { alone: true, ..Traits::COMPOSITE }
     }
     // Neither layer has weights, and Trax's has no place for them.
     fn nesting(&self) -> Nesting<'_> {

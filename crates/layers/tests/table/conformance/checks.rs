@@ -93,7 +93,7 @@ impl Subject {
     }
     fn call(&self, key: Key) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
         let (ys, state) = pure_fn(&self.layer, self.inputs.clone(), &self.weights, self.state.clone(), key)?;
-        let state = leaves(&view_state(&self.layer, &state));
+        let state = leaves(&view_state(&self.layer, &state).expect("room for the state"));
         Ok((ys, state))
     }
     fn arity(&self) -> Result<Option<String>> {
@@ -154,7 +154,8 @@ impl Subject {
     fn purity(&self) -> Result<Option<String>> {
         let again = init(&self.layer, &specs(&self.inputs), INIT_KEY)?;
         let trees = |w: &Store, s: &Store| {
-            [leaves(&view_weights(&self.layer, w)), leaves(&view_state(&self.layer, s))].concat()
+            [leaves(&view_weights(&self.layer, w)), leaves(&view_state(&self.layer, s).expect("room for the state"))]
+                .concat()
         };
         if !same_bits(&trees(&self.weights, &self.state), &trees(&again.0, &again.1))? {
             return Ok(Some("init is not pure: the same key gave other weights or state".into()));
@@ -173,7 +174,10 @@ impl Subject {
     }
     /// Weights and state survive the way through Trax's nesting, and have the structure that is foretold.
     fn trees(&self) -> Result<Option<String>> {
-        let (w, s) = (view_weights(&self.layer, &self.weights), view_state(&self.layer, &self.state));
+        let (w, s) = (
+            view_weights(&self.layer, &self.weights),
+            view_state(&self.layer, &self.state).expect("room for the state"),
+        );
         let weights = load_weights(&self.layer, &w)?;
         let state = load_state(&self.layer, &s)?;
         let (ys, _) = pure_fn(&self.layer, self.inputs.clone(), &weights, state, CALL_KEY)?;
@@ -181,7 +185,10 @@ impl Subject {
             return Ok(Some("weights and state put back from their trees give other outputs".into()));
         }
         let (w2, s2) = init_signature(&self.layer, &specs(&self.inputs), INIT_KEY)?;
-        let (w2, s2) = (view_weights(&self.layer, &w2).describe(), view_state(&self.layer, &s2).describe());
+        let (w2, s2) = (
+            view_weights(&self.layer, &w2).describe(),
+            view_state(&self.layer, &s2).expect("room for the state").describe(),
+        );
         let differs = (w2 != w.describe()) || (s2 != s.describe());
         Ok(differs.then(|| format!("init made {} and {}, foretold {w2} and {s2}", w.describe(), s.describe())))
     }
@@ -202,7 +209,7 @@ impl Subject {
         let (_, state) = init_signature(&eval, &specs(&self.inputs), INIT_KEY)?;
         pure_fn(&eval, self.inputs.clone(), &self.weights, state, CALL_KEY)?;
         let weights = load_weights(&copy, &view_weights(&self.layer, &self.weights))?;
-        let state = load_state(&copy, &view_state(&self.layer, &self.state))?;
+        let state = load_state(&copy, &view_state(&self.layer, &self.state).expect("room for the state"))?;
         let (ys, _) = pure_fn(&copy, self.inputs.clone(), &weights, state, CALL_KEY)?;
         let same = same_bits(&ys, &self.call(CALL_KEY)?.0)?;
         Ok((!same).then(|| "a deep copy with the same weights gives other outputs".into()))
@@ -219,7 +226,7 @@ impl Subject {
             }
             Ok(t.add(&random(t.shape(), seed).mul_scalar(0.1)?)?)
         })?;
-        let s = view_state(&self.layer, &self.state).try_map(&mut to_f64)?;
+        let s = view_state(&self.layer, &self.state).expect("room for the state").try_map(&mut to_f64)?;
         Ok((inputs, w, load_state(&self.layer, &s)?))
     }
     fn gradients(&self) -> Result<Option<String>> {
