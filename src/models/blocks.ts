@@ -8,13 +8,20 @@ import {
   AxialPositionalEncoding,
   BatchLeadingAxes,
   BlockSparseFF,
+  CausalAttention,
   Chunk,
+  ConvCausalAttention,
   Dense,
   Dropout,
   Embedding,
   FixedBasePositionalEncoding,
   InfinitePositionalEncoding,
   LayerNorm,
+  LowRankCausalAttention,
+  ModularCausalAttention,
+  MultiplicativeCausalAttention,
+  MultiplicativeConvCausalAttention,
+  MultiplicativeModularCausalAttention,
   PositionalEncoding,
   Residual,
   SelfAttention,
@@ -259,4 +266,30 @@ export function logits(vocabSize: number, dInput: number, mode: Mode, options: F
     probSparse: options.lossSparsityProb,
     mode,
   });
+}
+
+/** Positions that Trax's attention has room for in predict mode, and so its states: less does not save anything. */
+const TRAX_ROOM = 2048;
+
+/** Options of causal attention that a model of so many positions has beside others: room for all of them in predict mode. */
+export function roomFor(maxLen: number): { maxInferenceLength: number } {
+  return { maxInferenceLength: Math.max(maxLen, TRAX_ROOM) };
+}
+
+/** Types of attention that have room for a given number of positions in predict mode. */
+const ROOMY = [
+  CausalAttention,
+  ModularCausalAttention,
+  ConvCausalAttention,
+  LowRankCausalAttention,
+  MultiplicativeCausalAttention,
+  MultiplicativeModularCausalAttention,
+  MultiplicativeConvCausalAttention,
+];
+
+/** The type itself, or where it has room for a given number of positions in predict mode, with room for all of a model. */
+export function withRoom(type: AttentionType, maxLen: number): AttentionType {
+  const roomy = ROOMY.find((known) => known === type);
+  if (roomy === undefined) return type;
+  return (dModel: number, options: PlainAttentionOptions) => roomy(dModel, { ...options, ...roomFor(maxLen) });
 }

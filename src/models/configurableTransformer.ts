@@ -44,6 +44,7 @@ import {
   remembering,
   several,
   shared,
+  withRoom,
 } from './blocks.js';
 
 /** What the blocks are made with. */
@@ -73,7 +74,7 @@ class Parts {
 
   #attention(type: AttentionType, sees: Pick<AttentionOptions, 'causal' | 'masked'>): Layer {
     const { dModel, nHeads, dropout, mode, maxLen, attentionChunkSize } = this.options;
-    const known = type === SelfAttention && sees.causal === true ? remembering(maxLen) : type;
+    const known = type === SelfAttention && sees.causal === true ? remembering(maxLen) : withRoom(type, maxLen);
     const given = attentionOptions(nHeads, dropout, mode, shared(dModel, nHeads));
     return applyAttention(known, dModel, attentionChunkSize, { ...given, ...sees });
   }

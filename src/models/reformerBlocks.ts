@@ -24,14 +24,14 @@ import {
 import { type Layer } from '../layer/layer.js';
 import { type Tensor } from '../tensor/tensor.js';
 import { type LayerNest } from '../layer/types.js';
-import { applyAttention, attentionOptions, feedForward, remembering, several, shared } from './blocks.js';
+import { applyAttention, attentionOptions, feedForward, remembering, several, shared, withRoom } from './blocks.js';
 
 /** The layers of a `DecoderBlock`. */
 export function decoderBlock(options: FilledDecoderBlockOptions): LayerNest[] {
   const { dModel } = options;
   const { dAttentionKey: dQk, dAttentionValue: dV, nHeads, attentionType, attentionChunkSize, dropout, mode } = options;
   const { maxLen, nAttentionLayers, nFeedforwardLayers, centerLayernorm: center, epsilon } = options;
-  const type = attentionType === SelfAttention ? remembering(maxLen) : attentionType;
+  const type = attentionType === SelfAttention ? remembering(maxLen) : withRoom(attentionType, maxLen);
   const given = { ...attentionOptions(nHeads, dropout, mode, { dQk, dV }), causal: true, masked: false };
   const attention = (): LayerNest => [
     ReversibleHalfResidual(LayerNorm({ center, epsilon }), {

@@ -34,7 +34,7 @@ import {
 } from '../generated/models.js';
 import { type Layer } from '../layer/layer.js';
 import { type LayerNest } from '../layer/types.js';
-import { several } from './blocks.js';
+import { roomFor, several } from './blocks.js';
 
 /** The parts of the blocks. */
 class Parts {
@@ -63,8 +63,9 @@ class Parts {
 
   /** From vectors to vectors; with segments from `(vectors, segments)` to the same. */
   decoderBlock(useSegments = false): LayerNest {
-    const { dModel, nHeads, dropout, mode } = this.options;
-    return [this.around(CausalAttention(dModel, { nHeads, dropout, mode, useSegments })), this.feedForward()];
+    const { dModel, nHeads, dropout, mode, maxLen } = this.options;
+    const attention = CausalAttention(dModel, { nHeads, dropout, mode, useSegments, ...roomFor(maxLen) });
+    return [this.around(attention), this.feedForward()];
   }
 
   /** From tokens, behind which segments may stand, to logits, and to the segments where there are some. */
@@ -83,9 +84,9 @@ class Parts {
 
   /** From `(vectors, mask, the encoder's vectors)` to the same. */
   encoderDecoderBlock(): LayerNest {
-    const { dModel, nHeads, dropout, mode } = this.options;
+    const { dModel, nHeads, dropout, mode, maxLen } = this.options;
     return [
-      this.around(CausalAttention(dModel, { nHeads, mode })),
+      this.around(CausalAttention(dModel, { nHeads, mode, ...roomFor(maxLen) })),
       this.around(Select([0, 2, 2, 1, 2]), AttentionQKV(dModel, { nHeads, dropout, mode, cacheKVInPredict: true })),
       this.feedForward(),
     ];
