@@ -45,7 +45,6 @@ test('every elementwise case runs', async (t) => {
     { kind: 'xent', rows: 2, cols: 4 },
     { kind: 'gelu', n: 4 },
     { kind: 'gelu_fb', n: 4 },
-    { kind: 'adam', tensors: 3, rows: 2, cols: 4 },
     { kind: 'embgrad', vocab: 8, d: 4, ids: 3 },
     { kind: 'dropout', n: 8, rate: 0.5 },
   ];
@@ -307,6 +306,7 @@ test('the cases are those that the suites know', (t) => {
     'rnn',
     'conv',
     'elementwise',
+    'optimizers',
     'js_overhead',
   ]);
 });

@@ -7,6 +7,8 @@ import type { PythonRival } from './environment.js';
 export interface Implementation {
   readonly name: string;
   readonly command: readonly string[];
+  /** Programs of their own for some suites, by the suite's name. */
+  readonly programs?: Readonly<Record<string, readonly string[]>>;
   /** The program that ends after its first `Dense(4)`. */
   readonly startup?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -14,10 +16,29 @@ export interface Implementation {
 
 const bench = join(__dirname);
 
-/** tallow as built here, or another build of it. */
+/** The command that builds and runs an example of one of the Rust crates. */
+export const rustExample = (crate: string, example: string): readonly string[] => [
+  process.env['CARGO'] || 'cargo',
+  'run',
+  '--release',
+  '--quiet',
+  '--manifest-path',
+  join(bench, '..', 'Cargo.toml'),
+  '-p',
+  crate,
+  '--example',
+  example,
+  '--',
+];
+
+/**
+ * tallow as built here, or another build of it. An optimizer alone is no part of the package's API: what is built here is measured by a
+ * Rust program.
+ */
 export function tallow(name = 'tallow', entry?: string): Implementation {
   return {
     name,
+    ...(entry === undefined ? { programs: { optimizers: rustExample('tallow-training', 'optimizer_bench') } } : {}),
     command: [
       process.execPath,
       join(bench, 'anchor.mjs'),

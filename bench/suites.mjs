@@ -143,16 +143,6 @@ function elementwise(tl, p) {
       const gelu = tl.Gelu();
       return forwardBackward(tl, (x) => gelu(x), normal(p.n));
     }
-    case 'adam': {
-      // A whole step: the sums, their gradients and the norms are a part of the time.
-      const [initializer, shape] = [tl.RandomNormalInitializer({ stddev: 1 }), [p.rows, p.cols]];
-      const sums = Array.from({ length: p.tensors }, () => [tl.Weights(initializer, { shape }), tl.Sum()]);
-      const model = tl.Serial(
-        sums,
-        sums.slice(1).map(() => tl.Add()),
-      );
-      return [steps(tl, model, []), {}];
-    }
     case 'embgrad': {
       const ids = tl.random.randint(tl.random.key(1), [p.ids], 0, p.vocab);
       return forwardBackward(tl, (table) => table.take(ids, 0), normal(p.vocab, p.d));

@@ -72,9 +72,11 @@ export class Worker {
 
   private constructor(
     readonly implementation: Implementation,
+    suite: string,
     threads: number,
   ) {
-    const [program, ...args] = pinned(implementation.command, threads) as [string, ...string[]];
+    const command = implementation.programs?.[suite] ?? implementation.command;
+    const [program, ...args] = pinned(command, threads) as [string, ...string[]];
     const limit = String(threads);
     this.#child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'ignore'],
@@ -111,7 +113,7 @@ export class Worker {
     params: object,
     threads: number,
   ): Promise<[Worker, CaseInfo]> {
-    const worker = new Worker(implementation, threads);
+    const worker = new Worker(implementation, suite, threads);
     try {
       await worker.#next((message) => message.ready === true);
       worker.#send({ op: 'prepare', suite, params, threads });

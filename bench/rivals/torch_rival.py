@@ -157,11 +157,6 @@ def elementwise(p):
     if kind == 'gelu_fb':
         x, = wanting(torch.randn(p['n']))
         return forward_backward(lambda: F.gelu(x), [x])
-    if kind == 'adam':
-        weights = wanting(*(torch.randn(p['rows'], p['cols']) for _ in range(p['tensors'])))
-        for w in weights:
-            w.grad = torch.randn(p['rows'], p['cols'])
-        return adam(weights).step, {}
     if kind == 'embgrad':
         table, = wanting(torch.randn(p['vocab'], p['d']))
         ids = torch.randint(p['vocab'], (p['ids'],))
@@ -170,6 +165,20 @@ def elementwise(p):
         x = torch.randn(p['n'])
         return lambda: F.dropout(x, p['rate'], True) is None, {}
     raise NotImplementedError(kind)
+
+
+def optimizers(p):
+    kinds = {
+        'Adam': adam,
+        'AdamW': lambda w: torch.optim.AdamW(w, lr=1e-3, fused=True),
+        'Adafactor': lambda w: torch.optim.Adafactor(w, lr=1e-3),
+    }
+    if p['optimizer'] not in kinds:
+        raise NotImplementedError(p['optimizer'])
+    weights = wanting(*(torch.rand(p['rows'], p['cols']) * 2 - 1 for _ in range(p['tensors'])))
+    for w in weights:
+        w.grad = torch.rand(p['rows'], p['cols']) * 2 - 1
+    return kinds[p['optimizer']](weights).step, {}
 
 
 def overhead(p):
@@ -182,7 +191,7 @@ def overhead(p):
     return repeat, {'inner': p['inner']}
 
 
-SUITES = {'gemm': gemm, 'train_lm': train_lm, 'decode': decode, 'rnn': rnn, 'conv': conv, 'elementwise': elementwise,
+SUITES = {'gemm': gemm, 'train_lm': train_lm, 'decode': decode, 'rnn': rnn, 'conv': conv, 'elementwise': elementwise, 'optimizers': optimizers,
           'js_overhead': overhead}
 
 
