@@ -5,7 +5,7 @@ import { needCargo } from './lib/needs.mjs';
 import { figures, report } from './lib/report.mjs';
 import { main, red, Refusal } from './lib/run.mjs';
 
-const parts = { lint, codegen: [codegen], rust: [rust], types: [types, reference], js: [javascript()] };
+const parts = { lint, codegen: [codegen], rust, types: [types, reference], js: [javascript()] };
 const names = Object.keys(parts).join(', ');
 
 const help = `npm test -- [options]

@@ -54,18 +54,20 @@ export const codegen = {
   },
 };
 
-/**
- * The Rust tests of the whole workspace, documentation examples included, in the profile whose debug assertions and checks for
- * integer overflow are on (Cargo.toml).
- */
-export const rust = {
-  name: 'cargo test',
+/** The Rust tests of some crates, documentation examples included, in a profile. */
+const rustTests = (name, args) => ({
+  name,
   async run() {
-    const args = ['test', '--workspace', '--profile', 'bench', '--no-fail-fast'];
-    const { code, output } = await run(cargo, args, { env: cargoEnv() });
+    const { code, output } = await run(cargo, ['test', '--no-fail-fast', ...args], { env: cargoEnv() });
     return { ...countCargo(output, code), output: code === 0 ? '' : rustFailures(output) };
   },
-};
+});
+
+/** The Rust tests of the whole workspace, each crate with debug assertions and checks for integer overflow (Cargo.toml says in which profile). */
+export const rust = [
+  rustTests('cargo test (tensors)', ['--profile', 'bench', '-p', 'tallow-tensor']),
+  rustTests('cargo test (all others)', ['--release', '--workspace', '--exclude', 'tallow-tensor']),
+];
 
 /** The TypeScript tests: all, or those of the given files. */
 export const javascript = (specs = []) => ({
