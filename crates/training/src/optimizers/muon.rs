@@ -2,11 +2,11 @@
 use super::{
     adam::AdamRule,
     clipping::ClippingOptions,
-    optimizer::{slots_of, wide_bytes, zeros, Optimizer, Update},
+    optimizer::{slots_of, wide, wide_bytes, zeros, Optimizer, Update},
 };
 use tallow_layers::{choice, options, Dim, NotNegative, Positive, Rate, Result};
 use tallow_tensor::{
-    ops::{orthogonalize, sgd_update, Clip, SgdStep},
+    ops::{momentum_update, orthogonalize, sgd_update, Clip, MomentumStep, SgdStep},
     Tensor,
 };
 
@@ -87,10 +87,11 @@ impl Muon {
     fn direction(&self, gradient: &Tensor, m: Tensor, clip: Clip) -> Result<(Tensor, Tensor)> {
         let o = &self.0;
         let mass = o.momentum.0;
-        let g = clip.applied(gradient)?;
-        let m = m.mul_scalar(mass)?.add(&g.mul_scalar(1.0 - mass)?)?;
-        let d = if o.nesterov { m.mul_scalar(mass)?.add(&g.mul_scalar(1.0 - mass)?)? } else { m.clone() };
-        Ok((d, m))
+        // A step of momentum from zero, upward by a rate of 1: the direction itself, in the type it is computed in.
+        let step =
+            MomentumStep { lr: -1.0, mass, share: 1.0 - mass, weight_decay_rate: 0.0, l2: 0.0, nesterov: o.nesterov };
+        let zero = Tensor::zeros(gradient.shape(), wide(gradient.dtype()), gradient.device())?;
+        Ok(momentum_update(zero, gradient, m, clip, &step)?)
     }
 }
 

@@ -51,8 +51,9 @@ impl<A: Real> Rule<A, 1> for Momentum<A> {
     #[inline(always)]
     fn step(self, p: A, g: A, [m]: &mut [A; 1]) -> A {
         let g = g + self.l2 * p;
-        *m = self.mass * *m + self.share * g;
-        let down = if self.nesterov { self.mass * *m + g } else { *m };
+        let share = self.share * g;
+        *m = self.mass * *m + share;
+        let down = if self.nesterov { self.mass * *m + share } else { *m };
         (A::of(1.0) - self.decay) * p - self.lr * down
     }
 }

@@ -79,14 +79,15 @@ impl Update<1> for MomentumStep {
     fn general<A: Real>(&self, p: Raw, g: Raw, [m]: [Raw; 1]) -> Result<(Raw, [Raw; 1])> {
         let kernel::Momentum { lr, mass, share, decay, l2, nesterov } = self.rule::<A>();
         let g = (g + (&p * l2.wide())?)?;
-        let m = ((m * mass.wide())? + (&g * share.wide())?)?;
+        let g = (g * share.wide())?;
+        let m = ((m * mass.wide())? + &g)?;
         let down = if nesterov { ((&m * mass.wide())? + g)? } else { m.clone() };
         Ok((((p * (1.0 - decay.wide()))? - (down * lr.wide())?)?, [m]))
     }
 }
 
 /// New weights and momentum after one step: `m ← mass m + share g`, `p ← (1 − decay) p − lr d`, where `d` is `m`, or with
-/// Nesterov's correction (Sutskever et al., 2013) `mass m + g`. To `g` is added `l2 p` first.
+/// Nesterov's correction (Sutskever et al., 2013) `mass m + share g`. To `g` is added `l2 p` first.
 ///
 /// Written in place, and computed, as in [`super::adam_update`].
 ///
