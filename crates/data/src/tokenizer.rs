@@ -2,7 +2,10 @@
 use crate::{DecodeOptions, EncodeOptions, Encoder, Stream};
 use std::{fmt::Display, sync::Arc};
 use tallow_layers::{Error, ErrorKind, Result};
-use tokenizers::{step_decode_stream, utils::parallelism::set_parallelism, Tokenizer};
+use tokenizers::{step_decode_stream, utils::parallelism::set_parallelism, PaddingStrategy, Tokenizer};
+
+/// The most tokens that a file may pad a text to. Room for more could end the process, as the library does not ask whether there is any.
+const MOST_PADDED: usize = 1 << 20;
 
 /// A tokenizer of the `tokenizers` library.
 pub struct TokenizerFile(Tokenizer);
@@ -22,7 +25,18 @@ impl TokenizerFile {
     /// # Errors
     /// `InvalidArgument` with what is wrong with it.
     pub fn read(json: &[u8]) -> Result<Self> {
-        Tokenizer::from_bytes(json).map(Self::new).map_err(|e| failed("tokenizer.json", &e))
+        let tokenizer = Tokenizer::from_bytes(json).map_err(|e| failed("tokenizer.json", &e))?;
+        let padded = tokenizer.get_padding().map_or(0, |padding| {
+            let fixed = if let PaddingStrategy::Fixed(length) = padding.strategy { length } else { 0 };
+            fixed.max(padding.pad_to_multiple_of.unwrap_or(0))
+        });
+        if padded > MOST_PADDED {
+            let what = format!(
+                "tokenizer.json: it pads texts to {padded} tokens, and {MOST_PADDED} are the most: change `padding`"
+            );
+            return Err(Error::new(ErrorKind::InvalidArgument, what));
+        }
+        Ok(Self::new(tokenizer))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Byte pairs give recorded ids of Python's `tokenizers`; bytes and characters the ids behind those reserved.
+//! Encoders give recorded ids of Python's `tokenizers`, and take no harm from files that are none.
 use serde_json::Value;
 use std::sync::Arc;
 use tallow_data::{
@@ -9,6 +9,8 @@ use tallow_layers::{Count, Dim, ErrorKind};
 
 /// What Python's `tokenizers` gave; the tests of TypeScript read it too.
 const RECORDED: &str = include_str!("../../../__test__/data/fixtures/tokenizers.json");
+const WORDPIECE: &str = include_str!("../../../__test__/data/fixtures/wordpiece.json");
+const FALLBACK: &str = include_str!("../../../__test__/data/fixtures/fallback.json");
 
 fn recorded(part: &str, name: &str) -> Value {
     let all: Value = serde_json::from_str(RECORDED).expect("the fixture is JSON");
@@ -75,6 +77,28 @@ fn a_vocabulary_without_room_for_the_bytes_is_refused() {
 }
 
 #[test]
+fn tokenizers_of_files_give_the_ids_of_python() {
+    let encoder = load(WORDPIECE.as_bytes()).expect("a tokenizer.json");
+    let samples = strings(&recorded("wordpiece", "samples"));
+    assert_eq!(encoder.vocab_size(), 10);
+    assert_eq!(encoded(&*encoder, &samples, true), ids(&recorded("wordpiece", "ids")));
+    assert_eq!(encoded(&*encoder, &samples, false), ids(&recorded("wordpiece", "bare")));
+    let (text, whole) = (strings(&recorded("wordpiece", "text")), strings(&recorded("wordpiece", "whole")));
+    for (i, ids) in ids(&recorded("wordpiece", "ids")).iter().enumerate() {
+        assert_eq!(
+            (decoded(&*encoder, ids, true), decoded(&*encoder, ids, false)),
+            (text[i].clone(), whole[i].clone())
+        );
+    }
+    let encoder = load(FALLBACK.as_bytes()).expect("a tokenizer.json");
+    let samples = strings(&recorded("fallback", "samples"));
+    assert_eq!(encoded(&*encoder, &samples, true), ids(&recorded("fallback", "ids")));
+    // A character of four bytes is whole with the last of them.
+    let whale = &encoded(&*encoder, &["call 🐳".to_owned()], true)[0];
+    assert_eq!(streamed(&encoder, whale), ["call", " ", "", "", "", "🐳", ""]);
+}
+
+#[test]
 fn bytes_and_characters_are_numbered_behind_the_reserved_ids() {
     let bytes = ByteEncoder::new(&ByteOptions { reserved: Count(2) }).expect("two reserved ids");
     let bytes: Arc<dyn Encoder> = Arc::new(bytes);
@@ -100,5 +124,89 @@ fn bytes_and_characters_are_numbered_behind_the_reserved_ids() {
     assert_eq!(checked_ids(&characters, &[0.0, 8.0]).expect("known ids"), [0, 8]);
     for id in [9.0, -1.0, 0.5, f64::NAN, f64::INFINITY] {
         assert_eq!(checked_ids(&characters, &[0.0, id]).expect_err("no id").kind(), ErrorKind::IndexOutOfRange, "{id}");
+    }
+}
+
+/// Loads a file, and uses what it holds. @returns the kind of the first error
+fn used(json: &[u8]) -> Option<ErrorKind> {
+    let encoder = match load(json) {
+        Ok(encoder) => encoder,
+        Err(e) => return Some(e.kind()),
+    };
+    let o = EncodeOptions { add_special_tokens: true };
+    let ids = match encoder.encode("call [CLS] me 🐳 Ishmael\n", &o) {
+        Ok(ids) => ids,
+        Err(e) => return Some(e.kind()),
+    };
+    let known: Vec<_> = ids.iter().map(|&id| f64::from(id)).collect();
+    let decoded = checked_ids(&*encoder, &known)
+        .and_then(|ids| encoder.decode(&ids, &DecodeOptions { skip_special_tokens: false }));
+    decoded.err().map(|e| e.kind())
+}
+const TYPED: [Option<ErrorKind>; 4] =
+    [None, Some(ErrorKind::InvalidArgument), Some(ErrorKind::InvalidOption), Some(ErrorKind::IndexOutOfRange)];
+
+#[test]
+fn files_that_are_cut_or_changed_are_read_or_refused() {
+    for json in [WORDPIECE, FALLBACK] {
+        for end in 0..json.trim_end().len() {
+            assert_eq!(used(&json.as_bytes()[..end]), Some(ErrorKind::InvalidArgument), "cut at {end}");
+        }
+        // Each byte becomes another one: of a word, of a number, or of the structure.
+        for (at, new) in (0..json.len()).zip(b"9\"{x-,]0\xff".iter().cycle()) {
+            let mut bytes = json.as_bytes().to_vec();
+            bytes[at] = *new;
+            let found = used(&bytes);
+            assert!(TYPED.contains(&found), "byte {at} became {new}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn files_with_parts_that_make_no_sense_are_read_or_refused() {
+    let hostile: [(&str, Value); 12] = [
+        (
+            "/padding",
+            serde_json::json!({"strategy": {"Fixed": 1u64 << 50}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "x"}),
+        ),
+        (
+            "/padding",
+            serde_json::json!({"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": 1u64 << 50, "pad_id": 0, "pad_type_id": 0, "pad_token": "x"}),
+        ),
+        (
+            "/padding",
+            serde_json::json!({"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": 0, "pad_id": 0, "pad_type_id": 0, "pad_token": "x"}),
+        ),
+        (
+            "/truncation",
+            serde_json::json!({"direction": "Right", "max_length": 0, "strategy": "LongestFirst", "stride": 9}),
+        ),
+        (
+            "/truncation",
+            serde_json::json!({"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 9}),
+        ),
+        (
+            "/truncation",
+            serde_json::json!({"direction": "Left", "max_length": 3, "strategy": "OnlySecond", "stride": 0}),
+        ),
+        ("/normalizer", serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"})),
+        ("/normalizer", serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "/////////w=="})),
+        ("/normalizer", serde_json::json!({"type": "Replace", "pattern": {"Regex": "(a*)*b"}, "content": "x"})),
+        ("/pre_tokenizer", serde_json::json!({"type": "FixedLength", "length": 0})),
+        ("/model", serde_json::json!({"type": "Unigram", "unk_id": 5, "vocab": [["a", 0.0]], "byte_fallback": false})),
+        (
+            "/model",
+            serde_json::json!({"type": "BPE", "dropout": 7.0, "unk_token": "?", "continuing_subword_prefix": "🐳🐳", "end_of_word_suffix": null, "fuse_unk": true, "vocab": {"a": 4294967295u32}, "merges": [["a", "b"]]}),
+        ),
+    ];
+    for (path, value) in hostile {
+        let mut file: Value = serde_json::from_str(WORDPIECE).expect("the fixture is JSON");
+        *file.pointer_mut(path).expect("a part of the file") = value.clone();
+        let found = used(file.to_string().as_bytes());
+        assert!(TYPED.contains(&found), "{path} {value}: {found:?}");
+    }
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for json in ["", "null", "[]", "7", "{\"encoder\":7}", "{\"encoder\":\"bytes\",\"reserved\":1e300}", &deep] {
+        assert_eq!(used(json.as_bytes()), Some(ErrorKind::InvalidArgument), "{json:.40}");
     }
 }

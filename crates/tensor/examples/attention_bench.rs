@@ -1,22 +1,14 @@
 //! Milliseconds of attention, forward and forward with backward: `cargo run --release -p tallow-tensor --example attention_bench`.
 #![allow(clippy::print_stdout)]
-use std::time::Instant;
+mod timing;
+
 use tallow_tensor::{
     backward,
     ops::{attention, AttentionOptions},
     testing::random,
     threads, DType, Tensor,
 };
-
-fn best(mut f: impl FnMut()) -> f64 {
-    let (mut least, start) = (f64::MAX, Instant::now());
-    while start.elapsed().as_secs_f64() < 1.0 {
-        let t = Instant::now();
-        f();
-        least = least.min(t.elapsed().as_secs_f64() * 1e3);
-    }
-    least
-}
+use timing::least;
 
 fn main() {
     for n in [1, 2] {
@@ -35,8 +27,8 @@ fn main() {
             });
             let options = AttentionOptions { scale: (d as f64).powf(-0.5), causal, ..Default::default() };
             let run = |x: &[Tensor]| attention(&x[0], &x[1], &x[2], &options).expect("shapes that fit");
-            let forward = best(|| drop(run(&x)));
-            let both = best(|| {
+            let forward = least(|| drop(run(&x)));
+            let both = least(|| {
                 let vars = [0, 1, 2].map(|i| x[i].variable());
                 backward(&[(run(&vars), x[3].clone())], &vars, false).expect("gradients");
             });

@@ -1,26 +1,17 @@
 //! Times of convolution, pooling and batch normalisation on channels-last images.
 #![allow(clippy::print_stdout)]
-use std::time::Instant;
+mod timing;
+
 use tallow_tensor::{
     backward,
     ops::{batch_norm, causal_depthwise_conv, conv, pool, Padding, Pooling, Windows},
     random::{normal, Key},
     threads, DType, Result, Tensor,
 };
+use timing::least;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-fn best(mut f: impl FnMut()) -> f64 {
-    let (mut best, start, mut n) = (f64::MAX, Instant::now(), 0);
-    while n < 5 || start.elapsed().as_secs_f64() < 0.7 {
-        let t = Instant::now();
-        f();
-        best = best.min(t.elapsed().as_secs_f64());
-        n += 1;
-    }
-    best * 1e3
-}
 
 fn values(shape: &[usize]) -> Result<Tensor> {
     normal(Key([0, shape.len() as u32]), shape, DType::F32)
@@ -29,9 +20,9 @@ fn values(shape: &[usize]) -> Result<Tensor> {
 /// Milliseconds forward alone, and forward and backward to `inputs`.
 fn show(name: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<()> {
     let g = f(inputs)?.ones_like()?;
-    let forward = best(|| drop(f(inputs).expect("fits")));
+    let forward = least(|| drop(f(inputs).expect("fits")));
     let variables: Vec<Tensor> = inputs.iter().map(Tensor::variable).collect();
-    let both = best(|| {
+    let both = least(|| {
         let y = f(&variables).expect("fits");
         drop(backward(&[(y, g.clone())], &variables, false).expect("has gradients"));
     });

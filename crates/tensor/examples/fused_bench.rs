@@ -1,35 +1,27 @@
 //! Times of the fused operations, and the bandwidth they reach beside that of a plain copy in the same run.
 #![allow(clippy::print_stdout)]
-use std::{sync::Mutex, time::Instant};
+mod timing;
+
+use std::sync::Mutex;
 use tallow_tensor::{
     backward,
     ops::{adam_update, bias_activation, cross_entropy, dropout, embedding, layer_norm, Activation, AdamStep, Clip},
     random::{uniform, Key},
     threads, DType, Result, Tensor,
 };
+use timing::least;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-fn best(mut f: impl FnMut()) -> f64 {
-    let (mut best, start, mut n) = (f64::MAX, Instant::now(), 0);
-    while n < 5 || start.elapsed().as_secs_f64() < 0.5 {
-        let t = Instant::now();
-        f();
-        best = best.min(t.elapsed().as_secs_f64());
-        n += 1;
-    }
-    best
-}
 
 fn values(shape: &[usize]) -> Result<Tensor> {
     uniform(Key([0, shape.len() as u32]), shape, DType::F32, -2.0, 2.0)
 }
 
 /// `bytes`: what must be read and written at least.
-fn show(name: &str, bytes: usize, copy: f64, seconds: f64) {
-    let rate = bytes as f64 / seconds / 1e9;
-    println!("{name:28} {:8.3} ms {rate:7.1} GB/s {:5.0} % of a copy", seconds * 1e3, 100.0 * rate / copy);
+fn show(name: &str, bytes: usize, copy: f64, milliseconds: f64) {
+    let rate = bytes as f64 / milliseconds / 1e6;
+    println!("{name:28} {:8.3} ms {rate:7.1} GB/s {:5.0} % of a copy", milliseconds, 100.0 * rate / copy);
 }
 
 fn main() -> Result<()> {
@@ -38,7 +30,7 @@ fn main() -> Result<()> {
         let n = 4 << 20;
         let (source, mut target) = (vec![1f32; n], vec![0f32; n]);
         let copy = (8 * n) as f64
-            / best(|| {
+            / least(|| {
                 let parts: Vec<_> = target.chunks_mut(1 << 16).map(Mutex::new).collect();
                 threads::side_by_side(parts.len(), |i| {
                     let mut part = parts[i].lock().expect("one thread a part");
@@ -47,7 +39,7 @@ fn main() -> Result<()> {
                 });
                 std::hint::black_box(&target);
             })
-            / 1e9;
+            / 1e6;
         println!("--- {threads} threads, copy {copy:.1} GB/s");
 
         for (rows, cols) in [(2048, 512), (8192, 512)] {
@@ -61,7 +53,7 @@ fn main() -> Result<()> {
                 &format!("layer_norm {rows}x{cols}"),
                 2 * bytes,
                 copy,
-                best(|| {
+                least(|| {
                     layer_norm(&detached, Some(&s.detach()), Some(&b.detach()), 1e-6).unwrap();
                 }),
             );
@@ -69,7 +61,7 @@ fn main() -> Result<()> {
                 "  with gradients",
                 5 * bytes,
                 copy,
-                best(|| {
+                least(|| {
                     backward(&[(run().unwrap(), g.clone())], &[x.clone(), s.clone(), b.clone()], false).unwrap();
                 }),
             );
@@ -84,7 +76,7 @@ fn main() -> Result<()> {
                 &format!("cross_entropy {rows}x{cols}"),
                 bytes,
                 copy,
-                best(|| {
+                least(|| {
                     cross_entropy(&detached, &targets, 0.0).unwrap();
                 }),
             );
@@ -92,7 +84,7 @@ fn main() -> Result<()> {
                 "  with gradients",
                 3 * bytes,
                 copy,
-                best(|| {
+                least(|| {
                     let y = cross_entropy(&x, &targets, 0.0).unwrap();
                     backward(&[(y, g.clone())], std::slice::from_ref(&x), false).unwrap();
                 }),
@@ -102,7 +94,7 @@ fn main() -> Result<()> {
                     &format!("softmax {rows}x{cols}"),
                     2 * bytes,
                     copy,
-                    best(|| {
+                    least(|| {
                         detached.softmax(-1).unwrap();
                     }),
                 );
@@ -115,7 +107,7 @@ fn main() -> Result<()> {
                 &format!("{a:?} 4M"),
                 8 * n,
                 copy,
-                best(|| {
+                least(|| {
                     bias_activation(&detached, None, a).unwrap();
                 }),
             );
@@ -123,7 +115,7 @@ fn main() -> Result<()> {
                 "  with gradients",
                 20 * n,
                 copy,
-                best(|| {
+                least(|| {
                     let y = bias_activation(&x, None, a).unwrap();
                     backward(&[(y, g.clone())], std::slice::from_ref(&x), false).unwrap();
                 }),
@@ -133,7 +125,7 @@ fn main() -> Result<()> {
             "dropout 4M",
             8 * n,
             copy,
-            best(|| {
+            least(|| {
                 dropout(&detached, 0.1, Key([0, 1]), &[n]).unwrap();
             }),
         );
@@ -148,7 +140,7 @@ fn main() -> Result<()> {
             "adam 10x1M",
             (28 * 10) << 20,
             copy,
-            best(|| {
+            least(|| {
                 for slot in &mut state {
                     let (p, m, v) = std::mem::replace(slot, (g.clone(), g.clone(), g.clone()));
                     *slot = adam_update(p, &g, m, v, Clip::NONE, &step).unwrap();
@@ -162,7 +154,7 @@ fn main() -> Result<()> {
             "embedding 8192 of 32768x256",
             8 * 8192 * 256,
             copy,
-            best(|| {
+            least(|| {
                 embedding(&table.detach(), &ids).unwrap();
             }),
         );
@@ -170,7 +162,7 @@ fn main() -> Result<()> {
             "  with gradient",
             4 * 256 * (4 * 8192 + 32768),
             copy,
-            best(|| {
+            least(|| {
                 let y = embedding(&table, &ids).unwrap();
                 backward(&[(y, g.clone())], std::slice::from_ref(&table), false).unwrap();
             }),

@@ -2,8 +2,11 @@
 //! With `-- --peak 1 2` it prints the peak alone, for each number of threads.
 //! The three figures of a shape: both operands in row-major order, the left one transposed in memory, the right one.
 #![allow(clippy::print_stdout)]
+mod timing;
+
 use std::time::Instant;
 use tallow_tensor::{testing::random, threads, DType, Tensor};
+use timing::least;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -89,19 +92,6 @@ fn peak(_: usize) -> Option<f64> {
     None
 }
 
-/// Seconds of the fastest run.
-fn best(mut f: impl FnMut()) -> f64 {
-    let (mut b, t0) = (f64::MAX, Instant::now());
-    let mut n = 0;
-    while n < 3 || t0.elapsed().as_secs_f64() < 0.4 {
-        let t = Instant::now();
-        f();
-        b = b.min(t.elapsed().as_secs_f64());
-        n += 1;
-    }
-    b
-}
-
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.first().is_some_and(|a| a == "--peak") {
@@ -119,13 +109,13 @@ fn main() {
         for (b, m, k, n) in SHAPES {
             let x = random(&[b, m, k], 1).cast(DType::F32).expect("floats");
             let y = random(&[b, k, n], 2).cast(DType::F32).expect("floats");
-            let rate = |t: f64| 2.0 * (b * m * k * n) as f64 / t / 1e9;
+            let rate = |t: f64| 2.0 * (b * m * k * n) as f64 / t / 1e6;
             // As it is, with the left and with the right operand transposed in memory.
             let turned = |t: &Tensor| t.swap_axes(1, 2).and_then(|t| t.contiguous()).and_then(|t| t.swap_axes(1, 2));
             let (xt, yt) = (turned(&x).expect("a matrix"), turned(&y).expect("a matrix"));
             print!("  {b} x ({m} x {k} x {n}):");
             for (x, y) in [(&x, &y), (&xt, &y), (&x, &yt)] {
-                let ours = rate(best(|| drop(x.matmul(y).expect("shapes that fit"))));
+                let ours = rate(least(|| drop(x.matmul(y).expect("shapes that fit"))));
                 let share = top.map_or(String::new(), |top| format!(" ({:.0} %)", 100.0 * ours / top));
                 print!("  {ours:.1} GFLOP/s{share}");
             }

@@ -1,27 +1,17 @@
 //! The time of a linear layer and its loss as one operation, beside that of the two one after another.
 #![allow(clippy::print_stdout)]
-use std::time::Instant;
+mod timing;
+
 use tallow_tensor::{
     backward,
     ops::{cross_entropy, dense, linear_cross_entropy, LinearCrossEntropyOptions},
     random::{uniform, Key},
     threads, DType, Result, Tensor,
 };
+use timing::least;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// The least milliseconds of a few runs.
-fn best(mut f: impl FnMut()) -> f64 {
-    let (mut best, start, mut n) = (f64::MAX, Instant::now(), 0);
-    while n < 3 || start.elapsed().as_secs_f64() < 1.0 {
-        let t = Instant::now();
-        f();
-        best = best.min(t.elapsed().as_secs_f64());
-        n += 1;
-    }
-    best * 1e3
-}
 
 fn main() -> Result<()> {
     let draw = |shape: &[usize], seed| uniform(Key([0, seed]), shape, DType::F32, -0.5, 0.5);
@@ -36,11 +26,11 @@ fn main() -> Result<()> {
                 let seed = Tensor::ones(&[], DType::F32, loss.device()).expect("one");
                 backward(&[(loss, seed)], &[x.clone(), w.clone(), b.clone()], false).expect("gradients")
             };
-            let apart = best(|| {
+            let apart = least(|| {
                 let losses = dense(&x, &w, Some(&b)).and_then(|y| cross_entropy(&y, &targets, 0.0)).expect("losses");
                 gradients(losses.mul(&scale).and_then(|l| l.sum(None, false)).expect("a loss"));
             });
-            let fused = best(|| {
+            let fused = least(|| {
                 let o = LinearCrossEntropyOptions::default();
                 gradients(linear_cross_entropy(&x, &w, Some(&b), &targets, &scale, o).expect("a loss"));
             });

@@ -1,22 +1,14 @@
 //! Milliseconds of chunked and of full attention, forward with backward: `cargo run --release -p tallow-tensor --example lsh_bench`.
 #![allow(clippy::print_stdout)]
-use std::time::Instant;
+mod timing;
+
 use tallow_tensor::{
     backward,
     ops::{attention, chunked_attention, hash_buckets, AttentionOptions, ChunkedAttentionOptions},
     testing::random,
     threads, DType, Tensor,
 };
-
-fn best(mut f: impl FnMut()) -> f64 {
-    let (mut least, start) = (f64::MAX, Instant::now());
-    while start.elapsed().as_secs_f64() < 1.0 {
-        let t = Instant::now();
-        f();
-        least = least.min(t.elapsed().as_secs_f64() * 1e3);
-    }
-    least
-}
+use timing::least;
 
 fn main() {
     threads::set_num_threads(1).expect("a number of threads");
@@ -39,9 +31,9 @@ fn main() {
                 buckets: Some(hash()),
                 ..Default::default()
             };
-            let hashing = best(|| drop(hash()));
-            let forward = best(|| drop(chunked_attention(&x[0], None, &x[1], &options)));
-            let both = best(|| {
+            let hashing = least(|| drop(hash()));
+            let forward = least(|| drop(chunked_attention(&x[0], None, &x[1], &options)));
+            let both = least(|| {
                 let vars = [0, 1].map(|i| x[i].variable());
                 let y = chunked_attention(&vars[0], None, &vars[1], &options).expect("shapes that fit");
                 backward(&[(y, x[2].clone())], &vars, false).expect("gradients");
@@ -53,8 +45,8 @@ fn main() {
         if l < 16384 {
             let options = AttentionOptions { scale: 0.125, causal: true, ..Default::default() };
             let run = |x: &[Tensor]| attention(&x[0], &x[1], &x[2], &options).expect("shapes that fit");
-            let forward = best(|| drop(run(&x)));
-            let both = best(|| {
+            let forward = least(|| drop(run(&x)));
+            let both = least(|| {
                 let vars = [0, 1, 2].map(|i| x[i].variable());
                 backward(&[(run(&vars), x[2].clone())], &vars, false).expect("gradients");
             });
