@@ -1,24 +1,9 @@
 /** The results as a picture: a row a case, a point an implementation, time on a logarithmic axis. */
 import type { Spec } from 'vega';
+import { AXIS, COLOURS, FONT, INK, PAPER, RULE } from '../src/training/pictures.js';
 import { time } from './report.js';
 import type { Result } from './measure.js';
 
-const INK = '#3d3a36';
-const FAINT = '#8d877e';
-const FONT = 'Helvetica, Arial, sans-serif';
-/** tallow's colour first. */
-const COLOURS = [
-  '#b5482a',
-  '#3f6c8f',
-  '#7a9a4e',
-  '#8a6aa3',
-  '#c79a3a',
-  '#5f9ea0',
-  '#9a7260',
-  '#6d6d6d',
-  '#c07a9a',
-  '#2f4858',
-];
 const ROW = 17;
 
 const label = (r: Result): string =>
@@ -38,23 +23,14 @@ export async function drawChart(results: readonly Result[]): Promise<string> {
     return { row, from: Math.min(...of), to: Math.max(...of) };
   });
   const names = [...new Set(['tallow', ...points.map(({ name }) => name)])];
-  const axis = {
-    labelFont: FONT,
-    titleFont: FONT,
-    titleFontWeight: 'normal',
-    labelColor: FAINT,
-    titleColor: FAINT,
-    gridColor: '#efeae1',
-    domain: false,
-    ticks: false,
-  };
+  const axis = { ...AXIS, domain: false, ticks: false };
   const middle = { scale: 'y', field: 'row', band: 0.5 };
   const spec = {
     width: 560,
     height: rows.length * ROW,
     padding: 14,
     autosize: 'pad',
-    background: '#fffdf9',
+    background: PAPER,
     title: {
       text: 'Time of one repetition',
       subtitle: 'The least of interleaved runs; further to the left is faster',
@@ -65,7 +41,7 @@ export async function drawChart(results: readonly Result[]): Promise<string> {
       color: INK,
       subtitleFont: FONT,
       subtitleFontSize: 12,
-      subtitleColor: FAINT,
+      subtitleColor: AXIS.labelColor,
       subtitlePadding: 5,
       offset: 14,
     },
@@ -108,7 +84,7 @@ export async function drawChart(results: readonly Result[]): Promise<string> {
             x: { scale: 'x', field: 'from' },
             x2: { scale: 'x', field: 'to' },
             y: middle,
-            stroke: { value: '#d8d1c5' },
+            stroke: { value: RULE },
           },
         },
       },
@@ -122,7 +98,7 @@ export async function drawChart(results: readonly Result[]): Promise<string> {
             fill: { scale: 'colour', field: 'name' },
             tooltip: { field: 'text' },
             size: { signal: "datum.name === 'tallow' ? 70 : 45" },
-            stroke: { value: '#fffdf9' },
+            stroke: { value: PAPER },
             strokeWidth: { value: 1 },
           },
         },

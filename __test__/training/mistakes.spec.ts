@@ -1,9 +1,10 @@
 /** What goes wrong in a loop: typed errors, and the weights and checkpoints of the last step that was done stay whole. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { adam, batch, batches, folder, loopOf, model, ROWS, task } from '../support/loops.js';
+import { run } from '../support/process.js';
 import { values } from '../support/values.js';
 import { wrong } from '../support/types.js';
 
@@ -261,4 +262,56 @@ test('a signal that comes while a checkpoint is written ends the run with a whol
   await tl.training.verifyCheckpoint(join(outputDir, 'model.safetensors'));
   const { step } = await tl.training.checkpointInfo(join(outputDir, 'model.safetensors'));
   t.true(step === loop.step || step === loop.step + 1);
+});
+
+test('a pattern that matches no weight is refused before anything is trained', async (t) => {
+  const loop = loopOf({ groups: [{ weights: '**/Dence_*', frozen: true }] });
+  await t.throwsAsync(loop.run(1), { code: 'InvalidOption', message: /Dence_\*/ });
+  t.is(loop.step, 0);
+});
+
+const onUnix = process.platform === 'win32' ? test.skip : test;
+
+onUnix('a folder that is read-only ends the run, and the checkpoint in it stays', async (t) => {
+  const outputDir = join(await folder(t), 'run');
+  const loop = loopOf({ outputDir, checkpointAt: () => true });
+  await loop.run(2);
+  const path = join(outputDir, 'model.safetensors');
+  const before = await readFile(path);
+  await chmod(outputDir, 0o555);
+  // Nothing is locked to the superuser, but what the kernel shows as files.
+  const superuser = process.getuid?.() === 0;
+  const locked = superuser ? loopOf({ outputDir: '/proc/tallow', checkpointAt: () => true }) : loop;
+  await t.throwsAsync(locked.run(1), { instanceOf: tl.LayerError, code: 'Io' });
+  await chmod(outputDir, 0o755);
+  t.deepEqual(await readFile(path), before);
+  await loop.run(1);
+  t.is((await tl.training.checkpointInfo(path)).step, loop.step + 1);
+});
+
+onUnix('a disk that is full while a loop saves leaves the old checkpoint and the steps that were done', async (t) => {
+  const outputDir = await folder(t);
+  const index = join(__dirname, '..', '..', 'src', 'index.ts');
+  const script = `
+    const tl = require(${JSON.stringify(index)});
+    const data = [[tl.ones([4, 64]), tl.ones([4, 128]), tl.ones([4, 128])]];
+    const task = new tl.training.TrainTask(data, tl.L2Loss(), tl.optimizers.Adam());
+    const outputDir = ${JSON.stringify(outputDir)};
+    const loop = new tl.training.Loop(tl.Dense(128), task, { outputDir, randomSeed: 0, checkpointAt: () => true });
+    loop.run(2).then(() => 'done', ({ code }) => code).then((said) => console.log(JSON.stringify([said, loop.step])));`;
+  const trained = async (limit: string): Promise<unknown> => {
+    const command = `ulimit -f ${limit}; exec "$0" --require=tsx/cjs -e "$1"`;
+    const { code, output } = await run('sh', ['-c', command, process.execPath, script]);
+    t.is(code, 0, output);
+    return JSON.parse(output);
+  };
+  t.deepEqual(await trained('unlimited'), ['done', 2]);
+  const path = join(outputDir, 'model.safetensors');
+  const before = await readFile(path);
+  // No file may become longer than 64 blocks of 512 bytes; the weights alone are as long.
+  t.deepEqual(await trained('64'), ['Io', 3]);
+  t.deepEqual(await readFile(path), before);
+  t.deepEqual(await readdir(outputDir), ['model.safetensors']);
+  await tl.training.verifyCheckpoint(path);
+  t.deepEqual(await trained('unlimited'), ['done', 4]);
 });

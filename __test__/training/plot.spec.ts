@@ -1,8 +1,10 @@
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createCanvas, loadImage } from '@napi-rs/canvas';
 import test from 'ava';
 import * as tl from '../../src/index.js';
+import { run } from '../support/process.js';
 
 const values: Readonly<Record<string, Readonly<Record<string, number[]>>>> = {
   train: { 'metrics/loss': [3, 2, NaN, 1] },
@@ -37,6 +39,55 @@ test('a file that cannot be written is an error', async (t) => {
   await t.throwsAsync(tl.training.plotHistory(history, join(tmpdir(), 'nowhere', 'history.svg')), { code: 'ENOENT' });
   // @ts-expect-error a path is wanted
   await t.throwsAsync(tl.training.plotHistory(history, 5), { instanceOf: TypeError });
+});
+
+test('a file that ends in .png is a picture of twice as many pixels, with what the other shows', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tallow-plot-'));
+  const [svg, png] = ['history.svg', 'history.PNG'].map((name) => join(folder, name)) as [string, string];
+  await tl.training.plotHistory(history, svg);
+  await tl.training.plotHistory(history, png);
+  const size = /width="(\d+)" height="(\d+)"/.exec(readFileSync(svg, 'utf8'))!.slice(1).map(Number);
+  const image = await loadImage(readFileSync(png));
+  t.deepEqual(
+    [image.width, image.height],
+    size.map((n) => 2 * n),
+  );
+  const context = createCanvas(image.width, image.height).getContext('2d');
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, image.width, image.height);
+  const seen = new Set<string>();
+  for (let i = 0; i < data.length; i += 4) seen.add([...data.subarray(i, i + 3)].join());
+  // Paper, and the lines of both modes.
+  for (const colour of ['255,253,249', '181,72,42', '63,108,143']) t.true(seen.has(colour), colour);
+});
+
+test('another ending, and a library that is not there, are refused by name', async (t) => {
+  for (const name of ['history.jpg', 'history']) {
+    const message = `[InvalidArgument] plotHistory: file must end in .svg or .png, got "${name}"`;
+    await t.throwsAsync(tl.training.plotHistory(history, name), { code: 'InvalidArgument', message });
+  }
+  const index = join(__dirname, '..', '..', 'src', 'index.ts');
+  const saidWithout = async (hidden: string): Promise<string> => {
+    const hooks = `export async function resolve(name, context, next) {
+      if (name !== '${hidden}') return next(name, context);
+      throw Object.assign(new Error('no such module'), { code: 'ERR_MODULE_NOT_FOUND' });
+    }`;
+    const script = `
+      require('node:module').register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hooks)}));
+      const tl = require(${JSON.stringify(index)});
+      new tl.training.History().plot('/nowhere/a.png').catch((error) => console.log(error.message));`;
+    const { code, output } = await run(process.execPath, ['--require=tsx/cjs', '-e', script]);
+    t.is(code, 0, output);
+    return output.trim();
+  };
+  t.is(
+    await saidWithout('@napi-rs/canvas'),
+    '[Io] plotHistory: it draws PNG files by the package @napi-rs/canvas, which is not installed: npm install @napi-rs/canvas',
+  );
+  t.is(
+    await saidWithout('vega'),
+    '[Io] plotHistory: it draws by the package vega, which is not installed: npm install vega',
+  );
 });
 
 test('a history draws itself', async (t) => {

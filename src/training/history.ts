@@ -132,11 +132,12 @@ export class History {
   }
 
   /**
-   * Draws all values by step as an SVG, as {@link training.plotHistory} does.
+   * Draws all values by step as an SVG or a PNG, as {@link training.plotHistory} does.
    *
-   * @param file - Path of the file.
+   * @param file - Path of the file, which ends in `.svg` or `.png`.
    * @returns When it is written.
-   * @throws {@link LayerError} `Io`: the package `vega` is not installed.
+   * @throws {@link LayerError} `Io`: the package `vega`, or for a PNG `@napi-rs/canvas`, is not installed.
+   * @throws {@link LayerError} `InvalidArgument`: `file` ends in neither.
    * @throws `TypeError`: `file` is not a string.
    * @example
    * ```ts

@@ -4,9 +4,11 @@
  * @module
  */
 import { writeFile } from 'node:fs/promises';
+import { extname } from 'node:path';
 import type * as Vega from 'vega';
-import { found, isList, text } from '../bridge/found.js';
+import { found, isList, quoted, text } from '../bridge/found.js';
 import { type HistoryEntry } from './history.js';
+import { AXIS, COLOURS, FONT, INK, PAPER } from './pictures.js';
 import { refusal } from './refusal.js';
 
 /** What can be drawn: the values of metrics by step, as a {@link training.History} has them. */
@@ -19,23 +21,8 @@ export interface Plottable {
   get(mode: string, metric: string): readonly HistoryEntry[];
 }
 
-const INK = '#3d3a36';
-const FAINT = '#8d877e';
-const FONT = 'Helvetica, Arial, sans-serif';
-const COLOURS = ['#b5482a', '#3f6c8f', '#7a9a4e', '#8a6aa3', '#c79a3a', '#5f9ea0'];
-
 /** A picture of one metric: a line for each mode. */
 function panel(metric: string, values: readonly object[]): object {
-  const axis = {
-    labelFont: FONT,
-    titleFont: FONT,
-    titleFontWeight: 'normal',
-    labelColor: FAINT,
-    titleColor: FAINT,
-    gridColor: '#efeae1',
-    domainColor: '#d8d1c5',
-    tickColor: '#d8d1c5',
-  };
   return {
     type: 'group',
     title: { text: metric, anchor: 'start', font: FONT, fontSize: 14, color: INK, offset: 8 },
@@ -57,8 +44,8 @@ function panel(metric: string, values: readonly object[]): object {
       },
     ],
     axes: [
-      { ...axis, orient: 'bottom', scale: 'x', title: 'step', tickCount: 6 },
-      { ...axis, orient: 'left', scale: 'y', grid: true, tickCount: 5 },
+      { ...AXIS, orient: 'bottom', scale: 'x', title: 'step', tickCount: 6 },
+      { ...AXIS, orient: 'left', scale: 'y', grid: true, tickCount: 5 },
     ],
     marks: [
       {
@@ -101,7 +88,7 @@ function spec(history: Plottable): Vega.Spec {
     );
   return {
     padding: 12,
-    background: '#fffdf9',
+    background: PAPER,
     layout: { columns: 1, padding: 24, bounds: 'full' },
     scales: [{ name: 'mode', type: 'ordinal', domain: modes, range: COLOURS }],
     legends: [{ stroke: 'mode', symbolType: 'stroke', labelFont: FONT, labelColor: INK, orient: 'right' }],
@@ -109,26 +96,42 @@ function spec(history: Plottable): Vega.Spec {
   } as Vega.Spec;
 }
 
-/** The library that draws, which is only there if the program has it. */
-async function vega(): Promise<typeof Vega> {
+/** A library that is only there if the program has it. */
+async function library<T>(name: string, what: string, load: () => Promise<T>): Promise<T> {
   try {
-    return await import('vega');
+    return await load();
   } catch (cause) {
     const missing = cause instanceof Error && 'code' in cause && String(cause.code).includes('MODULE_NOT_FOUND');
     if (!missing) throw cause;
-    throw refusal('Io', 'plotHistory: it draws by the package vega, which is not installed: npm install vega', cause);
+    const message = `plotHistory: it ${what} by the package ${name}, which is not installed: npm install ${name}`;
+    throw refusal('Io', message, cause);
   }
 }
 
+/** Pixels of a PNG for each unit of the picture: sharp on dense screens too. */
+const DENSITY = 2;
+
+/** A picture as a file of a kind holds it. */
+async function drawn(view: Vega.View, ending: '.svg' | '.png'): Promise<string | Uint8Array> {
+  if (ending === '.svg') return `${await view.toSVG()}\n`;
+  const name = '@napi-rs/canvas';
+  const { createCanvas, loadImage } = await library(name, 'draws PNG files', () => import('@napi-rs/canvas'));
+  const image = await loadImage(Buffer.from(await view.toSVG(DENSITY)));
+  const canvas = createCanvas(image.width, image.height);
+  canvas.getContext('2d').drawImage(image, 0, 0);
+  return canvas.encode('png');
+}
+
 /**
- * Draws the values of all metrics by step, a line for each mode, and writes them as an SVG.
+ * Draws the values of all metrics by step, a line for each mode, and writes them as an SVG or a PNG.
  *
- * It needs the package `vega`, which is not installed with this one.
+ * It needs the package `vega`, and for a PNG `@napi-rs/canvas` too, which draws letters in fonts of the system. Neither is installed with this one.
  *
  * @param history - What to draw: a {@link training.History}, or anything of its form.
- * @param file - Path of the file.
+ * @param file - Path of the file, which ends in `.svg` or `.png`.
  * @returns When it is written.
- * @throws {@link LayerError} `Io`: the package `vega` is not installed.
+ * @throws {@link LayerError} `Io`: the package `vega` or `@napi-rs/canvas` is not installed.
+ * @throws {@link LayerError} `InvalidArgument`: `file` ends in neither.
  * @throws `TypeError`: `history` has no modes, metrics and values, or `file` is not a string.
  * @throws `Error`: the file cannot be written; it is the error of `node:fs`.
  * @example
@@ -143,10 +146,14 @@ export async function plotHistory(history: Plottable, file: string): Promise<voi
     throw new TypeError(`plotHistory: history must be a history, as a Loop has one; got ${found(history)}`);
   }
   const path = text('plotHistory: file', file);
-  const { parse, View } = await vega();
+  const ending = extname(path).toLowerCase();
+  if (ending !== '.svg' && ending !== '.png') {
+    throw refusal('InvalidArgument', `plotHistory: file must end in .svg or .png, got ${quoted(path)}`);
+  }
+  const { parse, View } = await library('vega', 'draws', () => import('vega'));
   const view = new View(parse(spec(history)), { renderer: 'none' });
   try {
-    await writeFile(path, `${await view.toSVG()}\n`);
+    await writeFile(path, await drawn(view, ending));
   } finally {
     view.finalize();
   }

@@ -1,6 +1,7 @@
-import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { found } from '../../bridge/found.js';
+import { makeFolders } from '../folder.js';
 import { type Loop } from '../loop/loop.js';
 import { refusal } from '../refusal.js';
 
@@ -32,7 +33,7 @@ export class Rows {
   /** Leaves those lines in the file that are whole and that `keep` wants. @returns them */
   async open(keep: (line: string) => boolean): Promise<string[]> {
     return this.#try(async () => {
-      await mkdir(dirname(this.#path), { recursive: true });
+      await makeFolders(dirname(this.#path));
       const content = await readFile(this.#path, 'utf8').catch((error: unknown) => {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
         throw error;

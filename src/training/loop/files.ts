@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { access, mkdir, readdir, rm } from 'node:fs/promises';
+import { access, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { found, isList, isRecord } from '../../bridge/found.js';
 import { type Position } from './batches.js';
 import { checkpointInfo } from '../checkpoints.js';
+import { makeFolders } from '../folder.js';
 import { History } from '../history.js';
 import { refusal } from '../refusal.js';
 import { type Sums } from './tally.js';
@@ -49,7 +50,7 @@ export async function exists(path: string): Promise<boolean> {
 /** Makes a folder, with those above it. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolders(path);
   } catch (error) {
     throw unusable(path, error);
   }
