@@ -30,6 +30,7 @@ mod pool;
 mod recurrent;
 mod reduce;
 mod reduce_general;
+mod segments;
 mod shape;
 mod slice;
 mod softmax;

@@ -242,6 +242,7 @@ fn sight(
         exclude_self: true,
         // Of the first example the first third is masked, of the second everything.
         mask: if kind < 2 { None } else { seen(&[2, length], |i| i < length && 3 * i >= length) },
+        segments: None,
         buckets: buckets(&[2], rounds * length, count),
         dropout: None,
     }

@@ -30,6 +30,7 @@ mod random;
 mod random_golden;
 mod recurrent;
 mod reduce;
+mod segments;
 mod shape;
 mod small;
 mod softmax;

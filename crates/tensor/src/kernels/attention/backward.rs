@@ -43,7 +43,8 @@ pub(crate) fn backward<T: Scalar>(
         }
     })?;
     let share = memory::collect(saved.top.iter().zip(saved.total).map(|(&top, &total)| p.share(top, total)))?;
-    let pull = memory::collect(inner.iter().zip(saved.total).map(|(&x, &total)| x / total))?;
+    let pull = |(&x, &total): (&T, &T)| if p.sees_nothing(total) { T::default() } else { x / total };
+    let pull = memory::collect(inner.iter().zip(saved.total).map(pull))?;
     drop(inner);
     let mut partial: Vec<T> = memory::zeros(if groups > 1 { items * groups * row_size } else { 0 })?;
     let out = (Out::new(&mut grads.q), Out::new(&mut grads.k), Out::new(&mut grads.v), Out::new(&mut partial));
@@ -144,7 +145,7 @@ fn column<T: Scalar>(
         let t = p.tile(item, row, col);
         let here = item * p.queries + row..item * p.queries + row + t.rows;
         let kind = p.kind(t, &mut s.allowed);
-        if kind == Kind::None && !p.masked_count(&saved.top[here.clone()]) {
+        if kind == Kind::Apart || kind == Kind::None && !p.masked_count(&saved.top[here.clone()]) {
             continue;
         }
         let n = t.rows * t.cols;

@@ -59,10 +59,14 @@ pub(crate) fn forward<T: Scalar>(p: &Problem<'_, T>, place: &Place) -> Result<Fo
             unsafe { (shared.1.part(item * p.queries + row, rows), shared.2.part(item * p.queries + row, rows)) };
         let keys = packed.get(item * tiles..(item + 1) * tiles).unwrap_or_default();
         block(p, keys, item, row, top, total, &mut scratch);
-        for (i, (&top, &total)) in top.iter().zip(total.iter()).enumerate() {
+        for (i, (top, &total)) in top.iter_mut().zip(total.iter()).enumerate() {
             // SAFETY: as above; `place` sends different rows to different elements.
             let to = unsafe { shared.0.part(place.offset(&p.batch, item, row + i), p.value_depth) };
-            let share = p.share(top, total);
+            let share = p.share(*top, total);
+            if p.sees_nothing(total) {
+                // Backward takes it from −∞, which is to stay that.
+                *top = T::default();
+            }
             for (o, &s) in to.iter_mut().zip(&scratch.sums[i * p.value_depth..]) {
                 *o = s * share;
             }
@@ -91,6 +95,9 @@ fn block<T: Scalar>(
         for col in (0..p.keys).step_by(COLS) {
             let tile = p.tile(item, row, col);
             let kind = p.kind(tile, &mut s.allowed);
+            if kind == Kind::Apart {
+                continue;
+            }
             if masked != (kind == Kind::None) {
                 skipped = true;
                 continue;

@@ -121,6 +121,28 @@ pub(crate) struct Dropout<T> {
     pub shared: bool,
 }
 
+/// Ids of the segments that queries and keys are of: keys of other segments than its own are no keys of a query.
+pub(crate) struct Segments<'a> {
+    pub queries: KeyView<'a, i32>,
+    pub keys: KeyView<'a, i32>,
+}
+
+impl Segments<'_> {
+    /// Those of a tile; ids of one matrix are adjacent.
+    fn of(&self, sizes: &[usize], t: Tile) -> (&[i32], &[i32]) {
+        let part = |ids: &'_ KeyView<'_, i32>, from: usize| start(sizes, &ids.batch, t.item) + from;
+        let (q, k) = (part(&self.queries, t.row), part(&self.keys, t.col));
+        (&self.queries.data[q..q + t.rows], &self.keys.data[k..k + t.cols])
+    }
+}
+
+/// Whether no id can be among both: whether all of one are below all of the other.
+pub(super) fn apart(a: &[i32], b: &[i32]) -> bool {
+    let range = |ids: &[i32]| ids.iter().fold((i32::MAX, i32::MIN), |(low, high), &id| (low.min(id), high.max(id)));
+    let ((a_low, a_high), (b_low, b_high)) = (range(a), range(b));
+    a_high < b_low || b_high < a_low
+}
+
 /// What attention is computed of.
 pub(crate) struct Problem<'a, T> {
     /// Sizes of the leading axes.
@@ -140,6 +162,7 @@ pub(crate) struct Problem<'a, T> {
     pub mask_value: T,
     /// Takes amounts from products in place of replacing them; `mask` is `None` then.
     pub penalties: Option<Penalties<'a, T>>,
+    pub segments: Option<Segments<'a>>,
     pub dropout: Option<Dropout<T>>,
 }
 
@@ -166,6 +189,8 @@ enum Kind {
     All,
     Some,
     None,
+    /// Nothing, whatever a row has seen: its keys are of other segments than its queries.
+    Apart,
 }
 
 /// A tile: query rows and key columns of one matrix.
@@ -187,6 +212,12 @@ impl<T: Scalar> Problem<'_, T> {
     }
     /// Which positions of a tile may be attended to; for [`Kind::Some`] also as bytes in `allowed`.
     fn kind(&self, t: Tile, allowed: &mut [u8]) -> Kind {
+        if let Some(segments) = &self.segments {
+            let (queries, keys) = segments.of(&self.batch, t);
+            if apart(queries, keys) {
+                return Kind::Apart;
+            }
+        }
         if self.causal && t.col > t.row + t.rows - 1 {
             return Kind::None;
         }
@@ -260,14 +291,19 @@ impl<T: Scalar> Problem<'_, T> {
     fn dots(&self, t: Tile, kind: Kind, keys: &Ready<'_, T>, allowed: &[u8], out: &mut [T]) {
         let out = &mut out[..t.rows * t.cols];
         if kind == Kind::None && self.penalties.is_none() {
-            return out.fill(self.mask_value);
+            out.fill(self.mask_value);
+        } else {
+            let q = self.q.rows(&self.batch, t.item, t.row, [t.rows, self.depth]);
+            multiply_ready(out, t.cols, q, keys, self.scale, false);
+            match &self.penalties {
+                None if kind == Kind::Some => choose(out, &allowed[..t.rows * t.cols], self.mask_value),
+                Some(penalties) if kind != Kind::All => self.penalize(penalties, t, out),
+                _ => {}
+            }
         }
-        let q = self.q.rows(&self.batch, t.item, t.row, [t.rows, self.depth]);
-        multiply_ready(out, t.cols, q, keys, self.scale, false);
-        match &self.penalties {
-            None if kind == Kind::Some => choose(out, &allowed[..t.rows * t.cols], self.mask_value),
-            Some(penalties) if kind != Kind::All => self.penalize(penalties, t, out),
-            _ => {}
+        if let Some(segments) = &self.segments {
+            let (queries, keys) = segments.of(&self.batch, t);
+            keep_own(out, queries, keys);
         }
     }
     /// Takes the penalties from the products of a tile, one after the other as Trax does.
@@ -289,7 +325,7 @@ impl<T: Scalar> Problem<'_, T> {
     }
     /// What a row's exponentials are multiplied by to become attention.
     fn share(&self, top: T, total: T) -> T {
-        if self.keys == 0 {
+        if self.keys == 0 || self.sees_nothing(total) {
             // Without keys there is nothing to sum.
             T::ONE
         } else if self.penalties.as_ref().is_some_and(|p| !p.sums_to_one) {
@@ -298,6 +334,10 @@ impl<T: Scalar> Problem<'_, T> {
         } else {
             T::ONE / total
         }
+    }
+    /// Whether a row with this sum of exponentials has no key in its segment; its result is 0.
+    fn sees_nothing(&self, total: T) -> bool {
+        self.segments.is_some() && total == T::default()
     }
     /// Multiplies strengths of a tile by what dropout leaves of them; `factors` gets 0 or 1 / (1 − rate) for each.
     fn keep_factors(&self, dropout: &Dropout<T>, t: Tile, words: &mut [u32], factors: &mut [T]) {
@@ -317,6 +357,17 @@ simd! {
 fn choose<T: Real>(x: &mut [T], allowed: &[u8], value: T) {
     for (x, &a) in x.iter_mut().zip(allowed) {
         *x = if a != 0 { *x } else { value };
+    }
+}
+}
+
+simd! {
+/// Puts −∞ where a key is of another segment than the query of the row.
+fn keep_own<T: Scalar>(x: &mut [T], queries: &[i32], keys: &[i32]) {
+    for (row, &query) in x.chunks_exact_mut(keys.len()).zip(queries) {
+        for (x, &key) in row.iter_mut().zip(keys) {
+            *x = if key == query { *x } else { T::LOWEST };
+        }
     }
 }
 }

@@ -244,7 +244,8 @@ impl<T: Scalar> Scratch<T> {
         let (cols, [q_row, v_row, wide]) = (p.cols(), p.strides());
         let positions = &ring.at(p.before).positions[row..row + rows];
         p.view(&shared.saved.ct, item).gather(positions, p.value_depth, &mut self.ct, v_row);
-        let mut exact = p.dropout.is_none();
+        // How a row is computed may not hang on rows of other segments.
+        let mut exact = p.dropout.is_none() && p.segments.is_none();
         for (i, &at) in positions.iter().enumerate() {
             let whole = shared.whole[item * p.length + at as usize];
             (self.whole[i], self.pull[i]) = (whole.log, whole.pull);

@@ -2,7 +2,7 @@
 use super::{Problem, Ring, LATER, MASKED, MASKED_KEY, NO_KEY, OWN, ROWS};
 use crate::{
     kernels::{
-        attention::Scalar,
+        attention::{apart, Scalar},
         gemm::{padded, small, Mat, Side, Turned, PAD},
         real::simd,
     },
@@ -25,6 +25,8 @@ pub(super) struct Sight {
     seen: Vec<usize>,
     /// How many of them all queries of the step see as they are.
     plain: Vec<usize>,
+    /// Whether a chunk of the window has no key in a segment of the block's queries.
+    apart: Vec<bool>,
 }
 
 impl Sight {
@@ -33,9 +35,18 @@ impl Sight {
         (self.step, self.keys) = (if p.ascends() { STEP } else { rows }, p.keys());
         self.seen.clear();
         self.plain.clear();
+        self.apart.clear();
+        let own = p.segments.as_ref().map(|_| &ring.at(p.before).segments[row..row + rows]);
+        let of = |place| own.is_some_and(|own| apart(own, &ring.at(place).segments));
+        self.apart.extend((0..self.window).map(of));
         for queries in ring.at(p.before).positions[row..row + rows].chunks(self.step) {
             let (first, last) = (queries[0], queries[queries.len() - 1]);
             for place in 0..self.window {
+                if self.apart[place] {
+                    self.seen.push(0);
+                    self.plain.push(0);
+                    continue;
+                }
                 let keys = &ring.at(place).positions;
                 let seen = |at| keys.partition_point(|&key| key < at);
                 self.seen.push(if p.ascends() { seen(last + 1) } else { keys.len() });
@@ -89,6 +100,7 @@ pub(super) struct Block<T> {
     pub factors: Vec<T>,
     pub sight: Sight,
     info: Vec<i32>,
+    segments: Vec<i32>,
     words: Vec<u32>,
 }
 
@@ -104,6 +116,7 @@ impl<T: Scalar> Block<T> {
             factors: of(dropout)?,
             sight: Sight::default(),
             info: memory::room(rows)?,
+            segments: memory::room(if p.segments.is_some() { rows } else { 0 })?,
             words: memory::zeros(if dropout > 0 { p.window() * p.chunk } else { 0 })?,
         })
     }
@@ -112,6 +125,19 @@ impl<T: Scalar> Block<T> {
         self.sight.look(p, ring, row, rows);
         self.info.clear();
         self.info.extend(ring.at(p.before).positions[row..row + rows].iter().map(|&at| at as i32));
+        if p.segments.is_some() {
+            self.segments.clear();
+            self.segments.extend_from_slice(&ring.at(p.before).segments[row..row + rows]);
+        }
+    }
+    /// Puts −∞ for the products of a step with keys of other segments.
+    fn keep_own(&mut self, p: &Problem<'_, T>, ring: &Ring<T>, step: usize) {
+        if p.segments.is_none() {
+            return;
+        }
+        let (rows, cols) = (self.sight.rows(step), p.cols());
+        let x = &mut self.strengths[rows.start * cols..rows.end * cols];
+        keep_own(x, &self.sight.parts(p, step), (&self.segments[rows], &ring.segments));
     }
     /// The products of a step with the keys it sees; `row` is that of the block in its chunk.
     pub(super) fn products(&mut self, p: &Problem<'_, T>, ring: &Ring<T>, row: usize, step: usize) {
@@ -120,6 +146,7 @@ impl<T: Scalar> Block<T> {
     }
     /// Turns the products of a step into exp(product − top), and sums them.
     pub(super) fn exponentials(&mut self, p: &Problem<'_, T>, ring: &Ring<T>, step: usize) {
+        self.keep_own(p, ring, step);
         let (rows, cols) = (self.sight.rows(step), p.cols());
         let x = &mut self.strengths[rows.start * cols..rows.end * cols];
         let (top, total) = (&mut self.top[rows.clone()], &mut self.total[rows.clone()]);
@@ -289,6 +316,19 @@ fn fold<T: Scalar>(lanes: &[T; PAD], f: impl Fn(T, T) -> T) -> T {
         width /= 2;
     }
     lanes[0]
+}
+
+simd! {
+fn keep_own<T: Scalar>(x: &mut [T], parts: &[Part], (q, k): (&[i32], &[i32])) {
+    let (wide, k) = (k.len() / PAD, registers(k));
+    for (x, &q) in registers_mut(x).chunks_mut(wide).zip(q) {
+        for at in parts.iter().flat_map(|part| part.at..part.end) {
+            for (x, &k) in x[at].iter_mut().zip(&k[at]) {
+                *x = if k == q { *x } else { T::LOWEST };
+            }
+        }
+    }
+}
 }
 
 // Row within register, not register within row: rows do not wait for one another, and registers are few and soon at an end.

@@ -18,7 +18,7 @@ mod ring;
 pub(crate) use backward::backward;
 pub(crate) use forward::forward;
 pub(crate) use hash::{hash, Hash};
-pub(crate) use order::by_bucket;
+pub(crate) use order::{by_bucket, by_segment_and_bucket};
 
 use super::{
     attention::{start, Scalar, Stack},

@@ -1,5 +1,5 @@
 //! What chunked attention is computed of, and the numbers that stand for what is not there.
-use crate::kernels::attention::{MaskView, Stack};
+use crate::kernels::attention::{KeyView, MaskView, Stack};
 use smallvec::SmallVec;
 
 /// Rows of a chunk that are worked on at a time.
@@ -54,5 +54,7 @@ pub(crate) struct Problem<'a, T> {
     pub exclude_self: bool,
     /// Which keys may be seen; `row` is not used.
     pub mask: Option<MaskView<'a>>,
+    /// Ids of the segments that positions are of, adjacent; a query sees keys of its own only.
+    pub segments: Option<KeyView<'a, i32>>,
     pub dropout: Option<Dropout<T>>,
 }

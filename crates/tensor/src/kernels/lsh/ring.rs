@@ -15,6 +15,8 @@ pub(super) struct Keys<T> {
     pub positions: Vec<u32>,
     /// Position of each key, or [`MASKED_KEY`].
     info: Vec<i32>,
+    /// Segment of each position; none where there are no segments.
+    pub segments: Vec<i32>,
     pub q: Vec<T>,
     /// Keys divided by √depth.
     pub k: Vec<T>,
@@ -43,6 +45,7 @@ impl<T: Scalar> Keys<T> {
             chunk: 0,
             positions: memory::room(p.chunk)?,
             info: memory::room(p.chunk)?,
+            segments: memory::room(if p.segments.is_some() { p.chunk } else { 0 })?,
             q: of(nk)?,
             k: of(nk)?,
             v: of(nv)?,
@@ -97,6 +100,11 @@ impl<T: Scalar> Keys<T> {
                 self.info.extend(self.positions.iter().map(|&at| seen(at)));
             }
         }
+        if let Some(segments) = &p.segments {
+            let data = &segments.data[start(&p.batch, &segments.batch, item)..];
+            self.segments.clear();
+            self.segments.extend(self.positions.iter().map(|&at| data[at as usize]));
+        }
         if !self.seen.is_empty() {
             self.turned_v.load(&self.v, [self.positions.len(), p.value_depth], v_row)?;
             self.seen.fill(false);
@@ -135,6 +143,8 @@ pub(super) struct Ring<T> {
     first: usize,
     /// `info` of the window's keys, each chunk filled up with [`NO_KEY`].
     pub info: Vec<i32>,
+    /// Segments of the window's keys, if there are any; at places that are no keys they may be anything.
+    pub segments: Vec<i32>,
     /// Whether there are such places.
     pub holes: bool,
 }
@@ -146,7 +156,8 @@ impl<T: Scalar> Ring<T> {
         for (i, keys) in keys.iter_mut().enumerate() {
             keys.load(p, item, p.neighbour(chunk, i as isize - p.before as isize))?;
         }
-        let mut ring = Self { keys, first: 0, info: memory::full(p.cols(), NO_KEY)?, holes: false };
+        let segments = memory::zeros(if p.segments.is_some() { p.cols() } else { 0 })?;
+        let mut ring = Self { keys, first: 0, info: memory::full(p.cols(), NO_KEY)?, segments, holes: false };
         ring.describe(p);
         Ok(ring)
     }
@@ -176,6 +187,9 @@ impl<T: Scalar> Ring<T> {
             info[..keys.len()].copy_from_slice(&keys.info);
             info[keys.len()..].fill(NO_KEY);
             self.holes |= keys.len() < wide;
+            if p.segments.is_some() {
+                self.segments[place * wide..][..keys.len()].copy_from_slice(&keys.segments);
+            }
         }
     }
 }

@@ -49,6 +49,15 @@ fn full_mask(shape: &Shape, options: &AttentionOptions, device: &Device) -> Resu
     }))
 }
 
+/// Nonzero where a query and a key are of one segment, at the full shape.
+fn own_segment(shape: &Shape, options: &AttentionOptions, device: &Device) -> Result<Option<Raw>> {
+    let Some([q, k]) = &options.segments else { return Ok(None) };
+    let full = shape.with([shape.queries, shape.keys]);
+    let q = q.raw().to_device(device)?.unsqueeze(D::Minus1)?.broadcast_as(&full[..])?;
+    let k = k.raw().to_device(device)?.unsqueeze(D::Minus2)?.broadcast_as(&full[..])?;
+    Ok(Some(q.eq(&k)?))
+}
+
 fn strengths(dots: Raw, shape: &Shape, options: &AttentionOptions) -> Result<Strengths> {
     let device = dots.device().clone();
     let mask = full_mask(shape, options, &device)?;
@@ -59,8 +68,18 @@ fn strengths(dots: Raw, shape: &Shape, options: &AttentionOptions) -> Result<Str
     let whole = if dots.elem_count() == 0 {
         dots
     } else {
-        let e = dots.broadcast_sub(&dots.max_keepdim(D::Minus1)?)?.exp()?;
-        e.broadcast_div(&e.sum_keepdim(D::Minus1)?)?
+        match own_segment(shape, options, &device)? {
+            None => {
+                let e = dots.broadcast_sub(&dots.max_keepdim(D::Minus1)?)?.exp()?;
+                e.broadcast_div(&e.sum_keepdim(D::Minus1)?)?
+            }
+            Some(own) => {
+                let dots = own.where_cond(&dots, &(dots.zeros_like()? + f64::NEG_INFINITY)?)?;
+                // A row that sees nothing has a largest product and a sum of its own, so that its strengths are 0; other sums are at least 1.
+                let e = dots.broadcast_sub(&dots.max_keepdim(D::Minus1)?.maximum(-1e30)?)?.exp()?;
+                e.broadcast_div(&e.sum_keepdim(D::Minus1)?.maximum(1.0)?)?
+            }
+        }
     };
     let factors = match options.dropout {
         Some((rate, key)) if rate > 0.0 => {

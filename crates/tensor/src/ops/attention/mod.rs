@@ -11,12 +11,13 @@ use problem::Shape;
 
 use crate::{
     autodiff::record,
-    kernels::attention::{backward, forward, Dropout, KeyView, MaskView, Penalties, Problem, Scalar},
+    kernels::attention::{backward, forward, Dropout, KeyView, MaskView, Penalties, Problem, Scalar, Segments},
+    ops::segments,
     random::{bernoulli_threshold, BitStream},
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
 };
-use candle_core::Storage;
+use candle_core::{Layout, Storage};
 
 /// Softmax attention: `softmax(where(mask, scale · q kᵀ, mask_value)) · v`, strengths dropped out if asked for.
 ///
@@ -26,8 +27,8 @@ use candle_core::Storage;
 /// `[B, H, L, D]` are read in place, and the result and the gradients then have that same layout. Halves are computed in float32.
 ///
 /// # Errors
-/// `ShapeMismatch` when the shapes do not fit, `DTypeMismatch` for operands that are not floats or a mask that is not bool,
-/// `InvalidArgument` for a dropout rate outside \[0, 1).
+/// `ShapeMismatch` when the shapes do not fit, `DTypeMismatch` for operands that are not floats, a mask that is not bool or segments
+/// that are not integers, `InvalidArgument` for a dropout rate outside \[0, 1).
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions) -> Result<Tensor> {
     let dtype = q.dtype().promote(k.dtype()).promote(v.dtype());
     if !dtype.is_float() {
@@ -39,6 +40,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions)
         )));
     }
     let shape = check(q, k, v, options)?;
+    let options = &options.with_segments()?;
     let inputs = [q.cast(dtype)?, k.cast(dtype)?, v.cast(dtype)?];
     let path = q.path("attention");
     if !path.by_kernel() {
@@ -84,6 +86,10 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions) -> Resu
             return fail(format!("a mask of shape {:?} does not broadcast to {full:?}", mask.shape()));
         }
     }
+    if let Some([of_queries, of_keys]) = &options.segments {
+        segments::check("attention", of_queries, &shape.batch, queries)?;
+        segments::check("attention", of_keys, &shape.batch, keys)?;
+    }
     if let Some((rate, _)) = options.dropout {
         if !(0.0..1.0).contains(&rate) {
             return Err(Error::argument(format!("attention dropout must be at least 0 and below 1, got {rate}")));
@@ -106,6 +112,7 @@ struct Bound {
     k: Held,
     v: Held,
     mask: Option<Raw>,
+    segments: Option<[Raw; 2]>,
     taken: Option<(f64, Option<Raw>, bool)>,
     shape: Shape,
     options: AttentionOptions,
@@ -117,14 +124,21 @@ impl Bound {
             None => None,
             Some(m) => Some(m.raw().broadcast_as(shape.with([shape.queries, shape.keys]))?),
         };
-        let keys: Vec<usize> = shape.batch.iter().copied().chain([shape.keys]).collect();
-        let raw = |t: &Tensor| t.raw().broadcast_as(&keys[..]);
+        let each = |t: &Tensor, n: usize| {
+            let full: Vec<usize> = shape.batch.iter().copied().chain([n]).collect();
+            t.raw().broadcast_as(full)
+        };
+        let segments = match &options.segments {
+            None => None,
+            Some([q, k]) => Some([each(q, shape.queries)?, each(k, shape.keys)?]),
+        };
         let taken = match taken {
             None => None,
-            Some(t) => Some((t.own, t.keys.as_ref().map(raw).transpose()?, t.sums_to_one)),
+            Some(t) => Some((t.own, t.keys.as_ref().map(|t| each(t, shape.keys)).transpose()?, t.sums_to_one)),
         };
-        let options = AttentionOptions { mask: None, ..options.clone() };
-        Ok(Self { q: Held::new(q)?, k: Held::new(k)?, v: Held::new(v)?, mask, taken, shape: shape.clone(), options })
+        let options = AttentionOptions { mask: None, segments: None, ..options.clone() };
+        let (q, k, v, shape) = (Held::new(q)?, Held::new(k)?, Held::new(v)?, shape.clone());
+        Ok(Self { q, k, v, mask, segments, taken, shape, options })
     }
     fn with<T: Element + Scalar, R>(&self, f: impl FnOnce(&Problem<'_, T>) -> Result<R>) -> Result<R> {
         let (s, rank) = (&self.shape, self.shape.batch.len());
@@ -141,16 +155,11 @@ impl Bound {
             }
         };
         let locked_keys = self.taken.as_ref().and_then(|t| t.1.as_ref()).map(|m| m.storage_and_layout());
-        let keys = match &locked_keys {
+        let keys = locked_keys.as_ref().map(|(storage, layout)| key_view::<T>(storage, layout, rank)).transpose()?;
+        let locked_ids = self.segments.as_ref().map(|ids| ids.each_ref().map(|ids| ids.storage_and_layout()));
+        let segments = match &locked_ids {
             None => None,
-            Some((storage, layout)) => {
-                let Storage::Cpu(cpu) = &**storage else {
-                    return Err(Error::internal("a CPU kernel was given penalties of another device"));
-                };
-                let data = cpu.as_slice::<T>()?.get(layout.start_offset()..).unwrap_or_default();
-                let strides = layout.stride();
-                Some(KeyView { data, batch: strides[..rank].into(), col: strides[rank] })
-            }
+            Some([q, k]) => Some(Segments { queries: key_view(&q.0, q.1, rank)?, keys: key_view(&k.0, k.1, rank)? }),
         };
         let penalties = self.taken.as_ref().map(|t| Penalties { own: T::of(t.0), keys, sums_to_one: t.2 });
         let shared = penalties.is_some();
@@ -178,12 +187,26 @@ impl Bound {
                         mask,
                         mask_value: T::of(self.options.mask_value),
                         penalties,
+                        segments,
                         dropout,
                     })
                 })
             })
         })
     }
+}
+
+/// A number for each key, as it lies; axes before the last are leading ones.
+pub(in crate::ops) fn key_view<'a, T: Element>(
+    storage: &'a Storage,
+    layout: &Layout,
+    rank: usize,
+) -> Result<KeyView<'a, T>> {
+    let Storage::Cpu(cpu) = storage else {
+        return Err(Error::internal("a CPU kernel was given numbers of another device"));
+    };
+    let data = cpu.as_slice::<T>()?.get(layout.start_offset()..).unwrap_or_default();
+    Ok(KeyView { data, batch: layout.stride()[..rank].into(), col: layout.stride()[rank] })
 }
 
 /// The CPU kernel.

@@ -18,6 +18,8 @@ pub struct PenalizedAttentionOptions {
     pub exclude_self: bool,
     /// Floats `[…, Lk]`, broadcast over the leading axes: taken from the products with each key. No gradient flows to them.
     pub key_penalties: Option<Tensor>,
+    /// Ids of the segments of queries `[…, Lq]` and keys `[…, Lk]`, as in [`AttentionOptions`].
+    pub segments: Option<[Tensor; 2]>,
     /// Rate at which strengths are dropped and the key of `random::bernoulli(key, 1 - rate, [Lq, Lk])`, which all matrices share.
     pub dropout: Option<(f64, Key)>,
     /// Whether the weights of a row sum to 1 also where its products are all lowered by 10⁹.
@@ -25,9 +27,10 @@ pub struct PenalizedAttentionOptions {
 }
 
 impl Default for PenalizedAttentionOptions {
-    /// Scale 1, nothing taken, no dropout, sums rounded as in Trax.
+    /// Scale 1, nothing taken, one segment, no dropout, sums rounded as in Trax.
     fn default() -> Self {
-        Self { scale: 1.0, causal: false, exclude_self: false, key_penalties: None, dropout: None, sums_to_one: false }
+        let (key_penalties, segments, dropout) = (None, None, None);
+        Self { scale: 1.0, causal: false, exclude_self: false, key_penalties, segments, dropout, sums_to_one: false }
     }
 }
 
@@ -52,9 +55,11 @@ pub fn penalized_attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &Penaliz
         causal: options.causal,
         mask: None,
         mask_value: -LATER,
+        segments: options.segments.clone(),
         dropout: options.dropout,
     };
     let shape = check(q, k, v, &plain)?;
+    let plain = plain.with_segments()?;
     let work = if dtype == DType::F64 { dtype } else { DType::F32 };
     let mut keys = None;
     if let Some(taken) = &options.key_penalties {
@@ -93,11 +98,22 @@ fn composed([q, k, v]: &[Tensor; 3], shape: &Shape, o: &AttentionOptions, taken:
     if let Some(keys) = &taken.keys {
         dots = dots.sub(&keys.expand_dims(-2)?)?;
     }
+    let apart = match &o.segments {
+        None => None,
+        Some([of_q, of_k]) => Some(of_q.expand_dims(-1)?.ne(&of_k.expand_dims(-2)?)?),
+    };
+    if let Some(apart) = &apart {
+        dots = dots.mask_fill(apart, f64::NEG_INFINITY)?;
+    }
     if shape.keys == 0 {
         return dots.matmul(v);
     }
     let mut strengths =
         if taken.sums_to_one { dots.softmax(-1)? } else { dots.sub(&dots.logsumexp(-1, true)?)?.exp()? };
+    if let Some(apart) = &apart {
+        // A row that sees nothing has no softmax, and its strengths are all of other segments.
+        strengths = strengths.mask_fill(apart, 0.0)?;
+    }
     if let Some((rate, key)) = o.dropout {
         strengths = dropout(&strengths, rate, key, &[shape.queries, shape.keys])?;
     }

@@ -1,5 +1,5 @@
 //! What attention is asked for, and of what sizes.
-use crate::{random::Key, Tensor};
+use crate::{ops::segments, random::Key, Result, Tensor};
 use smallvec::SmallVec;
 
 /// What [`attention`](super::attention()) does beside softmax(q · kᵀ) · v.
@@ -14,15 +14,26 @@ pub struct AttentionOptions {
     /// What replaces the product at masked positions, by `causal` or `mask`. Finite, so that a row whose positions are all
     /// masked attends uniformly to all keys.
     pub mask_value: f64,
+    /// Ids of the segments of queries `[…, Lq]` and keys `[…, Lk]`, integers, broadcast over the leading axes: a query sees keys of its own
+    /// segment only, whatever the mask, and its result is 0 where there are none.
+    pub segments: Option<[Tensor; 2]>,
     /// Rate at which attention strengths are set to zero (the others are divided by 1 − rate), and the key of
     /// `random::bernoulli(key, 1 - rate, […, Lq, Lk])`, whose bits decide which.
     pub dropout: Option<(f64, Key)>,
 }
 
 impl Default for AttentionOptions {
-    /// Scale 1, nothing masked, mask value −10⁹, no dropout.
+    /// Scale 1, nothing masked, mask value −10⁹, one segment, no dropout.
     fn default() -> Self {
-        Self { scale: 1.0, causal: false, mask: None, mask_value: -1e9, dropout: None }
+        Self { scale: 1.0, causal: false, mask: None, mask_value: -1e9, segments: None, dropout: None }
+    }
+}
+
+impl AttentionOptions {
+    /// The same, with segments as kernels compare them.
+    pub(super) fn with_segments(&self) -> Result<Self> {
+        let segments = self.segments.as_ref().map(|[q, k]| segments::as_int32([q, k])).transpose()?;
+        Ok(Self { segments, ..self.clone() })
     }
 }
 

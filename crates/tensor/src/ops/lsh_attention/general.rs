@@ -24,21 +24,40 @@ pub(super) fn composed(inputs: &Inputs, shape: &Shape, o: &ChunkedAttentionOptio
         None => None,
         Some(m) => Some(m.broadcast_to(&shape.with(&[shape.length]))?.values::<u8>()?),
     };
+    let ids = match &o.segments {
+        None => None,
+        Some(ids) => Some(ids.broadcast_to(&shape.with(&[shape.length]))?.values::<i32>()?),
+    };
     let room = || memory::room::<i32>(&[items, padded]);
     let (mut places, mut info, mut inverse) = (room()?, room()?, memory::zeros::<i32>(slots.len())?);
+    let mut segments = memory::room::<i32>(&[if ids.is_some() { items } else { 0 }, padded])?;
     for (item, slots) in slots.chunks_exact(slots_each).enumerate() {
         for (slot, &at) in slots.iter().enumerate() {
             let seen = mask.as_ref().is_none_or(|m| m[item * shape.length + at as usize] != 0);
             places.push(at as i32);
             info.push(if seen { at as i32 } else { -1 });
+            segments.extend(ids.as_ref().map(|ids| ids[item * shape.length + at as usize])); // within its room
             inverse[item * slots_each + slot / shape.length * shape.length + at as usize] = slot as i32;
         }
         places.resize((item + 1) * padded, 0); // within its room
         info.resize((item + 1) * padded, -2); // within its room
+        if ids.is_some() {
+            segments.resize((item + 1) * padded, 0); // within its room
+        }
     }
     let ints = |v: Vec<i32>, s: &[usize]| Tensor::from_vec(v, s)?.to_device(device);
     let q_info = ints(memory::copy(&places)?, &[items, chunks, o.chunk_len, 1])?;
-    let k_info = adjacent(&ints(info, &[items, chunks, o.chunk_len])?, o)?.expand_dims(2)?;
+    let info = ints(info, &[items, chunks, o.chunk_len])?;
+    let apart = match &ids {
+        None => None,
+        Some(_) => {
+            let ids = ints(segments, &[items, chunks, o.chunk_len])?;
+            let apart = ids.expand_dims(-1)?.ne(&adjacent(&ids, o)?.expand_dims(2)?)?;
+            // What is no position sees something, so that its strengths are numbers.
+            Some(apart.logical_and(&info.ge_scalar(-1)?.expand_dims(-1)?)?)
+        }
+    };
+    let k_info = adjacent(&info, o)?.expand_dims(2)?;
     let places = ints(places, &[items, padded, 1])?;
     let inverse = ints(inverse, &[items, slots_each, 1])?;
 
@@ -63,6 +82,9 @@ pub(super) fn composed(inputs: &Inputs, shape: &Shape, o: &ChunkedAttentionOptio
     }
     if o.mask.is_some() {
         dots = take(dots, k_info.eq_scalar(-1)?, 1e9)?;
+    }
+    if let Some(apart) = &apart {
+        dots = dots.mask_fill(apart, f64::NEG_INFINITY)?;
     }
     if padded > slots_each {
         dots = dots.mask_fill(&k_info.eq_scalar(-2)?, f64::NEG_INFINITY)?;

@@ -8,7 +8,10 @@ use crate::{
         attention::{MaskView, Place, Scalar},
         lsh::{backward, forward, hash, Dropout, Hash, Problem},
     },
-    ops::attention::{place_like, placed, Held, Kept},
+    ops::{
+        attention::{key_view, place_like, placed, Held, Kept},
+        segments,
+    },
     random::{bernoulli_threshold, BitStream},
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
@@ -31,8 +34,8 @@ use smallvec::{smallvec, SmallVec};
 /// Views such as heads are read in place, as by [`attention`](super::attention()). Halves are computed in float32.
 ///
 /// # Errors
-/// `ShapeMismatch` when the shapes do not fit, `DTypeMismatch` for operands that are not floats, a mask that is not bool or
-/// buckets that are not int32, `InvalidArgument` for a chunk of no positions or a dropout rate outside \[0, 1).
+/// `ShapeMismatch` when the shapes do not fit, `DTypeMismatch` for operands that are not floats, a mask that is not bool, segments that
+/// are not integers or buckets that are not int32, `InvalidArgument` for a chunk of no positions or a dropout rate outside \[0, 1).
 pub fn chunked_attention(
     q: &Tensor,
     k: Option<&Tensor>,
@@ -47,7 +50,7 @@ pub fn chunked_attention(
     if shape.items() * shape.length == 0 {
         return nothing(&[Some(q), k, Some(v)], &shape, dtype);
     }
-    let options = &options.for_rounds(&shape);
+    let options = &options.for_rounds(&shape)?;
     let work = if dtype == DType::F64 { dtype } else { DType::F32 };
     let inputs = Inputs { q: q.cast(work)?, k: k.map(|k| k.cast(work)).transpose()?, v: v.cast(work)? };
     let path = q.path("chunked_attention");
@@ -85,7 +88,7 @@ pub fn chunked_attention_joint(qv: &Tensor, depth: usize, options: &ChunkedAtten
     if shape.items() * shape.length == 0 {
         return nothing(&[Some(qv)], &shape, dtype);
     }
-    let options = &options.for_rounds(&shape);
+    let options = &options.for_rounds(&shape)?;
     let inputs = Inputs { q, k: None, v };
     match dtype {
         DType::F64 => fused::<f64>(inputs, Some(joint), shape, options),
@@ -135,6 +138,9 @@ fn check(q: &Tensor, k: Option<&Tensor>, v: &Tensor, o: &ChunkedAttentionOptions
             return fail(format!("a mask of shape {:?} has no bool for each position", mask.shape()));
         }
     }
+    if let Some(ids) = &o.segments {
+        segments::check("chunked_attention", ids, &shape.batch, length)?;
+    }
     if let Some(buckets) = &o.buckets {
         if buckets.dtype() != DType::I32 {
             return Err(Error::dtype(format!("buckets are int32, got {}", buckets.dtype())));
@@ -162,6 +168,7 @@ struct Bound {
     k: Option<Held>,
     v: Held,
     mask: Option<Raw>,
+    segments: Option<Raw>,
     order: Option<Vec<u32>>,
     shape: Shape,
     options: ChunkedAttentionOptions,
@@ -169,15 +176,15 @@ struct Bound {
 
 impl Bound {
     fn new(inputs: &Inputs, shape: &Shape, options: &ChunkedAttentionOptions) -> Result<Self> {
-        let mask = match &options.mask {
-            None => None,
-            Some(m) => Some(m.raw().broadcast_as(shape.with(&[shape.length]))?),
-        };
+        let each = |t: &Tensor| t.raw().broadcast_as(shape.with(&[shape.length]));
+        let mask = options.mask.as_ref().map(each).transpose()?;
+        let segments = options.segments.as_ref().map(each).transpose()?;
         Ok(Self {
             q: Held::new(&inputs.q)?,
             k: inputs.k.as_ref().map(Held::new).transpose()?,
             v: Held::new(&inputs.v)?,
             mask,
+            segments,
             order: order(shape, options)?,
             shape: shape.clone(),
             options: options.clone(),
@@ -207,6 +214,8 @@ impl Bound {
                 Some(MaskView { data, batch: strides[..rank].into(), row: 0, col: strides[rank] })
             }
         };
+        let locked_ids = self.segments.as_ref().map(|ids| ids.storage_and_layout());
+        let segments = locked_ids.as_ref().map(|(storage, layout)| key_view(storage, layout, rank)).transpose()?;
         let window = (o.n_chunks_before + 1 + o.n_chunks_after) * o.chunk_len;
         let dropout = o.dropout.filter(|d| d.0 > 0.0).map(|(rate, key)| Dropout {
             stream: BitStream::new(key, o.chunk_len * window),
@@ -231,6 +240,7 @@ impl Bound {
                     causal: o.causal,
                     exclude_self: o.exclude_self,
                     mask,
+                    segments,
                     dropout,
                 })
             })

@@ -1,5 +1,10 @@
 //! What chunked attention is asked for, of what operands and sizes.
-use crate::{kernels::lsh::by_bucket, random::Key, Result, Tensor};
+use crate::{
+    kernels::lsh::{by_bucket, by_segment_and_bucket},
+    ops::segments,
+    random::Key,
+    Result, Tensor,
+};
 use smallvec::SmallVec;
 
 /// How [`chunked_attention`](super::chunked_attention) forms chunks, what it masks and drops.
@@ -17,6 +22,9 @@ pub struct ChunkedAttentionOptions {
     pub exclude_self: bool,
     /// Bool `[…, L]`, broadcast over the leading axes; where false, 10⁹ is taken from the products with that key (and nothing else).
     pub mask: Option<Tensor>,
+    /// Ids of the segments of positions, integers `[…, L]`, broadcast over the leading axes: a query sees keys of its own segment only. With
+    /// buckets the positions of a segment are sorted by themselves, so that nothing of a segment hangs on another.
+    pub segments: Option<Tensor>,
     /// int32 `[…, rounds · L]`: for each round the positions are sorted by these, stably, before they are cut into chunks, and
     /// the rounds are weighed by exp(log-sum-exp). `None`: one round, in order.
     pub buckets: Option<Tensor>,
@@ -35,6 +43,7 @@ impl Default for ChunkedAttentionOptions {
             causal: false,
             exclude_self: false,
             mask: None,
+            segments: None,
             buckets: None,
             dropout: None,
         }
@@ -43,10 +52,11 @@ impl Default for ChunkedAttentionOptions {
 
 impl ChunkedAttentionOptions {
     /// The same, with chunks no longer than one of several rounds: else a chunk would end within the next round, and the rest of that
-    /// round would not see what a single chunk has room for.
-    pub(super) fn for_rounds(&self, shape: &Shape) -> Self {
+    /// round would not see what a single chunk has room for; and with segments as kernels compare them.
+    pub(super) fn for_rounds(&self, shape: &Shape) -> Result<Self> {
         let longest = if shape.rounds > 1 { shape.length } else { usize::MAX };
-        Self { chunk_len: self.chunk_len.min(longest), ..self.clone() }
+        let segments = self.segments.as_ref().map(|ids| segments::as_int32([ids])).transpose()?.map(|[ids]| ids);
+        Ok(Self { chunk_len: self.chunk_len.min(longest), segments, ..self.clone() })
     }
 }
 
@@ -90,5 +100,12 @@ impl Shape {
 pub(super) fn order(shape: &Shape, options: &ChunkedAttentionOptions) -> Result<Option<Vec<u32>>> {
     let Some(buckets) = &options.buckets else { return Ok(None) };
     let buckets = buckets.detach().broadcast_to(&shape.with(&[shape.rounds * shape.length]))?;
-    by_bucket(&buckets.values::<i32>()?, shape.length).map(Some)
+    let buckets = buckets.values::<i32>()?;
+    Ok(Some(match &options.segments {
+        None => by_bucket(&buckets, shape.length)?,
+        Some(ids) => {
+            let ids = ids.broadcast_to(&shape.with(&[shape.length]))?.values::<i32>()?;
+            by_segment_and_bucket(&buckets, &ids, (shape.rounds, shape.length))?
+        }
+    }))
 }
