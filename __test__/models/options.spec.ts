@@ -74,7 +74,14 @@ test('heads that do not divide the depth are refused where the model or the laye
     t.regex(message, /^\[InvalidOption\] \w+: `dModel` must be a multiple of `nHeads`, .*: got 9 for 2 heads$/);
     t.notRegex(message, /Attention/);
   }
-  for (const make of [tl.Attention, tl.AttentionQKV, tl.CausalAttention, tl.Favor, tl.ModularCausalAttention]) {
+  const attentions: ((dFeature: number, options: { nHeads: number }) => tl.Layer)[] = [
+    tl.Attention,
+    tl.AttentionQKV,
+    tl.CausalAttention,
+    tl.Favor,
+    tl.ModularCausalAttention,
+  ];
+  for (const make of attentions) {
     t.throws(() => make(9, { nHeads: 2 }), {
       code: 'InvalidOption',
       message: new RegExp(

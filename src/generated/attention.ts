@@ -107,7 +107,8 @@ export interface AttentionQKVOptions {
 /**
  * Attends with queries, keys and values from three sources, for example a decoder's and an encoder's activations.
  *
- * It works as `Attention` does, but each of the three projections has an input of its own.
+ * It works as `Attention` does, but each of the three projections has an input of its own. A sparse projection of several modules also
+ * sees the two positions before, whatever the mask, so it does not keep the sequences of a packed row apart.
  *
  * **Shapes**: query source `[batch, length, d]`, key source `[batch, keys, d]`, value source `[batch, keys, d]`, mask
  * `[batch, 1, x, keys]` → `[batch, length, dFeature]` and the mask, whose `x` is 1 or `length`.
@@ -211,6 +212,11 @@ export interface DotProductAttentionOptions {
    */
   readonly dropout?: number | null | undefined;
   /**
+   * Whether a further input tells the segment of each position, outside of which it sees nothing.
+   * @defaultValue `false`
+   */
+  readonly useSegments?: boolean | null | undefined;
+  /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
@@ -223,7 +229,8 @@ export interface DotProductAttentionOptions {
  * **Formula**: `y = softmax(where(mask, Q · Kᵀ / √d, -1e9)) · V` over the last two axes.
  *
  * **Shapes**: queries `[..., length, d]`, keys `[..., keys, d]`, values `[..., keys, depth]`, and a mask that broadcasts to
- * `[..., length, keys]` → `[..., length, depth]`. The mask is not zero where attention is allowed.
+ * `[..., length, keys]` → `[..., length, depth]`. The mask is not zero where attention is allowed. With `useSegments` also segment ids
+ * `int32[sequences, length]`, the same for keys, which are an output too; the heads of a sequence are adjacent along the first axis.
  *
  * No weights.
  *
@@ -235,9 +242,10 @@ export interface DotProductAttentionOptions {
  *
  * @param options - Options by name:
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other, or the mask does not broadcast.
- * @throws {@link LayerError} `DTypeMismatch`: queries, keys and values are all integers or bool.
+ * @throws {@link LayerError} `DTypeMismatch`: queries, keys and values are all integers or bool, or segments are floats or booleans.
  * @see {@link PureAttention}, {@link DotProductCausalAttention}.
  * @example
  * ```ts
@@ -248,8 +256,45 @@ export interface DotProductAttentionOptions {
  * layer([q, q, q, mask]); // → Tensor float32[1,2,2] [[[0.5,1],[0.5,1]]]
  * ```
  */
-export function DotProductAttention(options?: DotProductAttentionOptions): Layer<Tensor, 4> {
-  return makeLayer<Layer<Tensor, 4>>('DotProductAttention', { ...namedOptions('DotProductAttention', options) });
+export function DotProductAttention(
+  options?: DotProductAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 4>;
+/**
+ * Attends with vectors that are already split into heads: dot-product attention.
+ *
+ * **Formula**: `y = softmax(where(mask, Q · Kᵀ / √d, -1e9)) · V` over the last two axes.
+ *
+ * **Shapes**: queries `[..., length, d]`, keys `[..., keys, d]`, values `[..., keys, depth]`, and a mask that broadcasts to
+ * `[..., length, keys]` → `[..., length, depth]`. The mask is not zero where attention is allowed. With `useSegments` also segment ids
+ * `int32[sequences, length]`, the same for keys, which are an output too; the heads of a sequence are adjacent along the first axis.
+ *
+ * No weights.
+ *
+ * **State**: none; in mode `'viz'` the attention strengths `[..., length, keys]` of the last call.
+ *
+ * **Modes**: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state.
+ *
+ * **Source**: [`trax.layers.attention`](https://github.com/google/trax/blob/master/trax/layers/attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762).
+ *
+ * @param options - Options by name:
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit each other, or the mask does not broadcast.
+ * @throws {@link LayerError} `DTypeMismatch`: queries, keys and values are all integers or bool, or segments are floats or booleans.
+ * @see {@link PureAttention}, {@link DotProductCausalAttention}.
+ * @example
+ * ```ts
+ * const layer = tl.DotProductAttention();
+ * const q = tl.tensor([[[0.5, 1], [1, 0]]]);
+ * const mask = tl.tensor([[[true, false]]]);
+ * layer.init(tl.signature([q, q, q, mask]));
+ * layer([q, q, q, mask]); // → Tensor float32[1,2,2] [[[0.5,1],[0.5,1]]]
+ * ```
+ */
+export function DotProductAttention(options?: DotProductAttentionOptions): Layer;
+export function DotProductAttention(options?: DotProductAttentionOptions): Layer {
+  return makeLayer('DotProductAttention', { ...namedOptions('DotProductAttention', options) });
 }
 registerFactory(DotProductAttention, 'DotProductAttention');
 
@@ -743,13 +788,22 @@ export function PaddingMask(options?: PaddingMaskOptions): Layer<Tensor, 1> {
 }
 registerFactory(PaddingMask, 'PaddingMask');
 
+/** Options of {@link SegmentMask}. */
+export interface SegmentMaskOptions {
+  /**
+   * Whether positions see earlier ones only.
+   * @defaultValue `false`
+   */
+  readonly causal?: boolean | null | undefined;
+}
+
 /**
  * Makes the mask of attention within the segments of packed sequences: each position may see those of its own segment.
  *
- * A row of packed sequences has an id for each position, the same within a sequence. For causal attention there is the option
- * `useSegments`, which needs no mask.
+ * A row of packed sequences has an id for each position, the same within a sequence. Attentions with the option `useSegments` need no
+ * mask.
  *
- * **Formula**: `mask[b, 0, i, j] = ids[b, i] == ids[b, j]`.
+ * **Formula**: `mask[b, 0, i, j] = ids[b, i] == ids[b, j]`; if `causal`, it is false where `j > i`.
  *
  * **Shapes**: `int32[batch, length]` → `bool[batch, 1, length, length]`.
  *
@@ -757,6 +811,8 @@ registerFactory(PaddingMask, 'PaddingMask');
  *
  * **Source**: Raffel et al. 2019, [arXiv:1910.10683](https://arxiv.org/abs/1910.10683).
  *
+ * @param options - Options by name:
+ * - `causal`: Whether positions see earlier ones only. Default: `false`.
  * @throws {@link LayerError} `ShapeMismatch`: the input does not have two axes.
  * @throws {@link LayerError} `DTypeMismatch`: the ids are floats or booleans.
  * @see {@link Attention}, {@link AttentionQKV}, {@link PaddingMask}, {@link CausalAttention}.
@@ -767,8 +823,8 @@ registerFactory(PaddingMask, 'PaddingMask');
  * layer([[7, 7, 8]]); // → Tensor bool[1,1,3,3] [[[[true,true,false],[true,true,false],[false,false,true]]]]
  * ```
  */
-export function SegmentMask(): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('SegmentMask', {});
+export function SegmentMask(options?: SegmentMaskOptions): Layer<Tensor, 1> {
+  return makeLayer<Layer<Tensor, 1>>('SegmentMask', { ...namedOptions('SegmentMask', options) });
 }
 registerFactory(SegmentMask, 'SegmentMask');
 

@@ -36,10 +36,15 @@ export interface EfficientAttentionOptions {
    */
   readonly causal?: boolean | null | undefined;
   /**
-   * Whether there is one more input, the last, that tells valid positions from padding.
+   * Whether there is one more input, behind the vectors, that tells valid positions from padding.
    * @defaultValue `false`
    */
   readonly masked?: boolean | null | undefined;
+  /**
+   * Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing.
+   * @defaultValue `false`
+   */
+  readonly useSegments?: boolean | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
@@ -180,13 +185,16 @@ export interface SelfAttentionOptions extends EfficientAttentionOptions {
 /**
  * Lets each position of a sequence attend to the others, without ever making a matrix of length × length.
  *
+ * With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees
+ * another sequence. Chunks are those of the row.
+ *
  * **Formula**: for each head `softmax(d) · (x · w_v) · w_o`, with the products `d` of `x · w_q` and `x · w_k`, divided by `√dQk`; the
  * heads are summed. From `d` 1e9 is taken at later positions (`causal`) and at masked ones, and 1e5 at the position itself
  * (`shareQk`). With `shareQk` the queries, divided by their root mean square, are the keys. With `chunkLen` a position sees its
  * own chunk and its neighbours, around the ends; the last chunk may be shorter.
  *
  * **Shapes**: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
- * valid positions.
+ * valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
  *
  * **Weights**: `[w_q, w_k, w_v, w_o]`, with `w_q` and `w_k: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and
  * `w_o: [nHeads, dV, dModel]`; without `w_k` if `shareQk`; with `bias` also `b_q`, `b_k` and `b_v`.
@@ -213,13 +221,15 @@ export interface SelfAttentionOptions extends EfficientAttentionOptions {
  * - `dQk`: Size of a query and a key. Default: `64`.
  * - `dV`: Size of a value. Default: `64`.
  * - `causal`: Whether positions see earlier ones only. Default: `false`.
- * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
  * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
  * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'`, and `causal` or a size that it needs is missing.
  * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @see {@link LSHSelfAttention}, for longer sequences; {@link CausalAttention}.
  * @example
  * ```ts
@@ -228,17 +238,22 @@ export interface SelfAttentionOptions extends EfficientAttentionOptions {
  * layer(tl.ones([1, 6, 8])).shape; // → [ 1, 6, 8 ]
  * ```
  */
-export function SelfAttention(options?: SelfAttentionOptions & { masked?: false | null | undefined }): Layer<Tensor, 1>;
+export function SelfAttention(
+  options?: SelfAttentionOptions & { masked?: false | null | undefined; useSegments?: false | null | undefined },
+): Layer<Tensor, 1>;
 /**
  * Lets each position of a sequence attend to the others, without ever making a matrix of length × length.
  *
+ * With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees
+ * another sequence. Chunks are those of the row.
+ *
  * **Formula**: for each head `softmax(d) · (x · w_v) · w_o`, with the products `d` of `x · w_q` and `x · w_k`, divided by `√dQk`; the
  * heads are summed. From `d` 1e9 is taken at later positions (`causal`) and at masked ones, and 1e5 at the position itself
  * (`shareQk`). With `shareQk` the queries, divided by their root mean square, are the keys. With `chunkLen` a position sees its
  * own chunk and its neighbours, around the ends; the last chunk may be shorter.
  *
  * **Shapes**: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
- * valid positions.
+ * valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
  *
  * **Weights**: `[w_q, w_k, w_v, w_o]`, with `w_q` and `w_k: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and
  * `w_o: [nHeads, dV, dModel]`; without `w_k` if `shareQk`; with `bias` also `b_q`, `b_k` and `b_v`.
@@ -265,13 +280,15 @@ export function SelfAttention(options?: SelfAttentionOptions & { masked?: false 
  * - `dQk`: Size of a query and a key. Default: `64`.
  * - `dV`: Size of a value. Default: `64`.
  * - `causal`: Whether positions see earlier ones only. Default: `false`.
- * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
  * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
  * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'`, and `causal` or a size that it needs is missing.
  * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @see {@link LSHSelfAttention}, for longer sequences; {@link CausalAttention}.
  * @example
  * ```ts
@@ -280,7 +297,66 @@ export function SelfAttention(options?: SelfAttentionOptions & { masked?: false 
  * layer(tl.ones([1, 6, 8])).shape; // → [ 1, 6, 8 ]
  * ```
  */
-export function SelfAttention(options?: SelfAttentionOptions): Layer<Tensor, number>;
+export function SelfAttention(
+  options?: SelfAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, number>;
+/**
+ * Lets each position of a sequence attend to the others, without ever making a matrix of length × length.
+ *
+ * With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees
+ * another sequence. Chunks are those of the row.
+ *
+ * **Formula**: for each head `softmax(d) · (x · w_v) · w_o`, with the products `d` of `x · w_q` and `x · w_k`, divided by `√dQk`; the
+ * heads are summed. From `d` 1e9 is taken at later positions (`causal`) and at masked ones, and 1e5 at the position itself
+ * (`shareQk`). With `shareQk` the queries, divided by their root mean square, are the keys. With `chunkLen` a position sees its
+ * own chunk and its neighbours, around the ends; the last chunk may be shorter.
+ *
+ * **Shapes**: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
+ * valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
+ *
+ * **Weights**: `[w_q, w_k, w_v, w_o]`, with `w_q` and `w_k: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and
+ * `w_o: [nHeads, dV, dModel]`; without `w_k` if `shareQk`; with `bias` also `b_q`, `b_k` and `b_v`.
+ *
+ * **State**: none; in mode `'predict'` `[end, inputs, []]`, with the last `predictMemLen` positions of the inputs.
+ *
+ * **Modes**: drops in `'train'` only; one draw of strengths serves all heads, examples and chunks. `'predict'` goes on with a
+ * sequence, by pieces of at most `predictDropLen` positions after the first call.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); the tiles are those of Dao et al. 2022, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135).
+ *
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads. Default: `2`.
+ * - `shareQk`: Whether queries are the keys too. Default: `false`.
+ * - `chunkLen`: Positions per chunk; null: all see all. Default: `null`.
+ * - `nChunksBefore`: Chunks seen before a position's own. Default: `0`.
+ * - `nChunksAfter`: Chunks seen after a position's own. Default: `0`.
+ * - `bias`: Whether queries, keys and values get a bias. Default: `false`.
+ * - `predictMemLen`: Positions that predict mode remembers; by default what chunks can see. Default: `null`.
+ * - `predictDropLen`: Positions forgotten when the memory is full; by default a chunk. Default: `null`.
+ * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `null`.
+ * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
+ * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * - `dQk`: Size of a query and a key. Default: `64`.
+ * - `dV`: Size of a value. Default: `64`.
+ * - `causal`: Whether positions see earlier ones only. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
+ * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'`, and `causal` or a size that it needs is missing.
+ * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @see {@link LSHSelfAttention}, for longer sequences; {@link CausalAttention}.
+ * @example
+ * ```ts
+ * const layer = tl.SelfAttention({ nHeads: 2, dQk: 4, dV: 4, causal: true });
+ * layer.init({ shape: [1, 6, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 6, 8])).shape; // → [ 1, 6, 8 ]
+ * ```
+ */
+export function SelfAttention(options?: SelfAttentionOptions): Layer;
 export function SelfAttention(options?: SelfAttentionOptions): Layer {
   return makeLayer('SelfAttention', { ...namedOptions('SelfAttention', options) });
 }
@@ -316,12 +392,15 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
  *
  * Any length will do, also one that is not a multiple of `chunkLen`; a sequence that fits one chunk sees itself as a whole.
  *
+ * With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees
+ * another sequence. The positions of a sequence are sorted by themselves, so that another one changes nothing of it.
+ *
  * **Formula**: for each head `softmax(d) · (x · w_v) · w_o`, summed over heads, with the products `d` of the queries `x · w_q` and the
  * same divided by their root mean square, all divided by `√dQk`. From `d` 1e9 is taken at later positions (`causal`) and at masked
  * ones, and 1e5 at the position itself. Rounds are weighed by the exponentials of their log-sum-exps.
  *
  * **Shapes**: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
- * valid positions.
+ * valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
  *
  * **Weights**: `[w_q, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and `w_o: [nHeads, dV, dModel]`; with
  * `bias` also `b_q` and `b_v`.
@@ -344,7 +423,8 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
  * - `dQk`: Size of a query and a key. Default: `64`.
  * - `dV`: Size of a value. Default: `64`.
  * - `causal`: Whether positions see earlier ones only. Default: `false`.
- * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
  * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
@@ -362,6 +442,7 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
  * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
  * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @see {@link SelfAttention}, which sees all positions; {@link PureLSHSelfAttention}, without projections.
  * @example
  * ```ts
@@ -371,7 +452,7 @@ export interface LSHSelfAttentionOptions extends EfficientAttentionOptions, LSHO
  * ```
  */
 export function LSHSelfAttention(
-  options?: LSHSelfAttentionOptions & { masked?: false | null | undefined },
+  options?: LSHSelfAttentionOptions & { masked?: false | null | undefined; useSegments?: false | null | undefined },
 ): Layer<Tensor, 1>;
 /**
  * Lets each position attend to those that are most like it, found by hashing, in time and memory that grow linearly with the
@@ -384,12 +465,15 @@ export function LSHSelfAttention(
  *
  * Any length will do, also one that is not a multiple of `chunkLen`; a sequence that fits one chunk sees itself as a whole.
  *
+ * With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees
+ * another sequence. The positions of a sequence are sorted by themselves, so that another one changes nothing of it.
+ *
  * **Formula**: for each head `softmax(d) · (x · w_v) · w_o`, summed over heads, with the products `d` of the queries `x · w_q` and the
  * same divided by their root mean square, all divided by `√dQk`. From `d` 1e9 is taken at later positions (`causal`) and at masked
  * ones, and 1e5 at the position itself. Rounds are weighed by the exponentials of their log-sum-exps.
  *
  * **Shapes**: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
- * valid positions.
+ * valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
  *
  * **Weights**: `[w_q, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and `w_o: [nHeads, dV, dModel]`; with
  * `bias` also `b_q` and `b_v`.
@@ -412,7 +496,8 @@ export function LSHSelfAttention(
  * - `dQk`: Size of a query and a key. Default: `64`.
  * - `dV`: Size of a value. Default: `64`.
  * - `causal`: Whether positions see earlier ones only. Default: `false`.
- * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
  * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
@@ -430,6 +515,7 @@ export function LSHSelfAttention(
  * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
  * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @see {@link SelfAttention}, which sees all positions; {@link PureLSHSelfAttention}, without projections.
  * @example
  * ```ts
@@ -438,7 +524,80 @@ export function LSHSelfAttention(
  * layer(tl.ones([1, 64, 32])).shape; // → [ 1, 64, 32 ]
  * ```
  */
-export function LSHSelfAttention(options?: LSHSelfAttentionOptions): Layer<Tensor, number>;
+export function LSHSelfAttention(
+  options?: LSHSelfAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, number>;
+/**
+ * Lets each position attend to those that are most like it, found by hashing, in time and memory that grow linearly with the
+ * length.
+ *
+ * Queries are keys: a position is compared with the positions whose queries point in much the same direction. In each of `nHashes`
+ * rounds, `hashVecs` puts each query in a bucket; the positions are sorted by bucket and cut into chunks of `chunkLen`, and each
+ * sees its own chunk and its neighbours, around the ends. So like positions meet wherever they stand. More rounds find more of
+ * them.
+ *
+ * Any length will do, also one that is not a multiple of `chunkLen`; a sequence that fits one chunk sees itself as a whole.
+ *
+ * With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees
+ * another sequence. The positions of a sequence are sorted by themselves, so that another one changes nothing of it.
+ *
+ * **Formula**: for each head `softmax(d) · (x · w_v) · w_o`, summed over heads, with the products `d` of the queries `x · w_q` and the
+ * same divided by their root mean square, all divided by `√dQk`. From `d` 1e9 is taken at later positions (`causal`) and at masked
+ * ones, and 1e5 at the position itself. Rounds are weighed by the exponentials of their log-sum-exps.
+ *
+ * **Shapes**: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
+ * valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
+ *
+ * **Weights**: `[w_q, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and `w_o: [nHeads, dV, dModel]`; with
+ * `bias` also `b_q` and `b_v`.
+ *
+ * **State**: `[buckets, keys]` of each head of each example, `int32[batch · nHeads, nHashes · length]` and
+ * `uint32[batch · nHeads, 2]`. In mode `'predict'` it is `[end, inputs, [buckets, ends, keys]]`.
+ *
+ * **Modes**: drops in `'train'` only; one draw of strengths serves all heads, examples, rounds and chunks. Each call hashes by new
+ * keys, except in `'predict'`, which goes on with a sequence: a new position sees those of its bucket, and the latest others.
+ *
+ * **Gradient**: the backward pass computes attention again. It keeps inputs, projections, buckets, the result, and two numbers for
+ * each position and head: nothing that grows with `nHashes · length · dQk`.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
+ *
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads. Default: `2`.
+ * - `shareQk`: Not read: queries are always the keys. Default: `'unused'`.
+ * - `bias`: Whether queries and values get a bias. Default: `false`.
+ * - `dQk`: Size of a query and a key. Default: `64`.
+ * - `dV`: Size of a value. Default: `64`.
+ * - `causal`: Whether positions see earlier ones only. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
+ * - `chunkLen`: Positions per chunk. Default: `128`.
+ * - `nChunksBefore`: Chunks seen before a position's own. Default: `1`.
+ * - `nChunksAfter`: Chunks seen after a position's own. Default: `0`.
+ * - `nHashes`: Rounds of hashing. Default: `1`.
+ * - `nBuckets`: Number of buckets, or numbers whose product it is; even. By default two for each chunk. Default: `null`.
+ * - `predictMemLen`: Positions that predict mode remembers; null: what chunks can see. Default: `2048`.
+ * - `predictDropLen`: Positions forgotten when the memory is full; null: a chunk. Default: `256`.
+ * - `maxLengthForBuckets`: Length that the buckets in the state have room for, whatever the input's. Default: `null`.
+ * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
+ * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
+ * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
+ * @throws {@link LayerError} `InvalidArgument`: a piece in the middle of a sequence is too long.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @see {@link SelfAttention}, which sees all positions; {@link PureLSHSelfAttention}, without projections.
+ * @example
+ * ```ts
+ * const layer = tl.LSHSelfAttention({ nHeads: 2, dQk: 8, dV: 8, chunkLen: 16, nHashes: 2, nBuckets: 8, causal: true });
+ * layer.init({ shape: [1, 64, 32], dtype: 'float32' });
+ * layer(tl.ones([1, 64, 32])).shape; // → [ 1, 64, 32 ]
+ * ```
+ */
+export function LSHSelfAttention(options?: LSHSelfAttentionOptions): Layer;
 export function LSHSelfAttention(options?: LSHSelfAttentionOptions): Layer {
   return makeLayer('LSHSelfAttention', { ...namedOptions('LSHSelfAttention', options) });
 }
@@ -472,7 +631,8 @@ export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, 
  * **Formula**: that of `LSHSelfAttention`, without weights.
  *
  * **Shapes**: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, with `masked` also `bool[batch, length]`
- * → `[batch · nHeads, length, dV]`. The mask is true at valid positions.
+ * → `[batch · nHeads, length, dV]`. The mask is true at valid positions. With `useSegments` also segment ids
+ * `int32[batch, length]`, the last input, which are an output too.
  *
  * No weights.
  *
@@ -494,7 +654,8 @@ export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, 
  * - `dQk`: Size of a query and a key. Default: `64`.
  * - `dV`: Size of a value. Default: `64`.
  * - `causal`: Whether positions see earlier ones only. Default: `false`.
- * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
  * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
@@ -511,6 +672,7 @@ export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, 
  * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
  * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
  * @throws {@link LayerError} `ShapeMismatch`: `nHeads` does not divide the first axis, or the shapes do not fit each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @see {@link PureLSHSelfAttentionWrapper}, which adds projections.
  * @example
  * ```ts
@@ -521,7 +683,7 @@ export interface PureLSHSelfAttentionOptions extends EfficientAttentionOptions, 
  * ```
  */
 export function PureLSHSelfAttention(
-  options?: PureLSHSelfAttentionOptions & { masked?: false | null | undefined },
+  options?: PureLSHSelfAttentionOptions & { masked?: false | null | undefined; useSegments?: false | null | undefined },
 ): Layer<Tensor, 2>;
 /**
  * Attends as `LSHSelfAttention` does, without projections, for vectors that are already split into heads.
@@ -532,7 +694,8 @@ export function PureLSHSelfAttention(
  * **Formula**: that of `LSHSelfAttention`, without weights.
  *
  * **Shapes**: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, with `masked` also `bool[batch, length]`
- * → `[batch · nHeads, length, dV]`. The mask is true at valid positions.
+ * → `[batch · nHeads, length, dV]`. The mask is true at valid positions. With `useSegments` also segment ids
+ * `int32[batch, length]`, the last input, which are an output too.
  *
  * No weights.
  *
@@ -554,7 +717,8 @@ export function PureLSHSelfAttention(
  * - `dQk`: Size of a query and a key. Default: `64`.
  * - `dV`: Size of a value. Default: `64`.
  * - `causal`: Whether positions see earlier ones only. Default: `false`.
- * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
  * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
@@ -571,6 +735,7 @@ export function PureLSHSelfAttention(
  * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
  * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
  * @throws {@link LayerError} `ShapeMismatch`: `nHeads` does not divide the first axis, or the shapes do not fit each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @see {@link PureLSHSelfAttentionWrapper}, which adds projections.
  * @example
  * ```ts
@@ -580,7 +745,70 @@ export function PureLSHSelfAttention(
  * layer([x, x]).shape; // → [ 2, 8, 4 ]
  * ```
  */
-export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions): Layer<Tensor, number>;
+export function PureLSHSelfAttention(
+  options?: PureLSHSelfAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, number>;
+/**
+ * Attends as `LSHSelfAttention` does, without projections, for vectors that are already split into heads.
+ *
+ * The first input holds the queries and, divided by their root mean square, the keys. The inputs decide the sizes, and the output
+ * is for a projection that follows. So `dQk`, `dV`, `outputDropout` and `useReferenceCode` change nothing.
+ *
+ * **Formula**: that of `LSHSelfAttention`, without weights.
+ *
+ * **Shapes**: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, with `masked` also `bool[batch, length]`
+ * → `[batch · nHeads, length, dV]`. The mask is true at valid positions. With `useSegments` also segment ids
+ * `int32[batch, length]`, the last input, which are an output too.
+ *
+ * No weights.
+ *
+ * **State**: `[buckets, keys]` of each head, `int32[batch · nHeads, nHashes · length]` and `uint32[batch · nHeads, 2]`. In mode
+ * `'predict'` it is `[end, inputs, [buckets, ends, keys]]`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. Each call hashes by new keys, except in `'predict'`, which goes on with a
+ * sequence as `LSHSelfAttention` does.
+ *
+ * **Gradient**: the backward pass computes attention again. It keeps inputs, buckets, the result, and two numbers for each position
+ * and head.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
+ *
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads that share the leading axis with the batch. Default: `2`.
+ * - `shareQk`: Not read: queries are always the keys. Default: `'unused'`.
+ * - `bias`: Not read: there are no projections. Default: `false`.
+ * - `dQk`: Size of a query and a key. Default: `64`.
+ * - `dV`: Size of a value. Default: `64`.
+ * - `causal`: Whether positions see earlier ones only. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
+ * - `chunkLen`: Positions per chunk. Default: `128`.
+ * - `nChunksBefore`: Chunks seen before a position's own. Default: `1`.
+ * - `nChunksAfter`: Chunks seen after a position's own. Default: `0`.
+ * - `nHashes`: Rounds of hashing. Default: `1`.
+ * - `nBuckets`: Number of buckets, or numbers whose product it is; even. By default two for each chunk. Default: `null`.
+ * - `predictMemLen`: Positions that predict mode remembers; null: what chunks can see. Default: `2048`.
+ * - `predictDropLen`: Positions forgotten when the memory is full; null: a chunk. Default: `256`.
+ * - `maxLengthForBuckets`: Length that the buckets in the state have room for, whatever the input's. Default: `null`.
+ * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
+ * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
+ * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * @throws {@link LayerError} `InvalidOption`: the mode is `'predict'` without `causal`.
+ * @throws {@link LayerError} `ShapeMismatch`: `nHeads` does not divide the first axis, or the shapes do not fit each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @see {@link PureLSHSelfAttentionWrapper}, which adds projections.
+ * @example
+ * ```ts
+ * const layer = tl.PureLSHSelfAttention({ nHeads: 2, chunkLen: 4, nBuckets: 4, causal: true });
+ * const x = tl.ones([2, 8, 4]);
+ * layer.init(tl.signature([x, x]));
+ * layer([x, x]).shape; // → [ 2, 8, 4 ]
+ * ```
+ */
+export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions): Layer;
 export function PureLSHSelfAttention(options?: PureLSHSelfAttentionOptions): Layer {
   return makeLayer('PureLSHSelfAttention', { ...namedOptions('PureLSHSelfAttention', options) });
 }
@@ -614,7 +842,8 @@ export interface MixedLSHSelfAttentionOptions extends EfficientAttentionOptions,
  * `PureLSHSelfAttention` that are given are handed on; `dQk`, `dV`, `outputDropout` and `useReferenceCode` change nothing.
  *
  * **Shapes**: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, unless `causal` also
- * `bool[batch, length]` → `[batch · nHeads, length, dV]`. The mask is true at valid positions.
+ * `bool[batch, length]` → `[batch · nHeads, length, dV]`. The mask is true at valid positions. With `useSegments` also segment ids
+ * `int32[batch, length]`, the last input, which are an output too.
  *
  * No weights.
  *
@@ -631,7 +860,8 @@ export interface MixedLSHSelfAttentionOptions extends EfficientAttentionOptions,
  * - `dQk`: Size of a query and a key. Default: `64`.
  * - `dV`: Size of a value. Default: `64`.
  * - `causal`: Whether positions see earlier ones only. Default: `false`.
- * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
  * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
@@ -655,10 +885,64 @@ export interface MixedLSHSelfAttentionOptions extends EfficientAttentionOptions,
  * layer([x, x]).shape; // → [ 2, 8, 4 ]
  * ```
  */
-export function MixedLSHSelfAttention(options?: MixedLSHSelfAttentionOptions): Layer<Tensor, number> {
-  return makeLayer<Layer<Tensor, number>>('MixedLSHSelfAttention', {
-    ...namedOptions('MixedLSHSelfAttention', options),
-  });
+export function MixedLSHSelfAttention(
+  options?: MixedLSHSelfAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, number>;
+/**
+ * Attends by hashing where a sequence is longer than `stdLength`, and exactly where it is not; for vectors that are already split
+ * into heads.
+ *
+ * Long sequences go through `PureLSHSelfAttention`; others through `DotProductCausalAttention` or, if not `causal`,
+ * `DotProductAttention`, with the first input as queries and keys. Without `stdLength` it is always the former. Options of
+ * `PureLSHSelfAttention` that are given are handed on; `dQk`, `dV`, `outputDropout` and `useReferenceCode` change nothing.
+ *
+ * **Shapes**: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, unless `causal` also
+ * `bool[batch, length]` → `[batch · nHeads, length, dV]`. The mask is true at valid positions. With `useSegments` also segment ids
+ * `int32[batch, length]`, the last input, which are an output too.
+ *
+ * No weights.
+ *
+ * **State**: that of the two layers, a pair.
+ *
+ * **Modes**: drops attention strengths in `'train'` only; `'predict'` as the two layers.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451).
+ *
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads that share the leading axis with the batch. Default: `1`.
+ * - `stdLength`: Longest sequence that attention is exact for; null: none. Default: `null`.
+ * - `forceNoDropout`: Whether to have no dropout, whatever the rates. Default: `false`.
+ * - `dQk`: Size of a query and a key. Default: `64`.
+ * - `dV`: Size of a value. Default: `64`.
+ * - `causal`: Whether positions see earlier ones only. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
+ * - `chunkLen`: Positions per chunk. Default: `128`.
+ * - `nChunksBefore`: Chunks seen before a position's own. Default: `1`.
+ * - `nChunksAfter`: Chunks seen after a position's own. Default: `0`.
+ * - `nHashes`: Rounds of hashing. Default: `1`.
+ * - `nBuckets`: Number of buckets, or numbers whose product it is; even. By default two for each chunk. Default: `null`.
+ * - `predictMemLen`: Positions that predict mode remembers; null: what chunks can see. Default: `2048`.
+ * - `predictDropLen`: Positions forgotten when the memory is full; null: a chunk. Default: `256`.
+ * - `maxLengthForBuckets`: Length that the buckets in the state have room for, whatever the input's. Default: `null`.
+ * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
+ * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
+ * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * @throws {@link LayerError} `InvalidOption`: it is `causal` with a mask, or not `causal` without one.
+ * @example
+ * ```ts
+ * const layer = tl.MixedLSHSelfAttention({ nHeads: 2, stdLength: 16, chunkLen: 4, nBuckets: 4, causal: true });
+ * const x = tl.ones([2, 8, 4]);
+ * layer.init(tl.signature([x, x]));
+ * layer([x, x]).shape; // → [ 2, 8, 4 ]
+ * ```
+ */
+export function MixedLSHSelfAttention(options?: MixedLSHSelfAttentionOptions): Layer;
+export function MixedLSHSelfAttention(options?: MixedLSHSelfAttentionOptions): Layer {
+  return makeLayer('MixedLSHSelfAttention', { ...namedOptions('MixedLSHSelfAttention', options) });
 }
 registerFactory(MixedLSHSelfAttention, 'MixedLSHSelfAttention');
 
@@ -720,7 +1004,7 @@ export interface PureLSHSelfAttentionWrapperOptions extends EfficientAttentionOp
  * options of LSH attention, `stdLength` and `forceNoDropout` is handed on; what is not given is left to the attention.
  *
  * **Shapes**: `[batch, length, nHeads · dQk]`, with `masked` also `bool[batch, length]` → `[batch, length, nHeads · dQk]`. The mask is
- * true at valid positions.
+ * true at valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
  *
  * **Weights**: one element for each layer that it is made of: projections, attention, `MergeHeads` and `Dense`.
  *
@@ -743,7 +1027,8 @@ export interface PureLSHSelfAttentionWrapperOptions extends EfficientAttentionOp
  * - `dQk`: Size of a query and a key. Default: `64`.
  * - `dV`: Size of a value. Default: `64`.
  * - `causal`: Whether positions see earlier ones only. Default: `false`.
- * - `masked`: Whether there is one more input, the last, that tells valid positions from padding. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
  * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
@@ -759,6 +1044,7 @@ export interface PureLSHSelfAttentionWrapperOptions extends EfficientAttentionOp
  * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
  * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
  * @throws {@link LayerError} `InvalidOption`: `numWeights` is neither 2 nor 3, or `weightsFormat` is `'heads'`, which Trax does not have either.
+ * @throws {@link LayerError} `InvalidOption`: `weightsFormat` is `'sparse'` with `useSegments`, since its convolutions see positions of other segments.
  * @example
  * ```ts
  * const layer = tl.PureLSHSelfAttentionWrapper({
@@ -774,10 +1060,148 @@ export interface PureLSHSelfAttentionWrapperOptions extends EfficientAttentionOp
  * layer(tl.ones([1, 8, 8])).shape; // → [ 1, 8, 8 ]
  * ```
  */
-export function PureLSHSelfAttentionWrapper(options?: PureLSHSelfAttentionWrapperOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('PureLSHSelfAttentionWrapper', {
-    ...namedOptions('PureLSHSelfAttentionWrapper', options),
-  });
+export function PureLSHSelfAttentionWrapper(
+  options?: PureLSHSelfAttentionWrapperOptions & {
+    masked?: false | null | undefined;
+    useSegments?: false | null | undefined;
+  },
+): Layer<Tensor, 1>;
+/**
+ * Puts projections around an attention that has no weights, such as `PureLSHSelfAttention`.
+ *
+ * It projects the input to queries, keys and values (with `numWeights: 3`, where queries and keys are averaged), or to queries
+ * that are keys, and values (with 2). Then the attention runs, the heads are joined and, with `weightsFormat: 'model'`, a `Dense`
+ * follows. `'model'` projects by `Dense` layers, `'sparse'` by `FactoredDense` and `LocallyConvDense`. What is given of the
+ * options of LSH attention, `stdLength` and `forceNoDropout` is handed on; what is not given is left to the attention.
+ *
+ * **Shapes**: `[batch, length, nHeads · dQk]`, with `masked` also `bool[batch, length]` → `[batch, length, nHeads · dQk]`. The mask is
+ * true at valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
+ *
+ * **Weights**: one element for each layer that it is made of: projections, attention, `MergeHeads` and `Dense`.
+ *
+ * **State**: one element for each layer that it is made of.
+ *
+ * **Modes**: those of the layers that it is made of.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); the sparse projections are those of Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ *
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `pureLshImplementation`: Factory of the attention; by default `PureLSHSelfAttention`. Default: `null`.
+ * - `bias`: Whether dense projections have a bias. Default: `true`.
+ * - `numWeights`: Number of projections: 3 for queries, keys and values, 2 if queries are the keys. Default: `3`.
+ * - `sparsity`: Modules of sparse projections. Default: `16`.
+ * - `weightsFormat`: How projections are made. Default: `'model'`.
+ * - `rotaryPositionEmb`: Whether queries and keys are turned by their positions (`Rotate`); `'model'` only. Default: `false`.
+ * - `stdLength`: Longest sequence that a `MixedLSHSelfAttention` is exact for. Default: `null`.
+ * - `forceNoDropout`: Whether a `MixedLSHSelfAttention` has no dropout. Default: `null`.
+ * - `dQk`: Size of a query and a key. Default: `64`.
+ * - `dV`: Size of a value. Default: `64`.
+ * - `causal`: Whether positions see earlier ones only. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
+ * - `chunkLen`: Positions per chunk. Default: `128`.
+ * - `nChunksBefore`: Chunks seen before a position's own. Default: `1`.
+ * - `nChunksAfter`: Chunks seen after a position's own. Default: `0`.
+ * - `nHashes`: Rounds of hashing. Default: `1`.
+ * - `nBuckets`: Number of buckets, or numbers whose product it is; even. By default two for each chunk. Default: `null`.
+ * - `predictMemLen`: Positions that predict mode remembers; null: what chunks can see. Default: `2048`.
+ * - `predictDropLen`: Positions forgotten when the memory is full; null: a chunk. Default: `256`.
+ * - `maxLengthForBuckets`: Length that the buckets in the state have room for, whatever the input's. Default: `null`.
+ * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
+ * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
+ * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * @throws {@link LayerError} `InvalidOption`: `numWeights` is neither 2 nor 3, or `weightsFormat` is `'heads'`, which Trax does not have either.
+ * @throws {@link LayerError} `InvalidOption`: `weightsFormat` is `'sparse'` with `useSegments`, since its convolutions see positions of other segments.
+ * @example
+ * ```ts
+ * const layer = tl.PureLSHSelfAttentionWrapper({
+ *   nHeads: 2,
+ *   dQk: 4,
+ *   dV: 4,
+ *   chunkLen: 4,
+ *   nBuckets: 4,
+ *   causal: true,
+ *   pureLshImplementation: tl.PureLSHSelfAttention,
+ * });
+ * layer.init({ shape: [1, 8, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 8, 8])).shape; // → [ 1, 8, 8 ]
+ * ```
+ */
+export function PureLSHSelfAttentionWrapper(
+  options?: PureLSHSelfAttentionWrapperOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, number>;
+/**
+ * Puts projections around an attention that has no weights, such as `PureLSHSelfAttention`.
+ *
+ * It projects the input to queries, keys and values (with `numWeights: 3`, where queries and keys are averaged), or to queries
+ * that are keys, and values (with 2). Then the attention runs, the heads are joined and, with `weightsFormat: 'model'`, a `Dense`
+ * follows. `'model'` projects by `Dense` layers, `'sparse'` by `FactoredDense` and `LocallyConvDense`. What is given of the
+ * options of LSH attention, `stdLength` and `forceNoDropout` is handed on; what is not given is left to the attention.
+ *
+ * **Shapes**: `[batch, length, nHeads · dQk]`, with `masked` also `bool[batch, length]` → `[batch, length, nHeads · dQk]`. The mask is
+ * true at valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
+ *
+ * **Weights**: one element for each layer that it is made of: projections, attention, `MergeHeads` and `Dense`.
+ *
+ * **State**: one element for each layer that it is made of.
+ *
+ * **Modes**: those of the layers that it is made of.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Kitaev et al. 2020, [arXiv:2001.04451](https://arxiv.org/abs/2001.04451); the sparse projections are those of Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ *
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `pureLshImplementation`: Factory of the attention; by default `PureLSHSelfAttention`. Default: `null`.
+ * - `bias`: Whether dense projections have a bias. Default: `true`.
+ * - `numWeights`: Number of projections: 3 for queries, keys and values, 2 if queries are the keys. Default: `3`.
+ * - `sparsity`: Modules of sparse projections. Default: `16`.
+ * - `weightsFormat`: How projections are made. Default: `'model'`.
+ * - `rotaryPositionEmb`: Whether queries and keys are turned by their positions (`Rotate`); `'model'` only. Default: `false`.
+ * - `stdLength`: Longest sequence that a `MixedLSHSelfAttention` is exact for. Default: `null`.
+ * - `forceNoDropout`: Whether a `MixedLSHSelfAttention` has no dropout. Default: `null`.
+ * - `dQk`: Size of a query and a key. Default: `64`.
+ * - `dV`: Size of a value. Default: `64`.
+ * - `causal`: Whether positions see earlier ones only. Default: `false`.
+ * - `masked`: Whether there is one more input, behind the vectors, that tells valid positions from padding. Default: `false`.
+ * - `useSegments`: Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `attentionDropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
+ * - `chunkLen`: Positions per chunk. Default: `128`.
+ * - `nChunksBefore`: Chunks seen before a position's own. Default: `1`.
+ * - `nChunksAfter`: Chunks seen after a position's own. Default: `0`.
+ * - `nHashes`: Rounds of hashing. Default: `1`.
+ * - `nBuckets`: Number of buckets, or numbers whose product it is; even. By default two for each chunk. Default: `null`.
+ * - `predictMemLen`: Positions that predict mode remembers; null: what chunks can see. Default: `2048`.
+ * - `predictDropLen`: Positions forgotten when the memory is full; null: a chunk. Default: `256`.
+ * - `maxLengthForBuckets`: Length that the buckets in the state have room for, whatever the input's. Default: `null`.
+ * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `1`.
+ * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
+ * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * @throws {@link LayerError} `InvalidOption`: `numWeights` is neither 2 nor 3, or `weightsFormat` is `'heads'`, which Trax does not have either.
+ * @throws {@link LayerError} `InvalidOption`: `weightsFormat` is `'sparse'` with `useSegments`, since its convolutions see positions of other segments.
+ * @example
+ * ```ts
+ * const layer = tl.PureLSHSelfAttentionWrapper({
+ *   nHeads: 2,
+ *   dQk: 4,
+ *   dV: 4,
+ *   chunkLen: 4,
+ *   nBuckets: 4,
+ *   causal: true,
+ *   pureLshImplementation: tl.PureLSHSelfAttention,
+ * });
+ * layer.init({ shape: [1, 8, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 8, 8])).shape; // → [ 1, 8, 8 ]
+ * ```
+ */
+export function PureLSHSelfAttentionWrapper(options?: PureLSHSelfAttentionWrapperOptions): Layer;
+export function PureLSHSelfAttentionWrapper(options?: PureLSHSelfAttentionWrapperOptions): Layer {
+  return makeLayer('PureLSHSelfAttentionWrapper', { ...namedOptions('PureLSHSelfAttentionWrapper', options) });
 }
 registerFactory(PureLSHSelfAttentionWrapper, 'PureLSHSelfAttentionWrapper');
 
@@ -803,6 +1227,11 @@ export interface EncDecAttentionOptions {
    * @defaultValue `true`
    */
   readonly masked?: boolean | null | undefined;
+  /**
+   * Whether two further inputs, the last, tell the segments of the positions of both, outside of which nothing is seen.
+   * @defaultValue `false`
+   */
+  readonly useSegments?: boolean | null | undefined;
   /**
    * How the layer behaves.
    * @defaultValue `'train'`
@@ -842,11 +1271,15 @@ export interface EncDecAttentionOptions {
  * float32 the products vanish beside that, so valid positions weigh alike. For a mask that leaves the products as they are, use
  * `AttentionQKV`.
  *
+ * With `useSegments` several pairs of sequences can stand one behind the other: a position of `x` sees the positions of `y` with the
+ * same id. Where there are none it gets the projection of a zero vector.
+ *
  * **Formula**: for each head `softmax(d) · (y · w_v) · w_o`, with the products `d` of `x · w_q` and `y · w_k`, divided by `√dQk`; the
  * heads are summed.
  *
  * **Shapes**: `x: [batch, length, dModel]`, `y: [batch, keys, dKv]`, with `masked` also `bool[batch, keys]` →
- * `[batch, length, dModel]`. The mask is true at valid positions.
+ * `[batch, length, dModel]`. The mask is true at valid positions. With `useSegments` also the segment ids of both,
+ * `int32[batch, length]` and `int32[batch, keys]`, the last inputs, which are outputs too.
  *
  * **Weights**: `[w_q, w_k, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_k: [nHeads, dKv, dQk]`, `w_v: [nHeads, dKv, dV]` and
  * `w_o: [nHeads, dV, dModel]`.
@@ -865,6 +1298,7 @@ export interface EncDecAttentionOptions {
  * - `dQk`: Size of a query and a key. Default: `64`.
  * - `dV`: Size of a value. Default: `64`.
  * - `masked`: Whether there is a third input that tells valid positions from padding. Default: `true`.
+ * - `useSegments`: Whether two further inputs, the last, tell the segments of the positions of both, outside of which nothing is seen. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `attentionDropout`: Probability of dropping an attention strength; one draw serves all heads and examples. Default: `0`.
  * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
@@ -872,6 +1306,7 @@ export interface EncDecAttentionOptions {
  * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
  * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
  * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @see {@link AttentionQKV}.
  * @example
  * ```ts
@@ -881,8 +1316,64 @@ export interface EncDecAttentionOptions {
  * layer([x, y]).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function EncDecAttention(options?: EncDecAttentionOptions): Layer<Tensor, number> {
-  return makeLayer<Layer<Tensor, number>>('EncDecAttention', { ...namedOptions('EncDecAttention', options) });
+export function EncDecAttention(
+  options?: EncDecAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, number>;
+/**
+ * Attends from vectors to other vectors, such as a decoder's to an encoder's, without ever making the matrix of all pairs.
+ *
+ * With `masked`, 1e9 is taken from the products with valid positions of `y` and 2e9 from those with padding, as in Trax. In
+ * float32 the products vanish beside that, so valid positions weigh alike. For a mask that leaves the products as they are, use
+ * `AttentionQKV`.
+ *
+ * With `useSegments` several pairs of sequences can stand one behind the other: a position of `x` sees the positions of `y` with the
+ * same id. Where there are none it gets the projection of a zero vector.
+ *
+ * **Formula**: for each head `softmax(d) · (y · w_v) · w_o`, with the products `d` of `x · w_q` and `y · w_k`, divided by `√dQk`; the
+ * heads are summed.
+ *
+ * **Shapes**: `x: [batch, length, dModel]`, `y: [batch, keys, dKv]`, with `masked` also `bool[batch, keys]` →
+ * `[batch, length, dModel]`. The mask is true at valid positions. With `useSegments` also the segment ids of both,
+ * `int32[batch, length]` and `int32[batch, keys]`, the last inputs, which are outputs too.
+ *
+ * **Weights**: `[w_q, w_k, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_k: [nHeads, dKv, dQk]`, `w_v: [nHeads, dKv, dV]` and
+ * `w_o: [nHeads, dV, dModel]`.
+ *
+ * No state.
+ *
+ * **Modes**: drops in `'train'` only.
+ *
+ * **Gradient**: the backward pass computes attention again. It keeps inputs, projections, the result, and two numbers for each query
+ * and head.
+ *
+ * **Source**: [`trax.layers.research.efficient_attention`](https://github.com/google/trax/blob/master/trax/layers/research/efficient_attention.py); Vaswani et al. 2017, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762); the tiles are those of Dao et al. 2022, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135).
+ *
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads. Default: `2`.
+ * - `dQk`: Size of a query and a key. Default: `64`.
+ * - `dV`: Size of a value. Default: `64`.
+ * - `masked`: Whether there is a third input that tells valid positions from padding. Default: `true`.
+ * - `useSegments`: Whether two further inputs, the last, tell the segments of the positions of both, outside of which nothing is seen. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `attentionDropout`: Probability of dropping an attention strength; one draw serves all heads and examples. Default: `0`.
+ * - `outputDropout`: Probability of dropping a feature of the output, the same at all positions. Default: `0`.
+ * - `nParallelHeads`: How many heads Trax computes at a time to save memory; all are computed at once here, as none needs memory that outlives it. Default: `null`.
+ * - `usePythonLoop`: Changes nothing: there is no compilation that a loop could shorten. Default: `false`.
+ * - `useReferenceCode`: Whether automatic differentiation is reported in place of a backward of its own; the numbers are the same. Default: `false`.
+ * @throws {@link LayerError} `ShapeMismatch`: the shapes do not fit the weights, or each other.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @see {@link AttentionQKV}.
+ * @example
+ * ```ts
+ * const layer = tl.EncDecAttention({ nHeads: 2, dQk: 4, dV: 4, masked: false });
+ * const [x, y] = [tl.ones([1, 3, 8]), tl.ones([1, 5, 8])];
+ * layer.init(tl.signature([x, y]));
+ * layer([x, y]).shape; // → [ 1, 3, 8 ]
+ * ```
+ */
+export function EncDecAttention(options?: EncDecAttentionOptions): Layer;
+export function EncDecAttention(options?: EncDecAttentionOptions): Layer {
+  return makeLayer('EncDecAttention', { ...namedOptions('EncDecAttention', options) });
 }
 registerFactory(EncDecAttention, 'EncDecAttention');
 

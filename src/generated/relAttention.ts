@@ -33,6 +33,11 @@ export interface RelativeAttentionWrapperOptions {
    */
   readonly maxInferenceLength?: number | null | undefined;
   /**
+   * Whether a further input tells the segment of each position, outside of which it sees nothing.
+   * @defaultValue `false`
+   */
+  readonly useSegments?: boolean | null | undefined;
+  /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
@@ -60,7 +65,8 @@ export interface RelativeAttentionWrapperOptions {
  *
  * It is `RelativeAttentionLMLayer` of the input as queries, keys and values.
  *
- * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
  *
  * **Weights**: those of `RelativeAttentionLMLayer`.
  *
@@ -75,6 +81,7 @@ export interface RelativeAttentionWrapperOptions {
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Changes nothing; taken so that it is made as other attention layers are. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * - `contextBiasLayer`: What is added to queries where they meet keys: a layer without inputs, such as `getRelAttInputs` gives; needed. Default: `null`.
  * - `locationBiasLayer`: What is added to queries where they meet distances: a layer without inputs; needed. Default: `null`.
@@ -91,12 +98,48 @@ export interface RelativeAttentionWrapperOptions {
  */
 export function RelativeAttentionWrapper(
   dFeature: number,
-  options?: RelativeAttentionWrapperOptions,
-): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('RelativeAttentionWrapper', {
-    ...namedOptions('RelativeAttentionWrapper', options),
-    dFeature,
-  });
+  options?: RelativeAttentionWrapperOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 1>;
+/**
+ * Lets each position attend to those before it and to their distances; it is made with the options that other attention layers
+ * have.
+ *
+ * It is `RelativeAttentionLMLayer` of the input as queries, keys and values.
+ *
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
+ *
+ * **Weights**: those of `RelativeAttentionLMLayer`.
+ *
+ * No state.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax.
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
+ *
+ * @param dFeature - Width of the vectors.
+ * @param options - Options by name:
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `maxInferenceLength`: Changes nothing; taken so that it is made as other attention layers are. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * - `contextBiasLayer`: What is added to queries where they meet keys: a layer without inputs, such as `getRelAttInputs` gives; needed. Default: `null`.
+ * - `locationBiasLayer`: What is added to queries where they meet distances: a layer without inputs; needed. Default: `null`.
+ * - `totalPooling`: How many positions of the input of the model have become one position here; needed. Default: `null`.
+ * @throws {@link LayerError} `InvalidOption`: the bias layers or `totalPooling` are missing. Trax finds that out when the layer is called.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @example
+ * ```ts
+ * const [contextBiasLayer, locationBiasLayer] = tl.getRelAttInputs(4, 2);
+ * const layer = tl.RelativeAttentionWrapper(4, { nHeads: 2, contextBiasLayer, locationBiasLayer, totalPooling: 1 });
+ * layer.init({ shape: [1, 3, 4], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 4])).shape; // → [ 1, 3, 4 ]
+ * ```
+ */
+export function RelativeAttentionWrapper(dFeature: number, options?: RelativeAttentionWrapperOptions): Layer;
+export function RelativeAttentionWrapper(dFeature: number, options?: RelativeAttentionWrapperOptions): Layer {
+  return makeLayer('RelativeAttentionWrapper', { ...namedOptions('RelativeAttentionWrapper', options), dFeature });
 }
 registerFactory(RelativeAttentionWrapper, 'RelativeAttentionWrapper');
 
@@ -194,6 +237,11 @@ export interface RelativeAttentionLMLayerOptions {
    */
   readonly dropout?: number | null | undefined;
   /**
+   * Whether a further input tells the segment of each position, outside of which it sees nothing.
+   * @defaultValue `false`
+   */
+  readonly useSegments?: boolean | null | undefined;
+  /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
@@ -203,10 +251,11 @@ export interface RelativeAttentionLMLayerOptions {
 /**
  * Attends with several heads to contents and to distances, so that no position sees a later one.
  *
- * It is `RelativeAttentionLayer` with the mask of `CreateAttentionMaskLayer`.
+ * It is `RelativeAttentionLayer` with the mask of `CreateAttentionMaskLayer`. With `useSegments` several sequences can stand one behind
+ * the other in one row, each with an id of its own: no position sees another sequence.
  *
  * **Shapes**: queries `[batch, q, d]`, keys `[batch, k, d]`, values `[batch, k, d]` → `[batch, q, dFeature]`. One of `q` and `k` is a
- * multiple of the other.
+ * multiple of the other. With `useSegments` also segment ids `int32[batch, q]`, which are an output too, and `q` is `k`.
  *
  * **Weights**: those of `RelativeAttentionLayer`.
  *
@@ -224,8 +273,57 @@ export interface RelativeAttentionLMLayerOptions {
  * - `separateCls`: Must be false: no encoding is defined for a class token. Default: `false`.
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * @throws {@link LayerError} those of `RelativeAttentionLayer`.
+ * @throws {@link LayerError} `ShapeMismatch`: the segments are not one for each position, or `q` is not `k` where there are segments.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @example
+ * ```ts
+ * const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
+ * const layer = tl.RelativeAttentionLMLayer(4, contextBias!, locationBias!, 1, { nHeads: 2 });
+ * const x = tl.ones([1, 3, 4]);
+ * layer.init(tl.signature([x, x, x]));
+ * layer([x, x, x]).shape; // → [ 1, 3, 4 ]
+ * ```
+ */
+export function RelativeAttentionLMLayer(
+  dFeature: number,
+  contextBiasLayer: Layer,
+  locationBiasLayer: Layer,
+  totalKvPooling: number,
+  options?: RelativeAttentionLMLayerOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 3>;
+/**
+ * Attends with several heads to contents and to distances, so that no position sees a later one.
+ *
+ * It is `RelativeAttentionLayer` with the mask of `CreateAttentionMaskLayer`. With `useSegments` several sequences can stand one behind
+ * the other in one row, each with an id of its own: no position sees another sequence.
+ *
+ * **Shapes**: queries `[batch, q, d]`, keys `[batch, k, d]`, values `[batch, k, d]` → `[batch, q, dFeature]`. One of `q` and `k` is a
+ * multiple of the other. With `useSegments` also segment ids `int32[batch, q]`, which are an output too, and `q` is `k`.
+ *
+ * **Weights**: those of `RelativeAttentionLayer`.
+ *
+ * No state.
+ *
+ * **Modes**: drops attention strengths in `'train'` only.
+ *
+ * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
+ *
+ * @param dFeature - Width of the result.
+ * @param contextBiasLayer - What is added to queries where they meet keys: a layer without inputs, such as `getRelAttInputs` gives.
+ * @param locationBiasLayer - What is added to queries where they meet distances: a layer without inputs.
+ * @param totalKvPooling - How many positions of the input of the model have become one key.
+ * @param options - Options by name:
+ * - `separateCls`: Must be false: no encoding is defined for a class token. Default: `false`.
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} those of `RelativeAttentionLayer`.
+ * @throws {@link LayerError} `ShapeMismatch`: the segments are not one for each position, or `q` is not `k` where there are segments.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example
  * ```ts
  * const [contextBias, locationBias] = tl.getRelAttInputs(4, 2);
@@ -241,8 +339,15 @@ export function RelativeAttentionLMLayer(
   locationBiasLayer: Layer,
   totalKvPooling: number,
   options?: RelativeAttentionLMLayerOptions,
-): Layer<Tensor, 3> {
-  return makeLayer<Layer<Tensor, 3>>('RelativeAttentionLMLayer', {
+): Layer;
+export function RelativeAttentionLMLayer(
+  dFeature: number,
+  contextBiasLayer: Layer,
+  locationBiasLayer: Layer,
+  totalKvPooling: number,
+  options?: RelativeAttentionLMLayerOptions,
+): Layer {
+  return makeLayer('RelativeAttentionLMLayer', {
     ...namedOptions('RelativeAttentionLMLayer', options),
     dFeature,
     contextBiasLayer,

@@ -33,6 +33,11 @@ export interface SparseCausalAttentionOptions {
    */
   readonly maxInferenceLength?: number | null | undefined;
   /**
+   * Whether a further input tells the segment of each position, outside of which it sees nothing.
+   * @defaultValue `false`
+   */
+  readonly useSegments?: boolean | null | undefined;
+  /**
    * How the layer behaves.
    * @defaultValue `'train'`
    */
@@ -250,7 +255,8 @@ export interface ModularCausalAttentionOptions extends SparseCausalAttentionOpti
  *
  * Each `Dense(dFeature)` is `LocallyConnectedDense(m, dFeature / m, { kernelSize })`, where `m` is `sparsity`.
  *
- * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
  *
  * **Weights**: those of four such layers.
  *
@@ -267,9 +273,11 @@ export interface ModularCausalAttentionOptions extends SparseCausalAttentionOpti
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or `kernelSize` is even.
- * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example
  * ```ts
  * const layer = tl.ModularCausalAttention(8, { nHeads: 2, sparsity: 4 });
@@ -277,11 +285,48 @@ export interface ModularCausalAttentionOptions extends SparseCausalAttentionOpti
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function ModularCausalAttention(dFeature: number, options?: ModularCausalAttentionOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('ModularCausalAttention', {
-    ...namedOptions('ModularCausalAttention', options),
-    dFeature,
-  });
+export function ModularCausalAttention(
+  dFeature: number,
+  options?: ModularCausalAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 1>;
+/**
+ * Attends as `CausalAttention` does, with `LocallyConnectedDense` layers for projections.
+ *
+ * Each `Dense(dFeature)` is `LocallyConnectedDense(m, dFeature / m, { kernelSize })`, where `m` is `sparsity`.
+ *
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
+ *
+ * **Weights**: those of four such layers.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ *
+ * @param dFeature - Width of the vectors.
+ * @param options - Options by name:
+ * - `sparsity`: Modules of a projection; `null`: as many as heads. Default: `null`.
+ * - `kernelSize`: Modules of the input that a module of a projection sees; an odd number. Default: `1`.
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or `kernelSize` is even.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @example
+ * ```ts
+ * const layer = tl.ModularCausalAttention(8, { nHeads: 2, sparsity: 4 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
+ */
+export function ModularCausalAttention(dFeature: number, options?: ModularCausalAttentionOptions): Layer;
+export function ModularCausalAttention(dFeature: number, options?: ModularCausalAttentionOptions): Layer {
+  return makeLayer('ModularCausalAttention', { ...namedOptions('ModularCausalAttention', options), dFeature });
 }
 registerFactory(ModularCausalAttention, 'ModularCausalAttention');
 
@@ -364,7 +409,8 @@ export interface ConvCausalAttentionOptions extends SparseCausalAttentionOptions
  *
  * Each `Dense(dFeature)` is `LocallyConvDense(m, dFeature / m, mode, { kernelSize })`, where `m` is `sparsity`.
  *
- * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
  *
  * **Weights**: those of four such layers.
  *
@@ -381,9 +427,11 @@ export interface ConvCausalAttentionOptions extends SparseCausalAttentionOptions
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or `kernelSize` is even.
- * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example
  * ```ts
  * const layer = tl.ConvCausalAttention(8, { nHeads: 2, sparsity: 4 });
@@ -391,11 +439,48 @@ export interface ConvCausalAttentionOptions extends SparseCausalAttentionOptions
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function ConvCausalAttention(dFeature: number, options?: ConvCausalAttentionOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('ConvCausalAttention', {
-    ...namedOptions('ConvCausalAttention', options),
-    dFeature,
-  });
+export function ConvCausalAttention(
+  dFeature: number,
+  options?: ConvCausalAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 1>;
+/**
+ * Attends as `CausalAttention` does, with `LocallyConvDense` layers for projections.
+ *
+ * Each `Dense(dFeature)` is `LocallyConvDense(m, dFeature / m, mode, { kernelSize })`, where `m` is `sparsity`.
+ *
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
+ *
+ * **Weights**: those of four such layers.
+ *
+ * **State**: none; in mode `'predict'` that of its layers.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ *
+ * @param dFeature - Width of the vectors.
+ * @param options - Options by name:
+ * - `sparsity`: Modules of a projection; `null`: as many as heads. Default: `null`.
+ * - `kernelSize`: Modules of the input that a module of a projection sees; an odd number. Default: `1`.
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or `kernelSize` is even.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @example
+ * ```ts
+ * const layer = tl.ConvCausalAttention(8, { nHeads: 2, sparsity: 4 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
+ */
+export function ConvCausalAttention(dFeature: number, options?: ConvCausalAttentionOptions): Layer;
+export function ConvCausalAttention(dFeature: number, options?: ConvCausalAttentionOptions): Layer {
+  return makeLayer('ConvCausalAttention', { ...namedOptions('ConvCausalAttention', options), dFeature });
 }
 registerFactory(ConvCausalAttention, 'ConvCausalAttention');
 
@@ -596,7 +681,8 @@ export interface LowRankCausalAttentionOptions extends SparseCausalAttentionOpti
  *
  * Each `Dense(dFeature)` is `LowRankDense(dFeature, lowrank)`.
  *
- * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
  *
  * **Weights**: those of four such layers.
  *
@@ -612,9 +698,11 @@ export interface LowRankCausalAttentionOptions extends SparseCausalAttentionOpti
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`.
- * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example
  * ```ts
  * const layer = tl.LowRankCausalAttention(8, { nHeads: 2, lowrank: 2 });
@@ -622,11 +710,47 @@ export interface LowRankCausalAttentionOptions extends SparseCausalAttentionOpti
  * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
  * ```
  */
-export function LowRankCausalAttention(dFeature: number, options?: LowRankCausalAttentionOptions): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('LowRankCausalAttention', {
-    ...namedOptions('LowRankCausalAttention', options),
-    dFeature,
-  });
+export function LowRankCausalAttention(
+  dFeature: number,
+  options?: LowRankCausalAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 1>;
+/**
+ * Attends as `CausalAttention` does, with `LowRankDense` layers for projections.
+ *
+ * Each `Dense(dFeature)` is `LowRankDense(dFeature, lowrank)`.
+ *
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
+ *
+ * **Weights**: those of four such layers.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py).
+ *
+ * @param dFeature - Width of the vectors.
+ * @param options - Options by name:
+ * - `lowrank`: Size of the axis within a projection. Default: `64`.
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @example
+ * ```ts
+ * const layer = tl.LowRankCausalAttention(8, { nHeads: 2, lowrank: 2 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
+ */
+export function LowRankCausalAttention(dFeature: number, options?: LowRankCausalAttentionOptions): Layer;
+export function LowRankCausalAttention(dFeature: number, options?: LowRankCausalAttentionOptions): Layer {
+  return makeLayer('LowRankCausalAttention', { ...namedOptions('LowRankCausalAttention', options), dFeature });
 }
 registerFactory(LowRankCausalAttention, 'LowRankCausalAttention');
 
@@ -736,7 +860,8 @@ export interface MultiplicativeCausalAttentionOptions extends SparseCausalAttent
  *
  * Each `Dense(dFeature)` is `FactoredDense(m, dFeature, dFeature)`, where `m` is `sparsity`.
  *
- * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
  *
  * **Weights**: those of four such layers.
  *
@@ -752,9 +877,11 @@ export interface MultiplicativeCausalAttentionOptions extends SparseCausalAttent
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
- * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example
  * ```ts
  * const layer = tl.MultiplicativeCausalAttention(8, { nHeads: 2, sparsity: 4 });
@@ -764,9 +891,45 @@ export interface MultiplicativeCausalAttentionOptions extends SparseCausalAttent
  */
 export function MultiplicativeCausalAttention(
   dFeature: number,
-  options?: MultiplicativeCausalAttentionOptions,
-): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('MultiplicativeCausalAttention', {
+  options?: MultiplicativeCausalAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 1>;
+/**
+ * Attends as `CausalAttention` does, with `FactoredDense` layers for projections.
+ *
+ * Each `Dense(dFeature)` is `FactoredDense(m, dFeature, dFeature)`, where `m` is `sparsity`.
+ *
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
+ *
+ * **Weights**: those of four such layers.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ *
+ * @param dFeature - Width of the vectors.
+ * @param options - Options by name:
+ * - `sparsity`: Modules of a projection; `null`: as many as heads. Default: `null`.
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @example
+ * ```ts
+ * const layer = tl.MultiplicativeCausalAttention(8, { nHeads: 2, sparsity: 4 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
+ */
+export function MultiplicativeCausalAttention(dFeature: number, options?: MultiplicativeCausalAttentionOptions): Layer;
+export function MultiplicativeCausalAttention(dFeature: number, options?: MultiplicativeCausalAttentionOptions): Layer {
+  return makeLayer('MultiplicativeCausalAttention', {
     ...namedOptions('MultiplicativeCausalAttention', options),
     dFeature,
   });
@@ -787,7 +950,8 @@ export interface MultiplicativeModularCausalAttentionOptions extends SparseCausa
  *
  * Each `Dense(dFeature)` is `MultiplicativeModularSparseDense(m, dFeature)`, where `m` is `sparsity`.
  *
- * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
  *
  * **Weights**: those of four such layers.
  *
@@ -803,9 +967,49 @@ export interface MultiplicativeModularCausalAttentionOptions extends SparseCausa
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
  * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
- * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @example
+ * ```ts
+ * const layer = tl.MultiplicativeModularCausalAttention(8, { nHeads: 2, sparsity: 4 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
+ */
+export function MultiplicativeModularCausalAttention(
+  dFeature: number,
+  options?: MultiplicativeModularCausalAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 1>;
+/**
+ * Attends as `CausalAttention` does, with `MultiplicativeModularSparseDense` layers for projections.
+ *
+ * Each `Dense(dFeature)` is `MultiplicativeModularSparseDense(m, dFeature)`, where `m` is `sparsity`.
+ *
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
+ *
+ * **Weights**: those of four such layers.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ *
+ * @param dFeature - Width of the vectors.
+ * @param options - Options by name:
+ * - `sparsity`: Modules of a projection; `null`: as many as heads. Default: `null`.
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example
  * ```ts
  * const layer = tl.MultiplicativeModularCausalAttention(8, { nHeads: 2, sparsity: 4 });
@@ -816,8 +1020,12 @@ export interface MultiplicativeModularCausalAttentionOptions extends SparseCausa
 export function MultiplicativeModularCausalAttention(
   dFeature: number,
   options?: MultiplicativeModularCausalAttentionOptions,
-): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('MultiplicativeModularCausalAttention', {
+): Layer;
+export function MultiplicativeModularCausalAttention(
+  dFeature: number,
+  options?: MultiplicativeModularCausalAttentionOptions,
+): Layer {
+  return makeLayer('MultiplicativeModularCausalAttention', {
     ...namedOptions('MultiplicativeModularCausalAttention', options),
     dFeature,
   });
@@ -865,7 +1073,8 @@ export interface MultiplicativeConvCausalAttentionOptions extends SparseCausalAt
  * `lengthKernelSize` positions of `p`; values see one module and as many positions of `p`, or, by `vConcatType`, of `p` and `x`.
  * With `shareQk` the queries are the keys.
  *
- * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
  *
  * **Weights**: those of the `FactoredDense`, of three `LocallyConvDense` (two with `shareQk`), and of what `outputLayerType` adds.
  *
@@ -886,9 +1095,56 @@ export interface MultiplicativeConvCausalAttentionOptions extends SparseCausalAt
  * - `nHeads`: Number of heads. Default: `1`.
  * - `dropout`: Probability of dropping an attention strength. Default: `0`.
  * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
- * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or there is `useSegments` and a `lengthKernelSize` above 1.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
+ * @example
+ * ```ts
+ * const layer = tl.MultiplicativeConvCausalAttention(8, { nHeads: 2, sparsity: 4 });
+ * layer.init({ shape: [1, 3, 8], dtype: 'float32' });
+ * layer(tl.ones([1, 3, 8])).shape; // → [ 1, 3, 8 ]
+ * ```
+ */
+export function MultiplicativeConvCausalAttention(
+  dFeature: number,
+  options?: MultiplicativeConvCausalAttentionOptions & { useSegments?: false | null | undefined },
+): Layer<Tensor, 1>;
+/**
+ * Attends causally with queries, keys and values that are `LocallyConvDense` layers of one `FactoredDense` of the input.
+ *
+ * **Formula**: `p = FactoredDense(m, d, d)(x)`, where `m` is `sparsity`. Queries and keys see 3 neighbouring modules and the last
+ * `lengthKernelSize` positions of `p`; values see one module and as many positions of `p`, or, by `vConcatType`, of `p` and `x`.
+ * With `shareQk` the queries are the keys.
+ *
+ * **Shapes**: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+ * which are an output too.
+ *
+ * **Weights**: those of the `FactoredDense`, of three `LocallyConvDense` (two with `shareQk`), and of what `outputLayerType` adds.
+ *
+ * **State**: none; in mode `'predict'` that of `DotProductCausalAttention` and of each `LocallyConvDense`.
+ *
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
+ *
+ * **Source**: [`trax.layers.research.sparsity`](https://github.com/google/trax/blob/master/trax/layers/research/sparsity.py); Jaszczur et al. 2021, [arXiv:2111.12763](https://arxiv.org/abs/2111.12763).
+ *
+ * @param dFeature - Width of the vectors.
+ * @param options - Options by name:
+ * - `sparsity`: Modules of a projection; `null`: as many as heads. Default: `null`.
+ * - `lengthKernelSize`: Positions that a convolution sees, the present one included. Default: `3`.
+ * - `forceNoDropout`: Whether nothing is dropped, whatever `dropout` is. Default: `false`.
+ * - `shareQk`: Whether queries are the keys. Default: `false`.
+ * - `outputLayerType`: What the result goes through. Default: `'none'`.
+ * - `vConcatType`: What values are made of. Default: `'none'`.
+ * - `nHeads`: Number of heads. Default: `1`.
+ * - `dropout`: Probability of dropping an attention strength. Default: `0`.
+ * - `maxInferenceLength`: Positions that predict mode has room for. Default: `2048`.
+ * - `useSegments`: Whether a further input tells the segment of each position, outside of which it sees nothing. Default: `false`.
+ * - `mode`: How the layer behaves. Default: `'train'`.
+ * @throws {@link LayerError} `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or there is `useSegments` and a `lengthKernelSize` above 1.
+ * @throws {@link LayerError} `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+ * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example
  * ```ts
  * const layer = tl.MultiplicativeConvCausalAttention(8, { nHeads: 2, sparsity: 4 });
@@ -899,8 +1155,12 @@ export interface MultiplicativeConvCausalAttentionOptions extends SparseCausalAt
 export function MultiplicativeConvCausalAttention(
   dFeature: number,
   options?: MultiplicativeConvCausalAttentionOptions,
-): Layer<Tensor, 1> {
-  return makeLayer<Layer<Tensor, 1>>('MultiplicativeConvCausalAttention', {
+): Layer;
+export function MultiplicativeConvCausalAttention(
+  dFeature: number,
+  options?: MultiplicativeConvCausalAttentionOptions,
+): Layer {
+  return makeLayer('MultiplicativeConvCausalAttention', {
     ...namedOptions('MultiplicativeConvCausalAttention', options),
     dFeature,
   });

@@ -277,7 +277,7 @@ export function roomFor(maxLen: number): { maxInferenceLength: number } {
 }
 
 /** Types of attention that have room for a given number of positions in predict mode. */
-const ROOMY = [
+const ROOMY: ((dFeature: number, options: PlainAttentionOptions & { maxInferenceLength: number }) => Layer)[] = [
   CausalAttention,
   ModularCausalAttention,
   ConvCausalAttention,

@@ -10,8 +10,8 @@ pub enum Declared {
     Always(Arity),
     /// The arity while none of these options are given, or given as `false`.
     Unless(&'static [&'static str], Arity),
-    /// As many outputs for any options; inputs by them.
-    Gives(usize),
+    /// As many outputs while none of these options are given, or given as `false`; inputs by others.
+    GivesUnless(&'static [&'static str], usize),
     /// By what it is made of.
     Open,
 }
@@ -23,7 +23,7 @@ impl Declared {
         match self {
             Declared::Always(always) => arity == always,
             Declared::Unless(options, otherwise) => arity == otherwise || options.iter().any(|o| given(o)),
-            Declared::Gives(n_out) => arity.n_out == n_out,
+            Declared::GivesUnless(options, n_out) => arity.n_out == n_out || options.iter().any(|o| given(o)),
             Declared::Open => true,
         }
     }
@@ -71,7 +71,6 @@ const OTHER: &[(&[&str], Declared)] = &[
             "Gate",
             "L2Loss",
             "MaskedSequenceAccuracy",
-            "RelativeAttentionLMLayer",
             "SequenceAccuracy",
             "SmoothL1Loss",
             "WeightedCategoryAccuracy",
@@ -82,7 +81,7 @@ const OTHER: &[(&[&str], Declared)] = &[
     ),
     (&["InnerSRUCell", "ScanSRUCell"], always(3, 2)),
     (&["CreateAttentionMaskLayer"], always(3, 4)),
-    (&["DotProductAttention"], always(4, 1)),
+    (&["DotProductAttention"], Declared::Unless(&["useSegments"], Arity::new(4, 1))),
     (&["AttentionQKV", "FavorAttention", "PureAttention", "RelativeAttentionLayer"], always(4, 2)),
     (&["RelativeAttention"], always(7, 2)),
     (&["LSTM"], Declared::Unless(&["returnState", "initialState"], Arity::ONE)),
@@ -90,15 +89,32 @@ const OTHER: &[(&[&str], Declared)] = &[
     (&["PureLayer"], Declared::Unless(&["nIn", "nOut"], Arity::ONE)),
     (&["Concatenate"], Declared::Unless(&["nItems"], Arity::new(2, 1))),
     (&["Split"], Declared::Unless(&["nItems"], Arity::new(1, 2))),
-    (&["DotProductCausalAttention"], Declared::Unless(&["useSegments"], Arity::new(3, 1))),
-    (&["CausalAttention", "PositionalEncoding", "ShiftRight"], Declared::Unless(&["useSegments"], Arity::ONE)),
-    (&["LSHSelfAttention", "SelfAttention"], Declared::Unless(&["masked"], Arity::ONE)),
-    (&["PureLSHSelfAttention"], Declared::Unless(&["masked"], Arity::new(2, 1))),
+    (&["DotProductCausalAttention", "RelativeAttentionLMLayer"], Declared::Unless(&["useSegments"], Arity::new(3, 1))),
+    (
+        &[
+            "CausalAttention",
+            "ConvCausalAttention",
+            "LowRankCausalAttention",
+            "ModularCausalAttention",
+            "MultiplicativeCausalAttention",
+            "MultiplicativeConvCausalAttention",
+            "MultiplicativeModularCausalAttention",
+            "PositionalEncoding",
+            "RelativeAttentionWrapper",
+            "ShiftRight",
+        ],
+        Declared::Unless(&["useSegments"], Arity::ONE),
+    ),
+    (
+        &["LSHSelfAttention", "PureLSHSelfAttentionWrapper", "SelfAttention"],
+        Declared::Unless(&["masked", "useSegments"], Arity::ONE),
+    ),
+    (&["PureLSHSelfAttention"], Declared::Unless(&["masked", "useSegments"], Arity::new(2, 1))),
     (
         &["ConfusionMatrix", "FScore", "Perplexity", "Precision", "Recall", "TopKAccuracy"],
         Declared::Unless(&["weighted"], Arity::new(2, 1)),
     ),
-    (&["EncDecAttention", "MixedLSHSelfAttention"], Declared::Gives(1)),
+    (&["EncDecAttention", "MixedLSHSelfAttention"], Declared::GivesUnless(&["useSegments"], 1)),
     (
         &[
             "Accelerate",

@@ -114,11 +114,20 @@ pub fn of(item: &Item) -> Vec<Signature> {
     match item.makes {
         Makes::Layer => of_arguments(kind).unwrap_or_else(|| match arity::declared(kind) {
             Declared::Always(a) => vec![plain(layer(&a.n_in.to_string(), a.n_out))],
-            Declared::Unless(options, a) => vec![
-                Signature { options: Options::Without(options), ..plain(layer(&a.n_in.to_string(), a.n_out)) },
-                plain(open(kind, options)),
+            Declared::Unless(options, a) => {
+                let without = |options, returns| Signature { options: Options::Without(options), ..plain(returns) };
+                let mut all = vec![without(options, layer(&a.n_in.to_string(), a.n_out))];
+                if let ["masked", others @ ..] = options {
+                    // A mask is one more input; the outputs stay.
+                    all.extend((!others.is_empty()).then(|| without(others, layer("number", a.n_out))));
+                }
+                all.push(plain(open(kind)));
+                all
+            }
+            Declared::GivesUnless(options, n_out) => vec![
+                Signature { options: Options::Without(options), ..plain(layer("number", n_out)) },
+                plain("Layer".into()),
             ],
-            Declared::Gives(n_out) => vec![plain(layer("number", n_out))],
             Declared::Open => vec![plain("Layer".into())],
         }),
         Makes::Result => vec![of_function(kind).unwrap_or_else(|| plain("Tensor".into()))],
@@ -129,9 +138,8 @@ pub fn of(item: &Item) -> Vec<Signature> {
 }
 
 /// What is left to say of a kind where options that change its arity are given.
-fn open(kind: &str, options: &[&str]) -> String {
-    // A mask is one more input; the outputs stay.
-    if options == ["masked"] || kind == "Concatenate" {
+fn open(kind: &str) -> String {
+    if kind == "Concatenate" {
         layer("number", 1)
     } else {
         "Layer".into()

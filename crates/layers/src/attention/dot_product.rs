@@ -57,13 +57,14 @@ options! {
     ///
     /// Formula: `y = softmax(where(mask, Q · Kᵀ / √d, -1e9)) · V` over the last two axes.
     /// Shapes: queries `[..., length, d]`, keys `[..., keys, d]`, values `[..., keys, depth]`, and a mask that broadcasts to
-    /// `[..., length, keys]` → `[..., length, depth]`. The mask is not zero where attention is allowed.
+    /// `[..., length, keys]` → `[..., length, depth]`. The mask is not zero where attention is allowed. With `useSegments` also segment ids
+    /// `int32[sequences, length]`, the same for keys, which are an output too; the heads of a sequence are adjacent along the first axis.
     /// Weights: none.
     /// State: none; in mode `'viz'` the attention strengths `[..., length, keys]` of the last call.
     /// Modes: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state.
     /// Errors:
     /// - `ShapeMismatch`: the shapes do not fit each other, or the mask does not broadcast.
-    /// - `DTypeMismatch`: queries, keys and values are all integers or bool.
+    /// - `DTypeMismatch`: queries, keys and values are all integers or bool, or segments are floats or booleans.
     /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
     /// See: `PureAttention`, `DotProductCausalAttention`.
     /// Example:
@@ -77,6 +78,8 @@ options! {
     pub struct DotProductAttentionOptions for "DotProductAttention" () {
         /// Probability of dropping an attention strength.
         dropout "dropout": Rate = Rate(0.0),
+        /// Whether a further input tells the segment of each position, outside of which it sees nothing.
+        use_segments "useSegments": bool = false,
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
     }
@@ -122,16 +125,18 @@ options! {
     }
 }
 
-/// What queries may see: keys up to their own, keys that a mask allows, or those that both allow.
+/// What queries may see: keys up to their own, keys that a mask allows, those of their own segment, or what all of these allow.
 #[derive(Clone, Copy)]
 struct Mask<'a> {
     is_causal: bool,
     given: Option<&'a Tensor>,
+    /// Ids of queries and keys.
+    segments: Option<&'a Tensor>,
 }
 
 impl<'a> Mask<'a> {
     fn given(mask: &'a Tensor) -> Self {
-        Self { is_causal: false, given: Some(mask) }
+        Self { is_causal: false, given: Some(mask), segments: None }
     }
 }
 
@@ -147,8 +152,9 @@ impl Strengths {
         let scale = scale_of(q);
         let viz = if self.mode == Mode::Viz { Some(Tree::Leaf(strengths(q, k, scale, &mask)?)) } else { None };
         let dropout = (self.mode == Mode::Train && self.dropout.0 > 0.0).then_some((self.dropout.0, self.key));
+        let segments = mask.segments.map(|ids| [ids.clone(), ids.clone()]);
         let (causal, mask) = (mask.is_causal, mask.given.map(|m| m.cast(DType::Bool)).transpose()?);
-        let y = attention(q, k, v, &AttentionOptions { scale, causal, mask, mask_value: MASKED, dropout })?;
+        let y = attention(q, k, v, &AttentionOptions { scale, causal, mask, mask_value: MASKED, segments, dropout })?;
         // Trax gives float32 whatever came in; float64 stays.
         let y = if y.dtype() == DType::F64 { y } else { y.cast(DType::F32)? };
         Ok((y, viz))
@@ -159,13 +165,17 @@ impl Strengths {
 fn strengths(q: &Tensor, k: &Tensor, scale: f64, mask: &Mask) -> Result<Tensor> {
     let dots = q.detach().matmul(&k.detach().swap_axes(-1, -2)?)?.mul_scalar(scale)?;
     let past = || Tensor::tril_mask(q.shape()[q.rank() - 2], k.shape()[k.rank() - 2], 0, q.device());
-    let mask = match (mask.is_causal, mask.given) {
+    let seen = match (mask.is_causal, mask.given) {
         (true, Some(m)) => past()?.logical_and(&m.cast(DType::Bool)?)?,
         (false, Some(m)) => m.cast(DType::Bool)?,
         (_, None) => past()?,
     };
     let masked = Tensor::full(&[], MASKED, dots.dtype(), dots.device())?;
-    Ok(Tensor::where_(&mask, &dots, &masked)?.softmax(-1)?.cast(DType::F32)?)
+    let mut dots = Tensor::where_(&seen, &dots, &masked)?;
+    if let Some(ids) = mask.segments {
+        dots = dots.mask_fill(&ids.expand_dims(-1)?.ne(&ids.expand_dims(-2)?)?, f64::NEG_INFINITY)?;
+    }
+    Ok(dots.softmax(-1)?.cast(DType::F32)?)
 }
 
 /// Refuses queries, keys and values of which none are floats.
@@ -222,6 +232,30 @@ impl Leaf for PureAttention {
     }
 }
 
+/// Refuses segments that are not those of queries and as many keys, which are of heads if there are more of them than sequences.
+fn check_segments_of_heads(segments: &TensorSpec, queries: &TensorSpec) -> Result<()> {
+    check_segments(segments, queries.shape[queries.rank() - 2])?;
+    let (sequences, batch) = (segments.shape[0], if queries.rank() < 3 { 1 } else { queries.shape[0] });
+    if batch != sequences && (sequences == 0 || batch % sequences != 0) {
+        return Err(Error::shape(format!(
+            "the segments are of {sequences} sequences, of which {batch} matrices of queries cannot be the heads"
+        )));
+    }
+    Ok(())
+}
+
+/// The ids of the positions of each sequence for each of its heads, which are adjacent among the matrices of `queries`.
+fn segments_of_heads(segments: &Tensor, queries: &Tensor) -> Result<Tensor> {
+    let &[sequences, length] = segments.shape() else { return Err(Error::shape("segments have two axes")) };
+    let rank = queries.rank();
+    if rank < 3 {
+        return Ok(segments.reshape(&[length])?);
+    }
+    let (batch, mut shape) = (queries.shape()[0], vec![1; rank - 1]);
+    (shape[0], shape[rank - 2]) = (batch, length);
+    Ok(segments.repeat(batch / sequences.max(1), 0)?.reshape(&shape)?)
+}
+
 #[derive(Debug, Clone)]
 struct DotProductAttention(DotProductAttentionOptions);
 
@@ -230,7 +264,8 @@ impl Leaf for DotProductAttention {
         "DotProductAttention".into()
     }
     fn arity(&self) -> Arity {
-        Arity::new(4, 1)
+        let segments = usize::from(self.0.use_segments);
+        Arity::new(4 + segments, 1 + segments)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         check_inputs("...ld,...kd,...kv->...lv", &inputs[..3])?;
@@ -244,14 +279,30 @@ impl Leaf for DotProductAttention {
             return Err(Error::shape(format!("a mask of shape {mask:?} does not broadcast to {shape:?}")));
         }
         shape[last] = inputs[2].shape[last];
-        Ok(vec![TensorSpec::new(shape, output_dtype(&inputs[0]))])
+        let mut outputs = vec![TensorSpec::new(shape, output_dtype(&inputs[0]))];
+        if let Some(segments) = inputs.get(4) {
+            let (queries, keys) = (inputs[0].shape[last - 1], inputs[1].shape[last - 1]);
+            if queries != keys {
+                return Err(Error::shape(format!(
+                    "segments are of queries and as many keys, got {queries} and {keys}"
+                )));
+            }
+            check_segments_of_heads(segments, &inputs[0])?;
+            outputs.push(segments.clone());
+        }
+        Ok(outputs)
     }
     fn forward(&self, call: Call) -> Result<Output> {
-        let [q, k, v, mask] = call.xs else { return Err(Error::new(ErrorKind::ArityMismatch, "takes 4 inputs")) };
+        let [q, k, v, mask, rest @ ..] = call.xs else {
+            return Err(Error::new(ErrorKind::ArityMismatch, "takes 4 inputs"));
+        };
         self.signature(&call.xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
         let how = Strengths { dropout: self.0.dropout, mode: self.0.mode, key: call.key };
-        let (y, state) = how.attend(q, k, v, Mask::given(mask))?;
-        Ok(Output { ys: vec![y], state })
+        let segments = rest.first().map(|ids| segments_of_heads(ids, q)).transpose()?;
+        let (y, state) = how.attend(q, k, v, Mask { segments: segments.as_ref(), ..Mask::given(mask) })?;
+        let mut ys = vec![y];
+        ys.extend(rest.iter().cloned());
+        Ok(Output { ys, state })
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.0.mode)
@@ -396,13 +447,7 @@ impl Leaf for DotProductCausalAttention {
         }
         let mut outputs = vec![TensorSpec::new(inputs[2].shape.clone(), output_dtype(&inputs[0]))];
         if let Some(segments) = inputs.get(3) {
-            check_segments(segments, inputs[0].shape[1])?;
-            let (sequences, batch) = (segments.shape[0], inputs[0].shape[0]);
-            if batch != sequences && (sequences == 0 || batch % sequences != 0) {
-                return Err(Error::shape(format!(
-                    "the segments are of {sequences} sequences, of which {batch} matrices of queries cannot be the heads"
-                )));
-            }
+            check_segments_of_heads(segments, &inputs[0])?;
             outputs.push(segments.clone());
         }
         Ok(outputs)
@@ -436,8 +481,10 @@ impl Leaf for DotProductCausalAttention {
             let out = self.attend(&how, q, [k, v], Mask::given(&past.mask))?;
             Output { state: Some(past.state), ..out }
         } else {
-            let given = rest.first().map(|segments| same_segment(segments, segments)).transpose()?;
-            self.attend(&how, q, [k, v], Mask { is_causal: true, given: given.as_ref() })?
+            let segments = rest.first().map(|ids| segments_of_heads(ids, q)).transpose()?;
+            let mask = Mask { is_causal: true, given: None, segments: segments.as_ref() };
+            let (y, state) = how.attend(q, k, v, mask)?;
+            Output { ys: vec![y], state }
         };
         out.ys.extend(rest.iter().cloned());
         Ok(out)

@@ -1,5 +1,5 @@
 //! Masks and shifts that attention models put around their attention.
-use super::segments::{check_segments, same_segment};
+use super::segments::{check_segments_of, mask_of_segments, mask_of_segments_signature};
 use crate::{
     assert_shape::assert_function, leaf, options, Arity, Call, Dim, Error, LayerRef, Leaf, Mode, Output, Result,
     TensorSpec, Traits, Whole,
@@ -65,10 +65,10 @@ options! {
 options! {
     /// Makes the mask of attention within the segments of packed sequences: each position may see those of its own segment.
     ///
-    /// A row of packed sequences has an id for each position, the same within a sequence. For causal attention there is the option
-    /// `useSegments`, which needs no mask.
+    /// A row of packed sequences has an id for each position, the same within a sequence. Attentions with the option `useSegments` need no
+    /// mask.
     ///
-    /// Formula: `mask[b, 0, i, j] = ids[b, i] == ids[b, j]`.
+    /// Formula: `mask[b, 0, i, j] = ids[b, i] == ids[b, j]`; if `causal`, it is false where `j > i`.
     /// Shapes: `int32[batch, length]` → `bool[batch, 1, length, length]`.
     /// Weights: none.
     /// State: none.
@@ -84,7 +84,10 @@ options! {
     /// layer.init({ shape: [1, 3], dtype: 'int32' });
     /// layer([[7, 7, 8]]); // → Tensor bool[1,1,3,3] [[[[true,true,false],[true,true,false],[false,false,true]]]]
     /// ```
-    pub struct SegmentMaskOptions for "SegmentMask" () {}
+    pub struct SegmentMaskOptions for "SegmentMask" () {
+        /// Whether positions see earlier ones only.
+        causal "causal": bool = false,
+    }
 }
 
 options! {
@@ -129,10 +132,7 @@ impl Leaf for ShiftRight {
             )));
         }
         if let Some(segments) = inputs.get(1) {
-            check_segments(segments, inputs[0].shape[1])?;
-            if segments.shape[0] != inputs[0].shape[0] {
-                return Err(Error::shape(format!("segments {segments} are not those of {}", inputs[0])));
-            }
+            check_segments_of(segments, [inputs[0].shape[0], inputs[0].shape[1]])?;
         }
         Ok(inputs.to_vec())
     }
@@ -185,22 +185,17 @@ impl Leaf for PaddingMask {
 }
 
 #[derive(Debug, Clone)]
-struct SegmentMask;
+struct SegmentMask(SegmentMaskOptions);
 
 impl Leaf for SegmentMask {
     fn name(&self) -> String {
         "SegmentMask".into()
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let &[b, l] = &inputs[0].shape[..] else {
-            return Err(Error::shape(format!("expected shape (batch, length), got {:?}", inputs[0].shape)));
-        };
-        check_segments(&inputs[0], l)?;
-        Ok(vec![TensorSpec::new([b, 1, l, l], DType::Bool)])
+        Ok(vec![mask_of_segments_signature(&inputs[0])?])
     }
     fn forward(&self, call: Call) -> Result<Output> {
-        self.signature(&[TensorSpec::of(&call.xs[0])])?;
-        Ok(same_segment(&call.xs[0], &call.xs[0])?.into())
+        Ok(mask_of_segments(&call.xs[0], self.0.causal)?.into())
     }
 }
 
@@ -255,8 +250,8 @@ pub fn padding_mask(o: PaddingMaskOptions) -> Result<LayerRef> {
 ///
 /// # Errors
 /// None.
-pub fn segment_mask(_: SegmentMaskOptions) -> Result<LayerRef> {
-    Ok(leaf(SegmentMask))
+pub fn segment_mask(o: SegmentMaskOptions) -> Result<LayerRef> {
+    Ok(leaf(SegmentMask(o)))
 }
 
 /// See [`EncoderDecoderMaskOptions`].

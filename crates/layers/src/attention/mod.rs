@@ -12,11 +12,13 @@ pub use dot_product::{DotProductAttentionOptions, DotProductCausalAttentionOptio
 pub(crate) use heads::{check_heads, head_size, merge, merge_heads, split, split_into_heads};
 pub use heads::{MergeHeadsOptions, SplitIntoHeadsOptions};
 pub use masks::{EncoderDecoderMaskOptions, PaddingMaskOptions, SegmentMaskOptions, ShiftRightOptions};
-pub(crate) use multi_head::configurable_attention;
+pub(crate) use multi_head::{configurable_attention, SEGMENTED};
 pub use multi_head::{
     AttentionOptions, AttentionQKVOptions, CausalAttentionOptions, ConfigurableAttentionOptions, Sparsity,
 };
 pub use positional_encoding::PositionalEncodingOptions;
+pub use segments::mask_of_segments;
+pub(crate) use segments::{check_segments_of, same_segment};
 
 /// The layers of this module.
 pub const LAYERS: &[Entry<LayerRef>] = &[

@@ -53,7 +53,8 @@ options! {
 options! {
     /// Attends with queries, keys and values from three sources, for example a decoder's and an encoder's activations.
     ///
-    /// It works as `Attention` does, but each of the three projections has an input of its own.
+    /// It works as `Attention` does, but each of the three projections has an input of its own. A sparse projection of several modules also
+    /// sees the two positions before, whatever the mask, so it does not keep the sequences of a packed row apart.
     ///
     /// Shapes: query source `[batch, length, d]`, key source `[batch, keys, d]`, value source `[batch, keys, d]`, mask
     /// `[batch, 1, x, keys]` → `[batch, length, dFeature]` and the mask, whose `x` is 1 or `length`.
@@ -175,7 +176,7 @@ options! {
 }
 
 /// The shapes of attention that takes segments, and passes them on.
-const SEGMENTED: &str = "bld,bl->bld,bl";
+pub(crate) const SEGMENTED: &str = "bld,bl->bld,bl";
 
 /// How a projection is thinned out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -126,6 +126,9 @@ fn segments_that_do_not_fit_are_refused() {
         ("ShiftRight", json!({"useSegments": true})),
         ("PositionalEncoding", json!({"useSegments": true})),
         ("CausalAttention", json!({"dFeature": 4, "useSegments": true})),
+        ("SelfAttention", json!({"dQk": 4, "dV": 4, "useSegments": true})),
+        ("LSHSelfAttention", json!({"dQk": 4, "dV": 4, "useSegments": true})),
+        ("ModularCausalAttention", json!({"dFeature": 4, "useSegments": true})),
     ] {
         let of = |shape: &[usize], dtype| fails(kind, options.clone(), TensorSpec::new(shape.to_vec(), dtype));
         assert_eq!(of(&[2, 4], DType::I32), ErrorKind::ShapeMismatch, "{kind}");
@@ -135,4 +138,130 @@ fn segments_that_do_not_fit_are_refused() {
     }
     let options = json!({"dFeature": 4, "useSegments": true, "useDconv": true});
     assert_eq!(registry::construct("CausalAttention", options).unwrap_err().kind(), ErrorKind::InvalidOption);
+}
+
+/// An attention of vectors `[batch, length, 8]`, once of packed sequences and once of one, which sees all of it.
+fn attentions() -> Vec<(&'static str, serde_json::Value)> {
+    vec![
+        ("CausalAttention", json!({"dFeature": 8, "nHeads": 2})),
+        ("SelfAttention", json!({"nHeads": 2, "dQk": 4, "dV": 3})),
+        ("SelfAttention", json!({"nHeads": 2, "dQk": 4, "dV": 3, "shareQk": true, "causal": true, "bias": true})),
+        ("SelfAttention", json!({"nHeads": 2, "dQk": 4, "dV": 3, "chunkLen": 100, "causal": true})),
+        ("LSHSelfAttention", json!({"nHeads": 2, "dQk": 4, "dV": 3, "chunkLen": 100, "nHashes": 2, "causal": true})),
+        ("LSHSelfAttention", json!({"nHeads": 2, "dQk": 4, "dV": 3, "chunkLen": 100, "nBuckets": [4, 8]})),
+        ("PureLSHSelfAttentionWrapper", json!({"nHeads": 2, "dQk": 4, "dV": 4, "chunkLen": 100, "causal": true})),
+        ("ModularCausalAttention", json!({"dFeature": 8, "nHeads": 2, "kernelSize": 3})),
+        ("ConvCausalAttention", json!({"dFeature": 8, "nHeads": 2, "kernelSize": 3})),
+        ("LowRankCausalAttention", json!({"dFeature": 8, "nHeads": 2, "lowrank": 3})),
+        ("MultiplicativeCausalAttention", json!({"dFeature": 8, "nHeads": 2})),
+        ("MultiplicativeModularCausalAttention", json!({"dFeature": 8, "nHeads": 2})),
+        ("MultiplicativeConvCausalAttention", json!({"dFeature": 8, "nHeads": 2, "lengthKernelSize": 1})),
+    ]
+}
+
+/// `options` for packed sequences.
+fn packed(options: &serde_json::Value) -> serde_json::Value {
+    let mut options = options.clone();
+    options["useSegments"] = json!(true);
+    options
+}
+
+/// What a layer makes of inputs that it was initialized for, with these weights or its own.
+fn run_whole(layer: &LayerRef, xs: Vec<Tensor>, weights: Option<&Store>) -> (Tensor, Store) {
+    let (own, state) = init(layer, &xs.iter().map(TensorSpec::of).collect::<Vec<_>>(), KEY).unwrap();
+    let weights = weights.unwrap_or(&own).clone();
+    let y = pure_fn(layer, xs, &weights, state, KEY).unwrap().0.remove(0);
+    (y, weights)
+}
+
+#[test]
+fn in_every_attention_packed_sequences_are_as_each_alone() {
+    for lengths in [&[1usize, 1][..], &[3, 5, 1, 4], &[20, 1, 33]] {
+        let ids: Vec<i32> = lengths.iter().zip([9, 2, 0, 5]).flat_map(|(&n, id)| std::iter::repeat_n(id, n)).collect();
+        let n = ids.len();
+        for (kind, options) in attentions() {
+            let whole = registry::construct(kind, packed(&options)).unwrap();
+            let one = registry::construct(kind, options).unwrap();
+            let x = random(&[2, n, 8], 3).cast(DType::F32).unwrap();
+            let segments = Tensor::concat(&[ints(&ids, [1, n]), ints(&ids, [1, n])], 0).unwrap();
+            let (together, weights) = run_whole(&whole, vec![x.clone(), segments], None);
+            let weights = moved(&weights, &whole, &one);
+            let mut at = 0;
+            for &n in lengths {
+                let (alone, _) = run_whole(&one, vec![x.narrow(1, at, n).unwrap()], Some(&weights));
+                let near = Tolerance { absolute: 1e-5, relative: 1e-5 };
+                if let Err(e) = tallow_tensor::testing::within(&together.narrow(1, at, n).unwrap(), &alone, near) {
+                    panic!("{kind}, {lengths:?}: {e}");
+                }
+                at += n;
+            }
+        }
+    }
+}
+
+/// Hashing, chunks and masks of a segment do not hang on what stands in another.
+#[test]
+fn what_another_segment_holds_changes_no_bit_of_output_or_gradient() {
+    let mut all = attentions();
+    let small = |nhashes| json!({"nHeads": 2, "dQk": 4, "dV": 3, "chunkLen": 4, "nHashes": nhashes, "causal": true});
+    all.extend([1, 2, 3].map(|n| ("LSHSelfAttention", small(n))));
+    all.push((
+        "LSHSelfAttention",
+        json!({"nHeads": 2, "dQk": 4, "dV": 3, "chunkLen": 5, "nHashes": 2, "nChunksAfter": 1}),
+    ));
+    all.push(("SelfAttention", json!({"nHeads": 2, "dQk": 4, "dV": 3, "chunkLen": 5, "nChunksBefore": 1})));
+    all.push(("PureLSHSelfAttentionWrapper", json!({"nHeads": 2, "dQk": 4, "dV": 4, "chunkLen": 3, "nHashes": 2})));
+    let ids: Vec<i32> = [(4, 7), (1, 6), (8, 5), (1, 2), (0, 3)].iter().flat_map(|&(id, n)| vec![id; n]).collect();
+    let n = ids.len();
+    let segments = ints(&ids, [1, n]);
+    // Segment 1 stands in two places.
+    let at = segments.eq_scalar(1).unwrap().reshape(&[1, n, 1]).unwrap();
+    let x = random(&[1, n, 8], 5).cast(DType::F32).unwrap();
+    let other = Tensor::where_(&at, &random(&[1, n, 8], 6).cast(DType::F32).unwrap(), &x).unwrap();
+    for (kind, options) in all {
+        let layer = registry::construct(kind, packed(&options)).unwrap();
+        let specs = [TensorSpec::of(&x), TensorSpec::of(&segments)];
+        let (weights, state) = init(&layer, &specs, KEY).unwrap();
+        let of = |x: &Tensor| {
+            let x = x.variable();
+            let xs = vec![x.clone(), segments.clone()];
+            let y = pure_fn(&layer, xs, &weights, state.clone(), KEY).unwrap().0.remove(0);
+            let ct = random(y.shape(), 8).cast(y.dtype()).unwrap();
+            let dx = tallow_tensor::backward(&[(y.clone(), ct)], &[x], false).unwrap().remove(0);
+            [y.detach(), dx].map(|t| t.mask_fill(&at, 0.0).unwrap())
+        };
+        for (a, b) in of(&x).iter().zip(&of(&other)) {
+            let differs = a.ne(b).unwrap().cast(DType::I32).unwrap().max(None, false).unwrap();
+            assert_eq!(differs.item().unwrap(), 0.0, "{kind} {options}");
+        }
+    }
+}
+
+#[test]
+fn attentions_that_cannot_keep_segments_apart_refuse_them() {
+    let kind = |kind: &str, options| registry::construct(kind, options).unwrap_err().kind();
+    for (name, options) in [
+        ("CausalFavor", json!({"dFeature": 4, "useSegments": true})),
+        ("Favor", json!({"dFeature": 4, "useSegments": true})),
+        ("MultiplicativeConvCausalAttention", json!({"dFeature": 4, "useSegments": true})),
+        (
+            "PureLSHSelfAttentionWrapper",
+            json!({"nHeads": 2, "dQk": 4, "dV": 4, "weightsFormat": "sparse", "sparsity": 2, "useSegments": true}),
+        ),
+    ] {
+        assert_eq!(kind(name, options), ErrorKind::InvalidOption, "{name}");
+    }
+    let favor = registry::construct("FavorAttention", json!({})).unwrap();
+    let x = TensorSpec::new([1, 3, 4], DType::F32);
+    let mask = TensorSpec::new([1, 1, 3, 3], DType::Bool);
+    let refused = init(&favor, &[x.clone(), x.clone(), x, mask], KEY).unwrap_err().kind();
+    assert_eq!(refused, ErrorKind::ShapeMismatch);
+    let lm = json!({"dQk": 4, "dV": 4, "masked": false, "useSegments": true});
+    let cross = registry::construct("EncDecAttention", lm).unwrap();
+    let specs = |keys: usize| {
+        let of = |n| TensorSpec::new([2, n, 4], DType::F32);
+        [of(3), of(5), TensorSpec::new([2, 3], DType::I32), TensorSpec::new([2, keys], DType::I32)]
+    };
+    assert!(init(&cross, &specs(5), KEY).is_ok());
+    assert_eq!(init(&cross, &specs(3), KEY).unwrap_err().kind(), ErrorKind::ShapeMismatch);
 }

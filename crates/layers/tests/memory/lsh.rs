@@ -39,3 +39,30 @@ fn memory_is_linear_in_the_length() {
         }
     }
 }
+
+#[test]
+fn segments_take_no_matrix_of_pairs() {
+    let _alone = alone();
+    let length = 8192;
+    for (kind, options) in [
+        ("SelfAttention", json!({"nHeads": 1, "dQk": 8, "dV": 8, "useSegments": true})),
+        ("CausalAttention", json!({"dFeature": 8, "useSegments": true})),
+        ("LSHSelfAttention", json!({"nHeads": 1, "dQk": 8, "dV": 8, "chunkLen": 64, "useSegments": true})),
+    ] {
+        let layer = construct(kind, &options).unwrap();
+        let x = random(&[1, length, 8], 1).cast(DType::F32).unwrap();
+        let ids = (0..length as i32).map(|i| i / 1000).collect();
+        let segments = Tensor::from_vec::<i32>(ids, &[1, length]).unwrap();
+        let (weights, state) = init(&layer, &[TensorSpec::of(&x), TensorSpec::of(&segments)], Key::new(1)).unwrap();
+        let x = x.variable();
+        let before = memory().bytes;
+        reset_peak();
+        let y = pure_fn(&layer, vec![x.clone(), segments], &weights, state, Key::new(2)).unwrap().0.remove(0);
+        let ct = Tensor::ones(y.shape(), y.dtype(), y.device()).unwrap();
+        let grads = backward(&[(y, ct)], &[x], false).unwrap();
+        let peak = memory().peak_bytes - before;
+        // One byte for each pair would be four times as much.
+        assert!(peak < length * length / 4, "{kind} takes {peak} bytes");
+        drop(grads);
+    }
+}

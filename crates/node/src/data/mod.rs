@@ -1,3 +1,4 @@
-//! Data: the options of the steps of a pipeline, encoders of text.
+//! Data: the options of the steps of a pipeline, encoders of text, the mask of packed rows.
 mod encoder;
+mod segments;
 mod steps;

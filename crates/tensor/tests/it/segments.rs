@@ -139,6 +139,10 @@ fn what_another_segment_holds_changes_no_bit() {
                 for (a, b) in before.iter().zip(&after) {
                     assert_same_bits(&outside(a, &ids, 3), &outside(b, &ids, 3));
                 }
+                // A position that sees nothing but itself may have its only strength dropped.
+                if name.contains("dropped") {
+                    continue;
+                }
                 let differs = before[0].ne(&after[0]).unwrap().cast(DType::I32).unwrap().max(None, false).unwrap();
                 assert_eq!(differs.item().unwrap(), 1.0, "what changed was not seen");
             }

@@ -157,14 +157,22 @@ fn softmax_values(dots: &Tensor, v: &Tensor, drop: Option<(f64, Key)>) -> Result
 }
 
 /// Queries `[…, n, d]` against keys at positions `0..`, the queries' own from `start` on; `seen […, keys]` is true for keys not
-/// masked. For a few queries: the matrix of products is made.
+/// masked. What is `apart`, `[…, n, keys]`, is not seen at all. For a few queries: the matrix of products is made.
 ///
 /// # Errors
 /// `ShapeMismatch` when the shapes do not fit.
-pub fn attend_from([q, k, v]: [&Tensor; 3], positions: (&Tensor, &Tensor), how: SelfMask) -> Result<Tensor> {
+pub fn attend_from(
+    [q, k, v]: [&Tensor; 3],
+    positions: (&Tensor, &Tensor),
+    apart: Option<&Tensor>,
+    how: SelfMask,
+) -> Result<Tensor> {
     let k = k.div_scalar((axis_from_end(k, 1)? as f64).sqrt())?;
     let dots = q.matmul(&k.swap_axes(-1, -2)?)?;
-    let dots = mask_self_attention(&dots, &positions.0.expand_dims(-1)?, &positions.1.expand_dims(-2)?, how)?;
+    let mut dots = mask_self_attention(&dots, &positions.0.expand_dims(-1)?, &positions.1.expand_dims(-2)?, how)?;
+    if let Some(apart) = apart {
+        dots = dots.mask_fill(apart, f64::NEG_INFINITY)?;
+    }
     softmax_values(&dots, v, None)
 }
 

@@ -3,7 +3,10 @@ use super::{
     functions::apply_broadcasted_dropout,
     heads::{check_mask, check_parallel, join, output, project, sizes, Heads},
 };
-use crate::{leaf, options, Arity, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result, TensorSpec, Traits};
+use crate::{
+    attention::check_segments_of, leaf, options, Arity, Call, Dim, LayerRef, Leaf, Local, Mode, Output, Rate, Result,
+    TensorSpec, Traits,
+};
 use tallow_tensor::{
     ops::{penalized_attention, PenalizedAttentionOptions},
     random::Key,
@@ -17,10 +20,14 @@ options! {
     /// float32 the products vanish beside that, so valid positions weigh alike. For a mask that leaves the products as they are, use
     /// `AttentionQKV`.
     ///
+    /// With `useSegments` several pairs of sequences can stand one behind the other: a position of `x` sees the positions of `y` with the
+    /// same id. Where there are none it gets the projection of a zero vector.
+    ///
     /// Formula: for each head `softmax(d) · (y · w_v) · w_o`, with the products `d` of `x · w_q` and `y · w_k`, divided by `√dQk`; the
     /// heads are summed.
     /// Shapes: `x: [batch, length, dModel]`, `y: [batch, keys, dKv]`, with `masked` also `bool[batch, keys]` →
-    /// `[batch, length, dModel]`. The mask is true at valid positions.
+    /// `[batch, length, dModel]`. The mask is true at valid positions. With `useSegments` also the segment ids of both,
+    /// `int32[batch, length]` and `int32[batch, keys]`, the last inputs, which are outputs too.
     /// Weights: `[w_q, w_k, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_k: [nHeads, dKv, dQk]`, `w_v: [nHeads, dKv, dV]` and
     /// `w_o: [nHeads, dV, dModel]`.
     /// State: none.
@@ -29,6 +36,7 @@ options! {
     /// and head.
     /// Errors:
     /// - `ShapeMismatch`: the shapes do not fit the weights, or each other.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762; the tiles are those of Dao et al. 2022, arXiv:2205.14135.
     /// See: `AttentionQKV`.
     /// Example:
@@ -47,6 +55,8 @@ options! {
         d_v "dV": Dim = Dim(64),
         /// Whether there is a third input that tells valid positions from padding.
         masked "masked": bool = true,
+        /// Whether two further inputs, the last, tell the segments of the positions of both, outside of which nothing is seen.
+        use_segments "useSegments": bool = false,
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
         /// Probability of dropping an attention strength; one draw serves all heads and examples.
@@ -86,17 +96,24 @@ impl Leaf for EncDecAttention {
         "EncDecAttention".into()
     }
     fn arity(&self) -> Arity {
-        Arity::new(if self.0.masked { 3 } else { 2 }, 1)
+        let segments = if self.0.use_segments { 2 } else { 0 };
+        Arity::new(2 + usize::from(self.0.masked) + segments, 1 + segments)
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
-        let ([batch, ..], [other, length, _]) = (sizes(&inputs[0])?, sizes(&inputs[1])?);
+        let ([batch, queries, _], [other, length, _]) = (sizes(&inputs[0])?, sizes(&inputs[1])?);
         if batch != other {
             return Err(crate::Error::shape(format!("batches differ: {} and {}", inputs[0], inputs[1])));
         }
-        if let Some(mask) = inputs.get(2) {
+        if let Some(mask) = inputs.get(2).filter(|_| self.0.masked) {
             check_mask(mask, batch, length)?;
         }
-        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), output(&inputs[0]))])
+        let mut outputs = vec![TensorSpec::new(inputs[0].shape.clone(), output(&inputs[0]))];
+        if let [.., of_x, of_y] = &inputs[2..] {
+            check_segments_of(of_x, [batch, queries])?;
+            check_segments_of(of_y, [batch, length])?;
+            outputs.extend([of_x.clone(), of_y.clone()]);
+        }
+        Ok(outputs)
     }
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         self.signature(inputs)?;
@@ -110,7 +127,12 @@ impl Leaf for EncDecAttention {
         let w = heads.read(call.w)?;
         let (attend_key, output_key) = call.key.split_pair();
         let rate = |rate: Rate| if o.mode == Mode::Train { rate.0 } else { 0.0 };
-        let key_penalties = match call.xs.get(2) {
+        let segments = match &call.xs[2..] {
+            // One row for all heads of an example.
+            [.., of_x, of_y] => Some([of_x.expand_dims(1)?, of_y.expand_dims(1)?]),
+            _ => None,
+        };
+        let key_penalties = match call.xs.get(2).filter(|_| o.masked) {
             None => None,
             Some(mask) => {
                 let padding = mask.cast(DType::Bool)?.logical_not()?.cast(DType::F32)?;
@@ -120,6 +142,7 @@ impl Leaf for EncDecAttention {
         let options = PenalizedAttentionOptions {
             scale: (o.d_qk.0 as f64).powf(-0.5),
             key_penalties,
+            segments,
             dropout: Some((rate(o.attention_dropout), attend_key)).filter(|d| d.0 > 0.0),
             ..PenalizedAttentionOptions::default()
         };
@@ -129,7 +152,8 @@ impl Leaf for EncDecAttention {
         let attended = penalized_attention(&q, &k, &project(y, w.v, None)?, &options)?;
         let out = join(&attended, w.o)?;
         let out = apply_broadcasted_dropout(&out, rate(o.output_dropout), Some(output_key))?;
-        Ok(out.cast(dtype)?.into())
+        let passed = if o.use_segments { &call.xs[call.xs.len() - 2..] } else { &[] };
+        Ok([&[out.cast(dtype)?], passed].concat().into())
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.0.mode)

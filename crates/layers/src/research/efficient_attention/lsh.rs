@@ -3,6 +3,7 @@ use super::{
     attend::{attend_from, length_normalized, SelfMask},
     hashing::{hash_rounds, Buckets},
     memory::{self, Window},
+    positions::Positions,
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{Error, ErrorKind, Mode, Result, Tree};
@@ -103,17 +104,16 @@ impl<'a> Lsh<'a> {
         };
         hash_rounds(q, &buckets, self.lsh.n_hashes.0, keys, seen.as_deref())
     }
-    fn attend(&self, x: Vectors<'_>, mask: Option<&Tensor>, buckets: &Tensor, key: Key) -> Result<Tensor> {
+    fn attend(&self, x: Vectors<'_>, positions: &Positions, buckets: &Tensor, key: Key) -> Result<Tensor> {
         let (Vectors::Apart(q, _) | Vectors::Joint(q, _)) = x;
         let rate = if self.attention.mode == Mode::Train { self.attention.attention_dropout.0 } else { 0.0 };
         let mut lead = q.shape()[..q.rank() - 2].to_vec();
         lead.push(buckets.shape()[1]);
-        // Without a head axis, rows of the mask are repeated for the heads of their example.
-        let mask = match mask {
-            None => None,
-            Some(m) if q.rank() == 4 => Some(m.expand_dims(1)?),
-            Some(m) => Some(m.repeat(q.shape()[0] / m.shape()[0].max(1), 0)?),
-        };
+        // Without a head axis, what is known of the positions of an example is repeated for its heads.
+        let Positions { mask, segments } = positions.map(|t| match q.rank() {
+            4 => t.expand_dims(1),
+            _ => t.repeat(q.shape()[0] / t.shape()[0].max(1), 0),
+        })?;
         let options = ChunkedAttentionOptions {
             chunk_len: self.lsh.chunk_len.0,
             n_chunks_before: self.lsh.n_chunks_before.0,
@@ -121,6 +121,7 @@ impl<'a> Lsh<'a> {
             causal: self.attention.causal,
             exclude_self: true,
             mask,
+            segments,
             buckets: Some(buckets.reshape(&lead)?),
             dropout: (rate > 0.0).then_some((rate, key)),
         };
@@ -133,7 +134,7 @@ impl<'a> Lsh<'a> {
     pub(super) fn whole(
         &self,
         x: Vectors<'_>,
-        mask: Option<&Tensor>,
+        positions: &Positions,
         state: &Tree<Tensor>,
         key: Key,
     ) -> Result<(Tensor, Tree<Tensor>)> {
@@ -147,8 +148,8 @@ impl<'a> Lsh<'a> {
             *key = next;
             used.push(now);
         }
-        let buckets = self.hash(&q, &used, mask)?;
-        let out = self.attend(x, mask, &buckets, key)?;
+        let buckets = self.hash(&q, &used, positions.mask.as_ref())?;
+        let out = self.attend(x, positions, &buckets, key)?;
         let room = self.lsh.n_hashes.0 * self.lsh.max_length_for_buckets.map_or(0, |n| n.0.saturating_sub(length));
         let kept = if room > 0 { buckets.pad(&[(0, 0), (0, room)], 0.0)? } else { buckets };
         Ok((out, Tree::tuple([kept, keys_tensor(&keys)?])))
@@ -158,7 +159,7 @@ impl<'a> Lsh<'a> {
     pub(super) fn again(
         &self,
         x: Vectors<'_>,
-        mask: Option<&Tensor>,
+        positions: &Positions,
         left: &Tree<Tensor>,
         key: Key,
     ) -> Result<(Tensor, Tree<Tensor>)> {
@@ -169,15 +170,15 @@ impl<'a> Lsh<'a> {
         if buckets.rank() != 2 || buckets.shape()[0] != rows || buckets.shape()[1] < n {
             return Err(left.wrong("the state that the same call left: buckets of all positions"));
         }
-        Ok((self.attend(x, mask, &buckets.narrow(1, 0, n)?, key)?, left.clone()))
+        Ok((self.attend(x, positions, &buckets.narrow(1, 0, n)?, key)?, left.clone()))
     }
     /// Attention of the first `new` positions in mode `'predict'`, as of a whole sequence: `q` and `v […, n, ·]` of all that is seen,
-    /// `mask` likewise.
+    /// `positions` likewise.
     pub(super) fn first(
         &self,
         q: &Tensor,
         v: &Tensor,
-        mask: Option<&Tensor>,
+        positions: &Positions,
         state: &Tree<Tensor>,
         (window, new): (&Window, usize),
     ) -> Result<(Tensor, Tree<Tensor>)> {
@@ -186,9 +187,9 @@ impl<'a> Lsh<'a> {
         let keys_now = keys_for(keys_of(keys)?, rows)?;
         // Empty places of the memory would fill chunks, and keep what hashes alike from being seen.
         let (q, v) = (q.narrow(-2, 0, new)?, v.narrow(-2, 0, new)?);
-        let mask = mask.map(|m| m.narrow(1, 0, new)).transpose()?;
-        let found = self.hash(&q, &keys_now[..rows], mask.as_ref())?;
-        let out = self.attend(Vectors::Apart(&q, &v), mask.as_ref(), &found, Key::new(0))?;
+        let positions = positions.map(|t| t.narrow(1, 0, new))?;
+        let found = self.hash(&q, &keys_now[..rows], positions.mask.as_ref())?;
+        let out = self.attend(Vectors::Apart(&q, &v), &positions, &found, Key::new(0))?;
         let old = buckets.reshape(&[rows, self.lsh.n_hashes.0, window.len])?;
         let found = found.reshape(&[rows, self.lsh.n_hashes.0, new])?;
         let kept = new.min(window.len);
@@ -199,17 +200,22 @@ impl<'a> Lsh<'a> {
     }
     /// Attention of one new position, at `at`, of each row: `q [rows, d_qk]`. Returns `[rows, d_v]` and the new state.
     ///
-    /// It sees the positions that share a bucket with it, and the latest others, `n_hashes · chunk_len · (1 + before)` in all.
+    /// It sees the positions that share a bucket with it, and the latest others, `n_hashes · chunk_len · (1 + before)` in all, of its own
+    /// segment.
     pub(super) fn step(
         &self,
         q: &Tensor,
         at: usize,
         (state, window): (&Tree<Tensor>, &Window),
-        seen: Option<&[u8]>,
+        positions: &Positions,
         look: Look<'_>,
     ) -> Result<(Tensor, Tree<Tensor>)> {
         let [buckets, end, keys] = state.many()?;
         let (rows, n) = (q.shape()[0], window.len);
+        // Of the positions of an example for each of its heads.
+        let told = positions.map(|t| t.repeat(rows / t.shape()[0].max(1), 0))?;
+        let seen = told.mask.map(|m| m.cast(DType::U8)?.to_vec::<u8>()).transpose()?;
+        let segments = told.segments.map(|ids| ids.cast(DType::I64)?.to_vec::<i64>()).transpose()?;
         let keys_now = keys_for(keys_of(keys)?, rows)?;
         let (mut all, ends) = (buckets.to_vec::<i32>()?, end.to_vec::<i32>()?);
         if all.len() != rows * self.lsh.n_hashes.0 * n || ends.len() != rows {
@@ -217,7 +223,7 @@ impl<'a> Lsh<'a> {
         }
         // Trax hashes two copies of the vector, which decides the number of buckets where it is not given.
         let pair = Tensor::stack(&[q.clone(), q.clone()], 1)?;
-        let row_seen: Option<Vec<u8>> = seen.map(|s| (0..rows).flat_map(|row| [s[row * n + at]; 2]).collect());
+        let row_seen: Option<Vec<u8>> = seen.as_ref().map(|s| (0..rows).flat_map(|row| [s[row * n + at]; 2]).collect());
         let two = self.lsh.n_buckets.clone().unwrap_or_else(|| Buckets::for_length(2, self.lsh.chunk_len.0));
         let found =
             hash_rounds(&pair, &two, self.lsh.n_hashes.0, &keys_now[..rows], row_seen.as_deref())?.to_vec::<i32>()?;
@@ -233,7 +239,10 @@ impl<'a> Lsh<'a> {
             }
             let shares = |place: usize| mine.chunks_exact(n).any(|line| line[place] == line[at]);
             // What shares no bucket comes by age. The first empty place takes part in the choice, as in Trax, and then is not seen.
-            let mut order: Vec<(bool, usize)> = (0..n.min(at + 2)).map(|place| (shares(place), place)).collect();
+            let own =
+                |place: usize| place > at || segments.as_ref().is_none_or(|s| s[row * n + place] == s[row * n + at]);
+            let places = (0..n.min(at + 2)).filter(|&place| own(place));
+            let mut order: Vec<(bool, usize)> = places.map(|place| (shares(place), place)).collect();
             order.sort_unstable();
             let chosen = order[order.len().saturating_sub(attended)..].iter().map(|&(_, place)| place);
             let places: Vec<i32> = chosen.filter(|&place| place <= at).map(|place| place as i32).collect(); // few
@@ -242,7 +251,7 @@ impl<'a> Lsh<'a> {
             let (k, v) = look(row, &places)?;
             let k = length_normalized(&k, 1e-6)?;
             let info = places.add_scalar(1)?;
-            let info = match seen {
+            let info = match &seen {
                 None => info,
                 Some(s) => {
                     let row_mask: Vec<u8> = s[row * n..(row + 1) * n].to_vec();
@@ -252,17 +261,11 @@ impl<'a> Lsh<'a> {
             };
             let own = ints(vec![at as i32 + 1], &[1])?;
             let how = SelfMask { causal: true, exclude_self: true, masked: true };
-            outs.push(attend_from([&q.narrow(0, row, 1)?, &k, &v], (&own, &info), how)?);
+            outs.push(attend_from([&q.narrow(0, row, 1)?, &k, &v], (&own, &info), None, how)?);
         }
         let out = Tensor::concat(&outs, 0)?;
         let ends = tallow_tensor::memory::full(rows, at as i32 + 1)?;
         let state = [ints(all, buckets.shape())?, ints(ends, &[rows])?, keys.clone()];
         Ok((out, Tree::tuple(state)))
     }
-}
-
-/// Which positions of a window are valid, for each of `rows` heads.
-pub(super) fn seen_rows(mask: &Tensor, rows: usize) -> Result<Vec<u8>> {
-    let heads = rows / mask.shape()[0].max(1);
-    Ok(mask.cast(DType::Bool)?.repeat(heads, 0)?.cast(DType::U8)?.to_vec::<u8>()?)
 }

@@ -1,16 +1,17 @@
 //! LSH self-attention with projections.
 use super::{
     functions::apply_broadcasted_dropout,
-    heads::{check_mask, check_parallel, join, output, project, sizes, Heads},
-    lsh::{seen_rows, Lsh, Vectors},
+    heads::{check_parallel, join, output, project, sizes, Heads},
+    lsh::{Lsh, Vectors},
     memory::{self, Window},
+    positions::{self, Positions},
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
     framework::leaf::Repeatable, leaf, options, options::OptionType, Abilities, Arity, Call, Dim, LayerRef, Leaf,
     Local, Mode, Output, Result, TensorSpec, Traits, Tree,
 };
-use tallow_tensor::{random::Key, DType, Tensor};
+use tallow_tensor::{random::Key, Tensor};
 
 /// An option that Trax takes and does not read.
 #[derive(Debug, Clone)]
@@ -38,11 +39,14 @@ options! {
     ///
     /// Any length will do, also one that is not a multiple of `chunkLen`; a sequence that fits one chunk sees itself as a whole.
     ///
+    /// With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees
+    /// another sequence. The positions of a sequence are sorted by themselves, so that another one changes nothing of it.
+    ///
     /// Formula: for each head `softmax(d) · (x · w_v) · w_o`, summed over heads, with the products `d` of the queries `x · w_q` and the
     /// same divided by their root mean square, all divided by `√dQk`. From `d` 1e9 is taken at later positions (`causal`) and at masked
     /// ones, and 1e5 at the position itself. Rounds are weighed by the exponentials of their log-sum-exps.
     /// Shapes: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
-    /// valid positions.
+    /// valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
     /// Weights: `[w_q, w_v, w_o]`, with `w_q: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and `w_o: [nHeads, dV, dModel]`; with
     /// `bias` also `b_q` and `b_v`.
     /// State: `[buckets, keys]` of each head of each example, `int32[batch · nHeads, nHashes · length]` and
@@ -55,6 +59,7 @@ options! {
     /// - `InvalidOption`: the mode is `'predict'` without `causal`.
     /// - `InvalidArgument`: a piece in the middle of a sequence is too long.
     /// - `ShapeMismatch`: the shapes do not fit the weights, or each other.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451.
     /// See: `SelfAttention`, which sees all positions; `PureLSHSelfAttention`, without projections.
     /// Example:
@@ -106,17 +111,16 @@ impl LSHSelfAttention {
     fn predict(&self, call: &Call, window: &Window) -> Result<(Tensor, Tree<Tensor>)> {
         let w = self.heads.read(call.w)?;
         let (seen, own) = window.take(call.xs, call.s)?;
-        let mask = seen.inputs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
+        let told = Positions::read(&self.o.attention, &seen.inputs[1..])?;
         let x = &seen.inputs[0];
         let batch = x.shape()[0];
         // Of no examples there is no row to take a step in.
         let (attended, own) = if seen.new != 1 || batch == 0 {
             let (q, v) = (project(x, w.q, w.q_bias)?, project(x, w.v, w.v_bias)?);
-            self.lsh().first(&q, &v, mask.as_ref(), own, (window, seen.new))?
+            self.lsh().first(&q, &v, &told, own, (window, seen.new))?
         } else {
             let (rows, d_qk, d_v) = (batch * self.heads.n_heads, self.heads.d_qk, self.heads.d_v);
             let q = project(&x.narrow(1, seen.start, 1)?, w.q, w.q_bias)?.reshape(&[rows, d_qk])?;
-            let valid = mask.map(|m| seen_rows(&m, rows)).transpose()?;
             let look = |row: usize, places: &Tensor| -> Result<(Tensor, Tensor)> {
                 let (example, head) = (row / self.heads.n_heads, row % self.heads.n_heads);
                 let x = x.narrow(0, example, 1)?.take(places, 1)?;
@@ -126,12 +130,12 @@ impl LSHSelfAttention {
                 };
                 Ok((of(w.q, w.q_bias, d_qk)?, of(w.v, w.v_bias, d_v)?))
             };
-            let (out, own) = self.lsh().step(&q, seen.start, (own, window), valid.as_deref(), &look)?;
+            let (out, own) = self.lsh().step(&q, seen.start, (own, window), &told, &look)?;
             (out.reshape(&[batch, self.heads.n_heads, 1, d_v])?, own)
         };
         Ok((join(&attended, w.o)?, Window::state(&seen, own)))
     }
-    /// A call; where `left` is the state that the same call left before, by its buckets.
+    /// A call, without the segments among its outputs; where `left` is the state that the same call left before, by its buckets.
     fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {
         let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
         let dtype = self.signature(&specs)?[0].dtype;
@@ -141,7 +145,7 @@ impl LSHSelfAttention {
         let (attend_key, output_key) = call.key.split_pair();
         let (y, state) = match window {
             Some(window) => {
-                if let Some(out) = memory::one_by_one(&call, |call| self.forward(call))? {
+                if let Some(out) = memory::one_by_one(&call, |call| self.run(call, None))? {
                     return Ok(out);
                 }
                 self.predict(&call, &window)?
@@ -149,7 +153,7 @@ impl LSHSelfAttention {
             None => {
                 let w = self.heads.read(call.w)?;
                 let x = &call.xs[0];
-                let mask = call.xs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
+                let told = Positions::read(&self.o.attention, &call.xs[1..])?;
                 // One product for queries and values: the input is read once, and so is the gradient it gets.
                 let joint = Tensor::concat(&[w.q.clone(), w.v.clone()], -1)?;
                 let bias = match (w.q_bias, w.v_bias) {
@@ -159,8 +163,8 @@ impl LSHSelfAttention {
                 let qv = project(x, &joint, bias.as_ref())?;
                 let vectors = Vectors::Joint(&qv, self.heads.d_qk);
                 let (o, state) = match left {
-                    Some(left) => self.lsh().again(vectors, mask.as_ref(), left, attend_key)?,
-                    None => self.lsh().whole(vectors, mask.as_ref(), call.s, attend_key)?,
+                    Some(left) => self.lsh().again(vectors, &told, left, attend_key)?,
+                    None => self.lsh().whole(vectors, &told, call.s, attend_key)?,
                 };
                 (join(&o, w.o)?, state)
             }
@@ -177,15 +181,15 @@ impl Leaf for LSHSelfAttention {
         "LSHSelfAttention".into()
     }
     fn arity(&self) -> Arity {
-        Arity::new(if self.o.attention.masked { 2 } else { 1 }, 1)
+        let own = &self.o.attention;
+        Arity::new(1 + positions::count(own), 1 + usize::from(own.use_segments))
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         self.window()?;
         let [batch, length, _] = sizes(&inputs[0])?;
-        if let Some(mask) = inputs.get(1) {
-            check_mask(mask, batch, length)?;
-        }
-        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), output(&inputs[0]))])
+        positions::check(&self.o.attention, &inputs[1..], [batch, length])?;
+        let y = TensorSpec::new(inputs[0].shape.clone(), output(&inputs[0]));
+        Ok(positions::outputs(&self.o.attention, y, inputs))
     }
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         self.signature(inputs)?;
@@ -199,7 +203,8 @@ impl Leaf for LSHSelfAttention {
         Ok(Local { weights: self.heads.init(d_model, d_model, key)?, state })
     }
     fn forward(&self, call: Call) -> Result<Output> {
-        self.run(call, None)
+        let xs = call.xs;
+        Ok(positions::with_segments(&self.o.attention, self.run(call, None)?, xs))
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.o.attention.mode)
@@ -218,6 +223,7 @@ impl Leaf for LSHSelfAttention {
 
 impl Repeatable for LSHSelfAttention {
     fn repeat(&self, call: Call, left: &Tree<Tensor>) -> Result<Output> {
-        self.run(call, Some(left))
+        let xs = call.xs;
+        Ok(positions::with_segments(&self.o.attention, self.run(call, Some(left))?, xs))
     }
 }

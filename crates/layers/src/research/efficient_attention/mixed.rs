@@ -26,7 +26,8 @@ options! {
     /// `PureLSHSelfAttention` that are given are handed on; `dQk`, `dV`, `outputDropout` and `useReferenceCode` change nothing.
     ///
     /// Shapes: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, unless `causal` also
-    /// `bool[batch, length]` → `[batch · nHeads, length, dV]`. The mask is true at valid positions.
+    /// `bool[batch, length]` → `[batch · nHeads, length, dV]`. The mask is true at valid positions. With `useSegments` also segment ids
+    /// `int32[batch, length]`, the last input, which are an output too.
     /// Weights: none.
     /// State: that of the two layers, a pair.
     /// Modes: drops attention strengths in `'train'` only; `'predict'` as the two layers.
@@ -68,7 +69,7 @@ pub(super) fn mixed_lsh_self_attention(o: MixedLSHSelfAttentionOptions) -> Resul
     lsh.push(("nHeads", o.n_heads.0.into()));
     lsh.extend(own.pairs());
     let lsh = pure_lsh_given(lsh)?;
-    let (dropout, mode) = (own.attention_dropout, own.mode);
+    let (dropout, use_segments, mode) = (own.attention_dropout, own.use_segments, own.mode);
     let exact = if own.causal {
         let twice = pure_layer(
             "dup_shared_qk",
@@ -81,6 +82,7 @@ pub(super) fn mixed_lsh_self_attention(o: MixedLSHSelfAttentionOptions) -> Resul
             twice,
             dot_product_causal_attention(DotProductCausalAttentionOptions {
                 dropout,
+                use_segments,
                 mode,
                 ..DotProductCausalAttentionOptions::new()
             })?,
@@ -103,7 +105,7 @@ pub(super) fn mixed_lsh_self_attention(o: MixedLSHSelfAttentionOptions) -> Resul
                 Ok(vec![xs[0].clone(), xs[0].clone(), xs[1].clone(), mask])
             },
         );
-        serial(vec![twice, dot_product_attention(DotProductAttentionOptions { dropout, mode })?])
+        serial(vec![twice, dot_product_attention(DotProductAttentionOptions { dropout, use_segments, mode })?])
     };
     let base = Base { to_print: Some(Vec::new()), ..Base::new("MixedLSHSelfAttention") };
     let arity = lsh.arity();
@@ -151,8 +153,12 @@ impl Composite for Mixed {
         let chosen = begun(parts, cx).unwrap_or_else(|| self.chosen(xs[0].shape()[1]));
         let dtype = xs[1].dtype();
         let key = cx.split(key, 2)[chosen];
-        let ys = cx.apply(&parts.layers[chosen], xs, key)?;
-        Ok(ys.into_iter().map(|y| y.cast(dtype)).collect::<tallow_tensor::Result<_>>()?)
+        let mut ys = cx.apply(&parts.layers[chosen], xs, key)?;
+        // Segments may stand behind it.
+        if let Some(y) = ys.first_mut() {
+            *y = y.cast(dtype)?;
+        }
+        Ok(ys)
     }
     fn traits(&self) -> Traits {
         // Which layer a stream goes on with hangs on the stream.

@@ -13,6 +13,7 @@ mod lsh_ff;
 mod lsh_self_attention;
 mod memory;
 mod mixed;
+mod positions;
 mod pure_lsh;
 mod self_attention;
 mod shared;

@@ -1,16 +1,17 @@
 //! LSH self-attention without projections.
 use super::{
     heads::check_parallel,
-    lsh::{seen_rows, Lsh, Vectors},
+    lsh::{Lsh, Vectors},
     lsh_self_attention::Unused,
     memory::{self, Window},
+    positions::{self, Positions},
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
     framework::leaf::Repeatable, leaf, options, Abilities, Arity, Call, Dim, Error, HostValue, LayerRef, Leaf, Local,
     Mode, Output, Result, TensorSpec, Traits, Tree,
 };
-use tallow_tensor::{random::Key, DType, Tensor};
+use tallow_tensor::{random::Key, Tensor};
 
 options! {
     /// Attends as `LSHSelfAttention` does, without projections, for vectors that are already split into heads.
@@ -20,7 +21,8 @@ options! {
     ///
     /// Formula: that of `LSHSelfAttention`, without weights.
     /// Shapes: queries `[batch · nHeads, length, dQk]`, values `[batch · nHeads, length, dV]`, with `masked` also `bool[batch, length]`
-    /// → `[batch · nHeads, length, dV]`. The mask is true at valid positions.
+    /// → `[batch · nHeads, length, dV]`. The mask is true at valid positions. With `useSegments` also segment ids
+    /// `int32[batch, length]`, the last input, which are an output too.
     /// Weights: none.
     /// State: `[buckets, keys]` of each head, `int32[batch · nHeads, nHashes · length]` and `uint32[batch · nHeads, 2]`. In mode
     /// `'predict'` it is `[end, inputs, [buckets, ends, keys]]`.
@@ -31,6 +33,7 @@ options! {
     /// Errors:
     /// - `InvalidOption`: the mode is `'predict'` without `causal`.
     /// - `ShapeMismatch`: `nHeads` does not divide the first axis, or the shapes do not fit each other.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451.
     /// See: `PureLSHSelfAttentionWrapper`, which adds projections.
     /// Example:
@@ -85,25 +88,24 @@ impl PureLSHSelfAttention {
     }
     fn predict(&self, call: &Call, window: &Window) -> Result<(Tensor, Tree<Tensor>)> {
         let (seen, own) = window.take(call.xs, call.s)?;
-        let mask = seen.inputs.get(2).map(|m| m.cast(DType::Bool)).transpose()?;
+        let told = Positions::read(&self.o.attention, &seen.inputs[2..])?;
         let (qk, v) = (&seen.inputs[0], &seen.inputs[1]);
         // Of no examples there is no row to take a step in.
         let (out, own) = if seen.new != 1 || qk.shape()[0] == 0 {
-            self.lsh().first(qk, v, mask.as_ref(), own, (window, seen.new))?
+            self.lsh().first(qk, v, &told, own, (window, seen.new))?
         } else {
             let (rows, d_qk, d_v) = (qk.shape()[0], qk.shape()[2], v.shape()[2]);
             let q = qk.narrow(1, seen.start, 1)?.reshape(&[rows, d_qk])?;
-            let valid = mask.map(|m| seen_rows(&m, rows)).transpose()?;
             let look = |row: usize, places: &Tensor| -> Result<(Tensor, Tensor)> {
                 let of = |x: &Tensor| x.index(0, row as isize)?.take(places, 0);
                 Ok((of(qk)?, of(v)?))
             };
-            let (out, own) = self.lsh().step(&q, seen.start, (own, window), valid.as_deref(), &look)?;
+            let (out, own) = self.lsh().step(&q, seen.start, (own, window), &told, &look)?;
             (out.reshape(&[rows, 1, d_v])?, own)
         };
         Ok((out, Window::state(&seen, own)))
     }
-    /// A call; where `left` is the state that the same call left before, by its buckets.
+    /// A call, without the segments among its outputs; where `left` is the state that the same call left before, by its buckets.
     fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {
         let specs: Vec<_> = call.xs.iter().map(TensorSpec::of).collect();
         let dtype = self.signature(&specs)?[0].dtype;
@@ -112,18 +114,18 @@ impl PureLSHSelfAttention {
         let call = Call { s: refitted.as_ref().unwrap_or(call.s), ..call };
         let (y, state) = match window {
             Some(window) => {
-                if let Some(out) = memory::one_by_one(&call, |call| self.forward(call))? {
+                if let Some(out) = memory::one_by_one(&call, |call| self.run(call, None))? {
                     return Ok(out);
                 }
                 self.predict(&call, &window)?
             }
             None => {
-                let mask = call.xs.get(2).map(|m| m.cast(DType::Bool)).transpose()?;
+                let told = Positions::read(&self.o.attention, &call.xs[2..])?;
                 let (attend_key, _) = call.key.split_pair();
                 let vectors = Vectors::Apart(&call.xs[0], &call.xs[1]);
                 match left {
-                    Some(left) => self.lsh().again(vectors, mask.as_ref(), left, attend_key)?,
-                    None => self.lsh().whole(vectors, mask.as_ref(), call.s, attend_key)?,
+                    Some(left) => self.lsh().again(vectors, &told, left, attend_key)?,
+                    None => self.lsh().whole(vectors, &told, call.s, attend_key)?,
                 }
             }
         };
@@ -136,7 +138,8 @@ impl Leaf for PureLSHSelfAttention {
         "PureLSHSelfAttention".into()
     }
     fn arity(&self) -> Arity {
-        Arity::new(if self.o.attention.masked { 3 } else { 2 }, 1)
+        let own = &self.o.attention;
+        Arity::new(2 + positions::count(own), 1 + usize::from(own.use_segments))
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         self.window()?;
@@ -148,10 +151,9 @@ impl Leaf for PureLSHSelfAttention {
         if !rows.is_multiple_of(heads) {
             return Err(Error::shape(format!("the leading axis of {qk} is no multiple of nHeads {heads}")));
         }
-        if let Some(mask) = inputs.get(2) {
-            super::heads::check_mask(mask, rows / heads, qk.shape[1])?;
-        }
-        Ok(vec![TensorSpec::new(v.shape.clone(), super::heads::output(v))])
+        positions::check(&self.o.attention, &inputs[2..], [rows / heads, qk.shape[1]])?;
+        let y = TensorSpec::new(v.shape.clone(), super::heads::output(v));
+        Ok(positions::outputs(&self.o.attention, y, inputs))
     }
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         self.signature(inputs)?;
@@ -163,7 +165,8 @@ impl Leaf for PureLSHSelfAttention {
         }))
     }
     fn forward(&self, call: Call) -> Result<Output> {
-        self.run(call, None)
+        let xs = call.xs;
+        Ok(positions::with_segments(&self.o.attention, self.run(call, None)?, xs))
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.o.attention.mode)
@@ -178,6 +181,7 @@ impl Leaf for PureLSHSelfAttention {
 
 impl Repeatable for PureLSHSelfAttention {
     fn repeat(&self, call: Call, left: &Tree<Tensor>) -> Result<Output> {
-        self.run(call, Some(left))
+        let xs = call.xs;
+        Ok(positions::with_segments(&self.o.attention, self.run(call, Some(left))?, xs))
     }
 }

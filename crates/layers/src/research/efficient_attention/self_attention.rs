@@ -2,12 +2,14 @@
 use super::{
     attend::{attend_from, length_normalized, SelfMask},
     functions::apply_broadcasted_dropout,
-    heads::{check_mask, check_parallel, join, output, project, sizes, HeadWeights, Heads},
+    heads::{check_parallel, join, output, project, sizes, HeadWeights, Heads},
     memory::{self, Window},
+    positions::{self, Positions},
     shared::EfficientAttentionOptions,
 };
 use crate::{
-    leaf, options, Arity, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Result, TensorSpec, Traits, Tree,
+    attention::same_segment, leaf, options, Arity, Call, Count, Dim, LayerRef, Leaf, Local, Mode, Output, Result,
+    TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{
     ops::{chunked_attention, penalized_attention, ChunkedAttentionOptions, PenalizedAttentionOptions},
@@ -18,12 +20,15 @@ use tallow_tensor::{
 options! {
     /// Lets each position of a sequence attend to the others, without ever making a matrix of length × length.
     ///
+    /// With `useSegments` several sequences can stand one behind the other in one row, each with an id of its own: no position sees
+    /// another sequence. Chunks are those of the row.
+    ///
     /// Formula: for each head `softmax(d) · (x · w_v) · w_o`, with the products `d` of `x · w_q` and `x · w_k`, divided by `√dQk`; the
     /// heads are summed. From `d` 1e9 is taken at later positions (`causal`) and at masked ones, and 1e5 at the position itself
     /// (`shareQk`). With `shareQk` the queries, divided by their root mean square, are the keys. With `chunkLen` a position sees its
     /// own chunk and its neighbours, around the ends; the last chunk may be shorter.
     /// Shapes: `[batch, length, dModel]`, with `masked` also `bool[batch, length]` → `[batch, length, dModel]`. The mask is true at
-    /// valid positions.
+    /// valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
     /// Weights: `[w_q, w_k, w_v, w_o]`, with `w_q` and `w_k: [nHeads, dModel, dQk]`, `w_v: [nHeads, dModel, dV]` and
     /// `w_o: [nHeads, dV, dModel]`; without `w_k` if `shareQk`; with `bias` also `b_q`, `b_k` and `b_v`.
     /// State: none; in mode `'predict'` `[end, inputs, []]`, with the last `predictMemLen` positions of the inputs.
@@ -33,6 +38,7 @@ options! {
     /// - `InvalidOption`: the mode is `'predict'`, and `causal` or a size that it needs is missing.
     /// - `InvalidArgument`: a piece in the middle of a sequence is too long.
     /// - `ShapeMismatch`: the shapes do not fit the weights, or each other.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451; the tiles are those of Dao et al. 2022, arXiv:2205.14135.
     /// See: `LSHSelfAttention`, for longer sequences; `CausalAttention`.
     /// Example:
@@ -105,7 +111,7 @@ impl SelfAttention {
         Ok((project(x, w.q, w.q_bias)?, k, project(x, w.v, w.v_bias)?))
     }
     /// Attention of whole sequences.
-    fn whole(&self, x: &Tensor, mask: Option<&Tensor>, w: &HeadWeights<'_>, key: Key) -> Result<Tensor> {
+    fn whole(&self, x: &Tensor, positions: &Positions, w: &HeadWeights<'_>, key: Key) -> Result<Tensor> {
         let (o, own) = (&self.o, &self.o.attention);
         let (q, k, v) = self.project(x, w)?;
         let rate = if own.mode == Mode::Train { own.attention_dropout.0 } else { 0.0 };
@@ -117,7 +123,9 @@ impl SelfAttention {
                 Some(k) => k,
                 None => length_normalized(&q, 1e-6)?,
             };
-            let key_penalties = match mask {
+            // One row for all heads of an example.
+            let segments = positions.segments.as_ref().map(|ids| ids.expand_dims(1)).transpose()?;
+            let key_penalties = match &positions.mask {
                 None => None,
                 Some(m) => Some(m.logical_not()?.cast(DType::F32)?.mul_scalar(1e9)?.expand_dims(1)?),
             };
@@ -126,6 +134,7 @@ impl SelfAttention {
                 causal: own.causal,
                 exclude_self: o.share_qk,
                 key_penalties,
+                segments: segments.map(|ids| [ids.clone(), ids]),
                 dropout,
                 sums_to_one: true,
             };
@@ -137,7 +146,8 @@ impl SelfAttention {
             n_chunks_after: o.n_chunks_after.0,
             causal: own.causal,
             exclude_self: o.share_qk,
-            mask: mask.map(|m| m.expand_dims(1)).transpose()?,
+            mask: positions.mask.as_ref().map(|m| m.expand_dims(1)).transpose()?,
+            segments: positions.segments.as_ref().map(|ids| ids.expand_dims(1)).transpose()?,
             buckets: None,
             dropout,
         };
@@ -155,15 +165,17 @@ impl SelfAttention {
         let v = project(&x, w.v, w.v_bias)?;
         let all = Tensor::iota(filled, DType::I32, x.device())?.add_scalar(1)?;
         let positions = all.narrow(0, seen.start, seen.new)?;
-        let info = match seen.inputs.get(1) {
+        let told = Positions::read(&self.o.attention, &seen.inputs[1..])?.map(|t| t.narrow(1, 0, filled))?;
+        let info = match &told.mask {
             None => all,
-            Some(mask) => {
-                let mask = mask.narrow(1, 0, filled)?.cast(DType::Bool)?.expand_dims(1)?;
-                Tensor::where_(&mask, &all, &all.neg()?)?
-            }
+            Some(mask) => Tensor::where_(&mask.expand_dims(1)?, &all, &all.neg()?)?,
+        };
+        let apart = match &told.segments {
+            None => None,
+            Some(ids) => Some(same_segment(&ids.narrow(1, seen.start, seen.new)?, ids)?.logical_not()?),
         };
         let how = SelfMask { causal: true, exclude_self: self.o.share_qk, masked: self.o.attention.masked };
-        attend_from([&q, &k, &v], (&positions, &info), how)
+        attend_from([&q, &k, &v], (&positions, &info), apart.as_ref(), how)
     }
 }
 
@@ -172,15 +184,15 @@ impl Leaf for SelfAttention {
         "SelfAttention".into()
     }
     fn arity(&self) -> Arity {
-        Arity::new(if self.o.attention.masked { 2 } else { 1 }, 1)
+        let own = &self.o.attention;
+        Arity::new(1 + positions::count(own), 1 + usize::from(own.use_segments))
     }
     fn signature(&self, inputs: &[TensorSpec]) -> Result<Vec<TensorSpec>> {
         self.window()?;
         let [batch, length, _] = sizes(&inputs[0])?;
-        if let Some(mask) = inputs.get(1) {
-            check_mask(mask, batch, length)?;
-        }
-        Ok(vec![TensorSpec::new(inputs[0].shape.clone(), output(&inputs[0]))])
+        positions::check(&self.o.attention, &inputs[1..], [batch, length])?;
+        let y = TensorSpec::new(inputs[0].shape.clone(), output(&inputs[0]));
+        Ok(positions::outputs(&self.o.attention, y, inputs))
     }
     fn init(&self, inputs: &[TensorSpec], key: Key) -> Result<Local> {
         self.signature(inputs)?;
@@ -200,17 +212,14 @@ impl Leaf for SelfAttention {
         let refitted = memory::refitted(&call, window.as_ref(), |specs| self.init(specs, call.key))?;
         let call = Call { s: refitted.as_ref().unwrap_or(call.s), ..call };
         let (attend_key, output_key) = call.key.split_pair();
-        let mask = call.xs.get(1).map(|m| m.cast(DType::Bool)).transpose()?;
+        let told = Positions::read(&self.o.attention, &call.xs[1..])?;
         let (o, state) = match window {
-            None => (self.whole(&call.xs[0], mask.as_ref(), &w, attend_key)?, None),
+            None => (self.whole(&call.xs[0], &told, &w, attend_key)?, None),
             Some(window) => {
                 let (seen, own) = window.take(call.xs, call.s)?;
                 let first = seen.start == 0 && seen.inputs[0].shape()[1] == seen.new;
-                let o = if first {
-                    self.whole(&call.xs[0], mask.as_ref(), &w, attend_key)?
-                } else {
-                    self.continued(&seen, &w)?
-                };
+                let o =
+                    if first { self.whole(&call.xs[0], &told, &w, attend_key)? } else { self.continued(&seen, &w)? };
                 (o, Some(Window::state(&seen, own.clone())))
             }
         };
@@ -218,7 +227,7 @@ impl Leaf for SelfAttention {
         let own = &self.o.attention;
         let rate = if own.mode == Mode::Train { own.output_dropout.0 } else { 0.0 };
         let y = apply_broadcasted_dropout(&y, rate, Some(output_key))?;
-        Ok(Output { ys: vec![y.cast(dtype)?], state })
+        Ok(positions::with_segments(own, Output { ys: vec![y.cast(dtype)?], state }, call.xs))
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.o.attention.mode)

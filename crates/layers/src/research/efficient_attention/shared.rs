@@ -11,8 +11,10 @@ options! {
         d_v "dV": Dim = Dim(64),
         /// Whether positions see earlier ones only.
         causal "causal": bool = false,
-        /// Whether there is one more input, the last, that tells valid positions from padding.
+        /// Whether there is one more input, behind the vectors, that tells valid positions from padding.
         masked "masked": bool = false,
+        /// Whether there is one more input, the last, that tells the segment of each position, outside of which it sees nothing.
+        use_segments "useSegments": bool = false,
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
         /// Probability of dropping an attention strength.
@@ -25,7 +27,7 @@ options! {
 impl EfficientAttentionOptions {
     /// Names and values, for a layer that hands them on.
     pub(super) fn pairs(&self) -> Vec<(&'static str, HostValue)> {
-        vec![
+        let mut pairs: Vec<(&'static str, HostValue)> = vec![
             ("dQk", self.d_qk.0.into()),
             ("dV", self.d_v.0.into()),
             ("causal", self.causal.into()),
@@ -33,7 +35,10 @@ impl EfficientAttentionOptions {
             ("mode", self.mode.into()),
             ("attentionDropout", self.attention_dropout.0.into()),
             ("outputDropout", self.output_dropout.0.into()),
-        ]
+        ];
+        // Not every attention that a layer is made with knows of segments.
+        pairs.extend(self.use_segments.then(|| ("useSegments", true.into())));
+        pairs
     }
 }
 

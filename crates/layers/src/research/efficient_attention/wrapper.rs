@@ -39,12 +39,13 @@ options! {
     /// options of LSH attention, `stdLength` and `forceNoDropout` is handed on; what is not given is left to the attention.
     ///
     /// Shapes: `[batch, length, nHeads · dQk]`, with `masked` also `bool[batch, length]` → `[batch, length, nHeads · dQk]`. The mask is
-    /// true at valid positions.
+    /// true at valid positions. With `useSegments` also segment ids `int32[batch, length]`, the last input, which are an output too.
     /// Weights: one element for each layer that it is made of: projections, attention, `MergeHeads` and `Dense`.
     /// State: one element for each layer that it is made of.
     /// Modes: those of the layers that it is made of.
     /// Errors:
     /// - `InvalidOption`: `numWeights` is neither 2 nor 3, or `weightsFormat` is `'heads'`, which Trax does not have either.
+    /// - `InvalidOption`: `weightsFormat` is `'sparse'` with `useSegments`, since its convolutions see positions of other segments.
     /// Source: Trax; Kitaev et al. 2020, arXiv:2001.04451; the sparse projections are those of Jaszczur et al. 2021, arXiv:2111.12763.
     /// Example:
     /// ```ts
@@ -88,6 +89,11 @@ options! {
 /// # Errors
 /// `InvalidOption` for options outside their domain, and those of the layers it is made of.
 pub(super) fn pure_lsh_self_attention_wrapper(o: PureLSHSelfAttentionWrapperOptions) -> Result<LayerRef> {
+    if o.attention.use_segments && o.weights_format == WeightsFormat::Sparse {
+        return Err(Error::option(
+            "PureLSHSelfAttentionWrapper: `useSegments` and `weightsFormat` 'sparse' do not go together, as its convolutions mix segments; use 'model'",
+        ));
+    }
     let projections = Projections {
         d_model: o.attention.d_qk.0 * o.n_heads.0,
         n_heads: o.n_heads.0,

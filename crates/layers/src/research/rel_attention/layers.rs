@@ -5,10 +5,12 @@ use super::{
 };
 use crate::{
     assert_shape::assert_function,
+    attention::{check_segments_of, same_segment, SEGMENTED},
     combinators::{branch, parallel, select, serial},
     core::{dense, weights},
+    framework::pure::pure_layer,
     initializers::random_normal,
-    options, Arity, Dim, Error, LayerArg, LayerRef, Mode, Positive, Rate, Result,
+    options, Arity, Dim, Error, LayerArg, LayerRef, Mode, Positive, Rate, Result, TensorSpec,
 };
 
 options! {
@@ -17,7 +19,8 @@ options! {
     ///
     /// It is `RelativeAttentionLMLayer` of the input as queries, keys and values.
     ///
-    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+    /// which are an output too.
     /// Weights: those of `RelativeAttentionLMLayer`.
     /// State: none.
     /// Modes: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax.
@@ -41,6 +44,8 @@ options! {
         dropout "dropout": Rate = Rate(0.0),
         /// Changes nothing; taken so that it is made as other attention layers are.
         max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// Whether a further input tells the segment of each position, outside of which it sees nothing.
+        use_segments "useSegments": bool = false,
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
         /// What is added to queries where they meet keys: a layer without inputs, such as `getRelAttInputs` gives; needed.
@@ -127,15 +132,18 @@ options! {
 options! {
     /// Attends with several heads to contents and to distances, so that no position sees a later one.
     ///
-    /// It is `RelativeAttentionLayer` with the mask of `CreateAttentionMaskLayer`.
+    /// It is `RelativeAttentionLayer` with the mask of `CreateAttentionMaskLayer`. With `useSegments` several sequences can stand one behind
+    /// the other in one row, each with an id of its own: no position sees another sequence.
     ///
     /// Shapes: queries `[batch, q, d]`, keys `[batch, k, d]`, values `[batch, k, d]` → `[batch, q, dFeature]`. One of `q` and `k` is a
-    /// multiple of the other.
+    /// multiple of the other. With `useSegments` also segment ids `int32[batch, q]`, which are an output too, and `q` is `k`.
     /// Weights: those of `RelativeAttentionLayer`.
     /// State: none.
     /// Modes: drops attention strengths in `'train'` only.
     /// Errors:
     /// - those of `RelativeAttentionLayer`.
+    /// - `ShapeMismatch`: the segments are not one for each position, or `q` is not `k` where there are segments.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Nawrot et al. 2021, arXiv:2110.13711.
     /// Example:
     /// ```ts
@@ -161,6 +169,8 @@ options! {
         n_heads "nHeads": Dim = Dim(1),
         /// Probability of dropping an attention strength.
         dropout "dropout": Rate = Rate(0.0),
+        /// Whether a further input tells the segment of each position, outside of which it sees nothing.
+        use_segments "useSegments": bool = false,
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
     }
@@ -194,9 +204,15 @@ pub(super) fn relative_attention_wrapper(o: RelativeAttentionWrapperOptions) -> 
         separate_cls: false,
         n_heads: o.n_heads,
         dropout: o.dropout,
+        use_segments: o.use_segments,
         mode: o.mode,
     })?;
-    Ok(serial(vec![select(&[0, 0, 0], None)?, attention]))
+    let layer = serial(vec![select(&[0, 0, 0], None)?, attention]);
+    if o.use_segments {
+        assert_function(SEGMENTED, layer)
+    } else {
+        Ok(layer)
+    }
 }
 
 /// See [`RelativeAttentionLayerOptions`].
@@ -251,5 +267,29 @@ pub(in crate::research) fn relative_attention_lm_layer(o: RelativeAttentionLMLay
         dropout: o.dropout,
         mode: o.mode,
     })?;
-    assert_function("bSq,blk,blv->bSd", serial(vec![create_attention_mask_layer()?, attention, select(&[0], Some(2))?]))
+    let (mask, last) = (create_attention_mask_layer()?, select(&[0], Some(2))?);
+    if !o.use_segments {
+        return assert_function("bSq,blk,blv->bSd", serial(vec![mask, attention, last]));
+    }
+    assert_function("blq,blk,blv,bl->bld,bl", serial(vec![mask, within_segments(), attention, last]))
+}
+
+/// Queries, keys, values, their mask and segment ids: the mask shows what is of one segment only.
+fn within_segments() -> LayerRef {
+    let check = |s: &[TensorSpec]| match s[3].shape[..] {
+        [batch, _, queries, keys] if queries == keys => check_segments_of(&s[4], [batch, queries]),
+        _ => Err(Error::shape(format!("segments are of queries and as many keys, got {} and {}", s[0], s[1]))),
+    };
+    pure_layer(
+        "within segments",
+        5,
+        5,
+        move |s| check(s).map(|()| s.to_vec()),
+        move |xs| {
+            check(&xs.iter().map(TensorSpec::of).collect::<Vec<_>>())?;
+            let mut ys = xs.to_vec();
+            ys[3] = xs[3].logical_and(&same_segment(&xs[4], &xs[4])?)?;
+            Ok(ys)
+        },
+    )
 }

@@ -121,6 +121,7 @@ pub(super) fn attention_resampling(o: AttentionResamplingOptions) -> Result<Vec<
         separate_cls: false,
         n_heads: o.n_heads,
         dropout: o.dropout,
+        use_segments: false,
         mode: o.mode,
     })?;
     let feed_forward = feed_forward_block(&FeedForwardBlockOptions {

@@ -9,7 +9,7 @@ use crate::{
     assert_shape::assert_function,
     attention::{
         check_heads, configurable_attention, dot_product_causal_attention, ConfigurableAttentionOptions,
-        DotProductCausalAttentionOptions,
+        DotProductCausalAttentionOptions, SEGMENTED,
     },
     options, Dim, Error, LayerNest, LayerRef, Mode, Rate, Result,
 };
@@ -23,6 +23,8 @@ options! {
         dropout "dropout": Rate = Rate(0.0),
         /// Positions that predict mode has room for.
         max_inference_length "maxInferenceLength": Dim = Dim(2048),
+        /// Whether a further input tells the segment of each position, outside of which it sees nothing.
+        use_segments "useSegments": bool = false,
         /// How the layer behaves.
         mode "mode": Mode = Mode::Train,
     }
@@ -34,9 +36,17 @@ impl SparseCausalAttentionOptions {
         dot_product_causal_attention(DotProductCausalAttentionOptions {
             dropout: self.dropout,
             max_inference_length: self.max_inference_length,
+            use_segments: self.use_segments,
             mode: self.mode,
-            ..DotProductCausalAttentionOptions::new()
         })
+    }
+    /// The shapes of the whole.
+    pub(super) fn shapes(&self) -> &'static str {
+        if self.use_segments {
+            SEGMENTED
+        } else {
+            "bld->bld"
+        }
     }
 }
 
@@ -45,13 +55,15 @@ options! {
     ///
     /// Each `Dense(dFeature)` is `LocallyConnectedDense(m, dFeature / m, { kernelSize })`, where `m` is `sparsity`.
     ///
-    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+    /// which are an output too.
     /// Weights: those of four such layers.
     /// State: none; in mode `'predict'` that of `DotProductCausalAttention`.
     /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
     /// Errors:
     /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or `kernelSize` is even.
-    /// - `ShapeMismatch`: the input does not have three axes.
+    /// - `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
     /// Example:
     /// ```ts
@@ -75,13 +87,15 @@ options! {
     ///
     /// Each `Dense(dFeature)` is `LocallyConvDense(m, dFeature / m, mode, { kernelSize })`, where `m` is `sparsity`.
     ///
-    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+    /// which are an output too.
     /// Weights: those of four such layers.
     /// State: none; in mode `'predict'` that of its layers.
     /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
     /// Errors:
     /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or `kernelSize` is even.
-    /// - `ShapeMismatch`: the input does not have three axes.
+    /// - `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
     /// Example:
     /// ```ts
@@ -105,13 +119,15 @@ options! {
     ///
     /// Each `Dense(dFeature)` is `LowRankDense(dFeature, lowrank)`.
     ///
-    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+    /// which are an output too.
     /// Weights: those of four such layers.
     /// State: none; in mode `'predict'` that of `DotProductCausalAttention`.
     /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
     /// Errors:
     /// - `InvalidOption`: `nHeads` does not divide `dFeature`.
-    /// - `ShapeMismatch`: the input does not have three axes.
+    /// - `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax.
     /// Example:
     /// ```ts
@@ -133,13 +149,15 @@ options! {
     ///
     /// Each `Dense(dFeature)` is `FactoredDense(m, dFeature, dFeature)`, where `m` is `sparsity`.
     ///
-    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+    /// which are an output too.
     /// Weights: those of four such layers.
     /// State: none; in mode `'predict'` that of `DotProductCausalAttention`.
     /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
     /// Errors:
     /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
-    /// - `ShapeMismatch`: the input does not have three axes.
+    /// - `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
     /// Example:
     /// ```ts
@@ -161,13 +179,15 @@ options! {
     ///
     /// Each `Dense(dFeature)` is `MultiplicativeModularSparseDense(m, dFeature)`, where `m` is `sparsity`.
     ///
-    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+    /// which are an output too.
     /// Weights: those of four such layers.
     /// State: none; in mode `'predict'` that of `DotProductCausalAttention`.
     /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
     /// Errors:
     /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
-    /// - `ShapeMismatch`: the input does not have three axes.
+    /// - `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
     /// Example:
     /// ```ts
@@ -210,7 +230,7 @@ fn attention(causal: &SparseCausalAttentionOptions, project: impl Fn() -> Result
         qkv_attention_layer: LayerNest::One(causal.attend()?),
         n_heads: causal.n_heads,
     })?;
-    assert_function("bld->bld", layer)
+    assert_function(causal.shapes(), layer)
 }
 
 /// See [`ModularCausalAttentionOptions`].

@@ -43,13 +43,15 @@ options! {
     /// Formula: `p = FactoredDense(m, d, d)(x)`, where `m` is `sparsity`. Queries and keys see 3 neighbouring modules and the last
     /// `lengthKernelSize` positions of `p`; values see one module and as many positions of `p`, or, by `vConcatType`, of `p` and `x`.
     /// With `shareQk` the queries are the keys.
-    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`.
+    /// Shapes: `[batch, length, dFeature]` → `[batch, length, dFeature]`. With `useSegments` also segment ids `int32[batch, length]`,
+    /// which are an output too.
     /// Weights: those of the `FactoredDense`, of three `LocallyConvDense` (two with `shareQk`), and of what `outputLayerType` adds.
     /// State: none; in mode `'predict'` that of `DotProductCausalAttention` and of each `LocallyConvDense`.
     /// Modes: drops attention strengths in `'train'` only. In `'predict'` it takes the next positions only.
     /// Errors:
-    /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`.
-    /// - `ShapeMismatch`: the input does not have three axes.
+    /// - `InvalidOption`: `nHeads` or `sparsity` does not divide `dFeature`, or there is `useSegments` and a `lengthKernelSize` above 1.
+    /// - `ShapeMismatch`: the input does not have three axes, or the segments are not one for each position.
+    /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Jaszczur et al. 2021, arXiv:2111.12763.
     /// Example:
     /// ```ts
@@ -82,6 +84,12 @@ options! {
 /// `InvalidOption` for sizes that do not divide.
 pub fn multiplicative_conv_causal_attention(o: MultiplicativeConvCausalAttentionOptions) -> Result<LayerRef> {
     let modules = modules("MultiplicativeConvCausalAttention", o.d_feature, o.causal.n_heads, o.sparsity)?;
+    if o.causal.use_segments && o.length_kernel_size.0 > 1 {
+        return Err(Error::option(format!(
+            "MultiplicativeConvCausalAttention: `useSegments` needs `lengthKernelSize: 1`, got {}, as a convolution of several positions mixes segments",
+            o.length_kernel_size.0
+        )));
+    }
     let (n_heads, merged_batch_and_head) = (o.causal.n_heads, true);
     let split = || split_into_heads(SplitIntoHeadsOptions { n_heads, merged_batch_and_head });
     let conv = |kernel_size| {
@@ -117,7 +125,7 @@ pub fn multiplicative_conv_causal_attention(o: MultiplicativeConvCausalAttention
     if matches!(o.output_layer_type, OutputLayerType::Conv | OutputLayerType::MultConv) {
         layers.push(conv(3)?);
     }
-    assert_function("bld->bld", serial(layers))
+    assert_function(o.causal.shapes(), serial(layers))
 }
 
 /// What makes one tensor of the projection and the input.

@@ -1,5 +1,5 @@
 //! Cases of the module `attention`.
-use super::case::{case, f32, ints, new, Case};
+use super::case::{case, f32, ints, new, segments as segments_of, Case};
 use serde_json::{json, Value};
 use tallow_tensor::Tensor;
 
@@ -31,6 +31,17 @@ pub fn cases() -> Vec<Case> {
         case("PureAttention", json!({"nHeads": 3, "dropout": 0.4}), sources()).random(),
         case("DotProductAttention", json!({}), heads()),
         case("DotProductAttention", json!({"dropout": 0.5}), heads()).random(),
+        case(
+            "DotProductAttention",
+            json!({"useSegments": true}),
+            [f32([2, 2, 5, 4]), f32([2, 2, 5, 4]), f32([2, 2, 5, 3]), mask([2, 1, 1, 5]), segments()],
+        ),
+        case(
+            "DotProductAttention",
+            json!({"useSegments": true, "dropout": 0.5}),
+            [f32([4, 5, 4]), f32([4, 5, 4]), f32([4, 5, 3]), mask([5]), segments_of([2, 5])],
+        )
+        .random(),
         case("SplitIntoHeads", json!({"nHeads": 3}), [f32([2, 4, 6])]),
         case("SplitIntoHeads", json!({"nHeads": 2, "mergedBatchAndHead": false}), [f32([1, 4, 6])]),
         case("MergeHeads", json!({"nHeads": 3}), [f32([6, 4, 2])]),

@@ -7,6 +7,13 @@ use tallow_layers::{
 };
 use tallow_tensor::{testing::random, DType, Tensor};
 
+/// Segments of packed sequences of `length` positions: an id for each, which may come again further on.
+pub fn segments<const N: usize>(shape: [usize; N]) -> Tensor {
+    let [batch, length] = shape[..] else { unreachable!("segments are (batch, length)") };
+    let id = |i: usize| [4i32, 4, 1, 1, 1, 7, 0, 7][i % length % 8] + (i / length) as i32;
+    Tensor::from_vec((0..batch * length).map(id).collect(), &shape).expect("as many as fit")
+}
+
 /// One line of the table: a layer, its inputs, and what is particular about it.
 ///
 /// Options may hold layers as [`new`] gives them and functions as `{"$fn": i}` for the `i`-th [`Case::function`].

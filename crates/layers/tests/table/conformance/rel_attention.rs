@@ -1,5 +1,5 @@
 //! Cases of the module `rel_attention`.
-use super::case::{bools, case, f32, ints, new, Case};
+use super::case::{bools, case, f32, ints, new, segments, Case};
 use serde_json::{json, Value};
 
 /// A bias of so many heads.
@@ -28,6 +28,7 @@ pub fn cases() -> Vec<Case> {
     let heads = || [f32([1, 2, 1, 3]), f32([1, 2, 1, 3])];
     let wrapper = json!({"dFeature": 6, "nHeads": 3, "contextBiasLayer": bias(3, 2), "locationBiasLayer": bias(3, 2), "totalPooling": 2});
     let dropping = json!({"dFeature": 4, "contextBiasLayer": bias(1, 4), "locationBiasLayer": bias(1, 4), "totalPooling": 1, "dropout": 0.3});
+    let segmented = json!({"dFeature": 4, "contextBiasLayer": bias(1, 4), "locationBiasLayer": bias(1, 4), "totalPooling": 1, "useSegments": true});
     vec![
         case("RelativeAttentionWrapper", wrapper, [f32([2, 5, 6])]),
         case("RelativeAttentionWrapper", dropping, [f32([1, 6, 4])]).random(),
@@ -43,6 +44,12 @@ pub fn cases() -> Vec<Case> {
         ),
         case("RelativeAttentionLMLayer", layer(4, 2, 1.0, json!({})), qkv(5, 5)),
         case("RelativeAttentionLMLayer", layer(4, 2, 3.0, json!({})), qkv(2, 8)),
+        case(
+            "RelativeAttentionLMLayer",
+            layer(4, 2, 1.0, json!({"useSegments": true})),
+            qkv(7, 7).into_iter().chain([segments([2, 7])]),
+        ),
+        case("RelativeAttentionWrapper", segmented, [f32([2, 8, 4]), segments([2, 8])]),
         case("RelativeAttentionLMLayer", layer(6, 3, 0.5, json!({})), qkv(9, 3)),
         case("RelativeAttentionLMLayer", layer(4, 4, 1.0, json!({"dropout": 0.4})), qkv(3, 6)).random(),
         case(

@@ -1,5 +1,5 @@
 //! Cases of the modules of `research`.
-use super::case::{case, f32, Case};
+use super::case::{case, f32, segments, Case};
 use serde_json::json;
 use std::sync::Arc;
 use tallow_layers::{HostFn, HostValue, Result};
@@ -35,6 +35,28 @@ pub fn cases() -> Vec<Case> {
         case("SelfAttention", json!({"dQk": 3, "dV": 2, "attentionDropout": 0.4, "outputDropout": 0.2}), [f32([2, 6, 4])]).random(),
         case("SelfAttention", json!({"dQk": 3, "dV": 2, "useReferenceCode": true, "chunkLen": 4}), [f32([0, 6, 4])]),
         case("SelfAttention", json!({"dQk": 3, "dV": 2}), [half([2, 6, 4], DType::BF16)]).no_gradient_check(rounded),
+        case("SelfAttention", json!({"dQk": 3, "dV": 4, "useSegments": true}), [f32([2, 8, 6]), segments([2, 8])]),
+        case("SelfAttention", json!({"dQk": 3, "dV": 2, "causal": true, "bias": true, "shareQk": true, "useSegments": true, "predictMemLen": 8, "predictDropLen": 1}), [f32([2, 7, 4]), segments([2, 7])])
+            .steps_along(1),
+        case("SelfAttention", json!({"nHeads": 1, "dQk": 3, "dV": 2, "chunkLen": 3, "nChunksBefore": 1, "causal": true, "useSegments": true}), [f32([2, 7, 4]), segments([2, 7])])
+            .steps_along(1),
+        case("SelfAttention", json!({"dQk": 3, "dV": 2, "masked": true, "useSegments": true}), [f32([2, 8, 6]), valid([2, 8]), segments([2, 8])])
+            .no_gradient_check(swallowed),
+        case("LSHSelfAttention", json!({"dQk": 4, "dV": 3, "chunkLen": 3, "nHashes": 2, "nBuckets": 4, "causal": true, "useSegments": true}), [f32([2, 8, 5]), segments([2, 8])]),
+        case("LSHSelfAttention", json!({"dQk": 4, "dV": 3, "chunkLen": 9, "nChunksBefore": 0, "nBuckets": 4, "causal": true, "useSegments": true}), [f32([2, 8, 5]), segments([2, 8])])
+            .steps_along(1),
+        case("LSHSelfAttention", json!({"dQk": 4, "dV": 3, "chunkLen": 8, "nBuckets": 4, "causal": true, "masked": true, "useSegments": true}), [f32([2, 6, 5]), valid([2, 6]), segments([2, 6])])
+            .no_gradient_check(swallowed),
+        case("PureLSHSelfAttention", json!({"nHeads": 2, "chunkLen": 9, "nChunksBefore": 0, "causal": true, "nBuckets": 2, "useSegments": true}), pair().into_iter().chain([segments([2, 8])]))
+            .steps_along(1),
+        case("MixedLSHSelfAttention", json!({"nHeads": 2, "causal": true, "stdLength": 4, "chunkLen": 4, "useSegments": true}), pair().into_iter().chain([segments([2, 8])])),
+        case("MixedLSHSelfAttention", json!({"nHeads": 2, "causal": true, "stdLength": 8, "useSegments": true}), pair().into_iter().chain([segments([2, 8])])),
+        case("MixedLSHSelfAttention", json!({"masked": true, "nHeads": 2, "stdLength": 8, "useSegments": true}), [f32([4, 8, 4]), f32([4, 8, 4]), valid([2, 8]), segments([2, 8])])
+            .no_gradient_check(swallowed),
+        case("PureLSHSelfAttentionWrapper", json!({"nHeads": 2, "dQk": 3, "dV": 3, "numWeights": 2, "chunkLen": 4, "useSegments": true}), [f32([2, 8, 6]), segments([2, 8])]),
+        case("EncDecAttention", json!({"dQk": 3, "dV": 2, "masked": false, "useSegments": true}), [f32([2, 3, 6]), f32([2, 5, 4]), segments([2, 3]), segments([2, 5])]),
+        case("EncDecAttention", json!({"dQk": 3, "dV": 2, "useSegments": true}), [f32([2, 7, 6]), f32([2, 5, 4]), valid([2, 5]), segments([2, 7]), segments([2, 5])])
+            .no_gradient_check(swallowed),
         case("LSHSelfAttention", json!({"dQk": 4, "dV": 3, "chunkLen": 4, "causal": true}), [f32([2, 8, 5])]),
         case("LSHSelfAttention", json!({"dQk": 4, "dV": 3, "chunkLen": 3, "nHashes": 2, "nBuckets": 4, "bias": true}), [f32([1, 10, 5])]),
         case("LSHSelfAttention", json!({"dQk": 4, "dV": 3, "chunkLen": 4, "nHashes": 2, "nBuckets": [2, 4], "masked": true, "nChunksAfter": 1}), [f32([2, 8, 5]), valid([2, 8])])

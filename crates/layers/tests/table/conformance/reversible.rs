@@ -1,5 +1,5 @@
 //! Cases of the module `reversible`.
-use super::case::{case, f32, ints, new, Case};
+use super::case::{case, f32, ints, new, segments, Case};
 use serde_json::{json, Value};
 use tallow_tensor::DType;
 
@@ -19,6 +19,15 @@ pub fn cases() -> Vec<Case> {
     let two = || [f32([3, 4]), f32([3, 4])];
     let half_of = |dtype| [0, 1].map(|_| f32([2, 6]).cast(dtype).expect("a cast of floats"));
     vec![
+        // What hashes is repeated by the buckets of the forward pass, within the same segments.
+        case(
+            "ReversibleHalfResidual",
+            json!({
+                "residualLayers": [new("LayerNorm", json!({}))],
+                "attentionLayer": new("LSHSelfAttention", json!({"dQk": 4, "dV": 3, "chunkLen": 3, "nHashes": 2, "nBuckets": 4, "useSegments": true})),
+            }),
+            [f32([2, 8, 5]), f32([2, 8, 5]), segments([2, 8])],
+        ),
         case("ReversibleConcatenatePair", json!({}), two()),
         case("ReversibleConcatenatePair", json!({}), [f32([1, 2, 5]), f32([1, 2, 5])]),
         case("ReversibleConcatenatePair", json!({}), [f32([0, 3]), f32([0, 3])]),

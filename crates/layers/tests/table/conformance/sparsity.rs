@@ -1,5 +1,5 @@
 //! Cases of the module `research/sparsity`.
-use super::case::{bools, case, f32, ints, new, Case};
+use super::case::{bools, case, f32, ints, new, segments, Case};
 use serde_json::{json, Value};
 use tallow_tensor::DType;
 
@@ -69,6 +69,18 @@ pub fn cases() -> Vec<Case> {
         case("ModularCausalAttention", json!({"dFeature": 6, "nHeads": 2, "sparsity": 3, "kernelSize": 3}), [f32([2, 4, 6])])
             .steps_along(1),
         case("ModularCausalAttention", json!({"dFeature": 4, "nHeads": 2, "dropout": 0.5}), [f32([2, 3, 4])]).random(),
+        case("ModularCausalAttention", json!({"dFeature": 4, "nHeads": 2, "useSegments": true}), [f32([2, 7, 4]), segments([2, 7])])
+            .steps_along(1),
+        case("LowRankCausalAttention", json!({"dFeature": 4, "lowrank": 2, "useSegments": true}), [f32([2, 7, 4]), segments([2, 7])])
+            .steps_along(1),
+        case("ConvCausalAttention", json!({"dFeature": 4, "nHeads": 2, "useSegments": true}), [f32([2, 7, 4]), segments([2, 7])])
+            .steps_along(1),
+        case("MultiplicativeCausalAttention", json!({"dFeature": 4, "nHeads": 2, "useSegments": true}), [f32([2, 7, 4]), segments([2, 7])])
+            .steps_along(1),
+        case("MultiplicativeModularCausalAttention", json!({"dFeature": 4, "nHeads": 2, "useSegments": true}), [f32([2, 7, 4]), segments([2, 7])])
+            .steps_along(1),
+        case("MultiplicativeConvCausalAttention", json!({"dFeature": 4, "nHeads": 2, "lengthKernelSize": 1, "useSegments": true}), [f32([2, 7, 4]), segments([2, 7])])
+            .steps_along(1),
         case("ConvCausalAttention", json!({"dFeature": 6, "nHeads": 2, "kernelSize": 3}), [f32([2, 4, 6])]).steps_along(1),
         case("ConvCausalAttention", json!({"dFeature": 3, "mode": "eval"}), [f32([1, 2, 3])]).steps_along(1),
         case("LowRankCausalAttention", json!({"dFeature": 6, "nHeads": 3, "lowrank": 2}), [f32([2, 4, 6])]).steps_along(1),
