@@ -11,9 +11,11 @@ pub(crate) fn states(cx: &Cx, id: LayerId, n: usize) -> Vec<Tree<Tensor>> {
     }
 }
 
-/// Whether streams must run in a layer one after the other: a leaf with a state of each stream which it takes one at a time.
+/// Whether streams must run in a layer one after the other: not where it would go on, but holds nothing to go on with.
 pub(crate) fn runs_alone(cx: &Cx, layer: &LayerRef) -> bool {
-    layer.traits().alone && (!layer.sublayers().is_empty() || !cx.state(layer.base().id).is_empty())
+    let traits = layer.traits();
+    let holds_nothing = || layer.sublayers().is_empty() && cx.state(layer.base().id).is_empty();
+    traits.alone && !(traits.goes_on && holds_nothing())
 }
 
 /// Rows of `x` of stream `i` of `n`.

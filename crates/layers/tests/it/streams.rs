@@ -75,7 +75,25 @@ fn models() -> Vec<(&'static str, LayerRef)> {
         one("LSHSelfAttention", 24, hashed),
         one("CausalFavor", 16, json!({"dFeature": 16, "nHeads": 2})),
         one("ConvCausalAttention", 16, json!({"dFeature": 16, "nHeads": 2, "sparsity": 2, "maxInferenceLength": 200})),
+        (
+            "SparseFF",
+            model(
+                16,
+                table(),
+                vec![causal(16), make("SparseFF", predict(json!({"dFf": 32, "nElementsInBlock": 8, "dLowrank": 4})))],
+            ),
+        ),
+        (
+            "BlockSparseFF",
+            model(16, table(), vec![causal(16), make("BlockSparseFF", predict(json!({"dFf": 32, "nExperts": 4})))]),
+        ),
+        (
+            "SwitchSparseFF",
+            model(16, table(), vec![causal(16), make("SwitchSparseFF", predict(json!({"dFf": 32, "nExperts": 4})))]),
+        ),
         encoded("SinCosPositionalEncoding", json!({})),
+        encoded("FixedBasePositionalEncoding", json!({"bases": [11, 13], "nDigits": 4})),
+        encoded("AxialPositionalEncoding", json!({"shape": [20, 10], "dEmbs": [8, 8]})),
         encoded("TimeBinPositionalEncoding", json!({"timeBinLength": 5})),
         encoded("InfinitePositionalEncoding", json!({"affine": false})),
     ]

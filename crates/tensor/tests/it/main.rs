@@ -10,6 +10,7 @@ mod cast;
 mod common;
 mod compare;
 mod conv;
+mod decode;
 mod depthwise;
 mod dropout;
 mod einsum;

@@ -144,6 +144,11 @@ const PIECES: usize = 16;
 /// Multiplications of a piece from which there may be more than [`PIECES`].
 const LARGE: usize = 1 << 28;
 
+/// To read an element of the right operand takes as long as so many multiplications: what products of few rows wait for.
+const READING: usize = 32;
+/// Columns below which a piece of few rows would read too little of each row of the right operand.
+const NARROW: usize = 128;
+
 /// No piece has more multiplications: about a tenth of a second, after which a product sees that it is cancelled.
 const HUGE: usize = 1 << 31;
 
@@ -222,7 +227,9 @@ impl<T: Multiply> Batched<'_, T> {
         let mut out: Vec<T> = memory::room(&shape)?;
         let at = Out::new(&mut out);
         let work = m.saturating_mul(n).saturating_mul(k).saturating_mul(terms);
-        let (rows, cols) = tile_size(m, n, pieces(work.saturating_mul(items)).div_ceil(items));
+        // What the work costs, in multiplications.
+        let cost = work.max(READING.saturating_mul(n).saturating_mul(k).saturating_mul(terms));
+        let (rows, cols) = tile_size(m, n, pieces(cost.saturating_mul(items)).div_ceil(items));
         // One right operand for several tiles of rows is packed once for all of them, so many columns at a time.
         let shared = items * terms == 1 && rows < m;
         let slab = if shared { (SLAB / k).max(1).next_multiple_of(cols) } else { n };
@@ -239,7 +246,7 @@ impl<T: Multiply> Batched<'_, T> {
             let tiles = items * down * across;
             // Small products are handed out several at a time.
             let group =
-                (PIECE / (work / (m.div_ceil(rows) * n.div_ceil(cols))).max(1)).max(tiles / 256).clamp(1, tiles);
+                (PIECE / (cost / (m.div_ceil(rows) * n.div_ceil(cols))).max(1)).max(tiles / 256).clamp(1, tiles);
             let heavy = work / (m.div_ceil(rows) * n.div_ceil(cols)) > PIECE;
             threads::for_each_index(tiles.div_ceil(group), if tiles > group { usize::MAX } else { 0 }, |g| {
                 for tile in g * group..((g + 1) * group).min(tiles) {
@@ -337,11 +344,12 @@ fn pieces(work: usize) -> usize {
 /// use what they read of the right operand several times.
 fn tile_size(m: usize, n: usize, pieces: usize) -> (usize, usize) {
     let whole = |cols: usize| cols.next_multiple_of(32).min(n.next_multiple_of(32));
+    let narrow = if m < READING { NARROW } else { 64 };
     let (mut rows, mut cols) = (m, if pieces > 1 { whole(n.div_ceil(n.div_ceil(COLS))) } else { n });
     while m.div_ceil(rows) * n.div_ceil(cols) < pieces {
         if rows >= 48 {
             rows = rows.div_ceil(2);
-        } else if cols >= 64 {
+        } else if cols >= narrow {
             cols = whole(cols.div_ceil(2));
         } else {
             break;

@@ -1,6 +1,6 @@
 //! The hidden units, of which the chosen ones are active.
 use super::{controller::rows_of, options::SparseFFOptions};
-use crate::{core::one_hot, Arity, Call, Error, Leaf, Local, Mode, Output, Result, TensorSpec, Tree};
+use crate::{core::one_hot, Arity, Call, Error, Leaf, Local, Mode, Output, Result, TensorSpec, Traits, Tree};
 use tallow_tensor::{
     random::{self, Key},
     DType, Tensor,
@@ -118,5 +118,9 @@ impl Leaf for Units {
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.0.mode)
+    }
+    fn traits(&self) -> Traits {
+        // Which way is taken hangs on the number of rows, and rounds in its own way.
+        Traits { alone: self.0.mode == Mode::Predict, ..Traits::LEAF }
     }
 }
