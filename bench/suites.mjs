@@ -78,10 +78,10 @@ function reversible(tl, { model, layers }) {
   return trainStep(tl, p, tl.models.ReformerLM(vocab, options));
 }
 
-/** Greedy: each token is read by the host, and is the next input. */
+/** Greedy: each token is read by the host, and is the next input of its sequence. */
 function decode(tl, p) {
   const model = transformer(tl, p, { maxLen: p.tokens, mode: 'predict' });
-  const first = tl.zeros([1, 1], { dtype: 'int32' });
+  const first = tl.zeros([p.batch, 1], { dtype: 'int32' });
   model.init(tl.signature(first), { rng: tl.random.key(0) });
   const start = model.state;
   const repeat = () =>
@@ -91,11 +91,11 @@ function decode(tl, p) {
       let token = first;
       for (let i = 0; i < p.tokens; i += 1) {
         token = model(token).argmax(-1);
-        ids.push(token.item());
+        ids.push(token.array());
       }
       return ids;
     });
-  return [repeat, { tokens: p.tokens }];
+  return [repeat, { tokens: p.batch * p.tokens }];
 }
 
 /** Forward, and backward from a fixed cotangent to every input. */

@@ -101,18 +101,18 @@ def train_lm(p):
 
 def decode(p):
     model = LanguageModel(p, p['tokens']).eval()
-    shape = (1, p['heads'], p['tokens'], p['d_model'] // p['heads'])
+    shape = (p['batch'], p['heads'], p['tokens'], p['d_model'] // p['heads'])
 
     @torch.inference_mode()
     def repeat():
         pasts = [(torch.zeros(shape), torch.zeros(shape)) for _ in range(p['layers'])]
-        ids, last = [], torch.zeros(1, 1, dtype=torch.long)
+        ids, last = [], torch.zeros(p['batch'], 1, dtype=torch.long)
         for position in range(p['tokens']):
             last = model(last, pasts, position).argmax(-1)
-            ids.append(int(last))
+            ids.append(last.tolist())
         return ids
 
-    return repeat, {'tokens': p['tokens']}
+    return repeat, {'tokens': p['batch'] * p['tokens']}
 
 
 def rnn(p):
