@@ -53,6 +53,7 @@ export { type Tree, type TreeStructure } from './tensor/tree.js';
 export * as tree from './tensor/tree.js';
 export * as models from './models/index.js';
 export * as data from './data/index.js';
+export * as decoding from './decoding/index.js';
 export {
   type AsyncCallOptions,
   type CallOptions,

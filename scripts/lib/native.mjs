@@ -14,6 +14,7 @@ const sources = [
   'crates/layers',
   'crates/training',
   'crates/data',
+  'crates/decoding',
   'crates/node',
   'Cargo.toml',
   'Cargo.lock',

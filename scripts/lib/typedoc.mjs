@@ -35,6 +35,7 @@ const SUBJECTS = [
   ['First values of weights', ['generated/initializers']],
   ['Looking into models', ['seeing/']],
   ['Training', ['training/', 'generated/optimizers', 'generated/lrSchedules']],
+  ['Decoding', ['decoding/']],
   ['Data', ['data/']],
   ['Models', ['models/', 'generated/models', 'generated/reformerBlocks']],
   ['Trees of tensors', ['tensor/tree']],

@@ -88,6 +88,15 @@ export class Encoder {
     return new Encoder(made);
   }
 
+  /** The encoder of the addon that an encoder has; `null` for none. @internal */
+  static nativeOf(what: string, encoder: Encoder | null | undefined): NativeEncoder | null {
+    if (encoder === undefined || encoder === null) return null;
+    if (!(encoder instanceof Encoder)) {
+      throw new TypeError(`${what} must be an encoder, as tl.data.loadEncoder gives, got ${found(encoder)}`);
+    }
+    return encoder.#native;
+  }
+
   /**
    * How many ids there are.
    */

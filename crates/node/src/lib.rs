@@ -8,6 +8,7 @@
 mod allocator;
 mod bridge;
 mod data;
+mod decoding;
 mod layer;
 mod seeing;
 mod tensor;

@@ -70,7 +70,8 @@ fn tensor(ids: Vec<i32>) -> Outcome<Tensor> {
 }
 
 impl NativeEncoder {
-    fn get(&self) -> Outcome<Arc<dyn Encoder>> {
+    /// The encoder, once there is one.
+    pub(crate) fn get(&self) -> Outcome<Arc<dyn Encoder>> {
         self.inner.get().cloned().ok_or_else(|| Failure::Internal("an encoder is not trained yet".to_owned()))
     }
 }

@@ -2,3 +2,5 @@
 mod encoder;
 mod segments;
 mod steps;
+
+pub(crate) use encoder::NativeEncoder;
