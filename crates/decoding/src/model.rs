@@ -3,7 +3,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
-use tallow_layers::{call_beside, Error, ErrorKind, LayerRef, Result, Stream, Streams, TensorSpec};
+use tallow_layers::{call_beside, for_each_instance, Error, ErrorKind, LayerRef, Result, Stream, Streams, TensorSpec};
 use tallow_tensor::{memory, no_grad, random::Key, DType, Tensor};
 
 /// How a model reads.
@@ -20,6 +20,7 @@ pub enum Reading {
 pub struct Model {
     layer: LayerRef,
     reading: Reading,
+    positions: Option<usize>,
     /// By the signature of the source, if there is one.
     streams: Mutex<HashMap<Option<TensorSpec>, Arc<Streams>>>,
 }
@@ -75,7 +76,9 @@ fn refused(kind: ErrorKind, what: String) -> Error {
 impl Model {
     /// A layer in mode `'predict'`, or in mode `'eval'` to be read whole.
     pub fn new(layer: LayerRef, reading: Reading) -> Self {
-        Self { layer, reading, streams: Mutex::default() }
+        let mut positions: Option<usize> = None;
+        for_each_instance(&layer, &mut |l| positions = positions.into_iter().chain(l.traits().positions).min());
+        Self { layer, reading, positions, streams: Mutex::default() }
     }
     /// The layer.
     pub fn layer(&self) -> &LayerRef {
@@ -83,7 +86,7 @@ impl Model {
     }
     /// How many positions of a sequence it can read, if that is limited.
     pub fn positions(&self) -> Option<usize> {
-        None
+        self.positions
     }
     fn key(&self) -> Key {
         self.layer.base().slot.key().unwrap_or(Key::new(0))

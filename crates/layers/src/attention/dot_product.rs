@@ -493,7 +493,8 @@ impl Leaf for DotProductCausalAttention {
         Some(&mut self.0.mode)
     }
     fn traits(&self) -> Traits {
-        Traits { goes_on: self.0.mode == Mode::Predict, ..Traits::LEAF }
+        let goes_on = self.0.mode == Mode::Predict;
+        Traits { goes_on, positions: goes_on.then_some(self.0.max_inference_length.0), ..Traits::LEAF }
     }
     fn abilities(&self) -> Abilities<'_> {
         Abilities { together: if self.0.use_segments { None } else { Some(self) }, ..Abilities::default() }

@@ -228,7 +228,8 @@ impl Leaf for PositionalEncoding {
         Some(&mut self.o.mode)
     }
     fn traits(&self) -> Traits {
-        Traits { goes_on: self.o.mode == Mode::Predict, keeps_float32: true, ..Traits::LEAF }
+        let goes_on = self.o.mode == Mode::Predict;
+        Traits { goes_on, positions: goes_on.then_some(self.o.max_len.0), keeps_float32: true, ..Traits::LEAF }
     }
     fn abilities(&self) -> Abilities<'_> {
         Abilities { together: if self.o.use_segments { None } else { Some(self) }, ..Abilities::default() }

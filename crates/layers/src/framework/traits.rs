@@ -23,7 +23,7 @@ pub enum StateForm {
     Open,
 }
 
-/// What a layer is beside what it computes, in plain flags. Few layers differ from the default.
+/// What a layer is beside what it computes, in plain flags and numbers. Few layers differ from the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traits {
     /// Whether more inputs may come than the layer takes, as on a stack: [`crate::Cx::apply`] puts them behind its outputs.
@@ -47,6 +47,8 @@ pub struct Traits {
     pub goes_on: bool,
     /// Whether streams at different positions run in it one after the other ([`crate::streams`]); a leaf that goes on says so by what it can.
     pub alone: bool,
+    /// How many positions of a sequence it can read where calls go on, if that is limited.
+    pub positions: Option<usize>,
     /// Whether it computes in float32 where layers with matrices of weights compute in a narrower type: where errors would add up
     /// along a sequence, or the result would be narrower than what it is added to.
     pub keeps_float32: bool,
@@ -67,6 +69,7 @@ impl Traits {
         draws_in_step: false,
         goes_on: false,
         alone: false,
+        positions: None,
         keeps_float32: false,
         is_dense: false,
     };
