@@ -52,7 +52,7 @@ pub fn save_to_file(
 }
 
 /// The signature that our own files have in their metadata, if any.
-fn signature_in(file: &Reader) -> Result<Option<Vec<TensorSpec>>> {
+pub(crate) fn signature_in(file: &Reader) -> Result<Option<Vec<TensorSpec>>> {
     let Some(text) = file.metadata.get(SIGNATURE) else { return Ok(None) };
     let bad = |e: &dyn std::fmt::Display| file.damaged(&format!("its signature is damaged: {e}"));
     let specs: Vec<(Vec<usize>, String)> = serde_json::from_str(text).map_err(|e| bad(&e))?;

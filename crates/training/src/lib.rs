@@ -6,6 +6,7 @@ mod budget;
 mod checkpoint;
 mod checkpoint_info;
 mod event_file;
+mod file_info;
 mod finite;
 mod fit;
 mod fitting;
@@ -32,6 +33,7 @@ pub mod seeing;
 pub use checkpoint::{load_layer, save_layer, Checkpoint};
 pub use checkpoint_info::{checkpoint_info, verify_checkpoint, CheckpointInfo};
 pub use event_file::{read as read_events, EventFile, Histogram, Recorded, Value};
+pub use file_info::{file_format, file_info, load_tensors, FileFormat, FileInfo};
 pub use fit::{
     fit, fit_with, Batches, Between, FitOptions, FitReport, LoopOptions, SaveOptions, StepOptions, TrainerLoadOptions,
 };

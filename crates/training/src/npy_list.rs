@@ -1,14 +1,14 @@
 //! Lists of arrays in one file, as Trax's `np_to_file` writes them: NumPy's `.npy` format, one after another, in gzip.
-use crate::{budget::Budget, whole_file, Result};
+use crate::{budget::Budget, safetensors_file::TensorInfo, whole_file, Result};
 use flate2::{bufread::MultiGzDecoder, write::GzEncoder, Compression};
 use std::{
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
     path::Path,
 };
 use tallow_layers::{
     elements,
     files::{io_error, open_regular},
-    npy::{header_of, next_array, Width},
+    npy::{header_of, next_array, next_header, Width},
     Error,
 };
 use tallow_tensor::Tensor;
@@ -74,6 +74,30 @@ pub(crate) fn arrays_in(path: &Path, width: Width, most: u64) -> Result<Vec<Tens
         }
         let array = next_array(&mut r, at_most, width);
         out.push(array.map_err(|e| fail(&format!("array {}: {e}", out.len())))?);
+    }
+    Ok(out)
+}
+
+/// What the headers of the arrays in a file say, under their numbers. All of it is unpacked, as gzip has no directory; no array is made.
+///
+/// # Errors
+/// `Io` naming the path, for a file that is missing, no gzip file, truncated, or holds anything but arrays of plain numbers.
+pub(crate) fn infos(path: &Path, width: Width) -> Result<Vec<TensorInfo>> {
+    let fail = |why: &dyn std::fmt::Display| io_error("read", path, why);
+    let (file, _) = open_regular(path)?;
+    let mut r = BufReader::new(MultiGzDecoder::new(BufReader::new(file)));
+    let mut out: Vec<TensorInfo> = Vec::new();
+    while !r.fill_buf().map_err(|e| fail(&e))?.is_empty() {
+        if out.len() == MAX_ARRAYS {
+            return Err(fail(&format!("it holds more than {MAX_ARRAYS} arrays")));
+        }
+        let name = out.len().to_string();
+        let said = next_header(&mut r, width).map_err(|e| fail(&format!("array {name}: {e}")))?;
+        let passed = io::copy(&mut (&mut r).take(said.bytes), &mut io::sink()).map_err(|e| fail(&e))?;
+        if passed != said.bytes {
+            return Err(fail(&format!("array {name}: it ends early")));
+        }
+        out.push(TensorInfo { name, shape: said.shape, dtype: said.dtype, bytes: said.bytes });
     }
     Ok(out)
 }

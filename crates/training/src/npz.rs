@@ -1,5 +1,5 @@
 //! Arrays by name in one file, as NumPy's `savez` writes them: a zip archive of `.npy` files (`.npz`).
-use crate::{whole_file, Result};
+use crate::{safetensors_file::TensorInfo, whole_file, Result};
 use flate2::{bufread::DeflateDecoder, CrcReader};
 use std::{
     fs::File,
@@ -9,7 +9,7 @@ use std::{
 use tallow_layers::{
     elements,
     files::{io_error, open_regular},
-    npy::{header_of, whole_array, Width},
+    npy::{file_header, header_of, whole_array, Width},
 };
 use tallow_tensor::{memory, DType, Tensor};
 use zip::{write::SimpleFileOptions, CompressionMethod, ZipArchive, ZipWriter};
@@ -62,9 +62,7 @@ struct Entry {
 /// numbers; all but wrong numbers before anything is made. `OutOfMemory` for arrays that memory cannot hold together.
 pub fn load_npz(path: &Path) -> Result<Vec<(String, Tensor)>> {
     let fail = |why: &dyn std::fmt::Display| io_error("read", path, why);
-    let (file, _) = open_regular(path)?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| fail(&format!("it is no zip archive: {e}")))?;
-    let entries = entries(&mut archive).map_err(|e| fail(&e))?;
+    let (mut archive, entries) = opened(path)?;
     let bytes = entries.iter().fold(0, |sum: u64, e| sum.saturating_add(e.size));
     memory::admit_tensor(&[usize::try_from(bytes).unwrap_or(usize::MAX)], DType::U8)?;
     let mut out = Vec::with_capacity(entries.len()); // few: at most MAX_ARRAYS
@@ -73,6 +71,29 @@ pub fn load_npz(path: &Path) -> Result<Vec<(String, Tensor)>> {
         out.push((entry.name, array));
     }
     Ok(out)
+}
+
+/// What the headers of the arrays in a file say; of the arrays nothing else is read.
+///
+/// # Errors
+/// `Io` naming the path, for a file that is missing, no such archive, truncated, or holds anything but arrays of plain numbers.
+pub(crate) fn infos(path: &Path) -> Result<Vec<TensorInfo>> {
+    let (mut archive, entries) = opened(path)?;
+    let info = |(i, entry): (usize, Entry)| {
+        let said = unpacked(&mut archive, i, &entry).and_then(|mut from| file_header(&mut from, entry.size));
+        let said = said.map_err(|e| io_error("read", path, &format!("array {}: {e}", entry.name)))?;
+        Ok(TensorInfo { name: entry.name, shape: said.shape, dtype: said.dtype, bytes: said.bytes })
+    };
+    entries.into_iter().enumerate().map(info).collect()
+}
+
+/// An archive, and what its directory says.
+fn opened(path: &Path) -> Result<(ZipArchive<BufReader<File>>, Vec<Entry>)> {
+    let fail = |why: &dyn std::fmt::Display| io_error("read", path, why);
+    let (file, _) = open_regular(path)?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| fail(&format!("it is no zip archive: {e}")))?;
+    let entries = entries(&mut archive).map_err(|e| fail(&e))?;
+    Ok((archive, entries))
 }
 
 /// The entries of an archive, which hold no more than they can.
@@ -110,10 +131,18 @@ fn entries(archive: &mut ZipArchive<BufReader<File>>) -> std::result::Result<Vec
     (0..count).map(entry).collect()
 }
 
-fn array(archive: &mut ZipArchive<BufReader<File>>, i: usize, entry: &Entry) -> std::result::Result<Tensor, String> {
+/// The bytes of an entry.
+fn unpacked<'a>(
+    archive: &'a mut ZipArchive<BufReader<File>>,
+    i: usize,
+    entry: &Entry,
+) -> std::result::Result<Box<dyn Read + 'a>, String> {
     let packed = BufReader::new(archive.by_index_raw(i).map_err(|e| e.to_string())?);
-    let unpacked: Box<dyn Read> = if entry.deflated { Box::new(DeflateDecoder::new(packed)) } else { Box::new(packed) };
-    let mut from = CrcReader::new(unpacked);
+    Ok(if entry.deflated { Box::new(DeflateDecoder::new(packed)) } else { Box::new(packed) })
+}
+
+fn array(archive: &mut ZipArchive<BufReader<File>>, i: usize, entry: &Entry) -> std::result::Result<Tensor, String> {
+    let mut from = CrcReader::new(unpacked(archive, i, entry)?);
     let array = whole_array(&mut from, entry.size, Width::Kept)?;
     if from.read(&mut [0]).map_err(|e| e.to_string())? > 0 {
         return Err(format!("it is damaged: it unpacks to more than {} bytes", entry.size));

@@ -71,6 +71,42 @@ pub fn whole_array(r: &mut impl Read, length: u64, width: Width) -> std::result:
     Header::of_file(r, length)?.tensor(r, width)
 }
 
+/// What the header of an array says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// The type of its elements by NumPy's name, also where tensors have none such.
+    pub dtype: String,
+    /// Bytes of its elements.
+    pub bytes: u64,
+}
+
+/// What the header of the next array of a stream says, which is read up to its elements.
+///
+/// # Errors
+/// In words, when it is no array of plain numbers.
+pub fn next_header(r: &mut impl Read, width: Width) -> std::result::Result<Described, String> {
+    Header::read(r)?.described(width)
+}
+
+/// What the header of a file of `length` bytes says, of which nothing else is read.
+///
+/// # Errors
+/// In words, when it is no array of plain numbers, or one of another length.
+pub fn file_header(r: &mut impl Read, length: u64) -> std::result::Result<Described, String> {
+    Header::of_file(r, length)?.described(Width::Kept)
+}
+
+/// What is said of an array by NumPy's code of its type, such as `<f4`, and its shape.
+///
+/// # Errors
+/// In words, for a code that is none, or a shape of too many elements.
+pub fn describe(code: &str, shape: Vec<usize>, width: Width) -> std::result::Result<Described, String> {
+    let (kind, size, big) = type_of(code)?;
+    Header { kind, size, big, fortran: false, shape, length: 0 }.described(width)
+}
+
 /// The array of which `bytes` are the elements, `held` bytes in all: `code` is NumPy's for their type, such as `<f4`.
 ///
 /// # Errors
@@ -164,6 +200,20 @@ impl Header {
         r.read_exact(&mut header).map_err(truncated)?;
         let header = String::from_utf8(header).map_err(|_| "its header is no text".to_string())?;
         Ok(Self { length: (START + width + size) as u64, ..Self::parse(&header)? })
+    }
+    fn described(self, width: Width) -> std::result::Result<Described, String> {
+        let bits = 8 * self.size;
+        let dtype = match (self.kind, self.size) {
+            ('b', 1) => "bool".to_string(),
+            ('V', 2) => "bfloat16".to_string(),
+            ('u', 2) if width == Width::Trax => "bfloat16".to_string(),
+            ('f', _) => format!("float{bits}"),
+            ('i', _) => format!("int{bits}"),
+            ('u', _) => format!("uint{bits}"),
+            ('c', _) => format!("complex{bits}"),
+            (kind, size) => format!("{kind}{size}"),
+        };
+        Ok(Described { bytes: self.bytes()?, shape: self.shape, dtype })
     }
     /// Bytes of data.
     fn bytes(&self) -> std::result::Result<u64, String> {
@@ -325,6 +375,27 @@ mod tests {
         assert_eq!(header.last(), Some(&b'\n'));
         let read = Header::read(&mut &header[..]).unwrap();
         assert_eq!((read.kind, read.size, read.shape, read.length), ('f', 4, vec![2, 3], 128));
+    }
+
+    #[test]
+    fn a_header_describes_its_array() {
+        let said = |code: &str, width| describe(code, vec![2, 3], width).map(|d| (d.dtype, d.bytes));
+        for (code, dtype, bytes) in
+            [("<f4", "float32", 24), (">i8", "int64", 48), ("|b1", "bool", 6), ("|V2", "bfloat16", 12)]
+        {
+            assert_eq!(said(code, Width::Kept), Ok((dtype.to_string(), bytes)), "{code}");
+        }
+        assert_eq!(said("<c8", Width::Kept), Ok(("complex64".to_string(), 48)));
+        assert_eq!(said("<u2", Width::Kept), Ok(("uint16".to_string(), 12)));
+        assert_eq!(said("<u2", Width::Trax), Ok(("bfloat16".to_string(), 12)));
+        assert!(said("|O", Width::Kept).unwrap_err().contains("|O"));
+        assert!(describe("<f8", vec![usize::MAX / 4], Width::Kept).unwrap_err().contains("too many"));
+        let bytes = file("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 1), }\n", &[0; 8]);
+        let described = file_header(&mut &bytes[..], bytes.len() as u64).unwrap();
+        assert_eq!((described.shape, described.dtype.as_str()), (vec![2, 1], "float32"));
+        assert!(file_header(&mut &bytes[..], bytes.len() as u64 - 1)
+            .unwrap_err()
+            .contains("needs 8 bytes of data, it has 7"));
     }
 
     #[test]

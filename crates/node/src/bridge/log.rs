@@ -12,7 +12,7 @@ pub fn start() {
     }
     // Who has a logger keeps it.
     if env_logger::Builder::new().parse_filters(&asked).try_init().is_ok() {
-        log::debug!(target: "tallow::processor", "{} threads, {}", num_threads(), features().join(" "));
+        log::debug!(target: "tallow::processor", "{} threads, {}", num_threads(), said(&features()));
     }
 }
 
@@ -22,8 +22,16 @@ fn fault(asked: &str) -> Option<&str> {
     asked.split(',').map(str::trim).find(level)
 }
 
+fn said(features: &[&str]) -> String {
+    if features.is_empty() {
+        return "no features that kernels are chosen by".to_owned();
+    }
+    features.join(" ")
+}
+
 /// What kernels choose by.
-fn features() -> Vec<&'static str> {
+pub(crate) fn features() -> Vec<&'static str> {
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
     let mut found = Vec::new();
     #[cfg(target_arch = "x86_64")]
     {
@@ -31,9 +39,6 @@ fn features() -> Vec<&'static str> {
             ($($name:tt)*) => { $(if std::arch::is_x86_feature_detected!($name) { found.push($name) })* };
         }
         detect!("avx512f" "avx512bw" "avx512vl" "avx2" "fma");
-    }
-    if found.is_empty() {
-        found.push("no features that kernels are chosen by");
     }
     found
 }

@@ -57,3 +57,9 @@ pub fn load_npz(env: Env, path: String) -> Result<Vec<NamedTensor>> {
 pub fn save_npz(env: Env, path: String, named: Vec<NamedTensor>) -> Result<()> {
     run(&env, |e| Ok(tallow_training::save_npz(Path::new(&path), &tensors(e, named)?)?))
 }
+
+/// Reads the tensors of a file of any kind.
+#[napi]
+pub fn load_tensors(env: Env, path: String) -> Result<Vec<NamedTensor>> {
+    run(&env, |e| Ok(handles(&env, e, tallow_training::load_tensors(Path::new(&path))?)))
+}

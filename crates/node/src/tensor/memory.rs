@@ -1,7 +1,8 @@
-//! Memory of tensors, and the threads of kernels.
+//! Memory of tensors, the threads of kernels, and what they run on.
 use crate::bridge::{
     args::{Arg, Size},
     environment::run,
+    log::features,
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
@@ -63,4 +64,16 @@ pub fn num_threads(env: Env) -> Result<f64> {
 #[napi]
 pub fn set_num_threads(env: Env, n: Arg<Size>) -> Result<()> {
     run(&env, |_| Ok(tallow_tensor::threads::set_num_threads(n.named("setNumThreads: n")?.0)?))
+}
+
+/// The version of the addon.
+#[napi]
+pub fn version(env: Env) -> Result<String> {
+    run(&env, |_| Ok(env!("CARGO_PKG_VERSION").to_owned()))
+}
+
+/// The features of the processor that kernels are chosen by.
+#[napi]
+pub fn cpu_features(env: Env) -> Result<Vec<String>> {
+    run(&env, |_| Ok(features().into_iter().map(str::to_owned).collect()))
 }

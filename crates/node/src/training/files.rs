@@ -19,7 +19,7 @@ use std::{
     thread,
 };
 use tallow_layers::{HostValue, TensorSpec};
-use tallow_training::{CheckpointInfo, LoadOptions, LoadReport, Mismatch, TensorInfo};
+use tallow_training::{CheckpointInfo, FileInfo, LoadOptions, LoadReport, Mismatch, TensorInfo};
 
 /// Writes the weights, and unless `weights_only` the state, that a layer holds, with the signature it was initialized for, if given;
 /// with patterns, only the weights that these match.
@@ -65,11 +65,8 @@ pub fn load_layer(
 
 fn reported(report: LoadReport) -> HostValue {
     let texts = |names: Vec<String>| HostValue::List(names.into_iter().map(HostValue::Text).collect());
-    let spec = |s: TensorSpec| {
-        HostValue::from([("shape", sizes(&s.shape)), ("dtype", HostValue::Text(s.dtype.name().into()))])
-    };
     let mismatched = |m: Mismatch| {
-        HostValue::from([("name", HostValue::Text(m.name)), ("file", spec(m.file)), ("model", spec(m.model))])
+        HostValue::from([("name", HostValue::Text(m.name)), ("file", spec(&m.file)), ("model", spec(&m.model))])
     };
     HostValue::from([
         ("taken", texts(report.taken)),
@@ -77,6 +74,10 @@ fn reported(report: LoadReport) -> HostValue {
         ("unused", texts(report.unused)),
         ("mismatched", HostValue::List(report.mismatched.into_iter().map(mismatched).collect())),
     ])
+}
+
+fn spec(s: &TensorSpec) -> HostValue {
+    HostValue::from([("shape", sizes(&s.shape)), ("dtype", HostValue::Text(s.dtype.name().into()))])
 }
 
 fn sizes(shape: &[usize]) -> HostValue {
@@ -132,7 +133,7 @@ fn beside<'env, T: Send + 'static>(
     Ok(promise)
 }
 
-fn described(info: CheckpointInfo) -> HostValue {
+fn infos(tensors: Vec<TensorInfo>) -> HostValue {
     let tensor = |t: TensorInfo| {
         HostValue::from([
             ("name", HostValue::Text(t.name)),
@@ -141,11 +142,34 @@ fn described(info: CheckpointInfo) -> HostValue {
             ("bytes", HostValue::Number(t.bytes as f64)),
         ])
     };
+    HostValue::List(tensors.into_iter().map(tensor).collect())
+}
+
+fn described(info: CheckpointInfo) -> HostValue {
     HostValue::from([
         ("step", info.step.map_or(HostValue::Null, |s| HostValue::Number(s as f64))),
         ("notes", info.notes.map_or(HostValue::Null, HostValue::Text)),
-        ("tensors", HostValue::List(info.tensors.into_iter().map(tensor).collect())),
+        ("tensors", infos(info.tensors)),
     ])
+}
+
+fn file_described(info: FileInfo) -> HostValue {
+    let signature = |specs: Vec<TensorSpec>| HostValue::List(specs.iter().map(spec).collect());
+    HostValue::from([
+        ("format", HostValue::Text(info.format.name().into())),
+        ("step", info.step.map_or(HostValue::Null, |s| HostValue::Number(s as f64))),
+        ("notes", info.notes.map_or(HostValue::Null, HostValue::Text)),
+        ("signature", info.signature.map_or(HostValue::Null, signature)),
+        ("tensors", infos(info.tensors)),
+    ])
+}
+
+/// What a file of tensors says of itself, whatever its format; its notes as JSON.
+#[napi(
+    ts_return_type = "Promise<{ format: 'safetensors' | 'npy' | 'npz' | 'npy.gz' | 'pkl.gz', step: number | null, notes: string | null, signature: { shape: number[], dtype: string }[] | null, tensors: { name: string, shape: number[], dtype: string, bytes: number }[] }>"
+)]
+pub fn file_info(env: &Env, path: String) -> Result<Object<'_>> {
+    run(env, |_| beside(env, move || tallow_training::file_info(Path::new(&path)), file_described))
 }
 
 /// What the header of a checkpoint says; its notes as JSON.

@@ -4,7 +4,7 @@ use super::{
     value::{Id, Pickle, Value},
 };
 use tallow_layers::{
-    npy::{array, Width},
+    npy::{array, describe, Described, Width},
     TensorSpec,
 };
 use tallow_tensor::{DType, Tensor};
@@ -85,6 +85,20 @@ pub(super) fn tensor(p: &mut Pickle, id: Id) -> Result<Tensor, String> {
     let mut bytes = p.take_bytes(bytes).ok_or("an array of it holds no numbers")?;
     let held = bytes.len();
     array(&code, fortran, shape, &mut bytes, held, Width::Trax)
+}
+
+/// What an array or number is; nothing for all else.
+pub(super) fn described(p: &Pickle, id: Id) -> Option<Described> {
+    let scalar = |dtype: &str| Some(Described { shape: Vec::new(), dtype: dtype.into(), bytes: 4 });
+    match p.get(id) {
+        Value::Int(_) => scalar("int32"),
+        Value::Float(_) => scalar("float32"),
+        Value::Made { of, args, state } => {
+            let Parts { code, shape, .. } = parts(p, *of, *args, *state).ok()?;
+            describe(&code, shape, Width::Trax).ok()
+        }
+        _ => None,
+    }
 }
 
 /// The signatures that a value is: one, or a sequence of them.

@@ -1,5 +1,6 @@
 //! The tests of the crate, one module for each subject.
 mod damage;
+mod file_info;
 mod groups;
 mod npz;
 mod optimizers;
