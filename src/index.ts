@@ -5,9 +5,7 @@
  * @module
  */
 
-/** The version of this package. */
-export const version = '0.1.0';
-
+export { version } from './bridge/version.js';
 export { type DType } from './bridge/native.js';
 export { type HalfArray, type Nested, type TypedArray } from './tensor/data.js';
 export { DisposedError, type ErrorCode, LayerError, type LayerErrorDetails, TensorError } from './bridge/errors.js';

@@ -1,14 +1,14 @@
 /**
- * The only module that loads the addon.
+ * The addon, connected to this environment.
  *
  * @module
  */
-import native = require('../../binding.cjs');
+import { loadAddon } from './addon.js';
 import { inLayers, makeError } from './errors.js';
 import { callNumbered } from './functions.js';
 import { found } from './found.js';
 
-native.connect(makeError, () => {}, callNumbered, inLayers);
+const native = loadAddon((addon) => addon.connect(makeError, () => {}, callNumbered, inLayers));
 
 const names = native.dtypeNames();
 
