@@ -12,7 +12,7 @@ const sources = [
   'binding.d.cts',
   'scripts/lib/javascript.mjs',
 ];
-const outputs = ['dist/index.js', 'dist/index.d.ts', 'dist/index.mjs', 'dist/index.d.mts'];
+const outputs = ['dist/index.js', 'dist/index.d.ts', 'dist/index.mjs', 'dist/index.d.mts', 'dist/cli/tallow.js'];
 
 /** Whether dist/ is complete and built from the present sources. */
 export const javascriptIsFresh = () =>

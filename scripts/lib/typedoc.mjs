@@ -59,6 +59,7 @@ const GUIDE = [
   'saving',
   'decoding',
   'walkthrough',
+  'command-line',
   'models',
   'long-sequences',
   'workers',

@@ -112,7 +112,10 @@ export function pageOf(path: string, text: string): Page {
   const blocks = blocksOf(path, text);
   const alone = text.includes(EACH_ALONE);
   const tested = blocks.filter(({ untested }) => untested === undefined);
-  const code = tested.filter(({ language }) => CODE.includes(language));
+  const isOfFile = ({ words }: Block): boolean => words.some((word) => word.startsWith('file='));
+  const code = tested.filter(
+    (block) => CODE.includes(block.language) || (block.language === 'json' && isOfFile(block)),
+  );
   const textAfter = (block: Block): string | undefined => {
     const next = tested[tested.indexOf(block) + 1];
     return next?.language === 'text' && next.follows ? next.lines.join('\n') : undefined;

@@ -6,6 +6,7 @@ import { moduleOf } from './compile.js';
 
 interface Manifest {
   readonly name: string;
+  readonly bin: Readonly<Record<string, string>>;
   readonly scripts: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 }
@@ -32,6 +33,8 @@ export type Runs = readonly string[];
  */
 export async function checkCommand(command: string, folder: string): Promise<{ wrong?: string; runs?: Runs }> {
   const [program, ...args] = command.trim().split(/\s+/);
+  if (program === 'npx' && args[0] === manifest.name)
+    return { runs: [join(root, manifest.bin[manifest.name]!), ...args.slice(1)] };
   const file = args[0] === 'tsx' ? args[1] : args[0];
   if (program === 'node' || (program === 'npx' && args[0] === 'tsx')) {
     if (existsSync(join(folder, file!))) return { runs: [moduleOf(file!), ...args.slice(args.indexOf(file!) + 1)] };
