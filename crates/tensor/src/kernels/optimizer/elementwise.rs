@@ -82,33 +82,54 @@ fn run<'a, T: Float, R: Rule<T::Wide, N>, const N: usize>(
     shielded(|| for_tasks(tasks, g.len(), |(p, g, slots)| update_part::<T, R, N>(p, g, slots, rule)))
 }
 
+/// Elements that are updated at a time: in arrays of their own, so that the compiler sees that none is another's and computes many at once.
+const BLOCK: usize = 64;
+
 simd! {
 fn update_part<T: Float, R: Rule<T::Wide, N>, const N: usize>(
-    p: Weights<'_, T>,
+    mut p: Weights<'_, T>,
     g: &[T::Wide],
-    slots: [&mut [T::Wide]; N],
+    mut slots: [&mut [T::Wide]; N],
     rule: R,
 ) {
-    let n = g.len();
-    let mut slots = slots.map(|slot| &mut slot[..n]);
-    let mut one = |i: usize, p: T| {
-        let mut values = std::array::from_fn(|k| slots[k][i]);
-        let new = rule.step(p.up(), g[i], &mut values);
-        for (slot, value) in slots.iter_mut().zip(values) {
-            slot[i] = value;
+    let zero = <T::Wide>::default();
+    let (mut weights, mut gradients, mut held) = ([zero; BLOCK], [zero; BLOCK], [[zero; BLOCK]; N]);
+    for start in (0..g.len()).step_by(BLOCK) {
+        let at = start..g.len().min(start + BLOCK);
+        let n = at.len();
+        let old = match &p {
+            Weights::Over(p) => &p[at.clone()],
+            Weights::Beside(old, _) => &old[at.clone()],
+        };
+        for (weight, old) in weights.iter_mut().zip(old) {
+            *weight = old.up();
         }
-        T::down(new)
-    };
-    match p {
-        Weights::Over(p) => {
-            for (i, p) in p.iter_mut().enumerate().take(n) {
-                *p = one(i, *p);
+        gradients[..n].copy_from_slice(&g[at.clone()]);
+        for (held, slot) in held.iter_mut().zip(&slots) {
+            held[..n].copy_from_slice(&slot[at.clone()]);
+        }
+        // What is left of an earlier block behind the last one is computed, too, and not written.
+        for i in 0..BLOCK {
+            let mut values = std::array::from_fn(|k| held[k][i]);
+            weights[i] = rule.step(weights[i], gradients[i], &mut values);
+            for k in 0..N {
+                held[k][i] = values[k];
             }
         }
-        Weights::Beside(old, new) => {
-            for (i, (&p, new)) in old.iter().zip(new).enumerate().take(n) {
-                new.write(one(i, p));
+        match &mut p {
+            Weights::Over(p) => {
+                for (p, &new) in p[at.clone()].iter_mut().zip(&weights) {
+                    *p = T::down(new);
+                }
             }
+            Weights::Beside(_, p) => {
+                for (p, &new) in p[at.clone()].iter_mut().zip(&weights) {
+                    p.write(T::down(new));
+                }
+            }
+        }
+        for (held, slot) in held.iter().zip(&mut slots) {
+            slot[at.clone()].copy_from_slice(&held[..n]);
         }
     }
 }

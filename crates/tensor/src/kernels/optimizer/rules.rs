@@ -77,15 +77,14 @@ impl<A: Real> Rule<A, 1> for RmsProp<A> {
 /// The running mean of gradients over the root of their running mean square.
 #[derive(Clone, Copy)]
 pub(crate) struct Adam<A> {
+    /// lr / (1 − b1^(step + 1)): one division for all weights.
     pub(crate) lr: A,
     pub(crate) b1: A,
     pub(crate) b2: A,
     pub(crate) eps: A,
     pub(crate) decay: A,
-    /// 1 − b1^(step + 1).
-    pub(crate) correction1: A,
-    /// 1 − b2^(step + 1).
-    pub(crate) correction2: A,
+    /// 1 / (1 − b2^(step + 1)).
+    pub(crate) correction: A,
 }
 
 impl<A: Real> Rule<A, 2> for Adam<A> {
@@ -94,7 +93,7 @@ impl<A: Real> Rule<A, 2> for Adam<A> {
         let one = A::of(1.0);
         *m = (one - self.b1) * g + self.b1 * *m;
         *v = (one - self.b2) * (g * g) + self.b2 * *v;
-        let down = self.lr * (*m / self.correction1) / ((*v / self.correction2).sqrt() + self.eps);
+        let down = self.lr * *m / ((*v * self.correction).sqrt() + self.eps);
         (one - self.decay) * p - down
     }
 }

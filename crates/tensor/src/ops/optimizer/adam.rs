@@ -30,25 +30,24 @@ impl Update<2> for AdamStep {
 
     fn rule<A: Real>(&self) -> kernel::Adam<A> {
         // As in float32 throughout: the power too is rounded before it is subtracted.
-        let correction = |b: f64| A::of(1.0) - A::of(A::of(b).wide().powf(self.step as f64 + 1.0));
+        let correction = |b: f64| (A::of(1.0) - A::of(A::of(b).wide().powf(self.step as f64 + 1.0))).wide();
         kernel::Adam {
-            lr: A::of(self.lr),
+            lr: A::of(self.lr / correction(self.b1)),
             b1: A::of(self.b1),
             b2: A::of(self.b2),
             eps: A::of(self.eps),
             decay: A::of(self.weight_decay_rate),
-            correction1: correction(self.b1),
-            correction2: correction(self.b2),
+            correction: A::of(1.0 / correction(self.b2)),
         }
     }
 
     fn general<A: Real>(&self, p: Raw, g: Raw, [m, v]: [Raw; 2]) -> Result<(Raw, [Raw; 2])> {
-        let kernel::Adam { lr, b1, b2, eps, decay, correction1, correction2 } = self.rule::<A>();
+        let kernel::Adam { lr, b1, b2, eps, decay, correction } = self.rule::<A>();
         let (lr, b1, b2, eps, decay) = (lr.wide(), b1.wide(), b2.wide(), eps.wide(), decay.wide());
         let m = ((&g * (1.0 - b1))? + (m * b1)?)?;
         let v = ((g.sqr()? * (1.0 - b2))? + (v * b2)?)?;
-        let scale = ((&v / correction2.wide())?.sqrt()? + eps)?;
-        let new = ((p * (1.0 - decay))? - ((&m * (lr / correction1.wide()))? / scale)?)?;
+        let scale = ((&v * correction.wide())?.sqrt()? + eps)?;
+        let new = ((p * (1.0 - decay))? - ((&m * lr)? / scale)?)?;
         Ok((new, [m, v]))
     }
 }
