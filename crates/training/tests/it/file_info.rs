@@ -8,7 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 use tallow_tensor::{DType, Tensor};
-use tallow_training::{file_info, load_tensors, np_to_file, save_npz, write_safetensors, FileFormat, FileInfo};
+use tallow_training::{
+    file_info, load_tensors, np_to_file, save_npz, write_safetensors, FileFormat, FileInfo, TensorInfo,
+};
 
 fn of_trax(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/checkpoints").join(name)
