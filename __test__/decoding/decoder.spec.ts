@@ -118,3 +118,49 @@ test.serial('what outputs have in common is read once', async (t) => {
     },
   );
 });
+
+/** A small model with a layer of a program. */
+function around(own: tl.Layer): tl.Layer {
+  const model = tl.Serial(tl.Embedding(32, 8), tl.LSTM(8), own, tl.Dense(32));
+  model.init({ shape: [1, 4], dtype: 'int32' }, { rng: tl.random.key(5) });
+  return model;
+}
+
+test('functions and classes of a program run in it, and what they throw comes out', async (t) => {
+  class Twice extends tl.Layer {
+    override forward(x: tl.Tensor): tl.Tensor {
+      return x.mul(2);
+    }
+  }
+  const options = { startId: null, temperature: 0, maxTokens: 8 };
+  const plain = await tl.decoding.sample(around(tl.Fn('Twice', (x: tl.Tensor) => x.mul(2))), [3, 4], options);
+  const decoder = new tl.decoding.Decoder(around(new Twice()));
+  const both = await Promise.all([decoder.sample([3, 4], options), decoder.sample([3, 4], options)]);
+  t.deepEqual(both, [plain, plain]);
+  const planned = new Error('planned');
+  const thrower = tl.Fn('Thrower', (x: tl.Tensor) => {
+    if (x.shape[1] === 1) throw planned;
+    return x.mul(2);
+  });
+  t.is(await t.throwsAsync(tl.decoding.sample(around(thrower), [3, 4], options)), planned);
+});
+
+test('a model with LSH attention writes what it writes in eval mode, as long as it hashes nothing', async (t) => {
+  // Up to the length of a chunk a position sees all before it. Beyond that, each mode leaves out others.
+  const model = tl.models.ReformerLM(32, {
+    dModel: 16,
+    dFf: 32,
+    nLayers: 2,
+    nHeads: 2,
+    maxLen: 64,
+    mode: 'eval',
+    attentionType: tl.LSHSelfAttention,
+  });
+  model.init({ shape: [1, 64], dtype: 'int32' }, { rng: tl.random.key(1) });
+  const options = { inputs: tl.tensor([[3, 4, 5]]), temperature: 0, maxLength: 8 };
+  const [step, whole] = await Promise.all([
+    tl.decoding.autoregressiveSample(model, options),
+    tl.decoding.autoregressiveSample(model, { ...options, evalMode: true, evalMinLength: 64 }),
+  ]);
+  t.deepEqual(step.array(), whole.array());
+});

@@ -24,6 +24,16 @@ const collected = new FinalizationRegistry<{ readonly id: number; readonly keepe
  * What several outputs begin with, read once by a {@link Decoder}.
  *
  * @see {@link Decoder.prefix}, which makes one
+ * @example
+ * ```ts
+ * const model = tl.models.TransformerLM(32, { dModel: 16, dFf: 32, nLayers: 1, nHeads: 2, maxLen: 64 });
+ * model.init({ shape: [1, 8], dtype: 'int32' }, { rng: tl.random.key(0) });
+ * const decoder = new tl.decoding.Decoder(model);
+ * const prefix = await decoder.prefix([3, 1, 4]);
+ * const prompts = [[1], [5, 9]];
+ * const outputs = prompts.map((prompt) => decoder.sample(prompt, { prefix, temperature: 0, maxTokens: 2 }));
+ * (await Promise.all(outputs)).length; // → 2
+ * ```
  */
 export class Prefix implements Disposable {
   readonly #id: number;
@@ -76,6 +86,21 @@ export class Prefix implements Disposable {
     collected.unregister(this);
   }
 
+  /**
+   * Frees what is kept of it where a `using` declaration ends.
+   *
+   * @example
+   * ```ts
+   * const model = tl.models.TransformerLM(32, { dModel: 16, dFf: 32, nLayers: 1, nHeads: 2, maxLen: 64 });
+   * model.init({ shape: [1, 8], dtype: 'int32' }, { rng: tl.random.key(0) });
+   * const decoder = new tl.decoding.Decoder(model);
+   * {
+   *   using prefix = await decoder.prefix([3, 1, 4]);
+   *   await decoder.sample([1], { prefix, temperature: 0, maxTokens: 2 });
+   * }
+   * decoder.load.bytes; // → 0
+   * ```
+   */
   [Symbol.dispose](): void {
     this.dispose();
   }
