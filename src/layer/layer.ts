@@ -307,7 +307,8 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   /**
    * Makes weights and state for inputs of a signature, and keeps them.
    *
-   * The same key makes the same weights. What the layer and those below it remembered of calls is gone.
+   * The same key makes the same weights. What the layer and those below it remembered of calls is gone. A copy in mode `'predict'` that
+   * `withMode` made keeps the weights that it shares, and begins new sequences.
    *
    * @param signature - `{ shape, dtype }`, or an array of such for several inputs; `null` for a layer that does not look at them, such as `Embedding`.
    * @param options - Options by name:
