@@ -84,7 +84,8 @@ pub(crate) fn run_one(
 /// # Errors
 /// Those of the layer.
 pub(crate) fn one_by_one(cx: &mut Cx, layer: &LayerRef, n: usize, xs: Vec<Tensor>, key: Key) -> Result<Vec<Tensor>> {
-    let (mut outputs, mut states): (Vec<Vec<Tensor>>, HashMap<LayerId, Vec<Tree<Tensor>>>) = Default::default();
+    let mut outputs: Vec<Vec<Tensor>> = Vec::new();
+    let mut states: HashMap<LayerId, Vec<Tree<Tensor>>> = HashMap::new();
     for i in 0..n {
         let (ys, state) = run_one(cx, layer, (i, n), &xs, key)?;
         outputs.resize(ys.len(), Vec::new());

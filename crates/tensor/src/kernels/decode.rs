@@ -67,8 +67,8 @@ fn query<T: Scalar>(q: &[T], blocks: &[Block<'_, T>], row: usize, keys: usize, s
         let highest = max(&shares[..n]);
         if highest > top {
             let kept = (top - highest).exp_negative();
-            total = total * kept;
-            out.iter_mut().for_each(|x| *x = *x * kept);
+            total *= kept;
+            out.iter_mut().for_each(|x| *x *= kept);
             top = highest;
         }
         shares.iter_mut().for_each(|x| *x = (*x - top).exp_negative());
@@ -77,7 +77,7 @@ fn query<T: Scalar>(q: &[T], blocks: &[Block<'_, T>], row: usize, keys: usize, s
         add(&shares[..n], &block.values[row * of_values..][..of_values], out);
     }
     let share = T::ONE / total;
-    out.iter_mut().for_each(|x| *x = *x * share);
+    out.iter_mut().for_each(|x| *x *= share);
 }
 }
 
