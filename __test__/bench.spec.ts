@@ -32,7 +32,7 @@ test('a training step of a Transformer starts at the loss of a guess, and learns
 });
 
 test('decoding gives as many ids of the vocabulary as asked for', async (t) => {
-  const [worker, { value }] = await Worker.prepare(tallow(), 'decode', { ...lm, tokens: 6 }, 1);
+  const [worker, { value }] = await Worker.prepare(tallow(), 'decode', { ...lm, batch: 1, tokens: 6 }, 1);
   t.teardown(() => worker.end());
   const ids = value as number[];
   t.is(ids.length, 6);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import * as tl from '../src/index.js';
-import { wrong } from './support/types.js';
+import { tensorOf, wrong } from './support/types.js';
 import { values } from './support/values.js';
 
 const STEPS = 100;
@@ -120,7 +120,7 @@ test('BatchNorm takes bfloat16 and hands it on, with statistics in float32', (t)
     t.deepEqual(y.array(), want.cast('bfloat16').array(), mode);
     t.deepEqual(values(a.state), values(b.state), mode);
   }
-  t.true(tl.tree.leaves([a.weights, a.state]).every((leaf) => (leaf as tl.Tensor).dtype !== 'bfloat16'));
+  t.true(tl.tree.leaves([a.weights, a.state]).every((leaf) => tensorOf(leaf).dtype !== 'bfloat16'));
   t.throws(() => tl.BatchNorm().init({ shape: [2, 2, 2, 2], dtype: 'int32' }), {
     code: 'DTypeMismatch',
     message: /BatchNorm takes floats, got int32/,

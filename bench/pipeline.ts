@@ -55,7 +55,7 @@ async function main(): Promise<void> {
       .batch(ROWS)
       .prefetch(4);
 
-  let begun = performance.now();
+  const begun = performance.now();
   const used = process.cpuUsage();
   let count = 0;
   for await (const { tokens } of batches()) {
@@ -69,7 +69,11 @@ async function main(): Promise<void> {
     `alone: ${((1000 * STEPS) / (performance.now() - begun)).toFixed(0)} batches/s, ${cpu} ms of a processor each`,
   );
 
-  const batch = [tl.ones([ROWS, LENGTH], { dtype: 'int32' }), tl.ones([ROWS, LENGTH], { dtype: 'int32' }), tl.ones([ROWS, LENGTH])];
+  const batch = [
+    tl.ones([ROWS, LENGTH], { dtype: 'int32' }),
+    tl.ones([ROWS, LENGTH], { dtype: 'int32' }),
+    tl.ones([ROWS, LENGTH]),
+  ];
   function* same(): Generator<tl.Tensor[]> {
     for (;;) yield batch.map((x) => x.reshape(x.shape));
   }

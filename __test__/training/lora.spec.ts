@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
-import { wrong } from '../support/types.js';
+import { tensorOf, wrong } from '../support/types.js';
 import { f32, one, values } from '../support/values.js';
 
 const { withLora, mergeLora, saveLora, loadLora } = tl.training;
@@ -273,5 +273,5 @@ test('LoRA is trained in bfloat16, with float32 weights', (t) => {
   const trainer = new tl.Trainer(tl.Serial(adapted, loss()), adam(), { groups: ADAPTERS_ONLY, policy: 'bfloat16' });
   const losses = Array.from({ length: 30 }, (_, step) => trainer.oneStep(batch(0), [0, step], { step })[0]);
   t.true(losses.at(-1)! < losses[0]! / 2, `from ${losses[0]} to ${losses.at(-1)}`);
-  t.true(tl.tree.leaves(adapted.weights).every((w) => (w as tl.Tensor).dtype === 'float32'));
+  t.true(tl.tree.leaves(adapted.weights).every((w) => tensorOf(w).dtype === 'float32'));
 });

@@ -6,7 +6,8 @@
 import { native } from '../bridge/native.js';
 import { concat } from '../generated/tensorFunctions.js';
 import { withCancel } from '../layer/cancel.js';
-import { idOfLayer, type Layer } from '../layer/layer.js';
+import { numberOfLayer } from '../layer/given.js';
+import { type Layer } from '../layer/layer.js';
 import { type CancelSignal } from '../layer/types.js';
 import { tensor, type TensorLike } from '../tensor/ops.js';
 import { type Key } from '../tensor/random.js';
@@ -52,7 +53,9 @@ async function* columns(
   let samples;
   try {
     const given = { ...options, inputs: made ?? inputs };
-    samples = crossing(what, null, given, (all) => native.newSamples(idOfLayer(model), all.inputs, all.options, ends));
+    samples = crossing(what, null, given, (all) =>
+      native.newSamples(numberOfLayer(`${what}: model`, model), all.inputs, all.options, ends),
+    );
   } finally {
     made?.dispose();
   }

@@ -5,7 +5,8 @@
  */
 import { native } from '../bridge/native.js';
 import { withCancel } from '../layer/cancel.js';
-import { idOfLayer, type Layer } from '../layer/layer.js';
+import { numberOfLayer } from '../layer/given.js';
+import { type Layer } from '../layer/layer.js';
 import { crossing } from './crossing.js';
 import { type Prompt, type PromptOptions } from './options.js';
 
@@ -62,7 +63,13 @@ export interface Beam {
  */
 export async function beamSearch(model: Layer, prompt: Prompt, options: BeamSearchOptions = {}): Promise<Beam[]> {
   const search = crossing('beamSearch', prompt, options, (given) =>
-    native.newBeamSearch(idOfLayer(model), given.prompt, given.inputs, given.options, given.encoder),
+    native.newBeamSearch(
+      numberOfLayer('beamSearch: model', model),
+      given.prompt,
+      given.inputs,
+      given.options,
+      given.encoder,
+    ),
   );
   return withCancel('beamSearch: signal', options?.signal, async (cancel) => {
     for (;;) {

@@ -4,7 +4,8 @@
  * @module
  */
 import { native } from '../bridge/native.js';
-import { idOfLayer, type Layer } from '../layer/layer.js';
+import { numberOfLayer } from '../layer/given.js';
+import { type Layer } from '../layer/layer.js';
 import { checkSignal } from '../layer/types.js';
 import { plainOptions } from '../data/options.js';
 import { namedOptions } from '../tensor/rest.js';
@@ -71,7 +72,7 @@ export class Decoder {
    * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
    */
   constructor(model: Layer, options: DecoderOptions = {}) {
-    this.#native = native.newDecoder(idOfLayer(model), plainOptions('Decoder', options));
+    this.#native = native.newDecoder(numberOfLayer('Decoder: model', model), plainOptions('Decoder', options));
     this.model = model;
   }
 

@@ -9,7 +9,7 @@ import { type Layer, type LayerInputs } from '../layer/layer.js';
 import { words } from '../layer/parts.js';
 import { type Key } from '../tensor/random.js';
 import { type Names, optionsOf } from '../tensor/rest.js';
-import { numberOfLayer } from './subject.js';
+import { numberOfLayer } from '../layer/given.js';
 
 /** A tensor with numbers that are not finite, as {@link firstNotFinite} finds it. */
 export interface NotFinite {
@@ -50,6 +50,6 @@ const OPTIONS: Names<NotFiniteOptions> = { rng: true };
  */
 export function firstNotFinite(layer: Layer, inputs: LayerInputs, options: NotFiniteOptions = {}): NotFinite | null {
   const { rng } = optionsOf('firstNotFinite', options, OPTIONS);
-  const id = numberOfLayer('firstNotFinite', layer);
+  const id = numberOfLayer('firstNotFinite: layer', layer);
   return withInputs(layer, inputs, (ids) => native.firstNotFinite(id, ids, words(rng)) as NotFinite | null);
 }

@@ -8,7 +8,7 @@ import { native } from '../bridge/native.js';
 import { type Layer } from '../layer/layer.js';
 import { checked } from '../layer/signature.js';
 import { type Signature, type SignatureLike } from '../tensor/ops.js';
-import { numberOfLayer } from './subject.js';
+import { numberOfLayer } from '../layer/given.js';
 import { isNamed, shownBytes, shownCount, table } from './table.js';
 
 /** A use of a layer in a {@link Summary}. */
@@ -135,6 +135,6 @@ export function summary<D extends string>(
   layer: Layer,
   inputs: SignatureLike<D> | readonly SignatureLike<D>[],
 ): Summary {
-  const id = numberOfLayer('summary', layer);
+  const id = numberOfLayer('summary: layer', layer);
   return new Summary(native.layerSummary(id, checked(inputs)) as SummaryRow[]);
 }

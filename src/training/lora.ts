@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { found, list, text } from '../bridge/found.js';
+import { list, text } from '../bridge/found.js';
 import { native } from '../bridge/native.js';
 import { withPlain } from '../layer/construct.js';
 import { HANDLE } from '../layer/handle.js';
-import { idOfLayer, Layer, wrapLayer } from '../layer/layer.js';
+import { numberOfLayer } from '../layer/given.js';
+import { type Layer, wrapLayer } from '../layer/layer.js';
 import { type LayerOutputs } from '../layer/options.js';
 import { type Key, keyWords } from '../tensor/random.js';
 import { type LoRAAdapterOptions } from '../generated/core.js';
@@ -16,11 +17,6 @@ import { type LoRAAdapterOptions } from '../generated/core.js';
 export interface WithLoraOptions extends LoRAAdapterOptions {
   /** Random key that the new weights are drawn with. */
   readonly rng: Key;
-}
-
-function idOf(what: string, model: Layer): number {
-  if (!(model instanceof Layer)) throw new TypeError(`${what}: model must be a layer, got ${found(model)}`);
-  return idOfLayer(model);
 }
 
 /** A model that was made of another: it takes and gives what that one does. */
@@ -63,7 +59,7 @@ export function withLora<Out extends LayerOutputs, NIn extends number>(
   weights: string | readonly string[],
   options: WithLoraOptions,
 ): Layer<Out, NIn> {
-  const id = idOf('withLora', model);
+  const id = numberOfLayer('withLora: model', model);
   const what = 'withLora: weights';
   const patterns = (typeof weights === 'string' ? [weights] : list(what, weights)).map((pattern) =>
     text(what, pattern),
@@ -95,7 +91,7 @@ export function withLora<Out extends LayerOutputs, NIn extends number>(
  * ```
  */
 export function mergeLora<Out extends LayerOutputs, NIn extends number>(model: Layer<Out, NIn>): Layer<Out, NIn> {
-  return madeOf(model, native.mergeLora(idOf('mergeLora', model)));
+  return madeOf(model, native.mergeLora(numberOfLayer('mergeLora: model', model)));
 }
 
 /**
@@ -118,11 +114,13 @@ export function mergeLora<Out extends LayerOutputs, NIn extends number>(model: L
  * ```
  */
 export function saveLora(model: Layer, path: string): void {
-  native.saveLora(idOf('saveLora', model), text('saveLora: path', path));
+  native.saveLora(numberOfLayer('saveLora: model', model), text('saveLora: path', path));
 }
 
 /**
- * Reads what {@link training.saveLora} wrote into a model with the same {@link LoRA}; all or nothing. Its other weights stay as they are.
+ * Reads what {@link training.saveLora} wrote into a model with the same {@link LoRA}.
+ *
+ * It takes all of it or nothing. The model's other weights stay as they are.
  *
  * @param model - The model with LoRA around the same layers, of the same rank and alpha.
  * @param path - Path of the file.
@@ -141,5 +139,5 @@ export function saveLora(model: Layer, path: string): void {
  * ```
  */
 export function loadLora(model: Layer, path: string): void {
-  native.loadLora(idOf('loadLora', model), text('loadLora: path', path));
+  native.loadLora(numberOfLayer('loadLora: model', model), text('loadLora: path', path));
 }

@@ -6,7 +6,8 @@
 import { hold, unhold } from '../bridge/held.js';
 import { withInputs } from '../layer/calls.js';
 import { withCancel } from '../layer/cancel.js';
-import { idOfLayer, Layer, type LayerInputs } from '../layer/layer.js';
+import { numberOfLayer } from '../layer/given.js';
+import { type Layer, type LayerInputs } from '../layer/layer.js';
 import { LayerError } from '../bridge/errors.js';
 import { callable, found, isIterable, text } from '../bridge/found.js';
 import { native, type NativeTrainer } from '../bridge/native.js';
@@ -188,9 +189,7 @@ export class Trainer {
    * @throws {@link LayerError} `NotInitialized`: there are `groups`, and the model has no weights yet.
    */
   constructor(modelWithLoss: Layer, optimizer: Optimizer, options: TrainerOptions = {}) {
-    if (!(modelWithLoss instanceof Layer)) {
-      throw new TypeError(`Trainer: modelWithLoss must be a layer, got ${found(modelWithLoss)}`);
-    }
+    const model = numberOfLayer('Trainer: modelWithLoss', modelWithLoss);
     if (!(optimizer instanceof Optimizer)) {
       throw new TypeError(
         `Trainer: optimizer must be an optimizer, as tl.optimizers.Adam() makes one; got ${found(optimizer)}`,
@@ -200,7 +199,7 @@ export class Trainer {
     this.optimizer = optimizer;
     const { kind } = optimizer;
     this.#native = withPlain(kind, optimizer.options, (own) =>
-      withPlain('Trainer', options, (value) => native.newTrainer(idOfLayer(modelWithLoss), kind, own, value)),
+      withPlain('Trainer', options, (value) => native.newTrainer(model, kind, own, value)),
     );
   }
 

@@ -1,6 +1,10 @@
 //! Tokenizers as `tokenizer.json` describes them.
 use crate::{DecodeOptions, EncodeOptions, Encoder, Stream};
-use std::{fmt::Display, sync::Arc};
+use std::{
+    fmt::Display,
+    panic::{catch_unwind, AssertUnwindSafe},
+    sync::Arc,
+};
 use tallow_layers::{Error, ErrorKind, Result};
 use tokenizers::{step_decode_stream, utils::parallelism::set_parallelism, PaddingStrategy, Tokenizer};
 
@@ -14,6 +18,14 @@ fn failed(what: &str, why: &dyn Display) -> Error {
     Error::new(ErrorKind::InvalidArgument, format!("{what}: the tokenizer says: {why}"))
 }
 
+/// What the library answers. Parts of a file that contradict one another make it panic, which is an error of the file.
+fn answered<T, E: Display>(what: &str, ask: impl FnOnce() -> std::result::Result<T, E>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(ask)) {
+        Ok(answer) => answer.map_err(|e| failed(what, &e)),
+        Err(_) => Err(failed(what, &"parts of its file contradict one another")),
+    }
+}
+
 impl TokenizerFile {
     /// One that is there. It uses the thread that asks, and no others.
     pub fn new(tokenizer: Tokenizer) -> Self {
@@ -25,7 +37,7 @@ impl TokenizerFile {
     /// # Errors
     /// `InvalidArgument` with what is wrong with it.
     pub fn read(json: &[u8]) -> Result<Self> {
-        let tokenizer = Tokenizer::from_bytes(json).map_err(|e| failed("tokenizer.json", &e))?;
+        let tokenizer = answered("tokenizer.json", || Tokenizer::from_bytes(json))?;
         let padded = tokenizer.get_padding().map_or(0, |padding| {
             let fixed = if let PaddingStrategy::Fixed(length) = padding.strategy { length } else { 0 };
             fixed.max(padding.pad_to_multiple_of.unwrap_or(0))
@@ -42,11 +54,11 @@ impl TokenizerFile {
 
 impl Encoder for TokenizerFile {
     fn encode(&self, text: &str, o: &EncodeOptions) -> Result<Vec<i32>> {
-        let encoding = self.0.encode_fast(text, o.add_special_tokens).map_err(|e| failed("encode", &e))?;
+        let encoding = answered("encode", || self.0.encode_fast(text, o.add_special_tokens))?;
         Ok(encoding.get_ids().iter().map(|&id| id as i32).collect())
     }
     fn decode(&self, ids: &[u32], o: &DecodeOptions) -> Result<String> {
-        self.0.decode(ids, o.skip_special_tokens).map_err(|e| failed("decode", &e))
+        answered("decode", || self.0.decode(ids, o.skip_special_tokens))
     }
     fn vocab_size(&self) -> usize {
         self.0.get_vocab_size(true)
@@ -78,8 +90,8 @@ impl Stream for TokenStream {
     fn push(&mut self, id: u32) -> Result<String> {
         let skip = self.o.skip_special_tokens;
         let (ids, prefix, at) = (&mut self.ids, &mut self.prefix, &mut self.prefix_index);
-        let text = step_decode_stream(&self.tokenizer.0, vec![id], skip, ids, prefix, at);
-        Ok(text.map_err(|e| failed("decode", &e))?.unwrap_or_default())
+        let text = answered("decode", || step_decode_stream(&self.tokenizer.0, vec![id], skip, ids, prefix, at))?;
+        Ok(text.unwrap_or_default())
     }
     fn end(&mut self) -> Result<String> {
         let ids = std::mem::take(&mut self.ids);

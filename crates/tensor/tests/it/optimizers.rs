@@ -30,7 +30,7 @@ struct Rule {
 fn momentum(s: &MomentumStep, p: f64, g: f64, m: f64) -> (f64, f64) {
     let g = g + s.l2 * p;
     let m = s.mass * m + s.share * g;
-    let d = if s.nesterov { s.mass * m + g } else { m };
+    let d = if s.nesterov { s.mass * m + s.share * g } else { m };
     ((1.0 - s.weight_decay_rate) * p - s.lr * d, m)
 }
 
