@@ -11,7 +11,7 @@ import { performance } from 'node:perf_hooks';
 import * as tl from 'tallow';
 import { median } from './measure.js';
 
-const [ROWS, DEPTH, STEPS] = [32, 512, 100];
+const [ROWS, DEPTH, STEPS] = [256, 512, 500];
 const PAIRS = Number(process.argv[2] ?? 20);
 
 const model = (): tl.Layer<tl.Tensor, 1> =>

@@ -27,6 +27,7 @@ export {
   trainBytePair,
 } from './encoder.js';
 export { inWorker, type WorkerOptions } from './inWorker.js';
+export { type Several } from './flatMap.js';
 export { type Packed, type Tokens } from './pack.js';
 export { segmentMask } from './segmentMask.js';
 export { fromArray, fromIterable, fromTensors, type Source } from './sources.js';
