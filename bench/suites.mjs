@@ -91,7 +91,7 @@ function decode(tl, p) {
       let token = first;
       for (let i = 0; i < p.tokens; i += 1) {
         token = model(token).argmax(-1);
-        ids.push(token.array());
+        ids.push(...token.dataSync());
       }
       return ids;
     });

@@ -109,7 +109,7 @@ def decode(p):
         ids, last = [], torch.zeros(p['batch'], 1, dtype=torch.long)
         for position in range(p['tokens']):
             last = model(last, pasts, position).argmax(-1)
-            ids.append(last.tolist())
+            ids.extend(last.flatten().tolist())
         return ids
 
     return repeat, {'tokens': p['batch'] * p['tokens']}

@@ -98,7 +98,7 @@ export class Decoder {
    * count; // → 5
    * ```
    */
-  generate(prompt: Prompt, options: GenerateOptions = {}): AsyncIterableIterator<GeneratedToken, undefined> {
+  generate(prompt: Prompt, options: GenerateOptions = {}): AsyncIterableIterator<GeneratedToken> {
     const signal = namedOptions('generate', options)?.signal;
     checkSignal('generate: signal', signal);
     signal?.throwIfAborted();

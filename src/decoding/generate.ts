@@ -48,7 +48,7 @@ export function generate(
   model: Layer,
   prompt: Prompt,
   options: GenerateOptions = {},
-): AsyncIterableIterator<GeneratedToken, undefined> {
+): AsyncIterableIterator<GeneratedToken> {
   return new Decoder(model).generate(prompt, options);
 }
 

@@ -17,7 +17,7 @@ function reasonOf(signal: CancelSignal): unknown {
 }
 
 /** The tokens of an output in the order in which they are made. */
-export class Output implements AsyncIterableIterator<GeneratedToken, undefined, undefined> {
+export class Output implements AsyncIterableIterator<GeneratedToken> {
   readonly #ready: GeneratedToken[] = [];
   readonly #onEnd: () => void;
   readonly #stopListening: () => void;

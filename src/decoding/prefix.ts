@@ -41,6 +41,10 @@ export class Prefix implements Disposable {
   #keeper: Keeper | undefined;
 
   private constructor(id: number, decoder: object, keeper: Keeper) {
+    // Plain JavaScript can call a private constructor.
+    if (typeof keeper?.leave !== 'function') {
+      throw new TypeError('Prefix: the prefix() of a decoder makes one; there is no other way');
+    }
     this.#id = id;
     this.#decoder = decoder;
     this.#keeper = keeper;
