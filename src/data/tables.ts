@@ -5,6 +5,7 @@
  */
 import { createReadStream, type ReadStream } from 'node:fs';
 import { isRecord, list, text } from '../bridge/found.js';
+import { library } from '../bridge/library.js';
 import { type Cursor, END, type Plan, Saved } from './cursor.js';
 import { Dataset } from './dataset.js';
 import { refused, thrownAt } from './errors.js';
@@ -24,17 +25,11 @@ export interface ParquetOptions {
   readonly columns?: readonly string[] | undefined;
 }
 
-/** A library that is only there if the program has it. */
-async function library<T>(step: string, name: string, load: () => Promise<T>): Promise<T> {
-  try {
-    return await load();
-  } catch (cause) {
-    const missing = cause instanceof Error && 'code' in cause && String(cause.code).includes('MODULE_NOT_FOUND');
-    if (!missing) throw cause;
-    const message = `it reads files by the package ${name}, which is not installed: npm install ${name}`;
-    throw thrownAt(step, undefined, new Error(message, { cause }), 'Io');
-  }
-}
+/** Says that a library is missing. */
+const missing =
+  (step: string) =>
+  (message: string, cause: unknown): Error =>
+    thrownAt(step, undefined, new Error(message, { cause }), 'Io');
 
 /** Rows of a stream: parsed as they are asked for. */
 class Rows implements Cursor<unknown> {
@@ -51,7 +46,7 @@ class Rows implements Cursor<unknown> {
   ) {}
 
   async #open(): Promise<AsyncIterator<unknown>> {
-    const { parse } = await library(this.step, 'csv-parse', () => import('csv-parse'));
+    const { parse } = await library('csv-parse', 'reads files', () => import('csv-parse'), missing(this.step));
     const { header, delimiter } = this.options;
     const stream = createReadStream(this.path);
     const parser = parse({ bom: true, columns: header, delimiter, skip_empty_lines: true });
@@ -213,7 +208,7 @@ export function parquet(path: string, options: ParquetOptions = {}): Dataset<Rea
 
 /** Reads the rows from one on, up to the end of its group. */
 async function groupsOf(step: string, path: string, columns: string[] | null) {
-  const hyparquet = await library(step, 'hyparquet', () => import('hyparquet'));
+  const hyparquet = await library('hyparquet', 'reads files', () => import('hyparquet'), missing(step));
   const file = await hyparquet.asyncBufferFromFile(path);
   const metadata = await hyparquet.parquetMetadataAsync(file);
   const ends: number[] = [];

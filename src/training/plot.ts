@@ -7,6 +7,7 @@ import { writeFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import type * as Vega from 'vega';
 import { found, isList, quoted, text } from '../bridge/found.js';
+import { library } from '../bridge/library.js';
 import { type HistoryEntry } from './history.js';
 import { AXIS, COLOURS, FONT, INK, PAPER } from './pictures.js';
 import { refusal } from './refusal.js';
@@ -96,17 +97,8 @@ function spec(history: Plottable): Vega.Spec {
   } as Vega.Spec;
 }
 
-/** A library that is only there if the program has it. */
-async function library<T>(name: string, what: string, load: () => Promise<T>): Promise<T> {
-  try {
-    return await load();
-  } catch (cause) {
-    const missing = cause instanceof Error && 'code' in cause && String(cause.code).includes('MODULE_NOT_FOUND');
-    if (!missing) throw cause;
-    const message = `plotHistory: it ${what} by the package ${name}, which is not installed: npm install ${name}`;
-    throw refusal('Io', message, cause);
-  }
-}
+/** Says that a library is missing. */
+const missing = (message: string, cause: unknown): Error => refusal('Io', `plotHistory: ${message}`, cause);
 
 /** Pixels of a PNG for each unit of the picture: sharp on dense screens too. */
 const DENSITY = 2;
@@ -115,7 +107,7 @@ const DENSITY = 2;
 async function drawn(view: Vega.View, ending: '.svg' | '.png'): Promise<string | Uint8Array> {
   if (ending === '.svg') return `${await view.toSVG()}\n`;
   const name = '@napi-rs/canvas';
-  const { createCanvas, loadImage } = await library(name, 'draws PNG files', () => import('@napi-rs/canvas'));
+  const { createCanvas, loadImage } = await library(name, 'draws PNG files', () => import('@napi-rs/canvas'), missing);
   const image = await loadImage(Buffer.from(await view.toSVG(DENSITY)));
   const canvas = createCanvas(image.width, image.height);
   canvas.getContext('2d').drawImage(image, 0, 0);
@@ -150,7 +142,7 @@ export async function plotHistory(history: Plottable, file: string): Promise<voi
   if (ending !== '.svg' && ending !== '.png') {
     throw refusal('InvalidArgument', `plotHistory: file must end in .svg or .png, got ${quoted(path)}`);
   }
-  const { parse, View } = await library('vega', 'draws', () => import('vega'));
+  const { parse, View } = await library('vega', 'draws', () => import('vega'), missing);
   const view = new View(parse(spec(history)), { renderer: 'none' });
   try {
     await writeFile(path, await drawn(view, ending));
