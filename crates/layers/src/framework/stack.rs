@@ -7,8 +7,9 @@
 const LEVEL_AT_MOST: usize = 128 << 10;
 /// What is taken from the heap at a time.
 const SEGMENT: usize = 1 << 20;
-/// What code that was generated for nested values (to drop them, to copy them) needs for a level; it asks for nothing.
-const GENERATED: usize = 1 << 10;
+/// What code that was generated for nested values (to drop them, to copy them) needs for a level, with a margin, since that differs from one
+/// build to the next; it asks for nothing.
+const GENERATED: usize = 4 << 10;
 /// So many levels fit anywhere.
 const SHALLOW: usize = 32;
 /// Runs `f`, one level of a walk, where there is room for it.
