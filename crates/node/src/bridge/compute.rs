@@ -5,6 +5,7 @@
 use super::{
     environment::{find, run, Environment},
     error::{Failure, Outcome},
+    lock::lock,
     order::{Access, Beside, Pending, Settle, Way},
     wire::Wire,
 };
@@ -15,7 +16,7 @@ use std::{
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         mpsc::{channel, Receiver, Sender},
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
     },
     thread,
 };
@@ -33,10 +34,6 @@ enum Message {
     Job(Job),
     /// A loop has ended, so what waited for it may begin.
     Ended,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {

@@ -7,6 +7,7 @@ pub(crate) mod environment;
 pub(crate) mod error;
 mod handles;
 pub(crate) mod host;
+pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod order;
 pub(crate) mod turn;

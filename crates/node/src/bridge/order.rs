@@ -8,6 +8,7 @@
 use super::{
     error::Outcome,
     host::{is_serving, serving, Inbox},
+    lock::lock,
     turn::in_turn,
 };
 use napi::Env;
@@ -16,7 +17,7 @@ use std::{
     collections::HashSet,
     sync::{
         atomic::{AtomicBool, Ordering::SeqCst},
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
     },
 };
 use tallow_layers::{for_each_instance, ErrorKind, LayerRef, Store};
@@ -120,7 +121,7 @@ impl Pending {
         self.done.load(SeqCst)
     }
     fn work(&self) -> MutexGuard<'_, Option<Work>> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.work)
     }
     fn is_running(&self) -> bool {
         !self.is_done() && self.work().is_none()
@@ -164,10 +165,6 @@ impl Pending {
             settle();
         }
     }
-}
-
-fn lock<T>(turn: &Mutex<T>) -> MutexGuard<'_, T> {
-    turn.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The jobs of an environment.

@@ -3,6 +3,7 @@ use crate::bridge::{
     compute::submit_text,
     environment::run,
     error::{Failure, Outcome},
+    lock::lock,
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env};
@@ -10,7 +11,7 @@ use napi_derive::napi;
 use std::{
     io::{Read, Write},
     path::Path,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
 };
 use tallow_data::{
     checked_ids, load, train_byte_pair, ByteEncoder, ByteOptions, BytePairOptions, CharacterEncoder, CharacterOptions,
@@ -70,8 +71,12 @@ fn tensor(ids: Vec<i32>) -> Outcome<Tensor> {
 }
 
 impl NativeEncoder {
+    /// The encoder behind an argument that may be left out.
+    pub(crate) fn given(argument: Option<ClassInstance<'_, Self>>) -> Outcome<Option<Arc<dyn Encoder>>> {
+        argument.map(|encoder| encoder.get()).transpose()
+    }
     /// The encoder, once there is one.
-    pub(crate) fn get(&self) -> Outcome<Arc<dyn Encoder>> {
+    fn get(&self) -> Outcome<Arc<dyn Encoder>> {
         self.inner.get().cloned().ok_or_else(|| Failure::Internal("an encoder is not trained yet".to_owned()))
     }
 }
@@ -169,7 +174,7 @@ impl NativeTextStream {
         run(&env, |_| {
             let mut text = String::new();
             for id in checked_ids(&*self.encoder, &[id])? {
-                text.push_str(&self.stream.lock().unwrap_or_else(PoisonError::into_inner).push(id)?);
+                text.push_str(&lock(&self.stream).push(id)?);
             }
             Ok(text)
         })
@@ -177,6 +182,6 @@ impl NativeTextStream {
     /// What is left at the end.
     #[napi]
     pub fn end(&self, env: Env) -> Result<String> {
-        run(&env, |_| Ok(self.stream.lock().unwrap_or_else(PoisonError::into_inner).end()?))
+        run(&env, |_| Ok(lock(&self.stream).end()?))
     }
 }

@@ -1,7 +1,7 @@
 //! Beam search.
-use super::slice::{lock, reading, steps};
+use super::slice::{reading, steps};
 use crate::{
-    bridge::{environment::run, wire::Wire},
+    bridge::{environment::run, lock::lock, wire::Wire},
     data::NativeEncoder,
     layer::run_with,
 };
@@ -30,7 +30,7 @@ pub fn new_beam_search(
 ) -> Result<NativeBeamSearch> {
     run_with(&env, model, |e, layer| {
         let model = layers::charging(&e.account, || layers::with_mode(&layer, Mode::Predict));
-        let encoder = encoder.map(|encoder| encoder.get()).transpose()?;
+        let encoder = NativeEncoder::given(encoder)?;
         let asked = [&prompt.0, &inputs.0, &options.0];
         let search = BeamSearch::new(Model::new(model.clone(), Reading::Next), asked, encoder)?;
         Ok(NativeBeamSearch { search: Arc::new(Mutex::new(search)), model })

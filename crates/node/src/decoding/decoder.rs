@@ -1,9 +1,10 @@
 //! A model and the requests that share it.
-use super::slice::{lock, reading, steps};
+use super::slice::{reading, steps};
 use crate::{
     bridge::{
         environment::run,
         error::{Failure, Outcome as Done},
+        lock::lock,
         wire::Wire,
     },
     data::NativeEncoder,
@@ -136,7 +137,7 @@ impl NativeDecoder {
         prefix: Option<f64>,
     ) -> Result<f64> {
         run(&env, |_| {
-            let encoder = encoder.map(|encoder| encoder.get()).transpose()?;
+            let encoder = NativeEncoder::given(encoder)?;
             let asked = [&prompt.0, &inputs.0, &options.0];
             let Some(prefix) = prefix else {
                 let request = Box::new(Request::new(asked, encoder)?);
@@ -157,7 +158,7 @@ impl NativeDecoder {
         encoder: Option<ClassInstance<'_, NativeEncoder>>,
     ) -> Result<f64> {
         run(&env, |_| {
-            let encoder = encoder.map(|encoder| encoder.get()).transpose()?;
+            let encoder = NativeEncoder::given(encoder)?;
             let request = Box::new(Request::prefix([&prompt.0, &inputs.0, &options.0], encoder)?);
             Ok(self.ask(|id| Asked::Keep(id, request)))
         })

@@ -1,7 +1,7 @@
 //! Samples of a batch, as Trax makes them.
-use super::slice::{lock, reading};
+use super::slice::reading;
 use crate::{
-    bridge::{environment::run, wire::Wire},
+    bridge::{environment::run, lock::lock, wire::Wire},
     layer::run_with,
 };
 use napi::{bindgen_prelude::*, Env};

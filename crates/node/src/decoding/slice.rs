@@ -8,10 +8,7 @@ use crate::bridge::{
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env};
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use tallow_layers::{depth, with_room, HostValue, LayerRef};
 use tallow_tensor::cancel;
 
@@ -39,9 +36,4 @@ pub(crate) fn reading<'env>(
     let asked = Asked { access: Access::read_weights(model), way: Way::Beside, cancel };
     let room = model.clone();
     submit(env, e, asked, move |_| with_room(depth(&room), work), |_, _, value| Ok(Wire(value)))
-}
-
-/// What jobs and JavaScript share; what panicked while it had it left nothing half done that matters.
-pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,13 +3,11 @@ use crate::bridge::{
     args::{Arg, Size},
     environment::run,
     error::Outcome,
+    lock::lock,
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
-use std::{
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use std::{path::Path, sync::Mutex};
 use tallow_layers::{Error, ErrorKind};
 use tallow_training::{EventFile, Value};
 
@@ -32,7 +30,7 @@ pub fn new_event_file(env: Env, folder: String) -> Result<NativeEventFile> {
 
 impl NativeEventFile {
     fn with(&self, f: impl FnOnce(&mut EventFile) -> tallow_layers::Result<()>) -> Outcome<()> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = lock(&self.file);
         let closed = || {
             let why = format!("SummaryWriter: {} is closed; make a new SummaryWriter to write on", self.path);
             Error::new(ErrorKind::InvalidArgument, why)
@@ -101,7 +99,7 @@ impl NativeEventFile {
     #[napi]
     pub fn close(&self, env: Env) -> Result<()> {
         run(&env, |_| {
-            let file = self.file.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let file = lock(&self.file).take();
             Ok(file.map_or(Ok(()), |mut file| file.flush())?)
         })
     }
