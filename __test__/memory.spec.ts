@@ -116,13 +116,16 @@ test.serial('memory counts storages once and bytes exactly', (t) => {
   t.is(tl.memory().peakBytes, tl.memory().bytes);
 });
 
-test.serial('collected tensors are given back once the event loop turns', async (t) => {
+test.serial('tensors that nothing refers to are given back without being asked for', async (t) => {
   const before = live();
-  for (let i = 0; i < 64; i++) {
+  // When V8 collects is its own affair; that it does is ours, since it hears of every tensor's bytes.
+  let made = 0;
+  while (live() - before === made && made < 1000) {
     tl.zeros([1 << 20]);
-    await new Promise((resolve) => setImmediate(resolve));
+    made++;
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  t.true(live() - before < 60, `${live() - before} of 64 tensors are still there`);
+  t.true(live() - before < made, `${made} tensors of 4 MB are still there`);
 });
 
 test('the number of threads can be set; nonsense is refused', (t) => {

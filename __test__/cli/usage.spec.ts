@@ -95,7 +95,9 @@ inTerminal('a terminal gets colour, unless NO_COLOR is set; a pipe gets none', a
   writeFileSync(join(folder, 'empty'), '');
   const escape = String.fromCharCode(27);
   const words = `${process.execPath} ${program} inspect ${join(folder, 'many.npz')}`;
-  const env = { TERM: 'xterm-256color', FORCE_COLOR: undefined, NO_COLOR: undefined };
+  // Each of these has a say in whether Node finds colours.
+  const unset = ['CI', 'FORCE_COLOR', 'NO_COLOR', 'NODE_DISABLE_COLORS', 'TEAMCITY_VERSION', 'TMUX'];
+  const env = { ...Object.fromEntries(unset.map((name) => [name, undefined])), TERM: 'xterm-256color' };
   const coloured = await run('/usr/bin/script', ['-qec', words, '/dev/null'], { env });
   t.true(coloured.output.includes(`${escape}[1m`), coloured.output.slice(0, 400));
   const plain = await run('/usr/bin/script', ['-qec', words, '/dev/null'], { env: { ...env, NO_COLOR: '1' } });

@@ -3,6 +3,7 @@ use crate::{
     framework::{
         context::Reversal,
         layer::{Nesting, Reversible},
+        stack::deep,
     },
     Arity, Base, Cx, ErrorKind, InitCx, Layer, LayerId, LayerRef, Mode, Rebuild, Result, TensorSpec, Traits,
 };
@@ -28,6 +29,16 @@ impl Parts {
     /// The same parts in another mode, or as deep copies.
     pub fn rebuilt(&self, r: &mut Rebuild) -> Self {
         Self { base: self.base.rebuilt(r), layers: r.layers(&self.layers), arity: self.arity }
+    }
+}
+
+/// Whoever lets go of a layer last, and wherever that is, there is room to drop what lies deep in it.
+impl Drop for Parts {
+    fn drop(&mut self) {
+        let layers = std::mem::take(&mut self.layers);
+        if !layers.is_empty() {
+            deep(|| drop(layers));
+        }
     }
 }
 

@@ -216,7 +216,7 @@ impl Environment {
     pub(crate) fn forget_layer(&self, env: &Env, id: f64) {
         let Some((layer, _)) = self.layers.borrow_mut().remove(&(id as u64)) else { return };
         self.layer_ids.borrow_mut().remove(&(Arc::as_ptr(&layer).cast::<()>() as usize));
-        with_room(depth(&layer), || drop(layer));
+        drop(layer);
         self.report(env, 0);
     }
 
