@@ -118,16 +118,12 @@ impl Engine {
     pub fn step(&mut self) -> Result<Vec<Event>> {
         let refused = self.refused.drain(..).map(|(id, e)| Event { id, outcome: Outcome::Failed(e) });
         let mut events: Vec<Event> = refused.collect();
+        // Whoever waits for a place hears in time that it comes too late.
+        self.waiting.retain(|waiting| goes_on(waiting.in_time(), waiting.id, &mut events));
         let room = self.options.max_batch.0.saturating_sub(self.live.len());
         self.live.extend(self.waiting.drain(..room.min(self.waiting.len())));
         let model = &self.model;
-        self.live.retain_mut(|live| match live.begin(model) {
-            Ok(()) => true,
-            Err(e) => {
-                events.push(Event { id: live.id, outcome: Outcome::Failed(e) });
-                false
-            }
-        });
+        self.live.retain_mut(|live| goes_on(live.begin(model), live.id, &mut events));
         for ((count, _), places) in self.groups() {
             self.read(&places, count, &mut events)?;
         }
@@ -217,6 +213,13 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether a request goes on; if not, it is over.
+fn goes_on(result: Result<()>, id: u64, events: &mut Vec<Event>) -> bool {
+    let Err(e) = result else { return true };
+    events.push(Event { id, outcome: Outcome::Failed(e) });
+    false
 }
 
 impl Event {

@@ -117,10 +117,7 @@ impl Live {
     /// # Errors
     /// Those of [`Model::begin`]; `InvalidArgument` for a prompt beyond what the model sees; `Aborted` where its time is over.
     pub(crate) fn begin(&mut self, model: &Model) -> Result<()> {
-        if self.said.is_empty() && self.is_late() {
-            let what = "generate: `timeoutMs` was over before the first token";
-            return Err(Error::new(ErrorKind::Aborted, what));
-        }
+        self.in_time()?;
         if std::mem::replace(&mut self.is_begun, true) {
             return Ok(());
         }
@@ -146,6 +143,17 @@ impl Live {
         }
         if is_too_long {
             self.slide();
+        }
+        Ok(())
+    }
+    /// Nothing, as long as it may go on without a token.
+    ///
+    /// # Errors
+    /// `Aborted` where its time is over before its first token.
+    pub(crate) fn in_time(&self) -> Result<()> {
+        if self.said.is_empty() && self.is_late() {
+            let what = "generate: `timeoutMs` was over before the first token";
+            return Err(Error::new(ErrorKind::Aborted, what));
         }
         Ok(())
     }

@@ -243,6 +243,17 @@ fn time_that_is_over_ends_an_output() {
 }
 
 #[test]
+fn time_is_over_for_what_waits_for_a_place_too() {
+    let mut engine = engine(recurrent(Mode::Predict), json!({"maxBatch": 1}));
+    engine.join(1, request(&[4], json!({"temperature": 0, "startId": null})));
+    engine.join(2, request(&[4], json!({"temperature": 0, "startId": null, "timeoutMs": 1e-6})));
+    let events = engine.step().expect("a step");
+    let failed: Vec<u64> = events.iter().filter(|e| matches!(e.outcome, Outcome::Failed(_))).map(|e| e.id).collect();
+    assert_eq!(failed, [2]);
+    assert_eq!((engine.load().running, engine.load().waiting), (1, 0));
+}
+
+#[test]
 fn what_left_is_freed() {
     let mut engine = engine(attentive(Mode::Predict), json!({"maxBatch": 2}));
     for id in 0..3 {
