@@ -5,6 +5,7 @@ use super::{
     call::call_js,
     error::{pending, ErrorDetails, Failure, Outcome},
     host::{CallHere, JsThread},
+    lock::lock,
     order::Order,
 };
 use napi::{bindgen_prelude::*, Env};
@@ -13,7 +14,7 @@ use std::{
     cell::{Cell, RefCell},
     panic::{catch_unwind, AssertUnwindSafe},
     rc::Rc,
-    sync::{Arc, Mutex, Once, PoisonError},
+    sync::{Arc, Mutex, Once},
 };
 use tallow_layers::{depth, with_room, Account, HostRun, LayerId, LayerRef};
 use tallow_tensor::{cancel::Token, Tensor};
@@ -252,7 +253,7 @@ impl Environment {
 
     /// The numbers of what JavaScript need not keep any more, each once.
     pub(crate) fn released(&self) -> Vec<f64> {
-        std::mem::take(&mut *self.released.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.released))
     }
 
     /// How many handles there are, of tensors and of layers.
@@ -349,6 +350,6 @@ pub(crate) struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.released.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
+        lock(&self.released).push(self.number);
     }
 }

@@ -1,4 +1,5 @@
 //! JavaScript functions as the core calls them: straight through on their own thread, by message from any other.
+use super::lock::lock;
 use napi::{
     bindgen_prelude::*,
     sys,
@@ -11,7 +12,7 @@ use std::{
     fmt,
     sync::{
         mpsc::{sync_channel, RecvTimeoutError},
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard,
     },
     thread::{self, ThreadId},
     time::Duration,
@@ -69,7 +70,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     fn tasks(&self) -> MutexGuard<'_, VecDeque<Task>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.tasks)
     }
     fn serve_next(&self, env: &Env) {
         let next = self.tasks().pop_front();

@@ -1,5 +1,6 @@
 //! Whose turn it is to compute. Operations use all cores, so jobs and steps of loops come one after another, in the order in which they
 //! asked for their turn: a loop gives it up between two steps, and what waits goes before its next one.
+use super::lock::lock;
 use std::{
     cell::Cell,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -26,7 +27,7 @@ thread_local!(static MINE: Cell<bool> = const { Cell::new(false) });
 
 impl Turns {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
     fn take(&self) {
         let mut queue = self.queue();
@@ -106,7 +107,7 @@ mod tests {
     type Story = Arc<Mutex<Vec<String>>>;
 
     fn note(story: &Story, what: String) {
-        story.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+        lock(&story).push(what);
     }
 
     /// Waits until `n` threads stand in the queue behind the one whose turn it is.

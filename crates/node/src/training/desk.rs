@@ -1,6 +1,7 @@
 //! Saving a trainer beside its loop: the loop itself writes the file, between two steps.
 use crate::bridge::{
     error::{Failure, Outcome},
+    lock::lock,
     turn::apart,
 };
 use std::{
@@ -16,7 +17,7 @@ use tallow_training::Trainer;
 pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
 
 /// The trainer, if no loop has it.
-pub(crate) fn lock(trainer: &Mutex<Trainer>) -> Outcome<MutexGuard<'_, Trainer>> {
+pub(crate) fn unless_busy(trainer: &Mutex<Trainer>) -> Outcome<MutexGuard<'_, Trainer>> {
     match trainer.try_lock() {
         Ok(guard) => Ok(guard),
         Err(TryLockError::Poisoned(e)) => Ok(e.into_inner()),
@@ -59,7 +60,7 @@ struct State {
 
 impl Desk {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
     /// Whether a loop was started and has not ended.
     pub(crate) fn is_open(&self) -> bool {
@@ -141,7 +142,7 @@ impl Drop for Open {
         drop(state);
         // What was asked for at the very end; another loop serves it else. At most a single step has the trainer now.
         if last {
-            let trainer = self.trainer.lock().unwrap_or_else(PoisonError::into_inner);
+            let trainer = lock(&self.trainer);
             self.desk.serve(&trainer, None);
         }
     }

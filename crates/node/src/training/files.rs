@@ -5,6 +5,7 @@ use crate::{
         compute::promised,
         environment::run,
         error::{Failure, Outcome},
+        lock::lock,
         order::Access,
         wire::Wire,
     },
@@ -15,7 +16,7 @@ use napi_derive::napi;
 use std::{
     panic::{catch_unwind, AssertUnwindSafe},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     thread,
 };
 use tallow_layers::{HostValue, TensorSpec};
@@ -120,7 +121,7 @@ fn beside<'env, T: Send + 'static>(
     // A promise that was made must be settled, also where no thread can be started.
     let job = Arc::new(Mutex::new(Some(job)));
     let run = |job: &Mutex<Option<_>>| {
-        let taken = job.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = lock(&job).take();
         if let Some(job) = taken {
             let job: Box<dyn FnOnce() + Send> = Box::new(job);
             job();

@@ -1,6 +1,6 @@
 //! The queue that a training loop takes its batches from.
 use super::desk::PATIENCE;
-use crate::bridge::{environment::run, turn::apart};
+use crate::bridge::{environment::run, lock::lock, turn::apart};
 use napi::{bindgen_prelude::*, Env, JsDeferred};
 use napi_derive::napi;
 use std::{
@@ -40,7 +40,7 @@ type Room = JsDeferred<bool, Box<dyn FnOnce(Env) -> Result<bool>>>;
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, QueueState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
     fn close(&self, failed: bool) {
         let waiting = {

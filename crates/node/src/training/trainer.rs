@@ -1,6 +1,6 @@
 //! Trainers: one step on the calling thread, the loop on the compute thread, checkpoints. Knows no optimizer by name.
 use super::{
-    desk::{busy, lock, Desk, Open, Save},
+    desk::{busy, unless_busy, Desk, Open, Save},
     queue::{BatchQueue, Closing},
 };
 use crate::{
@@ -151,7 +151,7 @@ impl NativeTrainer {
             let o = StepOptions::parse(&options.0)?;
             let (batch, rate) = (e.tensors(&batch)?, o.learning_rate.map(|r| r.0));
             let step = || {
-                let report = lock(&self.inner)?.one_step(batch, key.0, o.step.0 as u64, rate)?;
+                let report = unless_busy(&self.inner)?.one_step(batch, key.0, o.step.0 as u64, rate)?;
                 Ok(Wire(measured(&report).into()))
             };
             let change =
@@ -191,7 +191,7 @@ impl NativeTrainer {
             let work = move |_| {
                 // The last to go.
                 let _open = open;
-                let mut trainer = lock(&trainer)?;
+                let mut trainer = unless_busy(&trainer)?;
                 Ok(fit_with(&mut trainer, &mut closing, &options, &mut teller)?)
             };
             let asked = Asked { access: Access::set(&self.model), way: Way::Endless, cancel };
@@ -208,14 +208,14 @@ impl NativeTrainer {
     /// How many updates it has made.
     #[napi]
     pub fn updates(&self, env: Env) -> Result<f64> {
-        run(&env, |_| Ok(lock(&self.inner)?.updates() as f64))
+        run(&env, |_| Ok(unless_busy(&self.inner)?.updates() as f64))
     }
 
     /// Slots of each weight, in the order of the weights.
     #[napi]
     pub fn slots(&self, env: Env) -> Result<Wire> {
         run(&env, |_| {
-            let slots = lock(&self.inner)?.slots()?;
+            let slots = unless_busy(&self.inner)?.slots()?;
             let list = |s: Vec<Tensor>| HostValue::List(s.into_iter().map(HostValue::Tensor).collect());
             Ok(Wire(HostValue::List(slots.into_iter().map(list).collect())))
         })
@@ -225,7 +225,7 @@ impl NativeTrainer {
     #[napi]
     pub fn set_slots(&self, env: Env, slots: Wire) -> Result<()> {
         run(&env, |_| {
-            let mut trainer = lock(&self.inner)?;
+            let mut trainer = unless_busy(&self.inner)?;
             let held = Tree::Tuple(trainer.slots()?.into_iter().map(Tree::tuple).collect());
             let wrong = || Failure::Type("slots must be an array with an array of tensors for each weight".to_owned());
             let Tree::Tuple(of_weights) = slots.0.into_tree_like(&held)? else { return Err(wrong()) };
@@ -273,7 +273,7 @@ impl NativeTrainer {
     #[napi]
     pub fn averages(&self, env: Env) -> Result<Vec<f64>> {
         run(&env, |e| {
-            let averages = lock(&self.inner)?.averages()?;
+            let averages = unless_busy(&self.inner)?.averages()?;
             Ok(e.insert_all(&env, averages))
         })
     }
@@ -283,7 +283,7 @@ impl NativeTrainer {
     pub fn lend_averages(&self, env: Env, lent: bool) -> Result<()> {
         run(&env, |e| {
             let swap = || {
-                let mut trainer = lock(&self.inner)?;
+                let mut trainer = unless_busy(&self.inner)?;
                 if lent {
                     trainer.lend_averages()?;
                 } else {
@@ -304,7 +304,7 @@ impl NativeTrainer {
                 return Err(busy());
             }
             let trainer = self.inner.clone();
-            let work = move |_| Ok(lock(&trainer)?.load(Path::new(&path), strict)? as f64);
+            let work = move |_| Ok(unless_busy(&trainer)?.load(Path::new(&path), strict)? as f64);
             let asked = Asked { access: Access::set(&self.model), way: Way::Apart, cancel: None };
             submit(env, e, asked, work, |_, _, step| Ok(Wire(HostValue::Number(step))))
         })
@@ -312,5 +312,5 @@ impl NativeTrainer {
 }
 
 fn save(trainer: &Mutex<Trainer>, path: &str, step: Option<u64>, notes: Option<String>) -> Outcome<()> {
-    Ok(lock(trainer)?.save(Path::new(path), step.unwrap_or(0), notes.as_deref())?)
+    Ok(unless_busy(trainer)?.save(Path::new(path), step.unwrap_or(0), notes.as_deref())?)
 }
