@@ -107,7 +107,7 @@ mod tests {
     type Story = Arc<Mutex<Vec<String>>>;
 
     fn note(story: &Story, what: String) {
-        lock(&story).push(what);
+        lock(story).push(what);
     }
 
     /// Waits until `n` threads stand in the queue behind the one whose turn it is.

@@ -121,7 +121,7 @@ fn beside<'env, T: Send + 'static>(
     // A promise that was made must be settled, also where no thread can be started.
     let job = Arc::new(Mutex::new(Some(job)));
     let run = |job: &Mutex<Option<_>>| {
-        let taken = lock(&job).take();
+        let taken = lock(job).take();
         if let Some(job) = taken {
             let job: Box<dyn FnOnce() + Send> = Box::new(job);
             job();
