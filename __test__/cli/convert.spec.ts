@@ -89,6 +89,21 @@ test('with a model it becomes a file of that layer, which answers as Trax does',
   t.deepEqual(ours([[0, 3, 7, 5]]).array(), theirs([[0, 3, 7, 5]]).array());
 });
 
+test('the folder of a model is read as its weights, and as the layer of a file', async (t) => {
+  const config: tl.models.LayerConfig = ['Serial', ['Dense', 4], ['Dense', 1]];
+  const model = tl.models.fromConfig(config);
+  const inputSignature = { shape: [2, 3], dtype: 'float32' } as const;
+  model.init(inputSignature, { rng: tl.random.key(3) });
+  await tl.models.saveFolder(at('dense'), { model, config, inputSignature, task: 'predict' });
+  await convert(t, at('dense'), at('dense.npz'));
+  sameTensors(t, tl.loadNpz(at('dense.npz')), tl.loadSafetensors(at('dense/model.safetensors')));
+  await convert(t, at('dense'), at('dense.safetensors'), '--model', at('dense'));
+  const read = tl.models.fromConfig(config);
+  read.initFromFile(at('dense.safetensors'));
+  const x = tl.random.normal(tl.random.key(4), [2, 3]);
+  t.deepEqual((read(x) as tl.Tensor).array(), (model(x) as tl.Tensor).array());
+});
+
 test('what is left out is told', async (t) => {
   const model = tl.Serial(tl.Dense(1), tl.L2Loss());
   model.init(tl.signature([tl.ones([4, 3]), tl.ones([4, 1]), tl.ones([4, 1])]));

@@ -17,7 +17,7 @@ import { hasStack, tallow } from '../support/program.js';
 import { root } from '../support/process.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tallow-inspect-'));
-const at = (name: string): string => join(folder, name);
+const at = (...names: string[]): string => join(folder, ...names);
 const ofTrax = (name: string): string => join(root, '__test__', 'checkpoints', name);
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -150,6 +150,28 @@ test('a path that leads to no file is a mistake', async (t) => {
   await refused(t, 2, /there is no such file/, at('arrays.npz/inside'));
   await refused(t, 2, /it is a folder; name a file in it/, at('folder'));
   if (process.platform !== 'win32') await refused(t, 2, /no regular file/, '/dev/null');
+});
+
+test('the folder of a model tells what it is, and its weights', async (t) => {
+  const config: tl.models.LayerConfig = ['Serial', ['Embedding', 256, 4], ['Dense', 256]];
+  const model = tl.models.fromConfig(config);
+  const inputSignature = { shape: [2, 3], dtype: 'int32' } as const;
+  model.init(inputSignature, { rng: tl.random.key(3) });
+  const generation = { startId: null, stop: ['.'] };
+  const options = { model, config, inputSignature, encoder: tl.data.byteEncoder(), generation };
+  await tl.models.saveFolder(at('lm'), { ...options, task: 'generate' });
+  const { code, out, err } = await tallow(['inspect', at('lm'), '--verify']);
+  t.is(code, 0, err);
+  t.regex(out, /^model +lm: \["Serial",\["Embedding",256,4\],\["Dense",256\]\]$/m);
+  t.regex(out, /^task +generate$/m);
+  t.regex(out, /^encoder +tokenizer\.json$/m);
+  t.regex(out, /^generation +startId null, stop \["\."\]$/m);
+  t.regex(out, /^3 tensors /m);
+  const json = JSON.parse((await tallow(['inspect', at('lm'), '--json'])).out) as Record<string, unknown>;
+  t.is(json['file'], at('lm', 'model.safetensors'));
+  t.deepEqual((json['model'] as Record<string, unknown>)['model'], config);
+  writeFileSync(at('lm', 'model.json'), '{"formatVersion": 9}');
+  await refused(t, 2, /model\.json is of format version 9, and this version of tallow reads 1/, at('lm'));
 });
 
 (process.getuid?.() === 0 || process.platform === 'win32' ? test.skip : test)(

@@ -72,6 +72,31 @@ test('a config in JSON is trained, evaluated on the way, and measured afterwards
   t.regex(shown.out, /model\.safetensors, step 12\nCategoryCrossEntropy {2}\d/);
 });
 
+test('a run leaves the folder of a model, which opens with the weights of its last checkpoint', async (t) => {
+  const path = written('folder', { generation: { temperature: 0.5 }, name: 'Ishmael' });
+  t.is((await tallow(['train', path, '--quiet'])).code, 0);
+  const opened = await tl.models.openFolder(at('runs/folder'));
+  t.deepEqual([opened.name, opened.task, opened.generation], ['Ishmael', 'generate', { temperature: 0.5 }]);
+  t.is(opened.encoder?.vocabSize, 256);
+  const model = tl.models.TransformerLM(256, { dModel: 16, dFf: 32, nHeads: 2, nLayers: 1, maxLen: 16, mode: 'eval' });
+  model.initFromFile(at('runs/folder/model.safetensors'), { inputSignature: { shape: [4, 16], dtype: 'int32' } });
+  const [ours, theirs] = [model, opened.model].map((m) => (m([[67, 97, 108, 108]]) as tl.Tensor).array());
+  t.deepEqual(ours, theirs);
+});
+
+test('what a config says of the model is checked before a run', async (t) => {
+  await refused(t, /generation: unknown key `temprature`; did you mean `temperature`\?/, [
+    'train',
+    written('bad-generation', { generation: { temprature: 1 } }),
+  ]);
+  await refused(t, /task must be 'generate' or 'predict'/, ['train', written('bad-task', { task: 'sing' })]);
+  await refused(t, /the encoder has 256 ids, and the model gives logits of 300/, [
+    'train',
+    written('bad-vocabulary', { model: ['TransformerLM', 300, config.model[2]] }),
+  ]);
+  t.false(existsSync(at('runs/bad-task')) || existsSync(at('runs/bad-vocabulary')));
+});
+
 /** The numbers that a run ended with. */
 const weights = (name: string): unknown =>
   Object.entries(tl.loadSafetensors(at(`runs/${name}/model.safetensors`))).map(([key, x]) => [key, x.array()]);

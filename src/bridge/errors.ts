@@ -135,6 +135,18 @@ export class LayerError extends Error implements LayerErrorDetails {
   }
 }
 
+/** The error of what stands around layers, such as loops and folders of models; `cause` is what it comes from. */
+export function refusal(code: ErrorCode, message: string, cause?: unknown): LayerError {
+  const error = new LayerError(code, `[${code}] ${message}`, {
+    path: [],
+    phase: 'build',
+    inputs: [],
+    createdAt: undefined,
+  });
+  if (cause !== undefined) error.cause = cause;
+  return error;
+}
+
 /** The stack where a layer was made; read only when an error needs it, as that costs time. */
 export interface CreationSite {
   readonly stack?: string;

@@ -8,6 +8,7 @@ import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { found } from '../bridge/found.js';
 import { type Layer } from '../layer/layer.js';
+import { type Described } from '../models/folder/folder.js';
 import { type Signature } from '../tensor/ops.js';
 import { type Loop } from '../training/loop/loop.js';
 import { layerIn, loopIn } from './jsonConfig.js';
@@ -19,6 +20,8 @@ export interface Configured {
   readonly loop: Loop;
   /** Steps to train for, all runs together, if it says so. */
   readonly steps: number | undefined;
+  /** What a folder is to tell of the model, so that it can be opened; a module does not say it. */
+  readonly described?: Described;
 }
 
 const MODULES = ['.mjs', '.cjs', '.js', '.mts', '.cts', '.ts'];

@@ -6,10 +6,12 @@
 import { lstatSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Command } from 'commander';
+import { isList } from '../bridge/found.js';
 import { shownBytes, shownCount } from '../seeing/table.js';
 import { command } from './command.js';
 import { layerOf } from './config.js';
-import { checkInput, Mistake } from './mistake.js';
+import { Mistake } from './mistake.js';
+import { fileOf, foundFolder } from './modelFolder.js';
 import { print, printJson } from './output.js';
 
 interface Options {
@@ -42,14 +44,23 @@ function checkNumbered(from: string, to: string, names: readonly string[]): void
   );
 }
 
-async function run(from: string, to: string, { json, force, model }: Options): Promise<void> {
-  checkInput(from);
+/** The layer of a config, or of a folder. */
+async function modelOf(path: string): ReturnType<typeof layerOf> {
+  const folder = await foundFolder(path);
+  if (folder === undefined) return layerOf(path);
+  const { model, inputSignature } = folder.description;
+  const { layerOf: made } = await import('../models/folder/layerConfig.js');
+  return { layer: made('model', model), signature: isList(inputSignature) ? [...inputSignature] : inputSignature };
+}
+
+async function run(given: string, to: string, { json, force, model }: Options): Promise<void> {
+  const { file: from } = await fileOf(given);
   const ending = checkOutput(to, force === true);
   const { native } = await import('../bridge/native.js');
   const info = await native.fileInfo(from);
   if (model !== undefined) {
     if (ending !== '.safetensors') throw new Mistake(`--model: a layer is saved as .safetensors, not as ${ending}`);
-    const { layer, signature } = await layerOf(model);
+    const { layer, signature } = await modelOf(model);
     const inputs = info.signature === null && signature !== undefined ? { inputSignature: signature } : {};
     layer.initFromFile(from, inputs);
     layer.saveToFile(to, signature === undefined ? {} : { inputSignature: signature });
@@ -91,11 +102,15 @@ export function convert(): Command {
     ['tallow convert arrays.npz arrays.safetensors', 'from NumPy'],
     ['tallow convert arrays.safetensors arrays.npz', 'and back'],
     ['tallow convert model.pkl.gz model.safetensors --model model.json', 'from Trax, into a file of that layer'],
+    ['tallow convert runs/book book.npz', 'the weights of a model in a folder'],
     ['tallow convert model.pkl.gz model.npz', 'from Trax, by number: weights/0, weights/1, …'],
   ])
-    .argument('<in>', 'safetensors, .npy, .npz, .npy.gz, .pkl.gz')
+    .argument('<in>', 'safetensors, .npy, .npz, .npy.gz, .pkl.gz, or the folder of a model')
     .argument('<out>', '.safetensors, .npz, .npy.gz; it is written beside, and renamed when it is whole')
     .option('--force', 'replace a file that is there')
-    .option('--model <config>', 'the layer that is in the file: a config as `tallow train` takes it')
+    .option(
+      '--model <config>',
+      'the layer that is in the file: a config as `tallow train` takes it, or the folder of a model',
+    )
     .action(run);
 }

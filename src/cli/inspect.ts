@@ -7,7 +7,8 @@ import { Option, type Command } from 'commander';
 import { isList, isRecord } from '../bridge/found.js';
 import { shownBytes, shownCount, table } from '../seeing/table.js';
 import { command } from './command.js';
-import { checkInput, Mistake } from './mistake.js';
+import { Mistake } from './mistake.js';
+import { fileOf, type Found } from './modelFolder.js';
 import { heading, METRICS, pairs, print, printJson } from './output.js';
 
 const FORMATS = {
@@ -56,8 +57,22 @@ function shownNotes(notes: Readonly<Record<string, unknown>>): [string, string][
   });
 }
 
-async function run(file: string, { json, verify, sort }: Options): Promise<void> {
-  checkInput(file);
+/** What the folder of a model tells beside the weights. */
+function folderFacts({ description }: Found): [string, string][] {
+  const { name, task, model, encoder, generation, chatTemplate } = description;
+  const text = JSON.stringify(model);
+  const defaults = Object.entries(generation).map(([key, value]) => `${key} ${JSON.stringify(value)}`);
+  return [
+    ['model', `${name}: ${text.length > 100 ? `${text.slice(0, 97)}…` : text}`],
+    ['task', task],
+    ['encoder', encoder ?? 'none'],
+    ...(defaults.length === 0 ? [] : [['generation', defaults.join(', ')] satisfies [string, string]]),
+    ...(chatTemplate === null ? [] : [['chat template', 'yes'] satisfies [string, string]]),
+  ];
+}
+
+async function run(path: string, { json, verify, sort }: Options): Promise<void> {
+  const { file, folder } = await fileOf(path);
   const { native } = await import('../bridge/native.js');
   const { format, step, notes, signature, tensors } = await native.fileInfo(file);
   if (verify === true) {
@@ -77,11 +92,16 @@ async function run(file: string, { json, verify, sort }: Options): Promise<void>
   if (json === true) {
     const verified = verify === true ? { verified: true } : {};
     const totals = { tensors: tensors.length, numbers, bytes };
-    return printJson({ file, format, content, step, signature, notes: known, totals, ...verified, tensors }, 2);
+    const described = folder === undefined ? {} : { model: folder.description };
+    return printJson(
+      { file, ...described, format, content, step, signature, notes: known, totals, ...verified, tensors },
+      2,
+    );
   }
   const inputs = signature?.map(({ shape, dtype }) => `${dtype}[${shape.join(',')}]`).join(', ');
   const facts: [string, string][] = [
     ['file', file],
+    ...(folder === undefined ? [] : folderFacts(folder)),
     ['format', FORMATS[format]],
     ['holds', content],
     ...(step === null
@@ -113,11 +133,12 @@ async function run(file: string, { json, verify, sort }: Options): Promise<void>
 export function inspect(): Command {
   return command('inspect', 'Tells what a file holds: names, shapes, types and bytes of its tensors.', [
     ['tallow inspect model.safetensors', 'a layer, a trainer or a loop'],
+    ['tallow inspect runs/book', 'the folder of a model: what it is, and its weights'],
     ['tallow inspect model.pkl.gz', 'a checkpoint of Trax; nothing in it is executed'],
     ['tallow inspect arrays.npz --sort bytes', 'the largest first'],
     ['tallow inspect model.safetensors --json | jq .totals', 'for a program'],
   ])
-    .argument('<file>', 'safetensors, .npy, .npz, .npy.gz, .pkl.gz')
+    .argument('<file>', 'safetensors, .npy, .npz, .npy.gz, .pkl.gz, or the folder of a model')
     .addOption(new Option('--sort <by>', 'order of the tensors').choices(['name', 'bytes', 'file']).default('name'))
     .option('--verify', 'read all of it, and check its checksums')
     .action(run);

@@ -7,9 +7,10 @@ import { dirname, resolve } from 'node:path';
 import { found, isList } from '../bridge/found.js';
 import { type Layer } from '../layer/layer.js';
 import { type Signature } from '../tensor/ops.js';
+import { type Described } from '../models/folder/folder.js';
 import { type Schedule } from '../training/schedules.js';
 import { type Configured } from './config.js';
-import { dataOf } from './jsonData.js';
+import { type Data, dataOf } from './jsonData.js';
 import { checkKeys, Mistake, record, shownMessage, whole } from './mistake.js';
 
 const KEYS = [
@@ -25,6 +26,10 @@ const KEYS = [
   'outputDir',
   'seed',
   'loop',
+  'name',
+  'task',
+  'generation',
+  'chatTemplate',
 ];
 
 type Config = Readonly<Record<string, unknown>>;
@@ -64,8 +69,50 @@ function part(path: string, config: Config, key: string): unknown {
 
 async function modelOf(path: string, config: Config): Promise<Layer> {
   checkKeys(path, config, KEYS);
-  const { models } = await import('../index.js');
-  return layerMade(`${path}: model`, models, part(path, config, 'model'));
+  const { layerOf } = await import('../models/folder/layerConfig.js');
+  const given = part(path, config, 'model');
+  const where = `${path}: model`;
+  try {
+    return layerOf(where, given);
+  } catch (error) {
+    // What is wrong with the config itself tells the place already.
+    throw shownMessage(error).startsWith(where) ? within('', error) : within(where, error);
+  }
+}
+
+/** What went wrong in a part of a config. */
+function within(where: string, error: unknown): Mistake {
+  const message = shownMessage(error);
+  return error instanceof Mistake
+    ? error
+    : new Mistake(where === '' ? message : `${where}: ${message}`, { cause: error });
+}
+
+/** What a model of these data takes. */
+function inputsOf(model: Layer, { signatures }: Data): Signature | Signature[] {
+  const inputs = signatures.slice(0, model.nIn);
+  return inputs.length === 1 ? inputs[0]! : inputs;
+}
+
+/** What a folder is to tell of the model, beside its weights. */
+async function described(path: string, config: Config, model: Layer, data: Data): Promise<Described> {
+  const { generationOf, taskOf, templateIn, templateOf } = await import('../models/folder/description.js');
+  const { checkVocabulary } = await import('../models/folder/vocabulary.js');
+  const { encoder } = data;
+  const { name } = config;
+  if (name !== undefined && typeof name !== 'string')
+    throw new Mistake(`${path}: name must be a text, got ${found(name)}`);
+  const inputSignature = inputsOf(model, data);
+  try {
+    const task = taskOf('task', config['task'] ?? (encoder === null ? 'predict' : 'generate'));
+    checkVocabulary('model', task, model, inputSignature, encoder);
+    const template = templateOf('chatTemplate', config['chatTemplate'] ?? null);
+    const chatTemplate = await templateIn('chatTemplate', dirname(path), template);
+    const generation = generationOf('generation', config['generation'] ?? {});
+    return { name, task, model: config['model'], inputSignature, generation, chatTemplate, encoder };
+  } catch (error) {
+    throw within(path, error);
+  }
 }
 
 /** The model of a config, and the signature of its inputs if there are data. */
@@ -75,9 +122,8 @@ export async function layerIn(
 ): Promise<{ layer: Layer; signature: Signature | Signature[] | undefined }> {
   const layer = await modelOf(path, config);
   if (config['data'] === undefined) return { layer, signature: undefined };
-  const { signatures } = await dataOf(`${path}: data`, dirname(path), config['data'], null);
-  const inputs = signatures.slice(0, layer.nIn);
-  return { layer, signature: inputs.length === 1 ? inputs[0]! : inputs };
+  const data = await dataOf(`${path}: data`, dirname(path), config['data'], null);
+  return { layer, signature: inputsOf(layer, data) };
 }
 
 /** The loop of a config. */
@@ -94,6 +140,7 @@ export async function loopIn(path: string, config: Config): Promise<Configured> 
   if (!isList(metrics)) throw new Mistake(`${path}: metrics must be a list, got ${found(metrics)}`);
   const folder = dirname(path);
   const train = await dataOf(`${path}: data`, folder, part(path, config, 'data'), seed);
+  const description = await described(path, config, model, train);
   const every = config['checkpointEvery'];
   const steps = config['steps'] === undefined ? undefined : whole(`${path}: steps`, config['steps'], 1);
   const where = config['outputDir'];
@@ -117,8 +164,8 @@ export async function loopIn(path: string, config: Config): Promise<Configured> 
       randomSeed: seed,
       ...(where === undefined ? {} : { outputDir: resolve(folder, where) }),
     });
-    return { loop, steps };
+    return { loop, steps, described: description };
   } catch (error) {
-    throw error instanceof Mistake ? error : new Mistake(`${path}: ${shownMessage(error)}`, { cause: error });
+    throw within(path, error);
   }
 }

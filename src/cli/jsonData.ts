@@ -18,6 +18,8 @@ export interface Data {
   readonly count: number;
   /** The signatures of what is in a batch. */
   readonly signatures: readonly Signature[];
+  /** The encoder of a text. */
+  readonly encoder: Encoder | null;
 }
 
 type Config = Readonly<Record<string, unknown>>;
@@ -63,7 +65,7 @@ async function ofText(where: string, folder: string, config: Config, seed: numbe
     .batch(batch, { dropRemainder: true })
     .map((tokens) => [tokens, tokens.reshape(tokens.shape)]);
   const signature: Signature = { shape: [batch, length], dtype: 'int32' };
-  return { batches, count: Math.floor(count / batch), signatures: [signature, signature] };
+  return { batches, count: Math.floor(count / batch), signatures: [signature, signature], encoder };
 }
 
 /** Rows of arrays side by side. */
@@ -90,7 +92,7 @@ async function ofArrays(where: string, folder: string, config: Config, seed: num
   const some = seed === null ? all : all.shuffle({ rng: key(seed), bufferSize: count });
   const signatures = tensors.map(({ shape, dtype }) => ({ shape: [batch, ...shape.slice(1)], dtype }));
   const batches = some.repeat().batch(batch, { dropRemainder: true });
-  return { batches, count: Math.floor(count / batch), signatures };
+  return { batches, count: Math.floor(count / batch), signatures, encoder: null };
 }
 
 /** The batches of a config: in random order by a seed, or in that of the file. */

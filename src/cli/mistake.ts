@@ -6,6 +6,7 @@
 import { statSync, accessSync, constants } from 'node:fs';
 import { basename } from 'node:path';
 import { found, isRecord } from '../bridge/found.js';
+import { unknownKey } from '../bridge/near.js';
 
 /** How a command ends. */
 export const EXIT = { ok: 0, failure: 1, mistake: 2, interrupted: 130, terminated: 143 } as const;
@@ -63,21 +64,8 @@ export function placeIn(error: unknown, file: string): string | undefined {
 
 /** Refuses keys of an object that are not known. */
 export function checkKeys(where: string, given: Readonly<Record<string, unknown>>, known: readonly string[]): void {
-  const unknown = Object.keys(given).find((key) => !known.includes(key));
-  if (unknown === undefined) return;
-  const near = known.find((key) => isNear(key.toLowerCase(), unknown.toLowerCase()));
-  const hint = near === undefined ? `it takes ${known.join(', ')}` : `did you mean \`${near}\`?`;
-  throw new Mistake(`${where}: unknown key \`${unknown}\`; ${hint}`);
-}
-
-/** Whether two words differ by a letter, or by two that changed places, or one begins the other. */
-function isNear(a: string, b: string): boolean {
-  if (a.startsWith(b) || b.startsWith(a)) return true;
-  let start = 0;
-  while (start < a.length && a[start] === b[start]) start += 1;
-  let end = 0;
-  while (end < a.length - start && end < b.length - start && a.at(-1 - end) === b.at(-1 - end)) end += 1;
-  return Math.max(a.length, b.length) - start - end <= 2 && Math.abs(a.length - b.length) <= 1;
+  const refusal = unknownKey(given, known);
+  if (refusal !== undefined) throw new Mistake(`${where}: ${refusal}`);
 }
 
 /** An object by key, or a mistake. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Command } from 'commander';
+import { type Described } from '../models/folder/folder.js';
 import { type Loop } from '../training/loop/loop.js';
 import { command, count } from './command.js';
 import { loopOf } from './config.js';
@@ -45,6 +46,12 @@ class Stopper {
   }
 }
 
+/** Makes the folder of a run that of a model, of which the weights are the checkpoint. */
+async function describeRun(folder: string, described: Described): Promise<void> {
+  const { describe } = await import('../models/folder/folder.js');
+  await describe(folder, described, 'model.safetensors', described.encoder === null ? null : 'tokenizer.json');
+}
+
 async function run(config: string, { json, steps, set, quiet }: Options): Promise<void> {
   const configured = await loopOf(config, set ?? []);
   const { loop } = configured;
@@ -55,6 +62,7 @@ async function run(config: string, { json, steps, set, quiet }: Options): Promis
   await loop.prepare();
   const first = loop.step;
   const { outputDir } = loop;
+  if (outputDir !== null && configured.described !== undefined) await describeRun(outputDir, configured.described);
   if (json === true) printJson({ event: 'start', step: first, steps: total, outputDir });
   else if (first > 0 && first < total) print(`goes on at step ${first} of ${total}, from ${outputDir}`);
   const began = performance.now();

@@ -11,5 +11,8 @@ export {
   type PlainAttentionOptions,
   type PositionType,
 } from './blocks.js';
+export { type GenerationDefaults, type ModelTask } from './folder/description.js';
+export { fromConfig, type ModelToSave, openFolder, type OpenedModel, saveFolder } from './folder/folder.js';
+export { type LayerConfig } from './folder/layerConfig.js';
 export { type ResamplingOptions, type ResamplingType } from './hourglass.js';
 export * as reformer from './reformerNames.js';

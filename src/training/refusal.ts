@@ -3,21 +3,10 @@
  *
  * @module
  */
-import { type ErrorCode, LayerError } from '../bridge/errors.js';
 import { native } from '../bridge/native.js';
 import { withPlain } from '../layer/construct.js';
 
-/** The error of a loop, a task or a callback; `cause` is what it comes from. */
-export function refusal(code: ErrorCode, message: string, cause?: unknown): LayerError {
-  const error = new LayerError(code, `[${code}] ${message}`, {
-    path: [],
-    phase: 'build',
-    inputs: [],
-    createdAt: undefined,
-  });
-  if (cause !== undefined) error.cause = cause;
-  return error;
-}
+export { refusal } from '../bridge/errors.js';
 
 /** Whether an option is left out. */
 export const isLeftOut = (x: unknown): x is null | undefined => x === null || x === undefined;

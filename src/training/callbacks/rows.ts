@@ -1,7 +1,7 @@
 import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { found } from '../../bridge/found.js';
-import { makeFolders } from '../folder.js';
+import { makeFolders } from '../../bridge/folders.js';
 import { type Loop } from '../loop/loop.js';
 import { refusal } from '../refusal.js';
 

@@ -8,7 +8,7 @@ import { basename, dirname, join } from 'node:path';
 import { found, isList, isRecord } from '../../bridge/found.js';
 import { type Position } from './batches.js';
 import { checkpointInfo } from '../checkpoints.js';
-import { makeFolders } from '../folder.js';
+import { makeFolders } from '../../bridge/folders.js';
 import { History } from '../history.js';
 import { refusal } from '../refusal.js';
 import { type Sums } from './tally.js';
