@@ -164,3 +164,14 @@ test('a model with LSH attention writes what it writes in eval mode, as long as 
   ]);
   t.deepEqual(step.array(), whole.array());
 });
+
+test('a decoder tells how many positions its model can read', async (t) => {
+  const decoder = new tl.decoding.Decoder(copying());
+  t.is(decoder.positions, 256);
+  const { finishReason, tokens } = await decoder.sample(
+    Array.from({ length: 254 }, () => 1),
+    { temperature: 0 },
+  );
+  t.deepEqual([finishReason, tokens.length], ['length', 2], 'the start token has a position, too');
+  t.is(new tl.decoding.Decoder(ofBytes()).positions, null);
+});

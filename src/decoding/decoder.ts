@@ -76,6 +76,11 @@ export class Decoder {
     this.model = model;
   }
 
+  /** How many positions of a sequence the model can read, a start token among them; `null` if that is not limited. */
+  get positions(): number | null {
+    return this.#native.positions();
+  }
+
   /** How much it has to do. */
   get load(): DecoderLoad {
     return this.#native.load();

@@ -76,6 +76,10 @@ impl Engine {
             refused: Vec::new(),
         }
     }
+    /// How many positions of a sequence the model can read, if that is limited.
+    pub fn positions(&self) -> Option<usize> {
+        self.model.positions()
+    }
     /// Adds a request, which begins with the next step that has a place for it.
     pub fn join(&mut self, id: u64, request: Request) {
         self.waiting.push_back(Live::new(id, request));

@@ -44,6 +44,7 @@ struct Shared {
 pub struct NativeDecoder {
     shared: Arc<Shared>,
     model: LayerRef,
+    positions: Option<usize>,
     next: AtomicU64,
 }
 
@@ -109,9 +110,9 @@ pub fn new_decoder(env: Env, model: f64, options: Wire) -> Result<NativeDecoder>
         let options = DecoderOptions::parse(&options.0)?;
         let model = layers::charging(&e.account, || layers::with_mode(&layer, Mode::Predict));
         let engine = Engine::new(Model::new(model.clone(), Reading::Next), options);
-        let load = Mutex::new(engine.load());
+        let (load, positions) = (Mutex::new(engine.load()), engine.positions());
         let shared = Shared { engine: Mutex::new(engine), asked: Mutex::default(), load, failures: Mutex::default() };
-        Ok(NativeDecoder { shared: Arc::new(shared), model, next: AtomicU64::new(1) })
+        Ok(NativeDecoder { shared: Arc::new(shared), model, positions, next: AtomicU64::new(1) })
     })
 }
 
@@ -192,6 +193,11 @@ impl NativeDecoder {
             Some(e) => Err(Failure::Layer(e)),
             None => Ok(()),
         })
+    }
+    /// How many positions of a sequence the model can read; `null` if that is not limited.
+    #[napi(ts_return_type = "number | null")]
+    pub fn positions(&self) -> Option<f64> {
+        self.positions.map(|n| n as f64)
     }
     /// How much there is to do: requests under way, requests that wait, and bytes of what is kept of those under way.
     #[napi(ts_return_type = "{ running: number, waiting: number, bytes: number }")]
