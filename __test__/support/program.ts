@@ -17,6 +17,10 @@ export interface Said {
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** What it reads from standard input; nothing if left out. */
+  readonly input?: string;
+  /** Whether its standard output is closed when it has written there, as `| head` does. */
+  readonly closeOutput?: boolean;
   /** The file to run in place of the built one. */
   readonly file?: string;
   /** Is called with the process when it has written to standard output or error. */
@@ -29,12 +33,15 @@ export function tallow(words: readonly string[], options: RunOptions = {}): Prom
     const child = spawn(process.execPath, [options.file ?? program, ...words], {
       cwd: options.cwd ?? root,
       env: { ...process.env, ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
+    // A program that ends without reading is no error.
+    child.stdin.on('error', () => undefined).end(options.input ?? '');
     let [out, err] = ['', ''];
     const heard = (): void => options.onOutput?.((signal) => void child.kill(signal), out + err);
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       out += text;
+      if (options.closeOutput === true) child.stdout.destroy();
       heard();
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Description } from '../models/folder/description.js';
-import { checkInput, Mistake, shownMessage } from './mistake.js';
+import { checkInput, codeOf, Mistake, shownMessage } from './mistake.js';
 
 /** A folder of a model, without the weights. */
 export interface Found {
@@ -15,11 +15,22 @@ export interface Found {
   readonly weights: string;
 }
 
-/** What went wrong with a folder, as the mistake of who named it. */
-export const folderMistake = (error: unknown): Mistake =>
-  error instanceof Mistake
-    ? error
-    : new Mistake(shownMessage(error).replace(/^(?:open|save)Folder: /, ''), { cause: error });
+/** What went wrong with a folder: the mistake of who named it, or a file that is damaged. */
+export function folderMistake(error: unknown): unknown {
+  if (error instanceof Mistake || (codeOf(error) === 'Io' && !String(error).includes('] openFolder: '))) return error;
+  return new Mistake(shownMessage(error).replace(/^openFolder: /, ''), { cause: error });
+}
+
+/** Refuses what is not the folder of a model, before anything is loaded. */
+export function checkModelFolder(path: string): void {
+  if (existsSync(join(path, 'model.json'))) return;
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there === undefined) throw new Mistake(`there is no folder ${path}; \`tallow train\` makes one of a JSON config`);
+  if (!there.isDirectory()) throw new Mistake(`${path} is no folder; name the folder of a model`);
+  throw new Mistake(
+    `${path} has no model.json; \`tallow train\` with a JSON config writes it, and tl.models.saveFolder`,
+  );
+}
 
 /** The folder of a model, or nothing where the path is not of one. */
 export async function foundFolder(path: string): Promise<Found | undefined> {

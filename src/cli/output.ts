@@ -20,6 +20,21 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Writes a text, and waits while the reader is slow. */
+export async function write(text: string): Promise<void> {
+  const { stdout } = process;
+  if (stdout.destroyed || stdout.write(text)) return;
+  await new Promise<void>((resolve) => {
+    const go = (): void => {
+      stdout.off('drain', go);
+      stdout.off('close', go);
+      resolve();
+    };
+    stdout.on('drain', go);
+    stdout.on('close', go);
+  });
+}
+
 /** Writes a value as JSON: what is not finite as `null`. */
 export function printJson(value: unknown, indent?: number): void {
   print(JSON.stringify(value, null, indent));
