@@ -7,7 +7,7 @@
 import { flag, text } from '../bridge/found.js';
 import { type DType, native } from '../bridge/native.js';
 import { type Signature, type SignatureLike } from '../tensor/ops.js';
-import { keyWords, type Key } from '../tensor/random.js';
+import { type Key } from '../tensor/random.js';
 import { type Names, optionsOf } from '../tensor/rest.js';
 import { type Tensor } from '../tensor/tensor.js';
 import { type Tree } from '../tensor/tree.js';
@@ -15,7 +15,8 @@ import { type OutputSignature } from './arity.js';
 import { call, callAsync, pureFn } from './calls.js';
 import { constructObject, type Run } from './classes.js';
 import { load, save } from './files.js';
-import { giveHandle, HANDLE, idOfLayer, type LayerHandle } from './handle.js';
+import { giveHandle, HANDLE, idOfLayer } from './handle.js';
+import { HandledLayer } from './handled.js';
 import { defineHeld } from './held.js';
 import { setLayerClass, wrapLayer } from './make.js';
 import {
@@ -53,15 +54,6 @@ export { idOfLayer } from './handle.js';
 export { makeLayer, makeLayers, wrapLayer } from './make.js';
 
 const INIT: Names<{ rng?: Key | null; useCache?: boolean }> = { rng: true, useCache: true };
-
-/** A function that calls the layer it is, with the prototype of a class. */
-// oxlint-disable-next-line no-extraneous-class -- a constructor that returns a function must belong to a class to be extended
-class Callable {
-  constructor(prototype: object) {
-    const self = (inputs: LayerInputs, options: CallOptions = {}): LayerOutputs => call(self as Layer, inputs, options);
-    return Object.setPrototypeOf(self, prototype);
-  }
-}
 
 export interface Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number = number> {
   /**
@@ -136,10 +128,7 @@ export interface Layer<Out extends LayerOutputs = LayerOutputs, NIn extends numb
  * }
  * ```
  */
-export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number = number>
-  extends Callable
-  implements Disposable
-{
+export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number = number> extends HandledLayer {
   /** What instances are to the addon. @internal */
   static readonly kind: string = 'Layer';
   /**
@@ -148,10 +137,6 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * A minifier may change the name of the class: `static override readonly layerName = 'Scale'`. The option `name` of an object goes before it.
    */
   static readonly layerName: string | undefined = undefined;
-  /** @internal */
-  declare readonly [HANDLE]: LayerHandle;
-  /** Printed name. */
-  declare readonly name: string;
   /** Number of outputs. */
   declare readonly nOut: number;
 
@@ -180,65 +165,6 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     // They are declared in the interface: there a class may declare them anew, as what its own weights and state are.
     // `this`, since the name of the class is not known yet in what TypeScript makes of the block.
     defineHeld(this.prototype);
-  }
-
-  /**
-   * The names of the layer's weights, as files have them behind `weights/`.
-   *
-   * A name tells where a weight stands, layer by layer. They are those that a {@link Trainer} of the layer trains, in its order; weights that are
-   * no floats have none, and a layer that was not initialized has none yet. A weight of a layer that occurs twice has one name, that of the first place.
-   *
-   * @example
-   * ```ts
-   * const model = tl.Serial(tl.Embedding(9, 4), tl.Dense(2));
-   * model.init({ shape: [1, 3], dtype: 'int32' });
-   * model.weightNames; // → [ '0.Embedding_9_4', '1.Dense_2/0', '1.Dense_2/1' ]
-   * ```
-   */
-  get weightNames(): readonly string[] {
-    return native.layerWeightNames(idOfLayer(this));
-  }
-
-  /**
-   * Whether the layer was disposed.
-   */
-  get isDisposed(): boolean {
-    return this[HANDLE].id === 0;
-  }
-
-  /**
-   * Frees what the layer holds now.
-   *
-   * The layers that were made for it go with it, unless another layer runs them too or the program used them by themselves. Weights and state are
-   * freed when no layer holds them: a copy in another mode keeps the weights. A second call does nothing. Any other use of the layer is a
-   * {@link DisposedError} from now on.
-   *
-   * @see {@link tidy}, which disposes all layers that a function made
-   * @example
-   * ```ts
-   * const layer = tl.Dense(2);
-   * layer.dispose();
-   * layer.isDisposed; // → true
-   * ```
-   */
-  dispose(): void {
-    this[HANDLE].dispose(this);
-  }
-  /**
-   * Frees what the layer holds where a `using` declaration ends.
-   *
-   * @example
-   * ```ts
-   * const before = tl.memory().layers;
-   * {
-   *   using layer = tl.Dense(2);
-   *   layer.init({ shape: [1, 3], dtype: 'float32' });
-   * }
-   * tl.memory().layers - before; // → 0
-   * ```
-   */
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 
   /**
@@ -398,27 +324,6 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   }
 
   /**
-   * How the layer behaves; in a method of a class the mode that it runs in.
-   *
-   * A class is made in `'train'` unless it is given another mode, and `withMode` of whatever it stands in reaches it.
-   */
-  get mode(): Mode {
-    return this[HANDLE].runsIn ?? (native.layerMode(idOfLayer(this)) as Mode);
-  }
-  set mode(mode: Mode) {
-    native.setLayerMode(idOfLayer(this), text('mode', mode));
-  }
-
-  /** The random key of calls that are not given one; `null` if none was set. */
-  get rng(): Key | null {
-    const { running } = this[HANDLE];
-    return running === null ? native.layerKey(idOfLayer(this)) : running.rng;
-  }
-  set rng(rng: Key) {
-    native.setLayerKey(idOfLayer(this), keyWords(rng));
-  }
-
-  /**
    * Writes the weights and state that the layer holds to a safetensors file, with checksums.
    *
    * `path` always holds the old or the new file, whole. The file's permissions stay, and so does a symbolic link, whose target is replaced. Other
@@ -505,11 +410,6 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
     return native
       .sublayers(idOfLayer(this))
       .map((id) => wrapLayer({ id, parts: [], callsHost: this[HANDLE].callsHost }, this));
-  }
-
-  /** Whether the layer brings its own backward pass. */
-  get hasBackward(): boolean {
-    return this[HANDLE].hasBackward;
   }
 
   /**
@@ -606,25 +506,6 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   driven(method: string, args: readonly unknown[], run: Run): unknown {
     void [method, args, run];
     return undefined;
-  }
-
-  /**
-   * Writes the structure of the layer, in Trax's printed form.
-   *
-   * @returns The text.
-   * @example
-   * ```ts
-   * String(tl.Serial(tl.Dense(2), tl.LayerNorm())); // → 'Serial[\n  Dense_2\n  LayerNorm\n]'
-   * ```
-   */
-  override toString(): string {
-    return this.isDisposed ? `${this.name} (disposed)` : native.layerText(this[HANDLE].live(this));
-  }
-  /**
-   * The text that `console.log` prints: that of `toString`.
-   */
-  [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return this.toString();
   }
 }
 
