@@ -90,7 +90,17 @@ const folders = {
 };
 
 /** Where the npm packages may be named: not in the lists of packages themselves. */
-const users = ['src', 'scripts', '__test__', 'bench', 'examples', 'typedoc.json', 'tsconfig.json', '.oxlintrc.json'];
+const users = [
+  'src',
+  'scripts',
+  '__test__',
+  'bench',
+  'examples',
+  'packages',
+  'typedoc.json',
+  'tsconfig.json',
+  '.oxlintrc.json',
+];
 /** TypeScript finds packages of types by itself. */
 const isTypes = (name) => name.startsWith('@types/');
 
