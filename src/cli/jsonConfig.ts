@@ -107,7 +107,7 @@ async function described(path: string, config: Config, model: Layer, data: Data)
     const task = taskOf('task', config['task'] ?? (encoder === null ? 'predict' : 'generate'));
     checkVocabulary('model', task, model, inputSignature, encoder);
     const template = templateOf('chatTemplate', config['chatTemplate'] ?? null);
-    const chatTemplate = await templateIn('chatTemplate', dirname(path), template);
+    const chatTemplate = templateIn('chatTemplate', dirname(path), template);
     const generation = generationOf('generation', config['generation'] ?? {});
     return { name, task, model: config['model'], inputSignature, generation, chatTemplate, encoder };
   } catch (error) {

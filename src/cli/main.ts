@@ -5,7 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { version } from '../bridge/version.js';
-import { commands } from './commands.js';
+import { commandsFor } from './commands.js';
 import { codeOf, EXIT, Mistake, shownMessage } from './mistake.js';
 import { end, styled, watchPipes } from './output.js';
 
@@ -13,7 +13,7 @@ const ENDINGS = `
 Exit codes: 0 done, 1 it failed, 2 the command or a file it names is wrong, 130 stopped by Ctrl-C, 143 by SIGTERM.
 \`tallow COMMAND --help\` tells more of a command.`;
 
-function program(): Command {
+async function program(words: readonly string[]): Promise<Command> {
   const all = new Command('tallow')
     .description('Trains and evaluates models, looks into files of weights, and converts them.')
     .version(version, '-V, --version', 'tell the version')
@@ -26,8 +26,7 @@ function program(): Command {
       outputError: (text, write) => write(`${styled(process.stderr, 'red', 'error:')}${text.replace(/^error:/, '')}`),
     })
     .exitOverride();
-  for (const make of commands) {
-    const one = make();
+  for (const one of await commandsFor(words)) {
     all.addCommand(one.copyInheritedSettings(all));
     one.showHelpAfterError(`(\`tallow ${one.name()} --help\` tells how it is used)`);
   }
@@ -57,7 +56,7 @@ function told(error: unknown, { stack, json }: { readonly stack: boolean; readon
  */
 export async function main(words: readonly string[]): Promise<void> {
   watchPipes();
-  const all = program();
+  const all = await program(words);
   try {
     await all.parseAsync(words, { from: 'user' });
     await end(Number(process.exitCode ?? EXIT.ok));

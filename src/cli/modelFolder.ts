@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { isFolderNow } from '../bridge/folders.js';
 import { type Description } from '../models/folder/description.js';
 import { checkInput, codeOf, Mistake, shownMessage } from './mistake.js';
 
@@ -24,9 +25,8 @@ export function folderMistake(error: unknown): unknown {
 /** Refuses what is not the folder of a model, before anything is loaded. */
 export function checkModelFolder(path: string): void {
   if (existsSync(join(path, 'model.json'))) return;
-  const there = statSync(path, { throwIfNoEntry: false });
-  if (there === undefined) throw new Mistake(`there is no folder ${path}; \`tallow train\` makes one of a JSON config`);
-  if (!there.isDirectory()) throw new Mistake(`${path} is no folder; name the folder of a model`);
+  if (!existsSync(path)) throw new Mistake(`there is no folder ${path}; \`tallow train\` makes one of a JSON config`);
+  if (!isFolderNow(path)) throw new Mistake(`${path} is no folder; name the folder of a model`);
   throw new Mistake(
     `${path} has no model.json; \`tallow train\` with a JSON config writes it, and tl.models.saveFolder`,
   );
@@ -37,7 +37,7 @@ export async function foundFolder(path: string): Promise<Found | undefined> {
   if (!existsSync(join(path, 'model.json'))) return undefined;
   const { readDescription } = await import('../models/folder/description.js');
   try {
-    const description = await readDescription('openFolder', path);
+    const description = readDescription('openFolder', path);
     return { description, weights: join(path, description.weights) };
   } catch (error) {
     throw folderMistake(error);

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { refusal } from '../../bridge/errors.js';
-import { isFolder, writeWhole } from '../../bridge/folders.js';
+import { isFolderNow, writeWhole } from '../../bridge/folders.js';
 import { found, isList, isRecord } from '../../bridge/found.js';
 import { unknownKey } from '../../bridge/near.js';
 import { type GenerateOptions } from '../../decoding/options.js';
@@ -170,16 +170,20 @@ function checkedDescription(path: string, folder: string, json: unknown): Descri
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
 
-/** Reads what a folder holds; the weights stay where they are. */
-export async function readDescription(what: string, folder: string): Promise<Description> {
+/**
+ * Reads what a folder holds; the weights stay where they are.
+ *
+ * At once, as the file is small: the first work of a process on Node's other threads waits for them to start.
+ */
+export function readDescription(what: string, folder: string): Description {
   const path = join(folder, DESCRIPTION);
   let json: string;
   try {
-    json = await readFile(path, 'utf8');
+    json = readFileSync(path, 'utf8');
   } catch (error) {
     const code = codeOf(error);
     const how = 'tl.models.saveFolder makes one, and so does `tallow train` with a JSON config';
-    if (await isFolder(folder)) {
+    if (isFolderNow(folder)) {
       if (code !== 'ENOENT') throw refusal('Io', `${what}: ${path} cannot be read: ${String(code)}`, error);
       throw refusal('Io', `${what}: ${folder} has no ${DESCRIPTION}, so it is no folder of a model; ${how}`, error);
     }
@@ -197,15 +201,11 @@ export async function readDescription(what: string, folder: string): Promise<Des
 }
 
 /** The text of a template that is given, or in a file of the folder. */
-export async function templateIn(
-  what: string,
-  folder: string,
-  template: Description['chatTemplate'],
-): Promise<string | null> {
+export function templateIn(what: string, folder: string, template: Description['chatTemplate']): string | null {
   if (template === null || isString(template)) return template;
   const path = join(folder, template.file);
   try {
-    return await readFile(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
     throw refusal('Io', `${what}: the chat template ${path} cannot be read: ${String(codeOf(error))}`, error);
   }

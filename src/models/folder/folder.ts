@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { readdir, rm, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LayerError, refusal } from '../../bridge/errors.js';
 import { makeFolders } from '../../bridge/folders.js';
@@ -104,17 +105,20 @@ export async function describe(
   await writeDescription(folder, { ...rest, weights, encoder: tokenizer });
 }
 
-const isThere = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
 /** A name of a file that is not taken yet: `model.safetensors`, or with a number. */
-async function freeName(folder: string, begin: string, ending: string): Promise<string> {
+function freeName(folder: string, begin: string, ending: string): string {
   for (let i = 0; ; i += 1) {
     const name = i === 0 ? `${begin}${ending}` : `${begin}.${i}${ending}`;
-    if (!(await isThere(join(folder, name)))) return name;
+    if (!existsSync(join(folder, name))) return name;
+  }
+}
+
+/** What a folder holds before it is written, if it can be read. */
+function formerly(folder: string): Description | undefined {
+  try {
+    return readDescription('saveFolder', folder);
+  } catch {
+    return undefined;
   }
 }
 
@@ -196,10 +200,10 @@ export async function saveFolder(folder: string, options: ModelToSave): Promise<
   checkVocabulary('saveFolder', kind, model, inputs, encoder);
   try {
     await makeFolders(path);
-    const before = await readDescription('saveFolder', path).catch(() => undefined);
-    const weights = await freeName(path, 'model', '.safetensors');
+    const before = formerly(path);
+    const weights = freeName(path, 'model', '.safetensors');
     model.saveToFile(join(path, weights), { inputSignature: inputs });
-    const files = encoder === null ? null : await freeName(path, 'tokenizer', '.json');
+    const files = encoder === null ? null : freeName(path, 'tokenizer', '.json');
     const described = { name, task: kind, model: config, inputSignature: inputs, generation, chatTemplate: template };
     await describe(path, { ...described, encoder }, weights, files);
     const kept = files === null ? [weights] : [weights, files];
@@ -220,14 +224,14 @@ function inFile<T>(path: string, work: () => T): T {
 }
 
 /** Refuses a file that a description names and that is not there. */
-async function needed(folder: string, name: string, what: string): Promise<string> {
+function needed(folder: string, name: string, what: string): string {
   const path = join(folder, name);
-  if (await isThere(path)) return path;
+  if (existsSync(path)) return path;
   throw refusal('Io', `openFolder: ${folder} has no ${name}, ${what} that its model.json names`);
 }
 
-async function encoderIn(folder: string, name: string): Promise<Encoder> {
-  const path = await needed(folder, name, 'the encoder');
+function encoderIn(folder: string, name: string): Encoder {
+  const path = needed(folder, name, 'the encoder');
   return inFile(path, () => loadEncoder(path));
 }
 
@@ -256,14 +260,14 @@ async function encoderIn(folder: string, name: string): Promise<Encoder> {
  */
 export async function openFolder(folder: string): Promise<OpenedModel> {
   const path = text('openFolder: folder', folder);
-  const description = await readDescription('openFolder', path);
+  const description = readDescription('openFolder', path);
   const { name, task, inputSignature, generation } = description;
   const inputs = checked(inputSignature);
   const made = inFile(join(path, DESCRIPTION), () => layerOf('model', description.model));
-  const weights = await needed(path, description.weights, 'the weights');
-  const encoder = description.encoder === null ? null : await encoderIn(path, description.encoder);
+  const weights = needed(path, description.weights, 'the weights');
+  const encoder = description.encoder === null ? null : encoderIn(path, description.encoder);
   checkVocabulary(`openFolder: ${path}`, task, made, inputs, encoder);
-  const chatTemplate = await templateIn('openFolder', path, description.chatTemplate);
+  const chatTemplate = templateIn('openFolder', path, description.chatTemplate);
   const model = made.withMode('eval');
   inFile(weights, () => model.initFromFile(weights, { inputSignature: inputs }));
   const config = description.model as LayerConfig;
