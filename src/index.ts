@@ -68,6 +68,7 @@ export {
   type SaveToFileOptions,
   type TensorForm,
 } from './layer/layer.js';
+export { fromShared, type SharedLayer } from './layer/shared.js';
 export { hasArity, type Outputs } from './layer/arity.js';
 export { type KernelInitializer } from './layer/construct.js';
 export { EMPTY_STATE, EMPTY_WEIGHTS, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, type Nest } from './layer/wire.js';

@@ -32,6 +32,7 @@ import {
   type SaveToFileOptions,
 } from './options.js';
 import { Adopted, words } from './parts.js';
+import { type SharedLayer } from './shared.js';
 import { checked } from './signature.js';
 import { decode, GET_STATE_FROM_CACHE, GET_WEIGHTS_FROM_CACHE, type Nest } from './wire.js';
 
@@ -321,6 +322,28 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   withMode(mode: Mode): Layer<Out, NIn> {
     const id = native.withMode(idOfLayer(this), text('withMode: mode', mode));
     return wrapLayer({ id, parts: [], callsHost: this[HANDLE].callsHost }, this) as Layer<Out, NIn>;
+  }
+
+  /**
+   * Lets other threads of the process have a layer on the same weights, without a copy: {@link fromShared} makes it of what this returns.
+   *
+   * What is shared are the weights as they are now. When this layer is trained on, or its weights are set, the others keep those they have;
+   * `share` again then gives the same token, of which new layers get the new weights. The token is good as long as this layer: until it is disposed or
+   * collected, or its thread ends. Layers that were made of it live on.
+   *
+   * @returns A plain object for `postMessage` or `workerData`.
+   * @throws {@link LayerError} `InvalidArgument`: the layer, or one below it, calls functions of the program: a `Fn`, a class, an initializer of
+   * one's own. The error names it.
+   * @throws {@link LayerError} `NotInitialized`: there are no weights to share.
+   * @example
+   * ```ts
+   * const model = tl.Dense(2);
+   * model.init({ shape: [1, 3], dtype: 'float32' });
+   * Object.keys(model.share()); // → ['process', 'layer']
+   * ```
+   */
+  share(): SharedLayer<Out, NIn> {
+    return native.shareLayer(idOfLayer(this));
   }
 
   /**

@@ -61,6 +61,7 @@ pub use framework::precision::computing_in;
 pub use framework::print::print;
 pub use framework::rebuild::{deep_copy, with_mode, with_replaced};
 pub use framework::remat::Recompute;
+pub use framework::shared::{from_shared, refuse_shared, share};
 pub use framework::signature::{signature, stack_signature};
 pub use framework::slot::Slot;
 pub use framework::spec::TensorSpec;

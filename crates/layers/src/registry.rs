@@ -1,8 +1,8 @@
 //! Everything that can be constructed by name: layers, initializers, functions, in Trax's order, module by module.
 use crate::{
-    framework::host::LayerKind,
+    framework::{host::LayerKind, shared::note_host_functions},
     options::{Entry, OptionType},
-    Error, HostValue, Initializer, LayerRef, Mode, Result,
+    Error, HostValue, Initializer, LayerId, LayerRef, Mode, Result,
 };
 use std::{
     collections::HashMap,
@@ -108,12 +108,25 @@ pub fn construct(kind: &str, options: impl Into<HostValue>) -> Result<LayerRef> 
 
 fn make(kind: &str, options: &HostValue) -> Result<LayerRef> {
     let (entry, default) = find("layer", &LAYER_NAMES, layers(), kind)?;
-    let layer = (entry.build)(options).and_then(|layer| crate::framework::depth::check_depth(kind, layer))?;
+    let [layer] = noting_host_functions(options, || {
+        let layer = (entry.build)(options)?;
+        Ok([crate::framework::depth::check_depth(kind, layer)?])
+    })?;
     let given = options.get("mode").filter(|mode| !matches!(mode, HostValue::Null));
     if let Some(mode) = given.map_or(default, Mode::parse) {
         layer.base().made_in(mode);
     }
     Ok(layer)
+}
+
+/// Makes layers of options, and notes in those made whether functions of the host are among these.
+fn noting_host_functions<T: AsRef<[LayerRef]>>(options: &HostValue, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    let first = LayerId::next();
+    let layers = make()?;
+    if options.has_functions() {
+        layers.as_ref().iter().for_each(|layer| note_host_functions(layer, first));
+    }
+    Ok(layers)
 }
 
 /// A kind of layer with some options given, which are looked at when a layer is made of it.
@@ -155,7 +168,8 @@ pub fn call_function(name: &str, arguments: impl Into<HostValue>) -> Result<Host
     find("function", &FUNCTION_NAMES, functions(), name).map_or_else(
         |unknown| {
             let list = find("function", &LIST_NAMES, lists(), name).map_err(|_| unknown)?.0;
-            Ok(HostValue::List((list.build)(arguments)?.into_iter().map(HostValue::Layer).collect()))
+            let layers = noting_host_functions(arguments, || (list.build)(arguments))?;
+            Ok(HostValue::List(layers.into_iter().map(HostValue::Layer).collect()))
         },
         |(function, _)| (function.build)(arguments),
     )

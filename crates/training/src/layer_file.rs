@@ -9,8 +9,8 @@ use crate::{
 use serde_json::json;
 use std::{collections::HashMap, io::Read, path::Path};
 use tallow_layers::{
-    files::open_regular, held, hold, init, options, shown, view_state, view_weights, ErrorKind, LayerRef, StateForm,
-    Store, TensorSpec, Tree,
+    files::open_regular, held, hold, init, options, refuse_shared, shown, view_state, view_weights, ErrorKind,
+    LayerRef, StateForm, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 
@@ -70,7 +70,7 @@ pub(crate) fn signature_in(file: &Reader) -> Result<Option<Vec<TensorSpec>>> {
 /// `Io` for a file that is missing, no regular file, truncated, corrupt, of neither kind, or that refers to anything a checkpoint does not;
 /// `NotInitialized` for a layer that holds nothing where there is no signature; `InvalidOption` for a path that leads to no layer, or names
 /// asked for of a file that has none; unless `options` say otherwise `WeightsMismatch` naming the tensors that are missing, have another shape
-/// or type, or are in the file but not in the model.
+/// or type, or are in the file but not in the model; `InvalidArgument` for a layer whose weights can only be read.
 pub fn init_from_file(
     path: &Path,
     layer: &LayerRef,
@@ -79,6 +79,7 @@ pub fn init_from_file(
     key: Key,
     options: &LoadOptions,
 ) -> Result<LoadReport> {
+    refuse_shared("initFromFile", layer)?;
     let (mut file, _) = open_regular(path)?;
     let mut start = [0; 2];
     let of_trax = file.read_exact(&mut start).is_ok() && trax_file::is_gzip(&start);

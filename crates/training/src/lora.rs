@@ -9,7 +9,7 @@ use crate::{
 use std::{collections::BTreeMap, path::Path};
 use tallow_layers::{
     core::{dense_layers, with_lora as adapted, LoRAAdapterOptions},
-    held, hold, options, ErrorKind, KeyArg, LayerRef,
+    held, hold, options, refuse_shared, ErrorKind, KeyArg, LayerRef,
 };
 
 options! {
@@ -81,10 +81,11 @@ pub fn save_lora(path: &Path, model: &LayerRef) -> Result<()> {
 /// Sets what LoRA adds to a model from a file that [`save_lora`] wrote, all or nothing. The rest of the model stays as it is.
 ///
 /// # Errors
-/// `Io` for a file that is missing or damaged; `InvalidArgument` for a model without LoRA; `WeightsMismatch` naming what is missing in the file, has
+/// `Io` for a file that is missing or damaged; `InvalidArgument` for a model without LoRA, or with weights that can only be read; `WeightsMismatch` naming what is missing in the file, has
 /// another shape, or is in the file but not in the model: also where rank, alpha or the layers were others.
 pub fn load_lora(path: &Path, model: &LayerRef) -> Result<()> {
     check_adapted("loadLora", model)?;
+    refuse_shared("loadLora", model)?;
     let weights = held(model).0;
     let mut reader = Reader::open(path)?;
     let plan = Plan::new(&reader, model, &weights, None, Wanted { strict: false, prefix: Some("") })?;

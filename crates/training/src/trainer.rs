@@ -10,8 +10,8 @@ use crate::{
 };
 use std::{collections::HashMap, sync::Arc};
 use tallow_layers::{
-    acceleration::accelerate, computing_in, held, hold, options, pure_fn, Dim, Error, ErrorKind, LayerRef, Rate,
-    Result, Store,
+    acceleration::accelerate, computing_in, held, hold, options, pure_fn, refuse_shared, Dim, Error, ErrorKind,
+    LayerRef, Rate, Result, Store,
 };
 use tallow_tensor::{backward, cancel::shielded, memory, ops::global_norm, random::Key, Tensor};
 
@@ -110,9 +110,10 @@ impl Trainer {
     /// As [`Trainer::new`], with options.
     ///
     /// # Errors
-    /// `InvalidOption` for a pattern of a group that matches no weight, or if all weights are frozen; `NotInitialized` for groups of a model
+    /// `InvalidArgument` for a model with weights that can only be read; `InvalidOption` for a pattern of a group that matches no weight, or if all weights are frozen; `NotInitialized` for groups of a model
     /// without weights.
     pub fn with_options(model_with_loss: LayerRef, optimizer: OptimizerRef, o: TrainerOptions) -> Result<Self> {
+        refuse_shared("Trainer", &model_with_loss)?;
         let mut trainer = Self::on_devices(model_with_loss, optimizer, o.n_devices.map_or(1, |n| n.0));
         trainer.groups = o.groups.0;
         trainer.accumulate = o.accumulate.0;

@@ -202,6 +202,17 @@ impl HostValue {
             other => Err(crate::Error::dtype(format!("expected a tensor or a list of tensors, got {}", other.what()))),
         }
     }
+    /// Whether functions of the host are in it.
+    pub(crate) fn has_functions(&self) -> bool {
+        let any = |fields: &[(String, HostValue)]| fields.iter().any(|(_, value)| deep(|| value.has_functions()));
+        match self {
+            HostValue::Function(_) => true,
+            HostValue::List(items) => items.iter().any(|item| deep(|| item.has_functions())),
+            HostValue::Record(fields) => any(fields),
+            HostValue::Kind(kind) => any(&kind.options),
+            _ => false,
+        }
+    }
     /// The number, if this is one.
     pub fn number(&self) -> Option<f64> {
         match self {

@@ -49,6 +49,12 @@ pub fn held(layer: &LayerRef) -> (Store, Store) {
     (w, s)
 }
 
+/// Runs `f`, while nobody changes what instances hold.
+pub(super) fn unchanged<T>(f: impl FnOnce() -> T) -> T {
+    let _unchanged = CHANGING.read();
+    f()
+}
+
 /// Puts weights and state into the slots of `layer` and everything below it; `None` leaves them.
 pub fn hold(layer: &LayerRef, weights: Option<&Store>, state: Option<&Store>) {
     let _alone = CHANGING.write();

@@ -11,7 +11,10 @@ use crate::{
 use std::{
     collections::HashMap,
     fmt::Debug,
-    sync::{Arc, OnceLock},
+    sync::{
+        atomic::{AtomicBool, Ordering::Relaxed},
+        Arc, OnceLock,
+    },
 };
 use tallow_tensor::{random::Key, Tensor};
 
@@ -67,6 +70,8 @@ pub struct Base {
     pub(crate) mode: OnceLock<Mode>,
     /// The name of the model that the layer is, for the paths of errors.
     pub(crate) model: OnceLock<String>,
+    /// See [`Base::has_host_functions`].
+    pub(crate) host_functions: AtomicBool,
 }
 
 impl Base {
@@ -81,6 +86,7 @@ impl Base {
             held: OnceLock::new(),
             mode: OnceLock::new(),
             model: OnceLock::new(),
+            host_functions: AtomicBool::new(false),
         }
     }
     /// The mode that the layer was made or copied in, if it was told one.
@@ -91,6 +97,14 @@ impl Base {
     pub(crate) fn made_in(&self, mode: Mode) {
         // A layer that is another one's, and was told its mode already, keeps it.
         let _ = self.mode.set(mode);
+    }
+    /// Whether functions of the host language are among its options, such as an initializer.
+    pub(crate) fn has_host_functions(&self) -> bool {
+        self.host_functions.load(Relaxed)
+    }
+    /// Notes that functions of the host language are among its options.
+    pub(crate) fn note_host_functions(&self) {
+        self.host_functions.store(true, Relaxed);
     }
     /// Notes the model that the layer is, unless it is one already.
     pub fn name_model(&self, model: &str) {
@@ -115,10 +129,14 @@ impl Base {
     pub(crate) fn rebuilt_keeping(&self, r: &mut Rebuild, state: bool) -> Self {
         let to_print = self.to_print.as_ref().map(|v| v.iter().map(|l| r.nest(l)).collect());
         let mode = r.mode.or(self.mode()).map_or_else(OnceLock::new, OnceLock::from);
-        let (id, slot) =
-            if r.deep { (r.copy_of(self.id), self.slot.copied()) } else { (self.id, self.slot.sharing(state)) };
-        let model = self.model.clone();
-        Self { id, name: self.name.clone(), to_print, slot, depth: OnceLock::new(), held: OnceLock::new(), mode, model }
+        let (id, slot) = match r {
+            Rebuild { deep: true, read_only: true, .. } => (r.copy_of(self.id), self.slot.read_only()),
+            Rebuild { deep: true, .. } => (r.copy_of(self.id), self.slot.copied()),
+            _ => (self.id, self.slot.sharing(state)),
+        };
+        let (name, model) = (self.name.clone(), self.model.clone());
+        let host_functions = AtomicBool::new(self.has_host_functions());
+        Self { id, name, to_print, slot, depth: OnceLock::new(), held: OnceLock::new(), mode, model, host_functions }
     }
 }
 
@@ -330,6 +348,8 @@ pub struct Rebuild {
     pub mode: Option<Mode>,
     /// Whether copies get new identities, and weights and state of their own.
     pub deep: bool,
+    /// Whether deep copies have the very weights of the layer, to be read only; see [`crate::share`].
+    pub(super) read_only: bool,
     // By address, as one identity may stand in a tree in two modes; the tree keeps its layers where they are.
     pub(super) done: HashMap<(usize, Option<Mode>), LayerRef>,
     pub(super) copies: HashMap<LayerId, LayerId>,

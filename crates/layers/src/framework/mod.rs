@@ -35,6 +35,7 @@ pub(crate) mod remat;
 pub(crate) mod reversal;
 pub(crate) mod rows;
 pub(crate) mod shapes;
+pub(crate) mod shared;
 pub(crate) mod signature;
 pub(crate) mod slot;
 pub(crate) mod spec;

@@ -45,6 +45,8 @@ pub struct Slot {
     key: Mutex<Option<Key>>,
     /// Whether it is that of a copy in another mode, which has its weights from another.
     is_copy: bool,
+    /// Whether others read the weights in the same place, so that nobody sets them; see [`crate::share`].
+    read_only: bool,
 }
 
 impl Slot {
@@ -60,8 +62,16 @@ impl Slot {
     pub(crate) fn is_copy(&self) -> bool {
         self.is_copy
     }
-    /// Sets the weights.
+    /// Whether its weights cannot be set; see [`crate::share`].
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+    /// Sets the weights. Those that can only be read stay; who sets weights that users gave has asked [`crate::refuse_shared`].
     pub fn set_weights(&self, w: Tree<Tensor>) {
+        debug_assert!(!self.read_only, "shared weights are set");
+        if self.read_only {
+            return;
+        }
         // What was held before is dropped after the lock is given back.
         let before = self.holdings.weights.lock().set(Some(Arc::new(w)));
         drop(before);
@@ -108,10 +118,22 @@ impl Slot {
         if !state {
             holdings.state = Arc::default();
         }
-        Self { holdings, inputs: self.inputs.clone(), key: Mutex::new(self.key()), is_copy: true }
+        let (inputs, key) = (self.inputs.clone(), Mutex::new(self.key()));
+        Self { holdings, inputs, key, is_copy: true, read_only: self.read_only }
     }
     pub(super) fn copied(&self) -> Self {
+        self.apart(self.holdings.copied(), false)
+    }
+    /// A slot with the weights of this one, to be read only, and with state of its own.
+    pub(super) fn read_only(&self) -> Self {
+        let mut holdings = self.holdings.copied();
+        if self.read_only {
+            holdings.weights = self.holdings.weights.clone();
+        }
+        self.apart(holdings, true)
+    }
+    fn apart(&self, holdings: Holdings, read_only: bool) -> Self {
         let inputs = Arc::new(Mutex::new(self.inputs()));
-        Self { holdings: self.holdings.copied(), inputs, key: Mutex::new(self.key()), is_copy: false }
+        Self { holdings, inputs, key: Mutex::new(self.key()), is_copy: read_only, read_only }
     }
 }

@@ -7,11 +7,13 @@ use super::{
     host::{CallHere, JsThread},
     lock::lock,
     order::Order,
+    shared::Share,
 };
 use napi::{bindgen_prelude::*, Env};
 use rustc_hash::FxHashMap;
 use std::{
     cell::{Cell, RefCell},
+    collections::hash_map::Entry,
     panic::{catch_unwind, AssertUnwindSafe},
     rc::Rc,
     sync::{Arc, Mutex, Once},
@@ -37,6 +39,8 @@ pub(crate) struct Environment {
     /// Layers with the number of handles each has; a layer met again gets the handle it has.
     layers: Table<(LayerRef, usize)>,
     layer_ids: RefCell<FxHashMap<usize, u64>>,
+    /// Layers that other threads may make, by their handles.
+    shares: Table<Share>,
     cancels: Table<Token>,
     /// Ids are never used twice, so a stale handle can only be refused, never mistaken for another tensor.
     next_id: Cell<u64>,
@@ -94,6 +98,7 @@ pub(crate) fn connect(env: &Env, with: Connection) -> Result<()> {
         tensors: RefCell::default(),
         layers: RefCell::default(),
         layer_ids: RefCell::default(),
+        shares: RefCell::default(),
         cancels: RefCell::default(),
         next_id: Cell::new(1),
         unreported_bytes: Cell::new(0),
@@ -218,7 +223,20 @@ impl Environment {
         let Some((layer, _)) = self.layers.borrow_mut().remove(&(id as u64)) else { return };
         self.layer_ids.borrow_mut().remove(&(Arc::as_ptr(&layer).cast::<()>() as usize));
         drop(layer);
+        let share = self.shares.borrow_mut().remove(&(id as u64));
+        drop(share);
         self.report(env, 0);
+    }
+
+    /// Lets other threads make layers of `made`, as long as the layer of this handle has handles: the number they ask by. A handle has one.
+    pub(crate) fn share(&self, id: f64, made: LayerRef) -> u64 {
+        match self.shares.borrow_mut().entry(id as u64) {
+            Entry::Occupied(entry) => {
+                entry.get().replace(made);
+                entry.get().number
+            }
+            Entry::Vacant(entry) => entry.insert(Share::new(made)).number,
+        }
     }
 
     /// Whether nothing but its handle holds a layer: no other layer, no job, no graph of autodiff.

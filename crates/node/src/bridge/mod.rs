@@ -10,5 +10,6 @@ pub(crate) mod host;
 pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod order;
+pub(crate) mod shared;
 pub(crate) mod turn;
 pub(crate) mod wire;

@@ -4,6 +4,7 @@ mod construct;
 mod handle;
 mod info;
 mod reversible;
+mod share;
 mod signature;
 mod state;
 

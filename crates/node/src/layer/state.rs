@@ -32,11 +32,15 @@ pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Words>, use_cache
             return Ok(Wire(HostValue::List(vec![HostValue::Cached, HostValue::Cached])));
         }
         let key = key.map_or_else(|| held_key(&layer), |words| words.0);
+        let keeps = layers::shares_weights(&layer);
+        if !keeps {
+            layers::refuse_shared("init", &layer)?;
+        }
         let (made, signatures) = match inputs.0 {
             HostValue::Null => (layers::init_without_inputs(&layer, key)?, None),
             given => {
                 let signatures = specs(given)?;
-                let made = match layers::shares_weights(&layer) {
+                let made = match keeps {
                     true => layers::init_state(&layer, &signatures, key)?,
                     false => layers::init(&layer, &signatures, key)?,
                 };
@@ -48,7 +52,7 @@ pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Words>, use_cache
             layer.base().slot.set_inputs(&signatures);
         }
         let (weights, state) = made;
-        layers::hold(&layer, Some(&weights), Some(&state));
+        layers::hold(&layer, Some(&weights).filter(|_| !keeps), Some(&state));
         Ok(Wire(pair(&layer, &weights, &state)?))
     })
 }
@@ -92,6 +96,7 @@ pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
 }
 
 pub(crate) fn set_weights(layer: &LayerRef, weights: HostValue) -> Outcome<()> {
+    layers::refuse_shared("weights", layer)?;
     let new = layers::load_weights(layer, &weights.into_tree_like(&held_weights(layer))?)?;
     layers::check_fits("weights", layer, &new, &layers::held(layer).0)?;
     layers::hold(layer, Some(&new), None);
