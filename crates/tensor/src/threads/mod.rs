@@ -4,6 +4,7 @@
 //! A loop that is worth several threads stops between two of its pieces when the work is cancelled; it is then an error, so that
 //! nobody takes what it left unwritten for a result.
 mod open;
+mod shares;
 mod team;
 mod under_way;
 

@@ -33,8 +33,7 @@ impl Open {
     /// Whether there are indices that nobody has taken. The caller holds the list's lock.
     pub(super) fn has_work(&self) -> bool {
         // SAFETY: a loop on the list lives.
-        let this = unsafe { &*self.0 };
-        this.next.load(Relaxed) < this.len
+        unsafe { &*self.0 }.shares.left()
     }
 
     /// Whether it was started in the body of `outer`, or of a loop started there. The caller holds the list's lock.

@@ -4,6 +4,7 @@
 //! small kernel. A loop that waits for its helpers takes part in the loops that those start meanwhile.
 use super::{
     open::{Open, State},
+    shares::Shares,
     under_way::{in_turn, lock, Body, Loop, Stopped, INSIDE},
 };
 use crate::{cancel::Token, memory, planted, Error, Result};
@@ -23,10 +24,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a thread looks for work before it sleeps: longer than what lies between two operations of a program.
-const LINGER: Duration = Duration::from_micros(200);
-/// How much of this it keeps the processor to itself.
-const SPIN: Duration = Duration::from_micros(20);
+/// How long a thread looks for work before it sleeps: longer than what lies between most operations of a program. It keeps the
+/// processor meanwhile. Whoever yields it on a busy machine gets it back at the system's next tick, milliseconds later, and misses
+/// loops until then; a sleeper is woken at once.
+const LINGER: Duration = Duration::from_micros(150);
 
 /// So many threads, counting the one that starts a loop.
 pub(super) struct Team {
@@ -102,16 +103,14 @@ impl Team {
         let this = Loop {
             body,
             token,
-            len,
-            next: AtomicUsize::new(0),
-            shares: 4 * self.threads(),
+            shares: Shares::new(len, self.threads()),
             helpers: AtomicUsize::new(0),
             stopped: Mutex::new(None),
             owner: thread::current(),
             above: INSIDE.get(),
         };
         let announced = Announced { work: &self.work, this: &this };
-        for _ in 0..self.work.announce(&this) {
+        for _ in 0..self.work.announce(&this, len) {
             let work = self.work.clone();
             pool.spawn(move || work.help());
         }
@@ -142,11 +141,11 @@ impl Drop for Announced<'_> {
 
 impl Work {
     /// Puts a loop on the list; how many workers are to be woken for it.
-    fn announce(&self, this: &Loop) -> usize {
+    fn announce(&self, this: &Loop, len: usize) -> usize {
         let mut state = lock(&self.state);
         state.open.push(Open(this));
         let awake = state.helpers - state.busy;
-        let wanted = (this.len - 1).min(self.threads - 1).saturating_sub(awake).min(self.threads - 1 - state.helpers);
+        let wanted = (len - 1).min(self.threads - 1).saturating_sub(awake).min(self.threads - 1 - state.helpers);
         state.helpers += wanted;
         drop(state);
         self.announced.fetch_add(1, Release);
@@ -209,12 +208,8 @@ fn linger(happened: impl Fn() -> bool) -> bool {
             }
             hint::spin_loop();
         }
-        let waited = begin.elapsed();
-        if waited > LINGER {
+        if begin.elapsed() > LINGER {
             return false;
-        }
-        if waited > SPIN {
-            thread::yield_now();
         }
     }
 }

@@ -1,4 +1,5 @@
 //! A loop that several threads work on: what is left of it, and who is in it.
+use super::shares::Shares;
 use crate::{
     cancel::{self, Token},
     Error, Result,
@@ -9,10 +10,7 @@ use std::{
     ops::Range,
     panic::{catch_unwind, AssertUnwindSafe},
     ptr,
-    sync::{
-        atomic::{AtomicUsize, Ordering::Relaxed},
-        Mutex, MutexGuard, PoisonError,
-    },
+    sync::{atomic::AtomicUsize, Mutex, MutexGuard, PoisonError},
     thread::Thread,
 };
 
@@ -31,11 +29,8 @@ pub(super) struct Loop {
     pub(super) body: *const Body<'static>,
     /// What stops the loop between two indices.
     pub(super) token: Option<Token>,
-    pub(super) len: usize,
-    /// The first index that nobody has taken.
-    pub(super) next: AtomicUsize,
-    /// Shares to cut what is left into, so that all threads end at about the same time.
-    pub(super) shares: usize,
+    /// The indices that nobody has taken.
+    pub(super) shares: Shares,
     /// Threads that joined and have not left.
     pub(super) helpers: AtomicUsize,
     /// Why it stopped early, if it did.
@@ -75,8 +70,9 @@ impl Loop {
         let outside = INSIDE.replace(self);
         // SAFETY: the body lives as long as the loop.
         let body = unsafe { &*self.body };
+        let own = rayon::current_thread_index().map_or(0, |i| i + 1);
         let result = catch_unwind(AssertUnwindSafe(|| {
-            while let Some(range) = self.take() {
+            while let Some(range) = self.shares.take(own) {
                 in_turn(range, self.token.as_ref(), body)?;
             }
             Ok(())
@@ -87,20 +83,7 @@ impl Loop {
             Ok(Err(e)) => Stopped::Error(e),
             Err(panic) => Stopped::Panic(panic),
         };
-        self.next.store(self.len, Relaxed);
+        self.shares.stop();
         lock(&self.stopped).get_or_insert(stopped);
-    }
-
-    /// Takes some indices: many at first, one by one at the end.
-    fn take(&self) -> Option<Range<usize>> {
-        let mut from = self.next.load(Relaxed);
-        while from < self.len {
-            let to = from + ((self.len - from) / self.shares).max(1);
-            match self.next.compare_exchange_weak(from, to, Relaxed, Relaxed) {
-                Ok(_) => return Some(from..to),
-                Err(now) => from = now,
-            }
-        }
-        None
     }
 }
