@@ -214,6 +214,7 @@ fn bits_do_not_depend_on_threads() {
         (vec![8, 130, 64], vec![64, 257]),
         (vec![1, 4096], vec![4096, 1000]),
         (vec![130, 2100], vec![2100, 2050]),
+        (vec![1100, 256], vec![256, 330]),
     ];
     for (sa, sb) in cases {
         let (a, b) = (single(&sa, 9), single(&sb, 10));

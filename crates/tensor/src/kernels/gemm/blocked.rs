@@ -5,8 +5,8 @@
 //! their strides would make them fight for the same cache lines. Where the cuts are depends on the shape only.
 use super::{
     element::{Pointer, Right, Start},
-    micro::{Block, Kernels, Micro, WIDEST},
-    pack::{copy_sliver, each, pack, Ahead},
+    micro::{every_third, Block, Kernels, Micro, WIDEST},
+    pack::{copy_slivers, each, pack, Ahead},
     pieces::{cut, pieces, INNER},
 };
 use std::cell::Cell;
@@ -23,7 +23,7 @@ const COPY_ROWS: usize = 96;
 const COPY_COLS: usize = 160;
 /// See [`COPY_COLS`].
 const NEAR_COLS: usize = 1 << 17;
-/// Distance of rows of the left operand up to which they do not fight for cache lines, if their elements lie side by side.
+/// Distance of rows of an operand up to which they do not fight for cache lines, if their elements lie side by side.
 const NEAR_ROWS: isize = 384;
 /// Rows up to which the right operand is read where it lies.
 const DIRECT: usize = 24;
@@ -39,6 +39,19 @@ fn direct_rows(span: usize) -> usize {
     } else {
         DIRECT
     }
+}
+
+/// Rows of the left operand copied at a time by [`outer`]: with one piece of the inner axis they take a quarter of a second-level cache.
+const OUTER_ROWS: usize = 240;
+
+/// Whether a product of so many rows and columns is one for [`outer`].
+pub(super) fn is_outer<P>([m, n]: [usize; 2], a: &Pointer<P>) -> bool {
+    a.rows == 1 && a.cols > 1 && m >= ROWS && n >= COPY_ROWS
+}
+
+/// Whether [`outer`] reads a right operand where it lies.
+pub(super) fn is_near<P>(b: &Pointer<P>) -> bool {
+    b.cols == 1 && b.rows <= NEAR_ROWS
 }
 
 /// Memory for copies, kept for the next product: on the stack, every call would touch each of its pages.
@@ -83,6 +96,7 @@ pub(super) unsafe fn tile(
 ) {
     let mut scratch = SCRATCH.take();
     let pieces = pieces(inner);
+    let near = matches!(b, Right::Strided(b) if is_near(&b)) && is_outer([m, n], &a);
     let most = if matches!(b, Right::Packed(..)) { PACKED_COLS } else { COLS };
     for col in (0..n).step_by(most) {
         let cols = most.min(n - col);
@@ -103,7 +117,7 @@ pub(super) unsafe fn tile(
                         debug_assert!(b.inner == inner && first % kernels.width() == 0);
                         Columns { at: b.values.as_ptr().add(at), rows: None }
                     }
-                    Right::Strided(b) if b.cols == 1 && m <= direct_rows((to - from) * b.rows as usize) => {
+                    Right::Strided(b) if b.cols == 1 && (near || m <= direct_rows((to - from) * b.rows as usize)) => {
                         Columns { at: b.moved(from, col).at, rows: Some(b.rows as usize) }
                     }
                     Right::Strided(b) => {
@@ -112,6 +126,10 @@ pub(super) unsafe fn tile(
                         Columns { at, rows: None }
                     }
                 };
+                if is_outer([m, cols], &a) {
+                    outer(kernels, &mut scratch, size, out, a.moved(0, from), columns, factor, start);
+                    continue;
+                }
                 let (row, inner) = match piece + 1 < pieces {
                     true => (0, to),
                     false if col + cols < n => (0, 0),
@@ -170,16 +188,16 @@ unsafe fn rows(
             // SAFETY: rows of the operand, in bounds by the caller's promise; the copy has room for each.
             let a = unsafe {
                 let near = a.moved(row + first, 0);
+                if a.cols == 1 && cols >= COPY_ROWS && m >= ROWS {
+                    let next = row + last;
+                    let next = if next < m { a.at.wrapping_offset(next as isize * a.rows) } else { after };
+                    ahead = Ahead::new(next, a.rows, [count, inner]);
+                }
                 if in_place {
                     near
                 } else if a.rows == 1 {
                     if sliver == 0 {
-                        let mut to = copied;
-                        for s in 0..slivers {
-                            let (first, last) = (rows * s / slivers, rows * (s + 1) / slivers);
-                            copy_sliver(near.moved(first, 0), inner, last - first, to);
-                            to = to.add((last - first) * inner);
-                        }
+                        copy_slivers(near, inner, rows, slivers, copied);
                     }
                     let left = m - row - rows;
                     let (next, wide) = if left > 0 { (a.at.wrapping_add(row + rows), left) } else { (after, m) };
@@ -195,11 +213,6 @@ unsafe fn rows(
                         } else {
                             (0..inner).for_each(|l| *to.add(l) = *near.moved(i, l).at);
                         }
-                    }
-                    if a.cols == 1 {
-                        let next = row + last;
-                        let next = if next < m { a.at.wrapping_offset(next as isize * a.rows) } else { after };
-                        ahead = Ahead::new(next, a.rows, [count, inner]);
                     }
                     Pointer::new(copied.cast_const(), LENGTH, 1)
                 }
@@ -223,38 +236,125 @@ unsafe fn rows(
                         (vectors, unsafe { columns.at.add(col) }, stride)
                     }
                 };
-                let width = vectors * kernels.lanes;
-                let used = width.min(cols - col);
-                // SAFETY: a block within the tile; where it is wider than the tile, it goes through `edge`.
+                let used = (vectors * kernels.lanes).min(cols - col);
+                // SAFETY: a block within the tile.
                 unsafe {
-                    let to = out.at.offset((row + first) as isize * out.rows).add(col);
-                    let (start, start_rows) = match start {
-                        Start::Zero => (std::ptr::null(), 0),
-                        Start::Keep => (to.cast_const(), out.rows as usize),
-                        Start::Row(at) => (at.add(col), 0),
-                    };
-                    let mut block = Block {
-                        inner,
-                        a: a.at,
-                        a_rows: a.rows as usize,
-                        a_inner: a.cols as usize,
-                        b,
-                        b_inner,
-                        out: to,
-                        out_rows: out.rows as usize,
-                        start,
-                        start_rows,
-                        factor,
-                    };
-                    let kernel = kernels.get(count, vectors);
-                    if used == width {
-                        kernel(&block);
-                    } else {
-                        edge(kernel, &mut block, count, used, width);
-                    }
+                    let (out, start) = within(out, start, row + first, col);
+                    block(kernels, [count, used, inner], vectors, out, a, (b, b_inner), factor, start);
                 }
                 col += used;
             }
+        }
+    }
+}
+
+/// [`rows`] where the columns of the left operand lie side by side, as in the gradient of weights: one sliver of columns after the other
+/// for all rows, which are copied once.
+///
+/// # Safety
+/// As [`tile`].
+#[allow(clippy::too_many_arguments)]
+unsafe fn outer(
+    kernels: &Kernels,
+    scratch: &mut Scratch,
+    [m, cols, inner]: [usize; 3],
+    out: Pointer<*mut f32>,
+    a: Pointer<*const f32>,
+    columns: Columns,
+    factor: f32,
+    start: Start<f32>,
+) {
+    for row in (0..m).step_by(OUTER_ROWS) {
+        let rows = OUTER_ROWS.min(m - row);
+        let slivers = rows.div_ceil(kernels.rows);
+        let cuts = |s: usize| rows * s / slivers;
+        let copied = room(&mut scratch.rows, rows * inner);
+        // SAFETY: the operand's rows, and room for each sliver.
+        unsafe { copy_slivers(a.moved(row, 0), inner, rows, slivers, copied) };
+        for col in (0..cols).step_by(kernels.width()) {
+            let used = kernels.width().min(cols - col);
+            let vectors = used.div_ceil(kernels.lanes);
+            // SAFETY: within the columns; where a kernel, which reads whole registers, would read beyond them, they are copied.
+            let (at, b_inner) = unsafe {
+                match columns.rows {
+                    None => (columns.at.add(col * inner), vectors * kernels.lanes),
+                    Some(stride) if used == vectors * kernels.lanes => (columns.at.add(col), stride),
+                    Some(stride) => {
+                        let to = room(&mut scratch.rest, inner * vectors * kernels.lanes);
+                        pack(kernels, Pointer::new(columns.at.add(col), stride, 1), [inner, used], kernels.lanes, to);
+                        (to.cast_const(), vectors * kernels.lanes)
+                    }
+                }
+            };
+            for s in 0..slivers {
+                let (first, count) = (cuts(s), cuts(s + 1) - cuts(s));
+                // SAFETY: a block within the tile.
+                unsafe {
+                    let a = Pointer::new(copied.add(first * inner).cast_const(), 1, count);
+                    let (out, start) = within(out, start, row + first, col);
+                    block(kernels, [count, used, inner], vectors, out, a, (at, b_inner), factor, start);
+                }
+            }
+        }
+    }
+}
+
+/// What a part of a result is written to and added to.
+///
+/// # Safety
+/// The row and the column are in bounds.
+unsafe fn within(out: Pointer<*mut f32>, start: Start<f32>, row: usize, col: usize) -> (Pointer<*mut f32>, Start<f32>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let start = match start {
+            Start::Row(at) => Start::Row(at.add(col)),
+            other => other,
+        };
+        (Pointer { at: out.at.offset(row as isize * out.rows).add(col), ..out }, start)
+    }
+}
+
+/// A block of a tile by the kernel of its rows and registers; where the registers are wider than the block, through [`edge`].
+///
+/// # Safety
+/// All of it is in bounds, the right operand in whole registers.
+#[allow(clippy::too_many_arguments)]
+#[inline]
+unsafe fn block(
+    kernels: &Kernels,
+    [count, used, inner]: [usize; 3],
+    vectors: usize,
+    out: Pointer<*mut f32>,
+    a: Pointer<*const f32>,
+    (b, b_inner): (*const f32, usize),
+    factor: f32,
+    start: Start<f32>,
+) {
+    let (start, start_rows) = match start {
+        Start::Zero => (std::ptr::null(), 0),
+        Start::Keep => (out.at.cast_const(), out.rows as usize),
+        Start::Row(at) => (at, 0),
+    };
+    let mut block = Block {
+        inner,
+        a: every_third(a.at, a.rows as usize),
+        a_rows: a.rows as usize,
+        a_inner: a.cols as usize,
+        b,
+        b_inner,
+        out: out.at,
+        out_rows: out.rows as usize,
+        start,
+        start_rows,
+        factor,
+    };
+    let (kernel, width) = (kernels.get(count, vectors), vectors * kernels.lanes);
+    // SAFETY: the caller's promise.
+    unsafe {
+        if used == width {
+            kernel(&block);
+        } else {
+            edge(kernel, &mut block, count, used, width);
         }
     }
 }

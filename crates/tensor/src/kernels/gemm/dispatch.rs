@@ -45,6 +45,9 @@ impl Multiply for f32 {
             None => "the gemm crate",
         }
     }
+    fn any_cut() -> bool {
+        micro::kernels().is_some()
+    }
     type Packed = PackedB;
     unsafe fn pack(b: Pointer<*const f32>, size: [usize; 2]) -> Result<Option<PackedB>> {
         // SAFETY: the caller's promise.

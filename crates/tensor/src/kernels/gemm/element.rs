@@ -9,6 +9,10 @@ pub(crate) trait Multiply: Copy + Send + Sync + Default + bytemuck::Zeroable + '
     fn code() -> &'static str {
         "the gemm crate"
     }
+    /// Whether an element of a product has the same bits in a tile of any size.
+    fn any_cut() -> bool {
+        false
+    }
     /// A right operand in the order in which kernels read it.
     type Packed: Send + Sync;
     /// Packs a right operand that several tiles of rows will use; `None` where they should read it as it is.

@@ -7,8 +7,8 @@
 pub(super) struct Block {
     /// The inner size.
     pub inner: usize,
-    /// The left operand, its row stride and its inner stride.
-    pub a: *const f32,
+    /// The left operand's rows 0, 3, 6 and 9 ([`every_third`]), its row stride and its inner stride.
+    pub a: [*const f32; 4],
     pub a_rows: usize,
     pub a_inner: usize,
     /// The right operand, its columns side by side, and its inner stride.
@@ -21,6 +21,13 @@ pub(super) struct Block {
     pub start: *const f32,
     pub start_rows: usize,
     pub factor: f32,
+}
+
+/// Where every third row starts. From one pointer a kernel would walk from row to row in each step of the inner axis, and so many
+/// additions in a chain take as long as the multiplications; from four it has them as registers and addresses beside these.
+#[inline(always)]
+pub(super) fn every_third(a: *const f32, rows: usize) -> [*const f32; 4] {
+    std::array::from_fn(|i| a.wrapping_add(3 * i * rows))
 }
 
 /// A kernel of a fixed number of rows and of registers of columns.
@@ -144,13 +151,15 @@ macro_rules! kernels {
                             }
                         }
                         for i in 0..R {
-                            let x = $splat(*a.add(i * a_rows));
+                            let x = $splat(*a[i / 3].add(i % 3 * a_rows));
                             for v in 0..V {
                                 sums[i][v] = $fma(x, columns[v], sums[i][v]);
                             }
                         }
                         // After the last step they point further behind the operands than `add` may.
-                        a = a.wrapping_add(a_inner);
+                        for third in &mut a[..R.div_ceil(3)] {
+                            *third = third.wrapping_add(a_inner);
+                        }
                         b = b.wrapping_add(b_inner);
                     }
                     let factor = $splat(factor);

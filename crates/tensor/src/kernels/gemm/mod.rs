@@ -1,7 +1,8 @@
 //! Matrix products on strided slices: batched, tiled over threads, optionally with a bias row.
 //!
-//! A product is cut into tiles of rows and columns at places that depend on its shape only, and each tile is computed
-//! by one thread with the whole inner dimension in order: the bits do not depend on the number of threads.
+//! A product is cut into tiles of rows and columns, and each tile is computed by one thread with the whole inner dimension in order:
+//! the bits do not depend on the number of threads. Where the cuts are depends on the shape only, unless each element is the same
+//! wherever it is cut ([`Multiply::any_cut`]).
 mod blocked;
 mod dispatch;
 mod element;
@@ -229,9 +230,18 @@ impl<T: Multiply> Batched<'_, T> {
         let work = m.saturating_mul(n).saturating_mul(k).saturating_mul(terms);
         // What the work costs, in multiplications.
         let cost = work.max(READING.saturating_mul(n).saturating_mul(k).saturating_mul(terms));
-        let (rows, cols) = tile_size(m, n, pieces(cost.saturating_mul(items)).div_ceil(items));
+        let all = cost.saturating_mul(items);
+        // The left operand of such a product is copied for each tile, so there are few, and all sides of them are long.
+        let outer = T::any_cut()
+            && blocked::is_outer([m, n], &Pointer::new(self.a.as_ptr(), self.a_strides[0], self.a_strides[1]));
+        let near = blocked::is_near(&Pointer::new(self.b.as_ptr(), self.b_strides[0], self.b_strides[1]));
+        let (rows, cols) = if outer {
+            square_tile(m, n, pieces(all).min(2 * threads::num_threads()).max(all / HUGE).div_ceil(items))
+        } else {
+            tile_size(m, n, pieces(all).div_ceil(items))
+        };
         // One right operand for several tiles of rows is packed once for all of them, so many columns at a time.
-        let shared = items * terms == 1 && rows < m;
+        let shared = items * terms == 1 && rows < m && !(outer && near);
         let slab = if shared { (SLAB / k).max(1).next_multiple_of(cols) } else { n };
         for first in (0..n).step_by(slab) {
             let width = slab.min(n - first);
@@ -351,6 +361,21 @@ fn tile_size(m: usize, n: usize, pieces: usize) -> (usize, usize) {
             rows = rows.div_ceil(2);
         } else if cols >= narrow {
             cols = whole(cols.div_ceil(2));
+        } else {
+            break;
+        }
+    }
+    (rows, cols)
+}
+
+/// Tile rows and columns for about `pieces` tiles, which read least of both operands.
+fn square_tile(m: usize, n: usize, pieces: usize) -> (usize, usize) {
+    let (mut rows, mut cols) = (m, if n > COLS { n.div_ceil(n.div_ceil(COLS)).next_multiple_of(32) } else { n });
+    while m.div_ceil(rows) * n.div_ceil(cols) < pieces {
+        if cols >= rows && cols >= 2 * NARROW {
+            cols = cols.div_ceil(2).next_multiple_of(32);
+        } else if rows >= NARROW {
+            rows = rows.div_ceil(2);
         } else {
             break;
         }

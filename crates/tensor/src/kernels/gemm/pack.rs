@@ -155,7 +155,7 @@ unsafe fn transpose(b: Pointer<*const f32>, inner: usize, used: usize, to: *mut 
 ///
 /// # Safety
 /// Both sides are in bounds, and the processor has AVX2.
-pub(super) unsafe fn copy_sliver(a: Pointer<*const f32>, inner: usize, rows: usize, to: *mut f32) {
+unsafe fn copy_sliver(a: Pointer<*const f32>, inner: usize, rows: usize, to: *mut f32) {
     let a = Pointer { rows: a.cols, cols: a.rows, ..a };
     macro_rules! of {
         ($($n:literal)*) => {
@@ -167,6 +167,25 @@ pub(super) unsafe fn copy_sliver(a: Pointer<*const f32>, inner: usize, rows: usi
         };
     }
     of!(1 2 3 4 5 6 7 8 9 10 11 12)
+}
+
+/// `rows` neighbouring elements of each of `inner` columns as so many slivers of [`copy_sliver`], a few of them at a time: whole cache
+/// lines are read while they are near.
+///
+/// # Safety
+/// As there, for all slivers.
+pub(super) unsafe fn copy_slivers(a: Pointer<*const f32>, inner: usize, rows: usize, slivers: usize, to: *mut f32) {
+    for from in (0..inner).step_by(SOON) {
+        let part = SOON.min(inner - from);
+        for s in 0..slivers {
+            let (first, last) = (rows * s / slivers, rows * (s + 1) / slivers);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let to = to.add(first * inner + from * (last - first));
+                copy_sliver(a.moved(first, from), part, last - first, to);
+            }
+        }
+    }
 }
 
 /// Elements in a cache line.

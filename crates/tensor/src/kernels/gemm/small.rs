@@ -3,7 +3,7 @@
 //! Columns come in whole registers, so whoever makes the blocks gives their rows room up to a multiple of [`PAD`].
 use super::{
     element::{Multiply, Pointer, Right, Start},
-    micro::{kernels, Block, WIDEST},
+    micro::{every_third, kernels, Block, WIDEST},
     pack::pack,
     reach, Mat,
 };
@@ -152,7 +152,7 @@ impl Small for f32 {
                     let out = p.out.add(first * p.stride + col);
                     kernels.get(last - first, vectors)(&Block {
                         inner: p.inner,
-                        a: p.a.moved(first, 0).at,
+                        a: every_third(p.a.moved(first, 0).at, p.a.rows as usize),
                         a_rows: p.a.rows as usize,
                         a_inner: p.a.cols as usize,
                         b,
