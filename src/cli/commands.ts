@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   train: async () => (await import('./train.js')).train(),
   eval: async () => (await import('./evaluate.js')).evaluate(),
   generate: async () => (await import('./generate.js')).generate(),
+  serve: async () => (await import('./serve.js')).serve(),
   inspect: async () => (await import('./inspect.js')).inspect(),
   convert: async () => (await import('./convert.js')).convert(),
   bench: async () => (await import('./bench.js')).bench(),

@@ -4,11 +4,5 @@
  * @module
  */
 export { ServeError, type ServeErrorCode } from './errors.js';
-export {
-  type GenerationDefaults,
-  type ModelSource,
-  type ServedModel,
-  type ServerLimits,
-  type ServerOptions,
-} from './options.js';
+export { type ModelSource, type ServedModel, type ServerLimits, type ServerOptions } from './options.js';
 export { createServer, type ListenOptions, Server } from './server.js';

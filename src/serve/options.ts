@@ -5,15 +5,12 @@
  */
 import { found, isList, isRecord } from '../bridge/found.js';
 import { type Encoder } from '../data/encoder.js';
-import { type GenerateOptions, type SamplingOptions } from '../decoding/options.js';
 import { type Layer } from '../layer/layer.js';
+import { type GenerationDefaults, type ModelTask } from '../models/folder/description.js';
+import { type OpenedModel } from '../models/folder/folder.js';
 import { memoryLimit } from '../tensor/memory.js';
 import { type Names, unknownOption } from '../tensor/rest.js';
 import { ServeError } from './errors.js';
-
-/** How a model writes where a request does not say otherwise. */
-export interface GenerationDefaults
-  extends SamplingOptions, Pick<GenerateOptions, 'startId' | 'eosId' | 'stopTokens' | 'maxTokens' | 'window'> {}
 
 /** A model that is served. */
 export interface ServedModel {
@@ -22,7 +19,7 @@ export interface ServedModel {
   /** The model, with its weights. */
   readonly model: Layer;
   /** Whether it writes (`/v1/completions`, `/v1/chat/completions`) or answers calls (`/predict`); `'generate'` if left out. */
-  readonly task?: 'generate' | 'predict' | undefined;
+  readonly task?: ModelTask | undefined;
   /** What makes ids of text and text of ids; a model that writes needs one. */
   readonly encoder?: Encoder | null | undefined;
   /** How it writes where a request does not say otherwise. */
@@ -31,8 +28,9 @@ export interface ServedModel {
   readonly chatTemplate?: string | null | undefined;
 }
 
-/** A model, or what loads it while the server answers already. */
-export type ModelSource = ServedModel | (() => ServedModel | Promise<ServedModel>);
+/** A model, as {@link models.openFolder} gives it too, or what loads it while the server answers already. */
+export type ModelSource =
+  ServedModel | OpenedModel | (() => ServedModel | OpenedModel | Promise<ServedModel | OpenedModel>);
 
 /** How much a server takes on. What is counted by model is allowed for each model. */
 export interface ServerLimits {
@@ -106,13 +104,17 @@ const OPTIONS: Names<ServerOptions> = {
   limits: true,
   onError: true,
 };
-const MODEL: Names<ServedModel> = {
+/** A model, with what an opened one tells beside. */
+type AnyModel = ServedModel & Partial<Pick<OpenedModel, 'config' | 'inputSignature'>>;
+const MODEL: Names<AnyModel> = {
   name: true,
   model: true,
   task: true,
   encoder: true,
   generation: true,
   chatTemplate: true,
+  config: true,
+  inputSignature: true,
 };
 
 const wrong = (message: string): ServeError => new ServeError('InvalidOption', `createServer: ${message}`);
@@ -166,7 +168,7 @@ export function checkOptions(options: ServerOptions): void {
 
 /** Checks a model. */
 export function checkModel(model: ServedModel): ServedModel {
-  checkNames(': models', model, MODEL);
+  checkNames<AnyModel>(': models', model, MODEL);
   const { name, task, encoder, chatTemplate } = model;
   if (typeof name !== 'string' || name === '')
     throw wrong(`the \`name\` of a model must be a string of at least one character, got ${found(name)}`);

@@ -83,7 +83,7 @@ export function askedOf(
       eosId: defaults.eosId,
       stopTokens: defaults.stopTokens,
       window: defaults.window,
-      stop: stopsOf(body.stop),
+      stop: stopsOf(body.stop ?? defaults.stop),
       logProbs,
     },
   };

@@ -6,10 +6,11 @@
 import { type Encoder } from '../data/encoder.js';
 import { Decoder } from '../decoding/decoder.js';
 import { type GenerateOptions } from '../decoding/options.js';
+import { type GenerationDefaults } from '../models/folder/description.js';
 import { Admission, type Cost } from './admission.js';
 import { chatTemplateOf, type ChatTemplate } from './chatTemplate.js';
 import { invalid } from './errors.js';
-import { type GenerationDefaults, type Limits, type ServedModel } from './options.js';
+import { type Limits, type ServedModel } from './options.js';
 
 /** Tokens that are read once before a model is ready, to learn what memory they take. */
 const [FEW, MANY] = [1, 256];
