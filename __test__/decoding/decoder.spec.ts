@@ -175,3 +175,15 @@ test('a decoder tells how many positions its model can read', async (t) => {
   t.deepEqual([finishReason, tokens.length], ['length', 2], 'the start token has a position, too');
   t.is(new tl.decoding.Decoder(ofBytes()).positions, null);
 });
+
+test('who leaves while a step is running leaves nothing behind, though nobody else comes', async (t) => {
+  const decoder = new tl.decoding.Decoder(ofBytes());
+  const outputs = Array.from({ length: 4 }, (_, i) =>
+    decoder.generate([i], { startId: null, temperature: 0, maxTokens: 1_000_000 }),
+  );
+  await Promise.all(outputs.map((output) => output.next()));
+  t.is(decoder.load.running, 4);
+  for (const output of outputs) await output.return?.();
+  for (let i = 0; i < 500 && decoder.load.running > 0; i += 1) await pause(10);
+  t.deepEqual(decoder.load, { running: 0, waiting: 0, bytes: 0 });
+});

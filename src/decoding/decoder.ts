@@ -183,7 +183,8 @@ export class Decoder {
     if (this.#advancing) return;
     this.#advancing = true;
     try {
-      while (this.#outputs.size > 0 || this.#kept.size > 0) {
+      // Who left while a step was running leaves with the next one, and what is kept of it is freed.
+      while (this.#outputs.size > 0 || this.#kept.size > 0 || this.#native.load().running > 0) {
         for (const event of await this.#native.advance()) this.#hear(event);
       }
     } catch (error) {

@@ -57,6 +57,8 @@ export async function streamOf(
       for (const data of chunks(undefined)) yield { data };
       yield DONE;
     } catch (error) {
+      // The reader is gone.
+      if (reply.raw.destroyed) return;
       const refusal = refusalOf(error, true);
       if (refusal.status === 500) onError(error);
       yield { data: bodyOf(refusal) };
