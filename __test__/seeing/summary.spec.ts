@@ -123,3 +123,23 @@ test('wrong arguments are refused as `init` refuses them', (t) => {
   // @ts-expect-error a signature is wanted
   t.throws(() => tl.summary(tl.Softmax(), [[1, 2]]), { instanceOf: TypeError, message: /a signature is/ });
 });
+
+test('depth leaves out what lies deeper, and totals stay', (t) => {
+  const model = tl.Serial(tl.Dense(4), tl.Serial(tl.Dense(3), tl.Serial(tl.Dense(2))));
+  const names = (depth?: number): string[] => tl.summary(model, f32([2, 3]), { depth }).rows.map(({ name }) => name);
+  t.deepEqual(names(0), ['Serial']);
+  t.deepEqual(names(1), ['Serial', 'Dense_4', 'Serial']);
+  t.deepEqual(names(2), ['Serial', 'Dense_4', 'Serial', 'Dense_3', 'Serial']);
+  t.deepEqual(names(9), names());
+  t.is(tl.summary(model, f32([2, 3]), { depth: 0 }).weights, 4 * 3 + 4 + 4 * 3 + 3 + 3 * 2 + 2);
+  for (const depth of [-1, 1.5, NaN])
+    t.throws(() => tl.summary(model, f32([2, 3]), { depth }), {
+      instanceOf: RangeError,
+      message: `summary: \`depth\` must be a whole number of at least 0, got ${depth}`,
+    });
+  // @ts-expect-error -- callers without types
+  t.throws(() => tl.summary(model, f32([2, 3]), { deep: 1 }), {
+    instanceOf: TypeError,
+    message: /unknown option `deep`/,
+  });
+});

@@ -6,4 +6,4 @@
 export { checkGradients, type CheckGradientsOptions, type GradientCheck } from './gradients.js';
 export { firstNotFinite, type NotFinite, type NotFiniteOptions } from './notFinite.js';
 export { type Profile, profile, type ProfileRow } from './profile.js';
-export { Summary, summary, type SummaryRow } from './summary.js';
+export { Summary, summary, type SummaryOptions, type SummaryRow } from './summary.js';

@@ -4,10 +4,12 @@
  * @module
  */
 import { inspect } from 'node:util';
+import { found } from '../bridge/found.js';
 import { native } from '../bridge/native.js';
 import { type Layer } from '../layer/layer.js';
 import { checked } from '../layer/signature.js';
 import { type Signature, type SignatureLike } from '../tensor/ops.js';
+import { type Names, optionsOf } from '../tensor/rest.js';
 import { numberOfLayer } from '../layer/given.js';
 import { isNamed, shownBytes, shownCount, table } from './table.js';
 
@@ -34,6 +36,14 @@ export interface SummaryRow {
   /** Whether it is a layer that an earlier row has: what it holds counts there. */
   readonly shared: boolean;
 }
+
+/** Options of {@link summary}. */
+export interface SummaryOptions {
+  /** Leaves out layers that lie in more layers than so; none if left out. */
+  readonly depth?: number | undefined;
+}
+
+const SUMMARY: Names<SummaryOptions> = { depth: true };
 
 /** `float32[8,64]` */
 const shown = ({ dtype, shape }: Signature): string => `${dtype}[${shape.join(',')}]`;
@@ -112,10 +122,13 @@ export class Summary {
  *
  * @param layer - The model.
  * @param inputs - Signatures of its inputs, as `init` takes them.
+ * @param options - Options by name:
+ * - `depth`: Leaves out layers that lie in more layers than so; 0 leaves the model alone. Default: none are left out.
  * @returns A row for each layer; it prints as a table.
  * @throws {@link LayerError} `ShapeMismatch`, `DTypeMismatch`: a layer does not take such inputs. The error names the layer.
  * @throws {@link LayerError} `ArityMismatch`: the model takes another number of inputs.
- * @throws `TypeError`: `layer` is not a layer, or `inputs` no signature.
+ * @throws `TypeError`: `layer` is not a layer, `inputs` no signature, or an option is unknown.
+ * @throws `RangeError`: `depth` is no whole number of at least 0.
  * @see {@link profile}, which tells of time and memory
  * @example
  * ```ts
@@ -134,7 +147,12 @@ export class Summary {
 export function summary<D extends string>(
   layer: Layer,
   inputs: SignatureLike<D> | readonly SignatureLike<D>[],
+  options: SummaryOptions = {},
 ): Summary {
   const id = numberOfLayer('summary: layer', layer);
-  return new Summary(native.layerSummary(id, checked(inputs)) as SummaryRow[]);
+  const { depth = Infinity } = optionsOf('summary', options, SUMMARY);
+  if (depth !== Infinity && (!Number.isSafeInteger(depth) || depth < 0))
+    throw new RangeError(`summary: \`depth\` must be a whole number of at least 0, got ${found(depth)}`);
+  const rows = native.layerSummary(id, checked(inputs)) as SummaryRow[];
+  return new Summary(rows.filter((row) => row.depth <= depth));
 }
