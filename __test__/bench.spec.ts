@@ -310,3 +310,12 @@ test('the cases are those that the suites know', (t) => {
     'js_overhead',
   ]);
 });
+
+test('a loop is measured beside fit, and ends with nothing left over', async (t) => {
+  const { code, output } = await run(process.execPath, ['--import=tsx', join(root, 'bench', 'loop.ts'), '2', '3']);
+  t.is(code, 0, output);
+  const [fit, loop, main] = output.trimEnd().split('\n');
+  t.regex(fit!, /^a step by fit: \d+\.\d{3} ms, least \d+\.\d{3}; by a loop: least \d+\.\d{3}$/);
+  t.regex(loop!, /^a loop costs -?\d+\.\d\d % of a step: the median of 2 pairs$/);
+  t.regex(main!, /^the main thread works (?:\d+\.\d\d|NaN) % of a step for fit, (?:\d+\.\d\d|NaN) % for a loop$/);
+});

@@ -1,5 +1,5 @@
 /**
- * What a loop with five callbacks costs beside bare `Trainer.fit`: `npx tsx bench/loop.ts`, of the package as built.
+ * What a loop with five callbacks costs beside bare `Trainer.fit`: `npx tsx bench/loop.ts [pairs] [steps]`, of the package as built.
  *
  * Both do the same steps of about 5 ms, in turns, so that whatever else the machine does falls on each alike. A ratio is that of the medians of the
  * pairs; the time of the main thread is told too, since it depends least on what else runs.
@@ -11,8 +11,8 @@ import { performance } from 'node:perf_hooks';
 import * as tl from 'tallow';
 import { median } from './measure.js';
 
-const [ROWS, DEPTH, STEPS] = [256, 512, 500];
-const PAIRS = Number(process.argv[2] ?? 20);
+const [ROWS, DEPTH] = [256, 512];
+const [PAIRS, STEPS] = [Number(process.argv[2] ?? 20), Number(process.argv[3] ?? 500)];
 
 const model = (): tl.Layer<tl.Tensor, 1> =>
   tl.Serial(tl.Dense(DEPTH), tl.Relu(), tl.Dense(DEPTH), tl.Relu(), tl.Dense(10));
