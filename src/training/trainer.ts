@@ -13,6 +13,7 @@ import { callable, found, isIterable, text } from '../bridge/found.js';
 import { native, type NativeTrainer } from '../bridge/native.js';
 import { withPlain } from '../layer/construct.js';
 import { type Names, unknownOption } from '../tensor/rest.js';
+import { areLent } from './lent.js';
 import { jsonOf } from './notes.js';
 import { Optimizer } from './optimizers.js';
 import { keyWords, type Key } from '../tensor/random.js';
@@ -338,9 +339,10 @@ export class Trainer {
     if (typeof batches === 'string' || !isIterable(batches)) {
       throw new TypeError(`Trainer.fit: batches must be an (async) iterable of batches, got ${found(batches)}`);
     }
+    const isLent = areLent(batches);
     for await (const batch of batches) {
       const room = withInputs(this.modelWithLoss, batch, (ids) => native.pushBatch(queue, ids));
-      for (const x of Array.isArray(batch) ? batch : [batch]) {
+      for (const x of isLent ? [] : Array.isArray(batch) ? batch : [batch]) {
         if (x instanceof Tensor) x.dispose();
       }
       if (!room && !(await native.batchRoom(queue))) break;

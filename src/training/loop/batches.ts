@@ -6,6 +6,7 @@
 import { isList } from '../../bridge/found.js';
 import { type TensorLike } from '../../tensor/ops.js';
 import { Tensor } from '../../tensor/tensor.js';
+import { LENT } from '../lent.js';
 import { refusal } from '../refusal.js';
 import { type Batch } from '../trainer.js';
 
@@ -81,13 +82,7 @@ export class BatchSource {
   async next<T>(f: (batch: Batch) => Promise<T>): Promise<T | undefined> {
     const taken = this.take(1);
     try {
-      for await (const batch of taken) {
-        try {
-          return await f(batch);
-        } finally {
-          disposeBatch(batch);
-        }
-      }
+      for await (const batch of taken) return await f(batch);
       return undefined;
     } finally {
       taken.settle(1);
@@ -218,8 +213,9 @@ interface Giver {
   dispose(batch: Batch): void;
 }
 
-/** Some batches of a source, to iterate over once. */
+/** Some batches of a source, to iterate over once. Who iterates does not dispose them. */
 export class Taken implements AsyncIterable<Batch> {
+  readonly [LENT] = true;
   readonly #count: number;
   readonly #mostUnused: number;
   readonly #giver: Giver;
@@ -243,7 +239,7 @@ export class Taken implements AsyncIterable<Batch> {
         this.#giver.dispose(this.#lent.shift()!);
         this.#disposed += 1;
       }
-      yield lent(batch);
+      yield batch;
     }
   }
 
