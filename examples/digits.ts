@@ -49,7 +49,7 @@ export async function run(callbacks: tl.training.Callback[] = []): Promise<{ acc
   });
   const evalTasks = new tl.training.EvalTask(test, tl.CategoryAccuracy(), {
     metricNames: ['accuracy'],
-    nEvalBatches: test.length,
+    nEvalBatches: 'all',
   });
   const model = tl.Serial(
     ...block(16),

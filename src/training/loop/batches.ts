@@ -89,6 +89,29 @@ export class BatchSource {
     }
   }
 
+  /** Calls `f` with each batch of the data, from their beginning to their end. Data that tell their state are where they were if it throws. */
+  async each(f: (batch: Batch) => Promise<void>): Promise<void> {
+    const data = this.#data;
+    const before = isResumable(data) ? data.state() : undefined;
+    let count = 0;
+    try {
+      for await (const batch of data) {
+        count += 1;
+        try {
+          await f(batch);
+        } finally {
+          this.#dispose(batch);
+        }
+      }
+    } catch (error) {
+      if (isResumable(data)) await data.restore(before);
+      throw error;
+    }
+    if (count > 0) return;
+    const way = 'give an array, or a pipeline of tl.data, which can be read again';
+    throw refusal('InvalidArgument', `${this.#what} gave no batch: ${way}`);
+  }
+
   /** As many batches as given. `settle` must be called when it is known how many were used. */
   take(count: number, mostUnused = 1): Taken {
     this.#mark();

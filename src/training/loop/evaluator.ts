@@ -38,7 +38,7 @@ export class Evaluator {
   readonly #task: EvalTask;
   readonly #model: Layer;
   readonly #source: BatchSource;
-  readonly #nBatches: number;
+  readonly #nBatches: number | 'all';
   readonly #initKey: Key;
   #withMetrics: Layer | undefined;
   readonly names: readonly string[];
@@ -49,7 +49,7 @@ export class Evaluator {
     model: Layer,
     source: BatchSource,
     initKey: Key,
-    { prefix, nBatches }: { readonly prefix: string; readonly nBatches: number },
+    { prefix, nBatches }: { readonly prefix: string; readonly nBatches: number | 'all' },
   ) {
     this.#initKey = initKey;
     this.#task = task;
@@ -63,14 +63,16 @@ export class Evaluator {
   async run(newRng: () => Key, signal: CancelSignal | undefined): Promise<[name: string, value: number][]> {
     const values: number[][] = this.names.map(() => []);
     const weights: number[][] = this.names.map(() => []);
-    for (let i = 0; i < this.#nBatches; i += 1) {
+    const tell = (metric: number, value: number, weight: number): void => {
+      values[metric]!.push(value);
+      weights[metric]!.push(weight);
+    };
+    const measure = async (batch: Batch): Promise<void> => {
       signal?.throwIfAborted();
-      const tell = (metric: number, value: number, weight: number): void => {
-        values[metric]!.push(value);
-        weights[metric]!.push(weight);
-      };
-      await this.#source.next((batch) => this.#measure(batch, newRng, signal, tell));
-    }
+      await this.#measure(batch, newRng, signal, tell);
+    };
+    if (this.#nBatches === 'all') await this.#source.each(measure);
+    else for (let i = 0; i < this.#nBatches; i += 1) await this.#source.next(measure);
     return this.names.map((name, i) => {
       const mean = tidy(() => {
         const weight = double(weights[i]);

@@ -30,8 +30,8 @@ export interface TrainTaskOptions {
 export interface EvalTaskOptions {
   /** Names of the metrics, one for each; those of their layers if left out. */
   readonly metricNames?: readonly string[] | null | undefined;
-  /** Batches that an evaluation takes, 1 if left out. */
-  readonly nEvalBatches?: number | undefined;
+  /** Batches that an evaluation takes, or `'all'` of the data, once; 1 if left out. */
+  readonly nEvalBatches?: number | 'all' | undefined;
   /** Name of the task, which stands before those of its metrics. */
   readonly exportPrefix?: string | null | undefined;
 }
@@ -143,8 +143,8 @@ export class EvalTask {
   readonly metrics: readonly Layer[];
   /** Names of the metrics. */
   readonly metricNames: readonly string[];
-  /** Batches that an evaluation takes. */
-  readonly nEvalBatches: number;
+  /** Batches that an evaluation takes, or `'all'` of the data, once. */
+  readonly nEvalBatches: number | 'all';
   /** Name of the task. */
   readonly exportPrefix: string | null;
 
@@ -155,7 +155,7 @@ export class EvalTask {
    * @param metrics - A layer that gives one number, or an array of them.
    * @param options - Options by name:
    * - `metricNames`: Names of the metrics; those of their layers if left out.
-   * - `nEvalBatches`: Batches that an evaluation takes. Default: `1`.
+   * - `nEvalBatches`: Batches that an evaluation takes, or `'all'`: each batch of the data once, which must end. Default: `1`.
    * - `exportPrefix`: Name of the task, before those of its metrics.
    * @throws `TypeError`: an argument is of another type.
    * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds, or there are more or fewer names than metrics.
@@ -168,8 +168,10 @@ export class EvalTask {
     for (const layer of layers) {
       if (!(layer instanceof Layer)) throw new TypeError(`EvalTask: metrics must be layers, got ${found(layer)}`);
     }
-    const { metricNames, ...rest } = namedOptions('EvalTask', options) ?? {};
-    const all = filled<{ nEvalBatches: number; exportPrefix: string | null }>('EvalTask', rest);
+    const { metricNames, nEvalBatches, ...rest } = namedOptions('EvalTask', options) ?? {};
+    const isAll = nEvalBatches === 'all';
+    const counted = isAll || nEvalBatches === undefined ? rest : { ...rest, nEvalBatches };
+    const all = filled<{ nEvalBatches: number; exportPrefix: string | null }>('EvalTask', counted);
     const names = isLeftOut(metricNames) ? layers.map(({ name }) => name) : list('EvalTask: metricNames', metricNames);
     if (names.length !== layers.length) {
       const given = `${names.length} names for ${layers.length} metrics`;
@@ -178,7 +180,7 @@ export class EvalTask {
     this.labeledData = labeledData;
     this.metrics = [...layers];
     this.metricNames = names.map((name) => text('EvalTask: a metric name', name));
-    this.nEvalBatches = all.nEvalBatches;
+    this.nEvalBatches = isAll ? 'all' : all.nEvalBatches;
     this.exportPrefix = all.exportPrefix;
   }
 }
