@@ -44,9 +44,11 @@ fn direct_rows(span: usize) -> usize {
 /// Rows of the left operand copied at a time by [`outer`]: with one piece of the inner axis they take a quarter of a second-level cache.
 const OUTER_ROWS: usize = 240;
 
-/// Whether a product of so many rows and columns is one for [`outer`].
-pub(super) fn is_outer<P>([m, n]: [usize; 2], a: &Pointer<P>) -> bool {
-    a.rows == 1 && a.cols > 1 && m >= ROWS && n >= COPY_ROWS
+/// Whether a product of so many rows, columns and inner indices is one for [`outer`]: not where few columns use a left operand that is
+/// small.
+pub(super) fn is_outer<P>([m, n, inner]: [usize; 3], a: &Pointer<P>) -> bool {
+    let copied = n >= COPY_COLS || n >= COPY_ROWS && inner * a.cols as usize > NEAR_BLOCK / 4;
+    a.rows == 1 && a.cols > 1 && m >= ROWS && copied
 }
 
 /// Whether [`outer`] reads a right operand where it lies.
@@ -96,7 +98,7 @@ pub(super) unsafe fn tile(
 ) {
     let mut scratch = SCRATCH.take();
     let pieces = pieces(inner);
-    let near = matches!(b, Right::Strided(b) if is_near(&b)) && is_outer([m, n], &a);
+    let near = matches!(b, Right::Strided(b) if is_near(&b)) && is_outer([m, n, inner], &a);
     let most = if matches!(b, Right::Packed(..)) { PACKED_COLS } else { COLS };
     for col in (0..n).step_by(most) {
         let cols = most.min(n - col);
@@ -126,7 +128,7 @@ pub(super) unsafe fn tile(
                         Columns { at, rows: None }
                     }
                 };
-                if is_outer([m, cols], &a) {
+                if is_outer([m, cols, inner], &a) {
                     outer(kernels, &mut scratch, size, out, a.moved(0, from), columns, factor, start);
                     continue;
                 }

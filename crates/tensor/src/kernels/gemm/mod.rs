@@ -233,7 +233,7 @@ impl<T: Multiply> Batched<'_, T> {
         let all = cost.saturating_mul(items);
         // The left operand of such a product is copied for each tile, so there are few, and all sides of them are long.
         let outer = T::any_cut()
-            && blocked::is_outer([m, n], &Pointer::new(self.a.as_ptr(), self.a_strides[0], self.a_strides[1]));
+            && blocked::is_outer([m, n, k], &Pointer::new(self.a.as_ptr(), self.a_strides[0], self.a_strides[1]));
         let near = blocked::is_near(&Pointer::new(self.b.as_ptr(), self.b_strides[0], self.b_strides[1]));
         let (rows, cols) = if outer {
             square_tile(m, n, pieces(all).min(2 * threads::num_threads()).max(all / HUGE).div_ceil(items))
