@@ -58,6 +58,7 @@ const GUIDE = [
   'fine-tuning',
   'saving',
   'decoding',
+  'serving',
   'walkthrough',
   'command-line',
   'models',
