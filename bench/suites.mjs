@@ -80,9 +80,10 @@ function reversible(tl, { model, layers }) {
 
 /** Greedy: each token is read by the host, and is the next input of its sequence. */
 function decode(tl, p) {
-  const model = transformer(tl, p, { maxLen: p.tokens, mode: 'predict' });
+  const whole = transformer(tl, p, { maxLen: p.tokens, mode: 'predict' });
   const first = tl.zeros([p.batch, 1], { dtype: 'int32' });
-  model.init(tl.signature(first), { rng: tl.random.key(0) });
+  whole.init(tl.signature(first), { rng: tl.random.key(0) });
+  const model = p.quantize === undefined ? whole : whole.quantize(p.quantize);
   const start = model.state;
   const repeat = () =>
     tl.tidy(() => {

@@ -22,7 +22,7 @@
  * - `InvalidOption`: An option is unknown, has a wrong type, or is outside its bounds.
  * - `ArityMismatch`: The number of inputs or outputs is not that of the layer.
  * - `WeightsMismatch`: Weights or state do not have the structure or the shapes that the layer has.
- * - `NotFinite`: A number is NaN or infinite where training needs finite ones.
+ * - `NotFinite`: A number is NaN or infinite where finite ones are needed.
  * - `Internal`: A defect of this library or of candle.
  */
 export type ErrorCode =

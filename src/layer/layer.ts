@@ -311,6 +311,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * @param mode - `'train'`, `'eval'` or `'predict'`, or Trax's `'viz'`.
    * @returns The copy.
    * @throws {@link LayerError} `InvalidOption`: `mode` is none of these.
+   * @throws {@link LayerError} `InvalidArgument`: `mode` is `'train'`, and the layer is a copy that `quantize` made.
    * @example
    * ```ts
    * const model = tl.Serial(tl.Dense(2), tl.Dropout({ rate: 0.5 }));
@@ -321,6 +322,38 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    */
   withMode(mode: Mode): Layer<Out, NIn> {
     const id = native.withMode(idOfLayer(this), text('withMode: mode', mode));
+    return wrapLayer({ id, parts: [], callsHost: this[HANDLE].callsHost }, this) as Layer<Out, NIn>;
+  }
+
+  /**
+   * Copies the layer for inference, with large matrices of weights held in fewer bits.
+   *
+   * Those are the matrices of `Dense` and `Embedding` layers, and of all that is made of these: attention, feed-forward blocks, tied outputs. A matrix of
+   * fewer than 1,024 weights, biases, norms and the weights of other layers stay float32, shared with the layer that was copied. Computation is in
+   * float32. A row of outputs is the same bits alone and in any batch.
+   *
+   * A copy of a layer in mode `'train'` is in mode `'eval'`. It is not trained, and its weights cannot be set: do that with the layer it was made of,
+   * and call `quantize` again. `weights` shows the float32 values that the copy computes with.
+   *
+   * @param dtype - What the matrices are held in:
+   * - `'int8'`: whole numbers from -127 to 127, with a float32 scale for each output; about a quarter of the memory.
+   * - `'bfloat16'`: float32 rounded to eight bits of precision; half of the memory.
+   * @returns The copy.
+   * @throws {@link LayerError} `InvalidOption`: `dtype` is neither.
+   * @throws {@link LayerError} `NotInitialized`: the layer has no weights yet.
+   * @throws {@link LayerError} `NotFinite`: a weight is NaN or infinite. The error names the layer.
+   * @throws {@link LayerError} `InvalidArgument`: the layer is such a copy already.
+   * @see {@link withMode}, for copies in other modes, which share quantized weights
+   * @example
+   * ```ts
+   * const model = tl.Serial(tl.Dense(64), tl.Relu(), tl.Dense(64));
+   * model.init({ shape: [1, 64], dtype: 'float32' });
+   * const small = model.quantize('int8');
+   * small(tl.ones([1, 64])).shape; // → [1, 64]
+   * ```
+   */
+  quantize(dtype: 'int8' | 'bfloat16'): Layer<Out, NIn> {
+    const id = native.quantizeLayer(idOfLayer(this), text('quantize: dtype', dtype));
     return wrapLayer({ id, parts: [], callsHost: this[HANDLE].callsHost }, this) as Layer<Out, NIn>;
   }
 
@@ -379,6 +412,9 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * What a file holds is matched by name and shape, and all of it is taken or nothing. A model made as the saved one was takes back everything,
    * also state whose sizes follow from the calls it has seen. Weights of the same layers in another arrangement, as in mode `'predict'`, are
    * matched by their order and the names of their layers. A file of a model with its loss, as a trainer writes it, is read by the model alone, too.
+   *
+   * The weights of a copy that `quantize` made are saved as they are held, and the layer that reads them holds them so. Float32 weights that such a copy
+   * reads are quantized.
    *
    * For fine-tuning `strict: false` takes what fits, leaves the rest of the layer as it is, and tells which is which. `prefix` and `into` move a part:
    * a file of a whole model gives its encoder, or an encoder's file goes into a model. Paths are positions and names of layers, as they stand

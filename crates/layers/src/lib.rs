@@ -59,6 +59,7 @@ pub use framework::nesting::{load_state, load_weights, shown, view_state, view_w
 pub use framework::observe::{observer, observing, set_observer, Observer};
 pub use framework::precision::computing_in;
 pub use framework::print::print;
+pub use framework::quantize::{is_quantized, quantize, refuse_quantized, requantized};
 pub use framework::rebuild::{deep_copy, with_mode, with_replaced};
 pub use framework::remat::Recompute;
 pub use framework::shared::{from_shared, refuse_shared, share};

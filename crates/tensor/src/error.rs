@@ -65,7 +65,7 @@ error_kinds! {
     ArityMismatch,
     /// Weights or state do not have the structure or the shapes that the layer has.
     WeightsMismatch,
-    /// A number is NaN or infinite where training needs finite ones.
+    /// A number is NaN or infinite where finite ones are needed.
     NotFinite,
     /// A defect of this library or of candle.
     Internal,

@@ -6,12 +6,13 @@
 use crate::{
     fitting::{Loaded, Plan, WHOLE},
     names::{bare, matching, named_leaves, paths, without_kind, STATE},
+    quantized_file::Stored,
     safetensors_file::{self, Reader},
     Error, Result,
 };
 use serde_json::json;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
 };
 use tallow_layers::{hold, ErrorKind, LayerRef};
@@ -70,12 +71,17 @@ pub(crate) fn save(
         let what = format!("{} has no weights or state to save; call init(signature) first", layer.base().name);
         return Err(Error::new(ErrorKind::NotInitialized, what));
     }
-    let mut tensors = named_leaves("weights", layer, &weights);
+    let mut stored = Stored::new(layer, weights)?;
     if let Part::Matching(patterns) = part {
-        let names: Vec<&str> = tensors.iter().map(|(name, _)| without_kind(name)).collect();
-        let mut matched = matching("saveToFile: `weights`", patterns, &names)?.into_iter();
-        tensors.retain(|_| matched.next() == Some(true));
+        let names: Vec<&str> = stored.weights.iter().map(|(name, _)| without_kind(name)).collect();
+        let matched = matching("saveToFile: `weights`", patterns, &names)?;
+        let kept = stored.weights.iter().zip(matched).filter(|(_, is)| *is).map(|((name, _), _)| name.clone());
+        let kept: HashSet<String> = kept.collect();
+        stored.retain(|name| kept.contains(name));
     }
+    stored.note(&mut metadata);
+    let Stored { weights: mut tensors, signed, scales, .. } = stored;
+    tensors.extend(scales);
     if let Part::All = part {
         tensors.extend(named_leaves(STATE, layer, &state));
         let trees = paths(layer).into_iter().filter_map(|(layer, path)| {
@@ -86,7 +92,7 @@ pub(crate) fn save(
     }
     tensors.extend(extra);
     metadata.insert("format".into(), "tallow-1".into());
-    safetensors_file::write(path, &tensors, &metadata)
+    safetensors_file::write_signed(path, &tensors, &signed, &metadata)
 }
 
 /// Loads weights and state into an initialized layer, by name and shape. All or nothing.

@@ -6,7 +6,7 @@ use crate::{
 };
 use tallow_layers::{
     options::{object, show, OptionType},
-    ErrorKind, HostValue, LayerId, LayerRef, Store, Tree,
+    refuse_quantized, ErrorKind, HostValue, LayerId, LayerRef, Store, Tree,
 };
 use tallow_tensor::Tensor;
 
@@ -101,6 +101,9 @@ impl Plan {
     /// # Errors
     /// `NotInitialized` for groups of a model without weights; `InvalidOption` for a pattern that matches nothing, or if all weights are frozen.
     pub(crate) fn new(model: &LayerRef, weights: &Store, groups: &[WeightGroup]) -> Result<Self> {
+        if weights.values().any(|tree| !tree.matrices().is_empty()) {
+            refuse_quantized("training", model)?;
+        }
         let places = places(model, weights);
         let mut group = vec![None; places.len()];
         if !groups.is_empty() {
@@ -193,7 +196,7 @@ fn nth_leaf(tree: &mut Tree<Tensor>, n: usize) -> Option<&mut Tensor> {
                 sorted.sort_by(|a, b| a.0.cmp(&b.0));
                 sorted.into_iter().find_map(|(_, t)| walk(t, n))
             }
-            Tree::Cached | Tree::Past(_) | Tree::Rows(_) => None,
+            Tree::Cached | Tree::Past(_) | Tree::Rows(_) | Tree::Quantized(_) => None,
         }
     }
     walk(tree, &mut { n })

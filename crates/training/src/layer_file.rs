@@ -9,8 +9,8 @@ use crate::{
 use serde_json::json;
 use std::{collections::HashMap, io::Read, path::Path};
 use tallow_layers::{
-    files::open_regular, held, hold, init, options, refuse_shared, shown, view_state, view_weights, ErrorKind,
-    LayerRef, StateForm, Store, TensorSpec, Tree,
+    files::open_regular, held, hold, init, options, refuse_shared, requantized, shown, view_state, view_weights,
+    ErrorKind, LayerRef, StateForm, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 
@@ -64,7 +64,8 @@ pub(crate) fn signature_in(file: &Reader) -> Result<Option<Vec<TensorSpec>>> {
 ///
 /// A layer that holds nothing yet is initialized first, for `signature` or that in the file; one that does, only for `signature`.
 /// The file's kind is told by its content. Trax's flat lists are matched by their order, and every shape and type is checked. Nothing is
-/// initialized for a file that cannot be read, and no more is unpacked of one than such a model's checkpoint holds.
+/// initialized for a file that cannot be read, and no more is unpacked of one than such a model's checkpoint holds. Weights that are quantized in the file
+/// are so in the layer; float32 ones are quantized where the layer's are.
 ///
 /// # Errors
 /// `Io` for a file that is missing, no regular file, truncated, corrupt, of neither kind, or that refers to anything a checkpoint does not;
@@ -87,6 +88,7 @@ pub fn init_from_file(
     let way = options.into.as_deref();
     let target = way.map_or(Ok(layer.clone()), |way| part_at(layer, way))?;
     let (now, now_state) = held(layer);
+    let before = now.clone();
     // What a file says of its layer's inputs is not what the layers around it take.
     let bare = now.is_empty() && signature.is_none() && way.is_none();
     let ready = |of_file: Option<Vec<TensorSpec>>| match signature.or(of_file.as_deref().filter(|_| bare)) {
@@ -104,6 +106,7 @@ pub fn init_from_file(
         // Checkpoints of a training loop may name a whole batch.
         let (weights, state) = ready(in_file.map(|s| s.into_iter().take(layer.arity().n_in).collect()))?;
         let ((weights, weights_around), (state, state_around)) = (part(weights), part(state));
+        let weights = shown(weights)?;
         if weights.is_empty() {
             return Err(uninitialized(&target));
         }
@@ -123,6 +126,7 @@ pub fn init_from_file(
         let mut file = Reader::open(path)?;
         let (weights, state) = ready(signature_in(&file)?)?;
         let ((weights, weights_around), (state, state_around)) = (part(weights), part(state));
+        let weights = shown(weights)?;
         let prefix = options.prefix.as_deref().map(|p| p.trim_matches('/'));
         let wanted = Wanted { strict: options.strict, prefix };
         let plan = Plan::new(&file, &target, &weights, Some(&state).filter(|_| !weights_only), wanted)?;
@@ -132,8 +136,9 @@ pub fn init_from_file(
         let loaded = Loaded { state: loaded.state.or(Some(state)), ..loaded };
         (loaded, (weights_around, state_around), report)
     };
+    let weights = requantized(&target, loaded.weights, &before)?;
     hold(layer, Some(&around.0), Some(&around.1));
-    hold(&target, Some(&loaded.weights), loaded.state.as_ref());
+    hold(&target, Some(&weights), loaded.state.as_ref());
     Ok(way.map_or(report.clone(), |way| report.within(way.trim_matches('/'))))
 }
 

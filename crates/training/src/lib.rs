@@ -20,6 +20,7 @@ mod npy_list;
 mod npz;
 mod policy;
 mod progress;
+mod quantized_file;
 mod safetensors_file;
 mod trainer;
 mod trainer_file;

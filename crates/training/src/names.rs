@@ -35,6 +35,8 @@ pub(crate) fn named<T>(tree: &Tree<T>, prefix: &str) -> Tree<String> {
             Tree::Dict(v.iter().map(|(k, t)| (k.clone(), named(t, &format!("{prefix}/{}", escaped(k))))).collect())
         }
         Tree::Cached => Tree::Cached,
+        // What is not named stays as it is.
+        Tree::Quantized(matrix) => Tree::Quantized(matrix.clone()),
         // Files are written of what is shown, where neither stands.
         Tree::Past(_) | Tree::Rows(_) => Tree::EMPTY,
     }
@@ -66,14 +68,23 @@ pub(crate) fn float_weights(layer: &LayerRef, weights: &Store) -> Vec<(String, T
 
 /// The names of the float weights that a layer holds, as checkpoints have them without the leading `weights/`.
 pub fn weight_names(layer: &LayerRef) -> Vec<String> {
-    float_weights(layer, &tallow_layers::held(layer).0).into_iter().map(|(name, _)| name).collect()
+    let weights = tallow_layers::held(layer).0;
+    let mut out = Vec::new();
+    for (layer, path) in paths(layer) {
+        let Some(tree) = weights.get(&layer.base().id) else { continue };
+        let specs = tree.specs();
+        let names = named(&specs, &format!("weights{path}"));
+        let floats = names.leaves().into_iter().zip(specs.leaves()).filter(|(_, spec)| spec.dtype.is_float());
+        out.extend(floats.map(|(name, _)| without_kind(name).to_owned()));
+    }
+    out
 }
 
 /// A tree without its leaves, as JSON: a leaf is `0`, a tuple a list, a dictionary `{"dict": [[key, tree], …]}`.
 pub(crate) fn bare(tree: &Tree<Tensor>) -> Value {
     match tree {
         Tree::Leaf(_) | Tree::Cached => json!(0),
-        Tree::Past(_) | Tree::Rows(_) => json!([]),
+        Tree::Past(_) | Tree::Rows(_) | Tree::Quantized(_) => json!([]),
         Tree::Tuple(v) => v.iter().map(bare).collect(),
         Tree::Dict(v) => json!({ "dict": v.iter().map(|(k, t)| json!([k, bare(t)])).collect::<Vec<_>>() }),
     }

@@ -6,7 +6,7 @@ use crate::{
     leaf_layer::leaf_named,
     options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Traits, Tree,
 };
-use tallow_tensor::{ops, random::Key, DType, Tensor};
+use tallow_tensor::{ops::Outputs, random::Key, DType, Tensor};
 
 options! {
     /// Multiplies the last axis by a matrix of weights and adds a bias: a fully connected layer.
@@ -87,21 +87,21 @@ impl Leaf for Dense {
     }
     fn forward(&self, call: Call) -> Result<Output> {
         let x = &call.xs[0];
-        let (w, b) = call.w.kernel_and_bias(self.0.use_bias)?;
+        let (w, b) = call.w.matrix_and_bias(self.0.use_bias)?;
         let (n, units) = (mapped(x.shape())?, self.0.n_units.0);
         let bias_fits = b.is_none_or(|b| b.shape() == [units]);
-        if w.rank() != 2 || w.shape()[1] != units || !bias_fits {
+        if w.shape().len() != 2 || w.shape()[1] != units || !bias_fits {
             return Err(match b {
-                Some(b) => Error::weights(&[&[n, units], &[units]], &[w, b]),
-                None => Error::weights(&[&[n, units]], &[w]),
+                Some(b) => Error::weights_of(&[&[n, units], &[units]], &[w.shape(), b.shape()]),
+                None => Error::weights_of(&[&[n, units]], &[w.shape()]),
             });
         }
         if w.shape()[0] != n {
             return Err(Error::made_for("last axis is", n, w.shape()[0]));
         }
-        Ok(ops::dense(x, w, b)?.into())
+        Ok(w.dense(x, b)?.into())
     }
     fn traits(&self) -> Traits {
-        Traits { is_dense: true, ..Traits::LEAF }
+        Traits { is_dense: true, matrix: Some(Outputs::Columns), ..Traits::LEAF }
     }
 }

@@ -1,7 +1,8 @@
 //! Vectors for ids.
 use crate::{
+    framework::quantize::Matrix,
     initializers::{scaled, Distribution, FanMode},
-    leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Tree,
+    leaf, options, Call, Dim, Error, Initializer, LayerRef, Leaf, Local, Output, Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{ops, random::Key, DType};
 
@@ -72,7 +73,13 @@ impl Leaf for Embedding {
     }
     fn forward(&self, call: Call) -> Result<Output> {
         self.signature(&[TensorSpec::of(&call.xs[0])])?;
-        let y = ops::embedding(call.w.one()?, &call.xs[0])?;
+        let y = match call.w.matrix()? {
+            Matrix::Tensor(w) => ops::embedding(w, &call.xs[0])?,
+            Matrix::Quantized(w) => ops::embedding_quantized(w, &call.xs[0])?,
+        };
         Ok(if self.0.use_bfloat16 { y.cast(DType::F32)? } else { y }.into())
+    }
+    fn traits(&self) -> Traits {
+        Traits { matrix: Some(ops::Outputs::Rows), ..Traits::LEAF }
     }
 }

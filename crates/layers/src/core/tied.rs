@@ -2,7 +2,7 @@
 use super::weights;
 use crate::{composite, initializers::random_normal};
 use crate::{
-    framework::{precision::narrowed, shapes::last_axis},
+    framework::{precision::narrowed, quantize::Matrix, shapes::last_axis},
     init_signature, options, Arity, Base, Composite, Cx, Error, InitCx, Initializer, LayerArg, LayerRef, Parts, Result,
     TensorSpec,
 };
@@ -111,19 +111,39 @@ impl Tied {
     /// Weights `[dFeature, vocabSize]`, a view of the embedding's, and the bias.
     ///
     /// # Errors
-    /// `NotInitialized`, `WeightsMismatch`.
+    /// `NotInitialized`, `WeightsMismatch`; `OutOfMemory`.
     pub(crate) fn weights(&self, parts: &Parts, cx: &Cx) -> Result<(Tensor, Option<Tensor>)> {
-        let of = |layer: &LayerRef| narrowed(cx.weights(layer.base().id).one()?);
-        let w = of(&parts.layers[0])?;
-        let b = parts.layers.get(1).map(of).transpose()?;
+        let of_embedding = cx.weights(parts.layers[0].base().id);
+        let (w, b) = self.checked(parts, cx, of_embedding.matrix()?)?;
+        let w = match w {
+            Matrix::Tensor(w) => narrowed(w)?,
+            Matrix::Quantized(w) => w.dequantized()?,
+        };
+        Ok((w.transpose(None)?, b))
+    }
+    /// `x · wᵀ + b`.
+    ///
+    /// # Errors
+    /// `NotInitialized`, `WeightsMismatch`; those of the product.
+    fn product(&self, parts: &Parts, cx: &Cx, x: &Tensor) -> Result<Tensor> {
+        let of_embedding = cx.weights(parts.layers[0].base().id);
+        let (w, b) = self.checked(parts, cx, of_embedding.matrix()?)?;
+        match w {
+            Matrix::Tensor(w) => Ok(ops::dense(&narrowed(x)?, &narrowed(w)?.transpose(None)?, b.as_ref())?),
+            quantized => quantized.dense(x, b.as_ref()),
+        }
+    }
+    /// The embedding's weights, whose shape is right, and the bias.
+    fn checked<'a>(&self, parts: &Parts, cx: &Cx, w: Matrix<'a>) -> Result<(Matrix<'a>, Option<Tensor>)> {
+        let b = parts.layers.get(1).map(|l| narrowed(cx.weights(l.base().id).one()?)).transpose()?;
         let (expected, units) = ([self.vocab_size, self.d_feature], [self.vocab_size]);
         if w.shape() != expected || b.as_ref().is_some_and(|b| b.shape() != units) {
             return Err(match &b {
-                Some(b) => Error::weights(&[&expected, &units], &[&w, b]),
-                None => Error::weights(&[&expected], &[&w]),
+                Some(b) => Error::weights_of(&[&expected, &units], &[w.shape(), b.shape()]),
+                None => Error::weights_of(&[&expected], &[w.shape()]),
             });
         }
-        Ok((w.transpose(None)?, b))
+        Ok((w, b))
     }
 }
 
@@ -155,7 +175,6 @@ impl Composite for TiedDense {
     }
     fn forward(&self, parts: &Parts, cx: &mut Cx, xs: Vec<Tensor>, _key: Key) -> Result<Vec<Tensor>> {
         self.0.mapped(&TensorSpec::of(&xs[0]))?;
-        let (w, b) = self.0.weights(parts, cx)?;
-        Ok(vec![ops::dense(&narrowed(&xs[0])?, &w, b.as_ref())?])
+        Ok(vec![self.0.product(parts, cx, &xs[0])?])
     }
 }

@@ -79,9 +79,14 @@ impl Error {
     }
     /// Weights of other shapes than the layer has.
     pub fn weights(expected: &[&[usize]], got: &[&tallow_tensor::Tensor]) -> Self {
+        let got: Vec<&[usize]> = got.iter().map(|t| t.shape()).collect();
+        Self::weights_of(expected, &got)
+    }
+    /// [`Error::weights`] of these shapes.
+    pub(crate) fn weights_of(expected: &[&[usize]], got: &[&[usize]]) -> Self {
         let list = |shapes: Vec<String>| shapes.join(" and ");
         let wanted = list(expected.iter().map(|s| format!("{s:?}")).collect());
-        let given = list(got.iter().map(|t| format!("{:?}", t.shape())).collect());
+        let given = list(got.iter().map(|s| format!("{s:?}")).collect());
         let plural = if expected.len() == 1 { "the weight must have shape" } else { "weights must have shapes" };
         Self::new(ErrorKind::WeightsMismatch, format!("{plural} {wanted}, got {given}"))
     }

@@ -255,7 +255,7 @@ impl HostRun {
     /// `NotInitialized` for a layer that has none yet.
     pub fn weights(&self, layer: &LayerRef) -> Result<Tree<Tensor>> {
         match &self.doing {
-            Doing::Forward(f) => Ok(nesting::view_weights(layer, &f.weights)),
+            Doing::Forward(f) => nesting::view_weights(layer, &f.weights).shown(),
             _ => self.made(layer, |cx| nesting::view_weights(layer, &cx.weights)),
         }
     }

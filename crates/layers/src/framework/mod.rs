@@ -30,6 +30,7 @@ pub(crate) mod peers;
 pub(crate) mod precision;
 pub(crate) mod print;
 pub mod pure;
+pub(crate) mod quantize;
 pub(crate) mod rebuild;
 pub(crate) mod remat;
 pub(crate) mod reversal;

@@ -1,4 +1,5 @@
 //! What a layer is beside what it computes.
+use tallow_tensor::ops::Outputs;
 
 /// What becomes of a layer's own state where replicas of the layer have each seen a part of the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,9 @@ pub struct Traits {
     pub keeps_float32: bool,
     /// Whether it multiplies the last axis by a matrix, the first of its weights, and adds nothing but a bias: what LoRA adapts.
     pub is_dense: bool,
+    /// Whether it can compute with its matrix of weights, the first of them, held in fewer bits than float32; and which axis of it is that
+    /// of the outputs.
+    pub matrix: Option<Outputs>,
 }
 
 impl Traits {
@@ -72,6 +76,7 @@ impl Traits {
         positions: None,
         keeps_float32: false,
         is_dense: false,
+        matrix: None,
     };
     /// Of a layer whose state is learned: averaged over replicas, of one shape, and kept from mode to mode.
     pub const LEARNED: Traits =

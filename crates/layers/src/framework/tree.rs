@@ -1,7 +1,10 @@
 //! Nested tuples of tensors, as Trax shapes weights, state and signatures.
 use crate::{stack::deep, Error, ErrorKind, Result, TensorSpec};
 use smallvec::SmallVec;
-use tallow_tensor::{ops::Past, DType, Tensor};
+use tallow_tensor::{
+    ops::{Past, Quantized},
+    DType, Tensor,
+};
 
 /// A nested structure of tuples (and, rarely, dictionaries) with `T` at its leaves.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +21,8 @@ pub enum Tree<T> {
     Past(Past),
     /// The state of each of several streams; see [`crate::streams`].
     Rows(Vec<Tree<T>>),
+    /// A matrix of weights held in fewer bits; where Trax's nesting is asked for, it is the float32 matrix that it stands for.
+    Quantized(Quantized),
 }
 
 impl<T> Tree<T> {
@@ -46,7 +51,7 @@ impl<T> Tree<T> {
                 sorted.sort_by(|a, b| a.0.cmp(&b.0));
                 sorted.into_iter().for_each(|(_, t)| t.visit(f));
             }
-            Tree::Cached | Tree::Past(_) => {}
+            Tree::Cached | Tree::Past(_) | Tree::Quantized(_) => {}
         })
     }
     /// The leaves in the order they stand in, the one [`Tree::try_map`] goes by.
@@ -56,7 +61,7 @@ impl<T> Tree<T> {
                 Tree::Leaf(t) => out.push(t),
                 Tree::Tuple(v) | Tree::Rows(v) => v.iter().for_each(|t| walk(t, out)),
                 Tree::Dict(v) => v.iter().for_each(|(_, t)| walk(t, out)),
-                Tree::Cached | Tree::Past(_) => {}
+                Tree::Cached | Tree::Past(_) | Tree::Quantized(_) => {}
             })
         }
         let mut out = Vec::new();
@@ -71,16 +76,33 @@ impl<T> Tree<T> {
         &self,
         f: &mut impl FnMut(&T) -> std::result::Result<U, E>,
     ) -> std::result::Result<Tree<U>, E> {
+        self.try_replaced(&mut |t| f(t).map(Tree::Leaf))
+    }
+    /// The same structure with what `f` gives in the place of each leaf.
+    ///
+    /// # Errors
+    /// The first error of `f`.
+    pub fn try_replaced<U, E>(
+        &self,
+        f: &mut impl FnMut(&T) -> std::result::Result<Tree<U>, E>,
+    ) -> std::result::Result<Tree<U>, E> {
         deep(|| {
             Ok(match self {
-                Tree::Leaf(t) => Tree::Leaf(f(t)?),
-                Tree::Tuple(v) => Tree::Tuple(v.iter().map(|t| t.try_map(f)).collect::<std::result::Result<_, E>>()?),
+                Tree::Leaf(t) => f(t)?,
+                Tree::Tuple(v) => {
+                    Tree::Tuple(v.iter().map(|t| t.try_replaced(f)).collect::<std::result::Result<_, E>>()?)
+                }
+                Tree::Rows(v) => {
+                    Tree::Rows(v.iter().map(|t| t.try_replaced(f)).collect::<std::result::Result<_, E>>()?)
+                }
                 Tree::Dict(v) => Tree::Dict(
-                    v.iter().map(|(k, t)| Ok((k.clone(), t.try_map(f)?))).collect::<std::result::Result<_, E>>()?,
+                    v.iter()
+                        .map(|(k, t)| Ok((k.clone(), t.try_replaced(f)?)))
+                        .collect::<std::result::Result<_, E>>()?,
                 ),
                 Tree::Cached => Tree::Cached,
                 Tree::Past(past) => Tree::Past(past.clone()),
-                Tree::Rows(v) => Tree::Rows(v.iter().map(|t| t.try_map(f)).collect::<std::result::Result<_, E>>()?),
+                Tree::Quantized(matrix) => Tree::Quantized(matrix.clone()),
             })
         })
     }
@@ -109,22 +131,42 @@ impl Tree<Tensor> {
             }
             (Tree::Cached, Tree::Cached) => true,
             (Tree::Past(a), Tree::Past(b)) => a == b,
+            (Tree::Quantized(a), Tree::Quantized(b)) => a == b,
             _ => false,
         }
     }
-    /// The tree with tensors alone, as Trax has it: what attention has read stands in it in full.
+    /// The tree with tensors alone, as Trax has it: what attention has read stands in it in full, and weights in float32.
     ///
     /// # Errors
     /// `OutOfMemory`.
     pub fn shown(self) -> Result<Self> {
+        self.with_matrices(&mut |matrix| Ok(matrix.dequantized()?))
+    }
+    /// The tree with tensors alone: what `f` gives of weights that are quantized.
+    ///
+    /// # Errors
+    /// Those of `f`; `OutOfMemory`.
+    pub fn with_matrices(self, f: &mut impl FnMut(&Quantized) -> Result<Tensor>) -> Result<Self> {
         deep(|| {
             Ok(match self {
                 Tree::Past(past) => Self::tuple(past.tensors()?),
-                Tree::Tuple(v) => Tree::Tuple(v.into_iter().map(Self::shown).collect::<Result<_>>()?),
-                Tree::Rows(v) => Tree::Rows(v.into_iter().map(Self::shown).collect::<Result<_>>()?),
-                Tree::Dict(v) => Tree::Dict(v.into_iter().map(|(k, t)| Ok((k, t.shown()?))).collect::<Result<_>>()?),
+                Tree::Quantized(matrix) => Tree::Leaf(f(&matrix)?),
+                Tree::Tuple(v) => Tree::Tuple(v.into_iter().map(|t| t.with_matrices(f)).collect::<Result<_>>()?),
+                Tree::Rows(v) => Tree::Rows(v.into_iter().map(|t| t.with_matrices(f)).collect::<Result<_>>()?),
+                Tree::Dict(v) => {
+                    Tree::Dict(v.into_iter().map(|(k, t)| Ok((k, t.with_matrices(f)?))).collect::<Result<_>>()?)
+                }
                 tree => tree,
             })
+        })
+    }
+    /// The weights in it that are quantized.
+    pub fn matrices(&self) -> Vec<&Quantized> {
+        deep(|| match self {
+            Tree::Quantized(matrix) => vec![matrix],
+            Tree::Tuple(v) | Tree::Rows(v) => v.iter().flat_map(Self::matrices).collect(),
+            Tree::Dict(v) => v.iter().flat_map(|(_, t)| t.matrices()).collect(),
+            Tree::Leaf(_) | Tree::Cached | Tree::Past(_) => Vec::new(),
         })
     }
     /// Bytes of the tensors in it, and of what attention has read.
@@ -134,11 +176,12 @@ impl Tree<Tensor> {
             Tree::Tuple(v) | Tree::Rows(v) => v.iter().map(Self::bytes).sum(),
             Tree::Dict(v) => v.iter().map(|(_, t)| t.bytes()).sum(),
             Tree::Past(past) => past.bytes(),
+            Tree::Quantized(matrix) => matrix.bytes(),
             Tree::Cached => 0,
         })
     }
     /// Its structure with signatures at the leaves, as [`Tree::shown`] would be.
-    pub(crate) fn specs(&self) -> Tree<TensorSpec> {
+    pub fn specs(&self) -> Tree<TensorSpec> {
         deep(|| match self {
             Tree::Leaf(t) => Tree::Leaf(TensorSpec::of(t)),
             Tree::Tuple(v) => Tree::Tuple(v.iter().map(Self::specs).collect()),
@@ -148,6 +191,7 @@ impl Tree<Tensor> {
                 let [keys, values] = past.specs().map(|(shape, dtype)| TensorSpec::new(shape, dtype));
                 Tree::tuple([keys, values, TensorSpec::new([], DType::I32)])
             }
+            Tree::Quantized(matrix) => Tree::Leaf(TensorSpec::new(matrix.shape(), DType::F32)),
             Tree::Cached => Tree::Cached,
         })
     }
@@ -195,7 +239,10 @@ impl Tree<Tensor> {
     }
     /// The error for a structure that is not `expected`.
     pub fn wrong(&self, expected: &str) -> Error {
-        if self.is_empty() {
+        if let [matrix, ..] = self.matrices()[..] {
+            let what = format!("weights are quantized ({matrix:?}), and this layer computes with float32 ones alone; use the model that was quantized");
+            Error::new(ErrorKind::WeightsMismatch, what)
+        } else if self.is_empty() {
             Error::new(ErrorKind::NotInitialized, "the layer has no weights or state yet; call init(signature) first")
         } else {
             Error::new(ErrorKind::WeightsMismatch, format!("expected {expected}, got {}", self.describe()))
@@ -220,6 +267,7 @@ impl Tree<TensorSpec> {
             }
             Tree::Cached => "cached".into(),
             Tree::Past(past) => format!("{past:?}"),
+            Tree::Quantized(matrix) => format!("{matrix:?}"),
         })
     }
 }

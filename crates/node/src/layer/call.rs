@@ -135,7 +135,8 @@ pub fn layer_pure(
 ) -> Result<Wire> {
     run_with(&env, id, |e, layer| {
         let inputs = e.tensors(&inputs)?;
-        let weights = layers::load_weights(&layer, &weights.0.into_tree_like(&held_weights(&layer))?)?;
+        layers::refuse_quantized("pureFn", &layer)?;
+        let weights = layers::load_weights(&layer, &weights.0.into_tree_like(&held_weights(&layer)?)?)?;
         let mut state = layers::load_state(&layer, &state.0.into_tree_like(&held_state(&layer)?)?)?;
         let key = key.map_or_else(|| held_key(&layer), |words| words.0);
         if layer.goes_on() {

@@ -7,11 +7,13 @@ use crate::bridge::{
     args::{Arg, Shape, Words},
     environment::{run, Environment},
     error::Outcome,
+    order::Access,
     wire::Wire,
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
 use tallow_layers::{self as layers, registry, HostValue, LayerId};
+use tallow_tensor::ops::Quantization;
 
 /// Makes something of options that JavaScript gave.
 fn making<T>(e: &Environment, make: impl FnOnce() -> layers::Result<T>) -> Outcome<T> {
@@ -63,6 +65,23 @@ pub fn model_options(env: Env, model: String, options: Wire) -> Result<Wire> {
 pub fn with_mode(env: Env, id: f64, mode: String) -> Result<f64> {
     run_with(&env, id, |e, layer| {
         let mode = mode_of(mode)?;
+        if mode == layers::Mode::Train {
+            layers::refuse_quantized("mode 'train'", &layer)?;
+        }
         Ok(e.insert_layer(layers::charging(&e.account, || layers::with_mode(&layer, mode))))
+    })
+}
+
+/// A copy for inference whose large matrices of weights are held in fewer bits.
+#[napi]
+pub fn quantize_layer(env: Env, id: f64, kind: String) -> Result<f64> {
+    run_with(&env, id, |e, layer| {
+        let wanted = Quantization::ALL.into_iter().find(|q| q.name() == kind).ok_or_else(|| {
+            let all = Quantization::ALL.map(|q| format!("'{}'", q.name())).join(" or ");
+            layers::Error::option(format!("quantize: `dtype` must be {all}, got {kind:?}"))
+        })?;
+        e.order.done_before(&env, || Access::read(&layer));
+        let copy = layers::charging(&e.account, || layers::quantize(&layer, wanted))?;
+        Ok(e.insert_layer(copy))
     })
 }

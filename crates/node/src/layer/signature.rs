@@ -67,6 +67,6 @@ fn signature_tree(tree: &Tree<Tensor>) -> HostValue {
         Tree::Dict(fields) => HostValue::Record(fields.iter().map(|(k, t)| (k.clone(), signature_tree(t))).collect()),
         Tree::Cached => HostValue::Cached,
         // A view shows both as tensors.
-        Tree::Past(_) | Tree::Rows(_) => HostValue::Null,
+        Tree::Past(_) | Tree::Rows(_) | Tree::Quantized(_) => HostValue::Null,
     })
 }

@@ -13,7 +13,7 @@ use tallow_layers::{self as layers, HostValue, LayerRef, Store, Tree};
 use tallow_tensor::{random::Key, Tensor};
 
 fn pair(layer: &LayerRef, weights: &Store, state: &Store) -> Outcome<HostValue> {
-    let weights = layers::view_weights(layer, weights);
+    let weights = layers::view_weights(layer, weights).shown()?;
     Ok(HostValue::List(vec![HostValue::tree(&weights), HostValue::tree(&layers::view_state(layer, state)?)]))
 }
 
@@ -35,6 +35,7 @@ pub fn layer_init(env: Env, id: f64, inputs: Wire, key: Option<Words>, use_cache
         let keeps = layers::shares_weights(&layer);
         if !keeps {
             layers::refuse_shared("init", &layer)?;
+            layers::refuse_quantized("init", &layer)?;
         }
         let (made, signatures) = match inputs.0 {
             HostValue::Null => (layers::init_without_inputs(&layer, key)?, None),
@@ -61,8 +62,8 @@ pub(crate) fn held_key(layer: &LayerRef) -> Key {
     layer.base().slot.key().unwrap_or_else(|| Key::new(0))
 }
 
-pub(crate) fn held_weights(layer: &LayerRef) -> Tree<Tensor> {
-    layers::view_weights(layer, &layers::held(layer).0)
+pub(crate) fn held_weights(layer: &LayerRef) -> Outcome<Tree<Tensor>> {
+    Ok(layers::view_weights(layer, &layers::held(layer).0).shown()?)
 }
 
 pub(crate) fn held_state(layer: &LayerRef) -> Outcome<Tree<Tensor>> {
@@ -77,7 +78,7 @@ pub fn layer_weights(env: Env, id: f64) -> Result<Wire> {
             return Ok(Wire(HostValue::tree(&run.weights(&layer)?)));
         }
         e.order.done_before(&env, || Access::read_weights(&layer));
-        Ok(Wire(HostValue::tree(&held_weights(&layer))))
+        Ok(Wire(HostValue::tree(&held_weights(&layer)?)))
     })
 }
 
@@ -97,7 +98,8 @@ pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
 
 pub(crate) fn set_weights(layer: &LayerRef, weights: HostValue) -> Outcome<()> {
     layers::refuse_shared("weights", layer)?;
-    let new = layers::load_weights(layer, &weights.into_tree_like(&held_weights(layer))?)?;
+    layers::refuse_quantized("setting weights", layer)?;
+    let new = layers::load_weights(layer, &weights.into_tree_like(&held_weights(layer)?)?)?;
     layers::check_fits("weights", layer, &new, &layers::held(layer).0)?;
     layers::hold(layer, Some(&new), None);
     Ok(())

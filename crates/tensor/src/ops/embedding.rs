@@ -65,7 +65,7 @@ fn on_device(rows: &[usize], device: &crate::Device) -> Result<Raw> {
     Ok(Raw::from_vec(memory::collect(rows.iter().map(|&r| r as u32))?, rows.len(), device)?)
 }
 
-fn checked_ids(ids: &Tensor, vocabulary: usize) -> Result<Vec<usize>> {
+pub(super) fn checked_ids(ids: &Tensor, vocabulary: usize) -> Result<Vec<usize>> {
     for_any!(ids.dtype(), T => {
         let ids = ids.values::<T>()?;
         let mut rows = memory::room(ids.len())?;

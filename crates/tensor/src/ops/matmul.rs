@@ -143,7 +143,7 @@ pub fn dense(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Result<Tensor> {
 }
 
 /// The sum over all axes but the last.
-fn sum_rows(ct: &Tensor) -> Result<Tensor> {
+pub(super) fn sum_rows(ct: &Tensor) -> Result<Tensor> {
     let n = ct.shape()[ct.rank() - 1];
     let path = ct.path("gradient of a bias");
     if !path.by_kernel() {

@@ -27,6 +27,7 @@ mod matmul;
 mod norm;
 mod optimizer;
 mod pool;
+mod quantized;
 mod recurrent;
 mod reduce;
 mod reduce_general;
@@ -58,5 +59,6 @@ pub use optimizer::{
     MomentumStep, RmsPropStep, SgdStep, Sm3Moments, Sm3Step,
 };
 pub use pool::{pool, Pooling};
+pub use quantized::{dense_quantized, embedding_quantized, Outputs, Quantization, Quantized};
 pub use recurrent::{gru, gru_cell, linear_recurrence, lstm, lstm_cell, sru, GruWeights};
 pub use window::{Padding, Windows};

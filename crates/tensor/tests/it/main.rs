@@ -27,6 +27,7 @@ mod optimizers;
 mod penalized_attention;
 mod pool;
 mod powers_and_circles;
+mod quantized;
 mod random;
 mod random_golden;
 mod recurrent;

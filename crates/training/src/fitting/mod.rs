@@ -14,6 +14,7 @@ pub use report::{LoadReport, Mismatch};
 
 use crate::{
     names::{nearest, paths},
+    quantized_file::Matrices,
     safetensors_file::Reader,
     Error, Result,
 };
@@ -117,11 +118,17 @@ impl Plan {
         };
         let wanted: HashSet<usize> = trees.flat_map(Tree::leaves).filter_map(in_file).collect();
         let names: Vec<String> = reader.names().map(str::to_string).collect();
-        reader.admit(wanted.iter().copied())?;
+        let matrices = Matrices::of(reader)?;
+        // Quantized weights are read one after another, and take less than the types they are read in.
+        reader.admit(wanted.iter().copied().filter(|i| !matrices.has(*i)))?;
         let (mut read, mut rest) = (HashMap::new(), HashMap::new());
         for (i, name) in names.into_iter().enumerate() {
             if wanted.contains(&i) {
-                read.insert(i, reader.tensor(i)?);
+                let tree = match matrices.read(reader, i)? {
+                    Some(matrix) => Tree::Quantized(matrix),
+                    None => Tree::Leaf(reader.tensor(i)?),
+                };
+                read.insert(i, tree);
             } else if extra && !is_of("weights", &name) && !is_of("state", &name) {
                 rest.insert(name, reader.tensor(i)?);
             }
@@ -129,10 +136,10 @@ impl Plan {
         let lost = || Error::new(ErrorKind::Internal, "a tensor that was planned for was not read");
         let tensor = |place: &Place| match place {
             Place::File(i) => read.get(i).cloned().ok_or_else(lost),
-            Place::Held(t) => Ok(t.clone()),
+            Place::Held(t) => Ok(Tree::Leaf(t.clone())),
         };
         let store = |places: Places| {
-            let tree = |(id, tree): (LayerId, Tree<Place>)| Ok((id, tree.try_map(&mut |p| tensor(p))?));
+            let tree = |(id, tree): (LayerId, Tree<Place>)| Ok((id, tree.try_replaced(&mut |p| tensor(p))?));
             places.into_iter().map(tree).collect::<Result<Store>>()
         };
         let loaded = Loaded { weights: store(self.weights)?, state: self.state.map(store).transpose()? };

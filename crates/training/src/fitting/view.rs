@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     names::{named, state_trees},
+    quantized_file::Matrices,
     safetensors_file::Reader,
     Result,
 };
@@ -21,6 +22,8 @@ pub(super) struct View<'a> {
     prefix: String,
     /// Places in the file by name, as it is below the layer.
     places: HashMap<String, usize>,
+    /// Its quantized weights.
+    matrices: Matrices,
     /// Trees of the state by path, in files that tell.
     trees: Option<HashMap<String, Tree<()>>>,
 }
@@ -37,7 +40,7 @@ impl<'a> View<'a> {
         let places = reader.names().enumerate().filter_map(own).collect();
         let trees = state_trees(reader)?;
         let trees = trees.map(|t| t.into_iter().filter_map(|(path, tree)| Some((rest(&path)?, tree))).collect());
-        Ok(Self { reader, prefix: prefix.to_string(), places, trees })
+        Ok(Self { reader, prefix: prefix.to_string(), places, matrices: Matrices::of(reader)?, trees })
     }
     /// Whether there is nothing below the layer.
     pub(super) fn is_empty(&self) -> bool {
@@ -80,7 +83,7 @@ impl<'a> View<'a> {
                     }
                     Some(&i) => {
                         taken.insert(i);
-                        let (file, model) = (self.reader.spec(i)?, TensorSpec::of(old));
+                        let (file, model) = (self.matrices.spec(self.reader, i)?, TensorSpec::of(old));
                         if file == model {
                             report.taken.push(name.clone());
                             Place::File(i)
@@ -116,7 +119,9 @@ impl<'a> View<'a> {
             let mut places = HashMap::new();
             for (name, old) in own_names.leaves().into_iter().zip(tree.leaves()) {
                 let Some((there, i)) = in_file.next() else { return Ok(None) };
-                if innermost(&there) != innermost(&parts(name)) || self.reader.spec(i)? != TensorSpec::of(old) {
+                if innermost(&there) != innermost(&parts(name))
+                    || self.matrices.spec(self.reader, i)? != TensorSpec::of(old)
+                {
                     return Ok(None);
                 }
                 report.taken.push(name.clone());

@@ -12,7 +12,7 @@ use contents::OURS;
 use header::{MAX_HEADER, MAX_TENSORS, METADATA};
 use serde_json::json;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     io::{Seek, SeekFrom, Write},
     path::Path,
 };
@@ -46,6 +46,19 @@ fn dtype_named(name: &str) -> Option<DType> {
 /// # Errors
 /// `Io` naming the path, with the old file untouched; `InvalidOption` for names that a file cannot have.
 pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: &BTreeMap<String, String>) -> Result<()> {
+    write_signed(path, tensors, &HashSet::new(), metadata)
+}
+
+/// [`write`], with the bytes of the uint8 tensors of these names as `I8`.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn write_signed(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    signed: &HashSet<String>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<()> {
     let fail = |why: &dyn std::fmt::Display| io_error("write", path, why);
     if tensors.len() > MAX_TENSORS {
         return Err(fail(&format!("{} tensors are more than {MAX_TENSORS}", tensors.len())));
@@ -53,7 +66,7 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: &BTreeMap<Stri
     let mut sorted: Vec<&(String, Tensor)> = tensors.iter().collect();
     // The widest types first, so that elements lie at multiples of their size.
     sorted.sort_by(|(a_name, a), (b_name, b)| (b.dtype().size(), a_name).cmp(&(a.dtype().size(), b_name)));
-    let mut header = header_of(&sorted, metadata)?;
+    let mut header = header_of(&sorted, signed, metadata)?;
     if header.len() as u64 > MAX_HEADER {
         return Err(fail(&format!("its header of {} bytes would be longer than {MAX_HEADER}", header.len())));
     }
@@ -79,18 +92,23 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], metadata: &BTreeMap<Stri
 }
 
 /// The JSON of a header, with room for the checksums, padded so that the data begins at a multiple of 8 bytes.
-fn header_of(tensors: &[&(String, Tensor)], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+fn header_of(
+    tensors: &[&(String, Tensor)],
+    signed: &HashSet<String>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>> {
     let texts = json!({ OURS: json!(metadata).to_string(), sums::KEY: sums::blank(tensors.len()) });
     let mut out = format!("{{\"{METADATA}\":{texts}");
     let mut at = 0;
-    let mut names = std::collections::HashSet::with_capacity(tensors.len());
+    let mut names = HashSet::with_capacity(tensors.len());
     for (name, t) in tensors {
         if name == METADATA || !names.insert(name) {
             let why = if name == METADATA { "stands for the metadata of a file" } else { "is given twice" };
             return Err(Error::option(format!("a tensor cannot be saved under the name {name}, which {why}")));
         }
         let end = at + t.size() * t.dtype().size();
-        let info = json!({ "dtype": kind(t.dtype()), "shape": t.shape(), "data_offsets": [at, end] });
+        let dtype = if signed.contains(name) { "I8" } else { kind(t.dtype()) };
+        let info = json!({ "dtype": dtype, "shape": t.shape(), "data_offsets": [at, end] });
         out.push_str(&format!(",{}:{info}", json!(name)));
         at = end;
     }

@@ -4,8 +4,8 @@ use crate::{
     Error, Result,
 };
 use tallow_layers::{
-    call, ensure_state, held, options, pure_fn, Dim, ErrorKind, HostFnRef, HostValue, KeyArg, LayerId, LayerRef,
-    Positive, Store, TensorSpec, Tree,
+    call, ensure_state, held, options, pure_fn, refuse_quantized, Dim, ErrorKind, HostFnRef, HostValue, KeyArg,
+    LayerId, LayerRef, Positive, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{
     gradient_check::{compare, Compared, Plan},
@@ -67,6 +67,7 @@ pub fn check_layer(layer: &LayerRef, xs: &[Tensor], o: &CheckGradientsOptions) -
     let key = o.rng.as_ref().map(|k| k.0).or_else(|| layer.base().slot.key()).unwrap_or(Key::new(0));
     // What the layer does not take, or that it is not initialized, it says itself.
     no_grad(|| call(layer, xs.to_vec(), key).map(drop))?;
+    refuse_quantized("checkGradients", layer)?;
     let (weights, state) = held(layer);
     let inputs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
     let state = ensure_state(layer, state, &inputs, key)?;

@@ -2,7 +2,7 @@
 use super::place::Around;
 use crate::Result;
 use std::collections::HashSet;
-use tallow_layers::{list, LayerId, LayerRef, Listed, Store, TensorSpec, Tree};
+use tallow_layers::{held, list, LayerId, LayerRef, Listed, Store, TensorSpec, Tree};
 use tallow_tensor::Tensor;
 
 /// What a layer, or all of a model, holds.
@@ -55,11 +55,15 @@ fn own(id: LayerId, weights: &Store, state: &Store) -> Holds {
     let leaves = |store: &'_ Store| -> Vec<Tensor> {
         store.get(&id).map(Tree::leaves).unwrap_or_default().into_iter().cloned().collect()
     };
+    let matrices = weights.get(&id).map(Tree::matrices).unwrap_or_default();
+    let (in_matrices, bytes): (Vec<usize>, Vec<usize>) =
+        matrices.iter().map(|m| (m.shape().iter().product::<usize>(), m.bytes())).unzip();
     let (weights, state) = (leaves(weights), leaves(state));
     Holds {
-        weights: weights.iter().map(Tensor::size).sum(),
+        weights: weights.iter().map(Tensor::size).chain(in_matrices).sum(),
+        // A model with quantized weights is not trained.
         trainable: weights.iter().filter(|t| t.dtype().is_float()).map(Tensor::size).sum(),
-        bytes: weights.iter().chain(&state).map(bytes_of).sum(),
+        bytes: weights.iter().chain(&state).map(bytes_of).chain(bytes).sum(),
     }
 }
 
@@ -68,7 +72,9 @@ fn own(id: LayerId, weights: &Store, state: &Store) -> Holds {
 /// # Errors
 /// Inputs a layer does not take, with its path.
 pub fn summary(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<Summary> {
-    let (listed, weights, state) = list(layer, inputs)?;
+    let (listed, mut weights, state) = list(layer, inputs)?;
+    // What is made is float32; what is held may take less.
+    weights.extend(held(layer).0.into_iter().filter(|(_, tree)| !tree.matrices().is_empty()));
     let mut around: Vec<Around> = Vec::new();
     let mut rows: Vec<SummaryRow> = Vec::new();
     let mut seen = HashSet::new();

@@ -10,6 +10,7 @@ mod micro;
 mod out;
 mod pack;
 mod pieces;
+mod quantized;
 mod small;
 
 use crate::{element_count, memory, threads, Result};
@@ -22,6 +23,7 @@ use std::{
 pub(crate) use element::Multiply;
 use element::{Pointer, Right, Start};
 pub(crate) use out::Out;
+pub(crate) use quantized::{Narrow, Product, Slivers};
 pub(crate) use small::{padded, small, Side, Small, Turned, PAD};
 
 /// A matrix in a slice. Strides may be anything, also zero.
