@@ -343,7 +343,7 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
    * @throws {@link LayerError} `NotInitialized`: the layer has no weights yet.
    * @throws {@link LayerError} `NotFinite`: a weight is NaN or infinite. The error names the layer.
    * @throws {@link LayerError} `InvalidArgument`: the layer is such a copy already.
-   * @see {@link withMode}, for copies in other modes, which share quantized weights
+   * @see {@link Layer.withMode}, for copies in other modes, which share quantized weights
    * @example
    * ```ts
    * const model = tl.Serial(tl.Dense(64), tl.Relu(), tl.Dense(64));
