@@ -122,13 +122,16 @@ function formerly(folder: string): Description | undefined {
   }
 }
 
-/** Files of a model that was in the folder before; not those of a training run. */
+/** Files of the format in a folder: of models, and of a process that was killed while it wrote. */
+const OF_MODELS = /^(?:model(?:\.\d+)?\.safetensors|tokenizer(?:\.\d+)?\.json|model\.json\.\d+\.\d+\.tmp)$/;
+
+/** Files of a model that was in the folder before; not those of a training run, and none where no model was. */
 async function outdated(folder: string, before: Description | undefined, kept: readonly string[]): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) =>
-    /^(?:model\.\d+\.safetensors|tokenizer\.\d+\.json)$/.test(name),
-  );
-  const former = before === undefined ? [] : [before.weights, ...(before.encoder === null ? [] : [before.encoder])];
-  const old = [...new Set([...names, ...former])].filter((name) => !kept.includes(name));
+  if (before === undefined) return [];
+  const names = (await readdir(folder)).filter((name) => OF_MODELS.test(name));
+  const former = [before.weights, ...(before.encoder === null ? [] : [before.encoder])];
+  const isOurs = (name: string): boolean => kept.includes(name) || name.startsWith(`model.json.${process.pid}.`);
+  const old = [...new Set([...names, ...former])].filter((name) => !isOurs(name));
   const isOfRun = await Promise.all(
     old.map((name) =>
       native.fileInfo(join(folder, name)).then(
