@@ -18,9 +18,14 @@ const PROMPT = 'Call me Ishmael.';
 
 const encoder = tl.data.byteEncoder();
 
-/** What the server's process is asked for, and answers. */
+/** What the server's process is asked for: to write for so many without a server; 0 for nothing. */
 interface Ask {
   readonly streams: number;
+}
+/** What it answers: tokens a second, and the seconds of processors that it took since it was asked before. */
+interface Told {
+  readonly speed: number;
+  readonly cpu: number;
 }
 
 /** Serves, and writes without a server when it is asked to. */
@@ -39,7 +44,14 @@ async function serve(tell: (message: object) => void): Promise<void> {
     await Promise.all(all);
     return (1000 * streams * TOKENS) / (performance.now() - begun);
   };
-  process.on('message', ({ streams }: Ask) => void bare(streams).then((speed) => tell({ speed })));
+  let last = process.cpuUsage();
+  process.on('message', ({ streams }: Ask) => {
+    void bare(streams).then((speed) => {
+      const { user, system } = process.cpuUsage(last);
+      last = process.cpuUsage();
+      tell({ speed, cpu: (user + system) / 1e6 } satisfies Told);
+    });
+  });
   process.once('disconnect', () => process.exit());
   tell({ url });
 }
@@ -66,18 +78,25 @@ const quantile = (values: readonly number[], share: number): number =>
 async function main(): Promise<void> {
   const child = fork(__filename, { execArgv: process.execArgv });
   const [{ url }] = (await once(child, 'message')) as [{ url: string }];
+  const ask = async (streams: number): Promise<Told> => {
+    child.send({ streams } satisfies Ask);
+    const [told] = (await once(child, 'message')) as [Told];
+    return told;
+  };
   const agent = new Agent({ keepAlive: true, maxSockets: Infinity });
   for (const streams of STREAMS) {
-    const [bare, served, firsts]: [number[], number[], number[]] = [[], [], []];
+    const [bare, served, firsts, cpu]: [number[], number[], number[], number[]] = [[], [], [], []];
     for (let pair = 0; pair <= PAIRS; pair += 1) {
-      child.send({ streams } satisfies Ask);
-      const [{ speed }] = (await once(child, 'message')) as [{ speed: number }];
+      await ask(0);
+      const without = await ask(streams);
       const begun = performance.now();
       const times = await Promise.all(Array.from({ length: streams }, (_, i) => read(url, agent, i)));
       const seconds = (performance.now() - begun) / 1000;
+      const within = await ask(0);
       // The first pair warms up.
       if (pair === 0) continue;
-      bare.push(speed);
+      bare.push(without.speed);
+      cpu.push(within.cpu / without.cpu - 1);
       served.push((streams * TOKENS) / seconds);
       firsts.push(...times);
     }
@@ -90,7 +109,7 @@ async function main(): Promise<void> {
         `${tokens.toFixed(0)} tokens/s`,
         `bare ${median(bare).toFixed(0)}`,
         `first token p50 ${quantile(firsts, 0.5).toFixed(1)} ms, p99 ${quantile(firsts, 0.99).toFixed(1)} ms`,
-        `server ${(100 * share).toFixed(1)} %`,
+        `server ${(100 * share).toFixed(1)} % of time, ${(100 * median(cpu)).toFixed(1)} % of processors`,
       ].join(' · '),
     );
   }
@@ -98,5 +117,4 @@ async function main(): Promise<void> {
   agent.destroy();
 }
 
-const { send } = process;
-void (send === undefined ? main() : serve((message) => void send.call(process, message)));
+void (process.send === undefined ? main() : serve((message) => void process.send?.(message)));
