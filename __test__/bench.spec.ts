@@ -31,6 +31,21 @@ test('a training step of a Transformer starts at the loss of a guess, and learns
   t.true(Math.abs((value as number) - Math.log(16)) < 1.5, String(value));
 });
 
+/** What one repetition of a case gives. */
+const valueOf = async (suite: string, params: object): Promise<unknown> => {
+  const [worker, { value }] = await Worker.prepare(tallow(), suite, params, 1);
+  await worker.end();
+  return value;
+};
+
+test('a prompt is followed by one id, and a translation is the same with a cache and without', async (t) => {
+  const [id, ...others] = (await valueOf('prompt', { ...lm, batch: 1, length: 6 })) as number[];
+  t.true(Number.isInteger(id) && id! >= 0 && id! < 16 && others.length === 0);
+  const cached = (await valueOf('translate', { ...lm, batch: 3, tokens: 4, cached: true })) as number[];
+  t.is(cached.length, 12);
+  t.deepEqual(await valueOf('translate', { ...lm, batch: 3, tokens: 4, cached: false }), cached);
+});
+
 test('decoding gives as many ids of the vocabulary as asked for', async (t) => {
   const [worker, { value }] = await Worker.prepare(tallow(), 'decode', { ...lm, batch: 1, tokens: 6 }, 1);
   t.teardown(() => worker.end());

@@ -80,23 +80,68 @@ function reversible(tl, { model, layers }) {
 
 /** Greedy: each token is read by the host, and is the next input of its sequence. */
 function decode(tl, p) {
-  const whole = transformer(tl, p, { maxLen: p.tokens, mode: 'predict' });
+  const whole = transformer(tl, p, { maxLen: p.tokens, mode: 'eval' });
   const first = tl.zeros([p.batch, 1], { dtype: 'int32' });
   whole.init(tl.signature(first), { rng: tl.random.key(0) });
   const model = p.quantize === undefined ? whole : whole.quantize(p.quantize);
-  const start = model.state;
   const repeat = () =>
     tl.tidy(() => {
-      model.state = start;
+      const writer = model.withMode('predict');
       const ids = [];
       let token = first;
       for (let i = 0; i < p.tokens; i += 1) {
-        token = model(token).argmax(-1);
+        token = writer(token).argmax(-1);
         ids.push(...token.dataSync());
       }
       return ids;
     });
   return [repeat, { tokens: p.batch * p.tokens }];
+}
+
+/** A prompt is read in one pass, up to the token that comes behind it. */
+function prompt(tl, p) {
+  const model = transformer(tl, p, { maxLen: p.length, mode: 'eval' });
+  const ids = tokens(tl, [p.batch, p.length], p.vocab);
+  model.init(tl.signature(ids), { rng: tl.random.key(0) });
+  const last = () => model.withMode('predict')(ids).slice([0, -1], [null, null]);
+  const repeat = () => tl.tidy(() => [...last().argmax(-1).dataSync()]);
+  return [repeat, { tokens: p.batch * p.length }];
+}
+
+/** Greedy, of an encoder and a decoder: the source is read once and each token once, or without a cache all of it for each token. */
+function translate(tl, p) {
+  const { vocab, d_model: dModel, d_ff: dFf, layers, heads: nHeads, batch, tokens: length } = p;
+  const depth = { nEncoderLayers: layers, nDecoderLayers: layers };
+  const options = { dModel, dFf, ...depth, nHeads, dropout: 0, maxLen: length, mode: 'eval' };
+  const whole = tl.models.Transformer(vocab, options);
+  const source = tokens(tl, [batch, length], vocab);
+  const zeros = (n) => tl.zeros([batch, n], { dtype: 'int32' });
+  const [first, empty] = [zeros(1), zeros(length)];
+  whole.init(
+    [source, empty].map((x) => tl.signature(x)),
+    { rng: tl.random.key(0) },
+  );
+  const withCache = () => {
+    const stepping = whole.withMode('predict');
+    const said = [];
+    for (let token = first; said.length < length;) {
+      token = stepping([source, token])[0].argmax(-1);
+      said.push(token);
+    }
+    return tl.concat(said, 1);
+  };
+  const without = () => {
+    let target = empty;
+    for (let i = 0; i < length; i += 1) {
+      const said = whole([source, target])[0]
+        .argmax(-1)
+        .slice([0, 0], [null, i + 1]);
+      target = i + 1 < length ? tl.concat([said, zeros(length - i - 1)], 1) : said;
+    }
+    return target;
+  };
+  const repeat = () => tl.tidy(() => [...(p.cached ? withCache() : without()).dataSync()]);
+  return [repeat, { tokens: batch * length }];
 }
 
 /** Forward, and backward from a fixed cotangent to every input. */
@@ -203,6 +248,8 @@ const suites = {
   lsh: attention,
   reversible,
   decode,
+  prompt,
+  translate,
   rnn,
   conv: convolution,
   elementwise,

@@ -115,6 +115,17 @@ def decode(p):
     return repeat, {'tokens': p['batch'] * p['tokens']}
 
 
+def prompt(p):
+    model = LanguageModel(p, p['length']).eval()
+    ids = torch.randint(1, p['vocab'], (p['batch'], p['length']))
+
+    @torch.inference_mode()
+    def repeat():
+        return model(ids)[:, -1].argmax(-1).tolist()
+
+    return repeat, {'tokens': p['batch'] * p['length']}
+
+
 def rnn(p):
     kinds = {'lstm': nn.LSTM, 'gru': nn.GRU}
     if p['cell'] not in kinds:
@@ -191,7 +202,7 @@ def overhead(p):
     return repeat, {'inner': p['inner']}
 
 
-SUITES = {'gemm': gemm, 'train_lm': train_lm, 'decode': decode, 'rnn': rnn, 'conv': conv, 'elementwise': elementwise, 'optimizers': optimizers,
+SUITES = {'gemm': gemm, 'train_lm': train_lm, 'decode': decode, 'prompt': prompt, 'rnn': rnn, 'conv': conv, 'elementwise': elementwise, 'optimizers': optimizers,
           'js_overhead': overhead}
 
 
