@@ -64,6 +64,7 @@ const GUIDE = [
   'models',
   'long-sequences',
   'workers',
+  'electron',
   'errors',
   'from-trax',
   'from-keras',

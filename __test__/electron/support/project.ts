@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { root, run } from '../../support/process.js';
 
 /** The names of the templates. */
-export const TEMPLATES = ['electron', 'train'] as const;
+export const TEMPLATES = ['electron', 'server', 'train'] as const;
 export type Template = (typeof TEMPLATES)[number];
 
 /** The program behind `npm create tallow`. */
@@ -13,6 +13,7 @@ export const createTallow = join(root, 'packages', 'create-tallow', 'create-tall
 /** Packages of this checkout that a project sees, each as if it were installed there. */
 const LINKED: Readonly<Record<Template, readonly string[]>> = {
   electron: ['electron'],
+  server: ['fastify', '@fastify/sse', 'prom-client'],
   train: [],
 };
 

@@ -15,6 +15,11 @@ export const templates = {
     parts: ['parts/text-model', 'parts/page', 'electron'],
     next: 'npm start',
   },
+  server: {
+    description: "a server of a language model, with OpenAI's interface and a page",
+    parts: ['parts/text-model', 'parts/training', 'parts/page', 'server'],
+    next: 'npm run train && npm start',
+  },
   train: {
     description: 'a program that trains a small language model on a text',
     parts: ['parts/text-model', 'parts/training', 'train'],
