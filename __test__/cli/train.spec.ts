@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
 import { hasStack, type Said, tallow } from '../support/program.js';
 import { root } from '../support/process.js';
+import { tensorOf } from '../support/types.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tallow-train-'));
 const at = (name: string): string => join(folder, name);
@@ -80,7 +81,7 @@ test('a run leaves the folder of a model, which opens with the weights of its la
   t.is(opened.encoder?.vocabSize, 256);
   const model = tl.models.TransformerLM(256, { dModel: 16, dFf: 32, nHeads: 2, nLayers: 1, maxLen: 16, mode: 'eval' });
   model.initFromFile(at('runs/folder/model.safetensors'), { inputSignature: { shape: [4, 16], dtype: 'int32' } });
-  const [ours, theirs] = [model, opened.model].map((m) => (m([[67, 97, 108, 108]]) as tl.Tensor).array());
+  const [ours, theirs] = [model, opened.model].map((m) => tensorOf(m([[67, 97, 108, 108]])).array());
   t.deepEqual(ours, theirs);
 });
 

@@ -17,8 +17,13 @@ test('a model reads as many positions as its maximum says, and refuses the next'
     const writer = languageModel(maxLen).withMode('predict');
     writer(tl.zeros([1, maxLen - 1], { dtype: 'int32' }));
     t.deepEqual(writer([[7]]).shape, [1, 1, 11]);
-    const error = t.throws(() => writer([[7]]), { instanceOf: tl.LayerError });
+    const error = t.throws(() => writer([[7]]), { instanceOf: tl.LayerError, code: 'InvalidArgument' });
     t.regex(error?.message ?? '', new RegExp(`positions up to ${maxLen + 1} are needed, but maxLen is ${maxLen}`));
+    const whole = languageModel(maxLen).withMode('predict');
+    t.throws(() => whole(tl.zeros([1, maxLen + 1], { dtype: 'int32' })), {
+      code: 'InvalidArgument',
+      message: /but maxLen is/,
+    });
     // The refused position was not read.
     const again = t.throws(() => writer([[7]]), { instanceOf: tl.LayerError });
     t.regex(again?.message ?? '', new RegExp(`positions up to ${maxLen + 1} are needed`));

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
+import { tensorOf } from '../support/types.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tallow-folder-'));
 const at = (...names: string[]): string => join(folder, ...names);
@@ -85,7 +86,7 @@ test('a model for predictions is of any layers; state comes back too', async (t)
   model(x);
   await tl.models.saveFolder(at('points'), { model, config: layers, inputSignature: signature, task: 'predict' });
   const opened = await tl.models.openFolder(at('points'));
-  const [y, z] = [model.withMode('eval'), opened.model].map((m) => m(x) as tl.Tensor);
+  const [y, z] = [model.withMode('eval'), opened.model].map((m) => tensorOf(m(x)));
   t.deepEqual(y!.array(), z!.array());
   t.deepEqual([opened.task, opened.encoder, opened.chatTemplate, opened.generation], ['predict', null, null, {}]);
 });

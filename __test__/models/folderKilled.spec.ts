@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { root } from '../support/process.js';
+import { tensorOf } from '../support/types.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tallow-killed-'));
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));
@@ -49,7 +50,7 @@ test('a process that is killed while it saves leaves one model, whole', async (t
     seen.add(width);
     const own = tl.Serial(tl.Embedding(256 + width, width), tl.Dense(256 + width));
     own.init({ shape: [1, 4], dtype: 'int32' }, { rng: tl.random.key(width) });
-    const [found, wanted] = [model, own].map((m) => (m([[1, 2, 3, 4]]) as tl.Tensor).array());
+    const [found, wanted] = [model, own].map((m) => tensorOf(m([[1, 2, 3, 4]])).array());
     t.deepEqual(found, wanted, `round ${round}`);
   }
   t.true([...seen].every((width) => WIDTHS.includes(width)));

@@ -2,7 +2,8 @@
 import { once } from 'node:events';
 import test from 'ava';
 import * as tl from '../../src/index.js';
-import { createServer, ServeError, type ServerOptions } from '../../src/serve/index.js';
+import { createServer, ServeError } from '../../src/serve/index.js';
+import { wrong } from '../support/types.js';
 import { one } from '../support/values.js';
 import { broken, encoder, lm, points, served, texts } from './support/models.js';
 import { bodyOf, metric, post } from './support/running.js';
@@ -201,7 +202,7 @@ test('a server that cannot be is refused when it is made, or when its models are
     [{ models: [model], limits: { speed: 1 } }, /unknown option `speed`/],
     [{ models: [model], apiKey: '' }, /`apiKey`/],
   ] as const) {
-    const error = await t.throwsAsync(createServer(options as unknown as ServerOptions), { instanceOf: ServeError });
+    const error = await t.throwsAsync(createServer(wrong(options)), { instanceOf: ServeError });
     t.is(error.code, 'InvalidOption');
     t.regex(error.message, says);
   }
@@ -212,7 +213,7 @@ test('a server that cannot be is refused when it is made, or when its models are
     [[{ ...model, generation: { temperature: -1 } }], /`temperature`/],
     [[() => Promise.reject(new Error('no such file'))], /no such file/],
   ] as const) {
-    const server = await createServer({ models, metrics: false } as unknown as ServerOptions);
+    const server = await createServer(wrong({ models, metrics: false }));
     const at = await server.listen({ port: 0 });
     await t.throwsAsync(server.ready(), { message: says });
     t.is((await fetch(`${at}/health`)).status, 503);

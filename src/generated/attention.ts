@@ -932,7 +932,8 @@ export interface PositionalEncodingOptions {
  * - `dFeature`: Width of the position vectors, projected to the input's width; null: the input's width, without projection. Default: `null`.
  * - `useSegments`: Whether a further input tells the segment of each position, with which positions begin again. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch`: the sequence is longer than `maxLen`, or predict mode runs past it.
+ * @throws {@link LayerError} `ShapeMismatch`: the sequence is longer than `maxLen`.
+ * @throws {@link LayerError} `InvalidArgument`: predict mode runs past `maxLen`.
  * @throws {@link LayerError} `InvalidArgument`: a segment is longer than `maxLen`.
  * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example
@@ -974,7 +975,8 @@ export function PositionalEncoding(
  * - `dFeature`: Width of the position vectors, projected to the input's width; null: the input's width, without projection. Default: `null`.
  * - `useSegments`: Whether a further input tells the segment of each position, with which positions begin again. Default: `false`.
  * - `mode`: How the layer behaves. Default: `'train'`.
- * @throws {@link LayerError} `ShapeMismatch`: the sequence is longer than `maxLen`, or predict mode runs past it.
+ * @throws {@link LayerError} `ShapeMismatch`: the sequence is longer than `maxLen`.
+ * @throws {@link LayerError} `InvalidArgument`: predict mode runs past `maxLen`.
  * @throws {@link LayerError} `InvalidArgument`: a segment is longer than `maxLen`.
  * @throws {@link LayerError} `DTypeMismatch`: segments are floats or booleans.
  * @example

@@ -1,11 +1,13 @@
 //! Requests that share a model.
-use crate::support::{alone, attentive, engine, ids, made, options, recurrent, request, run, said, tokens, VOCABULARY};
+use crate::support::{
+    alone, attentive, engine, ids, made, options, recurrent, request, run, said, tokens, wide, VOCABULARY,
+};
 use serde_json::json;
 use std::sync::Arc;
 use tallow_data::{ByteEncoder, ByteOptions};
 use tallow_decoding::{Event, Finish, Model, Outcome, Reading, Request, Start};
 use tallow_layers::{combinators::serial, hold, init, with_mode, ErrorKind, HostValue, Mode, TensorSpec};
-use tallow_tensor::{random::Key, threads::set_num_threads, DType, Tensor};
+use tallow_tensor::{ops::Quantization, random::Key, threads::set_num_threads, DType, Tensor};
 
 fn failure(event: &Event) -> (ErrorKind, String) {
     match &event.outcome {
@@ -43,7 +45,9 @@ fn an_output_is_the_same_bits_in_any_company() {
         (dice >> 33) as usize % n
     };
     let schedules = std::env::var("TALLOW_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
-    for (layer, start) in [(attentive(Mode::Predict), json!(0)), (recurrent(Mode::Predict), json!(null))] {
+    let quantized = Quantization::ALL.map(|q| (wide(Mode::Predict, q), json!(0)));
+    let plain = [(attentive(Mode::Predict), json!(0)), (recurrent(Mode::Predict), json!(null))];
+    for (layer, start) in plain.into_iter().chain(quantized) {
         let wanted: Vec<(Vec<i32>, serde_json::Value)> = (0..40)
             .map(|i| {
                 let prompt = (0..1 + below(40)).map(|_| below(VOCABULARY) as i32).collect();

@@ -1,8 +1,10 @@
 //! Small models and requests.
 use serde_json::{json, Value};
 use tallow_decoding::{Engine, Event, GenerateOptions, Model, Outcome, Reading, Request, Said};
-use tallow_layers::{combinators::serial, hold, init, registry, HostValue, LayerRef, Mode, TensorSpec};
-use tallow_tensor::{random::Key, DType};
+use tallow_layers::{
+    combinators::serial, hold, init, is_quantized, quantize, registry, HostValue, LayerRef, Mode, TensorSpec,
+};
+use tallow_tensor::{ops::Quantization, random::Key, DType};
 
 /// How many tokens the models have.
 pub(crate) const VOCABULARY: usize = 29;
@@ -29,6 +31,22 @@ pub(crate) fn attentive(mode: Mode) -> LayerRef {
         made("LayerNorm", json!({})),
         made("Dense", json!({"nUnits": VOCABULARY})),
     ])
+}
+
+/// One whose matrices are large enough to be quantized.
+pub(crate) fn wide(mode: Mode, quantization: Quantization) -> LayerRef {
+    let mode = mode.name();
+    let model = held(vec![
+        made("ShiftRight", json!({"mode": mode})),
+        made("Embedding", json!({"vocabSize": VOCABULARY, "dFeature": 48})),
+        made("PositionalEncoding", json!({"maxLen": 96, "mode": mode})),
+        made("CausalAttention", json!({"dFeature": 48, "nHeads": 2, "mode": mode, "maxInferenceLength": 96})),
+        made("LayerNorm", json!({})),
+        made("Dense", json!({"nUnits": VOCABULARY})),
+    ]);
+    let small = quantize(&model, quantization).expect("quantized weights");
+    assert!(is_quantized(&small) && !is_quantized(&model));
+    small
 }
 
 /// A language model that shifts nothing.

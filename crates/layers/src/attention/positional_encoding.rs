@@ -24,7 +24,8 @@ options! {
     /// State: none; in mode `'predict'` the index of the next position, with `useSegments` that and the last id of each sequence.
     /// Modes: drops positions and starts at random ones in `'train'` only. In `'predict'` it goes on at the stored index.
     /// Errors:
-    /// - `ShapeMismatch`: the sequence is longer than `maxLen`, or predict mode runs past it.
+    /// - `ShapeMismatch`: the sequence is longer than `maxLen`.
+    /// - `InvalidArgument`: predict mode runs past `maxLen`.
     /// - `InvalidArgument`: a segment is longer than `maxLen`.
     /// - `DTypeMismatch`: segments are floats or booleans.
     /// Source: Trax; Vaswani et al. 2017, arXiv:1706.03762.
@@ -77,7 +78,8 @@ impl PositionalEncoding {
     fn slice(table: &Tensor, start: usize, length: usize) -> Result<Tensor> {
         let room = table.shape()[1];
         if start + length > room {
-            return Err(Error::shape(format!("positions up to {} are needed, but maxLen is {room}", start + length)));
+            let what = format!("positions up to {} are needed, but maxLen is {room}", start + length);
+            return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         Ok(table.narrow(1, start, length)?)
     }
@@ -173,10 +175,10 @@ impl Leaf for PositionalEncoding {
                 return Err(Error::shape(format!("segments {segments} are not those of {x}")));
             }
         } else if x.shape[1] > self.o.max_len.0 {
-            return Err(Error::shape(format!(
-                "the sequence has {} positions, but maxLen is {}",
-                x.shape[1], self.o.max_len.0
-            )));
+            let what = format!("the sequence has {} positions, but maxLen is {}", x.shape[1], self.o.max_len.0);
+            // Where calls go on, it is a matter of all of them, as for attention.
+            let kind = if self.o.mode == Mode::Predict { ErrorKind::InvalidArgument } else { ErrorKind::ShapeMismatch };
+            return Err(Error::new(kind, what));
         }
         if self.o.mode == Mode::Train && self.o.dropout.0 > 0.0 {
             let positions = [1, x.shape[1], x.shape[2]];

@@ -6,6 +6,7 @@ mod composition;
 mod convolution;
 mod core;
 mod deep_layers;
+mod quantize;
 mod random_trees;
 mod recurrent;
 mod reversible;
