@@ -318,6 +318,8 @@ test('the cases are those that the suites know', (t) => {
     'lsh',
     'reversible',
     'decode',
+    'prompt',
+    'translate',
     'rnn',
     'conv',
     'elementwise',

@@ -22,7 +22,7 @@ test('help lists every command, and each shows examples and exits with 0', async
   const { code, out, err } = await tallow(['--help']);
   t.deepEqual([code, err], [0, '']);
   const names = [...out.matchAll(/^ {2}(\w+)(?:\|\w+)? (?:\[|<)/gm)].map(([, name]) => name!);
-  t.deepEqual(names, ['train', 'eval', 'generate', 'inspect', 'convert', 'bench', 'info']);
+  t.deepEqual(names, ['train', 'eval', 'generate', 'serve', 'inspect', 'convert', 'bench', 'info']);
   t.regex(out, /Exit codes: 0 done, 1 it failed, 2 /);
   const helps = await Promise.all(names.map((name) => tallow([name, '--help'])));
   for (const [i, help] of helps.entries()) {

@@ -94,7 +94,7 @@ function checkConfig(model: Layer, made: Layer, inputs: Signature | Signature[])
   throw refusal('WeightsMismatch', `saveFolder: config makes other layers or weights than the model has; ${how}`);
 }
 
-/** Writes the encoder and the description of a model into a folder that has its weights, or will have them. */
+/** Writes the encoder and the description of a model into a folder that has its weights, or will have them. @internal */
 export async function describe(
   folder: string,
   { encoder, ...rest }: Described,
