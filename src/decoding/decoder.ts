@@ -67,7 +67,7 @@ export class Decoder {
    * @param model - The model, in any mode: from tokens to logits, or from a source and a target. It is run in mode `'predict'`, on its own weights.
    * @param options - Options by name:
    * - `maxBatch`: The most requests that are under way at once. Default: `64`.
-   * - `promptTokens`: The most tokens of prompts that one step reads. Default: `256`.
+   * - `promptTokens`: The most tokens of prompts that one step reads. Default: `1024`.
    * @throws `TypeError`: `model` is not a layer.
    * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds.
    */

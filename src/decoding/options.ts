@@ -76,7 +76,7 @@ export interface GenerateOptions extends SamplingOptions, PromptOptions {
 export interface DecoderOptions {
   /** The most requests that are under way at once, others wait; 64 if left out. */
   readonly maxBatch?: number | undefined;
-  /** The most tokens of prompts that one step reads, so that a long prompt does not hold others up; 256 if left out. */
+  /** The most tokens of prompts that one step reads, so that a long prompt does not hold others up; 1,024 if left out. */
   readonly promptTokens?: number | undefined;
 }
 

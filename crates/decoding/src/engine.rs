@@ -14,7 +14,7 @@ options! {
         /// The most requests that are under way at once; others wait for their turn.
         max_batch "maxBatch": Dim = Dim(64),
         /// The most tokens of prompts that one step reads, so that a long prompt does not hold others up.
-        prompt_tokens "promptTokens": Dim = Dim(256),
+        prompt_tokens "promptTokens": Dim = Dim(1024),
     }
 }
 
