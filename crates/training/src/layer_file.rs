@@ -9,7 +9,7 @@ use crate::{
 use serde_json::json;
 use std::{collections::HashMap, io::Read, path::Path};
 use tallow_layers::{
-    files::open_regular, held, hold, init, options, refuse_shared, requantized, shown, view_state, view_weights,
+    files::open_regular, held, hold, init, init_signature, options, refuse_shared, requantized, shown, view_state, view_weights,
     ErrorKind, LayerRef, StateForm, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
@@ -91,8 +91,10 @@ pub fn init_from_file(
     let before = now.clone();
     // What a file says of its layer's inputs is not what the layers around it take.
     let bare = now.is_empty() && signature.is_none() && way.is_none();
+    // What would be drawn is replaced where the file must have all of it.
+    let make = if options.strict && way.is_none() && !weights_only { init_signature } else { init };
     let ready = |of_file: Option<Vec<TensorSpec>>| match signature.or(of_file.as_deref().filter(|_| bare)) {
-        Some(signature) => init(layer, signature, key).and_then(|(weights, state)| Ok((weights, shown(state)?))),
+        Some(signature) => make(layer, signature, key).and_then(|(weights, state)| Ok((weights, shown(state)?))),
         None => Ok((now, shown(now_state)?)),
     };
     let part = |store: Store| part_of(store, &target, layer);
