@@ -147,6 +147,9 @@ export function refusal(code: ErrorCode, message: string, cause?: unknown): Laye
   return error;
 }
 
+/** A message without the code that it begins with, for those who read sentences. */
+export const withoutCode = (message: string): string => message.replace(/^\[\w+\] /, '');
+
 /** The stack where a layer was made; read only when an error needs it, as that costs time. */
 export interface CreationSite {
   readonly stack?: string;

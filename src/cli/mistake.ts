@@ -5,6 +5,7 @@
  */
 import { statSync, accessSync, constants } from 'node:fs';
 import { basename } from 'node:path';
+import { withoutCode } from '../bridge/errors.js';
 import { found, isRecord } from '../bridge/found.js';
 import { unknownKey } from '../bridge/near.js';
 
@@ -44,7 +45,7 @@ export function checkInput(path: string): void {
 /** The message of an error without the code that programs read, in one line. */
 export function shownMessage(error: unknown): string {
   const message = error instanceof Error ? error.message : typeof error === 'string' ? error : found(error);
-  return message.replace(/^\[\w+\] /, '').trim() || 'no reason is given';
+  return withoutCode(message).trim() || 'no reason is given';
 }
 
 /** What an error is called beside its message, for programs: `InvalidOption`, `ENOENT`. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { withoutCode } from '../bridge/errors.js';
 import { found } from '../bridge/found.js';
 
 /** What can be wrong with a server itself, in one word. */
@@ -86,6 +87,13 @@ export const invalid = (param: string, message: string, code = 'invalid_value'):
 export const unsupported = (param: string, message: string): Refusal =>
   invalid(param, message, 'unsupported_parameter');
 
+/** Seconds after which another server may have taken over. */
+const CLOSING_SECONDS = 1;
+
+/** Says that the server ends. */
+export const shuttingDown = (message: string): Refusal =>
+  new Refusal(503, 'shutting_down', message, { retryAfter: CLOSING_SECONDS });
+
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 
@@ -96,7 +104,7 @@ const statusOf = (error: unknown): number | undefined =>
 
 /** The sentence of an error of the package, without its code and without where in a program a layer was made. */
 export function sentenceOf(error: Error): string {
-  return error.message.replace(/^\[\w+\] /, '').replace(/ · created at .*$/s, '');
+  return withoutCode(error.message).replace(/ · created at .*$/s, '');
 }
 
 /** Codes of errors that the request brought about. */

@@ -8,7 +8,7 @@ import { isRecord } from '../bridge/found.js';
 import { keyCheck } from './auth.js';
 import { chat } from './chat.js';
 import { completions } from './completions.js';
-import { bodyOf, Refusal, refusalOf } from './errors.js';
+import { bodyOf, Refusal, refusalOf, shuttingDown } from './errors.js';
 import { type Hosts } from './hosts.js';
 import { type Metrics, type OutputMetrics } from './metrics.js';
 import { type Limits } from './options.js';
@@ -26,8 +26,6 @@ import { answer, type TextRoute } from './textRoute.js';
 
 /** Routes that need no key: those who watch a server have none. */
 const OPEN: ReadonlySet<string> = new Set(['/health', '/ready']);
-/** Seconds after which another server may have taken over. */
-const CLOSING_SECONDS = 1;
 
 /** What routes of requests use. */
 interface Means {
@@ -91,8 +89,7 @@ export function addState(app: FastifyInstance, hosts: Hosts, scopes: Scopes): vo
 
 /** Refuses what comes while the server ends. */
 function checkOpen(scopes: Scopes): void {
-  if (scopes.isClosing)
-    throw new Refusal(503, 'shutting_down', 'the server ends; try again in a moment', { retryAfter: CLOSING_SECONDS });
+  if (scopes.isClosing) throw shuttingDown('the server ends; try again in a moment');
 }
 
 /** Refuses a body that is no object before its fields are looked at. */

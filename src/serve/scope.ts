@@ -4,7 +4,7 @@
  * @module
  */
 import { type FastifyReply } from 'fastify';
-import { Refusal } from './errors.js';
+import { Refusal, shuttingDown } from './errors.js';
 
 /** How long a request may go on, and what ended it. */
 export class Scope {
@@ -77,9 +77,7 @@ export class Scopes {
     if (this.#all.size === 0) return;
     const none = new Promise<void>((resolve) => this.#whenNone.push(resolve));
     const timer = setTimeout(() => {
-      const reason = new Refusal(503, 'shutting_down', 'the server is closed before the output is whole', {
-        retryAfter: 1,
-      });
+      const reason = shuttingDown('the server is closed before the output is whole');
       this.#all.forEach((scope) => scope.end(reason));
     }, ms);
     await none;

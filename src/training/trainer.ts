@@ -8,7 +8,7 @@ import { withInputs } from '../layer/calls.js';
 import { withCancel } from '../layer/cancel.js';
 import { numberOfLayer } from '../layer/given.js';
 import { type Layer, type LayerInputs } from '../layer/layer.js';
-import { LayerError } from '../bridge/errors.js';
+import { refusal } from '../bridge/errors.js';
 import { callable, found, isIterable, text } from '../bridge/found.js';
 import { native, type NativeTrainer } from '../bridge/native.js';
 import { withPlain } from '../layer/construct.js';
@@ -272,14 +272,7 @@ export class Trainer {
    */
   async fit(batches: AsyncIterable<Batch> | Iterable<Batch>, options: FitOptions): Promise<TrainingReport> {
     const unknown = unknownOption('Trainer.fit', options, FIT);
-    if (unknown !== undefined) {
-      throw new LayerError('InvalidOption', `[InvalidOption] ${unknown}`, {
-        path: [],
-        phase: 'build',
-        inputs: [],
-        createdAt: undefined,
-      });
-    }
+    if (unknown !== undefined) throw refusal('InvalidOption', unknown);
     const { signal, onProgress, rng, schedule, ...rest }: Partial<FitOptions> = options ?? {};
     if (onProgress !== undefined) callable('Trainer.fit: onProgress', onProgress);
     return withCancel('Trainer.fit: signal', signal, async (cancel) => {

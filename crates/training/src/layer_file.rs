@@ -9,8 +9,8 @@ use crate::{
 use serde_json::json;
 use std::{collections::HashMap, io::Read, path::Path};
 use tallow_layers::{
-    files::open_regular, held, hold, init, init_signature, options, refuse_shared, requantized, shown, view_state, view_weights,
-    ErrorKind, LayerRef, StateForm, Store, TensorSpec, Tree,
+    files::open_regular, held, hold, init, init_signature, options, refuse_shared, requantized, shown, view_state,
+    view_weights, ErrorKind, LayerRef, StateForm, Store, TensorSpec, Tree,
 };
 use tallow_tensor::{random::Key, DType, Tensor};
 

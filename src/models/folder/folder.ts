@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LayerError, refusal } from '../../bridge/errors.js';
+import { LayerError, refusal, withoutCode } from '../../bridge/errors.js';
 import { makeFolders } from '../../bridge/folders.js';
 import { found, text } from '../../bridge/found.js';
 import { native } from '../../bridge/native.js';
@@ -222,7 +222,7 @@ function inFile<T>(path: string, work: () => T): T {
     return work();
   } catch (error) {
     if (!(error instanceof LayerError) || error.message.includes(path)) throw error;
-    throw refusal(error.code, `openFolder: ${path}: ${error.message.replace(/^\[\w+\] /, '')}`, error);
+    throw refusal(error.code, `openFolder: ${path}: ${withoutCode(error.message)}`, error);
   }
 }
 

@@ -19,8 +19,7 @@ if (!existsSync(saved)) {
   console.error(`There is no model in ${saved} yet: npm run train`);
   process.exit(1);
 }
-const { name, task, model, encoder, generation } = await tl.models.openFolder(saved);
-const server = await createServer({ models: [{ name, task, model, encoder, generation }] });
+const server = await createServer({ models: [await tl.models.openFolder(saved)] });
 
 /** Types of the page's files; others, such as its TypeScript, are not served. */
 const TYPES = new Map([
