@@ -25,7 +25,6 @@ interface Options {
   readonly sort: 'name' | 'bytes' | 'file';
 }
 
-const natural = new Intl.Collator('en', { numeric: true });
 const size = (shape: readonly number[]): number => shape.reduce((n, axis) => n * axis, 1);
 const shownShape = (shape: readonly number[]): string => (shape.length === 0 ? 'scalar' : shape.join(' × '));
 
@@ -82,6 +81,7 @@ async function run(path: string, { json, verify, sort }: Options): Promise<void>
   }
   const parsed: unknown = notes === null ? null : JSON.parse(notes);
   const known = isRecord(parsed) ? parsed : null;
+  const natural = new Intl.Collator('en', { numeric: true });
   if (sort === 'name') tensors.sort((a, b) => natural.compare(a.name, b.name));
   if (sort === 'bytes') tensors.sort((a, b) => b.bytes - a.bytes || natural.compare(a.name, b.name));
   const isLayer =

@@ -4,6 +4,9 @@
  *
  * @module
  */
-import { main } from './main.js';
+import module from 'node:module';
 
-void main(process.argv.slice(2));
+// Node 22.8 and newer keep compiled code from one start to the next; whoever wants none sets NODE_DISABLE_COMPILE_CACHE.
+if ('enableCompileCache' in module && typeof module.enableCompileCache === 'function') module.enableCompileCache();
+
+void import('./main.js').then(({ main }) => main(process.argv.slice(2)));

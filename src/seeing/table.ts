@@ -4,21 +4,27 @@
  * @module
  */
 
-const whole = new Intl.NumberFormat('en');
-const short = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
+/** A format of numbers, made when it is first used: making one takes longer than loading the whole package. */
+function formatted(options: Intl.NumberFormatOptions): (n: number) => string {
+  let made: Intl.NumberFormat | undefined;
+  return (n) => (made ??= new Intl.NumberFormat('en', options)).format(n);
+}
+
+const whole = formatted({});
+const short = formatted({ maximumSignificantDigits: 3 });
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
 /** A count: `12,345`. */
-export const shownCount = (n: number): string => whole.format(n);
+export const shownCount = (n: number): string => whole(n);
 
 /** A size in memory, of decimal units: `1.2 MB`. */
 export function shownBytes(n: number): string {
   const power = n < 1000 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(n) / 3));
-  return `${short.format(n / 1000 ** power)} ${UNITS[power]}`;
+  return `${short(n / 1000 ** power)} ${UNITS[power]}`;
 }
 
 /** A time: `1.25 ms`. */
-export const shownMs = (ms: number): string => `${short.format(ms)} ms`;
+export const shownMs = (ms: number): string => `${short(ms)} ms`;
 
 /** The first column stands to the left, the others to the right; a line under the head and before the foot. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[], foot?: readonly string[]): string {

@@ -4,7 +4,6 @@
  * @module
  */
 import { types } from 'node:util';
-import { getHeapStatistics } from 'node:v8';
 import { found, isList, typedKind } from '../bridge/found.js';
 import { type DType } from '../bridge/native.js';
 
@@ -392,8 +391,10 @@ export function checkNestable(shape: readonly number[]): void {
   const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
   // While an array grows, its items exist twice; rows are arrays of their own.
   const bytes = 8 * rows * (shape.at(-1) ?? 1) + 64 * rows + 16 * Math.max(0, ...shape);
-  if (bytes > MUCH && bytes > getHeapStatistics().total_available_size)
-    refuse('the heap of JavaScript has no room for them');
+  if (bytes <= MUCH) return;
+  // Asked for only here: loading it takes as long as loading a tenth of this package.
+  const { getHeapStatistics } = process.getBuiltinModule('node:v8');
+  if (bytes > getHeapStatistics().total_available_size) refuse('the heap of JavaScript has no room for them');
 }
 
 /** Values in row-major order as nested arrays of a shape that {@link checkNestable} let pass; a shape without axes gives the one value. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SingleBar } from 'cli-progress';
+import type progress = require('cli-progress');
 import { found } from '../bridge/found.js';
 import { type Names, optionsOf } from '../tensor/rest.js';
 
@@ -46,7 +46,7 @@ export class ProgressBar implements Disposable {
   /** The number of steps that are to be done. */
   readonly total: number;
   readonly #stream: ProgressStream;
-  readonly #bar: SingleBar | undefined;
+  readonly #bar: progress.SingleBar | undefined;
   readonly #began = performance.now();
   #tenths = 0;
 
@@ -67,6 +67,8 @@ export class ProgressBar implements Disposable {
     this.total = total;
     this.#stream = stream;
     if (!isTerminal(stream)) return;
+    // Loaded where a bar is drawn, which most programs never do.
+    const { SingleBar }: typeof progress = require('cli-progress');
     this.#bar = new SingleBar({
       format: '{bar} step {value}/{total}{text} · {left} left',
       barCompleteChar: '━',
