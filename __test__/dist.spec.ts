@@ -46,11 +46,13 @@ test('the server shares what the package has loaded', async (t) => {
   t.deepEqual(made, []);
 });
 
+/** The names of the functions and classes of the package. */
+const names = (api: Readonly<Record<string, unknown>>): [string, string][] =>
+  Object.entries(api)
+    .flatMap(([key, x]): [string, string][] => (typeof x === 'function' ? [[key, x.name]] : []))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+
 test('functions and classes have the names that they have in the sources', async (t) => {
-  const names = (api: Readonly<Record<string, unknown>>): [string, string][] =>
-    Object.entries(api)
-      .flatMap(([key, x]): [string, string][] => (typeof x === 'function' ? [[key, x.name]] : []))
-      .toSorted(([a], [b]) => (a < b ? -1 : 1));
   const found = await told('names.cjs', [
     `const named = Object.entries(require(${entry('index.js')})).flatMap(([key, x]) => (typeof x === 'function' ? [[key, x.name]] : []))`,
     `console.log(JSON.stringify(named.sort(([a], [b]) => (a < b ? -1 : 1))))`,
