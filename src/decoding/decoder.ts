@@ -11,7 +11,7 @@ import { plainOptions } from '../data/options.js';
 import { namedOptions } from '../tensor/rest.js';
 import { crossing } from './crossing.js';
 import { type DecoderOptions, type GeneratedToken, type GenerateOptions, type Prompt, type Sample } from './options.js';
-import { Output } from './output.js';
+import { type Listener, Output } from './output.js';
 import { Prefix, type PrefixOptions } from './prefix.js';
 
 /** How much a {@link Decoder} has to do. */
@@ -56,7 +56,7 @@ export class Decoder {
   readonly #native: NativeDecoder;
   /** The model that it writes with. */
   readonly model: Layer;
-  readonly #outputs = new Map<number, Output>();
+  readonly #outputs = new Map<number, Listener>();
   /** Who waits for prefixes to be read. */
   readonly #kept = new Map<number, Waiting>();
   #advancing = false;
@@ -107,18 +107,27 @@ export class Decoder {
     const signal = namedOptions('generate', options)?.signal;
     checkSignal('generate: signal', signal);
     signal?.throwIfAborted();
+    return new Output(signal, (output) => this.listen(prompt, options, output));
+  }
+
+  /**
+   * As {@link generate}, for one who hears of each token at once; the signal is left to him. @internal
+   *
+   * @returns what ends the request
+   */
+  listen(prompt: Prompt, options: GenerateOptions, listener: Listener): () => void {
     const { prefix, ...own } = namedOptions('generate', options) ?? {};
     const after = Prefix.idOf(prefix, this);
     const id = crossing('generate', prompt, own, (given) =>
       this.#native.join(given.prompt, given.inputs, given.options, given.encoder, after),
     );
-    const output = new Output(signal, () => {
-      this.#outputs.delete(id);
-      this.#native.leave(id);
-    });
-    this.#outputs.set(id, output);
+    this.#outputs.set(id, listener);
     void this.#advance();
-    return output;
+    return () => {
+      // Its last token was heard of, and nothing is kept of it.
+      if (!this.#outputs.delete(id)) return;
+      this.#native.leave(id);
+    };
   }
 
   /**

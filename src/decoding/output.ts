@@ -6,6 +6,14 @@
 import { type CancelSignal } from '../layer/types.js';
 import { type GeneratedToken } from './options.js';
 
+/** Who hears of an output: of its tokens in their order, or of what it failed with. */
+export interface Listener {
+  /** One token more; the last one says why it is the last. */
+  push(token: GeneratedToken): void;
+  /** It ends with an error. */
+  fail(error: unknown): void;
+}
+
 /** What a signal was aborted with. */
 function reasonOf(signal: CancelSignal): unknown {
   try {
@@ -17,35 +25,35 @@ function reasonOf(signal: CancelSignal): unknown {
 }
 
 /** The tokens of an output in the order in which they are made. */
-export class Output implements AsyncIterableIterator<GeneratedToken> {
+export class Output implements AsyncIterableIterator<GeneratedToken>, Listener {
   readonly #ready: GeneratedToken[] = [];
-  readonly #onEnd: () => void;
-  readonly #stopListening: () => void;
+  readonly #leave: () => void;
+  #stopListening: () => void = () => {};
   #wake: (() => void)[] = [];
   #failure: { readonly error: unknown } | undefined;
   #ended = false;
 
-  /** @param leave - what ends the request */
-  constructor(signal: CancelSignal | undefined, leave: () => void) {
+  /** @param begin - begins the request, and gives what ends it */
+  constructor(signal: CancelSignal | undefined, begin: (output: Listener) => () => void) {
+    this.#leave = begin(this);
+    // What cannot begin fails at once.
+    if (this.#ended || signal === undefined) return;
     const aborted = (): void => {
-      if (this.#ended || signal === undefined) return;
+      if (this.#ended) return;
       this.#ready.length = 0;
       this.fail(reasonOf(signal));
-      leave();
+      this.#leave();
     };
-    signal?.addEventListener('abort', aborted, { once: true });
-    this.#stopListening = () => signal?.removeEventListener('abort', aborted);
-    this.#onEnd = leave;
+    signal.addEventListener('abort', aborted, { once: true });
+    this.#stopListening = () => signal.removeEventListener('abort', aborted);
   }
 
-  /** One token more. */
   push(token: GeneratedToken): void {
     if (this.#ended) return;
     this.#ready.push(token);
     if (token.finishReason === undefined) this.#rouse();
     else this.#end();
   }
-  /** It ends with an error. */
   fail(error: unknown): void {
     if (this.#ended) return;
     this.#failure = { error };
@@ -78,7 +86,7 @@ export class Output implements AsyncIterableIterator<GeneratedToken> {
   async return(): Promise<IteratorResult<GeneratedToken, undefined>> {
     if (!this.#ended) {
       this.#end();
-      this.#onEnd();
+      this.#leave();
     }
     this.#ready.length = 0;
     return { value: undefined, done: true };

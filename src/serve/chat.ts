@@ -10,7 +10,7 @@ import { type Message } from './chatTemplate.js';
 import { invalid, unsupported } from './errors.js';
 import { type Part } from './generation.js';
 import { type ChatBody, checkChat, textOf } from './schema.js';
-import { allOf, askedOf, byOutput, FINGERPRINT, finishOf, idsOf, joined, shownLogProb, usageOf } from './text.js';
+import { askedOf, byOutput, choiceJson, FINGERPRINT, finishOf, idsOf, joined, shownLogProb, usageOf } from './text.js';
 import { type TextRoute } from './textRoute.js';
 import { type Writer } from './writer.js';
 
@@ -61,7 +61,7 @@ export const chat: TextRoute<ChatBody> = {
   },
 
   async whole(writer, body, asked, generation) {
-    const parts = byOutput(await allOf(generation));
+    const parts = byOutput(await generation.parts.all());
     const outputs = Array.from({ length: asked.outputs }, (_, index) => parts.get(index) ?? []);
     return {
       ...headOf(body.model, 'chat.completion'),
@@ -81,8 +81,7 @@ export const chat: TextRoute<ChatBody> = {
   chunks(writer, body, asked, generation) {
     const head = headOf(body.model, 'chat.completion.chunk');
     const withUsage = body.stream_options?.include_usage === true;
-    const usage = withUsage ? { usage: null } : {};
-    const one = (choice: object): object => ({ ...head, choices: [choice], ...usage });
+    const json = choiceJson(head, withUsage);
     let written = 0;
     let hasBegun = false;
     return function* (parts: readonly Part[] | undefined) {
@@ -90,22 +89,22 @@ export const chat: TextRoute<ChatBody> = {
         hasBegun = true;
         for (let index = 0; index < asked.outputs; index += 1) {
           const delta = { role: 'assistant', content: '' };
-          yield one({ index, delta, logprobs: null, finish_reason: null });
+          yield json({ index, delta, logprobs: null, finish_reason: null });
         }
       }
       if (parts === undefined) {
-        if (withUsage) yield { ...head, choices: [], usage: usageOf(generation, written) };
+        if (withUsage) yield JSON.stringify({ ...head, choices: [], usage: usageOf(generation, written) });
         return;
       }
       written += parts.length;
-      for (const [index, tokens] of byOutput(parts)) {
-        const content = joined(tokens);
-        const finish = finishOf(tokens.at(-1)!);
+      for (const { index, token } of parts) {
+        const { text: content = '' } = token;
+        const finish = finishOf(token);
         if (content !== '' || body.logprobs === true) {
-          const logprobs = body.logprobs === true ? logProbsOf(writer, tokens) : null;
-          yield one({ index, delta: { content }, logprobs, finish_reason: null });
+          const logprobs = body.logprobs === true ? logProbsOf(writer, [token]) : null;
+          yield json({ index, delta: { content }, logprobs, finish_reason: null });
         }
-        if (finish !== null) yield one({ index, delta: {}, logprobs: null, finish_reason: finish });
+        if (finish !== null) yield json({ index, delta: {}, logprobs: null, finish_reason: finish });
       }
     };
   },

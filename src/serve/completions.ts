@@ -9,7 +9,7 @@ import { type GeneratedToken } from '../decoding/options.js';
 import { invalid, unsupported } from './errors.js';
 import { type Part } from './generation.js';
 import { type CompletionBody, textOf } from './schema.js';
-import { allOf, askedOf, byOutput, FINGERPRINT, finishOf, idsOf, joined, shownLogProb, usageOf } from './text.js';
+import { askedOf, byOutput, choiceJson, FINGERPRINT, finishOf, idsOf, joined, shownLogProb, usageOf } from './text.js';
 import { type TextRoute } from './textRoute.js';
 import { type Writer } from './writer.js';
 
@@ -87,7 +87,7 @@ export const completions: TextRoute<CompletionBody> = {
 
   async whole(writer, body, asked, generation) {
     const { logprobs } = body;
-    const parts = byOutput(await allOf(generation));
+    const parts = byOutput(await generation.parts.all());
     const count = asked.prompts.length * asked.outputs;
     const outputs = Array.from({ length: count }, (_, index) => parts.get(index) ?? []);
     return {
@@ -109,23 +109,25 @@ export const completions: TextRoute<CompletionBody> = {
     const head = headOf(body.model);
     const { logprobs } = body;
     const withUsage = body.stream_options?.include_usage === true;
-    const usage = withUsage ? { usage: null } : {};
+    const json = choiceJson(head, withUsage);
     const offsets = new Map<number, number>();
     let written = 0;
     return function* (parts: readonly Part[] | undefined) {
       if (parts === undefined) {
-        if (withUsage) yield { ...head, choices: [], usage: usageOf(generation, written) };
+        if (withUsage) yield JSON.stringify({ ...head, choices: [], usage: usageOf(generation, written) });
         return;
       }
       written += parts.length;
-      for (const [index, tokens] of byOutput(parts)) {
-        const text = joined(tokens);
-        const finish = finishOf(tokens.at(-1)!);
-        if (text === '' && finish === null && typeof logprobs !== 'number') continue;
+      for (const { index, token } of parts) {
+        const { text = '' } = token;
+        const finish = finishOf(token);
+        if (typeof logprobs !== 'number') {
+          if (text !== '' || finish !== null) yield json({ index, text, logprobs: null, finish_reason: finish });
+          continue;
+        }
         const offset = offsets.get(index) ?? 0;
         offsets.set(index, offset + text.length);
-        const told = typeof logprobs === 'number' ? logProbsOf(writer, tokens, logprobs, offset) : null;
-        yield { ...head, choices: [{ index, text, logprobs: told, finish_reason: finish }], ...usage };
+        yield json({ index, text, logprobs: logProbsOf(writer, [token], logprobs, offset), finish_reason: finish });
       }
     };
   },

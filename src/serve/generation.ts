@@ -5,6 +5,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { type GeneratedToken, type GenerateOptions } from '../decoding/options.js';
+import { type Listener } from '../decoding/output.js';
 import { foldIn, key, keyWords } from '../tensor/random.js';
 import { Refusal } from './errors.js';
 import { Mailbox } from './mailbox.js';
@@ -42,18 +43,25 @@ function keyOf(seed: number, output: number): readonly [number, number] {
   return keyWords(folded);
 }
 
+/** Joins a request for one output, and hands its tokens on. @returns what ends it */
+type Join = (listener: Listener) => () => void;
+
 /** Outputs under way. */
 export class Generation implements Disposable {
-  readonly #mailbox = new Mailbox<Part>();
-  readonly #stop = new AbortController();
-  readonly #scope: Scope;
-  readonly #onGone = (): void => this.#stop.abort(this.#scope.signal.reason);
-  readonly #leave: () => void;
+  /** The tokens that have come, in their order. */
+  readonly parts = new Mailbox<Part>();
   /** Tokens of the prompts. */
   readonly promptTokens: number;
+  readonly #scope: Scope;
+  readonly #metrics: OutputMetrics;
+  readonly #onGone = (): void => this.#fail(this.#scope.signal.reason);
+  readonly #leave: () => void;
+  /** What ends each output that is not over. */
+  readonly #running = new Map<number, () => void>();
 
   private constructor(writer: Writer, asked: Asked, scope: Scope, metrics: OutputMetrics, leave: () => void) {
     this.#scope = scope;
+    this.#metrics = metrics;
     this.#leave = leave;
     this.promptTokens = asked.prompts.reduce((sum, { length }) => sum + length, 0);
     metrics.prompt(this.promptTokens);
@@ -64,23 +72,19 @@ export class Generation implements Disposable {
       encoder: writer.encoder,
       maxTokens: asked.maxTokens,
       timeoutMs: scope.left,
-      signal: this.#stop.signal,
     };
-    const all = asked.prompts.flatMap((ids, at) => {
-      const { prompt, ...given } = writer.given(ids);
-      return Array.from({ length: asked.outputs }, (_, output) => {
-        const options = { ...shared, ...given, rng: keyOf(seed, output) };
-        return this.#write(at * asked.outputs + output, () => writer.decoder.generate(prompt, options), metrics);
+    try {
+      asked.prompts.forEach((ids, at) => {
+        const { prompt, ...given } = writer.given(ids);
+        for (let output = 0; output < asked.outputs; output += 1) {
+          const options = { ...shared, ...given, rng: keyOf(seed, output) };
+          this.#write(at * asked.outputs + output, (listener) => writer.decoder.listen(prompt, options, listener));
+        }
       });
-    });
-    // The mailbox tells of failures.
-    void Promise.all(all).then(
-      () => this.#mailbox.close(),
-      (error: unknown) => {
-        this.#mailbox.fail(error);
-        this.#stop.abort(error);
-      },
-    );
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
   }
 
   /** Waits until there is room, and begins. */
@@ -93,6 +97,7 @@ export class Generation implements Disposable {
     const cost = writer.cost(asked.prompts, asked.outputs, asked.maxTokens);
     const leave = await scope.within(late, () => admission.enter(cost, scope.signal));
     try {
+      scope.signal.throwIfAborted();
       return new Generation(writer, asked, scope, metrics, leave);
     } catch (error) {
       leave();
@@ -100,29 +105,43 @@ export class Generation implements Disposable {
     }
   }
 
-  async #write(index: number, begin: () => AsyncIterable<GeneratedToken>, metrics: OutputMetrics): Promise<void> {
+  /** Begins an output, unless another one has failed. Tokens are handed on as they come, without a promise for each. */
+  #write(index: number, join: Join): void {
+    const { parts } = this;
+    if (parts.isClosed) return;
+    const metrics = this.#metrics;
     let last: number | undefined;
-    for await (const token of begin()) {
-      const now = performance.now();
-      if (last === undefined) metrics.firstToken((now - this.#scope.began) / 1000);
-      else metrics.nextToken((now - last) / 1000);
-      last = now;
-      this.#mailbox.push({ index, token });
-    }
+    const leave = join({
+      push: (token) => {
+        const now = performance.now();
+        if (last === undefined) metrics.firstToken((now - this.#scope.began) / 1000);
+        else metrics.nextToken((now - last) / 1000);
+        last = now;
+        if (token.finishReason !== undefined) this.#running.delete(index);
+        parts.push({ index, token });
+        if (this.#running.size === 0) parts.close();
+      },
+      fail: (error) => this.#fail(error),
+    });
+    // It may have failed at once.
+    if (parts.isClosed) leave();
+    else this.#running.set(index, leave);
+  }
+  /** Ends all outputs; the reader hears why. */
+  #fail(error: unknown): void {
+    this.#end();
+    this.parts.fail(error);
+  }
+  #end(): void {
+    this.#scope.signal.removeEventListener('abort', this.#onGone);
+    const running = [...this.#running.values()];
+    this.#running.clear();
+    running.forEach((leave) => leave());
   }
 
-  /** Tokens that wait to be read. */
-  get unread(): number {
-    return this.#mailbox.unread;
-  }
-  /** The tokens that have come, in their order; `undefined` at the end. */
-  read(): Promise<readonly Part[] | undefined> {
-    return this.#mailbox.read();
-  }
   /** Ends what is not over, and makes room. */
   [Symbol.dispose](): void {
-    this.#scope.signal.removeEventListener('abort', this.#onGone);
-    this.#stop.abort(new Refusal(499, 'client_closed', 'nobody reads the output'));
+    this.#end();
     this.#leave();
   }
 }

@@ -52,6 +52,8 @@ export interface ServerLimits {
   readonly bodyMs?: number | undefined;
   /** Milliseconds that a request may take, waiting included; 120,000 if left out. */
   readonly requestMs?: number | undefined;
+  /** Milliseconds that tokens of a stream may wait to be sent together, but for the first; 0 sends each at once; 20 if left out. */
+  readonly flushMs?: number | undefined;
   /** Milliseconds that a reader of a stream may take nothing; 30,000 if left out. */
   readonly stallMs?: number | undefined;
   /** The most tokens of a stream that wait for its reader; 2,048 if left out. */
@@ -89,6 +91,7 @@ const LIMITS: Omit<Limits, 'cacheBytes'> = {
   bodyBytes: MIB,
   bodyMs: 30_000,
   requestMs: 120_000,
+  flushMs: 20,
   stallMs: 30_000,
   unreadTokens: 2048,
   drainMs: 30_000,
@@ -135,7 +138,7 @@ export function limitsOf(given: ServerLimits | undefined): Limits {
     const value: unknown = given?.[name];
     if (value === undefined) continue;
     const most = name.endsWith('Ms') ? MOST_MS : Number.MAX_SAFE_INTEGER;
-    const least = name === 'queue' ? 0 : 1;
+    const least = name === 'queue' || name === 'flushMs' ? 0 : 1;
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least || value > most)
       throw wrong(`\`limits.${name}\` must be a whole number from ${least} to ${most}, got ${found(value)}`);
     all[name] = value;

@@ -12,6 +12,7 @@ import { bodyOf, Refusal, refusalOf, shuttingDown } from './errors.js';
 import { type Hosts } from './hosts.js';
 import { type Metrics, type OutputMetrics } from './metrics.js';
 import { type Limits } from './options.js';
+import { type Pace } from './pace.js';
 import {
   CHAT,
   type ChatBody,
@@ -32,6 +33,7 @@ interface Means {
   readonly hosts: Hosts;
   readonly scopes: Scopes;
   readonly limits: Limits;
+  readonly pace: Pace;
   readonly metrics: Metrics;
   readonly onError: (error: unknown) => void;
 }
@@ -101,7 +103,7 @@ async function checkBody({ body }: FastifyRequest): Promise<void> {
 const optionsOf = (body: object): object => ({ schema: { body }, preValidation: checkBody });
 
 /** What models are asked by. */
-export function addRequests(app: FastifyInstance, { hosts, scopes, limits, metrics, onError }: Means): void {
+export function addRequests(app: FastifyInstance, { hosts, scopes, limits, pace, metrics, onError }: Means): void {
   const outputs = new Map<string, OutputMetrics>();
   const metricsOf = (model: string): OutputMetrics => {
     const known = outputs.get(model) ?? metrics.outputs(model);
@@ -114,7 +116,7 @@ export function addRequests(app: FastifyInstance, { hosts, scopes, limits, metri
       checkOpen(scopes);
       const writer = hosts.writer(body.model);
       return scopes.run(reply, (scope) =>
-        answer(route, body, reply, { writer, scope, limits, metrics: metricsOf(writer.name), onError }),
+        answer(route, body, reply, { writer, scope, limits, pace, metrics: metricsOf(writer.name), onError }),
       );
     };
   const stream = { sse: { kind: 'manual', heartbeat: false } } as const;

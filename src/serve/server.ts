@@ -9,6 +9,7 @@ import { Hosts } from './hosts.js';
 import { loadCors, loadFastify, loadSse } from './libraries.js';
 import { newMetrics, NO_METRICS } from './metrics.js';
 import { checkOptions, keysOf, type Limits, limitsOf, type ServerOptions } from './options.js';
+import { Pace } from './pace.js';
 import { addErrors, addKeys, addMetrics, addRequests, addState } from './routes.js';
 import { faultOf } from './schema.js';
 import { Scopes } from './scope.js';
@@ -150,7 +151,7 @@ export async function createServer(options: ServerOptions): Promise<Server> {
   addKeys(app, keys);
   addMetrics(app, options.metrics !== false, metrics);
   addState(app, hosts, scopes);
-  addRequests(app, { hosts, scopes, limits, metrics, onError });
+  addRequests(app, { hosts, scopes, limits, pace: new Pace(limits.flushMs), metrics, onError });
   const loaded = hosts.load(options.models, limits);
   // Who waits for it hears of it; others are told by requests that are refused.
   loaded.catch(() => {});

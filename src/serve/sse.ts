@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { Readable } from 'node:stream';
 import { type FastifyReply } from 'fastify';
 import { bodyOf, Refusal, refusalOf } from './errors.js';
 import { type Generation, type Part } from './generation.js';
 import { type Limits } from './options.js';
+import { type Pace } from './pace.js';
 import { type Scope } from './scope.js';
 
 /** What streams of OpenAI's interface end with. */
@@ -15,8 +15,8 @@ const DONE = '[DONE]';
 /** How often a reader is looked at. */
 const LOOK_MS = 250;
 
-/** Makes the objects that are sent of parts; of `undefined` those at the end. */
-export type Chunks = (parts: readonly Part[] | undefined) => Iterable<object>;
+/** Makes what is sent of parts, as JSON; of `undefined` what is sent at the end. */
+export type Chunks = (parts: readonly Part[] | undefined) => Iterable<string>;
 
 /**
  * Ends a request whose reader takes nothing for too long, or leaves too much.
@@ -33,40 +33,73 @@ function watched(reply: FastifyReply, scope: Scope, generation: Generation, limi
     sent = taken;
     if (!raw.writableNeedDrain) return;
     since ??= performance.now();
-    if (performance.now() - since < limits.stallMs && generation.unread <= limits.unreadTokens) return;
+    if (performance.now() - since < limits.stallMs && generation.parts.unread <= limits.unreadTokens) return;
     scope.end(new Refusal(408, 'slow_reader', 'the reader of the stream takes too little'));
     raw.destroy();
   }, LOOK_MS);
 }
 
+/** What a stream is sent with. */
+interface Means {
+  readonly scope: Scope;
+  readonly limits: Limits;
+  readonly pace: Pace;
+  readonly onError: (error: unknown) => void;
+}
+
+/** What is sent of a generation, in its order; `undefined` where nothing is there yet. */
+function* eventsOf({ parts }: Generation, chunks: Chunks, onError: Means['onError']): Generator<string | undefined> {
+  try {
+    for (let some = parts.take(); some !== undefined; some = parts.take()) {
+      if (some.length === 0) yield undefined;
+      else yield* chunks(some);
+    }
+    yield* chunks(undefined);
+    yield DONE;
+  } catch (error) {
+    const refusal = refusalOf(error, true);
+    if (refusal.status === 500) onError(error);
+    yield JSON.stringify(bodyOf(refusal));
+  }
+}
+
+/** Sends what there is whenever the stream may write, until all is sent or the reader is gone. */
+function sent(
+  { raw, sse }: FastifyReply,
+  parts: Generation['parts'],
+  events: Iterator<string | undefined>,
+  pace: Pace,
+) {
+  return new Promise<void>((resolve) => {
+    let last = -Infinity;
+    const write = (): void => {
+      if (raw.destroyed || !sse.isConnected) return resolve();
+      last = performance.now();
+      // What is sent in one turn of the event loop is written to the connection together.
+      while (!raw.writableNeedDrain) {
+        const { done, value } = events.next();
+        if (done === true) return resolve();
+        if (value === undefined) return;
+        void sse.send(value);
+      }
+    };
+    raw.on('drain', write);
+    sse.onClose(resolve);
+    parts.listen(() => (parts.isClosed ? pace.soon(write) : pace.ask(write, last)));
+  });
+}
+
 /** Streams a generation. What fails before the first token is thrown, so that it gets a status. */
 export async function streamOf(
   reply: FastifyReply,
-  scope: Scope,
   generation: Generation,
-  limits: Limits,
   chunks: Chunks,
-  onError: (error: unknown) => void,
+  { scope, limits, pace, onError }: Means,
 ): Promise<void> {
-  const first = await generation.read();
-  async function* events(): AsyncGenerator<{ data: object } | string> {
-    try {
-      for (let parts = first; parts !== undefined; parts = await generation.read()) {
-        for (const data of chunks(parts)) yield { data };
-      }
-      for (const data of chunks(undefined)) yield { data };
-      yield DONE;
-    } catch (error) {
-      // The reader is gone.
-      if (reply.raw.destroyed) return;
-      const refusal = refusalOf(error, true);
-      if (refusal.status === 500) onError(error);
-      yield { data: bodyOf(refusal) };
-    }
-  }
+  await generation.parts.some();
   const timer = watched(reply, scope, generation, limits);
   try {
-    await reply.sse.send(Readable.from(events()));
+    await sent(reply, generation.parts, eventsOf(generation, chunks, onError), pace);
   } finally {
     clearInterval(timer);
   }

@@ -121,9 +121,9 @@ export function byOutput(parts: readonly Part[]): ReadonlyMap<number, readonly G
 /** The text of tokens. */
 export const joined = (tokens: readonly GeneratedToken[]): string => tokens.map(({ text }) => text ?? '').join('');
 
-/** All tokens of a generation. */
-export async function allOf(generation: Generation): Promise<readonly Part[]> {
-  const all: Part[] = [];
-  for (let parts = await generation.read(); parts !== undefined; parts = await generation.read()) all.push(...parts);
-  return all;
+/** Makes the JSON of one choice after the other: all but the choice is the same in a stream, and made once. */
+export function choiceJson(head: object, withUsage: boolean): (choice: object) => string {
+  const begin = `${JSON.stringify(head).slice(0, -1)},"choices":[`;
+  const end = withUsage ? '],"usage":null}' : ']}';
+  return (choice) => `${begin}${JSON.stringify(choice)}${end}`;
 }

@@ -7,6 +7,7 @@ import { type FastifyReply } from 'fastify';
 import { type Asked, Generation } from './generation.js';
 import { type OutputMetrics } from './metrics.js';
 import { type Limits } from './options.js';
+import { type Pace } from './pace.js';
 import { type TextBody } from './schema.js';
 import { type Scope } from './scope.js';
 import { type Chunks, streamOf } from './sse.js';
@@ -27,6 +28,7 @@ interface Means {
   readonly writer: Writer;
   readonly scope: Scope;
   readonly limits: Limits;
+  readonly pace: Pace;
   readonly metrics: OutputMetrics;
   readonly onError: (error: unknown) => void;
 }
@@ -36,11 +38,12 @@ export async function answer<Body extends TextBody>(
   route: TextRoute<Body>,
   body: Body,
   reply: FastifyReply,
-  { writer, scope, limits, metrics, onError }: Means,
+  { writer, scope, limits, pace, metrics, onError }: Means,
 ): Promise<object | undefined> {
   const asked = await route.ask(writer, body, limits);
   using generation = await Generation.begin(writer, asked, scope, metrics);
   if (body.stream !== true) return await route.whole(writer, body, asked, generation);
-  await streamOf(reply, scope, generation, limits, route.chunks(writer, body, asked, generation), onError);
+  const chunks = route.chunks(writer, body, asked, generation);
+  await streamOf(reply, generation, chunks, { scope, limits, pace, onError });
   return undefined;
 }
