@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import test from 'ava';
 import * as tl from '../../src/index.js';
 import { encoder, endless, lm } from './support/models.js';
-import { type AnswerBody, bodyOf, metric, post, start, until } from './support/running.js';
+import { bodyOf, eventsOf, metric, post, start, until } from './support/running.js';
 
 const writers = { lm: lm().model, endless: endless().model };
 const sampled = (
@@ -33,11 +33,9 @@ async function rest(url: string): Promise<readonly number[]> {
   ];
 }
 
-const streamBody = (body: string): string =>
-  body
-    .split('\n\n')
-    .filter((event) => event.startsWith('data: {'))
-    .map((event) => (JSON.parse(event.slice(6)) as AnswerBody).choices[0]?.text ?? '')
+const streamBody = (text: string): string =>
+  eventsOf({ text })
+    .map(({ choices }) => choices[0]?.text ?? '')
     .join('');
 
 test.serial(

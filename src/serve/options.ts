@@ -52,7 +52,7 @@ export interface ServerLimits {
   readonly bodyMs?: number | undefined;
   /** Milliseconds that a request may take, waiting included; 120,000 if left out. */
   readonly requestMs?: number | undefined;
-  /** Milliseconds that tokens of a stream may wait to be sent together, but for the first; 0 sends each at once; 20 if left out. */
+  /** Milliseconds that tokens of a stream may wait to be sent together, but for the first; 0 sends each at once; 25 if left out. */
   readonly flushMs?: number | undefined;
   /** Milliseconds that a reader of a stream may take nothing; 30,000 if left out. */
   readonly stallMs?: number | undefined;
@@ -91,7 +91,7 @@ const LIMITS: Omit<Limits, 'cacheBytes'> = {
   bodyBytes: MIB,
   bodyMs: 30_000,
   requestMs: 120_000,
-  flushMs: 20,
+  flushMs: 25,
   stallMs: 30_000,
   unreadTokens: 2048,
   drainMs: 30_000,

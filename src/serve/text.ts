@@ -29,9 +29,15 @@ export const usageOf = ({ promptTokens }: Generation, written: number): Usage =>
   total_tokens: promptTokens + written,
 });
 
+/** Characters that are encoded at once: another thread costs more than so short a text takes. */
+const SHORT = 2048;
+
 /** The ids of texts; a tokenizer adds nothing, as a model begins with its start token. */
 export async function idsOf(writer: Writer, texts: readonly string[]): Promise<readonly (readonly number[])[]> {
-  const all = await writer.encoder.encodeBatch(texts, { addSpecialTokens: false });
+  const { encoder } = writer;
+  const options = { addSpecialTokens: false };
+  const isShort = texts.reduce((sum, { length }) => sum + length, 0) <= SHORT;
+  const all = isShort ? texts.map((one) => encoder.encode(one, options)) : await encoder.encodeBatch(texts, options);
   return all.map((ids) => [...ids]);
 }
 

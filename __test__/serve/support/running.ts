@@ -14,7 +14,12 @@ export interface Answer {
 
 /** What tests look at in an answer. */
 export interface AnswerBody {
-  readonly choices: readonly { readonly index: number; readonly text: string; readonly finish_reason: string | null }[];
+  readonly choices: readonly {
+    readonly index: number;
+    readonly text: string;
+    readonly finish_reason: string | null;
+    readonly logprobs?: { readonly token_logprobs: readonly number[]; readonly text_offset: readonly number[] } | null;
+  }[];
   readonly usage: { readonly prompt_tokens: number; readonly completion_tokens: number; readonly total_tokens: number };
   readonly error: {
     readonly message: string;
@@ -26,6 +31,13 @@ export interface AnswerBody {
 }
 
 export const bodyOf = ({ text }: Answer): AnswerBody => JSON.parse(text) as AnswerBody;
+
+/** What the events of a stream hold, but for the word at the end. */
+export const eventsOf = ({ text }: Pick<Answer, 'text'>): AnswerBody[] =>
+  text
+    .split('\n\n')
+    .filter((event) => event.startsWith('data: {'))
+    .map((event) => JSON.parse(event.slice(6)) as AnswerBody);
 
 /** Sends a body, as JSON unless it is text. */
 export async function post(url: string, body: unknown, init: RequestInit = {}): Promise<Answer> {
