@@ -10,6 +10,7 @@ import { type Layer } from '../layer/layer.js';
 import { tensor } from '../tensor/ops.js';
 import { type Tensor } from '../tensor/tensor.js';
 import { Admission } from './admission.js';
+import { Calls } from './calls.js';
 import { invalid, Refusal, sentenceOf } from './errors.js';
 import { type Limits, type ServedModel } from './options.js';
 import { type PredictBody, textOf } from './schema.js';
@@ -41,11 +42,13 @@ export class Predictor {
   readonly name: string;
   readonly admission: Admission;
   readonly #layer: Layer;
+  readonly #calls: Calls;
   readonly #encoder: Encoder | undefined;
 
   constructor({ name, model, encoder }: ServedModel, limits: Limits) {
     this.name = name;
     this.#layer = model.withMode('eval');
+    this.#calls = new Calls(this.#layer);
     this.#encoder = encoder ?? undefined;
     this.admission = new Admission({ places: limits.batch, tokens: Infinity, bytes: Infinity, queue: limits.queue });
   }
@@ -84,11 +87,8 @@ export class Predictor {
         // oxlint-disable-next-line no-await-in-loop
         made.push(await this.#tensorOf(input, dtype));
       }
-      const outputs = await this.#layer.callAsync(made, { signal: scope.signal });
-      const all = isList(outputs) ? outputs : [outputs];
-      made.push(...all);
-      const arrays = all.map((output) => output.array());
-      return isList(outputs) ? arrays : arrays[0];
+      const outputs = await this.#calls.of(made, scope.signal);
+      return outputs.length === 1 ? outputs[0] : outputs;
     } finally {
       made.forEach((one) => one.dispose());
     }
