@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Each write to a connection costs the system as much as a hundred tokens in it, so streams put off what may wait, and write together. */
+/** A write to a connection costs as much as making several events, so streams put off what may wait, and write together. */
 export class Pace {
   readonly #ms: number;
   readonly #now = new Set<() => void>();

@@ -97,7 +97,15 @@ export class Writer {
   /** Refuses a prompt that the model cannot read; tells how many tokens an output can have behind it. */
   roomBehind(param: string, prompt: { readonly length: number }): number {
     const { positions } = this.decoder;
-    if (positions === null || typeof this.defaults.window === 'number' || this.decoder.model.nIn === 2) return Infinity;
+    if (this.decoder.model.nIn === 2) {
+      // The prompt is the source; what stands in the target is the output alone.
+      if (prompt.length > 0) return Infinity;
+      throw invalid(
+        param,
+        `the prompt is empty, but the model ${this.name} writes on a source; give at least one token`,
+      );
+    }
+    if (positions === null || typeof this.defaults.window === 'number') return Infinity;
     const filled = prompt.length + (this.defaults.startId === null ? 0 : 1);
     if (filled > positions) {
       const message = `the prompt fills ${filled} positions, but the model ${this.name} has ${positions}; shorten it`;

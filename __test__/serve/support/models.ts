@@ -59,5 +59,19 @@ export function texts(): ServedModel {
   return { name: 'texts', model, task: 'predict', encoder: tl.data.byteEncoder({ reserved: 1 }) };
 }
 
+/** One that reads a source and writes a target: prompts are sources. */
+export function translator(): ServedModel {
+  const model = tl.models.Transformer(256, {
+    dModel: 32,
+    dFf: 64,
+    nHeads: 2,
+    nEncoderLayers: 1,
+    nDecoderLayers: 1,
+    maxLen: 64,
+  });
+  model.init([TOKENS, TOKENS], { rng: tl.random.key(4) });
+  return { name: 'translator', model, encoder, chatTemplate: TEMPLATE, generation: { eosId: 255 } };
+}
+
 /** All of them. */
 export const served = (): ServedModel[] => [lm(), endless(), broken(), points(), texts()];
