@@ -37,6 +37,7 @@ const SUBJECTS = [
   ['Training', ['training/', 'generated/optimizers', 'generated/lrSchedules']],
   ['Decoding', ['decoding/']],
   ['Data', ['data/']],
+  ['Serving', ['serve/']],
   ['Models', ['models/', 'generated/models', 'generated/reformerBlocks']],
   ['Trees of tensors', ['tensor/tree']],
   ['Files of tensors', ['tensor/safetensors', 'tensor/npy', 'tensor/npz', 'tensor/named', 'layer/files']],
@@ -120,20 +121,21 @@ export function load(app) {
   });
   app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
     for (const page of project.documents ?? []) place(page, project.files.getReflectionPath(page) ?? '');
-    const [api] = project.children;
-    api.name = 'tallow';
-    categorize(api, 'Reference');
-    for (const child of api.children) {
-      if (child.kindOf(ReflectionKind.Namespace)) {
-        categorize(child, 'Modules');
-        continue;
+    for (const api of project.children) {
+      api.name = api.name.startsWith('serve') ? 'tallow/serve' : 'tallow';
+      categorize(api, 'Reference');
+      for (const child of api.children) {
+        if (child.kindOf(ReflectionKind.Namespace)) {
+          categorize(child, 'Modules');
+          continue;
+        }
+        const file = files.get(child.id) ?? files.get(child.getTargetReflection?.()?.id) ?? '';
+        const isOptions = child.name.endsWith('Options') && child.kindOf(ReflectionKind.Interface);
+        const title = isOptions ? OPTIONS : subjectOf(file.split('/src/').at(-1));
+        if (title === undefined)
+          app.logger.warn(`${child.name} has no subject: say in scripts/lib/typedoc.mjs where ${file} belongs`);
+        else categorize(child, title);
       }
-      const file = files.get(child.id) ?? files.get(child.getTargetReflection?.()?.id) ?? '';
-      const isOptions = child.name.endsWith('Options') && child.kindOf(ReflectionKind.Interface);
-      const title = isOptions ? OPTIONS : subjectOf(file.split('/src/').at(-1));
-      if (title === undefined)
-        app.logger.warn(`${child.name} has no subject: say in scripts/lib/typedoc.mjs where ${file} belongs`);
-      else categorize(child, title);
     }
   });
   app.converter.on(Converter.EVENT_RESOLVE_END, ({ project }) => {

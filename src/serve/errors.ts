@@ -9,7 +9,17 @@ import { found } from '../bridge/found.js';
 /** What can be wrong with a server itself, in one word. */
 export type ServeErrorCode = 'InvalidOption' | 'MissingLibrary' | 'PortInUse' | 'Io';
 
-/** The error of a server that cannot be made or cannot listen. */
+/**
+ * The error of a server that cannot be made or cannot listen.
+ *
+ * @example
+ * ```ts
+ * import { createServer, ServeError } from 'tallow/serve';
+ *
+ * const refused = await createServer({ models: [] }).catch((error: unknown) => error);
+ * refused instanceof ServeError && refused.code; // → 'InvalidOption'
+ * ```
+ */
 export class ServeError extends Error {
   /** What went wrong, in one word. */
   readonly code: ServeErrorCode;
@@ -19,6 +29,7 @@ export class ServeError extends Error {
    * @param code - What went wrong, in one word.
    * @param message - The sentence.
    * @param cause - What was thrown before, if anything was.
+   * @throws Nothing.
    */
   constructor(code: ServeErrorCode, message: string, cause?: unknown) {
     super(`[${code}] ${message}`, cause === undefined ? {} : { cause });

@@ -28,11 +28,15 @@ export interface ServedModel {
   readonly chatTemplate?: string | null | undefined;
 }
 
-/** A model, as {@link models.openFolder} gives it too, or what loads it while the server answers already. */
+/** A model, which may be an {@link OpenedModel} of a folder, or what loads it while the server answers already. */
 export type ModelSource =
   ServedModel | OpenedModel | (() => ServedModel | OpenedModel | Promise<ServedModel | OpenedModel>);
 
-/** How much a server takes on. What is counted by model is allowed for each model. */
+/**
+ * How much a server takes on.
+ *
+ * What is counted by model is allowed for each model.
+ */
 export interface ServerLimits {
   /** The most outputs of a model that are written at once, and the most calls of `/predict`; 64 if left out. */
   readonly batch?: number | undefined;

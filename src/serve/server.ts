@@ -37,6 +37,19 @@ interface Made {
  * A server of models, which speaks OpenAI's interface.
  *
  * @see {@link createServer}, which makes one
+ * @example
+ * ```ts
+ * import { createServer } from 'tallow/serve';
+ *
+ * const model = tl.Serial(tl.Dense(2), tl.Softmax());
+ * model.init({ shape: [1, 2], dtype: 'float32' });
+ * const server = await createServer({ models: [{ name: 'points', task: 'predict', model }], metrics: false });
+ * server.app.get('/hello', async () => ({ hello: 'there' }));
+ * const url = await server.listen({ port: 0 });
+ * await server.ready();
+ * await (await fetch(`${url}/hello`)).json(); // → { hello: 'there' }
+ * await server.close();
+ * ```
  */
 export class Server {
   readonly #made: Made;
@@ -53,13 +66,26 @@ export class Server {
   }
 
   /**
-   * Listens. Models may be loading still: requests are refused with status 503 meanwhile.
+   * Listens for requests.
+   *
+   * Models may be loading still: requests are refused with status 503 meanwhile.
    *
    * @param options - Options by name:
    * - `port`: The port; 0 for any that is free. Default: `8000`.
    * - `host`: The name or address. Default: `'127.0.0.1'`, which only this machine reaches.
    * @returns The address, as `http://127.0.0.1:8000`.
    * @throws {@link ServeError} `PortInUse`: another program listens there. `Io`: the address cannot be had.
+   * @example
+   * ```ts
+   * import { createServer } from 'tallow/serve';
+   *
+   * const model = tl.Serial(tl.Dense(2), tl.Softmax());
+   * model.init({ shape: [1, 2], dtype: 'float32' });
+   * const server = await createServer({ models: [{ name: 'points', task: 'predict', model }], metrics: false });
+   * const url = await server.listen({ port: 0 });
+   * new URL(url).hostname; // → '127.0.0.1'
+   * await server.close();
+   * ```
    */
   async listen({ port = 8000, host = '127.0.0.1' }: ListenOptions = {}): Promise<string> {
     try {
@@ -81,6 +107,14 @@ export class Server {
    * Waits until all models are loaded.
    *
    * @throws What a model could not be loaded with.
+   * @example
+   * ```ts
+   * import { createServer } from 'tallow/serve';
+   *
+   * const server = await createServer({ models: [() => tl.models.openFolder('nowhere')], metrics: false });
+   * await server.ready().catch(({ code }: tl.LayerError) => code); // → 'Io'
+   * await server.close();
+   * ```
    */
   async ready(): Promise<void> {
     await this.#made.loaded;
@@ -91,6 +125,19 @@ export class Server {
    *
    * @param options - Options by name:
    * - `timeoutMs`: Milliseconds that requests under way have to end. Default: `limits.drainMs`.
+   * @returns When no request is under way.
+   * @throws Nothing that a request does. What the library below it fails with.
+   * @example
+   * ```ts
+   * import { createServer } from 'tallow/serve';
+   *
+   * const model = tl.Serial(tl.Dense(2), tl.Softmax());
+   * model.init({ shape: [1, 2], dtype: 'float32' });
+   * const server = await createServer({ models: [{ name: 'points', task: 'predict', model }], metrics: false });
+   * const url = await server.listen({ port: 0 });
+   * await server.close({ timeoutMs: 1000 });
+   * await fetch(url).catch(({ message }: Error) => message); // → 'fetch failed'
+   * ```
    */
   close({ timeoutMs = this.#made.limits.drainMs }: { readonly timeoutMs?: number } = {}): Promise<void> {
     this.#closed ??= this.#close(timeoutMs);
@@ -103,8 +150,10 @@ export class Server {
 }
 
 /**
- * Makes a server of models: OpenAI's `/v1/models`, `/v1/completions` and `/v1/chat/completions` for those that write, `/predict` for others,
- * `/health`, `/ready` and `/metrics`.
+ * Makes a server of models, which speaks OpenAI's interface.
+ *
+ * It answers `/v1/models`, `/v1/completions` and `/v1/chat/completions` for models that write, `/predict` for others, `/health`, `/ready` and
+ * `/metrics`.
  *
  * Requests that come together share a batch, and each gets the same text as alone. It needs the packages fastify and `@fastify/sse`; prom-client
  * for `/metrics`, `@huggingface/jinja` for chats, and `@fastify/cors` for pages of other origins.
@@ -118,6 +167,26 @@ export class Server {
  * - `onError`: Hears of what went wrong in the server, not in a request.
  * @returns The server, which loads its models.
  * @throws {@link ServeError} `InvalidOption`: an option is unknown or is not what it must be. `MissingLibrary`: a package is not installed.
+ * @example
+ * ```ts
+ * import { createServer } from 'tallow/serve';
+ *
+ * const encoder = tl.data.byteEncoder();
+ * const model = tl.models.TransformerLM(encoder.vocabSize, { dModel: 16, dFf: 32, nLayers: 1, nHeads: 2, maxLen: 64 });
+ * model.init({ shape: [1, 1], dtype: 'int32' }, { rng: tl.random.key(0) });
+ * const server = await createServer({ models: [{ name: 'writer', model, encoder }], metrics: false });
+ * const url = await server.listen({ port: 0 });
+ * await server.ready();
+ *
+ * const answer = await fetch(`${url}/v1/completions`, {
+ *   method: 'POST',
+ *   headers: { 'content-type': 'application/json' },
+ *   body: JSON.stringify({ model: 'writer', prompt: 'Call me', max_tokens: 5, seed: 7 }),
+ * });
+ * const { choices } = (await answer.json()) as { choices: { finish_reason: string }[] };
+ * choices[0]?.finish_reason; // → 'length'
+ * await server.close();
+ * ```
  */
 export async function createServer(options: ServerOptions): Promise<Server> {
   checkOptions(options);
