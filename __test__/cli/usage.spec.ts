@@ -114,8 +114,10 @@ test('info tells of the machine, and that nothing is wrong', async (t) => {
     system: { platform: string; arch: string; node: string };
     addon: { version: string; path: string; kernels: string; threads: number };
     devices: string[];
+    optional: string[];
     problems: string[];
   };
+  t.deepEqual(said.optional, Object.keys(pkg.peerDependencies), 'development has all of them');
   t.is(said.version, pkg.version);
   t.is(said.addon.version, pkg.version);
   t.deepEqual(
@@ -130,6 +132,7 @@ test('info tells of the machine, and that nothing is wrong', async (t) => {
   const doctor = await tallow(['doctor']);
   t.is(doctor.code, 0);
   t.regex(doctor.out, /\nNothing is wrong\.\n$/);
+  for (const name of said.optional) t.true(doctor.out.includes(` ${name} is there\n`), name);
 });
 
 test('info says when more threads are asked for than there are processors', async (t) => {

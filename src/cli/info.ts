@@ -10,11 +10,21 @@ import { shownSystem, systemOf } from '../bridge/system.js';
 import { version } from '../bridge/version.js';
 import { shownBytes } from '../seeing/table.js';
 import { command } from './command.js';
-import { EXIT, shownMessage } from './mistake.js';
+import { codeOf, EXIT, shownMessage } from './mistake.js';
 import { heading, pairs, print, printJson, styled } from './output.js';
 
-/** Packages that users add where they need them, with what needs them. */
-const OPTIONAL = { 'csv-parse': 'data.csv', hyparquet: 'data.parquet', vega: 'History.plot' } as const;
+/** What needs the packages that users add themselves; which ones there are says package.json. */
+const NEEDED_BY: Readonly<Record<string, string>> = {
+  '@fastify/cors': 'tallow serve --cors',
+  '@fastify/sse': 'tallow serve',
+  '@huggingface/jinja': 'chats of tallow serve',
+  '@napi-rs/canvas': 'History.plot of a PNG',
+  'csv-parse': 'tl.data.csv',
+  fastify: 'tallow serve',
+  hyparquet: 'tl.data.parquet',
+  'prom-client': '/metrics of tallow serve',
+  vega: 'History.plot',
+};
 /** The oldest Node that the package is tested on: package.json says the same. */
 const NODE = [20, 19] as const;
 
@@ -49,12 +59,19 @@ function kernelsOf(features: readonly string[]): string {
   return has('avx512f', 'avx2', 'fma') ? 'AVX-512' : has('avx2', 'fma') ? 'AVX2' : 'portable';
 }
 
-function installed(name: string): string | null {
+/** The names of packages that users may add. */
+function optionalNames(): string[] {
+  const { peerDependencies }: { peerDependencies: Record<string, string> } = require('tallow/package.json');
+  return Object.keys(peerDependencies);
+}
+
+/** Whether a package is there, if only for `import`. */
+function isInstalled(name: string): boolean {
   try {
     require.resolve(name);
-    return name;
-  } catch {
-    return null;
+    return true;
+  } catch (error) {
+    return codeOf(error) !== 'MODULE_NOT_FOUND';
   }
 }
 
@@ -84,7 +101,8 @@ async function run({ json }: { readonly json?: boolean }): Promise<void> {
   const isLoaded = !(core instanceof AddonError);
   if (!isLoaded) process.exitCode = EXIT.failure;
   const processor = cpus()[0]?.model.trim() ?? 'unknown';
-  const optional = Object.keys(OPTIONAL).filter((name) => installed(name) !== null);
+  const names = optionalNames();
+  const optional = names.filter(isInstalled);
   if (json === true) {
     const addon = isLoaded ? { ...core, kernels: kernelsOf(core.features) } : { fault: core.code };
     const machine = { processor, processors: availableParallelism(), memory: totalmem() };
@@ -105,10 +123,11 @@ async function run({ json }: { readonly json?: boolean }): Promise<void> {
       ['devices', 'cpu'],
     );
   }
-  const wanted = Object.entries(OPTIONAL).map(
-    ([name, use]) => `${name} ${optional.includes(name) ? 'is there' : `is not (${use} needs it)`}`,
-  );
-  print(pairs([...facts, ['optional', wanted.join(', ')]]));
+  const packages = names.map((name, i): [string, string] => {
+    const use = NEEDED_BY[name] === undefined ? '' : `; ${NEEDED_BY[name]} needs it`;
+    return [i === 0 ? 'optional' : '', optional.includes(name) ? `${name} is there` : `${name} is not${use}`];
+  });
+  print(pairs([...facts, ...packages]));
   print('');
   if (problems.length === 0) return print(styled(process.stdout, 'green', 'Nothing is wrong.'));
   print(heading(problems.length === 1 ? '1 problem:' : `${problems.length} problems:`));
