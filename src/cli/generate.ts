@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { randomInt } from 'node:crypto';
 import { text as readAll } from 'node:stream/consumers';
 import { type Command } from 'commander';
 import { type Encoder } from '../data/encoder.js';
@@ -101,11 +100,14 @@ async function stream(
   if (logprobs === undefined) print('');
 }
 
+/** A seed that nobody chose. A generator for secrets would take longer to load than the first token. */
+const anySeed = (): number => Math.floor(Math.random() * 2 ** 32);
+
 /** Draws outputs, all at once, and writes them one after another. */
 async function draw(opened: OpenedModel, prompt: Ask, given: GenerateOptions, options: Options): Promise<number> {
   const { Decoder } = await import('../decoding/decoder.js');
   const { foldIn, key } = await import('../tensor/random.js');
-  const { json, n, seed = randomInt(2 ** 32), logprobs = 0 } = options;
+  const { json, n, seed = anySeed(), logprobs = 0 } = options;
   if (json === true) printJson({ event: 'start', model: opened.name, seed });
   const ender = new Ender();
   const decoder = new Decoder(opened.model);
