@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { native } from '../bridge/native.js';
 import {
   AssertFunction,
   AxialPositionalEncoding,
@@ -268,12 +269,9 @@ export function logits(vocabSize: number, dInput: number, mode: Mode, options: F
   });
 }
 
-/** Positions that Trax's attention has room for in predict mode, and so its states: less does not save anything. */
-const TRAX_ROOM = 2048;
-
 /** Options of causal attention that a model of so many positions has beside others: room for all of them in predict mode. */
 export function roomFor(maxLen: number): { maxInferenceLength: number } {
-  return { maxInferenceLength: Math.max(maxLen, TRAX_ROOM) };
+  return { maxInferenceLength: native.roomOfModel(maxLen) };
 }
 
 /** Types of attention that have room for a given number of positions in predict mode. */

@@ -14,7 +14,8 @@ pub use heads::{MergeHeadsOptions, SplitIntoHeadsOptions};
 pub use masks::{EncoderDecoderMaskOptions, PaddingMaskOptions, SegmentMaskOptions, ShiftRightOptions};
 pub(crate) use multi_head::{configurable_attention, SEGMENTED};
 pub use multi_head::{
-    AttentionOptions, AttentionQKVOptions, CausalAttentionOptions, ConfigurableAttentionOptions, Sparsity,
+    room_of_model, AttentionOptions, AttentionQKVOptions, CausalAttentionOptions, ConfigurableAttentionOptions,
+    Sparsity,
 };
 pub use positional_encoding::PositionalEncodingOptions;
 pub use segments::mask_of_segments;

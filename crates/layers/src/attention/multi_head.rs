@@ -175,6 +175,12 @@ options! {
     }
 }
 
+/// Positions that causal attention of a model of `max_len` has room for in mode `'predict'`: all of the model's, and no fewer than by itself, as
+/// Trax's states have that size. Fewer would save nothing.
+pub fn room_of_model(max_len: usize) -> usize {
+    max_len.max(CausalAttentionOptions::new(Dim(1)).max_inference_length.0)
+}
+
 /// The shapes of attention that takes segments, and passes them on.
 pub(crate) const SEGMENTED: &str = "bld,bl->bld,bl";
 

@@ -4,7 +4,7 @@ use super::{
     info::mode_of,
 };
 use crate::bridge::{
-    args::{Arg, Shape, Words},
+    args::{Arg, Shape, Size, Words},
     environment::{run, Environment},
     error::Outcome,
     order::Access,
@@ -58,6 +58,12 @@ pub fn model_options(env: Env, model: String, options: Wire) -> Result<Wire> {
         let all = making(e, || registry::model_options(&model, options.0))?;
         Ok(Wire(HostValue::Record(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())))
     })
+}
+
+/// Positions that causal attention of a model of `max_len` has room for in mode `'predict'`.
+#[napi]
+pub fn room_of_model(env: Env, max_len: Arg<Size>) -> Result<f64> {
+    run(&env, |_| Ok(layers::attention::room_of_model(max_len.named(format_args!("maxLen"))?.0) as f64))
 }
 
 /// The same layer in another mode, sharing its weights.
