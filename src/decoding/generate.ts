@@ -16,7 +16,8 @@ import { type GeneratedToken, type GenerateOptions, type Prompt, type Sample } f
  * @param prompt - Ids of tokens, or text if there is an `encoder`.
  * @param options - Options by name, beside those of {@link SamplingOptions}:
  * - `rng`: The random key of the draws; needed unless `temperature` is 0.
- * - `encoder`: The encoder of prompts and outputs. Special tokens that it puts around texts are left out of prompts.
+ * - `encoder`: The encoder of prompts and outputs. Special tokens that it puts around texts are left out of prompts. Ids that it does
+ *   not have are never chosen.
  * - `inputs`: The source, for a model that takes a source and a target.
  * - `startId`: The token that a model which shifts its input begins with; `null` for a model that does not shift. Default: `0`.
  * - `eosId`, `stopTokens`: Tokens that end the output. Default: none.

@@ -34,7 +34,7 @@ export interface SamplingOptions {
 
 /** What prompts and models are given by. */
 export interface PromptOptions {
-  /** The encoder of prompts and outputs, for text. */
+  /** The encoder of prompts and outputs, for text. Ids that it does not have are never chosen, as of a model whose vocabulary is padded. */
   readonly encoder?: Encoder | null | undefined;
   /** The source, for a model that takes a source and a target: ids, text if there is an `encoder`, or a tensor `[1, …]`. */
   readonly inputs?: Prompt | TensorLike | null | undefined;

@@ -1,7 +1,7 @@
 //! Beam search: the likeliest outputs, as far as a few of the likeliest beginnings lead to them.
 use crate::{
     model::{Model, Sequence, Start},
-    request::{begun, prompt_of, source_of},
+    request::{begun, choices, prompt_of, source_of},
     sampling::top,
     values::Id,
 };
@@ -151,8 +151,10 @@ impl BeamSearch {
         };
         let size = logits.shape()[1];
         let n = self.options.n_beams.0;
-        if n > size {
-            let what = format!("beamSearch: `nBeams` is {n}, but the model has {size} tokens; give at most {size}");
+        let count = choices(size, self.encoder.as_deref());
+        if n > count {
+            let who = if count < size { "the encoder" } else { "the model" };
+            let what = format!("beamSearch: `nBeams` is {n}, but {who} has {count} tokens; give at most {count}");
             return Err(Error::new(ErrorKind::InvalidArgument, what));
         }
         let log_probs = logits.log_softmax(-1)?;
@@ -163,7 +165,7 @@ impl BeamSearch {
                 return Err(Error::new(ErrorKind::NotFinite, what));
             }
             let before = self.beams[at].log_prob;
-            all.extend(top(row, most).into_iter().map(|(token, p)| (at, token, before + p)));
+            all.extend(top(&row[..count], most).into_iter().map(|(token, p)| (at, token, before + p)));
         }
         // Equal ones stay in the order of beams and tokens.
         all.sort_by(|a, b| b.2.total_cmp(&a.2));

@@ -2,8 +2,8 @@
 use crate::{
     history::History,
     model::{Model, Sequence, Start},
-    request::Request,
-    sampling::{draw_at, top},
+    request::{choices, Request},
+    sampling::{checked_logits, draw_at, top},
     text::TextOut,
 };
 use std::time::Instant;
@@ -192,7 +192,10 @@ impl Live {
         };
         let place =
             |e: Error| Error::new(e.kind(), format!("generate, token {position} of the output: {}", e.message()));
-        let token = self.request.sampling.choose(logits, &self.history, draw).map_err(place)? as i32;
+        let count = choices(logits.len(), self.request.encoder.as_deref());
+        let (offered, padding) = logits.split_at(count);
+        checked_logits(padding).map_err(place)?;
+        let token = self.request.sampling.choose(offered, &self.history, draw).map_err(place)? as i32;
         self.said.push(token);
         self.history.push(token);
         let mut text = None;
@@ -222,7 +225,7 @@ impl Live {
         }
         let n = self.request.log_probs;
         let log_prob = f64::from(log_probs[token as usize]);
-        Ok(Said { token, log_prob, top: top(log_probs, n), text, finish })
+        Ok(Said { token, log_prob, top: top(&log_probs[..count], n), text, finish })
     }
     /// Reads the last token next, if there is a position for it.
     fn go_on(&mut self, model: &Model) -> Option<Finish> {

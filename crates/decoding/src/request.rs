@@ -88,6 +88,11 @@ pub fn prompt_of(v: &HostValue, encoder: Option<&dyn Encoder>) -> Result<Vec<i32
     }
 }
 
+/// How many tokens of a model's `size` can be chosen: those that the encoder has, where there is one. Models are often padded to a rounder number.
+pub fn choices(size: usize, encoder: Option<&dyn Encoder>) -> usize {
+    encoder.map_or(size, |encoder| size.min(encoder.vocab_size()))
+}
+
 /// The source of a sequence, `[1, …]`: ids, text where there is an encoder, or a tensor.
 ///
 /// # Errors

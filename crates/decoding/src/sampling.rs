@@ -61,11 +61,7 @@ impl SamplingOptions {
     /// `NotFinite` for logits that are NaN or infinite, `IndexOutOfRange` for a bias of a token that the model has not, and
     /// `InvalidArgument` where the biases leave no token.
     pub fn choose(&self, logits: &[f32], history: &History, draw: impl FnOnce() -> Result<f64>) -> Result<u32> {
-        if let Some(at) = logits.iter().position(|x| x.is_nan() || *x == f32::INFINITY) {
-            let what =
-                format!("the logit of token {at} is {}; the model's weights or inputs are not finite", logits[at]);
-            return Err(Error::new(ErrorKind::NotFinite, what));
-        }
+        checked_logits(logits)?;
         if self.is_plain() && !self.draws() {
             let mut best = 0;
             for (i, x) in logits.iter().enumerate() {
@@ -154,6 +150,21 @@ impl SamplingOptions {
         }
         all.sort_unstable_by_key(|c| c.1);
         all
+    }
+}
+
+/// Refuses logits that no token can be chosen by.
+///
+/// # Errors
+/// `NotFinite` for logits that are NaN or infinite.
+pub(crate) fn checked_logits(logits: &[f32]) -> Result<()> {
+    match logits.iter().position(|x| x.is_nan() || *x == f32::INFINITY) {
+        None => Ok(()),
+        Some(at) => {
+            let what =
+                format!("the logit of token {at} is {}; the model's weights or inputs are not finite", logits[at]);
+            Err(Error::new(ErrorKind::NotFinite, what))
+        }
     }
 }
 

@@ -168,7 +168,7 @@ function unwritable(folder: string, error: unknown): Error {
  * - `chatTemplate`: The template that makes one text of the messages of a chat. Default: none.
  * @returns When all of it is on the disk.
  * @throws `TypeError`: an option is unknown or missing, or of another kind.
- * @throws {@link LayerError} `InvalidArgument`: `config` names no layer or holds what JSON does not, or the encoder has other ids than the model.
+ * @throws {@link LayerError} `InvalidArgument`: `config` names no layer or holds what JSON does not, or the encoder has ids that the model lacks.
  * @throws {@link LayerError} `WeightsMismatch`: `config` makes another layer than the model is.
  * @throws {@link LayerError} `Io`: the folder cannot be written.
  * @see {@link openFolder}
@@ -246,7 +246,7 @@ function encoderIn(folder: string, name: string): Encoder {
  * @throws `TypeError`: `folder` is not a string.
  * @throws {@link LayerError} `Io`: there is no such folder, no model in it, a file is missing or damaged, or `model.json` is no JSON.
  * @throws {@link LayerError} `InvalidArgument`: `model.json` has an unknown key or a value that does not fit, is of a newer version of the format, or the
- * encoder has other ids than the model.
+ * encoder has ids that the model lacks.
  * @throws {@link LayerError} `WeightsMismatch`: the weights are not those of the model.
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Whether an encoder and a model have the same ids.
+ * Whether a model has all ids of its encoder.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { type Layer } from '../../layer/layer.js';
 import { type Signature } from '../../tensor/ops.js';
 import { type ModelTask } from './description.js';
 
-/** Refuses the encoder of a model that writes other ids than it. */
+/** Refuses an encoder with ids that a model which writes does not have. Models may have more: they are often padded, and what the encoder has not is never written. */
 export function checkVocabulary(
   where: string,
   task: ModelTask,
@@ -21,7 +21,7 @@ export function checkVocabulary(
   const outputs = model.outputSignature(inputs);
   const logits = 'shape' in outputs ? outputs : outputs[0];
   const size = logits?.shape.at(-1);
-  if (size === encoder.vocabSize) return;
+  if (size !== undefined && size !== null && size >= encoder.vocabSize) return;
   const what = `the encoder has ${encoder.vocabSize} ids, and the model gives logits of ${String(size)}`;
-  throw refusal('InvalidArgument', `${where}: ${what}; give both the same vocabulary`);
+  throw refusal('InvalidArgument', `${where}: ${what}; give the model at least as many`);
 }

@@ -1,6 +1,8 @@
 //! Beam search against all outputs there are.
 use crate::support::{ids, made, recurrent, VOCABULARY};
 use serde_json::{json, Value};
+use std::sync::Arc;
+use tallow_data::{CharacterEncoder, CharacterOptions};
 use tallow_decoding::{BeamSearch, Found, Model, Reading, Start};
 use tallow_layers::{ErrorKind, HostValue, LayerRef, Mode, Result};
 
@@ -63,6 +65,29 @@ fn one_beam_is_the_greedy_output() {
     let sum: f64 = greedy.iter().map(|s| s.log_prob).sum();
     assert!((found[0].log_prob - sum).abs() < 1e-9);
     assert!((found[0].score - sum / (14.0 / 6.0)).abs() < 1e-9, "the penalty of nine tokens");
+}
+
+#[test]
+fn tokens_that_the_encoder_has_not_are_in_no_beam() {
+    let found = |n: usize| {
+        let encoder = CharacterEncoder::of("abcde", &CharacterOptions::new()).expect("an encoder");
+        let o = json!({"nBeams": n, "maxLength": 6, "eosId": null, "startId": null}).into();
+        let mut search = BeamSearch::new(
+            Model::new(recurrent(Mode::Predict), Reading::Next),
+            [&ids(&[3]), &HostValue::Null, &o],
+            Some(Arc::new(encoder) as _),
+        )?;
+        while !search.step()? {}
+        search.found()
+    };
+    let all = found(5).expect("outputs");
+    assert_eq!(all.len(), 5);
+    for one in all {
+        assert!(one.tokens.iter().all(|t| *t < 5));
+        assert_eq!(one.text.map(|text| text.len()), Some(6));
+    }
+    let e = found(6).unwrap_err();
+    assert_eq!(e.message(), "beamSearch: `nBeams` is 6, but the encoder has 5 tokens; give at most 5");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::support::{
 };
 use serde_json::json;
 use std::sync::Arc;
-use tallow_data::{ByteEncoder, ByteOptions};
+use tallow_data::{ByteEncoder, ByteOptions, CharacterEncoder, CharacterOptions};
 use tallow_decoding::{Event, Finish, Model, Outcome, Reading, Request, Start};
 use tallow_layers::{combinators::serial, hold, init, with_mode, ErrorKind, HostValue, Mode, TensorSpec};
 use tallow_tensor::{ops::Quantization, random::Key, threads::set_num_threads, DType, Tensor};
@@ -139,6 +139,58 @@ fn outputs_end_at_tokens_strings_and_lengths() {
     let told: String = out.iter().filter_map(|s| s.text.clone()).collect();
     assert_eq!(told, text[..text.find(&stop).expect("it is there")]);
     assert_eq!(out.last().and_then(|s| s.finish), Some(Finish::Stop));
+}
+
+#[test]
+fn tokens_that_the_encoder_has_not_are_never_chosen_and_others_keep_the_bits_of_their_probabilities() {
+    let most = 12;
+    let letters = || Arc::new(CharacterEncoder::of("abcdefghijkl", &CharacterOptions::new()).expect("an encoder"));
+    let layer = attentive(Mode::Predict);
+    let asked = |prompt: i32, o: &serde_json::Value| {
+        let o = o.clone().into();
+        Request::new([&ids(&[prompt]), &HostValue::Null, &o], Some(letters() as _)).expect("a request")
+    };
+    let o = json!({"temperature": 0, "maxTokens": 1, "logProbs": VOCABULARY});
+    let mut padded = 0;
+    for prompt in 0..most {
+        let free = &alone(&layer, request(&[prompt], o.clone()))[0];
+        let held = &alone(&layer, asked(prompt, &o))[0];
+        padded += usize::from(free.token >= most);
+        let real: Vec<(u32, f64)> = free.top.iter().filter(|(id, _)| (*id as i32) < most).copied().collect();
+        assert_eq!(held.top, real, "the likeliest, with the bits that they have among all");
+        assert_eq!((held.token as u32, held.log_prob), real[0]);
+    }
+    assert!(padded > 0, "else nothing was held back");
+    let drawn = json!({"temperature": 3.0, "maxTokens": 60, "rng": [1, 2], "repetitionPenalty": 1.2});
+    let out = alone(&layer, asked(3, &drawn));
+    assert_eq!(out.len(), 60);
+    assert!(tokens(&out).iter().all(|t| *t < most));
+    assert_eq!(out.iter().filter_map(|s| s.text.as_ref()).map(|text| text.len()).sum::<usize>(), 60);
+}
+
+#[test]
+fn a_logit_of_padding_that_is_no_number_fails_as_any_other() {
+    let layer = attentive(Mode::Predict);
+    let (weights, _) = tallow_layers::held(&layer);
+    let broken = weights.into_iter().map(|(id, tree)| {
+        let tree = tree.map(&mut |t: &Tensor| match t.shape() {
+            [VOCABULARY] => {
+                let mut bias = vec![0f32; VOCABULARY];
+                bias[VOCABULARY - 1] = f32::NAN;
+                Tensor::from_vec(bias, &[VOCABULARY]).expect("a bias")
+            }
+            _ => t.clone(),
+        });
+        (id, tree)
+    });
+    hold(&layer, Some(&broken.collect()), None);
+    let encoder = CharacterEncoder::of("abcdefghijkl", &CharacterOptions::new()).expect("an encoder");
+    let o = json!({"temperature": 0, "maxTokens": 1}).into();
+    let r = Request::new([&ids(&[3]), &HostValue::Null, &o], Some(Arc::new(encoder) as _)).expect("a request");
+    let mut engine = engine(layer, json!({}));
+    engine.join(1, r);
+    let (kind, what) = failure(&run(&mut engine)[0]);
+    assert_eq!(kind, ErrorKind::NotFinite, "{what}");
 }
 
 #[test]
