@@ -77,6 +77,32 @@ test('characters and tokenizers are saved as data', async (t) => {
   }
 });
 
+test('a padded vocabulary: ids that the encoder has not are never written, and others keep their log-probabilities', async (t) => {
+  const padded: tl.models.LayerConfig = ['TransformerLM', 320, sizes];
+  const model = tl.models.fromConfig(padded);
+  model.init(inputSignature, { rng: tl.random.key(2) });
+  await tl.models.saveFolder(at('padded'), { model, config: padded, inputSignature, task: 'generate', encoder });
+  const opened = await tl.models.openFolder(at('padded'));
+  t.is(opened.encoder?.vocabSize, 256);
+
+  const options = { encoder, maxTokens: 40, temperature: 4, rng: tl.random.key(3), logProbs: 320 };
+  const text = await tl.decoding.sample(opened.model, 'Call', options);
+  t.is(text.tokens.length, 40);
+  t.true(text.tokens.every((id) => id < 256));
+  // Without the encoder all ids are drawn from, and a fifth of them is padding.
+  const ids = await tl.decoding.sample(opened.model, encoder.encode('Call'), { ...options, encoder: null });
+  t.true(ids.tokens.some((id) => id >= 256));
+  const [held, free] = [text, ids].map(({ topLogProbs }) => topLogProbs![0]!);
+  t.deepEqual(
+    held,
+    free!.filter(({ token }) => token < 256),
+  );
+  t.is(text.logProbs[0], held!.find(({ token }) => token === text.tokens[0])?.logProb);
+
+  const beams = await tl.decoding.beamSearch(opened.model, 'Call', { encoder, nBeams: 8, maxLength: 5, eosId: null });
+  t.true(beams.every(({ tokens }) => tokens.every((id) => id < 256)));
+});
+
 test('a model for predictions is of any layers; state comes back too', async (t) => {
   const layers: tl.models.LayerConfig = ['Serial', ['Dense', 8], 'Relu', ['BatchNorm', { axis: 0 }], ['Dense', 2]];
   const model = tl.models.fromConfig(layers);
@@ -171,6 +197,11 @@ const broken: Readonly<Record<string, readonly [changes: object | string, code: 
     'InvalidArgument',
     /task must be 'generate' or 'predict', got the string "sing"/,
   ],
+  'a model that is misspelt': [
+    { model: ['TransformrLM', 256, sizes] },
+    'InvalidArgument',
+    /model: there is no TransformrLM; there are .*; did you mean `TransformerLM`\?$/,
+  ],
   'an unknown model': [{ model: ['GPT', 3] }, 'InvalidArgument', /model: there is no GPT; there are .*TransformerLM/],
   'a model that is none': [{ model: 3 }, 'InvalidArgument', /model must be a name, or a list .*; got 3/],
   'an unknown option': [{ model: ['TransformerLM', 256, { dmodel: 3 }] }, 'InvalidOption', /dmodel/],
@@ -194,10 +225,10 @@ const broken: Readonly<Record<string, readonly [changes: object | string, code: 
   'no weights': [{ weights: 'gone.safetensors' }, 'Io', /has no gone\.safetensors, the weights that its model\.json/],
   'no tokenizer': [{ encoder: 'gone.json' }, 'Io', /has no gone\.json, the encoder that its model\.json names/],
   'no template': [{ chatTemplate: { file: 'gone.jinja' } }, 'Io', /chat template .*gone\.jinja cannot be read: ENOENT/],
-  'another vocabulary': [
-    { model: ['TransformerLM', 300, sizes] },
+  'a vocabulary that lacks ids of the encoder': [
+    { model: ['TransformerLM', 200, sizes] },
     'InvalidArgument',
-    /the encoder has 256 ids, and the model gives logits of 300/,
+    /the encoder has 256 ids, and the model gives logits of 200; give the model at least as many/,
   ],
   'weights that do not fit': [
     { model: ['TransformerLM', 256, { ...sizes, dModel: 8 }] },

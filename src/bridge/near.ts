@@ -8,10 +8,14 @@
 export function unknownKey(given: Readonly<Record<string, unknown>>, known: readonly string[]): string | undefined {
   const unknown = Object.keys(given).find((key) => !known.includes(key));
   if (unknown === undefined) return undefined;
-  const near = known.find((key) => isNear(key.toLowerCase(), unknown.toLowerCase()));
+  const near = nearest(unknown, known);
   const hint = near === undefined ? `it takes ${known.join(', ')}` : `did you mean \`${near}\`?`;
   return `unknown key \`${unknown}\`; ${hint}`;
 }
+
+/** The first of the words that is near to one that nobody knows. */
+export const nearest = (unknown: string, known: readonly string[]): string | undefined =>
+  known.find((word) => isNear(word.toLowerCase(), unknown.toLowerCase()));
 
 /** Whether two words differ by a letter, or by two that changed places, or one begins the other. */
 function isNear(a: string, b: string): boolean {

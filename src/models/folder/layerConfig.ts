@@ -5,6 +5,7 @@
  */
 import { refusal } from '../../bridge/errors.js';
 import { found, isList, isRecord, quoted } from '../../bridge/found.js';
+import { nearest } from '../../bridge/near.js';
 import { type Json } from '../../data/cursor.js';
 import * as factories from '../../generated/index.js';
 import * as models from '../../generated/models.js';
@@ -60,7 +61,10 @@ function made(config: unknown, path: string, depth: number): unknown {
   const factory = factoryOf(name);
   if (typeof factory !== 'function') {
     const names = Object.keys(models).filter((key) => isIn(models, key));
-    const known = `there are ${names.toSorted().join(', ')}, and the layers of tl`;
+    // Short names are all alike.
+    const near = name.length > 4 ? nearest(name, [...names, ...Object.keys(factories)]) : undefined;
+    const hint = near === undefined ? '' : `; did you mean \`${near}\`?`;
+    const known = `there are ${names.toSorted().join(', ')}, and the layers of tl${hint}`;
     throw refusal('InvalidArgument', `${path}: there is no ${quoted(name).slice(1, -1)}; ${known}`);
   }
   // A layer without arguments may be its name alone.
