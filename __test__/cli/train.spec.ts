@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../../src/index.js';
-import { hasStack, type Said, tallow } from '../support/program.js';
-import { root } from '../support/process.js';
+import { hasStack, program, type Said, tallow } from '../support/program.js';
+import { root, run } from '../support/process.js';
 import { tensorOf } from '../support/types.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tallow-train-'));
@@ -91,9 +91,9 @@ test('what a config says of the model is checked before a run', async (t) => {
     written('bad-generation', { generation: { temprature: 1 } }),
   ]);
   await refused(t, /task must be 'generate' or 'predict'/, ['train', written('bad-task', { task: 'sing' })]);
-  await refused(t, /the encoder has 256 ids, and the model gives logits of 300/, [
+  await refused(t, /the encoder has 256 ids, and the model gives logits of 200/, [
     'train',
-    written('bad-vocabulary', { model: ['TransformerLM', 300, config.model[2]] }),
+    written('bad-vocabulary', { model: ['TransformerLM', 200, config.model[2]] }),
   ]);
   t.false(existsSync(at('runs/bad-task')) || existsSync(at('runs/bad-vocabulary')));
 });
@@ -138,6 +138,19 @@ for (const [signal, code] of [
     t.deepEqual([again.code, events(again)[0]!.step, events(again).at(-1)!.step], [0, last.step, last.step + 2]);
   });
 }
+
+const onFullDisk = existsSync('/dev/full') ? test : test.skip;
+onFullDisk('a run whose output is on a full disk saves what it has, and fails', async (t) => {
+  const path = written('full', { steps: 100_000, checkpointEvery: 50_000, evalData: undefined });
+  const { code, output } = await run('/bin/sh', [
+    '-c',
+    `'${process.execPath}' '${program}' train '${path}' > /dev/full`,
+  ]);
+  t.deepEqual([code, output], [1, 'error: the output cannot be written: there is no room left on its disk\n']);
+  await tl.training.verifyCheckpoint(at('runs/full/model.safetensors'));
+  const info = await tl.training.checkpointInfo(at('runs/full/model.safetensors'));
+  t.true(info.step !== null && info.step >= 1 && info.step < 100_000, String(info.step));
+});
 
 test('a part of the config is changed for one run', async (t) => {
   const path = written('set', {});

@@ -65,6 +65,27 @@ test('a mistake is JSON where that was asked for', async (t) => {
   });
 });
 
+for (const [what, [words, message]] of Object.entries({
+  'an unknown option': [['inspect', 'x', '--sorted'], "unknown option '--sorted' (Did you mean --sort?)"],
+  'an unknown command': [['inspct', 'x'], "unknown command 'inspct' (Did you mean inspect?)"],
+  'no file': [['inspect'], "missing required argument 'file'"],
+} satisfies Record<string, [string[], string]>)) {
+  test(`${what} is one value of JSON where that was asked for`, async (t) => {
+    const { code, out, err } = await tallow([...words, '--json']);
+    t.deepEqual([code, out], [2, '']);
+    t.deepEqual(JSON.parse(err), { error: { kind: 'mistake', code: null, message } });
+  });
+}
+
+const onFullDisk = existsSync('/dev/full') ? test : test.skip;
+for (const words of [['--help'], ['info', '--json'], ['inspect', join(folder, 'many.npz')]]) {
+  onFullDisk(`tallow ${words[0]}: an output on a full disk is a failure in one line`, async (t) => {
+    const shown = [process.execPath, program, ...words].map((word) => `'${word}'`).join(' ');
+    const { code, output } = await run('/bin/sh', ['-c', `${shown} > /dev/full`]);
+    t.deepEqual([code, output], [1, 'error: the output cannot be written: there is no room left on its disk\n']);
+  });
+}
+
 test('--stack shows where an error comes from', async (t) => {
   const { code, err } = await tallow(['inspect', 'absent.npz', '--stack']);
   t.is(code, 2);

@@ -52,16 +52,19 @@ class Ender {
   constructor() {
     process.on('SIGINT', () => this.#end(EXIT.interrupted));
     process.on('SIGTERM', () => this.#end(EXIT.terminated));
-    onClosed(() => this.#end(EXIT.ok));
+    onClosed((code) => this.#closed(code));
   }
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
-  #end(code: number): void {
-    // Whoever asks twice does not want to wait.
-    if (this.code !== undefined && code !== EXIT.ok) process.exit(code);
+  #closed(code: number): void {
     this.code ??= code;
     this.#abort.abort();
+  }
+  #end(code: number): void {
+    // Whoever asks twice does not want to wait.
+    if (this.code !== undefined) process.exit(code);
+    this.#closed(code);
   }
 }
 

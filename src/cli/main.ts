@@ -13,7 +13,20 @@ const ENDINGS = `
 Exit codes: 0 done, 1 it failed, 2 the command or a file it names is wrong, 130 stopped by Ctrl-C, 143 by SIGTERM.
 \`tallow COMMAND --help\` tells more of a command.`;
 
-async function program(words: readonly string[]): Promise<Command> {
+/** A mistake in the words of a command, in colour. */
+const styledError = (text: string): string =>
+  `${styled(process.stderr, 'red', 'error:')}${text.replace(/^error:/, '')}`;
+
+/** A mistake in the words of a command, as all others are told to programs. */
+function mistakeAsJson(text: string): string {
+  const message = text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll('\n', ' ');
+  return `${JSON.stringify({ error: { kind: 'mistake', code: null, message } })}\n`;
+}
+
+async function program(words: readonly string[], json: boolean): Promise<Command> {
   const all = new Command('tallow')
     .description('Trains and evaluates models, looks into files of weights, and converts them.')
     .version(version, '-V, --version', 'tell the version')
@@ -23,14 +36,14 @@ async function program(words: readonly string[]): Promise<Command> {
     .addHelpText('after', ENDINGS)
     .configureHelp({ styleTitle: (text) => styled(process.stdout, 'bold', text) })
     .configureOutput({
-      outputError: (text, write) => write(`${styled(process.stderr, 'red', 'error:')}${text.replace(/^error:/, '')}`),
+      outputError: (text, write) => write(json ? mistakeAsJson(text) : styledError(text)),
     })
     .exitOverride();
   for (const one of await commandsFor(words)) {
     all.addCommand(one.copyInheritedSettings(all));
-    one.showHelpAfterError(`(\`tallow ${one.name()} --help\` tells how it is used)`);
+    if (!json) one.showHelpAfterError(`(\`tallow ${one.name()} --help\` tells how it is used)`);
   }
-  return all.showHelpAfterError('(`tallow --help` lists the commands)');
+  return json ? all : all.showHelpAfterError('(`tallow --help` lists the commands)');
 }
 
 /** Says what went wrong. @returns how the process ends */
@@ -56,12 +69,12 @@ function told(error: unknown, { stack, json }: { readonly stack: boolean; readon
  */
 export async function main(words: readonly string[]): Promise<void> {
   watchPipes();
-  const all = await program(words);
+  const json = words.includes('--json');
+  const all = await program(words, json);
   try {
     await all.parseAsync(words, { from: 'user' });
     await end(Number(process.exitCode ?? EXIT.ok));
   } catch (error) {
-    const json = words.includes('--json');
     await end(told(error, { stack: all.opts<{ stack?: boolean }>().stack === true, json }));
   }
 }

@@ -7,6 +7,9 @@ import { styleText } from 'node:util';
 
 type Style = Parameters<typeof styleText>[0];
 
+/** How the process ends when its output cannot be written. */
+const LOST_CODE = 1;
+
 /** Losses and metrics have this before their names in a history. */
 export const METRICS = 'metrics/';
 
@@ -49,22 +52,33 @@ export function pairs(rows: readonly (readonly [name: string, value: string])[])
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`.trimEnd()).join('\n');
 }
 
-/** What is done when nobody reads any more; ends the process unless a command has something to finish. */
-let whenClosed = (): void => process.exit();
+/** What is done when nothing can be written any more; ends the process unless a command has something to finish. */
+let whenClosed = (code: number): void => process.exit(code);
 
-/** Lets a command finish what it does when its output is closed. */
-export function onClosed(finish: () => void): void {
+/** Lets a command finish what it does when its output is closed, or has no room; the process then ends with a code. */
+export function onClosed(finish: (code: number) => void): void {
   whenClosed = finish;
 }
 
-/** Keeps a closed pipe, as behind `| head`, from being an error. */
+/** What keeps an output from being written, in words. */
+const LOST: Readonly<Record<string, string>> = {
+  ENOSPC: 'there is no room left on its disk',
+  EDQUOT: 'the quota of its disk is used up',
+  EFBIG: 'it would be larger than a file may be',
+};
+
+/** Keeps a closed pipe, as behind `| head`, from being an error, and a full disk from being one of the program. */
 export function watchPipes(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      whenClosed();
-    });
-  }
+  // A message that cannot be told is in nobody's way: the exit code tells it.
+  process.stderr.on('error', () => undefined);
+  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    process.stdout.on('error', () => undefined);
+    if (error.code === 'EPIPE') return whenClosed(0);
+    const why = LOST[error.code ?? ''] ?? error.message;
+    process.stderr.write(`${styled(process.stderr, 'red', 'error:')} the output cannot be written: ${why}\n`);
+    process.exitCode = LOST_CODE;
+    whenClosed(LOST_CODE);
+  });
 }
 
 /** Ends the process when all is written. */
@@ -73,9 +87,9 @@ export async function end(code: number): Promise<never> {
     // One after another: the process ends behind the last.
     // oxlint-disable-next-line no-await-in-loop
     await new Promise<void>((resolve) => {
-      if (stream.writableLength === 0 || stream.destroyed) resolve();
+      if (stream.destroyed) resolve();
       else stream.write('', () => resolve());
     });
   }
-  process.exit(code);
+  process.exit(code === 0 ? (process.exitCode ?? code) : code);
 }

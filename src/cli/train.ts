@@ -30,19 +30,22 @@ class Stopper {
   constructor(loop: Loop) {
     this.#loop = loop;
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => this.#stop(CODES[signal]));
-    onClosed(() => this.#stop(EXIT.ok));
+    onClosed((code) => this.#closed(code));
   }
 
+  #closed(code: number): void {
+    this.code ??= code;
+    this.#loop.stop();
+  }
   #stop(code: number): void {
-    if (this.code !== undefined && code !== EXIT.ok) {
+    if (this.code !== undefined) {
       // The bar hid the cursor.
       if (process.stderr.isTTY) process.stderr.write('\x1b[?25h\n');
       process.exit(code);
     }
     if (process.stderr.isTTY)
       process.stderr.write('\nstopping behind the last step that is done; once more ends at once\n');
-    this.code = code;
-    this.#loop.stop();
+    this.#closed(code);
   }
 }
 
