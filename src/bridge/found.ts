@@ -55,6 +55,12 @@ export function isKeyed(x: unknown): x is Readonly<Record<string, unknown>> {
 /** The most characters of a string that a message shows. */
 const SHOWN = 40;
 
+/** A string as messages show it within quotes of their own: on one line, and cut where it is long. */
+export function shown(text: string): string {
+  const inside = JSON.stringify(text.slice(0, SHOWN)).slice(1, -1);
+  return text.length > SHOWN ? `${inside}…` : inside;
+}
+
 /** A string as messages show it: quoted, and cut where it is long. */
 export function quoted(text: string): string {
   return text.length > SHOWN ? `${JSON.stringify(text.slice(0, SHOWN))}…` : JSON.stringify(text);
@@ -74,7 +80,8 @@ function ofObject(x: object): string {
   return typeof name === 'string' && name !== '' ? withArticle(name) : 'an object';
 }
 
-function withArticle(name: string): string {
+/** A noun with its article. */
+export function withArticle(name: string): string {
   return `${/^[aeiou]/i.test(name) ? 'an' : 'a'} ${name}`;
 }
 

@@ -138,6 +138,7 @@ const OF_HTTP: Readonly<Record<string, readonly [code: string, message: string]>
   ],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid_json', 'the body is empty, but must be a JSON object'],
   FST_ERR_CTP_INVALID_JSON_BODY: ['invalid_json', 'the body is not valid JSON; send an object'],
+  FST_ERR_BAD_URL: ['invalid_url', 'the address is not a valid URL'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid_json', 'the body is not as long as `content-length` says'],
 };
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { shown } from '../bridge/found.js';
 import { Refusal, ServeError } from './errors.js';
 import { type Busy } from './metrics.js';
 import { checkModel, type Limits, type ModelSource, type ServedModel } from './options.js';
@@ -78,7 +79,7 @@ export class Hosts {
     this.checkReady();
     const host = this.#all.get(name);
     if (host === undefined)
-      throw new Refusal(404, 'model_not_found', `The model \`${name}\` does not exist`, { param: 'model' });
+      throw new Refusal(404, 'model_not_found', `The model \`${shown(name)}\` does not exist`, { param: 'model' });
     return host;
   }
   /** A model that writes. */

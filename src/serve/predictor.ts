@@ -31,9 +31,21 @@ const isFinite = (x: unknown): boolean => (isList(x) ? x.every(isFinite) : typeo
 /** How deep arrays may be nested. */
 const DEPTH = 16;
 
+/** Whether they are finite numbers or booleans in arrays: JSON reads 1e999 as infinity. */
 function isNested(x: unknown, depth = DEPTH): x is Nested<number | boolean> {
   if (isList(x)) return depth > 0 && x.every((item) => isNested(item, depth - 1));
-  return typeof x === 'number' || typeof x === 'boolean';
+  return Number.isFinite(x) || typeof x === 'boolean';
+}
+
+/** The first number that is not whole, if there is one. */
+function fraction(x: Nested<number | boolean>): number | undefined {
+  if (typeof x === 'number') return Number.isInteger(x) ? undefined : x;
+  if (typeof x === 'boolean') return undefined;
+  for (const item of x) {
+    const inside = fraction(item);
+    if (inside !== undefined) return inside;
+  }
+  return undefined;
 }
 
 /** A model that answers calls. */
@@ -98,9 +110,13 @@ export class Predictor {
     const isText = typeof input === 'string' || (isList(input) && input.length > 0 && typeof input[0] === 'string');
     const data = isText ? await this.#rows(isList(input) ? input : [input]) : input;
     if (!isNested(data)) {
-      const wanted = `numbers or booleans, nested in at most ${DEPTH} arrays, or texts`;
+      const wanted = `finite numbers or booleans, nested in at most ${DEPTH} arrays, or texts`;
       throw invalid('inputs', `\`inputs\` must be ${wanted}, got ${found(data)}`);
     }
+    if (isList(data) && data.length === 0) throw invalid('inputs', '`inputs` are empty; send at least one example');
+    const broken = dtype === 'int32' ? fraction(data) : undefined;
+    if (broken !== undefined)
+      throw invalid('inputs', `\`inputs\` must be whole numbers for the dtype int32, got ${broken}`);
     try {
       return tensor(data, null, dtype === undefined ? {} : { dtype });
     } catch (error) {
@@ -117,7 +133,8 @@ export class Predictor {
       );
     const checked = texts.map((text, i) => textOf(`inputs[${i}]`, text));
     const rows = (await this.#encoder.encodeBatch(checked)).map((ids) => [...ids]);
-    const longest = Math.max(...rows.map(({ length }) => length));
+    const longest = rows.reduce((most, { length }) => Math.max(most, length), 0);
+    if (longest === 0) throw invalid('inputs', 'the texts of `inputs` are empty; send at least one character');
     return rows.map((ids) => [...ids, ...Array.from({ length: longest - ids.length }, () => PADDING)]);
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { isRecord } from '../bridge/found.js';
+import { isRecord, shown } from '../bridge/found.js';
 import { keyCheck } from './auth.js';
 import { chat } from './chat.js';
 import { completions } from './completions.js';
@@ -39,7 +39,7 @@ interface Means {
 }
 
 /** Answers with a refusal. */
-const send = (reply: FastifyReply, refusal: Refusal): FastifyReply => {
+export const send = (reply: FastifyReply, refusal: Refusal): FastifyReply => {
   if (refusal.retryAfter !== undefined) reply.header('retry-after', refusal.retryAfter);
   if (refusal.status === 401) reply.header('www-authenticate', 'Bearer');
   return reply.code(refusal.status).send(bodyOf(refusal));
@@ -53,7 +53,7 @@ export function addErrors(app: FastifyInstance, onError: (error: unknown) => voi
     return send(reply, refusal);
   });
   app.setNotFoundHandler((request, reply) =>
-    send(reply, new Refusal(404, 'not_found', `there is no ${request.method} ${request.url.split('?')[0]}`)),
+    send(reply, new Refusal(404, 'not_found', `there is no ${request.method} ${shown(request.url.split('?')[0]!)}`)),
   );
 }
 

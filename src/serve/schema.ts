@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { found, isList, isRecord, quoted, wellFormed } from '../bridge/found.js';
+import { found, isList, isRecord, shown, wellFormed, withArticle } from '../bridge/found.js';
 import { invalid, Refusal, unsupported } from './errors.js';
 
 /** A field that may be `null`, as all of OpenAI's may. */
@@ -16,6 +16,9 @@ const any = {};
 
 /** The most of what is counted in a body: the limits of a server are below it. */
 const MOST = Number.MAX_SAFE_INTEGER;
+
+/** The most messages of a chat, as OpenAI has it: templates take their time over each. */
+const MESSAGES = 2048;
 
 /** What is taken, and changes nothing here. */
 const IGNORED = [
@@ -97,6 +100,7 @@ export const CHAT = {
     messages: {
       type: 'array',
       minItems: 1,
+      maxItems: MESSAGES,
       items: {
         type: 'object',
         required: ['role', 'content'],
@@ -181,12 +185,12 @@ function fieldOf(path: string): string {
 /** A fault of a body in words. */
 export function faultOf(fault: SchemaFault | undefined): Refusal {
   if (fault === undefined) return new Refusal(400, 'invalid_value', 'the body is not what it must be');
-  const field = fieldOf(fault.instancePath);
+  const field = shown(fieldOf(fault.instancePath));
   const inside = (name: unknown): string => (field === '' ? String(name) : `${field}.${String(name)}`);
   switch (fault.keyword) {
     case 'additionalProperties': {
       const name = inside(fault.params['additionalProperty']);
-      return invalid(name, `Unrecognized request argument supplied: ${quoted(name).slice(1, -1)}`, 'unknown_parameter');
+      return invalid(shown(name), `Unrecognized request argument supplied: ${shown(name)}`, 'unknown_parameter');
     }
     case 'required': {
       const name = inside(fault.params['missingProperty']);
@@ -194,8 +198,9 @@ export function faultOf(fault: SchemaFault | undefined): Refusal {
     }
     default: {
       const what = field === '' ? 'the body' : `\`${field}\``;
-      const allowed = fault.params['allowedValues'];
-      const must = isList(allowed) ? `must be one of ${allowed.map(String).join(', ')}` : (fault.message ?? 'is wrong');
+      const { allowedValues: allowed, type } = fault.params;
+      const wanted = typeof type === 'string' ? `must be ${withArticle(type)}` : (fault.message ?? 'is wrong');
+      const must = isList(allowed) ? `must be one of ${allowed.map(String).join(', ')}` : wanted;
       return invalid(field, `${what} ${must}, got ${found(fault.data)}`);
     }
   }

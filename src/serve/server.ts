@@ -4,13 +4,14 @@
  * @module
  */
 import { type FastifyInstance } from 'fastify';
-import { ServeError } from './errors.js';
+import { refusalOf, ServeError } from './errors.js';
 import { Hosts } from './hosts.js';
+import { addBodies, refuseBytes } from './http.js';
 import { loadCors, loadFastify, loadSse } from './libraries.js';
 import { newMetrics, NO_METRICS } from './metrics.js';
 import { checkOptions, keysOf, type Limits, limitsOf, type ServerOptions } from './options.js';
 import { Pace } from './pace.js';
-import { addErrors, addKeys, addMetrics, addRequests, addState } from './routes.js';
+import { addErrors, addKeys, addMetrics, addRequests, addState, send } from './routes.js';
 import { faultOf } from './schema.js';
 import { Scopes } from './scope.js';
 
@@ -206,9 +207,10 @@ export async function createServer(options: ServerOptions): Promise<Server> {
     http: { connectionsCheckingInterval: Math.min(CHECK_MS, limits.bodyMs), headersTimeout: limits.bodyMs },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, verbose: true } },
     schemaErrorFormatter: ([fault]) => faultOf(fault),
+    clientErrorHandler: refuseBytes,
+    frameworkErrors: (error, _, reply) => void send(reply, refusalOf(error)),
   });
-  // Bodies are JSON, and nothing else.
-  app.removeContentTypeParser('text/plain');
+  addBodies(app);
   await app.register(sse);
   if (cors !== undefined) {
     const { cors: given } = options;

@@ -97,6 +97,8 @@ export async function streamOf(
   { scope, limits, pace, onError }: Means,
 ): Promise<void> {
   await generation.parts.some();
+  // The library keeps all connections, also for who asked to have it closed.
+  if (/\bclose\b/i.test(reply.request.headers.connection ?? '')) reply.header('connection', 'close');
   const timer = watched(reply, scope, generation, limits);
   try {
     await sent(reply, generation.parts, eventsOf(generation, chunks, onError), pace);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { found, isKeyed, quoted } from '../bridge/found.js';
+import { found, isKeyed, shown } from '../bridge/found.js';
 import { Handle } from './handle.js';
 
 /** The names of all options of a type; the compiler holds the list against the type. */
@@ -48,7 +48,7 @@ export function unknownOption<O extends object>(
   const unknown = Object.keys(namedOptions(what, given) ?? {}).find((name) => !Object.hasOwn(names, name));
   if (unknown === undefined) return undefined;
   const known = Object.keys(names).map((name) => `\`${name}\``);
-  return `${what}: unknown option \`${quoted(unknown).slice(1, -1)}\`: it takes ${known.join(', ')}`;
+  return `${what}: unknown option \`${shown(unknown)}\`: it takes ${known.join(', ')}`;
 }
 
 const isOptions = (x: unknown): boolean => isKeyed(x) && !(x instanceof Handle);

@@ -4,7 +4,7 @@
  * @module
  */
 import { refusal } from '../../bridge/errors.js';
-import { found, isList, isRecord, quoted } from '../../bridge/found.js';
+import { found, isList, isRecord, shown } from '../../bridge/found.js';
 import { nearest } from '../../bridge/near.js';
 import { type Json } from '../../data/cursor.js';
 import * as factories from '../../generated/index.js';
@@ -65,7 +65,7 @@ function made(config: unknown, path: string, depth: number): unknown {
     const near = name.length > 4 ? nearest(name, [...names, ...Object.keys(factories)]) : undefined;
     const hint = near === undefined ? '' : `; did you mean \`${near}\`?`;
     const known = `there are ${names.toSorted().join(', ')}, and the layers of tl${hint}`;
-    throw refusal('InvalidArgument', `${path}: there is no ${quoted(name).slice(1, -1)}; ${known}`);
+    throw refusal('InvalidArgument', `${path}: there is no ${shown(name)}; ${known}`);
   }
   // A layer without arguments may be its name alone.
   const given = args.map((x, i) =>
