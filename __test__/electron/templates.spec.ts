@@ -16,7 +16,11 @@ const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/go
   existsSync(path),
 );
 const inBrowser = CHROMIUM === undefined ? test.serial.skip : test.serial;
-const STEPS = 30;
+/** Where a picture of the page goes, which shows a model that has learnt more. */
+const PICTURE = process.env['TALLOW_SCREENSHOT'];
+const STEPS = PICTURE === undefined ? 30 : 2000;
+/** The last checkpoint with measurements. */
+const LAST = STEPS - (STEPS % 25);
 
 /** Starts the server of a project. @returns its process, and where it listens */
 async function start(server: string): Promise<{ child: ChildProcess; address: string }> {
@@ -33,7 +37,7 @@ async function start(server: string): Promise<{ child: ChildProcess; address: st
 }
 
 test.before('a server of a model that has learnt a little', async (t) => {
-  t.timeout(300_000);
+  t.timeout(600_000);
   const folder = mkdtempSync(join(tmpdir(), 'tallow-templates-'));
   const server = await makeProject(join(folder, 'server'), 'server');
   const early = await run(process.execPath, ['dist/server.js'], { cwd: server });
@@ -90,7 +94,7 @@ inBrowser('server: the page shows the curve and writes, under its rules for scri
   /** Waits until an element has a text; a function in the page would be made of a string, which its rules refuse. */
   const has = (selector: string, hasText: RegExp): Promise<void> => page.locator(selector, { hasText }).waitFor();
   await has('#status', /^step /);
-  t.regex((await page.textContent('#status'))!, new RegExp(`^step 25 of 25 · loss \\d\\.\\d{3}$`));
+  t.regex((await page.textContent('#status'))!, new RegExp(`^step ${LAST} of ${LAST} · loss \\d\\.\\d{3}$`));
   t.regex((await page.getAttribute('#curve path', 'd'))!, /^M[\d.]+ [\d.]+L/);
   t.false(await page.isVisible('#train'), 'a server does not train');
 
@@ -103,8 +107,7 @@ inBrowser('server: the page shows the curve and writes, under its rules for scri
   t.is(text.length, 'Call me '.length + 400);
   t.true(text.startsWith('Call me '));
 
-  const picture = process.env['TALLOW_SCREENSHOT'];
-  if (picture !== undefined) await page.screenshot({ path: picture });
+  if (PICTURE !== undefined) await page.screenshot({ path: PICTURE });
 
   await page.fill('#prompt', 'Ωμέγα');
   await page.click('#write');
