@@ -255,6 +255,12 @@ const wrong: Readonly<Record<string, readonly [changes: object, says: RegExp]>> 
     /there are 0 sequences of 10000 in the text/,
   ],
   'a loss that is none': [{ loss: 'Dense' }, /loss: there is no Dense/],
+  'a loss that is misspelt': [
+    { loss: 'CategoryCrossEntorpy' },
+    /there are .*; did you mean `CategoryCrossEntropy`\?$/m,
+  ],
+  'an optimizer that is misspelt': [{ optimizer: ['Adm'] }, /there is no Adm; there are .*; did you mean `Adam`\?$/m],
+  'a model of another library': [{ model: ['GPT', 256] }, /there is no GPT; there are .*, and the layers of tl$/m],
   'an unknown option of the loop': [{ loop: { polcy: 'bfloat16' } }, /polcy/],
 };
 for (const [what, [changes, says]] of Object.entries(wrong)) {

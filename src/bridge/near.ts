@@ -14,8 +14,14 @@ export function unknownKey(given: Readonly<Record<string, unknown>>, known: read
 }
 
 /** The first of the words that is near to one that nobody knows. */
-export const nearest = (unknown: string, known: readonly string[]): string | undefined =>
+const nearest = (unknown: string, known: readonly string[]): string | undefined =>
   known.find((word) => isNear(word.toLowerCase(), unknown.toLowerCase()));
+
+/** What is added to a message about a name that nobody knows: which of the known ones may be meant. Names of two letters are all alike. */
+export function hintAt(unknown: string, known: readonly string[]): string {
+  const near = unknown.length > 2 ? nearest(unknown, known) : undefined;
+  return near === undefined ? '' : `; did you mean \`${near}\`?`;
+}
 
 /** Whether two words differ by a letter, or by two that changed places, or one begins the other. */
 function isNear(a: string, b: string): boolean {
@@ -24,5 +30,7 @@ function isNear(a: string, b: string): boolean {
   while (start < a.length && a[start] === b[start]) start += 1;
   let end = 0;
   while (end < a.length - start && end < b.length - start && a.at(-1 - end) === b.at(-1 - end)) end += 1;
-  return Math.max(a.length, b.length) - start - end <= 2 && Math.abs(a.length - b.length) <= 1;
+  const [own, other] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
+  if (own.length === 2 && other.length === 2) return own[0] === other[1] && own[1] === other[0];
+  return own.length <= 1 && other.length <= 1;
 }

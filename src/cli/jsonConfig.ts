@@ -5,6 +5,7 @@
  */
 import { dirname, resolve } from 'node:path';
 import { found, isList } from '../bridge/found.js';
+import { hintAt } from '../bridge/near.js';
 import { type Layer } from '../layer/layer.js';
 import { type Signature } from '../tensor/ops.js';
 import { type Described } from '../models/folder/folder.js';
@@ -42,7 +43,7 @@ function made(where: string, group: object, given: unknown): unknown {
   }
   const names = Object.keys(group).filter((key) => typeof Reflect.get(group, key) === 'function');
   if (!names.includes(name))
-    throw new Mistake(`${where}: there is no ${name}; there are ${names.toSorted().join(', ')}`);
+    throw new Mistake(`${where}: there is no ${name}; there are ${names.toSorted().join(', ')}${hintAt(name, names)}`);
   try {
     return Reflect.apply(Reflect.get(group, name), undefined, args);
   } catch (error) {

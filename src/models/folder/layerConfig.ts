@@ -5,7 +5,7 @@
  */
 import { refusal } from '../../bridge/errors.js';
 import { found, isList, isRecord, shown } from '../../bridge/found.js';
-import { nearest } from '../../bridge/near.js';
+import { hintAt } from '../../bridge/near.js';
 import { type Json } from '../../data/cursor.js';
 import * as factories from '../../generated/index.js';
 import * as models from '../../generated/models.js';
@@ -61,9 +61,7 @@ function made(config: unknown, path: string, depth: number): unknown {
   const factory = factoryOf(name);
   if (typeof factory !== 'function') {
     const names = Object.keys(models).filter((key) => isIn(models, key));
-    // Short names are all alike.
-    const near = name.length > 4 ? nearest(name, [...names, ...Object.keys(factories)]) : undefined;
-    const hint = near === undefined ? '' : `; did you mean \`${near}\`?`;
+    const hint = hintAt(name, [...names, ...Object.keys(factories)]);
     const known = `there are ${names.toSorted().join(', ')}, and the layers of tl${hint}`;
     throw refusal('InvalidArgument', `${path}: there is no ${shown(name)}; ${known}`);
   }
