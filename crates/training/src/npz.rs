@@ -3,7 +3,7 @@ use crate::{safetensors_file::TensorInfo, whole_file, Result};
 use flate2::{bufread::DeflateDecoder, CrcReader};
 use std::{
     fs::File,
-    io::{BufReader, BufWriter, Read, Write},
+    io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::Path,
 };
 use tallow_layers::{
@@ -32,7 +32,7 @@ pub fn save_npz(path: &Path, arrays: &[(String, Tensor)]) -> Result<()> {
         return Err(fail(&format!("{} arrays are more than {MAX_ARRAYS}", arrays.len())));
     }
     whole_file::write(path, |file| {
-        let mut out = ZipWriter::new(BufWriter::new(file));
+        let mut out = ZipWriter::new(BufWriter::new(FailsOnce::new(file)));
         for (name, t) in arrays {
             let header = header_of(t.dtype(), t.shape()).map_err(|e| fail(&e))?;
             let bytes = header.len() as u64 + (t.size() * t.dtype().size()) as u64;
@@ -45,6 +45,56 @@ pub fn save_npz(path: &Path, arrays: &[(String, Tensor)]) -> Result<()> {
         }
         out.finish().map_err(|e| fail(&e))?.flush().map_err(|e| fail(&e))
     })
+}
+
+/// A file whose first error is told, and no other: an archive that could not be written is finished when it is dropped, and would tell on
+/// standard error that this failed too. So it takes all that comes behind the error as if there were room.
+struct FailsOnce<W> {
+    to: W,
+    failed: bool,
+    at: u64,
+    end: u64,
+}
+
+impl<W> FailsOnce<W> {
+    fn new(to: W) -> Self {
+        Self { to, failed: false, at: 0, end: 0 }
+    }
+    fn noted<T>(&mut self, done: std::io::Result<T>) -> std::io::Result<T> {
+        // Who is interrupted tries again.
+        self.failed |= done.as_ref().is_err_and(|e| e.kind() != std::io::ErrorKind::Interrupted);
+        done
+    }
+    fn moved(&mut self, at: u64) -> u64 {
+        self.at = at;
+        self.end = self.end.max(at);
+        at
+    }
+}
+
+impl<W: Write> Write for FailsOnce<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let done = if self.failed { Ok(bytes.len()) } else { self.to.write(bytes) };
+        let n = self.noted(done)?;
+        self.moved(self.at + n as u64);
+        Ok(n)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        let done = if self.failed { Ok(()) } else { self.to.flush() };
+        self.noted(done)
+    }
+}
+
+impl<W: Seek> Seek for FailsOnce<W> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        let done = match to {
+            _ if !self.failed => self.to.seek(to),
+            SeekFrom::Start(at) => Ok(at),
+            SeekFrom::Current(by) => Ok(self.at.saturating_add_signed(by)),
+            SeekFrom::End(by) => Ok(self.end.saturating_add_signed(by)),
+        };
+        self.noted(done).map(|at| self.moved(at))
+    }
 }
 
 /// What the directory of an archive says of an array.
@@ -151,4 +201,40 @@ fn array(archive: &mut ZipArchive<BufReader<File>>, i: usize, entry: &Entry) -> 
         return Err("it is damaged: its checksum is wrong".into());
     }
     Ok(array)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error, ErrorKind};
+
+    /// A disk with room for so many bytes, which is interrupted first.
+    struct Small {
+        left: usize,
+        interrupted: bool,
+    }
+
+    impl Write for Small {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            if !std::mem::replace(&mut self.interrupted, true) {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            self.left = self.left.checked_sub(bytes.len()).ok_or_else(|| Error::from(ErrorKind::StorageFull))?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_file_fails_once_and_not_when_it_is_interrupted() {
+        let mut file = FailsOnce::new(Small { left: 4, interrupted: false });
+        file.write_all(b"four").expect("there is room, behind an interruption");
+        assert_eq!(file.to.left, 0);
+        assert_eq!(file.write_all(b"more").unwrap_err().kind(), ErrorKind::StorageFull);
+        file.write_all(b"the end of an archive").expect("nobody wants to hear it again");
+        file.flush().expect("nor this");
+        assert_eq!(file.at, 4 + 21, "as if it were written");
+    }
 }
