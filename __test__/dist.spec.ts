@@ -1,5 +1,5 @@
 /** What is built is the package of the sources, in few files: a start takes as long as what it loads. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import test from 'ava';
@@ -32,6 +32,19 @@ test('the package is a few files, and loads no library before it is needed', asy
   t.true(loaded.length < 20, loaded.join('\n'));
   t.deepEqual(
     loaded.filter((file) => file.includes('node_modules')),
+    [],
+  );
+});
+
+test('every file is strict, as the sources are', (t) => {
+  const files = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.js'),
+  );
+  t.true(files.length > 10);
+  const isStrict = (file: string): boolean =>
+    /^(?:#!.*\n)?['"]use strict['"]/.test(readFileSync(join(root, 'dist', file), 'utf8'));
+  t.deepEqual(
+    files.filter((file) => !isStrict(file)),
     [],
   );
 });

@@ -69,6 +69,8 @@ async function bundle() {
   await bundled.write({
     dir: at('dist'),
     format: 'cjs',
+    // As the sources are, which are modules.
+    strict: true,
     exports: 'named',
     esModule: true,
     keepNames: true,
@@ -95,7 +97,7 @@ function writeWrapper(entry) {
   const lines = names.map((name) => `export const ${name} = api.${name}`);
   const up = '../'.repeat(entry.split('/').length - 1) || './';
   const file = `chunks/all-of-${entry.replaceAll('/', '-')}.js`;
-  writeFileSync(at('dist', file), `exports.api = require('../${entry}.js')\n`);
+  writeFileSync(at('dist', file), `'use strict'\nexports.api = require('../${entry}.js')\n`);
   writeFileSync(at('dist', `${entry}.mjs`), `import { api } from '${up}${file}'\n\n${lines.join('\n')}\n`);
   writeFileSync(at('dist', `${entry}.d.mts`), `export * from './${basename(entry)}.js'\n`);
 }
