@@ -106,6 +106,51 @@ test('it takes less memory, and a summary says so', (t) => {
   t.is(tl.summary(dense.quantize('int8'), rows(64)).weights, 64 * 65);
 });
 
+/** Recurrent layers, and a convolution. */
+const recurrent = (mode: tl.Mode): tl.Layer<tl.Tensor> =>
+  tl.Serial(
+    tl.Embedding(50, 40),
+    tl.LSTM(40, { mode }),
+    tl.GRU(40, { mode }),
+    tl.SRU(40, { mode }),
+    tl.CausalConv(40, { mode }),
+    tl.Dense(50),
+  ) as tl.Layer<tl.Tensor>;
+
+test('recurrent layers are quantized, computed alike step by step, and kept in files', (t) => {
+  const model = recurrent('eval');
+  model.init(IDS, { rng: tl.random.key(3) });
+  const exact = model(ids());
+  for (const [dtype, most] of [
+    ['int8', 0.03],
+    ['bfloat16', 0.01],
+  ] as const) {
+    const small = model.quantize(dtype);
+    const y = small(ids());
+    const off = apart(y, exact);
+    t.true(off > 0 && off < most, `${dtype}: ${off}`);
+    const next = small.withMode('predict');
+    next.init({ shape: [3, 1], dtype: 'int32' });
+    const steps = Array.from({ length: 6 }, (_, at) => next(ids().slice([0, at], [3, at + 1])) as tl.Tensor);
+    t.true(apart(tl.concat(steps, 1), y) < 1e-6);
+    // Who asks is told what is held how, and what is not.
+    const { rows: told } = tl.summary(small, IDS);
+    const held = (name: string): (string | null)[] =>
+      told.filter((row) => row.name === name).map((row) => row.quantized);
+    for (const name of ['Embedding_50_40', 'LSTMCell', 'GRUCell', 'Dense_50']) t.deepEqual(held(name), [dtype], name);
+    t.deepEqual(held('CausalConv'), [null]);
+    t.regex(`${tl.summary(small, IDS)}`, new RegExp(`bytes +matrices\\n[^]* {2}Dense_50 .* ${dtype}\\n`));
+    t.notRegex(`${tl.summary(model, IDS)}`, /matrices/);
+    inFolder((folder) => {
+      const file = join(folder, dtype);
+      small.saveToFile(file, { inputSignature: IDS });
+      const again = recurrent('eval');
+      again.initFromFile(file);
+      t.deepEqual(again(ids()).array(), y.array());
+    });
+  }
+});
+
 test('a file keeps what weights are held in, and gives the same bits', (t) => {
   inFolder((folder) => {
     const model = ready('eval');

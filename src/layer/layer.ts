@@ -328,9 +328,10 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   /**
    * Copies the layer for inference, with large matrices of weights held in fewer bits.
    *
-   * Those are the matrices of `Dense` and `Embedding` layers, and of all that is made of these: attention, feed-forward blocks, tied outputs. A matrix of
-   * fewer than 1,024 weights, biases, norms and the weights of other layers stay float32, shared with the layer that was copied. Computation is in
-   * float32. A row of outputs is the same bits alone and in any batch.
+   * Those are the matrices of `Dense` and `Embedding` layers, of all that is made of these, such as attention, feed-forward blocks and tied outputs,
+   * and of `LSTM`, `GRU` and `SRU`. A matrix of fewer than 1,024 weights, biases, norms and the weights of other layers stay float32, shared with the
+   * layer that was copied; `tl.summary` tells which layers hold what. Computation is in float32. A row of outputs is the same bits alone and in any
+   * batch.
    *
    * A copy of a layer in mode `'train'` is in mode `'eval'`. It is not trained, and its weights cannot be set: do that with the layer it was made of,
    * and call `quantize` again. `weights` shows the float32 values that the copy computes with.

@@ -35,6 +35,8 @@ export interface SummaryRow {
   readonly bytes: number;
   /** Whether it is a layer that an earlier row has: what it holds counts there. */
   readonly shared: boolean;
+  /** What its own large matrices are held in where they are quantized, else `null`: its weights are held as they are. */
+  readonly quantized: 'int8' | 'bfloat16' | null;
 }
 
 /** Options of {@link summary}. */
@@ -95,7 +97,8 @@ export class Summary {
    * ```
    */
   toString(): string {
-    const head = ['layer', 'output', 'stack', 'weights', 'bytes'];
+    const isQuantized = this.rows.some((row) => row.quantized !== null);
+    const head = ['layer', 'output', 'stack', 'weights', 'bytes', ...(isQuantized ? ['matrices'] : [])];
     const rows = this.rows
       .filter(isNamed)
       .map((row) => [
@@ -104,9 +107,11 @@ export class Summary {
         `${row.height}`,
         row.shared ? 'shared' : shownCount(row.weights),
         row.shared ? '' : shownBytes(row.bytes),
+        ...(isQuantized ? [row.quantized ?? ''] : []),
       ]);
     const trainable = `${shownCount(this.trainable)} trainable`;
-    return table(head, rows, ['total', trainable, '', shownCount(this.weights), shownBytes(this.bytes)]);
+    const total = ['total', trainable, '', shownCount(this.weights), shownBytes(this.bytes)];
+    return table(head, rows, isQuantized ? [...total, ''] : total);
   }
 
   /** @internal */

@@ -2,7 +2,7 @@
 use crate::{
     framework::held::{Held, Read},
     stack::deep,
-    LayerId, LayerRef, Store,
+    Error, ErrorKind, LayerId, LayerRef, Phase, Result, Store,
 };
 use parking_lot::RwLock;
 use std::collections::HashSet;
@@ -19,6 +19,29 @@ pub fn for_each_instance(layer: &LayerRef, f: &mut impl FnMut(&LayerRef)) {
         }
     }
     walk(layer, &mut HashSet::new(), f);
+}
+
+/// Refuses a layer without weights, as long as one below it has none: by the path to that one, and with what to do.
+///
+/// # Errors
+/// `NotInitialized`.
+pub(crate) fn require_weights(layer: &LayerRef, to_do: &str) -> Result<()> {
+    fn walk(layer: &LayerRef, seen: &mut HashSet<LayerId>, to_do: &str) -> Result<()> {
+        let base = layer.base();
+        if !seen.insert(base.id) {
+            return Ok(());
+        }
+        let below = match layer.sublayers() {
+            // Checks of shapes, which are not printed, say nothing to who reads the path.
+            [] if !base.slot.has_weights() && !base.name.is_empty() => {
+                let what = format!("{} has no weights yet; {to_do}", base.name);
+                Err(Error::new(ErrorKind::NotInitialized, what))
+            }
+            layers => layers.iter().try_for_each(|l| deep(|| walk(l, seen, to_do))),
+        };
+        below.map_err(|e| base.within(e, Phase::Init, Vec::new))
+    }
+    walk(layer, &mut HashSet::new(), to_do)
 }
 
 /// Where a layer and everything below it hold their weights and state.

@@ -3,8 +3,9 @@
 //! Such a matrix is a [`Tree::Quantized`] among the weights that an instance holds, and nothing else tells a quantized model. Layers that say
 //! so ([`crate::Traits::matrix`]) compute with it; others never see one.
 use crate::{
-    for_each_instance, framework::stack::deep, Error, ErrorKind, LayerId, LayerRef, Mode, Phase, Rebuild, Result,
-    Store, Tree,
+    for_each_instance,
+    framework::{instances::require_weights, stack::deep},
+    Error, ErrorKind, LayerId, LayerRef, Mode, Phase, Rebuild, Result, Store, Tree,
 };
 use std::collections::HashSet;
 use tallow_tensor::{
@@ -27,6 +28,16 @@ impl Matrix<'_> {
         match self {
             Matrix::Tensor(w) => w.shape(),
             Matrix::Quantized(w) => w.shape(),
+        }
+    }
+    /// What is no matrix that is quantized, such as a bias.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` for one that is.
+    pub(crate) fn tensor(&self) -> Result<&Tensor> {
+        match self {
+            Matrix::Tensor(t) => Ok(t),
+            Matrix::Quantized(w) => Err(Tree::<Tensor>::Quantized((*w).clone()).wrong("a tensor")),
         }
     }
     /// `x · w + b`.
@@ -63,14 +74,30 @@ impl Tree<Tensor> {
             _ => Ok((self.matrix()?, None)),
         }
     }
-    /// With the first of its weights as `f` makes it, if it is there.
-    fn with_first(self, f: impl FnOnce(Self) -> Result<Self>) -> Result<Self> {
-        match self {
-            Tree::Tuple(mut v) if !v.is_empty() => {
-                let first = f(std::mem::replace(&mut v[0], Tree::EMPTY))?;
-                v[0] = first;
-                Ok(Tree::Tuple(v))
+    /// A flat tuple of matrices and what stands between them.
+    ///
+    /// # Errors
+    /// As [`Tree::many`].
+    pub(crate) fn many_matrices<const N: usize>(&self) -> Result<[Matrix<'_>; N]> {
+        fn one(tree: &Tree<Tensor>) -> Option<Matrix<'_>> {
+            match tree {
+                Tree::Leaf(t) => Some(Matrix::Tensor(t)),
+                Tree::Quantized(w) => Some(Matrix::Quantized(w)),
+                _ => None,
             }
+        }
+        if let Tree::Tuple(v) = self {
+            let all: Option<Vec<Matrix>> = v.iter().map(one).collect(); // few
+            if let Some(Ok(all)) = all.map(<[Matrix; N]>::try_from) {
+                return Ok(all);
+            }
+        }
+        Err(self.wrong(&format!("a tuple of {N} tensors")))
+    }
+    /// With each of its weights as `f` makes it.
+    fn with_each(self, f: impl Fn(Self) -> Result<Self>) -> Result<Self> {
+        match self {
+            Tree::Tuple(v) => Ok(Tree::Tuple(v.into_iter().map(f).collect::<Result<_>>()?)),
             Tree::Leaf(_) | Tree::Quantized(_) => f(self),
             other => Ok(other),
         }
@@ -111,21 +138,15 @@ pub fn refuse_quantized(what: &str, layer: &LayerRef) -> Result<()> {
 /// of as it is now. A copy of a layer in mode `'train'` is in mode `'eval'`.
 ///
 /// # Errors
-/// `NotInitialized` for a layer without weights; `NotFinite` naming the layer, for a matrix with a number that cannot be held.
+/// `NotInitialized` naming the layer, where one has no weights; `NotFinite` naming the layer, for a matrix with a number that cannot be held.
 pub fn quantize(layer: &LayerRef, quantization: Quantization) -> Result<LayerRef> {
     refuse_quantized("quantize", layer)?;
-    let (mut lacking, mut trains) = (None, false);
+    require_weights(layer, "call init(signature) or load them, then quantize")?;
+    let mut trains = false;
     for_each_instance(layer, &mut |l| {
         let base = l.base();
         trains |= base.mode() == Some(Mode::Train) || l.host_mode().is_some_and(|mode| mode.get() == Mode::Train);
-        if l.sublayers().is_empty() && !base.slot.has_weights() {
-            lacking.get_or_insert_with(|| base.name.clone());
-        }
     });
-    if let Some(name) = lacking {
-        let what = format!("quantize: {name} has no weights yet; call init(signature) or load them first");
-        return Err(Error::new(ErrorKind::NotInitialized, what));
-    }
     let mut made = Store::new();
     quantized(layer, quantization, &mut HashSet::new(), &mut made)?;
     let mut rebuild = Rebuild { deep: true, mode: trains.then_some(Mode::Eval), ..Rebuild::default() };
@@ -151,7 +172,7 @@ fn quantized(layer: &LayerRef, q: Quantization, seen: &mut HashSet<LayerId>, mad
     }
     let mut own = || -> Result<()> {
         if let (Some(outputs), Some(weights)) = (layer.traits().matrix, base.slot.weights()) {
-            made.insert(base.id, weights.with_first(|w| narrowed(w, outputs, q))?);
+            made.insert(base.id, weights.with_each(|w| narrowed(w, outputs, q))?);
         }
         layer.sublayers().iter().try_for_each(|l| deep(|| quantized(l, q, seen, made)))
     };
@@ -183,7 +204,7 @@ pub fn requantized(layer: &LayerRef, mut weights: Store, before: &Store) -> Resu
         let fits = tree.matrices().iter().all(|w| Some(w.outputs()) == matrix);
         let held = match (matrix, was) {
             _ if !fits => tree.shown(),
-            (Some(outputs), Some(was)) => tree.with_first(|w| narrowed(w, outputs, was)),
+            (Some(outputs), Some(was)) => tree.with_each(|w| narrowed(w, outputs, was)),
             _ => Ok(tree),
         };
         match held.map_err(|e| l.base().within(e, Phase::Init, Vec::new)) {

@@ -55,9 +55,11 @@ pub struct Traits {
     pub keeps_float32: bool,
     /// Whether it multiplies the last axis by a matrix, the first of its weights, and adds nothing but a bias: what LoRA adapts.
     pub is_dense: bool,
-    /// Whether it can compute with its matrix of weights, the first of them, held in fewer bits than float32; and which axis of it is that
-    /// of the outputs.
+    /// Whether it can compute with its matrices of weights, those of two axes, held in fewer bits than float32; and which axis of them is
+    /// that of the outputs.
     pub matrix: Option<Outputs>,
+    /// Whether it sees the positions of one call only, though others go on: a sequence cannot be continued in it.
+    pub sees_one_call: bool,
 }
 
 impl Traits {
@@ -77,6 +79,7 @@ impl Traits {
         keeps_float32: false,
         is_dense: false,
         matrix: None,
+        sees_one_call: false,
     };
     /// Of a layer whose state is learned: averaged over replicas, of one shape, and kept from mode to mode.
     pub const LEARNED: Traits =

@@ -42,13 +42,12 @@ pub(super) fn cell_depth(x: &TensorSpec, state: &TensorSpec, units: usize, parts
 }
 
 /// Refuses weights of other shapes than those given.
-pub(super) fn check_weights(weights: &[&Tensor], wanted: &[&[usize]]) -> Result<()> {
-    if weights.iter().zip(wanted).all(|(w, s)| w.shape() == *s) {
+pub(super) fn check_weights(got: &[&[usize]], wanted: &[&[usize]]) -> Result<()> {
+    if got == wanted {
         return Ok(());
     }
-    let got: Vec<&[usize]> = weights.iter().map(|w| w.shape()).collect();
     // Another depth of the input is the likely mistake, and shows in the first axis alone.
-    if weights.iter().zip(wanted).all(|(w, s)| w.rank() == s.len() && w.shape()[1..] == s[1..]) && got[0] != wanted[0] {
+    if got.iter().zip(wanted).all(|(w, s)| w.len() == s.len() && w[1..] == s[1..]) && got[0] != wanted[0] {
         let (made, have) = (got[0][0], wanted[0][0]);
         return Err(Error::shape(format!("input and state have {have} values in a row, weights were made for {made}")));
     }

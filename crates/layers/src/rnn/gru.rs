@@ -5,13 +5,13 @@ use super::{
 };
 use crate::{
     combinators::{branch, select, serial_printing},
-    framework::leaf::WholeSequence,
+    framework::{leaf::WholeSequence, quantize::Matrix},
     initializers::{random_normal, random_uniform},
     leaf, options, Abilities, Arity, Call, Dim, Initializer, LayerNest, LayerRef, Leaf, Local, Mode, Num, Output,
-    Result, Sequence, TensorSpec, Tree,
+    Result, Sequence, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{
-    ops::{self, GruWeights},
+    ops::{self, GruWeights, Outputs},
     random::Key,
     Tensor,
 };
@@ -83,15 +83,12 @@ pub fn gru_cell(o: GruCellOptions) -> LayerRef {
 }
 
 impl GruCell {
-    fn weights<'a>(&self, w: &'a Tree<Tensor>, depth: usize) -> Result<[&'a Tensor; 4]> {
-        let (weights, n) = (w.many::<4>()?, self.0.n_units.0);
-        check_weights(&weights, &[&[depth + n, 2 * n], &[2 * n], &[depth + n, n], &[n]])?;
+    fn weights<'a>(&self, w: &'a Tree<Tensor>, depth: usize) -> Result<[Matrix<'a>; 4]> {
+        let (weights, n) = (w.many_matrices::<4>()?, self.0.n_units.0);
+        let wanted: [&[usize]; 4] = [&[depth + n, 2 * n], &[2 * n], &[depth + n, n], &[n]];
+        check_weights(&weights.each_ref().map(Matrix::shape), &wanted)?;
         Ok(weights)
     }
-}
-
-fn named([gates, gates_bias, candidate, candidate_bias]: [&Tensor; 4]) -> GruWeights<'_> {
-    GruWeights { gates, gates_bias, candidate, candidate_bias }
 }
 
 impl Leaf for GruCell {
@@ -117,8 +114,13 @@ impl Leaf for GruCell {
     fn forward(&self, call: Call) -> Result<Output> {
         let [x, state] = [&call.xs[0], &call.xs[1]];
         let depth = cell_depth(&TensorSpec::of(x), &TensorSpec::of(state), self.0.n_units.0, 1)?;
-        let next = ops::gru_cell(x, state, named(self.weights(call.w, depth)?))?;
+        let [w1, b1, w2, b2] = self.weights(call.w, depth)?;
+        let (b1, b2) = (b1.tensor()?, b2.tensor()?);
+        let next = ops::gru_cell_by(x, state, |xh| w1.dense(xh, Some(b1)), |xh| w2.dense(xh, Some(b2)))?;
         Ok(vec![next.clone(), next].into())
+    }
+    fn traits(&self) -> Traits {
+        Traits { matrix: Some(Outputs::Columns), ..Traits::LEAF }
     }
     fn abilities(&self) -> Abilities<'_> {
         Abilities { sequence: Some(self), ..Abilities::default() }
@@ -128,11 +130,18 @@ impl Leaf for GruCell {
 impl WholeSequence for GruCell {
     fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
         let ([x], [state]) = (s.sliced, s.carry) else { return Ok(None) };
-        let Ok(w) = self.weights(s.w, x.shape()[x.rank() - 1]) else { return Ok(None) };
-        if !runs_at_once(s.sliced, state, &w) || state.shape()[1] != self.0.n_units.0 {
+        let weights = self.weights(s.w, x.shape()[x.rank() - 1]);
+        let Ok(
+            [Matrix::Tensor(gates), Matrix::Tensor(gates_bias), Matrix::Tensor(candidate), Matrix::Tensor(candidate_bias)],
+        ) = weights
+        else {
+            return Ok(None);
+        };
+        let all = [gates, gates_bias, candidate, candidate_bias];
+        if !runs_at_once(s.sliced, state, &all) || state.shape()[1] != self.0.n_units.0 {
             return Ok(None);
         }
-        let (y, last) = ops::gru(x, state, named(w))?;
+        let (y, last) = ops::gru(x, state, GruWeights { gates, gates_bias, candidate, candidate_bias })?;
         Ok(Some([vec![y], vec![last]]))
     }
 }

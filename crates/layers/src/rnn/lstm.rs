@@ -5,12 +5,16 @@ use super::{
 };
 use crate::{
     combinators::{branch, select, serial_printing},
-    framework::leaf::WholeSequence,
+    framework::{leaf::WholeSequence, quantize::Matrix},
     initializers::{glorot_uniform, random_normal},
     leaf, options, Abilities, Arity, Call, Dim, Initializer, LayerNest, LayerRef, Leaf, Local, Mode, Num, Output,
-    Result, Sequence, TensorSpec, Tree,
+    Result, Sequence, TensorSpec, Traits, Tree,
 };
-use tallow_tensor::{ops, random::Key, Tensor};
+use tallow_tensor::{
+    ops::{self, Outputs},
+    random::Key,
+    Tensor,
+};
 
 options! {
     /// Makes one step of a long short-term memory.
@@ -85,9 +89,9 @@ pub fn lstm_cell(o: LstmCellOptions) -> LayerRef {
 }
 
 impl LstmCell {
-    fn weights<'a>(&self, w: &'a Tree<Tensor>, depth: usize) -> Result<[&'a Tensor; 2]> {
-        let (weights, n) = (w.many::<2>()?, self.0.n_units.0);
-        check_weights(&weights, &[&[depth + n, 4 * n], &[4 * n]])?;
+    fn weights<'a>(&self, w: &'a Tree<Tensor>, depth: usize) -> Result<[Matrix<'a>; 2]> {
+        let (weights, n) = (w.many_matrices::<2>()?, self.0.n_units.0);
+        check_weights(&weights.each_ref().map(Matrix::shape), &[&[depth + n, 4 * n], &[4 * n]])?;
         Ok(weights)
     }
 }
@@ -114,8 +118,12 @@ impl Leaf for LstmCell {
         let [x, state] = [&call.xs[0], &call.xs[1]];
         let depth = cell_depth(&TensorSpec::of(x), &TensorSpec::of(state), self.0.n_units.0, 2)?;
         let [w, b] = self.weights(call.w, depth)?;
-        let (y, state) = ops::lstm_cell(x, state, w, b)?;
+        let b = b.tensor()?;
+        let (y, state) = ops::lstm_cell_by(x, state, |xh| w.dense(xh, Some(b)))?;
         Ok(vec![y, state].into())
+    }
+    fn traits(&self) -> Traits {
+        Traits { matrix: Some(Outputs::Columns), ..Traits::LEAF }
     }
     fn abilities(&self) -> Abilities<'_> {
         Abilities { sequence: Some(self), ..Abilities::default() }
@@ -125,7 +133,9 @@ impl Leaf for LstmCell {
 impl WholeSequence for LstmCell {
     fn sequence(&self, s: Sequence) -> Result<Option<[Vec<Tensor>; 2]>> {
         let ([x], [state]) = (s.sliced, s.carry) else { return Ok(None) };
-        let Ok([w, b]) = self.weights(s.w, x.shape()[x.rank() - 1]) else { return Ok(None) };
+        let Ok([Matrix::Tensor(w), Matrix::Tensor(b)]) = self.weights(s.w, x.shape()[x.rank() - 1]) else {
+            return Ok(None);
+        };
         if !runs_at_once(s.sliced, state, &[w, b]) || state.shape()[1] != 2 * self.0.n_units.0 {
             return Ok(None);
         }

@@ -217,9 +217,9 @@ impl FinalSruGate {
     fn highway(x: &Tensor, units: usize, w: &Tree<Tensor>) -> Result<Tensor> {
         match x.shape().last() {
             Some(&depth) if Self::projects(depth, units) => {
-                let w = w.one()?;
-                check_weights(&[w], &[&[depth, units]])?;
-                Ok(ops::dense(x, w, None)?)
+                let w = w.matrix()?;
+                check_weights(&[w.shape()], &[&[depth, units]])?;
+                w.dense(x, None)
             }
             _ => Ok(x.clone()),
         }
@@ -258,6 +258,9 @@ impl Leaf for FinalSruGate {
         let [c, r] = [&call.xs[0], &call.xs[1]];
         let x = Self::highway(&call.xs[2], units(c.shape())?, call.w)?;
         Ok(c.mul(r)?.add(&x.mul(&r.rsub_scalar(1.0)?)?.mul_scalar(3f64.sqrt())?)?.into())
+    }
+    fn traits(&self) -> Traits {
+        Traits { matrix: Some(ops::Outputs::Columns), ..Traits::LEAF }
     }
 }
 

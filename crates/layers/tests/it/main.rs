@@ -11,6 +11,7 @@ mod random_trees;
 mod recurrent;
 mod reversible;
 mod segments;
+mod sharing;
 mod sparse_ff;
 mod streams;
 #[path = "../support/mod.rs"]

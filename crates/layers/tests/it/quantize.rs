@@ -92,13 +92,53 @@ fn small_matrices_and_other_layers_stay_float32() {
     let model = ready(
         vec![
             made("Dense", json!({"nUnits": 31})),
-            made("LSTM", json!({"nUnits": 31})),
+            made("CausalConv", json!({"filters": 31})),
+            made("SelfAttention", json!({"dQk": 16, "dV": 16})),
             made("Dense", json!({"nUnits": 64, "useBfloat16": true})),
         ],
         TensorSpec::new([2, 3, 33], DType::F32),
     );
-    // 33 · 31 = 1023 weights; those of an LSTM are multiplied by a kernel of its own, those of the last layer are no float32.
+    // 33 · 31 = 1023 weights; those of a convolution and of each head have three axes, those of the last layer are no float32.
     assert!(!is_quantized(&quantize(&model, Quantization::Int8).unwrap()));
+}
+
+/// One after the other, so that each gets what others rounded.
+fn recurrent(units: usize) -> LayerRef {
+    let of = |kind: &str| made(kind, json!({"nUnits": units, "mode": "eval"}));
+    ready(vec![of("LSTM"), of("GRU"), of("SRU")], TensorSpec::new([2, 5, 24], DType::F32))
+}
+
+#[test]
+fn recurrent_layers_compute_nearly_the_same_from_less_memory() {
+    let model = recurrent(40);
+    let x = random(&[66, 5, 24], 4).cast(DType::F32).unwrap();
+    let exact = run(&model, x.clone());
+    for (quantization, off) in [(Quantization::Int8, 0.02), (Quantization::Bfloat16, 0.01)] {
+        let small = quantize(&model, quantization).unwrap();
+        // One of the LSTM, two of the GRU, and that of the SRU, whose input is as deep as its state.
+        assert_eq!(held(&small).0.values().map(|tree| tree.matrices().len()).sum::<usize>(), 4);
+        let y = run(&small, x.clone());
+        let most = y.sub(&exact).unwrap().abs().unwrap().max(Axes::All, false).unwrap().item().unwrap();
+        assert!(most > 0.0 && most < off, "{quantization:?}: {most}");
+        for i in [0, 7, 65] {
+            assert_same_bits(&run(&small, x.narrow(0, i, 1).unwrap()), &y.narrow(0, i, 1).unwrap());
+        }
+        // Step by step in mode 'predict' it is what it is at once.
+        let steps = with_mode(&small, Mode::Predict);
+        for at in 0..5 {
+            let (ys, state) = call(&steps, vec![x.narrow(1, at, 1).unwrap()], Key([1, 2])).unwrap();
+            state.keep();
+            assert_same_bits(&ys[0], &y.narrow(1, at, 1).unwrap());
+        }
+        let (a, b) = (view_weights(&small, &held(&small).0).shown().unwrap(), view_weights(&model, &held(&model).0));
+        assert_eq!(a.describe(), b.describe());
+    }
+    let narrow =
+        ready(vec![made("SRU", json!({"nUnits": 40, "mode": "eval"}))], TensorSpec::new([1, 2, 33], DType::F32));
+    let small = quantize(&narrow, Quantization::Int8).unwrap();
+    // Here the input goes through weights to become as deep as the state.
+    assert_eq!(held(&small).0.values().map(|tree| tree.matrices().len()).sum::<usize>(), 2);
+    assert_eq!(run(&small, random(&[1, 2, 33], 2).cast(DType::F32).unwrap()).shape(), [1, 2, 40]);
 }
 
 #[test]
@@ -131,7 +171,15 @@ fn what_cannot_be_is_refused_in_words() {
     let fresh = serial(vec![made("Dense", json!({"nUnits": 40}))]);
     let refused = quantize(&fresh, Quantization::Int8).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotInitialized);
-    assert!(refused.message().contains("Dense_40"), "{refused}");
+    assert_eq!(refused.message(), "Dense_40 has no weights yet; call init(signature) or load them, then quantize");
+    assert_eq!(refused.path(), ["Serial", "Dense_40"]);
+    // The path is that of the layer which lacks them, where others have theirs.
+    let dense = || ready(vec![made("Dense", json!({"nUnits": 40}))], TensorSpec::new([2, 40], DType::F32));
+    let partly = serial(vec![dense(), serial(vec![made("LSTM", json!({"nUnits": 40}))])]);
+    assert_eq!(quantize(&partly, Quantization::Int8).unwrap_err().path()[..3], ["Serial", "Serial", "LSTM_40"]);
+    // A model that has nothing to quantize is copied as it is.
+    let bare = ready(vec![made("Relu", json!({}))], TensorSpec::new([2, 40], DType::F32));
+    assert!(!is_quantized(&quantize(&bare, Quantization::Int8).unwrap()));
 
     let model = ready(
         vec![made("Relu", json!({})), serial(vec![made("Dense", json!({"nUnits": 40}))])],

@@ -29,6 +29,7 @@ fn summary_row(row: SummaryRow) -> HostValue {
         ("trainable", number(row.holds.trainable)),
         ("bytes", number(row.holds.bytes)),
         ("shared", row.shared.into()),
+        ("quantized", row.quantized.map_or(HostValue::Null, |q| HostValue::Text(q.name().into()))),
     ])
 }
 

@@ -60,5 +60,5 @@ pub use optimizer::{
 };
 pub use pool::{pool, Pooling};
 pub use quantized::{dense_quantized, embedding_quantized, Outputs, Quantization, Quantized};
-pub use recurrent::{gru, gru_cell, linear_recurrence, lstm, lstm_cell, sru, GruWeights};
+pub use recurrent::{gru, gru_cell, gru_cell_by, linear_recurrence, lstm, lstm_cell, lstm_cell_by, sru, GruWeights};
 pub use window::{Padding, Windows};

@@ -3,7 +3,7 @@ use super::place::Around;
 use crate::Result;
 use std::collections::HashSet;
 use tallow_layers::{held, list, LayerId, LayerRef, Listed, Store, TensorSpec, Tree};
-use tallow_tensor::Tensor;
+use tallow_tensor::{ops::Quantization, Tensor};
 
 /// What a layer, or all of a model, holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct SummaryRow {
     pub holds: Holds,
     /// Whether it is an instance of an earlier row.
     pub shared: bool,
+    /// What its own large matrices are held in, where they are quantized.
+    pub quantized: Option<Quantization>,
 }
 
 /// The layers of a model, in the order they run; the first is the model.
@@ -83,7 +85,9 @@ pub fn summary(layer: &LayerRef, inputs: &[TensorSpec]) -> Result<Summary> {
         let path = around.last_mut().map_or_else(String::new, |around| around.path_of(id, &name));
         around.push(Around::new(path.clone(), sublayers.into_iter()));
         let new = seen.insert(id);
-        rows.push(SummaryRow { path, name, depth, inputs, outputs, height, holds: Holds::default(), shared: !first });
+        let quantized = weights.get(&id).and_then(|tree| tree.matrices().first().map(|m| m.quantization()));
+        let (holds, shared) = (Holds::default(), !first);
+        rows.push(SummaryRow { path, name, depth, inputs, outputs, height, holds, shared, quantized });
         if !new {
             continue;
         }

@@ -8,7 +8,7 @@ use crate::{
     },
     memory,
     ops::dense,
-    Element, Result, Tensor,
+    Element, Error, Result, Tensor,
 };
 
 /// The weights of a gated recurrent unit.
@@ -32,11 +32,25 @@ pub struct GruWeights<'a> {
 /// # Errors
 /// `ShapeMismatch` for shapes that do not fit, `DTypeMismatch` for what is not floating point.
 pub fn gru_cell(x: &Tensor, state: &Tensor, w: GruWeights<'_>) -> Result<Tensor> {
-    let gates = dense(&Tensor::concat(&[x.clone(), state.clone()], -1)?, w.gates, Some(w.gates_bias))?.sigmoid()?;
+    let gates = |xh: &Tensor| dense(xh, w.gates, Some(w.gates_bias));
+    gru_cell_by(x, state, gates, |xh| dense(xh, w.candidate, Some(w.candidate_bias)))
+}
+
+/// [`gru_cell`] with `gates` in the place of `· w₁ + b₁`, and `candidate` in that of `· w₂ + b₂`.
+///
+/// # Errors
+/// Those of `gates` and `candidate`, and as [`gru_cell`].
+pub fn gru_cell_by<E: From<Error>>(
+    x: &Tensor,
+    state: &Tensor,
+    gates: impl FnOnce(&Tensor) -> std::result::Result<Tensor, E>,
+    candidate: impl FnOnce(&Tensor) -> std::result::Result<Tensor, E>,
+) -> std::result::Result<Tensor, E> {
+    let gates = gates(&Tensor::concat(&[x.clone(), state.clone()], -1)?)?.sigmoid()?;
     let [u, r] = halves(gates.split(2, -1)?)?;
     let reset = r.mul(state)?;
-    let c = dense(&Tensor::concat(&[x.clone(), reset], -1)?, w.candidate, Some(w.candidate_bias))?.tanh()?;
-    u.mul(state)?.add(&u.rsub_scalar(1.0)?.mul(&c)?)
+    let c = candidate(&Tensor::concat(&[x.clone(), reset], -1)?)?.tanh()?;
+    Ok(u.mul(state)?.add(&u.rsub_scalar(1.0)?.mul(&c)?)?)
 }
 
 /// [`gru_cell`] over the steps of `x: [batch, steps, depth]`: the states after all steps, `[batch, steps, units]`, and the last one.

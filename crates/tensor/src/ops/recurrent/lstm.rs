@@ -8,7 +8,7 @@ use crate::{
     },
     memory,
     ops::dense,
-    Result, Tensor,
+    Error, Result, Tensor,
 };
 
 /// One step: the hidden values, and the state after it.
@@ -20,8 +20,20 @@ use crate::{
 /// # Errors
 /// `ShapeMismatch` for shapes that do not fit, `DTypeMismatch` for what is not floating point.
 pub fn lstm_cell(x: &Tensor, state: &Tensor, w: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
+    lstm_cell_by(x, state, |xh| dense(xh, w, Some(b)))
+}
+
+/// [`lstm_cell`] with `gates` in the place of `· w + b`.
+///
+/// # Errors
+/// Those of `gates`, and as [`lstm_cell`].
+pub fn lstm_cell_by<E: From<Error>>(
+    x: &Tensor,
+    state: &Tensor,
+    gates: impl FnOnce(&Tensor) -> std::result::Result<Tensor, E>,
+) -> std::result::Result<(Tensor, Tensor), E> {
     let [c, h]: [Tensor; 2] = halves(state.split(2, -1)?)?;
-    let gates = dense(&Tensor::concat(&[x.clone(), h], -1)?, w, Some(b))?;
+    let gates = gates(&Tensor::concat(&[x.clone(), h], -1)?)?;
     let [i, j, f, o]: [Tensor; 4] = halves(gates.split(4, -1)?)?;
     let c = c.mul(&f.sigmoid()?)?.add(&i.sigmoid()?.mul(&j.tanh()?)?)?;
     let h = c.tanh()?.mul(&o.sigmoid()?)?;

@@ -6,8 +6,8 @@ mod gru;
 mod lstm;
 mod sru;
 
-pub use gru::{gru, gru_cell, GruWeights};
-pub use lstm::{lstm, lstm_cell};
+pub use gru::{gru, gru_cell, gru_cell_by, GruWeights};
+pub use lstm::{lstm, lstm_cell, lstm_cell_by};
 pub use sru::{linear_recurrence, sru};
 
 use super::general::{require_float, wide_dtype};
