@@ -3,7 +3,7 @@ use crate::{stack::deep, Error, ErrorKind, Result, TensorSpec};
 use smallvec::SmallVec;
 use tallow_tensor::{
     ops::{Past, Quantized},
-    DType, Tensor,
+    DType, Device, Tensor,
 };
 
 /// A nested structure of tuples (and, rarely, dictionaries) with `T` at its leaves.
@@ -19,7 +19,7 @@ pub enum Tree<T> {
     Cached,
     /// What attention has read; where Trax's nesting is asked for, it is the tuple `(keys, values, index)` ([`Tree::shown`]).
     Past(Past),
-    /// The state of each of several streams; see [`crate::streams`].
+    /// The state of each of several streams, and behind them what they hold as one, if anything; see [`crate::streams`].
     Rows(Vec<Tree<T>>),
     /// A matrix of weights held in fewer bits; where Trax's nesting is asked for, it is the float32 matrix that it stands for.
     Quantized(Quantized),
@@ -149,6 +149,7 @@ impl Tree<Tensor> {
     pub fn with_matrices(self, f: &mut impl FnMut(&Quantized) -> Result<Tensor>) -> Result<Self> {
         deep(|| {
             Ok(match self {
+                Tree::Past(past) if past.is_empty() => Self::tuple(unread(&past)?),
                 Tree::Past(past) => Self::tuple(past.tensors()?),
                 Tree::Quantized(matrix) => Tree::Leaf(f(&matrix)?),
                 Tree::Tuple(v) => Tree::Tuple(v.into_iter().map(|t| t.with_matrices(f)).collect::<Result<_>>()?),
@@ -252,6 +253,16 @@ impl Tree<Tensor> {
     pub fn describe(&self) -> String {
         self.specs().text()
     }
+}
+
+/// [`Past::tensors`] where nothing was read: zeros that take no memory, however much room there is.
+fn unread(past: &Past) -> Result<[Tensor; 3]> {
+    let zeros = |(shape, dtype): (Vec<usize>, DType)| {
+        let one = Tensor::zeros(&[1; 3], dtype, &Device::Cpu)?;
+        one.broadcast_to(&shape)
+    };
+    let [keys, values] = past.specs();
+    Ok([zeros(keys)?, zeros(values)?, Tensor::scalar(0i32)])
 }
 
 impl Tree<TensorSpec> {
