@@ -59,6 +59,8 @@ pub struct Engine {
     prefixes: HashMap<u64, Prefix>,
     /// Requests that cannot be.
     refused: Vec<(u64, Error)>,
+    /// How many steps there were.
+    steps: u64,
 }
 
 /// Requests that read equally many tokens, and have sources of the same signature: their places among those under way.
@@ -74,6 +76,7 @@ impl Engine {
             waiting: VecDeque::new(),
             prefixes: HashMap::new(),
             refused: Vec::new(),
+            steps: 0,
         }
     }
     /// How many positions of a sequence the model can read, if that is limited.
@@ -125,7 +128,11 @@ impl Engine {
         // Whoever waits for a place hears in time that it comes too late.
         self.waiting.retain(|waiting| goes_on(waiting.in_time(), waiting.id, &mut events));
         let room = self.options.max_batch.0.saturating_sub(self.live.len());
-        self.live.extend(self.waiting.drain(..room.min(self.waiting.len())));
+        self.steps += 1;
+        // Who comes is before those who read in this step, when the next one begins.
+        let before = self.steps - 1;
+        let joining = self.waiting.drain(..room.min(self.waiting.len()));
+        self.live.extend(joining.map(|live| live.waiting_since(before)));
         let model = &self.model;
         self.live.retain_mut(|live| goes_on(live.begin(model), live.id, &mut events));
         for ((count, _), places) in self.groups() {
@@ -141,12 +148,16 @@ impl Engine {
         self.live.retain(|l| !over.contains(&l.id));
         Ok(events)
     }
-    /// What is read in this step: prompts as far as there is room for them, the oldest first, and all that read one token.
-    fn groups(&self) -> Vec<Group> {
+    /// What is read in this step: parts of prompts as far as there is room for them, those first that have waited longest, and all that read
+    /// one token.
+    fn groups(&mut self) -> Vec<Group> {
         let most = self.options.prompt_tokens.0;
         let mut room = most;
+        let mut order: Vec<usize> = (0..self.live.len()).collect(); // few
+        order.sort_by_key(|&at| self.live[at].since);
         let mut groups: Vec<Group> = Vec::new();
-        for (at, live) in self.live.iter().enumerate() {
+        for at in order {
+            let live = &mut self.live[at];
             let count = live.next_read(most);
             if count == 0 {
                 continue;
@@ -156,6 +167,7 @@ impl Engine {
                     continue;
                 }
                 room -= count;
+                live.since = self.steps;
             }
             let key = (count, live.sequence().and_then(Sequence::company));
             match groups.iter_mut().find(|g| g.0 == key) {
@@ -163,6 +175,7 @@ impl Engine {
                 None => groups.push((key, vec![at])),
             }
         }
+        groups.iter_mut().for_each(|(_, places)| places.sort_unstable());
         groups
     }
     /// Reads for these requests together; where that fails, for each alone, so that only those fail that must.

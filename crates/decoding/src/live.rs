@@ -70,6 +70,8 @@ pub(crate) struct Live {
     is_begun: bool,
     /// The last token of what is read as a prefix, and only read.
     last: Option<i32>,
+    /// The step in which it last read of its prompt, or began to wait for that.
+    pub(crate) since: u64,
     /// What is to be read next.
     pending: Vec<i32>,
     said: Vec<i32>,
@@ -84,6 +86,7 @@ impl Live {
             id,
             sequence: None,
             is_begun: false,
+            since: 0,
             last: None,
             pending: request.first_read(),
             said: Vec::new(),
@@ -92,6 +95,10 @@ impl Live {
             until: request.timeout.and_then(|t| Instant::now().checked_add(t)),
             request,
         }
+    }
+    /// As it is, and waiting for its prompt to be read since a step.
+    pub(crate) fn waiting_since(self, step: u64) -> Self {
+        Self { since: step, ..self }
     }
     /// A request that goes on from what was read.
     pub(crate) fn after(id: u64, mut request: Request, prefix: &Prefix) -> Self {

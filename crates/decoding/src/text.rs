@@ -53,8 +53,9 @@ impl TextOut {
 
 /// How many bytes at the end of `text` are the beginning of `stop`.
 fn overlap(text: &str, stop: &str) -> usize {
-    let starts = stop.char_indices().map(|(at, _)| at).skip(1);
-    starts.filter(|&n| text.ends_with(&stop[..n])).max().unwrap_or(0)
+    // No longer than the text, however long the string is.
+    let most = text.len().min(stop.len().saturating_sub(1));
+    (1..=most).rev().find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n])).unwrap_or(0)
 }
 
 #[cfg(test)]
