@@ -102,28 +102,61 @@ impl Composite for Cache {
     }
 }
 
+/// Joins the results of streams along their first axis, and leaves each stream with views of that. To be told from others, the views stand behind it.
+fn join(kept: &mut [Tree<Tensor>], outputs: usize) -> Result<Tree<Tensor>> {
+    let mut ys = Vec::with_capacity(outputs); // few
+    let mut views: Vec<Vec<Tensor>> = vec![Vec::with_capacity(outputs); kept.len()]; // few
+    for at in 0..outputs {
+        let each: Vec<Tensor> = kept.iter().filter_map(|kept| kept.leaves().get(at).map(|t| (*t).clone())).collect();
+        if let Some(other) = each.iter().find(|t| t.shape()[1..] != each[0].shape()[1..]) {
+            return Err(Error::shape(format!(
+                "results of shapes {:?} and {:?} cannot stand in one batch; pad the sources of the streams to one length, or call the streams apart",
+                each[0].shape(),
+                other.shape()
+            )));
+        }
+        let y = rows::joined(&each)?;
+        // What is left of a batch is held without the others of it.
+        let y = match y.storage_bytes() > y.size() * y.dtype().size() {
+            true => Tensor::concat(&[y.clone(), y.narrow(0, 0, 0)?], 0)?,
+            false => y,
+        };
+        let mut first = 0;
+        for (views, part) in views.iter_mut().zip(&each) {
+            let rows = part.shape()[0];
+            views.push(if rows == y.shape()[0] { y.clone() } else { y.narrow(0, first, rows)? });
+            first += rows;
+        }
+        ys.push(y);
+    }
+    for (kept, views) in kept.iter_mut().zip(&views) {
+        *kept = Tree::tuple(views.iter().cloned());
+    }
+    Ok(Tree::tuple(ys.into_iter().chain(views.into_iter().flatten())))
+}
+
+/// Whether these are the very results that were joined, in their order.
+fn are_views_of(kept: &[Tree<Tensor>], joined: &Tree<Tensor>, outputs: usize) -> bool {
+    let (views, own) = (joined.leaves().into_iter().skip(outputs), kept.iter().flat_map(Tree::leaves));
+    joined.leaves().len() == outputs * (1 + kept.len()) && views.zip(own).all(|(a, b)| a.is_same(b))
+}
+
 impl Cache {
     /// The results of streams: computed for those that have none yet.
     fn of_streams(&self, parts: &Parts, cx: &mut Cx, n: usize, xs: &[Tensor], key: Key) -> Result<Vec<Tensor>> {
         let mut kept = rows::states(cx, parts.id(), n);
+        let as_one = if kept.len() > n { kept.pop() } else { None };
         for (i, kept) in kept.iter_mut().enumerate().filter(|(_, kept)| kept.is_empty()) {
             let (ys, _) = rows::run_one(cx, &parts.layers[0], (i, n), xs, key)?;
             *kept = Tree::tuple(ys);
         }
         let outputs = parts.arity.n_out;
-        let mut ys = Vec::with_capacity(outputs); // few
-        for at in 0..outputs {
-            let each: Vec<Tensor> =
-                kept.iter().filter_map(|kept| kept.leaves().get(at).map(|t| (*t).clone())).collect();
-            if let Some(other) = each.iter().find(|t| t.shape()[1..] != each[0].shape()[1..]) {
-                return Err(Error::shape(format!(
-                    "results of shapes {:?} and {:?} cannot stand in one batch; pad the sources of the streams to one length, or call the streams apart",
-                    each[0].shape(),
-                    other.shape()
-                )));
-            }
-            ys.push(rows::joined(&each)?);
-        }
+        let joined = match as_one.filter(|joined| are_views_of(&kept, joined, outputs)) {
+            Some(joined) => joined,
+            None => join(&mut kept, outputs)?,
+        };
+        let ys = joined.leaves().into_iter().take(outputs).cloned().collect();
+        kept.extend((n > 1).then_some(joined));
         cx.set_state(parts.id(), Tree::Rows(kept));
         Ok(ys)
     }

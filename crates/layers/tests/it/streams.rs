@@ -326,6 +326,25 @@ fn each_stream_has_its_own_cached_result() {
     let both = Tensor::concat(&[sources[1].clone(), sources[0].clone()], 0).unwrap();
     let ys = streams.call(&mut [&mut b, &mut a], vec![both], KEY).unwrap().remove(0);
     assert_eq!(bits(&ys, 2), [bits(&expected, 1), bits(&first, 1)].concat());
+    // What was joined is kept as one as long as the same streams come in the same order, and is no more to hold.
+    let call = |streams_of_call: &mut [&mut Stream]| {
+        let n = streams_of_call.len();
+        streams.call(streams_of_call, vec![floats(&[n, 2, 4], 9)], KEY).unwrap().remove(0)
+    };
+    let held = b.bytes();
+    assert_eq!(held, 2 * 3 * 4);
+    let kept = call(&mut [&mut b, &mut a]);
+    assert_eq!((kept.storage_id(), b.bytes()), (ys.storage_id(), held));
+    let turned = call(&mut [&mut a, &mut b]);
+    assert_eq!(bits(&turned, 2), [bits(&first, 1), bits(&expected, 1)].concat());
+    assert!(turned.storage_id() != ys.storage_id());
+    assert_eq!(call(&mut [&mut a, &mut b]).storage_id(), turned.storage_id());
+    let mut c = streams.begin();
+    let third = call(&mut [&mut a, &mut b, &mut c]);
+    assert_eq!(bits(&third, 3)[..2], bits(&turned, 2));
+    // A stream that is left holds its own alone.
+    let alone = call(&mut [&mut b]);
+    assert_eq!((bits(&alone, 1), alone.storage_bytes()), (bits(&expected, 1), held));
     let long = streams.call(&mut [&mut streams.begin(), &mut a], vec![floats(&[2, 5, 4], 3)], KEY).unwrap_err();
     assert_eq!(long.kind(), ErrorKind::ShapeMismatch);
     assert!(long.message().contains("pad the sources of the streams to one length"), "{}", long.message());
@@ -368,6 +387,14 @@ fn trax_state_is_shown_and_taken() {
     let x = |seed| vec![floats(&[2, 1, 3], seed), floats(&[2, 1, 3], seed + 10), floats(&[2, 1, 4], seed + 20)];
     let specs: Vec<TensorSpec> = x(0).iter().map(TensorSpec::of).collect();
     let (weights, start) = init(&layer, &specs, KEY).unwrap();
+    // Before anything was read there are zeros, which take no memory whatever the room is; and they are what is begun with.
+    let shown = view_state(&layer, &start).unwrap();
+    let [keys, values, index] = shown.many::<3>().unwrap();
+    assert_eq!((keys.shape(), values.shape(), index.item().unwrap()), (&[2, 5, 3][..], &[2, 5, 4][..], 0.0));
+    assert!([keys, values].iter().all(|t| t.storage_bytes() == 4 && t.to_f64_vec().unwrap().iter().all(|v| *v == 0.0)));
+    let taken = load_state(&layer, &shown).unwrap();
+    let [a, b] = [start.clone(), taken].map(|s| bits(&pure_fn(&layer, x(1), &weights, s, KEY).unwrap().0[0], 1));
+    assert!(a == b);
     let (_, after) = pure_fn(&layer, x(1), &weights, start, KEY).unwrap();
     let shown = view_state(&layer, &after).unwrap();
     let [keys, values, index] = shown.many::<3>().unwrap();

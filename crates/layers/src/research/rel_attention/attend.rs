@@ -3,7 +3,7 @@ use super::funnel::Funnel;
 use crate::{
     attention::{head_size, merge, split},
     leaf, options, Arity, Call, Dim, Error, ErrorKind, HostValue, KeyArg, LayerRef, Leaf, Mode, Output, Rate, Result,
-    TensorArg, TensorSpec, Tree,
+    TensorArg, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{ops, random::Key, DType, Tensor};
 
@@ -265,6 +265,9 @@ impl Leaf for RelativeAttention {
     }
     fn mode(&mut self) -> Option<&mut Mode> {
         Some(&mut self.0.mode)
+    }
+    fn traits(&self) -> Traits {
+        Traits { sees_one_call: self.0.mode == Mode::Predict, ..Traits::LEAF }
     }
 }
 
