@@ -116,6 +116,26 @@ fn long_prompts_are_read_in_parts_while_others_go_on() {
 }
 
 #[test]
+fn a_short_prompt_does_not_wait_for_the_end_of_a_long_one() {
+    let o = |n: usize| json!({"temperature": 0, "maxTokens": n, "startId": null});
+    let long: Vec<i32> = (0..160).map(|i| i % VOCABULARY as i32).collect();
+    let mut engine = engine(recurrent(Mode::Predict), json!({"promptTokens": 16}));
+    engine.join(1, request(&long, o(1)));
+    engine.step().expect("a step");
+    for id in 2..6 {
+        engine.join(id, request(&[2, 3, 4, 5, 6], o(1)));
+    }
+    let mut order = Vec::new();
+    while !engine.is_idle() {
+        order.push(engine.step().expect("a step").iter().map(|e| e.id).collect::<Vec<_>>());
+    }
+    // A part of the long one takes all the room of a step. Three of the short ones fit into the next, the fourth into that behind it.
+    assert_eq!(order[..4], [vec![], vec![2, 3, 4], vec![5], vec![]]);
+    assert_eq!(order.len(), 11, "ten parts of the long one, of which one is read before, and two steps of others");
+    assert_eq!(order[10], [1]);
+}
+
+#[test]
 fn outputs_end_at_tokens_strings_and_lengths() {
     let layer = recurrent(Mode::Predict);
     let plain = json!({"temperature": 0, "maxTokens": 12, "startId": null});

@@ -13,11 +13,25 @@ pub(crate) fn made(kind: &str, options: Value) -> LayerRef {
     registry::construct(kind, &options).unwrap_or_else(|e| panic!("{kind}: {e}"))
 }
 
-fn held(layers: Vec<LayerRef>) -> LayerRef {
+/// A model of tokens, with its weights.
+pub(crate) fn held(layers: Vec<LayerRef>) -> LayerRef {
+    held_for(layers, 1)
+}
+
+/// A model of so many inputs of tokens, with its weights.
+pub(crate) fn held_for(layers: Vec<LayerRef>, inputs: usize) -> LayerRef {
     let model = serial(layers);
-    let (weights, state) = init(&model, &[TensorSpec::new([1, 4], DType::I32)], Key([3, 1])).expect("weights");
+    let specs = vec![TensorSpec::new([1, 4], DType::I32); inputs];
+    let (weights, state) = init(&model, &specs, Key([3, 1])).expect("weights");
     hold(&model, Some(&weights), Some(&state));
     model
+}
+
+/// A copy whose large matrices are held in fewer bits.
+pub(crate) fn quantized(model: &LayerRef, quantization: Quantization) -> LayerRef {
+    let small = quantize(model, quantization).expect("quantized weights");
+    assert!(is_quantized(&small) && !is_quantized(model));
+    small
 }
 
 /// A language model that shifts its input, with attention and positions.
@@ -44,9 +58,7 @@ pub(crate) fn wide(mode: Mode, quantization: Quantization) -> LayerRef {
         made("LayerNorm", json!({})),
         made("Dense", json!({"nUnits": VOCABULARY})),
     ]);
-    let small = quantize(&model, quantization).expect("quantized weights");
-    assert!(is_quantized(&small) && !is_quantized(&model));
-    small
+    quantized(&model, quantization)
 }
 
 /// A language model that shifts nothing.

@@ -105,7 +105,8 @@ impl Composite for Cond {
         cx.apply(&parts.layers[chosen], y.to_vec(), keys[chosen])
     }
     fn traits(&self) -> Traits {
-        Traits::ON_STACK
+        // Each stream decides for itself.
+        Traits { alone: true, ..Traits::ON_STACK }
     }
 }
 

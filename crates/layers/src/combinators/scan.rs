@@ -107,6 +107,27 @@ impl Scan {
         let ys = ys.iter().map(|y| Ok(y.move_axis(1, self.axis)?)).chain(last.into_iter().map(Ok));
         ys.collect::<Result<_>>().map(Some)
     }
+    /// Pieces of a batch, where streams are its rows: they are one after the other, so all are run at once. `None` for steps.
+    fn as_one_piece(&self, inner: &LayerRef, cx: &mut Cx, sliced: &[Tensor], key: Key) -> Result<Option<Vec<Tensor>>> {
+        if cx.streams().is_none() || self.n_carry > 0 || sliced.is_empty() {
+            return Ok(None);
+        }
+        for x in sliced {
+            if x.rank() < 2 || TensorSpec::of(x).axis(self.axis)? != 0 {
+                return Ok(None);
+            }
+        }
+        let pieces = sliced[0].shape()[0];
+        let joined = |x: &Tensor| x.reshape(&[&[x.shape()[0] * x.shape()[1]], &x.shape()[2..]].concat());
+        let xs = sliced.iter().map(joined).collect::<tallow_tensor::Result<_>>()?;
+        let key = cx.fold_in(key, 0);
+        let ys = cx.apply(inner, xs, key)?;
+        let parted = |y: &Tensor| {
+            let rows = rows::per_stream(y, pieces.max(1))?;
+            Ok(y.reshape(&[&[pieces, rows], &y.shape()[1..]].concat())?)
+        };
+        ys.iter().map(parted).collect::<Result<_>>().map(Some)
+    }
     /// What streams carry into a call: each what it kept, or what comes where it kept nothing yet.
     fn carried_by_streams(&self, kept: &[Tree<Tensor>], sliced: &[Tensor], first: &[Tensor]) -> Result<Vec<Tensor>> {
         let n = kept.len();
@@ -179,6 +200,9 @@ impl Composite for Scan {
         let inputs: Vec<TensorSpec> = xs.iter().map(TensorSpec::of).collect();
         let (n, mut specs) = self.step(&inputs)?;
         let (sliced, first) = xs.split_at(self.n_sliced);
+        if let Some(ys) = self.as_one_piece(inner, cx, sliced, key)? {
+            return Ok(ys);
+        }
         let mut carry = first.to_vec();
         let keeps = self.keeps_carry();
         let streams = cx.streams().filter(|_| keeps);

@@ -91,9 +91,10 @@ fn gate_and_project() -> LayerRef {
 /// `x [..., d]` times each vector of `gating [n, d]`, projected by `projection [d, m]`: `[..., n, m]`.
 pub(super) fn gated(x: &Tensor, gating: &Tensor, projection: &Tensor) -> Result<Tensor> {
     let (n, d, m) = (gating.shape()[0], gating.shape()[1], projection.shape()[1]);
-    let rows = x.size().checked_div(d).unwrap_or(0);
-    // Either the weights are multiplied out or the gated vectors are: whichever are fewer numbers.
-    if rows <= m {
+    // Either the weights are multiplied out or the gated vectors are, which rounds otherwise. So that a sequence is computed alike in any batch,
+    // only how many positions it has may choose: of one position the gated vectors are fewer numbers.
+    let positions = x.rank().checked_sub(2).map_or(1, |axis| x.shape()[axis]);
+    if positions == 1 && x.rank() != 2 {
         return Ok(x.expand_dims(-2)?.mul(gating)?.matmul(projection)?);
     }
     let weight = gating.transpose(None)?.expand_dims(2)?.mul(&projection.expand_dims(1)?)?;
