@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LayerError, refusal, withoutCode } from '../../bridge/errors.js';
@@ -27,6 +27,7 @@ import {
   writeDescription,
 } from './description.js';
 import { type LayerConfig, layerOf } from './layerConfig.js';
+import { alone } from './lock.js';
 import { checkVocabulary } from './vocabulary.js';
 
 /** What {@link saveFolder} puts into a folder. */
@@ -154,7 +155,8 @@ function unwritable(folder: string, error: unknown): Error {
  * Saves a model with all that is needed to use it again: what makes it, its weights, its encoder, how it writes.
  *
  * `model.json` says what is in the folder and names the other files. They are written first, and beside those of a model that was there before, so that
- * the folder holds the old model or the new one whenever the program ends.
+ * the folder holds the old model or the new one whenever the program ends. Of two programs that save into one folder of a machine, the second waits for the
+ * first.
  *
  * @param folder - Path of the folder, which is made if it is not there.
  * @param options - What to save, by name:
@@ -170,7 +172,7 @@ function unwritable(folder: string, error: unknown): Error {
  * @throws `TypeError`: an option is unknown or missing, or of another kind.
  * @throws {@link LayerError} `InvalidArgument`: `config` names no layer or holds what JSON does not, or the encoder has ids that the model lacks.
  * @throws {@link LayerError} `WeightsMismatch`: `config` makes another layer than the model is.
- * @throws {@link LayerError} `Io`: the folder cannot be written.
+ * @throws {@link LayerError} `Io`: the folder cannot be written, or another program saves into it for more than ten seconds.
  * @see {@link openFolder}
  * @example
  * ```ts
@@ -203,14 +205,16 @@ export async function saveFolder(folder: string, options: ModelToSave): Promise<
   checkVocabulary('saveFolder', kind, model, inputs, encoder);
   try {
     await makeFolders(path);
-    const before = formerly(path);
-    const weights = freeName(path, 'model', '.safetensors');
-    model.saveToFile(join(path, weights), { inputSignature: inputs });
-    const files = encoder === null ? null : freeName(path, 'tokenizer', '.json');
-    const described = { name, task: kind, model: config, inputSignature: inputs, generation, chatTemplate: template };
-    await describe(path, { ...described, encoder }, weights, files);
-    const kept = files === null ? [weights] : [weights, files];
-    for (const old of await outdated(path, before, kept)) await rm(join(path, old), { force: true });
+    await alone('saveFolder', path, async () => {
+      const before = formerly(path);
+      const weights = freeName(path, 'model', '.safetensors');
+      model.saveToFile(join(path, weights), { inputSignature: inputs });
+      const files = encoder === null ? null : freeName(path, 'tokenizer', '.json');
+      const described = { name, task: kind, model: config, inputSignature: inputs, generation, chatTemplate: template };
+      await describe(path, { ...described, encoder }, weights, files);
+      const kept = files === null ? [weights] : [weights, files];
+      for (const old of await outdated(path, before, kept)) await rm(join(path, old), { force: true });
+    });
   } catch (error) {
     throw unwritable(path, error);
   }
@@ -263,6 +267,36 @@ function encoderIn(folder: string, name: string): Encoder {
  */
 export async function openFolder(folder: string): Promise<OpenedModel> {
   const path = text('openFolder: folder', folder);
+  for (let left = TRIES; left > 0; left -= 1) {
+    const before = versionOf(path);
+    try {
+      const opened = opening(path);
+      if (versionOf(path) === before) return opened;
+      opened.model.dispose();
+    } catch (error) {
+      if (versionOf(path) === before) throw error;
+    }
+  }
+  const how = 'save more seldom, or into another folder';
+  throw refusal('Io', `openFolder: ${path} was saved anew ${TRIES} times while it was read; ${how}`);
+}
+
+/** How often a folder is read anew that is saved meanwhile. */
+const TRIES = 100;
+
+/** Tells one `model.json` of a folder from the next: each is a new file. */
+function versionOf(folder: string): string | undefined {
+  try {
+    const { ino, ctimeNs, size } = statSync(join(folder, DESCRIPTION), { bigint: true });
+    return `${ino} ${ctimeNs} ${size}`;
+  } catch {
+    // What reads it says why it cannot be read.
+    return undefined;
+  }
+}
+
+/** Opens a model, of which a part may be of another one where the folder is saved meanwhile. */
+function opening(path: string): OpenedModel {
   const description = readDescription('openFolder', path);
   const { name, task, inputSignature, generation } = description;
   const inputs = checked(inputSignature);
