@@ -63,7 +63,13 @@ fn query<T: Scalar>(q: &[T], blocks: &[Block<'_, T>], row: usize, keys: usize, s
     let (of_keys, of_values) = (q.len() * BLOCK, out.len() * BLOCK);
     for (first, block) in (0..keys).step_by(BLOCK).zip(blocks) {
         let n = BLOCK.min(keys - first);
-        let mut shares = dots(q, &block.keys[row * of_keys..][..of_keys], scale);
+        let (keys, values) = (&block.keys[row * of_keys..][..of_keys], &block.values[row * of_values..][..of_values]);
+        let mut shares = match n.div_ceil(GROUP) {
+            1 => dots::<T, GROUP>(q, keys, scale),
+            2 => dots::<T, { 2 * GROUP }>(q, keys, scale),
+            3 => dots::<T, { 3 * GROUP }>(q, keys, scale),
+            _ => dots::<T, BLOCK>(q, keys, scale),
+        };
         let highest = max(&shares[..n]);
         if highest > top {
             let kept = (top - highest).exp_negative();
@@ -74,23 +80,30 @@ fn query<T: Scalar>(q: &[T], blocks: &[Block<'_, T>], row: usize, keys: usize, s
         shares.iter_mut().for_each(|x| *x = (*x - top).exp_negative());
         shares[n..].fill(T::default());
         total += sum(&shares, |x| x);
-        add(&shares[..n], &block.values[row * of_values..][..of_values], out);
+        add(&shares[..n], values, out);
     }
     let share = T::ONE / total;
     out.iter_mut().for_each(|x| *x *= share);
 }
 }
 
-/// The scaled products of a query with all keys of a block.
+/// Positions of a block that are read or left together: a cache line of each element.
+const GROUP: usize = 16;
+
+/// The scaled products of a query with the first `N` keys of a block, 0 for the others.
 #[inline(always)]
-fn dots<T: Scalar>(q: &[T], keys: &[T], scale: T) -> [T; BLOCK] {
-    let mut sums = [T::default(); BLOCK];
+fn dots<T: Scalar, const N: usize>(q: &[T], keys: &[T], scale: T) -> [T; BLOCK] {
+    let mut sums = [T::default(); N];
     for (&x, keys) in q.iter().zip(keys.chunks_exact(BLOCK)) {
         for (sum, &key) in sums.iter_mut().zip(keys) {
             *sum += x * key;
         }
     }
-    sums.map(|sum| sum * scale)
+    let mut scaled = [T::default(); BLOCK];
+    for (scaled, sum) in scaled.iter_mut().zip(sums) {
+        *scaled = sum * scale;
+    }
+    scaled
 }
 
 /// Columns that are summed in registers.

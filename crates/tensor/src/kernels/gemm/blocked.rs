@@ -4,10 +4,13 @@
 //! as a kernel (or read where they lie, if they lie side by side and few rows use them), and rows of the left one are copied where
 //! their strides would make them fight for the same cache lines. Where the cuts are depends on the shape only.
 use super::{
+    block::{block, room, within, Columns, Scratch, COPY_COLS, COPY_ROWS, LENGTH, NEAR_BLOCK, NEAR_ROWS, ROWS},
     element::{Pointer, Right, Start},
-    micro::{every_third, Block, Kernels, Micro, WIDEST},
+    few::{few, FEW},
+    micro::{Kernels, WIDEST},
+    outer::{is_near, is_outer, outer},
     pack::{copy_slivers, each, pack, Ahead},
-    pieces::{cut, pieces, INNER},
+    pieces::{cut, pieces},
 };
 use std::cell::Cell;
 
@@ -15,22 +18,12 @@ use std::cell::Cell;
 const COLS: usize = 512;
 /// Columns worked on at a time where they are packed already: the more, the fewer copies of rows of the left operand.
 const PACKED_COLS: usize = 1024;
-/// Rows of the left operand copied at a time: whole cache lines where columns lie side by side.
-const ROWS: usize = 48;
-/// Columns from which copying rows of the left operand pays.
-const COPY_ROWS: usize = 96;
-/// The same where its columns lie side by side, and a piece spans at most [`NEAR_COLS`] elements: in the second-level cache.
-const COPY_COLS: usize = 160;
-/// See [`COPY_COLS`].
+/// The most elements that a left operand spans whose columns lie side by side, to be read where it lies: it is in the second-level cache.
 const NEAR_COLS: usize = 1 << 17;
-/// Distance of rows of an operand up to which they do not fight for cache lines, if their elements lie side by side.
-const NEAR_ROWS: isize = 384;
 /// Rows up to which the right operand is read where it lies.
 const DIRECT: usize = 24;
 /// The same for a right operand that spans at most [`NEAR_BLOCK`] elements: copying it would wait for memory where products need not.
 const DIRECT_NEAR: usize = 192;
-/// Elements whose pages and cache lines do not get in each other's way.
-const NEAR_BLOCK: usize = 1 << 15;
 
 /// Rows up to which a right operand that spans so many elements is read where it lies.
 fn direct_rows(span: usize) -> usize {
@@ -41,47 +34,7 @@ fn direct_rows(span: usize) -> usize {
     }
 }
 
-/// Rows of the left operand copied at a time by [`outer`]: with one piece of the inner axis they take a quarter of a second-level cache.
-const OUTER_ROWS: usize = 240;
-
-/// Whether a product of so many rows, columns and inner indices is one for [`outer`]: not where few columns use a left operand that is
-/// small.
-pub(super) fn is_outer<P>([m, n, inner]: [usize; 3], a: &Pointer<P>) -> bool {
-    let copied = n >= COPY_COLS || n >= COPY_ROWS && inner * a.cols as usize > NEAR_BLOCK / 4;
-    a.rows == 1 && a.cols > 1 && m >= ROWS && copied
-}
-
-/// Whether [`outer`] reads a right operand where it lies.
-pub(super) fn is_near<P>(b: &Pointer<P>) -> bool {
-    b.cols == 1 && b.rows <= NEAR_ROWS
-}
-
-/// Memory for copies, kept for the next product: on the stack, every call would touch each of its pages.
-#[derive(Default)]
-struct Scratch {
-    /// Packed columns.
-    columns: Vec<f32>,
-    /// Rows of the left operand.
-    rows: Vec<f32>,
-    /// The few columns beside whole registers, of an operand that is not packed.
-    rest: Vec<f32>,
-}
-
 thread_local!(static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { columns: vec![], rows: vec![], rest: vec![] }) });
-
-/// Room for so many elements.
-fn room(memory: &mut Vec<f32>, len: usize) -> *mut f32 {
-    memory.clear();
-    memory.reserve(len); // few: blocks of fixed sizes
-    memory.as_mut_ptr()
-}
-
-/// The columns worked on, and how they are read.
-struct Columns {
-    at: *const f32,
-    /// Whether they are packed; else the distance of their rows.
-    rows: Option<usize>,
-}
 
 /// `out = factor · a · b` on one thread, added to what `start` says.
 ///
@@ -113,6 +66,12 @@ pub(super) unsafe fn tile(
                     Start::Row(row) => Start::Row(row.add(col)),
                     other => other,
                 };
+                if let Right::Strided(b) = b {
+                    if b.cols == 1 && m > DIRECT && m <= FEW && (to - from) * b.rows as usize > NEAR_BLOCK {
+                        few(kernels, &mut scratch, size, out, a.moved(0, from), b.moved(from, col), factor, start);
+                        continue;
+                    }
+                }
                 let columns = match b {
                     Right::Packed(b, first) => {
                         let at = from * b.cols.next_multiple_of(kernels.lanes) + (first + col) * (to - from);
@@ -174,8 +133,6 @@ unsafe fn rows(
             each(b, 0..inner, 0..cols - whole, to, kernels.lanes);
         }
     }
-    // Longer than any piece, and not a multiple of a cache line's distance to itself.
-    const LENGTH: usize = INNER + 24;
     let in_place = cols < COPY_ROWS
         || a.cols == 1 && a.rows <= NEAR_ROWS
         || a.rows == 1 && cols < COPY_COLS && inner * a.cols as usize <= NEAR_COLS;
@@ -242,145 +199,10 @@ unsafe fn rows(
                 // SAFETY: a block within the tile.
                 unsafe {
                     let (out, start) = within(out, start, row + first, col);
-                    block(kernels, [count, used, inner], vectors, out, a, (b, b_inner), factor, start);
+                    block(kernels, [count, used, inner], vectors, out, a, (b, b_inner), None, factor, start);
                 }
                 col += used;
             }
-        }
-    }
-}
-
-/// [`rows`] where the columns of the left operand lie side by side, as in the gradient of weights: one sliver of columns after the other
-/// for all rows, which are copied once.
-///
-/// # Safety
-/// As [`tile`].
-#[allow(clippy::too_many_arguments)]
-unsafe fn outer(
-    kernels: &Kernels,
-    scratch: &mut Scratch,
-    [m, cols, inner]: [usize; 3],
-    out: Pointer<*mut f32>,
-    a: Pointer<*const f32>,
-    columns: Columns,
-    factor: f32,
-    start: Start<f32>,
-) {
-    for row in (0..m).step_by(OUTER_ROWS) {
-        let rows = OUTER_ROWS.min(m - row);
-        let slivers = rows.div_ceil(kernels.rows);
-        let cuts = |s: usize| rows * s / slivers;
-        let copied = room(&mut scratch.rows, rows * inner);
-        // SAFETY: the operand's rows, and room for each sliver.
-        unsafe { copy_slivers(a.moved(row, 0), inner, rows, slivers, copied) };
-        for col in (0..cols).step_by(kernels.width()) {
-            let used = kernels.width().min(cols - col);
-            let vectors = used.div_ceil(kernels.lanes);
-            // SAFETY: within the columns; where a kernel, which reads whole registers, would read beyond them, they are copied.
-            let (at, b_inner) = unsafe {
-                match columns.rows {
-                    None => (columns.at.add(col * inner), vectors * kernels.lanes),
-                    Some(stride) if used == vectors * kernels.lanes => (columns.at.add(col), stride),
-                    Some(stride) => {
-                        let to = room(&mut scratch.rest, inner * vectors * kernels.lanes);
-                        pack(kernels, Pointer::new(columns.at.add(col), stride, 1), [inner, used], kernels.lanes, to);
-                        (to.cast_const(), vectors * kernels.lanes)
-                    }
-                }
-            };
-            for s in 0..slivers {
-                let (first, count) = (cuts(s), cuts(s + 1) - cuts(s));
-                // SAFETY: a block within the tile.
-                unsafe {
-                    let a = Pointer::new(copied.add(first * inner).cast_const(), 1, count);
-                    let (out, start) = within(out, start, row + first, col);
-                    block(kernels, [count, used, inner], vectors, out, a, (at, b_inner), factor, start);
-                }
-            }
-        }
-    }
-}
-
-/// What a part of a result is written to and added to.
-///
-/// # Safety
-/// The row and the column are in bounds.
-unsafe fn within(out: Pointer<*mut f32>, start: Start<f32>, row: usize, col: usize) -> (Pointer<*mut f32>, Start<f32>) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let start = match start {
-            Start::Row(at) => Start::Row(at.add(col)),
-            other => other,
-        };
-        (Pointer { at: out.at.offset(row as isize * out.rows).add(col), ..out }, start)
-    }
-}
-
-/// A block of a tile by the kernel of its rows and registers; where the registers are wider than the block, through [`edge`].
-///
-/// # Safety
-/// All of it is in bounds, the right operand in whole registers.
-#[allow(clippy::too_many_arguments)]
-#[inline]
-unsafe fn block(
-    kernels: &Kernels,
-    [count, used, inner]: [usize; 3],
-    vectors: usize,
-    out: Pointer<*mut f32>,
-    a: Pointer<*const f32>,
-    (b, b_inner): (*const f32, usize),
-    factor: f32,
-    start: Start<f32>,
-) {
-    let (start, start_rows) = match start {
-        Start::Zero => (std::ptr::null(), 0),
-        Start::Keep => (out.at.cast_const(), out.rows as usize),
-        Start::Row(at) => (at, 0),
-    };
-    let mut block = Block {
-        inner,
-        a: every_third(a.at, a.rows as usize),
-        a_rows: a.rows as usize,
-        a_inner: a.cols as usize,
-        b,
-        b_inner,
-        out: out.at,
-        out_rows: out.rows as usize,
-        start,
-        start_rows,
-        factor,
-    };
-    let (kernel, width) = (kernels.get(count, vectors), vectors * kernels.lanes);
-    // SAFETY: the caller's promise.
-    unsafe {
-        if used == width {
-            kernel(&block);
-        } else {
-            edge(kernel, &mut block, count, used, width);
-        }
-    }
-}
-
-/// A block of which only the first `used` columns belong to the result.
-///
-/// # Safety
-/// As the kernel's, for the first `used` columns of `out` and `start`.
-unsafe fn edge(kernel: Micro, block: &mut Block, rows: usize, used: usize, width: usize) {
-    let mut own = [0f32; 12 * 32];
-    let (out, out_rows) = (block.out, block.out_rows);
-    // SAFETY: only used columns are read and written outside `own`, which holds the largest block.
-    unsafe {
-        if !block.start.is_null() {
-            for i in 0..rows {
-                let from = block.start.add(i * block.start_rows);
-                std::ptr::copy_nonoverlapping(from, own.as_mut_ptr().add(i * width), used);
-            }
-            (block.start, block.start_rows) = (own.as_ptr(), width);
-        }
-        (block.out, block.out_rows) = (own.as_mut_ptr(), width);
-        kernel(block);
-        for i in 0..rows {
-            std::ptr::copy_nonoverlapping(own.as_ptr().add(i * width), out.add(i * out_rows), used);
         }
     }
 }
@@ -455,6 +277,9 @@ mod tests {
             [13, 33, 257],
             [24, 515, 20],
             [25, 31, 300],
+            [25, 200, 300],
+            [40, 515, 530],
+            [48, 97, 700],
             [49, 97, 64],
             [60, 100, 17],
             [97, 200, 530],
@@ -487,15 +312,21 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_kernels_give_the_same_bits() {
-        let Some((wide, narrow)) = with_avx512().zip(with_avx2()) else { return };
+    fn each_row_has_the_same_bits_alone_and_among_others_by_both_kinds_of_kernels() {
         let root = |x: f32| x.abs().sqrt() - 0.4;
-        let (a, b): (Vec<f32>, Vec<f32>) = (
-            numbers(50 * 600, 1).into_iter().map(root).collect(),
-            numbers(600 * 70, 2).into_iter().map(root).collect(),
-        );
-        let bits = |kernels| product(kernels, [50, 70, 600], [false; 3], (&a, &b, None)).into_iter().map(f32::to_bits);
-        assert!(bits(wide).eq(bits(narrow)));
+        let numbers = |n, seed| numbers(n, seed).into_iter().map(root).collect::<Vec<f32>>();
+        let [n, k] = if cfg!(miri) { [40, 20] } else { [150, 600] };
+        let (a, b) = (numbers(50 * k, 1), numbers(k * n, 2));
+        let bits = |kernels: &Kernels, m: usize, a: &[f32]| -> Vec<u32> {
+            product(kernels, [m, n, k], [false; 3], (a, &b, None)).into_iter().map(f32::to_bits).collect()
+        };
+        let Some(narrow) = with_avx2() else { return };
+        let alone: Vec<u32> = a.chunks(k).flat_map(|row| bits(narrow, 1, row)).collect();
+        for m in [2, 12, 13, 24, 25, 36, 37, 48, 49, 50] {
+            for kernels in with_avx512().into_iter().chain([narrow]) {
+                assert!(bits(kernels, m, &a[..m * k]) == alone[..m * n], "{m} rows");
+            }
+        }
         assert!(kernels().is_some());
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Block {
     /// The right operand, its columns side by side, and its inner stride.
     pub b: *const f32,
     pub b_inner: usize,
+    /// What is asked for while the kernel runs: of each step of the inner axis as many cache lines as it reads.
+    pub soon: Soon,
     /// The result, its columns side by side, and its row stride.
     pub out: *mut f32,
     pub out_rows: usize,
@@ -21,6 +23,25 @@ pub(super) struct Block {
     pub start: *const f32,
     pub start_rows: usize,
     pub factor: f32,
+}
+
+/// Cache lines that are read next, any addresses.
+#[derive(Clone, Copy)]
+pub(super) struct Soon {
+    /// Those of the first step of the inner axis.
+    pub at: *const f32,
+    /// Distance to those of the next step.
+    pub inner: usize,
+    /// Distance of neighbouring registers; 0 asks for one line only.
+    pub lanes: usize,
+}
+
+impl Soon {
+    /// The same columns, so many steps of the inner axis further on that they come from another cache in time.
+    #[inline(always)]
+    pub(super) fn ahead(b: *const f32, b_inner: usize, [rows, vectors]: [usize; 2], lanes: usize) -> Self {
+        Self { at: b.wrapping_add(b_inner * (256 / (rows * vectors)).clamp(8, 32)), inner: b_inner, lanes }
+    }
 }
 
 /// Where every third row starts. From one pointer a kernel would walk from row to row in each step of the inner axis, and so many
@@ -130,9 +151,8 @@ macro_rules! kernels {
             // Indices of fixed size are what keeps the sums in registers.
             #[allow(clippy::needless_range_loop)]
             unsafe fn run<const R: usize, const V: usize>(block: &Block) {
-                let &Block { inner, mut a, a_rows, a_inner, mut b, b_inner, out, out_rows, start, start_rows, factor } = block;
+                let &Block { inner, mut a, a_rows, a_inner, mut b, b_inner, mut soon, out, out_rows, start, start_rows, factor } = block;
                 let mut sums = [[$zero(); V]; R];
-                let ahead = b_inner * (256 / (R * V)).clamp(8, 32);
                 // SAFETY: within what the caller vouches for.
                 unsafe {
                     for i in 0..R {
@@ -145,9 +165,9 @@ macro_rules! kernels {
                         let mut columns = [$zero(); V];
                         for v in 0..V {
                             columns[v] = $load(b.add(v * $lanes));
-                            // Far enough ahead to come from another cache in time; beyond the end it does nothing.
+                            // Beyond the end it does nothing.
                             if v * $lanes % 16 == 0 {
-                                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(ahead + v * $lanes).cast());
+                                _mm_prefetch::<_MM_HINT_T0>(soon.at.wrapping_add(v * soon.lanes).cast());
                             }
                         }
                         for i in 0..R {
@@ -161,6 +181,7 @@ macro_rules! kernels {
                             *third = third.wrapping_add(a_inner);
                         }
                         b = b.wrapping_add(b_inner);
+                        soon.at = soon.at.wrapping_add(soon.inner);
                     }
                     let factor = $splat(factor);
                     for i in 0..R {

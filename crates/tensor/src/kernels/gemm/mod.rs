@@ -3,11 +3,14 @@
 //! A product is cut into tiles of rows and columns, and each tile is computed by one thread with the whole inner dimension in order:
 //! the bits do not depend on the number of threads. Where the cuts are depends on the shape only, unless each element is the same
 //! wherever it is cut ([`Multiply::any_cut`]).
+mod block;
 mod blocked;
 mod dispatch;
 mod element;
+mod few;
 mod micro;
 mod out;
+mod outer;
 mod pack;
 mod pieces;
 mod quantized;
@@ -235,8 +238,8 @@ impl<T: Multiply> Batched<'_, T> {
         let all = cost.saturating_mul(items);
         // The left operand of such a product is copied for each tile, so there are few, and all sides of them are long.
         let outer = T::any_cut()
-            && blocked::is_outer([m, n, k], &Pointer::new(self.a.as_ptr(), self.a_strides[0], self.a_strides[1]));
-        let near = blocked::is_near(&Pointer::new(self.b.as_ptr(), self.b_strides[0], self.b_strides[1]));
+            && outer::is_outer([m, n, k], &Pointer::new(self.a.as_ptr(), self.a_strides[0], self.a_strides[1]));
+        let near = outer::is_near(&Pointer::new(self.b.as_ptr(), self.b_strides[0], self.b_strides[1]));
         let (rows, cols) = if outer {
             square_tile(m, n, pieces(all).min(2 * threads::num_threads()).max(all / HUGE).div_ceil(items))
         } else {

@@ -3,7 +3,7 @@
 //! Columns come in whole registers, so whoever makes the blocks gives their rows room up to a multiple of [`PAD`].
 use super::{
     element::{Multiply, Pointer, Right, Start},
-    micro::{every_third, kernels, Block, WIDEST},
+    micro::{every_third, kernels, Block, Soon, WIDEST},
     pack::pack,
     reach, Mat,
 };
@@ -157,6 +157,7 @@ impl Small for f32 {
                         a_inner: p.a.cols as usize,
                         b,
                         b_inner,
+                        soon: Soon::ahead(b, b_inner, [last - first, vectors], kernels.lanes),
                         out,
                         out_rows: p.stride,
                         start: if p.add { out } else { std::ptr::null() },

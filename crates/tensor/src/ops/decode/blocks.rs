@@ -2,7 +2,7 @@
 use crate::{
     kernels::decode::{self, BLOCK},
     memory::{self, Allocation},
-    Result,
+    threads, Result,
 };
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -30,28 +30,46 @@ struct Held<T> {
     filled: usize,
 }
 
+/// Matrices that one thread writes to at a time.
+const TOGETHER: usize = 16;
+
 /// The blocks of a past, in order.
 pub(super) type Blocks<T> = Vec<Arc<Block<T>>>;
 
-impl<T: bytemuck::Pod> Held<T> {
+impl<T: bytemuck::Pod + Send + Sync> Held<T> {
     fn new(s: Sizes) -> Result<Self> {
         let (keys, values) =
             (memory::zeros(&[s.rows, s.depth, BLOCK])?, memory::zeros(&[s.rows, BLOCK, s.value_depth])?);
         Ok(Self { keys, values, filled: 0 })
     }
     /// Writes `count` positions from `place` on, which are those from `from` on of the `new` ones in `k` and `v`.
-    fn write(&mut self, s: Sizes, [place, from, count, new]: [usize; 4], k: &[T], v: &[T]) {
-        for row in 0..s.rows {
-            for i in 0..count {
-                let at = row * new + from + i;
-                let key = &k[at * s.depth..][..s.depth];
-                let keys = &mut self.keys[row * s.depth * BLOCK..][..s.depth * BLOCK];
-                keys.iter_mut().skip(place + i).step_by(BLOCK).zip(key).for_each(|(to, &x)| *to = x);
-                let to = (row * BLOCK + place + i) * s.value_depth;
-                self.values[to..to + s.value_depth].copy_from_slice(&v[at * s.value_depth..][..s.value_depth]);
-            }
+    fn write(&mut self, s: Sizes, [place, from, count, new]: [usize; 4], k: &[T], v: &[T]) -> Result<()> {
+        let (of_keys, of_values) = (s.depth * BLOCK, s.value_depth * BLOCK);
+        let mut parts = memory::room(s.rows.div_ceil(TOGETHER))?;
+        let (mut keys, mut values) = (&mut self.keys[..], &mut self.values[..]);
+        for first in (0..s.rows).step_by(TOGETHER) {
+            let rows = first..s.rows.min(first + TOGETHER);
+            let (own_keys, other_keys) = keys.split_at_mut(rows.len() * of_keys);
+            let (own_values, other_values) = values.split_at_mut(rows.len() * of_values);
+            parts.push((rows, own_keys, own_values));
+            (keys, values) = (other_keys, other_values);
         }
+        // A key is written to as many cache lines as it has elements.
+        let work = s.rows * count * (16 * s.depth + s.value_depth);
+        threads::for_tasks(parts, work, |(rows, keys, values)| {
+            for (i, row) in rows.enumerate() {
+                let (keys, values) = (&mut keys[i * of_keys..][..of_keys], &mut values[i * of_values..][..of_values]);
+                for i in 0..count {
+                    let at = row * new + from + i;
+                    let key = &k[at * s.depth..][..s.depth];
+                    keys.iter_mut().skip(place + i).step_by(BLOCK).zip(key).for_each(|(to, &x)| *to = x);
+                    let to = (place + i) * s.value_depth;
+                    values[to..to + s.value_depth].copy_from_slice(&v[at * s.value_depth..][..s.value_depth]);
+                }
+            }
+        })?;
         self.filled = place + count;
+        Ok(())
     }
 }
 
@@ -73,7 +91,7 @@ pub(super) fn bytes<T>(s: Sizes) -> usize {
 /// The blocks with `new` positions behind the first `len`: keys `k [rows, new, depth]`, values `v [rows, new, value_depth]`.
 ///
 /// They are written where they belong, unless someone else wrote there, or reads just now: then into a copy of that block.
-pub(super) fn append<T: bytemuck::Pod>(
+pub(super) fn append<T: bytemuck::Pod + Send + Sync>(
     blocks: &Blocks<T>,
     s: Sizes,
     (len, new): (usize, usize),
@@ -89,7 +107,7 @@ pub(super) fn append<T: bytemuck::Pod>(
         let part = [place, from, count, new];
         let mut here = out.get(block).and_then(|b| b.held.try_write().ok()).filter(|held| held.filled == place);
         if let Some(held) = &mut here {
-            held.write(s, part, k, v);
+            held.write(s, part, k, v)?;
         } else {
             let mut fresh = Held::new(s)?;
             if let Some(old) = out.get(block) {
@@ -97,7 +115,7 @@ pub(super) fn append<T: bytemuck::Pod>(
                 fresh.keys.copy_from_slice(&old.keys);
                 fresh.values.copy_from_slice(&old.values);
             }
-            fresh.write(s, part, k, v);
+            fresh.write(s, part, k, v)?;
             drop(here);
             out.truncate(block);
             out.push(Block::of(fresh));
