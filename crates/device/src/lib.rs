@@ -1,0 +1,11 @@
+//! Kernels of our own for accelerators, from one source for all: `kernels/words.h` maps the few words that they are written in to CUDA C,
+//! to MSL, and to C++ for the CPU.
+//!
+//! [`table`] says what a loader must know of each, [`source`] has their text. The CPU runs the same sources in tests alone, with all
+//! accesses checked ([`emulator`], a feature): what is proved there are formulas, indices, barriers and the order of sums. How the
+//! compilers of CUDA and Metal translate them is not.
+#[cfg(feature = "emulator")]
+pub mod emulator;
+pub mod kernel;
+pub mod source;
+pub mod table;

@@ -1,0 +1,17 @@
+//! The sources of kernels, as a compiler for an accelerator takes them: one text, without includes.
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        /// The files, each after those that it includes.
+        pub const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../kernels/", $name)))),*];
+    };
+}
+files!["words.h", "math.h", "random.h", "reduce.h", "layer_norm.h", "softmax.h", "cross_entropy.h"];
+
+/// The kernels of all files as one text. CUDA C for `nvcc -ptx -fmad=false` and MSL (2.3 or later, fast mathematics off) alike: what
+/// the compiler defines chooses the words.
+pub fn program() -> String {
+    let lines = FILES.iter().flat_map(|(_, text)| text.lines());
+    let own = |line: &&str| !line.starts_with("#include \"") && !line.starts_with("#pragma once");
+    lines.filter(own).fold(String::new(), |text, line| text + line + "\n")
+}
