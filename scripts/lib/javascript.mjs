@@ -31,6 +31,12 @@ const chunks = [
   { name: 'core', test: /[\\/]src[\\/](?:bridge|tensor|layer|generated|models|decoding)[\\/]/ },
 ];
 
+/** What the compiler's code calls, for `using` as an example; it becomes part of the package. */
+const HELPERS = '@oxc-project/runtime/';
+
+/** Whether an import names a file, not a package. */
+const isFile = (id) => /^(?:[./]|[A-Za-z]:)/.test(id);
+
 /** Whether dist/ is complete and built from the present sources. */
 export const javascriptIsFresh = () =>
   outputs.every((path) => existsSync(at(path))) && readStamp('dist') === fingerprint(sources);
@@ -56,8 +62,8 @@ async function bundle() {
   const bundled = await rolldown({
     input,
     platform: 'node',
-    // Helpers of the compiler become part of it; what is installed beside the package stays outside.
-    external: (id) => id.endsWith('binding.cjs') || !/^(?:[./]|[A-Za-z]:|@oxc-project\/runtime\/)/.test(id),
+    // What is installed beside the package stays outside.
+    external: (id) => id.endsWith('binding.cjs') || !(isFile(id) || id.startsWith(HELPERS)),
     resolve: { extensionAlias: { '.js': ['.ts', '.js'] } },
     transform: { target: 'node20.19' },
     tsconfig: false,
