@@ -108,7 +108,7 @@ fn join(kept: &mut [Tree<Tensor>], outputs: usize) -> Result<Tree<Tensor>> {
     let mut views: Vec<Vec<Tensor>> = vec![Vec::with_capacity(outputs); kept.len()]; // few
     for at in 0..outputs {
         let each: Vec<Tensor> = kept.iter().filter_map(|kept| kept.leaves().get(at).map(|t| (*t).clone())).collect();
-        if let Some(other) = each.iter().find(|t| t.shape()[1..] != each[0].shape()[1..]) {
+        if let Some(other) = each.iter().find(|t| t.shape().get(1..) != each[0].shape().get(1..)) {
             return Err(Error::shape(format!(
                 "results of shapes {:?} and {:?} cannot stand in one batch; pad the sources of the streams to one length, or call the streams apart",
                 each[0].shape(),
@@ -117,14 +117,14 @@ fn join(kept: &mut [Tree<Tensor>], outputs: usize) -> Result<Tree<Tensor>> {
         }
         let y = rows::joined(&each)?;
         // What is left of a batch is held without the others of it.
-        let y = match y.storage_bytes() > y.size() * y.dtype().size() {
+        let y = match y.rank() > 0 && y.storage_bytes() > y.size() * y.dtype().size() {
             true => Tensor::concat(&[y.clone(), y.narrow(0, 0, 0)?], 0)?,
             false => y,
         };
         let mut first = 0;
         for (views, part) in views.iter_mut().zip(&each) {
-            let rows = part.shape()[0];
-            views.push(if rows == y.shape()[0] { y.clone() } else { y.narrow(0, first, rows)? });
+            let rows = part.shape().first().copied().unwrap_or_default();
+            views.push(if each.len() == 1 { y.clone() } else { y.narrow(0, first, rows)? });
             first += rows;
         }
         ys.push(y);

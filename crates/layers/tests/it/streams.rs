@@ -2,7 +2,7 @@
 use serde_json::{json, Value};
 use tallow_layers::{
     call,
-    combinators::{cache_in_predict, residual, serial},
+    combinators::{cache_in_predict, pure, residual, serial},
     hold, init, init_state, load_state, pure_fn, registry, shares_weights, view_state, with_mode, ErrorKind, LayerRef,
     Mode, Stream, Streams, TensorSpec, Tree,
 };
@@ -10,7 +10,7 @@ use tallow_tensor::{
     random::Key,
     testing::{assert_within, random, Tolerance},
     threads::set_num_threads,
-    DType, Tensor,
+    Axes, DType, Tensor,
 };
 
 const KEY: Key = Key([8, 15]);
@@ -348,6 +348,29 @@ fn each_stream_has_its_own_cached_result() {
     let long = streams.call(&mut [&mut streams.begin(), &mut a], vec![floats(&[2, 5, 4], 3)], KEY).unwrap_err();
     assert_eq!(long.kind(), ErrorKind::ShapeMismatch);
     assert!(long.message().contains("pad the sources of the streams to one length"), "{}", long.message());
+}
+
+#[test]
+fn a_cached_number_is_that_of_one_stream() {
+    let sum = pure(
+        "sum",
+        1,
+        1,
+        |s| Ok(vec![TensorSpec::new([0usize; 0], s[0].dtype)]),
+        |xs| Ok(vec![xs[0].sum(Axes::All, false)?]),
+    );
+    let layer = serial(vec![cache_in_predict(sum, Mode::Predict)]);
+    let specs = [TensorSpec::new([1, 2], DType::F32)];
+    let (weights, state) = init(&layer, &specs, KEY).unwrap();
+    hold(&layer, Some(&weights), Some(&state));
+    let streams = Streams::new(&layer, &specs).unwrap();
+    let (mut a, mut b) = (streams.begin(), streams.begin());
+    let x = |rows: usize| vec![Tensor::from_vec(vec![2f32; 2 * rows], &[rows, 2]).unwrap()];
+    for _ in 0..2 {
+        assert_eq!(streams.call(&mut [&mut a], x(1), KEY).unwrap()[0].item().unwrap(), 4.0);
+    }
+    let error = streams.call(&mut [&mut a, &mut b], x(2), KEY).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
 }
 
 #[test]
