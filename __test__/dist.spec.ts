@@ -36,13 +36,15 @@ test('the package is a few files, and loads no library before it is needed', asy
   );
 });
 
+/** Whether a built file begins as strict. */
+const isStrict = (file: string): boolean =>
+  /^(?:#!.*\n)?['"]use strict['"]/.test(readFileSync(join(root, 'dist', file), 'utf8'));
+
 test('every file is strict, as the sources are', (t) => {
   const files = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' }).filter((file) =>
     file.endsWith('.js'),
   );
   t.true(files.length > 10);
-  const isStrict = (file: string): boolean =>
-    /^(?:#!.*\n)?['"]use strict['"]/.test(readFileSync(join(root, 'dist', file), 'utf8'));
   t.deepEqual(
     files.filter((file) => !isStrict(file)),
     [],
