@@ -5,6 +5,7 @@ import test from 'ava';
 import * as tl from '../src/index.js';
 import { COPIED, copying, PROMPT } from './decoding/support.js';
 import { dice } from './support/hostile.js';
+import { one } from './support/values.js';
 
 const IDS: tl.Signature = { shape: [1, 6], dtype: 'int32' };
 
@@ -131,7 +132,7 @@ test('recurrent layers are quantized, computed alike step by step, and kept in f
     t.true(off > 0 && off < most, `${dtype}: ${off}`);
     const next = small.withMode('predict');
     next.init({ shape: [3, 1], dtype: 'int32' });
-    const steps = Array.from({ length: 6 }, (_, at) => next(ids().slice([0, at], [3, at + 1])) as tl.Tensor);
+    const steps = Array.from({ length: 6 }, (_, at) => one(next(ids().slice([0, at], [3, at + 1]))));
     t.true(apart(tl.concat(steps, 1), y) < 1e-6);
     // Who asks is told what is held how, and what is not.
     const { rows: told } = tl.summary(small, IDS);
