@@ -79,12 +79,19 @@ export async function newMetrics(busy: () => readonly Busy[]): Promise<Metrics> 
     buckets: TOKEN_SECONDS,
     registers,
   });
+  // Tokens of outputs since the numbers were read last: a count of our own costs each token less.
+  const written = new Map<string, number>();
   const tokens = new Counter({
     name: 'tallow_tokens_total',
     help: 'Tokens of prompts and of outputs.',
     labelNames: ['model', 'kind'],
-    registers,
+    registers: [],
+    collect() {
+      for (const [model, count] of written) this.inc({ model, kind: 'output' }, count);
+      written.clear();
+    },
   });
+  registry.registerMetric(tokens);
   const gauge = (name: string, help: string, of: (model: Busy) => number): void => {
     const made = new Gauge({
       name,
@@ -121,17 +128,17 @@ export async function newMetrics(busy: () => readonly Busy[]): Promise<Metrics> 
     },
     outputs(model) {
       const prompts = tokens.labels({ model, kind: 'prompt' });
-      const written = tokens.labels({ model, kind: 'output' });
+      const one = (): void => void written.set(model, (written.get(model) ?? 0) + 1);
       const firsts = first.labels({ model });
       const nexts = next.labels({ model });
       return {
         prompt: (count) => prompts.inc(count),
         firstToken(took) {
-          written.inc();
+          one();
           firsts.observe(took);
         },
         nextToken(took) {
-          written.inc();
+          one();
           nexts.observe(took);
         },
       };
