@@ -6,7 +6,20 @@ macro_rules! files {
         pub const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../kernels/", $name)))),*];
     };
 }
-files!["words.h", "math.h", "random.h", "reduce.h", "layer_norm.h", "softmax.h", "cross_entropy.h"];
+files![
+    "words.h",
+    "math.h",
+    "random.h",
+    "reduce.h",
+    "layer_norm.h",
+    "softmax.h",
+    "cross_entropy.h",
+    "activation.h",
+    "sort.h",
+    "embedding.h",
+    "optimizer.h",
+    "linear_recurrence.h"
+];
 
 /// The kernels of all files as one text. CUDA C for `nvcc -ptx -fmad=false` and MSL (2.3 or later, fast mathematics off) alike: what
 /// the compiler defines chooses the words.

@@ -20,11 +20,11 @@ kernels! {
     sum_rows "reduce.h"
         (value outer: U32, value size: U32, step piece: U32)
         [In x: F32 * outer * size, Out out: F32 * outer * size.div_ceil(piece)]
-        over warps (outer * size.div_ceil(piece)), of 256;
+        over warps outer * size.div_ceil(piece), of 256;
     sum_columns "reduce.h"
         (value outer: U32, value size: U32, value inner: U32, step tall: U32)
         [In x: F32 * outer * size * inner, Out out: F32 * outer * size.div_ceil(tall) * inner]
-        over threads (outer * size.div_ceil(tall) * inner), of 256;
+        over threads outer * size.div_ceil(tall) * inner, of 256;
     max_rows "reduce.h"
         (value rows: U32, step cols: U32)
         [In x: F32 * rows * cols, Out largest: F32 * rows, Out index: I32 * rows]
@@ -48,7 +48,7 @@ kernels! {
         (value rows: U32, value cols: U32, step step: U32)
         [In x: F32 * rows * cols, In mean: F32 * rows, In rstd: F32 * rows, In g: F32 * rows * cols,
          Out dscale: F32 * rows.div_ceil(step) * cols, Out dbias: F32 * rows.div_ceil(step) * cols]
-        over threads (rows.div_ceil(step) * cols), of 256;
+        over threads rows.div_ceil(step) * cols, of 256;
     softmax "softmax.h"
         (value rows: U32, value cols: U32, value logarithm: U32)
         [In x: F32 * rows * cols, Out y: F32 * rows * cols]
@@ -68,6 +68,100 @@ kernels! {
         over warps rows, of 256;
 }
 
+kernels! {
+    /// Bias and activation.
+    pub ACTIVATION:
+    bias_activation "activation.h"
+        (value rows: U32, value cols: U32, value kind: U32, value biased: U32)
+        [In x: F32 * rows * cols, In bias: F32 * if biased > 0 { cols } else { 0 }, Out y: F32 * rows * cols]
+        over threads rows * cols, of 256;
+    activation_backward "activation.h"
+        (value rows: U32, value cols: U32, value kind: U32, value biased: U32)
+        [In kept: F32 * rows * cols, In bias: F32 * if biased > 0 { cols } else { 0 }, In g: F32 * rows * cols, Out dx: F32 * rows * cols]
+        over threads rows * cols, of 256;
+}
+
+/// Keys that a block of a sort has.
+const SORT_TILE: u128 = 1024;
+/// Values of a digit.
+const DIGITS: u128 = 16;
+
+kernels! {
+    /// Stable sorting, and tables by id.
+    pub SORT:
+    sort_count "sort.h"
+        (value rows: U32, value n: U32, value shift: U32)
+        [In keys: U32 * rows * n, Out counts: U32 * rows * DIGITS * n.div_ceil(SORT_TILE)]
+        over blocks rows * n.div_ceil(SORT_TILE), of 256 sharing 16 * 256 * 4;
+    sort_offsets "sort.h"
+        (value rows: U32, value n: U32)
+        [In counts: U32 * rows * n, Out offsets: U32 * rows * n]
+        over blocks rows, of 256 sharing 8 * 4;
+    sort_move "sort.h"
+        (value rows: U32, value n: U32, value shift: U32, value first: U32)
+        [In keys: U32 * rows * n, In values: U32 * if first > 0 { 0 } else { rows * n },
+         In offsets: U32 * rows * DIGITS * n.div_ceil(SORT_TILE), Out moved: U32 * rows * n, Out with: U32 * rows * n]
+        over blocks rows * n.div_ceil(SORT_TILE), of 256 sharing 16 * 256 * 4;
+    embedding "embedding.h"
+        (value n: U32, value rows: U32, value cols: U32)
+        [In table: F32 * rows * cols, In ids: I32 * n, Out out: F32 * n * cols]
+        over threads n * cols, of 256;
+    embedding_backward "embedding.h"
+        (value n: U32, value rows: U32, value cols: U32)
+        [In sorted: U32 * n, In places: U32 * n, In g: F32 * n * cols, Out dtable: F32 * rows * cols]
+        over warps rows, of 256;
+}
+
+/// Numbers of a tensor in a step of an optimizer.
+const STEP_NUMBERS: u128 = 8;
+
+kernels! {
+    /// Steps of optimizers.
+    pub OPTIMIZERS:
+    sgd "optimizer.h"
+        (value chunks: U32, value count: U32, value n: U32)
+        [In tensors: U32 * chunks, In starts: U32 * chunks, In sizes: U32 * chunks, In numbers: F32 * count * STEP_NUMBERS,
+         In g: F32 * n, Out p: F32 * n]
+        over blocks chunks, of 256;
+    momentum "optimizer.h"
+        (value chunks: U32, value count: U32, value n: U32)
+        [In tensors: U32 * chunks, In starts: U32 * chunks, In sizes: U32 * chunks, In numbers: F32 * count * STEP_NUMBERS,
+         In g: F32 * n, Out p: F32 * n, Out m: F32 * n]
+        over blocks chunks, of 256;
+    adam "optimizer.h"
+        (value chunks: U32, value count: U32, value n: U32)
+        [In tensors: U32 * chunks, In starts: U32 * chunks, In sizes: U32 * chunks, In numbers: F32 * count * STEP_NUMBERS,
+         In g: F32 * n, Out p: F32 * n, Out m: F32 * n, Out v: F32 * n]
+        over blocks chunks, of 256;
+}
+
+kernels! {
+    /// Recurrences.
+    pub RECURRENT:
+    linear_recurrence "linear_recurrence.h"
+        (value batch: U32, value steps: U32, value units: U32)
+        [In x: F32 * batch * steps * units, In f: F32 * batch * steps * units, In state: F32 * batch * units,
+         Out cells: F32 * batch * steps * units]
+        over threads batch * units, of 64;
+    linear_recurrence_backward "linear_recurrence.h"
+        (value batch: U32, value steps: U32, value units: U32)
+        [In f: F32 * batch * steps * units, In state: F32 * batch * units, In cells: F32 * batch * steps * units,
+         In dy: F32 * batch * steps * units, In dlast: F32 * batch * units,
+         Out dx: F32 * batch * steps * units, Out df: F32 * batch * steps * units, Out dstate: F32 * batch * units]
+        over threads batch * units, of 64;
+    sru "linear_recurrence.h"
+        (value batch: U32, value steps: U32, value units: U32)
+        [In gates: F32 * batch * steps * 3 * units, In x: F32 * batch * steps * units, In state: F32 * batch * units,
+         Out hidden: F32 * batch * steps * units, Out cells: F32 * batch * steps * units]
+        over threads batch * units, of 64;
+    sru_backward "linear_recurrence.h"
+        (value batch: U32, value steps: U32, value units: U32)
+        [In gates: F32 * batch * steps * 3 * units, In x: F32 * batch * steps * units, In state: F32 * batch * units,
+         In cells: F32 * batch * steps * units, In dy: F32 * batch * steps * units, In dlast: F32 * batch * units,
+         Out dgates: F32 * batch * steps * 3 * units, Out dx: F32 * batch * steps * units, Out dstate: F32 * batch * units]
+        over threads batch * units, of 64;
+}
+
 /// The kernel of a name.
 pub fn find(name: &str) -> Option<&'static Kernel> {
     all().find(|kernel| kernel.name == name)
@@ -75,5 +169,5 @@ pub fn find(name: &str) -> Option<&'static Kernel> {
 
 /// All kernels, subject by subject.
 pub fn all() -> impl Iterator<Item = &'static Kernel> {
-    [RANDOM, REDUCE, ROWS].into_iter().flatten()
+    [RANDOM, REDUCE, ROWS, ACTIVATION, SORT, OPTIMIZERS, RECURRENT].into_iter().flatten()
 }
