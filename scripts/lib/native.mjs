@@ -6,6 +6,8 @@ import { at, fingerprint, readJson, readStamp, root, writeStamp } from './paths.
 import { must, Refusal, run } from './run.mjs';
 
 const CRATE = 'tallow-node';
+/** What an addon may have beside the CPU. */
+const FEATURES = ['cuda', 'metal'];
 const types = at('target', 'napi-types');
 
 /** What the addon is made of. */
@@ -19,8 +21,8 @@ const sources = [
   'Cargo.toml',
   'Cargo.lock',
 ];
-const addonFingerprint = () =>
-  fingerprint(sources, readJson('package-lock.json').packages['node_modules/@napi-rs/cli'].version);
+const addonFingerprint = (features) =>
+  fingerprint(sources, readJson('package-lock.json').packages['node_modules/@napi-rs/cli'].version, ...features);
 
 /**
  * The environment of every cargo call. The derive macros of napi write the addon's types into this folder while they
@@ -48,8 +50,17 @@ export const addonPath = () => at(`tallow.${platformName()}.node`);
 
 const outputs = () => [addonPath(), at('binding.cjs'), at('binding.d.cts')];
 
-/** Whether the addon and its loader are there and built from the present sources. */
-export const nativeIsFresh = () => outputs().every(existsSync) && readStamp('native') === addonFingerprint();
+/** Whether the addon and its loader are there and built from the present sources, with these features of `crates/node` and no others. */
+export const nativeIsFresh = (features = []) =>
+  outputs().every(existsSync) && readStamp('native') === addonFingerprint(features);
+
+/** The features of `crates/node` that a list as `cuda,metal` names, in one order; refuses others. */
+export function featuresOf(list = '') {
+  const named = list.split(',').filter((name) => name !== '');
+  const unknown = named.find((name) => !FEATURES.includes(name));
+  if (unknown !== undefined) throw new Refusal(`--features knows ${FEATURES.join(' and ')}, got ${unknown}`);
+  return FEATURES.filter((name) => named.includes(name));
+}
 
 function builtLibrary(targetFolder) {
   const names = { linux: 'libtallow_node.so', darwin: 'libtallow_node.dylib', win32: 'tallow_node.dll' };
@@ -62,16 +73,17 @@ function builtLibrary(targetFolder) {
  * Builds the addon for this machine. `napi build` would do, but it always passes `--target`, and cargo then keeps a
  * second copy of every dependency beside the one `cargo test` uses; publishing for other systems does use it.
  */
-export async function buildNative() {
+export async function buildNative(features = []) {
   await needCargo();
-  const wanted = addonFingerprint();
+  const wanted = addonFingerprint(features);
   const env = cargoEnv();
   // Types left from other sources must not be mixed with the new ones.
   if (readStamp('napi-types') !== env.NAPI_FORCE_BUILD_TALLOW_NODE) rmSync(types, { recursive: true, force: true });
   const written = join(types, CRATE);
   if (!existsSync(written)) env.NAPI_FORCE_BUILD_TALLOW_NODE += `-${Date.now()}`;
   mkdirSync(types, { recursive: true });
-  const built = await run(cargo, ['build', '--release', '--package', CRATE], { live: true, env });
+  const asked = features.length > 0 ? ['--features', features.join(',')] : [];
+  const built = await run(cargo, ['build', '--release', '--package', CRATE, ...asked], { live: true, env });
   if (built.code !== 0) throw new Refusal(`cargo build failed (exit code ${built.code})`);
 
   const metadata = await must('cargo metadata', cargo, ['metadata', '--format-version', '1', '--no-deps']);
