@@ -35,7 +35,7 @@ fn numbers(n: usize, below: u64, seed: u64) -> Vec<u32> {
     (0..n)
         .map(|_| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((state >> 32) * below >> 32) as u32
+            (((state >> 32) * below) >> 32) as u32
         })
         .collect()
 }
