@@ -116,11 +116,13 @@ export class BatchSource {
   take(count: number, mostUnused = 1): Taken {
     this.#mark();
     this.#isLent = true;
+    const next: Giver['next'] = (isOver) => {
+      const filling = this.#ahead.length === 0 && !isOver() ? this.#fill() : undefined;
+      if (filling !== undefined) return filling.then(() => next(isOver));
+      return isOver() ? undefined : this.#ahead.shift();
+    };
     return new Taken(count, mostUnused, {
-      next: async (isOver) => {
-        while (this.#ahead.length === 0 && !isOver()) await this.#fill();
-        return isOver() ? undefined : this.#ahead.shift();
-      },
+      next,
       giveBack: (unused, used) => {
         this.#isLent = false;
         this.#ahead.unshift(...unused);
@@ -185,9 +187,15 @@ export class BatchSource {
     }
   }
 
-  /** Reads one batch more, for all who wait for one. */
-  #fill(): Promise<void> {
-    this.#filling ??= this.#read().then(
+  /** Reads one batch more, for all who wait for one. @returns what to wait for, unless the data gave it at once */
+  #fill(): Promise<void> | undefined {
+    if (this.#filling !== undefined) return this.#filling;
+    const read = this.#read();
+    if (!(read instanceof Promise)) {
+      this.#ahead.push(read);
+      return undefined;
+    }
+    this.#filling = read.then(
       (batch) => {
         this.#filling = undefined;
         this.#ahead.push(batch);
@@ -200,38 +208,52 @@ export class BatchSource {
     return this.#filling;
   }
 
-  async #read(): Promise<Batch> {
+  /** A batch, at once where the data give it at once: every promise on its way would cost a step some of its time. */
+  #read(): Batch | Promise<Batch> {
     const only = this.#only;
     if (only === null) return this.#readOn();
-    if (this.#kept.length < only) this.#kept.push(await this.#readOn());
+    if (this.#kept.length === only) return this.#again(only);
+    const read = this.#readOn();
+    const keep = (batch: Batch): Batch => {
+      this.#kept.push(batch);
+      return this.#again(only);
+    };
+    return read instanceof Promise ? read.then(keep) : keep(read);
+  }
+
+  /** The next of the batches that were kept. */
+  #again(only: number): Batch {
     const batch = this.#kept[this.#given % only]!;
     this.#given += 1;
     return batch;
   }
 
-  async #readOn(): Promise<Batch> {
-    for (;;) {
-      const isFresh = this.#iterator === undefined;
-      const data = this.#data;
-      this.#iterator ??= Symbol.asyncIterator in data ? data[Symbol.asyncIterator]() : data[Symbol.iterator]();
-      const { done, value } = await this.#iterator.next();
-      if (done !== true) {
-        if (this.#only === null) this.#given += 1;
-        return value;
-      }
-      this.#iterator = undefined;
-      if (isFresh) {
-        const way = 'give an array, a generator that does not end, or a pipeline of tl.data with repeat()';
-        const many = this.#given === 0 ? 'gave no batch' : `ended after ${this.#given} batches`;
-        throw refusal('InvalidArgument', `${this.#what} ${many}: ${way}`);
-      }
+  #readOn(): Batch | Promise<Batch> {
+    const isFresh = this.#iterator === undefined;
+    const data = this.#data;
+    this.#iterator ??= Symbol.asyncIterator in data ? data[Symbol.asyncIterator]() : data[Symbol.iterator]();
+    const result = this.#iterator.next();
+    if (!('then' in result)) return this.#taken(result, isFresh);
+    return Promise.resolve(result).then((one) => this.#taken(one, isFresh));
+  }
+
+  /** What an iterator gave, or the first batch of the next one where it ended. */
+  #taken({ done, value }: IteratorResult<Batch>, isFresh: boolean): Batch | Promise<Batch> {
+    if (done !== true) {
+      if (this.#only === null) this.#given += 1;
+      return value;
     }
+    this.#iterator = undefined;
+    if (!isFresh) return this.#readOn();
+    const way = 'give an array, a generator that does not end, or a pipeline of tl.data with repeat()';
+    const many = this.#given === 0 ? 'gave no batch' : `ended after ${this.#given} batches`;
+    throw refusal('InvalidArgument', `${this.#what} ${many}: ${way}`);
   }
 }
 
 /** What {@link Taken} asks of its source. */
 interface Giver {
-  next(isOver: () => boolean): Promise<Batch | undefined>;
+  next(isOver: () => boolean): Promise<Batch | undefined> | Batch | undefined;
   giveBack(unused: readonly Batch[], used: number): void;
   dispose(batch: Batch): void;
 }
@@ -255,7 +277,8 @@ export class Taken implements AsyncIterable<Batch> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     for (let i = 0; i < this.#count; i += 1) {
-      const batch = await this.#giver.next(() => this.#isOver);
+      const next = this.#giver.next(() => this.#isOver);
+      const batch = next instanceof Promise ? await next : next;
       if (batch === undefined) return;
       this.#lent.push(batch);
       if (this.#lent.length > this.#mostUnused) {
