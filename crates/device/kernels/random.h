@@ -31,6 +31,13 @@ FUNCTION Pair words_of(u32 key0, u32 key1, u32 n, u32 i) {
     return threefry(key0, key1, i, n % 2u == 1u && i == half - 1u ? 0u : half + i);
 }
 
+// Word i of the draw of n words alone, at the cost of two.
+FUNCTION u32 word_of(u32 key0, u32 key1, u32 n, u32 i) {
+    u32 half = n / 2u + n % 2u;
+    if (i < half) return words_of(key0, key1, n, i).low;
+    return words_of(key0, key1, n, i - half).high;
+}
+
 // The n words of a draw, as `random::bits` has them. A thread makes two. Draws of 2^32 - 1 words and more are cut before.
 KERNEL(random_bits, VALUE(u32, key0), VALUE(u32, key1), VALUE(u32, n), OUT(u32, words)) {
     u32 half = n / 2u + n % 2u;

@@ -1,5 +1,5 @@
 //! Runs kernels on the CPU, one block after another, and finds what is wrong with their accesses and barriers. For tests.
-use crate::kernel::{Kernel, Kind, Sizes, Type, MOST_BLOCKS};
+use crate::kernel::{Kernel, Kind, Sizes, Type, ANY, MOST_BLOCKS};
 use std::{ffi::c_void, fmt, marker::PhantomData};
 
 /// An element of arrays and its type in kernels.
@@ -112,7 +112,7 @@ pub fn launch(kernel: &Kernel, arguments: &mut [Argument<'_>], order: u32) -> Re
     // Each is of its kind before any length is computed of values.
     for (parameter, argument) in kernel.parameters().zip(&*arguments) {
         let role = match parameter.kind {
-            Kind::Value(_) | Kind::Step => Role::Value,
+            Kind::Value(_) | Kind::Step | Kind::UpTo(_) => Role::Value,
             Kind::In(..) => Role::In,
             Kind::Out(..) => Role::Out,
         };
@@ -123,12 +123,17 @@ pub fn launch(kernel: &Kernel, arguments: &mut [Argument<'_>], order: u32) -> Re
         if matches!(parameter.kind, Kind::Step) && argument.bits == 0 {
             return wrong(format!("{} must be at least 1", parameter.name));
         }
+        if let Kind::UpTo(most) = parameter.kind {
+            if argument.bits > most {
+                return wrong(format!("{} must be at most {most}, got {}", parameter.name, argument.bits));
+            }
+        }
     }
     let sizes = Sizes(&values);
     for (parameter, argument) in kernel.parameters().zip(&*arguments) {
         if let Kind::In(_, count) | Kind::Out(_, count) = parameter.kind {
             let wanted = count(sizes);
-            if argument.length as u128 != wanted {
+            if wanted != ANY && argument.length as u128 != wanted {
                 return wrong(format!("{} must have {wanted} elements, got {}", parameter.name, argument.length));
             }
         }

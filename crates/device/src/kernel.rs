@@ -36,6 +36,9 @@ impl Type {
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes<'a>(pub &'a [u32]);
 
+/// The count of an array that is read with strides of its own: any, as only its user knows.
+pub const ANY: u128 = u128::MAX;
+
 /// A number that follows from the values of a launch. Products of sizes need more than 64 bits to be told right.
 pub type Count = fn(Sizes<'_>) -> u128;
 
@@ -46,6 +49,8 @@ pub enum Kind {
     Value(Type),
     /// A whole number of at least 1, that something is divided by; a `u32`.
     Step,
+    /// A whole number of at most so much, since arrays that threads share have room for no more; a `u32`.
+    UpTo(u32),
     /// An array that is only read, of so many elements.
     In(Type, Count),
     /// An array that is written, of so many elements.
@@ -57,7 +62,7 @@ impl Kind {
     pub fn element(self) -> Type {
         match self {
             Self::Value(t) | Self::In(t, _) | Self::Out(t, _) => t,
-            Self::Step => Type::U32,
+            Self::Step | Self::UpTo(_) => Type::U32,
         }
     }
 }
@@ -108,10 +113,11 @@ impl Kernel {
 macro_rules! kernels {
     (@kind value $t:ident) => { $crate::kernel::Kind::Value($crate::kernel::Type::$t) };
     (@kind step U32) => { $crate::kernel::Kind::Step };
-    (@values ($($how:ident $value:ident: $t:ident),* $(,)?)) => {
+    (@kind {$most:literal} U32) => { $crate::kernel::Kind::UpTo($most) };
+    (@values ($($how:tt $value:ident: $t:ident),* $(,)?)) => {
         &[$($crate::kernel::Parameter { name: stringify!($value), kind: $crate::kernel::kernels!(@kind $how $t) }),*]
     };
-    (@count ($($how:ident $value:ident: $t:ident),* $(,)?) $count:expr) => {
+    (@count ($($how:tt $value:ident: $t:ident),* $(,)?) $count:expr) => {
         |sizes| {
             let mut sizes = sizes.0.iter().map(|&v| u128::from(v));
             $(#[allow(unused_variables)] let $value = sizes.next().unwrap_or_default();)*

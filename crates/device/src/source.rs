@@ -17,6 +17,10 @@ files![
     "activation.h",
     "sort.h",
     "embedding.h",
+    "attention.h",
+    "attention_backward.h",
+    "lsh_attention.h",
+    "lsh_attention_backward.h",
     "optimizer.h",
     "linear_recurrence.h"
 ];

@@ -1,5 +1,5 @@
 //! All kernels.
-use crate::kernel::{kernels, Kernel};
+use crate::kernel::{kernels, Kernel, ANY};
 
 kernels! {
     /// Random words and dropout.
@@ -115,6 +115,90 @@ kernels! {
 /// Numbers of a tensor in a step of an optimizer.
 const STEP_NUMBERS: u128 = 8;
 
+/// Numbers of strides of attention.
+const STRIDES: u128 = 16;
+
+kernels! {
+    /// Attention in tiles.
+    pub ATTENTION:
+    attention "attention.h"
+        (value batches: U32, value heads: U32, value queries: U32, value keys: U32, {128} depth: U32, {128} value_depth: U32, value scale: F32,
+         value causal: U32, value masked: U32, value mask_value: F32, value key0: U32, value key1: U32, value draw: U32,
+         value threshold: U32, value factor: F32)
+        [In at: U32 * STRIDES, In q: F32 * ANY, In k: F32 * ANY, In v: F32 * ANY, In mask: U8 * ANY,
+         Out out: F32 * batches * heads * queries * value_depth, Out tops: F32 * batches * heads * queries,
+         Out totals: F32 * batches * heads * queries]
+        over blocks batches * heads * queries.div_ceil(16), of 128 sharing (16 * 129 + 32 * 129 + 16 * 33 + 16) * 4;
+    attention_inner "attention_backward.h"
+        (value batches: U32, value heads: U32, value queries: U32, {128} value_depth: U32)
+        [In at: U32 * STRIDES, In out: F32 * batches * heads * queries * value_depth, In ct: F32 * ANY,
+         Out inner: F32 * batches * heads * queries]
+        over warps batches * heads * queries, of 128;
+    attention_dq "attention_backward.h"
+        (value batches: U32, value heads: U32, value queries: U32, value keys: U32, {128} depth: U32, {128} value_depth: U32, value scale: F32,
+         value causal: U32, value masked: U32, value mask_value: F32, value key0: U32, value key1: U32, value draw: U32,
+         value threshold: U32, value factor: F32)
+        [In at: U32 * STRIDES, In q: F32 * ANY, In k: F32 * ANY, In v: F32 * ANY, In mask: U8 * ANY,
+         In tops: F32 * batches * heads * queries, In totals: F32 * batches * heads * queries,
+         In inner: F32 * batches * heads * queries, In ct: F32 * ANY, Out dq: F32 * batches * heads * queries * depth]
+        over blocks batches * heads * queries.div_ceil(16), of 128 sharing (3 * 16 * 129 + 16 * 17) * 4;
+    attention_dkv "attention_backward.h"
+        (value batches: U32, value heads: U32, value queries: U32, value keys: U32, {128} depth: U32, {128} value_depth: U32, value scale: F32,
+         value causal: U32, value masked: U32, value mask_value: F32, value key0: U32, value key1: U32, value draw: U32,
+         value threshold: U32, value factor: F32)
+        [In at: U32 * STRIDES, In q: F32 * ANY, In k: F32 * ANY, In v: F32 * ANY, In mask: U8 * ANY,
+         In tops: F32 * batches * heads * queries, In totals: F32 * batches * heads * queries,
+         In inner: F32 * batches * heads * queries, In ct: F32 * ANY, Out dk: F32 * batches * heads * keys * depth,
+         Out dv: F32 * batches * heads * keys * value_depth]
+        over blocks batches * heads * keys.div_ceil(16), of 128 sharing (3 * 16 * 129 + 2 * 16 * 17) * 4;
+}
+
+/// The flag that says that there is an order.
+const HASHED: u128 = 16;
+
+/// Blocks of a round of attention in chunks: 16 rows each, of each chunk that the round may have a part in. More than any launch may have
+/// where slots are not told apart by 32 bits.
+const fn chunk_blocks(length: u128, rounds: u128, chunk: u128) -> u128 {
+    if length * rounds > u32::MAX as u128 {
+        return u64::MAX as u128;
+    }
+    let chunks = length / chunk + if length.is_multiple_of(chunk) { 0 } else { 2 };
+    chunks * chunk.div_ceil(16)
+}
+
+kernels! {
+    /// Attention within chunks.
+    pub LSH_ATTENTION:
+    lsh_attention "lsh_attention.h"
+        (value batches: U32, value heads: U32, value length: U32, value rounds: U32, value round: U32, step chunk: U32, value before: U32,
+         value after: U32, {128} depth: U32, {128} value_depth: U32, value flags: U32, value key0: U32, value key1: U32, value draw: U32,
+         value threshold: U32, value factor: F32)
+        [In at: U32 * STRIDES, In q: F32 * ANY, In k: F32 * ANY, In v: F32 * ANY, In mask: U8 * ANY,
+         In order: U32 * if flags & HASHED > 0 { batches * heads * rounds * length } else { 0 },
+         Out out: F32 * batches * heads * length * value_depth, Out tops: F32 * batches * heads * length,
+         Out totals: F32 * batches * heads * length]
+        over blocks batches * heads * chunk_blocks(length, rounds, chunk), of 128 sharing (16 * 129 + 32 * 129 + 16 * 33 + 32) * 4;
+    lsh_attention_dq "lsh_attention_backward.h"
+        (value batches: U32, value heads: U32, value length: U32, value rounds: U32, value round: U32, step chunk: U32, value before: U32,
+         value after: U32, {128} depth: U32, {128} value_depth: U32, value flags: U32, value key0: U32, value key1: U32, value draw: U32,
+         value threshold: U32, value factor: F32)
+        [In at: U32 * STRIDES, In q: F32 * ANY, In k: F32 * ANY, In v: F32 * ANY, In mask: U8 * ANY,
+         In order: U32 * if flags & HASHED > 0 { batches * heads * rounds * length } else { 0 },
+         In tops: F32 * batches * heads * length, In totals: F32 * batches * heads * length, In inner: F32 * batches * heads * length,
+         In ct: F32 * ANY, Out dq: F32 * batches * heads * length * depth]
+        over blocks batches * heads * chunk_blocks(length, rounds, chunk), of 128 sharing (3 * 16 * 129 + 16 * 17 + 16) * 4;
+    lsh_attention_dkv "lsh_attention_backward.h"
+        (value batches: U32, value heads: U32, value length: U32, value rounds: U32, value round: U32, step chunk: U32, value before: U32,
+         value after: U32, {128} depth: U32, {128} value_depth: U32, value flags: U32, value key0: U32, value key1: U32, value draw: U32,
+         value threshold: U32, value factor: F32)
+        [In at: U32 * STRIDES, In q: F32 * ANY, In k: F32 * ANY, In v: F32 * ANY, In mask: U8 * ANY,
+         In order: U32 * if flags & HASHED > 0 { batches * heads * rounds * length } else { 0 },
+         In tops: F32 * batches * heads * length, In totals: F32 * batches * heads * length, In inner: F32 * batches * heads * length,
+         In ct: F32 * ANY, Out dk: F32 * batches * heads * length * depth,
+         Out dv: F32 * batches * heads * length * value_depth]
+        over blocks batches * heads * chunk_blocks(length, rounds, chunk), of 128 sharing (3 * 16 * 129 + 2 * 16 * 17) * 4;
+}
+
 kernels! {
     /// Steps of optimizers.
     pub OPTIMIZERS:
@@ -169,5 +253,5 @@ pub fn find(name: &str) -> Option<&'static Kernel> {
 
 /// All kernels, subject by subject.
 pub fn all() -> impl Iterator<Item = &'static Kernel> {
-    [RANDOM, REDUCE, ROWS, ACTIVATION, SORT, OPTIMIZERS, RECURRENT].into_iter().flatten()
+    [RANDOM, REDUCE, ROWS, ACTIVATION, SORT, ATTENTION, LSH_ATTENTION, OPTIMIZERS, RECURRENT].into_iter().flatten()
 }

@@ -164,7 +164,7 @@ pub fn tensor(values: &[f32], shape: &[usize]) -> Tensor {
 pub fn gradients(inputs: &[Tensor], g: &[f32], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Tensor> {
     let variables: Vec<Tensor> = inputs.iter().map(Tensor::variable).collect();
     let y = f(&variables).expect("an output");
-    let seed = tensor(g, y.shape());
+    let seed = tensor(g, y.shape()).cast(y.dtype()).expect("a cotangent");
     let mut out = vec![y.detach()];
     out.extend(backward(&[(y, seed)], &variables, false).expect("gradients"));
     out
@@ -177,11 +177,13 @@ pub fn same_bits(actual: &[f32], expected: &Tensor) {
     testing::assert_same_bits(&Tensor::from_vec(actual.to_vec(), shape).expect("as many values"), expected);
 }
 
-/// Asserts closeness as for float32.
+/// Asserts closeness as for float32; says `what` where it fails.
 #[track_caller]
-pub fn close(actual: &[f32], expected: &Tensor) {
+pub fn close(what: &str, actual: &[f32], expected: &Tensor) {
     let actual = Tensor::from_vec(actual.to_vec(), expected.shape()).expect("as many values");
-    testing::assert_close(&actual, expected, DType::F32);
+    if let Err(message) = testing::within(&actual, expected, testing::tolerance(DType::F32)) {
+        panic!("{what}: {message}");
+    }
 }
 
 /// A test of kernels: skipped, and counted so, where they cannot run.

@@ -1,6 +1,8 @@
 //! Kernels against those of the CPU.
 mod activation;
+mod attention;
 mod common;
+mod lsh_attention;
 mod optimizers;
 mod random;
 mod recurrent;

@@ -30,7 +30,7 @@ pub fn sorted(keys: &[u32], rows: usize, n: usize) -> (Vec<u32>, Vec<u32>) {
 }
 
 /// Reproducible numbers below a bound.
-fn numbers(n: usize, below: u64, seed: u64) -> Vec<u32> {
+pub fn numbers(n: usize, below: u64, seed: u64) -> Vec<u32> {
     let mut state = seed;
     (0..n)
         .map(|_| {

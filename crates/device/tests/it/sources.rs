@@ -29,7 +29,7 @@ fn the_table_says_what_the_sources_say() {
         .map(|kernel| {
             let parameters = kernel.parameters().map(|p| {
                 let role = match p.kind {
-                    Kind::Value(_) | Kind::Step => "VALUE",
+                    Kind::Value(_) | Kind::Step | Kind::UpTo(_) => "VALUE",
                     Kind::In(..) => "IN",
                     Kind::Out(..) => "OUT",
                 };
@@ -123,5 +123,19 @@ kernel_tests! {
         assert_eq!(zero, "sum_rows: piece must be at least 1");
         let kind = refused(&[2u32.into(), 3u32.into(), 3f32.into(), (&x).into(), result()]);
         assert_eq!(kind, "sum_rows: piece must be (Value, U32), got (Value, F32)");
+        let attention = table::find("attention_inner").expect("the kernel");
+        let (at, none): ([u32; 16], [f32; 0]) = ([0; 16], []);
+        let deep = [
+            0u32.into(),
+            1u32.into(),
+            1u32.into(),
+            129u32.into(),
+            Given::Words(&at),
+            none[..].into(),
+            none[..].into(),
+            result(),
+        ];
+        let Err(LaunchError::Arguments(deep)) = once(attention, &deep, 0) else { panic!("not refused") };
+        assert_eq!(deep, "attention_inner: value_depth must be at most 128, got 129");
     }
 }
