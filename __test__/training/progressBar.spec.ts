@@ -21,6 +21,20 @@ test('outside of a terminal a line comes at every tenth', (t) => {
   t.is(lines[9], 'step 40/40 · loss 40 · 0:00 left');
 });
 
+test('what stands beside is asked for only where something is shown', (t) => {
+  const { out, text } = stream(false);
+  using bar = new tl.training.ProgressBar(20, { stream: out });
+  const asked: number[] = [];
+  for (let step = 1; step <= 20; step += 1) {
+    bar.update(step, () => {
+      asked.push(step);
+      return `loss ${step}`;
+    });
+  }
+  t.deepEqual(asked, [2, 4, 6, 8, 10, 12, 14, 16, 18, 20]);
+  t.regex(text(), /^step 2\/20 · loss 2 · /);
+});
+
 test('several tenths at once are one line, and what stands beside may be left out', (t) => {
   const { out, text } = stream(false);
   using bar = new tl.training.ProgressBar(3, { stream: out });

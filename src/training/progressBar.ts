@@ -86,7 +86,7 @@ export class ProgressBar implements Disposable {
    * Shows that so many steps are done.
    *
    * @param done - The number of steps done.
-   * @param shown - What stands beside it, such as the loss; nothing if left out.
+   * @param shown - What stands beside it, such as the loss, or a function that tells it where something is shown; nothing if left out.
    * @throws `TypeError`: `done` is not a number.
    * @example
    * ```ts
@@ -94,19 +94,19 @@ export class ProgressBar implements Disposable {
    * bar.update(50, 'loss 0.25');
    * ```
    */
-  update(done: number, shown = ''): void {
+  update(done: number, shown: string | (() => string) = ''): void {
     if (typeof done !== 'number') {
       throw new TypeError(`ProgressBar.update: done must be a number, got ${found(done)}`);
     }
+    const tenths = Math.floor((10 * done) / this.total);
+    if (this.#bar === undefined && tenths <= this.#tenths) return;
+    this.#tenths = tenths;
     const seconds = (performance.now() - this.#began) / 1000;
     const left = done > 0 ? clock((seconds / done) * (this.total - done)) : '–:––';
-    const text = shown === '' ? '' : ` · ${shown}`;
-    this.#bar?.update(done, { text, left });
-    const tenths = Math.floor((10 * done) / this.total);
-    if (this.#bar === undefined && tenths > this.#tenths) {
-      this.#tenths = tenths;
-      this.#stream.write(`step ${done}/${this.total}${text} · ${left} left\n`);
-    }
+    const beside = typeof shown === 'function' ? shown() : shown;
+    const text = beside === '' ? '' : ` · ${beside}`;
+    if (this.#bar === undefined) this.#stream.write(`step ${done}/${this.total}${text} · ${left} left\n`);
+    else this.#bar.update(done, { text, left });
   }
 
   /**

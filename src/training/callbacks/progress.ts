@@ -58,8 +58,10 @@ export class Progress implements Callback {
     const now = performance.now();
     if (done !== this.#bar?.total && now - this.#shown < this.everyMs) return;
     this.#shown = now;
-    const speed = Math.round(items / seconds).toLocaleString('en-US');
-    this.#bar?.update(done, `loss ${loss.toPrecision(4)}${this.#metrics} · ${speed} items/s`);
+    this.#bar?.update(done, () => {
+      const speed = Math.round(items / seconds).toLocaleString('en-US');
+      return `loss ${loss.toPrecision(4)}${this.#metrics} · ${speed} items/s`;
+    });
   }
 
   onEval(_loop: Loop, { metrics }: EvalEvent): void {

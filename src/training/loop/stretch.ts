@@ -29,7 +29,7 @@ export interface RunStart {
 /** Batches that a fit holds beside those of the step it computes: two that wait, and one on its way. */
 const WAITING = 3;
 /** Milliseconds between two looks at how far a fit is, where no callback looks more often. */
-const LOOK_MS = 50;
+const LOOK_MS = 100;
 /** Turns of the event loop to wait for what was sent before `fit` ended. */
 const TURNS = 1000;
 
