@@ -72,7 +72,8 @@ export interface RelativeAttentionWrapperOptions {
  *
  * No state.
  *
- * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax.
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax, so a
+ * `Decoder` refuses it.
  *
  * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
@@ -113,7 +114,8 @@ export function RelativeAttentionWrapper(
  *
  * No state.
  *
- * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax.
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax, so a
+ * `Decoder` refuses it.
  *
  * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
@@ -175,7 +177,8 @@ export interface RelativeAttentionLayerOptions {
  *
  * No state.
  *
- * **Modes**: drops attention strengths in `'train'` only.
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax, so a
+ * `Decoder` refuses it.
  *
  * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Dai et al. 2019, [arXiv:1901.02860](https://arxiv.org/abs/1901.02860); Dai et al. 2020, [arXiv:2006.03236](https://arxiv.org/abs/2006.03236).
  *
@@ -261,7 +264,8 @@ export interface RelativeAttentionLMLayerOptions {
  *
  * No state.
  *
- * **Modes**: drops attention strengths in `'train'` only.
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax, so a
+ * `Decoder` refuses it.
  *
  * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
@@ -307,7 +311,8 @@ export function RelativeAttentionLMLayer(
  *
  * No state.
  *
- * **Modes**: drops attention strengths in `'train'` only.
+ * **Modes**: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax, so a
+ * `Decoder` refuses it.
  *
  * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Nawrot et al. 2021, [arXiv:2110.13711](https://arxiv.org/abs/2110.13711).
  *
@@ -393,7 +398,8 @@ export interface RelativeAttentionOptions {
  *
  * **State**: none; in mode `'viz'` the attention strengths `[batch, nHeads, q, k]` of the last call.
  *
- * **Modes**: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state.
+ * **Modes**: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state. In `'predict'` it sees the positions of
+ * one call only, as in Trax, so a `Decoder` refuses it.
  *
  * **Source**: [`trax.layers.research.rel_attention`](https://github.com/google/trax/blob/master/trax/layers/research/rel_attention.py); Dai et al. 2019, [arXiv:1901.02860](https://arxiv.org/abs/1901.02860); Dai et al. 2020, [arXiv:2006.03236](https://arxiv.org/abs/2006.03236).
  *

@@ -23,7 +23,8 @@ options! {
     /// if `q = k`, else one less than twice the longer length. The mask is not zero where attention is allowed.
     /// Weights: none.
     /// State: none; in mode `'viz'` the attention strengths `[batch, nHeads, q, k]` of the last call.
-    /// Modes: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state.
+    /// Modes: drops attention strengths in `'train'` only; `'viz'` keeps the strengths as state. In `'predict'` it sees the positions of
+    /// one call only, as in Trax, so a `Decoder` refuses it.
     /// Errors:
     /// - `ShapeMismatch`: neither length is a multiple of the other, or `nHeads` does not divide the features.
     /// Source: Trax; Dai et al. 2019, arXiv:1901.02860; Dai et al. 2020, arXiv:2006.03236.

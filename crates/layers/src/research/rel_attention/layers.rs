@@ -23,7 +23,8 @@ options! {
     /// which are an output too.
     /// Weights: those of `RelativeAttentionLMLayer`.
     /// State: none.
-    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax, so a
+    /// `Decoder` refuses it.
     /// Errors:
     /// - `InvalidOption`: the bias layers or `totalPooling` are missing. Trax finds that out when the layer is called.
     /// - `ShapeMismatch`: the input does not have three axes.
@@ -94,7 +95,8 @@ options! {
     /// and the mask. One of `q` and `k` is a multiple of the other.
     /// Weights: those of five `Dense` of `dFeature` units, and of the bias layers.
     /// State: none.
-    /// Modes: drops attention strengths in `'train'` only.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax, so a
+    /// `Decoder` refuses it.
     /// Errors:
     /// - `ShapeMismatch`: neither length is a multiple of the other.
     /// - `InvalidOption`: `separateCls` is true, or a bias is not a layer without inputs.
@@ -139,7 +141,8 @@ options! {
     /// multiple of the other. With `useSegments` also segment ids `int32[batch, q]`, which are an output too, and `q` is `k`.
     /// Weights: those of `RelativeAttentionLayer`.
     /// State: none.
-    /// Modes: drops attention strengths in `'train'` only.
+    /// Modes: drops attention strengths in `'train'` only. In `'predict'` it sees the positions of one call only, as in Trax, so a
+    /// `Decoder` refuses it.
     /// Errors:
     /// - those of `RelativeAttentionLayer`.
     /// - `ShapeMismatch`: the segments are not one for each position, or `q` is not `k` where there are segments.
