@@ -3,6 +3,13 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(no_emulator)");
     println!("cargo::rerun-if-changed=kernels");
     println!("cargo::rerun-if-changed=cpu");
+    println!("cargo::rustc-check-cfg=cfg(no_nvcc)");
+    println!("cargo::rerun-if-env-changed=NVCC");
+    println!("cargo::rerun-if-env-changed=CXX");
+    let nvcc = std::env::var("NVCC").unwrap_or_else(|_| "nvcc".into());
+    if cfg!(feature = "emulator") && std::process::Command::new(nvcc).arg("--version").output().is_err() {
+        println!("cargo::rustc-cfg=no_nvcc");
+    }
     if !compile() {
         println!("cargo::rustc-cfg=no_emulator");
     }
@@ -16,23 +23,34 @@ fn compile() -> bool {
         println!("cargo::warning=the launcher for the CPU needs Linux with glibc; tests of kernels are skipped");
         return false;
     }
-    let compiled = cc::Build::new()
-        .cpp(true)
-        .std("c++17")
-        .file("cpu/all.cpp")
+    let build = |file: &str| {
+        let mut build = cc::Build::new();
+        build.cpp(true).std("c++17").file(file).warnings(true);
+        build
+    };
+    if let Err(error) = build("cpu/probe.cpp").cargo_metadata(false).try_compile("tallow_device_probe") {
+        println!("cargo::warning=no C++ compiler: tests of kernels are skipped ({error})");
+        return false;
+    }
+    // From here on there is a compiler, and what it refuses is a fault of ours.
+    build("cpu/all.cpp")
         // Checked at every access: what the optimiser saves is worth its time. Products and sums stay apart, as on accelerators.
         .opt_level(2)
         .flag("-ffp-contract=off")
-        // Code that longjmps between stacks of its own.
-        .flag("-U_FORTIFY_SOURCE")
-        .warnings(true)
         // What only the table needs, to say how long arrays are.
         .flag("-Wno-unused-parameter")
-        .try_compile("tallow_device_cpu");
-    if let Err(error) = &compiled {
-        println!("cargo::warning=no C++ compiler: tests of kernels are skipped ({error})");
-    }
-    compiled.is_ok()
+        // Code that longjmps between stacks of its own.
+        .flag("-U_FORTIFY_SOURCE")
+        .compile("tallow_device_cpu");
+    build("cpu/metal.cpp")
+        .include("cpu/metal")
+        .flag("-Wno-unused-parameter")
+        .flag("-Wno-unused-function")
+        .flag("-Wno-attributes")
+        .flag("-Wno-unknown-pragmas")
+        .cargo_metadata(false)
+        .compile("tallow_device_metal");
+    true
 }
 
 #[cfg(not(feature = "emulator"))]

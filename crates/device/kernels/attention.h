@@ -35,9 +35,9 @@ FUNCTION u64 matrix_at(In<u32> at, u32 which, u32 item, u32 heads) {
 }
 
 // Copies rows first .. first + count of a matrix of `rows` rows and `size` columns into a tile; zeros for rows beyond.
-FUNCTION void load_tile(In<f32> from, u64 start, u32 stride, u32 first, u32 count, u32 rows, u32 size, Shared<f32> tile, u32 thread,
+FUNCTION void load_tile(In<f32> from, u64 start, u32 stride, u32 first, u32 count, u32 rows, u32 size, Shared<f32> tile, u32 self,
                         u32 threads) {
-    for (u32 i = thread; i < count * size; i += threads) {
+    for (u32 i = self; i < count * size; i += threads) {
         u32 row = i / size;
         u32 col = i % size;
         tile[row * TILE_ROW + col] = first + row < rows ? from[start + (u64)(first + row) * stride + col] : 0.0f;

@@ -44,8 +44,8 @@ FUNCTION u32 position_of(In<u32> order, u32 flags, Slots s, u32 item, u32 slot) 
 
 // Copies the rows of some slots of a chunk into a tile, and their positions; zeros for slots beyond `end`.
 FUNCTION void gather_tile(In<f32> from, u64 start, u32 stride, In<u32> order, u32 flags, Slots s, u32 item, u32 first, u32 count, u32 end,
-                          u32 size, Shared<f32> tile, u32 thread, u32 threads) {
-    for (u32 i = thread; i < count * size; i += threads) {
+                          u32 size, Shared<f32> tile, u32 self, u32 threads) {
+    for (u32 i = self; i < count * size; i += threads) {
         u32 row = i / size;
         u32 col = i % size;
         f32 v = 0.0f;

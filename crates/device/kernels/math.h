@@ -48,8 +48,8 @@ FUNCTION f32 exp_of(f32 x) {
     ExpParts e = exp_parts(y);
     f32 p = exp_tail(e.r);
     // Two factors, as 2^n itself may be out of range.
-    i32 half = e.n >> 1;
-    return (1.0f + (e.r + e.r * e.r * p)) * power_of_two(half) * power_of_two(e.n - half);
+    i32 halved = e.n >> 1;
+    return (1.0f + (e.r + e.r * e.r * p)) * power_of_two(halved) * power_of_two(e.n - halved);
 }
 
 // e^x for x <= 0 (or NaN), which takes less.

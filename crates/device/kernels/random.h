@@ -24,38 +24,38 @@ FUNCTION Pair threefry(u32 key0, u32 key1, u32 x0, u32 x1) {
     return out;
 }
 
-// Words i and half + i of the draw of n words: both come from one block of the function, whose counters are i and half + i. The last
+// Words i and halved + i of the draw of n words: both come from one block of the function, whose counters are i and halved + i. The last
 // block of an odd draw has 0 as its second counter, and its second word is none of the draw's.
 FUNCTION Pair words_of(u32 key0, u32 key1, u32 n, u32 i) {
-    u32 half = n / 2u + n % 2u;
-    return threefry(key0, key1, i, n % 2u == 1u && i == half - 1u ? 0u : half + i);
+    u32 halved = n / 2u + n % 2u;
+    return threefry(key0, key1, i, n % 2u == 1u && i == halved - 1u ? 0u : halved + i);
 }
 
 // Word i of the draw of n words alone, at the cost of two.
 FUNCTION u32 word_of(u32 key0, u32 key1, u32 n, u32 i) {
-    u32 half = n / 2u + n % 2u;
-    if (i < half) return words_of(key0, key1, n, i).low;
-    return words_of(key0, key1, n, i - half).high;
+    u32 halved = n / 2u + n % 2u;
+    if (i < halved) return words_of(key0, key1, n, i).low;
+    return words_of(key0, key1, n, i - halved).high;
 }
 
 // The n words of a draw, as `random::bits` has them. A thread makes two. Draws of 2^32 - 1 words and more are cut before.
 KERNEL(random_bits, VALUE(u32, key0), VALUE(u32, key1), VALUE(u32, n), OUT(u32, words)) {
-    u32 half = n / 2u + n % 2u;
+    u32 halved = n / 2u + n % 2u;
     u32 i = BLOCK * THREADS + THREAD;
-    if (i >= half) return;
+    if (i >= halved) return;
     Pair pair = words_of(key0, key1, n, i);
     words[i] = pair.low;
-    if (half + i < n) words[half + i] = pair.high;
+    if (halved + i < n) words[halved + i] = pair.high;
 }
 
 // y = x * factor where (word >> 9) < threshold, else x * 0, so that NaN and infinities show. A thread makes two. Backward is the same
 // kernel on the cotangent.
 KERNEL(dropout, VALUE(u32, key0), VALUE(u32, key1), VALUE(u32, n), VALUE(u32, threshold), VALUE(f32, factor), IN(f32, x),
        OUT(f32, y)) {
-    u32 half = n / 2u + n % 2u;
+    u32 halved = n / 2u + n % 2u;
     u32 i = BLOCK * THREADS + THREAD;
-    if (i >= half) return;
+    if (i >= halved) return;
     Pair pair = words_of(key0, key1, n, i);
     y[i] = x[i] * (pair.low >> 9 < threshold ? factor : 0.0f);
-    if (half + i < n) y[half + i] = x[half + i] * (pair.high >> 9 < threshold ? factor : 0.0f);
+    if (halved + i < n) y[halved + i] = x[halved + i] * (pair.high >> 9 < threshold ? factor : 0.0f);
 }

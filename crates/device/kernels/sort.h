@@ -23,11 +23,11 @@ FUNCTION u32 warp_before(u32 v, u32 lane) {
 }
 
 // How often each thread of a tile has each digit: counts[digit, thread].
-FUNCTION void count_digits(In<u32> keys, u64 row, u32 from, u32 n, u32 shift, Shared<u32> counts, u32 thread) {
-    for (u32 d = 0u; d < DIGITS; d++) counts[d * SORT_THREADS + thread] = 0u;
+FUNCTION void count_digits(In<u32> keys, u64 row, u32 from, u32 n, u32 shift, Shared<u32> counts, u32 self) {
+    for (u32 d = 0u; d < DIGITS; d++) counts[d * SORT_THREADS + self] = 0u;
     for (u32 i = 0u; i < SORT_EACH; i++) {
-        u32 at = from + thread * SORT_EACH + i;
-        if (at < n) counts[digit_of(keys[row + at], shift) * SORT_THREADS + thread] += 1u;
+        u32 at = from + self * SORT_EACH + i;
+        if (at < n) counts[digit_of(keys[row + at], shift) * SORT_THREADS + self] += 1u;
     }
 }
 

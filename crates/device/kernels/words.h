@@ -7,8 +7,11 @@
 //
 // What all three languages share is a small part of C++14. Kernels use: the types below, structs of them, templates, loops, calls that
 // do not recurse. They do not use: atomics, pointers and their arithmetic, `double`, functions of a mathematics library (math.h has
-// ours), `auto` for elements of arrays, and infinities or NaN as constants (words for them are below). All threads of a block reach
+// ours), names that are words of MSL (`half`, `thread`, ...), `auto` for elements of arrays, and infinities or NaN as constants (words for them are below). All threads of a block reach
 // every BARRIER and all threads of a warp every shuffle; a shuffle orders no accesses of shared arrays.
+//
+// Each build of the tests reads all kernels as C++ for the CPU, and as MSL with a stand-in for its library (cpu/metal), in which address
+// spaces vanish: Metal's own compiler has not seen them. With an nvcc at hand, a test compiles them to PTX.
 //
 // Products and sums are never fused unless `fused` says so: nvcc is told -fmad=false, MSL by the pragma, the CPU by -ffp-contract=off.
 #pragma once

@@ -42,6 +42,7 @@ enum Role {
 pub struct Argument<'a> {
     role: Role,
     of: Type,
+    #[cfg_attr(no_emulator, allow(dead_code))]
     data: *mut c_void,
     length: usize,
     bits: u32,

@@ -22,7 +22,8 @@ files![
     "lsh_attention.h",
     "lsh_attention_backward.h",
     "optimizer.h",
-    "linear_recurrence.h"
+    "linear_recurrence.h",
+    "recurrent.h"
 ];
 
 /// The kernels of all files as one text. CUDA C for `nvcc -ptx -fmad=false` and MSL (2.3 or later, fast mathematics off) alike: what

@@ -246,6 +246,38 @@ kernels! {
         over threads batch * units, of 64;
 }
 
+kernels! {
+    /// Scans of units whose state goes through a product.
+    pub SCANS:
+    lstm "recurrent.h"
+        (value batch: U32, value steps: U32, {1024} units: U32)
+        [In projected: F32 * steps * batch * 4 * units, In recurrent: F32 * units * 4 * units, In state: F32 * batch * 2 * units,
+         Out gates: F32 * steps * batch * 4 * units, Out cells: F32 * (steps + 1) * batch * units,
+         Out hidden: F32 * (steps + 1) * batch * units]
+        over blocks batch, of 256 sharing 2 * 1024 * 4;
+    lstm_backward "recurrent.h"
+        (value batch: U32, value steps: U32, {1024} units: U32)
+        [In gates: F32 * steps * batch * 4 * units, In cells: F32 * (steps + 1) * batch * units, In turned: F32 * 4 * units * units,
+         In dy: F32 * steps * batch * units, In dlast: F32 * batch * 2 * units, Out dgates: F32 * steps * batch * 4 * units,
+         Out dstate: F32 * batch * 2 * units]
+        over blocks batch, of 256 sharing 4 * 1024 * 4;
+    gru "recurrent.h"
+        (value batch: U32, value steps: U32, {1024} units: U32)
+        [In projected_gates: F32 * steps * batch * 2 * units, In projected_candidates: F32 * steps * batch * units,
+         In to_gates: F32 * units * 2 * units, In to_candidate: F32 * units * units, In state: F32 * batch * units,
+         Out gates: F32 * steps * batch * 2 * units, Out candidates: F32 * steps * batch * units,
+         Out hidden: F32 * (steps + 1) * batch * units]
+        over blocks batch, of 256 sharing 2 * 1024 * 4;
+    gru_backward "recurrent.h"
+        (value batch: U32, value steps: U32, {1024} units: U32)
+        [In gates: F32 * steps * batch * 2 * units, In candidates: F32 * steps * batch * units,
+         In hidden: F32 * (steps + 1) * batch * units, In gates_turned: F32 * 2 * units * units,
+         In candidate_turned: F32 * units * units, In dy: F32 * steps * batch * units, In dlast: F32 * batch * units,
+         Out dgates: F32 * steps * batch * 2 * units, Out dcandidates: F32 * steps * batch * units,
+         Out resets: F32 * steps * batch * units, Out dstate: F32 * batch * units]
+        over blocks batch, of 256 sharing 3 * 1024 * 4;
+}
+
 /// The kernel of a name.
 pub fn find(name: &str) -> Option<&'static Kernel> {
     all().find(|kernel| kernel.name == name)
@@ -253,5 +285,7 @@ pub fn find(name: &str) -> Option<&'static Kernel> {
 
 /// All kernels, subject by subject.
 pub fn all() -> impl Iterator<Item = &'static Kernel> {
-    [RANDOM, REDUCE, ROWS, ACTIVATION, SORT, ATTENTION, LSH_ATTENTION, OPTIMIZERS, RECURRENT].into_iter().flatten()
+    [RANDOM, REDUCE, ROWS, ACTIVATION, SORT, ATTENTION, LSH_ATTENTION, OPTIMIZERS, RECURRENT, SCANS]
+        .into_iter()
+        .flatten()
 }

@@ -45,6 +45,7 @@ fn the_table_says_what_the_sources_say() {
 fn blocks_are_whole_warps() {
     for kernel in table::all() {
         assert!(kernel.threads % WARP == 0 && (WARP..=1024).contains(&kernel.threads), "{}", kernel.name);
+        assert!(kernel.parameters().len() <= 31, "{} has more parameters than Metal has places for", kernel.name);
         // The least of what CUDA and Metal promise.
         assert!(kernel.shared_bytes <= 32 * 1024, "{} shares {} bytes", kernel.name, kernel.shared_bytes);
     }
@@ -57,6 +58,31 @@ fn the_program_is_one_text() {
     for kernel in table::all() {
         assert_eq!(text.matches(&format!("\nKERNEL({},", kernel.name)).count(), 1, "{}", kernel.name);
     }
+}
+
+#[test]
+#[cfg_attr(no_nvcc, ignore = "there is no CUDA compiler: `nvcc`, or what NVCC names")]
+fn cuda_has_all_kernels_and_fuses_no_others() {
+    let at = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (from, to) = (at.join("kernels.cu"), at.join("kernels.ptx"));
+    std::fs::write(&from, source::program()).expect("a file");
+    let nvcc = std::env::var("NVCC").unwrap_or_else(|_| "nvcc".into());
+    let flags = ["-ptx", "-arch=sm_80", "-std=c++17", "-fmad=false", "-diag-suppress=177"];
+    let out = std::process::Command::new(nvcc).args(flags).arg(&from).arg("-o").arg(&to).output().expect("nvcc");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let ptx = std::fs::read_to_string(&to).expect("PTX");
+    let entries: Vec<&str> = ptx.split(".visible .entry ").skip(1).collect();
+    for kernel in table::all() {
+        let entry = entries.iter().find(|e| e.starts_with(&format!("{}(", kernel.name)));
+        let entry = entry.unwrap_or_else(|| panic!("PTX has no {}", kernel.name));
+        let asked = kernel.source.contains("attention") || kernel.source == "recurrent.h";
+        assert!(
+            asked || !entry.contains("fma.rn.f32"),
+            "{} has products and sums fused that did not ask for it",
+            kernel.name
+        );
+    }
+    assert_eq!(entries.len(), table::all().count());
 }
 
 const N: fn(Sizes<'_>) -> u128 = |_| 64;
