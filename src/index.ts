@@ -27,6 +27,7 @@ export {
 } from './tensor/ops.js';
 export * from './generated/tensorFunctions.js';
 export { dispose, keep, tidy } from './layer/tidy.js';
+export { defaultDevice, type DeviceInfo, devices, setDefaultDevice } from './tensor/devices.js';
 export {
   memory,
   memoryLimit,

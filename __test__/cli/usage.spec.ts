@@ -135,6 +135,7 @@ test('info tells of the machine, and that nothing is wrong', async (t) => {
     system: { platform: string; arch: string; node: string };
     addon: { version: string; path: string; kernels: string; threads: number };
     devices: string[];
+    missingDevices: string[];
     optional: string[];
     problems: string[];
   };
@@ -149,10 +150,18 @@ test('info tells of the machine, and that nothing is wrong', async (t) => {
   t.true(['AVX-512', 'AVX2', 'portable'].includes(said.addon.kernels));
   t.is(said.addon.threads, tl.numThreads());
   t.deepEqual(said.devices, ['cpu']);
+  t.deepEqual(
+    said.missingDevices.map((why) => why.split(';')[0]),
+    ['this build has no CUDA', 'this build has no Metal'],
+  );
   t.deepEqual(said.problems, []);
   const doctor = await tallow(['doctor']);
   t.is(doctor.code, 0);
   t.regex(doctor.out, /\nNothing is wrong\.\n$/);
+  t.regex(
+    doctor.out,
+    /devices +cpu\n +this build has no CUDA; build the addon with `npm run build -- --features cuda`/,
+  );
   for (const name of said.optional) t.true(doctor.out.includes(` ${name} is there\n`), name);
 });
 

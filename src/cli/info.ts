@@ -35,6 +35,8 @@ interface Core {
   readonly features: readonly string[];
   readonly threads: number;
   readonly memoryLimit: number;
+  readonly devices: readonly string[];
+  readonly missing: readonly string[];
 }
 
 async function coreOf(): Promise<Core | AddonError> {
@@ -46,6 +48,8 @@ async function coreOf(): Promise<Core | AddonError> {
       features: native.cpuFeatures(),
       threads: native.numThreads(),
       memoryLimit: native.memoryLimit(),
+      devices: native.devices().map(({ name }) => name),
+      missing: native.missingDevices(),
     };
   } catch (error) {
     if (error instanceof AddonError) return error;
@@ -104,9 +108,11 @@ async function run({ json }: { readonly json?: boolean }): Promise<void> {
   const names = optionalNames();
   const optional = names.filter(isInstalled);
   if (json === true) {
-    const addon = isLoaded ? { ...core, kernels: kernelsOf(core.features) } : { fault: core.code };
+    const { devices, missing, ...addon } = isLoaded
+      ? { ...core, kernels: kernelsOf(core.features) }
+      : { devices: [], missing: [], fault: core.code };
     const machine = { processor, processors: availableParallelism(), memory: totalmem() };
-    return printJson({ version, system, ...machine, devices: isLoaded ? ['cpu'] : [], addon, optional, problems }, 2);
+    return printJson({ version, system, ...machine, devices, missingDevices: missing, addon, optional, problems }, 2);
   }
   const facts: [string, string][] = [
     ['tallow', version],
@@ -120,7 +126,8 @@ async function run({ json }: { readonly json?: boolean }): Promise<void> {
       ['kernels', `${kernelsOf(core.features)} (${core.features.join(' ') || 'no features that they are chosen by'})`],
       ['threads', String(core.threads)],
       ['tensors', `at most ${shownBytes(core.memoryLimit)}`],
-      ['devices', 'cpu'],
+      ['devices', core.devices.join(', ')],
+      ...core.missing.map((why): [string, string] => ['', why]),
     );
   }
   const packages = names.map((name, i): [string, string] => {

@@ -23,7 +23,7 @@
  * - `ArityMismatch`: The number of inputs or outputs is not that of the layer.
  * - `WeightsMismatch`: Weights or state do not have the structure or the shapes that the layer has.
  * - `NotFinite`: A number is NaN or infinite where finite ones are needed.
- * - `Internal`: A defect of this library or of candle.
+ * - `Internal`: A defect of this library.
  */
 export type ErrorCode =
   | 'ShapeMismatch'

@@ -381,6 +381,31 @@ export class Layer<Out extends LayerOutputs = LayerOutputs, NIn extends number =
   }
 
   /**
+   * Moves the weights and state that the layer and those below it hold to a device, in place.
+   *
+   * All of it is moved or nothing. What layers share they share there too, and copies in other modes see the moved weights. The slots of a trainer
+   * follow at its next step. Weights that are set or loaded afterwards go to that device too.
+   *
+   * @param device - Its name, as `tl.devices()` lists it: `cpu`, `cuda:0`, `metal:0`.
+   * @returns The layer itself.
+   * @throws `RangeError`: no device is called so.
+   * @throws {@link TensorError} `Device`: this build or this machine has no such device.
+   * @throws {@link LayerError} `InvalidArgument`: the weights are shared with other threads, or quantized.
+   * @throws {@link LayerError} `OutOfMemory`: the device has no room for them.
+   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} trains the layer.
+   * @example
+   * ```ts
+   * const layer = tl.Dense(2);
+   * layer.init({ shape: [1, 3], dtype: 'float32' });
+   * layer.to('cpu')(tl.ones([1, 3])).device; // → 'cpu'
+   * ```
+   */
+  to(device: string): this {
+    native.moveLayer(idOfLayer(this), device);
+    return this;
+  }
+
+  /**
    * Writes the weights and state that the layer holds to a safetensors file, with checksums.
    *
    * `path` always holds the old or the new file, whole. The file's permissions stay, and so does a symbolic link, whose target is replaced. Other

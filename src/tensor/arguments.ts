@@ -34,7 +34,7 @@ export type Operand = Tensor | number | bigint;
 export interface TensorOptions {
   /** Element type; by default what suits the values. */
   readonly dtype?: DType;
-  /** `cpu` (the default), `cuda:0`, `metal:0`. */
+  /** `cpu`, `cuda:0`, `metal:0`; by default that of {@link setDefaultDevice}, at first the CPU. */
   readonly device?: string;
 }
 /** How values are sorted. */

@@ -57,6 +57,7 @@ pub use framework::listing::Listed;
 pub use framework::mode::Mode;
 pub use framework::nesting::{load_state, load_weights, shown, view_state, view_weights};
 pub use framework::observe::{observer, observing, set_observer, Observer};
+pub use framework::placing::move_to;
 pub use framework::precision::computing_in;
 pub use framework::print::print;
 pub use framework::quantize::{is_quantized, quantize, refuse_quantized, requantized};

@@ -1,6 +1,6 @@
 //! Between devices: tensors moved, and operations run where they can be.
 use crate::{general_path::Forced, raw::Raw, DType, Device, Element, Result, Tensor};
-use std::{sync::OnceLock, time::Instant};
+use std::time::Instant;
 
 /// The path that an operation takes. Whoever listens (the `log` crate, level trace) is told at its end which it was, and how long it
 /// took; where nobody does, that costs the reading of one number.
@@ -69,16 +69,6 @@ pub(crate) fn moved_to(t: &Tensor, device: &Device) -> Result<Tensor> {
         return Ok(t.detach());
     }
     Ok(Tensor::from_raw(to_device_raw(t.raw().clone(), device)?, t.dtype()))
-}
-
-/// The accelerator of this machine, if this build can use one and there is exactly one.
-pub fn accelerator() -> Option<&'static Device> {
-    static FOUND: OnceLock<Option<Device>> = OnceLock::new();
-    let find = || {
-        let only = |new: fn(usize) -> candle_core::Result<Device>| new(0).ok().filter(|_| new(1).is_err());
-        only(Device::new_cuda).or_else(|| only(Device::new_metal))
-    };
-    FOUND.get_or_init(find).as_ref()
 }
 
 /// A tensor of values made on the host, moved to `device`.

@@ -67,7 +67,7 @@ error_kinds! {
     WeightsMismatch,
     /// A number is NaN or infinite where finite ones are needed.
     NotFinite,
-    /// A defect of this library or of candle.
+    /// A defect of this library.
     Internal,
 }
 
@@ -138,12 +138,6 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|s| s as &(dyn StdError + 'static))
-    }
-}
-
-impl From<candle_core::Error> for Error {
-    fn from(e: candle_core::Error) -> Self {
-        Self::internal(format!("the tensor backend failed: {e}"))
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Storage, devices and plain kernels are candle's; autodiff, random numbers and the fast CPU paths are ours
 //! (`docs/numerics.md` says why). Each operation is a method of [`Tensor`], recorded for [`autodiff`] when an input is tracked.
+mod candle_error;
 mod device_path;
+mod devices;
 mod dtype;
 mod error;
 mod general_path;
@@ -25,7 +27,7 @@ pub mod threads;
 
 pub use autodiff::{backward, custom_vjp, is_recording, is_retaining, no_grad, recording, NoGrad};
 pub use candle_core::Device;
-pub use device_path::accelerator;
+pub use devices::{accelerator, default_device, devices, set_default_device, DeviceKind, DeviceName};
 pub use dtype::{Accumulator, DType, Element};
 pub use error::{Error, ErrorKind, Result};
 pub use general_path::{force_general_path, general_path_forced};

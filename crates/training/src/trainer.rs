@@ -396,9 +396,15 @@ impl Trainer {
     fn make_missing_slots(&mut self, weights: &Store) -> Result<()> {
         for &i in &self.plan.trained {
             let place = self.plan.places[i];
-            if !self.slots.contains_key(&place) {
-                let made = self.optimizer_of(i)?.init(at(weights, place)?)?;
-                self.slots.insert(place, made);
+            let weight = at(weights, place)?;
+            // A layer may have been moved to another device since.
+            follow(self.averages.get_mut(&place), weight)?;
+            match self.slots.get_mut(&place) {
+                Some(slots) => follow(slots, weight)?,
+                None => {
+                    let made = self.optimizer_of(i)?.init(weight)?;
+                    self.slots.insert(place, made);
+                }
             }
         }
         Ok(())
@@ -447,4 +453,14 @@ impl Trainer {
         }
         Ok(new)
     }
+}
+
+/// Moves what belongs to a weight to where that lies; what lies there stays the same.
+fn follow<'a>(own: impl IntoIterator<Item = &'a mut Tensor>, weight: &Tensor) -> Result<()> {
+    for t in own {
+        if !t.device().same_device(weight.device()) {
+            *t = t.to_device(weight.device())?;
+        }
+    }
+    Ok(())
 }

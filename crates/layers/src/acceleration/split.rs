@@ -165,7 +165,7 @@ pub fn on_cpu(x: &Tensor) -> Result<Tensor> {
 /// `Device` when it cannot be moved.
 pub fn on_accelerator(x: &Tensor) -> Result<Tensor> {
     match tallow_tensor::accelerator() {
-        Some(device) => Ok(x.to_device(device)?),
+        Some(device) => Ok(x.to_device(&device)?),
         None => Ok(x.clone()),
     }
 }

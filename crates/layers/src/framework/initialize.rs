@@ -3,6 +3,7 @@ use crate::{
     for_each_instance,
     framework::{
         listing::{Listed, Listing},
+        placing::placed,
         signature::{remembering, taken},
     },
     signature,
@@ -10,7 +11,7 @@ use crate::{
     Error, ErrorKind, InitCx, LayerRef, Mode, Phase, Result, Store, TensorSpec, Tree,
 };
 use std::sync::Arc;
-use tallow_tensor::{no_grad, random::Key, DType, Tensor};
+use tallow_tensor::{default_device, no_grad, random::Key, DType, Tensor};
 
 impl InitCx {
     // As in Trax: keys are dealt to the whole tree first, so a layer that occurs twice keeps the key of its last place.
@@ -86,11 +87,16 @@ impl InitCx {
     }
 }
 
-/// Makes weights and state of a layer and everything below it. Pure: slots are not touched.
+/// Makes weights and state of a layer and everything below it, on the default device. Pure: slots are not touched.
 ///
 /// # Errors
 /// Inputs a layer does not take, with its path.
 pub fn init(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
+    placed(made(layer, inputs, key)?, &default_device())
+}
+
+/// [`init`] on the CPU, where all weights are drawn.
+fn made(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
     let cx = init_in(InitCx::default(), layer, inputs, key)?;
     Ok((cx.weights, cx.state))
 }
@@ -107,7 +113,7 @@ fn init_in(mut cx: InitCx, layer: &LayerRef, inputs: &[TensorSpec], key: Key) ->
 /// # Errors
 /// Inputs a layer does not take, with its path.
 pub fn init_signature(layer: &LayerRef, inputs: &[TensorSpec], key: Key) -> Result<(Store, Store)> {
-    crate::drawing::without_drawing(|| init(layer, inputs, key))
+    crate::drawing::without_drawing(|| made(layer, inputs, key))
 }
 
 /// Whether the layer is a copy in mode `'predict'` that shares weights which are there: to initialize it is to begin new sequences.

@@ -27,6 +27,7 @@ pub(crate) mod nesting;
 pub(crate) mod observe;
 pub(crate) mod pack;
 pub(crate) mod peers;
+pub(crate) mod placing;
 pub(crate) mod precision;
 pub(crate) mod print;
 pub mod pure;

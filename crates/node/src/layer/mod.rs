@@ -10,4 +10,4 @@ mod state;
 
 pub(crate) use handle::run_with;
 pub(crate) use signature::specs;
-pub(crate) use state::{change, held_key};
+pub(crate) use state::{change, held_key, keeping_device};

@@ -1,16 +1,19 @@
 //! Weights, state and key that a layer holds.
 use super::{handle::run_with, signature::specs};
-use crate::bridge::{
-    args::Words,
-    environment::{run, Environment},
-    error::Outcome,
-    order::Access,
-    wire::Wire,
+use crate::{
+    bridge::{
+        args::{Arg, Words},
+        environment::{run, Environment},
+        error::Outcome,
+        order::Access,
+        wire::Wire,
+    },
+    tensor::device_named,
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
 use tallow_layers::{self as layers, HostValue, LayerRef, Store, Tree};
-use tallow_tensor::{random::Key, Tensor};
+use tallow_tensor::{default_device, random::Key, Tensor};
 
 fn pair(layer: &LayerRef, weights: &Store, state: &Store) -> Outcome<HostValue> {
     let weights = layers::view_weights(layer, weights).shown()?;
@@ -96,21 +99,34 @@ pub fn layer_state(env: Env, id: f64) -> Result<Wire> {
     })
 }
 
+/// Sets weights or state that were made on the CPU, and moves them to where the layer's weights lay; to the default device where there were none.
+pub(crate) fn keeping_device<T>(layer: &LayerRef, set: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    let (weights, _) = layers::held(layer);
+    let home = weights.values().flat_map(Tree::leaves).next().map_or_else(default_device, |t| t.device().clone());
+    let out = set()?;
+    layers::move_to(layer, &home)?;
+    Ok(out)
+}
+
 pub(crate) fn set_weights(layer: &LayerRef, weights: HostValue) -> Outcome<()> {
     layers::refuse_shared("weights", layer)?;
     layers::refuse_quantized("setting weights", layer)?;
     let new = layers::load_weights(layer, &weights.into_tree_like(&held_weights(layer)?)?)?;
     layers::check_fits("weights", layer, &new, &layers::held(layer).0)?;
-    layers::hold(layer, Some(&new), None);
-    Ok(())
+    keeping_device(layer, || {
+        layers::hold(layer, Some(&new), None);
+        Ok(())
+    })
 }
 
 pub(crate) fn set_state(layer: &LayerRef, state: HostValue) -> Outcome<()> {
     let new = layers::load_state(layer, &state.into_tree_like(&held_state(layer)?)?)?;
     let new = layers::without_unmade(layer, new);
     layers::check_fits("state", layer, &new, &layers::held(layer).1)?;
-    layers::hold(layer, None, Some(&new));
-    Ok(())
+    keeping_device(layer, || {
+        layers::hold(layer, None, Some(&new));
+        Ok(())
+    })
 }
 
 /// Does what was asked for before, then `set`, unless a training loop stands in the way.
@@ -142,6 +158,17 @@ pub fn set_layer_state(env: Env, id: f64, state: Wire) -> Result<()> {
     run_with(&env, id, |e, layer| {
         e.run_of(&layer).map_or(Ok(()), |run| Err(run.refuse("state", &layer)))?;
         change(&env, e, "state is set", Access::set_state(&layer), || set_state(&layer, state.0))
+    })
+}
+
+/// Moves the weights and state that a layer holds.
+#[napi]
+pub fn move_layer(env: Env, id: f64, device: Arg<String>) -> Result<()> {
+    run_with(&env, id, |e, layer| {
+        let device = device_named(&device.named("to: device")?)?;
+        e.run_of(&layer).map_or(Ok(()), |run| Err(run.refuse("weights", &layer)))?;
+        let access = Access::set(&layer);
+        change(&env, e, "weights and state are moved", access, || Ok(tallow_layers::move_to(&layer, &device)?))
     })
 }
 

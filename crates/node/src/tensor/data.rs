@@ -1,11 +1,14 @@
 //! Values in and out. TypeScript allocates, Rust fills: external buffers are refused by Electron.
-use crate::bridge::{
-    args::{Arg, Shape, TypeCode},
-    environment::run,
+use crate::{
+    bridge::{
+        args::{Arg, Shape, TypeCode},
+        environment::run,
+    },
+    tensor::devices::device_or_default,
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
-use tallow_tensor::{for_any, memory, DType, Device, Error, ErrorKind, Tensor};
+use tallow_tensor::{for_any, memory, DType, Error, Tensor};
 
 /// The names of the dtypes; a dtype crosses as its place in this list.
 #[napi]
@@ -27,40 +30,7 @@ pub fn from_bytes(
         let device = device.named("tensor: device")?;
         let tensor = for_any!(dtype, T => Tensor::from_vec(values_of::<T>(bytes)?, &shape)?);
         let tensor = if dtype == DType::Bool { Tensor::from_bools(memory::copy(bytes)?, &shape)? } else { tensor };
-        Ok(e.insert(&env, on_device(tensor, device.as_deref())?))
-    })
-}
-
-fn on_device(tensor: Tensor, name: Option<&str>) -> tallow_tensor::Result<Tensor> {
-    match name {
-        None | Some("cpu") => Ok(tensor),
-        Some(name) => tensor.to_device(&parse_device(name)?),
-    }
-}
-
-/// The device of a name: `cpu`, `cuda:0`, `metal:0`.
-pub(crate) fn parse_device(name: &str) -> tallow_tensor::Result<Device> {
-    let unknown = || Error::argument(format!("unknown device \"{name}\", expected \"cpu\", \"cuda:N\" or \"metal:N\""));
-    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
-    let index: usize = index.parse().map_err(|_| unknown())?;
-    let missing = |e| Error::new(ErrorKind::Device, format!("device \"{name}\" cannot be used: {e}"));
-    match kind {
-        "cpu" if index == 0 => Ok(Device::Cpu),
-        "cuda" => Device::new_cuda(index).map_err(missing),
-        "metal" => Device::new_metal(index).map_err(missing),
-        _ => Err(unknown()),
-    }
-}
-
-/// The name of the device that holds the values.
-#[napi]
-pub fn device(env: Env, id: f64) -> Result<String> {
-    run(&env, |e| {
-        Ok(match e.tensor(id)?.device().location() {
-            candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
-            candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-            candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
-        })
+        Ok(e.insert(&env, tensor.to_device(&device_or_default(device)?)?))
     })
 }
 

@@ -5,7 +5,7 @@ use crate::{
         environment::run,
         error::Outcome,
     },
-    tensor::data::parse_device,
+    tensor::devices::device_or_default,
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
@@ -34,7 +34,7 @@ fn make(
 ) -> Result<f64> {
     run(env, |e| {
         let device = device.named(format_args!("{what}: device"))?;
-        let device = device.map_or(Ok(Device::Cpu), |name| parse_device(&name))?;
+        let device = device_or_default(device)?;
         Ok(e.insert(env, op(&device)?))
     })
 }
@@ -239,12 +239,6 @@ pub fn where_(
         let (a, b) = (operand(a, a_is_number)?, operand(b, b_is_number)?);
         Ok(e.insert(&env, Tensor::where_(&e.tensor(condition)?, &a, &b)?))
     })
-}
-
-/// `Tensor::to_device`.
-#[napi]
-pub fn to_device(env: Env, x: f64, device: Arg<String>) -> Result<f64> {
-    on_one(&env, x, |x| Ok(x.to_device(&parse_device(&device.named("to: device")?)?)?))
 }
 
 /// `Tensor::split` into equal parts.

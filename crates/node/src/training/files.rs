@@ -9,7 +9,7 @@ use crate::{
         order::Access,
         wire::Wire,
     },
-    layer::{change, held_key, run_with, specs},
+    layer::{change, held_key, keeping_device, run_with, specs},
 };
 use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
@@ -58,8 +58,9 @@ pub fn load_layer(
         let signature = signature.map(|s| specs(s.0)).transpose()?;
         let options = LoadOptions::parse(&options.0)?;
         let (path, key) = (Path::new(&path), held_key(&layer));
-        let load =
+        let read =
             || Ok(tallow_training::init_from_file(path, &layer, weights_only, signature.as_deref(), key, &options)?);
+        let load = || keeping_device(&layer, read);
         Ok(Wire(reported(change(&env, e, "weights are loaded", Access::set(&layer), load)?)))
     })
 }

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::{
     autodiff::{record, Grads},
+    candle_error::on_two_devices,
     device_path::on_host,
     dtype::{Whole, Wide},
     for_any, for_whole,
@@ -15,7 +16,7 @@ use crate::{
         plan::{broadcast_shape, Dims},
     },
     tensor::Raw,
-    DType, Element, Error, ErrorKind, Result, Tensor,
+    DType, DeviceName, Element, Error, Result, Tensor,
 };
 use smallvec::smallvec;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -126,14 +127,7 @@ pub(super) fn same_device(op: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     if a.device().is_cpu() && b.device().is_cpu() || a.device().same_device(b.device()) {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::Device,
-        format!(
-            "{op}: operands are on different devices, {:?} and {:?}; move one with to_device",
-            a.device(),
-            b.device()
-        ),
-    ))
+    Err(on_two_devices(op, DeviceName::of(a.device()), DeviceName::of(b.device())))
 }
 
 /// A cast copy of a tensor operand of another dtype.

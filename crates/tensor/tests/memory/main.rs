@@ -1,6 +1,7 @@
-//! Tests that count or limit the memory of the whole process: in a program of their own, one at a time, so that nobody else
-//! allocates meanwhile.
+//! Tests that count or limit what the whole process has, its memory above all: in a program of their own, one at a time, so that nobody
+//! else allocates meanwhile.
 mod attention;
+mod devices;
 mod fused;
 mod limits;
 mod linear_cross_entropy;
