@@ -5,5 +5,5 @@
  */
 export { checkGradients, type CheckGradientsOptions, type GradientCheck } from './gradients.js';
 export { firstNotFinite, type NotFinite, type NotFiniteOptions } from './notFinite.js';
-export { type Profile, profile, type ProfileRow } from './profile.js';
+export { type HostTrip, type Profile, profile, type ProfileRow } from './profile.js';
 export { Summary, summary, type SummaryOptions, type SummaryRow } from './summary.js';

@@ -35,10 +35,19 @@ export interface ProfileRow {
   readonly peakBytes: number;
 }
 
+/** What was computed on the CPU although its operands lay elsewhere. */
+export interface HostTrip {
+  /** What it was: `sort, argsort and top_k`. */
+  readonly what: string;
+  /** How often. */
+  readonly times: number;
+}
+
 /** What {@link Profile} is made of. */
 interface Measured {
   readonly rows: readonly ProfileRow[];
   readonly complete: boolean;
+  readonly hostTrips: readonly HostTrip[];
 }
 
 /**
@@ -60,17 +69,23 @@ export class Profile<T = unknown> {
   readonly rows: readonly ProfileRow[];
   /** Whether all was measured: of what runs very long, no more than the first million calls is. */
   readonly complete: boolean;
+  /**
+   * How often values went from an accelerator to the CPU, since an operation cannot be computed elsewhere, and by which operations. Each waits for the
+   * accelerator. On the CPU there are none.
+   */
+  readonly hostTrips: readonly HostTrip[];
   readonly #trace: () => string;
 
   /** @internal */
   constructor(
     /** What the function returned. */
     readonly result: T,
-    { rows, complete }: Measured,
+    { rows, complete, hostTrips }: Measured,
     trace: () => string,
   ) {
     this.rows = rows;
     this.complete = complete;
+    this.hostTrips = hostTrips;
     this.#trace = trace;
   }
 
@@ -94,8 +109,9 @@ export class Profile<T = unknown> {
         ...[row.forwardMs, row.forwardSelfMs, row.backwardMs, row.backwardSelfMs].map(shownMs),
         ...[row.outputBytes, row.keptBytes, row.peakBytes].map(shownBytes),
       ]);
-    const all = table(head, rows);
-    return this.complete ? all : `${all}\nOnly the beginning was measured: profile fewer calls.`;
+    const trips = this.hostTrips.map(({ what, times }) => `${shownCount(times)} trips to the CPU: ${what}`);
+    const rest = this.complete ? [] : ['Only the beginning was measured: profile fewer calls.'];
+    return [table(head, rows), ...trips, ...rest].join('\n');
   }
 
   /**
@@ -161,7 +177,8 @@ export function profile<T>(f: () => T): Profile<T>;
 export function profile<T>(f: () => T | PromiseLike<T>): Profile<T> | Promise<Profile<T>> {
   callable('profile: f', f);
   const taken = native.beginProfile();
-  const end = (): Measured => taken.end() as Measured;
+  const before = native.hostTrips();
+  const end = (): Measured => ({ ...(taken.end() as Measured), hostTrips: native.hostTripsSince(before) });
   const profileOf = (result: T): Profile<T> => new Profile(result, end(), () => taken.chromeTrace());
   let result: T | PromiseLike<T>;
   try {

@@ -1,5 +1,10 @@
 //! Between devices: tensors moved, and operations run where they can be.
-use crate::{general_path::Forced, raw::Raw, DType, Device, Element, Result, Tensor};
+use crate::{
+    general_path::Forced,
+    host_trips::{note, Hosted},
+    raw::Raw,
+    DType, Device, Element, Result, Tensor,
+};
 use std::time::Instant;
 
 /// The path that an operation takes. Whoever listens (the `log` crate, level trace) is told at its end which it was, and how long it
@@ -51,7 +56,10 @@ pub(crate) fn to_device_raw(raw: Raw, device: &Device) -> Result<Raw> {
 
 /// Runs `f` on `inputs` moved to the CPU, with kernels, and moves its result to where the first input is:
 /// for what candle has no operation for.
-pub(crate) fn on_host(inputs: &[&Tensor], f: impl FnOnce(&[Tensor]) -> Result<Tensor>) -> Result<Tensor> {
+pub(crate) fn on_host(what: Hosted, inputs: &[&Tensor], f: impl FnOnce(&[Tensor]) -> Result<Tensor>) -> Result<Tensor> {
+    if let Some(first) = inputs.first() {
+        note(what, first.device());
+    }
     let moved: Vec<Tensor> = inputs.iter().map(|t| moved_to(t, &Device::Cpu)).collect::<Result<_>>()?;
     let out = {
         let _restore = Forced::set(false);

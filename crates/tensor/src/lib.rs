@@ -9,6 +9,7 @@ mod dtype;
 mod error;
 mod general_path;
 pub mod gradient_check;
+mod host_trips;
 mod raw;
 mod rounding;
 mod tensor;
@@ -32,6 +33,7 @@ pub use dtype::{Accumulator, DType, Element};
 pub use error::{Error, ErrorKind, Result};
 pub use general_path::{force_general_path, general_path_forced};
 pub use half; // the macros over dtypes name its types
+pub use host_trips::{host_trips, ON_HOST};
 pub use memory::{memory, memory_limit, reset_peak, set_memory_limit, MemoryUse};
 pub use ops::args::{resolve_axis, Axes, Scalar};
 pub use tensor::{element_count, Tensor, Values};

@@ -1,6 +1,7 @@
 //! The immutable, reference-counted tensor, and the record of operations that it may belong to.
 pub(crate) use crate::raw::Raw;
 use crate::{
+    host_trips::{note, Hosted},
     memory::{self, Allocation},
     DType, Element, Error, Result,
 };
@@ -181,6 +182,7 @@ impl Tensor {
         if T::DT.storage() != self.dtype().storage() {
             return Err(Error::dtype(format!("values are {}, asked for {}", self.dtype(), T::DT)));
         }
+        note(Hosted::Read, self.device());
         let raw = match self.device() {
             Device::Cpu => crate::kernels::copy::contiguous(&self.data.raw)?,
             _ => self.data.raw.to_device(&Device::Cpu)?.contiguous()?,

@@ -65,3 +65,28 @@ pub fn device(env: Env, id: f64) -> Result<String> {
 pub fn to_device(env: Env, x: f64, device: Arg<String>) -> Result<f64> {
     run(&env, |e| Ok(e.insert(&env, e.tensor(x)?.to_device(&named(&device.named("to: device")?)?)?)))
 }
+
+/// How often values went to the CPU because an operation has no path on an accelerator.
+#[napi(object)]
+pub struct HostTrip {
+    /// What was computed there.
+    pub what: String,
+    /// How often.
+    pub times: f64,
+}
+
+/// The host trips of the process so far.
+#[napi]
+pub fn host_trips(env: Env) -> Result<Vec<HostTrip>> {
+    host_trips_since(env, Vec::new())
+}
+
+/// The host trips since `before` was told.
+#[napi]
+pub fn host_trips_since(env: Env, before: Vec<HostTrip>) -> Result<Vec<HostTrip>> {
+    run(&env, |_| {
+        let had = |what: &str| before.iter().find(|trip| trip.what == what).map_or(0.0, |trip| trip.times);
+        let since = |(what, n): (&str, u64)| HostTrip { what: what.to_owned(), times: n as f64 - had(what) };
+        Ok(tallow_tensor::host_trips().into_iter().map(since).filter(|trip| trip.times > 0.0).collect())
+    })
+}

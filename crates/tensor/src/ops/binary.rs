@@ -9,6 +9,7 @@ use crate::{
     device_path::on_host,
     dtype::{Whole, Wide},
     for_any, for_whole,
+    host_trips::Hosted,
     kernels::{
         inplace,
         map::{zip, Operand},
@@ -279,10 +280,10 @@ impl Arith {
             // candle has no remainder, its power is NaN for negative bases, and it wraps numbers around.
             return match (a, b) {
                 (Side::Tensor(x), Side::Tensor(y)) => {
-                    on_host(&[x, y], |t| self.value(Side::Tensor(&t[0]), Side::Tensor(&t[1])))
+                    on_host(Hosted::Arithmetic, &[x, y], |t| self.value(Side::Tensor(&t[0]), Side::Tensor(&t[1])))
                 }
-                (Side::Tensor(x), v) => on_host(&[x], |t| self.value(Side::Tensor(&t[0]), v)),
-                (v, Side::Tensor(y)) => on_host(&[y], |t| self.value(v, Side::Tensor(&t[0]))),
+                (Side::Tensor(x), v) => on_host(Hosted::Arithmetic, &[x], |t| self.value(Side::Tensor(&t[0]), v)),
+                (v, Side::Tensor(y)) => on_host(Hosted::Arithmetic, &[y], |t| self.value(v, Side::Tensor(&t[0]))),
                 _ => Err(Error::internal("arithmetic needs a tensor")),
             };
         }
@@ -428,14 +429,14 @@ fn home(grad: Tensor, (shape, dtype): &(Dims, DType)) -> Result<Tensor> {
 
 /// `-x` of integers, exact: a result that does not fit is an error of `op`.
 pub(super) fn negated(op: &str, x: &Tensor) -> Result<Tensor> {
-    on_host(&[x], |t| Arith::Sub.exact_value(op, Side::Value(Scalar::Int(0)), Side::Tensor(&t[0])))
+    on_host(Hosted::Negative, &[x], |t| Arith::Sub.exact_value(op, Side::Value(Scalar::Int(0)), Side::Tensor(&t[0])))
 }
 
 /// Integers limited to whole bounds; an error where a bound takes a value's place but does not fit.
 pub(super) fn limited(x: &Tensor, low: Scalar, high: Scalar) -> Result<Tensor> {
     let limit = |x: &Tensor, op: Arith, bound: Scalar| match bound.outside(x.dtype()) {
         None => op.value(Side::Tensor(x), Side::Value(bound)),
-        Some(_) => on_host(&[x], |t| op.exact_value("clip", Side::Tensor(&t[0]), Side::Value(bound))),
+        Some(_) => on_host(Hosted::Clip, &[x], |t| op.exact_value("clip", Side::Tensor(&t[0]), Side::Value(bound))),
     };
     limit(&limit(x, Arith::Max, low)?, Arith::Min, high)
 }

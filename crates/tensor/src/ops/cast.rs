@@ -4,6 +4,7 @@ use crate::{
     autodiff::record,
     device_path::{moved_to, on_host},
     for_any, for_whole,
+    host_trips::Hosted,
     kernels::map::map,
     tensor::Raw,
     DType, Device, Element, Error, Result, Tensor,
@@ -87,7 +88,7 @@ impl Tensor {
             }))
         } else if from.is_float() && !dtype.is_float() || narrows_twice(from, dtype) {
             // Saturation is not the same on every device, and some round by way of float32.
-            on_host(&[self], |t| t[0].cast(dtype))?
+            on_host(Hosted::Cast, &[self], |t| t[0].cast(dtype))?
         } else {
             Tensor::from_raw(self.raw().to_dtype(dtype.storage())?, dtype)
         };

@@ -5,6 +5,7 @@ use crate::{
     device_path::on_host,
     dtype::{Whole, Wide},
     for_any, for_whole,
+    host_trips::Hosted,
     kernels::{
         copy,
         number::Number,
@@ -135,7 +136,7 @@ pub(super) fn unfit(op: &str, x: &Tensor, dtype: DType) -> Error {
 
 /// `f` of integers as float64, as float32: float32 alone would round them before anything is computed.
 pub(super) fn by_float64(x: &Tensor, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    on_host(&[&x.detach()], |t| f(&t[0].cast(DType::F64)?)?.cast(DType::F32))
+    on_host(Hosted::Wide, &[&x.detach()], |t| f(&t[0].cast(DType::F64)?)?.cast(DType::F32))
 }
 
 /// Views a result that kept its axes at 1 as one without them, unless they are wanted.

@@ -8,6 +8,7 @@ use crate::{
     device_path::on_host,
     dtype::{Whole, Wide},
     element_count, for_any, for_whole,
+    host_trips::Hosted,
     kernels::{
         gather::{gather, scatter, scatter_by, Picks, Spread, Write},
         plan::broadcast_shape,
@@ -160,7 +161,7 @@ impl Tensor {
         let mut shape = self.shape().to_vec();
         shape.push(n);
         if !self.device().is_cpu() {
-            return on_host(&[self], |x| x[0].one_hot(n, dtype));
+            return on_host(Hosted::OneHot, &[self], |x| x[0].one_hot(n, dtype));
         }
         let ids = for_any!(self.dtype(), T => {
             memory::collect(self.values::<T>()?.iter().map(|&v| candle_core::WithDType::to_f64(v)))?
@@ -334,7 +335,7 @@ fn pick(op: &str, x: &Tensor, indices: &Tensor, frame: &Frame, shape: &[usize]) 
     match picked {
         Ok(raw) => Ok(Tensor::from_raw(raw, x.dtype())),
         // The device lacks the dtype.
-        Err(_) => on_host(&[&x.detach(), indices], |t| pick(op, &t[0], &t[1], frame, shape)),
+        Err(_) => on_host(Hosted::Pick, &[&x.detach(), indices], |t| pick(op, &t[0], &t[1], frame, shape)),
     }
 }
 
@@ -361,7 +362,7 @@ fn put(op: &str, base: &Tensor, indices: &Tensor, frame: &Frame, updates: &Tenso
     }
     let checked = places(op, indices, frame.size)?;
     if write == Write::Add && !dtype.is_float() {
-        return on_host(&[base, updates], |t| add_whole(op, &t[0], frame.picks(&checked), &t[1]));
+        return on_host(Hosted::AddWhole, &[base, updates], |t| add_whole(op, &t[0], frame.picks(&checked), &t[1]));
     }
     let path = base.path(op);
     if path.by_kernel() {
@@ -382,7 +383,7 @@ fn put(op: &str, base: &Tensor, indices: &Tensor, frame: &Frame, updates: &Tenso
             return Ok(Tensor::from_raw(raw, dtype));
         }
     }
-    on_host(&[base, indices, updates], |t| put(op, &t[0], &t[1], frame, &t[2], write))
+    on_host(Hosted::Put, &[base, indices, updates], |t| put(op, &t[0], &t[1], frame, &t[2], write))
 }
 
 /// Integers with updates added: sums are exact, and must fit.
@@ -400,7 +401,7 @@ fn add_whole(op: &str, base: &Tensor, picks: Picks<'_>, updates: &Tensor) -> Res
 
 /// Which updates of shape `shape` are the last at their place, as bool.
 fn winners(indices: &Tensor, frame: &Frame, shape: &[usize]) -> Result<Tensor> {
-    on_host(&[indices], |t| {
+    on_host(Hosted::Winners, &[indices], |t| {
         let n = element_count(shape)?;
         let picked = places("scatter", &t[0], frame.size)?;
         let picks = frame.picks(&picked);

@@ -2,6 +2,7 @@
 use super::args::wider;
 use crate::{
     autodiff::{record, records},
+    host_trips::{note, Hosted},
     kernels::{
         gemm::{column_sums, Batched, Multiply},
         plan::{read, Dims},
@@ -281,6 +282,7 @@ fn general(a: &Raw, b: &Raw, out_batch: &[usize], bias: Option<&Raw>) -> Result<
     use candle_core::{DType as C, Device};
     let device = a.device().clone();
     if !matches!(a.dtype(), C::F32 | C::F64 | C::F16 | C::BF16) {
+        note(Hosted::MatmulWhole, &device);
         let (a, b) = (a.to_device(&Device::Cpu)?, b.to_device(&Device::Cpu)?);
         return Ok(product(&a, &b, out_batch, None, true)?.to_device(&device)?);
     }

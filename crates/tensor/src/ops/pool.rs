@@ -9,6 +9,7 @@ use crate::{
     device_path::on_host,
     dtype::{Whole, Wide},
     for_float, for_whole,
+    host_trips::Hosted,
     kernels::pool::{self as kernel, Pool},
     memory, DType, Error, Result, Tensor,
 };
@@ -58,7 +59,7 @@ pub fn pool(x: &Tensor, size: &[usize], windows: &Windows, kind: Pooling) -> Res
     let shape: Vec<usize> = std::iter::once(batch).chain(axes.iter().map(|a| a.output)).chain([channels]).collect();
     let p = Pool { axes, batch, channels };
     if !x.dtype().is_float() {
-        return on_host(&[x], |t| whole(&t[0], &p, kind, &shape));
+        return on_host(Hosted::PoolWhole, &[x], |t| whole(&t[0], &p, kind, &shape));
     }
     let path = x.path("pool");
     if !path.by_kernel() {

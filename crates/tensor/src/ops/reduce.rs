@@ -11,6 +11,7 @@ use crate::{
     device_path::on_host,
     dtype::Wide,
     for_any, for_float, for_whole, for_wide,
+    host_trips::Hosted,
     kernels::{
         plan::Dims,
         reduce::{best_index, products_of_others, running_sum, running_whole as kernel_running_whole},
@@ -276,7 +277,7 @@ impl Tensor {
         let path = self.path(op);
         if !path.by_kernel() {
             // candle's order of NaN and of equal values differs between devices.
-            return on_host(&[self], |t| t[0].arg_extreme(op, axis, keepdims, largest));
+            return on_host(Hosted::Extreme, &[self], |t| t[0].arg_extreme(op, axis, keepdims, largest));
         }
         let (kept, _) = reduced_shapes(self.shape(), &axes);
         let split = match axis {
@@ -351,7 +352,7 @@ fn mean_value(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
     let dtype = x.dtype();
     let (kept, _) = reduced_shapes(x.shape(), axes);
     if !dtype.is_float() {
-        return on_host(&[x], |t| {
+        return on_host(Hosted::MeanOfWhole, &[x], |t| {
             for_whole!(dtype, "mean", T => {
                 let sums = whole_kernel::<T>(t[0].raw(), axes, Fold::Sum)?;
                 let values = memory::collect(sums.into_iter().map(|v| (v.exact() as f64 / n) as f32))?;
@@ -373,7 +374,7 @@ fn mean_value(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
 
 /// For each element the product of the others over `axes`: zeros, infinities and what overflows on the way are no special cases.
 fn others(x: &Tensor, axes: &[usize]) -> Result<Tensor> {
-    on_host(&[x], |t| {
+    on_host(Hosted::Others, &[x], |t| {
         let order: SmallVec<[usize; 6]> =
             (0..x.rank()).filter(|i| !axes.contains(i)).chain(axes.iter().copied()).collect();
         let rows = t[0].transpose(Some(&order))?;
@@ -399,7 +400,7 @@ fn running(x: &Tensor, axis: usize, backwards: bool) -> Result<Tensor> {
     let path = x.path("cumsum");
     if !path.by_kernel() {
         // candle sums by a product with a triangle, which is quadratic.
-        return on_host(&[x], |t| running(&t[0], axis, backwards));
+        return on_host(Hosted::Running, &[x], |t| running(&t[0], axis, backwards));
     }
     for_any!(x.dtype(), T => {
         let values = running_sum(&x.values::<T>()?, split_at(x.shape(), axis), backwards)?;
@@ -409,7 +410,7 @@ fn running(x: &Tensor, axis: usize, backwards: bool) -> Result<Tensor> {
 
 fn running_whole(x: &Tensor, axis: usize) -> Result<Tensor> {
     let to = x.dtype().of_sums();
-    on_host(&[x], |t| {
+    on_host(Hosted::RunningWhole, &[x], |t| {
         for_whole!(x.dtype(), "cumsum", T => for_whole!(to, "cumsum", O => {
             let values = kernel_running_whole::<T, O>(&t[0].values::<T>()?, split_at(x.shape(), axis))?;
             let values = values.ok_or_else(|| unfit("cumsum", x, to))?;

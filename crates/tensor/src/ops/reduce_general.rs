@@ -1,5 +1,5 @@
 //! Reductions by candle's operations, for devices without our kernels.
-use crate::{device_path::on_host, DType, Result, Tensor};
+use crate::{device_path::on_host, host_trips::Hosted, DType, Result, Tensor};
 
 /// A reduction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(super) fn fold(x: &Tensor, axes: &[usize], how: Fold) -> Result<Tensor> {
     let empty = x.size() == 0;
     if how == Fold::Prod || empty || !x.dtype().is_float() {
         // candle has no product, no reduction of empty axes, extremes of few types, and wraps sums of integers around.
-        return on_host(&[x], |t| how.value(&t[0], axes));
+        return on_host(Hosted::Fold, &[x], |t| how.value(&t[0], axes));
     }
     let dtype = x.dtype();
     // Halves accumulate in float32.

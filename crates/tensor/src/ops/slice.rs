@@ -7,6 +7,7 @@ use crate::{
     autodiff::{custom_vjp, record},
     device_path::on_host,
     for_any,
+    host_trips::Hosted,
     kernels::remap::{remap, AxisMap, NOWHERE},
     memory,
     tensor::Raw,
@@ -298,7 +299,7 @@ fn apply(x: &Tensor, maps: &[AxisMap], fill: Scalar) -> Result<Tensor> {
     match by_selection(x, maps, fill, &shape) {
         Ok(raw) => Ok(Tensor::from_raw(raw, x.dtype())),
         // A device may lack a dtype for one of the steps; the host has them all.
-        Err(_) => on_host(&[x], |t| apply(&t[0], maps, fill)),
+        Err(_) => on_host(Hosted::Slice, &[x], |t| apply(&t[0], maps, fill)),
     }
 }
 

@@ -3,6 +3,7 @@ use super::{args::resolve_axis, make::made};
 use crate::{
     device_path::on_host,
     for_any,
+    host_trips::Hosted,
     kernels::sort::{argsort, top, Ordered},
     memory, threads, DType, Error, Result, Tensor,
 };
@@ -78,7 +79,7 @@ impl Tensor {
             return Err(Error::argument(format!("{op}: an axis of {} positions does not fit int32", self.shape()[at])));
         }
         // Candle's own sorts are unstable and limited in length, so every device sorts on the host.
-        on_host(&[&self.detach()], |t| {
+        on_host(Hosted::Sort, &[&self.detach()], |t| {
             let rows = t[0].move_axis(at as isize, -1)?;
             let mut shape = rows.shape().to_vec();
             shape[self.rank() - 1] = count;

@@ -8,7 +8,7 @@ mod shares;
 mod team;
 mod under_way;
 
-use crate::{cancel, memory, Error, Result};
+use crate::{cancel, general_path::Forced, memory, Error, Result};
 pub(crate) use piece::Piece;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use team::Team;
@@ -95,8 +95,8 @@ pub fn side_by_side<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> 
     let made: Vec<Mutex<Option<T>>> = (0..n).map(|_| Mutex::new(None)).collect();
     // Every call is made and gives what it gives, also where it was stopped, so the loop itself has no token and no error.
     let done = current().run(n, None, &|i| {
-        let run = || cancel::running(&token, || f(i));
-        let value = if forced { crate::force_general_path(run) } else { run() };
+        let _restore = Forced::set(forced);
+        let value = cancel::running(&token, || f(i));
         *made[i].lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
         Ok(())
     });

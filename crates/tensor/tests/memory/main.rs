@@ -3,6 +3,7 @@
 mod attention;
 mod devices;
 mod fused;
+mod host_trips;
 mod limits;
 mod linear_cross_entropy;
 mod lsh;
