@@ -39,6 +39,7 @@ pub(crate) use framework::context::Reversal;
 pub use framework::context::{Cx, InitCx, Loader, Local, View};
 pub use framework::depth::{depth, DEEPEST};
 pub use framework::error::{Error, Phase, Result};
+pub use framework::filled::Filled;
 pub use framework::fits::check_fits;
 pub use framework::held::{Read, Store};
 pub use framework::host::{HostFn, HostFnRef, HostValue, LayerKind, Record};

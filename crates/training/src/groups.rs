@@ -196,7 +196,7 @@ fn nth_leaf(tree: &mut Tree<Tensor>, n: usize) -> Option<&mut Tensor> {
                 sorted.sort_by(|a, b| a.0.cmp(&b.0));
                 sorted.into_iter().find_map(|(_, t)| walk(t, n))
             }
-            Tree::Cached | Tree::Past(_) | Tree::Rows(_) | Tree::Quantized(_) => None,
+            Tree::Cached | Tree::Past(_) | Tree::Filled(_) | Tree::Rows(_) | Tree::Quantized(_) => None,
         }
     }
     walk(tree, &mut { n })

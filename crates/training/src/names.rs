@@ -37,8 +37,8 @@ pub(crate) fn named<T>(tree: &Tree<T>, prefix: &str) -> Tree<String> {
         Tree::Cached => Tree::Cached,
         // What is not named stays as it is.
         Tree::Quantized(matrix) => Tree::Quantized(matrix.clone()),
-        // Files are written of what is shown, where neither stands.
-        Tree::Past(_) | Tree::Rows(_) => Tree::EMPTY,
+        // Files are written of what is shown, where none of them stands.
+        Tree::Past(_) | Tree::Filled(_) | Tree::Rows(_) => Tree::EMPTY,
     }
 }
 
@@ -84,7 +84,7 @@ pub fn weight_names(layer: &LayerRef) -> Vec<String> {
 pub(crate) fn bare(tree: &Tree<Tensor>) -> Value {
     match tree {
         Tree::Leaf(_) | Tree::Cached => json!(0),
-        Tree::Past(_) | Tree::Rows(_) | Tree::Quantized(_) => json!([]),
+        Tree::Past(_) | Tree::Filled(_) | Tree::Rows(_) | Tree::Quantized(_) => json!([]),
         Tree::Tuple(v) => v.iter().map(bare).collect(),
         Tree::Dict(v) => json!({ "dict": v.iter().map(|(k, t)| json!([k, bare(t)])).collect::<Vec<_>>() }),
     }

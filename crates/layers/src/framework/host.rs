@@ -115,7 +115,7 @@ impl HostValue {
             Tree::Dict(v) => HostValue::Record(v.iter().map(|(k, t)| (k.clone(), Self::tree(t))).collect()),
             Tree::Cached => HostValue::Cached,
             // A host is given what `view_state` shows, and states of its own classes: neither has these in it.
-            Tree::Past(_) | Tree::Rows(_) | Tree::Quantized(_) => HostValue::Null,
+            Tree::Past(_) | Tree::Filled(_) | Tree::Rows(_) | Tree::Quantized(_) => HostValue::Null,
         })
     }
     /// This value as a tree of tensors; `null` is `()`, numbers are what `tl.tensor` makes of them.

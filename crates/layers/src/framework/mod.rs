@@ -9,6 +9,7 @@ pub(crate) mod custom_gradient;
 pub(crate) mod depth;
 pub(crate) mod drawing;
 pub(crate) mod error;
+pub(crate) mod filled;
 pub(crate) mod fits;
 pub(crate) mod held;
 pub(crate) mod host;

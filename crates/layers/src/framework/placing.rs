@@ -37,7 +37,8 @@ fn is_on(store: &Store, device: &Device) -> bool {
             Tree::Dict(v) => v.iter().all(|(_, t)| on(t, device)),
             // These two are held on the CPU.
             Tree::Past(_) | Tree::Quantized(_) => device.is_cpu(),
-            Tree::Cached => true,
+            // Whoever goes on with it brings it to where the new positions are.
+            Tree::Cached | Tree::Filled(_) => true,
         })
     }
     store.values().all(|tree| on(tree, device))

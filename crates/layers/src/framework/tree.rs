@@ -1,4 +1,5 @@
 //! Nested tuples of tensors, as Trax shapes weights, state and signatures.
+use super::filled::Filled;
 use crate::{stack::deep, Error, ErrorKind, Result, TensorSpec};
 use smallvec::SmallVec;
 use tallow_tensor::{
@@ -19,6 +20,8 @@ pub enum Tree<T> {
     Cached,
     /// What attention has read; where Trax's nesting is asked for, it is the tuple `(keys, values, index)` ([`Tree::shown`]).
     Past(Past),
+    /// State of which what was written is held alone; where Trax's nesting is asked for, it is a tensor with zeros behind ([`Tree::shown`]).
+    Filled(Filled),
     /// The state of each of several streams, and behind them what they hold as one, if anything; see [`crate::streams`].
     Rows(Vec<Tree<T>>),
     /// A matrix of weights held in fewer bits; where Trax's nesting is asked for, it is the float32 matrix that it stands for.
@@ -51,7 +54,7 @@ impl<T> Tree<T> {
                 sorted.sort_by(|a, b| a.0.cmp(&b.0));
                 sorted.into_iter().for_each(|(_, t)| t.visit(f));
             }
-            Tree::Cached | Tree::Past(_) | Tree::Quantized(_) => {}
+            Tree::Cached | Tree::Past(_) | Tree::Filled(_) | Tree::Quantized(_) => {}
         })
     }
     /// The leaves in the order they stand in, the one [`Tree::try_map`] goes by.
@@ -61,7 +64,7 @@ impl<T> Tree<T> {
                 Tree::Leaf(t) => out.push(t),
                 Tree::Tuple(v) | Tree::Rows(v) => v.iter().for_each(|t| walk(t, out)),
                 Tree::Dict(v) => v.iter().for_each(|(_, t)| walk(t, out)),
-                Tree::Cached | Tree::Past(_) | Tree::Quantized(_) => {}
+                Tree::Cached | Tree::Past(_) | Tree::Filled(_) | Tree::Quantized(_) => {}
             })
         }
         let mut out = Vec::new();
@@ -102,6 +105,7 @@ impl<T> Tree<T> {
                 ),
                 Tree::Cached => Tree::Cached,
                 Tree::Past(past) => Tree::Past(past.clone()),
+                Tree::Filled(filled) => Tree::Filled(filled.clone()),
                 Tree::Quantized(matrix) => Tree::Quantized(matrix.clone()),
             })
         })
@@ -131,6 +135,7 @@ impl Tree<Tensor> {
             }
             (Tree::Cached, Tree::Cached) => true,
             (Tree::Past(a), Tree::Past(b)) => a == b,
+            (Tree::Filled(a), Tree::Filled(b)) => a == b,
             (Tree::Quantized(a), Tree::Quantized(b)) => a == b,
             _ => false,
         }
@@ -151,6 +156,7 @@ impl Tree<Tensor> {
             Ok(match self {
                 Tree::Past(past) if past.is_empty() => Self::tuple(unread(&past)?),
                 Tree::Past(past) => Self::tuple(past.tensors()?),
+                Tree::Filled(filled) => Tree::Leaf(filled.shown()?),
                 Tree::Quantized(matrix) => Tree::Leaf(f(&matrix)?),
                 Tree::Tuple(v) => Tree::Tuple(v.into_iter().map(|t| t.with_matrices(f)).collect::<Result<_>>()?),
                 Tree::Rows(v) => Tree::Rows(v.into_iter().map(|t| t.with_matrices(f)).collect::<Result<_>>()?),
@@ -167,16 +173,17 @@ impl Tree<Tensor> {
             Tree::Quantized(matrix) => vec![matrix],
             Tree::Tuple(v) | Tree::Rows(v) => v.iter().flat_map(Self::matrices).collect(),
             Tree::Dict(v) => v.iter().flat_map(|(_, t)| t.matrices()).collect(),
-            Tree::Leaf(_) | Tree::Cached | Tree::Past(_) => Vec::new(),
+            Tree::Leaf(_) | Tree::Cached | Tree::Past(_) | Tree::Filled(_) => Vec::new(),
         })
     }
-    /// Bytes of the tensors in it, and of what attention has read.
+    /// Bytes of the tensors in it, of what attention has read, and of what was written.
     pub(crate) fn bytes(&self) -> usize {
         deep(|| match self {
             Tree::Leaf(t) => t.size() * t.dtype().size(),
             Tree::Tuple(v) | Tree::Rows(v) => v.iter().map(Self::bytes).sum(),
             Tree::Dict(v) => v.iter().map(|(_, t)| t.bytes()).sum(),
             Tree::Past(past) => past.bytes(),
+            Tree::Filled(filled) => filled.bytes(),
             Tree::Quantized(matrix) => matrix.bytes(),
             Tree::Cached => 0,
         })
@@ -192,6 +199,7 @@ impl Tree<Tensor> {
                 let [keys, values] = past.specs().map(|(shape, dtype)| TensorSpec::new(shape, dtype));
                 Tree::tuple([keys, values, TensorSpec::new([], DType::I32)])
             }
+            Tree::Filled(filled) => Tree::Leaf(filled.spec()),
             Tree::Quantized(matrix) => Tree::Leaf(TensorSpec::new(matrix.shape(), DType::F32)),
             Tree::Cached => Tree::Cached,
         })
@@ -278,6 +286,7 @@ impl Tree<TensorSpec> {
             }
             Tree::Cached => "cached".into(),
             Tree::Past(past) => format!("{past:?}"),
+            Tree::Filled(filled) => filled.spec().to_string(),
             Tree::Quantized(matrix) => format!("{matrix:?}"),
         })
     }

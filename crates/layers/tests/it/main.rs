@@ -17,3 +17,4 @@ mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod tied;
+mod windows;

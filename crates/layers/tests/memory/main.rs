@@ -6,6 +6,7 @@ mod recompute;
 mod reversible;
 #[path = "../support/mod.rs"]
 mod support;
+mod windows;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

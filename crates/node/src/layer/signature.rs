@@ -66,7 +66,7 @@ fn signature_tree(tree: &Tree<Tensor>) -> HostValue {
         Tree::Tuple(items) => HostValue::List(items.iter().map(signature_tree).collect()),
         Tree::Dict(fields) => HostValue::Record(fields.iter().map(|(k, t)| (k.clone(), signature_tree(t))).collect()),
         Tree::Cached => HostValue::Cached,
-        // A view shows both as tensors.
-        Tree::Past(_) | Tree::Rows(_) | Tree::Quantized(_) => HostValue::Null,
+        // A view shows all as tensors.
+        Tree::Past(_) | Tree::Filled(_) | Tree::Rows(_) | Tree::Quantized(_) => HostValue::Null,
     })
 }

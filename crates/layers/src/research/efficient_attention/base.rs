@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     framework::{leaf::OwnGradient, mode::HostMode},
-    leaf, options, Abilities, Arity, BackwardCall, Call, Dim, Error, ErrorKind, FnArg, HostFnRef, HostValue, LayerRef,
-    Leaf, Local, Mode, Output, Result, StateForm, TensorSpec, Traits, Tree,
+    leaf, options, Abilities, Arity, BackwardCall, Call, Dim, Error, ErrorKind, Filled, FnArg, HostFnRef, HostValue,
+    LayerRef, Leaf, Local, Mode, Output, Result, StateForm, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{backward, memory, random::Key, recording, Tensor};
 
@@ -254,9 +254,10 @@ impl Leaf for Batched {
             return Ok(Output { ys: vec![y], state: Some(state) });
         };
         let (seen, own) = window.take(call.xs, call.s)?;
-        let inputs = Inputs { xs: &seen.inputs, new: Some((seen.start, seen.new)) };
+        // The methods of a class see the window as Trax has it.
+        let inputs = Inputs { xs: &window.in_full(&seen)?, new: Some((seen.start, seen.new)) };
         let (y, own) = self.all(&inputs, [call.w, own], call.key)?;
-        Ok(Output { ys: vec![y], state: Some(Window::state(&seen, own)) })
+        Ok(Output { ys: vec![y], state: Some(window.state(&seen, own)) })
     }
     fn traits(&self) -> Traits {
         Traits {
@@ -290,7 +291,7 @@ impl OwnGradient for Batched {
                     let why = format!("{} has no gradient for more positions than it remembers", self.name);
                     return Err(Error::new(ErrorKind::Autodiff, why));
                 }
-                (seen, own, Some((end - new, new)))
+                (seen.iter().map(Filled::shown).collect::<Result<Vec<_>>>()?, own, Some((end - new, new)))
             }
         };
         let variable = |t: &Tensor| if t.dtype().is_float() { t.variable() } else { t.clone() };

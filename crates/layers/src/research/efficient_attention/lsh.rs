@@ -6,7 +6,7 @@ use super::{
     positions::Positions,
     shared::{EfficientAttentionOptions, LSHOptions},
 };
-use crate::{Error, ErrorKind, Mode, Result, Tree};
+use crate::{Error, ErrorKind, Filled, Mode, Result, Tree};
 use tallow_tensor::{
     memory::collect,
     ops::{chunked_attention, chunked_attention_joint, ChunkedAttentionOptions},
@@ -87,8 +87,45 @@ impl<'a> Lsh<'a> {
         let zeros = |n: usize| Tensor::zeros(&[rows, self.lsh.n_hashes.0.saturating_mul(n)], DType::I32, &Device::Cpu);
         Ok(match window {
             None => Tree::tuple([zeros(self.lsh.max_length_for_buckets.map_or(length, |n| n.0))?, keys]),
-            Some(w) => Tree::tuple([zeros(w.len)?, Tensor::zeros(&[rows], DType::I32, &Device::Cpu)?, keys]),
+            Some(w) => {
+                let none = Tensor::zeros(&[rows, self.lsh.n_hashes.0, 0], DType::I32, &Device::Cpu)?;
+                self.remembered(none, Tensor::zeros(&[rows], DType::I32, &Device::Cpu)?, keys, w)
+            }
         })
+    }
+    /// The state in mode `'predict'`, of buckets `[rows, n_hashes, positions]`.
+    fn remembered(&self, buckets: Tensor, ends: Tensor, keys: Tensor, window: &Window) -> Tree<Tensor> {
+        let buckets = Tree::Filled(Filled::new(buckets, 2, window.len).joined());
+        Tree::Tuple(vec![buckets, Tree::Leaf(ends), Tree::Leaf(keys)])
+    }
+    /// The parts of that state, of so many rows: `(buckets, ends, keys)`. Buckets as Trax has them are those of all places of the window.
+    ///
+    /// # Errors
+    /// `WeightsMismatch` for a state of another structure, or of other rows.
+    fn recalled<'t>(
+        &self,
+        state: &'t Tree<Tensor>,
+        rows: usize,
+        window: &Window,
+    ) -> Result<(Tensor, &'t Tensor, &'t Tensor)> {
+        let wrong = || state.wrong("the state of as many examples as the input has: (buckets, ends, keys)");
+        let Tree::Tuple(parts) = state else { return Err(wrong()) };
+        let [buckets, ends, keys] = &parts[..] else { return Err(wrong()) };
+        let n = self.lsh.n_hashes.0;
+        let buckets = match buckets {
+            Tree::Filled(buckets) => buckets.held().clone(),
+            buckets => match buckets.one()? {
+                t if t.size() == rows.saturating_mul(n).saturating_mul(window.len) => {
+                    t.reshape(&[rows, n, window.len])?
+                }
+                _ => return Err(wrong()),
+            },
+        };
+        let ends = ends.one()?;
+        if buckets.rank() != 3 || buckets.shape()[..2] != [rows, n] || ends.size() != rows {
+            return Err(wrong());
+        }
+        Ok((buckets, ends, keys.one()?))
     }
     fn hash(&self, q: &Tensor, keys: &[Key], mask: Option<&Tensor>) -> Result<Tensor> {
         let length = q.shape()[q.rank() - 2];
@@ -182,26 +219,22 @@ impl<'a> Lsh<'a> {
         state: &Tree<Tensor>,
         (window, new): (&Window, usize),
     ) -> Result<(Tensor, Tree<Tensor>)> {
-        let [buckets, end, keys] = state.many()?;
         let rows = q.shape()[..q.rank() - 2].iter().product();
+        let (_, ends, keys) = self.recalled(state, rows, window)?;
         let keys_now = keys_for(keys_of(keys)?, rows)?;
         // Empty places of the memory would fill chunks, and keep what hashes alike from being seen.
         let (q, v) = (q.narrow(-2, 0, new)?, v.narrow(-2, 0, new)?);
         let positions = positions.map(|t| t.narrow(1, 0, new))?;
         let found = self.hash(&q, &keys_now[..rows], positions.mask.as_ref())?;
         let out = self.attend(Vectors::Apart(&q, &v), &positions, &found, Key::new(0))?;
-        let old = buckets.reshape(&[rows, self.lsh.n_hashes.0, window.len])?;
-        let found = found.reshape(&[rows, self.lsh.n_hashes.0, new])?;
         let kept = new.min(window.len);
-        let found = found.narrow(2, new - kept, kept)?;
-        let rest = old.narrow(2, kept, window.len - kept)?;
-        let all = Tensor::concat(&[found, rest], 2)?.reshape(&[rows, self.lsh.n_hashes.0 * window.len])?;
-        Ok((out, Tree::tuple([all, end.add_scalar(new as i64)?, keys.clone()])))
+        let found = found.reshape(&[rows, self.lsh.n_hashes.0, new])?.narrow(2, new - kept, kept)?.contiguous()?;
+        Ok((out, self.remembered(found, ends.add_scalar(new as i64)?, keys.clone(), window)))
     }
     /// Attention of one new position, at `at`, of each row: `q [rows, d_qk]`. Returns `[rows, d_v]` and the new state.
     ///
     /// It sees the positions that share a bucket with it, and the latest others, `n_hashes · chunk_len · (1 + before)` in all, of its own
-    /// segment.
+    /// segment. `positions` are those up to it.
     pub(super) fn step(
         &self,
         q: &Tensor,
@@ -210,38 +243,39 @@ impl<'a> Lsh<'a> {
         positions: &Positions,
         look: Look<'_>,
     ) -> Result<(Tensor, Tree<Tensor>)> {
-        let [buckets, end, keys] = state.many()?;
-        let (rows, n) = (q.shape()[0], window.len);
+        let (rows, rounds, filled) = (q.shape()[0], self.lsh.n_hashes.0, at + 1);
+        let (buckets, ends, keys) = self.recalled(state, rows, window)?;
         // Of the positions of an example for each of its heads.
         let told = positions.map(|t| t.repeat(rows / t.shape()[0].max(1), 0))?;
         let seen = told.mask.map(|m| m.cast(DType::U8)?.to_vec::<u8>()).transpose()?;
         let segments = told.segments.map(|ids| ids.cast(DType::I64)?.to_vec::<i64>()).transpose()?;
         let keys_now = keys_for(keys_of(keys)?, rows)?;
-        let (mut all, ends) = (buckets.to_vec::<i32>()?, end.to_vec::<i32>()?);
-        if all.len() != rows * self.lsh.n_hashes.0 * n || ends.len() != rows {
-            return Err(state.wrong("the state of as many examples as the input has"));
-        }
+        let (old, ends, held) = (buckets.to_vec::<i32>()?, ends.to_vec::<i32>()?, buckets.shape()[2]);
+        let mut all: Vec<i32> = tallow_tensor::memory::zeros(&[rows, rounds, filled])?;
         // Trax hashes two copies of the vector, which decides the number of buckets where it is not given.
         let pair = Tensor::stack(&[q.clone(), q.clone()], 1)?;
-        let row_seen: Option<Vec<u8>> = seen.as_ref().map(|s| (0..rows).flat_map(|row| [s[row * n + at]; 2]).collect());
+        let row_seen: Option<Vec<u8>> =
+            seen.as_ref().map(|s| (0..rows).flat_map(|row| [s[row * filled + at]; 2]).collect());
         let two = self.lsh.n_buckets.clone().unwrap_or_else(|| Buckets::for_length(2, self.lsh.chunk_len.0));
-        let found =
-            hash_rounds(&pair, &two, self.lsh.n_hashes.0, &keys_now[..rows], row_seen.as_deref())?.to_vec::<i32>()?;
-        let attended = self.lsh.n_hashes.0 * self.lsh.chunk_len.0 * (1 + self.lsh.n_chunks_before.0);
+        let found = hash_rounds(&pair, &two, rounds, &keys_now[..rows], row_seen.as_deref())?.to_vec::<i32>()?;
+        let attended = rounds * self.lsh.chunk_len.0 * (1 + self.lsh.n_chunks_before.0);
         let mut outs = tallow_tensor::memory::room(rows)?;
         for row in 0..rows {
-            let mine = &mut all[row * self.lsh.n_hashes.0 * n..(row + 1) * self.lsh.n_hashes.0 * n];
+            let mine = &mut all[row * rounds * filled..][..rounds * filled];
             let shift = (ends[row] as usize).saturating_sub(at).min(window.drop);
-            for (round, line) in mine.chunks_exact_mut(n).enumerate() {
-                line.copy_within(shift.., 0);
-                line[n - shift..].fill(0);
-                line[at] = found[(row * self.lsh.n_hashes.0 + round) * 2];
+            for (round, line) in mine.chunks_exact_mut(filled).enumerate() {
+                let before = old[(row * rounds + round) * held..][..held].iter().skip(shift);
+                line[..at].iter_mut().zip(before).for_each(|(to, &bucket)| *to = bucket);
+                line[at] = found[(row * rounds + round) * 2];
             }
-            let shares = |place: usize| mine.chunks_exact(n).any(|line| line[place] == line[at]);
+            // An empty place has bucket 0.
+            let shares =
+                |place: usize| mine.chunks_exact(filled).any(|line| line.get(place).copied().unwrap_or(0) == line[at]);
             // What shares no bucket comes by age. The first empty place takes part in the choice, as in Trax, and then is not seen.
-            let own =
-                |place: usize| place > at || segments.as_ref().is_none_or(|s| s[row * n + place] == s[row * n + at]);
-            let places = (0..n.min(at + 2)).filter(|&place| own(place));
+            let own = |place: usize| {
+                place > at || segments.as_ref().is_none_or(|s| s[row * filled + place] == s[row * filled + at])
+            };
+            let places = (0..window.len.min(at + 2)).filter(|&place| own(place));
             let mut order: Vec<(bool, usize)> = places.map(|place| (shares(place), place)).collect();
             order.sort_unstable();
             let chosen = order[order.len().saturating_sub(attended)..].iter().map(|&(_, place)| place);
@@ -254,8 +288,8 @@ impl<'a> Lsh<'a> {
             let info = match &seen {
                 None => info,
                 Some(s) => {
-                    let row_mask: Vec<u8> = s[row * n..(row + 1) * n].to_vec();
-                    let mask = Tensor::from_bools(row_mask, &[n])?.take(&places, 0)?;
+                    let row_mask: Vec<u8> = s[row * filled..][..filled].to_vec();
+                    let mask = Tensor::from_bools(row_mask, &[filled])?.take(&places, 0)?;
                     Tensor::where_(&mask, &info, &info.neg()?)?
                 }
             };
@@ -265,7 +299,7 @@ impl<'a> Lsh<'a> {
         }
         let out = Tensor::concat(&outs, 0)?;
         let ends = tallow_tensor::memory::full(rows, at as i32 + 1)?;
-        let state = [ints(all, buckets.shape())?, ints(ends, &[rows])?, keys.clone()];
-        Ok((out, Tree::tuple(state)))
+        let all = ints(all, &[rows, rounds, filled])?;
+        Ok((out, self.remembered(all, ints(ends, &[rows])?, keys.clone(), window)))
     }
 }

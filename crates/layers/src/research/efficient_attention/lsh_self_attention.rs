@@ -133,7 +133,7 @@ impl LSHSelfAttention {
             let (out, own) = self.lsh().step(&q, seen.start, (own, window), &told, &look)?;
             (out.reshape(&[batch, self.heads.n_heads, 1, d_v])?, own)
         };
-        Ok((join(&attended, w.o)?, Window::state(&seen, own)))
+        Ok((join(&attended, w.o)?, window.state(&seen, own)))
     }
     /// A call, without the segments among its outputs; where `left` is the state that the same call left before, by its buckets.
     fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {

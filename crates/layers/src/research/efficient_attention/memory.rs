@@ -1,5 +1,5 @@
 //! What predict mode remembers of earlier inputs: a window that forgets its oldest part when it is full.
-use crate::{Call, Dim, Error, ErrorKind, Local, Mode, Output, Result, TensorSpec, Tree};
+use crate::{Call, Dim, Error, ErrorKind, Filled, Local, Mode, Output, Result, TensorSpec, Tree};
 use tallow_tensor::Tensor;
 
 /// Sizes of the window.
@@ -13,13 +13,15 @@ pub(super) struct Window {
 
 /// The inputs that attention sees in a call, and where the new ones stand in them.
 pub(super) struct Seen {
-    /// What is remembered with what is new, along axis 1.
+    /// What is remembered with what is new, along axis 1; where Trax's has empty places behind it, without those.
     pub inputs: Vec<Tensor>,
+    /// Whether these are the inputs of a first call too long to be a piece: all that is seen, and nothing behind it.
+    pub whole: bool,
     /// Where the first new position stands.
     pub start: usize,
     /// How many new ones there are.
     pub new: usize,
-    /// The window from now on, and how much of it is filled.
+    /// What the window holds from now on, and how many positions that is.
     pub window: Vec<Tensor>,
     pub end: usize,
 }
@@ -56,7 +58,7 @@ pub(super) fn refitted(
 ) -> Result<Option<Tree<Tensor>>> {
     let Some(window) = window else { return Ok(None) };
     let (end, seen, _) = window.read(call.s, call.xs.len())?;
-    let (batch, held) = (call.xs[0].shape()[0], seen[0].shape().first().copied().unwrap_or(0));
+    let (batch, held) = (call.xs[0].shape()[0], seen[0].held().shape().first().copied().unwrap_or(0));
     if batch == held {
         return Ok(None);
     }
@@ -104,18 +106,32 @@ impl Window {
     pub(super) fn init(&self, inputs: &[TensorSpec], own: Tree<Tensor>) -> Result<Tree<Tensor>> {
         let empty = |x: &TensorSpec| {
             let mut shape = x.shape.clone();
-            shape[1] = self.len;
-            x.with_shape(shape).zeros()
+            shape[1] = 0;
+            Ok(Tree::Filled(self.holding(x.with_shape(shape).zeros()?)))
         };
-        let inputs = inputs.iter().map(empty).collect::<tallow_tensor::Result<Vec<_>>>()?;
-        Ok(Tree::Tuple(vec![Tree::Leaf(Tensor::scalar(0i32)), Tree::tuple(inputs), own]))
+        let inputs = inputs.iter().map(empty).collect::<Result<_>>()?;
+        Ok(Tree::Tuple(vec![Tree::Leaf(Tensor::scalar(0i32)), Tree::Tuple(inputs), own]))
+    }
+    /// An input whose first positions are these.
+    fn holding(&self, positions: Tensor) -> Filled {
+        Filled::new(positions, 1, self.len)
     }
     /// The new state.
-    pub(super) fn state(seen: &Seen, own: Tree<Tensor>) -> Tree<Tensor> {
-        let window = seen.window.iter().map(Tensor::detach);
-        Tree::Tuple(vec![Tree::Leaf(Tensor::scalar(seen.end as i32)), Tree::tuple(window), own])
+    pub(super) fn state(&self, seen: &Seen, own: Tree<Tensor>) -> Tree<Tensor> {
+        let window = seen.window.iter().map(|x| Tree::Filled(self.holding(x.detach())));
+        Tree::Tuple(vec![Tree::Leaf(Tensor::scalar(seen.end as i32)), Tree::Tuple(window.collect()), own])
     }
-    /// How much of the window is filled, its inputs, and the layer's own part of the state.
+    /// What attention sees in a call as Trax has it: with the empty places of the window behind it.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(super) fn in_full(&self, seen: &Seen) -> Result<Vec<Tensor>> {
+        if seen.whole {
+            return Ok(seen.inputs.clone());
+        }
+        seen.inputs.iter().map(|x| self.holding(x.clone()).shown()).collect()
+    }
+    /// How much of the window is filled, its inputs, and the layer's own part of the state. A state as Trax has it is read as far as it is filled.
     ///
     /// # Errors
     /// `WeightsMismatch` for a state of another structure.
@@ -123,16 +139,23 @@ impl Window {
         &self,
         state: &'a Tree<Tensor>,
         inputs: usize,
-    ) -> Result<(usize, Vec<Tensor>, &'a Tree<Tensor>)> {
+    ) -> Result<(usize, Vec<Filled>, &'a Tree<Tensor>)> {
         let wrong = || state.wrong("the state of mode 'predict': (end, inputs, own)");
         let Tree::Tuple(parts) = state else { return Err(wrong()) };
         let [end, Tree::Tuple(window), own] = &parts[..] else { return Err(wrong()) };
-        let window = window.iter().map(|t| t.one().cloned()).collect::<Result<Vec<_>>>()?;
         let end = end.one()?.item()? as usize;
         if window.len() != inputs || end > self.len {
             return Err(wrong());
         }
-        Ok((end, window, own))
+        let read = |t: &Tree<Tensor>| match t {
+            Tree::Filled(x) => Ok(x.clone()),
+            t => match t.one()? {
+                x if x.rank() < 2 => Err(wrong()),
+                x if x.shape()[1] == self.len => Ok(self.holding(x.narrow(1, 0, end)?)),
+                x => Ok(Filled::new(x.clone(), 1, x.shape()[1])),
+            },
+        };
+        Ok((end, window.iter().map(read).collect::<Result<_>>()?, own))
     }
     /// Adds inputs to what the state remembers; also the layer's own part of the state.
     ///
@@ -142,25 +165,28 @@ impl Window {
     pub(super) fn take<'a>(&self, inputs: &[Tensor], state: &'a Tree<Tensor>) -> Result<(Seen, &'a Tree<Tensor>)> {
         let (end, window, own) = self.read(state, inputs.len())?;
         for (x, w) in inputs.iter().zip(&window) {
-            let fits = x.shape()[0] == w.shape()[0] && x.shape()[2..] == w.shape()[2..] && w.shape()[1] == self.len;
+            let shape = w.spec().shape;
+            let fits = x.rank() == shape.len()
+                && x.shape()[0] == shape[0]
+                && x.shape()[2..] == shape[2..]
+                && shape[1] == self.len;
             if !fits {
-                let what = format!("an input of shape {:?} does not continue one of {:?}", x.shape(), w.shape());
+                let what = format!("an input of shape {:?} does not continue one of {:?}", x.shape(), shape);
                 return Err(Error::shape(what));
             }
         }
         let new = inputs[0].shape()[1];
-        let cast = |x: &Tensor, w: &Tensor| x.cast(w.dtype());
+        let cast = |x: &Tensor, w: &Filled| x.cast(w.held().dtype());
         if new <= self.drop && new < self.len {
-            let (drop, start) = if end + new > self.len { (self.drop, end - self.drop) } else { (0, end) };
-            let add = |(x, w): (&Tensor, &Tensor)| -> Result<Tensor> {
-                let kept = w.narrow(1, drop, start)?;
-                let mut shape = w.shape().to_vec();
-                shape[1] = self.len - start - new;
-                let rest = Tensor::zeros(&shape, w.dtype(), w.device())?;
-                Ok(Tensor::concat(&[kept, cast(x, w)?, rest], 1)?)
+            // There may be fewer positions than are to be forgotten.
+            let drop = if end + new > self.len { self.drop.min(end) } else { 0 };
+            let start = end - drop;
+            let add = |(x, w): (&Tensor, &Filled)| -> Result<Tensor> {
+                let kept = w.held().narrow(1, drop, start)?.to_device(x.device())?;
+                Ok(Tensor::concat(&[kept, cast(x, w)?], 1)?)
             };
             let inputs = inputs.iter().zip(&window).map(add).collect::<Result<Vec<_>>>()?;
-            return Ok((Seen { window: inputs.clone(), inputs, start, new, end: start + new }, own));
+            return Ok((Seen { window: inputs.clone(), inputs, whole: false, start, new, end: start + new }, own));
         }
         if end != 0 {
             return Err(Error::new(
@@ -171,16 +197,13 @@ impl Window {
                 ),
             ));
         }
-        let last = |(x, w): (&Tensor, &Tensor)| -> Result<Tensor> {
+        let end = new.min(self.len);
+        let last = |(x, w): (&Tensor, &Filled)| -> Result<Tensor> {
             let x = cast(x, w)?;
-            if new >= self.len {
-                return Ok(x.narrow(1, new - self.len, self.len)?);
-            }
-            let mut shape = x.shape().to_vec();
-            shape[1] = self.len - new;
-            Ok(Tensor::concat(&[x.clone(), Tensor::zeros(&shape, x.dtype(), x.device())?], 1)?)
+            // A copy: a view would hold all the inputs of the call.
+            Ok(Tensor::concat(&[x.narrow(1, 0, 0)?, x.narrow(1, new - end, end)?], 1)?)
         };
         let window = inputs.iter().zip(&window).map(last).collect::<Result<Vec<_>>>()?;
-        Ok((Seen { inputs: inputs.to_vec(), start: 0, new, window, end: new.min(self.len) }, own))
+        Ok((Seen { inputs: inputs.to_vec(), whole: true, start: 0, new, window, end }, own))
     }
 }

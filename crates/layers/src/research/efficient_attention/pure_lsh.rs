@@ -103,7 +103,7 @@ impl PureLSHSelfAttention {
             let (out, own) = self.lsh().step(&q, seen.start, (own, window), &told, &look)?;
             (out.reshape(&[rows, 1, d_v])?, own)
         };
-        Ok((out, Window::state(&seen, own)))
+        Ok((out, window.state(&seen, own)))
     }
     /// A call, without the segments among its outputs; where `left` is the state that the same call left before, by its buckets.
     fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {

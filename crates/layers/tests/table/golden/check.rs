@@ -282,7 +282,7 @@ fn tree(t: &Tree<Tensor>, what: &str) -> Value {
             serde_json::json!({ "dict": entries })
         }
         Tree::Cached => serde_json::json!({ "cached": what }),
-        Tree::Past(_) | Tree::Rows(_) | Tree::Quantized(_) => panic!("a view has tensors alone"),
+        Tree::Past(_) | Tree::Filled(_) | Tree::Rows(_) | Tree::Quantized(_) => panic!("a view has tensors alone"),
     }
 }
 
