@@ -11,7 +11,7 @@ const SUBJECTS = [
   ['Tensors', ['tensor/tensor', 'tensor/ops', 'tensor/arguments', 'tensor/data', 'generated/tensor', 'bridge/native']],
   ['Gradients', ['tensor/gradients']],
   ['Random numbers', ['tensor/random']],
-  ['Memory and threads', ['tensor/memory', 'bridge/version']],
+  ['Memory, threads and devices', ['tensor/memory', 'tensor/devices', 'bridge/version']],
   ['Errors', ['bridge/errors', 'generated/errorCode']],
   ['Layers: the class, calls and options', ['layer/', 'base', 'generated/base', 'generated/layer']],
   ['Layers: putting layers together', ['generated/combinators']],

@@ -5,6 +5,7 @@
  */
 import { type Signature } from '../tensor/ops.js';
 import { type Tensor } from '../tensor/tensor.js';
+import { numberOfLayer } from './given.js';
 import { type Layer } from './layer.js';
 import { type LayerOutputs } from './options.js';
 import { type LayerNest } from './types.js';
@@ -216,6 +217,7 @@ export type AsLayer<L extends Layer> = L extends Layer<infer Out, infer N> ? Lay
  * @param nIn - Number of inputs.
  * @param nOut - Number of outputs.
  * @returns Whether it has as many.
+ * @throws `TypeError`: `layer` is no layer.
  * @example
  * ```ts
  * const model: tl.Layer = tl.Serial([tl.Dense(4), tl.Relu()]);
@@ -229,5 +231,6 @@ export function hasArity<NIn extends number, NOut extends number>(
   nIn: NIn,
   nOut: NOut,
 ): layer is Layer<Outputs<NOut>, NIn> {
+  numberOfLayer('hasArity: layer', layer);
   return layer.nIn === nIn && layer.nOut === nOut;
 }
