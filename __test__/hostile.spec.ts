@@ -2,6 +2,9 @@
  * Every function, method and layer, called with hostile values in each place: each call gives a result, or an error that tells
  * the caller in words what is wrong.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import * as tl from '../src/index.js';
 import { one } from './support/values.js';
@@ -20,6 +23,15 @@ const LEFT_OUT = new Set([
   'saveNpz',
   'constructor',
 ]);
+
+// Some take a name as that of a file or folder, and write it.
+const home = process.cwd();
+const folder = mkdtempSync(join(tmpdir(), 'tallow-hostile-'));
+test.before(() => process.chdir(folder));
+test.after.always(() => {
+  process.chdir(home);
+  rmSync(folder, { recursive: true });
+});
 
 /** Good arguments of what a hostile value alone would not get far in. */
 const GOOD: Readonly<Record<string, readonly unknown[]>> = {

@@ -57,8 +57,7 @@ class App {
       // oxlint-disable-next-line no-await-in-loop
       await new Promise<void>((resolve) => {
         this.#wake.push(resolve);
-        const timer = global.setTimeout(resolve, 1000);
-        timer.unref();
+        global.setTimeout(resolve, 1000);
       });
     }
   }

@@ -46,12 +46,14 @@ exports.utilityProcess = {
     const execArgv = ['--require', parentPort, '--disallow-code-generation-from-strings'];
     const child = fork(entry, [...args, process.env.STAND_IN_STEPS], { execArgv, serialization: 'advanced' });
     tell('fork', { serviceName, args, pid: child.pid });
+    // As in Electron, nobody hears of a message to a process that is just ending.
+    const post = (message) => child.connected && child.send(message, () => {});
     const utility = Object.assign(new EventEmitter(), {
       kill: () => child.kill(),
       postMessage(_, [port]) {
         const number = (ports += 1);
-        child.send({ connect: number });
-        port.on('message', (data) => child.connected && child.send({ port: number, data }));
+        post({ connect: number });
+        port.on('message', (data) => post({ port: number, data }));
         child.on('message', (message) => message.port === number && port.postMessage(message.data));
       },
     });
