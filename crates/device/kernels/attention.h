@@ -50,18 +50,15 @@ FUNCTION f32 tile_dot(Shared<f32> a, u32 row_a, Shared<f32> b, u32 row_b, u32 si
     return total;
 }
 
+// `sum`, and to it a column of the first `count` rows of a tile, weighed by what stands in `weights` from `from` on.
+FUNCTION f32 weighed(Shared<f32> weights, u32 from, Shared<f32> tile, u32 column, u32 count, f32 sum) {
+    for (u32 i = 0u; i < count; i++) sum = fused(weights[from + i], tile[i * TILE_ROW + column], sum);
+    return sum;
+}
+
 // Sums and the largest over the threads of a query, in each of them.
-FUNCTION f32 query_sum(f32 v) {
-    for (u32 mask = PER_QUERY / 2u; mask > 0u; mask /= 2u) v += shuffle_xor(v, mask);
-    return v;
-}
-FUNCTION f32 query_max(f32 v) {
-    for (u32 mask = PER_QUERY / 2u; mask > 0u; mask /= 2u) {
-        f32 other = shuffle_xor(v, mask);
-        v = other > v ? other : v;
-    }
-    return v;
-}
+FUNCTION f32 query_sum(f32 v) { return lanes_sum(v, PER_QUERY); }
+FUNCTION f32 query_max(f32 v) { return lanes_max(v, PER_QUERY); }
 
 // Whether query i may not attend to key j. `start` is where the item's mask starts.
 FUNCTION bool is_hidden(u32 i, u32 j, u32 causal, u32 masked, In<u8> mask, u64 start, In<u32> at) {
@@ -146,9 +143,7 @@ KERNEL(attention, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, queries), V
             for (u32 n = 0u; n < OWN_SIZES; n++) {
                 u32 d = part + n * PER_QUERY;
                 if (d >= value_depth) break;
-                f32 sum = sums[n] * shrink;
-                for (u32 j = 0u; j < count; j++) sum = fused(strengths[row * (KEYS + 1u) + j], kv_tile[j * TILE_ROW + d], sum);
-                sums[n] = sum;
+                sums[n] = weighed(strengths, row * (KEYS + 1u), kv_tile, d, count, sums[n] * shrink);
             }
         }
         if (pass == 1u || seen == keys) break;

@@ -82,10 +82,7 @@ KERNEL(attention_dq, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, queries)
         for (u32 n = 0u; n < OWN_SIZES; n++) {
             u32 d = part + n * PER_QUERY;
             if (d >= depth) break;
-            f32 sum = sums[n];
-            for (u32 j = 0u; j < smaller(SIDE, keys - col); j++)
-                sum = fused(pulls[row * SIDE_ROW + j], kv_tile[j * TILE_ROW + d], sum);
-            sums[n] = sum;
+            sums[n] = weighed(pulls, row * SIDE_ROW, kv_tile, d, smaller(SIDE, keys - col), sums[n]);
         }
     }
     if (query >= queries) return;
@@ -155,7 +152,7 @@ KERNEL(attention_dkv, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, queries
         for (u32 n = 0u; n < OWN_SIZES; n++) {
             u32 d = part + n * PER_QUERY;
             if (d >= depth) break;
-            for (u32 i = 0u; i < count; i++) of_key[n] = fused(pulls[row * SIDE_ROW + i], q_tile[i * TILE_ROW + d], of_key[n]);
+            of_key[n] = weighed(pulls, row * SIDE_ROW, q_tile, d, count, of_key[n]);
         }
         BARRIER();
         load_tile(ct, matrix_at(at, AT_CT, item, heads), at[AT_CT + 2u], start, SIDE, queries, value_depth, q_tile, THREAD, THREADS);
@@ -163,8 +160,7 @@ KERNEL(attention_dkv, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, queries
         for (u32 n = 0u; n < OWN_SIZES; n++) {
             u32 d = part + n * PER_QUERY;
             if (d >= value_depth) break;
-            for (u32 i = 0u; i < count; i++)
-                of_value[n] = fused(strengths[row * SIDE_ROW + i], q_tile[i * TILE_ROW + d], of_value[n]);
+            of_value[n] = weighed(strengths, row * SIDE_ROW, q_tile, d, count, of_value[n]);
         }
     }
     if (key >= keys) return;

@@ -61,6 +61,24 @@ FUNCTION f32 key_factor(Shared<f32> tile, u32 row, u32 depth, u32 flags) {
     return over_root / root(tile_dot(tile, row, tile, row, depth) / (f32)depth + 1e-6f);
 }
 
+// The rows of a block: of which item and chunk, from which one of the chunk on, before which slot the chunk ends; and whether the round has
+// a part in them.
+struct OwnRows {
+    u32 item, chunk, first, end;
+    bool any;
+};
+FUNCTION OwnRows own_rows(Slots s, u32 length, u32 chunk, u32 rows, u32 block) {
+    u32 of_chunk = (chunk + rows - 1u) / rows;
+    u32 of_round = chunks_of_round(length, chunk);
+    OwnRows own;
+    own.first = block % of_chunk * rows;
+    own.chunk = s.from / chunk + block / of_chunk % of_round;
+    own.item = block / of_chunk / of_round;
+    own.any = own.chunk < s.chunks && own.chunk * chunk < s.to && own.first < size_of_chunk(s, own.chunk);
+    own.end = own.any ? own.chunk * chunk + size_of_chunk(s, own.chunk) : 0u;
+    return own;
+}
+
 // A product less what is taken from it.
 FUNCTION f32 penalised(f32 dot, u32 query, u32 key, u32 flags, bool hidden) {
     if (hidden) return dot - 1e9f;
@@ -83,16 +101,14 @@ KERNEL(lsh_attention, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, length)
     SHARED(f32, strengths, QUERIES * (KEYS + 1u));
     SHARED(f32, factors, KEYS);
     Slots s = slots_of(length, rounds, round, chunk);
-    u32 of_chunk = (chunk + QUERIES - 1u) / QUERIES;
-    u32 block = BLOCK;
-    u32 first = block % of_chunk * QUERIES;
-    block /= of_chunk;
-    u32 own = s.from / chunk + block % chunks_of_round(length, chunk);
-    u32 item = block / chunks_of_round(length, chunk);
-    if (own >= s.chunks || own * chunk >= s.to || first >= size_of_chunk(s, own)) return;
+    OwnRows rows = own_rows(s, length, chunk, QUERIES, BLOCK);
+    if (!rows.any) return;
+    u32 item = rows.item;
+    u32 own = rows.chunk;
+    u32 first = rows.first;
+    u32 end = rows.end;
     u32 row = THREAD / PER_QUERY;
     u32 part = THREAD % PER_QUERY;
-    u32 end = own * chunk + size_of_chunk(s, own);
     u32 slot = own * chunk + first + row;
     // Rows of other rounds are computed, too, and not written.
     bool ours = slot < end && slot >= s.from && slot < s.to;
@@ -160,9 +176,7 @@ KERNEL(lsh_attention, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, length)
             for (u32 n = 0u; n < OWN_SIZES; n++) {
                 u32 d = part + n * PER_QUERY;
                 if (d >= value_depth) break;
-                f32 sum = sums[n] * shrink;
-                for (u32 j = 0u; j < count; j++) sum = fused(strengths[row * (KEYS + 1u) + j], kv_tile[j * TILE_ROW + d], sum);
-                sums[n] = sum;
+                sums[n] = weighed(strengths, row * (KEYS + 1u), kv_tile, d, count, sums[n] * shrink);
             }
         }
     }

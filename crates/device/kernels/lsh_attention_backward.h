@@ -16,16 +16,14 @@ KERNEL(lsh_attention_dq, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, leng
     SHARED(f32, pulls, SIDE * SIDE_ROW);
     SHARED(f32, factors, SIDE);
     Slots s = slots_of(length, rounds, round, chunk);
-    u32 of_chunk = (chunk + SIDE - 1u) / SIDE;
-    u32 block = BLOCK;
-    u32 first = block % of_chunk * SIDE;
-    block /= of_chunk;
-    u32 own = s.from / chunk + block % chunks_of_round(length, chunk);
-    u32 item = block / chunks_of_round(length, chunk);
-    if (own >= s.chunks || own * chunk >= s.to || first >= size_of_chunk(s, own)) return;
+    OwnRows rows = own_rows(s, length, chunk, SIDE, BLOCK);
+    if (!rows.any) return;
+    u32 item = rows.item;
+    u32 own = rows.chunk;
+    u32 first = rows.first;
+    u32 end = rows.end;
     u32 row = THREAD / PER_QUERY;
     u32 part = THREAD % PER_QUERY;
-    u32 end = own * chunk + size_of_chunk(s, own);
     u32 slot = own * chunk + first + row;
     bool there = slot < end;
     u32 query = there ? position_of(order, flags, s, item, slot) : 0u;
@@ -81,10 +79,7 @@ KERNEL(lsh_attention_dq, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, leng
             for (u32 n = 0u; n < OWN_SIZES; n++) {
                 u32 d = part + n * PER_QUERY;
                 if (d >= depth) break;
-                f32 sum = sums[n];
-                for (u32 j = 0u; j < smaller(SIDE, last - start); j++)
-                    sum = fused(pulls[row * SIDE_ROW + j], kv_tile[j * TILE_ROW + d], sum);
-                sums[n] = sum;
+                sums[n] = weighed(pulls, row * SIDE_ROW, kv_tile, d, smaller(SIDE, last - start), sums[n]);
             }
         }
     }
@@ -110,16 +105,14 @@ KERNEL(lsh_attention_dkv, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, len
     SHARED(f32, pulls, SIDE * SIDE_ROW);
     SHARED(f32, strengths, SIDE * SIDE_ROW);
     Slots s = slots_of(length, rounds, round, chunk);
-    u32 of_chunk = (chunk + SIDE - 1u) / SIDE;
-    u32 block = BLOCK;
-    u32 first = block % of_chunk * SIDE;
-    block /= of_chunk;
-    u32 own = s.from / chunk + block % chunks_of_round(length, chunk);
-    u32 item = block / chunks_of_round(length, chunk);
-    if (own >= s.chunks || own * chunk >= s.to || first >= size_of_chunk(s, own)) return;
+    OwnRows rows = own_rows(s, length, chunk, SIDE, BLOCK);
+    if (!rows.any) return;
+    u32 item = rows.item;
+    u32 own = rows.chunk;
+    u32 first = rows.first;
+    u32 end = rows.end;
     u32 row = THREAD / PER_QUERY;
     u32 part = THREAD % PER_QUERY;
-    u32 end = own * chunk + size_of_chunk(s, own);
     u32 slot = own * chunk + first + row;
     bool there = slot < end;
     u32 key = there ? position_of(order, flags, s, item, slot) : 0u;
@@ -179,7 +172,7 @@ KERNEL(lsh_attention_dkv, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, len
             for (u32 n = 0u; n < OWN_SIZES; n++) {
                 u32 d = part + n * PER_QUERY;
                 if (d >= depth) break;
-                for (u32 i = 0u; i < count; i++) of_key[n] = fused(pulls[row * SIDE_ROW + i], q_tile[i * TILE_ROW + d], of_key[n]);
+                of_key[n] = weighed(pulls, row * SIDE_ROW, q_tile, d, count, of_key[n]);
             }
             BARRIER();
             gather_tile(ct, ct_start, at[AT_CT + 2u], order, flags, s, item, start, SIDE, last, value_depth, q_tile, THREAD, THREADS);
@@ -187,8 +180,7 @@ KERNEL(lsh_attention_dkv, VALUE(u32, batches), VALUE(u32, heads), VALUE(u32, len
             for (u32 n = 0u; n < OWN_SIZES; n++) {
                 u32 d = part + n * PER_QUERY;
                 if (d >= value_depth) break;
-                for (u32 i = 0u; i < count; i++)
-                    of_value[n] = fused(strengths[row * SIDE_ROW + i], q_tile[i * TILE_ROW + d], of_value[n]);
+                of_value[n] = weighed(strengths, row * SIDE_ROW, q_tile, d, count, of_value[n]);
             }
         }
     }

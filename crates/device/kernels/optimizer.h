@@ -24,51 +24,57 @@
 #define AT_EPSILON 6u
 #define AT_CORRECTION 7u
 
-FUNCTION f32 clipped(f32 g, f32 scale, f32 limit) {
-    g = g * scale;
-    g = g > limit ? limit : g;
-    return g < -limit ? -limit : g;
+// A chunk of a tensor, what all optimizers have of it, and where its numbers begin.
+struct Chunk {
+    u64 start, own;
+    u32 size;
+    f32 scale, limit, rate, keep;
+};
+FUNCTION Chunk chunk_of(In<u32> tensors, In<u32> starts, In<u32> sizes, In<f32> numbers, u32 block) {
+    Chunk c;
+    c.start = starts[block];
+    c.size = sizes[block];
+    c.own = (u64)tensors[block] * STEP_NUMBERS;
+    c.scale = numbers[c.own + AT_SCALE];
+    c.limit = numbers[c.own + AT_LIMIT];
+    c.rate = numbers[c.own + AT_RATE];
+    c.keep = 1.0f - numbers[c.own + AT_DECAY];
+    return c;
+}
+
+FUNCTION f32 clipped(f32 g, Chunk c) {
+    g = g * c.scale;
+    g = g > c.limit ? c.limit : g;
+    return g < -c.limit ? -c.limit : g;
 }
 
 // p = (1 - decay) p - rate (g + l2 p).
 KERNEL(sgd, VALUE(u32, chunks), VALUE(u32, count), VALUE(u32, n), IN(u32, tensors), IN(u32, starts), IN(u32, sizes),
        IN(f32, numbers), IN(f32, g), OUT(f32, p)) {
-    u32 start = starts[BLOCK];
-    u32 size = sizes[BLOCK];
-    u64 own = (u64)tensors[BLOCK] * STEP_NUMBERS;
-    f32 keep = 1.0f - numbers[own + AT_DECAY];
-    f32 rate = numbers[own + AT_RATE];
-    f32 l2 = numbers[own + AT_L2];
-    f32 scale = numbers[own + AT_SCALE];
-    f32 limit = numbers[own + AT_LIMIT];
-    for (u32 i = THREAD; i < size; i += THREADS) {
-        u64 at = (u64)start + i;
+    Chunk c = chunk_of(tensors, starts, sizes, numbers, BLOCK);
+    f32 l2 = numbers[c.own + AT_L2];
+    for (u32 i = THREAD; i < c.size; i += THREADS) {
+        u64 at = c.start + i;
         f32 w = p[at];
-        p[at] = keep * w - rate * (clipped(g[at], scale, limit) + l2 * w);
+        p[at] = c.keep * w - c.rate * (clipped(g[at], c) + l2 * w);
     }
 }
 
 // m = mass m + share (g + l2 p); p = (1 - decay) p - rate d, d = m, or mass m + share (g + l2 p) (Sutskever et al., 2013).
 KERNEL(momentum, VALUE(u32, chunks), VALUE(u32, count), VALUE(u32, n), IN(u32, tensors), IN(u32, starts), IN(u32, sizes),
        IN(f32, numbers), IN(f32, g), OUT(f32, p), OUT(f32, m)) {
-    u32 start = starts[BLOCK];
-    u32 size = sizes[BLOCK];
-    u64 own = (u64)tensors[BLOCK] * STEP_NUMBERS;
-    f32 keep = 1.0f - numbers[own + AT_DECAY];
-    f32 rate = numbers[own + AT_RATE];
-    f32 l2 = numbers[own + AT_L2];
-    f32 mass = numbers[own + AT_MASS];
-    f32 factor = numbers[own + AT_SHARE];
-    bool nesterov = numbers[own + AT_NESTEROV] != 0.0f;
-    f32 scale = numbers[own + AT_SCALE];
-    f32 limit = numbers[own + AT_LIMIT];
-    for (u32 i = THREAD; i < size; i += THREADS) {
-        u64 at = (u64)start + i;
+    Chunk c = chunk_of(tensors, starts, sizes, numbers, BLOCK);
+    f32 l2 = numbers[c.own + AT_L2];
+    f32 mass = numbers[c.own + AT_MASS];
+    f32 factor = numbers[c.own + AT_SHARE];
+    bool nesterov = numbers[c.own + AT_NESTEROV] != 0.0f;
+    for (u32 i = THREAD; i < c.size; i += THREADS) {
+        u64 at = c.start + i;
         f32 w = p[at];
-        f32 share = factor * (clipped(g[at], scale, limit) + l2 * w);
+        f32 share = factor * (clipped(g[at], c) + l2 * w);
         f32 moment = mass * m[at] + share;
         m[at] = moment;
-        p[at] = keep * w - rate * (nesterov ? mass * moment + share : moment);
+        p[at] = c.keep * w - c.rate * (nesterov ? mass * moment + share : moment);
     }
 }
 
@@ -76,24 +82,18 @@ KERNEL(momentum, VALUE(u32, chunks), VALUE(u32, count), VALUE(u32, n), IN(u32, t
 // arXiv:1412.6980), and with a decay AdamW (Loshchilov & Hutter, 2017, arXiv:1711.05101).
 KERNEL(adam, VALUE(u32, chunks), VALUE(u32, count), VALUE(u32, n), IN(u32, tensors), IN(u32, starts), IN(u32, sizes),
        IN(f32, numbers), IN(f32, g), OUT(f32, p), OUT(f32, m), OUT(f32, v)) {
-    u32 start = starts[BLOCK];
-    u32 size = sizes[BLOCK];
-    u64 own = (u64)tensors[BLOCK] * STEP_NUMBERS;
-    f32 keep = 1.0f - numbers[own + AT_DECAY];
-    f32 rate = numbers[own + AT_RATE];
-    f32 b1 = numbers[own + AT_B1];
-    f32 b2 = numbers[own + AT_B2];
-    f32 epsilon = numbers[own + AT_EPSILON];
-    f32 correction = numbers[own + AT_CORRECTION];
-    f32 scale = numbers[own + AT_SCALE];
-    f32 limit = numbers[own + AT_LIMIT];
-    for (u32 i = THREAD; i < size; i += THREADS) {
-        u64 at = (u64)start + i;
-        f32 d = clipped(g[at], scale, limit);
+    Chunk c = chunk_of(tensors, starts, sizes, numbers, BLOCK);
+    f32 b1 = numbers[c.own + AT_B1];
+    f32 b2 = numbers[c.own + AT_B2];
+    f32 epsilon = numbers[c.own + AT_EPSILON];
+    f32 correction = numbers[c.own + AT_CORRECTION];
+    for (u32 i = THREAD; i < c.size; i += THREADS) {
+        u64 at = c.start + i;
+        f32 d = clipped(g[at], c);
         f32 first = (1.0f - b1) * d + b1 * m[at];
         f32 second = (1.0f - b2) * (d * d) + b2 * v[at];
         m[at] = first;
         v[at] = second;
-        p[at] = keep * p[at] - rate * first / (root(second * correction) + epsilon);
+        p[at] = c.keep * p[at] - c.rate * first / (root(second * correction) + epsilon);
     }
 }

@@ -90,16 +90,19 @@ FUNCTION bool is_nan(f32 x) { return (bits_of(x) & 0x7fffffffu) > 0x7f800000u; }
 FUNCTION u32 rotated(u32 x, u32 by) { return (x << by) | (x >> (32u - by)); }
 FUNCTION u32 smaller(u32 a, u32 b) { return a < b ? a : b; }
 
-// The sum over a warp, in every lane: lanes 16 apart first, then 8, 4, 2, 1. The order that tensor's kernels fold their 32 lanes in.
-FUNCTION f32 warp_sum(f32 v) {
-    for (u32 mask = WARP / 2u; mask > 0u; mask /= 2u) v += shuffle_xor(v, mask);
+// The sum over so many neighbouring lanes of a warp, a power of two, in every one of them: those furthest apart first.
+FUNCTION f32 lanes_sum(f32 v, u32 lanes) {
+    for (u32 mask = lanes / 2u; mask > 0u; mask /= 2u) v += shuffle_xor(v, mask);
     return v;
 }
-// The largest over a warp, in every lane; NaN are passed over.
-FUNCTION f32 warp_max(f32 v) {
-    for (u32 mask = WARP / 2u; mask > 0u; mask /= 2u) {
+// The largest over so many lanes, in every one of them; NaN are passed over.
+FUNCTION f32 lanes_max(f32 v, u32 lanes) {
+    for (u32 mask = lanes / 2u; mask > 0u; mask /= 2u) {
         f32 other = shuffle_xor(v, mask);
         v = other > v ? other : v;
     }
     return v;
 }
+// The sum over a warp: lanes 16 apart first, then 8, 4, 2, 1. The order that tensor's kernels fold their 32 lanes in.
+FUNCTION f32 warp_sum(f32 v) { return lanes_sum(v, WARP); }
+FUNCTION f32 warp_max(f32 v) { return lanes_max(v, WARP); }
