@@ -7,42 +7,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { alone } from '../../src/models/folder/lock.js';
 import * as tl from '../../src/index.js';
-import { root } from '../support/process.js';
 import { tensorOf } from '../support/types.js';
+import { configOf, inputSignature, modelOf, programOf } from './support/widths.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tallow-shared-'));
 test.after.always(() => rmSync(folder, { recursive: true, force: true }));
-const inputSignature = { shape: [1, 4], dtype: 'int32' } as const;
 
 const work = async (): Promise<string> => 'done';
 
-/** A model of a width: of another one it has other weights and ids, so that a mixture answers like neither. */
-function modelOf(width: number): tl.Layer {
-  const model = tl.Serial(tl.Embedding(256 + width, width), tl.Dense(256 + width));
-  model.init(inputSignature, { rng: tl.random.key(width) });
-  return model;
-}
-
-/** Saves two models of its own again and again, and tells how often it did. */
-const program = (saved: string, widths: readonly number[], times: number): string => `
-  const tl = require(${JSON.stringify(join(root, 'dist', 'index.js'))});
-  const inputSignature = { shape: [1, 4], dtype: 'int32' };
-  const all = ${JSON.stringify(widths)}.map((width) => {
-    const encoder = tl.data.byteEncoder({ reserved: width });
-    const config = ['Serial', ['Embedding', 256 + width, width], ['Dense', 256 + width]];
-    const model = tl.models.fromConfig(config);
-    model.init(inputSignature, { rng: tl.random.key(width) });
-    return { model, config, inputSignature, encoder, task: 'generate' };
-  });
-  (async () => {
-    for (let i = 0; i < ${times}; i += 1) await tl.models.saveFolder(${JSON.stringify(saved)}, all[i % 2]);
-    process.stdout.write('done');
-  })();
-`;
+/** Saves two models of its own again and again, and says when it did. */
+const program = (saved: string, widths: readonly number[], times: number): string =>
+  programOf(
+    widths,
+    `for (let i = 0; i < ${times}; i += 1) await tl.models.saveFolder(${JSON.stringify(saved)}, all[i % 2]);
+    process.stdout.write('done');`,
+  );
 
 test('two processes save into one folder, and a third one finds one whole model whenever it looks', async (t) => {
   const saved = join(folder, 'model');
-  const config: tl.models.LayerConfig = ['Serial', ['Embedding', 264, 8], ['Dense', 264]];
+  const config = configOf(8);
   const encoder = tl.data.byteEncoder({ reserved: 8 });
   await tl.models.saveFolder(saved, { model: modelOf(8), config, inputSignature, encoder, task: 'generate' });
   const writers = [
@@ -81,7 +64,7 @@ test('saves of one process into one folder are made one after another', async (t
     widths.map((width) =>
       tl.models.saveFolder(saved, {
         model: modelOf(width),
-        config: ['Serial', ['Embedding', 256 + width, width], ['Dense', 256 + width]],
+        config: configOf(width),
         inputSignature,
         encoder: tl.data.byteEncoder({ reserved: width }),
         task: 'generate',

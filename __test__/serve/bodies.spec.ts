@@ -6,17 +6,14 @@ import { createServer, ServeError } from '../../src/serve/index.js';
 import { wrong } from '../support/types.js';
 import { one } from '../support/values.js';
 import { broken, encoder, lm, points, served, texts } from './support/models.js';
-import { bodyOf, metric, post } from './support/running.js';
+import { bodyOf, metric, post, withServer } from './support/running.js';
 
 let url = '';
-const closing: (() => Promise<void>)[] = [];
-test.before(async () => {
-  const server = await createServer({ models: served() });
-  closing.push(() => server.close());
-  url = await server.listen({ port: 0 });
-  await server.ready();
-});
-test.after.always(() => Promise.all(closing.map((close) => close())));
+withServer(
+  test,
+  () => ({ models: served() }),
+  (its) => (url = its),
+);
 
 const expected = (prompt: string, seed: number, maxTokens: number): Promise<tl.decoding.Sample> =>
   tl.decoding.sample(lm().model, prompt, { encoder, rng: tl.random.key(seed), maxTokens });

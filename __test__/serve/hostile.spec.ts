@@ -2,19 +2,15 @@
 import { connect } from 'node:net';
 import test from 'ava';
 import * as tl from '../../src/index.js';
-import { createServer } from '../../src/serve/index.js';
 import { encoder, lm, served } from './support/models.js';
-import { type AnswerBody, bodyOf, post } from './support/running.js';
+import { type AnswerBody, bodyOf, post, withServer } from './support/running.js';
 
 let url = '';
-const closing: (() => Promise<void>)[] = [];
-test.before(async () => {
-  const server = await createServer({ models: served() });
-  closing.push(() => server.close());
-  url = await server.listen({ port: 0 });
-  await server.ready();
-});
-test.after.always(() => Promise.all(closing.map((close) => close())));
+withServer(
+  test,
+  () => ({ models: served() }),
+  (its) => (url = its),
+);
 
 /** Sends bytes on a connection of their own; what comes back until the server closes it. */
 function exchange(...bytes: readonly (string | Buffer)[]): Promise<string> {

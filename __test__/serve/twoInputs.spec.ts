@@ -1,19 +1,15 @@
 /** A model that takes a source and a target, while it is served. */
 import test from 'ava';
 import * as tl from '../../src/index.js';
-import { createServer } from '../../src/serve/index.js';
 import { chatPrompt, encoder, translator } from './support/models.js';
-import { bodyOf, eventsOf, metric, post, until } from './support/running.js';
+import { bodyOf, eventsOf, metric, post, until, withServer } from './support/running.js';
 
 let url = '';
-const closing: (() => Promise<void>)[] = [];
-test.before(async () => {
-  const server = await createServer({ models: [translator()], limits: { batch: 8 } });
-  closing.push(() => server.close());
-  url = await server.listen({ port: 0 });
-  await server.ready();
-});
-test.after.always(() => Promise.all(closing.map((close) => close())));
+withServer(
+  test,
+  () => ({ models: [translator()], limits: { batch: 8 } }),
+  (its) => (url = its),
+);
 
 const { model } = translator();
 const sampled = (source: string, seed: number, more: tl.decoding.GenerateOptions = {}): Promise<tl.decoding.Sample> =>

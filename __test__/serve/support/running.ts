@@ -2,8 +2,8 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { type ExecutionContext } from 'ava';
-import { type ServerOptions } from '../../../src/serve/index.js';
+import { type ExecutionContext, type TestFn } from 'ava';
+import { createServer, type ServerOptions } from '../../../src/serve/index.js';
 
 /** What a server answered. */
 export interface Answer {
@@ -61,6 +61,18 @@ export async function metric(url: string, line: string): Promise<number> {
 /** Waits until something holds; a test that waits in vain is ended by its own time. */
 export async function until(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+/** Has a server for all tests of a file, which hears of its address before the first one. */
+export function withServer(test: TestFn, options: () => ServerOptions, hear: (url: string) => void): void {
+  const closing: (() => Promise<void>)[] = [];
+  test.before(async () => {
+    const server = await createServer(options());
+    closing.push(() => server.close());
+    hear(await server.listen({ port: 0 }));
+    await server.ready();
+  });
+  test.after.always(() => Promise.all(closing.map((close) => close())));
 }
 
 /** A server in a process. */
