@@ -5,7 +5,7 @@
  */
 import { type Command } from 'commander';
 import type * as tallow from '../index.js';
-import { table } from '../seeing/table.js';
+import { shownCount, table } from '../seeing/table.js';
 import { command, count } from './command.js';
 import { heading, print, printJson } from './output.js';
 
@@ -93,7 +93,7 @@ function step(tl: Package, threads: number): Measured {
   return { name, threads, ms, value: (1000 * batch * length) / ms, unit: 'tokens/s' };
 }
 
-const shown = (value: number): string => (value < 1000 ? value.toPrecision(3) : Math.round(value).toLocaleString('en'));
+const shown = (value: number): string => (value < 1000 ? value.toPrecision(3) : shownCount(Math.round(value)));
 
 async function run({ json, threads }: Options): Promise<void> {
   const tl = await import('../index.js');

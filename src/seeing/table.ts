@@ -10,12 +10,11 @@ function formatted(options: Intl.NumberFormatOptions): (n: number) => string {
   return (n) => (made ??= new Intl.NumberFormat('en', options)).format(n);
 }
 
-const whole = formatted({});
 const short = formatted({ maximumSignificantDigits: 3 });
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
 /** A count: `12,345`. */
-export const shownCount = (n: number): string => whole(n);
+export const shownCount = formatted({});
 
 /** A size in memory, of decimal units: `1.2 MB`. */
 export function shownBytes(n: number): string {

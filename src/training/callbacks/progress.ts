@@ -1,3 +1,4 @@
+import { shownCount } from '../../seeing/table.js';
 import { namedOptions } from '../../tensor/rest.js';
 import { type Callback, type EvalEvent, type RunEvent, type StepEvent } from '../loop/callback.js';
 import { type Loop } from '../loop/loop.js';
@@ -59,7 +60,7 @@ export class Progress implements Callback {
     if (done !== this.#bar?.total && now - this.#shown < this.everyMs) return;
     this.#shown = now;
     this.#bar?.update(done, () => {
-      const speed = Math.round(items / seconds).toLocaleString('en-US');
+      const speed = shownCount(Math.round(items / seconds));
       return `loss ${loss.toPrecision(4)}${this.#metrics} · ${speed} items/s`;
     });
   }
