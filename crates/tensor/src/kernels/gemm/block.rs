@@ -2,6 +2,7 @@
 use super::{
     element::{Pointer, Start},
     micro::{every_third, Block, Kernels, Micro, Soon},
+    pack::pack,
     pieces::INNER,
 };
 
@@ -34,6 +35,46 @@ pub(super) fn room(memory: &mut Vec<f32>, len: usize) -> *mut f32 {
     memory.clear();
     memory.reserve(len); // few: blocks of fixed sizes
     memory.as_mut_ptr()
+}
+
+/// Copies rows of a left operand, each [`LENGTH`] behind the one before.
+///
+/// # Safety
+/// The rows are in bounds, and `to` has room for all.
+pub(super) unsafe fn copy_rows_apart(a: Pointer<*const f32>, [rows, inner]: [usize; 2], to: *mut f32) {
+    for i in 0..rows {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (from, to) = (a.moved(i, 0), to.add(i * LENGTH));
+            if a.cols == 1 {
+                std::ptr::copy_nonoverlapping(from.at, to, inner);
+            } else {
+                (0..inner).for_each(|l| *to.add(l) = *from.moved(0, l).at);
+            }
+        }
+    }
+}
+
+/// A sliver of a right operand where it lies, and the distance of its rows; a copy, where a kernel, which reads whole registers, would read beyond
+/// its columns.
+///
+/// # Safety
+/// The columns are in bounds, and the kernels run on this processor.
+pub(super) unsafe fn in_place(
+    kernels: &Kernels,
+    rest: &mut Vec<f32>,
+    at: *const f32,
+    rows: usize,
+    [inner, used]: [usize; 2],
+) -> (*const f32, usize) {
+    let width = used.next_multiple_of(kernels.lanes);
+    if used == width {
+        return (at, rows);
+    }
+    let to = room(rest, inner * width);
+    // SAFETY: the caller's promise; there is room for whole registers.
+    unsafe { pack(kernels, Pointer::new(at, rows, 1), [inner, used], kernels.lanes, to) };
+    (to.cast_const(), width)
 }
 
 /// The columns worked on, and how they are read.

@@ -4,7 +4,10 @@
 //! as a kernel (or read where they lie, if they lie side by side and few rows use them), and rows of the left one are copied where
 //! their strides would make them fight for the same cache lines. Where the cuts are depends on the shape only.
 use super::{
-    block::{block, room, within, Columns, Scratch, COPY_COLS, COPY_ROWS, LENGTH, NEAR_BLOCK, NEAR_ROWS, ROWS},
+    block::{
+        block, copy_rows_apart, room, within, Columns, Scratch, COPY_COLS, COPY_ROWS, LENGTH, NEAR_BLOCK, NEAR_ROWS,
+        ROWS,
+    },
     element::{Pointer, Right, Start},
     few::{few, FEW},
     micro::{Kernels, WIDEST},
@@ -165,14 +168,7 @@ unsafe fn rows(
                         Ahead::new(next.wrapping_offset(from as isize * a.cols), a.cols, [to - from, wide.min(ROWS)]);
                     Pointer::new(copied.add(first * inner).cast_const(), 1, count)
                 } else {
-                    for i in 0..count {
-                        let to = copied.add(i * LENGTH);
-                        if a.cols == 1 {
-                            std::ptr::copy_nonoverlapping(near.moved(i, 0).at, to, inner);
-                        } else {
-                            (0..inner).for_each(|l| *to.add(l) = *near.moved(i, l).at);
-                        }
-                    }
+                    copy_rows_apart(near, [count, inner], copied);
                     Pointer::new(copied.cast_const(), LENGTH, 1)
                 }
             };

@@ -1,9 +1,8 @@
 //! Products of a few rows, as a step of decoding has them for many streams.
 use super::{
-    block::{block, room, within, Scratch, COPY_ROWS, LENGTH, NEAR_ROWS},
+    block::{block, copy_rows_apart, in_place, room, within, Scratch, COPY_ROWS, LENGTH, NEAR_ROWS},
     element::{Pointer, Start},
     micro::{Kernels, Soon},
-    pack::pack,
 };
 
 /// Rows up to which the right operand is read where it lies, and not packed.
@@ -30,34 +29,16 @@ pub(super) unsafe fn few(
         a
     } else {
         let copied = room(&mut scratch.rows, m * LENGTH);
-        for i in 0..m {
-            // SAFETY: rows of the operand; there is room for each.
-            unsafe {
-                let (from, to) = (a.moved(i, 0), copied.add(i * LENGTH));
-                if a.cols == 1 {
-                    std::ptr::copy_nonoverlapping(from.at, to, inner);
-                } else {
-                    (0..inner).for_each(|l| *to.add(l) = *from.moved(0, l).at);
-                }
-            }
-        }
+        // SAFETY: rows of the operand; there is room for each.
+        unsafe { copy_rows_apart(a, [m, inner], copied) };
         Pointer::new(copied.cast_const(), LENGTH, 1)
     };
     for col in (0..cols).step_by(kernels.width()) {
         let used = kernels.width().min(cols - col);
         let vectors = used.div_ceil(kernels.lanes);
         let stride = b.rows as usize;
-        // SAFETY: within the columns; where a kernel, which reads whole registers, would read beyond them, they are copied.
-        let (at, b_inner) = unsafe {
-            let at = b.at.add(col);
-            if used == vectors * kernels.lanes {
-                (at, stride)
-            } else {
-                let to = room(&mut scratch.rest, inner * vectors * kernels.lanes);
-                pack(kernels, Pointer::new(at, stride, 1), [inner, used], kernels.lanes, to);
-                (to.cast_const(), vectors * kernels.lanes)
-            }
-        };
+        // SAFETY: within the columns.
+        let (at, b_inner) = unsafe { in_place(kernels, &mut scratch.rest, b.at.add(col), stride, [inner, used]) };
         for s in 0..slivers {
             let (first, last) = (m * s / slivers, m * (s + 1) / slivers);
             // Each of the first slivers asks for its part of a line in a row.

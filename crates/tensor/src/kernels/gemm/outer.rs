@@ -1,9 +1,9 @@
 //! Products whose left operand has its columns side by side, as in gradients of weights.
 use super::{
-    block::{block, room, within, Columns, Scratch, COPY_COLS, COPY_ROWS, NEAR_BLOCK, NEAR_ROWS, ROWS},
+    block::{block, in_place, room, within, Columns, Scratch, COPY_COLS, COPY_ROWS, NEAR_BLOCK, NEAR_ROWS, ROWS},
     element::{Pointer, Start},
     micro::Kernels,
-    pack::{copy_slivers, pack},
+    pack::copy_slivers,
 };
 
 /// Rows of the left operand copied at a time by [`outer`]: with one piece of the inner axis they take a quarter of a second-level cache.
@@ -21,8 +21,8 @@ pub(super) fn is_near<P>(b: &Pointer<P>) -> bool {
     b.cols == 1 && b.rows <= NEAR_ROWS
 }
 
-/// All rows against some columns and one piece of the inner axis: one sliver of columns after the other
-/// for all rows, which are copied once.
+/// All rows against some columns and one piece of the inner axis: one sliver of columns after the other for all rows,
+/// which are copied once.
 ///
 /// # Safety
 /// As [`super::blocked::tile`].
@@ -47,16 +47,11 @@ pub(super) unsafe fn outer(
         for col in (0..cols).step_by(kernels.width()) {
             let used = kernels.width().min(cols - col);
             let vectors = used.div_ceil(kernels.lanes);
-            // SAFETY: within the columns; where a kernel, which reads whole registers, would read beyond them, they are copied.
+            // SAFETY: within the columns.
             let (at, b_inner) = unsafe {
                 match columns.rows {
                     None => (columns.at.add(col * inner), vectors * kernels.lanes),
-                    Some(stride) if used == vectors * kernels.lanes => (columns.at.add(col), stride),
-                    Some(stride) => {
-                        let to = room(&mut scratch.rest, inner * vectors * kernels.lanes);
-                        pack(kernels, Pointer::new(columns.at.add(col), stride, 1), [inner, used], kernels.lanes, to);
-                        (to.cast_const(), vectors * kernels.lanes)
-                    }
+                    Some(stride) => in_place(kernels, &mut scratch.rest, columns.at.add(col), stride, [inner, used]),
                 }
             };
             for s in 0..slivers {
