@@ -172,10 +172,12 @@ function describe(x: unknown): string {
 /** What the calls of a test did wrong. */
 export type Failures = string[];
 
-/** Judges what a call threw. */
-function judge(failures: Failures, what: string, args: readonly unknown[], error: unknown): void {
-  if (error instanceof Own) return;
-  const call = `${what}(${args.map(describe).join(', ')})`;
+/** What a reader of a file quotes of the parser that it asked, which knows the place in the file. */
+const QUOTED = /(?:its header|the tokenizer says|not an encoder): [^]*/;
+
+/** What is wrong with an error that the package threw: it is none of ours, or does not tell its user what to mend. Nothing where it is right. */
+export function errorFault(error: unknown, isOfFile = false): string | undefined {
+  if (error instanceof Own) return undefined;
   const ours =
     error instanceof AssertionError ||
     error instanceof TypeError ||
@@ -183,16 +185,19 @@ function judge(failures: Failures, what: string, args: readonly unknown[], error
     error instanceof tl.TensorError ||
     error instanceof tl.LayerError;
   // What a revoked proxy says when it is touched is V8's.
-  if (error instanceof TypeError && /proxy that has been revoked/.test(error.message)) return;
-  if (!ours) {
-    failures.push(`${call} threw ${String((error as Error | undefined)?.stack ?? error)}`);
-    return;
-  }
-  if (INNER.test(error.message) || error.message === '') {
-    failures.push(`${call}: ${error.stack}`);
-  }
+  if (error instanceof TypeError && /proxy that has been revoked/.test(error.message)) return undefined;
+  if (!ours) return `threw ${String((error as Error | undefined)?.stack ?? error)}`;
+  const words = isOfFile ? error.message.replace(QUOTED, 'quoted') : error.message;
+  if (INNER.test(words) || words === '') return `threw, in words of its inner parts, ${error.stack}`;
   if (error.message.length > 3000)
-    failures.push(`${call}: a message of ${error.message.length} characters: ${error.message.slice(0, 200)}`);
+    return `threw a message of ${error.message.length} characters: ${error.message.slice(0, 200)}`;
+  return undefined;
+}
+
+/** Judges what a call threw. */
+function judge(failures: Failures, what: string, args: readonly unknown[], error: unknown): void {
+  const fault = errorFault(error);
+  if (fault !== undefined) failures.push(`${what}(${args.map(describe).join(', ')}) ${fault}`);
 }
 
 /** What is done with a result: promises are awaited, tensors given back. */

@@ -5,7 +5,9 @@ import { floors } from './floors.mjs';
 import { stale } from './generated.mjs';
 import { cargoEnv } from './native.mjs';
 import { cargo, tool } from './needs.mjs';
+import { freshNotices } from './notices.mjs';
 import { must, run } from './run.mjs';
+import { workflows } from './workflows.mjs';
 
 /** One check: its name, and a run that resolves to how many tests passed, failed and were skipped, with the output worth showing. */
 const command = (name, program, args) => ({
@@ -24,6 +26,8 @@ export const lint = [
   floors,
   unused,
   licences,
+  freshNotices,
+  workflows,
   command('cargo fmt', cargo, () => ['fmt', '--all', '--check']),
   node('prettier', () => [tool('prettier'), '--check', '--log-level=warn', '.']),
   node('oxlint', () => [tool('oxlint'), '--deny-warnings']),

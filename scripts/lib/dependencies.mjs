@@ -2,24 +2,17 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { cargo } from './needs.mjs';
 import { at, filesIn, readJson } from './paths.mjs';
-import { must } from './run.mjs';
+import { must, Refusal } from './run.mjs';
 
-/** Licences of what is published: code that others may ship under terms of their own. */
-const published = [
-  'MIT',
-  'Apache-2.0',
-  'Apache-2.0 WITH LLVM-exception',
-  'BSD-2-Clause',
-  'BSD-3-Clause',
-  'ISC',
-  'Zlib',
-  '0BSD',
-  'CC0-1.0',
-  'Unicode-3.0',
-];
+/** Licences of what is published: code that others may ship under terms of their own. deny.toml lists them. */
+export function published() {
+  const list = /^\[licenses\]\nallow = \[([^\]]*)\]/m.exec(readFileSync(at('deny.toml'), 'utf8'));
+  if (!list) throw new Refusal('deny.toml lists no licences to allow');
+  return [...list[1].matchAll(/"([^"]+)"/g)].map(([, licence]) => licence);
+}
 /** Licences of tools, which nobody ships, too. */
-const tools = [
-  ...published,
+const tools = () => [
+  ...published(),
   'BlueOak-1.0.0',
   'CC-BY-3.0',
   'CC-BY-4.0',
@@ -36,7 +29,7 @@ const tools = [
  * @param {readonly string[]} allowed
  * @returns {string | undefined}
  */
-export function licenceFault(licence, allowed = published) {
+export function licenceFault(licence, allowed = published()) {
   if (!licence) return 'says nothing of its licence';
   // Only where it is needed: in a fresh clone nothing is installed when the scripts are loaded.
   const satisfies = createRequire(import.meta.url)('spdx-satisfies');
@@ -49,7 +42,7 @@ export function licenceFault(licence, allowed = published) {
 }
 
 /** A check whose faults are its output, one a line. */
-const check = (name, faults) => ({
+export const check = (name, faults) => ({
   name,
   async run() {
     const found = await faults();
@@ -57,16 +50,25 @@ const check = (name, faults) => ({
   },
 });
 
-const metadata = async (...args) =>
+/** What cargo knows of the crates. */
+export const metadata = async (...args) =>
   JSON.parse(await must('cargo metadata', cargo, ['metadata', '--format-version', '1', ...args]));
+
+/** The packages in a lockfile, by their paths. */
+const packagesOf = (lock) => Object.entries(readJson(lock).packages).filter(([path]) => path !== '');
 
 /** Whether all dependencies, of either language, are under licences that go with ours. */
 export const licences = check('licences', async () => {
   const crates = (await metadata()).packages.filter(({ source }) => source !== null);
-  const packages = Object.entries(readJson('package-lock.json').packages).filter(([path]) => path !== '');
+  const packages = [
+    ...packagesOf('package-lock.json'),
+    // What releases and checks are made with.
+    ...packagesOf('scripts/tools/package-lock.json').map(([path, entry]) => [path, { ...entry, dev: true }]),
+  ];
+  const [shipped, forTools] = [published(), tools()];
   return [
-    ...crates.map(({ name, license }) => [name, licenceFault(license)]),
-    ...packages.map(([path, { license, dev }]) => [path, licenceFault(license, dev ? tools : published)]),
+    ...crates.map(({ name, license }) => [name, licenceFault(license, shipped)]),
+    ...packages.map(([path, { license, dev }]) => [path, licenceFault(license, dev ? forTools : shipped)]),
   ].flatMap(([name, fault]) => (fault === undefined ? [] : [`${name} ${fault}`]));
 });
 
@@ -89,7 +91,7 @@ const folders = {
   build: ['build.rs'],
 };
 
-/** Where the npm packages may be named: not in the lists of packages themselves. */
+/** Where the npm packages may be named. */
 const users = [
   'src',
   'scripts',
@@ -125,8 +127,16 @@ export const unused = check('unused dependencies', async () => {
       faults.push(...unusedCrates(mine, text).map((unused) => `${name} does not use ${unused}`));
     }
   }
-  const text = sources(users, /\.(?:[cm]?[jt]s|json)$/) + JSON.stringify(readJson('package.json').ava);
-  const packages = Object.keys(readJson('package.json').devDependencies);
+  // Without the lists of packages themselves.
+  const text =
+    sources(users, /(?<!\/package(?:-lock)?)\.(?:[cm]?[jt]s|json)$/) + JSON.stringify(readJson('package.json').ava);
+  const ofTools = readJson('scripts/tools/package-lock.json').packages;
+  // What a tool asks its user to install beside it.
+  const peers = Object.values(ofTools).flatMap(({ peerDependencies = {} }) => Object.keys(peerDependencies));
+  const packages = [
+    ...Object.keys(readJson('package.json').devDependencies),
+    ...Object.keys(ofTools[''].dependencies).filter((name) => !peers.includes(name)),
+  ];
   const idle = packages.filter((name) => !text.includes(name) && !isTypes(name));
   return [...faults, ...idle.map((name) => `package.json: nothing uses ${name}`)];
 });

@@ -1,6 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { npm } from './needs.mjs';
+import { NOTICES } from './notices.mjs';
 import { at, readJson, root } from './paths.mjs';
 import { must, Refusal } from './run.mjs';
 
@@ -11,6 +12,27 @@ export const platforms = () => readdirSync(at('npm')).toSorted();
 
 /** The keys of package.json that only a checkout needs. */
 const checkoutOnly = ['scripts', 'devDependencies', 'overrides', 'allowScripts', 'ava', 'napi'];
+
+/** Stands in every package. npm takes LICENSE by itself. */
+const legal = ['LICENSE', NOTICES];
+
+/** Bytes that a tarball may have: the root's, of which 150,000 are docs in declarations, and that of a platform as it is published. */
+export const LIMITS = { root: 420_000, platform: 8_000_000 };
+
+/**
+ * What is too large of some tarballs, the root's first, each in a sentence.
+ *
+ * @param {readonly { name: string, bytes: number }[]} tarballs
+ * @returns {string[]}
+ */
+export function oversize(tarballs) {
+  return tarballs.flatMap(({ name, bytes }, i) => {
+    const limit = i === 0 ? LIMITS.root : LIMITS.platform;
+    return bytes > limit
+      ? [`${name} has ${bytes.toLocaleString('en')} bytes, and may have ${limit.toLocaleString('en')}`]
+      : [];
+  });
+}
 
 /**
  * Packs the root package and each platform package whose addon lies in the folder `addons`; gives the tarballs' paths,
@@ -28,20 +50,21 @@ export async function packAll(out, addons = root) {
     if (!existsSync(join(addons, file))) continue;
     const folder = join(stage, platform);
     cpSync(at('npm', platform), folder, { recursive: true });
+    const platformManifest = readJson(`npm/${platform}/package.json`);
     // napi leaves the module type open; said, it spares Node from guessing.
     writeFileSync(
       join(folder, 'package.json'),
-      json({ ...readJson(`npm/${platform}/package.json`), type: 'commonjs' }),
+      json({ ...platformManifest, files: [...platformManifest.files, NOTICES], type: 'commonjs' }),
     );
     cpSync(join(addons, file), join(folder, file));
-    cpSync(at('LICENSE'), join(folder, 'LICENSE'));
+    for (const name of legal) cpSync(at(name), join(folder, name));
     packed.push(await pack(folder, out));
   }
   if (packed.length === 0) throw new Refusal(`no addon in ${addons}: npm run build, or collect those that CI built`);
 
   const folder = join(stage, 'root');
   mkdirSync(folder, { recursive: true });
-  for (const name of ['dist', 'binding.cjs', 'binding.d.cts', 'LICENSE', 'CHANGELOG.md']) {
+  for (const name of ['dist', 'binding.cjs', 'binding.d.cts', 'CHANGELOG.md', ...legal]) {
     cpSync(at(name), join(folder, name), { recursive: true });
   }
   const readme = absoluteLinks(readFileSync(at('README.md'), 'utf8'), manifest);
@@ -64,7 +87,7 @@ export async function packAll(out, addons = root) {
  */
 export function absoluteLinks(page, { repository, version }) {
   const base = repository.url.replace(/^git\+|\.git$/g, '');
-  const packed = ['CHANGELOG.md', 'LICENSE'];
+  const packed = ['CHANGELOG.md', ...legal];
   return page.replace(/(!?)(\[[^\]]*\])\(([^)\s]+)\)/g, (link, image, text, to) => {
     if (/^(#|[a-z]+:)/.test(to) || packed.includes(to)) return link;
     return `${image}${text}(${base}/${image ? 'raw' : 'blob'}/v${version}/${to})`;
