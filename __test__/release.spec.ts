@@ -179,7 +179,7 @@ test('files that differ, or that one package lacks, are told; a tarball counts w
 });
 
 test('two builds from two folders give the same bytes', async (t) => {
-  t.timeout(300_000);
+  t.timeout(600_000);
   const { code, output } = await run(process.execPath, ['scripts/reproducible.mjs']);
   t.is(code, 0, output);
   t.regex(output, /\d{3} files, the same bytes/);

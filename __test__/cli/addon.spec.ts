@@ -1,5 +1,16 @@
 /** What is said where the addon cannot be loaded: in a copy of the package without one, with a broken one, with another version's. */
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -125,6 +136,65 @@ test('a glibc that is too old', (t) => {
   t.is(code, 'AddonBroken');
   t.true(message.includes('/app/tallow.node needs glibc 2.34, and this system has 2.28'), message);
 });
+
+/** Finds the addon for glibc alone. */
+const find = (platform: string): string | undefined => (platform === 'linux-x64-gnu' ? '/app/gnu.node' : undefined);
+
+test('a musl system with the package for glibc', (t) => {
+  const system: System = { platform: 'linux', arch: 'x64', libc: 'musl', libcVersion: null, node: 'v22.1.0' };
+  // A checkout would be told to build it; this one is asked as a package that is installed.
+  const { code, message } = faultOf(new Error('no'), system, find, null, false);
+  t.is(code, 'AddonMissing');
+  t.regex(
+    message,
+    /on linux x64, musl, Node v22\.1\.0: node_modules has tallow-linux-x64-gnu in its place, so it was installed on another system; `npm install --no-save tallow-linux-x64-musl@\S+` adds tallow-linux-x64-musl$/,
+  );
+});
+
+(here.endsWith('-gnu') ? test : test.skip)(
+  'two copies in one process: both are named, and what makes them one',
+  async (t) => {
+    for (const name of ['first', 'second'])
+      withAddon(installed(name), here, (file) => copyFileSync(builtAddon(), file));
+    const use = join(folder, 'both.cjs');
+    const copy = (name: string): string => JSON.stringify(join(folder, name, 'node_modules', 'tallow'));
+    writeFileSync(use, `require(${copy('first')});\nrequire(${copy('second')});\n`);
+    const { code, output } = await run(process.execPath, [use]);
+    t.not(code, 0);
+    const file = (name: string): string => join(folder, name, 'node_modules', `tallow-${here}`, `tallow.${here}.node`);
+    const said = `${file('second')} cannot be opened: this process has loaded ${file('first')} already`;
+    t.true(output.includes(`AddonError: [AddonBroken] `) && output.includes(said), output);
+    t.true(output.includes('`npm ls tallow` shows who asks for each, and one version for all makes them one'), output);
+  },
+);
+
+test('without room for thread-local storage, and no other copy', (t) => {
+  const cause = new Error('/app/tallow.node: cannot allocate memory in static TLS block');
+  const error = new Error('Cannot find native binding.', { cause });
+  const { code, message } = faultOf(error, systemOf(), () => '/app/tallow.node', null);
+  t.is(code, 'AddonBroken');
+  t.true(message.endsWith('left no room for its thread-local storage; load tallow before them'), message);
+});
+
+const asAnother = process.platform !== 'win32' && process.getuid?.() === 0 ? test : test.skip;
+asAnother(
+  'in a folder that cannot be written into, by a user who owns nothing, it works (checked as root only)',
+  async (t) => {
+    const own = mkdtempSync(join(tmpdir(), 'tallow-read-only-'));
+    t.teardown(() => rmSync(own, { recursive: true, force: true }));
+    chmodSync(own, 0o755);
+    const modules = join(own, 'node_modules');
+    cpSync(installed('read-only'), modules, { recursive: true, dereference: true });
+    withAddon(modules, here, (file) => copyFileSync(builtAddon(), file));
+    const use = `const tl = require('tallow'); const fs = require('node:fs');
+    let told = ''; try { fs.writeFileSync('x', '') } catch (error) { told = error.code }
+    console.log(told, tl.ones([2, 3]).sum().item());`;
+    // A user whose number no file has.
+    const user = { cwd: own, uid: 65_534, gid: 65_534 };
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['-e', use], { ...user, encoding: 'utf8' });
+    t.deepEqual([status, stdout.trim()], [0, 'EACCES 6'], stderr);
+  },
+);
 
 test('the packages that are named are those that are published', (t) => {
   t.deepEqual([...PLATFORMS].toSorted(), readdirSync(join(root, 'npm')).toSorted());

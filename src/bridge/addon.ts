@@ -61,8 +61,17 @@ function openingFault(error: unknown): string {
 /** The command that installs the addon of a system. */
 const installing = (platform: string): string => `npm install --no-save tallow-${platform}@${version}`;
 
-/** What is wrong where the addon of a system could not be loaded, and what to do. */
-export function faultOf(error: unknown, system: System, find = addonOf): AddonError {
+/**
+ * What is wrong where the addon of a system could not be loaded, and what to do. `find` finds addons, `loaded` is one that the process has already, and
+ * `inCheckout` tells whether this is a place where addons are built.
+ */
+export function faultOf(
+  error: unknown,
+  system: System,
+  find = addonOf,
+  loaded: string | null = addonPath() ?? null,
+  inCheckout = existsSync(join(root, 'crates')),
+): AddonError {
   const platform = platformName(system);
   const here = shownSystem(system);
   const refuse = (code: AddonFault, message: string): AddonError =>
@@ -72,8 +81,8 @@ export function faultOf(error: unknown, system: System, find = addonOf): AddonEr
   }
   const file = find(platform);
   if (file === undefined) {
-    if (existsSync(join(root, 'crates'))) return refuse('AddonMissing', 'it is not built; `npm run build` builds it');
-    const other = PLATFORMS.find((name) => locate(`tallow-${name}`) !== undefined);
+    if (inCheckout) return refuse('AddonMissing', 'it is not built; `npm run build` builds it');
+    const other = PLATFORMS.find((name) => find(name) !== undefined);
     if (other !== undefined) {
       const moved = `node_modules has tallow-${other} in its place, so it was installed on another system`;
       return refuse('AddonMissing', `${moved}; \`${installing(platform)}\` adds tallow-${platform}`);
@@ -92,6 +101,14 @@ export function faultOf(error: unknown, system: System, find = addonOf): AddonEr
       'AddonBroken',
       `${file} needs glibc ${needed}, and this system has ${has}; use a newer system or image`,
     );
+  }
+  // glibc keeps a small place for the thread-local storage of libraries that are loaded late, and one addon fills it.
+  if (fault.includes('static TLS block')) {
+    const why =
+      loaded === null
+        ? 'libraries that were loaded before left no room for its thread-local storage; load tallow before them'
+        : `this process has loaded ${loaded} already, and has no room for a second copy; \`npm ls tallow\` shows who asks for each, and one version for all makes them one`;
+    return refuse('AddonBroken', `${file} cannot be opened: ${why}`);
   }
   return refuse('AddonBroken', `${file} cannot be opened (${fault}); \`${installing(platform)} --force\` replaces it`);
 }
