@@ -2,9 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import * as tl from 'tallow';
 import { Accepted, type Case, Different, Missing, type Module, readModule } from './support/golden/case.js';
 import { checkCase } from './support/golden/check.js';
 import { root } from './support/process.js';
+
+// `scripts/device-check.mjs` names an accelerator.
+tl.setDefaultDevice(process.env['TALLOW_TEST_DEVICE'] ?? 'cpu');
 
 /** Where the cases of each module lie. */
 const modules: readonly [crate: string, module: string][] = [

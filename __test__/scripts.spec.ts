@@ -42,6 +42,21 @@ test('npm test refuses an unknown part', async (t) => {
   t.deepEqual(lines(output), ['--only takes lint, codegen, rust, types, js; `everything` is none of them']);
 });
 
+test('the check of a device trains, compares and prints a table, and refuses what is no device', async (t) => {
+  const args = ['scripts/device-check.mjs', '--device', 'cpu', '--steps', '2', '--only', 'steps'];
+  const { code, output } = await run(process.execPath, args);
+  t.is(code, 0, output);
+  for (const name of ['TransformerLM', 'ReformerLM', 'LSTM', 'convolutions'])
+    t.true(
+      output.includes(`| 2 steps of ${name} | yes | losses at most 0.0e+0 from the CPU's; trips to the CPU: none |`),
+      output,
+    );
+  t.true(output.includes('| the same bits twice | yes | yes |'), output);
+  const refused = await run(process.execPath, ['scripts/device-check.mjs', '--device', 'gpu']);
+  t.is(refused.code, 1);
+  t.true(refused.output.includes('--device takes cpu, cuda:N or metal:N; got gpu'), refused.output);
+});
+
 test('npm run test:unsafe refuses the name of no check', async (t) => {
   const { code, output } = await run(process.execPath, ['scripts/unsafe.mjs', '--only', 'thraeds']);
   t.is(code, 1);

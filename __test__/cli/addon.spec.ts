@@ -115,6 +115,36 @@ test('with an addon of another version', async (t) => {
   await says(t, 'older', 'AddonVersion', [`this is tallow ${version}`, 'of 0.0.9', command]);
 });
 
+/** Puts a package with CUDA beside the one for the CPU: a script in place of its addon. */
+function withCuda(name: string, script: string, of = version): void {
+  const modules = installed(name);
+  withAddon(modules, here, (file) => copyFileSync(builtAddon(), file));
+  const cuda = join(modules, 'tallow-cuda');
+  mkdirSync(cuda);
+  writeFileSync(join(cuda, 'package.json'), JSON.stringify({ name: 'tallow-cuda', version: of, main: 'addon.js' }));
+  writeFileSync(join(cuda, 'addon.js'), script);
+}
+
+test('a package with CUDA that cannot be opened is told of once, and the CPU computes', async (t) => {
+  const fault = 'libcuda.so.1: cannot open shared object file: No such file or directory';
+  withCuda('no-driver', `throw new Error(${JSON.stringify(fault)});`);
+  withCuda('other-cuda', '', '0.0.9');
+  const words = { 'no-driver': fault, 'other-cuda': `it is of 0.0.9, and this is tallow ${version}` };
+  for (const [name, why] of Object.entries(words)) {
+    const { code, output } = await run(process.execPath, ['use.mjs'], { cwd: join(folder, name) });
+    t.is(code, 0, output);
+    t.true(output.split('\n').includes(version), output);
+    const told = `[TALLOW_CUDA] TallowWarning: tallow-cuda is installed, but it cannot be used (${why}`;
+    t.is(output.split(told).length, 2, output);
+  }
+});
+
+test('a package with CUDA that can be opened is taken', async (t) => {
+  withCuda('driver', `console.log('taken'); module.exports = require(${JSON.stringify(builtAddon())});`);
+  const { code, output } = await run(process.execPath, ['use.mjs'], { cwd: join(folder, 'driver') });
+  t.deepEqual([code, output.trim().split('\n')], [0, ['taken', version]], output);
+});
+
 test('a system that there is no addon for', (t) => {
   const system: System = { platform: 'freebsd', arch: 'x64', libc: null, libcVersion: null, node: 'v22.1.0' };
   const { code, message } = faultOf(new Error('no'), system);

@@ -1,5 +1,5 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { npm } from './needs.mjs';
 import { NOTICES } from './notices.mjs';
 import { at, readJson, root } from './paths.mjs';
@@ -60,6 +60,7 @@ export async function packAll(out, addons = root) {
     for (const name of legal) cpSync(at(name), join(folder, name));
     packed.push(await pack(folder, out));
   }
+  if (existsSync(join(addons, CUDA.file))) packed.push(await pack(stageCuda(join(stage, CUDA.name), addons), out));
   if (packed.length === 0) throw new Refusal(`no addon in ${addons}: npm run build, or collect those that CI built`);
 
   const folder = join(stage, 'root');
@@ -80,6 +81,31 @@ export async function packAll(out, addons = root) {
   for (const key of checkoutOnly) delete manifest[key];
   writeFileSync(join(folder, 'package.json'), json({ ...manifest, optionalDependencies }));
   return [await pack(folder, out), ...packed];
+}
+
+/** The package of the addon with CUDA. No other names it, so that it is nowhere unless somebody asked for it. */
+const CUDA = { name: 'tallow-cuda', file: 'tallow.cuda.node', platform: 'linux-x64-gnu' };
+
+/** Lays the package of the addon with CUDA out in a folder. */
+function stageCuda(folder, addons) {
+  mkdirSync(folder, { recursive: true });
+  const like = readJson(`npm/${CUDA.platform}/package.json`);
+  const description = `${like.description} With CUDA, for GPUs of NVIDIA.`;
+  writeFileSync(
+    join(folder, 'package.json'),
+    json({ ...like, name: CUDA.name, main: CUDA.file, files: [CUDA.file], description, type: 'commonjs' }),
+  );
+  writeFileSync(
+    join(folder, 'README.md'),
+    `# \`${CUDA.name}\`
+
+The binary for \`tallow\` with CUDA, for Linux x64 (glibc) and GPUs of NVIDIA from the Ampere generation on. Install it beside \`tallow\`, at the same version:
+\`tallow\` takes it wherever it can be opened, which needs NVIDIA's driver and the libraries of CUDA 13 (cublas, curand, cudart, nvrtc), and computes on the
+CPU, with a warning, wherever it cannot.
+`,
+  );
+  for (const file of [join(addons, CUDA.file), at('LICENSE')]) cpSync(file, join(folder, basename(file)));
+  return folder;
 }
 
 /**

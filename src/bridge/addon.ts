@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import type native = require('../../binding.cjs');
 import { PLATFORMS, platformName, shownSystem, type System, systemOf } from './system.js';
 import { version } from './version.js';
@@ -124,11 +125,36 @@ function versionOf(addon: Addon, connect: (addon: Addon) => void): string {
   }
 }
 
+/** The package whose addon has CUDA; who wants it installs it beside this one. */
+const WITH_CUDA = 'tallow-cuda';
+
+/**
+ * The addon with CUDA where its package is installed and this machine can open it. Where it cannot, as without NVIDIA's driver, a warning says why, once
+ * in a process, and the CPU computes.
+ */
+function addonWithCuda(): Addon | undefined {
+  const manifest = locate(`${WITH_CUDA}/package.json`);
+  if (manifest === undefined) return undefined;
+  try {
+    const { version: found } = JSON.parse(readFileSync(manifest, 'utf8'));
+    if (found !== version) {
+      throw new Error(
+        `it is of ${found}, and this is tallow ${version}; \`npm install ${WITH_CUDA}@${version}\` brings them together`,
+      );
+    }
+    return require(WITH_CUDA);
+  } catch (error) {
+    const why = `${WITH_CUDA} is installed, but it cannot be used (${openingFault(error)}); tallow computes on the CPU`;
+    if (isMainThread) process.emitWarning(why, { type: 'TallowWarning', code: 'TALLOW_CUDA' });
+    return undefined;
+  }
+}
+
 /** The addon, of the version of this package, connected to this environment by `connect`. */
 export function loadAddon(connect: (addon: Addon) => void): Addon {
   let addon: Addon;
   try {
-    addon = require('../../binding.cjs');
+    addon = addonWithCuda() ?? require('../../binding.cjs');
   } catch (error) {
     throw faultOf(error, systemOf());
   }
