@@ -10,6 +10,7 @@ import { numberOfLayer } from '../layer/given.js';
 import { type Layer, type LayerInputs } from '../layer/layer.js';
 import { refusal } from '../bridge/errors.js';
 import { callable, found, isIterable, text } from '../bridge/found.js';
+import { numberOf } from '../bridge/functions.js';
 import { native, type NativeTrainer } from '../bridge/native.js';
 import { withPlain } from '../layer/construct.js';
 import { type Names, unknownOption } from '../tensor/rest.js';
@@ -291,21 +292,19 @@ export class Trainer {
         dataFailure ??= { error };
         native.closeBatches(queue, true);
       };
-      // The addon calls the function by number, and calls it while this waits.
-      const held = holder === null ? null : hold(holder);
+      const told = ([progress]: unknown[]): void => {
+        try {
+          onProgress?.(progress as TrainingProgress);
+        } catch (error) {
+          fail(error);
+        }
+      };
+      // The addon calls the functions by number, and calls them while this waits.
+      const held = hold([holder, told]);
       try {
-        const told =
-          onProgress === undefined
-            ? null
-            : (progress: TrainingProgress): void => {
-                try {
-                  onProgress(progress);
-                } catch (error) {
-                  fail(error);
-                }
-              };
+        const progress = onProgress === undefined ? null : numberOf(told);
         const loop = withPlain('Trainer.fit', rest, (value) =>
-          this.#native.fit(queue, { ...value, rng: key, schedule: rate }, cancel, told),
+          this.#native.fit(queue, { ...value, rng: key, schedule: rate }, cancel, progress),
         );
         const pump = this.#pump(batches, queue).catch(failData);
         const report = await loop;

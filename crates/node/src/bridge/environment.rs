@@ -117,6 +117,7 @@ pub(crate) fn connect(env: &Env, with: Connection) -> Result<()> {
     };
     ENVIRONMENTS.with(|all| {
         let mut all = all.borrow_mut();
+        all.iter().filter(|(k, _)| *k == key).for_each(|(_, before)| before.js_thread.close());
         all.retain(|(k, _)| *k != key);
         all.push((key, Rc::new(environment)));
     });
@@ -128,6 +129,8 @@ pub(crate) fn connect(env: &Env, with: Connection) -> Result<()> {
         });
         if let Some(environment) = found {
             environment.closing.cancel();
+            // Node frees what it is made of after this hook, since hooks run from the last to the first.
+            environment.js_thread.close();
             with_room(environment.levels.get(), || drop(environment));
         }
     })?;

@@ -28,8 +28,8 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Work for the JavaScript thread.
 type Task = Box<dyn FnOnce(&Env) + Send>;
-/// Tells the JavaScript thread that there is work; does not keep the process alive.
-type Mailbox = ThreadsafeFunction<(), Unknown<'static>, (), Status, false, true>;
+/// Calls the JavaScript thread from any other; does not keep the process alive.
+type Sender = ThreadsafeFunction<Option<Task>, Unknown<'static>, (), Status, false, true>;
 /// Calls the JavaScript function of a number on its own thread. JavaScript owns its functions: the addon holds numbers only, so that a
 /// function which refers to the layer it is in can be collected together with it.
 pub(crate) type CallHere = fn(&Env, f64, Vec<HostValue>, Within) -> tallow_tensor::Result<HostValue>;
@@ -97,6 +97,23 @@ impl Inbox {
     }
 }
 
+/// Brings work to the event loop of a JavaScript thread, from any thread, until its environment ends.
+///
+/// Node frees what it is made of when the environment ends, whoever is just calling it (nodejs/node#55706): so nobody calls it but under its lock, and
+/// the environment closes it before.
+struct Mailbox(Mutex<Option<Sender>>);
+
+impl Mailbox {
+    /// Sends a task, or word that there are tasks in the inbox; whether it may arrive. What does not is dropped.
+    fn send(&self, task: Option<Task>) -> bool {
+        let sender = lock(&self.0);
+        sender.as_ref().is_some_and(|s| s.call(task, ThreadsafeFunctionCallMode::NonBlocking) == Status::Ok)
+    }
+    fn close(&self) {
+        drop(lock(&self.0).take());
+    }
+}
+
 /// The JavaScript thread of an environment, as other threads see it.
 pub(crate) struct JsThread {
     id: ThreadId,
@@ -117,17 +134,31 @@ impl JsThread {
     ) -> Result<Self> {
         let inbox = Arc::<Inbox>::default();
         let served = inbox.clone();
-        let mailbox = idle.build_threadsafe_function::<()>().weak::<true>().callee_handled::<false>().build_callback(
-            move |message| {
-                served.serve_next(&message.env);
-                Ok(())
-            },
-        )?;
+        let sender = idle.build_threadsafe_function::<Option<Task>>().weak::<true>().callee_handled::<false>();
+        let sender = sender.build_callback(move |message| {
+            match message.value {
+                Some(task) => task(&message.env),
+                None => served.serve_next(&message.env),
+            }
+            Ok(())
+        })?;
+        let mailbox = Mailbox(Mutex::new(Some(sender)));
         Ok(Self { id: thread::current().id(), env: env.raw() as usize, mailbox, closing, call, inbox })
     }
 
     fn raw_env(&self) -> sys::napi_env {
         self.env as sys::napi_env
+    }
+
+    /// Lets nothing more arrive; the environment calls it on the JavaScript thread when it ends.
+    pub(crate) fn close(&self) {
+        self.mailbox.close();
+    }
+
+    /// Runs `task` on the JavaScript thread when that comes to its event loop, and does not wait for it; whether it may be run. It is dropped
+    /// if the environment ends before.
+    fn post(&self, task: impl FnOnce(&Env) + Send + 'static) -> bool {
+        self.mailbox.send(Some(Box::new(task)))
     }
 
     /// Runs `task` on the JavaScript thread and waits for it, unless the environment ends or the running job is cancelled.
@@ -138,7 +169,7 @@ impl JsThread {
         let (answer, answers) = sync_channel(1);
         self.inbox.tasks().push_back(Box::new(move |env| drop(answer.send(task(env)))));
         self.inbox.changed.notify_all();
-        if self.mailbox.call((), ThreadsafeFunctionCallMode::NonBlocking) != Status::Ok {
+        if !self.mailbox.send(None) {
             return Err(ended());
         }
         loop {
@@ -171,6 +202,20 @@ impl JsFunction {
 }
 
 impl JsFunction {
+    /// Calls it from the event loop of its thread, without waiting for it: `args` are made there, and `told` is called afterwards,
+    /// unless the environment ends before. Whether that may be.
+    pub(crate) fn post(
+        &self,
+        args: impl FnOnce() -> Vec<HostValue> + Send + 'static,
+        told: impl FnOnce() + Send + 'static,
+    ) -> bool {
+        let (number, call) = (self.number, self.home.call);
+        self.home.post(move |env| {
+            // Whoever wants to hear of what it throws catches it.
+            let _ = call(env, number, args(), Within::Same);
+            told();
+        })
+    }
     fn call_within(&self, run: Option<Arc<HostRun>>, args: &[HostValue]) -> tallow_layers::Result<HostValue> {
         let (number, call) = (self.number, self.home.call);
         if thread::current().id() == self.home.id {

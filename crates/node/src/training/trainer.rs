@@ -9,16 +9,13 @@ use crate::{
         compute::{promised, submit, Asked},
         environment::run,
         error::{Failure, Outcome},
+        host::JsFunction,
         order::{Access, Way},
         wire::Wire,
     },
     layer::{change, run_with},
 };
-use napi::{
-    bindgen_prelude::*,
-    threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
-    Env, Status,
-};
+use napi::{bindgen_prelude::*, Env};
 use napi_derive::napi;
 use std::{
     path::Path,
@@ -97,24 +94,22 @@ pub fn schedule_rate(env: Env, kind: String, options: Wire, step: Arg<Size>) -> 
     })
 }
 
-type ProgressFunction = ThreadsafeFunction<Progress, Unknown<'static>, Wire, Status, false, true>;
-
 /// What a loop does between two steps: it tells JavaScript, and writes the files that it was asked for.
 struct Teller {
     desk: Arc<Desk>,
-    progress: Option<ProgressFunction>,
+    progress: Option<JsFunction>,
 }
 
 impl Between for Teller {
     fn progress(&mut self, p: &Progress) -> tallow_layers::Result<()> {
         let Some(progress) = &self.progress else { return Ok(()) };
         self.desk.telling();
-        let desk = self.desk.clone();
-        let told = move |_, _| {
-            desk.told();
-            Ok(())
+        let (heard, desk, p) = (self.desk.clone(), self.desk.clone(), *p);
+        let args = move || {
+            heard.hears(p.step + 1);
+            vec![reported(&p)]
         };
-        if progress.call_with_return_value(*p, ThreadsafeFunctionCallMode::NonBlocking, told) != Status::Ok {
+        if !progress.post(args, move || desk.told()) {
             self.desk.told();
         }
         Ok(())
@@ -130,6 +125,7 @@ impl Between for Teller {
     }
 }
 
+/// As JavaScript's `TrainingProgress`.
 fn reported(p: &Progress) -> HostValue {
     let own = [
         ("step", HostValue::Number(p.step as f64)),
@@ -160,7 +156,7 @@ impl NativeTrainer {
         })
     }
 
-    /// The loop, on the compute thread: how it ended.
+    /// The loop, on the compute thread: how it ended. `progress` is the number of a function that is told of steps.
     #[napi(ts_return_type = "Promise<{ steps: number, seconds: number, losses: number[] }>")]
     pub fn fit<'env>(
         &self,
@@ -168,22 +164,11 @@ impl NativeTrainer {
         queue: &BatchQueue,
         options: Wire,
         cancel: Option<f64>,
-        #[napi(
-            ts_arg_type = "((progress: { step: number, done: number, learningRate: number, seconds: number, items: number, loss: number, gradientsL2: number, weightsL2: number }) => void) | null"
-        )]
-        progress: Option<Function<'_, Wire, Unknown<'static>>>,
+        progress: Option<f64>,
     ) -> Result<Object<'env>> {
         run(env, |e| {
             let options = LoopOptions::parse(&options.0)?.fit();
-            let told = |function: Function<'_, Wire, Unknown<'static>>| {
-                let desk = self.desk.clone();
-                let builder = function.build_threadsafe_function::<Progress>().weak::<true>().callee_handled::<false>();
-                builder.build_callback(move |message| {
-                    desk.hears(message.value.step + 1);
-                    Ok(Wire(reported(&message.value)))
-                })
-            };
-            let progress: Option<ProgressFunction> = progress.map(told).transpose()?;
+            let progress = progress.map(|number| JsFunction::new(number, 1, e.js_thread.clone()));
             // Made here, so that a loop that is cancelled before it begins closes its queue too, and saves wait for one that was started.
             let (trainer, mut closing) = (self.inner.clone(), Closing::new(queue));
             let open = Open::new(&self.desk, &self.inner);
