@@ -44,8 +44,11 @@ test('after an error the next result is right', (t) => {
   t.deepEqual(x.add(1).array(), [2, 3]);
 });
 
-/** A call that throws each code. `Internal` is a defect, and of a call that was aborted the reason is thrown. */
-const thrown: Readonly<Record<Exclude<tl.ErrorCode, 'Internal' | 'Aborted'>, () => unknown>> = {
+/**
+ * A call that throws each code. `Internal` is a defect, of a call that was aborted the reason is thrown, and for `RankFailed` it takes several
+ * ranks.
+ */
+const thrown: Readonly<Record<Exclude<tl.ErrorCode, 'Internal' | 'Aborted' | 'RankFailed'>, () => unknown>> = {
   ShapeMismatch: () => tl.ones([2]).add(tl.ones([3])),
   DTypeMismatch: () => tl.random.uniform([0, 1], [2], { dtype: 'int32' }),
   InvalidArgument: () => tl.ones([2]).expandDims(0.5),

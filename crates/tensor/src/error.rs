@@ -67,6 +67,8 @@ error_kinds! {
     WeightsMismatch,
     /// A number is NaN or infinite where finite ones are needed.
     NotFinite,
+    /// Of several ranks that train together, one failed, ended or stalled, or does something else than the others.
+    RankFailed,
     /// A defect of this library.
     Internal,
 }

@@ -27,6 +27,7 @@ mod trainer_file;
 mod trax_file;
 mod whole_file;
 
+pub mod communicator;
 pub mod optimizers;
 pub mod schedules;
 pub mod seeing;

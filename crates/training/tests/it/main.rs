@@ -1,4 +1,5 @@
 //! The tests of the crate, one module for each subject.
+mod communicator;
 mod damage;
 mod file_info;
 mod groups;
