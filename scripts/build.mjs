@@ -11,7 +11,8 @@ Builds what is stale: the addon (Rust) and dist/ (TypeScript).
   --force    build everything again
   --native   the addon only
   --features <names>
-             an addon for accelerators too: cuda (needs CUDA's nvcc), metal, or both with a comma; without it, for the CPU
+             an addon with more, names with commas between: cuda (needs CUDA's nvcc), metal, mpi (needs a library of MPI);
+             without it, for one process on the CPU
   --check    build nothing; fail when something is stale
   --help     this text`;
 

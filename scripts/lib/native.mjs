@@ -6,8 +6,8 @@ import { at, fingerprint, readJson, readStamp, root, writeStamp } from './paths.
 import { must, Refusal, run } from './run.mjs';
 
 const CRATE = 'tallow-node';
-/** What an addon may have beside the CPU. */
-const FEATURES = ['cuda', 'metal'];
+/** What an addon may have beside the CPU: accelerators, and ranks that are processes. */
+const FEATURES = ['cuda', 'metal', 'mpi'];
 const types = at('target', 'napi-types');
 
 /** What the addon is made of. */
@@ -58,7 +58,7 @@ export const nativeIsFresh = (features = []) =>
 export function featuresOf(list = '') {
   const named = list.split(',').filter((name) => name !== '');
   const unknown = named.find((name) => !FEATURES.includes(name));
-  if (unknown !== undefined) throw new Refusal(`--features knows ${FEATURES.join(' and ')}, got ${unknown}`);
+  if (unknown !== undefined) throw new Refusal(`--features knows ${FEATURES.join(', ')}, got ${unknown}`);
   return FEATURES.filter((name) => named.includes(name));
 }
 

@@ -23,6 +23,7 @@
  * - `ArityMismatch`: The number of inputs or outputs is not that of the layer.
  * - `WeightsMismatch`: Weights or state do not have the structure or the shapes that the layer has.
  * - `NotFinite`: A number is NaN or infinite where finite ones are needed.
+ * - `RankFailed`: Of several ranks that train together, one failed, ended or stalled, or does something else than the others.
  * - `Internal`: A defect of this library.
  */
 export type ErrorCode =
@@ -42,4 +43,5 @@ export type ErrorCode =
   | 'ArityMismatch'
   | 'WeightsMismatch'
   | 'NotFinite'
+  | 'RankFailed'
   | 'Internal';

@@ -76,8 +76,7 @@ fn pieces_of_different_lengths_go_to_their_ranks() {
     for n in 1..=6 {
         let counts: Vec<usize> = (0..n).map(|rank| (rank * 2) % 5).collect();
         let found = on_ranks(n, |me| {
-            let sent: Vec<f32> =
-                (0..n).flat_map(|to| vec![(me.rank() * 10 + to) as f32; counts[me.rank()]]).collect();
+            let sent: Vec<f32> = (0..n).flat_map(|to| vec![(me.rank() * 10 + to) as f32; counts[me.rank()]]).collect();
             let mut received = vec![-1.0; counts.iter().sum()];
             me.exchange(&sent, &counts, &mut received).expect("pieces");
             (me.rank(), received)
