@@ -3,4 +3,5 @@ mod desk;
 mod files;
 mod lora;
 mod queue;
+mod ranks;
 mod trainer;

@@ -1,0 +1,48 @@
+/**
+ * This process among others that train with it.
+ *
+ * @module
+ */
+import { native } from '../bridge/native.js';
+
+/** A process among those that a launcher started together. */
+export interface Rank {
+  /** Its number, from 0. */
+  readonly rank: number;
+  /** How many there are. */
+  readonly size: number;
+}
+
+let joined = false;
+
+/** Has the other ranks told when this process ends, and why where it fails. */
+function leaveAtExit(): void {
+  if (joined) return;
+  joined = true;
+  let thrown: string | undefined;
+  process.once('uncaughtExceptionMonitor', (error) => (thrown = String(error)));
+  process.once('exit', (code) =>
+    native.leaveRanks(code === 0 ? null : (thrown ?? `its process exits with code ${code}`)),
+  );
+}
+
+/**
+ * Tells which rank this process is among those that `mpirun`, `srun` or the like started.
+ *
+ * The first call waits until all have made it. From then on each rank watches another one: where one is killed, stalls, throws or ends before the others,
+ * they are told so, with its number. As the program ends, it waits for the others. A process that was started alone is the only rank.
+ *
+ * @returns The number of the rank, and how many there are.
+ * @throws {@link TensorError} `InvalidOption`: the launcher started several ranks, but this build has no MPI, or Slurm was not told to start them for it.
+ * @throws {@link TensorError} `RankFailed`: the others do not start in time (`TALLOW_RANK_TIMEOUT`, 600 seconds without it).
+ * @example
+ * ```ts
+ * tl.training.rank(); // → { rank: 0, size: 1 }
+ * ```
+ */
+export function rank(): Rank {
+  const found = native.joinRanks();
+  if (found === null) return { rank: 0, size: 1 };
+  leaveAtExit();
+  return found;
+}
