@@ -5,6 +5,8 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread,
+    time::Duration,
 };
 use tallow_layers::files::{io_error, not_regular};
 
@@ -13,9 +15,14 @@ const ENDING: &str = ".tmp";
 /// Most symbolic links that are followed one after another, as Linux does.
 const MAX_LINKS: usize = 40;
 
+/// Milliseconds between attempts to replace a file that another program has open, all together about a second: programs that look at new
+/// files, as virus scanners do, are done by then.
+const WAITS: [u64; 9] = [1, 2, 5, 10, 25, 50, 100, 300, 500];
+
 /// Writes a file by `fill`, under a temporary name beside it, syncs it, and renames it, so `path` always holds the old or the new
 /// content, whole. The new file has the old one's mode. A symbolic link stays, what it leads to is replaced; other hard links to the old
-/// file keep the old content. What writers that have ended left beside it is removed.
+/// file keep the old content. What writers that have ended left beside it is removed. Windows does not replace a file that another program
+/// has open: it is tried again for about a second.
 ///
 /// # Errors
 /// `Io` naming the path, and those of `fill`; the old file is then untouched. What is no regular file is never replaced.
@@ -39,7 +46,13 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<
         .map_or(Ok(()), |old| like(&file, &old))
         .map_err(|e| fail(&e))
         .and_then(|()| fill(&mut file))
-        .and_then(|()| file.sync_all().and_then(|()| fs::rename(&temporary, &target)).map_err(|e| fail(&e)));
+        .and_then(|()| file.sync_all().map_err(|e| fail(&e)))
+        .and_then(|()| {
+            patiently(|| fs::rename(&temporary, &target), is_held, thread::sleep).map_err(|e| match is_held(&e) {
+                true => fail(&format!("{e}; another program may have it open: close it there and save again")),
+                false => fail(&e),
+            })
+        });
     if let Err(e) = written {
         let _ = fs::remove_file(&temporary);
         return Err(e);
@@ -49,6 +62,27 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+/// Whether Windows refuses what was asked for while another program has the file open: access denied, a sharing or a lock violation. Other
+/// systems never refuse it for that.
+fn is_held(error: &io::Error) -> bool {
+    cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33))
+}
+
+/// What `attempt` gives, which is called again after each of [`WAITS`] while it fails in a way that may pass.
+fn patiently<T>(
+    mut attempt: impl FnMut() -> io::Result<T>,
+    may_pass: impl Fn(&io::Error) -> bool,
+    mut wait: impl FnMut(Duration),
+) -> io::Result<T> {
+    for pause in WAITS {
+        match attempt() {
+            Err(e) if may_pass(&e) => wait(Duration::from_millis(pause)),
+            done => return done,
+        }
+    }
+    attempt()
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -130,5 +164,43 @@ fn remove_abandoned(target: &Path) {
                 let _ = fs::remove_file(found.path());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The outcome after so many refusals, how often it was tried, and how long was waited.
+    fn after(refusals: usize, kind: io::ErrorKind) -> (std::result::Result<usize, io::ErrorKind>, usize, Duration) {
+        let (mut tried, mut waited) = (0, Duration::ZERO);
+        let attempt = || {
+            tried += 1;
+            if tried > refusals {
+                Ok(tried)
+            } else {
+                Err(io::Error::from(kind))
+            }
+        };
+        let held = |e: &io::Error| e.kind() == io::ErrorKind::PermissionDenied;
+        let got = patiently(attempt, held, |pause| waited += pause).map_err(|e| e.kind());
+        (got, tried, waited)
+    }
+
+    #[test]
+    fn what_another_program_holds_is_tried_again_for_a_while() {
+        let denied = io::ErrorKind::PermissionDenied;
+        assert_eq!(after(0, denied), (Ok(1), 1, Duration::ZERO));
+        assert_eq!(after(3, denied), (Ok(4), 4, Duration::from_millis(8)));
+        assert_eq!(after(9, denied), (Ok(10), 10, Duration::from_millis(993)));
+        assert_eq!(after(10, denied), (Err(denied), 10, Duration::from_millis(993)), "in the end it is an error");
+    }
+
+    #[test]
+    fn other_errors_are_not_waited_for() {
+        let missing = io::ErrorKind::NotFound;
+        assert_eq!(after(1, missing), (Err(missing), 1, Duration::ZERO));
+        assert_eq!(is_held(&io::Error::from_raw_os_error(32)), cfg!(windows), "on Windows alone");
+        assert!(!is_held(&io::Error::from_raw_os_error(2)));
     }
 }
