@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import { besideTheDoor, buffers } from '../scripts/lib/buffers.mjs';
 import { casts, castsIn } from '../scripts/lib/casts.mjs';
+import { asked, faults } from '../scripts/lib/elf.mjs';
+import { platforms } from '../scripts/lib/packages.mjs';
 import { circles, floors, imports, wrongImports } from '../scripts/lib/floors.mjs';
 import { countCargo, countTap } from '../scripts/lib/checks.mjs';
 import { licenceFault, unusedCrates } from '../scripts/lib/dependencies.mjs';
@@ -39,7 +41,7 @@ for (const [name, command] of Object.entries(scripts)) {
 test('npm test refuses an unknown part', async (t) => {
   const { code, output } = await run(process.execPath, ['scripts/test.mjs', '--only', 'rust,everything']);
   t.is(code, 1);
-  t.deepEqual(lines(output), ['--only takes lint, codegen, rust, types, js; `everything` is none of them']);
+  t.deepEqual(lines(output), ['--only takes lint, codegen, rust, types, js, mpi; `everything` is none of them']);
 });
 
 test('the check of a device trains, compares and prints a table, and refuses what is no device', async (t) => {
@@ -55,6 +57,29 @@ test('the check of a device trains, compares and prints a table, and refuses wha
   const refused = await run(process.execPath, ['scripts/device-check.mjs', '--device', 'gpu']);
   t.is(refused.code, 1);
   t.true(refused.output.includes('--device takes cpu, cuda:N or metal:N; got gpu'), refused.output);
+});
+
+test('npm run check:platforms names the platforms, one for each package, and refuses others', async (t) => {
+  const listed = await run(process.execPath, ['scripts/platforms.mjs', '--list']);
+  t.deepEqual(lines(listed.output).toSorted(), platforms());
+  const { code, output } = await run(process.execPath, ['scripts/platforms.mjs', 'linux-x64-gnu', 'linux-riscv64']);
+  t.is(code, 1);
+  t.regex(output, /^linux-riscv64 is no platform of ours; they are linux-x64-gnu, /);
+});
+
+test('what an addon asks of the system is read, and held to the floor', (t) => {
+  const told = `
+ 0x0000000000000001 (NEEDED)             Shared library: [libgcc_s.so.1]
+ 0x0000000000000001 (NEEDED)             Shared library: [libc.so.6]
+ 0x0000000000000001 (NEEDED)             Shared library: [ld-linux-aarch64.so.1]
+  0x0010:   Name: GLIBC_2.17  Flags: none  Version: 4
+  0x0020:   Name: GLIBC_2.9  Flags: none  Version: 3
+  0x0030:   Name: GLIBC_2.34  Flags: none  Version: 2`;
+  const found = asked(told);
+  t.deepEqual(found, { libraries: ['libgcc_s.so.1', 'libc.so.6', 'ld-linux-aarch64.so.1'], glibc: '2.34' });
+  t.deepEqual(faults(found, '2.28'), ['it needs glibc 2.34, newer than 2.28', 'it needs libgcc_s.so.1']);
+  t.deepEqual(faults({ libraries: ['libc.so.6', 'libm.so.6'], glibc: '2.28' }, '2.28'), []);
+  t.deepEqual(asked('no dynamic section'), { libraries: [], glibc: undefined });
 });
 
 test('npm run test:unsafe refuses the name of no check', async (t) => {
