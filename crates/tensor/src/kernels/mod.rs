@@ -22,6 +22,7 @@ pub(crate) mod number;
 pub(crate) mod optimizer;
 pub(crate) mod plan;
 pub(crate) mod pool;
+pub(crate) mod prefetch;
 pub(crate) mod real;
 pub(crate) mod recurrent;
 pub(crate) mod reduce;

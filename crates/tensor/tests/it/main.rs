@@ -32,6 +32,7 @@ mod random;
 mod random_golden;
 mod recurrent;
 mod reduce;
+mod same_bits;
 mod segments;
 mod shape;
 mod small;

@@ -2,6 +2,10 @@
 //!
 //! A block has up to `Kernel::rows` rows and [`Kernel::columns`] columns. Each accumulator is summed in the order of its terms,
 //! so results do not depend on how blocks are cut.
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::*;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
 
 /// The most rows of a block, on any processor.
 pub(crate) const MAX_ROWS: usize = 12;
@@ -185,10 +189,12 @@ macro_rules! kernel {
     };
 }
 
-/// Four elements in an array, which every processor of ours holds in one or two registers.
+/// Four elements in an array, which a processor without kernels of its own holds in one or two registers.
+#[cfg(not(target_arch = "aarch64"))]
 #[derive(Clone, Copy)]
 struct Four<T>([T; 4]);
 
+#[cfg(not(target_arch = "aarch64"))]
 macro_rules! portable {
     ($($t:ty, $name:ident;)*) => {$(
         impl Vector for Four<$t> {
@@ -208,10 +214,8 @@ macro_rules! portable {
             }
             #[inline(always)]
             unsafe fn add_product(self, a: Self, b: Self) -> Self {
-                // Without the instruction a fused product would be a call.
-                Self(std::array::from_fn(|i| {
-                    if cfg!(target_arch = "aarch64") { a.0[i].mul_add(b.0[i], self.0[i]) } else { self.0[i] + a.0[i] * b.0[i] }
-                }))
+                // Rounded twice: without the instruction a fused product would be a call.
+                Self(std::array::from_fn(|i| self.0[i] + a.0[i] * b.0[i]))
             }
             #[inline(always)]
             unsafe fn add(self, o: Self) -> Self { Self(std::array::from_fn(|i| self.0[i] + o.0[i])) }
@@ -224,70 +228,104 @@ macro_rules! portable {
         kernel!($name, Four<$t>, $t, 2 by 1, [1 2 3 4 5 6], 6);
     )*};
 }
+#[cfg(not(target_arch = "aarch64"))]
 portable! { f32, portable_f32; f64, portable_f64; }
 
-#[cfg(target_arch = "x86_64")]
-macro_rules! x86 {
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! registers {
     ($($V:ident, $t:ty, $lanes:literal, $zero:ident, $load:ident, $splat:ident, $fma:ident, $add:ident, $store:ident;)*) => {$(
-        impl Vector for std::arch::x86_64::$V {
+        impl Vector for $V {
             type T = $t;
             const LANES: usize = $lanes;
             #[inline(always)]
             unsafe fn zero() -> Self {
                 // SAFETY: the caller runs on a processor that has the instruction, here and below.
-                unsafe { std::arch::x86_64::$zero() }
+                unsafe { $zero() }
             }
             #[inline(always)]
             unsafe fn load(at: *const $t) -> Self {
                 // SAFETY: the caller vouches for the elements.
-                unsafe { std::arch::x86_64::$load(at) }
+                unsafe { $load(at) }
             }
             #[inline(always)]
             unsafe fn splat(at: *const $t) -> Self {
                 // SAFETY: the caller vouches for the element.
-                unsafe { std::arch::x86_64::$splat(*at) }
+                unsafe { $splat(*at) }
             }
             #[inline(always)]
             unsafe fn add_product(self, a: Self, b: Self) -> Self {
                 // SAFETY: registers alone.
-                unsafe { std::arch::x86_64::$fma(a, b, self) }
+                unsafe { $fma(a, b, self) }
             }
             #[inline(always)]
             unsafe fn add(self, o: Self) -> Self {
                 // SAFETY: registers alone.
-                unsafe { std::arch::x86_64::$add(self, o) }
+                unsafe { $add(self, o) }
             }
             #[inline(always)]
             unsafe fn store(self, at: *mut $t) {
                 // SAFETY: the caller vouches for the elements.
-                unsafe { std::arch::x86_64::$store(at, self) }
+                unsafe { $store(at, self) }
             }
         }
     )*};
 }
 #[cfg(target_arch = "x86_64")]
-x86! {
+registers! {
     __m512, f32, 16, _mm512_setzero_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_add_ps, _mm512_storeu_ps;
     __m512d, f64, 8, _mm512_setzero_pd, _mm512_loadu_pd, _mm512_set1_pd, _mm512_fmadd_pd, _mm512_add_pd, _mm512_storeu_pd;
     __m256, f32, 8, _mm256_setzero_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_storeu_ps;
     __m256d, f64, 4, _mm256_setzero_pd, _mm256_loadu_pd, _mm256_set1_pd, _mm256_fmadd_pd, _mm256_add_pd, _mm256_storeu_pd;
 }
+
+#[cfg(target_arch = "aarch64")]
+registers! {
+    float32x4_t, f32, 4, zero_f32, vld1q_f32, vdupq_n_f32, product_f32, vaddq_f32, vst1q_f32;
+    float64x2_t, f64, 2, zero_f64, vld1q_f64, vdupq_n_f64, product_f64, vaddq_f64, vst1q_f64;
+}
+/// What NEON has in another form than `registers` asks for: zeros, and `a · b + sum`.
+#[cfg(target_arch = "aarch64")]
+macro_rules! neon {
+    ($($V:ident: $zero:ident by $all:ident, $product:ident by $add_product:ident;)*) => {$(
+        #[inline]
+        #[target_feature(enable = "neon")]
+        fn $zero() -> $V {
+            $all(0.0)
+        }
+        #[inline]
+        #[target_feature(enable = "neon")]
+        fn $product(a: $V, b: $V, sum: $V) -> $V {
+            $add_product(sum, a, b)
+        }
+    )*};
+}
+#[cfg(target_arch = "aarch64")]
+neon! {
+    float32x4_t: zero_f32 by vdupq_n_f32, product_f32 by vfmaq_f32;
+    float64x2_t: zero_f64 by vdupq_n_f64, product_f64 by vfmaq_f64;
+}
 #[cfg(target_arch = "x86_64")]
-kernel!(avx512_f32, std::arch::x86_64::__m512, f32, 2 by 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
+kernel!(avx512_f32, __m512, f32, 2 by 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
 #[cfg(target_arch = "x86_64")]
-kernel!(avx512_f32_narrow, std::arch::x86_64::__m512, f32, 1 by 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
+kernel!(avx512_f32_narrow, __m512, f32, 1 by 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
 #[cfg(target_arch = "x86_64")]
-kernel!(avx512_f64, std::arch::x86_64::__m512d, f64, 2 by 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
+kernel!(avx512_f64, __m512d, f64, 2 by 2, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx512f");
 #[cfg(target_arch = "x86_64")]
-kernel!(avx2_f32, std::arch::x86_64::__m256, f32, 2 by 1, [1 2 3 4 5 6], 6, "avx2,fma");
+kernel!(avx2_f32, __m256, f32, 2 by 1, [1 2 3 4 5 6], 6, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-kernel!(avx2_f32_narrow, std::arch::x86_64::__m256, f32, 1 by 1, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx2,fma");
+kernel!(avx2_f32_narrow, __m256, f32, 1 by 1, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "avx2,fma");
 #[cfg(target_arch = "x86_64")]
-kernel!(avx2_f64, std::arch::x86_64::__m256d, f64, 2 by 1, [1 2 3 4 5 6], 6, "avx2,fma");
+kernel!(avx2_f64, __m256d, f64, 2 by 1, [1 2 3 4 5 6], 6, "avx2,fma");
+#[cfg(target_arch = "aarch64")]
+kernel!(neon_f32, float32x4_t, f32, 4 by 1, [1 2 3 4 5 6], 6, "neon");
+#[cfg(target_arch = "aarch64")]
+kernel!(neon_f32_narrow, float32x4_t, f32, 2 by 1, [1 2 3 4 5 6 7 8 9 10 11 12], 12, "neon");
+#[cfg(target_arch = "aarch64")]
+kernel!(neon_f64, float64x2_t, f64, 4 by 1, [1 2 3 4 5 6], 6, "neon");
 
 /// The kernels of a type that this processor has instructions for, narrow ones first.
 macro_rules! convolve {
-    ($($t:ty: avx512 [$($avx512:ident)*], avx2 [$($avx2:ident)*], $portable:ident;)*) => {$(
+    ($($t:ty: avx512 [$($avx512:ident)*], avx2 [$($avx2:ident)*], neon [$($neon:ident)*], $portable:ident;)*) => {$(
         impl Convolve for $t {
             fn kernels() -> &'static [&'static Kernel<$t>] {
                 #[cfg(target_arch = "x86_64")]
@@ -298,15 +336,18 @@ macro_rules! convolve {
                         return if is_x86_feature_detected!("avx512f") { AVX512 } else { AVX2 };
                     }
                 }
-                static PORTABLE: &[&Kernel<$t>] = &[&$portable::KERNEL];
-                PORTABLE
+                #[cfg(target_arch = "aarch64")]
+                static OTHERS: &[&Kernel<$t>] = &[$(&$neon::KERNEL),*];
+                #[cfg(not(target_arch = "aarch64"))]
+                static OTHERS: &[&Kernel<$t>] = &[&$portable::KERNEL];
+                OTHERS
             }
         }
     )*};
 }
 convolve! {
-    f32: avx512 [avx2_f32_narrow avx512_f32_narrow avx512_f32], avx2 [avx2_f32_narrow avx2_f32], portable_f32;
-    f64: avx512 [avx512_f64], avx2 [avx2_f64], portable_f64;
+    f32: avx512 [avx2_f32_narrow avx512_f32_narrow avx512_f32], avx2 [avx2_f32_narrow avx2_f32], neon [neon_f32_narrow neon_f32], portable_f32;
+    f64: avx512 [avx512_f64], avx2 [avx2_f64], neon [neon_f64], portable_f64;
 }
 
 #[cfg(test)]
@@ -321,10 +362,11 @@ mod tests {
     #[test]
     fn blocks_of_any_rows_on_any_processor() {
         // Those of other processors too, where this one can run them.
-        let mut all = vec![&portable_f32::KERNEL];
-        all.extend(f32::kernels());
+        let mut all = f32::kernels().to_vec();
+        #[cfg(not(target_arch = "aarch64"))]
+        all.push(&portable_f32::KERNEL);
         #[cfg(target_arch = "x86_64")]
-        if all.len() > 1 {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             all.push(&avx2_f32::KERNEL);
         }
         for k in all {

@@ -2,73 +2,35 @@
 use super::{
     blocked,
     element::{Multiply, Pointer, Right, Start},
-    micro,
+    kind::{kernels, Kind},
     pack::PackedB,
 };
 use crate::Result;
 use std::convert::Infallible;
 
-/// Through the `gemm` crate: for float64, and where there are no kernels of our own.
-macro_rules! by_crate {
-    ($t:ty, [$m:expr, $n:expr, $k:expr], $out:expr, $a:expr, $b:expr, $factor:expr, $start:expr) => {{
-        let add = $start.write([$m, $n, $k], $out);
-        gemm::gemm(
-            $m,
-            $n,
-            $k,
-            $out.at,
-            $out.cols,
-            $out.rows,
-            add,
-            $a.at,
-            $a.cols,
-            $a.rows,
-            $b.at,
-            $b.cols,
-            $b.rows,
-            1.0,
-            $factor,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }};
-}
-
 impl Multiply for f32 {
     const ONE: Self = 1.0;
     fn code() -> &'static str {
-        match micro::kernels().map(|k| k.lanes) {
-            Some(16) => "AVX-512",
-            Some(_) => "AVX2",
-            None => "the gemm crate",
-        }
+        Kind::here().name()
     }
     fn any_cut() -> bool {
-        micro::kernels().is_some()
+        true
     }
     type Packed = PackedB;
     unsafe fn pack(b: Pointer<*const f32>, size: [usize; 2]) -> Result<Option<PackedB>> {
         // SAFETY: the caller's promise.
-        micro::kernels().map(|kernels| unsafe { PackedB::new(kernels, b, size) }).transpose()
+        Ok(Some(unsafe { PackedB::new(kernels(), b, size) }?))
     }
     unsafe fn tile(
-        [m, n, k]: [usize; 3],
+        size: [usize; 3],
         out: Pointer<*mut f32>,
         a: Pointer<*const f32>,
         b: Right<'_, f32>,
         factor: f32,
         start: Start<f32>,
     ) -> bool {
-        // SAFETY: the caller's promise is what both ask for.
-        unsafe {
-            match (micro::kernels(), b) {
-                (Some(kernels), b) => blocked::tile(kernels, [m, n, k], out, a, b, factor, start),
-                (None, Right::Strided(b)) => by_crate!(f32, [m, n, k], out, a, b, factor, start),
-                (None, Right::Packed(..)) => unreachable!("nothing is packed without kernels"),
-            }
-        }
+        // SAFETY: the caller's promise is what is asked for.
+        unsafe { blocked::tile(kernels(), size, out, a, b, factor, start) };
         true
     }
 }
@@ -89,7 +51,30 @@ impl Multiply for f64 {
             Right::Packed(never, _) => match *never {},
         };
         // SAFETY: the caller's promise is what gemm asks for.
-        unsafe { by_crate!(f64, [m, n, k], out, a, b, factor, start) }
+        unsafe {
+            let add = start.write([m, n, k], out);
+            gemm::gemm(
+                m,
+                n,
+                k,
+                out.at,
+                out.cols,
+                out.rows,
+                add,
+                a.at,
+                a.cols,
+                a.rows,
+                b.at,
+                b.cols,
+                b.rows,
+                1.0,
+                factor,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
         true
     }
 }

@@ -8,13 +8,20 @@ mod blocked;
 mod dispatch;
 mod element;
 mod few;
+mod kind;
 mod micro;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod out;
 mod outer;
 mod pack;
 mod pieces;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod plain;
 mod quantized;
 mod small;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use crate::{element_count, memory, threads, Result};
 use smallvec::SmallVec;

@@ -43,7 +43,7 @@ pub(super) unsafe fn outer(
         let cuts = |s: usize| rows * s / slivers;
         let copied = room(&mut scratch.rows, rows * inner);
         // SAFETY: the operand's rows, and room for each sliver.
-        unsafe { copy_slivers(a.moved(row, 0), inner, rows, slivers, copied) };
+        unsafe { copy_slivers(kernels, a.moved(row, 0), inner, rows, slivers, copied) };
         for col in (0..cols).step_by(kernels.width()) {
             let used = kernels.width().min(cols - col);
             let vectors = used.div_ceil(kernels.lanes);

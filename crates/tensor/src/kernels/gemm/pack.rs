@@ -1,11 +1,11 @@
 //! Copies of operands in the order in which the kernels read them.
 use super::{
     element::Pointer,
-    micro::{prefetch, transpose8, Kernels},
+    micro::Kernels,
     out::Out,
     pieces::{cut, pieces},
 };
-use crate::{memory, planted, threads, Result};
+use crate::{kernels::prefetch::prefetch, memory, planted, threads, Result};
 
 /// Rows ahead whose cache lines are asked for while others are copied.
 const SOON: usize = 16;
@@ -62,8 +62,8 @@ struct Shared(Pointer<*const f32>);
 // SAFETY: it is only read from, and what it points to is borrowed by who made it.
 unsafe impl Sync for Shared {}
 
-/// Copies a matrix into slivers of columns; each is as wide as a kernel, the last one as few times `pad` columns as it needs, filled up
-/// with 0. A `pad` is one register or more.
+/// Copies a matrix into slivers of columns, filled up with 0 to a multiple of `pad`; each is as wide as a kernel, the last one may be
+/// narrower. A `pad` is whole registers.
 ///
 /// # Safety
 /// The matrix is in bounds, `to` has room for all slivers, and the kernels run on this processor.
@@ -74,20 +74,25 @@ pub(super) unsafe fn pack(
     pad: usize,
     to: *mut f32,
 ) {
-    for col in (0..cols).step_by(kernels.width()) {
-        let used = kernels.width().min(cols - col);
-        let width = used.next_multiple_of(pad);
+    let padded = cols.next_multiple_of(pad);
+    for col in (0..padded).step_by(kernels.width()) {
+        let width = kernels.width().min(padded - col);
+        let used = width.min(cols.saturating_sub(col));
         // SAFETY: within the matrix, and within the room of this sliver.
         unsafe {
-            let (b, to) = (b.moved(0, col), to.add(col * inner));
+            let to = to.add(col * inner);
             if used < width {
                 to.write_bytes(0, inner * width);
             }
+            if used == 0 {
+                continue;
+            }
+            let b = b.moved(0, col);
             match (b.rows, b.cols, used) {
-                (_, 1, 32) if width == 32 => copy_rows::<32>(b, inner, to),
-                (_, 1, 16) if width == 16 => copy_rows::<16>(b, inner, to),
-                (_, 1, 8) if width == 8 => copy_rows::<8>(b, inner, to),
-                (1, _, _) => transpose(b, inner, used, to, width),
+                (_, 1, 32) if width == 32 => copy_rows::<32>(kernels, b, inner, to),
+                (_, 1, 16) if width == 16 => copy_rows::<16>(kernels, b, inner, to),
+                (_, 1, 8) if width == 8 => copy_rows::<8>(kernels, b, inner, to),
+                (1, _, _) => transpose(kernels, b, inner, used, to, width),
                 _ => each(b, 0..inner, 0..used, to, width),
             }
         }
@@ -97,13 +102,37 @@ pub(super) unsafe fn pack(
 /// Rows of `N` elements, one after the other.
 ///
 /// # Safety
+/// Both sides are in bounds, and the kernels run on this processor.
+#[inline(always)]
+unsafe fn copy_rows<const N: usize>(kernels: &Kernels, b: Pointer<*const f32>, inner: usize, to: *mut f32) {
+    #[cfg(target_arch = "x86_64")]
+    if kernels.avx2 {
+        // SAFETY: the caller's promise.
+        return unsafe { copy_rows_avx2::<N>(b, inner, to) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = kernels;
+    // SAFETY: the caller's promise.
+    unsafe { copy_rows_anywhere::<N>(b, inner, to) }
+}
+
+/// # Safety
 /// Both sides are in bounds, and the processor has AVX2.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
-unsafe fn copy_rows<const N: usize>(b: Pointer<*const f32>, inner: usize, to: *mut f32) {
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn copy_rows_avx2<const N: usize>(b: Pointer<*const f32>, inner: usize, to: *mut f32) {
+    // SAFETY: the caller's promise.
+    unsafe { copy_rows_anywhere::<N>(b, inner, to) }
+}
+
+/// # Safety
+/// Both sides are in bounds.
+#[inline(always)]
+unsafe fn copy_rows_anywhere<const N: usize>(b: Pointer<*const f32>, inner: usize, to: *mut f32) {
     for l in 0..inner {
         if N >= LINE {
             let soon = b.at.wrapping_offset((l + SOON) as isize * b.rows);
-            (0..N / LINE).for_each(|line| prefetch::<true>(soon.wrapping_add(line * LINE)));
+            (0..N / LINE).for_each(|line| prefetch::<true, _>(soon.wrapping_add(line * LINE)));
         }
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(b.moved(l, 0).at, to.add(l * N), N) };
@@ -132,8 +161,9 @@ pub(super) unsafe fn each(
 /// Columns that each lie in one piece, by blocks that are transposed in registers.
 ///
 /// # Safety
-/// Both sides are in bounds, and the processor has AVX2.
-unsafe fn transpose(b: Pointer<*const f32>, inner: usize, used: usize, to: *mut f32, width: usize) {
+/// Both sides are in bounds, and the kernels run on this processor.
+unsafe fn transpose(kernels: &Kernels, b: Pointer<*const f32>, inner: usize, used: usize, to: *mut f32, width: usize) {
+    let transpose8 = kernels.transpose8;
     let (whole_rows, whole_cols) = (inner / 8 * 8, used / 8 * 8);
     // SAFETY: the caller's promise.
     unsafe {
@@ -154,14 +184,14 @@ unsafe fn transpose(b: Pointer<*const f32>, inner: usize, used: usize, to: *mut 
 /// `rows` neighbouring elements of each of `inner` columns, one after the other.
 ///
 /// # Safety
-/// Both sides are in bounds, and the processor has AVX2.
-unsafe fn copy_sliver(a: Pointer<*const f32>, inner: usize, rows: usize, to: *mut f32) {
+/// Both sides are in bounds, and the kernels run on this processor.
+unsafe fn copy_sliver(kernels: &Kernels, a: Pointer<*const f32>, inner: usize, rows: usize, to: *mut f32) {
     let a = Pointer { rows: a.cols, cols: a.rows, ..a };
     macro_rules! of {
         ($($n:literal)*) => {
             match rows {
                 // SAFETY: the caller's promise.
-                $($n => unsafe { copy_rows::<$n>(a, inner, to) },)*
+                $($n => unsafe { copy_rows::<$n>(kernels, a, inner, to) },)*
                 _ => unreachable!("a kernel has at most twelve rows"),
             }
         };
@@ -174,7 +204,14 @@ unsafe fn copy_sliver(a: Pointer<*const f32>, inner: usize, rows: usize, to: *mu
 ///
 /// # Safety
 /// As there, for all slivers.
-pub(super) unsafe fn copy_slivers(a: Pointer<*const f32>, inner: usize, rows: usize, slivers: usize, to: *mut f32) {
+pub(super) unsafe fn copy_slivers(
+    kernels: &Kernels,
+    a: Pointer<*const f32>,
+    inner: usize,
+    rows: usize,
+    slivers: usize,
+    to: *mut f32,
+) {
     for from in (0..inner).step_by(SOON) {
         let part = SOON.min(inner - from);
         for s in 0..slivers {
@@ -182,7 +219,7 @@ pub(super) unsafe fn copy_slivers(a: Pointer<*const f32>, inner: usize, rows: us
             // SAFETY: the caller's promise.
             unsafe {
                 let to = to.add(first * inner + from * (last - first));
-                copy_sliver(a.moved(first, from), part, last - first, to);
+                copy_sliver(kernels, a.moved(first, from), part, last - first, to);
             }
         }
     }
@@ -223,7 +260,7 @@ impl Ahead {
             if self.rows == 0 {
                 return;
             }
-            prefetch::<false>(self.at.wrapping_add(self.done * LINE));
+            prefetch::<false, _>(self.at.wrapping_add(self.done * LINE));
             self.done += 1;
             if self.done == self.lines {
                 (self.at, self.rows, self.done) = (self.at.wrapping_offset(self.stride), self.rows - 1, 0);

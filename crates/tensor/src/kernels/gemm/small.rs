@@ -3,7 +3,8 @@
 //! Columns come in whole registers, so whoever makes the blocks gives their rows room up to a multiple of [`PAD`].
 use super::{
     element::{Multiply, Pointer, Right, Start},
-    micro::{every_third, kernels, Block, Soon, WIDEST},
+    kind::kernels,
+    micro::{every_third, Block, Soon, WIDEST},
     pack::pack,
     reach, Mat,
 };
@@ -20,7 +21,7 @@ pub(crate) fn padded(n: usize) -> usize {
 
 /// Elements of which small blocks are multiplied; the defaults are those of types without kernels of our own.
 pub(crate) trait Small: Multiply {
-    /// Whether there are kernels for this type and processor.
+    /// Whether there are kernels for this type.
     fn has_kernels() -> bool {
         false
     }
@@ -127,14 +128,14 @@ pub(crate) fn small<T: Small>(out: &mut [T], stride: usize, a: Mat<'_, T>, b: Si
 
 impl Small for f32 {
     fn has_kernels() -> bool {
-        kernels().is_some()
+        true
     }
     unsafe fn turn(from: Pointer<*const f32>, size: [usize; 2], to: *mut f32) {
         // SAFETY: the caller's promise.
-        kernels().into_iter().for_each(|kernels| unsafe { pack(kernels, from, size, PAD, to) });
+        unsafe { pack(kernels(), from, size, PAD, to) };
     }
     unsafe fn run(p: &Product<f32>) {
-        let Some(kernels) = kernels() else { return };
+        let kernels = kernels();
         let slivers = p.rows.div_ceil(kernels.rows);
         for sliver in 0..slivers {
             let (first, last) = (p.rows * sliver / slivers, p.rows * (sliver + 1) / slivers);
@@ -175,7 +176,7 @@ impl Small for f64 {}
 
 #[cfg(test)]
 mod tests {
-    use super::{super::micro::tests::with_avx2_only, *};
+    use super::{super::kind::tests::on_each_kind, *};
 
     /// Small whole numbers over 8, whose products and sums are exact.
     fn numbers<T: From<f32>>(n: usize, seed: usize) -> Vec<T> {
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn small_products_are_exact_without_avx512() {
-        with_avx2_only(holds::<f32>);
+    fn small_products_are_exact_on_each_kind_of_processor() {
+        on_each_kind(|_| holds::<f32>());
     }
 }

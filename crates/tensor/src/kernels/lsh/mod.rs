@@ -23,6 +23,7 @@ pub(crate) use order::{by_bucket, by_segment_and_bucket};
 use super::{
     attention::{start, Scalar, Stack},
     gemm::{padded, PAD},
+    prefetch::prefetch,
     real::simd,
 };
 pub(crate) use problem::{Dropout, Problem};
@@ -168,12 +169,7 @@ fn gather<T: Scalar>(data: &[T], row: usize, positions: &[u32], cols: usize, out
 /// Brings values towards the processor; changes nothing else.
 #[inline(always)]
 fn ask<T>(values: &[T]) {
-    #[cfg(target_arch = "x86_64")]
     for line in (0..std::mem::size_of_val(values)).step_by(64) {
-        use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T1};
-        // SAFETY: a prefetch of an address within the slice; SSE is there on every x86-64.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(values.as_ptr().cast::<i8>().add(line)) };
+        prefetch::<false, _>(values.as_ptr().cast::<u8>().wrapping_add(line));
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = values;
 }

@@ -117,7 +117,7 @@ pub fn adafactor_update(
 impl AdafactorStep {
     /// What a gradient's squares count for in the second moments.
     fn mixing(&self) -> f64 {
-        (self.step as f64 + 1.0).powf(-self.decay_exponent)
+        libm::pow(self.step as f64 + 1.0, -self.decay_exponent)
     }
 
     fn mixed(&self, moment: &Tensor, mean: &Tensor) -> Result<Tensor> {

@@ -30,7 +30,7 @@ impl Update<2> for AdamStep {
 
     fn rule<A: Real>(&self) -> kernel::Adam<A> {
         // As in float32 throughout: the power too is rounded before it is subtracted.
-        let correction = |b: f64| (A::of(1.0) - A::of(A::of(b).wide().powf(self.step as f64 + 1.0))).wide();
+        let correction = |b: f64| (A::of(1.0) - A::of(libm::pow(A::of(b).wide(), self.step as f64 + 1.0))).wide();
         kernel::Adam {
             lr: A::of(self.lr / correction(self.b1)),
             b1: A::of(self.b1),

@@ -3,17 +3,25 @@
 //! Weights lie in slivers of columns, so that a product of few rows reads them once, from the first to the last. Many rows are multiplied by
 //! the kernels for float32, sliver by sliver widened first. Both compute each element by the same sums in the same order.
 mod micro;
+mod narrow;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod plain;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use super::{
     element::{Multiply, Pointer, Right, Start},
-    micro as single,
+    kind, micro as single,
     out::Out,
     pack::PackedB,
     pieces::{cut, pieces},
 };
 use crate::{element_count, memory, threads, Result};
-use micro::{portable, Block, PAD, ROWS, SLIVER};
-pub(crate) use micro::{Kernels, Narrow};
+pub(crate) use micro::Kernels;
+use micro::{Block, PAD, ROWS, SLIVER};
+pub(crate) use narrow::Narrow;
 use std::ops::Range;
 
 /// Rows up to which weights are widened as they are read.
@@ -99,9 +107,11 @@ impl<T: Narrow> Product<'_, T> {
         let mut out: Vec<f32> = memory::room(&shape)?;
         if len > 0 {
             let to = Out::new(&mut out);
-            match single::kernels().zip(T::kernels()) {
-                Some((single, own)) if self.rows > FEW && inner > 0 => self.many(&Both { single, own }, &to)?,
-                _ => self.few(T::kernels(), &to)?,
+            let (single, own) = (kind::kernels(), T::kernels());
+            if self.rows > FEW && inner > 0 {
+                self.many(&Both { single, own }, &to)?;
+            } else {
+                self.few(own, &to)?;
             }
         }
         // SAFETY: each sliver of columns was written, in all rows.
@@ -110,7 +120,7 @@ impl<T: Narrow> Product<'_, T> {
     }
 
     /// Sliver by sliver, all rows for each.
-    fn few(&self, kernels: Option<&Kernels<T>>, out: &Out<f32>) -> Result<()> {
+    fn few(&self, kernels: &Kernels<T>, out: &Out<f32>) -> Result<()> {
         let slivers = self.weights.cols.div_ceil(SLIVER);
         let cost = self.weights.values.len().saturating_mul(self.rows + READING) / (1 + READING);
         let tasks = (cost / PIECE).clamp(1, PIECES.min(slivers));
@@ -128,12 +138,11 @@ impl<T: Narrow> Product<'_, T> {
     ///
     /// # Safety
     /// `out` has room for the result, nobody else writes these columns, and `kernels` are those of this processor.
-    unsafe fn sliver(&self, kernels: Option<&Kernels<T>>, s: usize, out: &Out<f32>) {
+    unsafe fn sliver(&self, kernels: &Kernels<T>, s: usize, out: &Out<f32>) {
         let w = self.weights;
         let (first, width) = w.sliver(s);
         let used = width.min(w.cols - first);
-        let most = kernels.map_or(ROWS, |k| k.rows);
-        let (blocks, pieces) = (self.rows.div_ceil(most), pieces(w.inner));
+        let (blocks, pieces) = (self.rows.div_ceil(kernels.rows), pieces(w.inner));
         let begins = if self.scales.is_none() { self.bias } else { None };
         let mut tile = [0f32; ROWS * SLIVER];
         for block in 0..blocks {
@@ -155,15 +164,10 @@ impl<T: Narrow> Product<'_, T> {
                     out: tile.as_mut_ptr(),
                     add: piece > 0 || begins.is_some(),
                 };
-                let Some(kernels) = kernels else {
-                    // SAFETY: rows of `x` and of the sliver, and a tile that has room for them.
-                    unsafe { portable(&part, end - row, width) };
-                    continue;
-                };
                 let mut left = width / kernels.lanes;
                 while left > 0 {
                     let (vectors, kernel) = kernels.get(end - row, left);
-                    // SAFETY: as above, by columns; `kernels` are those of this processor.
+                    // SAFETY: rows of `x` and columns of the sliver, and a tile that has room for them; `kernels` are those of this processor.
                     unsafe { kernel(&part) };
                     (part.b, part.out) =
                         (part.b.wrapping_add(vectors * kernels.lanes), part.out.wrapping_add(vectors * kernels.lanes));
@@ -272,11 +276,21 @@ impl<T: Narrow> Product<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::micro::tests::with_avx2_only, *};
+    use super::{
+        super::kind::tests::{fuses, on_each_kind},
+        *,
+    };
     use half::bf16;
 
     /// A product in the order of sums that is promised: by pieces of the inner axis, each one chain of multiply-adds.
     fn expected(p: &Product<'_, impl Narrow>) -> Vec<f32> {
+        let multiply_add = |x: f32, y: f32, sum: f32| {
+            if fuses(kind::Kind::here()) {
+                x.mul_add(y, sum)
+            } else {
+                x * y + sum
+            }
+        };
         let w = p.weights;
         let n = pieces(w.inner);
         let mut out = Vec::new();
@@ -284,7 +298,7 @@ mod tests {
             let mut sum = if p.scales.is_none() { p.bias.map_or(0.0, |b| b[j]) } else { 0.0 };
             for piece in 0..n {
                 let inner = cut(w.inner, n, piece)..cut(w.inner, n, piece + 1);
-                sum += inner.fold(0.0, |s: f32, l| p.x[i * w.inner + l].mul_add(w.get(l, j).widen(), s));
+                sum += inner.fold(0.0, |s: f32, l| multiply_add(p.x[i * w.inner + l], w.get(l, j).widen(), s));
             }
             out.push(p.finished(sum, j));
         }
@@ -329,21 +343,10 @@ mod tests {
     }
 
     #[test]
-    fn and_without_avx512() {
-        with_avx2_only(|| holds(|v| (v * 127.0) as i8));
-        with_avx2_only(|| holds(bf16::from_f32));
-    }
-
-    #[test]
-    fn without_kernels_sums_agree_up_to_rounding() {
-        let (x, w) = (numbers(3 * 600, 1), numbers(600 * 20, 2));
-        let weights = Slivers::new([600, 20], |l, j| (w[l * 20 + j] * 127.0) as i8).expect("memory for a small matrix");
-        let product = Product { x: &x, rows: 3, weights: &weights, scales: None, bias: None };
-        let mut got: Vec<f32> = vec![0.0; 60];
-        // SAFETY: the vector has room for the result.
-        unsafe { product.sliver(None, 0, &Out::new(&mut got)) };
-        for (got, expected) in got.iter().zip(expected(&product)) {
-            assert!((got - expected).abs() <= 1e-2, "{got} {expected}");
-        }
+    fn and_on_each_kind_of_processor() {
+        on_each_kind(|_| {
+            holds(|v| (v * 127.0) as i8);
+            holds(bf16::from_f32);
+        });
     }
 }
