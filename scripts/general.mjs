@@ -7,18 +7,19 @@ import { main, must, Refusal, run, step } from './lib/run.mjs';
 
 const help = `npm run test:general -- [options]
 
-Runs the golden and conformance cases on the general path: operations composed of candle's, as accelerators compute them, on the CPU. Then 200
-training steps of four models, whose losses are held against those of the CPU's kernels. It is slow. The environment variable
-TALLOW_GENERAL_PATH=1 chooses that path in any program.
+Runs the golden and conformance cases on the general path: operations composed of candle's, as accelerators compute them, on the CPU. Then the
+golden cases on our kernels for accelerators, by the launcher for the CPU, and 200 training steps of four models on the general path, whose losses are held
+against those of the CPU's kernels. It is slow. The environment variable TALLOW_GENERAL_PATH=1 chooses that path in any program.
 
-  --only <part>  rust, js or steps
+  --only <part>  rust, kernels, js or steps
   --help         this text`;
 
 const general = { TALLOW_GENERAL_PATH: '1' };
+const table = ['test', '--release', '--package', 'tallow-layers', '--test', 'table'];
 
 /** A command that passes or fails. */
-const passes = (command, args) => async () => {
-  const { code } = await run(command, args(), { live: true, env: { ...cargoEnv(), ...general } });
+const passes = (command, args, env) => async () => {
+  const { code } = await run(command, args(), { live: true, env: { ...cargoEnv(), ...general, ...env } });
   return code === 0;
 };
 
@@ -27,14 +28,12 @@ const TOLERANCE = 1e-4;
 /** What steps of these models may compute on the CPU, of the list in `crates/tensor/src/host_trips.rs`. */
 const TRIPS = ['values that are read', 'argmax and argmin', 'cast of floats to integers, and of 64 bits to 16'];
 
-/** The losses of 200 steps of all models, and their trips to the CPU. */
-async function trained(env) {
-  const args = [at('scripts', 'lib', 'steps.mjs'), '200'];
-  return JSON.parse(await must('training', process.execPath, args, { env })).models;
-}
-
 /** Trains on both paths, and says where the losses part. */
 async function steps() {
+  const trained = async (env) => {
+    const args = [at('scripts', 'lib', 'steps.mjs'), '200'];
+    return JSON.parse(await must('training', process.execPath, args, { env })).models;
+  };
   const [kernels, composed] = [await trained({}), await trained(general)];
   let passed = true;
   for (const [name, { losses, hostTrips }] of Object.entries(composed)) {
@@ -49,9 +48,10 @@ async function steps() {
 }
 
 const parts = {
-  rust: {
-    name: 'cases in Rust, on the general path',
-    passes: passes(cargo, () => ['test', '--release', '--package', 'tallow-layers', '--test', 'table']),
+  rust: { name: 'cases in Rust, on the general path', passes: passes(cargo, () => table) },
+  kernels: {
+    name: 'golden cases in Rust, on kernels for accelerators',
+    passes: passes(cargo, () => [...table, '--', 'golden'], { TALLOW_DEVICE_KERNELS: '1' }),
   },
   js: {
     name: 'cases in TypeScript, on the general path',

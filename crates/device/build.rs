@@ -1,59 +1,40 @@
-//! Compiles the kernels for the CPU where that is asked for and can be done; else `no_emulator` is set.
+//! Compiles the kernels to PTX where the feature `cuda` asks for it.
+#[allow(dead_code)]
+#[path = "src/source.rs"]
+mod source;
+
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(no_emulator)");
     println!("cargo::rerun-if-changed=kernels");
-    println!("cargo::rerun-if-changed=cpu");
-    println!("cargo::rustc-check-cfg=cfg(no_nvcc)");
-    println!("cargo::rerun-if-env-changed=NVCC");
-    println!("cargo::rerun-if-env-changed=CXX");
-    let nvcc = std::env::var("NVCC").unwrap_or_else(|_| "nvcc".into());
-    if cfg!(feature = "emulator") && std::process::Command::new(nvcc).arg("--version").output().is_err() {
-        println!("cargo::rustc-cfg=no_nvcc");
+    println!("cargo::rerun-if-changed=src/source.rs");
+    for name in ["NVCC", "CUDA_HOME", "CUDA_COMPUTE_CAP"] {
+        println!("cargo::rerun-if-env-changed={name}");
     }
-    if !compile() {
-        println!("cargo::rustc-cfg=no_emulator");
+    if std::env::var_os("CARGO_FEATURE_CUDA").is_some() {
+        compile();
     }
 }
 
-#[cfg(feature = "emulator")]
-fn compile() -> bool {
-    // The launcher switches stacks with `ucontext.h`, which other systems lack.
-    let target = |what: &str| std::env::var(format!("CARGO_CFG_TARGET_{what}")).unwrap_or_default();
-    if target("OS") != "linux" || target("ENV") != "gnu" {
-        println!("cargo::warning=the launcher for the CPU needs Linux with glibc; tests of kernels are skipped");
-        return false;
+/// Writes `kernels.ptx`, which the library has in it.
+fn compile() {
+    let folder = std::path::PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo says where to write"));
+    let (from, to) = (folder.join("kernels.cu"), folder.join("kernels.ptx"));
+    std::fs::write(&from, source::program()).expect("a file of ours");
+    // As candle reads it.
+    let capability = std::env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "80".into());
+    let nvcc = source::nvcc();
+    let done = std::process::Command::new(&nvcc)
+        .args(source::NVCC_FLAGS)
+        .arg(format!("-arch=compute_{capability}"))
+        .arg(&from)
+        .arg("-o")
+        .arg(&to)
+        .output();
+    match done {
+        Ok(out) if out.status.success() => {}
+        Ok(out) => panic!("nvcc refuses the kernels:\n{}", String::from_utf8_lossy(&out.stderr)),
+        Err(why) => panic!(
+            "`{}` cannot be run ({why}): the feature cuda needs CUDA's nvcc; set NVCC or CUDA_HOME",
+            nvcc.display()
+        ),
     }
-    let build = |file: &str| {
-        let mut build = cc::Build::new();
-        build.cpp(true).std("c++17").file(file).warnings(true);
-        build
-    };
-    if let Err(error) = build("cpu/probe.cpp").cargo_metadata(false).try_compile("tallow_device_probe") {
-        println!("cargo::warning=no C++ compiler: tests of kernels are skipped ({error})");
-        return false;
-    }
-    // From here on there is a compiler, and what it refuses is a fault of ours.
-    build("cpu/all.cpp")
-        // Checked at every access: what the optimiser saves is worth its time. Products and sums stay apart, as on accelerators.
-        .opt_level(2)
-        .flag("-ffp-contract=off")
-        // What only the table needs, to say how long arrays are.
-        .flag("-Wno-unused-parameter")
-        // Code that longjmps between stacks of its own.
-        .flag("-U_FORTIFY_SOURCE")
-        .compile("tallow_device_cpu");
-    build("cpu/metal.cpp")
-        .include("cpu/metal")
-        .flag("-Wno-unused-parameter")
-        .flag("-Wno-unused-function")
-        .flag("-Wno-attributes")
-        .flag("-Wno-unknown-pragmas")
-        .cargo_metadata(false)
-        .compile("tallow_device_metal");
-    true
-}
-
-#[cfg(not(feature = "emulator"))]
-fn compile() -> bool {
-    false
 }

@@ -12,6 +12,7 @@ const types = at('target', 'napi-types');
 
 /** What the addon is made of. */
 const sources = [
+  'crates/device',
   'crates/tensor',
   'crates/layers',
   'crates/training',
@@ -62,11 +63,13 @@ export function featuresOf(list = '') {
   return FEATURES.filter((name) => named.includes(name));
 }
 
-function builtLibrary(targetFolder) {
+/** The library that cargo made of the crate last, whatever its features. */
+export async function builtLibrary() {
   const names = { linux: 'libtallow_node.so', darwin: 'libtallow_node.dylib', win32: 'tallow_node.dll' };
   const name = names[process.platform];
   if (!name) throw new Refusal(`tallow cannot be built on ${process.platform}`);
-  return join(targetFolder, 'release', name);
+  const metadata = await must('cargo metadata', cargo, ['metadata', '--format-version', '1', '--no-deps']);
+  return join(JSON.parse(metadata).target_directory, 'release', name);
 }
 
 /**
@@ -86,9 +89,8 @@ export async function buildNative(features = []) {
   const built = await run(cargo, ['build', '--release', '--package', CRATE, ...asked], { live: true, env });
   if (built.code !== 0) throw new Refusal(`cargo build failed (exit code ${built.code})`);
 
-  const metadata = await must('cargo metadata', cargo, ['metadata', '--format-version', '1', '--no-deps']);
   const fresh = `${addonPath()}.${process.pid}`;
-  copyFileSync(builtLibrary(JSON.parse(metadata).target_directory), fresh);
+  copyFileSync(await builtLibrary(), fresh);
   // Renamed, not overwritten: a process that runs on the old addon keeps it.
   renameSync(fresh, addonPath());
   await writeBinding();

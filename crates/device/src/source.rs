@@ -33,3 +33,14 @@ pub fn program() -> String {
     let own = |line: &&str| !line.starts_with("#include \"") && !line.starts_with("#pragma once");
     lines.filter(own).fold(String::new(), |text, line| text + line + "\n")
 }
+
+/// What nvcc is told beside the generation of GPUs. Products and sums are fused where kernels say so, and nowhere else.
+pub const NVCC_FLAGS: [&str; 4] = ["-ptx", "-std=c++17", "-fmad=false", "-diag-suppress=177"];
+
+/// The compiler of CUDA: what NVCC names, else that of CUDA_HOME, else the one on the path.
+pub fn nvcc() -> std::path::PathBuf {
+    let named = |name: &str| std::env::var_os(name).map(std::path::PathBuf::from);
+    named("NVCC")
+        .or_else(|| named("CUDA_HOME").map(|home| home.join("bin").join("nvcc")))
+        .unwrap_or_else(|| "nvcc".into())
+}

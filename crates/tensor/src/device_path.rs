@@ -1,16 +1,18 @@
 //! Between devices: tensors moved, and operations run where they can be.
 use crate::{
+    accelerated::Kernels,
     general_path::Forced,
     host_trips::{note, Hosted},
     raw::Raw,
     DType, Device, Element, Result, Tensor,
 };
-use std::time::Instant;
+use std::{cell::Cell, time::Instant};
 
 /// The path that an operation takes. Whoever listens (the `log` crate, level trace) is told at its end which it was, and how long it
 /// took; where nobody does, that costs the reading of one number.
 pub(crate) struct Path {
     by_kernel: bool,
+    accelerated: Cell<bool>,
     told: Option<Box<Told>>,
 }
 
@@ -25,12 +27,29 @@ impl Path {
     pub(crate) fn by_kernel(&self) -> bool {
         self.by_kernel
     }
+    /// What kernels of the accelerator that `x` lies on make, where it has some that compute what `f` asks for; they know float32 alone, which
+    /// halves are computed in.
+    pub(crate) fn accelerated<R>(
+        &self,
+        x: &Tensor,
+        f: impl FnOnce(Kernels<'_>) -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
+        let narrow = matches!(x.dtype(), DType::F32 | DType::F16 | DType::BF16);
+        let Some(kernels) = Kernels::of(x.device()).filter(|_| narrow && !self.by_kernel) else { return Ok(None) };
+        let found = f(kernels)?;
+        self.accelerated.set(found.is_some());
+        Ok(found)
+    }
 }
 
 impl Drop for Path {
     fn drop(&mut self) {
         if let Some(told) = self.told.take() {
-            let path = if self.by_kernel { "kernel" } else { "general path" };
+            let path = match (self.by_kernel, self.accelerated.get()) {
+                (true, _) => "kernel",
+                (false, true) => "device kernel",
+                (false, false) => "general path",
+            };
             log::trace!(target: "tallow::operation", "{} by {path}, {:?}", told.what, told.begun.elapsed());
         }
     }
@@ -41,7 +60,7 @@ impl Tensor {
     pub(crate) fn path(&self, op: &str) -> Path {
         let told = log::log_enabled!(target: "tallow::operation", log::Level::Trace)
             .then(|| Box::new(Told { what: format!("{op} of {self:?}"), begun: Instant::now() }));
-        Path { by_kernel: self.use_kernels(), told }
+        Path { by_kernel: self.use_kernels(), accelerated: Cell::new(false), told }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Storage, devices and plain kernels are candle's; autodiff, random numbers and the fast CPU paths are ours
 //! (`docs/numerics.md` says why). Each operation is a method of [`Tensor`], recorded for [`autodiff`] when an input is tracked.
+mod accelerated;
 mod candle_error;
 mod device_path;
 mod devices;

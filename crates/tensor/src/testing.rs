@@ -159,6 +159,8 @@ fn close(actual: f64, expected: f64, t: Tolerance) -> bool {
             && (actual - expected).abs() <= t.absolute + t.relative * expected.abs())
 }
 
+pub use crate::accelerated::run_kernels_by;
+
 /// Runs `f` on so many threads, and leaves the process with as many as it had. One caller at a time: the number is the process's,
 /// and a test that asks for two threads must have them.
 ///

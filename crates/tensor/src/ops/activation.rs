@@ -68,7 +68,16 @@ fn forward(x: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Result<
             Tensor::from_vec(kernel::forward(&x.values::<T>()?, bias.as_deref(), activation)?, x.shape())
         });
     }
-    narrow(value(biased(x, bias)?, activation)?, x.dtype())
+    let found = path.accelerated(x, |kernels| {
+        kernels.bias_activation(&widen(x)?, bias.map(widen).transpose()?.as_ref(), activation as u32)
+    })?;
+    narrow(
+        match found {
+            Some(y) => y,
+            None => value(biased(x, bias)?, activation)?,
+        },
+        x.dtype(),
+    )
 }
 
 /// The activation of each value, by candle's operations.
@@ -130,6 +139,26 @@ fn backward(
             let dbias = bias_cols.map(|n| Tensor::from_vec(dbias, &[n])).transpose()?;
             Ok((Tensor::from_vec(dx, g.shape())?, dbias))
         });
+    }
+    let found = path.accelerated(g, |kernels| {
+        let (kept, wide, number) = (widen(kept)?, widen(g)?, activation as u32);
+        let bias = bias.map(widen).transpose()?;
+        // The derivative is that of an output that was not kept.
+        let (kept, bias) = if activation.uses_output() && !activation.keeps_output(g.dtype()) {
+            (kernels.bias_activation(&kept, bias.as_ref(), number)?, None)
+        } else {
+            (Some(kept), bias)
+        };
+        let Some(kept) = kept else { return Ok(None) };
+        let Some(dx) = kernels.activation_back(&kept, bias.as_ref(), &wide, number)? else { return Ok(None) };
+        match bias_cols {
+            None => Ok(Some((dx, None))),
+            Some(cols) => Ok(kernels.of_bias(&dx, cols)?.map(|dbias| (dx, Some(dbias)))),
+        }
+    })?;
+    if let Some((dx, dbias)) = found {
+        let dbias = dbias.map(|raw| narrow(raw, g.dtype())).transpose()?;
+        return Ok((narrow(dx, g.dtype())?, dbias));
     }
     let (k, gw) = (biased(kept, bias)?, widen(g)?);
     let k = if activation.uses_output() && !activation.keeps_output(g.dtype()) { value(k, activation)? } else { k };

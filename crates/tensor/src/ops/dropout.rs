@@ -48,6 +48,14 @@ fn apply(x: &Tensor, keep: f64, key: Key, mask_shape: &[usize]) -> Result<Tensor
             Tensor::from_vec(kernel::with_draw(&x.values::<T>()?, key, bernoulli_threshold(keep), keep)?, x.shape())
         });
     }
+    if own_decisions {
+        let found = path.accelerated(x, |kernels| {
+            kernels.dropout(&widen(x)?, key.0, bernoulli_threshold(keep), factor(keep, x.dtype())?)
+        })?;
+        if let Some(y) = found {
+            return narrow(y, x.dtype());
+        }
+    }
     let mask = bernoulli(key, keep, mask_shape)?;
     if path.by_kernel() {
         let mask = mask.view(mask.raw().broadcast_as(x.shape())?);

@@ -6,7 +6,7 @@ use crate::{
     memory,
     ops::general::{narrow, require_float, wide_dtype, widen},
     tensor::Raw,
-    Error, Result, Tensor,
+    DType, Error, Result, Tensor,
 };
 use smallvec::smallvec;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// in order of position, so its bits do not depend on the number of threads.
 ///
 /// # Errors
-/// `IndexOutOfRange` for an id below 0 or not below V, `DTypeMismatch` unless ids are integers and the table floats,
+/// `IndexOutOfRange` for an id below 0 or not below V (an accelerator, which would have to be waited for to tell, gives NaN for it), `DTypeMismatch` unless ids are integers and the table floats,
 /// `ShapeMismatch` for a table without two axes.
 pub fn embedding(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
     require_float(table, "embedding")?;
@@ -28,6 +28,9 @@ pub fn embedding(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
             table.shape()
         )));
     };
+    if let Some(value) = accelerated(table, ids, [vocabulary, depth])? {
+        return Ok(value);
+    }
     let rows = Arc::new(checked_ids(ids, vocabulary)?);
     let mut shape = ids.shape().to_vec();
     shape.push(depth);
@@ -59,6 +62,29 @@ pub fn embedding(table: &Tensor, ids: &Tensor) -> Result<Tensor> {
         };
         Ok(smallvec![Some(d)])
     }))
+}
+
+/// The same by kernels of an accelerator, which int32 ids need not leave; nothing where it has none.
+fn accelerated(table: &Tensor, ids: &Tensor, [vocabulary, depth]: [usize; 2]) -> Result<Option<Tensor>> {
+    let path = table.path("embedding");
+    if path.by_kernel() || ids.size() * depth == 0 || ids.dtype() != DType::I32 {
+        return Ok(None);
+    }
+    let found = path.accelerated(table, |kernels| {
+        let ids = ids.raw().flatten_all()?;
+        Ok(kernels.embedding(&widen(table)?, &ids, depth)?.map(|y| (y, ids)))
+    })?;
+    let Some((value, rows)) = found else { return Ok(None) };
+    let shape: Vec<usize> = ids.shape().iter().copied().chain([depth]).collect();
+    let dtype = table.dtype();
+    let value = narrow(value.reshape(&shape[..])?, dtype)?;
+    Ok(Some(record(value, &[table], move |g, _| {
+        let path = g.path("gradient of embedding");
+        let g = g.cast(dtype)?;
+        let d = path.accelerated(&g, |kernels| kernels.embedding_back(&rows, &widen(&g)?, [vocabulary, depth]))?;
+        let d = d.ok_or_else(|| Error::internal("a kernel that ran forward does not run backward"))?;
+        Ok(smallvec![Some(narrow(d, dtype)?)])
+    })))
 }
 
 fn on_device(rows: &[usize], device: &crate::Device) -> Result<Raw> {

@@ -1,6 +1,9 @@
 //! How elements are folded over axes, and what reductions share.
 pub(super) use super::reduce_general::Fold;
-use super::{args::wider, reduce_general as general};
+use super::{
+    args::wider,
+    reduce_general::{self as general, blocks},
+};
 use crate::{
     device_path::on_host,
     dtype::{Whole, Wide},
@@ -16,26 +19,12 @@ use crate::{
     tensor::Raw,
     DType, Element, Error, Result, Tensor,
 };
-use smallvec::SmallVec;
 
 /// The shape with the axes at 1, and without them.
 pub(super) fn reduced_shapes(shape: &[usize], axes: &[usize]) -> (Dims, Dims) {
     let kept = shape.iter().enumerate().map(|(i, &d)| if axes.contains(&i) { 1 } else { d }).collect();
     let dropped = shape.iter().enumerate().filter(|(i, _)| !axes.contains(i)).map(|(_, &d)| d).collect();
     (kept, dropped)
-}
-
-/// Neighbouring axes of `shape` as blocks (size, is reduced); axes of size 1 vanish.
-fn blocks(shape: &[usize], axes: &[usize]) -> SmallVec<[(usize, bool); 6]> {
-    let mut out: SmallVec<[(usize, bool); 6]> = SmallVec::new();
-    for (i, &d) in shape.iter().enumerate().filter(|(_, &d)| d != 1) {
-        let reduced = axes.contains(&i);
-        match out.last_mut() {
-            Some((size, same)) if *same == reduced => *size *= d,
-            _ => out.push((d, reduced)),
-        }
-    }
-    out
 }
 
 /// Folds row-major values of `shape` over `axes`, innermost block first, in the type `A` that `up` takes them to.
@@ -107,7 +96,7 @@ impl Fold {
         let (kept, _) = reduced_shapes(x.shape(), axes);
         let path = x.path(self.name());
         if !path.by_kernel() {
-            return general::fold(&x.detach(), axes, self);
+            return general::fold(&x.detach(), axes, self, &path);
         }
         if !dtype.is_float() && matches!(self, Fold::Sum | Fold::Prod) {
             let to = dtype.of_sums();

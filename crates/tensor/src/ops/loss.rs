@@ -6,7 +6,7 @@ use crate::{
     memory,
     ops::general::{as_matrix, narrow, require_float, wide_dtype, widen},
     tensor::Raw,
-    Error, Result, Tensor,
+    DType, Error, Result, Tensor,
 };
 use smallvec::smallvec;
 use std::sync::Arc;
@@ -47,12 +47,39 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
     if cols == 0 {
         return Err(Error::shape(format!("cross_entropy of logits {:?}: there are no categories", logits.shape())));
     }
+    if let Some(value) = accelerated(logits, targets, smoothing)? {
+        return Ok(value);
+    }
     let targets = Arc::new(categories(targets, cols)?);
     let (value, stats) = forward(logits, targets.clone(), smoothing)?;
     let kept = logits.detach();
     Ok(record(value, &[logits], move |g, _| {
         Ok(smallvec![Some(backward(&kept, &targets, &stats, smoothing, &g.cast(wide)?)?)])
     }))
+}
+
+/// The same by kernels of an accelerator, which int32 targets need not leave; nothing where it has none.
+fn accelerated(logits: &Tensor, targets: &Tensor, smoothing: Smoothing) -> Result<Option<Tensor>> {
+    let path = logits.path("cross_entropy");
+    if path.by_kernel() || targets.dtype() != DType::I32 {
+        return Ok(None);
+    }
+    let found = path.accelerated(logits, |kernels| {
+        let targets = targets.raw().flatten_all()?;
+        Ok(kernels.cross_entropy(&widen(logits)?, &targets, smoothing.0)?.map(|found| (found, targets)))
+    })?;
+    let Some(([loss, tops, log_sums], targets)) = found else { return Ok(None) };
+    let value = Tensor::from_raw(loss.reshape(&logits.shape()[..logits.rank() - 1])?, DType::F32);
+    let kept = logits.detach();
+    Ok(Some(record(value, &[logits], move |g, _| {
+        let path = kept.path("gradient of cross_entropy");
+        let dx = path.accelerated(&kept, |kernels| {
+            let g = widen(&g.cast(DType::F32)?)?;
+            kernels.cross_entropy_back(&widen(&kept)?, &targets, [&tops, &log_sums], smoothing.0, &g)
+        })?;
+        let dx = dx.ok_or_else(|| Error::internal("a kernel that ran forward does not run backward"))?;
+        Ok(smallvec![Some(narrow(dx, kept.dtype())?)])
+    })))
 }
 
 /// Targets as positions; those outside `0..cols` become [`NO_CATEGORY`].

@@ -1,5 +1,6 @@
 //! Layer normalisation.
 use crate::{
+    accelerated::Normed,
     autodiff::record,
     for_float,
     kernels::layer_norm::{self as kernel, Saved},
@@ -88,6 +89,11 @@ fn forward(
                 Tensor::from_vec(done.rstd, &[rows])?,
             )
         })
+    } else if let Some([y, mean, rstd]) = path.accelerated(x, |kernels| {
+        let (scale, bias) = (scale.map(widen).transpose()?, bias.map(widen).transpose()?);
+        kernels.layer_norm(&widen(x)?, scale.as_ref(), bias.as_ref(), epsilon, center)
+    })? {
+        (narrow(y, x.dtype())?, Tensor::from_raw(mean, wide), Tensor::from_raw(rstd, wide))
     } else {
         let v = widen(x)?.reshape((rows, cols))?;
         let mean = if center { v.mean_keepdim(1)? } else { Raw::zeros((rows, 1), v.dtype(), v.device())? }; // few: one a row
@@ -127,6 +133,27 @@ fn backward(kept: &Kept, g: &Tensor, need: &[bool]) -> Result<[Option<Tensor>; 3
                 need[2].then(|| Tensor::from_vec(d.dbias, &[cols])).transpose()?,
             ])
         });
+    }
+    let parameters = need[1] || need[2];
+    let found = path.accelerated(g, |kernels| {
+        let (x, scale) = (widen(&kept.x)?, kept.scale.as_ref().map(widen).transpose()?);
+        let (mean, rstd) = (kept.mean.raw().flatten_all()?, kept.rstd.raw().flatten_all()?);
+        let normed = Normed { x: &x, scale: scale.as_ref(), mean: &mean, rstd: &rstd, center: kept.center };
+        let wide = widen(g)?;
+        let dx = if need[0] { Some(kernels.layer_norm_back(&normed, &wide)?) } else { None };
+        let of = if parameters { Some(kernels.layer_norm_parameters(&normed, &wide)?) } else { None };
+        // Either all are there, or none.
+        Ok(if matches!(dx, Some(None)) || matches!(of, Some(None)) { None } else { Some((dx.flatten(), of.flatten())) })
+    })?;
+    if let Some((dx, of)) = found {
+        let dx = dx.map(|dx| narrow(dx, dtype)).transpose()?;
+        let [dscale, dbias] = match of {
+            None => [None, None],
+            Some([dscale, dbias]) => [Some(dscale), Some(dbias)],
+        };
+        let parameter =
+            |raw: Option<Raw>, wanted: bool| raw.filter(|_| wanted).map(|raw| narrow(raw, dtype)).transpose();
+        return Ok([dx, parameter(dscale, need[1])?, parameter(dbias, need[2])?]);
     }
     let (mean, rstd) = (kept.mean.raw().reshape((rows, 1))?, kept.rstd.raw().reshape((rows, 1))?);
     let normal = widen(&kept.x)?.reshape((rows, cols))?.broadcast_sub(&mean)?.broadcast_mul(&rstd)?;

@@ -4,11 +4,11 @@ use super::{
     fold::{
         by_float64, finish, fold_kernel, reduced_shapes, refuse_empty, spread, unfit, whole_kernel, with_kept, Fold,
     },
-    general::wide_dtype,
+    general::{wide_dtype, widen},
 };
 use crate::{
     autodiff::{record, Grads},
-    device_path::on_host,
+    device_path::{on_host, Path},
     dtype::Wide,
     for_any, for_float, for_whole, for_wide,
     host_trips::Hosted,
@@ -276,6 +276,9 @@ impl Tensor {
         refuse_empty(op, self.shape(), &axes)?;
         let path = self.path(op);
         if !path.by_kernel() {
+            if let Some(out) = self.arg_extreme_of_rows(&path, &axes, largest)? {
+                return finish(out, &axes, keepdims);
+            }
             // candle's order of NaN and of equal values differs between devices.
             return on_host(Hosted::Extreme, &[self], |t| t[0].arg_extreme(op, axis, keepdims, largest));
         }
@@ -296,6 +299,21 @@ impl Tensor {
             let out = Tensor::from_raw(Raw::from_vec(out, &kept[..], self.device())?, DType::I32);
             finish(out, &axes, keepdims)
         })
+    }
+    /// The same of the last axis or of all, by kernels of an accelerator, with the axes kept; nothing where it has none.
+    fn arg_extreme_of_rows(&self, path: &Path, axes: &[usize], largest: bool) -> Result<Option<Tensor>> {
+        let cols = count(self.shape(), axes);
+        let last = axes.len() == self.rank() || axes == [self.rank() - 1];
+        if self.size() == 0 || !last {
+            return Ok(None);
+        }
+        let found = path.accelerated(self, |kernels| {
+            let wide = widen(&self.detach())?;
+            kernels.largest(&if largest { wide } else { wide.neg()? }, cols)
+        })?;
+        let Some([_, places]) = found else { return Ok(None) };
+        let (kept, _) = reduced_shapes(self.shape(), axes);
+        Ok(Some(Tensor::from_raw(places.reshape(&kept[..])?, DType::I32)))
     }
     /// Takes running sums along an axis.
     ///

@@ -1,5 +1,11 @@
 //! Reductions by candle's operations, for devices without our kernels.
-use crate::{device_path::on_host, host_trips::Hosted, DType, Result, Tensor};
+use crate::{
+    device_path::{on_host, Path},
+    host_trips::Hosted,
+    tensor::Raw,
+    DType, Result, Tensor,
+};
+use smallvec::SmallVec;
 
 /// A reduction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,8 +16,40 @@ pub(super) enum Fold {
     Min,
 }
 
+/// Neighbouring axes of `shape` as blocks (size, is reduced); axes of size 1 vanish.
+pub(super) fn blocks(shape: &[usize], axes: &[usize]) -> SmallVec<[(usize, bool); 6]> {
+    let mut out: SmallVec<[(usize, bool); 6]> = SmallVec::new();
+    for (i, &d) in shape.iter().enumerate().filter(|(_, &d)| d != 1) {
+        let reduced = axes.contains(&i);
+        match out.last_mut() {
+            Some((size, same)) if *same == reduced => *size *= d,
+            _ => out.push((d, reduced)),
+        }
+    }
+    out
+}
+
+/// Sums by kernels of an accelerator: the innermost block of axes first, as those for the CPU do.
+fn summed(x: &Tensor, wide: &Raw, axes: &[usize], path: &Path) -> Result<Option<Raw>> {
+    path.accelerated(x, |kernels| {
+        let (mut blocks, mut out) = (blocks(x.shape(), axes), wide.clone());
+        while let Some(at) = blocks.iter().rposition(|b| b.1) {
+            let size = |part: &[(usize, bool)]| -> usize { part.iter().map(|b| b.0).product() };
+            let sizes = [size(&blocks[..at]), blocks[at].0, size(&blocks[at + 1..])];
+            out = match kernels.sum(sizes, &out)? {
+                Some(out) => out,
+                None => return Ok(None),
+            };
+            blocks.remove(at);
+        }
+        let kept: Vec<usize> =
+            x.shape().iter().enumerate().map(|(i, &d)| if axes.contains(&i) { 1 } else { d }).collect();
+        Ok(Some(out.reshape(kept)?))
+    })
+}
+
 /// The reduction with the axes kept at size 1.
-pub(super) fn fold(x: &Tensor, axes: &[usize], how: Fold) -> Result<Tensor> {
+pub(super) fn fold(x: &Tensor, axes: &[usize], how: Fold, path: &Path) -> Result<Tensor> {
     let empty = x.size() == 0;
     if how == Fold::Prod || empty || !x.dtype().is_float() {
         // candle has no product, no reduction of empty axes, extremes of few types, and wraps sums of integers around.
@@ -22,7 +60,10 @@ pub(super) fn fold(x: &Tensor, axes: &[usize], how: Fold) -> Result<Tensor> {
     let inner = if dtype.is_float() && dtype.size() == 2 { DType::F32 } else { dtype };
     let wide = x.cast(inner)?.raw().contiguous()?;
     let out = match how {
-        Fold::Sum => wide.sum_keepdim(axes)?,
+        Fold::Sum => match summed(x, &wide, axes, path)? {
+            Some(out) => out,
+            None => wide.sum_keepdim(axes)?,
+        },
         _ => {
             let mut best = wide.clone();
             for &axis in axes {

@@ -91,6 +91,9 @@ fn last_axis(x: &Tensor, log: bool, name: &str) -> Result<Tensor> {
         return for_float!(x.dtype(), name, T => Tensor::from_vec(kernel::forward(&x.values::<T>()?, cols, log)?, x.shape()));
     }
     let wide = widen(x)?;
+    if let Some(y) = path.accelerated(x, |kernels| kernels.softmax(&wide, log))? {
+        return narrow(y, x.dtype());
+    }
     let last = x.rank() - 1;
     let shifted = wide.broadcast_sub(&wide.max_keepdim(last)?)?;
     let e = shifted.exp()?;
@@ -110,7 +113,11 @@ fn last_axis_gradient(y: &Tensor, g: &Tensor, log: bool, name: &str) -> Result<T
         });
     }
     let (last, dtype) = (y.rank() - 1, y.dtype());
+    let of = y;
     let (y, g): (Raw, Raw) = (widen(y)?, widen(g)?);
+    if let Some(dx) = path.accelerated(of, |kernels| kernels.softmax_back(&y, &g, log))? {
+        return narrow(dx, dtype);
+    }
     narrow(
         if log {
             (&g - y.exp()?.broadcast_mul(&g.sum_keepdim(last)?)?)?

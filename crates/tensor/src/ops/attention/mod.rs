@@ -1,9 +1,11 @@
 //! Softmax attention in tiles.
+mod accelerated;
 mod general;
 mod operands;
 mod penalized;
 mod problem;
 
+pub(super) use accelerated::{dropped, four, given_back, missing, turned};
 pub(super) use operands::{place_like, placed, Held, Kept};
 pub use penalized::{penalized_attention, PenalizedAttentionOptions};
 pub use problem::AttentionOptions;
@@ -46,7 +48,11 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, options: &AttentionOptions)
     if !path.by_kernel() {
         let work = if dtype == DType::F64 { dtype } else { DType::F32 };
         let wide = [inputs[0].cast(work)?, inputs[1].cast(work)?, inputs[2].cast(work)?];
-        return general::composed(&wide, &shape, options)?.cast(dtype);
+        let fused = accelerated::tiled(&wide, &shape, options, &path)?;
+        return match fused {
+            Some(value) => value.cast(dtype),
+            None => general::composed(&wide, &shape, options)?.cast(dtype),
+        };
     }
     match dtype {
         DType::F32 => tiled::<f32>(&inputs, shape, options, None),

@@ -1,4 +1,5 @@
 //! Attention within chunks: of neighbours in the sequence, or of what hashes alike (LSH attention).
+mod accelerated;
 mod general;
 mod problem;
 
@@ -55,7 +56,10 @@ pub fn chunked_attention(
     let inputs = Inputs { q: q.cast(work)?, k: k.map(|k| k.cast(work)).transpose()?, v: v.cast(work)? };
     let path = q.path("chunked_attention");
     if !path.by_kernel() {
-        return general::composed(&inputs, &shape, options)?.cast(dtype);
+        return match accelerated::fused(&inputs, &shape, options, &path)? {
+            Some(value) => value.cast(dtype),
+            None => general::composed(&inputs, &shape, options)?.cast(dtype),
+        };
     }
     match work {
         DType::F64 => fused::<f64>(inputs, None, shape, options),

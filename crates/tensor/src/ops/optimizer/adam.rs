@@ -41,6 +41,11 @@ impl Update<2> for AdamStep {
         }
     }
 
+    fn accelerated(&self) -> Option<(&'static str, [f32; 6])> {
+        let kernel::Adam { lr, b1, b2, eps, decay, correction } = self.rule::<f32>();
+        Some(("adam", [lr, decay, b1, b2, eps, correction]))
+    }
+
     fn general<A: Real>(&self, p: Raw, g: Raw, [m, v]: [Raw; 2]) -> Result<(Raw, [Raw; 2])> {
         let kernel::Adam { lr, b1, b2, eps, decay, correction } = self.rule::<A>();
         let (lr, b1, b2, eps, decay) = (lr.wide(), b1.wide(), b2.wide(), eps.wide(), decay.wide());

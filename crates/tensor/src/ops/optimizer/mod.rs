@@ -74,6 +74,10 @@ trait Update<const N: usize> {
     /// The rule in the type that weights are computed in.
     type Rule<A: Real>: Rule<A, N>;
     fn rule<A: Real>(&self) -> Self::Rule<A>;
+    /// The kernel of accelerators that does it, and its numbers as kernels/optimizer.h has them from the third on; nothing without one.
+    fn accelerated(&self) -> Option<(&'static str, [f32; 6])> {
+        None
+    }
     /// The same by candle's operations, in numbers rounded to `A`: weights, a clipped gradient, and slots.
     fn general<A: Real>(&self, p: Raw, g: Raw, slots: [Raw; N]) -> Result<(Raw, [Raw; N])>;
 }
@@ -104,9 +108,20 @@ fn updated<const N: usize, U: Update<N>>(
         check(U::NAME, &p, &[(slot, name)])?;
     }
     let wide = wide_dtype(p.dtype());
-    if !p.path(U::NAME).by_kernel() {
+    let path = p.path(U::NAME);
+    if !path.by_kernel() {
         let raw: Vec<Raw> = slots.iter().map(|s| Ok(s.cast(wide)?.raw().contiguous()?)).collect::<Result<_>>()?;
         let raw = raw.try_into().map_err(|_| Error::internal("as many slots as were given"))?;
+        let raw: [Raw; N] = raw;
+        let found = path.accelerated(&p, |kernels| {
+            let Some((name, rest)) = step.accelerated().filter(|_| p.size() > 0) else { return Ok(None) };
+            let mut numbers = [clip.scale as f32, clip.limit as f32, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+            numbers[2..].copy_from_slice(&rest);
+            kernels.updated(name, numbers, &widen(&p)?, &widen(&g.cast(wide)?)?, &raw)
+        })?;
+        if let Some((new, slots)) = found {
+            return Ok((narrow(new, p.dtype())?, slots.map(|s| Tensor::from_raw(s, wide))));
+        }
         let g = clip.of(&g.cast(wide)?)?;
         let (new, slots) = match wide {
             DType::F64 => step.general::<f64>(widen(&p)?, g, raw)?,

@@ -26,6 +26,11 @@ impl Update<0> for SgdStep {
         kernel::Descent { lr: A::of(self.lr), decay: A::of(self.weight_decay_rate), l2: A::of(self.l2) }
     }
 
+    fn accelerated(&self) -> Option<(&'static str, [f32; 6])> {
+        let kernel::Descent { lr, decay, l2 } = self.rule::<f32>();
+        Some(("sgd", [lr, decay, l2, 0.0, 0.0, 0.0]))
+    }
+
     fn general<A: Real>(&self, p: Raw, g: Raw, _: [Raw; 0]) -> Result<(Raw, [Raw; 0])> {
         let kernel::Descent { lr, decay, l2 } = self.rule::<A>();
         let g = (g + (&p * l2.wide())?)?;
@@ -74,6 +79,11 @@ impl Update<1> for MomentumStep {
             l2: A::of(self.l2),
             nesterov: self.nesterov,
         }
+    }
+
+    fn accelerated(&self) -> Option<(&'static str, [f32; 6])> {
+        let kernel::Momentum { lr, mass, share, decay, l2, nesterov } = self.rule::<f32>();
+        Some(("momentum", [lr, decay, l2, mass, share, f32::from(u8::from(nesterov))]))
     }
 
     fn general<A: Real>(&self, p: Raw, g: Raw, [m]: [Raw; 1]) -> Result<(Raw, [Raw; 1])> {

@@ -1,5 +1,7 @@
 //! Gated recurrent units.
-use super::{after_first, batch_first, by_steps, extent, lstm::halves, require_shape, step_of, time_first, widened};
+use super::{
+    accelerated, after_first, batch_first, by_steps, extent, lstm::halves, require_shape, step_of, time_first, widened,
+};
 use crate::{
     custom_vjp, for_wide,
     kernels::recurrent::{
@@ -71,6 +73,8 @@ pub fn gru(x: &Tensor, state: &Tensor, w: GruWeights<'_>) -> Result<(Tensor, Ten
     let path = x.path("gru");
     let (y, last) = if path.by_kernel() {
         for_wide!(inputs[0].dtype(), "gru", T => fused::<T>(&inputs, e)?)
+    } else if let Some(found) = accelerated::gru(&inputs, e, &path)? {
+        found
     } else {
         let w =
             GruWeights { gates: &inputs[2], gates_bias: &inputs[3], candidate: &inputs[4], candidate_bias: &inputs[5] };

@@ -1,5 +1,5 @@
 //! Long short-term memory.
-use super::{after_first, batch_first, by_steps, extent, require_shape, step_of, time_first, widened};
+use super::{accelerated, after_first, batch_first, by_steps, extent, require_shape, step_of, time_first, widened};
 use crate::{
     custom_vjp, for_wide,
     kernels::recurrent::{
@@ -60,6 +60,8 @@ pub fn lstm(x: &Tensor, state: &Tensor, w: &Tensor, b: &Tensor) -> Result<(Tenso
     let path = x.path("lstm");
     let (y, last) = if path.by_kernel() {
         for_wide!(inputs[0].dtype(), "lstm", T => fused::<T>(&inputs, e)?)
+    } else if let Some(found) = accelerated::lstm(&inputs, e, &path)? {
+        found
     } else {
         let cell = |x: &[Tensor], state: &Tensor| lstm_cell(&x[0], state, &inputs[2], &inputs[3]);
         by_steps(&[&inputs[0]], &inputs[1], e.units, cell)?

@@ -2,6 +2,7 @@
 //!
 //! The CPU kernels multiply all inputs with their weights at once and keep, for backward, what each step computed. The general
 //! paths go step by step through the cells, which are operations of their own.
+mod accelerated;
 mod gru;
 mod lstm;
 mod sru;

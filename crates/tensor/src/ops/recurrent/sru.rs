@@ -1,5 +1,5 @@
 //! Simple recurrent units, and the linear recurrence inside them.
-use super::{by_steps, lstm::halves, require_shape, widened};
+use super::{accelerated, by_steps, lstm::halves, require_shape, widened};
 use crate::{
     custom_vjp, for_wide,
     kernels::recurrent::{
@@ -30,6 +30,8 @@ pub fn linear_recurrence(x: &Tensor, f: &Tensor, state: &Tensor) -> Result<(Tens
     let path = x.path(OP);
     let (y, last) = if path.by_kernel() {
         for_wide!(inputs[0].dtype(), OP, T => scan::<T>(&inputs, e)?)
+    } else if let Some(found) = accelerated::linear_recurrence(&inputs, &path)? {
+        found
     } else {
         by_steps(&[&inputs[0], &inputs[1]], &inputs[2], e.units, |t, c| {
             let next = t[1].mul(c)?.add(&t[0])?;
@@ -54,6 +56,8 @@ pub fn sru(gates: &Tensor, x: &Tensor, state: &Tensor) -> Result<(Tensor, Tensor
     let path = x.path("sru");
     let (y, last) = if path.by_kernel() {
         for_wide!(inputs[0].dtype(), "sru", T => unit::<T>(&inputs, e)?)
+    } else if let Some(found) = accelerated::sru(&inputs, &path)? {
+        found
     } else {
         let [r, f, y] = halves(inputs[0].split(3, -1)?)?;
         let (r, f) = (r.sigmoid()?, f.sigmoid()?);

@@ -1,72 +1,12 @@
 //! Runs kernels on the CPU, one block after another, and finds what is wrong with their accesses and barriers. For tests.
-use crate::kernel::{Kernel, Kind, Sizes, Type, ANY, MOST_BLOCKS};
-use std::{ffi::c_void, fmt, marker::PhantomData};
-
-/// An element of arrays and its type in kernels.
-pub trait Element: Copy + sealed::Sealed {
-    /// Its type.
-    const TYPE: Type;
-}
-mod sealed {
-    pub trait Sealed {}
-}
-macro_rules! elements {
-    ($($t:ty, $of:ident;)*) => {$(
-        impl sealed::Sealed for $t {}
-        impl Element for $t {
-            const TYPE: Type = Type::$of;
-        }
-        impl<'a> From<&'a [$t]> for Argument<'a> {
-            fn from(values: &'a [$t]) -> Self {
-                Self::array(values.as_ptr().cast_mut().cast(), values.len(), Role::In, Type::$of)
-            }
-        }
-        impl<'a> From<&'a mut [$t]> for Argument<'a> {
-            fn from(values: &'a mut [$t]) -> Self {
-                Self::array(values.as_mut_ptr().cast(), values.len(), Role::Out, Type::$of)
-            }
-        }
-    )*};
-}
-elements!(u8, U8; i32, I32; u32, U32; f32, F32;);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Value,
-    In,
-    Out,
-}
-
-/// An argument: a value, a slice that is read, or one that is written.
-#[derive(Debug)]
-pub struct Argument<'a> {
-    role: Role,
-    of: Type,
-    #[cfg_attr(no_emulator, allow(dead_code))]
-    data: *mut c_void,
-    length: usize,
-    bits: u32,
-    borrowed: PhantomData<&'a mut ()>,
-}
-
-impl Argument<'_> {
-    fn array(data: *mut c_void, length: usize, role: Role, of: Type) -> Self {
-        Self { role, of, data, length, bits: 0, borrowed: PhantomData }
-    }
-    fn value(bits: u32, of: Type) -> Self {
-        Self { role: Role::Value, of, data: std::ptr::null_mut(), length: 1, bits, borrowed: PhantomData }
-    }
-}
-impl From<u32> for Argument<'_> {
-    fn from(value: u32) -> Self {
-        Self::value(value, Type::U32)
-    }
-}
-impl From<f32> for Argument<'_> {
-    fn from(value: f32) -> Self {
-        Self::value(value.to_bits(), Type::F32)
-    }
-}
+//!
+//! [`take_over`] lets operations run them in place of a GPU.
+use std::{cell::RefCell, fmt};
+pub use tallow_device::argument::Argument;
+use tallow_device::{
+    argument::{blocks_of, Given},
+    kernel::Kernel,
+};
 
 /// Why a launch gave nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,45 +45,9 @@ pub struct Told {
 /// `Arguments` unless there are as many as parameters, each of its kind, type and length; `Fault` where the kernel reaches beyond an
 /// array, accesses what another thread accesses without a barrier between, or not all threads reach a barrier or shuffle.
 pub fn launch(kernel: &Kernel, arguments: &mut [Argument<'_>], order: u32) -> Result<Told, LaunchError> {
-    let wrong = |what: String| Err(LaunchError::Arguments(format!("{}: {what}", kernel.name)));
-    if arguments.len() != kernel.parameters().len() {
-        return wrong(format!("takes {} arguments, got {}", kernel.parameters().len(), arguments.len()));
-    }
-    let values: Vec<u32> = arguments.iter().filter(|a| a.role == Role::Value).map(|a| a.bits).collect();
-    // Each is of its kind before any length is computed of values.
-    for (parameter, argument) in kernel.parameters().zip(&*arguments) {
-        let role = match parameter.kind {
-            Kind::Value(_) | Kind::Step | Kind::UpTo(_) => Role::Value,
-            Kind::In(..) => Role::In,
-            Kind::Out(..) => Role::Out,
-        };
-        let wanted = (role, parameter.kind.element());
-        if (argument.role, argument.of) != wanted {
-            return wrong(format!("{} must be {wanted:?}, got {:?}", parameter.name, (argument.role, argument.of)));
-        }
-        if matches!(parameter.kind, Kind::Step) && argument.bits == 0 {
-            return wrong(format!("{} must be at least 1", parameter.name));
-        }
-        if let Kind::UpTo(most) = parameter.kind {
-            if argument.bits > most {
-                return wrong(format!("{} must be at most {most}, got {}", parameter.name, argument.bits));
-            }
-        }
-    }
-    let sizes = Sizes(&values);
-    for (parameter, argument) in kernel.parameters().zip(&*arguments) {
-        if let Kind::In(_, count) | Kind::Out(_, count) = parameter.kind {
-            let wanted = count(sizes);
-            if wanted != ANY && argument.length as u128 != wanted {
-                return wrong(format!("{} must have {wanted} elements, got {}", parameter.name, argument.length));
-            }
-        }
-    }
-    let blocks = (kernel.blocks)(sizes);
-    if blocks > MOST_BLOCKS {
-        return wrong(format!("{blocks} blocks are more than a launch may have; cut the sizes"));
-    }
-    run(kernel, arguments, blocks as u32, order)
+    let given: Vec<Given> = arguments.iter().map(Argument::given).collect();
+    let blocks = blocks_of(kernel, &given).map_err(LaunchError::Arguments)?;
+    run(kernel, arguments, blocks, order)
 }
 
 #[cfg(no_emulator)]
@@ -153,7 +57,8 @@ fn run(_: &Kernel, _: &mut [Argument<'_>], _: u32, _: u32) -> Result<Told, Launc
 
 #[cfg(not(no_emulator))]
 fn run(kernel: &Kernel, arguments: &mut [Argument<'_>], blocks: u32, order: u32) -> Result<Told, LaunchError> {
-    use std::ffi::{c_char, CStr, CString};
+    use std::ffi::{c_char, c_void, CStr, CString};
+    use tallow_device::argument::Role;
 
     /// `tl::Argument` of cpu/machine.h.
     #[repr(C)]
@@ -192,10 +97,10 @@ fn run(kernel: &Kernel, arguments: &mut [Argument<'_>], blocks: u32, order: u32)
     let names = kernel.parameters().map(|p| text(p.name)).collect::<Result<Vec<_>, _>>()?;
     let mut handed: Vec<Handed> = (arguments.iter_mut().zip(&names))
         .map(|(a, name)| Handed {
-            data: if a.role == Role::Value { std::ptr::from_mut(&mut a.bits).cast() } else { a.data },
-            length: a.length as u64,
+            data: a.data(),
+            length: a.given().length as u64,
             name: name.as_ptr(),
-            written: u32::from(a.role == Role::Out),
+            written: u32::from(a.given().role == Role::Out),
             traces: std::ptr::null_mut(),
         })
         .collect();
@@ -224,4 +129,22 @@ fn run(kernel: &Kernel, arguments: &mut [Argument<'_>], blocks: u32, order: u32)
     } else {
         Err(LaunchError::Fault(format!("{}: {fault}", kernel.name)))
     }
+}
+
+thread_local!(static LAUNCHED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) });
+
+/// The kernels that operations of this thread have run since it was last asked, by their names.
+pub fn launched() -> Vec<&'static str> {
+    LAUNCHED.take()
+}
+
+/// From now on operations of this process that take the general path on the CPU run kernels where a GPU would, by this launcher.
+pub fn take_over() {
+    tallow_tensor::testing::run_kernels_by(|kernel, arguments| match launch(kernel, arguments, 0) {
+        Ok(_) => {
+            LAUNCHED.with_borrow_mut(|names| names.push(kernel.name));
+            Ok(())
+        }
+        Err(error) => Err(error.to_string()),
+    });
 }

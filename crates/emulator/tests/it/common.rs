@@ -1,9 +1,9 @@
 //! Runs a kernel in several orders of blocks and threads, and holds the results against each other.
 use tallow_device::{
-    emulator::{launch, Argument, LaunchError, Told},
     kernel::{Kernel, Kind, Sizes, Type},
     table,
 };
+use tallow_emulator::{launch, Argument, LaunchError, Told};
 use tallow_tensor::{backward, testing, DType, Result, Tensor};
 
 /// Values of an array that was written.

@@ -3,6 +3,7 @@ mod activation;
 mod attention;
 mod common;
 mod lsh_attention;
+mod operations;
 mod optimizers;
 mod random;
 mod recurrent;

@@ -2,10 +2,10 @@
 use crate::common::{kernel_tests, once, result, Given};
 use std::collections::BTreeMap;
 use tallow_device::{
-    emulator::LaunchError,
     kernel::{Kernel, Kind, Sizes, Type, WARP},
     source, table,
 };
+use tallow_emulator::LaunchError;
 
 /// Kernels in the sources: their file and parameters, as they stand there.
 fn in_sources() -> BTreeMap<String, (String, Vec<String>)> {
@@ -66,9 +66,9 @@ fn cuda_has_all_kernels_and_fuses_no_others() {
     let at = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     let (from, to) = (at.join("kernels.cu"), at.join("kernels.ptx"));
     std::fs::write(&from, source::program()).expect("a file");
-    let nvcc = std::env::var("NVCC").unwrap_or_else(|_| "nvcc".into());
-    let flags = ["-ptx", "-arch=sm_80", "-std=c++17", "-fmad=false", "-diag-suppress=177"];
-    let out = std::process::Command::new(nvcc).args(flags).arg(&from).arg("-o").arg(&to).output().expect("nvcc");
+    let mut nvcc = std::process::Command::new(source::nvcc());
+    let out =
+        nvcc.args(source::NVCC_FLAGS).arg("-arch=compute_80").arg(&from).arg("-o").arg(&to).output().expect("nvcc");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let ptx = std::fs::read_to_string(&to).expect("PTX");
     let entries: Vec<&str> = ptx.split(".visible .entry ").skip(1).collect();
