@@ -28,12 +28,14 @@ const TOLERANCE = 1e-4;
 /** What steps of these models may compute on the CPU, of the list in `crates/tensor/src/host_trips.rs`. */
 const TRIPS = ['values that are read', 'argmax and argmin', 'cast of floats to integers, and of 64 bits to 16'];
 
+/** The losses of 200 steps of all models, and their trips to the CPU. */
+async function trained(env) {
+  const args = [at('scripts', 'lib', 'steps.mjs'), '200'];
+  return JSON.parse(await must('training', process.execPath, args, { env })).models;
+}
+
 /** Trains on both paths, and says where the losses part. */
 async function steps() {
-  const trained = async (env) => {
-    const args = [at('scripts', 'lib', 'steps.mjs'), '200'];
-    return JSON.parse(await must('training', process.execPath, args, { env })).models;
-  };
   const [kernels, composed] = [await trained({}), await trained(general)];
   let passed = true;
   for (const [name, { losses, hostTrips }] of Object.entries(composed)) {

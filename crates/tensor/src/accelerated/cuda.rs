@@ -119,8 +119,8 @@ impl Written {
                     Type::U32 => candle_core::DType::U32,
                     Type::F32 | Type::U8 => candle_core::DType::F32,
                 };
-                return Ok(Raw::zeros(0, dtype, &candle_core::Device::Cuda(device.clone()))?);
-                // few: none
+                let device = candle_core::Device::Cuda(device.clone());
+                return Ok(Raw::zeros(0, dtype, &device)?); // few: none
             }
         };
         Ok(Raw::from_storage(Storage::Cuda(storage), n, BackpropOp::none(), false))

@@ -1,5 +1,5 @@
 //! A launch: which kernel, with which values and arrays.
-use crate::{tensor::Raw, Device, Error, Result};
+use crate::{tensor::Raw, Error, Result};
 use smallvec::SmallVec;
 use tallow_device::{
     argument::takes,
@@ -74,18 +74,12 @@ impl<'a> From<Option<&'a Raw>> for Array<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels<'a>(pub(super) &'a dyn Launcher);
 
-impl<'a> Kernels<'a> {
-    /// Those of a device, if it has any. The CPU has them where operations take the general path, and tests have said what runs them.
-    pub(crate) fn of(device: &'a Device) -> Option<Self> {
-        match device {
-            Device::Cpu if crate::general_path_forced() => super::cpu::launcher().map(Self),
-            #[cfg(feature = "cuda")]
-            Device::Cuda(device) => Some(Self(device)),
-            _ => None,
-        }
-    }
+/// The kernel of a name, and the bits of its values.
+type Bound = (&'static Kernel, SmallVec<[u32; 16]>);
+
+impl Kernels<'_> {
     /// The kernel of a name, and the bits of values, unless one is beyond what it takes.
-    fn bound(name: &str, values: &[Value]) -> Result<Option<(&'static Kernel, SmallVec<[u32; 16]>)>> {
+    fn bound(name: &str, values: &[Value]) -> Result<Option<Bound>> {
         let kernel = table::find(name).ok_or_else(|| Error::internal(format!("there is no kernel {name}")))?;
         let mut bits = SmallVec::new();
         for value in values {

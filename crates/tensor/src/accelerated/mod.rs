@@ -6,6 +6,7 @@ mod attention;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod found;
 mod launch;
 mod optimizers;
 mod recurrent;

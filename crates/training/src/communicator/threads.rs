@@ -1,5 +1,5 @@
 //! Ranks that are threads of one process.
-use super::{check_all_gather, check_broadcast, check_exchange, failed, Communicator};
+use super::operations::{check_all_gather, check_broadcast, check_exchange, failed, Communicator};
 use crate::Result;
 use parking_lot::{Condvar, Mutex};
 use std::{

@@ -51,7 +51,7 @@ pub(super) fn tiled(inputs: &[Tensor; 3], shape: &Shape, o: &AttentionOptions, p
     if sizes.contains(&0) || o.segments.is_some() {
         return Ok(None);
     }
-    let draw = matrices.checked_mul(shape.queries * shape.keys).unwrap_or(usize::MAX);
+    let draw = matrices.saturating_mul(shape.queries * shape.keys);
     let numbers = Numbers {
         queries: shape.queries,
         keys: shape.keys,

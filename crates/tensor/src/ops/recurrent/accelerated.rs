@@ -1,5 +1,5 @@
 //! Recurrent networks by kernels of an accelerator: products of all steps at once, and a scan for what goes from one step to the next.
-use super::{after_first, time_first};
+use super::{after_first, halves, time_first};
 use crate::{
     accelerated::{Gru, Kernels},
     custom_vjp,
@@ -89,7 +89,7 @@ pub(super) fn lstm(inputs: &[Tensor], e: Extent, path: &Path) -> Result<Outputs>
         let grads = grads.ok_or_else(missing)?;
         Ok(grads.into_iter().zip(need).map(|(raw, &needed)| needed.then(|| whole(raw))).collect())
     })?;
-    let [y, last] = super::lstm::halves(out)?;
+    let [y, last] = halves(out)?;
     Ok(Some((y, last)))
 }
 
@@ -129,7 +129,7 @@ pub(super) fn gru(inputs: &[Tensor], e: Extent, path: &Path) -> Result<Outputs> 
         let grads = grads.ok_or_else(missing)?;
         Ok(grads.into_iter().zip(need).map(|(raw, &needed)| needed.then(|| whole(raw))).collect())
     })?;
-    let [y, last] = super::lstm::halves(out)?;
+    let [y, last] = halves(out)?;
     Ok(Some((y, last)))
 }
 
@@ -171,7 +171,7 @@ pub(super) fn linear_recurrence(inputs: &[Tensor], path: &Path) -> Result<Output
         let grads = grads.ok_or_else(missing)?;
         Ok(grads.into_iter().zip(need).map(|(raw, &needed)| needed.then(|| whole(raw))).collect())
     })?;
-    let [y, last] = super::lstm::halves(out)?;
+    let [y, last] = halves(out)?;
     Ok(Some((y, last)))
 }
 
@@ -196,6 +196,6 @@ pub(super) fn sru(inputs: &[Tensor], path: &Path) -> Result<Outputs> {
         let grads = grads.ok_or_else(missing)?;
         Ok(grads.into_iter().zip(need).map(|(raw, &needed)| needed.then(|| whole(raw))).collect())
     })?;
-    let [y, last] = super::lstm::halves(out)?;
+    let [y, last] = halves(out)?;
     Ok(Some((y, last)))
 }

@@ -1,6 +1,6 @@
 //! Gated recurrent units.
 use super::{
-    accelerated, after_first, batch_first, by_steps, extent, lstm::halves, require_shape, step_of, time_first, widened,
+    accelerated, after_first, batch_first, by_steps, extent, halves, require_shape, step_of, time_first, widened,
 };
 use crate::{
     custom_vjp, for_wide,

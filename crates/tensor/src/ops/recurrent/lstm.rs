@@ -1,5 +1,7 @@
 //! Long short-term memory.
-use super::{accelerated, after_first, batch_first, by_steps, extent, require_shape, step_of, time_first, widened};
+use super::{
+    accelerated, after_first, batch_first, by_steps, extent, halves, require_shape, step_of, time_first, widened,
+};
 use crate::{
     custom_vjp, for_wide,
     kernels::recurrent::{
@@ -39,11 +41,6 @@ pub fn lstm_cell_by<E: From<Error>>(
     let h = c.tanh()?.mul(&o.sigmoid()?)?;
     let state = Tensor::concat(&[c, h.clone()], -1)?;
     Ok((h, state))
-}
-
-/// As many parts as were asked for.
-pub(super) fn halves<const N: usize>(parts: Vec<Tensor>) -> Result<[Tensor; N]> {
-    parts.try_into().map_err(|_| crate::Error::internal("a split gave another number of parts"))
 }
 
 /// [`lstm_cell`] over the steps of `x: [batch, steps, depth]`: the hidden values of all steps, `[batch, steps, units]`, and the last state.

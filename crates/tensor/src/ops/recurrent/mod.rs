@@ -94,3 +94,8 @@ fn by_steps(
     }
     Ok((Tensor::stack(&ys, 1)?, state))
 }
+
+/// As many parts as were asked for.
+fn halves<const N: usize>(parts: Vec<Tensor>) -> Result<[Tensor; N]> {
+    parts.try_into().map_err(|_| crate::Error::internal("a split gave another number of parts"))
+}

@@ -1,5 +1,5 @@
 //! Simple recurrent units, and the linear recurrence inside them.
-use super::{accelerated, by_steps, lstm::halves, require_shape, widened};
+use super::{accelerated, by_steps, halves, require_shape, widened};
 use crate::{
     custom_vjp, for_wide,
     kernels::recurrent::{

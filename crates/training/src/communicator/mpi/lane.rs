@@ -3,7 +3,7 @@
 //! Nothing here blocks. Who waits looks whether another rank has failed, and after a failure the thread stays with the messages that were
 //! under way, whose memory MPI may still use, until the process ends.
 use super::{
-    super::failed,
+    super::operations::failed,
     control::Control,
     round::{bytes_behind, head, read, shown, written, Head, Round},
 };
@@ -52,6 +52,9 @@ pub(super) enum Asked {
     Fail(String),
     Leave(Leave),
 }
+
+/// Looks at a message that has come, of a number, and says what is wrong with it.
+type Came<'a> = dyn FnMut(usize, &[u8]) -> std::result::Result<(), String> + 'a;
 
 /// The process ends.
 pub(super) struct Leave {
@@ -190,12 +193,7 @@ impl Lane {
         })
     }
     /// Waits until the first `n` of these messages have gone or come; `came` is told of each, and may find that it is not as it should be.
-    fn wait(
-        &mut self,
-        messages: &mut Messages<'_, '_>,
-        n: usize,
-        came: &mut dyn FnMut(usize, &[u8]) -> std::result::Result<(), String>,
-    ) {
+    fn wait(&mut self, messages: &mut Messages<'_, '_>, n: usize, came: &mut Came<'_>) {
         let n = n.min(messages.open.len());
         let began = Instant::now();
         let mut moved = began;

@@ -6,7 +6,7 @@ mod control;
 mod lane;
 mod round;
 
-use super::{check_all_gather, check_broadcast, check_exchange, failed, Communicator};
+use super::operations::{check_all_gather, check_broadcast, check_exchange, failed, Communicator};
 use crate::{Error, Result};
 use lane::{Asked, Leave};
 use parking_lot::Mutex;
