@@ -41,7 +41,7 @@ for (const [name, command] of Object.entries(scripts)) {
 test('npm test refuses an unknown part', async (t) => {
   const { code, output } = await run(process.execPath, ['scripts/test.mjs', '--only', 'rust,everything']);
   t.is(code, 1);
-  t.deepEqual(lines(output), ['--only takes lint, codegen, rust, types, js, mpi; `everything` is none of them']);
+  t.deepEqual(lines(output), ['--only takes lint, codegen, rust, types, js; `everything` is none of them']);
 });
 
 test('the check of a device trains, compares and prints a table, and refuses what is no device', async (t) => {

@@ -1,12 +1,11 @@
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
 import { codegen, javascript, lint, reference, rust, types } from './lib/checks.mjs';
-import { mpi } from './lib/mpi.mjs';
 import { needCargo } from './lib/needs.mjs';
 import { figures, report } from './lib/report.mjs';
 import { main, red, Refusal } from './lib/run.mjs';
 
-const parts = { lint, codegen: [codegen], rust, types: [types, reference], js: [javascript()], mpi };
+const parts = { lint, codegen: [codegen], rust, types: [types, reference], js: [javascript()] };
 const names = Object.keys(parts).join(', ');
 
 const help = `npm test -- [options]
