@@ -21,10 +21,13 @@ test('one rank needs no MPI, and several are refused by a build without it', asy
   const one = await asked({ OMPI_COMM_WORLD_RANK: '0', OMPI_COMM_WORLD_SIZE: '1' });
   t.is(one, '{"rank":0,"size":1}\n');
   const several = await asked({ OMPI_COMM_WORLD_RANK: '2', OMPI_COMM_WORLD_SIZE: '4' });
-  t.regex(several, /^TensorError InvalidOption .*one of the 4 ranks .*npm run build -- --features mpi/);
+  t.regex(
+    several,
+    /^LayerError InvalidOption \[InvalidOption\] this process is one of the 4 ranks .*npm run build -- --features mpi/,
+  );
 });
 
 test('tasks of Slurm that were not started for MPI are refused', async (t) => {
   const output = await asked({ SLURM_STEP_ID: '0', SLURM_STEP_NUM_TASKS: '8' });
-  t.regex(output, /^TensorError InvalidOption srun started 8 tasks that cannot meet.*srun --mpi=pmix/);
+  t.regex(output, /^LayerError InvalidOption \[InvalidOption\] srun started 8 tasks that cannot meet.*srun --mpi=pmix/);
 });

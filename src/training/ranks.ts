@@ -33,8 +33,8 @@ function leaveAtExit(): void {
  * they are told so, with its number. As the program ends, it waits for the others. A process that was started alone is the only rank.
  *
  * @returns The number of the rank, and how many there are.
- * @throws {@link TensorError} `InvalidOption`: the launcher started several ranks, but this build has no MPI, or Slurm was not told to start them for it.
- * @throws {@link TensorError} `RankFailed`: the others do not start in time (`TALLOW_RANK_TIMEOUT`, 600 seconds without it).
+ * @throws {@link LayerError} `InvalidOption`: the launcher started several ranks, but this build has no MPI, or Slurm was not told to start them for it.
+ * @throws {@link LayerError} `RankFailed`: the others do not start in time (`TALLOW_RANK_TIMEOUT`, 600 seconds without it).
  * @example
  * ```ts
  * tl.training.rank(); // → { rank: 0, size: 1 }
