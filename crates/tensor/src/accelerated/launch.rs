@@ -135,3 +135,8 @@ pub(super) fn lengths(kernel: &'static Kernel, values: &[u32]) -> impl Iterator<
         _ => 1,
     })
 }
+
+/// A kernel that ran forward must run backward, of the same sizes.
+pub(crate) fn missing() -> Error {
+    Error::internal("a kernel that ran forward does not run backward")
+}

@@ -16,6 +16,6 @@ mod tables;
 
 pub(crate) use attention::{ChunkNumbers, Dropped, Numbers, Seen};
 pub use cpu::run_kernels_by;
-pub(crate) use launch::Kernels;
+pub(crate) use launch::{missing, Kernels};
 pub(crate) use recurrent::Gru;
 pub(crate) use rows::Normed;

@@ -1,5 +1,6 @@
 //! Rows of a table by id.
 use crate::{
+    accelerated::missing,
     autodiff::record,
     for_any, for_float,
     kernels::embedding as kernel,
@@ -82,7 +83,7 @@ fn accelerated(table: &Tensor, ids: &Tensor, [vocabulary, depth]: [usize; 2]) ->
         let path = g.path("gradient of embedding");
         let g = g.cast(dtype)?;
         let d = path.accelerated(&g, |kernels| kernels.embedding_back(&rows, &widen(&g)?, [vocabulary, depth]))?;
-        let d = d.ok_or_else(|| Error::internal("a kernel that ran forward does not run backward"))?;
+        let d = d.ok_or_else(missing)?;
         Ok(smallvec![Some(narrow(d, dtype)?)])
     })))
 }

@@ -1,5 +1,6 @@
 //! Cross-entropy.
 use crate::{
+    accelerated::missing,
     autodiff::record,
     for_any, for_float,
     kernels::cross_entropy::{self as kernel, Losses, Saved, Smoothing, NO_CATEGORY},
@@ -77,7 +78,7 @@ fn accelerated(logits: &Tensor, targets: &Tensor, smoothing: Smoothing) -> Resul
             let g = widen(&g.cast(DType::F32)?)?;
             kernels.cross_entropy_back(&widen(&kept)?, &targets, [&tops, &log_sums], smoothing.0, &g)
         })?;
-        let dx = dx.ok_or_else(|| Error::internal("a kernel that ran forward does not run backward"))?;
+        let dx = dx.ok_or_else(missing)?;
         Ok(smallvec![Some(narrow(dx, kept.dtype())?)])
     })))
 }

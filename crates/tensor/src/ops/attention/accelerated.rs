@@ -1,12 +1,12 @@
 //! Attention by kernels of an accelerator: what operands they are handed, and where their results go.
 use super::problem::{AttentionOptions, Shape};
 use crate::{
-    accelerated::{Dropped, Numbers, Seen},
+    accelerated::{missing, Dropped, Numbers, Seen},
     autodiff::record,
     device_path::Path,
     random::{bernoulli_threshold, Key},
     tensor::Raw,
-    DType, Error, Result, Tensor,
+    DType, Result, Tensor,
 };
 use candle_core::D;
 use smallvec::smallvec;
@@ -37,11 +37,6 @@ pub(in crate::ops) fn given_back(d: &Raw, batch: &[usize], operand: &Tensor) -> 
     let rank = operand.rank();
     let full: Vec<usize> = batch.iter().copied().chain(operand.shape()[rank - 2..].iter().copied()).collect();
     Tensor::from_raw(d.reshape(full)?, DType::F32).sum_to(operand.shape())
-}
-
-/// A kernel that ran forward must run backward, of the same sizes.
-pub(in crate::ops) fn missing() -> Error {
-    Error::internal("a kernel that ran forward does not run backward")
 }
 
 /// [`attention`](super::attention()) of float32 operands; nothing where no kernel computes it.

@@ -5,7 +5,7 @@ mod operands;
 mod penalized;
 mod problem;
 
-pub(super) use accelerated::{dropped, four, given_back, missing, turned};
+pub(super) use accelerated::{dropped, four, given_back, turned};
 pub(super) use operands::{place_like, placed, Held, Kept};
 pub use penalized::{penalized_attention, PenalizedAttentionOptions};
 pub use problem::AttentionOptions;

@@ -1,10 +1,10 @@
 //! Chunked attention by kernels of an accelerator, which sort by bucket, too.
 use super::problem::{ChunkedAttentionOptions, Inputs, Shape};
 use crate::{
-    accelerated::{ChunkNumbers, Seen},
+    accelerated::{missing, ChunkNumbers, Seen},
     autodiff::record,
     device_path::Path,
-    ops::attention::{dropped, four, given_back, missing},
+    ops::attention::{dropped, four, given_back},
     DType, Result, Tensor,
 };
 use smallvec::smallvec;

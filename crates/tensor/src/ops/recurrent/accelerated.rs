@@ -1,11 +1,11 @@
 //! Recurrent networks by kernels of an accelerator: products of all steps at once, and a scan for what goes from one step to the next.
 use super::{after_first, halves, time_first};
 use crate::{
-    accelerated::{Gru, Kernels},
+    accelerated::{missing, Gru, Kernels},
     custom_vjp,
     device_path::Path,
     kernels::recurrent::Extent,
-    ops::attention::{missing, turned},
+    ops::attention::turned,
     tensor::Raw,
     DType, Result, Tensor,
 };
