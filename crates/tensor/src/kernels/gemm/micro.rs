@@ -74,6 +74,7 @@ pub(super) struct Kernels {
     /// By rows (from 1 on) and by registers of columns: 1, 2 and 4.
     pub table: &'static [[Micro; 3]],
     /// Whether copies may use the registers of AVX2.
+    #[cfg(target_arch = "x86_64")]
     pub avx2: bool,
     /// Writes the transpose of an 8 × 8 block.
     pub transpose8: Transpose,
@@ -112,6 +113,7 @@ macro_rules! compile {
                 wide_rows: $wide,
                 // Kernels of more rows than registers hold beside four of columns are not called.
                 table: &[$([run::<$r, 1>, run::<$r, 2>, run::<{ if $r <= $wide { $r } else { 1 } }, 4>]),*],
+                #[cfg(target_arch = "x86_64")]
                 avx2: $avx2,
                 transpose8: $transpose8,
             };
