@@ -2,6 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, 
 import { delimiter, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
+import { askedBy } from './lib/elf.mjs';
 import { builtLibrary, cargoEnv } from './lib/native.mjs';
 import { cargo, needCargo, needNode } from './lib/needs.mjs';
 import { at, filesIn, root } from './lib/paths.mjs';
@@ -131,12 +132,9 @@ async function environmentOf(home) {
 
 /** The libraries that a library names, and the functions of the driver that it calls. */
 async function needsOf(library) {
-  const names = await must('readelf', 'readelf', ['--dynamic', '--wide', library]);
+  const { libraries } = await askedBy(library);
   const symbols = await must('nm', 'nm', ['--dynamic', '--undefined-only', library]);
-  return {
-    libraries: [...names.matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, name]) => name),
-    functions: [...symbols.matchAll(/ U (cu[A-Z]\w*)/g)].map(([, name]) => name),
-  };
+  return { libraries, functions: [...symbols.matchAll(/ U (cu[A-Z]\w*)/g)].map(([, name]) => name) };
 }
 
 /** What is asked of the addon when it runs; each line that it prints is true. */

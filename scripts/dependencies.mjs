@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { npm } from './lib/needs.mjs';
 import { at } from './lib/paths.mjs';
-import { figures, report } from './lib/report.mjs';
+import { figures, outcome, report } from './lib/report.mjs';
 import { main, must, Refusal, run, step } from './lib/run.mjs';
 
 const help = `npm run check:dependencies -- [options]
@@ -40,8 +40,7 @@ const command = (name, program, args, isLeftOut = false) => ({
   name: isLeftOut ? `${name} (left out: --offline)` : name,
   async run() {
     if (isLeftOut) return { passed: 0, failed: 0, skipped: 1 };
-    const { code, output } = await run(program, args);
-    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, output: code === 0 ? '' : output };
+    return outcome(await run(program, args));
   },
 });
 

@@ -6,6 +6,7 @@ import { stale } from './generated.mjs';
 import { cargoEnv } from './native.mjs';
 import { cargo, tool } from './needs.mjs';
 import { freshNotices } from './notices.mjs';
+import { outcome } from './report.mjs';
 import { must, run } from './run.mjs';
 import { workflows } from './workflows.mjs';
 
@@ -13,8 +14,7 @@ import { workflows } from './workflows.mjs';
 const command = (name, program, args) => ({
   name,
   async run() {
-    const { code, output } = await run(program, args(), { env: cargoEnv() });
-    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, output: code === 0 ? '' : output };
+    return outcome(await run(program, args(), { env: cargoEnv() }));
   },
 });
 const node = (name, args) => command(name, process.execPath, args);

@@ -1,6 +1,7 @@
 import { cargoEnv } from './native.mjs';
 import { cargo } from './needs.mjs';
 import { at } from './paths.mjs';
+import { outcome } from './report.mjs';
 import { must, run, step } from './run.mjs';
 
 /** Debian's packages: the library, `mpirun`, and what its bindings are generated with. */
@@ -76,8 +77,7 @@ const compile = {
   name: 'compiling with MPI',
   async run() {
     const args = ['build', '--release', '-p', 'tallow-training', '--features', 'mpi', '--example', 'ranks'];
-    const { code, output } = await run(cargo, args, { env: cargoEnv() });
-    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, output: code === 0 ? '' : output };
+    return outcome(await run(cargo, args, { env: cargoEnv() }));
   },
 };
 

