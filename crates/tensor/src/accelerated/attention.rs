@@ -1,6 +1,6 @@
 //! Attention in tiles, and attention within chunks.
 use super::launch::{
-    Array::{Begun, In, Out, Strided},
+    Array::{self, Begun, In, Out, Strided},
     Kernels, Value,
 };
 use crate::{tensor::Raw, Result};
@@ -73,6 +73,10 @@ impl Seen {
         }
         Some(at)
     }
+    /// Queries, keys, values and mask, as kernels take them.
+    fn arrays(&self) -> [Array<'_>; 4] {
+        [Strided(Some(&self.q)), Strided(self.k.as_ref()), Strided(Some(&self.v)), Strided(self.mask.as_ref())]
+    }
     fn items(&self) -> [usize; 2] {
         [self.q.dims()[0], self.q.dims()[1]]
     }
@@ -90,8 +94,8 @@ impl Kernels<'_> {
             return Ok(None);
         }
         let at = Raw::new(&at, seen.q.device())?;
-        let (q, k, v) = (Strided(Some(&seen.q)), Strided(seen.k.as_ref()), Strided(Some(&seen.v)));
-        let arrays = [In(Some(&at)), q, k, v, Strided(seen.mask.as_ref()), Out, Out, Out];
+        let [q, k, v, mask] = seen.arrays();
+        let arrays = [In(Some(&at)), q, k, v, mask, Out, Out, Out];
         let Some([out, tops, totals]) = self.exactly("attention", &values, &arrays)? else { return Ok(None) };
         let [batches, heads] = seen.items();
         Ok(Some([out.reshape((batches, heads, n.queries, n.value_depth))?, tops, totals]))
@@ -112,10 +116,8 @@ impl Kernels<'_> {
             return Ok(None);
         };
         let values = attention_values(seen, n);
-        let (q, k, v, mask) =
-            (Strided(Some(&seen.q)), Strided(seen.k.as_ref()), Strided(Some(&seen.v)), Strided(seen.mask.as_ref()));
-        let saved = [In(Some(tops)), In(Some(totals)), In(Some(&inner)), Strided(Some(ct))];
-        let [a, b, c, d] = saved;
+        let [q, k, v, mask] = seen.arrays();
+        let [a, b, c, d] = [In(Some(tops)), In(Some(totals)), In(Some(&inner)), Strided(Some(ct))];
         let arrays = [In(Some(&at)), q, k, v, mask, a, b, c, d, Out];
         let Some(dq) = self.one("attention_dq", &values, &arrays, &[batches, heads, n.queries, n.depth])? else {
             return Ok(None);
@@ -140,7 +142,7 @@ impl Kernels<'_> {
         let Some(at) = seen.strides(None) else { return Ok(None) };
         let at = Raw::new(&at, seen.q.device())?;
         let [batches, heads] = seen.items();
-        let (q, k, v) = (Strided(Some(&seen.q)), Strided(seen.k.as_ref()), Strided(Some(&seen.v)));
+        let [q, k, v, mask] = seen.arrays();
         let mut kept: Option<Strengths> = None;
         for round in 0..n.rounds {
             let values = chunk_values(seen, order, n, round);
@@ -148,7 +150,7 @@ impl Kernels<'_> {
                 None => [Out, Out, Out],
                 Some([out, tops, totals]) => [Begun(out), Begun(tops), Begun(totals)],
             };
-            let arrays = [In(Some(&at)), q, k, v, Strided(seen.mask.as_ref()), In(order), a, b, c];
+            let arrays = [In(Some(&at)), q, k, v, mask, In(order), a, b, c];
             kept = match self.exactly("lsh_attention", &values, &arrays)? {
                 None => return Ok(None),
                 found => found,
@@ -173,13 +175,11 @@ impl Kernels<'_> {
         let Some(inner) = self.inner(&at, out, ct, [batches, heads, n.length, n.value_depth])? else {
             return Ok(None);
         };
-        let (q, k, v) = (Strided(Some(&seen.q)), Strided(seen.k.as_ref()), Strided(Some(&seen.v)));
-        let saved = [In(Some(tops)), In(Some(totals)), In(Some(&inner)), Strided(Some(ct))];
-        let [a, b, c, d] = saved;
+        let [q, k, v, mask] = seen.arrays();
+        let [a, b, c, d] = [In(Some(tops)), In(Some(totals)), In(Some(&inner)), Strided(Some(ct))];
         let mut found: Option<[Raw; 3]> = None;
         for round in 0..n.rounds {
             let values = chunk_values(seen, order, n, round);
-            let mask = Strided(seen.mask.as_ref());
             let [dq, dk, dv] = match &found {
                 None => [Out, Out, Out],
                 Some([dq, dk, dv]) => [Begun(dq), Begun(dk), Begun(dv)],
