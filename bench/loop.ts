@@ -1,7 +1,7 @@
 /**
- * What a loop with five callbacks costs beside bare `Trainer.fit`: `npx tsx bench/loop.ts [pairs] [steps]`, of the package as built.
+ * What a loop with five callbacks costs beside bare `Trainer.fit`: `npx tsx bench/loop.ts [pairs] [steps] [rows]`, of the package as built.
  *
- * Both do the same steps of about 5 ms with the same trainer, in turns, so that whatever else the machine does, and wherever the weights lie in memory,
+ * Both do the same steps with the same trainer (of about 5 ms: rows of a batch are to be chosen for the machine), in turns, so that whatever else the machine does, and wherever the weights lie in memory,
  * falls on each alike. A ratio is that of the medians of the pairs; the time of the main thread is told too, since it depends least on what else runs.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -11,8 +11,8 @@ import { performance } from 'node:perf_hooks';
 import * as tl from 'tallow';
 import { median } from './measure.js';
 
-const [ROWS, DEPTH] = [400, 512];
-const [PAIRS, STEPS] = [Number(process.argv[2] ?? 20), Number(process.argv[3] ?? 500)];
+const DEPTH = 512;
+const [PAIRS, STEPS, ROWS] = [20, 500, 400].map((usual, i) => Number(process.argv[2 + i] ?? usual));
 
 const model = (): tl.Layer<tl.Tensor, 1> =>
   tl.Serial(tl.Dense(DEPTH), tl.Relu(), tl.Dense(DEPTH), tl.Relu(), tl.Dense(10));
