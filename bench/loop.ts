@@ -12,7 +12,8 @@ import * as tl from 'tallow';
 import { median } from './measure.js';
 
 const DEPTH = 512;
-const [PAIRS, STEPS, ROWS] = [20, 500, 400].map((usual, i) => Number(process.argv[2 + i] ?? usual));
+const argument = (i: number, usual: number): number => Number(process.argv[2 + i] ?? usual);
+const [PAIRS, STEPS, ROWS] = [argument(0, 20), argument(1, 500), argument(2, 400)];
 
 const model = (): tl.Layer<tl.Tensor, 1> =>
   tl.Serial(tl.Dense(DEPTH), tl.Relu(), tl.Dense(DEPTH), tl.Relu(), tl.Dense(10));

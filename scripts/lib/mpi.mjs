@@ -96,6 +96,7 @@ const checks = [
   compile,
   alone,
   ...[1, 2, 3, 4, 6].map((ranks) => check('operations', ranks)),
+  ...[1, 2, 3, 4, 6].map((ranks) => check('training', ranks)),
   check('many', 4),
   check('unlike', 3, { fails: true, prints: /rank 0: .*rank 2 calls all_gather.* where rank 0 calls barrier/ }),
   check('abort', 3, { fails: true, prints: /rank [01]: rank 2 ended the work of all ranks: it has seen enough/ }),

@@ -178,3 +178,8 @@ export function isIterable(x: unknown): x is object {
   const object = typeof x === 'object' && x !== null;
   return typeof x === 'string' || (object && (Symbol.asyncIterator in x || Symbol.iterator in x));
 }
+
+/** What was thrown, as a message: that of an error, or what else it is. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : found(thrown);
+}

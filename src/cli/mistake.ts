@@ -6,7 +6,7 @@
 import { statSync, accessSync, constants } from 'node:fs';
 import { basename } from 'node:path';
 import { withoutCode } from '../bridge/errors.js';
-import { found, isRecord } from '../bridge/found.js';
+import { found, isRecord, messageOf } from '../bridge/found.js';
 import { unknownKey } from '../bridge/near.js';
 
 /** How a command ends. */
@@ -37,14 +37,14 @@ export function checkInput(path: string): void {
     else if (found.isFile()) accessSync(path, constants.R_OK);
     else problem = 'it is no regular file, but a device, pipe or socket';
   } catch (error) {
-    problem = SYSTEM[systemCode(error) ?? ''] ?? (error instanceof Error ? error.message : found(error));
+    problem = SYSTEM[systemCode(error) ?? ''] ?? messageOf(error);
   }
   if (problem !== undefined) throw new Mistake(`cannot read ${path}: ${problem}`);
 }
 
 /** The message of an error without the code that programs read, in one line. */
 export function shownMessage(error: unknown): string {
-  const message = error instanceof Error ? error.message : typeof error === 'string' ? error : found(error);
+  const message = typeof error === 'string' ? error : messageOf(error);
   return withoutCode(message).trim() || 'no reason is given';
 }
 

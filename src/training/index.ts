@@ -34,6 +34,6 @@ export { EvalTask, type EvalTaskOptions, TrainTask, type TrainTaskOptions } from
 export { Trainer, type TrainerOptions } from './trainer.js';
 export { type CheckpointInfo, checkpointInfo, type TensorInfo, verifyCheckpoint } from './checkpoints.js';
 export { plotHistory, type Plottable } from './plot.js';
-export { type Rank, rank } from './ranks.js';
+export { type LocalRank, localRanks, type Rank, rank } from './ranks.js';
 export { ProgressBar, type ProgressBarOptions, type ProgressStream } from './progressBar.js';
 export { SummaryWriter } from './summaryWriter.js';

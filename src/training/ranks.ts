@@ -13,6 +13,12 @@ export interface Rank {
   readonly size: number;
 }
 
+/** A thread among those of this process that train together; it can be sent to a worker. */
+export interface LocalRank extends Rank {
+  /** The number that the process knows it by. */
+  readonly id: number;
+}
+
 let joined = false;
 
 /** Has the other ranks told when this process ends, and why where it fails. */
@@ -45,4 +51,29 @@ export function rank(): Rank {
   if (found === null) return { rank: 0, size: 1 };
   leaveAtExit();
   return found;
+}
+
+/**
+ * Makes ranks for the workers of this process: to try a program of several ranks where there is no MPI.
+ *
+ * Each is sent to a worker, whose `communicator` it is. Ranks of one process take turns to compute: several are no quicker than one, which
+ * uses all cores. A rank ends with the last trainer that has it, which the others are told.
+ *
+ * @param n - How many there are.
+ * @returns The ranks.
+ * @throws {@link LayerError} `InvalidArgument`: `n` is 0, or more than 1024.
+ * @see {@link training.rank}
+ * @example
+ * ```ts
+ * tl.training.localRanks(2).map(({ rank, size }) => [rank, size]); // → [[0, 2], [1, 2]]
+ * ```
+ */
+export function localRanks(n: number): LocalRank[] {
+  return native.offerRanks(n).map((id, rank) => ({ rank, size: n, id }));
+}
+
+/** The number of this process or thread among those that a trainer is to share its batches with; joins them. */
+export function rankNumber(communicator: 'auto' | LocalRank | null | undefined): number {
+  if (communicator === 'auto') return rank().rank;
+  return communicator?.rank ?? 0;
 }

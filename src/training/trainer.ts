@@ -20,6 +20,7 @@ import { Optimizer } from './optimizers.js';
 import { keyWords, type Key } from '../tensor/random.js';
 import { Tensor, wrap } from '../tensor/tensor.js';
 import { decode, encode } from '../layer/wire.js';
+import { type LocalRank, rank } from './ranks.js';
 import { scheduleOf, type Schedule } from './schedules.js';
 import { type CancelSignal } from '../layer/types.js';
 
@@ -133,6 +134,17 @@ export interface TrainerOptions {
    * where gradients overflow, in a step that is left out, and doubles after 2000 steps that went well.
    */
   readonly lossScale?: number | 'dynamic' | null | undefined;
+  /**
+   * Parts that each batch is cut into, whatever the ranks; left out, one for each rank. Each part is computed alone and draws from the key of its number, and
+   * gradients are added up in a fixed order: losses and weights have the same bits on any number of ranks. The loss is the mean over the parts' losses.
+   */
+  readonly gradientShards?: number | null | undefined;
+  /**
+   * The ranks that share each batch; left out, this process alone. `'auto'`: the processes that `mpirun`, `srun` or the like started with this one,
+   * see {@link training.rank}; one of {@link training.localRanks}: threads of this process. All ranks make the same trainer of the same
+   * weights and take the same batches; each computes its own parts.
+   */
+  readonly communicator?: 'auto' | LocalRank | null | undefined;
 }
 
 const FIT: Names<FitOptions> = {
@@ -186,6 +198,8 @@ export class Trainer {
    * - `averageDecay`: What stays of the averages of the weights at each step. Default: no averages.
    * - `policy`: What layers with matrices of weights compute in. Default: `'float32'`.
    * - `lossScale`: What the loss is multiplied by before gradients are computed. Default: `1`.
+   * - `gradientShards`: Parts that each batch is cut into. Default: one for each rank.
+   * - `communicator`: The ranks that share each batch. Default: this process alone.
    * @throws `TypeError`: `modelWithLoss` is not a layer, or `optimizer` not an optimizer.
    * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds, a pattern matches no weight, or all are frozen.
    * @throws {@link LayerError} `NotInitialized`: there are `groups`, and the model has no weights yet.
@@ -200,6 +214,7 @@ export class Trainer {
     this.modelWithLoss = modelWithLoss;
     this.optimizer = optimizer;
     const { kind } = optimizer;
+    if (options?.communicator === 'auto') rank();
     this.#native = withPlain(kind, optimizer.options, (own) =>
       withPlain('Trainer', options, (value) => native.newTrainer(model, kind, own, value)),
     );
@@ -340,6 +355,37 @@ export class Trainer {
       if (!room && !(await native.batchRoom(queue))) break;
     }
     native.closeBatches(queue, false);
+  }
+
+  /**
+   * Lets the programs of all ranks tell each other something: whether one is to stop, or what it measured.
+   *
+   * All ranks must call it, at the same place in their program. Without `communicator` there is one rank.
+   *
+   * @param words - What this rank tells.
+   * @returns What all ranks tell, in their order.
+   * @throws {@link LayerError} `RankFailed`: another rank has failed, or does something else.
+   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} runs.
+   * @example
+   * ```ts
+   * const model = tl.Serial(tl.Dense(1), tl.Fn('Loss', (y: tl.Tensor) => y.square().mean()));
+   * model.init({ shape: [2, 3], dtype: 'float32' });
+   * const trainer = new tl.Trainer(model, tl.optimizers.SGD());
+   * await trainer.tellRanks('ready'); // → ['ready']
+   * ```
+   */
+  tellRanks(words: string): Promise<string[]> {
+    return this.#native.tellRanks(text('Trainer.tellRanks: words', words));
+  }
+
+  /**
+   * Ends the work of all ranks, which are told why: this one cannot go on. Does nothing where there are no others.
+   *
+   * @param why - The reason.
+   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} runs.
+   */
+  abortRanks(why: string): void {
+    this.#native.abortRanks(text('Trainer.abortRanks: why', why));
   }
 
   /** How many updates of the weights this object has made. */

@@ -1,11 +1,25 @@
 //! What `npm run test:mpi` runs under `mpirun`: every operation between ranks against what it must give, and the ways in which a rank may fail.
+use serde_json::json;
 use std::{
     env,
     process::exit,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
-use tallow_training::communicator::{leave, of_process, threads, Communicator};
+use tallow_layers::{
+    combinators::{parallel, serial},
+    core::dense,
+    held, hold, init, registry, TensorSpec,
+};
+use tallow_tensor::{
+    random::{normal, Key},
+    DType, Device, Tensor,
+};
+use tallow_training::{
+    communicator::{leave, of_process, threads, Communicator},
+    named_leaves, optimizers, Trainer,
+};
 
 /// Values of a rank: no two alike, and such that the order of sums shows in their bits.
 fn values(rank: usize, length: usize) -> Vec<f32> {
@@ -64,6 +78,37 @@ fn check_operations(me: &dyn Communicator) {
     assert_eq!(me.bytes_sent() - before, (2 * 1200 * 4 * (me.size() - 1) / me.size()) as u64);
 }
 
+fn batch(i: u64) -> Vec<Tensor> {
+    let x = normal(Key::new(i), &[24, 8], DType::F32).unwrap();
+    let y = x.sum(1, true).unwrap().sin().unwrap();
+    vec![x, y, Tensor::ones(&[24, 1], DType::F32, &Device::Cpu).unwrap()]
+}
+
+/// The bits of 200 losses, and of the weights behind them, of a model that draws and whose state is learned.
+fn trained(ranks: Option<Arc<dyn Communicator>>) -> Vec<u64> {
+    let made = |kind: &str, options| registry::construct(kind, &options).unwrap();
+    let body = vec![
+        dense(16),
+        made("Tanh", json!({})),
+        made("BatchNorm", json!({"axis": [0]})),
+        made("Dropout", json!({"rate": 0.3})),
+        dense(1),
+    ];
+    let pass = || serial(Vec::new());
+    let model = serial(vec![parallel(vec![serial(body), pass(), pass()]).unwrap(), made("L2Loss", json!({}))]);
+    let specs: Vec<TensorSpec> = batch(0).iter().map(TensorSpec::of).collect();
+    let (weights, state) = init(&model, &specs, Key::new(1)).unwrap();
+    hold(&model, Some(&weights), Some(&state));
+    let adam = optimizers::construct("Adam", json!({"learningRate": 0.01})).unwrap();
+    let mut trainer = Trainer::new(model.clone(), adam).among(Some(12), ranks).unwrap();
+    let step = |i| trainer.one_step(batch(i), Key::new(i), i, None).unwrap().loss.to_bits();
+    let mut bits: Vec<u64> = (0..200).map(step).collect();
+    let (weights, _) = held(&model);
+    let weights = named_leaves("weights", &model, &weights);
+    bits.extend(weights.iter().flat_map(|(_, t)| t.to_f64_vec().unwrap()).map(f64::to_bits));
+    bits
+}
+
 fn time_all_reduce(me: &dyn Communicator) {
     for length in [1usize << 10, 1 << 20, 1 << 22] {
         let mut all = values(me.rank(), length);
@@ -93,6 +138,10 @@ fn main() {
         }
         "time" => {
             time_all_reduce(&*me);
+            Ok(())
+        }
+        "training" => {
+            assert!(trained(Some(me.clone())) == trained(None), "rank {} has other bits than one alone", me.rank());
             Ok(())
         }
         "many" => (0..1000).try_for_each(|i| me.all_reduce(&mut values(i, 500))),

@@ -9,8 +9,8 @@ use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
-use tallow_layers::{options, Count, KeyArg, NotNegative};
-use tallow_tensor::{random::Key, Tensor};
+use tallow_layers::{options, Count, ErrorKind, KeyArg, NotNegative};
+use tallow_tensor::{cancel, random::Key, Tensor};
 
 options! {
     /// One training step.
@@ -176,10 +176,34 @@ pub fn fit_with(
     o: &FitOptions,
     between: &mut dyn Between,
 ) -> Result<FitReport> {
+    let start = Instant::now();
+    let mut out = FitReport { steps: 0, losses: Vec::new(), seconds: 0.0 };
+    let done = run(trainer, batches, o, between, &mut out);
+    out.seconds = start.elapsed().as_secs_f64();
+    match done {
+        // Another rank was stopped: this one ends as if there were no more to do.
+        Err(e) if trainer.shards.are_shared() && e.kind() == ErrorKind::Aborted && cancel::check().is_ok() => Ok(out),
+        Err(e) => {
+            if !matches!(e.kind(), ErrorKind::Aborted | ErrorKind::RankFailed) {
+                trainer.abort_ranks(e.message());
+            }
+            Err(e)
+        }
+        Ok(()) => Ok(out),
+    }
+}
+
+/// Makes the steps, each told in `out` once it is made.
+fn run(
+    trainer: &mut Trainer,
+    batches: &mut dyn Batches,
+    o: &FitOptions,
+    between: &mut dyn Between,
+    out: &mut FitReport,
+) -> Result<()> {
     let mut events = o.output_dir.as_deref().map(EventFile::create).transpose()?;
     let start = Instant::now();
     let mut reported = start;
-    let mut out = FitReport { steps: 0, losses: Vec::new(), seconds: 0.0 };
     let mut items = 0;
     while out.steps < o.steps {
         let step = o.first_step + out.steps;
@@ -187,7 +211,8 @@ pub fn fit_with(
         let mut gathered = None;
         let mut rate = 0.0;
         for i in 0..trainer.accumulate() {
-            let Some(batch) = batches.next_with(&mut || between.pause(trainer, step, false))? else {
+            let batch = batches.next_with(&mut || between.pause(trainer, step, false));
+            let Some(batch) = trainer.shards.told(batch)? else {
                 if batches.failed() {
                     gathered = None;
                 }
@@ -200,7 +225,14 @@ pub fn fit_with(
             gathered = Some(trainer.gather(batch, key, step, gathered)?);
         }
         // The last step is made with the batches that there are, if they ended as they should.
-        let Some(gathered) = gathered else { break };
+        let Some(gathered) = gathered else {
+            if batches.failed() {
+                trainer.abort_ranks("its batches cannot be read any further");
+                return Ok(());
+            }
+            trainer.shards.end()?;
+            break;
+        };
         let mut pause = |trainer: &Trainer| between.pause(trainer, step, true);
         let report = trainer.finish(gathered, step, rate, &mut pause)?;
         out.steps += 1;
@@ -216,6 +248,5 @@ pub fn fit_with(
             between.progress(&now)?;
         }
     }
-    out.seconds = start.elapsed().as_secs_f64();
-    Ok(out)
+    Ok(())
 }

@@ -10,6 +10,7 @@ mod file_info;
 mod finite;
 mod fit;
 mod fitting;
+mod gathering;
 mod groups;
 mod layer_file;
 mod lending;
@@ -22,6 +23,7 @@ mod policy;
 mod progress;
 mod quantized_file;
 mod safetensors_file;
+mod shards;
 mod trainer;
 mod trainer_file;
 mod trax_file;
@@ -53,6 +55,7 @@ pub use safetensors_file::{
     read as read_safetensors, read_named as read_named_safetensors, write as write_safetensors,
     Contents as SafetensorsContents, TensorInfo,
 };
+pub use shards::Ranks;
 pub use tallow_layers::{Error, Result};
 pub use trainer::{Trainer, TrainerOptions};
 pub use whole_file::write as write_whole_file;

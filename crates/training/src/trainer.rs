@@ -1,19 +1,21 @@
 //! One training step: forward, backward, optimizer.
 use crate::{
     averages::{move_averages, Averages},
+    communicator::Communicator,
     finite,
+    gathering::Gathered,
     groups::{at, at_mut, Place, Plan, WeightGroup, WeightGroups},
     names::{float_weights, named_leaves},
     optimizers::{wide, OptimizerRef, Update},
     policy::{LossScale, Policy, Scale},
     progress::StepReport,
+    shards::{Ranks, Ready, Shards},
 };
 use std::{collections::HashMap, sync::Arc};
 use tallow_layers::{
-    acceleration::accelerate, computing_in, held, hold, options, pure_fn, refuse_shared, Dim, Error, ErrorKind,
-    LayerRef, Rate, Result, Store,
+    acceleration::accelerate, held, hold, options, refuse_shared, Dim, Error, ErrorKind, LayerRef, Rate, Result, Store,
 };
-use tallow_tensor::{backward, cancel::shielded, memory, ops::global_norm, random::Key, Tensor};
+use tallow_tensor::{cancel::shielded, memory, ops::global_norm, random::Key, Tensor};
 
 options! {
     /// A trainer.
@@ -30,6 +32,10 @@ options! {
         policy "policy": Policy = Policy::Float32,
         /// What the loss is multiplied by before gradients are computed, which are divided by it; `'dynamic'`: as much as they allow.
         loss_scale "lossScale": LossScale = LossScale::Fixed(1.0),
+        /// Parts that each batch is cut into, of which each is computed alone, and whose gradients are added up in a fixed order; without it, one for each rank.
+        gradient_shards "gradientShards": Option<Dim> = None,
+        /// The ranks that each batch is shared out among; `null`: this one alone.
+        communicator "communicator": Option<Ranks> = None,
     }
 }
 
@@ -50,8 +56,9 @@ pub struct Trainer {
     /// The weights, while the layers hold the averages in place of them.
     pub(crate) lent: Option<Store>,
     slots: Slots,
-    policy: Policy,
+    pub(crate) policy: Policy,
     pub(crate) scale: Scale,
+    pub(crate) shards: Shards,
     /// Updates made since this was made.
     updates: u64,
 }
@@ -61,19 +68,13 @@ pub(crate) type Slots = HashMap<Place, Vec<Tensor>>;
 /// Bytes that the update of a half takes: the new half, its gradient in float32, and moments that may still be halves.
 const HALF_UPDATE: usize = 2 + 4 + 2 * 4;
 
-/// What the batches of one step came to so far.
-#[derive(Debug)]
-pub(crate) struct Gathered {
-    /// The weights that the step starts from.
+/// What the update of a step takes.
+struct Prepared {
     weights: Store,
-    /// The state before the first batch, and after the last one.
-    state: Store,
     new_state: Store,
-    /// The sum of the trained weights' gradients.
-    gradients: Vec<Tensor>,
-    /// The sum of the losses.
-    loss: f64,
-    batches: u64,
+    /// `None` in a step that is left out, as they overflowed.
+    gradients: Option<Vec<Tensor>>,
+    report: StepReport,
 }
 
 impl Trainer {
@@ -104,21 +105,40 @@ impl Trainer {
             slots: HashMap::new(),
             policy: Policy::Float32,
             scale: LossScale::Fixed(1.0).into(),
+            shards: Shards::WHOLE,
             updates: 0,
         }
     }
-    /// As [`Trainer::new`], with options.
+    /// The same trainer, which cuts each batch into `parts` parts, without it one for each rank, and shares them out among `ranks`.
+    ///
+    /// All ranks make the same trainer of the same weights, and take the same batches; each computes its parts. A part is computed alone, draws
+    /// from a key of its own, and gradients are added up in an order that depends on the number of parts alone: for one number of parts
+    /// losses and weights have the same bits on any number of ranks.
+    ///
+    /// # Errors
+    /// `InvalidOption` for fewer parts than ranks.
+    pub fn among(mut self, parts: Option<usize>, ranks: Option<Arc<dyn Communicator>>) -> Result<Self> {
+        self.shards = Shards::new(parts, ranks)?;
+        Ok(self)
+    }
+    /// As [`Trainer::new`], with options, and with the ranks that their `communicator` has joined.
     ///
     /// # Errors
     /// `InvalidArgument` for a model with weights that can only be read; `InvalidOption` for a pattern of a group that matches no weight, or if all weights are frozen; `NotInitialized` for groups of a model
-    /// without weights.
-    pub fn with_options(model_with_loss: LayerRef, optimizer: OptimizerRef, o: TrainerOptions) -> Result<Self> {
+    /// without weights; `InvalidOption` for fewer parts than ranks.
+    pub fn with_options(
+        model_with_loss: LayerRef,
+        optimizer: OptimizerRef,
+        o: TrainerOptions,
+        ranks: Option<Arc<dyn Communicator>>,
+    ) -> Result<Self> {
         refuse_shared("Trainer", &model_with_loss)?;
         let mut trainer = Self::on_devices(model_with_loss, optimizer, o.n_devices.map_or(1, |n| n.0));
         trainer.groups = o.groups.0;
         trainer.accumulate = o.accumulate.0;
         trainer.average_decay = o.average_decay.map(|d| d.0);
         (trainer.policy, trainer.scale) = (o.policy, o.loss_scale.into());
+        trainer.shards = Shards::new(o.gradient_shards.map(|n| n.0), ranks)?;
         let weights = held(&trainer.model_with_loss).0;
         trainer.plan = trainer.planned(&weights)?;
         Ok(trainer)
@@ -171,11 +191,12 @@ impl Trainer {
                 new.insert(plan.places[i], given);
             }
         }
-        self.slots = new;
+        self.put_slots(new);
         Ok(())
     }
     pub(crate) fn put_slots(&mut self, slots: Slots) {
         self.slots = slots;
+        self.shards.forget();
     }
     /// Whether there are slots of weight number `i`, which those given fit.
     ///
@@ -236,81 +257,6 @@ impl Trainer {
         }
         Ok(rate)
     }
-    /// The loss and gradients of a batch of step `step`, added to those of the batches before it. Changes nothing that the layers hold.
-    ///
-    /// # Errors
-    /// Those of [`Trainer::one_step`] but for its number of batches.
-    pub(crate) fn gather(
-        &mut self,
-        batch: Vec<Tensor>,
-        key: Key,
-        step: u64,
-        before: Option<Gathered>,
-    ) -> Result<Gathered> {
-        self.check_own_weights()?;
-        self.check_shares(&batch)?;
-        let model = self.running.clone();
-        let mut out = match before {
-            Some(gathered) => gathered,
-            None => self.nothing_gathered()?,
-        };
-        let mut tracked: Store = out.weights.clone();
-        let mut variables: Vec<Tensor> = Vec::with_capacity(self.plan.trained.len());
-        for place in self.plan.trained_places() {
-            let weight = at_mut(&mut tracked, place)?;
-            *weight = weight.variable();
-            variables.push(weight.clone());
-        }
-        let key = if self.accumulate > 1 { key.fold_in(out.batches as u32) } else { key };
-        let dtype = self.policy.compute_dtype();
-        let (outputs, new_state) = computing_in(dtype, || pure_fn(&model, batch, &tracked, out.new_state, key))?;
-        let loss = match &outputs[..] {
-            [loss] if self.n_devices == 1 && loss.size() == 1 => loss.clone(),
-            [losses] if self.n_devices > 1 && losses.size() == self.n_devices => losses.mean(None, false)?,
-            other => {
-                return Err(Error::shape(format!(
-                    "a model with loss must return one number, this one returned {other:?}"
-                )))
-            }
-        };
-        let loss_value = loss.item()?;
-        if !loss_value.is_finite() {
-            let cause = finite::first_nan(&named_leaves("weights", &self.model_with_loss, &out.weights))?;
-            let cause = cause.map_or_else(String::new, |name| format!(", as {name} is NaN"));
-            return Err(finite::refused(&format!("the loss is {loss_value} at step {step}{cause}")));
-        }
-        let seed = self.scale.seed(&loss)?;
-        drop(outputs);
-        let gradients = computing_in(dtype, || backward(&[(loss, seed)], &variables, false))?;
-        let gradients = self.scale.unscaled(gradients)?;
-        drop((variables, tracked));
-        out.gradients = if out.batches == 0 {
-            gradients
-        } else {
-            // In the order of the batches, so that the sum is the same however they come.
-            let both = std::mem::take(&mut out.gradients).into_iter().zip(gradients);
-            both.map(|(sum, g)| Ok(sum.add(&g)?)).collect::<Result<_>>()?
-        };
-        out.new_state = new_state;
-        out.loss += loss_value;
-        out.batches += 1;
-        Ok(out)
-    }
-    /// What a step starts from.
-    fn nothing_gathered(&mut self) -> Result<Gathered> {
-        let (weights, state) = held(&self.running);
-        if !self.plan.holds(&self.model_with_loss, &weights) {
-            self.plan = self.planned(&weights)?;
-        }
-        if self.plan.places.is_empty() {
-            return Err(Error::new(
-                ErrorKind::NotInitialized,
-                "the model has no weights to train; call init(signature) first",
-            ));
-        }
-        let new_state = state.clone();
-        Ok(Gathered { weights, state, new_state, gradients: Vec::new(), loss: 0.0, batches: 0 })
-    }
     /// Makes the step that was gathered. Calls `before_update` when everything is computed and nothing is changed yet.
     ///
     /// # Errors
@@ -322,6 +268,33 @@ impl Trainer {
         learning_rate: f64,
         before_update: &mut dyn FnMut(&Self) -> Result<()>,
     ) -> Result<StepReport> {
+        let prepared = self.prepare(gathered, step, before_update);
+        let Prepared { weights, new_state, gradients, report } = self.shards.ready(prepared, |prepared| {
+            let StepReport { gradients_l2, weights_l2, .. } = prepared.report;
+            Ready::of(step, [learning_rate, gradients_l2, weights_l2])
+        })?;
+        let Some(gradients) = gradients else { return Ok(report) };
+        let model = self.running.clone();
+        // Once slots are written nothing may fail or stop: there is room for all that is new, and who cancels waits.
+        let new_weights = shielded(|| {
+            let new = self.updated(&weights, gradients, step, learning_rate, report.gradients_l2)?;
+            if let Some(decay) = self.average_decay {
+                move_averages(&mut self.averages, self.plan.trained_places(), decay, [&weights, &new])?;
+            }
+            Ok::<_, Error>(new)
+        })?;
+        hold(&model, Some(&new_weights), Some(&new_state));
+        self.updates += 1;
+        self.scale.went_well();
+        Ok(report)
+    }
+    /// All that the update of a step takes, checked; changes nothing that the layers hold.
+    fn prepare(
+        &mut self,
+        gathered: Gathered,
+        step: u64,
+        before_update: &mut dyn FnMut(&Self) -> Result<()>,
+    ) -> Result<Prepared> {
         let Gathered { weights, state, new_state, mut gradients, loss, batches } = gathered;
         let loss = loss / batches as f64;
         if batches > 1 {
@@ -340,27 +313,16 @@ impl Trainer {
             let name = finite::first_nan(&named_leaves("weights", &self.model_with_loss, &weights))?;
             return Err(finite::refused(&format!("{} is NaN at step {step}", name.unwrap_or("a weight".into()))));
         }
+        let report = StepReport { loss, gradients_l2, weights_l2 };
         if left_out {
-            return Ok(StepReport { loss, gradients_l2, weights_l2 });
+            return Ok(Prepared { weights, new_state, gradients: None, report });
         }
         finite::check_state(&self.running, &state, &new_state, step)?;
         drop(state);
         before_update(self)?;
         self.make_missing_slots(&weights)?;
         self.check_room(&weights)?;
-        let model = self.running.clone();
-        // Once slots are written nothing may fail or stop: there is room for all that is new, and who cancels waits.
-        let new_weights = shielded(|| {
-            let new = self.updated(&weights, gradients, step, learning_rate, gradients_l2)?;
-            if let Some(decay) = self.average_decay {
-                move_averages(&mut self.averages, self.plan.trained_places(), decay, [&weights, &new])?;
-            }
-            Ok::<_, Error>(new)
-        })?;
-        hold(&model, Some(&new_weights), Some(&new_state));
-        self.updates += 1;
-        self.scale.went_well();
-        Ok(StepReport { loss, gradients_l2, weights_l2 })
+        Ok(Prepared { weights, new_state, gradients: Some(gradients), report })
     }
     /// The names of the trained weights, as files have them.
     fn trained_names(&self, weights: &Store) -> Vec<String> {
@@ -377,17 +339,6 @@ impl Trainer {
         }
         let what = "the layers hold the averages of this trainer in place of its weights; wait for the end of withAverages first";
         Err(Error::new(ErrorKind::Busy, what))
-    }
-    /// Padding would count in the loss.
-    fn check_shares(&self, batch: &[Tensor]) -> Result<()> {
-        let n = self.n_devices;
-        match batch.iter().find(|t| t.shape().first().is_some_and(|rows| !rows.is_multiple_of(n))) {
-            Some(t) => Err(Error::shape(format!(
-                "Trainer: `nDevices` {n} does not divide the {} items of a batch; give batches of a multiple of {n} items",
-                t.shape()[0]
-            ))),
-            None => Ok(()),
-        }
     }
     fn optimizer_of(&self, i: usize) -> Result<&OptimizerRef> {
         let found = self.plan.optimizer(i, &self.groups, &self.optimizer);

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { refusal } from '../../bridge/errors.js';
 import { isFolderNow, writeWhole } from '../../bridge/folders.js';
-import { found, isList, isRecord } from '../../bridge/found.js';
+import { found, isList, isRecord, messageOf } from '../../bridge/found.js';
 import { unknownKey } from '../../bridge/near.js';
 import { type GenerateOptions } from '../../decoding/options.js';
 import { type Names } from '../../tensor/rest.js';
@@ -194,7 +194,7 @@ export function readDescription(what: string, folder: string): Description {
   try {
     parsed = JSON.parse(json);
   } catch (error) {
-    const why = error instanceof Error ? error.message : found(error);
+    const why = messageOf(error);
     throw refusal('Io', `${what}: ${path} is no JSON: ${why}`, error);
   }
   return checkedDescription(path, folder, parsed);

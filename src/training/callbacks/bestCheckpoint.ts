@@ -25,6 +25,8 @@ export interface BestCheckpointOptions {
  * ```
  */
 export class BestCheckpoint implements Callback {
+  /** Only the chief writes. */
+  readonly chiefOnly = true;
   readonly #options: Filled<BestCheckpointOptions>;
   /** Path of the checkpoint that it wrote last; `null` if it wrote none. */
   path: string | null = null;

@@ -23,6 +23,8 @@ const field = (name: string): string => (/[",\r\n]/.test(name) ? `"${name.replac
  * ```
  */
 export class CsvLog implements Callback {
+  /** Only the chief writes. */
+  readonly chiefOnly = true;
   readonly #path: string;
   readonly #rows: Rows;
   #head: string | undefined;

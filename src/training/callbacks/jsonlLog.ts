@@ -19,6 +19,8 @@ import { measuredByName, Rows } from './rows.js';
  * ```
  */
 export class JsonlLog implements Callback {
+  /** Only the chief writes. */
+  readonly chiefOnly = true;
   readonly #rows: Rows;
 
   /**

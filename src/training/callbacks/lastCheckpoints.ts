@@ -23,6 +23,8 @@ export interface LastCheckpointsOptions {
  * ```
  */
 export class LastCheckpoints implements Callback {
+  /** Only the chief writes. */
+  readonly chiefOnly = true;
   readonly #options: { readonly count: number; readonly nSteps: number | null };
   /** Names of the checkpoints that it wrote and that are there, the oldest first. */
   readonly names: string[] = [];

@@ -29,6 +29,8 @@ const shown = (metrics: Readonly<Record<string, number>>): string =>
  * ```
  */
 export class Progress implements Callback {
+  /** Only the chief shows something. */
+  readonly chiefOnly = true;
   /** Least milliseconds between two times that it shows something. */
   readonly everyMs: number;
   readonly #options: ProgressBarOptions;

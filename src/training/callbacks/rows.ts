@@ -1,6 +1,6 @@
 import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { found } from '../../bridge/found.js';
+import { messageOf } from '../../bridge/found.js';
 import { makeFolders } from '../../bridge/folders.js';
 import { type Loop } from '../loop/loop.js';
 import { refusal } from '../refusal.js';
@@ -58,7 +58,7 @@ export class Rows {
     try {
       return await f();
     } catch (error) {
-      const why = error instanceof Error ? error.message : found(error);
+      const why = messageOf(error);
       throw refusal('Io', `${this.#what}: ${this.#path} cannot be written: ${why}`, error);
     }
   }

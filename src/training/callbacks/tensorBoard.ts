@@ -23,6 +23,8 @@ import { measured } from './rows.js';
  * ```
  */
 export class TensorBoard implements Callback {
+  /** Only the chief writes. */
+  readonly chiefOnly = true;
   readonly #dir: string | null;
   readonly #writers = new Map<string, SummaryWriter>();
 

@@ -71,6 +71,10 @@ export interface Callback {
    * checkpoints it is told in any case. Steps that no callback is told of cost nothing.
    */
   readonly everyMs?: number | undefined;
+  /**
+   * Whether only the chief calls it, where several ranks train: for what writes files or shows something. Left out: all ranks do, each on its own.
+   */
+  readonly chiefOnly?: boolean | undefined;
   /** The run begins. */
   onStart?(loop: Loop, run: RunEvent): CallbackAnswer;
   /**

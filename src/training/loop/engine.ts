@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { messageOf } from '../../bridge/found.js';
 import { type CancelSignal } from '../../layer/types.js';
 import { tidy } from '../../layer/tidy.js';
 import { History } from '../history.js';
@@ -153,6 +154,7 @@ export class Engine {
   /** Writes a checkpoint into a folder, of the very step that whoever asks was told of. */
   async saveCheckpoint(folder: string, name: string): Promise<string> {
     const path = checkpointPath(folder, name);
+    if (!this.#plan.isChief) return path;
     // A callback that saves ends the stretch before it returns, so that what is saved is the very step it was told of.
     const prepared = this.#stretch === undefined ? await this.prepared() : undefined;
     if (prepared === undefined || this.#stretch !== undefined) {
@@ -226,7 +228,7 @@ export class Engine {
     let items = 0;
     const run = async (): Promise<void> => {
       await this.#tell((callback) => callback.onStart?.(this.#loop, { steps: Math.max(end - first, 0) }));
-      while (this.step < end && !this.#isStopped) {
+      while (this.step < end && !(await this.#isEnded())) {
         signal?.throwIfAborted();
         task = this.#plan.whichTask(this.step + 1);
         const stretch = await this.#fit(task, this.#reach(task, end), signal, { first, began, items });
@@ -239,6 +241,7 @@ export class Engine {
       await run();
     } catch (error) {
       await this.#serve();
+      if (this.#plan.hasRanks) (await this.prepared()).running[0]!.trainer.abortRanks(messageOf(error));
       for (const callback of this.#plan.callbacks)
         await callback.onError?.(this.#loop, { error, step: this.step, task });
       throw error;
@@ -281,6 +284,18 @@ export class Engine {
     if ((await stretch.answers()).includes('stop')) this.stop();
     signal?.throwIfAborted();
     return stretch;
+  }
+
+  /** Whether the run is to end here: where one rank stops all do, and where one goes on step by step all do. */
+  async #isEnded(): Promise<boolean> {
+    if (this.#plan.hasRanks) {
+      const { trainer } = (await this.prepared()).running[0]!;
+      const told = await trainer.tellRanks(`${this.#isStopped} ${this.#isStepwise}`);
+      const any = (place: number): boolean => told.some((words) => words.split(' ')[place] === 'true');
+      this.#isStopped ||= any(0);
+      this.#isStepwise ||= any(1);
+    }
+    return this.#isStopped;
   }
 
   /** Evaluations and checkpoints behind a step. */

@@ -5,7 +5,7 @@
  */
 import { access, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { found, isList, isRecord } from '../../bridge/found.js';
+import { isList, isRecord, messageOf } from '../../bridge/found.js';
 import { type Position } from './batches.js';
 import { checkpointInfo } from '../checkpoints.js';
 import { makeFolders } from '../../bridge/folders.js';
@@ -57,7 +57,7 @@ export async function makeFolder(path: string): Promise<void> {
 }
 
 function unusable(path: string, error: unknown): Error {
-  const why = error instanceof Error ? error.message : found(error);
+  const why = messageOf(error);
   return refusal('Io', `Loop: outputDir: ${path} cannot be used: ${why}`, error);
 }
 

@@ -40,6 +40,9 @@ const RUN: Names<RunOptions> = { signal: true };
  *
  * Steps are computed on the compute thread; the event loop stays free.
  *
+ * With `communicator: 'auto'` the same program runs on one process, and as the ranks that `mpirun` or `srun` start: all take the same batches and
+ * each computes its parts of them. Only the chief writes checkpoints, and calls callbacks that are `chiefOnly`.
+ *
  * @see {@link training.TrainTask}, {@link training.EvalTask}, {@link training.Callback}
  * @example
  * ```ts
@@ -117,6 +120,10 @@ export class Loop {
   /** Batches of a step: `accumulate`, 1 if it is left out. */
   get batchesPerStep(): number {
     return this.#plan.batchesPerStep;
+  }
+  /** Whether this is the one rank that writes files: rank 0, where several ranks train. */
+  get isChief(): boolean {
+    return this.#plan.isChief;
   }
   /** Whether a run is one step without files. */
   get fastDevRun(): boolean {

@@ -8,6 +8,7 @@ import { Layer } from '../../layer/layer.js';
 import { key, keyWords, type Key } from '../../tensor/random.js';
 import { type Names, unknownOption } from '../../tensor/rest.js';
 import { type Callback } from './callback.js';
+import { rankNumber } from '../ranks.js';
 import { filled, isLeftOut, refusal } from '../refusal.js';
 import { EvalTask, tasksOf, TrainTask } from './task.js';
 import { type TrainerOptions } from '../trainer.js';
@@ -71,6 +72,8 @@ const TRAINER: Names<TrainerOptions> = {
   averageDecay: true,
   policy: true,
   lossScale: true,
+  gradientShards: true,
+  communicator: true,
 };
 
 /** Whether it is step 1 or a multiple of a number of steps; never for `null`. */
@@ -98,6 +101,10 @@ export interface Plan {
   /** Metrics whose best value is saved apart. */
   readonly best: readonly { readonly metric: string; readonly mode: 'min' | 'max'; readonly name: string }[];
   readonly trainer: TrainerOptions;
+  /** Whether other ranks share the batches. */
+  readonly hasRanks: boolean;
+  /** Whether this is the rank that writes files. */
+  readonly isChief: boolean;
   /** Batches of a step. */
   readonly batchesPerStep: number;
   /** Whether averages of the weights are kept. */
@@ -150,17 +157,21 @@ export function planOf(given: TrainTask | readonly TrainTask[], options: LoopOpt
   const chosen = isLeftOut(whichTask)
     ? (step: number): number => step % tasks.length
     : callable('Loop: whichTask', whichTask);
+  const isChief = rankNumber(options.communicator) === 0;
+  const called = isLeftOut(callbacks) ? [] : list('Loop: callbacks', callbacks).map(callbackOf);
   const regularly = everyNth(first.nStepsPerCheckpoint);
   return {
     tasks,
     evalTasks: isLeftOut(evalTasks) ? [] : checkNames(tasksOf('Loop: evalTasks', EvalTask, evalTasks)),
-    callbacks: isLeftOut(callbacks) ? [] : list('Loop: callbacks', callbacks).map(callbackOf),
+    callbacks: called.filter(({ chiefOnly }) => isChief || chiefOnly !== true),
     rng: keyOf(rng, randomSeed),
     outputDir: all.fastDevRun ? null : all.outputDir,
     fastDevRun: all.fastDevRun,
     overfitBatches: all.overfitBatches,
     best: best.flatMap(({ metric, ...rest }) => (metric === null ? [] : [{ metric, ...rest }])),
     trainer,
+    hasRanks: !isLeftOut(options.communicator),
+    isChief,
     batchesPerStep: 'accumulate' in trainer && typeof trainer.accumulate === 'number' ? trainer.accumulate : 1,
     hasAverages: !isLeftOut(options.averageDecay),
     checkpointAt: predicate('checkpointAt', checkpointAt, regularly),
@@ -194,7 +205,7 @@ function checkNames(tasks: readonly EvalTask[]): readonly EvalTask[] {
   throw refusal('InvalidOption', `Loop: two metrics of \`evalTasks\` are named ${quoted(twice)}; ${way}`);
 }
 
-const HOOKS: Names<Omit<Callback, 'everyMs'>> = {
+const HOOKS: Names<Omit<Callback, 'everyMs' | 'chiefOnly'>> = {
   onStart: true,
   onStep: true,
   onEval: true,

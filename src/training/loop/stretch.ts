@@ -108,8 +108,8 @@ export class Stretch {
       });
       this.seconds = report.seconds;
       if (this.#everyMs > 0) this.losses.push(...report.losses);
-      // The last step is told in any case.
-      isHeard = () => this.done === 0 || this.last?.step === before + this.done;
+      // The last step is told in any case, unless the steps ended before it: with the batches, or as another rank was stopped.
+      if (report.steps === steps) isHeard = () => this.last?.step === this.#end;
     } catch (error) {
       // That it was interrupted is no failure of its own.
       if (!this.#cancel.signal.aborted) this.#failure ??= { error };

@@ -5,6 +5,7 @@
 mod forward;
 mod functions;
 mod mean;
+mod parts;
 mod replicas;
 mod split;
 mod state;
@@ -14,6 +15,7 @@ pub use functions::{
     ForNDevicesOptions, MeanOrPmeanOptions, OnAcceleratorOptions, OnCpuOptions, ReshapeByDeviceOptions, FUNCTIONS,
 };
 pub use mean::mean_or_pmean;
+pub use parts::{merge_parts, Parts};
 pub use split::{for_n_devices, on_accelerator, on_cpu, reshape_by_device};
 
 use crate::{

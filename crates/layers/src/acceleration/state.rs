@@ -42,30 +42,38 @@ pub(super) fn of_devices(layer: &LayerRef, own: LayerId, n: usize, cx: &Cx) -> R
 /// Writes the states that devices have come to into `cx`: those of `layer`, and under `own` those of each device where
 /// they differ in more than what is learned.
 pub(super) fn merge(layer: &LayerRef, own: LayerId, states: Vec<Store>, cx: &mut Cx) -> Result<()> {
-    let mut rules = Vec::new();
-    crate::for_each_instance(layer, &mut |l| rules.push((l.base().id, l.replica_state())));
-    let mut differ = false;
-    for (id, rule) in rules {
-        let trees: Vec<&Tree<Tensor>> = states.iter().filter_map(|s| s.get(&id)).collect();
-        let Some(first) = trees.first() else { continue };
-        let alike = trees.len() == states.len() && same(&trees)?;
-        let merged = match rule {
-            ReplicaState::Mean if !alike => mean(&trees)?,
-            ReplicaState::Each => {
-                differ |= !alike;
-                (*first).clone()
-            }
-            _ => (*first).clone(),
-        };
-        cx.set_state(id, merged);
-    }
+    let (common, apart) = merged(layer, &states)?;
+    common.into_iter().for_each(|(id, tree)| cx.set_state(id, tree));
     let each = || {
         let ids = kept_by_each(layer);
         let device = |s: &Store| Tree::Tuple(ids.iter().map(|id| s.get(id).cloned().unwrap_or(Tree::EMPTY)).collect());
         Tree::Tuple(states.iter().map(device).collect())
     };
-    cx.set_state(own, if differ { each() } else { Tree::EMPTY });
+    cx.set_state(own, if apart.is_some() { each() } else { Tree::EMPTY });
     Ok(())
+}
+
+/// One state from those of replicas of `layer`, and the first instance, if any, whose states differ in more than what is learned: of it there is
+/// the first one's.
+pub(super) fn merged(layer: &LayerRef, states: &[Store]) -> Result<(Store, Option<LayerId>)> {
+    let mut rules = Vec::new();
+    crate::for_each_instance(layer, &mut |l| rules.push((l.base().id, l.replica_state())));
+    let (mut common, mut apart) = (Store::new(), None);
+    for (id, rule) in rules {
+        let trees: Vec<&Tree<Tensor>> = states.iter().filter_map(|s| s.get(&id)).collect();
+        let Some(first) = trees.first() else { continue };
+        let alike = trees.len() == states.len() && same(&trees)?;
+        let tree = match rule {
+            ReplicaState::Mean if !alike => mean(&trees)?,
+            ReplicaState::Each if !alike => {
+                apart = apart.or(Some(id));
+                (*first).clone()
+            }
+            _ => (*first).clone(),
+        };
+        common.insert(id, tree);
+    }
+    Ok((common, apart))
 }
 
 /// Whether all trees have the same structure and values.

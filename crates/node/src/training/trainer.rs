@@ -2,6 +2,7 @@
 use super::{
     desk::{busy, unless_busy, Desk, Open, Save},
     queue::{BatchQueue, Closing},
+    ranks::joined,
 };
 use crate::{
     bridge::{
@@ -53,7 +54,8 @@ pub fn new_trainer(
         let optimizer = optimizers::construct(&optimizer, optimizer_options.0)?;
         let options = TrainerOptions::parse(&options.0)?;
         let model = e.layer(model)?;
-        let trainer = Trainer::with_options(model.clone(), optimizer, options)?;
+        let ranks = options.communicator.map(joined).transpose()?.flatten();
+        let trainer = Trainer::with_options(model.clone(), optimizer, options, ranks)?;
         Ok(NativeTrainer { inner: Arc::new(Mutex::new(trainer)), model, desk: Arc::default() })
     })
 }
@@ -187,6 +189,29 @@ impl NativeTrainer {
                     ("losses", HostValue::List(report.losses.into_iter().map(HostValue::Number).collect())),
                 ])))
             })
+        })
+    }
+
+    /// What the programs of all ranks tell each other.
+    #[napi(ts_return_type = "Promise<string[]>")]
+    pub fn tell_ranks<'env>(&self, env: &'env Env, text: String) -> Result<Object<'env>> {
+        run(env, |e| {
+            let trainer = self.inner.clone();
+            let work = move |_| Ok(unless_busy(&trainer)?.tell_ranks(text)?);
+            // On a thread of its own, as a loop: others may have to compute before all ranks have told theirs.
+            let asked = Asked { access: Access::read(&self.model), way: Way::Endless, cancel: None };
+            submit(env, e, asked, work, |_, _, told: Vec<String>| {
+                Ok(Wire(HostValue::List(told.into_iter().map(HostValue::Text).collect())))
+            })
+        })
+    }
+
+    /// Ends the work of all ranks.
+    #[napi]
+    pub fn abort_ranks(&self, env: Env, why: String) -> Result<()> {
+        run(&env, |_| {
+            unless_busy(&self.inner)?.abort_ranks(&why);
+            Ok(())
         })
     }
 

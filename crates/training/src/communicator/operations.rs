@@ -88,7 +88,7 @@ pub trait Communicator: fmt::Debug + Send + Sync {
 }
 
 /// The error for a rank that failed; `what` names it.
-pub(super) fn failed(what: impl Into<String>) -> Error {
+pub(crate) fn failed(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::RankFailed, what)
 }
 

@@ -5,7 +5,7 @@ mod reader;
 mod sums;
 
 pub use contents::{Contents, TensorInfo};
-pub(crate) use reader::Reader;
+pub(crate) use reader::{read_elements, Reader};
 
 use crate::{whole_file, Error, Result};
 use contents::OURS;
@@ -20,7 +20,7 @@ use tallow_layers::{elements, files::io_error};
 use tallow_tensor::{DType, Tensor};
 
 /// The format's name of a type.
-fn kind(d: DType) -> &'static str {
+pub(crate) fn element_kind(d: DType) -> &'static str {
     match d {
         DType::F32 => "F32",
         DType::F64 => "F64",
@@ -36,7 +36,7 @@ fn kind(d: DType) -> &'static str {
 
 /// The type of which this is the format's name.
 fn dtype_named(name: &str) -> Option<DType> {
-    DType::ALL.into_iter().find(|d| kind(*d) == name)
+    DType::ALL.into_iter().find(|d| element_kind(*d) == name)
 }
 
 /// Writes named tensors and text metadata to `path`, with checksums of all of it. Equal content gives equal bytes.
@@ -107,7 +107,7 @@ fn header_of(
             return Err(Error::option(format!("a tensor cannot be saved under the name {name}, which {why}")));
         }
         let end = at + t.size() * t.dtype().size();
-        let dtype = if signed.contains(name) { "I8" } else { kind(t.dtype()) };
+        let dtype = if signed.contains(name) { "I8" } else { element_kind(t.dtype()) };
         let info = json!({ "dtype": dtype, "shape": t.shape(), "data_offsets": [at, end] });
         out.push_str(&format!(",{}:{info}", json!(name)));
         at = end;

@@ -106,7 +106,7 @@ impl Reader {
         let fail = |why: &dyn std::fmt::Display| io_error(&format!("read tensor {name} of"), &self.path, why);
         self.file.seek(SeekFrom::Start(self.start + begin)).map_err(|e| fail(&e))?;
         let mut from = Summed { from: (&mut self.file).take(end - begin), sum: 0 };
-        let tensor = read(kind, &spec, &mut from).map_err(|e| fail(&e))?;
+        let tensor = read_elements(kind, &spec, &mut from).map_err(|e| fail(&e))?;
         match &self.sums {
             Some(sums) if sums[i] != from.sum => Err(fail(&WRONG_SUM)),
             _ => Ok(tensor),
@@ -208,7 +208,11 @@ fn dtype_of(kind: &str) -> Option<DType> {
     })
 }
 
-fn read(kind: &str, spec: &TensorSpec, r: &mut impl Read) -> std::result::Result<Tensor, String> {
+/// Reads the elements of a tensor, of a type as the format calls it.
+///
+/// # Errors
+/// In words, where they end early or have no place in tensors.
+pub(crate) fn read_elements(kind: &str, spec: &TensorSpec, r: &mut impl Read) -> std::result::Result<Tensor, String> {
     fn made<const N: usize, T: Element>(
         spec: &TensorSpec,
         r: &mut impl Read,
@@ -278,7 +282,7 @@ mod tests {
         assert!(super::e4m3(0x7f).is_nan() && super::e4m3(0xff).is_nan());
         let spec = TensorSpec::new([6], DType::F32);
         let bytes = [0x7b, 0x04, 0x01, 0x3c, 0xfc, 0x7d];
-        let t = read("F8_E5M2", &spec, &mut &bytes[..]).unwrap().to_vec::<f32>().unwrap();
+        let t = read_elements("F8_E5M2", &spec, &mut &bytes[..]).unwrap().to_vec::<f32>().unwrap();
         assert_eq!(t[..5], [57344.0, 2f32.powi(-14), 2f32.powi(-16), 1.0, f32::NEG_INFINITY]);
         assert!(t[5].is_nan());
     }

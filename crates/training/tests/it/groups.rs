@@ -43,7 +43,7 @@ fn made(
     options: serde_json::Value,
 ) -> tallow_training::Result<Trainer> {
     let options = TrainerOptions::parse(&HostValue::from(options))?;
-    Trainer::with_options(model.clone(), optimizers::construct(kind, own)?, options)
+    Trainer::with_options(model.clone(), optimizers::construct(kind, own)?, options, None)
 }
 
 fn bits(model: &LayerRef) -> BTreeMap<String, Vec<u32>> {

@@ -8,5 +8,6 @@ mod optimizers;
 mod safetensors_file;
 mod schedules;
 mod seeing;
+mod shards;
 mod torch_optimizers;
 mod trainer;

@@ -13,11 +13,11 @@ use tallow_tensor::{
 };
 use tallow_training::{fit, optimizers, read_events, FitOptions, Recorded, Trainer, Value};
 
-fn made(kind: &str, options: serde_json::Value) -> LayerRef {
+pub(crate) fn made(kind: &str, options: serde_json::Value) -> LayerRef {
     registry::construct(kind, &options).expect("a layer")
 }
 
-fn batch(i: u32, rows: usize) -> Vec<Tensor> {
+pub(crate) fn batch(i: u32, rows: usize) -> Vec<Tensor> {
     let x = normal(Key([1, i]), &[rows, 8], DType::F32).expect("values");
     let y = x.sum(1, true).and_then(|t| t.sin()).expect("values");
     vec![x, y, Tensor::ones(&[rows, 1], DType::F32, &Device::Cpu).expect("ones")]
