@@ -79,7 +79,7 @@ fn check_operations(me: &dyn Communicator) {
 }
 
 fn batch(i: u64) -> Vec<Tensor> {
-    let x = normal(Key::new(i), &[24, 8], DType::F32).unwrap();
+    let x = normal(Key([0, i as u32]), &[24, 8], DType::F32).unwrap();
     let y = x.sum(1, true).unwrap().sin().unwrap();
     vec![x, y, Tensor::ones(&[24, 1], DType::F32, &Device::Cpu).unwrap()]
 }
@@ -101,7 +101,7 @@ fn trained(ranks: Option<Arc<dyn Communicator>>) -> Vec<u64> {
     hold(&model, Some(&weights), Some(&state));
     let adam = optimizers::construct("Adam", json!({"learningRate": 0.01})).unwrap();
     let mut trainer = Trainer::new(model.clone(), adam).among(Some(12), ranks).unwrap();
-    let step = |i| trainer.one_step(batch(i), Key::new(i), i, None).unwrap().loss.to_bits();
+    let step = |i| trainer.one_step(batch(i), Key([0, i as u32]), i, None).unwrap().loss.to_bits();
     let mut bits: Vec<u64> = (0..200).map(step).collect();
     let (weights, _) = held(&model);
     let weights = named_leaves("weights", &model, &weights);

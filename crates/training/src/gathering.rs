@@ -4,25 +4,11 @@ use crate::{
     groups::at_mut,
     names::named_leaves,
     shards::{Part, Place},
+    trainer::Gathered,
     Error, Result, Trainer,
 };
 use tallow_layers::{computing_in, held, ErrorKind, Store};
 use tallow_tensor::{backward, cancel::shielded, random::Key, Tensor};
-
-/// What the batches of one step came to so far.
-#[derive(Debug)]
-pub(crate) struct Gathered {
-    /// The weights that the step starts from.
-    pub(crate) weights: Store,
-    /// The state before the first batch, and after the last one.
-    pub(crate) state: Store,
-    pub(crate) new_state: Store,
-    /// The sum of the trained weights' gradients.
-    pub(crate) gradients: Vec<Tensor>,
-    /// The sum of the losses.
-    pub(crate) loss: f64,
-    pub(crate) batches: u64,
-}
 
 impl Trainer {
     /// The loss and gradients of a batch of step `step`, added to those of the batches before it. Changes nothing that the layers hold.
@@ -37,7 +23,9 @@ impl Trainer {
         before: Option<Gathered>,
     ) -> Result<Gathered> {
         self.check_own_weights()?;
-        self.begin_alike()?;
+        let mut shards = self.shards.clone();
+        shards.begin_alike(|| self.beginning())?;
+        self.shards = shards;
         let mut out = match before {
             Some(gathered) => gathered,
             None => self.nothing_gathered()?,

@@ -2,6 +2,7 @@
 //!
 //! Knows layers only through [`tallow_layers::Layer`]; knows nothing of the host language.
 mod averages;
+mod beginning;
 mod budget;
 mod checkpoint;
 mod checkpoint_info;

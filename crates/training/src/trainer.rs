@@ -3,7 +3,6 @@ use crate::{
     averages::{move_averages, Averages},
     communicator::Communicator,
     finite,
-    gathering::Gathered,
     groups::{at, at_mut, Place, Plan, WeightGroup, WeightGroups},
     names::{float_weights, named_leaves},
     optimizers::{wide, OptimizerRef, Update},
@@ -67,6 +66,21 @@ pub struct Trainer {
 pub(crate) type Slots = HashMap<Place, Vec<Tensor>>;
 /// Bytes that the update of a half takes: the new half, its gradient in float32, and moments that may still be halves.
 const HALF_UPDATE: usize = 2 + 4 + 2 * 4;
+
+/// What the batches of one step came to so far.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    /// The weights that the step starts from.
+    pub(crate) weights: Store,
+    /// The state before the first batch, and after the last one.
+    pub(crate) state: Store,
+    pub(crate) new_state: Store,
+    /// The sum of the trained weights' gradients.
+    pub(crate) gradients: Vec<Tensor>,
+    /// The sum of the losses.
+    pub(crate) loss: f64,
+    pub(crate) batches: u64,
+}
 
 /// What the update of a step takes.
 struct Prepared {
@@ -158,6 +172,21 @@ impl Trainer {
     /// Updates made since this trainer was made: each changes weights, state and slots together.
     pub fn updates(&self) -> u64 {
         self.updates
+    }
+    /// Whether batches are shared with other ranks.
+    pub fn has_ranks(&self) -> bool {
+        self.shards.are_shared()
+    }
+    /// What the programs of all ranks tell each other, in the order of the ranks; `text` alone where there are no others.
+    ///
+    /// # Errors
+    /// `RankFailed` where another rank has failed, or does something else; `Aborted` where one was stopped.
+    pub fn tell_ranks(&self, text: String) -> Result<Vec<String>> {
+        self.shards.tell(text)
+    }
+    /// Ends the work of all ranks: this one cannot go on, for the reason that is given.
+    pub fn abort_ranks(&self, why: &str) {
+        self.shards.abort(why);
     }
     /// What is trained by what where the model holds `weights`.
     pub(crate) fn planned(&self, weights: &Store) -> Result<Plan> {

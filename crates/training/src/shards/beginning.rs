@@ -1,17 +1,20 @@
 //! What ranks must have alike before their first step.
-use super::words::{said_by_all, Word};
-use crate::{communicator::failed, names::named_leaves, Error, Result, Trainer};
-use tallow_layers::{elements, held, ErrorKind};
-use tallow_tensor::{DType, Tensor};
+use super::{
+    words::{said_by_all, Word},
+    Shards,
+};
+use crate::{communicator::failed, Result};
+use tallow_layers::elements;
+use tallow_tensor::Tensor;
 
 /// What a rank begins with: names and what they stand for.
-type Beginning = Vec<(String, String)>;
+pub(crate) type Beginning = Vec<(String, String)>;
 
 /// A checksum of tensors: of their types, shapes and values.
 ///
 /// # Errors
 /// Those of reading them.
-pub(super) fn checksum<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<u32> {
+pub(crate) fn checksum<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<u32> {
     let mut sum = 0;
     for t in tensors {
         sum = crc32c::crc32c_append(sum, format!("{t:?}").as_bytes());
@@ -23,48 +26,16 @@ pub(super) fn checksum<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Res
     Ok(sum)
 }
 
-impl Trainer {
-    /// What this rank begins with.
-    fn beginning(&self) -> Result<Beginning> {
-        let (weights, state) = held(self.model_with_loss());
-        let named = |name: &str, value: String| (name.to_owned(), value);
-        let mut all = vec![
-            named("the version of tallow", env!("CARGO_PKG_VERSION").to_owned()),
-            named("`gradientShards`", self.shards.parts.to_string()),
-            named("`nDevices`", self.n_devices.to_string()),
-            named("`accumulate`", self.accumulate().to_string()),
-            named("`averageDecay`", format!("{:?}", self.average_decay)),
-            named("`policy`", format!("{:?}", self.policy)),
-            named("`lossScale`", format!("{:?}", self.scale)),
-            named("the optimizer", format!("{:?}", self.optimizer())),
-            named("`groups`", format!("{:?}", self.groups)),
-        ];
-        for (kind, store) in [("weights", &weights), ("state", &state)] {
-            for (name, t) in named_leaves(kind, self.model_with_loss(), store) {
-                if kind == "weights" && t.dtype() == DType::F64 {
-                    let what =
-                        format!("{name} is float64, and ranks add up gradients in float32; train it on one rank");
-                    return Err(Error::new(ErrorKind::DTypeMismatch, what));
-                }
-                all.push((name, format!("{t:?} with checksum {:08x}", checksum([&t])?)));
-            }
-        }
-        let slots = self.slots()?;
-        all.push(named(
-            "what the optimizer keeps",
-            format!("slots with checksum {:08x}", checksum(slots.iter().flatten())?),
-        ));
-        Ok(all)
-    }
-    /// Refuses ranks that do not begin alike, before their first step.
+impl Shards {
+    /// Refuses ranks that do not begin alike, before their first step; `own` is what this one begins with.
     ///
     /// # Errors
-    /// `RankFailed` naming what differs; those of the communicator.
-    pub(crate) fn begin_alike(&mut self) -> Result<()> {
-        let Some(ranks) = self.shards.ranks.clone().filter(|_| !self.shards.are_alike) else { return Ok(()) };
-        let own = self.beginning();
+    /// That of `own`; `RankFailed` naming what differs; those of the communicator.
+    pub(crate) fn begin_alike(&mut self, own: impl FnOnce() -> Result<Beginning>) -> Result<()> {
+        let Some(ranks) = self.ranks.as_ref().filter(|_| !self.are_alike) else { return Ok(()) };
+        let own = own();
         let word = own.as_ref().map_or_else(Word::of_error, |own| Word::Begins(own.clone()));
-        let words = said_by_all(&*ranks, &word);
+        let words = said_by_all(&**ranks, &word);
         own?;
         let begin = |word| match word {
             Word::Begins(all) => all,
@@ -76,7 +47,7 @@ impl Trainer {
                 return Err(failed(what));
             }
         }
-        self.shards.are_alike = true;
+        self.are_alike = true;
         Ok(())
     }
 }

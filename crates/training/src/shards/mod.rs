@@ -6,11 +6,12 @@ mod states;
 mod sum_tree;
 mod words;
 
+pub(crate) use beginning::{checksum, Beginning};
 pub(crate) use computing::{Part, Place};
 
 use crate::{
     communicator::{failed, of_process, take_local, Communicator},
-    Error, Result, Trainer,
+    Error, Result,
 };
 use std::{ops::Range, sync::Arc};
 use tallow_layers::{options::OptionType, HostValue};
@@ -91,6 +92,10 @@ impl Shards {
         }
         Ok(Self { parts, ranks: ranks.filter(|_| size > 1), are_alike: false })
     }
+    /// Parts of each batch.
+    pub(crate) fn parts(&self) -> usize {
+        self.parts
+    }
     /// Whether batches are shared with other ranks.
     pub(crate) fn are_shared(&self) -> bool {
         self.ranks.is_some()
@@ -152,23 +157,5 @@ impl Shards {
         if let Some(ranks) = &self.ranks {
             ranks.abort(why);
         }
-    }
-}
-
-impl Trainer {
-    /// Whether batches are shared with other ranks.
-    pub fn has_ranks(&self) -> bool {
-        self.shards.are_shared()
-    }
-    /// What the programs of all ranks tell each other, in the order of the ranks; `text` alone where there are no others.
-    ///
-    /// # Errors
-    /// `RankFailed` where another rank has failed, or does something else; `Aborted` where one was stopped.
-    pub fn tell_ranks(&self, text: String) -> Result<Vec<String>> {
-        self.shards.tell(text)
-    }
-    /// Ends the work of all ranks: this one cannot go on, for the reason that is given.
-    pub fn abort_ranks(&self, why: &str) {
-        self.shards.abort(why);
     }
 }
