@@ -3,6 +3,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { run as trainOnCluster } from '../examples/cluster/train.js';
 import { bestHead, draw as drawBuckets, seen } from '../examples/buckets.js';
 import { run as readDigits } from '../examples/digits.js';
 import { run as duplicate } from '../examples/duplication.js';
@@ -202,6 +203,11 @@ test('chart: an SVG with curve and scores', async (t) => {
   for (const text of ['A &lt;title&gt;', 'Unigram 4.40', 'Reformer 3.25', 'bits per character'])
     t.true(svg.includes(text), text);
   t.false(svg.includes('NaN'));
+});
+
+test('the program for clusters learns on one process too', async (t) => {
+  const { accuracy } = await trainOnCluster(60, null);
+  t.true(accuracy > 0.8, `right about ${accuracy}`);
 });
 
 test('recurrent: the LSTM predicts better than pairs of characters, and writes on', async (t) => {

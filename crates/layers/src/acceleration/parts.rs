@@ -50,21 +50,20 @@ impl Parts {
     }
 }
 
-/// The state behind a batch, from those behind each of its parts: what is learned is averaged.
+/// The state behind a batch, from those behind each of its parts: what is learned is averaged. What a layer tells of its own call alone, as the buckets
+/// of LSH attention, is that of the first part.
 ///
 /// # Errors
-/// `InvalidArgument` where parts have come to different states that belong to their own items, as in mode `'predict'`.
+/// `InvalidArgument` where the next call would go on from states that differ, as in mode `'predict'`.
 pub fn merge_parts(layer: &LayerRef, states: Vec<Store>) -> Result<Store> {
     let (mut merged, apart) = state::merged(layer, &states)?;
-    if let Some(id) = apart {
-        let mut name = String::new();
-        crate::for_each_instance(layer, &mut |l| {
-            if l.base().id == id {
-                name.clone_from(&l.base().name);
-            }
-        });
-        let what =
-            format!("the state of {name} differs between the parts of a batch, which cannot go on from it apart");
+    // A function of the host, or a layer around others, may do with its state what it likes.
+    let is_read = |l: &&LayerRef| l.goes_on() || l.calls_host() || !l.sublayers().is_empty();
+    if let Some(l) = apart.iter().find(is_read) {
+        let what = format!(
+            "the state of {} differs between the parts of a batch, which cannot go on from it apart; train it without `gradientShards` and ranks",
+            l.base().name
+        );
         return Err(Error::new(ErrorKind::InvalidArgument, what));
     }
     // What is of no instance, as of a layer around these, stays as in the first part.

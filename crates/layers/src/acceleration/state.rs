@@ -49,24 +49,25 @@ pub(super) fn merge(layer: &LayerRef, own: LayerId, states: Vec<Store>, cx: &mut
         let device = |s: &Store| Tree::Tuple(ids.iter().map(|id| s.get(id).cloned().unwrap_or(Tree::EMPTY)).collect());
         Tree::Tuple(states.iter().map(device).collect())
     };
-    cx.set_state(own, if apart.is_some() { each() } else { Tree::EMPTY });
+    cx.set_state(own, if apart.is_empty() { Tree::EMPTY } else { each() });
     Ok(())
 }
 
-/// One state from those of replicas of `layer`, and the first instance, if any, whose states differ in more than what is learned: of it there is
-/// the first one's.
-pub(super) fn merged(layer: &LayerRef, states: &[Store]) -> Result<(Store, Option<LayerId>)> {
-    let mut rules = Vec::new();
-    crate::for_each_instance(layer, &mut |l| rules.push((l.base().id, l.replica_state())));
-    let (mut common, mut apart) = (Store::new(), None);
-    for (id, rule) in rules {
+/// One state from those of replicas of `layer`, and the instances whose states differ in more than what is learned: of these there is the first
+/// one's.
+pub(super) fn merged(layer: &LayerRef, states: &[Store]) -> Result<(Store, Vec<LayerRef>)> {
+    let mut instances = Vec::new();
+    crate::for_each_instance(layer, &mut |l| instances.push(l.clone()));
+    let (mut common, mut apart) = (Store::new(), Vec::new());
+    for layer in instances {
+        let id = layer.base().id;
         let trees: Vec<&Tree<Tensor>> = states.iter().filter_map(|s| s.get(&id)).collect();
         let Some(first) = trees.first() else { continue };
         let alike = trees.len() == states.len() && same(&trees)?;
-        let tree = match rule {
+        let tree = match layer.replica_state() {
             ReplicaState::Mean if !alike => mean(&trees)?,
             ReplicaState::Each if !alike => {
-                apart = apart.or(Some(id));
+                apart.push(layer);
                 (*first).clone()
             }
             _ => (*first).clone(),

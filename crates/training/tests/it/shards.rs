@@ -5,8 +5,16 @@ use super::{
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use tallow_layers::{held, hold, init, ErrorKind, HostValue, LayerRef, TensorSpec};
-use tallow_tensor::{cancel, random::Key, Tensor};
+use tallow_layers::{
+    combinators::{parallel, serial},
+    core::dense,
+    held, hold, init, ErrorKind, HostValue, LayerRef, TensorSpec,
+};
+use tallow_tensor::{
+    cancel,
+    random::{normal, Key},
+    DType, Device, Tensor,
+};
 use tallow_training::{
     communicator::{Communicator, ThreadRank},
     fit, named_leaves, optimizers, FitOptions, FitReport, Progress, Result, Trainer, TrainerOptions,
@@ -102,6 +110,34 @@ fn parts_draw_and_learn_as_devices_do() {
     let parts = run(&mut trainer(noisy(), 1).among(Some(4), None).expect("a trainer"), 20).expect("a run").losses;
     for (a, b) in devices.iter().zip(&parts) {
         assert!((a - b).abs() <= 1e-5 * a.abs(), "{b} instead of {a}");
+    }
+}
+
+#[test]
+fn what_a_layer_tells_of_its_call_needs_not_be_alike_in_all_parts() {
+    let sequences = |i: u32| {
+        let x = normal(Key([2, i]), &[12, 16, 8], DType::F32).expect("values");
+        vec![x.clone(), x, Tensor::ones(&[12, 16, 8], DType::F32, &Device::Cpu).expect("ones")]
+    };
+    let run = |n_devices: usize, parts: usize, rank: Option<ThreadRank>| {
+        let hashes =
+            json!({"nHeads": 2, "dQk": 4, "dV": 4, "chunkLen": 4, "nHashes": 2, "nBuckets": 4, "mode": "train"});
+        let body = serial(vec![made("LSHSelfAttention", hashes), dense(8)]);
+        let pass = || serial(Vec::new());
+        let model =
+            serial(vec![parallel(vec![body, pass(), pass()]).expect("three layers"), made("L2Loss", json!({}))]);
+        let specs: Vec<TensorSpec> = sequences(0).iter().map(TensorSpec::of).collect();
+        let (w, s) = init(&model, &specs, Key([0, 1])).expect("init");
+        hold(&model, Some(&w), Some(&s));
+        let rank = rank.map(|rank| Arc::new(rank) as Arc<dyn Communicator>);
+        let mut trainer = trainer(model, n_devices).among(Some(parts), rank).expect("a trainer");
+        let step = |i: u32| trainer.one_step(sequences(i), Key([4, i]), u64::from(i), None).expect("a step").loss;
+        (0..10).map(step).collect::<Vec<f64>>()
+    };
+    let (devices, parts) = (run(4, 1, None), run(1, 4, None));
+    devices.iter().zip(&parts).for_each(|(a, b)| assert!((a - b).abs() <= 1e-5 * a.abs(), "{b} instead of {a}"));
+    for n in [2, 4] {
+        on_ranks(n, |rank| run(1, 4, Some(rank))).into_iter().for_each(|one| assert_eq!(bits(&one), bits(&parts)));
     }
 }
 
