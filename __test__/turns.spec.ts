@@ -19,12 +19,13 @@ const AT = { steps: 0, calls: 1, hasEnded: 2 } as const;
 
 /**
  * A layer that counts itself in one place and looks at another: how many of the others there were since it last did so. Its function runs while its model
- * has the turn, so nothing else computes meanwhile, and no message is on its way.
+ * has the turn, so nothing else computes meanwhile, and no message is on its way. What runs it before, to make weights, does not count.
  */
 const COUNTING = `
   const passed = [];
-  let last;
+  let [isCounting, last] = [false, undefined];
   const counting = (own, other) => tl.Fn('Counting', (y) => {
+    if (!isCounting) return y;
     Atomics.add(data.counts, own, 1);
     const now = Atomics.load(data.counts, other);
     if (last !== undefined) passed.push(now - last);
@@ -39,10 +40,9 @@ const TRAINING = `${COUNTING}
   model.init([signature, signature, signature]);
   function* batches() { for (;;) yield [tl.ones([128, 512]), tl.zeros([128, 512]), tl.ones([128, 512])]; }
   const train = async () => {
-    while (Atomics.load(data.counts, ${AT.calls}) < ${UNDER_WAY}) await new Promise(setImmediate);
     const trainer = new tl.Trainer(model, tl.optimizers.SGD({ learningRate: 1e-3 }));
-    // What the layer counted before the loop.
-    [last, passed.length] = [undefined, 0];
+    while (Atomics.load(data.counts, ${AT.calls}) < ${UNDER_WAY}) await new Promise(setImmediate);
+    isCounting = true;
     await trainer.fit(batches(), { steps: ${STEPS}, rng: [0, 1] });
     Atomics.store(data.counts, ${AT.hasEnded}, 1);
     post(passed);
@@ -54,6 +54,7 @@ const repeated = (call: string): string => `
   const goOn = async (which) => {
     for (let i = 0; i < 300 && Atomics.load(data.counts, ${AT.hasEnded}) === 0; i += 1) ${call};
   };
+  isCounting = true;
   Promise.all([0, 1, 2].map(goOn)).then(() => post(passed));`;
 
 /** Calls a model until the training has ended, and posts how many steps passed between two calls. */
