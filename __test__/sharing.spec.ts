@@ -1,15 +1,13 @@
 /** Layers of several threads on the same weights. */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { type Worker } from 'node:worker_threads';
 import test, { type ExecutionContext } from 'ava';
 import * as tl from '../src/index.js';
-import { root } from './support/process.js';
 import { wrong } from './support/types.js';
 import { f32, floats, one, several, values } from './support/values.js';
+import { dist, endWorkers, working } from './support/worker.js';
 
-const dist = JSON.stringify(join(root, 'dist', 'index.js'));
 const x = [
   [0.5, -1, 2],
   [3, 0.25, -0.125],
@@ -21,20 +19,7 @@ function initialized<L extends tl.Layer>(layer: L, seed = 4): L {
   return layer;
 }
 
-/** A worker that runs `body`, in which `tl`, `post` and `data` are. */
-function working(body: string, data: unknown): Worker {
-  const source = `
-    const tl = require(${dist});
-    const { parentPort, workerData: data } = require('node:worker_threads');
-    const post = (message) => parentPort.postMessage(message);
-    ${body}`;
-  const worker = new Worker(source, { eval: true, workerData: data });
-  workers.push(worker);
-  return worker;
-}
-
-const workers: Worker[] = [];
-test.after.always(() => Promise.all(workers.map((worker) => worker.terminate())));
+test.after.always(endWorkers);
 
 /** What was there may have been collected meanwhile, more there must not be. */
 function nothingMoreThan(t: ExecutionContext, bytes: number): void {

@@ -1,9 +1,10 @@
 /**
- * What the server costs: `npx tsx bench/serve.ts [pairs]` prints the table of docs/benchmarks.md.
+ * What the server costs: `npx tsx bench/serve.ts [pairs] [threads]` prints the tables of docs/benchmarks.md.
  *
  * A small language model (4 layers of 256) writes 128 tokens for each of 1, 8 and 64 streams: through the server, and by a bare `Decoder` in the same
  * process, in turns. Both take the same requests. A ratio is the median of the pairs. The client is a process of its own on the same processors, so the
- * share of the time has its work in it; that of the processors is of the server's process alone.
+ * share of the time has its work in it; that of the processors is of the server's process alone. With fewer threads than there are processors, what
+ * client and server do besides computing has one to itself.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,6 +16,8 @@ import { median } from './measure.js';
 
 const [TOKENS, STREAMS] = [128, [1, 8, 64]] as const;
 const PAIRS = Number(process.argv[2] ?? 5);
+/** Threads that compute. */
+const THREADS = process.argv[3] === undefined ? tl.numThreads() : Number(process.argv[3]);
 const PROMPT = 'Call me Ishmael.';
 
 const encoder = tl.data.byteEncoder();
@@ -31,6 +34,7 @@ interface Told {
 
 /** Serves, and writes without a server when it is asked to. */
 async function serve(tell: (message: object) => void): Promise<void> {
+  tl.setNumThreads(THREADS);
   const model = tl.models.TransformerLM(256, { dModel: 256, dFf: 1024, nLayers: 4, nHeads: 4, maxLen: 256 });
   model.init({ shape: [1, 1], dtype: 'int32' }, { rng: tl.random.key(0) });
   const server = await createServer({ models: [{ name: 'lm', model, encoder }] });
@@ -86,7 +90,7 @@ const quantile = (values: readonly number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))]!;
 
 async function main(): Promise<void> {
-  const child = fork(__filename, { execArgv: process.execArgv });
+  const child = fork(__filename, process.argv.slice(2), { execArgv: process.execArgv });
   const [{ url }] = (await once(child, 'message')) as [{ url: string }];
   const ask = async (streams: number): Promise<Told> => {
     child.send({ streams } satisfies Ask);
@@ -95,6 +99,7 @@ async function main(): Promise<void> {
   };
   const { port, hostname } = new URL(url);
   const sockets = Array.from({ length: Math.max(...STREAMS) }, () => connect(Number(port), hostname).setNoDelay());
+  console.log(`${THREADS} ${THREADS === 1 ? 'thread' : 'threads'}\n`);
   console.log(
     '| streams | requests/s | first token, p50 | p99 | tokens/s | bare tokens/s | of the time | of the processors |',
   );

@@ -1,6 +1,6 @@
 /** `tallow serve`: folders of models by HTTP, and how it ends. */
 import { createServer } from 'node:http';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -63,17 +63,24 @@ test('what is wrong with a folder, a port or an option is a sentence', async (t)
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
   t.teardown(() => taken.close());
+  cpSync(at('whale'), at('damaged'), { recursive: true });
+  writeFileSync(at('damaged/model.json'), '{');
   const { port } = taken.address() as { port: number };
   for (const [words, says] of [
     [['serve'], /folders/],
-    [['serve', at('nothing'), '--port', '0'], /nothing/],
+    [['serve', at('nothing'), '--port', '0'], /there is no folder .*nothing; `tallow train` makes one/],
+    [['serve', at('whale'), at('damaged'), '--port', '0'], /model\.json is no JSON/],
     [['serve', at('whale'), '--port', String(port)], new RegExp(`port ${port} of 127.0.0.1 is in use`)],
     [['serve', at('whale'), '--port', '70000'], /from 0 to 65535/],
-    [['serve', at('whale'), at('whale'), '--port', '0'], /two models have the name whale/],
   ] as const) {
     const said = await tallow(words);
     t.is(said.code, 2, said.err);
     t.regex(said.err, says);
     t.false(hasStack(said.err), said.err);
+    t.is(said.out, '', 'it does not say that it listens');
   }
+  // What a model is called is found when it is loaded.
+  const said = await tallow(['serve', at('whale'), at('whale'), '--port', '0']);
+  t.is(said.code, 2, said.err);
+  t.regex(said.err, /two models have the name whale/);
 });

@@ -7,7 +7,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { type Server, type ServerLimits, type ServerOptions } from '../serve/index.js';
 import { command, count } from './command.js';
 import { EXIT, Mistake, shownMessage } from './mistake.js';
-import { folderMistake } from './modelFolder.js';
+import { checkModelFolder, fileOf, folderMistake } from './modelFolder.js';
 import { print, printJson, styled } from './output.js';
 
 interface Options {
@@ -61,6 +61,9 @@ function whenStopped(server: Server, tell: (event: string) => void): Promise<num
 
 async function run(folders: readonly string[], options: Options): Promise<void> {
   const { json, host, cors, metrics } = options;
+  // Before anyone hears of an address: all that can be seen without loading a model.
+  for (const folder of folders) checkModelFolder(folder);
+  await Promise.all(folders.map(fileOf));
   const [{ createServer, ServeError }, { openFolder }] = await Promise.all([
     import('../serve/index.js'),
     import('../models/index.js'),

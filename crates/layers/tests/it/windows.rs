@@ -92,18 +92,22 @@ fn a_full_window_forgets_and_holds_no_more_than_its_room() {
 
 #[test]
 fn a_window_is_shown_as_trax_has_it_and_goes_on_from_that() {
-    for (kind, layer) in layers(8, 3) {
-        let (x, (weights, mut state)) = (vectors(20, 3), begun(&layer));
-        for at in 0..20 {
+    // The larger one has several pieces, of which a step replaces the last one; what was loaded has one.
+    let small_and_large = [(8, 3, 20), (150, 70, 240)];
+    for (room, steps, (kind, layer)) in
+        small_and_large.iter().flat_map(|&(room, drop, n)| layers(room, drop).map(|layer| (room, n, layer)))
+    {
+        let (x, (weights, mut state)) = (vectors(steps, 3), begun(&layer));
+        for at in 0..steps {
             let shown = view_state(&layer, &state).unwrap();
             let Tree::Tuple(parts) = &shown else { panic!("{shown:?}") };
             let end = parts[0].one().unwrap().item().unwrap() as usize;
             let [window] = parts[1].many().unwrap();
-            assert_eq!(window.shape(), [1, 8, DEPTH], "{kind} at {at}");
+            assert_eq!(window.shape(), [1, room, DEPTH], "{kind} at {at}");
             // What is remembered ends with the position before this one.
             let wanted = x.narrow(1, at - end, end).unwrap().to_f64_vec().unwrap();
             assert_eq!(window.narrow(1, 0, end).unwrap().to_f64_vec().unwrap(), wanted, "{kind} at {at}");
-            let behind = window.narrow(1, end, 8 - end).unwrap().to_f64_vec().unwrap();
+            let behind = window.narrow(1, end, room - end).unwrap().to_f64_vec().unwrap();
             assert!(behind.iter().all(|v| *v == 0.0), "{kind} at {at}");
             let taken = load_state(&layer, &shown).unwrap();
             let [(y, next), (other, after)] =
@@ -118,17 +122,20 @@ fn a_window_is_shown_as_trax_has_it_and_goes_on_from_that() {
 
 #[test]
 fn clones_of_a_stream_go_on_by_themselves() {
-    for (kind, layer) in layers(8, 3) {
-        let (streams, x, other) = (streams(&layer), vectors(12, 4), vectors(12, 5));
+    // In a window that forgets, and where they have pieces in common.
+    for (begin, (kind, layer)) in
+        [(5, layers(8, 3)), (70, layers(200, 3))].into_iter().flat_map(|(n, l)| l.map(|l| (n, l)))
+    {
+        let (streams, x, other) = (streams(&layer), vectors(begin + 7, 4), vectors(begin + 7, 5));
         let mut stream = streams.begin();
-        for at in 0..5 {
+        for at in 0..begin {
             step(&streams, &mut stream, &x, at);
         }
         let [mut alone, mut copy] = [stream.clone(), stream.clone()];
-        let wanted: Vec<Vec<f64>> = (5..12).map(|at| step(&streams, &mut alone, &x, at)).collect();
-        for at in 5..12 {
-            assert!(step(&streams, &mut copy, &other, at) != wanted[at - 5], "{kind} at {at}");
-            assert_eq!(step(&streams, &mut stream, &x, at), wanted[at - 5], "{kind} at {at}");
+        let wanted: Vec<Vec<f64>> = (0..7).map(|i| step(&streams, &mut alone, &x, begin + i)).collect();
+        for (i, wanted) in wanted.iter().enumerate() {
+            assert!(step(&streams, &mut copy, &other, begin + i) != *wanted, "{kind} at {i}");
+            assert_eq!(step(&streams, &mut stream, &x, begin + i), *wanted, "{kind} at {i}");
         }
     }
 }

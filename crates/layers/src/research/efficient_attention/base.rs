@@ -257,7 +257,7 @@ impl Leaf for Batched {
         // The methods of a class see the window as Trax has it.
         let inputs = Inputs { xs: &window.in_full(&seen)?, new: Some((seen.start, seen.new)) };
         let (y, own) = self.all(&inputs, [call.w, own], call.key)?;
-        Ok(Output { ys: vec![y], state: Some(window.state(&seen, own)) })
+        Ok(Output { ys: vec![y], state: Some(window.state(&seen, own)?) })
     }
     fn traits(&self) -> Traits {
         Traits {

@@ -65,8 +65,8 @@ fn ints(values: Vec<i32>, shape: &[usize]) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape)?)
 }
 
-/// What one new position sees of the window of one row: raw keys `[n, d_qk]` and values `[n, d_v]` at the places given.
-pub(super) type Look<'a> = &'a dyn Fn(usize, &Tensor) -> Result<(Tensor, Tensor)>;
+/// What one new position sees of the window of one row: raw keys `[n, d_qk]` and values `[n, d_v]` at the places given, which ascend.
+pub(super) type Look<'a> = &'a dyn Fn(usize, &[i32]) -> Result<(Tensor, Tensor)>;
 
 impl<'a> Lsh<'a> {
     pub(super) fn new(attention: &'a EfficientAttentionOptions, lsh: &'a LSHOptions) -> Self {
@@ -113,7 +113,7 @@ impl<'a> Lsh<'a> {
         let [buckets, ends, keys] = &parts[..] else { return Err(wrong()) };
         let n = self.lsh.n_hashes.0;
         let buckets = match buckets {
-            Tree::Filled(buckets) => buckets.held().clone(),
+            Tree::Filled(buckets) => buckets.held()?,
             buckets => match buckets.one()? {
                 t if t.size() == rows.saturating_mul(n).saturating_mul(window.len) => {
                     t.reshape(&[rows, n, window.len])?
@@ -279,10 +279,12 @@ impl<'a> Lsh<'a> {
             let mut order: Vec<(bool, usize)> = places.map(|place| (shares(place), place)).collect();
             order.sort_unstable();
             let chosen = order[order.len().saturating_sub(attended)..].iter().map(|&(_, place)| place);
-            let places: Vec<i32> = chosen.filter(|&place| place <= at).map(|place| place as i32).collect(); // few
+            // In the order in which they lie in the window.
+            let mut places: Vec<i32> = chosen.filter(|&place| place <= at).map(|place| place as i32).collect(); // few
+            places.sort_unstable();
+            let (k, v) = look(row, &places)?;
             let n_places = places.len();
             let places = ints(places, &[n_places])?;
-            let (k, v) = look(row, &places)?;
             let k = length_normalized(&k, 1e-6)?;
             let info = places.add_scalar(1)?;
             let info = match &seen {

@@ -111,29 +111,29 @@ impl LSHSelfAttention {
     fn predict(&self, call: &Call, window: &Window) -> Result<(Tensor, Tree<Tensor>)> {
         let w = self.heads.read(call.w)?;
         let (seen, own) = window.take(call.xs, call.s)?;
-        let told = Positions::read(&self.o.attention, &seen.inputs[1..])?;
-        let x = &seen.inputs[0];
-        let batch = x.shape()[0];
+        let told = Positions::read(&self.o.attention, &seen.inputs(1)?)?;
+        let (window_of_x, batch) = (&seen.window[0], call.xs[0].shape()[0]);
         // Of no examples there is no row to take a step in.
         let (attended, own) = if seen.new != 1 || batch == 0 {
+            let x = &seen.inputs(0)?[0];
             let (q, v) = (project(x, w.q, w.q_bias)?, project(x, w.v, w.v_bias)?);
             self.lsh().first(&q, &v, &told, own, (window, seen.new))?
         } else {
             let (rows, d_qk, d_v) = (batch * self.heads.n_heads, self.heads.d_qk, self.heads.d_v);
-            let q = project(&x.narrow(1, seen.start, 1)?, w.q, w.q_bias)?.reshape(&[rows, d_qk])?;
-            let look = |row: usize, places: &Tensor| -> Result<(Tensor, Tensor)> {
+            let q = project(&call.xs[0].cast(window_of_x.spec().dtype)?, w.q, w.q_bias)?.reshape(&[rows, d_qk])?;
+            let look = |row: usize, places: &[i32]| -> Result<(Tensor, Tensor)> {
                 let (example, head) = (row / self.heads.n_heads, row % self.heads.n_heads);
-                let x = x.narrow(0, example, 1)?.take(places, 1)?;
+                let x = window_of_x.take(example, places)?;
                 let of = |w: &Tensor, b: Option<&Tensor>, d: usize| -> Result<Tensor> {
                     let b = b.map(|b| b.narrow(0, head, 1)).transpose()?;
-                    Ok(project(&x, &w.narrow(0, head, 1)?, b.as_ref())?.reshape(&[places.size(), d])?)
+                    Ok(project(&x, &w.narrow(0, head, 1)?, b.as_ref())?.reshape(&[places.len(), d])?)
                 };
                 Ok((of(w.q, w.q_bias, d_qk)?, of(w.v, w.v_bias, d_v)?))
             };
             let (out, own) = self.lsh().step(&q, seen.start, (own, window), &told, &look)?;
             (out.reshape(&[batch, self.heads.n_heads, 1, d_v])?, own)
         };
-        Ok((join(&attended, w.o)?, window.state(&seen, own)))
+        Ok((join(&attended, w.o)?, window.state(&seen, own)?))
     }
     /// A call, without the segments among its outputs; where `left` is the state that the same call left before, by its buckets.
     fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {

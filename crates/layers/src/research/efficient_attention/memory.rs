@@ -13,17 +13,28 @@ pub(super) struct Window {
 
 /// The inputs that attention sees in a call, and where the new ones stand in them.
 pub(super) struct Seen {
-    /// What is remembered with what is new, along axis 1; where Trax's has empty places behind it, without those.
-    pub inputs: Vec<Tensor>,
-    /// Whether these are the inputs of a first call too long to be a piece: all that is seen, and nothing behind it.
-    pub whole: bool,
+    /// The inputs of a first call too long to be a piece: all that is seen, and nothing behind it.
+    pub whole: Option<Vec<Tensor>>,
     /// Where the first new position stands.
     pub start: usize,
     /// How many new ones there are.
     pub new: usize,
-    /// What the window holds from now on, and how many positions that is.
-    pub window: Vec<Tensor>,
+    /// What the window holds from now on, and how many positions that is. Where it is not `whole`, this is what is seen.
+    pub window: Vec<Filled>,
     pub end: usize,
+}
+
+impl Seen {
+    /// The inputs from the `from`th on: what is remembered with what is new, along axis 1; where Trax's has empty places behind it, without those.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(super) fn inputs(&self, from: usize) -> Result<Vec<Tensor>> {
+        match &self.whole {
+            Some(inputs) => Ok(inputs[from..].to_vec()),
+            None => self.window[from..].iter().map(Filled::held).collect(),
+        }
+    }
 }
 
 /// Runs a call in mode `'predict'` position by position, where a piece of several continues a sequence; `None` for other calls.
@@ -58,7 +69,7 @@ pub(super) fn refitted(
 ) -> Result<Option<Tree<Tensor>>> {
     let Some(window) = window else { return Ok(None) };
     let (end, seen, _) = window.read(call.s, call.xs.len())?;
-    let (batch, held) = (call.xs[0].shape()[0], seen[0].held().shape().first().copied().unwrap_or(0));
+    let (batch, held) = (call.xs[0].shape()[0], seen[0].spec().shape.first().copied().unwrap_or(0));
     if batch == held {
         return Ok(None);
     }
@@ -117,19 +128,22 @@ impl Window {
         Filled::new(positions, 1, self.len)
     }
     /// The new state.
-    pub(super) fn state(&self, seen: &Seen, own: Tree<Tensor>) -> Tree<Tensor> {
-        let window = seen.window.iter().map(|x| Tree::Filled(self.holding(x.detach())));
-        Tree::Tuple(vec![Tree::Leaf(Tensor::scalar(seen.end as i32)), Tree::Tuple(window.collect()), own])
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(super) fn state(&self, seen: &Seen, own: Tree<Tensor>) -> Result<Tree<Tensor>> {
+        let window = seen.window.iter().map(|x| Ok(Tree::Filled(x.detach()?))).collect::<Result<_>>()?;
+        Ok(Tree::Tuple(vec![Tree::Leaf(Tensor::scalar(seen.end as i32)), Tree::Tuple(window), own]))
     }
     /// What attention sees in a call as Trax has it: with the empty places of the window behind it.
     ///
     /// # Errors
     /// `OutOfMemory`.
     pub(super) fn in_full(&self, seen: &Seen) -> Result<Vec<Tensor>> {
-        if seen.whole {
-            return Ok(seen.inputs.clone());
+        match &seen.whole {
+            Some(inputs) => Ok(inputs.clone()),
+            None => seen.window.iter().map(Filled::shown).collect(),
         }
-        seen.inputs.iter().map(|x| self.holding(x.clone()).shown()).collect()
     }
     /// How much of the window is filled, its inputs, and the layer's own part of the state. A state as Trax has it is read as far as it is filled.
     ///
@@ -176,17 +190,12 @@ impl Window {
             }
         }
         let new = inputs[0].shape()[1];
-        let cast = |x: &Tensor, w: &Filled| x.cast(w.held().dtype());
         if new <= self.drop && new < self.len {
             // There may be fewer positions than are to be forgotten.
             let drop = if end + new > self.len { self.drop.min(end) } else { 0 };
             let start = end - drop;
-            let add = |(x, w): (&Tensor, &Filled)| -> Result<Tensor> {
-                let kept = w.held().narrow(1, drop, start)?.to_device(x.device())?;
-                Ok(Tensor::concat(&[kept, cast(x, w)?], 1)?)
-            };
-            let inputs = inputs.iter().zip(&window).map(add).collect::<Result<Vec<_>>>()?;
-            return Ok((Seen { window: inputs.clone(), inputs, whole: false, start, new, end: start + new }, own));
+            let window = inputs.iter().zip(&window).map(|(x, w)| w.without(drop)?.append(x)).collect::<Result<_>>()?;
+            return Ok((Seen { window, whole: None, start, new, end: start + new }, own));
         }
         if end != 0 {
             return Err(Error::new(
@@ -198,12 +207,8 @@ impl Window {
             ));
         }
         let end = new.min(self.len);
-        let last = |(x, w): (&Tensor, &Filled)| -> Result<Tensor> {
-            let x = cast(x, w)?;
-            // A copy: a view would hold all the inputs of the call.
-            Ok(Tensor::concat(&[x.narrow(1, 0, 0)?, x.narrow(1, new - end, end)?], 1)?)
-        };
-        let window = inputs.iter().zip(&window).map(last).collect::<Result<Vec<_>>>()?;
-        Ok((Seen { inputs: inputs.to_vec(), whole: true, start: 0, new, window, end }, own))
+        let last = |(x, w): (&Tensor, &Filled)| w.append(&x.narrow(1, new - end, end)?);
+        let window = inputs.iter().zip(&window).map(last).collect::<Result<_>>()?;
+        Ok((Seen { whole: Some(inputs.to_vec()), start: 0, new, window, end }, own))
     }
 }

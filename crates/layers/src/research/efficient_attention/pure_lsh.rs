@@ -8,8 +8,8 @@ use super::{
     shared::{EfficientAttentionOptions, LSHOptions},
 };
 use crate::{
-    framework::leaf::Repeatable, leaf, options, Abilities, Arity, Call, Dim, Error, HostValue, LayerRef, Leaf, Local,
-    Mode, Output, Result, TensorSpec, Traits, Tree,
+    framework::leaf::Repeatable, leaf, options, Abilities, Arity, Call, Dim, Error, Filled, HostValue, LayerRef, Leaf,
+    Local, Mode, Output, Result, TensorSpec, Traits, Tree,
 };
 use tallow_tensor::{random::Key, Tensor};
 
@@ -88,22 +88,25 @@ impl PureLSHSelfAttention {
     }
     fn predict(&self, call: &Call, window: &Window) -> Result<(Tensor, Tree<Tensor>)> {
         let (seen, own) = window.take(call.xs, call.s)?;
-        let told = Positions::read(&self.o.attention, &seen.inputs[2..])?;
-        let (qk, v) = (&seen.inputs[0], &seen.inputs[1]);
-        // Of no examples there is no row to take a step in.
-        let (out, own) = if seen.new != 1 || qk.shape()[0] == 0 {
-            self.lsh().first(qk, v, &told, own, (window, seen.new))?
-        } else {
-            let (rows, d_qk, d_v) = (qk.shape()[0], qk.shape()[2], v.shape()[2]);
-            let q = qk.narrow(1, seen.start, 1)?.reshape(&[rows, d_qk])?;
-            let look = |row: usize, places: &Tensor| -> Result<(Tensor, Tensor)> {
-                let of = |x: &Tensor| x.index(0, row as isize)?.take(places, 0);
-                Ok((of(qk)?, of(v)?))
-            };
-            let (out, own) = self.lsh().step(&q, seen.start, (own, window), &told, &look)?;
-            (out.reshape(&[rows, 1, d_v])?, own)
+        let told = Positions::read(&self.o.attention, &seen.inputs(2)?)?;
+        let (out, own) = match (&seen.window[..], call.xs) {
+            // Of no examples there is no row to take a step in.
+            ([qk, v, ..], [new, of_v, ..]) if seen.new == 1 && new.shape()[0] > 0 => {
+                let (rows, d_qk, d_v) = (new.shape()[0], new.shape()[2], of_v.shape()[2]);
+                let q = new.cast(qk.spec().dtype)?.reshape(&[rows, d_qk])?;
+                let look = |row: usize, places: &[i32]| -> Result<(Tensor, Tensor)> {
+                    let of = |x: &Filled| -> Result<Tensor> { Ok(x.take(row, places)?.index(0, 0)?) };
+                    Ok((of(qk)?, of(v)?))
+                };
+                let (out, own) = self.lsh().step(&q, seen.start, (own, window), &told, &look)?;
+                (out.reshape(&[rows, 1, d_v])?, own)
+            }
+            _ => {
+                let inputs = seen.inputs(0)?;
+                self.lsh().first(&inputs[0], &inputs[1], &told, own, (window, seen.new))?
+            }
         };
-        Ok((out, window.state(&seen, own)))
+        Ok((out, window.state(&seen, own)?))
     }
     /// A call, without the segments among its outputs; where `left` is the state that the same call left before, by its buckets.
     fn run(&self, call: Call, left: Option<&Tree<Tensor>>) -> Result<Output> {

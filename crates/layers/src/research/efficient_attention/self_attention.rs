@@ -155,7 +155,8 @@ impl SelfAttention {
     }
     /// Attention of new positions to those remembered.
     fn continued(&self, seen: &memory::Seen, w: &HeadWeights<'_>) -> Result<Tensor> {
-        let (filled, x) = (seen.start + seen.new, &seen.inputs[0]);
+        let inputs = seen.inputs(0)?;
+        let (filled, x) = (seen.start + seen.new, &inputs[0]);
         let k = match w.k {
             Some(k) => project(x, k, w.k_bias)?,
             None => length_normalized(&project(x, w.q, w.q_bias)?, 1e-6)?,
@@ -164,7 +165,7 @@ impl SelfAttention {
         let v = project(x, w.v, w.v_bias)?;
         let all = Tensor::iota(filled, DType::I32, x.device())?.add_scalar(1)?;
         let positions = all.narrow(0, seen.start, seen.new)?;
-        let told = Positions::read(&self.o.attention, &seen.inputs[1..])?;
+        let told = Positions::read(&self.o.attention, &inputs[1..])?;
         let info = match &told.mask {
             None => all,
             Some(mask) => Tensor::where_(&mask.expand_dims(1)?, &all, &all.neg()?)?,
@@ -216,12 +217,12 @@ impl Leaf for SelfAttention {
             None => (self.whole(&call.xs[0], &told, &w, attend_key)?, None),
             Some(window) => {
                 let (seen, own) = window.take(call.xs, call.s)?;
-                let o = if seen.whole {
+                let o = if seen.whole.is_some() {
                     self.whole(&call.xs[0], &told, &w, attend_key)?
                 } else {
                     self.continued(&seen, &w)?
                 };
-                (o, Some(window.state(&seen, own.clone())))
+                (o, Some(window.state(&seen, own.clone())?))
             }
         };
         let y = join(&o, w.o)?;
