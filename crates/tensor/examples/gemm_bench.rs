@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout)]
 mod timing;
 
+#[cfg(target_arch = "x86_64")]
 use std::time::Instant;
 use tallow_tensor::{testing::random, threads, DType, Tensor};
 use timing::least;

@@ -362,6 +362,7 @@ mod tests {
     #[test]
     fn blocks_of_any_rows_on_any_processor() {
         // Those of other processors too, where this one can run them.
+        #[cfg_attr(target_arch = "aarch64", allow(unused_mut))]
         let mut all = f32::kernels().to_vec();
         #[cfg(not(target_arch = "aarch64"))]
         all.push(&portable_f32::KERNEL);
