@@ -51,7 +51,7 @@ fn language_model() -> Answer<LayerRef> {
 
 /// Seconds of a step, of a bare sum of as many numbers as there are gradients, bytes that a step sends, and bytes of the gradients.
 fn measured(ranks: Option<Arc<dyn Communicator>>, steps: u64) -> Answer<[f64; 4]> {
-    let loss = registry::construct("CategoryCrossEntropy", &json!({}))?;
+    let loss = registry::construct("CategoryCrossEntropy", json!({}))?;
     let model = serial(vec![parallel(vec![language_model()?, serial(Vec::new())])?, loss]);
     let specs: Vec<TensorSpec> = batch(0)?.iter().map(TensorSpec::of).collect();
     let (weights, state) = init(&model, &specs, Key::new(1))?;
