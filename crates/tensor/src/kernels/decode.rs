@@ -44,6 +44,7 @@ pub(crate) fn attend<T: Scalar>(q: &[T], seen: &[Seen<'_, T>], s: Sizes, scale: 
     let mut places: Vec<(usize, usize)> = places?;
     places.extend(seen.iter().enumerate().flat_map(|(group, g)| (0..g.rows).map(move |row| (group, row))));
     let keys: usize = seen.iter().map(|g| g.rows * g.len).sum();
+    let read = keys.saturating_mul(s.depth + s.value_depth).saturating_mul(size_of::<T>());
     let work = keys.saturating_mul(s.new).saturating_mul(s.depth + s.value_depth);
     threads::for_chunks_of(out, s.new * s.value_depth, work, |at, out| {
         let matrix = at / (s.new * s.value_depth);
@@ -52,6 +53,7 @@ pub(crate) fn attend<T: Scalar>(q: &[T], seen: &[Seen<'_, T>], s: Sizes, scale: 
         // What this thread most likely reads next.
         let (group, next) = places.get(matrix + 1).copied().unwrap_or((group, row));
         let after = Keys::of(&seen[group].blocks, next, 0, s.depth, seen[group].len);
+        let after = (read >= FAR).then_some(after);
         for (i, out) in out.chunks_exact_mut(s.value_depth).enumerate() {
             let q = &q[(matrix * s.new + i) * s.depth..][..s.depth];
             query(q, &g.blocks, row, g.len - s.new + i + 1, scale, after, out);
@@ -88,7 +90,7 @@ fn ask<T>(row: &[T]) {
 }
 
 simd! {
-/// One query and the first `len` positions of matrix `row`; the keys `after` are read next.
+/// One query and the first `len` positions of matrix `row`; the keys `after` are read next, where they and all others come from far.
 ///
 /// A processor by itself reads ahead within 4 KB, and a matrix of a block is 16 KB. So values are asked for while the keys of their block are
 /// read, and the keys of the next block meanwhile.
@@ -98,7 +100,7 @@ fn query<T: Scalar>(
     row: usize,
     len: usize,
     scale: T,
-    after: Keys<'_, T>,
+    after: Option<Keys<'_, T>>,
     out: &mut [T],
 ) {
     let (mut top, mut total) = (T::LOWEST, T::default());
@@ -107,9 +109,12 @@ fn query<T: Scalar>(
     for (at, block) in blocks.iter().enumerate().take(len.div_ceil(BLOCK)) {
         let keys = Keys::of(blocks, row, at, q.len(), len);
         let n = keys.count;
-        let next = if (at + 1) * BLOCK < len { Keys::of(blocks, row, at + 1, q.len(), len) } else { after };
+        let next = after.map(|after| match (at + 1) * BLOCK < len {
+            true => Keys::of(blocks, row, at + 1, q.len(), len),
+            false => after,
+        });
         let values = &block.values[row * of_values..][..n * out.len()];
-        let soon = values.chunks_exact(out.len());
+        let soon = values.chunks_exact(out.len()).take(if after.is_some() { n } else { 0 });
         let mut shares = match n.div_ceil(GROUP) {
             1 => dots::<T, GROUP>(q, keys.all, scale, soon),
             2 => dots::<T, { 2 * GROUP }>(q, keys.all, scale, soon),
@@ -126,7 +131,7 @@ fn query<T: Scalar>(
         shares.iter_mut().for_each(|x| *x = (*x - top).exp_negative());
         shares[n..].fill(T::default());
         total += sum(&shares, |x| x);
-        add(&shares[..n], values, out, next.rows());
+        add(&shares[..n], values, out, next.into_iter().flat_map(Keys::rows));
     }
     let share = T::ONE / total;
     out.iter_mut().for_each(|x| *x *= share);
@@ -135,6 +140,8 @@ fn query<T: Scalar>(
 
 /// Positions of a block that are read or left together: a cache line of each element.
 const GROUP: usize = 16;
+/// Bytes of all that is read in a call from which on caches of a processor's own do not hold it.
+const FAR: usize = 1 << 21;
 /// Bytes of a cache line.
 const LINE: usize = 64;
 /// Whether what is read soon is brought to the first-level cache, or to the second.
