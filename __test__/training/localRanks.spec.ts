@@ -133,6 +133,17 @@ test('a rank that fails ends the others, which name it', async (t) => {
   }
 });
 
+test('a rank ends the work of all while a loop runs', async (t) => {
+  const own = `
+    const loop = made();
+    const [trainer] = await loop.prepare();
+    if (rank === 1) setTimeout(() => trainer.abortRanks('the budget is spent'), 50);
+    await loop.run(1_000_000);`;
+  for (const { error } of await onRanks(2, own)) {
+    t.regex(error!, /RankFailed.*rank 1 ended the work of all ranks: the budget is spent/);
+  }
+});
+
 test('a worker that ends is named by the others', async (t) => {
   const own = `
     const loop = made();

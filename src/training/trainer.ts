@@ -142,7 +142,7 @@ export interface TrainerOptions {
   /**
    * The ranks that share each batch; left out, this process alone. `'auto'`: the processes that `mpirun`, `srun` or the like started with this one,
    * see {@link training.rank}; one of {@link training.localRanks}: threads of this process. All ranks make the same trainer of the same
-   * weights and take the same batches; each computes its own parts.
+   * weights and take the same batches; each computes its own parts. Where one is stopped, the loops of the others end behind the same step.
    */
   readonly communicator?: 'auto' | LocalRank | null | undefined;
 }
@@ -360,12 +360,11 @@ export class Trainer {
   /**
    * Lets the programs of all ranks tell each other something: whether one is to stop, or what it measured.
    *
-   * All ranks must call it, at the same place in their program. Without `communicator` there is one rank.
+   * All ranks must call it, at the same place in their program. It waits for the end of a loop that runs. Without `communicator` there is one rank.
    *
    * @param words - What this rank tells.
    * @returns What all ranks tell, in their order.
    * @throws {@link LayerError} `RankFailed`: another rank has failed, or does something else.
-   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} runs.
    * @example
    * ```ts
    * const model = tl.Serial(tl.Dense(1), tl.Fn('Loss', (y: tl.Tensor) => y.square().mean()));
@@ -379,10 +378,10 @@ export class Trainer {
   }
 
   /**
-   * Ends the work of all ranks, which are told why: this one cannot go on. Does nothing where there are no others.
+   * Ends the work of all ranks, which are told why: this one cannot go on. Also a loop that runs ends so. Does nothing where there are no others.
    *
    * @param why - The reason.
-   * @throws {@link LayerError} `Busy`: {@link Trainer.fit} runs.
+   * @throws `TypeError`: `why` is not a string.
    */
   abortRanks(why: string): void {
     this.#native.abortRanks(text('Trainer.abortRanks: why', why));

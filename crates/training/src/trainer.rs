@@ -173,10 +173,6 @@ impl Trainer {
     pub fn updates(&self) -> u64 {
         self.updates
     }
-    /// Whether batches are shared with other ranks.
-    pub fn has_ranks(&self) -> bool {
-        self.shards.are_shared()
-    }
     /// What the programs of all ranks tell each other, in the order of the ranks; `text` alone where there are no others.
     ///
     /// # Errors

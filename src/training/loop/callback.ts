@@ -86,7 +86,7 @@ export interface Callback {
   onStep?(loop: Loop, step: StepEvent): CallbackAnswer;
   /** Metrics were evaluated. */
   onEval?(loop: Loop, results: EvalEvent): CallbackAnswer;
-  /** A checkpoint was written. */
+  /** A checkpoint was written; where several ranks train, by the chief, whose callbacks alone are told. */
   onCheckpoint?(loop: Loop, checkpoint: CheckpointEvent): CallbackAnswer;
   /** The run failed; what this throws takes the place of the error. */
   onError?(loop: Loop, failure: FailureEvent): CallbackAnswer;

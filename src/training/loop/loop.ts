@@ -324,6 +324,7 @@ export class Loop {
    * Writes a checkpoint: weights, state, slots of all tasks, step, random key, history, and the position in all data.
    *
    * The folder always holds the old or the new checkpoint, whole. While a step is computed, the step is given up for it, and computed again afterwards.
+   * Where several ranks train, only the chief writes.
    *
    * @param name - Name of the file in `outputDir`, without its ending; `'model'`, which a new loop goes on from, if left out.
    * @returns Path of the file.

@@ -25,8 +25,8 @@ use std::{
 use tallow_layers::{HostValue, LayerRef, Tree};
 use tallow_tensor::{cancel, Tensor};
 use tallow_training::{
-    fit_with, loop_options, optimizers, schedules, weight_names, Between, LoopOptions, Progress, SaveOptions,
-    StepOptions, StepReport, Trainer, TrainerLoadOptions, TrainerOptions,
+    communicator::Communicator, fit_with, loop_options, optimizers, schedules, weight_names, Between, LoopOptions,
+    Progress, SaveOptions, StepOptions, StepReport, Trainer, TrainerLoadOptions, TrainerOptions,
 };
 
 fn measured(report: &StepReport) -> [(&'static str, HostValue); 3] {
@@ -39,6 +39,8 @@ pub struct NativeTrainer {
     inner: Arc<Mutex<Trainer>>,
     model: LayerRef,
     desk: Arc<Desk>,
+    /// The ranks that it shares batches with, if it does: to end their work also while a loop has the trainer.
+    ranks: Option<Arc<dyn Communicator>>,
 }
 
 /// A trainer of the layer behind `model`, whose output is the loss.
@@ -55,8 +57,8 @@ pub fn new_trainer(
         let options = TrainerOptions::parse(&options.0)?;
         let model = e.layer(model)?;
         let ranks = options.communicator.map(joined).transpose()?.flatten();
-        let trainer = Trainer::with_options(model.clone(), optimizer, options, ranks)?;
-        Ok(NativeTrainer { inner: Arc::new(Mutex::new(trainer)), model, desk: Arc::default() })
+        let trainer = Trainer::with_options(model.clone(), optimizer, options, ranks.clone())?;
+        Ok(NativeTrainer { inner: Arc::new(Mutex::new(trainer)), model, desk: Arc::default(), ranks })
     })
 }
 
@@ -210,7 +212,9 @@ impl NativeTrainer {
     #[napi]
     pub fn abort_ranks(&self, env: Env, why: String) -> Result<()> {
         run(&env, |_| {
-            unless_busy(&self.inner)?.abort_ranks(&why);
+            if let Some(ranks) = &self.ranks {
+                ranks.abort(&why);
+            }
             Ok(())
         })
     }
