@@ -140,6 +140,11 @@ export interface TrainerOptions {
    */
   readonly gradientShards?: number | null | undefined;
   /**
+   * What gradients are sent as between ranks: `'float32'`, also if left out, or `'bfloat16'`, rounded and in half as many bytes. Then results differ between
+   * numbers of ranks as such rounding does.
+   */
+  readonly gradientTransport?: 'float32' | 'bfloat16' | null | undefined;
+  /**
    * The ranks that share each batch; left out, this process alone. `'auto'`: the processes that `mpirun`, `srun` or the like started with this one,
    * see {@link training.rank}; one of {@link training.localRanks}: threads of this process. All ranks make the same trainer of the same
    * weights and take the same batches; each computes its own parts. Where one is stopped, the loops of the others end behind the same step.
@@ -199,6 +204,7 @@ export class Trainer {
    * - `policy`: What layers with matrices of weights compute in. Default: `'float32'`.
    * - `lossScale`: What the loss is multiplied by before gradients are computed. Default: `1`.
    * - `gradientShards`: Parts that each batch is cut into. Default: one for each rank.
+   * - `gradientTransport`: What gradients are sent as between ranks. Default: `'float32'`.
    * - `communicator`: The ranks that share each batch. Default: this process alone.
    * @throws `TypeError`: `modelWithLoss` is not a layer, or `optimizer` not an optimizer.
    * @throws {@link LayerError} `InvalidOption`: an option is unknown or outside its bounds, a pattern matches no weight, or all are frozen.

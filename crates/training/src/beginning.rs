@@ -4,7 +4,7 @@ use crate::{
     shards::{checksum, Beginning},
     Error, Result, Trainer,
 };
-use tallow_layers::{held, ErrorKind};
+use tallow_layers::{held, options::OptionType, ErrorKind};
 use tallow_tensor::DType;
 
 impl Trainer {
@@ -18,6 +18,7 @@ impl Trainer {
         let mut all = vec![
             named("the version of tallow", env!("CARGO_PKG_VERSION").to_owned()),
             named("`gradientShards`", self.shards.parts().to_string()),
+            named("`gradientTransport`", self.shards.transport().show()),
             named("`nDevices`", self.n_devices.to_string()),
             named("`accumulate`", self.accumulate().to_string()),
             named("`averageDecay`", format!("{:?}", self.average_decay)),

@@ -56,7 +56,7 @@ pub use safetensors_file::{
     read as read_safetensors, read_named as read_named_safetensors, write as write_safetensors,
     Contents as SafetensorsContents, TensorInfo,
 };
-pub use shards::Ranks;
+pub use shards::{Ranks, Transport};
 pub use tallow_layers::{Error, Result};
 pub use trainer::{Trainer, TrainerOptions};
 pub use whole_file::write as write_whole_file;

@@ -8,7 +8,7 @@ use crate::{
     optimizers::{wide, OptimizerRef, Update},
     policy::{LossScale, Policy, Scale},
     progress::StepReport,
-    shards::{Ranks, Ready, Shards},
+    shards::{Ranks, Ready, Shards, Transport},
 };
 use std::{collections::HashMap, sync::Arc};
 use tallow_layers::{
@@ -33,6 +33,8 @@ options! {
         loss_scale "lossScale": LossScale = LossScale::Fixed(1.0),
         /// Parts that each batch is cut into, of which each is computed alone, and whose gradients are added up in a fixed order; without it, one for each rank.
         gradient_shards "gradientShards": Option<Dim> = None,
+        /// What gradients are sent as, between ranks: as they are, or rounded in half as many bytes.
+        gradient_transport "gradientTransport": Transport = Transport::Float32,
         /// The ranks that each batch is shared out among; `null`: this one alone.
         communicator "communicator": Option<Ranks> = None,
     }
@@ -132,7 +134,7 @@ impl Trainer {
     /// # Errors
     /// `InvalidOption` for fewer parts than ranks.
     pub fn among(mut self, parts: Option<usize>, ranks: Option<Arc<dyn Communicator>>) -> Result<Self> {
-        self.shards = Shards::new(parts, ranks)?;
+        self.shards = Shards::new(parts, ranks, Transport::Float32)?;
         Ok(self)
     }
     /// As [`Trainer::new`], with options, and with the ranks that their `communicator` has joined.
@@ -152,7 +154,7 @@ impl Trainer {
         trainer.accumulate = o.accumulate.0;
         trainer.average_decay = o.average_decay.map(|d| d.0);
         (trainer.policy, trainer.scale) = (o.policy, o.loss_scale.into());
-        trainer.shards = Shards::new(o.gradient_shards.map(|n| n.0), ranks)?;
+        trainer.shards = Shards::new(o.gradient_shards.map(|n| n.0), ranks, o.gradient_transport)?;
         let weights = held(&trainer.model_with_loss).0;
         trainer.plan = trainer.planned(&weights)?;
         Ok(trainer)

@@ -73,6 +73,7 @@ const TRAINER: Names<TrainerOptions> = {
   policy: true,
   lossScale: true,
   gradientShards: true,
+  gradientTransport: true,
   communicator: true,
 };
 

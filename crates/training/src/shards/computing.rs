@@ -82,7 +82,7 @@ impl Shards {
         let losses = losses(words?)?;
         // Who is cancelled waits from here on: the others count on the rest.
         shielded(|| {
-            let gradients = sum_over_ranks(ranks, self.parts, &gradients)?;
+            let gradients = sum_over_ranks(ranks, self.parts, self.transport, &gradients)?;
             let states = states::of_all_parts(ranks, layer, states)?;
             self.mean(layer, losses, gradients, states)
         })

@@ -2,6 +2,7 @@
 use super::{
     own_parts,
     sum_tree::{nodes_of, SumTree},
+    Transport,
 };
 use crate::{
     communicator::{failed, Communicator},
@@ -21,7 +22,12 @@ pub(super) type Sums = Vec<(Range<usize>, Vec<Tensor>)>;
 ///
 /// # Errors
 /// Those of the communicator; `DTypeMismatch` for gradients that are not float32.
-pub(super) fn sum_over_ranks(ranks: &dyn Communicator, parts: usize, own: &Sums) -> Result<Vec<Tensor>> {
+pub(super) fn sum_over_ranks(
+    ranks: &dyn Communicator,
+    parts: usize,
+    transport: Transport,
+    own: &Sums,
+) -> Result<Vec<Tensor>> {
     let Some((_, like)) = own.first() else { return Err(failed("this rank has no part of the batch".to_owned())) };
     let mut out = Vec::with_capacity(like.len());
     while out.len() < like.len() {
@@ -31,7 +37,7 @@ pub(super) fn sum_over_ranks(ranks: &dyn Communicator, parts: usize, own: &Sums)
             end += 1;
         }
         let of_bucket: Vec<&[Tensor]> = own.iter().map(|(_, sums)| &sums[first..end]).collect();
-        let summed = bucket(ranks, parts, &of_bucket, size)?;
+        let summed = bucket(ranks, parts, transport, &of_bucket, size)?;
         let mut rest = &summed[..];
         for like in &like[first..end] {
             let (own, others) = rest.split_at(like.size());
@@ -43,10 +49,16 @@ pub(super) fn sum_over_ranks(ranks: &dyn Communicator, parts: usize, own: &Sums)
 }
 
 /// The sum of a bucket of `size` numbers, from the nodes of this rank.
-fn bucket(ranks: &dyn Communicator, parts: usize, own: &[&[Tensor]], size: usize) -> Result<Vec<f32>> {
+fn bucket(
+    ranks: &dyn Communicator,
+    parts: usize,
+    transport: Transport,
+    own: &[&[Tensor]],
+    size: usize,
+) -> Result<Vec<f32>> {
     let (rank, n) = (ranks.rank(), ranks.size());
     let nodes: Vec<Vec<Range<usize>>> = (0..n).map(|r| nodes_of(own_parts(parts, r, n), parts)).collect();
-    let slice = size.div_ceil(n);
+    let slice = size.div_ceil(n).next_multiple_of(transport.together());
     // To each rank its slice of every node.
     let mut sent = memory::zeros(&[n, own.len(), slice])?;
     for (i, tensors) in own.iter().enumerate() {
@@ -64,10 +76,13 @@ fn bucket(ranks: &dyn Communicator, parts: usize, own: &[&[Tensor]], size: usize
             }
         }
     }
-    let counts: Vec<usize> = nodes.iter().map(|of_rank| of_rank.len() * slice).collect();
+    let sent = transport.packed(sent)?;
+    let packed = slice / transport.together();
+    let counts: Vec<usize> = nodes.iter().map(|of_rank| of_rank.len() * packed).collect();
     let mut received = memory::zeros(counts.iter().sum::<usize>())?;
     ranks.exchange(&sent, &counts, &mut received)?;
     drop(sent);
+    let mut received = transport.unpacked(received)?;
     let mut tree: SumTree<&mut [f32]> = SumTree::new(parts);
     let mut rest = &mut received[..];
     for node in nodes.into_iter().flatten() {
@@ -80,7 +95,8 @@ fn bucket(ranks: &dyn Communicator, parts: usize, own: &[&[Tensor]], size: usize
     }
     let lost = || Error::new(ErrorKind::Internal, format!("rank {rank} misses parts of a sum"));
     let sum = tree.sum().ok_or_else(lost)?;
-    let mut all = memory::zeros(&[n, slice])?;
-    ranks.all_gather(sum, &mut all)?;
-    Ok(all)
+    let sum = transport.packed(memory::copy(sum)?)?;
+    let mut all = memory::zeros(&[n, packed])?;
+    ranks.all_gather(&sum, &mut all)?;
+    transport.unpacked(all)
 }

@@ -4,6 +4,7 @@ mod computing;
 mod gradients;
 mod states;
 mod sum_tree;
+mod transport;
 mod words;
 
 pub(crate) use beginning::{checksum, Beginning};
@@ -15,6 +16,7 @@ use crate::{
 };
 use std::{ops::Range, sync::Arc};
 use tallow_layers::{options::OptionType, HostValue};
+pub use transport::Transport;
 pub(crate) use words::Ready;
 use words::{said_by_all, Word};
 
@@ -71,26 +73,36 @@ pub(crate) struct Shards {
     parts: usize,
     /// All ranks, if there are others.
     ranks: Option<Arc<dyn Communicator>>,
+    /// What gradients are sent as.
+    transport: Transport,
     /// Whether the ranks have found that they hold the same.
     are_alike: bool,
 }
 
 impl Shards {
     /// One part, computed here.
-    pub(crate) const WHOLE: Self = Self { parts: 1, ranks: None, are_alike: false };
+    pub(crate) const WHOLE: Self = Self { parts: 1, ranks: None, transport: Transport::Float32, are_alike: false };
 
-    /// `parts` of each batch, or without it one for each rank.
+    /// `parts` of each batch, or without it one for each rank, and gradients sent as `transport` says.
     ///
     /// # Errors
     /// `InvalidOption` for fewer parts than ranks.
-    pub(crate) fn new(parts: Option<usize>, ranks: Option<Arc<dyn Communicator>>) -> Result<Self> {
+    pub(crate) fn new(
+        parts: Option<usize>,
+        ranks: Option<Arc<dyn Communicator>>,
+        transport: Transport,
+    ) -> Result<Self> {
         let size = ranks.as_ref().map_or(1, |r| r.size());
         let parts = parts.unwrap_or(size);
         if parts < size {
             let what = format!("Trainer: `gradientShards` {parts} are fewer than the {size} ranks that share them");
             return Err(Error::option(what));
         }
-        Ok(Self { parts, ranks: ranks.filter(|_| size > 1), are_alike: false })
+        Ok(Self { parts, ranks: ranks.filter(|_| size > 1), transport, are_alike: false })
+    }
+    /// What gradients are sent as.
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport
     }
     /// Parts of each batch.
     pub(crate) fn parts(&self) -> usize {

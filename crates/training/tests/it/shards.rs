@@ -195,6 +195,29 @@ fn few_bytes_go_between_ranks() {
     }
 }
 
+#[test]
+fn rounded_gradients_take_half_of_the_bytes() {
+    let trained = |rank: ThreadRank, transport: &str| {
+        let rank = Arc::new(rank);
+        let given = HostValue::from([("gradientTransport", HostValue::Text(transport.into()))]);
+        let adam = optimizers::construct("Adam", json!({"learningRate": 0.01})).expect("an optimizer");
+        let model = noisy();
+        let given = TrainerOptions::parse(&given).expect("options");
+        let mut trainer = Trainer::with_options(model.clone(), adam, given, Some(rank.clone())).expect("a trainer");
+        let losses = run(&mut trainer, 20).expect("a run").losses;
+        (losses, held_bits(&model), rank.bytes_sent())
+    };
+    let whole = on_ranks(2, |rank| trained(rank, "float32"));
+    let rounded = on_ranks(2, |rank| trained(rank, "bfloat16"));
+    assert!(rounded[0] == rounded[1]);
+    assert!(rounded[0].1 != whole[0].1);
+    // A number more fills up a pair.
+    assert!(rounded[0].2 <= whole[0].2 / 2 + 20 * 8, "{} and {} bytes", rounded[0].2, whole[0].2);
+    for (a, b) in whole[0].0.iter().zip(&rounded[0].0) {
+        assert!((a - b).abs() < 0.03 * a.abs(), "{b} instead of {a}");
+    }
+}
+
 /// How a run of three ranks ends, of which the last one does something else; no weights change in the last step of any.
 fn ends(f: impl Fn(usize, Trainer) -> Result<FitReport> + Sync) -> Vec<std::result::Result<u64, (ErrorKind, String)>> {
     on_ranks(3, |rank| {
