@@ -64,6 +64,7 @@ const GUIDE = [
   'command-line',
   'models',
   'long-sequences',
+  'ranks',
   'workers',
   'electron',
   'errors',
