@@ -1,4 +1,4 @@
-//! Steps of a TransformerLM on one rank or on several, for `bench/ranks.mjs`: what they take, what a bare sum of the gradients takes, the bytes sent.
+//! Steps of a TransformerLM on one rank or on several, for `bench/ranks.ts`: what they take, what a bare sum of the gradients takes, the bytes sent.
 //!
 //! `ranks_bench alone`, `ranks_bench threads 2`, and under `mpirun` `ranks_bench mpi`; each with the steps to measure, and a batch of 8 sequences of 128.
 #![allow(clippy::print_stdout)]

@@ -185,7 +185,7 @@ pub fn fit_with(
         Err(e) if trainer.shards.are_shared() && e.kind() == ErrorKind::Aborted && cancel::check().is_ok() => Ok(out),
         Err(e) => {
             if !matches!(e.kind(), ErrorKind::Aborted | ErrorKind::RankFailed) {
-                trainer.abort_ranks(e.message());
+                trainer.shards.abort(e.message());
             }
             Err(e)
         }
@@ -227,7 +227,7 @@ fn run(
         // The last step is made with the batches that there are, if they ended as they should.
         let Some(gathered) = gathered else {
             if batches.failed() {
-                trainer.abort_ranks("its batches cannot be read any further");
+                trainer.shards.abort("its batches cannot be read any further");
                 return Ok(());
             }
             trainer.shards.end()?;

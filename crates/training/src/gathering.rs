@@ -23,9 +23,10 @@ impl Trainer {
         before: Option<Gathered>,
     ) -> Result<Gathered> {
         self.check_own_weights()?;
-        let mut shards = self.shards.clone();
-        shards.begin_alike(|| self.beginning())?;
-        self.shards = shards;
+        if self.shards.must_compare() {
+            let own = self.beginning();
+            self.shards.begin_alike(own)?;
+        }
         let mut out = match before {
             Some(gathered) => gathered,
             None => self.nothing_gathered()?,

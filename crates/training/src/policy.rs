@@ -1,36 +1,22 @@
 //! What a step computes in, and how losses are scaled so that small gradients are not lost on the way.
 use serde_json::json;
-use tallow_layers::{options::OptionType, HostValue, Result};
+use tallow_layers::{choice, options::OptionType, HostValue, Result};
 use tallow_tensor::{DType, Tensor};
 
-/// What layers with matrices of weights compute in. Weights, slots, state and losses are float32 in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Policy {
-    /// Everything is computed in the types of weights and inputs.
-    #[default]
-    Float32,
-    /// Products with matrices of weights are computed in bfloat16.
-    Bfloat16,
+choice! {
+    /// What layers with matrices of weights compute in. Weights, slots, state and losses are float32 in any case.
+    pub enum Policy: "'float32' | 'bfloat16'", "'float32' or 'bfloat16'" {
+        /// Everything is computed in the types of weights and inputs.
+        Float32 = "float32",
+        /// Products with matrices of weights are computed in bfloat16.
+        Bfloat16 = "bfloat16",
+    }
 }
 
 impl Policy {
-    const NAMES: [(&'static str, Policy); 2] = [("float32", Policy::Float32), ("bfloat16", Policy::Bfloat16)];
     /// The type that is computed in, if another than weights have.
     pub(crate) fn compute_dtype(self) -> Option<DType> {
         (self == Policy::Bfloat16).then_some(DType::BF16)
-    }
-}
-
-impl OptionType for Policy {
-    const TS: &'static str = "'float32' | 'bfloat16'";
-    const EXPECTED: &'static str = "'float32' or 'bfloat16'";
-    fn parse(v: &HostValue) -> Option<Self> {
-        let name = v.text()?;
-        Self::NAMES.into_iter().find(|(n, _)| *n == name).map(|(_, policy)| policy)
-    }
-    fn show(&self) -> String {
-        let name = Self::NAMES.into_iter().find(|(_, policy)| policy == self).map_or("", |(name, _)| name);
-        format!("'{name}'")
     }
 }
 
@@ -170,7 +156,7 @@ mod tests {
 
     #[test]
     fn names_are_read_and_shown() {
-        for (name, policy) in Policy::NAMES {
+        for (name, policy) in [("float32", Policy::Float32), ("bfloat16", Policy::Bfloat16)] {
             assert_eq!(Policy::parse(&HostValue::Text(name.into())), Some(policy));
             assert_eq!(policy.show(), format!("'{name}'"));
         }

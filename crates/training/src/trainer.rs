@@ -182,10 +182,6 @@ impl Trainer {
     pub fn tell_ranks(&self, text: String) -> Result<Vec<String>> {
         self.shards.tell(text)
     }
-    /// Ends the work of all ranks: this one cannot go on, for the reason that is given.
-    pub fn abort_ranks(&self, why: &str) {
-        self.shards.abort(why);
-    }
     /// What is trained by what where the model holds `weights`.
     pub(crate) fn planned(&self, weights: &Store) -> Result<Plan> {
         Plan::new(&self.model_with_loss, weights, &self.groups)

@@ -27,13 +27,16 @@ pub(crate) fn checksum<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Res
 }
 
 impl Shards {
+    /// Whether ranks have yet to find out whether they begin alike.
+    pub(crate) fn must_compare(&self) -> bool {
+        self.are_shared() && !self.are_alike
+    }
     /// Refuses ranks that do not begin alike, before their first step; `own` is what this one begins with.
     ///
     /// # Errors
     /// That of `own`; `RankFailed` naming what differs; those of the communicator.
-    pub(crate) fn begin_alike(&mut self, own: impl FnOnce() -> Result<Beginning>) -> Result<()> {
-        let Some(ranks) = self.ranks.as_ref().filter(|_| !self.are_alike) else { return Ok(()) };
-        let own = own();
+    pub(crate) fn begin_alike(&mut self, own: Result<Beginning>) -> Result<()> {
+        let Some(ranks) = &self.ranks else { return Ok(()) };
         let word = own.as_ref().map_or_else(Word::of_error, |own| Word::Begins(own.clone()));
         let words = said_by_all(&**ranks, &word);
         own?;

@@ -9,13 +9,14 @@ use super::{
 };
 use crate::{
     communicator::{failed, Communicator},
+    optimizers::wide,
     Error, Result,
 };
 use tallow_layers::{
     acceleration::{merge_parts, Parts},
     ErrorKind, LayerRef, Store,
 };
-use tallow_tensor::{cancel::shielded, random::Key, DType, Tensor};
+use tallow_tensor::{cancel::shielded, random::Key, Tensor};
 
 /// What a part of a batch, or all of it, came to.
 pub(crate) struct Part {
@@ -121,20 +122,15 @@ impl Shards {
             let Part { loss, gradients, state } = part(&mut parts, i)?;
             losses.push(loss);
             states.push(state);
-            let gradients = if self.parts > 1 { wide(gradients)? } else { gradients };
+            let gradients = match self.parts {
+                1 => gradients,
+                // Halves are added up in float32, here and between ranks.
+                _ => gradients.into_iter().map(|g| Ok(g.cast(wide(g.dtype()))?)).collect::<Result<_>>()?,
+            };
             tree.push(i..i + 1, gradients, |a, b| a.into_iter().zip(b).map(|(a, b)| Ok(a.add(&b)?)).collect())?;
         }
         Ok(Own { losses, gradients: tree.into_nodes(), states })
     }
-}
-
-/// Gradients that are added up here and elsewhere alike: halves as float32.
-fn wide(gradients: Vec<Tensor>) -> Result<Vec<Tensor>> {
-    let wide = |g: Tensor| match g.dtype() {
-        DType::F16 | DType::BF16 => Ok(g.cast(DType::F32)?),
-        _ => Ok(g),
-    };
-    gradients.into_iter().map(wide).collect()
 }
 
 /// The losses of all parts, in their order.

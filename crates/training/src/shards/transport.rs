@@ -1,22 +1,20 @@
 //! What gradients are sent as.
 use crate::Result;
 use half::bf16;
-use tallow_layers::{options::OptionType, HostValue};
+use tallow_layers::choice;
 use tallow_tensor::memory;
 
-/// What gradients are sent as, between ranks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Transport {
-    /// As they are.
-    #[default]
-    Float32,
-    /// Rounded, in half as many bytes.
-    Bfloat16,
+choice! {
+    /// What gradients are sent as, between ranks.
+    pub enum Transport: "'float32' | 'bfloat16'", "'float32' or 'bfloat16'" {
+        /// As they are.
+        Float32 = "float32",
+        /// Rounded, in half as many bytes.
+        Bfloat16 = "bfloat16",
+    }
 }
 
 impl Transport {
-    const NAMES: [(&'static str, Self); 2] = [("float32", Self::Float32), ("bfloat16", Self::Bfloat16)];
-
     /// How many numbers go together; others are to be filled up.
     pub(super) fn together(self) -> usize {
         match self {
@@ -52,22 +50,10 @@ impl Transport {
     }
 }
 
-impl OptionType for Transport {
-    const TS: &'static str = "'float32' | 'bfloat16'";
-    const EXPECTED: &'static str = "'float32' or 'bfloat16'";
-    fn parse(v: &HostValue) -> Option<Self> {
-        let name = v.text()?;
-        Self::NAMES.into_iter().find(|(n, _)| *n == name).map(|(_, transport)| transport)
-    }
-    fn show(&self) -> String {
-        let name = Self::NAMES.into_iter().find(|(_, transport)| transport == self).map_or("", |(name, _)| name);
-        format!("'{name}'")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tallow_layers::{options::OptionType, HostValue};
 
     #[test]
     fn numbers_come_back_as_the_nearest_bfloat16() {
@@ -84,7 +70,7 @@ mod tests {
 
     #[test]
     fn names_are_read_and_shown() {
-        for (name, transport) in Transport::NAMES {
+        for (name, transport) in [("float32", Transport::Float32), ("bfloat16", Transport::Bfloat16)] {
             assert_eq!(Transport::parse(&HostValue::Text(name.into())), Some(transport));
             assert_eq!(transport.show(), format!("'{name}'"));
         }

@@ -53,6 +53,18 @@ fn batches(from: u32) -> impl FnMut() -> Result<Option<Vec<Tensor>>> {
     }
 }
 
+/// The first `left` of them.
+fn some_batches(mut left: u32) -> impl FnMut() -> Result<Option<Vec<Tensor>>> {
+    let mut given = batches(0);
+    move || match left.checked_sub(1) {
+        None => Ok(None),
+        Some(rest) => {
+            left = rest;
+            given()
+        }
+    }
+}
+
 fn run(trainer: &mut Trainer, steps: u64) -> Result<FitReport> {
     fit(trainer, &mut batches(0), &options(steps), &mut |_| Ok(()))
 }
@@ -155,17 +167,7 @@ fn gradients_of_several_batches_are_gathered_alike() {
         let rank = rank.map(|rank| Arc::new(rank) as Arc<dyn Communicator>);
         let mut trainer = Trainer::with_options(model.clone(), adam, given, rank).expect("a trainer");
         // The last step is made with one batch.
-        let mut left = 10;
-        let mut given = batches(0);
-        let mut batches = || {
-            left -= 1;
-            if left < 0 {
-                Ok(None)
-            } else {
-                given()
-            }
-        };
-        let report = fit(&mut trainer, &mut batches, &options(9), &mut |_| Ok(())).expect("a run");
+        let report = fit(&mut trainer, &mut some_batches(10), &options(9), &mut |_| Ok(())).expect("a run");
         (report.steps, bits(&report.losses), held_bits(&model))
     };
     let alone = run(None);
@@ -271,16 +273,7 @@ fn other_batches_and_steps_are_found() {
     });
     failed(&step, "rank 2 makes step 2, but rank 0 step 1");
     let fewer = ends(|rank, mut trainer| {
-        let mut given = batches(0);
-        let mut left = if rank == 2 { 2 } else { 9 };
-        let mut batches = || {
-            left -= 1;
-            if left < 0 {
-                Ok(None)
-            } else {
-                given()
-            }
-        };
+        let mut batches = some_batches(if rank == 2 { 2 } else { 9 });
         fit(&mut trainer, &mut batches, &options(9), &mut |_| Ok(()))
     });
     failed(&fewer, "rank 2 has no more batches, but rank 0 makes another step");
